@@ -1,0 +1,133 @@
+"""Which videos there are, and their labels: class folders, with or without splits, or a tree without labels."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mgm.errors import DataError
+from mgm.video.scan import find_videos
+
+TRAIN_NAMES = ("train", "training")
+TEST_NAMES = ("test", "val", "validation")
+HELD_OUT = 0.25
+"""Share of the source groups (or files) that a folder without a split of its own keeps for testing."""
+
+GROUP = re.compile(r"(?:^|_)g(\d+)_")
+"""How UCF101 and its descendants name the source video of a clip: v_Archery_g01_c02.avi, g012_fi064.mp4."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoItem:
+    """One video; `label` indexes `VideoSet.classes`, None where it has none."""
+
+    path: str
+    label: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSet:
+    """The videos of one folder.
+
+    Attributes:
+        root: the folder.
+        train: videos to learn from. Without labels, all of them.
+        test: videos kept for judging; empty without labels.
+        classes: names of the labels, sorted; empty without labels.
+        split: one sentence on how train and test were told apart.
+    """
+
+    root: str
+    train: tuple[VideoItem, ...]
+    test: tuple[VideoItem, ...]
+    classes: tuple[str, ...]
+    split: str
+
+    @property
+    def items(self) -> tuple[VideoItem, ...]:
+        """All videos, train first."""
+        return self.train + self.test
+
+    def only(self, paths: Iterable[str]) -> VideoSet:
+        """The set without the videos whose path is not in `paths`."""
+        keep = set(paths)
+        return replace(
+            self,
+            train=tuple(i for i in self.train if i.path in keep),
+            test=tuple(i for i in self.test if i.path in keep),
+        )
+
+
+def find_set(root: str | Path) -> VideoSet:
+    """Recognise the layout of a folder by its contents::
+
+        root/train/<class>/x.mp4, root/test/<class>/y.mp4     labels and a split (test, val or validation)
+        root/<class>/x.mp4                                    labels; a quarter is held out for testing
+        root/x.mp4, or any other tree                         no labels
+
+    Held-out videos are chosen by a checksum of their name, so the split does not depend on the machine or on what else is in the
+    folder. Clips of one source video, where names tell (`GROUP`), all go to the same side: otherwise recognising the source passes for
+    recognising the class.
+
+    Raises:
+        DataError: not a folder. VideoError: no video in it.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise DataError(f"{root}: is not a folder, expected a folder of videos; check the path")
+    train, test = _sub(folder, TRAIN_NAMES), _sub(folder, TEST_NAMES)
+    if train and test:
+        classes = _classes(train)
+        if classes and set(_classes(test)) <= set(classes):
+            return VideoSet(
+                str(root),
+                _labelled(train, classes),
+                _labelled(test, classes),
+                classes,
+                f"folders {train.name}/ and {test.name}/",
+            )
+    classes = _classes(folder)
+    if not classes:
+        items = tuple(VideoItem(str(p)) for p in find_videos([folder]))
+        return VideoSet(str(root), items, (), (), "no class folders, so no labels")
+    items = _labelled(folder, classes)
+    grouped = sum(GROUP.search(Path(i.path).name) is not None for i in items) == len(items)
+    held = {i.path for i in items if _held_out(Path(i.path).name, grouped=grouped)}
+    how = "source videos (from the g<number> in the names)" if grouped else "files"
+    return VideoSet(
+        str(root),
+        tuple(i for i in items if i.path not in held),
+        tuple(i for i in items if i.path in held),
+        classes,
+        f"{HELD_OUT:.0%} of the {how} held out by a checksum of their name",
+    )
+
+
+def _sub(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    """Names of the class folders: at least two first-level folders with videos, and no video outside of them."""
+    try:
+        names = [p.relative_to(folder).parts for p in find_videos([folder])]
+    except ValueError:
+        return ()
+    if any(len(parts) != 2 for parts in names):
+        return ()
+    classes = tuple(sorted({parts[0] for parts in names}))
+    return classes if len(classes) > 1 else ()
+
+
+def _labelled(folder: Path, classes: tuple[str, ...]) -> tuple[VideoItem, ...]:
+    number = {name: label for label, name in enumerate(classes)}
+    return tuple(VideoItem(str(p), number[p.relative_to(folder).parts[0]]) for p in find_videos([folder]))
+
+
+def _held_out(name: str, *, grouped: bool) -> bool:
+    match = GROUP.search(name) if grouped else None
+    key = match.group(1) if match else name
+    return zlib.crc32(key.encode()) / 2**32 < HELD_OUT

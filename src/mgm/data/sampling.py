@@ -1,0 +1,27 @@
+"""Where in a video a clip starts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def random_start(total: int, *, frames: int, stride: int, rng: np.random.Generator) -> int:
+    """A start from which the whole clip fits, uniformly; 0 where none does (VideoMAE's pretraining rule)::
+
+    total=12, frames=2, stride=4: the clip spans 5 frames, starts 0..7
+    . . . . . . . . . . . .
+    f       f
+                  f       f
+
+    """
+    free = total - ((frames - 1) * stride + 1)
+    return int(rng.integers(free + 1)) if free > 0 else 0
+
+
+def view_starts(total: int, *, frames: int, stride: int, views: int) -> list[int]:
+    """Starts of `views` clips spread evenly over the video, first to last; one view is centred. Equal starts are given once,
+    so a video that is not longer than the clip has one view."""
+    free = max(total - ((frames - 1) * stride + 1), 0)
+    if views == 1:
+        return [free // 2]
+    return sorted({round(k * free / (views - 1)) for k in range(views)})

@@ -1,0 +1,151 @@
+"""Where clips come from: the file, decoded anew each time, or videos decoded once and kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mgm.data.transform import Geometry
+from mgm.errors import VideoError
+from mgm.video import MotionField, read_clip
+from mgm.video.decode import clip_index
+from mgm.video.motion import Policy, over_windows
+from mgm.video.probe import VideoInfo, probe
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSettings:
+    """What is read of a video.
+
+    Attributes:
+        frames, stride: `frames` frames, every `stride`-th.
+        size: side of the square result in pixels.
+        motion: "codec", or None to read frames only.
+        policy: how skipped frames enter the motion; see `mgm.read_clip`.
+    """
+
+    frames: int
+    stride: int
+    size: int
+    motion: Literal["codec"] | None
+    policy: Policy = "window_sum"
+
+
+class ClipSource(Protocol):
+    """Delivers clips of videos by path. Errors are VideoErrors that name the file."""
+
+    def info(self, path: str) -> VideoInfo:
+        """Number of frames, and the height and width that a `Geometry` for this source refers to."""
+
+    def clip(
+        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
+    ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
+        """(frames uint8 (T, H, W, 3), motion in pixels of the result or None)."""
+
+
+@dataclass(slots=True)
+class FileSource:
+    """Decodes each clip from its file: one pass over the fewest packets, nothing kept but what `info` found."""
+
+    _infos: dict[str, VideoInfo] = field(default_factory=dict)
+
+    def info(self, path: str) -> VideoInfo:
+        if path not in self._infos:
+            self._infos[path] = probe(path)
+        return self._infos[path]
+
+    def clip(
+        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
+    ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
+        clip = read_clip(
+            path,
+            start=start,
+            frames=settings.frames,
+            stride=settings.stride,
+            size=geometry.size,
+            crop=geometry.box,
+            motion=settings.motion,
+            policy=settings.policy,
+        )
+        frames = clip.frames[:, :, ::-1] if geometry.flip else clip.frames
+        if clip.motion is None:
+            return frames, None
+        _, _, width, height = geometry.box
+        return frames, clip.motion.scaled(geometry.size[1] / width, geometry.size[0] / height, flip=geometry.flip)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    frames: npt.NDArray[np.uint8]  # (N, h, w, 3), the whole video, small
+    motion: MotionField | None  # (N, ...), displacement per frame
+
+
+@dataclass(slots=True)
+class MemorySource:
+    """Videos decoded once, at a small size, and kept: for sets that fit into memory.
+
+    A 2-second video of 60 frames takes 60 x 48 x 64 x 3 = .5 MB at short side 48.
+
+    Args:
+        short_side: the shorter side of the frames that are kept, in pixels.
+        motion: whether to keep the motion too.
+    """
+
+    short_side: int
+    motion: Literal["codec"] | None
+    _videos: dict[str, _Kept] = field(default_factory=dict)
+
+    def load(
+        self, paths: Iterable[str], *, threads: int = 2, progress: Callable[[str], None] | None = None
+    ) -> dict[str, str]:
+        """Decode videos. Returns path -> problem of those that could not be read; they are left out."""
+        problems: dict[str, str] = {}
+        with ThreadPoolExecutor(threads) as pool:  # decoding lets other threads run
+            futures = {pool.submit(self._keep, path): path for path in paths}
+            for future in as_completed(futures):
+                try:
+                    future.result()
+                except VideoError as error:
+                    problems[futures[future]] = str(error)
+                if progress is not None:
+                    progress(futures[future])
+        return problems
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels and vectors kept."""
+        return sum(k.frames.nbytes + (k.motion.vectors.nbytes if k.motion else 0) for k in self._videos.values())
+
+    def _keep(self, path: str) -> None:
+        whole = probe(path)
+        scale = self.short_side / min(whole.height, whole.width)
+        size = (max(round(whole.height * scale), 1), max(round(whole.width * scale), 1))
+        clip = read_clip(path, frames=None, stride=1, size=size, crop=None, motion=self.motion)
+        self._videos[path] = _Kept(clip.frames, clip.motion)
+
+    def info(self, path: str) -> VideoInfo:
+        kept = self._kept(path)
+        count, height, width, _ = kept.frames.shape
+        return VideoInfo(count, height, width, kept.motion is not None)
+
+    def clip(
+        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
+    ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
+        kept = self._kept(path)
+        index = clip_index(len(kept.frames), start=start, frames=settings.frames, stride=settings.stride)
+        frames = geometry.frames(kept.frames[index])
+        if settings.motion is None or kept.motion is None:
+            return frames, None
+        field = kept.motion
+        vectors, valid = over_windows(field.vectors, field.valid, index, stride=settings.stride, policy=settings.policy)
+        return frames, geometry.motion(MotionField(vectors, valid, field.source, field.extent))
+
+    def _kept(self, path: str) -> _Kept:
+        if path not in self._videos:
+            self._keep(path)
+        return self._videos[path]

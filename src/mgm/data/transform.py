@@ -1,0 +1,112 @@
+"""One geometric transform for pixels, motion and boxes: crop, resize, flip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from mgm.video import MotionField
+
+Crop = Literal["centre", "multiscale"]
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What part of a frame is shown, how large, and whether mirrored.
+
+    Attributes:
+        frame: (height, width) of the upright frame that `box` refers to.
+        box: (x, y, width, height) of the part shown, in pixels of `frame`; x and y even, since chroma has half the resolution.
+        size: (height, width) of the result.
+        flip: mirrored left to right.
+    """
+
+    frame: tuple[int, int]
+    box: Box
+    size: tuple[int, int]
+    flip: bool = False
+
+    def frames(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Apply to uint8 (T, height, width, 3) of shape `frame`; bilinear, averaging when it shrinks."""
+        x, y, w, h = self.box
+        part = frames[:, y : y + h, x : x + w]
+        if (h, w) != self.size:
+            # a view of channels-last memory, for which torch has a fast uint8 kernel
+            pixels = torch.from_numpy(np.ascontiguousarray(part)).permute(0, 3, 1, 2)
+            part = F.interpolate(pixels, size=self.size, mode="bilinear", antialias=True).permute(0, 2, 3, 1).numpy()
+        return np.ascontiguousarray(part[:, :, ::-1] if self.flip else part)
+
+    def motion(self, field: MotionField) -> MotionField:
+        """Apply to the field of the whole frame. Vectors come out in pixels of the result; dx and dy scale with their own factors and dx
+        changes sign when mirrored. The field may have another resolution than `frame` (frames kept small, motion as coded)."""
+        rows, columns = field.extent
+        x, y, w, h = self.box
+        sy, sx = rows / self.frame[0], columns / self.frame[1]
+        region = (round(x * sx), round(y * sy), max(round(w * sx), 1), max(round(h * sy), 1))
+        part = field.crop(region) if region != (0, 0, columns, rows) else field
+        return part.scaled(self.size[1] / region[2], self.size[0] / region[3], flip=self.flip)
+
+    def boxes(self, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Apply to boxes (n, 4) of [x0, y0, x1, y1] in pixels of `frame`; clipped to the result, those outside are dropped."""
+        x, y, w, h = self.box
+        scale = np.array([self.size[1] / w, self.size[0] / h] * 2)
+        moved = (np.asarray(boxes, np.float64).reshape(-1, 4) - [x, y, x, y]) * scale
+        moved = np.clip(moved, 0, [self.size[1], self.size[0]] * 2)
+        if self.flip:
+            moved[:, [0, 2]] = self.size[1] - moved[:, [2, 0]]
+        inside = (moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])
+        kept: npt.NDArray[np.float64] = moved[inside]
+        return kept
+
+
+def centre_crop(height: int, width: int, *, size: int) -> Geometry:
+    """The largest centred square, scaled to `size`."""
+    side = min(height, width)
+    return Geometry(
+        (height, width), (_even((width - side) // 2), _even((height - side) // 2), side, side), (size, size)
+    )
+
+
+def spatial_views(height: int, width: int, *, size: int) -> list[Geometry]:
+    """The three squares of the multi-view protocol: both ends and the middle of the longer side, each of the shorter side's length.
+    A square video has one."""
+    side = min(height, width)
+    slack = max(height, width) - side
+    views = []
+    for offset in sorted({0, _even(slack // 2), _even(slack)}):
+        x, y = (offset, 0) if width >= height else (0, offset)
+        views.append(Geometry((height, width), (x, y, side, side), (size, size)))
+    return views
+
+
+MULTI_SCALES = (1.0, 0.875, 0.75, 0.66)
+
+
+def multi_scale_crop(height: int, width: int, *, size: int, flip: bool, rng: np.random.Generator) -> Geometry:
+    """VideoMAE's pretraining crop (TSN's): sides of 1, .875, .75 or .66 of the shorter one, neighbours of that list combined into aspect
+    ratios up to 4:3, at one of 13 fixed positions; stretched to `size` x `size`.
+
+    Args:
+        flip: mirror every other clip. Off where labels tell left from right (Something-Something).
+    """
+    base = min(height, width)
+    sides = [int(base * scale) for scale in MULTI_SCALES]
+    pairs = [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= 1]
+    w, h = pairs[rng.integers(len(pairs))]
+    quarter_x, quarter_y = (width - w) // 4, (height - h) // 4
+    corners_and_edges = [(i, j) for i in (0, 2, 4) for j in (0, 2, 4)]
+    quarters = [(1, 1), (3, 1), (1, 3), (3, 3)]
+    positions = corners_and_edges + quarters
+    i, j = positions[rng.integers(len(positions))]
+    mirrored = bool(flip and rng.random() < 0.5)
+    return Geometry((height, width), (_even(i * quarter_x), _even(j * quarter_y), w, h), (size, size), mirrored)
+
+
+def _even(value: int) -> int:
+    return value - value % 2

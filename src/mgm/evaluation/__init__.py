@@ -1,0 +1,1 @@
+"""Judging a representation: views, metrics, probes, neighbours."""

@@ -1,0 +1,156 @@
+"""The verdict on an encoder: every judgement, against the same encoder untrained, on the same videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mgm.data.annotations import VideoItem, VideoSet
+from mgm.data.dataset import ViewSet
+from mgm.data.source import ClipSource
+from mgm.errors import DataError
+from mgm.evaluation.metrics import Accuracy, Difference, accuracy, correct, difference, top_k
+from mgm.evaluation.neighbours import nearest_neighbours
+from mgm.evaluation.probe import attentive_probe, linear_probe
+from mgm.evaluation.views import Predictions, encode_views, predict_views
+from mgm.models import Classifier, Encoder
+from mgm.training.config import Config
+
+Hits = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One judgement of a pretrained encoder and of the same one untrained."""
+
+    name: str
+    pretrained: Accuracy
+    untrained: Accuracy
+    gain: Difference
+
+    def to_dict(self) -> dict[str, Any]:
+        """For metrics.json."""
+        return {
+            "pretrained": _accuracy_dict(self.pretrained),
+            "untrained": _accuracy_dict(self.untrained),
+            "gain": {
+                "value": self.gain.value,
+                "low": self.gain.low,
+                "high": self.gain.high,
+                "verdict": self.gain.verdict,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Per judgement the hits of every test video; `problems` names those that could not be read."""
+
+    hits: Mapping[str, Hits]
+    classes: tuple[str, ...]
+    problems: dict[str, str]
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of guessing among equally likely classes."""
+        return 1 / len(self.classes)
+
+
+def probe_encoder(
+    encoder: Encoder,
+    videos: VideoSet,
+    config: Config,
+    source: ClipSource,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> Judgement:
+    """Attentive probe, linear probe and k-NN of a frozen encoder, over all views of the test videos.
+
+    Raises:
+        DataError: the set has no labels, or nothing to test on.
+    """
+    check_labels(videos)
+    settings = config.probe
+    say = progress or (lambda text: None)
+    say("encoding")
+    train = encode_views(encoder, train_views(videos.train, config, source))
+    test = encode_views(encoder, test_views(videos.test, config, source))
+    classes = len(videos.classes)
+    heads = encoder.spec.encoder.heads
+    say("attentive probe")
+    attentive = attentive_probe(train, test, classes=classes, heads=heads, config=settings, seed=config.seed)
+    say("linear probe")
+    linear = linear_probe(train, test, classes=classes)
+    say("k-NN")
+    votes = nearest_neighbours(train, test, classes=classes, k=settings.neighbours)
+    label = test.label.numpy()
+    hits = {
+        "attentive probe": correct(attentive, label),
+        "linear probe": correct(linear, label),
+        f"{settings.neighbours}-NN": correct(votes, label),
+    }
+    return Judgement(hits, videos.classes, train.problems | test.problems)
+
+
+def untrained_encoder(config: Config) -> Encoder:
+    """The encoder of a recipe as initialised: what pretraining is measured against."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed + 1)
+        return Encoder(config.model_spec()).eval()
+
+
+def compare(pretrained: Judgement, untrained: Judgement) -> list[Comparison]:
+    """Both judged on the same videos, name by name."""
+    return [
+        Comparison(name, accuracy(hits), accuracy(untrained.hits[name]), difference(hits, untrained.hits[name]))
+        for name, hits in pretrained.hits.items()
+    ]
+
+
+def evaluate_classifier(classifier: Classifier, videos: VideoSet, config: Config, source: ClipSource) -> Predictions:
+    """Probabilities of the test videos, averaged over their views."""
+    check_labels(videos)
+    return predict_views(classifier, test_views(videos.test, config, source))
+
+
+def evaluation_dict(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Top-1 and top-5 with what they were measured on, for metrics.json."""
+    result = accuracy(correct(predictions.probability, predictions.label))
+    return {
+        "top1": _accuracy_dict(result),
+        "top5": top_k(predictions.probability, predictions.label, 5) if len(classes) > 5 else None,
+        "classes": len(classes),
+        "unreadable": len(predictions.problems),
+    }
+
+
+def train_views(items: tuple[VideoItem, ...], config: Config, source: ClipSource) -> ViewSet:
+    """Centre crops of `probe.clips_per_video` clips of each training video."""
+    return ViewSet(items, source, config.clip_settings(motion=False), temporal=config.probe.clips_per_video, spatial=1)
+
+
+def test_views(items: tuple[VideoItem, ...], config: Config, source: ClipSource) -> ViewSet:
+    """The views of the multi-view protocol."""
+    probe = config.probe
+    return ViewSet(
+        items, source, config.clip_settings(motion=False), temporal=probe.temporal_views, spatial=probe.spatial_views
+    )
+
+
+def check_labels(videos: VideoSet) -> None:
+    """Raises DataError where there is nothing to judge by."""
+    if not videos.classes:
+        raise DataError(f"{videos.root}: has no class folders, expected one folder per class; judging needs labels")
+    if not videos.test or not videos.train:
+        raise DataError(
+            f"{videos.root}: {len(videos.train)} training and {len(videos.test)} test videos, expected some of each; add videos or a test/ folder"
+        )
+
+
+def _accuracy_dict(value: Accuracy) -> dict[str, Any]:
+    return {"top1": value.top1, "low": value.low, "high": value.high, "videos": value.count}

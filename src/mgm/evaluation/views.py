@@ -1,0 +1,136 @@
+"""Running a model over every view of every video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.utils.data
+from torch import Tensor, nn
+
+from mgm.data.dataset import Views, ViewSet
+from mgm.errors import DataError
+from mgm.models import Encoder
+
+BANK_LIMIT = 8 * 2**30
+"""Bytes of tokens that are kept in memory at most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenBank:
+    """The tokens of every view of every video.
+
+    Attributes:
+        tokens: float32 (V, N, dim), V views in the order of their videos.
+        owner: int64 (V,), position in `label` of the video that a view belongs to.
+        label: int64 (videos,).
+        problems: path -> message of videos that could not be read; they have no views and no label here.
+    """
+
+    tokens: Tensor
+    owner: Tensor
+    label: Tensor
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> Tensor:
+        """float32 (V, dim): mean over the tokens of a view."""
+        return self.tokens.mean(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """Class probabilities of videos, averaged over their views.
+
+    Attributes:
+        probability: float64 (videos, classes).
+        label: int64 (videos,).
+        problems: path -> message of videos that could not be read; they count as nothing, not as wrong.
+    """
+
+    probability: npt.NDArray[np.float64]
+    label: npt.NDArray[np.int64]
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def encode_views(
+    encoder: Encoder, views: ViewSet, *, device: torch.device | None = None, workers: int = 0
+) -> TokenBank:
+    """The tokens of every view, from a frozen encoder.
+
+    Raises:
+        DataError: they do not fit into memory, or no video could be read.
+    """
+    tokens: list[Tensor] = []
+    owner, label, problems = _run(encoder, views, tokens.append, device=device, workers=workers)
+    return TokenBank(torch.cat(tokens), owner, label, problems)
+
+
+def predict_views(
+    classifier: nn.Module, views: ViewSet, *, device: torch.device | None = None, workers: int = 0
+) -> Predictions:
+    """Softmax of every view, averaged over the views of a video (the multi-view protocol: K temporal x 3 spatial)."""
+    probability: list[Tensor] = []
+
+    def keep(logits: Tensor) -> None:
+        probability.append(logits.softmax(-1))
+
+    owner, label, problems = _run(classifier, views, keep, device=device, workers=workers)
+    return Predictions(average_views(torch.cat(probability), owner, len(label)), label.numpy(), problems)
+
+
+def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArray[np.float64]:
+    """Mean over the views of each video: (V, classes), (V,) -> float64 (videos, classes)."""
+    total = torch.zeros(videos, probability.shape[1], dtype=torch.float64).index_add_(0, owner, probability.double())
+    count = torch.bincount(owner, minlength=videos)[:, None]
+    result: npt.NDArray[np.float64] = (total / count).numpy()
+    return result
+
+
+@torch.no_grad()
+def _run(
+    model: nn.Module, views: ViewSet, keep: Callable[[Tensor], None], *, device: torch.device | None, workers: int
+) -> tuple[Tensor, Tensor, dict[str, str]]:
+    """Feed all views through a model in batches of videos; returns (owner, label, problems)."""
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(device).eval()
+    owner: list[int] = []
+    label: list[int] = []
+    problems: dict[str, str] = {}
+    kept = 0
+    for group in _groups(views, workers):
+        for item in group:
+            if item.problem is not None:
+                problems[views.items[item.index].path] = item.problem
+        readable = [item for item in group if item.problem is None]
+        if not readable:
+            continue
+        output = model(torch.cat([item.video for item in readable]).to(device)).float().cpu()
+        kept += output.nbytes
+        if kept > BANK_LIMIT:
+            raise DataError(
+                f"the features of {len(owner)} views take {kept / 2**30:.1f} GB, expected at most {BANK_LIMIT / 2**30:.0f}; "
+                "probe fewer videos, or take fewer views (probe.clips_per_video, probe.temporal_views)"
+            )
+        keep(output)
+        for item in readable:
+            owner += [len(label)] * len(item.video)
+            label.append(item.label)
+    if not label:
+        raise DataError(
+            f"none of {len(views)} videos could be read; the first: {next(iter(problems.values()), 'the set is empty')}"
+        )
+    return torch.tensor(owner), torch.tensor(label), problems
+
+
+def _groups(views: ViewSet, workers: int) -> Iterator[list[Views]]:
+    loader: torch.utils.data.DataLoader[list[Views]] = torch.utils.data.DataLoader(
+        views,  # type: ignore[arg-type]
+        batch_size=16,
+        collate_fn=list,
+        num_workers=workers,
+    )
+    return iter(loader)

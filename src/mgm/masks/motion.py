@@ -1,0 +1,246 @@
+"""Motion as the masks read it: where its cells lie on the token grid, how much moves in each, and where most of it
+does."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgm.errors import MaskError
+from mgm.masks.grid import Grid, checked_grid
+
+CELL = 8
+"""Side of a motion cell in pixels: the paper's motion map is T x H/8 x W/8 (section 3.3)."""
+
+
+class MotionLike(Protocol):
+    """What a motion field must have to guide a mask; the field of a decoded clip has it."""
+
+    @property
+    def vectors(self) -> NDArray[np.floating[Any]]:
+        """(T, gh, gw, 2): displacement (dx, dy) in pixels per sampling step, finite in every cell."""
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(T, gh, gw): False where nothing was measured and the vector was taken over from a neighbour in time."""
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """(height, width) in pixels of the region that the cells cover. Cell (i, j) covers rows [8i, 8i + 8) and
+        columns [8j, 8j + 8); the last row and column may hang over the region's edge."""
+
+
+Motion: TypeAlias = MotionLike | NDArray[Any]
+"""A `MotionLike`, or a plain array (T, gh, gw, 2) whose cells divide the frame evenly and are all valid."""
+
+
+@dataclass(frozen=True, eq=False)
+class CellGeometry:
+    """Where the cells lie. Lengths are in pixels, or in cells for a plain array; only their relation to `extent`
+    matters.
+
+    Attributes:
+        edges: (rows, columns), each float64 (n + 1,); the last one is cut at the extent.
+        centres: float64 (gh * gw, 2), (y, x) of the part of the cell inside the extent.
+        moments: float64 (gh * gw, 3), that part's area, area * y and area * x: a weighted sum of them is a centroid.
+    """
+
+    cell: float
+    extent: tuple[float, float]
+    edges: tuple[NDArray[np.float64], NDArray[np.float64]]
+    centres: NDArray[np.float64]
+    moments: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CellMotion:
+    """Checked motion.
+
+    Attributes:
+        power: float64 (t, T / t, gh, gw), squared magnitude. Held vectors count like measured ones: they are the best
+            guess for intra-coded blocks, which often lie on what moves fastest.
+        measured: bool (t,), False where no cell of the step is valid.
+    """
+
+    power: NDArray[np.float64]
+    measured: NDArray[np.bool_]
+    geometry: CellGeometry
+
+
+def read_motion(name: str, motion: Motion, *, steps: int) -> CellMotion:
+    """Check motion and group its frames by the steps of a token grid; `name` starts the messages.
+
+    Raises:
+        MaskError: wrong shape, NaN or infinity, T not a multiple of `steps`, or an extent that its cells do not cover.
+    """
+    valid: NDArray[np.bool_] | None = None
+    extent: tuple[float, float] | None = None
+    if isinstance(motion, np.ndarray):
+        vectors = motion
+    elif hasattr(motion, "vectors") and hasattr(motion, "valid") and hasattr(motion, "extent"):
+        vectors, valid, extent = motion.vectors, motion.valid, motion.extent
+    else:
+        raise MaskError(
+            f"{name}: found motion of type {type(motion).__name__}, expected vectors, valid and extent, or an array; "
+            "pass the clip's motion field or a numpy array (T, gh, gw, 2)"
+        )
+    if vectors.ndim != 4 or vectors.shape[3] != 2 or 0 in vectors.shape or vectors.dtype.kind not in "fiu":
+        raise MaskError(
+            f"{name}: found motion {vectors.dtype} {vectors.shape}, expected real numbers (T, gh, gw, 2); "
+            "put (dx, dy) on the last axis"
+        )
+    frames, rows, columns = vectors.shape[:3]
+    if frames % steps:
+        raise MaskError(
+            f"{name}: found motion of {frames} frames, expected a multiple of the {steps} steps of the grid; "
+            "take one motion map per frame of the clip"
+        )
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused as such
+        vectors = np.asarray(vectors, dtype=np.float32)
+    if not np.isfinite(vectors).all():
+        frame = int(np.argmin(np.isfinite(vectors).all(axis=(1, 2, 3))))
+        raise MaskError(
+            f"{name}: found NaN or infinite motion, first in frame {frame}; expected finite displacements; "
+            "set cells without a vector to 0, or pass motion=None for a clip without motion"
+        )
+    if valid is None or extent is None:
+        geometry = cell_geometry((rows, columns), 1, (rows, columns))
+        measured = np.ones(steps, dtype=np.bool_)
+    else:
+        geometry = cell_geometry((rows, columns), CELL, _checked_extent(name, extent, cells=(rows, columns)))
+        if valid.shape != vectors.shape[:3] or valid.dtype != np.bool_:
+            raise MaskError(
+                f"{name}: found valid {valid.dtype} {valid.shape}, expected bool {vectors.shape[:3]}; "
+                "give one flag per cell"
+            )
+        measured = np.logical_or.reduce(valid.reshape(steps, -1), axis=1)
+    # float64 squares neither overflow nor vanish for any float32
+    square = np.square(vectors, dtype=np.float64).reshape(steps, frames // steps, rows, columns, 2)
+    return CellMotion(square[..., 0] + square[..., 1], measured, geometry)
+
+
+def motion_peaks(
+    motion: CellMotion, *, shape: tuple[int, int], top_k: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Pool_topK of Eq. 7: where each step moves most. A step's magnitude is the maximum over its frames.
+
+    The nearest-neighbour upsampling of Eq. 6 only repeats cells, so the search runs on the cells themselves; what
+    it would add is a tie inside every cell, whose middle is the cell's centre. Blocks larger than a cell tie as
+    well. All ties resolve to the centre of the tied region: its centroid where that lies in the region, else the
+    tied cell nearest to it (at random among equally near ones, so that no side of the frame is preferred). `top_k`
+    above 1 takes the magnitude-weighted centroid of the K strongest cells; cells that tie for the last places share
+    them evenly.
+
+    Args:
+        shape: (h, w) of the token grid.
+
+    Returns:
+        Centres, float64 (t, 2), (y, x) in tokens from the frame's top left corner, without meaning for steps that
+        do not move; and bool (t,), True where a step moves: it has a valid cell and a vector that is not 0.
+    """
+    geometry = motion.geometry
+    power = motion.power.max(axis=1)
+    rows, columns = power.shape[1:]
+    flat = power.reshape(len(power), -1)
+    peak = flat.max(axis=1, keepdims=True)
+    moves = (peak[:, 0] > 0) & motion.measured
+    if top_k == 1:
+        tied = flat == peak
+        sums = tied @ geometry.moments
+        centres = sums[:, 1:] / sums[:, :1]
+        # The cells that touch the centroid: up to four where it lies on an edge or a corner.
+        low = np.ceil(centres / geometry.cell).astype(np.intp) - 1
+        high = np.floor(centres / geometry.cell).astype(np.intp)
+        step = np.arange(len(flat))
+        hit = tied[step, low[:, 0] * columns + low[:, 1]] | tied[step, high[:, 0] * columns + high[:, 1]]
+        hit |= tied[step, low[:, 0] * columns + high[:, 1]] | tied[step, high[:, 0] * columns + low[:, 1]]
+        outside = np.flatnonzero(moves & ~hit)
+        if outside.size:
+            centres[outside] = _nearest(tied[outside], centres[outside], geometry, rng)
+    else:
+        places = min(top_k, rows * columns)
+        # Not partitioned: that is ten times slower where most cells tie at 0, as they do.
+        last = np.sort(flat, axis=1)[:, -places, None]
+        above, level = flat > last, flat == last
+        share = (places - above.sum(axis=1, keepdims=True)) / level.sum(axis=1, keepdims=True)
+        weight = (above + level * share) * np.sqrt(flat)
+        # Scaled to the peak, so that no sum of float32 magnitudes, however small, is lost.
+        weight /= np.sqrt(np.where(peak > 0, peak, 1))
+        sums = weight @ geometry.moments
+        centres = sums[:, 1:] / np.where(sums[:, :1] > 0, sums[:, :1], 1)
+    return centres * np.divide(shape, geometry.extent), moves
+
+
+def motion_energy(motion: Motion, grid: Grid) -> NDArray[np.float64]:
+    """Motion magnitude pooled to tokens.
+
+    A token's value is the mean magnitude over its area, each cell weighted by the exact area that they share, and over
+    the frames of its step; a constant field keeps its value. Held vectors count like measured ones.
+
+    Args:
+        motion: see `Motion`; T must be a multiple of t.
+        grid: tokens (t, h, w).
+
+    Returns:
+        float64 (t, h, w), pixels per sampling step, at least 0.
+
+    Raises:
+        MaskError: the motion cannot be used; see `read_motion`.
+    """
+    steps, *shape = checked_grid("motion_energy", grid)
+    cells = read_motion("motion_energy", motion, steps=steps)
+    magnitude = np.sqrt(cells.power).mean(axis=1)
+    rows, columns = (_overlap(edges, tokens=tokens) for edges, tokens in zip(cells.geometry.edges, shape, strict=True))
+    pooled: NDArray[np.float64] = rows @ magnitude @ columns.T
+    return pooled
+
+
+@lru_cache(maxsize=64)
+def cell_geometry(cells: tuple[int, int], cell: float, extent: tuple[float, float]) -> CellGeometry:
+    """Lay (gh, gw) cells of side `cell` over a region of `extent`. Cached: clips of one data set share it."""
+    edges = [np.minimum(np.arange(n + 1) * float(cell), size) for n, size in zip(cells, extent, strict=True)]
+    middle = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
+    length = [np.diff(edge) for edge in edges]
+    y, x = (axis.reshape(-1) for axis in np.meshgrid(*middle, indexing="ij"))
+    area = np.outer(*length).reshape(-1)
+    return CellGeometry(
+        cell=cell,
+        extent=extent,
+        edges=(edges[0], edges[1]),
+        centres=np.stack([y, x], axis=1),
+        moments=np.stack([area, area * y, area * x], axis=1),
+    )
+
+
+def _checked_extent(name: str, extent: tuple[float, float], *, cells: tuple[int, int]) -> tuple[float, float]:
+    height, width = (float(side) for side in extent)
+    if not (math.isfinite(height + width) and (math.ceil(height / CELL), math.ceil(width / CELL)) == cells):
+        raise MaskError(
+            f"{name}: found an extent of {height:g}x{width:g} pixels under {cells[0]}x{cells[1]} cells of {CELL}, "
+            f"expected more than {CELL * (cells[0] - 1)}x{CELL * (cells[1] - 1)} and at most "
+            f"{CELL * cells[0]}x{CELL * cells[1]}; give the (height, width) of the region that the cells cover"
+        )
+    return height, width
+
+
+def _nearest(
+    tied: NDArray[np.bool_], target: NDArray[np.float64], geometry: CellGeometry, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Per row the centre of the tied cell nearest to `target`, (n, 2); one of them at random where several are."""
+    distance = np.square(geometry.centres[None] - target[:, None]).sum(axis=2)
+    distance[~tied] = np.inf
+    near = distance <= distance.min(axis=1, keepdims=True) * (1 + 1e-9)
+    chosen: NDArray[np.float64] = geometry.centres[np.where(near, rng.random(near.shape), -1).argmax(axis=1)]
+    return chosen
+
+
+def _overlap(edges: NDArray[np.float64], *, tokens: int) -> NDArray[np.float64]:
+    """float64 (tokens, cells): the share of each token that each cell covers, along one axis; rows sum to 1."""
+    token = np.linspace(0, edges[-1], tokens + 1)
+    low = np.maximum(token[:-1, None], edges[None, :-1])
+    high = np.minimum(token[1:, None], edges[None, 1:])
+    shared: NDArray[np.float64] = np.maximum(high - low, 0) * (tokens / edges[-1])
+    return shared

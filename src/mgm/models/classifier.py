@@ -1,0 +1,43 @@
+"""A classifier on top of an encoder, as the reference fine-tunes it."""
+
+import torch
+from torch import Tensor, nn
+
+from mgm.errors import ModelError
+from mgm.models.encoder import Encoder
+
+
+class Classifier(nn.Module):
+    """Mean over all tokens -> LayerNorm -> dropout -> linear head (VideoMAE's fine-tuning).
+
+    encoder: taken over, not copied: its final norm is removed, and a new one follows the mean.
+    classes: number of labels. dropout: rate before the head. drop_path: rate of stochastic depth of the last block.
+    head_scale: factor on the initial head, small so that training starts from almost equal probabilities.
+    Raises ModelError when a number is out of range.
+    """
+
+    def __init__(
+        self, encoder: Encoder, classes: int, *, dropout: float = 0.0, drop_path: float = 0.0, head_scale: float = 0.001
+    ) -> None:
+        super().__init__()
+        if classes < 1:
+            raise ModelError(f"classes: found {classes}, expected at least 1")
+        if not 0 <= dropout < 1:
+            raise ModelError(f"dropout: found {dropout}, expected at least 0 and less than 1")
+        encoder.set_drop_path(drop_path)
+        encoder.remove_norm()
+        dim = encoder.spec.encoder.dim
+        self.encoder = encoder
+        self.fc_norm = nn.LayerNorm(dim, eps=encoder.spec.head_norm_eps)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(dim, classes)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        with torch.no_grad():
+            self.head.weight.mul_(head_scale)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """video: (B, 3, T, H, W) as for `Encoder`. Returns logits (B, classes)."""
+        pooled = self.encoder(video).mean(1)
+        logits: Tensor = self.head(self.dropout(self.fc_norm(pooled)))
+        return logits

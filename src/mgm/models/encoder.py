@@ -1,0 +1,113 @@
+"""The encoder: a ViT with joint space-time attention over the visible tokens of a clip."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from mgm.errors import ModelError
+from mgm.models.attention import Block, initialise_blocks
+from mgm.models.patches import MEAN, STD, check_video, patches_of, split_mask
+from mgm.models.position import position_code
+from mgm.models.sizes import ModelSpec
+
+
+class Encoder(nn.Module):
+    """ViT of VideoMAE (Tong et al. 2022) without a class token. It encodes visible tokens only.
+
+    spec: sizes and shapes. drop_path: rate of stochastic depth of the last block, growing linearly from 0 at the first.
+    Names of parameters are those of the reference's checkpoints; `patch_embed` is its convolution written as a linear
+    layer over the channel-last pixels of a token, so that hidden patches are never embedded.
+    """
+
+    def __init__(self, spec: ModelSpec, *, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.spec = spec
+        dim, depth, heads = spec.encoder.dim, spec.encoder.depth, spec.encoder.heads
+        # PyTorch's initialisation of a Linear is that of a Conv3d of equal fan-in, which the reference leaves as it is.
+        self.patch_embed = nn.Linear(3 * spec.token_pixels, dim)
+        self.blocks = nn.ModuleList(Block(dim, heads, eps=spec.norm_eps) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim, eps=spec.norm_eps) if spec.encoder_norm else nn.Identity()
+        initialise_blocks(self.blocks)
+        self.set_drop_path(drop_path)
+        self.position: Tensor
+        self.scale: Tensor
+        self.shift: Tensor
+        self.register_buffer("position", position_code(spec.position, spec.grid, dim), persistent=False)
+        mean, std = torch.tensor(MEAN), torch.tensor(STD)
+        self.register_buffer("scale", (1 / (255 * std)).repeat(spec.token_pixels), persistent=False)
+        self.register_buffer("shift", (-mean / std).repeat(spec.token_pixels), persistent=False)
+
+    def forward(self, video: Tensor, mask: Tensor | None = None, *, block: int | None = None) -> Tensor:
+        """The representation of the visible tokens, in the order of the tokens.
+
+        video: (B, 3, T, H, W), uint8 RGB, normalised here; or floating point, taken as normalised with ImageNet's
+        mean and standard deviation.
+        mask: bool (B, t, h, w) or (B, N), True = hidden, the same number in every clip; None shows everything. It may
+        stay on the CPU.
+        block: give the output of this block (from 0; negative counts from the end), without the final norm.
+        Returns (B, n_visible, dim). Raises ModelError when shapes, types, counts or values do not fit.
+        """
+        check_video(video, self.spec)
+        visible = None if mask is None else split_mask(mask, self.spec, batch=len(video))[0].to(video.device)
+        return self.encode(video, visible, block=block)
+
+    def encode(self, video: Tensor, visible: Tensor | None, *, block: int | None = None) -> Tensor:
+        """`forward` without checks. visible: int64 (B, n), the tokens to encode, on the video's device; None: all."""
+        depth = len(self.blocks) if block is None else self._index(block) + 1
+        x = self.embed(video, visible)
+        for layer in self.blocks[:depth]:
+            x = layer(x)
+        if block is None:
+            x = self.norm(x)
+        return x
+
+    def embed(self, video: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Tokens before the first block, (B, n, dim): linear embedding of the pixels plus the code of the place."""
+        pixels = patches_of(video, self.spec, visible).flatten(2)
+        normalised = pixels.to(self.patch_embed.weight.dtype)
+        if video.dtype == torch.uint8:
+            normalised = torch.addcmul(self.shift, normalised, self.scale)
+        place = self.position if visible is None else self.position[visible]
+        x: Tensor = self.patch_embed(normalised) + place
+        return x
+
+    def attention(self, video: Tensor, *, query: int, block: int = -1) -> Tensor:
+        """The attention that one token pays to all tokens of an unmasked video, in one block.
+
+        query: index of the token, row-major (t, h, w). Returns (B, heads, N), each row sums to 1.
+        Raises ModelError when the video does not fit, or the token or the block does not exist.
+        """
+        check_video(video, self.spec)
+        if not 0 <= query < self.spec.tokens:
+            raise ModelError(f"query: found token {query}, expected 0 to {self.spec.tokens - 1}")
+        index = self._index(block)
+        x = self.embed(video)
+        for layer in self.blocks[:index]:
+            x = layer(x)
+        chosen = self.blocks[index]
+        assert isinstance(chosen, Block)
+        return chosen.attn.weights(chosen.norm1(x), query=query)
+
+    def set_drop_path(self, rate: float) -> None:
+        """Sets stochastic depth: 0 in the first block, growing linearly to `rate` in the last.
+
+        Raises ModelError outside [0, 1).
+        """
+        if not 0 <= rate < 1:
+            raise ModelError(f"drop_path: found {rate}, expected at least 0 and less than 1")
+        last = max(1, len(self.blocks) - 1)
+        for i, layer in enumerate(self.blocks):
+            assert isinstance(layer, Block)
+            layer.drop_path = rate * i / last
+
+    def remove_norm(self) -> None:
+        """Drops the final norm for good, as fine-tuning does; `spec` says so from then on."""
+        self.norm = nn.Identity()
+        self.spec = replace(self.spec, encoder_norm=False)
+
+    def _index(self, block: int) -> int:
+        depth = len(self.blocks)
+        if not -depth <= block < depth:
+            raise ModelError(f"block: found {block}, expected {-depth} to {depth - 1}; the encoder has {depth} blocks")
+        return block % depth

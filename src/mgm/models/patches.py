@@ -1,0 +1,114 @@
+"""From videos to the pixels of their tokens and back, and from masks to the indices of tokens.
+
+Tokens are flattened row-major (t, h, w); the pixels of a token are flattened channel-last (tubelet, patch, patch, 3).
+"""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from mgm.errors import ModelError
+from mgm.models.sizes import ModelSpec
+
+# ImageNet's statistics of RGB values in [0, 1], which the reference uses for every data set.
+MEAN: Final = (0.485, 0.456, 0.406)
+STD: Final = (0.229, 0.224, 0.225)
+
+
+def check_video(video: Tensor, spec: ModelSpec) -> None:
+    """Raises ModelError unless `video` is uint8 or finite floating point of shape (B, 3, T, H, W) as in `spec`."""
+    expected = spec.video_shape
+    shape = f"(B, {', '.join(map(str, expected))})"
+    if video.ndim != 5:
+        raise ModelError(
+            f"video: found shape {tuple(video.shape)}, expected {shape}; add a batch axis to a single clip"
+        )
+    if video.shape[1] != 3:
+        advice = "a model takes RGB"
+        if video.shape[4] == 3:
+            advice = "channels are last: move them to axis 1"
+        elif video.shape[2] == 3:
+            advice = "frames come before channels: swap axes 1 and 2"
+        raise ModelError(f"video: found {video.shape[1]} channels in {tuple(video.shape)}, expected {shape}; {advice}")
+    if tuple(video.shape[1:]) != expected:
+        raise ModelError(
+            f"video: found shape {tuple(video.shape)}, expected {shape}; "
+            "resample or resize the clip, or build the model for these frames and this resolution"
+        )
+    if len(video) == 0:
+        raise ModelError(
+            f"video: found an empty batch of shape {tuple(video.shape)}, expected {shape} with B of at least 1"
+        )
+    if video.dtype != torch.uint8 and not video.is_floating_point():
+        raise ModelError(f"video: found {video.dtype}, expected uint8 (0 to 255) or normalised floating point")
+    # Any NaN survives a sum, the cheapest pass. It waits for the device, which uint8, the usual input, never does.
+    watched = video.is_floating_point() and not video.is_meta and not torch.compiler.is_compiling()
+    if watched and not torch.isfinite(video.detach().sum(dtype=torch.float32)):
+        raise ModelError(
+            f"video: found NaN or infinite values in {tuple(video.shape)} {video.dtype}, expected finite ones"
+        )
+
+
+def split_mask(mask: Tensor, spec: ModelSpec, *, batch: int) -> tuple[Tensor, Tensor]:
+    """The indices of the visible and of the masked tokens, in the order of the tokens.
+
+    mask: bool (B, t, h, w) or (B, N), True = hidden from the encoder; every clip hides the same number of tokens.
+    Returns int64 (B, n_visible) and (B, n_masked), on the mask's device. A mask on the CPU is checked without waiting
+    for a GPU, whatever the device of the video.
+    Raises ModelError on another type or grid, on unequal counts, and when no token is visible.
+    """
+    grid = (batch, *spec.grid)
+    if tuple(mask.shape) not in (grid, (batch, spec.tokens)):
+        raise ModelError(
+            f"mask: found shape {tuple(mask.shape)}, expected {grid} or {(batch, spec.tokens)}; "
+            "draw the mask on the grid of the model"
+        )
+    if mask.dtype != torch.bool:
+        raise ModelError(f"mask: found {mask.dtype}, expected bool, True = hidden from the encoder")
+    flat = mask.flatten(1)
+    counts = flat.sum(1).tolist()
+    if len(set(counts)) > 1:
+        raise ModelError(
+            f"mask: found {min(counts)} to {max(counts)} hidden tokens per clip, expected the same number in all "
+            f"{batch} clips of a batch; draw masks of exact count"
+        )
+    visible = spec.tokens - counts[0]
+    if visible == 0:
+        raise ModelError(f"mask: found all {spec.tokens} tokens hidden, expected at least one visible; lower the ratio")
+    order = flat.to(torch.uint8).argsort(dim=1, stable=True)
+    return order[:, :visible], order[:, visible:]
+
+
+def patches_of(video: Tensor, spec: ModelSpec, index: Tensor | None = None) -> Tensor:
+    """The pixels of tokens, values and dtype as in the video.
+
+    video: (B, 3, T, H, W). index: int64 (B, n), or None for all N tokens. Returns (B, n, token_pixels, 3).
+    """
+    t, h, w = spec.grid
+    batch, p = len(video), spec.patch
+    cut = video.reshape(batch, 3, t, spec.tubelet, h, p, w, p).permute(0, 2, 4, 6, 3, 5, 7, 1)
+    if index is None:
+        return cut.reshape(batch, spec.tokens, spec.token_pixels, 3)
+    # Indexing the strided view copies the wanted tokens alone, once.
+    row = torch.arange(batch, device=index.device)[:, None]
+    return cut[row, index // (h * w), index // w % h, index % w].reshape(batch, -1, spec.token_pixels, 3)
+
+
+def video_of(patches: Tensor, spec: ModelSpec) -> Tensor:
+    """The inverse of `patches_of` without an index: (B, N, token_pixels, 3) -> (B, 3, T, H, W)."""
+    t, h, w = spec.grid
+    p = spec.patch
+    cut = patches.reshape(len(patches), t, h, w, spec.tubelet, p, p, 3)
+    return cut.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(len(patches), *spec.video_shape)
+
+
+def brightness(patches: Tensor) -> Tensor:
+    """Pixels in the range 0 to 255, float32, of pixels as a video holds them: uint8, or floats in ImageNet's units.
+
+    patches: (..., 3). Whole numbers keep the statistics of flat patches exact.
+    """
+    if patches.dtype == torch.uint8:
+        return patches.float()
+    mean, std = patches.new_tensor(MEAN, dtype=torch.float32), patches.new_tensor(STD, dtype=torch.float32)
+    return (patches.float() * std + mean) * 255

@@ -1,0 +1,183 @@
+"""The sizes of the models, in one table, and the specification from which an encoder and its decoder are built."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, asdict, dataclass, fields
+from typing import Any, Final, Literal, Self
+
+from mgm.errors import ModelError
+
+Position = Literal["sincos-1d", "sincos-3d"]
+POSITIONS: Final = ("sincos-1d", "sincos-3d")
+
+
+def _check_positive(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ModelError(f"{name}: found {value!r}, expected a whole number of at least 1")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack of transformer blocks: `depth` blocks of width `dim` with `heads` attention heads; the MLP is 4 x dim."""
+
+    dim: int
+    depth: int
+    heads: int
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            _check_positive(f"Stack.{name}", value)
+        if self.dim % self.heads:
+            raise ModelError(f"Stack: dim {self.dim} is not divisible by {self.heads} heads; change one of them")
+
+
+@dataclass(frozen=True)
+class Size:
+    """The widths and depths of an encoder and of the decoder that pre-trains it."""
+
+    encoder: Stack
+    decoder: Stack
+
+
+# S to H: VideoMAE (Tong et al. 2022) and its scripts, whose decoders are deeper for L and H.
+# tiny learns on 64-pixel clips within minutes of CPU time; debug only runs.
+SIZES: Final[Mapping[str, Size]] = {
+    "debug": Size(Stack(32, 2, 2), Stack(16, 1, 2)),
+    "tiny": Size(Stack(128, 4, 4), Stack(64, 2, 2)),
+    "S": Size(Stack(384, 12, 6), Stack(192, 4, 3)),
+    "B": Size(Stack(768, 12, 12), Stack(384, 4, 6)),
+    "L": Size(Stack(1024, 24, 16), Stack(512, 12, 8)),
+    "H": Size(Stack(1280, 32, 16), Stack(640, 12, 8)),
+}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that fixes the shapes and the arithmetic of a model; it is stored in checkpoints (`to_dict`).
+
+    size: a name of `SIZES`, or a `Size` for widths that have no name.
+    patch: side of a patch in pixels. tubelet: frames per token. frames: frames per clip (T).
+    resolution: pixels of a frame, one side or (height, width).
+    position: fixed code of the place of a token; "sincos-1d" is the reference's, "sincos-3d" helps small models.
+    decoder_depth: blocks of the decoder, where it is not the size's own.
+    norm_eps: epsilon of the LayerNorms of blocks and of the encoder's end (reference 1e-6, Hugging Face 1e-12).
+    head_norm_eps: epsilon of the LayerNorm before a head, the decoder's or the classifier's (Hugging Face 1e-5).
+    encoder_norm: the encoder ends with a LayerNorm; a classifier's encoder does not.
+
+    Raises ModelError when a value is unknown, or when the clip cannot be cut into whole patches.
+    """
+
+    size: str | Size = "B"
+    _: KW_ONLY
+    patch: int = 16
+    tubelet: int = 2
+    frames: int = 16
+    resolution: int | tuple[int, int] = 224
+    position: Position = "sincos-1d"
+    decoder_depth: int | None = None
+    norm_eps: float = 1e-6
+    head_norm_eps: float = 1e-6
+    encoder_norm: bool = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.size, str) and self.size not in SIZES:
+            raise ModelError(f"size: found {self.size!r}, expected one of {', '.join(SIZES)}, or a Size")
+        if self.position not in POSITIONS:
+            raise ModelError(f"position: found {self.position!r}, expected one of {', '.join(POSITIONS)}")
+        for name in ("patch", "tubelet", "frames"):
+            _check_positive(name, getattr(self, name))
+        for side in self.frame_size:
+            _check_positive("resolution", side)
+        if self.decoder_depth is not None:
+            _check_positive("decoder_depth", self.decoder_depth)
+        height, width = self.frame_size
+        if height % self.patch or width % self.patch:
+            raise ModelError(
+                f"resolution: {height} x {width} pixels cannot be cut into patches of {self.patch}; "
+                f"take {_multiple(height, self.patch)} x {_multiple(width, self.patch)}, or another patch"
+            )
+        if self.frames % self.tubelet:
+            raise ModelError(
+                f"frames: {self.frames} frames cannot be cut into tubelets of {self.tubelet}; "
+                f"take {_multiple(self.frames, self.tubelet)}, or another tubelet"
+            )
+        if height == width:  # one form per value, so that equal specifications compare equal
+            object.__setattr__(self, "resolution", height)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(height, width) of a frame in pixels."""
+        if isinstance(self.resolution, int):
+            return self.resolution, self.resolution
+        height, width = self.resolution
+        return height, width
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """(t, h, w): tubelets per clip, patches per column, patches per row."""
+        height, width = self.frame_size
+        return self.frames // self.tubelet, height // self.patch, width // self.patch
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a clip, N = t*h*w."""
+        t, h, w = self.grid
+        return t * h * w
+
+    @property
+    def token_pixels(self) -> int:
+        """Pixels of a token, tubelet * patch * patch; each has 3 values."""
+        return self.tubelet * self.patch * self.patch
+
+    @property
+    def video_shape(self) -> tuple[int, int, int, int]:
+        """(3, T, H, W): the shape of a video that the model takes, without the batch."""
+        return 3, self.frames, *self.frame_size
+
+    @property
+    def encoder(self) -> Stack:
+        """The encoder's blocks."""
+        return self._widths.encoder
+
+    @property
+    def decoder(self) -> Stack:
+        """The decoder's blocks, `decoder_depth` of them where it is given."""
+        stack = self._widths.decoder
+        return stack if self.decoder_depth is None else Stack(stack.dim, self.decoder_depth, stack.heads)
+
+    @property
+    def _widths(self) -> Size:
+        return SIZES[self.size] if isinstance(self.size, str) else self.size
+
+    def to_dict(self) -> dict[str, Any]:
+        """The specification as values that JSON keeps as they are."""
+        values = asdict(self)
+        if not isinstance(self.resolution, int):
+            values["resolution"] = list(self.resolution)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The specification that `to_dict` wrote; keys that are missing take their defaults.
+
+        Raises ModelError on an unknown key or a value that does not fit.
+        """
+        names = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(names))
+        if unknown:
+            raise ModelError(f"model specification: unknown {', '.join(unknown)}; expected {', '.join(names)}")
+        known = dict(values)
+        try:
+            if isinstance(known.get("size"), Mapping):
+                known["size"] = Size(Stack(**known["size"]["encoder"]), Stack(**known["size"]["decoder"]))
+            if isinstance(known.get("resolution"), list):
+                known["resolution"] = tuple(known["resolution"])
+            return cls(**known)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(f"model specification: {values} cannot be read ({error})") from error
+
+
+def _multiple(value: int, unit: int) -> int:
+    """The multiple of `unit` nearest to `value`, at least one unit."""
+    return max(1, round(value / unit)) * unit

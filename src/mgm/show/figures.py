@@ -1,0 +1,254 @@
+"""Pictures of motion, masks and reconstructions: pure functions from arrays to uint8 RGB clips.
+
+A clip is uint8 (T, H, W, 3); every function returns a new one and leaves its arguments as they were.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from mgm.show.colour import lch_to_rgb
+
+Clip = npt.NDArray[np.uint8]
+Rgb = tuple[int, int, int]
+Ground = Literal["dark", "light"]
+
+VEIL: Rgb = (40, 36, 92)
+EDGE: Rgb = (255, 208, 64)
+BOX: Rgb = (64, 224, 176)
+HIDDEN: Rgb = (110, 112, 118)
+
+_GROUND_LIGHTNESS: dict[Ground, float] = {"dark": 0.21, "light": 0.97}
+_FULL_LIGHTNESS: dict[Ground, float] = {"dark": 0.80, "light": 0.66}
+_FULL_CHROMA = 0.165
+_HUE_OF_RIGHT = np.deg2rad(25.0)
+# Below 1 lifts slow motion out of the ground without letting coding noise shout; the wheel uses the same curve.
+_STRENGTH_EXPONENT = 0.75
+
+
+def motion_scale(vectors: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_] | None = None) -> float:
+    """The magnitude that `colour_motion` shows at full strength: the 99th percentile of the valid cells.
+
+    vectors: (T, gh, gw, 2), pixels per step. Never less than 1 px, so that the coding noise of a still clip stays dark.
+    """
+    magnitude = np.hypot(vectors[..., 0], vectors[..., 1])
+    if valid is not None:
+        magnitude = magnitude[valid]
+    return max(1.0, float(np.percentile(magnitude, 99))) if magnitude.size else 1.0
+
+
+def colour_motion(
+    vectors: npt.NDArray[np.floating],
+    *,
+    extent: tuple[int, int],
+    size: tuple[int, int] | None = None,
+    cell: int = 8,
+    valid: npt.NDArray[np.bool_] | None = None,
+    full_scale: float | None = None,
+    ground: Ground = "dark",
+) -> Clip:
+    """Motion as colour: hue is direction (right coral, down yellow-green, left cyan, up violet), strength is speed.
+
+    vectors: float (T, gh, gw, 2), (dx, dy) in pixels of the coded frame per sampling step, one per square of `cell` px.
+    extent: (height, width) in the same pixels of the region that the cells cover; the last row and column may hang over
+    it. size: (H, W) of the result, `extent` unless told. valid: bool (T, gh, gw); cells without a vector are hatched,
+    so that "no vector" does not look like "no motion". full_scale: the magnitude at full strength, `motion_scale`
+    unless told; give one value for clips that are to be compared.
+    Returns uint8 (T, H, W, 3). Raises ValueError when the cells do not cover `extent`.
+    """
+    _, gh, gw, _ = vectors.shape
+    if gh * cell < extent[0] or gw * cell < extent[1]:
+        raise ValueError(
+            f"{gh} x {gw} cells of {cell} px do not cover {extent[0]} x {extent[1]} px; "
+            "give the field's own extent and cell"
+        )
+    height, width = size or extent
+    rows = _cell_of_pixel(height, extent[0], cell, gh)
+    columns = _cell_of_pixel(width, extent[1], cell, gw)
+    scale = motion_scale(vectors, valid) if full_scale is None else full_scale
+    coloured = _direction_colour(vectors[..., 0] / scale, vectors[..., 1] / scale, ground)
+    shown = coloured[:, rows][:, :, columns]
+    if valid is not None:
+        missing = ~valid[:, rows][:, :, columns]
+        shown[missing] = np.broadcast_to(_hatch(height, width, ground), shown.shape)[missing]
+    return shown
+
+
+def colour_wheel(side: int = 96, *, ground: Ground = "dark") -> npt.NDArray[np.uint8]:
+    """The legend of `colour_motion`: RGBA uint8 (side, side, 4), a disc whose rim is full strength."""
+    along = (np.arange(side) + 0.5) / side * 2 - 1
+    dx, dy = np.meshgrid(along, along)
+    colour = _direction_colour(dx, dy, ground)
+    # One pixel of soft rim instead of a jagged one.
+    cover = np.clip((1 - np.hypot(dx, dy)) * side / 2, 0, 1)
+    return np.concatenate([colour, np.round(cover * 255).astype(np.uint8)[..., None]], axis=-1)
+
+
+def draw_arrows(
+    frames: Clip,
+    vectors: npt.NDArray[np.floating],
+    *,
+    extent: tuple[int, int],
+    cell: int = 8,
+    every: int = 3,
+    gain: float = 2.0,
+    least: float = 0.75,
+    colour: Rgb = EDGE,
+) -> Clip:
+    """`frames` with an arrow at every `every`-th cell, `gain` times as long as the displacement.
+
+    frames: uint8 (T, H, W, 3). vectors, extent, cell: as for `colour_motion`, with the same T. Motion below `least` px
+    has no arrow. Returns uint8 (T, H, W, 3). Raises ValueError when the lengths differ.
+    """
+    _same_length(frames, "vectors", len(vectors))
+    fine = 3  # Pillow's lines are not anti-aliased, so they are drawn larger and shrunk
+    height, width = frames.shape[1:3]
+    to_x, to_y = width / extent[1] * fine, height / extent[0] * fine
+    drawn = []
+    for frame, field in zip(frames, vectors, strict=True):
+        layer = Image.new("L", (width * fine, height * fine))
+        pen = ImageDraw.Draw(layer)
+        for i in range(every // 2, field.shape[0], every):
+            for j in range(every // 2, field.shape[1], every):
+                dx, dy = float(field[i, j, 0]), float(field[i, j, 1])
+                if np.hypot(dx, dy) >= least:
+                    _arrow(
+                        pen, (j + 0.5) * cell * to_x, (i + 0.5) * cell * to_y, dx * gain * to_x, dy * gain * to_y, fine
+                    )
+        cover = layer.resize((width, height), Image.Resampling.BOX)
+        picture = Image.fromarray(frame)
+        picture.paste(colour, mask=cover)
+        drawn.append(np.asarray(picture))
+    return np.stack(drawn)
+
+
+def spread_tokens(masked: npt.NDArray[np.bool_], *, frames: int, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """A token mask pixel by pixel: bool (t, h, w) to bool (frames, H, W).
+
+    Raises ValueError when `frames` is no multiple of t.
+    """
+    steps, h, w = masked.shape
+    if steps == 0 or frames % steps:
+        raise ValueError(
+            f"{frames} frames do not divide into the mask's {steps} steps; give the clip that the mask was drawn for"
+        )
+    rows, columns = np.arange(size[0]) * h // size[0], np.arange(size[1]) * w // size[1]
+    return np.repeat(masked[:, rows][:, :, columns], frames // steps, axis=0)
+
+
+def paint_mask(
+    frames: Clip,
+    masked: npt.NDArray[np.bool_],
+    *,
+    boxes: Sequence[npt.NDArray[np.floating]] | None = None,
+    strength: float = 0.6,
+    thickness: int | None = None,
+) -> Clip:
+    """`frames` with the masked tokens veiled and outlined: one sees both content and mask (as in Figures 4 and 5b).
+
+    frames: uint8 (T, H, W, 3). masked: bool (t, h, w), True = hidden from the encoder; T is a multiple of t. Pixels of
+    visible tokens stay as they are; the outline lies inside the masked region and is open at the border of the frame.
+    boxes: T arrays (n, 4) of true boxes, x0 y0 x1 y1 in pixels of `frames`, drawn on top. strength: of the veil, 0-1.
+    thickness: of the lines in pixels; unless told, an eightieth of the shorter side.
+    Returns uint8 (T, H, W, 3). Raises ValueError when the lengths do not fit.
+    """
+    height, width = frames.shape[1:3]
+    line = max(1, round(min(height, width) / 80)) if thickness is None else thickness
+    hidden = spread_tokens(masked, frames=len(frames), size=(height, width))
+    # Grey first: the veil then is one hue whatever the content, and colour itself says "visible".
+    grey = frames @ np.array([0.299, 0.587, 0.114])
+    veiled = (1 - strength) * grey[..., None] + strength * np.array(VEIL)
+    painted = np.where(hidden[..., None], veiled, frames).round().astype(np.uint8)
+    painted[hidden & ~_shrink(hidden, line)] = EDGE
+    if boxes is not None:
+        _same_length(frames, "boxes", len(boxes))
+        for frame, here in zip(painted, boxes, strict=True):
+            for box in here:
+                _outline(frame, box, line)
+    return painted
+
+
+def hide_masked(frames: Clip, masked: npt.NDArray[np.bool_]) -> Clip:
+    """What the encoder sees: `frames` uint8 (T, H, W, 3) with the masked tokens, bool (t, h, w), in flat grey."""
+    seen = frames.copy()
+    seen[spread_tokens(masked, frames=len(frames), size=frames.shape[1:3])] = HIDDEN
+    return seen
+
+
+def reconstruction(frames: Clip, predicted: Clip, masked: npt.NDArray[np.bool_]) -> list[tuple[str, Clip]]:
+    """The labelled rows of a reconstruction: original, what the encoder sees, the prediction among the visible tokens.
+
+    frames, predicted: uint8 (T, H, W, 3), the prediction already back in pixels; only its masked tokens are shown,
+    since visible tokens carry no loss and their prediction means nothing. masked: bool (t, h, w), True = predicted.
+    Raises ValueError when the shapes differ.
+    """
+    if frames.shape != predicted.shape:
+        raise ValueError(
+            f"the prediction has shape {predicted.shape}, the frames {frames.shape}; give both in pixels of one clip"
+        )
+    hidden = spread_tokens(masked, frames=len(frames), size=frames.shape[1:3])
+    filled = np.where(hidden[..., None], predicted, frames)
+    return [("original", frames), ("encoder sees", hide_masked(frames, masked)), ("reconstructed", filled)]
+
+
+def _cell_of_pixel(pixels: int, extent: int, cell: int, cells: int) -> npt.NDArray[np.intp]:
+    centres = (np.arange(pixels) + 0.5) * extent / pixels
+    return np.minimum((centres / cell).astype(np.intp), cells - 1)
+
+
+def _direction_colour(
+    dx: npt.NDArray[np.floating], dy: npt.NDArray[np.floating], ground: Ground
+) -> npt.NDArray[np.uint8]:
+    strength = np.minimum(np.hypot(dx, dy), 1.0) ** _STRENGTH_EXPONENT
+    low, high = _GROUND_LIGHTNESS[ground], _FULL_LIGHTNESS[ground]
+    return lch_to_rgb(low + (high - low) * strength, _FULL_CHROMA * strength, np.arctan2(dy, dx) + _HUE_OF_RIGHT)
+
+
+def _hatch(height: int, width: int, ground: Ground) -> npt.NDArray[np.uint8]:
+    period = max(8, min(height, width) // 14)  # wide enough to survive being shrunk for a strip
+    y, x = np.mgrid[:height, :width]
+    lightness = _GROUND_LIGHTNESS[ground] + np.where(
+        (x + y) % period < period / 4, 0.14 if ground == "dark" else -0.14, 0.0
+    )
+    return lch_to_rgb(lightness, np.zeros_like(lightness), np.zeros_like(lightness))
+
+
+def _arrow(pen: ImageDraw.ImageDraw, x: float, y: float, dx: float, dy: float, fine: int) -> None:
+    length = float(np.hypot(dx, dy))
+    ux, uy = dx / length, dy / length
+    head = min(4.5 * fine, 0.6 * length)
+    tip = (x + dx, y + dy)
+    neck = (tip[0] - ux * head, tip[1] - uy * head)
+    pen.line([(x, y), neck], fill=255, width=round(1.5 * fine))
+    side = head * 0.5
+    pen.polygon([tip, (neck[0] - uy * side, neck[1] + ux * side), (neck[0] + uy * side, neck[1] - ux * side)], fill=255)
+
+
+def _shrink(region: npt.NDArray[np.bool_], by: int) -> npt.NDArray[np.bool_]:
+    """The region without a rim of `by` pixels: a square erosion, axis by axis. The frame's border is no rim."""
+    _, height, width = region.shape
+    tall = np.pad(region, ((0, 0), (by, by), (0, 0)), mode="edge")
+    inner = np.logical_and.reduce([tall[:, k : k + height] for k in range(2 * by + 1)])
+    wide = np.pad(inner, ((0, 0), (0, 0), (by, by)), mode="edge")
+    core: npt.NDArray[np.bool_] = np.logical_and.reduce([wide[:, :, k : k + width] for k in range(2 * by + 1)])
+    return core
+
+
+def _outline(frame: npt.NDArray[np.uint8], box: npt.NDArray[np.floating], line: int) -> None:
+    height, width = frame.shape[:2]
+    x0, x1 = (int(v) for v in np.clip(np.round(box[[0, 2]]), 0, width))
+    y0, y1 = (int(v) for v in np.clip(np.round(box[[1, 3]]), 0, height))
+    if x1 <= x0 or y1 <= y0:
+        return
+    inner = frame[y0 + line : y1 - line, x0 + line : x1 - line].copy()
+    frame[y0:y1, x0:x1] = BOX
+    if inner.size:
+        frame[y0 + line : y1 - line, x0 + line : x1 - line] = inner
+
+
+def _same_length(frames: Clip, what: str, length: int) -> None:
+    if len(frames) != length:
+        raise ValueError(f"{what} of {length} frames given for a clip of {len(frames)}; both must have the same length")

@@ -1,0 +1,181 @@
+"""The parts that a page is made of, as data: what is shown, not how. `page` turns each into HTML.
+
+Any text may hold any character; it is escaped when it is written. Pictures are encoded bytes (PNG, WebP, GIF or JPEG).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Tone = Literal["good", "neutral", "bad"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Plain words; an empty line starts a new paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Code:
+    """Something to type or to copy, such as a command line; shown with its line breaks."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values, for example ("seed", "0")."""
+
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Legend:
+    """A small picture that explains the colours of a larger one, and its words."""
+
+    image: bytes
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture. `alt` says what it shows to someone who cannot see it."""
+
+    image: bytes
+    alt: str
+    caption: str = ""
+    legend: Legend | None = None
+
+
+@dataclass(frozen=True)
+class Animation:
+    """Panels that move side by side in one picture."""
+
+    image: bytes
+    still: bytes
+    """One moment of it, same size: shown in print, to those who prefer reduced motion, and when the reader holds it."""
+    panels: tuple[str, ...]
+    """The labels of the panels, left to right; the panels are equally wide."""
+    alt: str
+    caption: str = ""
+    legend: Legend | None = None
+
+
+@dataclass(frozen=True)
+class StripRow:
+    """One row of a strip: its label and one picture that holds its frames left to right, equally wide."""
+
+    label: str
+    image: bytes
+    alt: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A contact sheet: rows that share their moments, time running left to right."""
+
+    rows: tuple[StripRow, ...]
+    moments: tuple[str, ...]
+    """What stands under the columns, for example "0.27 s"; one a column, or none at all."""
+    caption: str = ""
+    legend: Legend | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table that is more than words."""
+
+    text: str
+    share: float | None = None
+    """0 to 1: a bar under the number."""
+    tone: Tone | None = None
+    """A verdict: the words are set as a badge."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """The head of a column. `note` explains it in small print; numbers stand right."""
+
+    name: str
+    note: str = ""
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows whose first cell is their head. `marked` is the row (its first cell) that the table is about."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str | Cell, ...], ...]
+    caption: str = ""
+    marked: str | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity over training steps; equal lengths, steps ascending. Values that are not finite leave a gap."""
+
+    label: str
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.steps) != len(self.values):
+            raise ValueError(
+                f"curve {self.label!r}: {len(self.steps)} steps and {len(self.values)} values; give one value a step"
+            )
+
+
+@dataclass(frozen=True)
+class CurveChart:
+    """Curves over a common axis of steps."""
+
+    curves: tuple[Curve, ...]
+    y_label: str
+    alt: str
+    x_label: str = "step"
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share, or a difference of shares, with its 95% interval; fractions, not per cent."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class IntervalRow:
+    """One line of an interval chart: an estimate for each series, or None where it was not measured."""
+
+    label: str
+    estimates: tuple[Estimate | None, ...]
+
+
+@dataclass(frozen=True)
+class IntervalChart:
+    """Dots with intervals on a common axis of per cent. The first series is drawn filled, the others hollow."""
+
+    series: tuple[str, ...]
+    rows: tuple[IntervalRow, ...]
+    alt: str
+    x_label: str
+    reference: tuple[str, float] | None = None
+    """A line to compare with, such as ("chance", 0.125)."""
+    caption: str = ""
+
+
+Part = Text | Code | Facts | Picture | Animation | Strip | Table | CurveChart | IntervalChart
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the page."""
+
+    title: str
+    parts: tuple[Part, ...]
+    lead: str = ""
+    """One or two sentences under the title: what to see here."""

@@ -1,0 +1,292 @@
+"""One typed tree of settings, read from a recipe, overridden by dotted keys, saved whole beside every result."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mgm.data.dataset import MaskRule
+from mgm.data.source import ClipSettings
+from mgm.errors import ConfigError, MgmError
+from mgm.masks import build_mask
+from mgm.models import ModelSpec
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """What is read of the videos."""
+
+    frames: int = Field(16, ge=1, description="frames of a clip")
+    stride: int = Field(4, ge=1, description="every how manieth frame is taken")
+    size: int = Field(224, ge=8, description="side of the square clip in pixels")
+    motion: Literal["codec"] | None = Field("codec", description="source of the motion, or null to read frames only")
+    policy: Literal["window_sum", "sampled", "window_max"] = Field(
+        "window_sum", description="how skipped frames enter the motion"
+    )
+    crop: Literal["centre", "multiscale"] = Field("multiscale", description="crop in pretraining")
+    flip: bool = Field(True, description="mirror every other clip; off where labels tell left from right")
+    memory: bool = Field(False, description="decode every video once and keep it, small, in memory: for small sets")
+    memory_side: int | None = Field(None, ge=8, description="shorter side of the frames kept in memory; null: size")
+    workers: int = Field(2, ge=0, description="reading processes per device; 0 reads in the training process")
+    bad_share: float = Field(0.1, ge=0, le=1, description="share of unreadable clips at which a run stops")
+
+
+class ModelConfig(_Section):
+    """Which autoencoder; see `mgm.models.ModelSpec`."""
+
+    size: Literal["debug", "tiny", "S", "B", "L", "H"] = Field("B", description="row of the table of sizes")
+    patch: int = Field(16, ge=1, description="side of a patch in pixels")
+    tubelet: int = Field(2, ge=1, description="frames of a token")
+    position: Literal["sincos-1d", "sincos-3d"] = Field(
+        "sincos-1d", description="position code: sincos-1d is the reference's"
+    )
+    target: Literal["normalised-pixels", "pixels"] = Field(
+        "normalised-pixels", description="what masked patches are compared with"
+    )
+    decoder_depth: int | None = Field(None, ge=1, description="decoder blocks; null: the size's own")
+
+
+class MaskConfig(_Section):
+    """Which tokens are hidden; see `mgm.mask_names()`."""
+
+    name: str = Field("mgm", description="name of the mask")
+    ratio: float = Field(0.75, gt=0, lt=1, description="share of hidden tokens")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of that mask")
+
+
+class OptimConfig(_Section):
+    """Length, batch and optimiser of a run."""
+
+    epochs: int | None = Field(None, ge=1, description="length in passes over the set; or give steps")
+    steps: int | None = Field(None, ge=1, description="length in steps; or give epochs")
+    warmup: float = Field(0, ge=0, description="linear warm-up, in the unit of the length (epochs or steps)")
+    batch: int = Field(256, ge=1, description="clips per step over all devices, whatever their number")
+    micro_batch: int | None = Field(
+        None, ge=1, description="clips that fit on a device at once; the rest is accumulated"
+    )
+    base_lr: float = Field(1.5e-4, gt=0, description="learning rate per 256 clips of batch")
+    min_lr: float = Field(0.0, ge=0, description="learning rate per 256 clips at the end of the cosine")
+    weight_decay: float = Field(0.05, ge=0, description="not applied to biases, norms and tokens")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's")
+    clip_grad: float | None = Field(None, gt=0, description="largest norm of the gradient; null: no limit")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto", description="auto: bf16 where the device computes in it natively, else 32 bit"
+    )
+    checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> OptimConfig:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps")
+        return self
+
+
+class FinetuneConfig(OptimConfig):
+    """Fine-tuning with labels."""
+
+    layer_decay: float = Field(0.75, gt=0, le=1, description="learning rate of block k relative to block k + 1")
+    drop_path: float = Field(0.1, ge=0, lt=1, description="stochastic depth, rising linearly to this at the last block")
+    dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over all classes")
+    crop: Literal["centre", "multiscale"] = Field("multiscale", description="crop in training")
+    flip: bool = Field(True, description="mirror every other clip; off where labels tell left from right")
+
+
+class ProbeConfig(_Section):
+    """Judging a frozen encoder."""
+
+    clips_per_video: int = Field(1, ge=1, description="training clips taken of each video, spread over its length")
+    steps: int = Field(400, ge=1, description="steps of the attentive probe")
+    batch: int = Field(64, ge=1, description="clips per step of the attentive probe")
+    lr: float = Field(1e-3, gt=0, description="learning rate of the attentive probe")
+    weight_decay: float = Field(0.05, ge=0, description="of the attentive probe")
+    neighbours: int = Field(20, ge=1, description="k of the k-NN classifier")
+    temporal_views: int = Field(5, ge=1, description="clips of a test video, spread over its length")
+    spatial_views: Literal[1, 3] = Field(3, description="crops of each: 1 or 3")
+
+
+class Config(_Section):
+    """Everything that shapes a result."""
+
+    seed: int = Field(0, ge=0, description="the run's one seed")
+    data: DataConfig = Field(default_factory=lambda: DataConfig.model_validate({}))
+    model: ModelConfig = Field(default_factory=lambda: ModelConfig.model_validate({}))
+    mask: MaskConfig = Field(default_factory=lambda: MaskConfig.model_validate({}))
+    pretrain: OptimConfig = Field(
+        default_factory=lambda: OptimConfig.model_validate({"epochs": 800, "warmup": 40, "batch": 1024})
+    )
+    finetune: FinetuneConfig = Field(
+        default_factory=lambda: FinetuneConfig.model_validate(
+            {"epochs": 50, "warmup": 5, "batch": 512, "betas": (0.9, 0.999)}
+        )
+    )
+    probe: ProbeConfig = Field(default_factory=lambda: ProbeConfig.model_validate({}))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Config:
+        try:
+            rule = self.mask_rule()
+            rule.mask.count(rule.grid, rule.ratio)
+        except MgmError as error:
+            raise ValueError(str(error)) from error
+        if rule.mask.uses_motion and self.data.motion is None:
+            raise ValueError(
+                f"mask {self.mask.name} follows motion, but data.motion is null; set data.motion to codec, or use mask tube"
+            )
+        return self
+
+    def model_spec(self) -> ModelSpec:
+        """The autoencoder's description."""
+        return ModelSpec(
+            size=self.model.size,
+            patch=self.model.patch,
+            tubelet=self.model.tubelet,
+            frames=self.data.frames,
+            resolution=self.data.size,
+            position=self.model.position,
+            decoder_depth=self.model.decoder_depth,
+        )
+
+    def mask_rule(self) -> MaskRule:
+        """The mask with its token grid and ratio."""
+        return MaskRule(build_mask(self.mask.name, **self.mask.options), self.model_spec().grid, self.mask.ratio)
+
+    def clip_settings(self, *, motion: bool) -> ClipSettings:
+        """What is read of a video; without motion where nobody looks at it."""
+        data = self.data
+        return ClipSettings(data.frames, data.stride, data.size, data.motion if motion else None, data.policy)
+
+    def save(self, path: Path) -> None:
+        """Write the whole tree as YAML, defaults included."""
+        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with mgm."""
+    return sorted(
+        f.name.removesuffix(".yaml") for f in (resources.files("mgm") / "recipes").iterdir() if f.name.endswith(".yaml")
+    )
+
+
+def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a recipe - the name of one of ours, or a path - and apply `key.key=value` overrides, the values in YAML.
+
+    Raises:
+        ConfigError: every wrong key and value at once, with the nearest valid name.
+    """
+    tree = _read_recipe(recipe)
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"override {override!r}: expected key=value, for example pretrain.steps=200")
+        branch = tree
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            child = branch.setdefault(parent, {})
+            if not isinstance(child, dict):
+                raise ConfigError(f"override {override!r}: {parent} is a value, not a section")
+            branch = child
+        branch[leaf] = _yaml(value, f"override {override!r}")
+        _settle_length(branch, leaf)
+    return _validate(tree, str(recipe))
+
+
+def parse_config(tree: dict[str, Any], name: str) -> Config:
+    """Validate a tree, for example one from a checkpoint; `name` is how errors call it."""
+    return _validate(tree, name)
+
+
+def _settle_length(branch: dict[str, Any], leaf: str) -> None:
+    """An override of steps replaces the recipe's epochs and the other way round; the warm-up counted in the other unit goes."""
+    other = {"steps": "epochs", "epochs": "steps"}.get(leaf)
+    if other and branch.pop(other, None) is not None:
+        branch.pop("warmup", None)
+
+
+def _read_recipe(recipe: str | Path) -> dict[str, Any]:
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise ConfigError(
+                f"{recipe}: no such recipe file; check the path, or use one of ours: {', '.join(recipe_names())}"
+            )
+        text = path.read_text(encoding="utf-8")
+    elif str(recipe) in recipe_names():
+        text = (resources.files("mgm") / "recipes" / f"{recipe}.yaml").read_text(encoding="utf-8")
+    else:
+        near = difflib.get_close_matches(str(recipe), recipe_names(), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(
+            f"{recipe}: no recipe of that name, expected one of {', '.join(recipe_names())} or a path to a .yaml file{hint}"
+        )
+    tree = _yaml(text, str(recipe))
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{recipe}: found {type(tree).__name__}, expected sections such as 'data:' and 'pretrain:'")
+    return tree
+
+
+def _yaml(text: str, name: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from error
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text; a recipe means the number
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return _numbers(value)
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _numbers(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_numbers(v) for v in value]
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _validate(tree: dict[str, Any], name: str) -> Config:
+    try:
+        return Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        lines = [_explain(e) for e in error.errors()]
+        raise ConfigError(
+            f"{name}: {len(lines)} wrong setting{'s' * (len(lines) > 1)}:\n  " + "\n  ".join(lines)
+        ) from None
+
+
+def _explain(error: Any) -> str:
+    location = [str(part) for part in error["loc"]]
+    key = ".".join(location)
+    if error["type"] == "extra_forbidden":
+        section: type[BaseModel] = Config
+        for part in location[:-1]:
+            annotation = section.model_fields[part].annotation
+            assert isinstance(annotation, type)
+            section = annotation
+        known = list(section.model_fields)
+        near = difflib.get_close_matches(location[-1], known, 1)
+        hint = f"did you mean {'.'.join([*location[:-1], near[0]])}?" if near else f"expected one of {', '.join(known)}"
+        return f"{key}: no such key; {hint}"
+    message = error["msg"].removeprefix("Value error, ")
+    if not key:
+        return str(message)
+    found = error.get("input")
+    shown = "" if isinstance(found, dict) else f" (found {found!r})"
+    return f"{key}: {message}{shown}"

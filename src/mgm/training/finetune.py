@@ -1,0 +1,112 @@
+"""Fine-tuning with labels: plain cross-entropy, layer decay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mgm.data.annotations import VideoSet, find_set
+from mgm.data.loader import Batch, BatchOrder
+from mgm.data.source import ClipSource
+from mgm.errors import DataError
+from mgm.models import Classifier, Encoder
+from mgm.training.checkpoint import load_encoder
+from mgm.training.config import Config
+from mgm.training.engine import fit
+from mgm.training.optim import adamw, schedule
+from mgm.training.pretrain import Outcome, _run, prepare_source
+
+
+@dataclass(slots=True)
+class Finetuning:
+    """The method: what the engine needs to know of classification."""
+
+    module: Classifier
+    optimiser: torch.optim.Optimizer
+    classes: tuple[str, ...]
+    label_smoothing: float
+
+    def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
+        """Cross-entropy of one clip per video."""
+        logits = module(batch.video)
+        return F.cross_entropy(logits.float(), batch.label, label_smoothing=self.label_smoothing)
+
+    def describe(self) -> dict[str, Any]:
+        """Kind, specification and classes, for the checkpoint."""
+        return {"kind": "classifier", "spec": self.module.encoder.spec.to_dict(), "classes": list(self.classes)}
+
+
+def finetune(
+    encoder: Encoder | str | Path | None,
+    videos: VideoSet | str | Path,
+    config: Config,
+    *,
+    out: str | Path,
+    resume: bool = False,
+    source: ClipSource | None = None,
+    show_progress: bool = True,
+) -> Outcome:
+    """Train a classifier on labelled videos, from a pretrained encoder or from scratch.
+
+    Args:
+        encoder: a pretrained encoder, or where one is (see `mgm.load_encoder`); None starts untrained. It is not changed.
+        videos: a folder with class folders, or a set made of one.
+
+    Raises:
+        DataError: the set has no labels. MgmError: see `mgm.training.engine.fit`.
+    """
+    found = videos if isinstance(videos, VideoSet) else find_set(videos)
+    if not found.classes:
+        raise DataError(f"{found.root}: has no class folders, expected one folder per class; fine-tuning needs labels")
+    torch.manual_seed(config.seed)
+    optim = config.finetune
+    start = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
+    fresh = Encoder(config.model_spec())
+    if start is not None:
+        _check_spec(start, fresh)
+        # copied by name, without the final norm, which fine-tuning drops
+        fresh.load_state_dict({k: v for k, v in start.state_dict().items() if not k.startswith("norm.")}, strict=False)
+    model = Classifier(fresh, classes=len(found.classes), dropout=optim.dropout, drop_path=optim.drop_path)
+    items, source = prepare_source(found.train, config, motion=False, source=source)
+    plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
+    rates = layer_rates(depth=len(fresh.blocks), decay=optim.layer_decay)
+    method = Finetuning(model, adamw(model, optim, peak=plan.peak, layer=rates), found.classes, optim.label_smoothing)
+    run, fabric = _run(items, source, config, optim, plan, out=Path(out), rule=None, crop=optim.crop, flip=optim.flip)
+    history = fit(method, run, fabric, resume=resume, show_progress=show_progress)
+    return Outcome(Path(out), model.cpu().eval(), history)
+
+
+def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
+    """Learning-rate multiplier by parameter name: decay^(depth + 1 - i), i = 0 for the embedding, k + 1 for block k, depth + 1
+    (multiplier 1) for the norm and the head."""
+
+    def rate(name: str) -> float:
+        parts = name.split(".")
+        if parts[:2] == ["encoder", "patch_embed"]:
+            layer = 0
+        elif parts[:2] == ["encoder", "blocks"]:
+            layer = int(parts[2]) + 1
+        else:
+            layer = depth + 1
+        return float(decay ** (depth + 1 - layer))
+
+    return rate
+
+
+def _check_spec(found: Encoder, expected: Encoder) -> None:
+    keys = ("size", "patch", "tubelet", "frames", "frame_size", "position")
+    wrong = [
+        f"{key} {getattr(found.spec, key)} instead of {getattr(expected.spec, key)}"
+        for key in keys
+        if getattr(found.spec, key) != getattr(expected.spec, key)
+    ]
+    if wrong:
+        raise DataError(
+            f"the encoder does not fit the recipe: {', '.join(wrong)}; use the recipe that it was pretrained with"
+        )

@@ -1,0 +1,66 @@
+"""AdamW with the field's parameter groups, and the learning rate over the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mgm.training.config import OptimConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The length of a run in steps and its learning rate: linear from 0 over the warm-up, then half a cosine, per step.
+
+    Attributes:
+        steps, warmup: in optimiser steps.
+        peak, final: learning rates, already scaled by batch / 256.
+    """
+
+    steps: int
+    warmup: int
+    peak: float
+    final: float
+
+    def factor(self, step: int) -> float:
+        """Learning rate of step 0, 1, ... relative to `peak`. The first warm-up step is above 0, so that no step is idle."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        low = self.final / self.peak
+        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def schedule(config: OptimConfig, *, steps_per_epoch: int) -> Schedule:
+    """The schedule of a run over a set of known length."""
+    scale = config.batch / 256
+    unit = 1 if config.steps is not None else steps_per_epoch
+    length = config.steps if config.steps is not None else (config.epochs or 0) * steps_per_epoch
+    return Schedule(length, min(round(config.warmup * unit), length), config.base_lr * scale, config.min_lr * scale)
+
+
+def adamw(
+    module: nn.Module, config: OptimConfig, *, peak: float, layer: Callable[[str], float] | None = None
+) -> torch.optim.AdamW:
+    """AdamW whose weight decay spares vectors (biases, norms, tokens), as MAE and VideoMAE do.
+
+    Args:
+        peak: learning rate at the top of the schedule.
+        layer: multiplier of the learning rate by parameter name (layer decay).
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decay = config.weight_decay if parameter.squeeze().ndim > 1 else 0.0
+        groups.setdefault((decay, layer(name) if layer else 1.0), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": p, "weight_decay": decay, "lr": peak * scale} for (decay, scale), p in groups.items()],
+        lr=peak,
+        betas=config.betas,
+        fused=True,
+    )

@@ -1,0 +1,115 @@
+"""Decoded pictures to RGB arrays: crop before scaling, turn upright, and the same for the motion field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import av.filter
+import av.video.frame
+import numpy as np
+import numpy.typing as npt
+
+from mgm.errors import VideoError
+from mgm.video.motion import MotionField
+
+Box = tuple[int, int, int, int]
+"""(x, y, width, height) in pixels."""
+
+
+@dataclass(slots=True)
+class FrameConverter:
+    """Crops, scales and converts decoded pictures of one video to RGB; built once per clip, reused for its frames.
+
+    Args:
+        size: side of the square result, or (height, width); None keeps the region's own.
+        crop: "centre", a box in pixels of the upright frame, or None (the whole frame).
+    """
+
+    size: int | tuple[int, int] | None
+    crop: Literal["centre"] | Box | None
+    _graph: av.filter.Graph | None = field(default=None, init=False)
+    _shape: tuple[int, int] | None = field(default=None, init=False)  # height and width of the coded picture
+    _turns: int = field(default=0, init=False)  # quarter turns counter-clockwise that make it upright
+
+    def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
+        """uint8 (H, W, 3) RGB of a decoded picture."""
+        shape = (picture.height, picture.width)
+        if self._graph is None or shape != self._shape:
+            if self._shape is not None:
+                raise VideoError(
+                    f"the picture's size changes from {self._shape} to {shape} within the clip, expected one size"
+                )
+            self._shape = shape
+            self._turns = round(picture.rotation / 90) % 4
+            self._graph = self._build(picture)
+        self._graph.push(picture)
+        converted = self._graph.pull()
+        assert isinstance(converted, av.video.frame.VideoFrame)
+        image = converted.to_ndarray().astype(np.uint8, copy=False)
+        return np.rot90(image, self._turns).copy() if self._turns else image
+
+    def transform_motion(self, motion: MotionField) -> MotionField:
+        """The motion of the region that the converted frames show, turned like them."""
+        region = self._coded_region(motion.extent)
+        if region != (0, 0, motion.extent[1], motion.extent[0]):
+            motion = motion.crop(region)
+        return motion.rotate(self._turns)
+
+    def _coded_region(self, shape: tuple[int, int]) -> Box:
+        """The region in pixels of the coded (not yet upright) picture."""
+        height, width = shape if self._turns % 2 == 0 else shape[::-1]
+        x, y, w, h = upright_region(height, width, self.size, self.crop)
+        coded_height, coded_width = shape
+        if self._turns == 1:  # upright = coded turned counter-clockwise: upright x is coded y
+            x, y, w, h = coded_width - y - h, x, h, w
+        elif self._turns == 2:
+            x, y = coded_width - x - w, coded_height - y - h
+        elif self._turns == 3:
+            x, y, w, h = y, coded_height - x - w, h, w
+        return x - x % 2, y - y % 2, w, h
+
+    def _build(self, picture: av.video.frame.VideoFrame) -> av.filter.Graph:
+        assert self._shape is not None
+        x, y, width, height = self._coded_region(self._shape)
+        graph = av.filter.Graph()
+        nodes = [
+            graph.add_buffer(
+                width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base
+            )
+        ]
+        if (x, y, width, height) != (0, 0, picture.width, picture.height):
+            nodes.append(graph.add("crop", f"{width}:{height}:{x}:{y}:exact=1"))
+        out_height, out_width = (height, width) if self.size is None else _pair(self.size)
+        if self._turns % 2 and self.size is not None:
+            out_height, out_width = out_width, out_height
+        # "area" averages when it shrinks and is bilinear when it grows; without accurate rounding chroma drifts by a step or two.
+        nodes.append(graph.add("scale", f"{out_width}:{out_height}:flags=area+accurate_rnd+full_chroma_int"))
+        nodes.append(graph.add("format", "rgb24"))
+        nodes.append(graph.add("buffersink"))
+        for before, after in zip(nodes, nodes[1:], strict=False):
+            before.link_to(after)
+        graph.configure()
+        return graph
+
+
+def upright_region(
+    height: int, width: int, size: int | tuple[int, int] | None, crop: Literal["centre"] | Box | None
+) -> Box:
+    """The region (x, y, width, height) that a result of `size` shows of an upright frame of `height` x `width`."""
+    if crop is None or (crop == "centre" and size is None):
+        return 0, 0, width, height
+    if crop == "centre":
+        assert size is not None
+        out_height, out_width = _pair(size)
+        scale = min(height / out_height, width / out_width)
+        h, w = min(height, round(out_height * scale)), min(width, round(out_width * scale))
+        return (width - w) // 2, (height - h) // 2, w, h
+    x, y, w, h = crop
+    if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
+        raise VideoError(f"crop {crop} (x, y, width, height) does not fit into the frame of {width} x {height} pixels")
+    return x, y, w, h
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size

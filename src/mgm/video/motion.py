@@ -1,0 +1,220 @@
+"""From motion vectors to a motion field: displacement of every 8-px cell, what was measured and what was held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+CELL = 8
+"""Side of a cell of the motion field in pixels of the coded frame (the paper's M_t: T x H/8 x W/8)."""
+
+Policy = Literal["window_sum", "sampled", "window_max"]
+Reading = Literal["clean", "raw"]
+Source = Literal["codec"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotionField:
+    """The motion of a clip.
+
+    Attributes:
+        vectors: float32 (T, gh, gw, 2), displacement (dx, dy) in pixels of the coded frame since the previous sampled frame;
+            x to the right, y down. Cell (i, j) covers rows 8i..8i+7 and columns 8j..8j+7 of the region that `frames` show.
+        valid: bool (T, gh, gw), False where nothing was measured (intra blocks, I-frames) and a neighbour in time was held.
+        source: what measured it: "codec".
+        extent: (height, width) of the region in pixels of the coded frame; the last row and column of cells may hang over it.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.bool_]
+    source: Source
+    extent: tuple[int, int]
+
+    @property
+    def magnitude(self) -> npt.NDArray[np.float32]:
+        """float32 (T, gh, gw), length of each displacement in pixels of the coded frame."""
+        return np.hypot(self.vectors[..., 0], self.vectors[..., 1])
+
+    def crop(self, box: tuple[int, int, int, int]) -> MotionField:
+        """The field of the region `box` = (x, y, width, height) in pixels of this field's region, by nearest neighbour."""
+        x, y, width, height = box
+        rows = _cell_index(y, height, self.vectors.shape[1])
+        columns = _cell_index(x, width, self.vectors.shape[2])
+        grid = np.ix_(np.arange(len(self.vectors)), rows, columns)
+        return replace(self, vectors=self.vectors[grid], valid=self.valid[grid], extent=(height, width))
+
+    def scaled(self, factor_x: float, factor_y: float, *, flip: bool = False) -> MotionField:
+        """The field of frames stretched by the factors, and mirrored left to right if `flip`: vectors come out in pixels of the
+        result, dx negated when mirrored. Cells and `extent` keep counting pixels of the coded frame."""
+        factors = np.array([-factor_x if flip else factor_x, factor_y], np.float32)
+        if not flip:
+            return replace(self, vectors=self.vectors * factors)
+        mirrored = _mirror(self.extent[1])
+        return replace(self, vectors=self.vectors[:, :, mirrored] * factors, valid=self.valid[:, :, mirrored])
+
+    def rotate(self, quarter_turns: int) -> MotionField:
+        """The field of the frames turned counter-clockwise by `quarter_turns` x 90 degrees, vectors included."""
+        turns = quarter_turns % 4
+        if turns == 0:
+            return self
+        vectors, valid = self.vectors, self.valid
+        if turns in (1, 2):  # the left edge comes from the right one
+            mirrored = _mirror(self.extent[1])
+            vectors, valid = vectors[:, :, mirrored], valid[:, :, mirrored]
+        if turns in (2, 3):
+            mirrored = _mirror(self.extent[0])
+            vectors, valid = vectors[:, mirrored], valid[:, mirrored]
+        if turns in (1, 3):
+            vectors, valid = vectors.swapaxes(1, 2), valid.swapaxes(1, 2)
+        dx, dy = vectors[..., 0], vectors[..., 1]
+        turned = [(dx, dy), (dy, -dx), (-dx, -dy), (-dy, dx)][turns]  # y points down: one turn makes right up
+        extent = self.extent if turns == 2 else self.extent[::-1]
+        return replace(self, vectors=np.stack(turned, axis=-1), valid=np.ascontiguousarray(valid), extent=extent)
+
+
+def _mirror(length: int) -> npt.NDArray[np.intp]:
+    """The source cell of each cell of a mirrored axis of `length` pixels. The last cell may hang over the border, so that reversing
+    the order of the cells would shift them by up to 7 pixels."""
+    centres = np.minimum(np.arange(0, length, CELL) + CELL // 2, length - 1)
+    index: npt.NDArray[np.intp] = (length - 1 - centres) // CELL
+    return index
+
+
+def _cell_index(start: int, length: int, cells: int) -> npt.NDArray[np.intp]:
+    """The source cell under the centre of each 8-px cell of the range `start..start+length`."""
+    centres = start + np.minimum(np.arange(0, length, CELL) + CELL // 2, length - 1)
+    index: npt.NDArray[np.intp] = np.clip(centres // CELL, 0, cells - 1)
+    return index
+
+
+def grid_shape(height: int, width: int) -> tuple[int, int]:
+    """(rows, columns) of 8-px cells that cover a frame."""
+    return -(-height // CELL), -(-width // CELL)
+
+
+def rasterise(
+    vectors: npt.NDArray[np.void], grid: tuple[int, int], *, past: float, future: float, reading: Reading
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Spread one frame's vectors over the 8-px cells.
+
+    Args:
+        vectors: array of `VECTOR_DTYPE`.
+        grid: (rows, columns) of the field. Blocks that reach over the frame's border are clipped.
+        past, future: what a list-0 and a list-1 vector are multiplied by: the part of the vector's time span that one frame
+            interval is (1 / reference distance), so that a cell holds the displacement since the previous frame.
+        reading: "clean": list 0 or negated list 1, the mean where both exist, a spurious exact (0, 0) dropped where the other
+            list has a displacement (a B macroblock split in parts exports both lists even where a part uses one). "raw": list 0
+            where it exists, else list 1 negated: what a literal implementation reads.
+
+    Returns:
+        (displacement float32 (rows, columns, 2), measured bool (rows, columns)).
+    """
+    field = np.zeros((*grid, 2), np.float32)
+    seen = np.zeros(grid, np.uint8)
+    if len(vectors):
+        _spread(
+            vectors["source"], vectors["w"], vectors["h"], vectors["dst_x"], vectors["dst_y"],
+            vectors["motion_x"], vectors["motion_y"], vectors["motion_scale"],
+            np.float32(past), np.float32(future), reading == "clean", field, seen,
+        )  # fmt: skip
+    return field, seen > 0
+
+
+_UNSEEN, _MOVED, _ZERO = 0, 1, 2
+
+
+def _spread_kernel(
+    source: Any, w: Any, h: Any, dst_x: Any, dst_y: Any, motion_x: Any, motion_y: Any, scale: Any,
+    past: Any, future: Any, clean: Any, field: Any, seen: Any,
+) -> None:  # fmt: skip
+    rows, columns = seen.shape
+    for k in range(source.shape[0]):
+        unit = np.float32(1.0) / np.float32(scale[k])
+        # A list-0 vector points back to where the block was, a list-1 vector forward to where it will be.
+        factor = -unit * past if source[k] < 0 else unit * future
+        vx = np.float32(motion_x[k]) * factor
+        vy = np.float32(motion_y[k]) * factor
+        zero = motion_x[k] == 0 and motion_y[k] == 0
+        x0 = (dst_x[k] - (w[k] >> 1)) >> 3
+        y0 = (dst_y[k] - (h[k] >> 1)) >> 3
+        x1 = min(x0 + max(w[k] >> 3, 1), columns)
+        y1 = min(y0 + max(h[k] >> 3, 1), rows)
+        for y in range(max(y0, 0), y1):
+            for x in range(max(x0, 0), x1):
+                state = seen[y, x]
+                if clean:
+                    if state != _MOVED:
+                        field[y, x, 0] = vx
+                        field[y, x, 1] = vy
+                        seen[y, x] = _ZERO if zero else _MOVED
+                    elif not zero:
+                        field[y, x, 0] = np.float32(0.5) * (field[y, x, 0] + vx)
+                        field[y, x, 1] = np.float32(0.5) * (field[y, x, 1] + vy)
+                elif state == _UNSEEN or source[k] < 0:
+                    field[y, x, 0] = vx
+                    field[y, x, 1] = vy
+                    seen[y, x] = _MOVED
+
+
+# Compiled at first use (a second, once: numba keeps the result beside this file), so that importing mgm stays quick.
+_spread: Any = numba.njit(cache=True)(_spread_kernel)
+
+
+def hold(fields: npt.NDArray[np.float32], measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Fill cells without a measurement from the nearest earlier frame that has one, else from the next; zero where none has.
+
+    A frame without vectors is not "no motion": an I-frame in the middle of a throw would otherwise read as stillness.
+
+    Args:
+        fields: float32 (n, rows, columns, 2), one field per frame.
+        measured: bool (n, rows, columns).
+    """
+    if measured.all() or not measured.any():
+        return fields
+    count = len(fields)
+    frame = np.arange(count)[:, None, None]
+    earlier = np.maximum.accumulate(np.where(measured, frame, -1), axis=0)
+    later = np.minimum.accumulate(np.where(measured, frame, count)[::-1], axis=0)[::-1]
+    chosen = np.where(earlier >= 0, earlier, later)
+    held = np.take_along_axis(fields, np.minimum(chosen, count - 1)[..., None], axis=0)
+    return np.where((chosen < count)[..., None], held, np.float32(0))
+
+
+def over_windows(
+    fields: npt.NDArray[np.float32],
+    measured: npt.NDArray[np.bool_],
+    ends: npt.NDArray[np.intp],
+    *,
+    stride: int,
+    policy: Policy,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The displacement since the previous sampled frame, from the displacement of every frame.
+
+    `window_sum` adds up the `stride` frames that end at a sampled frame (agrees best with dense flow); `sampled` takes the
+    sampled frame's own displacement times `stride` (the paper's literal reading, in the same unit); `window_max` the longest of the
+    window times `stride`.
+
+    Args:
+        fields: float32 (n, rows, columns, 2), displacement per frame, gaps already held.
+        measured: bool (n, rows, columns).
+        ends: positions in `fields` of the sampled frames. A window that starts before the first frame holds that frame's
+            displacement for the missing ones.
+
+    Returns:
+        (vectors float32 (T, rows, columns, 2), valid bool (T, rows, columns): True where the window has a measurement).
+    """
+    if policy == "sampled":
+        return fields[ends] * np.float32(stride), measured[ends]
+    window = ends[:, None] - np.arange(stride)[None, :]
+    inside = np.maximum(window, 0)
+    valid = (measured[inside] & (window >= 0)[..., None, None]).any(axis=1)
+    parts = fields[inside]
+    if policy == "window_sum":
+        return parts.sum(axis=1, dtype=np.float32), valid
+    longest = np.argmax(np.square(parts).sum(axis=-1), axis=1)
+    vectors = np.take_along_axis(parts, longest[:, None, :, :, None], axis=1)[:, 0]
+    return vectors * np.float32(stride), valid

@@ -1,0 +1,36 @@
+"""How far a motion vector reaches in time: the reference distance, which FFmpeg does not export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class ReferenceTracker:
+    """Estimates the distance to each picture's references from the pictures decoded before it.
+
+    A vector of list 0 points to an earlier picture, one of list 1 to a later one; which, is not exposed. The nearest already decoded
+    reference picture on that side is the best guess (measured: the magnitude of P-frames against dense flow falls from 3-4.6x to
+    1.1-1.2x). With several references an encoder may have taken a farther one; such a block then reads too long.
+
+    Feed pictures in DECODE order; H.264 says in each packet whether others refer to it, and an IDR picture forgets all before it.
+    """
+
+    references: list[int] = field(default_factory=list)
+
+    def feed(self, pts: int, *, reference: bool, idr: bool) -> tuple[int | None, int | None]:
+        """(time to the nearest earlier reference, time to the nearest later one), in the stream's time base; None: there is none."""
+        if idr:
+            self.references.clear()
+        earlier = [r for r in self.references if r < pts]
+        later = [r for r in self.references if r > pts]
+        if reference:
+            self.references = [*self.references[-15:], pts]  # H.264 keeps at most 16 reference pictures
+        return (pts - max(earlier) if earlier else None, min(later) - pts if later else None)
+
+
+def neighbour_references(pts: int, anchors: list[int]) -> tuple[int | None, int | None]:
+    """The same for codecs whose references are their I- and P-pictures (MPEG-1/2/4): `anchors` are the times of those."""
+    earlier = [a for a in anchors if a < pts]
+    later = [a for a in anchors if a > pts]
+    return (pts - max(earlier) if earlier else None, min(later) - pts if later else None)

@@ -1,0 +1,195 @@
+"""What holds for every mask of the catalog. A mask that is added there is tested here without a change."""
+
+import random
+from dataclasses import FrozenInstanceError, fields
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mgm.errors import MaskError
+from mgm.masks import TokenMask, build_mask, make_mask, mask_names
+from mgm.masks.catalog import MASKS
+
+from .fields import field, moving_cells, random_peaks, still
+
+EVERY = pytest.mark.parametrize("name", mask_names())
+SHAPES = st.sampled_from([(7, 7), (14, 14), (16, 16), (24, 24), (6, 20), (20, 3), (1, 9)])
+STEPS = st.sampled_from([1, 4, 8, 16, 32])
+MOTIONS = st.sampled_from(["none", "still", "constant", "one cell", "peaks", "finer", "overhang"])
+
+
+def make_motion(kind, steps, height, width, rng):
+    match kind:
+        case "none":
+            return None
+        case "still":
+            return still(2 * steps, height, width)
+        case "constant":
+            return np.full((steps, height, width, 2), 2.0, dtype=np.float32)
+        case "one cell":
+            return moving_cells(2 * steps, height, width, cells=[(height - 1, 0)])
+        case "peaks":
+            return random_peaks(2 * steps, height, width, rng)
+        case "finer":
+            return field(random_peaks(2 * steps, 2 * height, 2 * width, rng))
+        case _:
+            return field(random_peaks(steps, 5, 6, rng), extent=(33, 47))
+
+
+@EVERY
+@given(shape=SHAPES, steps=STEPS, ratio=st.floats(0.05, 0.95), kind=MOTIONS, seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_hides_exactly_its_count_and_repeats(name, shape, steps, ratio, kind, seed):
+    grid = (steps, *shape)
+    motion = make_motion(kind, steps, *shape, np.random.default_rng(seed))
+    mask = build_mask(name)
+    tokens = np.prod(shape) if mask.equal_steps else np.prod(grid)
+    if int(ratio * tokens + 1e-9) < 1:
+        with pytest.raises(MaskError, match=rf"^{name}: "):
+            mask.draw(grid, ratio, motion, np.random.default_rng(seed))
+        return
+    drawn = mask.draw(grid, ratio, motion, np.random.default_rng(seed))
+    assert drawn.masked.shape == grid
+    assert drawn.masked.dtype == np.bool_
+    counts = drawn.masked.sum(axis=(1, 2)) if mask.equal_steps else drawn.masked.sum()
+    assert (counts == mask.count(grid, ratio)).all()
+    assert mask.count(grid, ratio) == int(ratio * tokens + 1e-9)
+    again = make_mask(name, grid=grid, ratio=ratio, motion=motion, rng=np.random.default_rng(seed))
+    np.testing.assert_array_equal(drawn.masked, again.masked)
+    np.testing.assert_array_equal(drawn.fallback, again.fallback)
+
+
+@EVERY
+def test_10000_draws_at_the_papers_setting(name):
+    rng = np.random.default_rng(0)
+    mask, grid = build_mask(name), (8, 14, 14)
+    motions = [None, still(16, 14, 14), *(random_peaks(16, 14, 14, rng) for _ in range(8))]
+    for draw in range(10_000):
+        drawn = mask.draw(grid, 0.75, motions[draw % len(motions)], rng)
+        counts = drawn.masked.sum(axis=(1, 2)) if mask.equal_steps else drawn.masked.sum() / 8
+        assert (counts == 147).all()
+
+
+@EVERY
+@pytest.mark.parametrize(("ratio", "count"), [(0.75, 147), (0.9, 176), (1 / 196, 1), (195 / 196, 195)])
+def test_count(name, ratio, count):
+    mask = build_mask(name)
+    steps = 1  # where a step and the clip are the same
+    assert mask.count((steps, 14, 14), ratio) == count
+    assert mask.draw((steps, 14, 14), ratio, None, np.random.default_rng(0)).masked.sum() == count
+
+
+@EVERY
+def test_count_forgives_rounding(name):
+    assert int(0.29 * 100) == 28
+    assert build_mask(name).count((1, 10, 10), 0.29) == 29
+
+
+@EVERY
+@pytest.mark.parametrize("ratio", [0.0, 1.0, -0.5, 75, float("nan"), float("inf"), 0.001, 0.999999999999])
+def test_ratio_that_hides_nothing_or_everything(name, ratio):
+    with pytest.raises(MaskError, match=rf"^{name}: found .*expected .*;"):
+        make_mask(name, grid=(1, 14, 14), ratio=ratio, rng=np.random.default_rng(0))
+
+
+@EVERY
+@pytest.mark.parametrize("grid", [(0, 14, 14), (8, 14), (8, 14, 14, 1), (8, -1, 14), (8.0, 14, 14), 8, None])
+def test_grid_that_is_none(name, grid):
+    with pytest.raises(MaskError, match=rf"^{name}: found grid"):
+        make_mask(name, grid=grid, ratio=0.75, rng=np.random.default_rng(0))
+
+
+@EVERY
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("wrap", [field, lambda vectors: vectors])
+def test_broken_motion_is_an_error_or_ignored(name, bad, wrap):
+    vectors = random_peaks(16, 28, 28, np.random.default_rng(0))
+    vectors[5, 3, 4, 1] = bad
+    check_refused_or_ignored(name, wrap(vectors), "frame 5")
+
+
+@EVERY
+@pytest.mark.parametrize("frames", [1, 4, 15, 17])
+def test_frames_that_are_no_multiple_of_the_steps(name, frames):
+    check_refused_or_ignored(name, still(frames, 28, 28), f"{frames} frames")
+
+
+@EVERY
+def test_motion_of_another_kind(name):
+    check_refused_or_ignored(name, [[[[0.0, 0.0]]]], "list")
+    check_refused_or_ignored(name, np.zeros((8, 14, 14)), r"\(8, 14, 14\)")
+    check_refused_or_ignored(name, np.zeros((8, 14, 14, 2), dtype=complex), "complex")
+
+
+def check_refused_or_ignored(name, motion, found):
+    mask, grid = build_mask(name), (8, 14, 14)
+    if mask.uses_motion:
+        with pytest.raises(MaskError, match=rf"^{name}: found .*{found}.*expected .*;"):
+            mask.draw(grid, 0.75, motion, np.random.default_rng(0))
+    else:
+        drawn = mask.draw(grid, 0.75, motion, np.random.default_rng(0))
+        without = mask.draw(grid, 0.75, None, np.random.default_rng(0))
+        np.testing.assert_array_equal(drawn.masked, without.masked)
+
+
+@EVERY
+def test_fallback_tells_where_motion_was_missed(name):
+    mask, grid = build_mask(name), (8, 14, 14)
+    for motion in (None, still(16, 14, 14)):
+        assert (mask.draw(grid, 0.75, motion, np.random.default_rng(0)).fallback == mask.uses_motion).all()
+    moving = random_peaks(16, 14, 14, np.random.default_rng(1))
+    assert not mask.draw(grid, 0.75, moving, np.random.default_rng(0)).fallback.any()
+
+
+@EVERY
+def test_touches_neither_global_random_state_nor_its_motion(name):
+    vectors = random_peaks(16, 28, 28, np.random.default_rng(0))
+    kept = vectors.copy()
+    python = random.getstate()
+    numpy = np.random.get_state()  # noqa: NPY002 - the state that must not move
+    make_mask(name, grid=(8, 14, 14), ratio=0.75, motion=vectors, rng=np.random.default_rng(0))
+    assert random.getstate() == python
+    for before, after in zip(numpy, np.random.get_state(), strict=True):  # noqa: NPY002
+        np.testing.assert_array_equal(before, after)
+    np.testing.assert_array_equal(vectors, kept)
+
+
+@EVERY
+@pytest.mark.parametrize("rng", [0, None, np.random, random])
+def test_only_a_generator_is_random_enough(name, rng):
+    with pytest.raises(MaskError, match=rf"^{name}: found rng"):
+        make_mask(name, grid=(8, 14, 14), ratio=0.75, rng=rng)
+
+
+@EVERY
+def test_a_mask_is_its_options(name):
+    mask = build_mask(name)
+    assert type(mask) is MASKS[name]
+    assert mask.name == name
+    assert mask == build_mask(name, **{option.name: getattr(mask, option.name) for option in fields(mask)})
+    with pytest.raises(FrozenInstanceError):
+        mask.anything = 1
+    assert isinstance(mask.draw((2, 7, 7), 0.5, None, np.random.default_rng(0)), TokenMask)
+
+
+@EVERY
+def test_unknown_option(name):
+    with pytest.raises(MaskError, match=rf"^{name}: found unknown option 'colour', expected"):
+        build_mask(name, colour="red")
+
+
+def test_unknown_name_lists_the_names_and_the_nearest():
+    with pytest.raises(MaskError, match="did you mean 'tube'") as error:
+        build_mask("tubes")
+    assert all(name in str(error.value) for name in mask_names())
+
+
+def test_unknown_option_names_the_nearest():
+    with pytest.raises(MaskError, match="did you mean 'boundary'"):
+        build_mask("mgm", bondary="clip")
+
+
+def test_the_names_of_the_method():
+    assert {"random", "tube", "mgm"} <= set(mask_names())

@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from mgm.errors import MaskError
+from mgm.masks import TokenMask
+
+
+def test_views_of_a_mask():
+    masked = np.zeros((2, 2, 3), dtype=np.bool_)
+    masked[1, 0, 2] = masked[0, 1, 1] = True
+    mask = TokenMask(masked, np.zeros(2, dtype=np.bool_))
+    np.testing.assert_array_equal(mask.visible, ~masked)
+    assert mask.flat.shape == (12,)
+    assert np.flatnonzero(mask.flat).tolist() == [4, 8]
+    assert mask.ratio == pytest.approx(1 / 6)
+
+
+@pytest.mark.parametrize(
+    ("masked", "fallback"),
+    [
+        (np.zeros((2, 2, 3)), np.zeros(2, dtype=np.bool_)),
+        (np.zeros((2, 6), dtype=np.bool_), np.zeros(2, dtype=np.bool_)),
+        (np.zeros((2, 2, 3), dtype=np.bool_), np.zeros(3, dtype=np.bool_)),
+        (np.zeros((2, 2, 3), dtype=np.bool_), np.zeros(2)),
+    ],
+)
+def test_refuses_what_is_no_mask(masked, fallback):
+    with pytest.raises(MaskError, match=r"TokenMask: found .*expected"):
+        TokenMask(masked, fallback)

@@ -1,0 +1,119 @@
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from mgm.errors import ModelError
+from mgm.models import MaskedAutoencoder, ModelSpec, NormalisedPixels
+
+from .clips import SMALL, random_mask, random_video
+
+# encoder, decoder, encoder_to_decoder, everything with the mask token
+PARAMETERS = {
+    "S": (21_879_936, 2_075_520, 73_728, 24_029_376),
+    "B": (86_227_200, 7_688_448, 294_912, 94_210_944),
+    "L": (303_860_736, 38_611_456, 524_288, 342_996_992),
+    "H": (631_607_040, 60_060_416, 819_200, 692_487_296),
+}
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return MaskedAutoencoder(SMALL)
+
+
+@pytest.mark.parametrize("size", PARAMETERS)
+def test_parameters_are_those_of_the_reference(size):
+    with torch.device("meta"):
+        model = MaskedAutoencoder(ModelSpec(size))
+    parts = (model.encoder, model.decoder, model.encoder_to_decoder, model)
+    assert tuple(sum(p.numel() for p in part.parameters()) for part in parts) == PARAMETERS[size]
+
+
+@pytest.mark.parametrize("position", ["sincos-1d", "sincos-3d"])
+@pytest.mark.parametrize("size", ["debug", "tiny"])
+def test_every_parameter_learns(size, position):
+    spec = ModelSpec(size, patch=8, frames=4, resolution=16, position=position)
+    model = MaskedAutoencoder(spec)
+    loss, prediction, target = model(random_video(spec), random_mask(spec, hidden=6))
+    assert prediction is None
+    assert target is None
+    assert loss.shape == ()
+    assert loss.dtype == torch.float32
+    loss.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_loss_is_the_mean_squared_error_on_masked_tokens(model):
+    result = model(random_video(), random_mask(), predict=True)
+    assert result.prediction.shape == result.target.shape == (2, 18, 384)
+    assert result.loss.item() == pytest.approx((result.prediction - result.target).square().mean().item())
+    assert not result.target.requires_grad
+
+
+def test_one_seed_one_loss():
+    def loss():
+        torch.manual_seed(3)
+        return MaskedAutoencoder(SMALL)(random_video(), random_mask()).loss
+
+    assert torch.equal(loss(), loss())
+
+
+def test_clips_of_a_batch_do_not_mix(model):
+    video, mask = random_video(), random_mask()
+    both = model(video, mask, predict=True).prediction
+    alone = model(video[1:], mask[1:], predict=True).prediction
+    torch.testing.assert_close(both[1:], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_reconstruction_keeps_visible_patches_bit_by_bit(model):
+    video, mask = random_video(), random_mask()
+    picture = model.reconstruct(video, mask)
+    assert picture.dtype == torch.uint8
+    cover = mask.repeat_interleave(2, 1).repeat_interleave(8, 2).repeat_interleave(8, 3)[:, None].expand_as(video)
+    assert torch.equal(picture[~cover], video[~cover])
+    assert not torch.equal(picture[cover], video[cover])
+
+
+@dataclass(frozen=True)
+class Perfect(NormalisedPixels):
+    """A target whose picture ignores the prediction: what a perfect model would show."""
+
+    def pixels(self, prediction, video, masked):
+        return super().pixels(self(video, masked), video, masked)
+
+
+def test_a_perfect_prediction_reconstructs_the_video():
+    video = random_video()
+    assert torch.equal(MaskedAutoencoder(SMALL, target=Perfect(SMALL)).reconstruct(video, random_mask()), video)
+
+
+def test_raw_pixels_as_target():
+    model = MaskedAutoencoder(SMALL, target="pixels")
+    result = model(random_video(), random_mask(), predict=True)
+    assert 0 <= result.target.min() <= result.target.max() <= 1
+
+
+def test_mask_token_is_truncated_at_one_deviation():
+    with torch.random.fork_rng():
+        token = MaskedAutoencoder(ModelSpec("S", decoder_depth=1)).mask_token
+    assert 0 < token.abs().max() <= 0.02
+
+
+def test_bfloat16_autocast_gives_a_float32_loss(model):
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(random_video(), random_mask()).loss
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(model(random_video(), random_mask()).loss.item(), rel=0.02)
+
+
+def test_what_does_not_fit_is_named(model):
+    with pytest.raises(ModelError, match="'hog', expected one of normalised-pixels, pixels"):
+        MaskedAutoencoder(SMALL, target="hog")
+    with pytest.raises(ModelError, match="all 24 tokens visible"):
+        model(random_video(), torch.zeros(2, 24, dtype=torch.bool))
+    with pytest.raises(ModelError, match="all 24 tokens hidden"):
+        model(random_video(), torch.ones(2, 24, dtype=torch.bool))
+    with pytest.raises(ModelError, match=r"found shape \(2, 2, 4, 3\), expected \(1, 2, 4, 3\)"):
+        model(random_video(batch=1), random_mask())

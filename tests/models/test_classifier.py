@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from mgm.errors import ModelError
+from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+
+from .clips import SMALL, random_video
+
+PARAMETERS = {"S": 22_033_936, "B": 86_534_800, "L": 304_270_736, "H": 632_119_440}
+
+
+@pytest.mark.parametrize("size", PARAMETERS)
+def test_parameters_are_those_of_the_reference(size):
+    with torch.device("meta"):
+        model = Classifier(Encoder(ModelSpec(size)), 400)
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS[size]
+
+
+def test_logits_are_the_head_of_the_normalised_mean():
+    torch.manual_seed(0)
+    model = Classifier(Encoder(SMALL), 5, head_scale=1).eval()
+    video = random_video()
+    pooled = torch.nn.functional.layer_norm(model.encoder(video, block=-1).mean(1), (32,), eps=1e-6)
+    torch.testing.assert_close(model(video), model.head(pooled))
+
+
+def test_a_pretrained_encoder_loses_its_norm_and_says_so():
+    encoder = MaskedAutoencoder(SMALL).encoder
+    model = Classifier(encoder, 5)
+    assert not [key for key in model.state_dict() if key.startswith("encoder.norm")]
+    rebuilt = Classifier(Encoder(ModelSpec.from_dict(encoder.spec.to_dict())), 5)
+    rebuilt.load_state_dict(model.state_dict())
+
+
+def test_the_head_starts_small():
+    head = Classifier(Encoder(SMALL), 5).head
+    assert 0 < head.weight.abs().max() < 1e-3
+    assert head.bias.count_nonzero() == 0
+
+
+def test_dropout_and_drop_path_act_in_training_only():
+    torch.manual_seed(0)
+    model = Classifier(Encoder(SMALL), 5, dropout=0.5, drop_path=0.5)
+    video = random_video()
+    assert not torch.equal(model(video), model(video))
+    model.eval()
+    assert torch.equal(model(video), model(video))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"classes": 0}, "classes: found 0"),
+        ({"dropout": 1.0}, "dropout: found 1.0"),
+        ({"drop_path": -1.0}, "drop_path"),
+    ],
+)
+def test_what_does_not_fit_is_named(options, words):
+    with pytest.raises(ModelError, match=words):
+        Classifier(Encoder(SMALL), **{"classes": 5, **options})

@@ -1,0 +1,214 @@
+"""The numeric peer: transformers' VideoMAE with random weights must compute what the converted model computes."""
+
+import json
+
+import pytest
+import torch
+
+from mgm.errors import ModelError
+from mgm.models import (
+    Classifier,
+    Encoder,
+    MaskedAutoencoder,
+    ModelSpec,
+    from_huggingface,
+    load_huggingface,
+    to_huggingface,
+)
+from mgm.models.sizes import Size, Stack
+
+from .clips import normalised, random_mask, random_video
+
+transformers = pytest.importorskip("transformers")
+
+SIZES = {
+    "image_size": 32,
+    "patch_size": 8,
+    "num_frames": 4,
+    "hidden_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "intermediate_size": 192,
+    "decoder_hidden_size": 32,
+    "decoder_num_hidden_layers": 2,
+    "decoder_num_attention_heads": 2,
+    "decoder_intermediate_size": 128,
+}
+
+
+def peer(kind, **changes):
+    """A model of transformers whose parameters are all random, biases too, with its configuration as in config.json."""
+    config = transformers.VideoMAEConfig(**{**SIZES, **changes})
+    torch.manual_seed(0)
+    model = kind(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model, json.loads(config.to_json_string())
+
+
+def autoencoder_peer(**changes):
+    return peer(transformers.VideoMAEForPreTraining, **{"use_mean_pooling": False, **changes})
+
+
+def classifier_peer(**changes):
+    return peer(transformers.VideoMAEForVideoClassification, num_labels=7, **changes)
+
+
+def spelled(state, *, query_bias):
+    """The state dict with the biases named one way or the other, whatever this transformers calls them."""
+    out = {}
+    for key, value in state.items():
+        for part in ("q", "v"):
+            long = {"q": "query.bias", "v": "value.bias"}[part]
+            for name in (f"attention.attention.{part}_bias", f"attention.attention.{long}"):
+                wanted = long if query_bias else f"{part}_bias"
+                key = key.replace(name, f"attention.attention.{wanted}")
+        out[key] = value
+    return out
+
+
+def close(actual, expected):
+    """Equal to 1e-5 of the largest value."""
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("norm_pix_loss", [True, False])
+@pytest.mark.parametrize("use_mean_pooling", [True, False])
+def test_pretraining_agrees_in_prediction_loss_and_gradients(norm_pix_loss, use_mean_pooling):
+    theirs, config = autoencoder_peer(norm_pix_loss=norm_pix_loss, use_mean_pooling=use_mean_pooling)
+    ours = from_huggingface(config, theirs.state_dict())
+    assert isinstance(ours, MaskedAutoencoder)
+    video, mask = random_video(ours.spec), random_mask(ours.spec, hidden=24)
+    result = ours(video, mask, predict=True)
+    expected = theirs(normalised(video).transpose(1, 2), bool_masked_pos=mask.flatten(1))
+    close(result.prediction, expected.logits)
+    close(result.loss, expected.loss)
+    result.loss.backward()
+    expected.loss.backward()
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.copy_(parameter.grad)
+    gradients = {name: p.grad for name, p in theirs.named_parameters()}
+    _, converted = to_huggingface(ours)
+    for name, gradient in spelled(gradients, query_bias=False).items():
+        close(converted[name], gradient)
+
+
+def test_fine_tuning_agrees_in_logits_and_gradients():
+    theirs, config = classifier_peer()
+    ours = from_huggingface(config, theirs.state_dict())
+    assert isinstance(ours, Classifier)
+    video, labels = random_video(ours.encoder.spec), torch.tensor([1, 6])
+    logits = ours(video)
+    expected = theirs(pixel_values=normalised(video).transpose(1, 2), labels=labels)
+    close(logits, expected.logits)
+    loss = torch.nn.functional.cross_entropy(logits, labels)
+    close(loss, expected.loss)
+    loss.backward()
+    expected.loss.backward()
+    close(ours.head.weight.grad, theirs.classifier.weight.grad)
+    kernel = theirs.videomae.embeddings.patch_embeddings.projection.weight.grad
+    close(ours.encoder.patch_embed.weight.grad, kernel.permute(0, 2, 3, 4, 1).flatten(1))
+
+
+@pytest.mark.parametrize("make", [autoencoder_peer, classifier_peer])
+def test_both_spellings_of_the_biases_are_read(make):
+    theirs, config = make()
+    models = [from_huggingface(config, spelled(theirs.state_dict(), query_bias=long)) for long in (False, True)]
+    first, second = (model.state_dict() for model in models)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert first["encoder.blocks.0.attn.q_bias"].count_nonzero() > 0
+
+
+def test_a_frame_need_not_be_square():
+    theirs, config = classifier_peer(image_size=[24, 32])
+    ours = from_huggingface(config, theirs.state_dict())
+    assert ours.encoder.spec.grid == (2, 3, 4)
+
+
+@pytest.mark.parametrize("bias_names", ["q_bias", "query.bias"])
+@pytest.mark.parametrize("classes", [None, 5])
+def test_there_and_back(bias_names, classes):
+    spec = ModelSpec("debug", patch=8, frames=4, resolution=(16, 32))
+    model = MaskedAutoencoder(spec) if classes is None else Classifier(Encoder(spec), classes)
+    config, state = to_huggingface(model, bias_names=bias_names)
+    again = from_huggingface(json.loads(json.dumps(config)), state)
+    first, second = model.state_dict(), again.state_dict()
+    assert list(first) == list(second)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert again.encoder.spec.size == "debug"
+
+
+@pytest.mark.parametrize("classes", [None, 5])
+def test_transformers_takes_what_is_written(classes):
+    spec = ModelSpec("debug", patch=8, frames=4, resolution=16)
+    model = MaskedAutoencoder(spec) if classes is None else Classifier(Encoder(spec), classes)
+    names = {"VideoMAEForPreTraining", "VideoMAEForVideoClassification"}
+    config, state = to_huggingface(model)
+    assert config["architectures"][0] in names
+    theirs = getattr(transformers, config["architectures"][0])(transformers.VideoMAEConfig(**config))
+    long = any(key.endswith("query.bias") for key in theirs.state_dict())
+    theirs.load_state_dict(spelled(state, query_bias=long))
+
+
+def test_a_folder_of_transformers_is_read(tmp_path):
+    theirs, _ = autoencoder_peer()
+    theirs.save_pretrained(tmp_path)
+    ours = load_huggingface(tmp_path)
+    video, mask = random_video(ours.spec), random_mask(ours.spec, hidden=24)
+    expected = theirs(normalised(video).transpose(1, 2), bool_masked_pos=mask.flatten(1))
+    close(ours(video, mask).loss, expected.loss)
+
+
+def test_folders_that_do_not_fit(tmp_path):
+    with pytest.raises(ModelError, match=r"config.json: not found.*save_pretrained"):
+        load_huggingface(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_huggingface(tmp_path)
+    theirs, config = autoencoder_peer()
+    theirs.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
+    with pytest.raises(ModelError, match=rf"^{tmp_path}: state dict: 15 keys missing"):
+        load_huggingface(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model_type": "vit"}, "model_type 'vit', expected 'videomae'"),
+        ({"hidden_act": "relu"}, "hidden_act 'relu'"),
+        ({"intermediate_size": 100}, "intermediate_size 100, expected 192"),
+        ({"qv_bias": False}, "qkv_bias False"),
+        ({"patch_size": [8, 4]}, "expected a square"),
+        ({"num_hidden_layers": 1}, "unexpected"),
+        ({"num_hidden_layers": 3}, "missing"),
+        ({"hidden_size": 24, "intermediate_size": 96}, "shapes do not fit"),
+    ],
+)
+def test_configurations_that_do_not_fit(change, words):
+    theirs, config = autoencoder_peer()
+    with pytest.raises(ModelError, match=words):
+        from_huggingface({**config, **change}, theirs.state_dict())
+
+
+def test_weights_of_neither_kind():
+    theirs, config = autoencoder_peer()
+    with pytest.raises(ModelError, match=r"neither classifier.weight nor decoder.head.weight"):
+        from_huggingface(config, theirs.videomae.state_dict())
+
+
+def test_small_models_have_six_heads_whatever_the_configuration_says():
+    changes = {"hidden_size": 384, "num_attention_heads": 16, "intermediate_size": 1536, "num_hidden_layers": 1}
+    theirs, config = classifier_peer(**changes)
+    with pytest.warns(UserWarning, match="16 heads for ViT-S"):
+        model = from_huggingface(config, theirs.state_dict())
+    assert model.encoder.spec.encoder.heads == 6
+    assert from_huggingface(config, theirs.state_dict(), heads=16).encoder.spec.encoder.heads == 16
+
+
+def test_what_hugging_face_cannot_be():
+    spec = ModelSpec(Size(Stack(16, 1, 2), Stack(8, 1, 2)), patch=8, frames=2, resolution=16, position="sincos-3d")
+    with pytest.raises(ModelError, match="expected sincos-1d"):
+        to_huggingface(MaskedAutoencoder(spec))

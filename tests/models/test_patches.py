@@ -1,0 +1,92 @@
+import pytest
+import torch
+
+from mgm.errors import ModelError
+from mgm.models.patches import brightness, check_video, patches_of, split_mask, video_of
+
+from .clips import SMALL, normalised, random_mask, random_video
+
+
+def test_pixels_of_a_token_are_its_block_channel_last():
+    video = random_video()
+    _, h, w = SMALL.grid
+    patches = patches_of(video, SMALL)
+    for t, y, x in [(0, 0, 0), (1, 2, 1), (1, 3, 2)]:
+        block = video[1, :, 2 * t : 2 * t + 2, 8 * y : 8 * y + 8, 8 * x : 8 * x + 8]
+        assert torch.equal(patches[1, (t * h + y) * w + x], block.permute(1, 2, 3, 0).reshape(-1, 3))
+
+
+def test_some_tokens_are_those_of_all_and_the_way_back_is_exact():
+    video = random_video()
+    index = torch.tensor([[3, 0, 23], [7, 8, 9]])
+    everything = patches_of(video, SMALL)
+    assert torch.equal(patches_of(video, SMALL, index), torch.stack([everything[0, index[0]], everything[1, index[1]]]))
+    assert torch.equal(video_of(everything, SMALL), video)
+
+
+def test_a_video_that_is_not_contiguous():
+    video = random_video()
+    turned = video.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
+    assert torch.equal(patches_of(turned, SMALL), patches_of(video, SMALL))
+
+
+def test_a_mask_splits_into_ordered_indices():
+    mask = random_mask()
+    visible, masked = split_mask(mask, SMALL, batch=2)
+    assert visible.shape == (2, 6)
+    assert masked.shape == (2, 18)
+    for i, flat in enumerate(mask.flatten(1)):
+        assert visible[i].tolist() == (~flat).nonzero().flatten().tolist()
+        assert masked[i].tolist() == flat.nonzero().flatten().tolist()
+
+
+def test_brightness_undoes_the_normalisation():
+    video = random_video()
+    pixels, floats = brightness(patches_of(video, SMALL)), brightness(patches_of(normalised(video), SMALL))
+    torch.testing.assert_close(floats, pixels, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((3, 4, 32, 24), "found shape .*expected .B, 3, 4, 32, 24.; add a batch axis"),
+        ((1, 1, 4, 32, 24), "found 1 channels.*RGB"),
+        ((1, 4, 3, 32, 24), "found 4 channels.*swap axes 1 and 2"),
+        ((1, 4, 32, 24, 3), "found 4 channels.*channels are last"),
+        ((1, 3, 8, 32, 24), "found shape .1, 3, 8, 32, 24., expected .B, 3, 4, 32, 24"),
+        ((1, 3, 4, 24, 32), "resize"),
+        ((0, 3, 4, 32, 24), "empty batch"),
+    ],
+)
+def test_a_video_of_another_shape(shape, words):
+    with pytest.raises(ModelError, match=words):
+        check_video(torch.zeros(shape, dtype=torch.uint8), SMALL)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_video_with_values_that_are_not_finite(value, dtype):
+    video = torch.zeros(2, *SMALL.video_shape, dtype=dtype)
+    check_video(video, SMALL)
+    video[1, 2, 3, 4, 5] = value
+    with pytest.raises(ModelError, match="NaN or infinite"):
+        check_video(video, SMALL)
+
+
+def test_a_video_of_another_type():
+    with pytest.raises(ModelError, match=r"found torch.int64, expected uint8"):
+        check_video(torch.zeros(1, *SMALL.video_shape, dtype=torch.int64), SMALL)
+
+
+def test_masks_that_do_not_fit():
+    with pytest.raises(ModelError, match=r"found shape \(2, 8, 14, 14\), expected \(2, 2, 4, 3\) or \(2, 24\)"):
+        split_mask(torch.zeros(2, 8, 14, 14, dtype=torch.bool), SMALL, batch=2)
+    with pytest.raises(ModelError, match=r"expected .3, 2, 4, 3."):
+        split_mask(random_mask(), SMALL, batch=3)
+    with pytest.raises(ModelError, match=r"found torch.int64, expected bool"):
+        split_mask(random_mask().long(), SMALL, batch=2)
+    with pytest.raises(ModelError, match="all 24 tokens hidden"):
+        split_mask(torch.ones(2, 24, dtype=torch.bool), SMALL, batch=2)
+    unequal = torch.cat([random_mask(batch=1, hidden=18), random_mask(batch=1, hidden=17)])
+    with pytest.raises(ModelError, match="17 to 18 hidden tokens per clip"):
+        split_mask(unequal, SMALL, batch=2)
