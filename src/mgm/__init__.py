@@ -1,1 +1,106 @@
-"""Motion-guided masking."""
+"""Motion-guided masking: motion vectors from compressed video, masks that follow them, backbones that learn from both.
+
+Everything here is imported when it is first used: reading motion or drawing a mask never imports torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mgm.errors import ConfigError, DataError, MaskError, MgmError, ModelError, VideoError
+from mgm.version import VERSION
+
+if TYPE_CHECKING:
+    from mgm.demo import demo
+    from mgm.evaluation.run import evaluate, probe
+    from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
+    from mgm.show.preview import preview
+    from mgm.training import finetune, load_config, load_encoder, pretrain
+    from mgm.video import Clip, FrameVectors, MotionField, motion_vectors, read_clip, scan
+
+__version__ = VERSION
+
+_HOMES = {
+    "Clip": "mgm.video",
+    "FrameVectors": "mgm.video",
+    "MotionField": "mgm.video",
+    "motion_vectors": "mgm.video",
+    "read_clip": "mgm.video",
+    "scan": "mgm.video",
+    "TokenMask": "mgm.masks",
+    "build_mask": "mgm.masks",
+    "make_mask": "mgm.masks",
+    "mask_names": "mgm.masks",
+    "mask_rng": "mgm.masks",
+    "mask_statistics": "mgm.masks",
+    "finetune": "mgm.training",
+    "load_config": "mgm.training",
+    "load_encoder": "mgm.training",
+    "pretrain": "mgm.training",
+    "evaluate": "mgm.evaluation.run",
+    "probe": "mgm.evaluation.run",
+    "preview": "mgm.show.preview",
+    "demo": "mgm.demo",
+}
+
+__all__ = [
+    "Clip",
+    "ConfigError",
+    "DataError",
+    "FrameVectors",
+    "MaskError",
+    "MgmError",
+    "ModelError",
+    "MotionField",
+    "TokenMask",
+    "VideoError",
+    "__version__",
+    "build_mask",
+    "demo",
+    "evaluate",
+    "finetune",
+    "load_config",
+    "load_encoder",
+    "make_mask",
+    "mask_names",
+    "mask_rng",
+    "mask_statistics",
+    "motion_vectors",
+    "pretrain",
+    "preview",
+    "probe",
+    "read_clip",
+    "scan",
+]
+
+_TRAINING_PACKAGES = {
+    "torch",
+    "pydantic",
+    "yaml",
+    "lightning_fabric",
+    "matplotlib",
+    "PIL",
+    "safetensors",
+    "tensorboard",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mgm' has no attribute {name!r}")
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name in _TRAINING_PACKAGES:
+            raise ModuleNotFoundError(missing_training(name), name=error.name) from error
+        raise
+
+
+def missing_training(what: str) -> str:
+    """What to do where the base package was installed and training is asked for."""
+    return f"{what} needs the packages for training: pip install 'motion-guided-masking[train]'"
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

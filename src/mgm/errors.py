@@ -22,4 +22,4 @@ class DataError(MgmError, ValueError):
 
 
 class ModelError(MgmError, ValueError):
-    """A model received what it cannot use, or a checkpoint does not fit. The message gives the shapes or keys found and expected."""
+    """A model received what it cannot use, or a checkpoint does not fit. The message gives what was found and expected."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mgm.errors import DataError
+from mgm.errors import DataError, VideoError
 from mgm.video.scan import find_videos
 
 TRAIN_NAMES = ("train", "training")
@@ -68,20 +68,26 @@ def find_set(root: str | Path) -> VideoSet:
         root/<class>/x.mp4                                    labels; a quarter is held out for testing
         root/x.mp4, or any other tree                         no labels
 
-    Held-out videos are chosen by a checksum of their name, so the split does not depend on the machine or on what else is in the
-    folder. Clips of one source video, where names tell (`GROUP`), all go to the same side: otherwise recognising the source passes for
-    recognising the class.
+    Held-out videos are chosen by a checksum of their name, so the split does not depend on the machine or on what else is in
+    the folder. Clips of one source video, where names tell (`GROUP`), all go to the same side: otherwise recognising the source
+    passes for recognising the class.
 
     Raises:
-        DataError: not a folder. VideoError: no video in it.
+        DataError: not a folder, or its test/ has classes that its train/ lacks. VideoError: no video in it.
     """
     folder = Path(root)
     if not folder.is_dir():
         raise DataError(f"{root}: is not a folder, expected a folder of videos; check the path")
     train, test = _sub(folder, TRAIN_NAMES), _sub(folder, TEST_NAMES)
     if train and test:
-        classes = _classes(train)
-        if classes and set(_classes(test)) <= set(classes):
+        classes, tested = _classes(train), _class_folders(test)
+        if classes and tested:
+            unknown = sorted(set(tested) - set(classes))
+            if unknown:
+                raise DataError(
+                    f"{test}: has the classes {', '.join(unknown)}, expected those of {train.name}/ "
+                    f"({', '.join(classes)}); rename the folders, or take them out"
+                )
             return VideoSet(
                 str(root),
                 _labelled(train, classes),
@@ -89,13 +95,13 @@ def find_set(root: str | Path) -> VideoSet:
                 classes,
                 f"folders {train.name}/ and {test.name}/",
             )
-    classes = _classes(folder)
+    classes = () if train and test else _classes(folder)  # a split is no pair of classes
     if not classes:
         items = tuple(VideoItem(str(p)) for p in find_videos([folder]))
         return VideoSet(str(root), items, (), (), "no class folders, so no labels")
     items = _labelled(folder, classes)
-    grouped = sum(GROUP.search(Path(i.path).name) is not None for i in items) == len(items)
-    held = {i.path for i in items if _held_out(Path(i.path).name, grouped=grouped)}
+    held = {i.path for i in items if _held_out(Path(i.path).name)}
+    grouped = any(GROUP.search(Path(i.path).name) for i in items)
     how = "source videos (from the g<number> in the names)" if grouped else "files"
     return VideoSet(
         str(root),
@@ -111,15 +117,20 @@ def _sub(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
-    """Names of the class folders: at least two first-level folders with videos, and no video outside of them."""
+    """Names of the class folders, at least two: one says nothing."""
+    classes = _class_folders(folder)
+    return classes if len(classes) > 1 else ()
+
+
+def _class_folders(folder: Path) -> tuple[str, ...]:
+    """First-level folders with videos, sorted; none where a video lies outside of them or deeper."""
     try:
         names = [p.relative_to(folder).parts for p in find_videos([folder])]
-    except ValueError:
+    except VideoError:
         return ()
     if any(len(parts) != 2 for parts in names):
         return ()
-    classes = tuple(sorted({parts[0] for parts in names}))
-    return classes if len(classes) > 1 else ()
+    return tuple(sorted({parts[0] for parts in names}))
 
 
 def _labelled(folder: Path, classes: tuple[str, ...]) -> tuple[VideoItem, ...]:
@@ -127,7 +138,7 @@ def _labelled(folder: Path, classes: tuple[str, ...]) -> tuple[VideoItem, ...]:
     return tuple(VideoItem(str(p), number[p.relative_to(folder).parts[0]]) for p in find_videos([folder]))
 
 
-def _held_out(name: str, *, grouped: bool) -> bool:
-    match = GROUP.search(name) if grouped else None
+def _held_out(name: str) -> bool:
+    match = GROUP.search(name)
     key = match.group(1) if match else name
     return zlib.crc32(key.encode()) / 2**32 < HELD_OUT

@@ -68,8 +68,8 @@ def collate(samples: list[Sample]) -> Batch:
 class BatchOrder:
     """The order of a run: a function of the seed and the step alone, so a step number is all the position there is.
 
-    Every epoch is a permutation drawn from (seed, epoch); its last, incomplete batch is dropped. A set smaller than a batch is repeated
-    within it. On several ranks each takes every `ranks`-th sample of the global batch.
+    Every epoch is a permutation drawn from (seed, epoch); its last, incomplete batch is dropped. A set smaller than a batch is
+    repeated within it. On several ranks each takes every `ranks`-th sample of the global batch.
 
     Attributes:
         videos: size of the set.
@@ -102,9 +102,8 @@ class _Steps(torch.utils.data.Sampler[list[Key]]):
     def __iter__(self) -> Iterator[list[Key]]:
         for step in range(self.first, self.last):
             keys = self.order.keys(step)
-            size = -(-len(keys) // self.parts)
-            for part in range(self.parts):
-                yield keys[part * size : (part + 1) * size]
+            for part in range(self.parts):  # sizes differ by one at most, so no part is empty while there are keys
+                yield keys[len(keys) * part // self.parts : len(keys) * (part + 1) // self.parts]
 
     def __len__(self) -> int:
         return (self.last - self.first) * self.parts
@@ -127,6 +126,8 @@ def batches(
         pin_memory=pin,
         worker_init_fn=_one_thread,
         prefetch_factor=4 if workers else None,
+        # Without one of its own the loader draws from torch's: a resumed run, which makes another loader, would then differ.
+        generator=torch.Generator(),
     )
     return iter(loader)
 

@@ -12,8 +12,10 @@ from numba import njit
 
 Floats = npt.NDArray[np.float64]
 
-# Lattice points per side of a texture. The background's tile is two frames wide, so a cell is a quarter of a frame.
-BACKGROUND_CELLS, OBJECT_CELLS = 8, 5
+# Lattice points per side of a texture; the background's tile is two frames wide. So coarse that a patch says much about its
+# neighbours: with 8 and 5, and with a narrower range of colours, the loss of a tiny model did not move in 600 steps.
+BACKGROUND_CELLS, OBJECT_CELLS = 5, 3
+HUE_SPREAD = 2.2
 PROFILE_STEPS = 512
 
 
@@ -46,15 +48,11 @@ class Track:
 
 
 def draw_appearance(rng: np.random.Generator) -> Appearance:
-    """Draw colours, textures and a shape. The object differs from its background in hue, in chroma and in lightness."""
+    """Draw colours, textures and a shape. Of object and background one is light and one is dark, in opposite hues."""
     hue, dark = rng.uniform(0, 2 * math.pi), rng.random() < 0.5
-    background = _texture(
-        rng, BACKGROUND_CELLS, hue, lightness=(0.2, 0.56) if dark else (0.68, 0.95), chroma=(0.03, 0.09)
-    )
-    opposite = hue + math.pi + rng.uniform(-1.1, 1.1)
-    texture = _texture(
-        rng, OBJECT_CELLS, opposite, lightness=(0.58, 0.94) if dark else (0.26, 0.64), chroma=(0.11, 0.2)
-    )
+    low, high = (0.15, 0.6), (0.5, 0.98)
+    background = _texture(rng, BACKGROUND_CELLS, hue, lightness=low if dark else high, chroma=(0.04, 0.16))
+    texture = _texture(rng, OBJECT_CELLS, hue + math.pi, lightness=high if dark else low, chroma=(0.1, 0.22))
     return Appearance(background, texture, _profile(int(rng.integers(5))))
 
 
@@ -80,7 +78,7 @@ def _texture(
     # The spline that joins the points averages them; extreme lightnesses at the points leave contrast between them.
     light = lightness[0] + (lightness[1] - lightness[0]) * rng.beta(0.4, 0.4, (cells, cells))
     colourful = rng.uniform(*chroma, (cells, cells))
-    hues = hue + rng.uniform(-1.1, 1.1, (cells, cells))
+    hues = hue + rng.uniform(-HUE_SPREAD, HUE_SPREAD, (cells, cells))
     return _oklab_to_rgb(light, colourful * np.cos(hues), colourful * np.sin(hues))
 
 

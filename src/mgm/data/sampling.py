@@ -6,7 +6,8 @@ import numpy as np
 
 
 def random_start(total: int, *, frames: int, stride: int, rng: np.random.Generator) -> int:
-    """A start from which the whole clip fits, uniformly; 0 where none does (VideoMAE's pretraining rule)::
+    """A start from which the whole clip fits, uniformly; 0 where none does (VideoMAE's pretraining rule, which misses the last
+    `stride - 1` of these starts)::
 
     total=12, frames=2, stride=4: the clip spans 5 frames, starts 0..7
     . . . . . . . . . . . .

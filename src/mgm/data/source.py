@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.data.transform import Geometry
-from mgm.errors import VideoError
+from mgm.errors import DataError, VideoError
 from mgm.video import MotionField, read_clip
 from mgm.video.decode import clip_index
 from mgm.video.motion import Policy, over_windows
@@ -94,10 +94,14 @@ class MemorySource:
     Args:
         short_side: the shorter side of the frames that are kept, in pixels.
         motion: whether to keep the motion too.
+
+    Attributes:
+        problems: path -> problem of the videos that `load` could not read.
     """
 
     short_side: int
     motion: Literal["codec"] | None
+    problems: dict[str, str] = field(default_factory=dict, init=False)
     _videos: dict[str, _Kept] = field(default_factory=dict)
 
     def load(
@@ -114,6 +118,7 @@ class MemorySource:
                     problems[futures[future]] = str(error)
                 if progress is not None:
                     progress(futures[future])
+        self.problems.update(problems)
         return problems
 
     @property
@@ -139,8 +144,13 @@ class MemorySource:
         kept = self._kept(path)
         index = clip_index(len(kept.frames), start=start, frames=settings.frames, stride=settings.stride)
         frames = geometry.frames(kept.frames[index])
-        if settings.motion is None or kept.motion is None:
+        if settings.motion is None:
             return frames, None
+        if kept.motion is None:  # without this a mask would fall back to chance in every clip, and nobody would know
+            raise DataError(
+                f"{path}: kept in memory without its motion, expected it for a mask that follows motion; "
+                "make the MemorySource with motion='codec'"
+            )
         field = kept.motion
         vectors, valid = over_windows(field.vectors, field.valid, index, stride=settings.stride, policy=settings.policy)
         return frames, geometry.motion(MotionField(vectors, valid, field.source, field.extent))

@@ -44,9 +44,9 @@ SPLITS = ("train", "test")
 MANIFEST = "synthetic.json"
 
 # Lengths are shares of the frame's side, rates are for one frame. The shapes fill about .58 of the disc around them: this
-# is the area of discs .37 to .56 wide. Smaller objects hide a tiny model's whole signal in a few patches, and between
-# these two sizes there is room for growing to be seen.
-RADIUS = (0.24, 0.37)
+# is the area of discs .32 to .47 wide. Between these two sizes there is room for growing to be seen; larger objects leave
+# too little still background for a tiny model to learn from.
+RADIUS = (0.21, 0.31)
 SPEED = (2 / 48, 3.5 / 48)
 DIRECTION_JITTER = math.radians(6)
 SWEEP_FRAMES = (9, 14)

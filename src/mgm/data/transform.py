@@ -43,14 +43,15 @@ class Geometry:
         return np.ascontiguousarray(part[:, :, ::-1] if self.flip else part)
 
     def motion(self, field: MotionField) -> MotionField:
-        """Apply to the field of the whole frame. Vectors come out in pixels of the result; dx and dy scale with their own factors and dx
-        changes sign when mirrored. The field may have another resolution than `frame` (frames kept small, motion as coded)."""
+        """Apply to the field of the whole frame. Vectors come out in pixels of the result; dx and dy scale with their own
+        factors and dx changes sign when mirrored. The field may have another resolution than `frame` (frames kept small, motion
+        as coded)."""
         rows, columns = field.extent
         x, y, w, h = self.box
         sy, sx = rows / self.frame[0], columns / self.frame[1]
         region = (round(x * sx), round(y * sy), max(round(w * sx), 1), max(round(h * sy), 1))
         part = field.crop(region) if region != (0, 0, columns, rows) else field
-        return part.scaled(self.size[1] / region[2], self.size[0] / region[3], flip=self.flip)
+        return part.scaled(self.size[1] / (w * sx), self.size[0] / (h * sy), flip=self.flip)
 
     def boxes(self, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Apply to boxes (n, 4) of [x0, y0, x1, y1] in pixels of `frame`; clipped to the result, those outside are dropped."""
@@ -89,8 +90,8 @@ MULTI_SCALES = (1.0, 0.875, 0.75, 0.66)
 
 
 def multi_scale_crop(height: int, width: int, *, size: int, flip: bool, rng: np.random.Generator) -> Geometry:
-    """VideoMAE's pretraining crop (TSN's): sides of 1, .875, .75 or .66 of the shorter one, neighbours of that list combined into aspect
-    ratios up to 4:3, at one of 13 fixed positions; stretched to `size` x `size`.
+    """VideoMAE's pretraining crop (TSN's): sides of 1, .875, .75 or .66 of the shorter one, neighbours of that list combined
+    into aspect ratios up to 4:3, at one of 13 fixed positions; stretched to `size` x `size`.
 
     Args:
         flip: mirror every other clip. Off where labels tell left from right (Something-Something).

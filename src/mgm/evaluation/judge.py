@@ -148,7 +148,8 @@ def check_labels(videos: VideoSet) -> None:
         raise DataError(f"{videos.root}: has no class folders, expected one folder per class; judging needs labels")
     if not videos.test or not videos.train:
         raise DataError(
-            f"{videos.root}: {len(videos.train)} training and {len(videos.test)} test videos, expected some of each; add videos or a test/ folder"
+            f"{videos.root}: {len(videos.train)} training and {len(videos.test)} test videos, expected some of each; "
+            "add videos or a test/ folder"
         )
 
 

@@ -15,7 +15,8 @@ from mgm.training.config import ProbeConfig
 class AttentivePooler(nn.Module):
     """One learned query that attends to all tokens of a clip, an MLP and a linear classifier (V-JEPA, v1).
 
-    Tokens carry where and when; their mean loses it. A probe that can pick tokens sees motion that a linear one on mean features misses.
+    Tokens carry where and when; their mean loses it. A probe that can pick tokens sees motion that a linear one on mean features
+    misses.
     """
 
     def __init__(self, dim: int, heads: int, classes: int) -> None:

@@ -18,6 +18,9 @@ from mgm.models import Encoder
 BANK_LIMIT = 8 * 2**30
 """Bytes of tokens that are kept in memory at most."""
 
+CLIPS = 32
+"""Clips that go through a model at once, however many views a video has."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenBank:
@@ -108,7 +111,8 @@ def _run(
         readable = [item for item in group if item.problem is None]
         if not readable:
             continue
-        output = model(torch.cat([item.video for item in readable]).to(device)).float().cpu()
+        clips = torch.cat([item.video for item in readable])
+        output = torch.cat([model(part.to(device)).float().cpu() for part in torch.split(clips, CLIPS)])
         kept += output.nbytes
         if kept > BANK_LIMIT:
             raise DataError(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pickle
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +27,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     try:
         torch.save({"format": FORMAT, **content}, partial)
-        os.replace(partial, path)
+        partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         partial.unlink(missing_ok=True)
         raise ModelError(
@@ -49,8 +48,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise ModelError(f"{path}: no checkpoint, expected a run's folder with {LAST}, or a .pt file; check the path")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a file that is no checkpoint looks like
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # what is damaged or foreign fails in any way: KeyError, struct.error, ...
         raise ModelError(
             f"{file}: cannot be read as weights ({' '.join(str(error).split())[:200]}), expected a checkpoint of mgm; "
             "it is damaged, or needs to run code to be read, which mgm refuses"

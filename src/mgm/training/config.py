@@ -94,6 +94,7 @@ class OptimConfig(_Section):
 class FinetuneConfig(OptimConfig):
     """Fine-tuning with labels."""
 
+    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's")
     layer_decay: float = Field(0.75, gt=0, le=1, description="learning rate of block k relative to block k + 1")
     drop_path: float = Field(0.1, ge=0, lt=1, description="stochastic depth, rising linearly to this at the last block")
     dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier")
@@ -126,9 +127,7 @@ class Config(_Section):
         default_factory=lambda: OptimConfig.model_validate({"epochs": 800, "warmup": 40, "batch": 1024})
     )
     finetune: FinetuneConfig = Field(
-        default_factory=lambda: FinetuneConfig.model_validate(
-            {"epochs": 50, "warmup": 5, "batch": 512, "betas": (0.9, 0.999)}
-        )
+        default_factory=lambda: FinetuneConfig.model_validate({"epochs": 50, "warmup": 5, "batch": 512})
     )
     probe: ProbeConfig = Field(default_factory=lambda: ProbeConfig.model_validate({}))
 
@@ -184,21 +183,32 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     Raises:
         ConfigError: every wrong key and value at once, with the nearest valid name.
     """
-    tree = _read_recipe(recipe)
-    for override in overrides:
-        key, separator, value = override.partition("=")
+    return _validate(_overridden(_read_recipe(recipe), overrides), str(recipe))
+
+
+def override(config: Config, overrides: Iterable[str]) -> Config:
+    """A configuration with `key.key=value` settings replaced. Raises ConfigError as `load_config`."""
+    return _validate(_overridden(config.model_dump(mode="json"), overrides), "settings")
+
+
+def _overridden(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    given: dict[str, dict[str, Any]] = {}
+    for text in overrides:
+        key, separator, value = text.partition("=")
         if not separator or not key:
-            raise ConfigError(f"override {override!r}: expected key=value, for example pretrain.steps=200")
+            raise ConfigError(f"override {text!r}: expected key=value, for example pretrain.steps=200")
         branch = tree
         *parents, leaf = key.split(".")
         for parent in parents:
             child = branch.setdefault(parent, {})
             if not isinstance(child, dict):
-                raise ConfigError(f"override {override!r}: {parent} is a value, not a section")
+                raise ConfigError(f"override {text!r}: {parent} is a value, not a section")
             branch = child
-        branch[leaf] = _yaml(value, f"override {override!r}")
-        _settle_length(branch, leaf)
-    return _validate(tree, str(recipe))
+        branch[leaf] = _yaml(value, f"override {text!r}")
+        given[key] = branch
+    for key, branch in given.items():
+        _settle_length(branch, key, set(given))
+    return tree
 
 
 def parse_config(tree: dict[str, Any], name: str) -> Config:
@@ -206,10 +216,13 @@ def parse_config(tree: dict[str, Any], name: str) -> Config:
     return _validate(tree, name)
 
 
-def _settle_length(branch: dict[str, Any], leaf: str) -> None:
-    """An override of steps replaces the recipe's epochs and the other way round; the warm-up counted in the other unit goes."""
+def _settle_length(branch: dict[str, Any], key: str, given: set[str]) -> None:
+    """An override of steps replaces the recipe's epochs and the other way round; the recipe's warm-up, counted in the other unit,
+    goes. What was `given` as an override stays, in whatever order."""
+    section, _, leaf = key.rpartition(".")
     other = {"steps": "epochs", "epochs": "steps"}.get(leaf)
-    if other and branch.pop(other, None) is not None:
+    replaced = other and f"{section}.{other}" not in given and branch.pop(other, None) is not None
+    if replaced and f"{section}.warmup" not in given:
         branch.pop("warmup", None)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +13,18 @@ from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
 from mgm.data.loader import Batch
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.training.checkpoint import LAST, load_checkpoint, save_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
+from mgm.training.log import LOG, History, Log, progress_bar
 from mgm.training.optim import Schedule
+from mgm.training.position import Position, uninterrupted
 
-LOG = "log.jsonl"
+__all__ = ["History", "Method", "Run", "fit", "make_fabric"]
+
 BAD_VIDEOS = "bad_videos.tsv"
 
 
@@ -55,6 +56,7 @@ class Run:
         optim: the part of it that this run follows.
         schedule: length and learning rates.
         batches: `(first, last, parts)` -> the batches of these steps.
+        left_out: path -> message of videos that could not be read before the run began.
     """
 
     out: Path
@@ -62,16 +64,7 @@ class Run:
     optim: OptimConfig
     schedule: Schedule
     batches: Callable[[int, int, int], Iterator[Batch]]
-
-
-@dataclass(slots=True)
-class History:
-    """What a run logged: one value per step since its very first one, resumed parts included."""
-
-    losses: list[float] = field(default_factory=list)
-    learning_rates: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    bad: dict[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_fabric(optim: OptimConfig) -> Fabric:
@@ -93,64 +86,73 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
     The sequence of losses is a function of the configuration, the data and the machine: resuming continues it exactly.
 
     Raises:
-        ConfigError: the folder holds another run. ModelError: the loss is not finite, or a checkpoint could not be written.
+        ConfigError: the folder holds another run, or the batch cannot be shared out.
+        ModelError: the loss is not finite, or a checkpoint could not be written.
         DataError: too many videos could not be read.
     """
-    history = History()
+    per_rank, rest = divmod(run.optim.batch, fabric.world_size)
+    if rest:
+        raise ConfigError(
+            f"batch: {run.optim.batch} clips cannot be shared out evenly over {fabric.world_size} devices; choose a multiple"
+        )
+    history = History(bad=dict(run.left_out))
     peaks = [group["lr"] for group in method.optimiser.param_groups]
     module, optimiser = fabric.setup(method.module, method.optimiser)
-    first = _prepare(method, run, fabric, history, resume=resume)
-    logger = _Log(run.out, history, fabric.is_global_zero)
-    per_rank = -(-run.optim.batch // fabric.world_size)
+    position = _prepare(method, run, fabric, history, resume=resume)
+    first = position.step
+    logger = Log(run.out, history, fabric.is_global_zero)
     parts = -(-per_rank // (run.optim.micro_batch or per_rank))
     stream = run.batches(first, run.schedule.steps, parts)
     began = time.perf_counter()
-    step = first
-    clips = videos_read = 0
     module.train()
-    progress = _progress(show_progress and fabric.is_global_zero)
-    with progress:
-        task = progress.add_task("", total=run.schedule.steps, completed=first, loss=float("nan"), speed=0.0)
-        try:
+    progress = progress_bar(show_progress and fabric.is_global_zero)
+    try:
+        with progress:
+            task = progress.add_task("", total=run.schedule.steps, completed=first, loss=float("nan"), speed=0.0)
             for step in range(first, run.schedule.steps):
                 factor = run.schedule.factor(step)
                 for group, peak in zip(method.optimiser.param_groups, peaks, strict=True):
                     group["lr"] = peak * factor
                 loss = torch.zeros((), device=fabric.device)
+                failed = position.failed
                 for part in range(parts):
                     batch = next(stream)
-                    videos_read += len(batch.index)
                     history.bad.update(batch.problems)
-                    _stop_if_too_many(history, videos_read, run)
+                    failed += len(batch.problems)
+                    _stop_if_too_many(history, failed, failed + step * per_rank + len(batch.index), run)
                     batch = batch.to(fabric.device)
                     with fabric.no_backward_sync(module) if part < parts - 1 else nullcontext():
                         value = method.loss(module, batch) * (len(batch.index) / per_rank)
                         fabric.backward(value)
                     loss += value.detach()
-                    clips += len(batch.index)
                 norm = _clip(fabric, module, optimiser, run.optim.clip_grad)
                 value_now = float(fabric.all_reduce(loss, reduce_op="mean"))
                 if not math.isfinite(value_now):
-                    raise ModelError(_not_finite(run, method, step, value_now))
-                optimiser.step()
-                optimiser.zero_grad(set_to_none=True)
-                speed = clips * fabric.world_size / (time.perf_counter() - began)
-                logger.write(step, value_now, run.schedule.peak * factor, norm, speed)
+                    raise ModelError(_not_finite(run, method, fabric, step, value_now))
+                speed = (step + 1 - first) * run.optim.batch / (time.perf_counter() - began)
+                with uninterrupted():  # weights, log and position stay those of one step
+                    optimiser.step()
+                    optimiser.zero_grad(set_to_none=True)
+                    logger.write(step, value_now, run.schedule.peak * factor, norm, speed)
+                    position = Position.now(step + 1, failed, fabric.device)
                 progress.update(task, completed=step + 1, loss=value_now, speed=speed)
                 if (step + 1) % run.optim.checkpoint_every == 0:
-                    _save(method, run, fabric, step + 1, logger)
-        except KeyboardInterrupt:
-            _save(method, run, fabric, step, logger)
-            raise
-        _save(method, run, fabric, run.schedule.steps, logger)
-    logger.close()
+                    _save(method, run, fabric, position, logger)
+        _save(method, run, fabric, position, logger)
+    except KeyboardInterrupt:
+        _save(method, run, fabric, position, logger)
+        raise
+    finally:
+        logger.close()
+        if fabric.is_global_zero:
+            _write_bad(run, history)
     history.seconds = time.perf_counter() - began
     module.eval()
     return history
 
 
-def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resume: bool) -> int:
-    """Make the run's folder, or read the checkpoint in it. Returns the first step."""
+def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resume: bool) -> Position:
+    """Make the run's folder, or read the checkpoint in it. Returns where to begin."""
     checkpoint = run.out / LAST
     if checkpoint.exists() and not resume:
         raise ConfigError(f"{run.out}: holds a run already; go on with it with --resume, or give another --out")
@@ -159,23 +161,26 @@ def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resu
             run.out.mkdir(parents=True, exist_ok=True)
             run.config.save(run.out / "config.yaml")
             (run.out / LOG).write_text("", encoding="utf-8")
-        return 0
+        return Position.now(0, 0, fabric.device)
     content = load_checkpoint(checkpoint)
     before = parse_config(content["config"], str(checkpoint))
     if before != run.config:
         raise ConfigError(
             f"{run.out}: its run has other settings, so it cannot go on: {_differences(before, run.config)}"
         )
-    step = int(content["step"])
+    for key, value in method.describe().items():  # a pretraining is no fine-tuning, nor one of other classes
+        if content.get(key) != value:
+            raise ConfigError(
+                f"{run.out}: its run cannot go on as this one: {key} was {content.get(key)}, is {value}; give another --out"
+            )
     method.module.load_state_dict(content["model"])
     method.optimiser.load_state_dict(content["optimiser"])
-    torch.set_rng_state(content["rng"])
+    fabric.strategy.precision.load_state_dict(content["precision"])
+    position = Position.from_dict(content["position"])
+    position.restore(fabric.device)
     history.bad.update(content["bad"])
-    for line in (run.out / LOG).read_text(encoding="utf-8").splitlines()[:step]:
-        entry = json.loads(line)
-        history.losses.append(entry["loss"])
-        history.learning_rates.append(entry["lr"])
-    return step
+    history.read(run.out, position.step)
+    return position
 
 
 def _differences(before: Config, now: Config) -> str:
@@ -190,7 +195,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _save(method: Method, run: Run, fabric: Fabric, step: int, logger: _Log) -> None:
+def _save(method: Method, run: Run, fabric: Fabric, position: Position, logger: Log) -> None:
     logger.flush()
     if not fabric.is_global_zero:
         return
@@ -198,16 +203,20 @@ def _save(method: Method, run: Run, fabric: Fabric, step: int, logger: _Log) -> 
         run.out / LAST,
         {
             **method.describe(),
-            "step": step,
+            "position": position.to_dict(),
             "config": run.config.model_dump(mode="json"),
             "model": method.module.state_dict(),
             "optimiser": method.optimiser.state_dict(),
-            "rng": torch.get_rng_state(),
+            "precision": fabric.strategy.precision.state_dict(),  # the scale of 16-bit gradients
             "bad": dict(logger.history.bad),
         },
     )
-    if logger.history.bad:
-        lines = [f"{path}\t{message}\n" for path, message in sorted(logger.history.bad.items())]
+    _write_bad(run, logger.history)
+
+
+def _write_bad(run: Run, history: History) -> None:
+    if history.bad:
+        lines = [f"{path}\t{message}\n" for path, message in sorted(history.bad.items())]
         (run.out / BAD_VIDEOS).write_text("".join(lines), encoding="utf-8")
 
 
@@ -217,88 +226,29 @@ def _clip(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> f
     return float(norm) if norm is not None else float("nan")
 
 
-def _not_finite(run: Run, method: Method, step: int, loss: float) -> str:
+def _not_finite(run: Run, method: Method, fabric: Fabric, step: int, loss: float) -> str:
     """Keep what is needed to look into it; the run itself cannot go on."""
-    save_checkpoint(
-        run.out / "not_finite.pt",
-        {
-            **method.describe(),
-            "step": step,
-            "config": run.config.model_dump(mode="json"),
-            "model": method.module.state_dict(),
-        },
-    )
+    if fabric.is_global_zero:
+        save_checkpoint(
+            run.out / "not_finite.pt",
+            {
+                **method.describe(),
+                "step": step,
+                "config": run.config.model_dump(mode="json"),
+                "model": method.module.state_dict(),
+            },
+        )
     return (
         f"{run.out}: the loss of step {step} is {loss}, expected a number; the weights before it are in not_finite.pt. "
         "Lower base_lr, set clip_grad to 1, or use precision 32-true"
     )
 
 
-def _stop_if_too_many(history: History, videos_read: int, run: Run) -> None:
+def _stop_if_too_many(history: History, failed: int, tried: int, run: Run) -> None:
     limit = run.config.data.bad_share
-    if len(history.bad) > max(limit * videos_read, 8):
+    if failed > max(limit * tried, 8):  # a few prove nothing
         path, message = next(iter(history.bad.items()))
         raise DataError(
-            f"{len(history.bad)} of the first {videos_read} videos could not be read, expected at most {limit:.0%} (data.bad_share); "
-            f"the first: {message if path in message else f'{path}: {message}'}; check the set with 'mgm scan'"
+            f"{failed} of the first {tried} clips could not be read, expected at most {limit:.0%} (data.bad_share); "
+            f"the first: {message if path in message else f'{path}: {message}'}; {run.out / BAD_VIDEOS} lists the videos"
         )
-
-
-class _Log:
-    """One JSON line per step, and TensorBoard; held back a little so that logging never waits for the disk."""
-
-    def __init__(self, out: Path, history: History, active: bool) -> None:
-        self.history = history
-        self.lines: list[str] = []
-        self.path = out / LOG
-        self.writer: Any = None
-        if active:
-            from torch.utils.tensorboard import SummaryWriter  # imports slowly
-
-            kept = [
-                json.dumps({"step": s, "loss": v, "lr": lr})
-                for s, (v, lr) in enumerate(zip(history.losses, history.learning_rates, strict=True))
-            ]
-            self.path.write_text(
-                "".join(line + "\n" for line in kept), encoding="utf-8"
-            )  # a crash may have logged past the checkpoint
-            self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=len(kept))
-
-    def write(self, step: int, loss: float, lr: float, norm: float, speed: float) -> None:
-        self.history.losses.append(loss)
-        self.history.learning_rates.append(lr)
-        if self.writer is None:
-            return
-        self.lines.append(
-            json.dumps(
-                {"step": step, "loss": loss, "lr": lr, "gradient_norm": norm, "clips_per_second": round(speed, 2)}
-            )
-        )
-        for name, value in (("loss", loss), ("lr", lr), ("gradient_norm", norm), ("clips_per_second", speed)):
-            self.writer.add_scalar(name, value, step)
-        if len(self.lines) >= 50:
-            self.flush()
-
-    def flush(self) -> None:
-        if self.lines:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write("".join(line + "\n" for line in self.lines))
-            self.lines.clear()
-
-    def close(self) -> None:
-        self.flush()
-        if self.writer is not None:
-            self.writer.close()
-
-
-def _progress(active: bool) -> Progress:
-    columns: list[ProgressColumn] = [
-        TextColumn("step {task.completed}/{task.total}"),
-        BarColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        TextColumn("{task.fields[speed]:.0f} clips/s"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    ]
-    return Progress(*columns, disable=not active)

@@ -64,9 +64,9 @@ def finetune(
     found = videos if isinstance(videos, VideoSet) else find_set(videos)
     if not found.classes:
         raise DataError(f"{found.root}: has no class folders, expected one folder per class; fine-tuning needs labels")
-    torch.manual_seed(config.seed)
     optim = config.finetune
     start = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
+    torch.manual_seed(config.seed)  # after loading, which draws too: a path and its encoder make the same run
     fresh = Encoder(config.model_spec())
     if start is not None:
         _check_spec(start, fresh)

@@ -62,5 +62,5 @@ def adamw(
         [{"params": p, "weight_decay": decay, "lr": peak * scale} for (decay, scale), p in groups.items()],
         lr=peak,
         betas=config.betas,
-        fused=True,
+        fused=config.precision != "16-mixed",  # the fused kernel unscales gradients itself, too late for clipping them
     )

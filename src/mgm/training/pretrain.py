@@ -98,8 +98,8 @@ def prepare_source(
     problems = memory.load([i.path for i in items])
     if problems and len(problems) > config.data.bad_share * len(items):
         raise DataError(
-            f"{len(problems)} of {len(items)} videos could not be read, expected at most {config.data.bad_share:.0%} (data.bad_share); "
-            f"the first: {next(iter(problems.values()))}; check the set with 'mgm scan'"
+            f"{len(problems)} of {len(items)} videos could not be read, expected at most {config.data.bad_share:.0%} "
+            f"(data.bad_share); the first: {next(iter(problems.values()))}; check the set with 'mgm scan'"
         )
     return tuple(i for i in items if i.path not in problems), memory
 
@@ -135,7 +135,8 @@ def _run(
             clips, order, first=first, last=last, parts=parts, workers=workers, pin=fabric.device.type == "cuda"
         )
 
-    return Run(out, config, optim, plan, stream), fabric
+    left_out = source.problems if isinstance(source, MemorySource) else {}
+    return Run(out, config, optim, plan, stream, left_out), fabric
 
 
 def describe_run(config: Config, optim: OptimConfig, plan: Schedule, videos: int, devices: int) -> str:
@@ -147,6 +148,6 @@ def describe_run(config: Config, optim: OptimConfig, plan: Schedule, videos: int
         f"{spec.tokens} tokens {spec.grid}\n"
         f"model {config.model.size}, mask {config.mask.name} hides {hidden} tokens per "
         f"{'step' if config.mask_rule().mask.equal_steps else 'clip'} ({config.mask.ratio:g})\n"
-        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)} = {plan.steps * optim.batch:,} clips "
-        f"({plan.steps * optim.batch / videos:.1f} per video), peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
+        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)} = {plan.steps * optim.batch:,} "
+        f"clips ({plan.steps * optim.batch / videos:.1f} per video), peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 import av.filter
@@ -24,10 +26,12 @@ class FrameConverter:
     Args:
         size: side of the square result, or (height, width); None keeps the region's own.
         crop: "centre", a box in pixels of the upright frame, or None (the whole frame).
+        name: how errors call the video.
     """
 
     size: int | tuple[int, int] | None
     crop: Literal["centre"] | Box | None
+    name: str
     _graph: av.filter.Graph | None = field(default=None, init=False)
     _shape: tuple[int, int] | None = field(default=None, init=False)  # height and width of the coded picture
     _turns: int = field(default=0, init=False)  # quarter turns counter-clockwise that make it upright
@@ -38,7 +42,8 @@ class FrameConverter:
         if self._graph is None or shape != self._shape:
             if self._shape is not None:
                 raise VideoError(
-                    f"the picture's size changes from {self._shape} to {shape} within the clip, expected one size"
+                    f"{self.name}: the size changes from {self._shape} to {shape} (height, width) within the clip, "
+                    "expected one size; re-encode it"
                 )
             self._shape = shape
             self._turns = round(picture.rotation / 90) % 4
@@ -59,7 +64,10 @@ class FrameConverter:
     def _coded_region(self, shape: tuple[int, int]) -> Box:
         """The region in pixels of the coded (not yet upright) picture."""
         height, width = shape if self._turns % 2 == 0 else shape[::-1]
-        x, y, w, h = upright_region(height, width, self.size, self.crop)
+        try:
+            x, y, w, h = upright_region(height, width, self.size, self.crop)
+        except VideoError as error:
+            raise VideoError(f"{self.name}: {error}") from None
         coded_height, coded_width = shape
         if self._turns == 1:  # upright = coded turned counter-clockwise: upright x is coded y
             x, y, w, h = coded_width - y - h, x, h, w
@@ -75,7 +83,11 @@ class FrameConverter:
         graph = av.filter.Graph()
         nodes = [
             graph.add_buffer(
-                width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base
+                width=picture.width,
+                height=picture.height,
+                format=picture.format,
+                time_base=picture.time_base
+                or Fraction(1, 1000),  # raw streams have none; no filter here looks at times
             )
         ]
         if (x, y, width, height) != (0, 0, picture.width, picture.height):
@@ -87,7 +99,7 @@ class FrameConverter:
         nodes.append(graph.add("scale", f"{out_width}:{out_height}:flags=area+accurate_rnd+full_chroma_int"))
         nodes.append(graph.add("format", "rgb24"))
         nodes.append(graph.add("buffersink"))
-        for before, after in zip(nodes, nodes[1:], strict=False):
+        for before, after in pairwise(nodes):
             before.link_to(after)
         graph.configure()
         return graph
@@ -107,7 +119,9 @@ def upright_region(
         return (width - w) // 2, (height - h) // 2, w, h
     x, y, w, h = crop
     if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
-        raise VideoError(f"crop {crop} (x, y, width, height) does not fit into the frame of {width} x {height} pixels")
+        raise VideoError(
+            f"crop {crop} (x, y, width, height) does not fit into the frame of {width} x {height} pixels; choose a box inside it"
+        )
     return x, y, w, h
 
 

@@ -15,7 +15,7 @@ from mgm.errors import VideoError
 from mgm.video.convert import FrameConverter
 from mgm.video.motion import MotionField, Policy, Reading, grid_shape, hold, over_windows, rasterise
 from mgm.video.references import ReferenceTracker, neighbour_references
-from mgm.video.stream import OpenVideo, Window, decode_packet, open_video, read_window
+from mgm.video.stream import EXPORTS_B_VECTORS, OpenVideo, Window, decode_packet, open_video, read_window
 from mgm.video.vectors import KINDS, frame_vectors
 
 Short = Literal["repeat_last", "wrap", "error"]
@@ -69,8 +69,8 @@ def read_clip(
             (chroma is stored at half resolution: x and y are rounded down to even numbers); None: the whole frame,
             stretched to `size`. With `size=None`, "centre" keeps the whole frame.
         motion: "codec" reads the stream's motion vectors; None reads frames only.
-        policy: how the frames that `stride` skips enter the motion: `window_sum` (default), `sampled` (the paper's literal reading),
-            `window_max`; see `mgm.video.motion.over_windows`.
+        policy: how the frames that `stride` skips enter the motion: `window_sum` (default), `sampled` (the paper's literal
+            reading), `window_max`; see `mgm.video.motion.over_windows`.
         reading: "clean" divides by the reference distance and joins both lists; "raw" is the literal reading: list 0 first, no
             division, and under `sampled` no multiplication by the stride.
         short: what a video does that ends before the clip: `repeat_last` repeats the last frame that the stride reaches, `wrap`
@@ -88,8 +88,11 @@ def read_clip(
     with open_video(path, vectors=motion is not None) as video:
         if motion is not None and not video.exports_vectors:
             raise VideoError(no_vectors_message(video))
-        request = _Request(start, frames, stride, motion is not None, policy, reading, short)
-        return _read(video, request, FrameConverter(size=size, crop=crop))
+        # Where B-frames tell nothing, a sampled one takes the motion of a frame between.
+        single = motion is None or (policy == "sampled" and video.codec in EXPORTS_B_VECTORS)
+        reach = 0 if single else stride - 1
+        request = _Request(start, frames, stride, reach, motion is not None, policy, reading, short)
+        return _read(video, request, FrameConverter(size=size, crop=crop, name=video.name))
 
 
 def no_vectors_message(video: OpenVideo) -> str:
@@ -108,6 +111,7 @@ class _Request:
     start: int
     frames: int | None
     stride: int
+    reach: int  # how many frames before a sampled one its motion needs
     with_motion: bool
     policy: Policy
     reading: Reading
@@ -117,11 +121,6 @@ class _Request:
     def last(self) -> int | None:
         """The last sampled frame; None: the video's end tells."""
         return None if self.frames is None else self.start + (self.frames - 1) * self.stride
-
-    @property
-    def reach(self) -> int:
-        """How many frames before a sampled one its motion needs."""
-        return self.stride - 1 if self.with_motion and self.policy != "sampled" else 0
 
 
 def _read(video: OpenVideo, request: _Request, converter: FrameConverter) -> Clip:
@@ -134,9 +133,9 @@ def _read(video: OpenVideo, request: _Request, converter: FrameConverter) -> Cli
         keep = set(wanted.tolist())
         fields = set(range(max(int(wanted.min()) - request.reach, 0), int(wanted.max()) + 1)) if request.reach else keep
         decoded = _decode(video, window, request, converter, keep=keep, fields=fields)
-    else:  # no presentation times (AVI, raw streams): count the frames as they leave the decoder
+    else:  # no presentation times: count the frames as they leave the decoder
         decoded = _decode(video, window, request, converter, keep=None, fields=None)
-        wanted = _sampled(video, request, len(decoded), ended=True)
+        wanted = _sampled(video, request, len(decoded), ended=window.ended)
     missing = [i for i in wanted.tolist() if decoded.get(i) is None or decoded[i].image is None]
     if missing:
         raise VideoError(
@@ -156,16 +155,12 @@ def _sampled(video: OpenVideo, request: _Request, count: int, *, ended: bool) ->
     """The frame numbers of the clip. `count` frames are known; if `ended`, there are no more."""
     start, frames, stride = request.start, request.frames, request.stride
     if ended and start >= count:
-        hint = _truncation(video, count) or f"the video has {count} frames; choose a start below that"
-        raise VideoError(f"{video.name}: no frame {start}: {hint}")
+        raise VideoError(f"{video.name}: no frame {start}: the video has {count} frames; choose a start below that")
     if frames is None:
         return np.arange(start, count, stride, dtype=np.int64)
     wanted = start + stride * np.arange(frames, dtype=np.int64)
     if not ended or wanted[-1] < count:
         return wanted
-    truncated = _truncation(video, count)
-    if truncated:
-        raise VideoError(f"{video.name}: {truncated}")
     if request.short == "error":
         raise VideoError(
             f"{video.name}: {count} frames, expected {wanted[-1] + 1} for {frames} frames x stride {stride} from frame {start}; "
@@ -185,25 +180,17 @@ def clip_index(
     return np.concatenate([reachable, np.full(frames - len(reachable), reachable[-1])])
 
 
-def _truncation(video: OpenVideo, count: int) -> str | None:
-    """MP4 and MOV list every picture in their index: fewer than that in the file means that it was cut."""
-    declared = video.stream.frames
-    if "mp4" in video.container.format.name and declared > 0 and count < declared and not video.has_hidden_frames:
-        return f"truncated: {count} frames in the file, expected {declared} by its index; copy or download it again"
-    return None
-
-
 @dataclass(slots=True)
 class _Decoded:
     """What is kept of a decoded frame: the converted image if it is sampled, the vectors if its motion is needed."""
 
-    pts: int | None
+    time: int  # in the stream's time base; without presentation times the frame's number
     seconds: float
-    interval: int | None  # time since the previous frame, in the stream's time base
+    interval: float | None  # since the previous frame, in the unit of `time`
     kind: str
     image: npt.NDArray[np.uint8] | None
     vectors: npt.NDArray[np.void] | None
-    distance: tuple[int | None, int | None] | None  # to the references, H.264 only
+    distance: tuple[int | None, int | None] | None = None  # to the references, H.264 only
 
 
 def _decode(
@@ -219,52 +206,65 @@ def _decode(
     timed = bool(window.order)
     number = {pts: window.base + i for i, pts in enumerate(window.order)}
     tracker = ReferenceTracker()
-    distances: dict[int, tuple[int | None, int | None]] = {}
     start, stride, last, with_motion = request.start, request.stride, request.last, request.with_motion
     decoded: dict[int, _Decoded] = {}
-    base = video.time_base
+    shown: dict[int, int] = {}  # untimed: position in decode order to frame number
+    rate = video.stream.average_rate
 
     def take(frames: Iterable[av.video.frame.VideoFrame]) -> None:
         for frame in frames:
+            interval: float | None
             if timed:
-                index = number.get(frame.pts) if frame.pts is not None else None
-                if index is None:
+                if frame.pts is None or frame.pts not in number:
                     continue
-                wanted = index in keep if keep is not None else False
+                index, time, seconds = number[frame.pts], frame.pts, frame.pts * video.time_base
+                position = index - window.base
+                interval = time - window.order[position - 1] if position > 0 else None
+                pending.discard(time)
             else:
-                index = len(decoded)
-                wanted = index >= start and (index - start) % stride == 0 and (last is None or index <= last)
-            position = index - window.base
-            interval = window.order[position] - window.order[position - 1] if timed and position > 0 else None
-            if frame.pts is not None:
-                pending.discard(frame.pts)
+                index = time = len(decoded)
+                seconds, interval = float(index / rate) if rate else float("nan"), 1.0
+                if frame.pts is not None:
+                    shown[frame.pts] = index
+            within = index >= start and (last is None or index <= last)
+            wanted = index in keep if keep is not None else within and (index - start) % stride == 0
+            moving = index in fields if fields is not None else index >= start - request.reach
             decoded[index] = _Decoded(
-                pts=frame.pts,
-                seconds=float("nan") if frame.pts is None else frame.pts * base,
+                time=time,
+                seconds=seconds,
                 interval=interval,
                 kind=KINDS[int(frame.pict_type)],
                 image=converter(frame) if wanted else None,
-                vectors=frame_vectors(frame) if with_motion and (fields is None or index in fields) else None,
-                distance=distances.get(frame.pts) if frame.pts is not None else None,
+                vectors=frame_vectors(frame) if with_motion and moving else None,
             )
 
     needed = (keep or set()) | (fields or set() if with_motion else set())
     pending = {window.order[i - window.base] for i in needed if window.base <= i < window.base + len(window.order)}
     # The MPEG decoders lose the vectors of the picture that a flush brings out: there, go on until the last one came by itself.
     tells_references = video.codec == "h264"
+    skipped = False
     for coded in window.coded:
         if timed and not pending:
             break
-        if not timed and last is not None and len(decoded) > last:
-            break
-        if coded.reference is not None and coded.pts is not None:
-            distances[coded.pts] = tracker.feed(coded.pts, reference=coded.reference, idr=coded.idr)
-            if timed and not coded.reference and coded.pts not in pending:
-                continue  # nobody wants it and no other picture refers to it: the decoder never sees it
+        if coded.pts is not None:  # without one it is the second field of the picture before it
+            # Nobody wants it and no other picture refers to it: the decoder never sees it.
+            skipped = timed and coded.reference is False and coded.pts not in pending
+        if skipped:
+            continue
         if tells_references and coded.pts is not None:
             pending.discard(coded.pts)  # a flush brings it out
         take(decode_packet(video, coded.packet))
     take(decode_packet(video, None))
+    for coded in window.coded:
+        if coded.reference is None or coded.pts is None:
+            continue
+        index = number.get(coded.pts) if timed else shown.get(coded.pts)
+        time = coded.pts if timed else index
+        if time is None:
+            continue
+        distance = tracker.feed(time, reference=coded.reference, idr=coded.idr)
+        if index in decoded:
+            decoded[index].distance = distance
     return decoded
 
 
@@ -279,12 +279,8 @@ def _field(
     context = video.stream.codec_context
     height, width = context.height, context.width
     grid = grid_shape(height, width)
-    numbers = (
-        sorted(i for i, d in decoded.items() if d.vectors is not None)
-        if request.reach
-        else sorted(set(wanted.tolist()))
-    )
-    anchors = [d.pts for d in decoded.values() if d.kind in "IP" and d.pts is not None]
+    numbers = sorted(i for i, d in decoded.items() if d.vectors is not None)
+    anchors = [d.time for d in decoded.values() if d.kind in "IP"]
     usual = _usual_interval(video, decoded)
     fields = np.zeros((len(numbers), *grid, 2), np.float32)
     measured = np.zeros((len(numbers), *grid), np.bool_)
@@ -293,8 +289,10 @@ def _field(
         if frame.vectors is None or not len(frame.vectors):
             continue
         past = future = 1.0
-        if reading == "clean" and frame.pts is not None:
-            before, after = frame.distance or neighbour_references(frame.pts, anchors)
+        if reading == "clean":
+            if frame.kind == "B" and video.codec not in EXPORTS_B_VECTORS:
+                continue
+            before, after = frame.distance or neighbour_references(frame.time, anchors)
             interval = frame.interval or usual
             past = interval / before if before else 1.0
             future = interval / after if after else 1.0
@@ -313,5 +311,5 @@ def _usual_interval(video: OpenVideo, decoded: dict[int, _Decoded]) -> float:
     rate = video.stream.average_rate
     if rate and video.stream.time_base:
         return float(1 / (rate * video.stream.time_base))
-    times = sorted(d.pts for d in decoded.values() if d.pts is not None)
+    times = sorted(d.time for d in decoded.values())
     return float(min(np.diff(times), default=1)) if len(times) > 1 else 1.0

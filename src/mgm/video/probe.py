@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mgm.errors import VideoError
-from mgm.video.stream import decode_packet, open_video
+from mgm.video.stream import decode_packet, open_video, packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,12 @@ def probe(path: str | Path) -> VideoInfo:
     with open_video(path, vectors=False) as video:
         first = None
         frames = 0
-        for packet in video.container.demux(video.stream):
-            frames += packet.size > 0 and not packet.is_discard
+        for packet in packets(video):
+            frames += not packet.is_discard
             if first is None:
                 first = next(iter(decode_packet(video, packet)), None)
+        if first is None:
+            first = next(iter(decode_packet(video, None)), None)
         if first is None:
             raise VideoError(
                 f"{path}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 class ReferenceTracker:
     """Estimates the distance to each picture's references from the pictures decoded before it.
 
-    A vector of list 0 points to an earlier picture, one of list 1 to a later one; which, is not exposed. The nearest already decoded
-    reference picture on that side is the best guess (measured: the magnitude of P-frames against dense flow falls from 3-4.6x to
-    1.1-1.2x). With several references an encoder may have taken a farther one; such a block then reads too long.
+    A vector of list 0 points to an earlier picture, one of list 1 to a later one; which, is not exposed. The nearest already
+    decoded reference picture on that side is the best guess (measured: the magnitude of P-frames against dense flow falls from
+    3-4.6x to 1.1-1.2x). With several references an encoder may have taken a farther one; such a block then reads too long.
 
     Feed pictures in DECODE order; H.264 says in each packet whether others refer to it, and an IDR picture forgets all before it.
     """
@@ -19,7 +19,7 @@ class ReferenceTracker:
     references: list[int] = field(default_factory=list)
 
     def feed(self, pts: int, *, reference: bool, idr: bool) -> tuple[int | None, int | None]:
-        """(time to the nearest earlier reference, time to the nearest later one), in the stream's time base; None: there is none."""
+        """(time to the nearest earlier reference, time to the nearest later one), in the unit of `pts`; None: there is none."""
         if idr:
             self.references.clear()
         earlier = [r for r in self.references if r < pts]

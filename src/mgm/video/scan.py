@@ -1,4 +1,4 @@
-"""An audit of a folder of videos: what each file is, whether it decodes, whether it carries motion vectors, and what to do if not."""
+"""An audit of a folder of videos: what each file is, whether it decodes, whether it carries motion vectors, what to do if not."""
 
 from __future__ import annotations
 
@@ -11,11 +11,35 @@ from pathlib import Path
 
 from mgm.errors import VideoError
 from mgm.video.decode import no_vectors_message
-from mgm.video.stream import OpenVideo, decode_packet, open_video
+from mgm.video.stream import OpenVideo, decode_all, open_video
 from mgm.video.vectors import KINDS
 
 VIDEO_SUFFIXES = frozenset(
-    [".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".flv", ".wmv", ".asf", ".ogv", ".h264", ".264", ".hevc", ".h265", ".rm", ".rmvb", ".vob"]
+    [
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".3gp",
+        ".flv",
+        ".wmv",
+        ".asf",
+        ".ogv",
+        ".h264",
+        ".264",
+        ".hevc",
+        ".h265",
+        ".rm",
+        ".rmvb",
+        ".vob",
+    ]
 )
 
 
@@ -106,7 +130,7 @@ def find_videos(paths: Iterable[str | Path]) -> list[Path]:
         raise VideoError(
             f"{', '.join(map(str, paths))}: no video found (looked for {' '.join(sorted(VIDEO_SUFFIXES))})"
         )
-    return found
+    return list(dict.fromkeys(found))
 
 
 def scan(*paths: str | Path, processes: int = 1, progress: Callable[[VideoRecord], None] | None = None) -> ScanReport:
@@ -134,22 +158,32 @@ def scan(*paths: str | Path, processes: int = 1, progress: Callable[[VideoRecord
 
 
 def _scan_in_processes(files: list[Path], processes: int, done: Callable[[VideoRecord], None]) -> None:
-    left = dict.fromkeys(files)
-    try:
-        # spawn: the caller may hold threads (torch does), which a fork would copy in an undefined state
-        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-            for record in pool.map(scan_file, files, chunksize=4):
-                left.pop(Path(record.path))
-                done(record)
-    except BrokenProcessPool:
-        # A worker died (out of memory, a crash in the decoder): find out on which file, one fresh process each.
-        for file in left:
-            try:
-                with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as single:
-                    done(single.submit(scan_file, file).result())
-            except BrokenProcessPool:
+    left = list(files)
+    while left:
+        left = left[_scan_until_a_worker_dies(left, processes, done) :]
+        # If one died (out of memory, a crash in the decoder), then on a file among the next ones: one process tells which.
+        suspects, left = left[: 8 * processes], left[8 * processes :]
+        while suspects:
+            suspects = suspects[_scan_until_a_worker_dies(suspects, 1, done) :]
+            if suspects:
+                file = suspects.pop(0)
                 problem = f"{file}: the process that decoded it died, expected it to decode; remove it from the set and report it"
                 done(VideoRecord(str(file), file.stat().st_size, problem))
+
+
+def _scan_until_a_worker_dies(files: list[Path], processes: int, done: Callable[[VideoRecord], None]) -> int:
+    """How many were scanned, in order: all of them, unless the kernel or a crash ended a worker."""
+    finished = 0
+    # spawn: the caller may hold threads (torch does), which a fork would copy in an undefined state
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        with pool:
+            for record in pool.map(scan_file, files, chunksize=4 if processes > 1 else 1):
+                done(record)
+                finished += 1
+    except BrokenProcessPool:
+        pass
+    return finished
 
 
 def scan_file(path: Path) -> VideoRecord:
@@ -163,32 +197,23 @@ def scan_file(path: Path) -> VideoRecord:
 
 
 def _scan_open(video: OpenVideo, path: Path, size: int) -> VideoRecord:
-    frames = with_vectors = longest = since_key = packets = 0
+    frames = with_vectors = longest = since_key = 0
     first = last = None
     kinds: set[str] = set()
     rotation = 0
-    hidden = False
-    for packet in video.container.demux(video.stream):
-        packets += packet.size > 0
-        hidden = hidden or packet.is_discard
-        for frame in decode_packet(video, packet):
-            frames += 1
-            with_vectors += frame.side_data.get("MOTION_VECTORS") is not None
-            kinds.add(KINDS[int(frame.pict_type)])
-            since_key = 1 if frame.key_frame else since_key + 1
-            longest = max(longest, since_key)
-            rotation = frame.rotation
-            if frame.pts is not None:
-                first = frame.pts if first is None else min(first, frame.pts)
-                last = frame.pts if last is None else max(last, frame.pts)
+    for frame in decode_all(video):
+        frames += 1
+        with_vectors += frame.side_data.get("MOTION_VECTORS") is not None
+        kinds.add(KINDS[int(frame.pict_type)])
+        since_key = 1 if frame.key_frame else since_key + 1
+        longest = max(longest, since_key)
+        rotation = frame.rotation
+        if frame.pts is not None:
+            first = frame.pts if first is None else min(first, frame.pts)
+            last = frame.pts if last is None else max(last, frame.pts)
     if frames == 0:
         raise VideoError(
             f"{path}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
-        )
-    declared = video.stream.frames
-    if "mp4" in video.container.format.name and packets < declared and not hidden:
-        raise VideoError(
-            f"{path}: truncated: {packets} frames in the file, expected {declared} by its index; copy or download it again"
         )
     rate = video.stream.average_rate
     seconds = None

@@ -10,7 +10,7 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.stream import decode_packet, open_video
+from mgm.video.stream import decode_all, open_video
 
 VECTOR_DTYPE = np.dtype(
     [
@@ -73,9 +73,6 @@ def motion_vectors(path: str | Path) -> Iterator[FrameVectors]:
         VideoError: the file cannot be opened or is damaged.
     """
     with open_video(path, vectors=True) as video:
-        index = 0
-        for packet in video.container.demux(video.stream):
-            for frame in decode_packet(video, packet):
-                pts = float("nan") if frame.pts is None else frame.pts * video.time_base
-                yield FrameVectors(index, pts, KINDS[int(frame.pict_type)], frame_vectors(frame))
-                index += 1
+        for index, frame in enumerate(decode_all(video)):
+            pts = float("nan") if frame.pts is None else frame.pts * video.time_base
+            yield FrameVectors(index, pts, KINDS[int(frame.pict_type)], frame_vectors(frame))

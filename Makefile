@@ -1,0 +1,42 @@
+# make setup   a fresh environment in .venv        make demo   the whole line in minutes        make test   the tests
+# Variables: PYTHON (3.11 or newer), PIP_ARGS (for example another index for torch), ARGS (of `mgm demo`), DATA (../shared/data).
+PYTHON ?= python3
+PIP_ARGS ?=
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup demo test test-slow test-gpu check format clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	rm -rf .venv
+	@# Debian packs venv's own pip apart (python3-venv): where it is missing, the system's pip installs one.
+	$(PYTHON) -m venv .venv || ($(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python .venv/bin/python install -q pip)
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+demo: setup
+	$(BIN)/mgm demo $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: setup
+	$(BIN)/python -m pytest -m gpu
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist mgm-demo .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,30 @@
+"""`mgm evaluate`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mgm.commands.options import Data, Settings
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of 'mgm finetune'.")], data: Data, settings: Settings = None
+) -> None:
+    """Accuracy of a fine-tuned classifier on the test videos, over K temporal x 3 spatial views.
+
+    mgm evaluate runs/a-finetuned videos/ probe.temporal_views=5
+    """
+    from mgm.evaluation.run import evaluate as judge
+
+    result = judge(run, data, overrides=tuple(settings or ()))
+    top1 = result["top1"]
+    print(
+        f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos, {result['classes']} classes"
+    )
+    if result["top5"] is not None:
+        print(f"top-5 {result['top5']:.1%}")
+    if result["unreadable"]:
+        print(f"{result['unreadable']} videos could not be read and do not count")

@@ -1,0 +1,62 @@
+"""`mgm`: the commands, and how an error reaches a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from mgm import missing_training
+from mgm.commands.demo import demo
+from mgm.commands.evaluate import evaluate
+from mgm.commands.finetune import finetune
+from mgm.commands.pretrain import pretrain
+from mgm.commands.preview import preview
+from mgm.commands.probe import probe
+from mgm.commands.scan import scan
+from mgm.errors import MgmError
+from mgm.version import VERSION
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+for command in (demo, scan, preview, pretrain, finetune, probe, evaluate):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Motion-guided masking of video.
+
+    Motion vectors from the compressed stream, masks that follow them, backbones that learn from both.
+    Start with [bold]mgm demo[/bold].
+    """
+
+
+def run() -> None:
+    """The entry point: what a user can act on is one line on standard error and exit status 1; the rest keeps its traceback."""
+    # On few cores OpenMP's spinning threads take the time of the decoding ones; must be set before torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    try:
+        app()
+    except MgmError as error:
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        if error.name in ("torch", "pydantic", "yaml", "lightning_fabric", "matplotlib", "PIL"):
+            _fail(missing_training("this command"))
+        raise
+    except KeyboardInterrupt:
+        _fail("interrupted; what was saved is intact")
+
+
+def _fail(message: str) -> None:
+    print(f"mgm: {message}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,30 @@
+"""`mgm pretrain`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mgm.commands.options import Data, Out, Recipe, Resume, Settings
+
+
+def pretrain(
+    data: Data,
+    settings: Settings = None,
+    recipe: Recipe = "debug",
+    out: Out = Path("runs/pretrain"),
+    resume: Resume = False,
+) -> None:
+    """Pretrain a masked autoencoder on a folder of videos.
+
+    mgm pretrain videos/ --out runs/a mask.name=tube pretrain.steps=2000
+    """
+    from mgm.training import load_config
+    from mgm.training import pretrain as run
+
+    outcome = run(data, load_config(recipe, settings or ()), out=out, resume=resume)
+    losses = outcome.history.losses
+    print(
+        f"loss {losses[0]:.4f} -> {sum(losses[-20:]) / len(losses[-20:]):.4f} in {outcome.history.seconds:.0f} s; {out}/last.pt"
+    )
+    if outcome.history.bad:
+        print(f"{len(outcome.history.bad)} videos could not be read: {out}/bad_videos.tsv")

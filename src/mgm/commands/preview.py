@@ -1,0 +1,77 @@
+"""`mgm preview`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mgm.errors import VideoError
+
+
+def preview(
+    paths: Annotated[list[Path], typer.Argument(help="Videos, or folders of videos.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("preview"),
+    masks: Annotated[str, typer.Option(help="Names of masks with commas between them, or all.")] = "mgm,tube",
+    clips: Annotated[int, typer.Option(help="How many videos of those found, evenly spread.")] = 10,
+    start: Annotated[int | None, typer.Option(help="First frame; the middle of the video unless given.")] = None,
+    frames: Annotated[int, typer.Option(help="Frames of the clip.")] = 16,
+    stride: Annotated[int, typer.Option(help="Every how manieth frame.")] = 4,
+    size: Annotated[int, typer.Option(help="Side of the clip in pixels.")] = 224,
+    patch: Annotated[int, typer.Option(help="Side of a token in pixels.")] = 16,
+    tubelet: Annotated[int, typer.Option(help="Frames of a token.")] = 2,
+    ratio: Annotated[float, typer.Option(help="Share of hidden tokens.")] = 0.75,
+    boundary: Annotated[str, typer.Option(help="Border rule of mgm: clip, shift, grow or wrap.")] = "clip",
+    motion: Annotated[str, typer.Option(help="codec, or none to read frames only.")] = "codec",
+    seed: Annotated[int, typer.Option(help="Seed of the masks.")] = 0,
+) -> None:
+    """Pictures of frames, motion and masks, before anything is trained.
+
+    mgm preview videos/ --masks all --out preview/
+    """
+    from mgm.masks import mask_names
+    from mgm.show.preview import PreviewSettings
+    from mgm.show.preview import preview as make
+    from mgm.video.scan import find_videos
+
+    console = Console()
+    names = mask_names() if masks == "all" else tuple(masks.split(","))
+    settings = PreviewSettings(
+        frames=frames,
+        stride=stride,
+        size=size,
+        patch=patch,
+        tubelet=tubelet,
+        ratio=ratio,
+        masks=names,
+        options={"mgm": {"boundary": boundary}},
+        motion=None if motion == "none" else motion,
+        seed=seed,
+    )
+    found = find_videos(paths)
+    step = max(len(found) / max(clips, 1), 1.0)
+    chosen = [found[int(i * step)] for i in range(min(clips, len(found)))]
+    table = Table("clip", "mask", "hidden", "motion hidden", "object hidden", "step to step", "fallback")
+    failed = []
+    for path in chosen:
+        try:
+            made = make([path], out=out, start=start, settings=settings)
+        except VideoError as error:
+            if len(chosen) == 1:
+                raise
+            failed.append(str(error))
+            continue
+        for shown, picture in made:
+            for name, s in shown.statistics.items():
+                shares = (s.ratio, s.motion_share, s.object_share, s.step_iou, s.fallback_share)
+                table.add_row(str(picture), name, *map(_share, shares))
+    console.print(table)
+    for message in failed:
+        console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"

@@ -1,0 +1,47 @@
+"""`mgm probe`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mgm.commands.options import Data, Settings
+
+
+def probe(
+    run: Annotated[Path, typer.Argument(help="Folder of 'mgm pretrain'.")],
+    data: Data,
+    settings: Settings = None,
+    untrained: Annotated[bool, typer.Option(help="Judge the same encoder untrained too.")] = True,
+) -> None:
+    """What a frozen encoder knows: attentive probe, linear probe and k-NN, against the same encoder untrained.
+
+    mgm probe runs/a videos/ probe.steps=800
+    """
+    from mgm.evaluation.metrics import accuracy
+    from mgm.evaluation.run import probe as judge
+
+    console = Console()
+    with console.status("reading videos") as status:
+        report = judge(run, data, overrides=tuple(settings or ()), untrained=untrained, progress=status.update)
+    table = Table("judgement", "top-1", "95% interval", "untrained", "gain, paired", "verdict")
+    gains = {c.name: c for c in report.comparisons}
+    for name, hits in report.judgement.hits.items():
+        value = accuracy(hits)
+        row = [name, f"{value.top1:.1%}", f"{value.low:.1%} - {value.high:.1%}"]
+        if name in gains:
+            gain = gains[name].gain
+            row += [
+                f"{gains[name].untrained.top1:.1%}",
+                f"{gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]",
+                gain.verdict,
+            ]
+        table.add_row(*row)
+    console.print(table)
+    console.print(
+        f"chance {report.judgement.chance:.1%}; {len(report.judgement.problems)} videos could not be read; {run}/probe.json"
+    )

@@ -1,0 +1,5 @@
+"""The whole line in minutes, from videos to a report: what `mgm demo` runs."""
+
+from mgm.demo.pipeline import DemoResult, demo
+
+__all__ = ["DemoResult", "demo"]

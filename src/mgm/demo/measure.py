@@ -1,0 +1,108 @@
+"""How much of what moves each mask hides, over many clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mgm.data.annotations import VideoItem
+from mgm.data.sampling import view_starts
+from mgm.data.source import ClipSource
+from mgm.data.synthetic import read_boxes
+from mgm.data.transform import Geometry, centre_crop
+from mgm.errors import VideoError
+from mgm.masks import build_mask, mask_rng, mask_statistics
+from mgm.training import Config
+from mgm.video.decode import clip_index
+from mgm.video.probe import probe
+
+MASKS = ("mgm", "tube", "random")
+CLIPS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class MaskMeasure:
+    """A mask over many clips: means of `mgm.masks.MaskStatistics`, None where nothing could be measured.
+
+    Attributes:
+        objects: share of the true boxes' area that is hidden; motion: share of the motion energy.
+        overlap: intersection over union of consecutive steps; fallbacks: steps without motion, of `steps`.
+        clips: how many were measured.
+    """
+
+    name: str
+    objects: float | None
+    motion: float | None
+    overlap: float | None
+    fallbacks: int
+    steps: int
+    clips: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For metrics.json."""
+        return {
+            "object hidden": self.objects,
+            "motion hidden": self.motion,
+            "step to step IoU": self.overlap,
+            "fallback steps": self.fallbacks,
+            "steps": self.steps,
+            "clips": self.clips,
+        }
+
+
+def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Config) -> list[MaskMeasure]:
+    """Draw each mask on the middle clip of up to 256 videos, as training would, and average what it hides."""
+    settings = config.clip_settings(motion=True)
+    grid = config.model_spec().grid
+    values: dict[str, list[tuple[float | None, float | None, float | None, float]]] = {name: [] for name in MASKS}
+    for number, item in enumerate(items[:CLIPS]):
+        try:
+            info = source.info(item.path)
+            geometry = centre_crop(info.height, info.width, size=settings.size)
+            start = view_starts(info.frames, frames=settings.frames, stride=settings.stride, views=1)[0]
+            _, motion = source.clip(item.path, start, geometry, settings)
+        except VideoError:
+            continue  # the scan has reported it
+        index = clip_index(info.frames, start=start, frames=settings.frames, stride=settings.stride)
+        boxes = boxes_of(item.path, index, geometry)
+        for name in MASKS:
+            options = config.mask.options if name == config.mask.name else {}
+            mask = build_mask(name, **options).draw(
+                grid, config.mask.ratio, motion, mask_rng(config.seed, 0, number, 0)
+            )
+            found = mask_statistics(mask, motion=motion)
+            objects = None
+            if boxes is not None:
+                extent = (float(settings.size), float(settings.size))
+                objects = mask_statistics(mask, boxes=boxes, extent=extent).object_share
+            values[name].append((objects, found.motion_share, found.step_iou, float(mask.fallback.sum())))
+    return [_mean(name, rows, grid[0]) for name, rows in values.items() if rows]
+
+
+def boxes_of(path: str, index: np.ndarray[Any, Any], geometry: Geometry) -> list[np.ndarray[Any, Any]] | None:
+    """The true boxes of the clip's frames in pixels of the result, where a truth lies beside the video."""
+    truth = read_boxes(path)
+    if truth is None:
+        return None
+    whole = probe(path)
+    native = centre_crop(whole.height, whole.width, size=geometry.size[0])
+    return [native.boxes(truth[int(i)].astype(np.float64)) for i in index]
+
+
+def _mean(name: str, rows: list[tuple[float | None, float | None, float | None, float]], steps: int) -> MaskMeasure:
+    def average(values: list[float | None]) -> float | None:
+        known = [v for v in values if v is not None]
+        return float(np.mean(known)) if known else None
+
+    objects, motion, overlap, fallbacks = zip(*rows, strict=True)
+    return MaskMeasure(
+        name,
+        average(list(objects)),
+        average(list(motion)),
+        average(list(overlap)),
+        round(sum(fallbacks)),
+        steps * len(rows),
+        len(rows),
+    )

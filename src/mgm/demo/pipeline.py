@@ -1,0 +1,284 @@
+"""The stages of the demo, one after the other, each a few lines over the floor that does the work."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from mgm.data.annotations import VideoSet, find_set
+from mgm.data.source import ClipSource
+from mgm.data.synthetic import make_dataset
+from mgm.demo.measure import MaskMeasure, measure_masks
+from mgm.demo.page import write_page
+from mgm.errors import DataError
+from mgm.evaluation.judge import Comparison, compare, probe_encoder, untrained_encoder
+from mgm.evaluation.metrics import Accuracy
+from mgm.models import MaskedAutoencoder
+from mgm.show.machine import machine, versions
+from mgm.show.preview import Preview, PreviewSettings, preview
+from mgm.training import Config, load_config, pretrain
+from mgm.training.engine import History
+from mgm.training.pretrain import prepare_source
+from mgm.video.scan import ScanReport, find_videos, scan
+
+TRAIN_CLIPS, TEST_CLIPS, CLIP_FRAMES = 1280, 256, 16
+PREVIEWS = 10
+MEMORY = 2 * 2**30
+"""Bytes that the demo may keep of decoded videos; a larger folder is decoded anew for every clip."""
+
+REAL_VIDEO = ("data.stride=4", "data.flip=true", "data.crop=multiscale", "data.memory_side=64")
+"""What real video needs and the synthetic clips must not have: they are short, and mirroring changes their class."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """Where the demo put its report, and the figures in it."""
+
+    report: Path
+    metrics: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the stages found, for the page and metrics.json."""
+
+    out: Path
+    config: Config
+    synthetic: bool
+    place: str
+    command: str
+    scan: ScanReport
+    videos: VideoSet
+    seconds: dict[str, float] = field(default_factory=dict)
+    previews: list[Preview] = field(default_factory=list)
+    masks: list[MaskMeasure] = field(default_factory=list)
+    history: History = field(default_factory=History)
+    model: MaskedAutoencoder | None = None
+    comparisons: list[Comparison] = field(default_factory=list)
+    chance: float | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def demo(
+    data: str | Path | None = None,
+    *,
+    out: str | Path = "mgm-demo",
+    seed: int = 0,
+    overrides: tuple[str, ...] = (),
+    processes: int = 1,
+) -> DemoResult:
+    """Scan, preview, pretrain a tiny model with `mgm` masking, judge it, and write `report.html` and `metrics.json`.
+
+    Args:
+        data: a folder of videos, with class folders for labels; None makes labelled synthetic ones in `out/videos`.
+        out: a folder; what an earlier demo left in it is replaced, its synthetic videos are used again.
+        overrides: settings of the recipe `debug`, `key=value`.
+        processes: that scan; above 1 only under `if __name__ == "__main__":`.
+
+    Raises:
+        MgmError: no video in the folder can be used. A single bad one is reported, counted, skipped and listed.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    torch.set_num_threads(min(torch.get_num_threads(), 8))  # more only wait for each other on a model of this size
+    clock = _Clock(console)
+    place = folder / "videos" if data is None else Path(data)
+    settings = (f"seed={seed}", *(REAL_VIDEO if data is not None else ()), *overrides)
+    if data is None:
+        with clock.stage("make videos"), Progress(console=console, transient=True) as progress:
+            task = progress.add_task("making videos", total=None)
+            make_dataset(
+                place,
+                train=TRAIN_CLIPS,
+                test=TEST_CLIPS,
+                frames=CLIP_FRAMES,
+                seed=seed,
+                progress=lambda done, total: progress.update(task, completed=done, total=total),
+            )
+    with clock.stage("scan"), Progress(console=console, transient=True) as progress:
+        task = progress.add_task("scanning", total=len(find_videos([place])))
+        report = scan(place, processes=processes, progress=lambda record: progress.advance(task))
+    videos = _usable(find_set(place), report)
+    config = load_config("debug", (*settings, f"data.memory={str(_fits(report)).lower()}"))
+    command = "mgm demo" + (f" --data {data}" if data is not None else "")
+    found = Findings(folder, config, data is None, str(place), command, report, videos, clock.seconds)
+    console.print(
+        f"{len(report)} files: {len(report.readable)} readable, {len(report.with_motion)} with motion vectors; "
+        f"{len(videos.train)} to learn from, {len(videos.test)} to judge by, {len(videos.classes)} classes"
+    )
+    with clock.stage("preview masks"):
+        chosen = _spread([item.path for item in (videos.test or videos.train)], PREVIEWS)
+        shown = preview(chosen, out=folder / "previews", settings=preview_settings(config, synthetic=data is None))
+        found.previews = [p for p, _ in shown]
+    with clock.stage("read videos"):
+        items, source = prepare_source(videos.items, config, motion=True, source=None)
+        found.videos = videos = videos.only(item.path for item in items)
+    with clock.stage("measure masks"):
+        found.masks = measure_masks(videos.test or videos.train, source, config)
+    with clock.stage("pretrain"):
+        _clear(folder / "pretrain")
+        outcome = pretrain(videos, config, out=folder / "pretrain", source=source)
+        assert isinstance(outcome.model, MaskedAutoencoder)
+        found.history, found.model = outcome.history, outcome.model
+    if videos.classes and videos.test and videos.train:
+        with clock.stage("probe"):
+            _judge(found, source, console)
+    with clock.stage("write report"):
+        path = write_page(found, source)
+        metrics = metrics_of(found)
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    _print_summary(found, console)
+    console.print(f"report: {path.resolve()}", soft_wrap=True, highlight=False)
+    return DemoResult(path, metrics)
+
+
+def preview_settings(config: Config, *, synthetic: bool) -> PreviewSettings:
+    """Synthetic clips are shown with the token grid that the tiny model sees, enlarged; real ones with the paper's 8 x 14 x 14."""
+    options = {"mgm": config.mask.options} if config.mask.name == "mgm" else {}
+    if not synthetic:
+        return PreviewSettings(masks=("mgm", "tube"), options=options, ratio=config.mask.ratio, seed=config.seed)
+    enlarged = 3
+    return PreviewSettings(
+        frames=config.data.frames,
+        stride=config.data.stride,
+        size=config.data.size * enlarged,
+        patch=config.model.patch * enlarged,
+        tubelet=config.model.tubelet,
+        ratio=config.mask.ratio,
+        masks=("mgm", "tube"),
+        options=options,
+        seed=config.seed,
+    )
+
+
+def metrics_of(found: Findings) -> dict[str, Any]:
+    """The figures of the report as data."""
+    losses = found.history.losses
+    return {
+        "command": found.command,
+        "machine": machine(),
+        "versions": dict(versions()),
+        "seed": found.config.seed,
+        "seconds": {name: round(s, 2) for name, s in found.seconds.items()},
+        "files": {
+            "found": len(found.scan),
+            "readable": len(found.scan.readable),
+            "with motion vectors": len(found.scan.with_motion),
+            "problems": {r.path: r.problem for r in found.scan.problems} | found.history.bad | found.unreadable,
+        },
+        "videos": {
+            "train": len(found.videos.train),
+            "test": len(found.videos.test),
+            "classes": list(found.videos.classes),
+        },
+        "masks": {m.name: m.to_dict() for m in found.masks},
+        "pretrain": {
+            "steps": len(losses),
+            "clips per second": round(len(losses) * found.config.pretrain.batch / max(found.history.seconds, 1e-9), 1),
+            "first loss": losses[0],
+            "last loss": sum(losses[-20:]) / len(losses[-20:]),
+        },
+        "chance": found.chance,
+        "probes": {c.name: c.to_dict() for c in found.comparisons},
+        "config": found.config.model_dump(mode="json"),
+    }
+
+
+def _usable(videos: VideoSet, report: ScanReport) -> VideoSet:
+    usable = videos.only(record.path for record in report.with_motion)
+    if not usable.train:
+        reasons = [r.problem or f"{r.path}: no frame has motion vectors" for r in report][:3]
+        raise DataError(
+            f"{videos.root}: none of {len(report)} files can be used, expected at least one with motion vectors (H.264, MPEG-4); "
+            "the first: " + " | ".join(reasons)
+        )
+    return usable
+
+
+def _fits(report: ScanReport) -> bool:
+    """Whether all videos, small, fit into `MEMORY`: 64 px on the shorter side, plus 9 bytes per 8-px cell of motion."""
+    total = 0.0
+    for record in report.with_motion:
+        height, width = record.height or 0, record.width or 0
+        pixels = 64 * 64 * max(height, width) / max(min(height, width), 1) * 3
+        total += (record.frames or 0) * (pixels + 9 * height * width / 64)
+    return total < MEMORY
+
+
+def _judge(found: Findings, source: ClipSource, console: Console) -> None:
+    assert found.model is not None
+    with console.status("judging the pretrained encoder") as status:
+        trained = probe_encoder(
+            found.model.encoder,
+            found.videos,
+            found.config,
+            source,
+            progress=lambda t: status.update(f"pretrained: {t}"),
+        )
+        before = probe_encoder(
+            untrained_encoder(found.config),
+            found.videos,
+            found.config,
+            source,
+            progress=lambda t: status.update(f"untrained: {t}"),
+        )
+    found.comparisons = compare(trained, before)
+    found.chance = trained.chance
+    found.unreadable = trained.problems
+
+
+def _print_summary(found: Findings, console: Console) -> None:
+    for measure in found.masks:
+        covered = "" if measure.objects is None else f"{measure.objects:.0%} of the moving object, "
+        console.print(f"{measure.name} hides {covered}{_share(measure.motion)} of the motion")
+    for c in found.comparisons:
+        console.print(
+            f"{c.name}: {_percent(c.untrained)} untrained -> {_percent(c.pretrained)} pretrained: {c.gain.verdict}"
+        )
+
+
+def _percent(value: Accuracy) -> str:
+    return f"{value.top1:.1%}"
+
+
+def _share(value: float | None) -> str:
+    return "an unknown share" if value is None else f"{value:.0%}"
+
+
+def _spread(paths: list[str], count: int) -> list[str]:
+    step = max(len(paths) / count, 1.0)
+    return [paths[int(i * step)] for i in range(min(count, len(paths)))]
+
+
+def _clear(folder: Path) -> None:
+    """Remove the files of an earlier demo's run."""
+    for file in sorted(folder.rglob("*"), reverse=True):
+        if file.is_dir():
+            file.rmdir()
+        else:
+            file.unlink()
+
+
+class _Clock:
+    """Announces the stages and remembers how long each took."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.console.print(f"[bold]{name}[/bold]")
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - began

@@ -1,0 +1,117 @@
+"""Judging a finished run on a folder of labelled videos: what `mgm probe` and `mgm evaluate` do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mgm.data.annotations import VideoSet, find_set
+from mgm.data.source import ClipSource
+from mgm.errors import DataError
+from mgm.evaluation.judge import (
+    Comparison,
+    Judgement,
+    compare,
+    evaluate_classifier,
+    evaluation_dict,
+    probe_encoder,
+    untrained_encoder,
+)
+from mgm.training.checkpoint import load_checkpoint, load_classifier, load_encoder
+from mgm.training.config import Config, override, parse_config
+from mgm.training.pretrain import prepare_source
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """The verdict on an encoder; `comparisons` is empty where the untrained encoder was not asked for."""
+
+    judgement: Judgement
+    comparisons: list[Comparison]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For probe.json."""
+        return {
+            "classes": list(self.judgement.classes),
+            "chance": self.judgement.chance,
+            "top1": {name: float(hits.mean()) for name, hits in self.judgement.hits.items()},
+            "against untrained": {c.name: c.to_dict() for c in self.comparisons},
+            "unreadable": self.judgement.problems,
+        }
+
+
+def run_config(run: str | Path, overrides: tuple[str, ...] = ()) -> Config:
+    """The configuration that a run's checkpoint carries, with overrides."""
+    return override(parse_config(load_checkpoint(run)["config"], str(run)), overrides)
+
+
+def probe(
+    run: str | Path,
+    data: str | Path | VideoSet,
+    *,
+    overrides: tuple[str, ...] = (),
+    untrained: bool = True,
+    source: ClipSource | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> ProbeReport:
+    """Attentive probe, linear probe and k-NN of a run's frozen encoder; written to `probe.json` in its folder.
+
+    Args:
+        run: the folder of `mgm pretrain`.
+        data: a folder with class folders.
+        overrides: `key=value` settings, for example `probe.steps=800`.
+        untrained: judge the same encoder untrained too, on the same videos.
+
+    Raises:
+        MgmError: no such run, or the videos have no labels.
+    """
+    config = run_config(run, overrides)
+    videos = data if isinstance(data, VideoSet) else find_set(data)
+    videos, source = _readable(videos, config, source)
+    trained = probe_encoder(load_encoder(run), videos, config, source, progress=progress)
+    comparisons = []
+    if untrained:
+        comparisons = compare(
+            trained, probe_encoder(untrained_encoder(config), videos, config, source, progress=progress)
+        )
+    report = ProbeReport(trained, comparisons)
+    _write(Path(run), "probe.json", report.to_dict())
+    return report
+
+
+def evaluate(
+    run: str | Path, data: str | Path | VideoSet, *, overrides: tuple[str, ...] = (), source: ClipSource | None = None
+) -> dict[str, Any]:
+    """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in its folder.
+
+    Args:
+        run: the folder of `mgm finetune`.
+        data: a folder whose class folders are those that it was trained on.
+
+    Raises:
+        MgmError: no such run, or other classes.
+    """
+    config = run_config(run, overrides)
+    classifier, classes = load_classifier(run)
+    videos = data if isinstance(data, VideoSet) else find_set(data)
+    if videos.classes != classes:
+        raise DataError(
+            f"{videos.root}: has the classes {', '.join(videos.classes) or 'none'}, expected those of the run: {', '.join(classes)}"
+        )
+    videos, source = _readable(videos, config, source)
+    result = evaluation_dict(evaluate_classifier(classifier, videos, config, source), classes)
+    _write(Path(run), "evaluation.json", result)
+    return result
+
+
+def _readable(videos: VideoSet, config: Config, source: ClipSource | None) -> tuple[VideoSet, ClipSource]:
+    items, source = prepare_source(videos.items, config, motion=False, source=source)
+    return videos.only(item.path for item in items), source
+
+
+def _write(run: Path, name: str, content: dict[str, Any]) -> None:
+    folder = run if run.is_dir() else run.parent
+    (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

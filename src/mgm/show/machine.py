@@ -1,0 +1,53 @@
+"""The machine and the versions behind a figure: what every report and benchmark prints."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import av
+
+from mgm.version import VERSION
+
+
+def machine() -> str:
+    """One line: processor, cores that this process may use, memory, accelerator."""
+    parts = [
+        _processor(),
+        f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores",
+    ]
+    if hasattr(os, "sysconf"):
+        parts.append(f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB memory")
+    device = _accelerator()
+    return ", ".join([*parts, device] if device else parts)
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """(name, version) of what the figures depend on."""
+    libraries = "/".join(".".join(map(str, v)) for k, v in av.library_versions.items() if k == "libavcodec")
+    found = [("mgm", VERSION), ("Python", platform.python_version()), ("FFmpeg libavcodec", libraries)]
+    for name in ("av", "numpy", "numba", "torch", "lightning-fabric"):
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:  # the base package comes without the training ones
+            continue
+    return tuple(found)
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _accelerator() -> str | None:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return None
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+
+from mgm.data.annotations import VideoItem, find_set
+from mgm.data.dataset import TRIES, ClipSet, MaskRule, ViewSet
+from mgm.data.source import ClipSettings, FileSource, MemorySource
+from mgm.data.translation import make_translation
+from mgm.errors import DataError
+from mgm.masks import build_mask
+
+SETTINGS = ClipSettings(frames=4, stride=1, size=32, motion="codec")
+GRID = (2, 4, 4)
+
+
+def make(items, **changes):
+    options = {"rule": MaskRule(build_mask("mgm"), GRID, 0.75), "crop": "multiscale", "flip": True, "seed": 7}
+    source = changes.pop("source", None) or FileSource()
+    return ClipSet(items, source, SETTINGS, **{**options, **changes})
+
+
+@pytest.fixture(scope="module")
+def items(tiny_set):
+    return find_set(tiny_set).train
+
+
+@pytest.fixture(scope="module")
+def broken(items, tmp_path_factory):
+    """The items with files 3 and 5 that are no videos."""
+    folder = tmp_path_factory.mktemp("broken")
+    bad = list(items)
+    for index in (3, 5):
+        path = folder / f"{index}.mp4"
+        path.write_bytes(b"not a video")
+        bad[index] = VideoItem(str(path), items[index].label)
+    return tuple(bad)
+
+
+def same(first, second):
+    return (
+        torch.equal(first.video, second.video)
+        and np.array_equal(first.mask, second.mask)
+        and (first.label, first.index, first.fallback) == (second.label, second.index, second.fallback)
+        and first.problems == second.problems
+    )
+
+
+def test_a_sample_is_a_function_of_seed_epoch_and_index(items):
+    keys = [(0, 2), (1, 2), (0, 9), (3, 15)]
+    first, second = make(items), make(items)
+    samples = [first[key] for key in keys]
+    assert all(same(sample, second[key]) for sample, key in zip(samples[::-1], keys[::-1], strict=True))
+    again, other = first[0, 2], make(items, seed=8)[0, 2]
+    assert same(samples[0], again)
+    assert not torch.equal(samples[0].video, samples[1].video)
+    assert not torch.equal(samples[0].video, other.video)
+    assert samples[0].video.shape == (3, 4, 32, 32)
+    assert samples[0].mask.shape == GRID
+    assert samples[0].mask.reshape(2, -1).sum(1).tolist() == [12, 12]
+    assert (samples[0].index, samples[0].label) == (2, items[2].label)
+    assert len(first) == 16
+
+
+def test_the_mask_has_its_own_generator(items):
+    # Another crop takes other numbers; the mask of a rule that ignores motion stays.
+    rule = MaskRule(build_mask("tube"), GRID, 0.75)
+    first, second = (make(items, rule=rule, crop=crop)[0, 1] for crop in ("centre", "multiscale"))
+    np.testing.assert_array_equal(first.mask, second.mask)
+    assert make(items, rule=None)[0, 1].mask is None
+
+
+def test_global_generators_are_left_alone(items):
+    np.random.seed(0)  # noqa: NPY002
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    make(items)[0, 0]
+    assert np.array_equal(before[0], np.random.get_state()[1])  # noqa: NPY002
+    assert torch.equal(before[1], torch.get_rng_state())
+
+
+def test_unreadable_videos_are_replaced_and_named(items, broken):
+    whole, damaged = make(items), make(broken)
+    for index in range(16):
+        sample = damaged[2, index]
+        if index in (3, 5):
+            assert same(sample, make(broken)[2, index])
+            assert sample.index not in (3, 5)
+            path, message = sample.problems[0]
+            assert path == broken[index].path
+            assert path in message
+            assert sample.label == items[sample.index].label
+        else:
+            assert same(sample, whole[2, index])
+            assert sample.problems == ()
+    # Not always the same video stands in.
+    assert len({damaged[epoch, 3].index for epoch in range(8)}) > 2
+
+
+def test_a_set_that_cannot_be_read_at_all(broken):
+    with pytest.raises(DataError, match=rf"{TRIES} videos in a row could not be read"):
+        make((broken[3], broken[5]))[0, 0]
+    with pytest.raises(DataError, match="no videos"):
+        make(())
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    path = tmp_path_factory.mktemp("wide") / "clip.mp4"
+    return str(make_translation(path, velocity=(2, 0), frames=12, size=(48, 80)))
+
+
+@pytest.mark.parametrize(("temporal", "spatial", "count"), [(1, 1, 1), (1, 3, 3), (5, 3, 15), (5, 1, 5), (20, 1, 9)])
+def test_views_of_a_wide_video(wide, temporal, spatial, count):
+    views = ViewSet((VideoItem(wide, 4),), FileSource(), SETTINGS, temporal=temporal, spatial=spatial)[0]
+    assert views.video.shape == (count, 3, 4, 32, 32)
+    assert (views.label, views.index, views.problem) == (4, 0, None)
+    flat = views.video.flatten(1)
+    assert len({tuple(row.tolist()) for row in flat}) == count
+
+
+def test_a_square_video_has_one_crop(items):
+    views = ViewSet(items, FileSource(), SETTINGS, temporal=2, spatial=3)
+    assert len(views) == 16
+    assert views[0].video.shape == (2, 3, 4, 32, 32)
+
+
+def test_views_of_files_and_of_memory_agree(items):
+    memory = MemorySource(64, None)
+    first = ViewSet(items[:2], FileSource(), SETTINGS, temporal=2, spatial=1)
+    second = ViewSet(items[:2], memory, ClipSettings(4, 1, 32, None), temporal=2, spatial=1)
+    for index in range(2):
+        difference = (first[index].video.int() - second[index].video.int()).abs()
+        assert difference.float().mean() < 2
+
+
+def test_views_of_an_unreadable_video(broken):
+    views = ViewSet(broken, FileSource(), SETTINGS, temporal=2, spatial=1)[3]
+    assert views.video.numel() == 0
+    assert broken[3].path in views.problem
+    with pytest.raises(DataError, match="spatial views: 2"):
+        ViewSet(broken, FileSource(), SETTINGS, temporal=2, spatial=2)

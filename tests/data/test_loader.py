@@ -1,0 +1,102 @@
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mgm.data.annotations import find_set
+from mgm.data.dataset import ClipSet, MaskRule
+from mgm.data.loader import BatchOrder, batches
+from mgm.data.source import ClipSettings, FileSource
+from mgm.masks import build_mask
+
+
+@given(videos=st.integers(1, 50), batch=st.integers(1, 16), seed=st.integers(0, 2**40), epoch=st.integers(0, 3))
+def test_every_epoch_is_a_permutation(videos, batch, seed, epoch):
+    order = BatchOrder(videos, batch, seed)
+    length = order.steps_per_epoch
+    assert length == max(videos // batch, 1)
+    keys = [key for step in range(epoch * length, (epoch + 1) * length) for key in order.keys(step)]
+    assert {e for e, _ in keys} == {epoch}
+    counts = Counter(index for _, index in keys)
+    assert len(keys) == length * batch
+    if videos >= batch:
+        assert max(counts.values()) == 1
+    else:  # a small set is repeated, all of it about equally often
+        assert set(counts) == set(range(videos))
+        assert max(counts.values()) - min(counts.values()) <= 1
+
+
+@given(videos=st.integers(1, 40), ranks=st.integers(1, 5), share=st.integers(1, 4), step=st.integers(0, 100))
+def test_ranks_share_the_global_batch(videos, ranks, share, step):
+    whole = BatchOrder(videos, ranks * share, 3).keys(step)
+    parts = [BatchOrder(videos, ranks * share, 3, rank, ranks).keys(step) for rank in range(ranks)]
+    assert {len(part) for part in parts} == {share}
+    assert Counter(key for part in parts for key in part) == Counter(whole)
+
+
+def test_orders_differ_by_epoch_and_seed():
+    first, second = (tuple(BatchOrder(40, 40, 0).keys(step)) for step in (0, 1))
+    other = tuple(BatchOrder(40, 40, 1).keys(0))
+    assert len({tuple(i for _, i in keys) for keys in (first, second, other)}) == 3
+
+
+@pytest.fixture(scope="module")
+def clips(tiny_set):
+    settings = ClipSettings(frames=4, stride=1, size=32, motion="codec")
+    rule = MaskRule(build_mask("mgm"), (2, 4, 4), 0.75)
+    return ClipSet(find_set(tiny_set).train, FileSource(), settings, rule=rule, crop="multiscale", flip=True, seed=1)
+
+
+def same(first, second):
+    return (
+        torch.equal(first.video, second.video)
+        and torch.equal(first.mask, second.mask)
+        and torch.equal(first.label, second.label)
+        and torch.equal(first.index, second.index)
+        and first.fallback == second.fallback
+    )
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than the machine has cores
+def test_batches_do_not_depend_on_workers_or_on_the_first_step(clips):
+    order = BatchOrder(len(clips), 6, 1)
+    before = torch.get_rng_state()
+    alone = list(batches(clips, order, first=0, last=5))
+    # A loader that drew from torch's generator would make a resumed run differ from one that was not stopped.
+    assert torch.equal(before, torch.get_rng_state())
+    shared = list(batches(clips, order, first=0, last=5, workers=2))
+    resumed = list(batches(clips, order, first=3, last=5))
+    assert len(alone) == len(shared) == 5
+    assert all(map(same, alone, shared))
+    assert all(map(same, alone[3:], resumed))
+    batch = alone[0]
+    assert batch.video.shape == (6, 3, 4, 32, 32)
+    assert batch.video.dtype == torch.uint8
+    assert batch.mask.shape == (6, 2, 4, 4)
+    assert batch.mask.dtype == torch.bool
+    assert batch.mask.flatten(2).sum(2).tolist() == [[12, 12]] * 6
+    assert [(0, i) for i in batch.index.tolist()] == order.keys(0)
+    assert batch.label.tolist() == [clips.items[i].label for i in batch.index]
+    assert same(batch, batch.to(torch.device("cpu")))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4, 6])
+def test_parts_of_a_step(clips, parts):
+    order = BatchOrder(len(clips), 6, 1)
+    pieces = list(batches(clips, order, first=1, last=3, parts=parts))
+    assert len(pieces) == 2 * parts
+    assert all(1 <= len(piece.index) <= -(-6 // parts) for piece in pieces)
+    assert [i for piece in pieces for i in piece.index.tolist()] == [i for s in (1, 2) for _, i in order.keys(s)]
+
+
+def test_batches_without_masks_and_labels(tiny_set):
+    items = find_set(tiny_set / "train" / "left").train  # a single folder has no labels
+    settings = ClipSettings(frames=4, stride=1, size=32, motion=None)
+    clips = ClipSet(items, FileSource(), settings, rule=None, crop="centre", flip=False, seed=0)
+    (batch,) = batches(clips, BatchOrder(2, 3, 0), first=0, last=1)
+    assert batch.mask is None
+    assert batch.to(torch.device("cpu")).mask is None
+    assert batch.label.tolist() == [-1, -1, -1]
+    assert (batch.fallback, batch.problems) == (0.0, ())

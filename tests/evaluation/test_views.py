@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mgm.data.annotations import VideoItem, find_set
+from mgm.data.dataset import ViewSet
+from mgm.data.source import ClipSettings, FileSource
+from mgm.data.translation import make_translation
+from mgm.errors import DataError
+from mgm.evaluation import views as module
+from mgm.evaluation.views import average_views, encode_views, predict_views
+from mgm.models import Encoder, ModelSpec
+
+SETTINGS = ClipSettings(frames=4, stride=1, size=32, motion=None)
+
+
+class Recorder(nn.Module):
+    """Logits that tell the mean colour of a clip, and a note of the clips that came at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def forward(self, video):
+        assert not self.training
+        self.sizes.append(len(video))
+        return video.float().mean((2, 3, 4)) / 10
+
+
+def view_set(items, *, temporal=2, spatial=3):
+    return ViewSet(items, FileSource(), SETTINGS, temporal=temporal, spatial=spatial)
+
+
+@pytest.fixture(scope="module")
+def items(tiny_set):
+    return find_set(tiny_set).test[:5]
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    path = tmp_path_factory.mktemp("wide") / "clip.mp4"
+    return VideoItem(str(make_translation(path, velocity=(2, 0), frames=20, size=(48, 80))), 7)
+
+
+def test_the_average_is_over_the_views_of_each_video():
+    probability = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.2, 0.8]])
+    result = average_views(probability, torch.tensor([0, 0, 1, 0]), 2)
+    np.testing.assert_allclose(result, [[1.7 / 3, 1.3 / 3], [0, 1]], rtol=1e-6)
+    assert result.dtype == np.float64
+
+
+def test_probabilities_are_averaged_after_the_softmax(items, wide):
+    videos = view_set((items[0], wide, items[1]), temporal=5)
+    result = predict_views(Recorder(), videos)
+    assert result.label.tolist() == [items[0].label, 7, items[1].label]
+    for row, index in zip(result.probability, range(3), strict=True):
+        clips = videos[index].video
+        assert len(clips) == (15 if index == 1 else 5)  # five times three crops, or one where the video is square
+        expected = Recorder().eval()(clips).softmax(-1).double().mean(0)
+        np.testing.assert_allclose(row, expected, rtol=1e-6)
+
+
+def test_many_views_go_through_the_model_in_parts(wide, monkeypatch):
+    monkeypatch.setattr(module, "CLIPS", 4)
+    recorder = Recorder()
+    result = predict_views(recorder, view_set((wide, wide), temporal=3))
+    assert recorder.sizes == [4, 4, 4, 4, 2]
+    whole = predict_views(Recorder(), view_set((wide,), temporal=3))
+    np.testing.assert_allclose(result.probability, np.repeat(whole.probability, 2, axis=0), rtol=1e-6)
+
+
+def test_tokens_of_every_view(items, wide):
+    torch.manual_seed(0)
+    encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
+    videos = view_set((items[0], wide))
+    bank = encode_views(encoder, videos)
+    assert bank.tokens.shape == (8, 32, 32)
+    assert bank.owner.tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+    assert bank.label.tolist() == [items[0].label, 7]
+    assert not bank.tokens.requires_grad
+    torch.testing.assert_close(bank.mean, bank.tokens.mean(1))
+    with torch.no_grad():
+        torch.testing.assert_close(bank.tokens[2:], encoder(videos[1].video))
+
+
+def test_an_unreadable_video_is_named_and_counts_as_nothing(items, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"not a video")
+    whole = predict_views(Recorder(), view_set(items))
+    damaged = (items[0], VideoItem(str(broken), 3), *items[1:])
+    result = predict_views(Recorder(), view_set(damaged))
+    assert list(result.problems) == [str(broken)]
+    assert str(broken) in result.problems[str(broken)]
+    np.testing.assert_array_equal(result.label, whole.label)
+    np.testing.assert_array_equal(result.probability, whole.probability)
+    with pytest.raises(DataError, match=r"none of 1 videos could be read; the first: .*broken\.mp4"):
+        predict_views(Recorder(), view_set(damaged[1:2]))
+    with pytest.raises(DataError, match="the set is empty"):
+        predict_views(Recorder(), view_set(()))
+
+
+def test_features_that_do_not_fit_into_memory(items, monkeypatch):
+    monkeypatch.setattr(module, "BANK_LIMIT", 1000)
+    encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
+    with pytest.raises(DataError, match="take fewer views"):
+        encode_views(encoder, view_set(items))
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than the machine has cores
+def test_workers_do_not_matter(items):
+    alone = predict_views(Recorder(), view_set(items))
+    shared = predict_views(Recorder(), view_set(items), workers=2)
+    np.testing.assert_array_equal(alone.probability, shared.probability)
+    unlabelled = tuple(replace(item, label=None) for item in items)
+    assert predict_views(Recorder(), view_set(unlabelled)).label.tolist() == [-1] * 5

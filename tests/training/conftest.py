@@ -1,0 +1,55 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from mgm.data.annotations import VideoSet, find_set
+from mgm.data.source import MemorySource
+from mgm.training import Config, load_config
+
+SMALL = [
+    "data.frames=4",
+    "data.size=32",
+    "data.crop=multiscale",
+    "data.workers=0",
+    "model.size=debug",
+    "pretrain.steps=6",
+    "pretrain.warmup=2",
+    "pretrain.batch=4",
+    "finetune.steps=6",
+    "finetune.warmup=2",
+    "finetune.batch=4",
+]
+
+
+@pytest.fixture(scope="session")
+def small() -> Callable[..., Config]:
+    """The debug recipe, smaller still: six steps of four clips; arguments are overrides."""
+
+    def make(*overrides: str) -> Config:
+        return load_config("debug", [*SMALL, *overrides])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def videos(tiny_set: Path) -> VideoSet:
+    return find_set(tiny_set)
+
+
+@pytest.fixture(scope="session")
+def memory(videos: VideoSet) -> MemorySource:
+    """The tiny set in memory, with its motion."""
+    source = MemorySource(32, "codec")
+    assert source.load([item.path for item in videos.items]) == {}
+    return source
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads cost more than they save in models this small, and a sum's rounding depends on how many share it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

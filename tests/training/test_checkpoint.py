@@ -1,0 +1,138 @@
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mgm.errors import ModelError
+from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, to_huggingface
+from mgm.training.checkpoint import load_autoencoder, load_checkpoint, load_classifier, load_encoder, save_checkpoint
+
+SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
+VIDEO = torch.randint(0, 256, (2, *SPEC.video_shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def autoencoder(tmp_path):
+    model = MaskedAutoencoder(SPEC, target="pixels")
+    path = tmp_path / "pretrained" / "last.pt"
+    path.parent.mkdir()
+    content = {"kind": "autoencoder", "spec": SPEC.to_dict(), "target": "pixels", "model": model.state_dict()}
+    save_checkpoint(path, content)
+    return model.eval(), path
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    model = Classifier(Encoder(SPEC), 3, head_scale=1)
+    path = tmp_path / "tuned" / "last.pt"
+    path.parent.mkdir()
+    content = {
+        "kind": "classifier",
+        "spec": model.encoder.spec.to_dict(),
+        "classes": ["a", "b", "c"],
+        "model": model.state_dict(),
+    }
+    save_checkpoint(path, content)
+    return model.eval(), path
+
+
+def test_an_autoencoder_comes_back(autoencoder):
+    model, path = autoencoder
+    for place in (path, path.parent, str(path.parent)):
+        again = load_autoencoder(place)
+        assert not again.training
+        assert type(again.target) is type(model.target)
+        assert torch.equal(load_encoder(place)(VIDEO), model.encoder(VIDEO))
+    states = model.state_dict(), again.state_dict()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0] | states[1])
+
+
+def test_a_classifier_comes_back(classifier):
+    model, path = classifier
+    again, classes = load_classifier(path.parent)
+    assert classes == ("a", "b", "c")
+    assert torch.equal(again(VIDEO), model(VIDEO))
+    assert torch.equal(load_encoder(path)(VIDEO), model.encoder(VIDEO))
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+def test_a_folder_of_hugging_face(tmp_path, classes):
+    model = MaskedAutoencoder(SPEC) if classes is None else Classifier(Encoder(SPEC), classes)
+    config, state = to_huggingface(model)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    save_file({key: value.contiguous() for key, value in state.items()}, tmp_path / "model.safetensors")
+    encoder = load_encoder(tmp_path)
+    assert not encoder.training
+    assert torch.equal(encoder(VIDEO), model.eval().encoder(VIDEO))
+
+
+def test_one_kind_is_not_the_other(autoencoder, classifier):
+    with pytest.raises(ModelError, match="holds an autoencoder, expected a fine-tuned classifier"):
+        load_classifier(autoencoder[1])
+    with pytest.raises(ModelError, match="holds a classifier, expected a pretrained autoencoder"):
+        load_autoencoder(classifier[1])
+
+
+def test_what_is_no_checkpoint(tmp_path):
+    with pytest.raises(ModelError, match="no checkpoint, expected a run's folder"):
+        load_encoder(tmp_path)
+    with pytest.raises(ModelError, match="no checkpoint"):
+        load_encoder(tmp_path / "nowhere.pt")
+    torch.save({"model": {}}, tmp_path / "other.pt")
+    with pytest.raises(ModelError, match="another program's file"):
+        load_encoder(tmp_path / "other.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(ModelError, match="another program's file"):
+        load_encoder(tmp_path / "list.pt")
+
+
+def test_damaged_files_are_model_errors(tmp_path, autoencoder):
+    whole = autoencoder[1].read_bytes()
+    rng = np.random.default_rng(0)
+    path = tmp_path / "damaged.pt"
+    pieces = [b"", b"hello", b"a longer line of text\n", b"PK\x03\x04", pickle.dumps({"format": "x"}), b"\x80\x02(l"]
+    pieces += [rng.bytes(50) for _ in range(20)] + [b"\x80\x02" + rng.bytes(50) for _ in range(20)]
+    pieces += [whole[: len(whole) * i // 8] for i in range(1, 8)]
+    for piece in pieces:
+        path.write_bytes(piece)
+        with pytest.raises(ModelError, match=r"damaged\.pt"):
+            load_checkpoint(path)
+
+
+class Trap:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_a_file_that_would_run_code_is_refused(tmp_path, write):
+    sprung = tmp_path / "sprung"
+    write({"format": "mgm-checkpoint-1", "kind": "autoencoder", "model": Trap(sprung)}, tmp_path / "trap.pt")
+    with pytest.raises(ModelError, match="needs to run code to be read, which mgm refuses"):
+        load_encoder(tmp_path / "trap.pt")
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("PytorchStreamWriter failed")])
+def test_a_save_that_fails_leaves_the_last_one_intact(tmp_path, monkeypatch, error):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"step": 1})
+
+    def half(content, file):
+        Path(file).write_bytes(b"half of")
+        raise error
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(ModelError, match=r"could not be written .* the one before it is intact"):
+        save_checkpoint(path, {"step": 2})
+    assert load_checkpoint(path)["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]

@@ -1,0 +1,281 @@
+"""What the engine promises of every method, shown on pretraining."""
+
+import json
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from mgm.data.annotations import VideoItem, find_set
+from mgm.data.source import FileSource
+from mgm.errors import ConfigError, DataError, ModelError
+from mgm.training import finetune, load_checkpoint, load_config, pretrain
+from mgm.training.engine import fit, make_fabric
+from mgm.training.log import Log
+
+from .sources import raising
+
+
+@pytest.fixture
+def run(videos, memory, tmp_path):
+    """Pretrain quietly on the tiny set; returns the outcome."""
+
+    def go(config, out="run", *, source=memory, videos=videos, **options):
+        return pretrain(videos, config, out=tmp_path / out, source=source, show_progress=False, **options)
+
+    return go
+
+
+def same_weights(first, second):
+    states = first.state_dict(), second.state_dict()
+    return states[0].keys() == states[1].keys() and all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def log(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_its_record(run, small):
+    config = small()
+    outcome = run(config)
+    out, history = outcome.out, outcome.history
+    assert load_config(out / "config.yaml") == config
+    entries = log(out)
+    assert [entry["step"] for entry in entries] == list(range(6))
+    assert [entry["loss"] for entry in entries] == history.losses
+    assert [entry["lr"] for entry in entries] == history.learning_rates
+    assert history.learning_rates[:2] == pytest.approx([config.pretrain.base_lr * 4 / 256 * f for f in (0.5, 1)])
+    assert all(entry["gradient_norm"] > 0 < entry["clips_per_second"] for entry in entries)
+    assert next(path.name for path in (out / "tensorboard").iterdir()).startswith("events.")
+    assert not (out / "bad_videos.tsv").exists()
+    content = load_checkpoint(out)
+    assert content["position"]["step"] == 6
+    assert (content["kind"], content["target"]) == ("autoencoder", "normalised-pixels")
+    assert not outcome.model.training
+
+
+def test_the_same_seed_gives_the_same_run(run, small):
+    first, second = run(small(), "first"), run(small(), "second")
+    assert first.history.losses == second.history.losses
+    assert same_weights(first.model, second.model)
+    other = run(small("seed=1"), "other")
+    assert other.history.losses != first.history.losses
+
+
+def test_the_state_of_the_process_does_not_matter(run, small):
+    first = run(small(), "first")
+    torch.rand(17)
+    assert run(small(), "second").history.losses == first.history.losses
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than the machine has cores
+def test_workers_do_not_matter(run, small, videos):
+    alone = run(small("pretrain.steps=3", "data.workers=0"), "alone", source=FileSource())
+    shared = run(small("pretrain.steps=3", "data.workers=2"), "shared", source=FileSource())
+    assert alone.history.losses == shared.history.losses
+
+
+@pytest.mark.parametrize("clip", [0, 8, 14])
+@pytest.mark.parametrize("overrides", [(), ("pretrain.micro_batch=3",)])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(run, small, memory, overrides, clip):
+    config = small(*overrides)
+    whole = run(config, "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(config, source=raising(memory, KeyboardInterrupt, at=clip))
+    assert load_checkpoint(whole.out.parent / "run")["position"]["step"] == clip // 4
+    resumed = run(config, resume=True)
+    assert resumed.history.losses == whole.history.losses
+    assert resumed.history.learning_rates == whole.history.learning_rates
+    assert same_weights(resumed.model, whole.model)
+    assert [entry["loss"] for entry in log(resumed.out)] == whole.history.losses
+    assert all("gradient_norm" in entry for entry in log(resumed.out))
+
+
+def test_an_interrupt_while_weights_change_waits(run, small, monkeypatch):
+    config = small()
+    whole = run(config, "whole")
+    write = Log.write
+
+    def interrupted(self, step, *values):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)  # between the optimiser's step and the log's line
+        write(self, step, *values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    assert load_checkpoint(whole.out.parent / "run")["position"]["step"] == 4
+    resumed = run(config, resume=True)
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+
+
+def test_a_crash_goes_back_to_the_last_checkpoint(run, small, memory):
+    config = small("pretrain.checkpoint_every=2")
+    whole = run(config, "whole")
+    with pytest.raises(RuntimeError):
+        run(config, source=raising(memory, RuntimeError, at=15))
+    out = whole.out.parent / "run"
+    assert load_checkpoint(out)["position"]["step"] == 2
+    assert len(log(out)) == 3  # what led to a crash is written down
+    resumed = run(config, resume=True)
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+    assert [entry["step"] for entry in log(out)] == list(range(6))
+
+
+def test_stochastic_depth_and_dropout_resume_too(small, videos, memory, tmp_path):
+    config = small("finetune.drop_path=0.5", "finetune.dropout=0.5", "finetune.micro_batch=2")
+
+    def go(out, source=memory, **options):
+        return finetune(None, videos, config, out=tmp_path / out, source=source, show_progress=False, **options)
+
+    whole = go("whole")
+    with pytest.raises(KeyboardInterrupt):  # in the second half of step 3, whose first half has drawn already
+        go("run", raising(memory, KeyboardInterrupt, at=14))
+    torch.rand(5)
+    resumed = go("run", resume=True)
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+
+
+def test_resuming_what_is_finished_or_not_begun(run, small):
+    first = run(small(), resume=True)
+    again = run(small(), resume=True)
+    assert again.history.losses == first.history.losses
+    assert same_weights(first.model, again.model)
+
+
+def test_another_run_is_never_overwritten(run, small):
+    out = run(small()).out
+    before = (out / "last.pt").read_bytes()
+    with pytest.raises(ConfigError, match="holds a run already; go on with it with --resume"):
+        run(small())
+    with pytest.raises(ConfigError) as caught:
+        run(small("pretrain.base_lr=1e-3", "mask.ratio=0.5", "mask.options={top_k: 2}"), resume=True)
+    message = str(caught.value)
+    assert "mask.ratio was 0.75, is 0.5" in message
+    assert "pretrain.base_lr was 0.008, is 0.001" in message
+    assert "mask.options.top_k was None, is 2" in message
+    assert "data" not in message.split("cannot go on")[1]
+    assert (out / "last.pt").read_bytes() == before
+
+
+def test_fine_tuning_does_not_go_on_with_a_pretraining(run, small, videos, memory):
+    out = run(small()).out
+    with pytest.raises(ConfigError, match="kind was autoencoder, is classifier"):
+        finetune(None, videos, small(), out=out, source=memory, resume=True, show_progress=False)
+
+
+def test_a_log_shorter_than_the_checkpoint(run, small):
+    out = run(small()).out
+    (out / "log.jsonl").write_text("")
+    with pytest.raises(ModelError, match=r"log\.jsonl: holds 0 steps, expected the 6"):
+        run(small(), resume=True)
+
+
+@pytest.mark.parametrize("micro", [1, 3, 4, 100])
+def test_accumulation_changes_nothing_but_rounding(run, small, micro):
+    whole, parts = run(small(), "whole"), run(small(f"pretrain.micro_batch={micro}"), "parts")
+    assert parts.history.losses == pytest.approx(whole.history.losses, rel=1e-4)
+
+
+def test_a_batch_that_cannot_be_shared_out(run, small):
+    fabric = make_fabric(small().pretrain)
+
+    class Three(Fabric):
+        world_size = 3
+
+    fabric.__class__ = Three
+    record = replace_run(small("pretrain.batch=4"))
+    with pytest.raises(ConfigError, match="4 clips cannot be shared out evenly over 3 devices"):
+        fit(None, record, fabric, resume=False, show_progress=False)
+
+
+def replace_run(config):
+    from mgm.training.engine import Run
+    from mgm.training.optim import schedule
+
+    return Run(
+        Path("nowhere"), config, config.pretrain, schedule(config.pretrain, steps_per_epoch=1), lambda *_: iter(())
+    )
+
+
+def test_a_loss_that_is_no_number_stops_the_run(run, small, tmp_path):
+    with pytest.raises(ModelError, match=r"the loss of step \d is (nan|inf), expected a number.*Lower base_lr"):
+        run(small("pretrain.base_lr=1e30", "pretrain.clip_grad=null", "pretrain.warmup=0"))
+    out = tmp_path / "run"
+    content = load_checkpoint(out / "not_finite.pt")
+    assert content["step"] == len(log(out)) > 0
+    assert not (out / "last.pt").exists()
+
+
+def broken(videos, folder, *, count):
+    """The set with the first `count` training videos replaced by files that are none."""
+    folder.mkdir()
+    train = list(videos.train)
+    for index in range(count):
+        path = folder / f"{index}.mp4"
+        path.write_bytes(b"not a video")
+        train[index] = VideoItem(str(path), train[index].label)
+    return replace(videos, train=tuple(train))
+
+
+def test_an_unreadable_video_is_listed_and_replaced(run, small, videos, tmp_path):
+    damaged = broken(videos, tmp_path / "bad", count=1)
+    config = small("pretrain.steps=8")
+    outcome = run(config, videos=damaged, source=FileSource())
+    path = damaged.train[0].path
+    assert list(outcome.history.bad) == [path]
+    lines = (outcome.out / "bad_videos.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines] == [path]
+    # 16 videos in 8 steps of 4: it is met once in each of the two epochs, by a run that was stopped between them too.
+    assert load_checkpoint(outcome.out)["position"]["failed"] == 2
+    with pytest.raises(KeyboardInterrupt):
+        run(config, "stopped", videos=damaged, source=raising(FileSource(), KeyboardInterrupt, at=18))
+    resumed = run(config, "stopped", videos=damaged, source=FileSource(), resume=True)
+    assert resumed.history.losses == outcome.history.losses
+    assert list(resumed.history.bad) == [path]
+    assert load_checkpoint(resumed.out)["position"]["failed"] == 2
+
+
+def test_too_many_unreadable_videos_stop_the_run(run, small, videos, tmp_path):
+    damaged = broken(videos, tmp_path / "bad", count=8)
+    with pytest.raises(DataError, match=r"clips could not be read, expected at most 10% .*bad_videos\.tsv"):
+        run(small("pretrain.steps=20"), videos=damaged, source=FileSource())
+    listed = (tmp_path / "run" / "bad_videos.tsv").read_text().splitlines()
+    assert 1 < len(listed) <= 8
+    assert {line.split("\t")[0] for line in listed} <= {item.path for item in damaged.train[:8]}
+    run(small("pretrain.steps=4", "data.bad_share=1"), "lenient", videos=damaged, source=FileSource())
+
+
+def test_unreadable_videos_in_memory(run, small, videos, tmp_path):
+    damaged = broken(videos, tmp_path / "bad", count=1)
+    outcome = run(small("data.memory=true"), videos=damaged, source=None)
+    assert list(outcome.history.bad) == [damaged.train[0].path]
+    assert damaged.train[0].path in (outcome.out / "bad_videos.tsv").read_text()
+    several = broken(videos, tmp_path / "worse", count=3)
+    with pytest.raises(DataError, match="3 of 16 videos could not be read, expected at most 10%"):
+        run(small("data.memory=true"), "worse", videos=several, source=None)
+
+
+def test_folders_are_taken_as_they_are(run, small, tiny_set, tmp_path):
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for index, item in enumerate(find_set(tiny_set).train[:4]):
+        shutil.copy(item.path, folder / f"a clip {index}.mp4")
+    outcome = run(small("pretrain.steps=2"), videos=folder, source=None)
+    assert len(outcome.history.losses) == 2
+
+
+def test_the_loss_falls(run, small):
+    losses = run(
+        small("pretrain.steps=40", "pretrain.batch=16", "pretrain.warmup=4", "data.crop=centre")
+    ).history.losses
+    assert sum(losses[-5:]) < 0.97 * sum(losses[:5])

@@ -1,0 +1,92 @@
+import math
+from itertools import pairwise
+
+import pytest
+
+from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.training.config import OptimConfig
+from mgm.training.finetune import layer_rates
+from mgm.training.optim import Schedule, adamw, schedule
+
+SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
+
+
+def optim(**changes):
+    return OptimConfig(**{"steps": 100, "batch": 64, "base_lr": 4e-4, **changes})
+
+
+def test_warm_up_then_cosine_step_by_step():
+    plan = Schedule(steps=14, warmup=4, peak=2.0, final=0.5)
+    rates = [plan.peak * plan.factor(step) for step in range(15)]
+    assert rates[:4] == [0.5, 1.0, 1.5, 2.0]
+    assert rates[4] == 2.0
+    assert rates[9] == pytest.approx((2 + 0.5) / 2)  # half way
+    assert rates[14] == pytest.approx(0.5)
+    assert rates[13] == pytest.approx(0.5 + 1.5 * 0.5 * (1 + math.cos(0.9 * math.pi)))
+    assert all(a > b for a, b in pairwise(rates[4:]))
+
+
+def test_runs_that_only_warm_up_and_runs_that_do_not():
+    assert [Schedule(2, 2, 1.0, 0.0).factor(step) for step in (0, 1)] == [0.5, 1.0]
+    assert Schedule(3, 0, 1.0, 0.0).factor(0) == 1.0
+
+
+def test_lengths_in_epochs_and_in_steps():
+    plan = schedule(optim(steps=None, epochs=10, warmup=1.5, min_lr=1e-4), steps_per_epoch=7)
+    assert (plan.steps, plan.warmup) == (70, 10)
+    assert plan.peak == pytest.approx(4e-4 * 64 / 256)
+    assert plan.final == pytest.approx(1e-4 * 64 / 256)
+    plan = schedule(optim(warmup=300), steps_per_epoch=7)
+    assert (plan.steps, plan.warmup) == (100, 100)
+
+
+def decays(module, **changes):
+    """Parameter name -> weight decay."""
+    optimiser = adamw(module, optim(weight_decay=0.05, **changes), peak=1e-3)
+    found = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+    return {name: found[id(parameter)] for name, parameter in module.named_parameters()}
+
+
+@pytest.mark.parametrize("make", [MaskedAutoencoder, lambda spec: Classifier(Encoder(spec), 5)])
+def test_weight_decay_spares_biases_norms_and_tokens(make):
+    module = make(SPEC)
+    for name, decay in decays(module).items():
+        spared = "norm" in name or name.endswith("bias") or name == "mask_token"
+        assert decay == (0 if spared else 0.05), name
+
+
+def test_what_is_frozen_is_left_out():
+    module = MaskedAutoencoder(SPEC)
+    module.encoder.requires_grad_(False)
+    optimiser = adamw(module, optim(), peak=1e-3)
+    count = sum(len(group["params"]) for group in optimiser.param_groups)
+    assert count == sum(not name.startswith("encoder.") for name, _ in module.named_parameters())
+
+
+def test_options_reach_the_optimiser():
+    optimiser = adamw(MaskedAutoencoder(SPEC), optim(betas=(0.8, 0.7)), peak=1e-3)
+    assert optimiser.defaults["betas"] == (0.8, 0.7)
+    assert {group["lr"] for group in optimiser.param_groups} == {1e-3}
+    # The fused kernel unscales 16-bit gradients itself, and Fabric then refuses to clip them.
+    assert optimiser.defaults["fused"]
+    assert not adamw(MaskedAutoencoder(SPEC), optim(precision="16-mixed"), peak=1e-3).defaults["fused"]
+
+
+def test_layer_decay():
+    rate = layer_rates(depth=12, decay=0.75)
+    assert rate("encoder.patch_embed.weight") == pytest.approx(0.75**13)
+    assert rate("encoder.blocks.0.attn.qkv.weight") == pytest.approx(0.75**12)
+    assert rate("encoder.blocks.11.mlp.fc2.bias") == pytest.approx(0.75)
+    assert rate("fc_norm.weight") == rate("head.bias") == 1
+
+
+def test_layer_decay_reaches_the_groups():
+    module = Classifier(Encoder(SPEC), 5)
+    optimiser = adamw(module, optim(), peak=1.0, layer=layer_rates(depth=2, decay=0.5))
+    found = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    rates = {name: found[id(parameter)] for name, parameter in module.named_parameters()}
+    assert len(rates) == len(found)
+    assert rates["encoder.patch_embed.bias"] == 0.125
+    assert rates["encoder.blocks.0.norm1.weight"] == 0.25
+    assert rates["encoder.blocks.1.attn.q_bias"] == 0.5
+    assert rates["head.weight"] == 1

@@ -1,0 +1,55 @@
+"""Small encoded videos, and what a plain decode of a whole file says of them."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from mgm.data.encoding import encode
+from mgm.data.translation import translating_frames
+from mgm.video.convert import FrameConverter
+
+VELOCITY = (3.0, -2.0)
+
+
+@cache
+def moving_frames(count: int, size: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
+    return list(translating_frames(velocity=VELOCITY, frames=count, size=size))
+
+
+def encode_moving(
+    path: Path,
+    *,
+    frames: int = 24,
+    size: tuple[int, int] = (64, 96),
+    codec: str = "libx264",
+    options: Mapping[str, str | int] | None = None,
+) -> Path:
+    """A texture that moves by `VELOCITY` pixels per frame."""
+    encode(path, moving_frames(frames, size), fps=25, codec=codec, options=options)
+    return path
+
+
+def remux(source: Path, target: Path, *, rotation: int = 0, options: dict[str, str] | None = None) -> Path:
+    """The same pictures in another file: with a display rotation, or with other options of the container."""
+    with av.open(str(source)) as given, av.open(str(target), "w", options=options or {}) as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    return target
+
+
+def decode_whole(path: Path, *, size: int | None = None) -> npt.NDArray[np.uint8]:
+    """Every frame, decoded in one go from the first packet to the last: what a clip must equal bit for bit."""
+    convert = FrameConverter(size=size, crop="centre", name=str(path))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        return np.stack([convert(frame) for frame in container.decode(stream)])

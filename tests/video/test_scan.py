@@ -1,0 +1,109 @@
+import importlib
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from mgm.errors import VideoError
+from mgm.video import VideoRecord, scan
+from mgm.video.scan import find_videos, scan_file
+
+from .broken import BROKEN, make_broken
+from .clips import encode_moving, remux
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, ordinary: Path) -> Path:
+    """All that is broken, three intact videos, a folder with a video's name and a file that is none."""
+    root = tmp_path_factory.mktemp("scan")
+    make_broken(root)
+    (root / "deep").mkdir()
+    shutil.copy(ordinary, root / "deep" / "good.MP4")
+    remux(ordinary, root / "turned.mp4", rotation=90)
+    encode_moving(root / "vp9.webm", frames=5, codec="libvpx-vp9", options={"cpu-used": 8, "b": "1M"})
+    (root / "folder.mp4").mkdir()
+    (root / "notes.txt").write_text("not looked at")
+    return root
+
+
+def test_everything_is_reported_and_counted(folder: Path):
+    seen: list[VideoRecord] = []
+    report = scan(folder, progress=seen.append)
+    assert list(report.records) == seen == list(report)
+    names = [Path(record.path).name for record in report]
+    assert sorted(names) == sorted([*BROKEN, "good.MP4", "turned.mp4", "vp9.webm"])
+    assert len(report) == len(BROKEN) + 3
+    assert {Path(r.path).name for r in report.readable} == {"good.MP4", "turned.mp4", "vp9.webm"}
+    assert {Path(r.path).name for r in report.with_motion} == {"good.MP4", "turned.mp4"}
+    assert {Path(r.path).name for r in report.problems} == {*BROKEN, "vp9.webm"}
+    for record in report.problems:
+        name = Path(record.path).name
+        assert record.problem is not None
+        assert record.problem.startswith(f"{record.path}: ")
+        assert "\n" not in record.problem
+        assert re.search(BROKEN.get(name, "VP9 carries no exported motion vectors"), record.problem)
+        assert record.bytes == Path(record.path).stat().st_size
+        assert record.readable == (name == "vp9.webm")
+
+
+def test_what_a_record_says(folder: Path):
+    good, turned, vp9 = (scan(folder / name).records[0] for name in ("deep/good.MP4", "turned.mp4", "vp9.webm"))
+    assert good.problem is None
+    assert (good.codec, good.width, good.height, good.fps, good.rotation) == ("h264", 96, 64, 25, 0)
+    assert (good.frames, good.gop, good.b_frames) == (24, 8, True)
+    assert good.seconds == pytest.approx(24 / 25)
+    assert good.vectors == pytest.approx(21 / 24)
+    assert turned.rotation == 90
+    assert (vp9.codec, vp9.frames, vp9.vectors, vp9.has_motion) == ("vp9", 5, 0, False)
+
+
+def test_paths_given_twice_are_scanned_once(folder: Path):
+    good = folder / "deep" / "good.MP4"
+    assert find_videos([good, folder / "deep", good]) == [good]
+
+
+def test_nothing_to_scan_is_an_error(tmp_path: Path):
+    with pytest.raises(VideoError, match="no video found"):
+        scan(tmp_path)
+    with pytest.raises(VideoError, match="missing: no such file or folder; check the path"):
+        scan(tmp_path / "missing")
+
+
+def test_processes_give_the_same_report(folder: Path):
+    assert scan(folder, processes=2) == scan(folder)
+
+
+def dies_on_three(path: Path) -> VideoRecord:
+    if path.stem == "3":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return scan_file(path)
+
+
+def test_a_file_that_kills_its_worker_is_named(tmp_path: Path, ordinary: Path, monkeypatch: pytest.MonkeyPatch):
+    """As a crash in the decoder would, or the kernel when memory runs out."""
+    for i in range(9):
+        shutil.copy(ordinary, tmp_path / f"{i}.mp4")
+    monkeypatch.setattr(importlib.import_module("mgm.video.scan"), "scan_file", dies_on_three)
+    report = scan(tmp_path, processes=2)
+    assert [record.frames for record in report] == [24, 24, 24, None, 24, 24, 24, 24, 24]
+    assert re.search(r"3\.mp4: the process that decoded it died, .*; remove it", report.records[3].problem or "")
+
+
+def test_workers_killed_from_outside_cost_no_record(tmp_path: Path, ordinary: Path):
+    for i in range(12):
+        shutil.copy(ordinary, tmp_path / f"{i:02d}.mp4")
+    killed: list[int | None] = []
+
+    def kill(record: VideoRecord) -> None:
+        if not killed:
+            for worker in multiprocessing.active_children():
+                killed.append(worker.pid)
+                worker.kill()
+
+    report = scan(tmp_path, processes=2, progress=kill)
+    assert killed
+    assert [record.frames for record in report] == [24] * 12
