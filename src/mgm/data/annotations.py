@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,7 +68,7 @@ def find_set(root: str | Path) -> VideoSet:
         root/<class>/x.mp4                                    labels; a quarter is held out for testing
         root/x.mp4, or any other tree                         no labels
 
-    Held-out videos are chosen by a checksum of their name, so the split does not depend on the machine or on what else is in
+    Held-out videos are chosen by a checksum of class and name, so the split does not depend on the machine or on what else is in
     the folder. Clips of one source video, where names tell (`GROUP`), all go to the same side: otherwise recognising the source
     passes for recognising the class.
 
@@ -100,7 +100,9 @@ def find_set(root: str | Path) -> VideoSet:
         items = tuple(VideoItem(str(p)) for p in find_videos([folder]))
         return VideoSet(str(root), items, (), (), "no class folders, so no labels")
     items = _labelled(folder, classes)
-    held = {i.path for i in items if _held_out(Path(i.path).name)}
+    scores = {i.path: _score(Path(i.path).relative_to(folder)) for i in items}
+    limit = max(HELD_OUT, min(scores.values()))  # a small set keeps at least one source for testing
+    held = {path for path, score in scores.items() if score < HELD_OUT or score == limit}
     grouped = any(GROUP.search(Path(i.path).name) for i in items)
     how = "source videos (from the g<number> in the names)" if grouped else "files"
     return VideoSet(
@@ -108,7 +110,7 @@ def find_set(root: str | Path) -> VideoSet:
         tuple(i for i in items if i.path not in held),
         tuple(i for i in items if i.path in held),
         classes,
-        f"{HELD_OUT:.0%} of the {how} held out by a checksum of their name",
+        f"{HELD_OUT:.0%} of the {how} held out by a checksum of class and name",
     )
 
 
@@ -138,7 +140,8 @@ def _labelled(folder: Path, classes: tuple[str, ...]) -> tuple[VideoItem, ...]:
     return tuple(VideoItem(str(p), number[p.relative_to(folder).parts[0]]) for p in find_videos([folder]))
 
 
-def _held_out(name: str) -> bool:
-    match = GROUP.search(name)
-    key = match.group(1) if match else name
-    return zlib.crc32(key.encode()) / 2**32 < HELD_OUT
+def _score(path: Path) -> float:
+    """In [0, 1): a checksum of the source video, else of class and name (classes often number their files alike)."""
+    match = GROUP.search(path.name)
+    key = match.group(1) if match else path.as_posix()
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest()) / 2**48

@@ -163,7 +163,7 @@ def _previews(found: Findings) -> Section:
         "motion of each step and topped "
         f"up at random where it hangs over the border, and tube, the same random tokens at every step.{boxes} {where}"
     )
-    return Section("What the mask hides", tuple(parts), lead=lead)
+    return Section("The mask on the clips", tuple(parts), lead=lead)
 
 
 def _reconstructions(found: Findings, source: ClipSource) -> Section:

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import Progress
 
 from mgm.data.annotations import VideoSet, find_set
-from mgm.data.source import ClipSource
+from mgm.data.source import ClipSource, MemorySource
 from mgm.data.synthetic import make_dataset
 from mgm.demo.measure import MaskMeasure, measure_masks
 from mgm.demo.page import write_page
@@ -27,7 +26,7 @@ from mgm.show.machine import machine, versions
 from mgm.show.preview import Preview, PreviewSettings, preview
 from mgm.training import Config, load_config, pretrain
 from mgm.training.engine import History
-from mgm.training.pretrain import prepare_source
+from mgm.training.feed import prepare_source
 from mgm.video.scan import ScanReport, find_videos, scan
 
 TRAIN_CLIPS, TEST_CLIPS, CLIP_FRAMES = 1280, 256, 16
@@ -90,10 +89,9 @@ def demo(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     console = Console()
-    torch.set_num_threads(min(torch.get_num_threads(), 8))  # more only wait for each other on a model of this size
     clock = _Clock(console)
     place = folder / "videos" if data is None else Path(data)
-    settings = (f"seed={seed}", *(REAL_VIDEO if data is not None else ()), *overrides)
+    overrides = (f"seed={seed}", *(REAL_VIDEO if data is not None else ()), *overrides)
     if data is None:
         with clock.stage("make videos"), Progress(console=console, transient=True) as progress:
             task = progress.add_task("making videos", total=None)
@@ -109,7 +107,7 @@ def demo(
         task = progress.add_task("scanning", total=len(find_videos([place])))
         report = scan(place, processes=processes, progress=lambda record: progress.advance(task))
     videos = _usable(find_set(place), report)
-    config = load_config("debug", (*settings, f"data.memory={str(_fits(report)).lower()}"))
+    config = load_config("debug", (*overrides, f"data.memory={str(_fits(report)).lower()}"))
     command = "mgm demo" + (f" --data {data}" if data is not None else "")
     found = Findings(folder, config, data is None, str(place), command, report, videos, clock.seconds)
     console.print(
@@ -118,11 +116,13 @@ def demo(
     )
     with clock.stage("preview masks"):
         chosen = _spread([item.path for item in (videos.test or videos.train)], PREVIEWS)
-        shown = preview(chosen, out=folder / "previews", settings=preview_settings(config, synthetic=data is None))
+        settings = preview_settings(config, synthetic=data is None)
+        shown = preview(chosen, out=folder / "previews", settings=settings, moving=False)
         found.previews = [p for p, _ in shown]
     with clock.stage("read videos"):
         items, source = prepare_source(videos.items, config, motion=True, source=None)
         found.videos = videos = videos.only(item.path for item in items)
+        found.unreadable.update(source.problems if isinstance(source, MemorySource) else {})
     with clock.stage("measure masks"):
         found.masks = measure_masks(videos.test or videos.train, source, config)
     with clock.stage("pretrain"):
@@ -234,7 +234,7 @@ def _judge(found: Findings, source: ClipSource, console: Console) -> None:
         )
     found.comparisons = compare(trained, before)
     found.chance = trained.chance
-    found.unreadable = trained.problems
+    found.unreadable.update(trained.problems)
 
 
 def _print_summary(found: Findings, console: Console) -> None:

@@ -15,28 +15,39 @@ from mgm.training.config import ProbeConfig
 class AttentivePooler(nn.Module):
     """One learned query that attends to all tokens of a clip, an MLP and a linear classifier (V-JEPA, v1).
 
-    Tokens carry where and when; their mean loses it. A probe that can pick tokens sees motion that a linear one on mean features
-    misses.
+    Tokens carry where and when; their mean loses it. A probe that can pick tokens sees motion that a linear one on mean
+    features misses.
     """
 
     def __init__(self, dim: int, heads: int, classes: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
-        self.norm = nn.LayerNorm(dim)
-        self.key_value = nn.Linear(dim, 2 * dim)
+        self.query = nn.Parameter(torch.randn(dim) * 0.02)
+        self.gain = nn.Parameter(torch.ones(dim))  # of the layer norm on the tokens
+        self.shift = nn.Parameter(torch.zeros(dim))
+        self.key = nn.Linear(dim, dim, bias=False)  # with one query, a bias of the keys cancels in the softmax
+        self.value = nn.Linear(dim, dim)
         self.mlp_norm = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.head = nn.Linear(dim, classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """float32 (B, N, dim) -> logits (B, classes)."""
-        B, N, dim = tokens.shape
-        key, value = self.key_value(self.norm(tokens)).view(B, N, 2, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-        query = self.query.expand(B, 1, dim).view(B, 1, self.heads, -1).transpose(1, 2)
-        pooled = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(B, dim)
-        pooled = pooled + self.mlp(self.mlp_norm(pooled))
-        logits: Tensor = self.head(pooled)
+        """Tokens after a layer norm without gain and shift, float32 (B, N, dim) -> logits (B, classes).
+
+        With one query per head, keys and values of single tokens need not be computed: the query goes through gain and key
+        matrix once (the shift cancels in the softmax), and gain, shift and value matrix are applied to the pooled token.
+        That is the same result for a fraction of the work.
+        """
+        B, _, dim = tokens.shape
+        width = dim // self.heads
+        query = self.query.view(self.heads, 1, width)
+        folded = (query @ self.key.weight.view(self.heads, width, dim)).squeeze(1) * self.gain / width**0.5
+        attention = (tokens @ folded.T).softmax(dim=1)
+        pooled = attention.transpose(1, 2) @ tokens * self.gain + self.shift  # (B, heads, dim)
+        values = torch.einsum("bhc,hdc->bhd", pooled, self.value.weight.view(self.heads, width, dim))
+        summary = values.reshape(B, dim) + self.value.bias
+        summary = summary + self.mlp(self.mlp_norm(summary))
+        logits: Tensor = self.head(summary)
         return logits
 
 
@@ -47,22 +58,24 @@ def attentive_probe(
 
     AdamW, cosine to 0, no warm-up (V-JEPA's protocol), `config.steps` steps.
     """
+    dim = train.tokens.shape[2]
+    known, asked = F.layer_norm(train.tokens, (dim,)), F.layer_norm(test.tokens, (dim,))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        probe = AttentivePooler(train.tokens.shape[2], heads, classes)
+        probe = AttentivePooler(dim, heads, classes)
         order = torch.Generator().manual_seed(seed)
         optimiser = torch.optim.AdamW(probe.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.steps)
         labels = train.label[train.owner]
         for _ in range(config.steps):
             chosen = torch.randint(len(labels), (config.batch,), generator=order)
-            loss = F.cross_entropy(probe(train.tokens[chosen]), labels[chosen])
+            loss = F.cross_entropy(probe(known[chosen]), labels[chosen])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             rate.step()
         with torch.no_grad():
-            logits = torch.cat([probe.eval()(part) for part in torch.split(test.tokens, 256)])
+            logits = torch.cat([probe.eval()(part) for part in torch.split(asked, 256)])
     return average_views(logits.softmax(-1), test.owner, len(test.label))
 
 

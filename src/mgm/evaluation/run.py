@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mgm.data.annotations import VideoSet, find_set
-from mgm.data.source import ClipSource
+from mgm.data.source import ClipSource, MemorySource
 from mgm.errors import DataError
 from mgm.evaluation.judge import (
     Comparison,
@@ -22,7 +22,7 @@ from mgm.evaluation.judge import (
 )
 from mgm.training.checkpoint import load_checkpoint, load_classifier, load_encoder
 from mgm.training.config import Config, override, parse_config
-from mgm.training.pretrain import prepare_source
+from mgm.training.feed import prepare_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,14 @@ def probe(
     """
     config = run_config(run, overrides)
     videos = data if isinstance(data, VideoSet) else find_set(data)
-    videos, source = _readable(videos, config, source)
+    videos, source, left_out = _readable(videos, config, source)
     trained = probe_encoder(load_encoder(run), videos, config, source, progress=progress)
     comparisons = []
     if untrained:
         comparisons = compare(
             trained, probe_encoder(untrained_encoder(config), videos, config, source, progress=progress)
         )
-    report = ProbeReport(trained, comparisons)
+    report = ProbeReport(replace(trained, problems={**left_out, **trained.problems}), comparisons)
     _write(Path(run), "probe.json", report.to_dict())
     return report
 
@@ -101,15 +101,20 @@ def evaluate(
         raise DataError(
             f"{videos.root}: has the classes {', '.join(videos.classes) or 'none'}, expected those of the run: {', '.join(classes)}"
         )
-    videos, source = _readable(videos, config, source)
-    result = evaluation_dict(evaluate_classifier(classifier, videos, config, source), classes)
+    videos, source, left_out = _readable(videos, config, source)
+    predictions = evaluate_classifier(classifier, videos, config, source)
+    result = evaluation_dict(replace(predictions, problems={**left_out, **predictions.problems}), classes)
     _write(Path(run), "evaluation.json", result)
     return result
 
 
-def _readable(videos: VideoSet, config: Config, source: ClipSource | None) -> tuple[VideoSet, ClipSource]:
+def _readable(
+    videos: VideoSet, config: Config, source: ClipSource | None
+) -> tuple[VideoSet, ClipSource, Mapping[str, str]]:
+    """The videos that can be read, where their clips come from, and path -> problem of those that cannot."""
     items, source = prepare_source(videos.items, config, motion=False, source=source)
-    return videos.only(item.path for item in items), source
+    left_out = source.problems if isinstance(source, MemorySource) else {}
+    return videos.only(item.path for item in items), source, left_out
 
 
 def _write(run: Path, name: str, content: dict[str, Any]) -> None:

@@ -26,6 +26,9 @@ class Encoder(nn.Module):
         dim, depth, heads = spec.encoder.dim, spec.encoder.depth, spec.encoder.heads
         # PyTorch's initialisation of a Linear is that of a Conv3d of equal fan-in, which the reference leaves as it is.
         self.patch_embed = nn.Linear(3 * spec.token_pixels, dim)
+        if spec.patch_init == "xavier":
+            nn.init.xavier_uniform_(self.patch_embed.weight)
+            nn.init.zeros_(self.patch_embed.bias)
         self.blocks = nn.ModuleList(Block(dim, heads, eps=spec.norm_eps) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=spec.norm_eps) if spec.encoder_norm else nn.Identity()
         initialise_blocks(self.blocks)

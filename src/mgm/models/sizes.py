@@ -8,6 +8,8 @@ from mgm.errors import ModelError
 
 Position = Literal["sincos-1d", "sincos-3d"]
 POSITIONS: Final = ("sincos-1d", "sincos-3d")
+PatchInit = Literal["conv", "xavier"]
+PATCH_INITS: Final = ("conv", "xavier")
 
 
 def _check_positive(name: str, value: object) -> None:
@@ -58,6 +60,8 @@ class ModelSpec:
     patch: side of a patch in pixels. tubelet: frames per token. frames: frames per clip (T).
     resolution: pixels of a frame, one side or (height, width).
     position: fixed code of the place of a token; "sincos-1d" is the reference's, "sincos-3d" helps small models.
+    patch_init: how the patch embedding starts: "conv" as VideoMAE (PyTorch's convolution), "xavier" as MAE (He et al. 2022).
+    Patches then weigh twice as much against the code of their place, which decides what a small model learns.
     decoder_depth: blocks of the decoder, where it is not the size's own.
     norm_eps: epsilon of the LayerNorms of blocks and of the encoder's end (reference 1e-6, Hugging Face 1e-12).
     head_norm_eps: epsilon of the LayerNorm before a head, the decoder's or the classifier's (Hugging Face 1e-5).
@@ -73,6 +77,7 @@ class ModelSpec:
     frames: int = 16
     resolution: int | tuple[int, int] = 224
     position: Position = "sincos-1d"
+    patch_init: PatchInit = "conv"
     decoder_depth: int | None = None
     norm_eps: float = 1e-6
     head_norm_eps: float = 1e-6
@@ -83,6 +88,8 @@ class ModelSpec:
             raise ModelError(f"size: found {self.size!r}, expected one of {', '.join(SIZES)}, or a Size")
         if self.position not in POSITIONS:
             raise ModelError(f"position: found {self.position!r}, expected one of {', '.join(POSITIONS)}")
+        if self.patch_init not in PATCH_INITS:
+            raise ModelError(f"patch_init: found {self.patch_init!r}, expected one of {', '.join(PATCH_INITS)}")
         for name in ("patch", "tubelet", "frames"):
             _check_positive(name, getattr(self, name))
         for side in self.frame_size:

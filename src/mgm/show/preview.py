@@ -159,9 +159,14 @@ def _with_boxes(motion: MaskStatistics, objects: MaskStatistics) -> MaskStatisti
 
 
 def preview(
-    paths: Sequence[str | Path], *, out: str | Path, start: int | None = None, settings: PreviewSettings | None = None
+    paths: Sequence[str | Path],
+    *,
+    out: str | Path,
+    start: int | None = None,
+    settings: PreviewSettings | None = None,
+    moving: bool = True,
 ) -> list[tuple[Preview, Path]]:
-    """Write `NAME.png` (a contact sheet) and `NAME.webp` (moving) for each video into the folder `out`.
+    """Write `NAME.png` (a contact sheet) and, if `moving`, `NAME.webp` for each video into the folder `out`.
 
     Returns the previews with the path of their picture.
     """
@@ -176,6 +181,7 @@ def preview(
         taken.add(name)
         picture = folder / f"{name}.png"
         picture.write_bytes(encode_image(shown.picture()))
-        picture.with_suffix(".webp").write_bytes(shown.animation().image)
+        if moving:
+            picture.with_suffix(".webp").write_bytes(shown.animation().image)
         made.append((shown, picture))
     return made

@@ -50,6 +50,9 @@ class ModelConfig(_Section):
     position: Literal["sincos-1d", "sincos-3d"] = Field(
         "sincos-1d", description="position code: sincos-1d is the reference's"
     )
+    patch_init: Literal["conv", "xavier"] = Field(
+        "conv", description="start of the patch embedding: conv is the reference's"
+    )
     target: Literal["normalised-pixels", "pixels"] = Field(
         "normalised-pixels", description="what masked patches are compared with"
     )
@@ -153,6 +156,7 @@ class Config(_Section):
             frames=self.data.frames,
             resolution=self.data.size,
             position=self.model.position,
+            patch_init=self.model.patch_init,
             decoder_depth=self.model.decoder_depth,
         )
 

@@ -19,8 +19,9 @@ from mgm.models import Classifier, Encoder
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
 from mgm.training.engine import fit
+from mgm.training.feed import make_run, prepare_source
 from mgm.training.optim import adamw, schedule
-from mgm.training.pretrain import Outcome, _run, prepare_source
+from mgm.training.pretrain import Outcome
 
 
 @dataclass(slots=True)
@@ -77,7 +78,9 @@ def finetune(
     plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
     rates = layer_rates(depth=len(fresh.blocks), decay=optim.layer_decay)
     method = Finetuning(model, adamw(model, optim, peak=plan.peak, layer=rates), found.classes, optim.label_smoothing)
-    run, fabric = _run(items, source, config, optim, plan, out=Path(out), rule=None, crop=optim.crop, flip=optim.flip)
+    run, fabric = make_run(
+        items, source, config, optim, plan, out=Path(out), rule=None, crop=optim.crop, flip=optim.flip
+    )
     history = fit(method, run, fabric, resume=resume, show_progress=show_progress)
     return Outcome(Path(out), model.cpu().eval(), history)
 

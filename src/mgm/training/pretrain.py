@@ -9,16 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from mgm.data.annotations import VideoItem, VideoSet, find_set
-from mgm.data.dataset import ClipSet, MaskRule
-from mgm.data.loader import Batch, BatchOrder, batches
-from mgm.data.source import ClipSource, FileSource, MemorySource
-from mgm.data.transform import Crop
-from mgm.errors import DataError
+from mgm.data.annotations import VideoSet, find_set
+from mgm.data.loader import Batch, BatchOrder
+from mgm.data.source import ClipSource
 from mgm.models import MaskedAutoencoder
-from mgm.training.config import Config, OptimConfig
-from mgm.training.engine import History, Run, fit, make_fabric
-from mgm.training.optim import Schedule, adamw, schedule
+from mgm.training.config import Config
+from mgm.training.engine import History, fit
+from mgm.training.feed import describe_run, make_run, prepare_source
+from mgm.training.optim import adamw, schedule
 
 
 @dataclass(slots=True)
@@ -77,77 +75,10 @@ def pretrain(
     items, source = prepare_source(found.train, config, motion=rule.mask.uses_motion, source=source)
     plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
     method = Pretraining(model, adamw(model, optim, peak=plan.peak), config.model.target)
-    run, fabric = _run(
+    run, fabric = make_run(
         items, source, config, optim, plan, out=Path(out), rule=rule, crop=config.data.crop, flip=config.data.flip
     )
     if show_progress:
         fabric.print(describe_run(config, optim, plan, len(items), fabric.world_size))
     history = fit(method, run, fabric, resume=resume, show_progress=show_progress)
     return Outcome(Path(out), model.cpu().eval(), history)
-
-
-def prepare_source(
-    items: tuple[VideoItem, ...], config: Config, *, motion: bool, source: ClipSource | None
-) -> tuple[tuple[VideoItem, ...], ClipSource]:
-    """The videos and where their clips come from. With `data.memory`, unreadable videos are found here and left out."""
-    if source is not None:
-        return items, source
-    if not config.data.memory:
-        return items, FileSource()
-    memory = MemorySource(config.data.memory_side or config.data.size, config.data.motion if motion else None)
-    problems = memory.load([i.path for i in items])
-    if problems and len(problems) > config.data.bad_share * len(items):
-        raise DataError(
-            f"{len(problems)} of {len(items)} videos could not be read, expected at most {config.data.bad_share:.0%} "
-            f"(data.bad_share); the first: {next(iter(problems.values()))}; check the set with 'mgm scan'"
-        )
-    return tuple(i for i in items if i.path not in problems), memory
-
-
-def _run(
-    items: tuple[VideoItem, ...],
-    source: ClipSource,
-    config: Config,
-    optim: OptimConfig,
-    plan: Schedule,
-    *,
-    out: Path,
-    rule: MaskRule | None,
-    crop: Crop,
-    flip: bool,
-) -> tuple[Run, Any]:
-    """The run's stream of batches and its devices."""
-    fabric = make_fabric(optim)
-    clips = ClipSet(
-        items,
-        source,
-        config.clip_settings(motion=rule is not None and rule.mask.uses_motion),
-        rule=rule,
-        crop=crop,
-        flip=flip,
-        seed=config.seed,
-    )
-    order = BatchOrder(len(items), optim.batch, config.seed, fabric.global_rank, fabric.world_size)
-    workers = 0 if isinstance(source, MemorySource) else config.data.workers
-
-    def stream(first: int, last: int, parts: int) -> Any:
-        return batches(
-            clips, order, first=first, last=last, parts=parts, workers=workers, pin=fabric.device.type == "cuda"
-        )
-
-    left_out = source.problems if isinstance(source, MemorySource) else {}
-    return Run(out, config, optim, plan, stream, left_out), fabric
-
-
-def describe_run(config: Config, optim: OptimConfig, plan: Schedule, videos: int, devices: int) -> str:
-    """What a run is about to do, in three lines: before it starts is when a mistake is cheap."""
-    spec = config.model_spec()
-    hidden = config.mask_rule().mask.count(spec.grid, config.mask.ratio)
-    return (
-        f"{videos:,} videos, clips of {config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, "
-        f"{spec.tokens} tokens {spec.grid}\n"
-        f"model {config.model.size}, mask {config.mask.name} hides {hidden} tokens per "
-        f"{'step' if config.mask_rule().mask.equal_steps else 'clip'} ({config.mask.ratio:g})\n"
-        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)} = {plan.steps * optim.batch:,} "
-        f"clips ({plan.steps * optim.batch / videos:.1f} per video), peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
-    )

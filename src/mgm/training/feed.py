@@ -1,0 +1,89 @@
+"""From a set of videos and a configuration to a run: where clips come from, which batches, which devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from mgm.data.annotations import VideoItem
+from mgm.data.dataset import ClipSet, MaskRule
+from mgm.data.loader import Batch, BatchOrder, batches
+from mgm.data.source import ClipSource, FileSource, MemorySource
+from mgm.data.transform import Crop
+from mgm.errors import DataError
+from mgm.training.config import Config, OptimConfig
+from mgm.training.engine import Run, make_fabric
+from mgm.training.optim import Schedule
+
+
+def prepare_source(
+    items: tuple[VideoItem, ...], config: Config, *, motion: bool, source: ClipSource | None
+) -> tuple[tuple[VideoItem, ...], ClipSource]:
+    """The videos and where their clips come from. With `data.memory`, unreadable videos are found here and left out."""
+    if source is not None:
+        return items, source
+    if not config.data.memory:
+        return items, FileSource()
+    memory = MemorySource(config.data.memory_side or config.data.size, config.data.motion if motion else None)
+    problems = memory.load([i.path for i in items])
+    if problems and len(problems) > config.data.bad_share * len(items):
+        raise DataError(
+            f"{len(problems)} of {len(items)} videos could not be read, expected at most {config.data.bad_share:.0%} "
+            f"(data.bad_share); the first: {next(iter(problems.values()))}; check the set with 'mgm scan'"
+        )
+    return tuple(i for i in items if i.path not in problems), memory
+
+
+def make_run(
+    items: tuple[VideoItem, ...],
+    source: ClipSource,
+    config: Config,
+    optim: OptimConfig,
+    plan: Schedule,
+    *,
+    out: Path,
+    rule: MaskRule | None,
+    crop: Crop,
+    flip: bool,
+) -> tuple[Run, Fabric]:
+    """The run with its stream of batches, and its devices.
+
+    Args:
+        rule: the mask to draw for each clip; None where the method needs none.
+    """
+    fabric = make_fabric(optim)
+    clips = ClipSet(
+        items,
+        source,
+        config.clip_settings(motion=rule is not None and rule.mask.uses_motion),
+        rule=rule,
+        crop=crop,
+        flip=flip,
+        seed=config.seed,
+    )
+    order = BatchOrder(len(items), optim.batch, config.seed, fabric.global_rank, fabric.world_size)
+    workers = 0 if isinstance(source, MemorySource) else config.data.workers
+
+    def stream(first: int, last: int, parts: int) -> Iterator[Batch]:
+        return batches(
+            clips, order, first=first, last=last, parts=parts, workers=workers, pin=fabric.device.type == "cuda"
+        )
+
+    left_out = source.problems if isinstance(source, MemorySource) else {}
+    return Run(out, config, optim, plan, stream, left_out), fabric
+
+
+def describe_run(config: Config, optim: OptimConfig, plan: Schedule, videos: int, devices: int) -> str:
+    """What a run is about to do, in three lines: before it starts is when a mistake is cheap."""
+    spec = config.model_spec()
+    hidden = config.mask_rule().mask.count(spec.grid, config.mask.ratio)
+    return (
+        f"{videos:,} videos, clips of {config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, "
+        f"{spec.tokens} tokens {spec.grid}\n"
+        f"model {config.model.size}, mask {config.mask.name} hides {hidden} tokens per "
+        f"{'step' if config.mask_rule().mask.equal_steps else 'clip'} ({config.mask.ratio:g})\n"
+        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)} = {plan.steps * optim.batch:,} "
+        f"clips ({plan.steps * optim.batch / videos:.1f} per video), peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
+    )

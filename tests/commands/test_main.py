@@ -1,0 +1,171 @@
+"""The command line as a user meets it: in a process of its own, what it prints and how it fails."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mgm.data.encoding import encode
+from mgm.data.synthetic import make_translation
+
+
+def mgm(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    code = "import torch; torch.set_num_threads(1); from mgm.commands.main import run; run()"
+    light = {"scan", "--help", "--version", "preview"}
+    if str(arguments[0]) in light:
+        code = "from mgm.commands.main import run; run()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+def one_line(process: subprocess.CompletedProcess[str]) -> str:
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    (line,) = process.stderr.strip().splitlines()
+    return line
+
+
+@pytest.fixture(scope="module")
+def run_folder(tiny_set, tmp_path_factory):
+    """A run of two steps, made by the command itself."""
+    out = tmp_path_factory.mktemp("runs") / "a"
+    settings = ["model.size=debug", "pretrain.steps=2", "pretrain.warmup=1", "pretrain.batch=4", "finetune.steps=2"]
+    settings += ["finetune.warmup=1", "finetune.batch=4", "probe.steps=3", "probe.temporal_views=1"]
+    done = mgm("pretrain", tiny_set, "--out", out, *settings)
+    assert done.returncode == 0, done.stderr
+    assert "2 steps of 4 clips" in done.stdout
+    return out
+
+
+def test_help_lists_every_command():
+    done = mgm("--help")
+    assert done.returncode == 0
+    for command in ("demo", "scan", "preview", "pretrain", "finetune", "probe", "evaluate"):
+        assert command in done.stdout
+
+
+def test_scan_reports_and_counts(tmp_path):
+    make_translation(tmp_path / "good.mp4", velocity=(2, 0), frames=8, size=(64, 64))
+    make_translation(tmp_path / "vp9.webm", velocity=(2, 0), frames=8, size=(64, 64), codec="libvpx-vp9")
+    (tmp_path / "text.mp4").write_text("hello")
+    done = mgm("scan", tmp_path, "--out", tmp_path / "records.jsonl")
+    assert done.returncode == 1
+    assert "3 files: 2 readable, 1 with motion vectors, 1 broken" in done.stdout
+    assert "text.mp4: is plain text" in done.stdout
+    assert "vp9.webm: VP9 carries no exported motion vectors" in done.stdout
+    records = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    assert {Path(r["path"]).name: r["codec"] for r in records} == {
+        "good.mp4": "h264",
+        "vp9.webm": "vp9",
+        "text.mp4": None,
+    }
+
+
+def test_preview_writes_pictures_and_numbers(tmp_path):
+    make_translation(tmp_path / "a.mp4", velocity=(3, 1), frames=70, size=(64, 80))
+    done = mgm("preview", tmp_path, "--out", tmp_path / "out", "--masks", "all", "--size", "64", "--patch", "8")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "a.png").stat().st_size > 1000
+    assert (tmp_path / "out" / "a.webp").exists()
+    assert "mgm" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("text.mp4", "is plain text, expected a video"),
+        ("empty.mp4", "the file is empty (0 bytes), expected a video"),
+        ("cut.mp4", "truncated"),
+        ("sound.mp4", "has no video stream (found: audio)"),
+        ("vp9.webm", "VP9 carries no exported motion vectors"),
+        ("absent.mp4", "no such file"),
+    ],
+)
+def test_bad_videos_are_one_line(tmp_path, name, expected):
+    path = tmp_path / name
+    if name == "text.mp4":
+        path.write_text("hello")
+    elif name == "empty.mp4":
+        path.touch()
+    elif name == "cut.mp4":
+        make_translation(tmp_path / "whole.mp4", velocity=(1, 0), frames=8, size=(64, 64))
+        whole = (tmp_path / "whole.mp4").read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+    elif name == "sound.mp4":
+        write_sound(path)
+    elif name == "vp9.webm":
+        make_translation(path, velocity=(2, 0), frames=8, size=(64, 64), codec="libvpx-vp9")
+    line = one_line(mgm("preview", path, "--out", tmp_path / "out", "--motion", "codec"))
+    assert str(path) in line
+    assert expected in line
+
+
+def write_sound(path: Path) -> None:
+    import av
+    import numpy as np
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+
+
+def test_a_wrong_setting_names_the_nearest_key(tiny_set, tmp_path):
+    done = mgm("pretrain", tiny_set, "--out", tmp_path / "a", "pretrain.stepz=3", "mask.ration=0.5")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "did you mean pretrain.steps?" in done.stderr
+    assert "did you mean mask.ratio?" in done.stderr
+
+
+def test_resume_of_a_finished_run_and_refusal_without(run_folder, tiny_set):
+    line = one_line(mgm("pretrain", tiny_set, "--out", run_folder))
+    assert "--resume" in line
+
+
+def test_probe_compares_with_the_untrained_encoder(run_folder, tiny_set):
+    done = mgm("probe", run_folder, tiny_set)
+    assert done.returncode == 0, done.stderr
+    assert "attentive probe" in done.stdout
+    written = json.loads((run_folder / "probe.json").read_text())
+    assert set(written["against untrained"]) == {"attentive probe", "linear probe", "20-NN"}
+
+
+def test_finetune_then_evaluate(run_folder, tiny_set, tmp_path):
+    done = mgm("finetune", run_folder, tiny_set, "--out", tmp_path / "b")
+    assert done.returncode == 0, done.stderr
+    assert "top-1" in done.stdout
+    done = mgm("evaluate", tmp_path / "b", tiny_set, "probe.temporal_views=1")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "b" / "evaluation.json").read_text())["top1"]["videos"] == 16
+    line = one_line(mgm("evaluate", run_folder, tiny_set))
+    assert "expected a fine-tuned classifier" in line
+
+
+def test_evaluating_on_other_classes_is_refused(run_folder, tiny_set, tmp_path):
+    other = tmp_path / "other"
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (other / split / name).mkdir(parents=True)
+            source = next((tiny_set / split).rglob("*.mp4"))
+            shutil.copy(source, other / split / name / "x.mp4")
+    assert mgm("finetune", run_folder, tiny_set, "--out", tmp_path / "b").returncode == 0
+    line = one_line(mgm("evaluate", tmp_path / "b", other))
+    assert "has the classes cat, dog, expected those of the run" in line
+
+
+def test_encode_is_what_the_tests_need(tmp_path):
+    """The audio-only file above really has no video, and a video written here really has one."""
+    import av
+    import numpy as np
+
+    write_sound(tmp_path / "sound.mp4")
+    encode(tmp_path / "video.mp4", (np.zeros((16, 16, 3), np.uint8) for _ in range(2)), fps=5)
+    with av.open(str(tmp_path / "sound.mp4")) as sound, av.open(str(tmp_path / "video.mp4")) as video:
+        assert (len(sound.streams.video), len(video.streams.video)) == (0, 1)

@@ -1,0 +1,85 @@
+"""The demo from videos to report, on tiny sets: every stage runs, every bad file is named, the figures are in metrics.json."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mgm.data.annotations import find_set
+from mgm.demo import demo
+from mgm.demo.measure import measure_masks
+from mgm.errors import DataError
+from mgm.training import load_autoencoder, load_config
+from mgm.training.feed import prepare_source
+
+# The clips have 8 frames, so a stride of 1; a few steps are enough to see that all is wired up.
+QUICK = (
+    "data.stride=1",
+    "model.size=debug",
+    "pretrain.steps=3",
+    "pretrain.warmup=1",
+    "pretrain.batch=4",
+    "probe.steps=5",
+    "probe.clips_per_video=1",
+    "probe.temporal_views=1",
+)
+
+
+@pytest.fixture
+def folder(tiny_set: Path, tmp_path: Path) -> Path:
+    """A user's folder: class folders with good videos, and what is wrong with others."""
+    root = tmp_path / "videos"
+    shutil.copytree(tiny_set / "train", root)
+    good = next(root.rglob("*.mp4"))
+    (good.parent / "text.mp4").write_text("these are not the pixels you are looking for\n" * 20)
+    (good.parent / "empty.mp4").touch()
+    (good.parent / "cut.mp4").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    return root
+
+
+def test_the_whole_line_on_a_folder_with_bad_files(folder, tmp_path):
+    result = demo(folder, out=tmp_path / "out", overrides=QUICK)
+    html = result.report.read_text(encoding="utf-8")
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["files"]["found"] == 19
+    assert metrics["files"]["readable"] == 16
+    for name in ("text.mp4", "empty.mp4", "cut.mp4"):
+        assert name in html
+        assert any(name in path for path in metrics["files"]["problems"])
+    assert len(metrics["videos"]["classes"]) == 8
+    assert set(metrics["masks"]) == {"mgm", "tube", "random"}
+    assert set(metrics["probes"]) == {"attentive probe", "linear probe", "20-NN"}
+    assert metrics["chance"] == 1 / 8
+    assert load_autoencoder(tmp_path / "out" / "pretrain").spec.frames == 8
+    assert list((tmp_path / "out" / "previews").glob("*.png"))
+
+
+def test_without_labels_it_pretrains_and_shows(tiny_set, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, file in enumerate(sorted((tiny_set / "train").rglob("*.mp4"))):
+        shutil.copy(file, flat / f"{number}.mp4")
+    result = demo(flat, out=tmp_path / "out", overrides=QUICK)
+    assert result.metrics["probes"] == {}
+    assert "no class folders" in result.report.read_text(encoding="utf-8")
+    again = demo(flat, out=tmp_path / "out", overrides=QUICK)  # an earlier demo's run is replaced, not an error
+    assert again.metrics["pretrain"]["last loss"] == result.metrics["pretrain"]["last loss"]
+
+
+def test_a_folder_without_a_usable_video_is_an_error(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_text("text")
+    with pytest.raises(DataError, match=r"none of 1 files can be used.*a\.mp4: is plain text"):
+        demo(tmp_path / "videos", out=tmp_path / "out", overrides=QUICK)
+
+
+def test_mgm_hides_more_of_the_moving_object_than_tube(tiny_set):
+    config = load_config("debug")
+    videos = find_set(tiny_set)
+    items, source = prepare_source(videos.test, config, motion=True, source=None)
+    measures = {m.name: m for m in measure_masks(items, source, config)}
+    assert measures["tube"].objects == pytest.approx(0.75, abs=0.1)
+    assert measures["mgm"].objects > measures["tube"].objects + 0.05
+    assert measures["mgm"].motion > measures["tube"].motion + 0.05
+    assert measures["tube"].overlap == 1.0
