@@ -1,0 +1,96 @@
+"""What does a tiny model learn in minutes, by mask, and how much of it does the same model know untrained?
+
+    python experiments/tiny/run.py --masks mgm tube random --seeds 0 --steps 800
+
+Pretrains the recipe `debug` on the synthetic set and probes frozen features with short and long probes, on all
+training videos and on few. One process, one thread: run several side by side on several cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+
+from mgm.data.annotations import find_set
+from mgm.data.synthetic import make_dataset
+from mgm.evaluation.judge import test_views, train_views, untrained_encoder
+from mgm.evaluation.metrics import accuracy, correct
+from mgm.evaluation.probe import attentive_probe
+from mgm.evaluation.views import TokenBank, encode_views
+from mgm.models import Encoder
+from mgm.show.machine import machine, versions
+from mgm.training import Config, load_config, pretrain
+from mgm.training.feed import prepare_source
+
+BUDGETS = ((400, 1e-3), (1000, 2e-3))
+FEW = 400
+
+
+def few(bank: TokenBank, videos: int) -> TokenBank:
+    """The bank of the first videos, whose classes take turns by the set's random order."""
+    order = torch.randperm(len(bank.label), generator=torch.Generator().manual_seed(0))[:videos]
+    place = torch.full((len(bank.label),), -1)
+    place[order] = torch.arange(len(order))
+    kept = place[bank.owner] >= 0
+    return TokenBank(bank.tokens[kept], place[bank.owner[kept]], bank.label[order])
+
+
+def report(name: str, encoder: Encoder, config: Config, videos, source) -> None:  # type: ignore[no-untyped-def]
+    """Print one row per number of labels and budget of the probe."""
+    train = encode_views(encoder, train_views(videos.train, config, source))
+    test = encode_views(encoder, test_views(videos.test, config, source))
+    for count in (len(train.label), FEW):
+        bank = train if count == len(train.label) else few(train, count)
+        for steps, lr in BUDGETS:
+            settings = config.probe.model_copy(update={"steps": steps, "lr": lr})
+            probability = attentive_probe(
+                bank,
+                test,
+                classes=len(videos.classes),
+                heads=encoder.spec.encoder.heads,
+                config=settings,
+                seed=config.seed,
+            )
+            value = accuracy(correct(probability, test.label.numpy()))
+            print(
+                f"{name:24s} {count:5d} labels, probe of {steps:4d} steps: {value.top1:.3f} [{value.low:.3f}, {value.high:.3f}]",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Run every mask and seed in turn."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--masks", nargs="+", default=["mgm", "tube", "random"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--videos", type=Path, default=Path("runs/synthetic"))
+    parser.add_argument("--settings", nargs="*", default=[])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print(machine())
+    print(", ".join(f"{name} {version}" for name, version in versions()), flush=True)
+    make_dataset(arguments.videos, train=1280, test=256, pan=0.25)
+    videos = find_set(arguments.videos)
+    shared = ("probe.clips_per_video=2", "probe.temporal_views=3", *arguments.settings)
+    _, source = prepare_source(videos.items, load_config("debug", shared), motion=True, source=None)
+    for seed in arguments.seeds:
+        config = load_config("debug", (*shared, f"seed={seed}"))
+        report(f"untrained, seed {seed}", untrained_encoder(config), config, videos, source)
+        for mask in arguments.masks:
+            settings = (*shared, f"seed={seed}", f"mask.name={mask}", f"pretrain.steps={arguments.steps}")
+            config = load_config("debug", settings)
+            with tempfile.TemporaryDirectory() as folder:
+                outcome = pretrain(videos, config, out=Path(folder) / "run", source=source, show_progress=False)
+            losses = outcome.history.losses
+            print(
+                f"{mask}, seed {seed}: loss {losses[0]:.3f} -> {sum(losses[-20:]) / 20:.3f} in {outcome.history.seconds:.0f} s"
+            )
+            report(f"{mask}, seed {seed}", outcome.model.encoder, config, videos, source)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()
