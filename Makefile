@@ -1,5 +1,5 @@
 # make setup   a fresh environment in .venv        make demo   the whole line in minutes        make test   the tests
-# Variables: PYTHON (3.11 or newer), PIP_ARGS (for example another index for torch), ARGS (of `mgm demo`), DATA (../shared/data).
+# Variables: PYTHON (3.11 or newer), PIP_ARGS (for example another index for torch), ARGS (of `mgm demo`).
 PYTHON ?= python3
 PIP_ARGS ?=
 ARGS ?=

@@ -16,7 +16,7 @@ import torch
 
 from mgm.data.annotations import find_set
 from mgm.data.synthetic import make_dataset
-from mgm.evaluation.judge import test_views, train_views, untrained_encoder
+from mgm.evaluation.judge import untrained_encoder, views_to_learn, views_to_test
 from mgm.evaluation.metrics import accuracy, correct
 from mgm.evaluation.probe import attentive_probe
 from mgm.evaluation.views import TokenBank, encode_views
@@ -40,8 +40,8 @@ def few(bank: TokenBank, videos: int) -> TokenBank:
 
 def report(name: str, encoder: Encoder, config: Config, videos, source) -> None:  # type: ignore[no-untyped-def]
     """Print one row per number of labels and budget of the probe."""
-    train = encode_views(encoder, train_views(videos.train, config, source))
-    test = encode_views(encoder, test_views(videos.test, config, source))
+    train = encode_views(encoder, views_to_learn(videos.train, config, source))
+    test = encode_views(encoder, views_to_test(videos.test, config, source))
     for count in (len(train.label), FEW):
         bank = train if count == len(train.label) else few(train, count)
         for steps, lr in BUDGETS:

@@ -74,7 +74,7 @@ __all__ = [
     "scan",
 ]
 
-_TRAINING_PACKAGES = {
+TRAINING_PACKAGES = {
     "torch",
     "pydantic",
     "yaml",
@@ -92,14 +92,14 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(_HOMES[name]), name)
     except ModuleNotFoundError as error:
-        if error.name in _TRAINING_PACKAGES:
+        if error.name in TRAINING_PACKAGES:
             raise ModuleNotFoundError(missing_training(name), name=error.name) from error
         raise
 
 
 def missing_training(what: str) -> str:
     """What to do where the base package was installed and training is asked for."""
-    return f"{what} needs the packages for training: pip install 'motion-guided-masking[train]'"
+    return f"{what} needs the packages for training: pip install 'motion-guided-masking[train]', or '.[train]' in a checkout"
 
 
 def __dir__() -> list[str]:

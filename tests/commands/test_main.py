@@ -66,11 +66,15 @@ def test_scan_reports_and_counts(tmp_path):
 
 
 def test_preview_writes_pictures_and_numbers(tmp_path):
-    make_translation(tmp_path / "a.mp4", velocity=(3, 1), frames=70, size=(64, 80))
+    for folder in ("x", "y"):  # class folders often number their files alike
+        (tmp_path / folder).mkdir()
+        make_translation(tmp_path / folder / "0.mp4", velocity=(3, 1), frames=70, size=(64, 80))
     done = mgm("preview", tmp_path, "--out", tmp_path / "out", "--masks", "all", "--size", "64", "--patch", "8")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "a.png").stat().st_size > 1000
-    assert (tmp_path / "out" / "a.webp").exists()
+    for folder in ("x", "y"):
+        picture = tmp_path / "out" / f"{tmp_path.name}_{folder}_0.png"
+        assert picture.stat().st_size > 1000
+        assert picture.with_suffix(".webp").exists()
     assert "mgm" in done.stdout
 
 

@@ -217,7 +217,10 @@ def test_read_boxes_without_truth_and_with_a_broken_one(tmp_path: Path) -> None:
     assert read_boxes(video) is None
     video.with_suffix(".json").write_text('{"frames": [{"frame": 2, "boxes_xyxy": [[1, 2, 3, 4]]}]}')
     assert [len(boxes) for boxes in read_boxes(video) or []] == [0, 0, 1]
-    for broken in ("{", "[]", '{"frames": [{"frame": 0}]}', '{"frames": [{"frame": 0, "boxes_xyxy": [[1, 2]]}]}'):
+    for foreign in ("{", "[]", '{"url": 1}'):  # many collections keep a JSON file beside each video
+        video.with_suffix(".json").write_text(foreign)
+        assert read_boxes(video) is None
+    for broken in ('{"frames": [{"frame": 0}]}', '{"frames": [{"frame": 0, "boxes_xyxy": [[1, 2]]}]}'):
         video.with_suffix(".json").write_text(broken)
         with pytest.raises(DataError, match=r"clip\.json: no boxes"):
             read_boxes(video)

@@ -49,7 +49,7 @@ def test_files_of_one_name_do_not_overwrite_each_other(tmp_path):
     made = preview(
         [tmp_path / "x" / "a.mp4", tmp_path / "y" / "a.mp4"], out=tmp_path / "out", settings=settings, moving=False
     )
-    assert sorted(path.name for _, path in made) == ["a.png", "y_a.png"]
+    assert [path.name for _, path in made] == [f"{tmp_path.name}_{folder}_a.png" for folder in ("x", "y")]
     assert not list((tmp_path / "out").glob("*.webp"))
 
 

@@ -8,7 +8,7 @@ from mgm.data.encoding import encode
 from mgm.training import pretrain
 
 # The test prints what it found instead. Record that only with a reason why the arithmetic had to change.
-GOLDEN = (1.0682473, 1.0546883, 1.050831, 1.0447956, 1.038197)
+GOLDEN = (1.0674679, 1.055836, 1.0520874, 1.0423735, 1.0347096)
 
 
 @pytest.fixture(scope="module")

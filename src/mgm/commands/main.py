@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from mgm import missing_training
+from mgm import TRAINING_PACKAGES, missing_training
 from mgm.commands.demo import demo
 from mgm.commands.evaluate import evaluate
 from mgm.commands.finetune import finetune
@@ -50,7 +50,7 @@ def run() -> None:
     except MgmError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
-        if error.name in ("torch", "pydantic", "yaml", "lightning_fabric", "matplotlib", "PIL"):
+        if error.name in TRAINING_PACKAGES:
             _fail(missing_training("this command"))
         raise
     except KeyboardInterrupt:

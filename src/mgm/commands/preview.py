@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ def preview(
 
     mgm preview videos/ --masks all --out preview/
     """
+    from mgm.data.sampling import spread
     from mgm.masks import mask_names
     from mgm.show.preview import PreviewSettings
     from mgm.show.preview import preview as make
@@ -51,14 +53,13 @@ def preview(
         motion=None if motion == "none" else motion,
         seed=seed,
     )
-    found = find_videos(paths)
-    step = max(len(found) / max(clips, 1), 1.0)
-    chosen = [found[int(i * step)] for i in range(min(clips, len(found)))]
+    chosen = spread(find_videos(paths), clips)
     table = Table("clip", "mask", "hidden", "motion hidden", "object hidden", "step to step", "fallback")
     failed = []
-    for path in chosen:
+    for number, path in enumerate(chosen):
+        numbered = replace(settings, seed=seed + number)  # or clips of one length would share a mask
         try:
-            made = make([path], out=out, start=start, settings=settings)
+            made = make([path], out=out, start=start, settings=numbered)
         except VideoError as error:
             if len(chosen) == 1:
                 raise
@@ -71,6 +72,8 @@ def preview(
     console.print(table)
     for message in failed:
         console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if len(failed) == len(chosen):
+        raise typer.Exit(1)
 
 
 def _share(value: float | None) -> str:

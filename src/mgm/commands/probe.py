@@ -28,7 +28,9 @@ def probe(
     console = Console()
     with console.status("reading videos") as status:
         report = judge(run, data, overrides=tuple(settings or ()), untrained=untrained, progress=status.update)
-    table = Table("judgement", "top-1", "95% interval", "untrained", "gain, paired", "verdict")
+    table = Table()
+    for name in ("judgement", "top-1", "95% interval", "untrained", "gain, paired", "verdict"):
+        table.add_column(name, no_wrap=name == "judgement")
     gains = {c.name: c for c in report.comparisons}
     for name, hits in report.judgement.hits.items():
         value = accuracy(hits)

@@ -10,6 +10,7 @@ import torch
 import torch.utils.data
 
 from mgm.data.dataset import ClipSet, Key, Sample
+from mgm.errors import MgmError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +70,8 @@ class BatchOrder:
     """The order of a run: a function of the seed and the step alone, so a step number is all the position there is.
 
     Every epoch is a permutation drawn from (seed, epoch); its last, incomplete batch is dropped. A set smaller than a batch is
-    repeated within it. On several ranks each takes every `ranks`-th sample of the global batch.
+    gone through several times in one step, as several epochs, so that no two of its clips are alike. On several ranks each takes
+    every `ranks`-th sample of the global batch.
 
     Attributes:
         videos: size of the set.
@@ -89,10 +91,15 @@ class BatchOrder:
 
     def keys(self, step: int) -> list[Key]:
         """The samples of one step on this rank."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([self.seed, epoch, 0]).permutation(self.videos)
-        chosen = np.resize(order, max(self.batch, self.videos))[position * self.batch : (position + 1) * self.batch]
-        return [(epoch, int(i)) for i in chosen[self.rank :: self.ranks]]
+        passes = -(-self.batch // self.videos)  # above 1 for a set smaller than a batch
+        turn, position = divmod(step, self.steps_per_epoch)
+        keys = [(epoch, i) for epoch in range(turn * passes, (turn + 1) * passes) for i in self._order(epoch)]
+        return keys[position * self.batch : (position + 1) * self.batch][self.rank :: self.ranks]
+
+    def _order(self, epoch: int) -> list[int]:
+        # The last number keeps this stream apart from those of clips and masks, whose generators start from the same two.
+        order: list[int] = np.random.default_rng([self.seed, epoch, 0, 0, 2]).permutation(self.videos).tolist()
+        return order
 
 
 class _Steps(torch.utils.data.Sampler[list[Key]]):
@@ -117,6 +124,9 @@ def batches(
     Args:
         workers: processes that read; 0 reads in this one. The batches are the same for any number.
         pin: deliver page-locked memory, for copies to a GPU.
+
+    Raises:
+        MgmError: what a worker raised, as it raised it.
     """
     loader: torch.utils.data.DataLoader[Batch] = torch.utils.data.DataLoader(
         clips,  # type: ignore[arg-type]  # torch's stubs know no batch sampler of keys
@@ -129,7 +139,12 @@ def batches(
         # Without one of its own the loader draws from torch's: a resumed run, which makes another loader, would then differ.
         generator=torch.Generator(),
     )
-    return iter(loader)
+    try:
+        yield from loader
+    except MgmError as error:
+        # torch puts a worker's whole traceback into the message; what a user can act on is its last line
+        name = f"{type(error).__module__}.{type(error).__name__}: "
+        raise type(error)(str(error).rpartition(name)[2].strip()) from None
 
 
 def _one_thread(worker: int) -> None:

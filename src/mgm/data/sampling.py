@@ -1,8 +1,13 @@
-"""Where in a video a clip starts."""
+"""Where in a video a clip starts, and which videos stand for many."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
+
+T = TypeVar("T")
 
 
 def random_start(total: int, *, frames: int, stride: int, rng: np.random.Generator) -> int:
@@ -26,3 +31,9 @@ def view_starts(total: int, *, frames: int, stride: int, views: int) -> list[int
     if views == 1:
         return [free // 2]
     return sorted({round(k * free / (views - 1)) for k in range(views)})
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, evenly spread, so that every part of a sorted list has its share."""
+    step = max(len(items) / max(count, 1), 1.0)
+    return [items[int(i * step)] for i in range(min(count, len(items)))]

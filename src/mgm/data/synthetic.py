@@ -165,18 +165,23 @@ def read_boxes(video: str | Path) -> list[npt.NDArray[np.float32]] | None:
     """Read the boxes that lie beside a video, in the file of its name that ends in .json.
 
     Returns:
-        For each frame float32 (n, 4), ``x0, y0, x1, y1`` in pixels of the video, far edges exclusive; n = 0 for a frame
-        that the file leaves out. None where there is no such file.
+        For each frame up to the last that the file names, float32 (n, 4), ``x0, y0, x1, y1`` in pixels of the video, far
+        edges exclusive; n = 0 for a frame that it leaves out. None where there is no such file, or it is about something
+        else: many collections keep a JSON file beside each video.
 
     Raises:
-        DataError: the file is there and does not hold ``{"frames": [{"frame": 0, "boxes_xyxy": [[...]]}, ...]}``.
+        DataError: the file has ``frames`` but not as ``{"frames": [{"frame": 0, "boxes_xyxy": [[...]]}, ...]}``.
     """
     path = Path(video).with_suffix(".json")
     try:
-        entries = {entry["frame"]: entry["boxes_xyxy"] for entry in json.loads(path.read_text())["frames"]}
-        return [np.array(entries.get(i, []), np.float32).reshape(-1, 4) for i in range(max(entries, default=-1) + 1)]
-    except FileNotFoundError:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return None
+    if not isinstance(content, dict) or "frames" not in content:
+        return None
+    try:
+        entries = {entry["frame"]: entry["boxes_xyxy"] for entry in content["frames"]}
+        return [np.array(entries.get(i, []), np.float32).reshape(-1, 4) for i in range(max(entries, default=-1) + 1)]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f'{path}: no boxes ({error!r}); expected {{"frames": [{{"frame": 0, "boxes_xyxy": [[x0, y0, x1, y1]]}}]}}'

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mgm.data.annotations import VideoItem
-from mgm.data.sampling import view_starts
+from mgm.data.sampling import spread, view_starts
 from mgm.data.source import ClipSource
 from mgm.data.synthetic import read_boxes
 from mgm.data.transform import Geometry, centre_crop
@@ -57,7 +57,7 @@ def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Conf
     settings = config.clip_settings(motion=True)
     grid = config.model_spec().grid
     values: dict[str, list[tuple[float | None, float | None, float | None, float]]] = {name: [] for name in MASKS}
-    for number, item in enumerate(items[:CLIPS]):
+    for number, item in enumerate(spread(items, CLIPS)):
         try:
             info = source.info(item.path)
             geometry = centre_crop(info.height, info.width, size=settings.size)
@@ -88,7 +88,8 @@ def boxes_of(path: str, index: np.ndarray[Any, Any], geometry: Geometry) -> list
         return None
     whole = probe(path)
     native = centre_crop(whole.height, whole.width, size=geometry.size[0])
-    return [native.boxes(truth[int(i)].astype(np.float64)) for i in index]
+    none = np.empty((0, 4))  # the truth ends at the last frame that has a box
+    return [native.boxes(truth[i] if i < len(truth) else none) for i in index.tolist()]
 
 
 def _mean(name: str, rows: list[tuple[float | None, float | None, float | None, float]], steps: int) -> MaskMeasure:

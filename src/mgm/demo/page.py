@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from mgm.data.annotations import VideoItem
-from mgm.data.sampling import view_starts
+from mgm.data.sampling import spread, view_starts
 from mgm.data.source import ClipSource
 from mgm.data.transform import centre_crop
+from mgm.errors import VideoError
 from mgm.masks import mask_rng
 from mgm.models import MaskedAutoencoder
 from mgm.show.facts import (
@@ -96,8 +97,10 @@ def _certain(found: Findings) -> str:
     mgm, tube = shares.get("mgm"), shares.get("tube")
     hidden = "" if mgm is None or tube is None else f"The mask hid {mgm:.0%} of the {what}, tube masking {tube:.0%}. "
     explained = max(1 - float(np.mean(found.history.losses[-20:])), 0.0)
-    learned = f"A tiny model learned from {len(found.videos.train):,} videos to predict {explained:.0%} of what it could not see."
-    return hidden + learned
+    return (
+        f"{hidden}A tiny model learned from {len(found.videos.train):,} videos to predict {explained:.0%} of the structure "
+        "inside the patches that it could not see."
+    )
 
 
 def _headlines(found: Findings) -> tuple[Headline, ...]:
@@ -142,7 +145,7 @@ def _first_picture(found: Findings, source: ClipSource) -> Animation | None:
 
 def _previews(found: Findings) -> Section:
     parts: list[Strip | Text] = []
-    for shown in found.previews[:4]:
+    for shown in spread(found.previews, 4):
         numbers = ", ".join(
             f"{name} hides {s.motion_share:.0%} of the motion"
             + (f" and {s.object_share:.0%} of the object" if s.object_share is not None else "")
@@ -169,8 +172,12 @@ def _previews(found: Findings) -> Section:
 def _reconstructions(found: Findings, source: ClipSource) -> Section:
     assert found.model is not None
     items = found.videos.test or found.videos.train
-    step = max(len(items) // RECONSTRUCTIONS, 1)
-    parts = [reconstruction_strip(found.model, item, source, found.config) for item in items[::step][:RECONSTRUCTIONS]]
+    parts = []
+    for number, item in enumerate(spread(items, RECONSTRUCTIONS)):
+        try:
+            parts.append(reconstruction_strip(found.model, item, source, found.config, number=number))
+        except VideoError as error:
+            found.unreadable[item.path] = str(error)
     lead = (
         "What the tiny model makes of what it does not see. Hidden patches are predicted up to brightness and "
         "contrast, which are taken "
@@ -179,14 +186,16 @@ def _reconstructions(found: Findings, source: ClipSource) -> Section:
     return Section("Reconstruction", tuple(parts), lead=lead)
 
 
-def reconstruction_strip(model: MaskedAutoencoder, item: VideoItem, source: ClipSource, config: Config) -> Strip:
-    """Frames, motion, mask and reconstruction of the middle clip of a video, as the model sees it."""
+def reconstruction_strip(
+    model: MaskedAutoencoder, item: VideoItem, source: ClipSource, config: Config, *, number: int
+) -> Strip:
+    """Frames, motion, mask and reconstruction of the middle clip of a video, as the model sees it; `number` seeds the mask."""
     settings = config.clip_settings(motion=True)
     info = source.info(item.path)
     start = view_starts(info.frames, frames=settings.frames, stride=settings.stride, views=1)[0]
     frames, motion = source.clip(item.path, start, centre_crop(info.height, info.width, size=settings.size), settings)
     rule = config.mask_rule()
-    mask = rule.mask.draw(rule.grid, rule.ratio, motion, mask_rng(config.seed, 0, 0, 0))
+    mask = rule.mask.draw(rule.grid, rule.ratio, motion, mask_rng(config.seed, 0, number, 0))
     video = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)[None]
     predicted: Clip = model.reconstruct(video, torch.from_numpy(mask.masked)[None])[0].permute(1, 2, 3, 0).numpy()
     original, sees, made = reconstruction(frames, predicted, mask.masked)
@@ -266,10 +275,17 @@ def _data(found: Findings) -> DataFacts:
 
 
 def _next_steps(found: Findings) -> Section:
-    run = found.out / "pretrain"
+    run = found.out / "demo-run"
+    data = found.config.data
+    shape = f" --frames {data.frames} --stride {data.stride} --size 144 --patch 24" if found.synthetic else ""
+    settings = (
+        ""
+        if found.synthetic
+        else f" data.stride={data.stride} data.crop={data.crop} data.flip={str(data.flip).lower()}"
+    )
     lines = [
-        f"mgm preview {found.place} --masks all",
-        f"mgm pretrain {found.place} --out runs/longer pretrain.steps=4000",
+        f"mgm preview {found.place} --masks all{shape}",
+        f"mgm pretrain {found.place} --out runs/longer pretrain.steps=4000{settings}",
         f"mgm probe {run} {found.place}",
         f"mgm finetune {run} {found.place} --out runs/finetuned",
     ]

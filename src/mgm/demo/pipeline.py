@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mgm.data.annotations import VideoSet, find_set
+from mgm.data.sampling import spread
 from mgm.data.source import ClipSource, MemorySource
 from mgm.data.synthetic import make_dataset
 from mgm.demo.measure import MaskMeasure, measure_masks
 from mgm.demo.page import write_page
-from mgm.errors import DataError
+from mgm.errors import DataError, VideoError
 from mgm.evaluation.judge import Comparison, compare, probe_encoder, untrained_encoder
 from mgm.evaluation.metrics import Accuracy
 from mgm.models import MaskedAutoencoder
@@ -31,6 +32,9 @@ from mgm.video.scan import ScanReport, find_videos, scan
 
 TRAIN_CLIPS, TEST_CLIPS, CLIP_FRAMES = 1280, 256, 16
 PREVIEWS = 10
+STEPS = "pretrain.steps=800"
+RUN = "demo-run"
+"""Folder of the demo's own run, which the next demo replaces: a name that nobody else gives to a run."""
 MEMORY = 2 * 2**30
 """Bytes that the demo may keep of decoded videos; a larger folder is decoded anew for every clip."""
 
@@ -78,7 +82,7 @@ def demo(
     """Scan, preview, pretrain a tiny model with `mgm` masking, judge it, and write `report.html` and `metrics.json`.
 
     Args:
-        data: a folder of videos, with class folders for labels; None makes labelled synthetic ones in `out/videos`.
+        data: a folder of videos, with class folders for labels; None makes labelled synthetic ones in `out/videos-SEED`.
         out: a folder; what an earlier demo left in it is replaced, its synthetic videos are used again.
         overrides: settings of the recipe `debug`, `key=value`.
         processes: that scan; above 1 only under `if __name__ == "__main__":`.
@@ -90,8 +94,8 @@ def demo(
     folder.mkdir(parents=True, exist_ok=True)
     console = Console()
     clock = _Clock(console)
-    place = folder / "videos" if data is None else Path(data)
-    overrides = (f"seed={seed}", *(REAL_VIDEO if data is not None else ()), *overrides)
+    place = folder / f"videos-{seed}" if data is None else Path(data)
+    overrides = (f"seed={seed}", STEPS, *(REAL_VIDEO if data is not None else ()), *overrides)
     if data is None:
         with clock.stage("make videos"), Progress(console=console, transient=True) as progress:
             task = progress.add_task("making videos", total=None)
@@ -100,6 +104,7 @@ def demo(
                 train=TRAIN_CLIPS,
                 test=TEST_CLIPS,
                 frames=CLIP_FRAMES,
+                pan=0.25,
                 seed=seed,
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
@@ -107,7 +112,7 @@ def demo(
         task = progress.add_task("scanning", total=len(find_videos([place])))
         report = scan(place, processes=processes, progress=lambda record: progress.advance(task))
     videos = _usable(find_set(place), report)
-    config = load_config("debug", (*overrides, f"data.memory={str(_fits(report)).lower()}"))
+    config = load_config("debug", (f"data.memory={str(_fits(report)).lower()}", *overrides))
     command = "mgm demo" + (f" --data {data}" if data is not None else "")
     found = Findings(folder, config, data is None, str(place), command, report, videos, clock.seconds)
     console.print(
@@ -115,10 +120,17 @@ def demo(
         f"{len(videos.train)} to learn from, {len(videos.test)} to judge by, {len(videos.classes)} classes"
     )
     with clock.stage("preview masks"):
-        chosen = _spread([item.path for item in (videos.test or videos.train)], PREVIEWS)
+        _clear(folder / "previews")
+        chosen = spread([item.path for item in (videos.test or videos.train)], PREVIEWS)
         settings = preview_settings(config, synthetic=data is None)
-        shown = preview(chosen, out=folder / "previews", settings=settings, moving=False)
-        found.previews = [p for p, _ in shown]
+        for number, video in enumerate(chosen):
+            try:
+                numbered = replace(settings, seed=settings.seed + number)  # or clips of one length would share a mask
+                found.previews += [
+                    p for p, _ in preview([video], out=folder / "previews", settings=numbered, moving=False)
+                ]
+            except VideoError as error:
+                found.unreadable[video] = str(error)
     with clock.stage("read videos"):
         items, source = prepare_source(videos.items, config, motion=True, source=None)
         found.videos = videos = videos.only(item.path for item in items)
@@ -126,8 +138,8 @@ def demo(
     with clock.stage("measure masks"):
         found.masks = measure_masks(videos.test or videos.train, source, config)
     with clock.stage("pretrain"):
-        _clear(folder / "pretrain")
-        outcome = pretrain(videos, config, out=folder / "pretrain", source=source)
+        _clear(folder / RUN)
+        outcome = pretrain(videos, config, out=folder / RUN, source=source)
         assert isinstance(outcome.model, MaskedAutoencoder)
         found.history, found.model = outcome.history, outcome.model
     if videos.classes and videos.test and videos.train:
@@ -255,13 +267,8 @@ def _share(value: float | None) -> str:
     return "an unknown share" if value is None else f"{value:.0%}"
 
 
-def _spread(paths: list[str], count: int) -> list[str]:
-    step = max(len(paths) / count, 1.0)
-    return [paths[int(i * step)] for i in range(min(count, len(paths)))]
-
-
 def _clear(folder: Path) -> None:
-    """Remove the files of an earlier demo's run."""
+    """Remove what an earlier demo left in a folder of its own."""
     for file in sorted(folder.rglob("*"), reverse=True):
         if file.is_dir():
             file.rmdir()

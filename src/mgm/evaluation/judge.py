@@ -78,8 +78,8 @@ def probe_encoder(
     settings = config.probe
     say = progress or (lambda text: None)
     say("encoding")
-    train = encode_views(encoder, train_views(videos.train, config, source))
-    test = encode_views(encoder, test_views(videos.test, config, source))
+    train = encode_views(encoder, views_to_learn(videos.train, config, source))
+    test = encode_views(encoder, views_to_test(videos.test, config, source))
     classes = len(videos.classes)
     heads = encoder.spec.encoder.heads
     say("attentive probe")
@@ -114,8 +114,7 @@ def compare(pretrained: Judgement, untrained: Judgement) -> list[Comparison]:
 
 def evaluate_classifier(classifier: Classifier, videos: VideoSet, config: Config, source: ClipSource) -> Predictions:
     """Probabilities of the test videos, averaged over their views."""
-    check_labels(videos)
-    return predict_views(classifier, test_views(videos.test, config, source))
+    return predict_views(classifier, views_to_test(videos.test, config, source))
 
 
 def evaluation_dict(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -129,12 +128,12 @@ def evaluation_dict(predictions: Predictions, classes: tuple[str, ...]) -> dict[
     }
 
 
-def train_views(items: tuple[VideoItem, ...], config: Config, source: ClipSource) -> ViewSet:
+def views_to_learn(items: tuple[VideoItem, ...], config: Config, source: ClipSource) -> ViewSet:
     """Centre crops of `probe.clips_per_video` clips of each training video."""
     return ViewSet(items, source, config.clip_settings(motion=False), temporal=config.probe.clips_per_video, spatial=1)
 
 
-def test_views(items: tuple[VideoItem, ...], config: Config, source: ClipSource) -> ViewSet:
+def views_to_test(items: tuple[VideoItem, ...], config: Config, source: ClipSource) -> ViewSet:
     """The views of the multi-view protocol."""
     probe = config.probe
     return ViewSet(

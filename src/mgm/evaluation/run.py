@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mgm.data.annotations import VideoSet, find_set
+from mgm.data.annotations import VideoItem, VideoSet, find_set
 from mgm.data.source import ClipSource, MemorySource
 from mgm.errors import DataError
 from mgm.evaluation.judge import (
@@ -70,7 +70,7 @@ def probe(
     """
     config = run_config(run, overrides)
     videos = data if isinstance(data, VideoSet) else find_set(data)
-    videos, source, left_out = _readable(videos, config, source)
+    videos, source, left_out = _readable(videos, videos.items, config, source)
     trained = probe_encoder(load_encoder(run), videos, config, source, progress=progress)
     comparisons = []
     if untrained:
@@ -101,7 +101,7 @@ def evaluate(
         raise DataError(
             f"{videos.root}: has the classes {', '.join(videos.classes) or 'none'}, expected those of the run: {', '.join(classes)}"
         )
-    videos, source, left_out = _readable(videos, config, source)
+    videos, source, left_out = _readable(videos, videos.test, config, source)
     predictions = evaluate_classifier(classifier, videos, config, source)
     result = evaluation_dict(replace(predictions, problems={**left_out, **predictions.problems}), classes)
     _write(Path(run), "evaluation.json", result)
@@ -109,10 +109,10 @@ def evaluate(
 
 
 def _readable(
-    videos: VideoSet, config: Config, source: ClipSource | None
+    videos: VideoSet, items: tuple[VideoItem, ...], config: Config, source: ClipSource | None
 ) -> tuple[VideoSet, ClipSource, Mapping[str, str]]:
-    """The videos that can be read, where their clips come from, and path -> problem of those that cannot."""
-    items, source = prepare_source(videos.items, config, motion=False, source=source)
+    """Of `items`, a part of the set, the videos that can be read, where their clips come from, and path -> problem of the rest."""
+    items, source = prepare_source(items, config, motion=False, source=source)
     left_out = source.problems if isinstance(source, MemorySource) else {}
     return videos.only(item.path for item in items), source, left_out
 

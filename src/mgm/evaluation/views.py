@@ -97,32 +97,37 @@ def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArra
 def _run(
     model: nn.Module, views: ViewSet, keep: Callable[[Tensor], None], *, device: torch.device | None, workers: int
 ) -> tuple[Tensor, Tensor, dict[str, str]]:
-    """Feed all views through a model in batches of videos; returns (owner, label, problems)."""
+    """Feed all views through a model in batches of videos; returns (owner, label, problems). The model goes back where it was."""
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    home = next((p.device for p in model.parameters()), device)
     model = model.to(device).eval()
     owner: list[int] = []
     label: list[int] = []
     problems: dict[str, str] = {}
     kept = 0
-    for group in _groups(views, workers):
-        for item in group:
-            if item.problem is not None:
-                problems[views.items[item.index].path] = item.problem
-        readable = [item for item in group if item.problem is None]
-        if not readable:
-            continue
-        clips = torch.cat([item.video for item in readable])
-        output = torch.cat([model(part.to(device)).float().cpu() for part in torch.split(clips, CLIPS)])
-        kept += output.nbytes
-        if kept > BANK_LIMIT:
-            raise DataError(
-                f"the features of {len(owner)} views take {kept / 2**30:.1f} GB, expected at most {BANK_LIMIT / 2**30:.0f}; "
-                "probe fewer videos, or take fewer views (probe.clips_per_video, probe.temporal_views)"
-            )
-        keep(output)
-        for item in readable:
-            owner += [len(label)] * len(item.video)
-            label.append(item.label)
+    try:
+        for group in _groups(views, workers):
+            for item in group:
+                if item.problem is not None:
+                    problems[views.items[item.index].path] = item.problem
+            readable = [item for item in group if item.problem is None]
+            if not readable:
+                continue
+            clips = torch.cat([item.video for item in readable])
+            output = torch.cat([model(part.to(device)).float().cpu() for part in torch.split(clips, CLIPS)])
+            kept += output.nbytes
+            if kept > BANK_LIMIT:
+                raise DataError(
+                    f"the features of {len(owner)} views take {kept / 2**30:.1f} GB, expected at most "
+                    f"{BANK_LIMIT / 2**30:.0f}; probe fewer videos, or take fewer views (probe.clips_per_video, "
+                    "probe.temporal_views)"
+                )
+            keep(output)
+            for item in readable:
+                owner += [len(label)] * len(item.video)
+                label.append(item.label)
+    finally:
+        model.to(home)
     if not label:
         raise DataError(
             f"none of {len(views)} videos could be read; the first: {next(iter(problems.values()), 'the set is empty')}"

@@ -41,7 +41,7 @@ class Size:
 
 
 # S to H: VideoMAE (Tong et al. 2022) and its scripts, whose decoders are deeper for L and H.
-# tiny learns on 64-pixel clips within minutes of CPU time; debug only runs.
+# tiny learns on 48-pixel clips within minutes of CPU time; debug only runs.
 SIZES: Final[Mapping[str, Size]] = {
     "debug": Size(Stack(32, 2, 2), Stack(16, 1, 2)),
     "tiny": Size(Stack(128, 4, 4), Stack(64, 2, 2)),

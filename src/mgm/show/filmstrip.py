@@ -127,7 +127,7 @@ def motion_legend(full_scale: float) -> Legend:
     """The colour wheel and its words. full_scale: the magnitude at full strength, see `motion_scale`."""
     words = (
         f"Colour is direction, brightness is speed; the rim of the wheel is {full_scale:.1f} px a step or more. "
-        "Hatched: no vector in the stream."
+        "Cells without a vector show the one that they hold."
     )
     return Legend(image=encode_image(colour_wheel(96)), text=words)
 

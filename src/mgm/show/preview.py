@@ -133,7 +133,8 @@ def preview_clip(path: str | Path, *, start: int | None = None, settings: Previe
     if truth is not None:
         box = upright_region(info.height, info.width, settings.size, "centre")
         geometry = Geometry((info.height, info.width), box, (settings.size, settings.size))
-        boxes = [geometry.boxes(truth[i]) for i in clip.index]
+        none = np.empty((0, 4))  # the truth ends at the last frame that has a box
+        boxes = [geometry.boxes(truth[i] if i < len(truth) else none) for i in clip.index.tolist()]
     masks: dict[str, TokenMask] = {}
     statistics: dict[str, MaskStatistics] = {}
     for name in settings.masks:
@@ -166,22 +167,24 @@ def preview(
     settings: PreviewSettings | None = None,
     moving: bool = True,
 ) -> list[tuple[Preview, Path]]:
-    """Write `NAME.png` (a contact sheet) and, if `moving`, `NAME.webp` for each video into the folder `out`.
+    """Write `NAME.png` (a contact sheet) and, if `moving`, `NAME.webp` for each video into the folder `out`; see `picture_name`.
 
     Returns the previews with the path of their picture.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     made = []
-    taken: set[str] = set()
     for path in paths:
         shown = preview_clip(path, start=start, settings=settings or PreviewSettings())
-        stem = Path(path).stem
-        name = stem if stem not in taken else f"{Path(path).parent.name}_{stem}"
-        taken.add(name)
-        picture = folder / f"{name}.png"
+        picture = folder / f"{picture_name(path)}.png"
         picture.write_bytes(encode_image(shown.picture()))
         if moving:
             picture.with_suffix(".webp").write_bytes(shown.animation().image)
         made.append((shown, picture))
     return made
+
+
+def picture_name(path: str | Path) -> str:
+    """A name for the picture of a video: its last two folders and its own, since class folders often number their files alike."""
+    parts = [p for p in Path(path).resolve().with_suffix("").parts[-3:] if p.strip("/\\")]
+    return "_".join(parts)

@@ -257,11 +257,6 @@ def _yaml(text: str, name: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from error
-    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text; a recipe means the number
-        try:
-            return float(value)
-        except ValueError:
-            return value
     return _numbers(value)
 
 
@@ -270,7 +265,7 @@ def _numbers(value: Any) -> Any:
         return {k: _numbers(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_numbers(v) for v in value]
-    if isinstance(value, str):
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text; a recipe means the number
         try:
             return float(value)
         except ValueError:

@@ -68,14 +68,18 @@ class Run:
 
 
 def make_fabric(optim: OptimConfig) -> Fabric:
-    """Lightning Fabric on whatever the process was given: a CPU, GPUs, or the nodes of torchrun or SLURM."""
+    """Lightning Fabric on one device, or on those that torchrun or SLURM started processes for.
+
+    Never on all GPUs of a machine unasked: Fabric would start this very command once more for each.
+    """
     precision = optim.precision
     if precision == "auto":
         # bf16 autocast is half as fast as float32 on a CPU that only emulates it
-        native = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16-mixed" if native else "32-true"
-    devices: Any = "auto" if torch.cuda.is_available() else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    fabric = Fabric(devices=devices, precision=precision)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE") or 1)
+    world = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or local)
+    fabric = Fabric(devices=local, num_nodes=max(world // local, 1), precision=precision)
     fabric.launch()
     return fabric
 
@@ -115,9 +119,11 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                     group["lr"] = peak * factor
                 loss = torch.zeros((), device=fabric.device)
                 failed = position.failed
+                fallback = 0.0
                 for part in range(parts):
                     batch = next(stream)
                     history.bad.update(batch.problems)
+                    fallback += batch.fallback * (len(batch.index) / per_rank)
                     failed += len(batch.problems)
                     _stop_if_too_many(history, failed, failed + step * per_rank + len(batch.index), run)
                     batch = batch.to(fabric.device)
@@ -133,7 +139,7 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                 with uninterrupted():  # weights, log and position stay those of one step
                     optimiser.step()
                     optimiser.zero_grad(set_to_none=True)
-                    logger.write(step, value_now, run.schedule.peak * factor, norm, speed)
+                    logger.write(step, value_now, run.schedule.peak * factor, norm, speed, fallback)
                     position = Position.now(step + 1, failed, fabric.device)
                 progress.update(task, completed=step + 1, loss=value_now, speed=speed)
                 if (step + 1) % run.optim.checkpoint_every == 0:

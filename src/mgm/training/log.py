@@ -62,34 +62,46 @@ class Log:
             self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
             self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=done)
 
-    def write(self, step: int, loss: float, lr: float, norm: float, speed: float) -> None:
+    def write(self, step: int, loss: float, lr: float, norm: float, speed: float, fallback: float) -> None:
+        """One step. `fallback`: share of mask steps that had no motion to follow."""
         self.history.losses.append(loss)
         self.history.learning_rates.append(lr)
         if self.writer is None:
             return
         self.lines.append(
             json.dumps(
-                {"step": step, "loss": loss, "lr": lr, "gradient_norm": norm, "clips_per_second": round(speed, 2)}
+                {
+                    "step": step,
+                    "loss": loss,
+                    "lr": lr,
+                    "gradient_norm": norm,
+                    "clips_per_second": round(speed, 2),
+                    "fallback": round(fallback, 4),
+                }
             )
         )
-        for name, value in (("loss", loss), ("lr", lr), ("gradient_norm", norm), ("clips_per_second", speed)):
+        values = {"loss": loss, "lr": lr, "gradient_norm": norm, "clips_per_second": speed, "fallback": fallback}
+        for name, value in values.items():
             self.writer.add_scalar(name, value, step)
         if len(self.lines) >= 50:
             self.flush()
 
     def flush(self) -> None:
+        """Bring what was held back to the disk."""
         if self.lines:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write("".join(line + "\n" for line in self.lines))
             self.lines.clear()
 
     def close(self) -> None:
+        """Flush, and end TensorBoard's file."""
         self.flush()
         if self.writer is not None:
             self.writer.close()
 
 
 def progress_bar(active: bool) -> Progress:
+    """Steps, loss, clips per second, time gone and time left."""
     columns: list[ProgressColumn] = [
         TextColumn("step {task.completed}/{task.total}"),
         BarColumn(),

@@ -100,7 +100,7 @@ def no_vectors_message(video: OpenVideo) -> str:
     codec = video.codec.upper()
     return (
         f"{video.name}: {codec} carries no exported motion vectors, expected H.264, MPEG-4 part 2, MPEG-1/2 or H.263; "
-        "use --motion none, or transcode it to H.264 first (ffmpeg -i IN -c:v libx264 OUT.mp4)"
+        "transcode it to H.264 first (ffmpeg -i IN -c:v libx264 OUT.mp4), or read its frames alone (motion=None, --motion none)"
     )
 
 

@@ -219,11 +219,19 @@ def _scan_open(video: OpenVideo, path: Path, size: int) -> VideoRecord:
     seconds = None
     if first is not None and last is not None:
         seconds = (last - first) * video.time_base + (float(1 / rate) if rate else 0.0)
+    problem = None
+    if not video.exports_vectors:
+        problem = no_vectors_message(video)
+    elif not with_vectors:
+        problem = (
+            f"{path}: none of its {frames} frames carries motion vectors (all are intra-coded), expected P- or B-frames; "
+            "transcode it with ordinary settings (ffmpeg -i IN -c:v libx264 OUT.mp4)"
+        )
     context = video.stream.codec_context
     return VideoRecord(
         path=str(path),
         bytes=size,
-        problem=None if video.exports_vectors else no_vectors_message(video),
+        problem=problem,
         codec=video.codec,
         width=context.width,
         height=context.height,

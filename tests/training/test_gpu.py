@@ -1,0 +1,26 @@
+"""The same line on a CUDA device: pretraining in mixed precision, judging, and a picture afterwards."""
+
+import math
+
+import pytest
+import torch
+
+from mgm.evaluation.judge import probe_encoder
+from mgm.training import pretrain
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+
+def test_pretrain_probe_and_reconstruct(videos, memory, small, tmp_path):
+    config = small("probe.steps=3", "probe.temporal_views=1")
+    outcome = pretrain(videos, config, out=tmp_path / "run", source=memory, show_progress=False)
+    assert all(map(math.isfinite, outcome.history.losses))
+    judgement = probe_encoder(outcome.model.encoder, videos, config, memory)
+    assert len(judgement.hits["attentive probe"]) == len(videos.test)
+    video = torch.zeros(1, *outcome.model.spec.video_shape, dtype=torch.uint8)
+    mask = torch.zeros(1, *outcome.model.spec.grid, dtype=torch.bool)
+    mask[..., 0] = True
+    assert outcome.model.reconstruct(video, mask).shape == video.shape  # probing left the model where it was
