@@ -55,6 +55,7 @@ class FileSource:
     _infos: dict[str, VideoInfo] = field(default_factory=dict)
 
     def info(self, path: str) -> VideoInfo:
+        """See `ClipSource.info`."""
         if path not in self._infos:
             self._infos[path] = probe(path)
         return self._infos[path]
@@ -62,6 +63,7 @@ class FileSource:
     def clip(
         self, path: str, start: int, geometry: Geometry, settings: ClipSettings
     ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
+        """See `ClipSource.clip`."""
         clip = read_clip(
             path,
             start=start,
@@ -134,6 +136,7 @@ class MemorySource:
         self._videos[path] = _Kept(clip.frames, clip.motion)
 
     def info(self, path: str) -> VideoInfo:
+        """See `ClipSource.info`."""
         kept = self._kept(path)
         count, height, width, _ = kept.frames.shape
         return VideoInfo(count, height, width, kept.motion is not None)
@@ -141,6 +144,7 @@ class MemorySource:
     def clip(
         self, path: str, start: int, geometry: Geometry, settings: ClipSettings
     ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
+        """See `ClipSource.clip`."""
         kept = self._kept(path)
         index = clip_index(len(kept.frames), start=start, frames=settings.frames, stride=settings.stride)
         frames = geometry.frames(kept.frames[index])

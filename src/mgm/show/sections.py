@@ -21,6 +21,7 @@ _FAILURES_SHOWN = 50
 
 
 def mask_section(masks: MaskFacts) -> Section:
+    """Masks side by side: what each hides of objects and motion, how it moves, how often it fell back."""
     fallback_note = "steps without motion to follow" if masks.steps is None else f"of {masks.steps:,} steps"
     columns = (
         Column("mask"),
@@ -51,6 +52,7 @@ def mask_section(masks: MaskFacts) -> Section:
 
 
 def loss_section(curves: tuple[Curve, ...], note: str) -> Section:
+    """The loss over the run."""
     alt = "; ".join(
         f"{c.label}: {c.values[0]:.3g} at step {c.steps[0]:g}, {c.values[-1]:.3g} at step {c.steps[-1]:g}"
         for c in curves
@@ -62,6 +64,7 @@ def loss_section(curves: tuple[Curve, ...], note: str) -> Section:
 
 
 def probe_section(probes: ProbeFacts) -> Section:
+    """What frozen features tell, pretrained against untrained, or why nobody can say."""
     title = "What the encoder has learnt"
     if not probes.results:
         return Section(title, (Text(probes.absent or "No probe was run."),))
@@ -104,6 +107,7 @@ def _probe_row(result: ProbeResult, chance: float | None) -> tuple[str | Cell, .
 
 
 def data_section(data: DataFacts) -> Section:
+    """The files: how many, which formats, and every one that could not be used."""
     counts = (("files found", f"{data.found:,}"), ("read", f"{data.read:,}"), ("failed", f"{data.failed:,}"))
     place = (("folder", data.place),) if data.place else ()
     parts: list[Part] = [Facts(place + counts + data.more)]
@@ -123,6 +127,7 @@ def data_section(data: DataFacts) -> Section:
 
 
 def run_section(run: RunFacts) -> Section:
+    """Machine, versions, seed, and the seconds of each stage."""
     facts: tuple[tuple[str, str], ...] = (("machine", run.machine),) if run.machine else ()
     facts += (("seed", str(run.seed)),) if run.seed is not None else ()
     facts += (("versions", ", ".join(f"{name} {version}" for name, version in run.versions)),) if run.versions else ()

@@ -20,7 +20,7 @@ class VideoInfo:
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Count the frames of a video (demuxing costs .016 ms a frame) and decode the first for its size and rotation.
+    """Count the frames of a video (demuxing is cheap) and decode the first for its size and rotation.
 
     Raises:
         VideoError: unreadable, or without a single frame.

@@ -74,8 +74,8 @@ class OpenVideo:
 def open_video(path: str | Path, *, vectors: bool, skip_loop_filter: bool = False) -> Iterator[OpenVideo]:
     """Open a video for decoding on one thread.
 
-    One thread, because under frame threading FFmpeg returns wrong vectors for H.264 with B-frames (1-8% of the frames differ
-    from run to run: they are read while another thread still decodes the picture). Parallelise over clips instead.
+    One thread, because under frame threading FFmpeg returns wrong vectors for H.264 with B-frames: they are read while another
+    thread still decodes the picture, and differ from run to run. Parallelise over clips instead.
 
     Args:
         vectors: export motion vectors; must be set before the decoder opens, so it cannot be turned on later.
@@ -216,7 +216,7 @@ class Window:
 def read_window(video: OpenVideo, first: int, last: int | None) -> Window:
     """Demux a freshly opened video from its start to the last packet that display frames `first..last` need (None: to the end).
 
-    Demuxing costs .016 ms a packet, decoding one to two orders more, so packets are counted from the start: frame numbers are
+    Demuxing a packet costs one to two orders less than decoding it, so packets are counted from the start: frame numbers are
     exact whatever the frame rate does. Groups of pictures that end before `first` are dropped as they pass.
     """
     window = Window()
