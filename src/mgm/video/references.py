@@ -10,7 +10,8 @@ class ReferenceTracker:
     """Estimates the distance to each picture's references from the pictures decoded before it.
 
     A vector of list 0 points to an earlier picture, one of list 1 to a later one; which, is not exposed. The nearest already
-    decoded reference picture on that side is the best guess. With several references an encoder may have taken a farther one; such a block then reads too long.
+    decoded reference picture on that side is the best guess. With several references an encoder may have taken a farther one;
+    such a block then reads too long.
 
     Feed pictures in DECODE order; H.264 says in each packet whether others refer to it, and an IDR picture forgets all before it.
     """
