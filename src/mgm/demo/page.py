@@ -313,7 +313,7 @@ def _notes(found: Findings) -> tuple[str, ...]:
         notes.append(
             "Untrained is a strong baseline at this size: random weights keep all of the pixels, a token spans two "
             "frames, and a probe "
-            "that picks tokens finds their motion. What pretraining adds needs longer runs than a demo has."
+            "that picks tokens finds their motion. On the synthetic set a longer probe even puts it ahead (docs/results.md)."
         )
     return tuple(notes)
 
