@@ -32,7 +32,7 @@ from mgm.video.scan import ScanReport, find_videos, scan
 
 TRAIN_CLIPS, TEST_CLIPS, CLIP_FRAMES = 1280, 256, 16
 PREVIEWS = 10
-STEPS = "pretrain.steps=800"
+STEPS = "pretrain.steps=700"
 RUN = "demo-run"
 """Folder of the demo's own run, which the next demo replaces: a name that nobody else gives to a run."""
 MEMORY = 2 * 2**30
