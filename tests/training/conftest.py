@@ -1,8 +1,7 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from mgm.data.annotations import VideoSet, find_set
 from mgm.data.source import MemorySource
@@ -44,12 +43,3 @@ def memory(videos: VideoSet) -> MemorySource:
     source = MemorySource(32, "codec")
     assert source.load([item.path for item in videos.items]) == {}
     return source
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads cost more than they save in models this small, and a sum's rounding depends on how many share it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

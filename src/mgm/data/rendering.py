@@ -1,6 +1,6 @@
 """One textured object over a textured background, drawn from its known track: the pictures of the synthetic videos.
 
-Everything here is smooth. With fine texture a small model learns nothing in the minutes that a demo has.
+Everything here is smooth, so that a small model can predict hidden patches from visible ones within the minutes of a demo.
 """
 
 import math
@@ -13,7 +13,7 @@ from numba import njit
 Floats = npt.NDArray[np.float64]
 
 # Lattice points per side of a texture; the background's tile is two frames wide. So coarse that a patch says much about its
-# neighbours: with 8 and 5, and with a narrower range of colours, the loss of a tiny model did not move in 600 steps.
+# neighbours: with finer ones and a narrower range of colours the loss of a tiny model took far longer to fall.
 BACKGROUND_CELLS, OBJECT_CELLS = 5, 3
 HUE_SPREAD = 2.2
 PROFILE_STEPS = 512

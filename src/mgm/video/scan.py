@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,13 +177,10 @@ def _scan_until_a_worker_dies(files: list[Path], processes: int, done: Callable[
     finished = 0
     # spawn: the caller may hold threads (torch does), which a fork would copy in an undefined state
     pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        with pool:
-            for record in pool.map(scan_file, files, chunksize=4 if processes > 1 else 1):
-                done(record)
-                finished += 1
-    except BrokenProcessPool:
-        pass
+    with suppress(BrokenProcessPool), pool:  # the caller sees by the count that one died, and finds out on which file
+        for record in pool.map(scan_file, files, chunksize=4 if processes > 1 else 1):
+            done(record)
+            finished += 1
     return finished
 
 
