@@ -300,8 +300,8 @@ def _notes(found: Findings) -> tuple[str, ...]:
         f"This is a demonstration at the smallest size that learns in minutes: {spec.frames} frames of "
         f"{found.config.data.size} pixels, one seed. It shows that "
         "each part works, not which mask is best: comparing masks needs each one's own ratio and at least three seeds.",
-        "The tiny model uses a separable position code and starts its patch embedding as MAE does, without which it learns nothing "
-        "that a probe finds in this time. The sizes S, B, L and H follow the reference in both.",
+        "The tiny model uses a separable position code and starts its patch embedding as MAE does: from the reference's start a "
+        "probe reads chance (docs/results.md). The sizes S, B, L and H follow the reference in both.",
     ]
     if found.synthetic:
         notes.append(
