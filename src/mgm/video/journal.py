@@ -1,0 +1,100 @@
+"""A file of records that survives kill -9: one JSON line each, appended as they are made, read back without a torn last one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from mgm.errors import VideoError
+
+
+class Journal:
+    """Appends records to a file. What a killed process had half written is cut off when the file is opened again.
+
+    Args:
+        path: the file; made if missing, in a folder that exists.
+
+    Raises:
+        VideoError: the file cannot be written (no such folder, no permission, a full disk).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file: BinaryIO = path.open("ab")
+            self._file.truncate(_whole(path))
+        except OSError as error:
+            raise VideoError(
+                f"{path}: cannot be written ({error.strerror}); check the folder and its permissions"
+            ) from error
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Write one record and hand it to the operating system, so that it outlives this process."""
+        try:
+            self._file.write(json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise VideoError(
+                f"{self.path}: cannot be written ({error.strerror}); make room and run it again, what is written is kept"
+            ) from error
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (byte offset, record) of every whole line, one at a time; nothing where there is no such file.
+
+    Raises:
+        VideoError: a line other than the last is no record.
+    """
+    if not path.exists():
+        return
+    end = _whole(path)
+    with path.open("rb") as file:
+        offset = 0
+        for number, line in enumerate(file):
+            if offset >= end:
+                break
+            yield offset, _parse(path, line, number)
+            offset += len(line)
+
+
+def read_record(path: Path, offset: int) -> dict[str, Any]:
+    """The record at a byte offset that `read_journal` gave."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return _parse(path, file.readline(), None)
+
+
+def _parse(path: Path, line: bytes, number: int | None) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        where = "" if number is None else f" in line {number + 1}"
+        raise VideoError(f"{path}: found {line[:60]!r}{where}, expected a JSON record; delete the file to begin anew")
+    return record
+
+
+def _whole(path: Path) -> int:
+    """Bytes up to and including the last line break."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        while size:
+            start = max(size - 65536, 0)
+            file.seek(start)
+            found = file.read(size - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            size = start
+    return 0
