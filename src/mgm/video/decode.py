@@ -15,8 +15,9 @@ from mgm.errors import VideoError
 from mgm.video.convert import FrameConverter
 from mgm.video.motion import MotionField, Policy, Reading, grid_shape, hold, over_windows, rasterise
 from mgm.video.references import ReferenceTracker, neighbour_references
-from mgm.video.stream import EXPORTS_B_VECTORS, OpenVideo, Window, decode_packet, open_video, read_window
+from mgm.video.stream import EXPORTS_B_VECTORS, OpenVideo, decode_packet, open_video
 from mgm.video.vectors import KINDS, frame_vectors
+from mgm.video.window import Window, read_window
 
 Short = Literal["repeat_last", "wrap", "error"]
 
@@ -184,13 +185,13 @@ def clip_index(
 class _Decoded:
     """What is kept of a decoded frame: the converted image if it is sampled, the vectors if its motion is needed."""
 
-    time: int  # in the stream's time base; without presentation times the frame's number
+    time: float  # in the stream's time base; without presentation times the frame's number
     seconds: float
     interval: float | None  # since the previous frame, in the unit of `time`
     kind: str
     image: npt.NDArray[np.uint8] | None
     vectors: npt.NDArray[np.void] | None
-    distance: tuple[int | None, int | None] | None = None  # to the references, H.264 only
+    distance: tuple[float | None, float | None] | None = None  # to the references, H.264 only
 
 
 def _decode(

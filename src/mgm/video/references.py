@@ -16,9 +16,9 @@ class ReferenceTracker:
     Feed pictures in DECODE order; H.264 says in each packet whether others refer to it, and an IDR picture forgets all before it.
     """
 
-    references: list[int] = field(default_factory=list)
+    references: list[float] = field(default_factory=list)
 
-    def feed(self, pts: int, *, reference: bool, idr: bool) -> tuple[int | None, int | None]:
+    def feed(self, pts: float, *, reference: bool, idr: bool) -> tuple[float | None, float | None]:
         """(time to the nearest earlier reference, time to the nearest later one), in the unit of `pts`; None: there is none."""
         if idr:
             self.references.clear()
@@ -29,7 +29,7 @@ class ReferenceTracker:
         return (pts - max(earlier) if earlier else None, min(later) - pts if later else None)
 
 
-def neighbour_references(pts: int, anchors: list[int]) -> tuple[int | None, int | None]:
+def neighbour_references(pts: float, anchors: list[float]) -> tuple[float | None, float | None]:
     """The same for codecs whose references are their I- and P-pictures (MPEG-1/2/4): `anchors` are the times of those."""
     earlier = [a for a in anchors if a < pts]
     later = [a for a in anchors if a > pts]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,26 +47,33 @@ EXPORTS_B_VECTORS = frozenset({"h264", "mpeg1video", "mpeg2video"})
 
 @dataclass(slots=True)
 class OpenVideo:
-    """An open container and its first video stream. `name` is how errors call it."""
+    """An open container and its first video stream.
+
+    Attributes:
+        name: how errors call it.
+        codec: FFmpeg's name of the codec, for example "h264".
+        time_base: seconds per unit of the stream's presentation times.
+        exports_vectors: whether the decoder of this stream exports motion vectors at all.
+    """
 
     name: str
     container: av.container.InputContainer
     stream: av.video.stream.VideoStream
+    codec: str = field(init=False)
+    time_base: float = field(init=False)
+    exports_vectors: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        codec = self.stream.codec_context.codec
+        self.codec = codec.canonical_name
+        self.time_base = float(self.stream.time_base or 1)
+        self.exports_vectors = codec.name in EXPORTS_VECTORS
 
     @property
-    def codec(self) -> str:
-        """FFmpeg's name of the codec, for example "h264"."""
-        return self.stream.codec_context.codec.canonical_name
-
-    @property
-    def time_base(self) -> float:
-        """Seconds per unit of the stream's presentation times."""
-        return float(self.stream.time_base or 1)
-
-    @property
-    def exports_vectors(self) -> bool:
-        """Whether the decoder of this stream exports motion vectors at all."""
-        return self.stream.codec_context.codec.name in EXPORTS_VECTORS
+    def timed(self) -> bool:
+        """Whether packets carry true presentation times. FFmpeg makes them up, in decode order, for H.264 and HEVC in AVI; raw
+        streams have none, which only their first packet tells."""
+        return not ("avi" in self.container.format.name and self.codec in ("h264", "hevc"))
 
 
 @contextmanager
@@ -180,125 +186,3 @@ def decode_all(video: OpenVideo) -> Iterator[av.video.frame.VideoFrame]:
     for packet in packets(video):
         yield from decode_packet(video, packet)
     yield from decode_packet(video, None)
-
-
-@dataclass(slots=True)
-class Coded:
-    """One coded picture, as demuxed."""
-
-    packet: Packet
-    pts: int | None
-    key: bool
-    reference: bool | None = None
-    """Whether later pictures may refer to this one; None where only the decoder will know (not H.264)."""
-    idr: bool = False
-
-
-@dataclass(slots=True)
-class Window:
-    """The coded pictures that decode display frames `first..last`, in decode order, from a key picture on.
-
-    Attributes:
-        coded: pictures in decode order.
-        base: number of frames of the video that are displayed before every picture of `coded`.
-        order: presentation times of `coded` in display order; `order[i]` belongs to frame `base + i`. Empty where the
-            container has none (raw streams) or FFmpeg makes them up in decode order (H.264 in AVI): frames must then be
-            counted as they leave the decoder, and `pts` is the position in `coded`.
-        ended: the stream ended inside the window: `base + len(order)` frames is all there is.
-    """
-
-    coded: list[Coded] = field(default_factory=list)
-    base: int = 0
-    order: list[int] = field(default_factory=list)
-    ended: bool = False
-
-
-def read_window(video: OpenVideo, first: int, last: int | None) -> Window:
-    """Demux a freshly opened video from its start to the last packet that display frames `first..last` need (None: to the end).
-
-    Demuxing a packet costs one to two orders less than decoding it, so packets are counted from the start: frame numbers are
-    exact whatever the frame rate does. Groups of pictures that end before `first` are dropped as they pass.
-    """
-    window = Window()
-    coded, order = window.coded, window.order
-    lengths = _nal_length_size(video)
-    timed = not ("avi" in video.container.format.name and video.codec in ("h264", "hevc"))
-    keys: list[int] = []  # positions in `coded` of key pictures
-    for packet in packets(video):
-        if packet.pts is None and not coded:
-            timed = False
-        if not timed:
-            packet.pts = len(coded)  # the frame will tell by it which packet it came from
-        picture = Coded(packet, packet.pts, packet.is_keyframe)
-        if lengths is not None:
-            picture.reference, picture.idr, intra = _h264_reference(bytes(packet), lengths)
-            picture.key = picture.key and intra
-        coded.append(picture)
-        if not timed:
-            if last is not None and len(coded) > last + MOST_REORDERED:
-                return window
-            continue
-        if picture.key and picture.pts is not None:
-            if keys and first >= window.base + bisect.bisect_left(order, coded[keys[-1]].pts or 0):
-                _drop_before(window, keys[-1])
-                keys = [0]
-            keys.append(len(coded) - 1)
-        if packet.pts is not None and not packet.is_discard:  # hidden by an edit list, but others may refer to it
-            bisect.insort(order, packet.pts)
-        if last is not None and packet.dts is not None and window.base + bisect.bisect_left(order, packet.dts) > last:
-            break  # every later packet is presented after its own decode time, so frames up to `last` are all here
-    else:
-        window.ended = True
-    for position in reversed(keys):
-        if position and first >= window.base + bisect.bisect_left(order, coded[position].pts or 0):
-            _drop_before(window, position)
-            break
-    if window.base and coded[0].reference is not None and not coded[0].idr:
-        # An open group of pictures: its leading pictures refer to dropped ones. That is no damage, and nobody looks at them.
-        video.stream.codec_context.options = {**video.stream.codec_context.options, "err_detect": "0"}
-    return window
-
-
-def _drop_before(window: Window, position: int) -> None:
-    """Forget the pictures before `position`, a key picture: all of them are displayed before it and its leading pictures."""
-    gone = sum(1 for c in window.coded[:position] if c.pts is not None and not c.packet.is_discard)
-    del window.coded[:position]
-    del window.order[:gone]
-    window.base += gone
-
-
-def _nal_length_size(video: OpenVideo) -> int | None:
-    """Bytes of the length before each H.264 NAL unit; 0: start codes (Annex B); None: not H.264.
-
-    Decided from the extradata: a NAL unit of 256-511 bytes has a length that looks like a start code.
-    """
-    context = video.stream.codec_context
-    if context.codec.canonical_name != "h264":
-        return None
-    extradata = context.extradata or b""
-    return (extradata[4] & 3) + 1 if len(extradata) > 4 and extradata[0] == 1 else 0
-
-
-def _h264_reference(data: bytes, length_size: int) -> tuple[bool, bool, bool]:
-    """(other pictures may refer to this one, it is an IDR picture, it is intra coded), from its first slice (H.264 7.3.1, 7.3.3).
-
-    Under periodic intra refresh containers call P-pictures key, but decoding is exact only a whole refresh later.
-    """
-    position = 0
-    while True:
-        if length_size == 0:
-            position = data.find(b"\0\0\1", position) + 3
-            if position < 3 or position >= len(data):
-                return True, False, False
-            header = data[position]
-        else:
-            if position + length_size >= len(data):
-                return True, False, False
-            header = data[position + length_size]
-        if header & 31 in (1, 2, 5):  # a slice, its partition A, or a slice of an IDR picture
-            start = position + length_size + 1
-            # first_mb_in_slice 0 is the bit 1; then slice_type 2 or 7 as Exp-Golomb: 011 or 0001000
-            intra = start < len(data) and (data[start] >> 4 == 0b1011 or data[start] == 0b10001000)
-            return header >> 5 & 3 > 0, header & 31 == 5, intra
-        if length_size:
-            position += length_size + int.from_bytes(data[position : position + length_size], "big")

@@ -1,0 +1,213 @@
+"""Motion of every frame since the frame before it: from one frame's vectors, and streamed over a whole video."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import av.video.frame
+import numpy as np
+import numpy.typing as npt
+
+from mgm.video.motion import Reading, grid_shape, rasterise
+from mgm.video.nal import first_slice, nal_length_size
+from mgm.video.references import ReferenceTracker
+from mgm.video.stream import EXPORTS_B_VECTORS, MOST_REORDERED, OpenVideo, decode_packet, packets
+from mgm.video.vectors import KINDS, NO_VECTORS, frame_vectors
+
+Distance = tuple[float | None, float | None]
+"""Time to the nearest earlier and to the nearest later reference picture; None: there is none."""
+
+
+def frame_field(
+    vectors: npt.NDArray[np.void],
+    grid: tuple[int, int],
+    *,
+    codec: str,
+    kind: str,
+    distance: Distance,
+    interval: float,
+    reading: Reading,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The motion of one frame over `interval`, on the grid of 8-px cells.
+
+    Args:
+        vectors: array of `VECTOR_DTYPE`.
+        grid: (rows, columns).
+        codec, kind: FFmpeg's name of the codec, and "I", "P" or "B": the decoders of the MPEG-4 family export exact zeros for B.
+        distance: to the references, in the unit of `interval`.
+        interval: the time that the result spans, usually one frame.
+        reading: "clean" or "raw"; see `rasterise`.
+
+    Returns:
+        (displacement float32 (rows, columns, 2) in coded pixels, measured bool (rows, columns)).
+    """
+    past = future = 1.0
+    if reading == "clean":
+        if kind == "B" and codec not in EXPORTS_B_VECTORS:
+            vectors = NO_VECTORS
+        before, after = distance
+        past = interval / before if before else 1.0
+        future = interval / after if after else 1.0
+    return rasterise(vectors, grid, past=past, future=future, reading=reading)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameField:
+    """The motion of one frame.
+
+    Attributes:
+        index: number of the frame in display order, from 0.
+        pts: presentation time in seconds, NaN where nothing tells it.
+        kind: "I", "P" or "B".
+        key: decoding can start here.
+        vectors: float32 (gh, gw, 2), displacement (dx, dy) since the previous frame in pixels of the coded frame; zero where
+            nothing was measured.
+        measured: bool (gh, gw), False in intra-coded blocks and I-frames.
+    """
+
+    index: int
+    pts: float
+    kind: str
+    key: bool
+    vectors: npt.NDArray[np.float32]
+    measured: npt.NDArray[np.bool_]
+
+
+def frame_fields(video: OpenVideo, *, reading: Reading = "clean") -> Iterator[FrameField]:
+    """Yield the field of every frame of a freshly opened video in display order, holding only a few frames at a time.
+
+    Open it with `vectors=True, skip_loop_filter=True`: the pixels are not looked at.
+
+    Raises:
+        VideoError: the stream is damaged.
+    """
+    lengths = nal_length_size(video)
+    waiting = _Waiting(video, reading, video.timed)
+    for position, packet in enumerate(packets(video)):
+        if position == 0 and packet.pts is None:
+            waiting.timed = False
+        if not waiting.timed:
+            packet.pts = position  # the frame will tell by it which packet it came from
+        if (
+            lengths is not None and packet.pts is not None
+        ):  # without one it is the second field of the picture before it
+            reference, idr, _ = first_slice(bytes(packet), lengths)
+            waiting.coded.append((packet.pts, reference, idr))
+        yield from waiting.take(decode_packet(video, packet))
+    yield from waiting.take(decode_packet(video, None))
+    yield from waiting.rest()
+
+
+@dataclass(slots=True)
+class _Held:
+    """A decoded frame whose references may not be known yet."""
+
+    index: int
+    time: float  # in the stream's time base; the frame's number where there are no presentation times
+    pts: float
+    kind: str
+    key: bool
+    interval: float  # since the previous frame, in the unit of `time`
+    vectors: npt.NDArray[np.void]
+    packet: int | None  # the presentation time by which its packet is known
+    grid: tuple[int, int]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Frames in display order, let go as soon as the distances to their references are known."""
+
+    video: OpenVideo
+    reading: Reading
+    timed: bool
+    coded: deque[tuple[int, bool, bool]] = field(default_factory=deque)  # H.264 in decode order: (pts, reference, idr)
+    held: deque[_Held] = field(default_factory=deque)
+    tracker: ReferenceTracker = field(default_factory=ReferenceTracker)
+    distances: dict[int, Distance] = field(default_factory=dict)
+    numbers: dict[int, int] = field(default_factory=dict)  # untimed: the packet's position to the frame's number
+    count: int = 0
+    last: float | None = None
+    anchor: float | None = None
+
+    def take(self, frames: list[av.video.frame.VideoFrame]) -> Iterator[FrameField]:
+        """Accept decoded frames, yield those that are ready."""
+        for frame in frames:
+            self._hold(frame)
+        self._measure()
+        while self.held and (distance := self._distance(ended=False)) is not None:
+            yield self._let_go(distance)
+
+    def rest(self) -> Iterator[FrameField]:
+        """Yield what is left when the stream has ended."""
+        while self.held:
+            yield self._let_go(self._distance(ended=True) or (None, None))
+
+    def _hold(self, frame: av.video.frame.VideoFrame) -> None:
+        rate = self.video.stream.average_rate
+        if self.timed:
+            usual = float(1 / (rate * self.video.stream.time_base)) if rate and self.video.stream.time_base else 1.0
+            time = float(frame.pts) if frame.pts is not None else (self.last or 0) + usual
+            pts = time * self.video.time_base
+        else:
+            usual, time = 1.0, float(self.count)
+            pts = float(self.count / rate) if rate else float("nan")
+            if frame.pts is not None:
+                self.numbers[frame.pts] = self.count
+        interval = usual if self.last is None or time <= self.last else time - self.last
+        self.held.append(
+            _Held(
+                index=self.count,
+                time=time,
+                pts=pts,
+                kind=KINDS[int(frame.pict_type)],
+                key=bool(frame.key_frame),
+                interval=interval,
+                vectors=frame_vectors(frame),
+                packet=frame.pts,
+                grid=grid_shape(frame.height, frame.width),
+            )
+        )
+        self.count += 1
+        self.last = time
+
+    def _measure(self) -> None:
+        """Follow the reference pictures in decode order, as far as it is known when each is shown."""
+        while self.coded:
+            pts, reference, idr = self.coded[0]
+            time: float | None = pts if self.timed else self.numbers.pop(pts, None)
+            if time is None and len(self.held) <= 2 * MOST_REORDERED:
+                return
+            self.coded.popleft()
+            if time is not None:  # else its picture never came out
+                self.distances[pts] = self.tracker.feed(time, reference=reference, idr=idr)
+
+    def _distance(self, *, ended: bool) -> Distance | None:
+        """Of the first frame held; None: not known yet."""
+        first = self.held[0]
+        if self.video.codec == "h264":
+            known = self.distances.pop(first.packet, None) if first.packet is not None else (None, None)
+            late = ended or len(self.held) > 2 * MOST_REORDERED
+            return known or ((None, None) if late else None)
+        before = first.time - self.anchor if self.anchor is not None else None
+        if first.kind != "B":
+            return before, None
+        # MPEG: the references of a B-frame are the I- and P-frames around it.
+        after = next((h.time - first.time for h in self.held if h.kind != "B"), None)
+        return (before, after) if after is not None or ended else None
+
+    def _let_go(self, distance: Distance) -> FrameField:
+        first = self.held.popleft()
+        if first.kind != "B":
+            self.anchor = first.time
+        vectors, measured = frame_field(
+            first.vectors,
+            first.grid,
+            codec=self.video.codec,
+            kind=first.kind,
+            distance=distance,
+            interval=first.interval,
+            reading=self.reading,
+        )
+        return FrameField(first.index, first.pts, first.kind, first.key, vectors, measured)
