@@ -63,7 +63,7 @@ def test_motion_of_a_codec_without_vectors(tmp_path: Path):
     path = encode_moving(tmp_path / "clip.webm", frames=3, codec="libvpx-vp9", options={"cpu-used": 8, "b": "1M"})
     message = complaint(read_clip, path)
     assert re.search(
-        r"VP9 carries no exported motion vectors, expected H\.264.*; transcode it to H\.264 first .*, or read its frames alone",
+        r"VP9 carries no exported motion vectors, expected H\.264.*; measure optical flow instead .*, or transcode it first",
         message,
     )
     assert len(read_clip(path, motion=None).frames) == 16

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from mgm.data.transform import Geometry
 from mgm.errors import DataError, VideoError
 from mgm.video import MotionField, read_clip
-from mgm.video.decode import clip_index
 from mgm.video.motion import Policy, over_windows
+from mgm.video.plan import clip_index
 from mgm.video.probe import VideoInfo, probe
 
 

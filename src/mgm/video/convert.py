@@ -36,10 +36,10 @@ class FrameConverter:
     _shape: tuple[int, int] | None = field(default=None, init=False)  # height and width of the coded picture
     _turns: int = field(default=0, init=False)  # quarter turns counter-clockwise that make it upright
 
-    def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
-        """uint8 (H, W, 3) RGB of a decoded picture."""
+    def look(self, picture: av.video.frame.VideoFrame) -> None:
+        """Note the size and rotation of a decoded picture, which `transform_motion` needs where no picture is converted."""
         shape = (picture.height, picture.width)
-        if self._graph is None or shape != self._shape:
+        if shape != self._shape:
             if self._shape is not None:
                 raise VideoError(
                     f"{self.name}: the size changes from {self._shape} to {shape} (height, width) within the clip, "
@@ -47,11 +47,13 @@ class FrameConverter:
                 )
             self._shape = shape
             self._turns = round(picture.rotation / 90) % 4
+
+    def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
+        """uint8 (H, W, 3) RGB of a decoded picture."""
+        self.look(picture)
+        if self._graph is None:
             self._graph = self._build(picture)
-        self._graph.push(picture)
-        converted = self._graph.pull()
-        assert isinstance(converted, av.video.frame.VideoFrame)
-        image = converted.to_ndarray().astype(np.uint8, copy=False)
+        image = _through(self._graph, picture)
         return np.rot90(image, self._turns).copy() if self._turns else image
 
     def transform_motion(self, motion: MotionField) -> MotionField:
@@ -79,30 +81,63 @@ class FrameConverter:
 
     def _build(self, picture: av.video.frame.VideoFrame) -> av.filter.Graph:
         assert self._shape is not None
-        x, y, width, height = self._coded_region(self._shape)
-        graph = av.filter.Graph()
-        nodes = [
-            graph.add_buffer(
-                width=picture.width,
-                height=picture.height,
-                format=picture.format,
-                time_base=picture.time_base
-                or Fraction(1, 1000),  # raw streams have none; no filter here looks at times
-            )
-        ]
-        if (x, y, width, height) != (0, 0, picture.width, picture.height):
-            nodes.append(graph.add("crop", f"{width}:{height}:{x}:{y}:exact=1"))
-        out_height, out_width = (height, width) if self.size is None else _pair(self.size)
+        region = self._coded_region(self._shape)
+        out_height, out_width = (region[3], region[2]) if self.size is None else _pair(self.size)
         if self._turns % 2 and self.size is not None:
             out_height, out_width = out_width, out_height
-        # "area" averages when it shrinks and is bilinear when it grows; without accurate rounding chroma drifts by a step or two.
-        nodes.append(graph.add("scale", f"{out_width}:{out_height}:flags=area+accurate_rnd+full_chroma_int"))
-        nodes.append(graph.add("format", "rgb24"))
-        nodes.append(graph.add("buffersink"))
-        for before, after in pairwise(nodes):
-            before.link_to(after)
-        graph.configure()
-        return graph
+        return _graph(picture, region, (out_height, out_width), "rgb24")
+
+
+@dataclass(slots=True)
+class PictureConverter:
+    """Shrinks whole decoded pictures for a source of motion that compares them; as coded, not turned upright.
+
+    Args:
+        pixels: "gray" gives uint8 (h, w), "rgb24" uint8 (h, w, 3).
+        shrink: sides are those of the coded picture over it, rounded up.
+    """
+
+    pixels: Literal["gray", "rgb24"]
+    shrink: int
+    _graph: av.filter.Graph | None = field(default=None, init=False)
+
+    def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
+        """The shrunk picture. All of one video must have one size; `FrameConverter.look` checks that."""
+        if self._graph is None:
+            size = (-(-picture.height // self.shrink), -(-picture.width // self.shrink))
+            self._graph = _graph(picture, (0, 0, picture.width, picture.height), size, self.pixels)
+        return _through(self._graph, picture)
+
+
+def _graph(picture: av.video.frame.VideoFrame, region: Box, size: tuple[int, int], pixels: str) -> av.filter.Graph:
+    """A filter that crops `region` = (x, y, width, height), scales it to `size` = (height, width) and converts it."""
+    graph = av.filter.Graph()
+    nodes = [
+        graph.add_buffer(
+            width=picture.width,
+            height=picture.height,
+            format=picture.format,
+            time_base=picture.time_base or Fraction(1, 1000),  # raw streams have none; no filter here looks at times
+        )
+    ]
+    x, y, width, height = region
+    if region != (0, 0, picture.width, picture.height):
+        nodes.append(graph.add("crop", f"{width}:{height}:{x}:{y}:exact=1"))
+    # "area" averages when it shrinks and is bilinear when it grows; without accurate rounding chroma drifts by a step or two.
+    nodes.append(graph.add("scale", f"{size[1]}:{size[0]}:flags=area+accurate_rnd+full_chroma_int"))
+    nodes.append(graph.add("format", pixels))
+    nodes.append(graph.add("buffersink"))
+    for before, after in pairwise(nodes):
+        before.link_to(after)
+    graph.configure()
+    return graph
+
+
+def _through(graph: av.filter.Graph, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
+    graph.push(picture)
+    converted = graph.pull()
+    assert isinstance(converted, av.video.frame.VideoFrame)
+    return np.ascontiguousarray(converted.to_ndarray(), np.uint8)
 
 
 def upright_region(

@@ -14,7 +14,7 @@ CELL = 8
 
 Policy = Literal["window_sum", "sampled", "window_max"]
 Reading = Literal["clean", "raw"]
-Source = Literal["codec"]
+Source = Literal["codec", "flow", "difference", "raft"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +25,7 @@ class MotionField:
         vectors: float32 (T, gh, gw, 2), displacement (dx, dy) in pixels of the coded frame since the previous sampled frame;
             x to the right, y down. Cell (i, j) covers rows 8i..8i+7 and columns 8j..8j+7 of the region that `frames` show.
         valid: bool (T, gh, gw), False where nothing was measured (intra blocks, I-frames) and a neighbour in time was held.
-        source: what measured it: "codec".
+        source: what measured it: "codec" (the stream's vectors), "flow", "difference" (grey levels, no direction) or "raft".
         extent: (height, width) of the region in pixels of the coded frame; the last row and column of cells may hang over it.
     """
 

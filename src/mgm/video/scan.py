@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mgm.errors import VideoError
-from mgm.video.decode import no_vectors_message
+from mgm.video.plan import no_vectors_message
 from mgm.video.stream import OpenVideo, decode_all, open_video
 from mgm.video.vectors import KINDS
 

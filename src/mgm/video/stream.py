@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeAlias
 
 import av
@@ -15,6 +14,7 @@ import av.video.frame
 import av.video.stream
 
 from mgm.errors import VideoError
+from mgm.video.place import Place, readable
 
 MOST_REORDERED = 32
 """Packets after which a picture has left every decoder: H.264 holds back at most 16 frames of two fields."""
@@ -54,6 +54,7 @@ class OpenVideo:
         codec: FFmpeg's name of the codec, for example "h264".
         time_base: seconds per unit of the stream's presentation times.
         exports_vectors: whether the decoder of this stream exports motion vectors at all.
+        decoder: what `configure` set: (vectors, skip_loop_filter, strict).
     """
 
     name: str
@@ -62,6 +63,7 @@ class OpenVideo:
     codec: str = field(init=False)
     time_base: float = field(init=False)
     exports_vectors: bool = field(init=False)
+    decoder: tuple[bool, bool, bool] = field(init=False, default=(False, False, True))
 
     def __post_init__(self) -> None:
         codec = self.stream.codec_context.codec
@@ -77,7 +79,7 @@ class OpenVideo:
 
 
 @contextmanager
-def open_video(path: str | Path, *, vectors: bool, skip_loop_filter: bool = False) -> Iterator[OpenVideo]:
+def open_video(place: Place, *, vectors: bool, skip_loop_filter: bool = False) -> Iterator[OpenVideo]:
     """Open a video for decoding on one thread.
 
     One thread, because under frame threading FFmpeg returns wrong vectors for H.264 with B-frames: they are read while another
@@ -90,43 +92,57 @@ def open_video(path: str | Path, *, vectors: bool, skip_loop_filter: bool = Fals
     Raises:
         VideoError: no such file, empty, not a video, no video stream.
     """
-    name = str(path)
-    file = Path(path)
-    if not file.exists():
-        raise VideoError(f"{name}: no such file; check the path")
-    if file.is_dir():
-        raise VideoError(f"{name}: is a folder; give one video file")
-    if file.stat().st_size == 0:
-        raise VideoError(f"{name}: the file is empty (0 bytes), expected a video; copy or download it again")
-    try:
-        container = av.open(name)
-    except OSError as error:  # some of FFmpeg's errors are one as well
-        raise VideoError(f"{name}: cannot be opened ({error.strerror}); check the file and its permissions") from error
-    except av.error.FFmpegError as error:
-        raise VideoError(f"{name}: {_why_unreadable(file, error)}") from error
-    with container:
-        if not container.streams.video:
-            kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-            raise VideoError(f"{name}: has no video stream (found: {kinds}), expected a video; remove it from the set")
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        if context is None:
-            raise VideoError(f"{name}: its video codec is unknown to FFmpeg; transcode it to H.264")
-        context.thread_count = 1
-        # Without it the decoder paints over damage and says nothing.
-        options = {"err_detect": "explode"}
-        if vectors:
-            options["flags2"] = "+export_mvs"
-        if skip_loop_filter:
-            options["skip_loop_filter"] = "all"
-        context.options = options
-        yield OpenVideo(name, container, stream)
+    with readable(place) as given:
+        name = given.name
+        try:
+            container = av.open(given.file, "r")
+        except av.error.FFmpegError as error:  # some are an OSError as well
+            if isinstance(error, PermissionError):
+                raise VideoError(
+                    f"{name}: cannot be opened ({error.strerror}); check the file's permissions"
+                ) from error
+            raise VideoError(f"{name}: {_why_unreadable(given.head(), error)}") from error
+        except OSError as error:
+            raise VideoError(
+                f"{name}: cannot be read ({error}); check the file, its permissions or the connection"
+            ) from error
+        with container:
+            stream = _video_stream(container, name)
+            video = OpenVideo(name, container, stream)
+            configure(video, vectors=vectors, skip_loop_filter=skip_loop_filter, strict=True)
+            yield video
 
 
-def _why_unreadable(file: Path, error: av.error.FFmpegError) -> str:
+def configure(video: OpenVideo, *, vectors: bool, skip_loop_filter: bool, strict: bool) -> None:
+    """Set what a decoder does, before it opens with the first packet.
+
+    Args:
+        vectors, skip_loop_filter: see `open_video`.
+        strict: damage is an error. Without it the decoder paints over it and says nothing.
+    """
+    context = video.stream.codec_context
+    context.thread_count = 1
+    options = {"err_detect": "explode"} if strict else {}
+    if vectors:
+        options["flags2"] = "+export_mvs"
+    if skip_loop_filter:
+        options["skip_loop_filter"] = "all"
+    context.options = options
+    video.decoder = (vectors, skip_loop_filter, strict)
+
+
+def _video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
+    if not container.streams.video:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        raise VideoError(f"{name}: has no video stream (found: {kinds}), expected a video; remove it from the set")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise VideoError(f"{name}: its video codec is unknown to FFmpeg; transcode it to H.264")
+    return stream
+
+
+def _why_unreadable(head: bytes, error: av.error.FFmpegError) -> str:
     """Say what the file really is, from its first bytes, where FFmpeg says only "invalid data"."""
-    with file.open("rb") as handle:
-        head = handle.read(512)
     if head[4:8] == b"ftyp":
         return "an MP4 without its index (moov), expected a complete file; it was truncated: copy or download it again"
     if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
@@ -148,14 +164,17 @@ def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.fram
         ) from error
 
 
-def packets(video: OpenVideo) -> Iterator[Packet]:
-    """The stream's packets in decode order, without FFmpeg's empty one at the end.
+def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
+    """The stream's packets in decode order from where the container stands, without FFmpeg's empty one at the end.
+
+    Args:
+        before: how many of the stream's packets lie before that place.
 
     Raises:
         VideoError: the file is damaged, or an MP4 or MOV holds fewer pictures than its index lists.
     """
     demuxed = video.container.demux(video.stream)
-    count, complete = 0, video.stream.frames if "mp4" in video.container.format.name else 0
+    count, complete = before, video.stream.frames if "mp4" in video.container.format.name else 0
     while True:
         try:
             packet = next(demuxed, None)

@@ -1,0 +1,211 @@
+"""What is asked of a video, and which of its frames that takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from mgm.errors import VideoError
+from mgm.video.camera import Camera
+from mgm.video.motion import Policy, Reading
+from mgm.video.onepass import Needs, Stepping, never
+from mgm.video.sources import MOTION_NAMES, PairSource, make_source, needed_pictures
+from mgm.video.stream import EXPORTS_B_VECTORS, OpenVideo
+
+Short = Literal["repeat_last", "wrap", "error"]
+Motion = Literal["codec", "flow", "difference", "auto"]
+
+
+class MotionOptions(TypedDict, total=False):
+    """What `read_motion` takes; see `read_clip`."""
+
+    start: int
+    start_seconds: float | None
+    frames: int | None
+    stride: int
+    crop: Literal["centre"] | tuple[int, int, int, int] | None
+    motion: Motion | PairSource
+    policy: Policy
+    reading: Reading
+    camera: Camera
+    short: Short
+
+
+class ClipOptions(TypedDict, total=False):
+    """What `read_clip` takes."""
+
+    start: int
+    start_seconds: float | None
+    frames: int | None
+    stride: int
+    size: int | tuple[int, int] | None
+    crop: Literal["centre"] | tuple[int, int, int, int] | None
+    motion: Motion | PairSource | None
+    policy: Policy
+    reading: Reading
+    camera: Camera
+    short: Short
+
+
+def no_vectors_message(video: OpenVideo) -> str:
+    """What a user can do about a codec whose decoder exports no motion vectors."""
+    codec = video.codec.upper()
+    return (
+        f"{video.name}: {codec} carries no exported motion vectors, expected H.264, MPEG-4 part 2, MPEG-1/2 or H.263; "
+        "measure optical flow instead (motion='auto', --motion auto), or transcode it first (mgm prepare SRC DST)"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The arguments of `read_clip`."""
+
+    name: str
+    with_pixels: bool
+    start: int = 0
+    start_seconds: float | None = None
+    frames: int | None = 16
+    stride: int = 4
+    size: int | tuple[int, int] | None = 224
+    crop: Literal["centre"] | tuple[int, int, int, int] | None = "centre"
+    motion: Motion | PairSource | None = "codec"
+    policy: Policy = "window_sum"
+    reading: Reading = "clean"
+    camera: Camera = "none"
+    short: Short = "repeat_last"
+
+    def __post_init__(self) -> None:
+        numbers = (
+            (self.stride, "stride"),
+            (1 if self.frames is None else self.frames, "frames"),
+            (self.start + 1, "start + 1"),
+        )
+        for value, what in numbers:
+            if value < 1:
+                raise VideoError(f"{self.name}: {what} is {value}, expected 1 or more")
+        if self.start_seconds is not None and not 0 <= self.start_seconds < float("inf"):
+            raise VideoError(f"{self.name}: start_seconds is {self.start_seconds}, expected 0 or more")
+        if self.start_seconds is not None and self.start:
+            raise VideoError(
+                f"{self.name}: start is {self.start} and start_seconds is {self.start_seconds}, expected one of the two"
+            )
+        for chosen, what, known in (
+            (self.motion, "motion", MOTION_NAMES),
+            (self.policy, "policy", ("window_sum", "sampled", "window_max")),
+            (self.reading, "reading", ("clean", "raw")),
+            (self.camera, "camera", ("none", "median", "affine")),
+            (self.short, "short", ("repeat_last", "wrap", "error")),
+        ):
+            if isinstance(chosen, str) and chosen not in known:
+                raise VideoError(f"{self.name}: {what} is {chosen!r}, expected one of {', '.join(known)}")
+
+    def source_for(self, video: OpenVideo) -> Literal["codec"] | PairSource | None:
+        """Where the motion comes from in this video."""
+        if self.motion is None or not isinstance(self.motion, str):
+            return self.motion
+        if self.motion in ("codec", "auto") and video.exports_vectors:
+            return "codec"
+        if self.motion == "codec":
+            raise VideoError(no_vectors_message(video))
+        return make_source("flow" if self.motion == "auto" else self.motion)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request made definite: the first frame, and the source of motion."""
+
+    request: Request
+    start: int
+    source: Literal["codec"] | PairSource | None
+    codec: str
+    unit: int = 1
+
+    @property
+    def last(self) -> int | None:
+        """The last sampled frame; None: the video's end tells."""
+        if self.request.frames is None:
+            return None
+        return self.start + (self.request.frames - 1) * self.request.stride
+
+    @property
+    def steps(self) -> Stepping:
+        """How codec motion is put together."""
+        # Where B-frames tell nothing, a sampled one takes the motion of a frame between.
+        silent = self.codec not in EXPORTS_B_VECTORS
+        return Stepping(self.request.stride, self.unit, self.request.policy, self.request.reading, silent)
+
+    @property
+    def reach(self) -> int:
+        """How many frames before a sampled one its motion needs."""
+        if self.source == "codec":
+            return self.steps.reach
+        return 0 if self.source is None else self.request.stride
+
+    @property
+    def first(self) -> int:
+        """The first frame that is needed."""
+        return max(self.start - self.reach, 0)
+
+    def needs(self, wanted: npt.NDArray[np.int64]) -> Needs:
+        """What is needed of which frame, `wanted` being the sampled ones."""
+        sampled = set(wanted.tolist())
+        image = sampled.__contains__ if self.request.with_pixels else never
+        if self.source is None:
+            return Needs(image, never, never)
+        if self.source != "codec":
+            return Needs(image, never, (needed_pictures(wanted, self.request.stride) | sampled).__contains__)
+        if not self.reach:
+            return Needs(image, sampled.__contains__, never)
+        low, high = max(int(wanted.min()) - self.reach, int(wanted.min()) % self.unit), int(wanted.max())
+        return Needs(image, set(range(low, high + 1, self.unit)).__contains__, never)
+
+    def needs_untimed(self) -> Needs:
+        """The same where frames are counted as they leave the decoder, and nobody knows yet how many come."""
+        start, stride, last = self.start, self.request.stride, self.last
+
+        def sampled(number: int) -> bool:
+            return number >= start and (last is None or number <= last) and (number - start) % stride == 0
+
+        def before(number: int) -> bool:
+            return number >= start - self.reach and (last is None or number <= last)
+
+        def compared(number: int) -> bool:
+            return before(number) and ((number - start) % stride == 0 or (number == 0 and start < stride))
+
+        image = sampled if self.request.with_pixels else never
+        if self.source is None:
+            return Needs(image, never, never)
+        if self.source != "codec":
+            return Needs(image, never, compared)
+        return Needs(image, before if self.reach else sampled, never)
+
+    def sampled(self, count: int, *, ended: bool) -> npt.NDArray[np.int64]:
+        """The frame numbers of the clip. `count` frames are known; if `ended`, there are no more."""
+        start, frames, stride, name = self.start, self.request.frames, self.request.stride, self.request.name
+        if ended and start >= count:
+            raise VideoError(f"{name}: no frame {start}: the video has {count} frames; choose a start below that")
+        if frames is None:
+            return np.arange(start, count, stride, dtype=np.int64)
+        wanted = start + stride * np.arange(frames, dtype=np.int64)
+        if not ended or wanted[-1] < count:
+            return wanted
+        if self.request.short == "error":
+            raise VideoError(
+                f"{name}: {count} frames, expected {wanted[-1] + 1} for {frames} frames x stride {stride} from frame {start}; "
+                "use a smaller stride, or short='repeat_last'"
+            )
+        return clip_index(count, start=start, frames=frames, stride=stride, short=self.request.short)
+
+
+def clip_index(
+    total: int, *, start: int, frames: int, stride: int, short: Literal["repeat_last", "wrap"] = "repeat_last"
+) -> npt.NDArray[np.int64]:
+    """Frame numbers of a clip of a video of `total` frames, int64 (frames,); `start` must lie in it. See `short` of `read_clip`."""
+    wanted = start + stride * np.arange(frames, dtype=np.int64)
+    reachable = wanted[wanted < total]
+    if short == "wrap":
+        return np.resize(reachable, frames)
+    return np.concatenate([reachable, np.full(frames - len(reachable), reachable[-1])])
