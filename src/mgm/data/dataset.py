@@ -102,7 +102,9 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
     def _draw(self, epoch: int, index: int, rng: np.random.Generator, problems: tuple[tuple[str, str], ...]) -> Sample:
         item = self.items[index]
         info = self.source.info(item.path)
-        start = random_start(info.frames, frames=self.settings.frames, stride=self.settings.stride, rng=rng)
+        start = random_start(
+            info.frames, frames=self.settings.frames, stride=self.settings.stride, rng=rng, step=info.step
+        )
         frames, motion = self.source.clip(item.path, start, self._geometry(info, rng), self.settings)
         mask = None
         fallback = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal, Unpack
 
@@ -16,7 +16,7 @@ from mgm.video.convert import FrameConverter, PictureConverter
 from mgm.video.motion import MotionField, Policy, Reading, grid_shape
 from mgm.video.onepass import Decoded, codec_field, decode
 from mgm.video.place import Place, name_of
-from mgm.video.plan import ClipOptions, Motion, MotionOptions, Plan, Request, Short
+from mgm.video.plan import ClipOptions, Motion, MotionOptions, Plan, Request, Short, is_aligned, prepared_unit
 from mgm.video.sources import PairSource, make_source, pair_fields
 from mgm.video.stream import OpenVideo, configure, open_video
 from mgm.video.window import Index, NotAtStartError, Window, frame_at, read_window
@@ -190,7 +190,11 @@ class VideoReader:
         if request.start_seconds is not None:
             start = self._frame_at(request.start_seconds)
         plan = Plan(request, start, source, video.codec)
+        plan = replace(plan, unit=prepared_unit(plan, video.container.metadata))
         window = self._window(plan)
+        if plan.unit > 1 and not is_aligned(window, plan):
+            plan = replace(plan, unit=1)
+            window = self._window(plan)
         if source == "codec" and request.motion == "auto" and window.intra_only:
             plan = Plan(request, start, make_source("flow"), video.codec)
             window = self._window(plan)

@@ -9,6 +9,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from mgm.video.vectors import VECTOR_DTYPE
+
 CELL = 8
 """Side of a cell of the motion field in pixels of the coded frame (the paper's M_t: T x H/8 x W/8)."""
 
@@ -160,10 +162,6 @@ def _spread_kernel(
                     seen[y, x] = _MOVED
 
 
-# Compiled at first use (a second, once: numba keeps the result beside this file), so that importing mgm stays quick.
-_spread: Any = numba.njit(cache=True)(_spread_kernel)
-
-
 def hold(fields: npt.NDArray[np.float32], measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """Fill cells without a measurement from the nearest earlier frame that has one, else from the next; zero where none has.
 
@@ -173,15 +171,32 @@ def hold(fields: npt.NDArray[np.float32], measured: npt.NDArray[np.bool_]) -> np
         fields: float32 (n, rows, columns, 2), one field per frame.
         measured: bool (n, rows, columns).
     """
-    if measured.all() or not measured.any():
+    if measured.all():
         return fields
-    count = len(fields)
-    frame = np.arange(count)[:, None, None]
-    earlier = np.maximum.accumulate(np.where(measured, frame, -1), axis=0)
-    later = np.minimum.accumulate(np.where(measured, frame, count)[::-1], axis=0)[::-1]
-    chosen = np.where(earlier >= 0, earlier, later)
-    held = np.take_along_axis(fields, np.minimum(chosen, count - 1)[..., None], axis=0)
-    return np.where((chosen < count)[..., None], held, np.float32(0))
+    held = np.zeros(fields.shape, np.float32)
+    _hold(np.ascontiguousarray(fields), np.ascontiguousarray(measured), held)
+    return held
+
+
+def _hold_kernel(fields: Any, measured: Any, held: Any) -> None:
+    count, rows, columns = measured.shape
+    first = np.full((rows, columns), count)
+    for i in range(count):
+        for y in range(rows):
+            for x in range(columns):
+                if measured[i, y, x]:
+                    held[i, y, x, 0] = fields[i, y, x, 0]
+                    held[i, y, x, 1] = fields[i, y, x, 1]
+                    first[y, x] = min(first[y, x], i)
+                elif i > 0:
+                    held[i, y, x, 0] = held[i - 1, y, x, 0]
+                    held[i, y, x, 1] = held[i - 1, y, x, 1]
+    for i in range(count):
+        for y in range(rows):
+            for x in range(columns):
+                if i < first[y, x] < count:
+                    held[i, y, x, 0] = fields[first[y, x], y, x, 0]
+                    held[i, y, x, 1] = fields[first[y, x], y, x, 1]
 
 
 def over_windows(
@@ -209,12 +224,42 @@ def over_windows(
     """
     if policy == "sampled":
         return fields[ends] * np.float32(stride), measured[ends]
+    if policy == "window_sum":
+        vectors = np.zeros((len(ends), *fields.shape[1:]), np.float32)
+        valid = np.zeros((len(ends), *measured.shape[1:]), np.bool_)
+        _sum(np.ascontiguousarray(fields), np.ascontiguousarray(measured), ends, stride, vectors, valid)
+        return vectors, valid
     window = ends[:, None] - np.arange(stride)[None, :]
     inside = np.maximum(window, 0)
     valid = (measured[inside] & (window >= 0)[..., None, None]).any(axis=1)
     parts = fields[inside]
-    if policy == "window_sum":
-        return parts.sum(axis=1, dtype=np.float32), valid
     longest = np.argmax(np.square(parts).sum(axis=-1), axis=1)
     vectors = np.take_along_axis(parts, longest[:, None, :, :, None], axis=1)[:, 0]
     return vectors * np.float32(stride), valid
+
+
+def _sum_kernel(fields: Any, measured: Any, ends: Any, stride: Any, vectors: Any, valid: Any) -> None:
+    for t in range(ends.shape[0]):
+        for k in range(stride):
+            i = ends[t] - k
+            inside = i >= 0
+            i = max(i, 0)
+            for y in range(measured.shape[1]):
+                for x in range(measured.shape[2]):
+                    vectors[t, y, x, 0] += fields[i, y, x, 0]
+                    vectors[t, y, x, 1] += fields[i, y, x, 1]
+                    if inside and measured[i, y, x]:
+                        valid[t, y, x] = True
+
+
+# Compiled at first use, once: numba keeps the result beside this file, or in the user's cache folder. Importing mgm stays quick.
+_spread: Any = numba.njit(cache=True)(_spread_kernel)
+_hold: Any = numba.njit(cache=True)(_hold_kernel)
+_sum: Any = numba.njit(cache=True)(_sum_kernel)
+
+
+def compile_kernels() -> None:
+    """Compile what is not compiled yet, seconds once per installation: `make setup` does it, so that no first clip has to wait."""
+    fields, measured = rasterise(np.zeros(1, VECTOR_DTYPE), (1, 1), past=1.0, future=1.0, reading="clean")
+    fields = hold(fields[None], np.zeros_like(measured)[None])
+    over_windows(fields, measured[None], np.zeros(1, np.int64), stride=1, policy="window_sum")

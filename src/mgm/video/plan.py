@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -12,8 +13,10 @@ from mgm.errors import VideoError
 from mgm.video.camera import Camera
 from mgm.video.motion import Policy, Reading
 from mgm.video.onepass import Needs, Stepping, never
+from mgm.video.profiles import read_profile
 from mgm.video.sources import MOTION_NAMES, PairSource, make_source, needed_pictures
 from mgm.video.stream import EXPORTS_B_VECTORS, OpenVideo
+from mgm.video.window import Window
 
 Short = Literal["repeat_last", "wrap", "error"]
 Motion = Literal["codec", "flow", "difference", "auto"]
@@ -198,6 +201,32 @@ class Plan:
                 "use a smaller stride, or short='repeat_last'"
             )
         return clip_index(count, start=start, frames=frames, stride=stride, short=self.request.short)
+
+
+def prepared_unit(plan: Plan, metadata: Mapping[str, str]) -> int:
+    """How many frames one codec field may span: the stride of a file that `mgm prepare` made for strides, where the clip keeps to
+    its grid. Only every such frame is a reference there: its vectors tell the whole step, the frames between need no decoding."""
+    request = plan.request
+    if plan.source != "codec" or request.policy != "window_sum" or request.reading != "clean":
+        return 1
+    unit = (read_profile(metadata) or {}).get("stride", 1)
+    fits = isinstance(unit, int) and unit > 0 and request.stride % unit == 0 and plan.start % unit == 0
+    return unit if fits else 1  # type: ignore[return-value]
+
+
+def is_aligned(window: Window, plan: Plan) -> bool:
+    """Whether the reference pictures of a window are just those of the grid: metadata outlives a cut or a second encoding."""
+    if not window.order:
+        return False
+    number = {pts: window.base + i for i, pts in enumerate(window.order)}
+    count = window.base + len(window.order)
+    top = (count - 1) // plan.unit * plan.unit  # behind it the encoder may end with a reference of its own
+    for coded in window.coded:
+        at = number.get(coded.pts) if coded.pts is not None else None
+        inside = at is not None and plan.first <= at <= min(top, top if plan.last is None else plan.last)
+        if inside and coded.reference != (at % plan.unit == 0):  # type: ignore[operator]
+            return False
+    return True
 
 
 def clip_index(

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from mgm.errors import VideoError
+from mgm.video.place import Place, name_of
+from mgm.video.profiles import read_profile
 from mgm.video.stream import decode_packet, open_video, packets
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """`frames` counted from the packets; `height` and `width` of the upright frame; `motion`: the codec exports motion vectors."""
+    """What a sampler needs to know of a video.
+
+    Attributes:
+        frames: counted from the packets.
+        height, width: of the upright frame.
+        motion: the codec exports motion vectors.
+        step: a clip that starts at a multiple of it reads fastest: the stride that `mgm prepare` made the file for, else 1.
+    """
 
     frames: int
     height: int
     width: int
     motion: bool
+    step: int = 1
 
 
-def probe(path: str | Path) -> VideoInfo:
+def probe(place: Place) -> VideoInfo:
     """Count the frames of a video (demuxing is cheap) and decode the first for its size and rotation.
 
     Raises:
         VideoError: unreadable, or without a single frame.
     """
-    with open_video(path, vectors=False) as video:
+    with open_video(place, vectors=False) as video:
         first = None
         frames = 0
         for packet in packets(video):
@@ -36,8 +45,9 @@ def probe(path: str | Path) -> VideoInfo:
             first = next(iter(decode_packet(video, None)), None)
         if first is None:
             raise VideoError(
-                f"{path}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
+                f"{name_of(place)}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
             )
         turned = round(first.rotation / 90) % 2 == 1
         height, width = (first.width, first.height) if turned else (first.height, first.width)
-        return VideoInfo(frames, height, width, video.exports_vectors)
+        step = (read_profile(video.container.metadata) or {}).get("stride", 1)
+        return VideoInfo(frames, height, width, video.exports_vectors, step if isinstance(step, int) else 1)
