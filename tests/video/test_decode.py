@@ -91,21 +91,24 @@ def test_clips_of_odd_sizes_and_of_streams_without_times(tmp_path: Path):
     check_random_clips(remux(odd, tmp_path / "raw.h264"), draws=4, motion=True)
 
 
+UNSEEN = ("av1", "h265", "hevc", "mjpeg", "vp8", "vp9")
+
+
 @pytest.mark.real
 def test_clips_of_real_streams(shared_data: Path):
-    unseen = ("av1", "hevc", "mjpeg", "vp8", "vp9")
     for path in sorted((shared_data / "codec_matrix").iterdir()):
-        check_random_clips(path, draws=4, motion=not path.name.startswith(unseen))
+        check_random_clips(path, draws=4, motion=not path.name.startswith(UNSEEN))
 
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_clips_of_every_single_clip(shared_data: Path):
-    unseen = ("av1", "h265")
-    for path in sorted((shared_data / "single_clips").rglob("*.*")):
-        # Twelve megapixels a frame and no motion that the others lack.
-        if path.suffix in {".mp4", ".mkv", ".264", ".h264"} and path.stat().st_size < 600_000:
-            check_random_clips(path, draws=4, motion=not path.name.startswith(unseen))
+def test_hundreds_of_clips_of_every_real_stream(shared_data: Path):
+    """Some 60 files x 14 draws x (pixels with a policy, motion step by step)."""
+    for path in sorted((shared_data / "codec_matrix").iterdir()) + sorted((shared_data / "single_clips").rglob("*.*")):
+        if path.suffix in {".mp4", ".mkv", ".264", ".h264", ".avi", ".3gp", ".webm", ".mpg"}:
+            motion = not path.name.startswith((*UNSEEN, "h264_intra"))
+            # All frames are held in memory: fewer draws and pixels for the two of twelve megapixels.
+            check_random_clips(path, draws=14 if path.stat().st_size < 700_000 else 3, motion=motion)
 
 
 def test_motion_of_h264_in_avi_equals_that_in_mp4(tmp_path: Path, ordinary: Path):

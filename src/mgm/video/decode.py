@@ -242,7 +242,9 @@ class VideoReader:
         wanted = (plan.source == "codec", plan.source == "codec" and not plan.request.with_pixels, window.strict)
         if video.stream.codec_context.is_open and video.decoder != wanted:
             video = self._reopen()
-        if not video.stream.codec_context.is_open:
+        if video.stream.codec_context.is_open:
+            video.stream.codec_context.flush_buffers()  # it has seen the end of the clip before
+        else:
             configure(video, vectors=wanted[0], skip_loop_filter=wanted[1], strict=wanted[2])
         return video
 
