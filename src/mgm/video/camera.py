@@ -56,8 +56,7 @@ def camera_motion(field: MotionField, how: Camera) -> Floats:
     vectors = field.vectors
     if how == "none":
         return np.zeros_like(vectors)
-    source: str = field.source
-    if source == "difference":
+    if field.source == "difference":
         raise VideoError(
             f"camera {how!r}: motion 'difference' has no direction, expected a source that has one; "
             "use camera='none', or motion 'codec' or 'flow'"
