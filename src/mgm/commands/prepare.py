@@ -1,0 +1,84 @@
+"""`mgm prepare`"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+if TYPE_CHECKING:
+    from mgm.video.prepared import PrepareReport
+
+
+def prepare(
+    src: Annotated[Path, typer.Argument(help="A folder of videos, or one video.")],
+    dst: Annotated[Path, typer.Argument(help="Folder of the results, outside SRC. Its manifest.jsonl lists them.")],
+    profile: Annotated[
+        Literal["motion", "compat", "strided"],
+        typer.Option(
+            help="motion: quick to read, no B-frames. compat: plays everywhere. strided: every stride-th frame decodes alone."
+        ),
+    ] = "motion",
+    stride: Annotated[int | None, typer.Option(help="Of strided: 2, 4 or 8.  \\[default: 4]")] = None,
+    short_side: Annotated[
+        int | None,
+        typer.Option(help="Pixels, never scaled up; 0: as the source.  \\[default: 256, compat 0]"),
+    ] = None,
+    gop: Annotated[
+        int | None, typer.Option(help="Most frames between key pictures.  \\[default: 32, compat 250]")
+    ] = None,
+    crf: Annotated[int | None, typer.Option(help="x264's quality, smaller is better.  \\[default: 23]")] = None,
+    processes: Annotated[int, typer.Option(help="Videos encoded at a time; 0: one per core.")] = 0,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="On the Ray cluster of RAY_ADDRESS, or a local one; needs the extra 'ray'.")
+    ] = False,
+) -> None:
+    """Transcode any video to a file that training reads fast: upright, small, every frame once, no sound.
+
+    Run it again after an interruption: what is done is skipped. Exit status 1 where a video failed.
+    """
+    from mgm.video.prepare import prepare as prepare_videos
+    from mgm.video.scan import find_videos
+
+    console = Console()
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("preparing", total=sum(1 for _ in find_videos([src])))
+        report = prepare_videos(
+            src,
+            dst,
+            profile,
+            stride=stride,
+            short_side=short_side,
+            gop=gop,
+            crf=crf,
+            processes=processes or os.cpu_count() or 1,
+            ray=ray,
+            progress=lambda record: progress.advance(task),
+        )
+    for record in report.failed:
+        console.print(record.problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    console.print(summary(report), markup=False, highlight=False, soft_wrap=True)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def summary(report: PrepareReport) -> str:
+    """One line for all files."""
+    new = len(report.done) - report.skipped
+    ratio = f" ({report.bytes_out / report.bytes_in:.0%})" if report.bytes_in else ""
+    return (
+        f"{len(report)} files: {new} done, {report.skipped} skipped (already there), {len(report.failed)} failed; "
+        f"{_size(report.bytes_in)} before, {_size(report.bytes_out)} after{ratio}"
+    )
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -1,0 +1,58 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mgm.commands.prepare import prepare
+from mgm.data.synthetic import make_translation
+
+APP = typer.Typer()
+APP.command()(prepare)
+SETTINGS = ["--short-side", "32", "--processes", "1"]
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    make_translation(folder / "a.mp4", velocity=(2, 0), frames=8, size=(64, 64))
+    make_translation(folder / "b.webm", velocity=(2, 0), frames=8, size=(64, 64), codec="libvpx-vp9")
+    return folder
+
+
+def mgm_prepare(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(APP, [*map(str, arguments), *SETTINGS])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_summary_counts_done_and_skipped(videos: Path, tmp_path: Path):
+    code, output = mgm_prepare(videos, tmp_path / "out")
+    assert code == 0
+    assert re.search(r"2 files: 2 done, 0 skipped \(already there\), 0 failed; \S+ \w+ before, \S+ \w+ after", output)
+    code, output = mgm_prepare(videos, tmp_path / "out")
+    assert code == 0
+    assert "2 files: 0 done, 2 skipped (already there), 0 failed" in output
+
+
+def test_failures_are_one_line_each_and_the_exit_status(videos: Path, tmp_path: Path):
+    (videos / "text.mp4").write_text("hello")
+    (videos / "empty.mp4").touch()
+    code, output = mgm_prepare(videos, tmp_path / "out")
+    assert code == 1
+    assert "4 files: 2 done, 0 skipped (already there), 2 failed" in output
+    (line,) = [line for line in output.splitlines() if "text.mp4" in line]
+    assert line.startswith(f"{videos}/text.mp4: is plain text, expected a video")
+    assert any(line.startswith(f"{videos}/empty.mp4: the file is empty") for line in output.splitlines())
+
+
+def test_options_reach_the_manifest(videos: Path, tmp_path: Path):
+    options = ["--profile", "strided", "--stride", "2", "--gop", "8", "--crf", "30"]
+    assert mgm_prepare(videos, tmp_path / "out", *options)[0] == 0
+    lines = (tmp_path / "out" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["profile"] for line in lines} == {
+        "mgm profile=strided stride=2 gop=8 crf=30 short_side=32 preset=medium version=1"
+    }
