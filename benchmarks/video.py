@@ -1,69 +1,107 @@
-"""Reading a clip: frames and motion in one decode pass, against PyAV used plainly for the frames alone.
+"""Reading a clip, and the motion of a whole video, against other readers and against optical flow; one thread everywhere.
 
-    python benchmarks/video.py [VIDEO]
+    python benchmarks/video.py [VIDEO...]
 
-Without a video it makes one: 300 frames of 340 x 256, x264's defaults.
+For every video three files are read: itself and what `mgm prepare` makes of it with the profiles `motion` and `strided`. Clips
+are 16 frames x stride 4 at 224 px, the whole frame stretched, from random starts, the file opened for each. On a busy machine
+`--clock cpu` counts processor time, of all threads, instead of the clock on the wall.
+
+Without videos it takes two real clips of ../shared/data beside the checkout, encoded with x264's defaults, else makes one: 300
+frames of 340 x 256. `requirements.txt` beside this file lists the peers.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import os
 import tempfile
 from pathlib import Path
 
-import av
+# Before numpy, torch and OpenCV start theirs.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
 import numpy as np
 
-import mgm
+from field import DECODE, FIELD, PIXELS, time_fields, time_flow
 from mgm.data.synthetic import make_translation
 from mgm.video.probe import probe
-from timing import compare, print_header, print_table
+from mgm.video.profiles import PROFILES, describe
+from mgm.video.transcode import transcode
+from peers import Peer, load_peers
+from reading import DECORD, FRAMES, SIZE, STRIDE, clip_starts, print_clips, print_frames, time_clips
+from timing import Clock, print_header, print_table
 
-SEED, CLIPS, FRAMES, STRIDE, SIZE, ROUNDS = 0, 8, 16, 4, 224, 7
+SEED = 0
+REAL = Path(__file__).parents[1].parent / "shared" / "data" / "single_clips" / "mmaction2"
+DEFAULT = ("mmaction2_demo.mp4", "mmaction2_test.mp4")
 
 
-def plain(path: str, start: int) -> np.ndarray:
-    """Frames alone, as a PyAV user writes it: decode from the start, keep every fourth frame."""
-    wanted = set(range(start, start + FRAMES * STRIDE, STRIDE))
-    with av.open(path) as container:
-        container.streams.video[0].codec_context.thread_count = 1
-        frames = []
-        for index, frame in enumerate(container.decode(video=0)):
-            if index in wanted:
-                frames.append(frame.to_ndarray(format="rgb24", width=SIZE, height=SIZE))
-            if len(frames) == FRAMES:
-                break
-    return np.stack(frames)
+def print_reading(path: Path, peers: list[Peer], folder: Path, *, clips: int, rounds: int, clock: Clock) -> None:
+    """Clips of a video and of what the profiles make of it."""
+    starts = clip_starts(str(path), clips=clips, rng=np.random.default_rng(SEED))
+    print(f"\nClips of {path.name} as it is, {path.stat().st_size} bytes")
+    print_frames(str(path), peers, starts)
+    print_clips(time_clips(str(path), peers, starts, original=None, rounds=rounds, clock=clock), peers)
+    few = [peer for peer in peers if peer.name in (DECORD, "torchcodec, exact", "PyAV, as a user writes it")]
+    for name in ("motion", "strided"):
+        prepared = folder / f"{path.stem}-{name}.mp4"
+        made = transcode(path, prepared, PROFILES[name])
+        print(
+            f"\nClips of {path.name} prepared: {describe(PROFILES[name])}; {made.bytes_out / made.bytes_in:.2f} of its bytes"
+        )
+        print_frames(str(prepared), few, starts)
+        print_clips(time_clips(str(prepared), few, starts, original=str(path), rounds=rounds, clock=clock), few)
+
+
+def print_motion(path: Path, peers: list[Peer], *, rounds: int, clock: Clock) -> None:
+    """The field of a whole video, and flow."""
+    print(f"\nMotion of every frame of {path.name}")
+    timings = time_fields(str(path), peers, rounds=rounds, clock=clock)
+    print_table(timings, peer=DECODE, unit="ms a frame", second_peer=PIXELS if PIXELS in timings else None)
+    print(
+        f"\nMotion of {path.name} against optical flow: one frame with its decoding, one pair at {SIZE} px without it"
+    )
+    timings, missing = time_flow(str(path), rounds=rounds, clock=clock)
+    print_table(timings, peer=FIELD, unit="ms")
+    print_missing(missing)
+
+
+def print_missing(missing: dict[str, str]) -> None:
+    """The peers that could not be measured."""
+    for name, reason in missing.items():
+        print(f"{name:44s}   not measured: {reason}")
 
 
 def main() -> None:
-    """Print the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        if len(sys.argv) > 1:
-            path = sys.argv[1]
-        else:
-            path = str(Path(folder) / "clip.mp4")
-            make_translation(path, velocity=(2, -1), frames=300, size=(256, 340), seed=SEED)
-        info = probe(path)
-        rng = np.random.default_rng(SEED)
-        starts = rng.integers(info.frames - FRAMES * STRIDE, size=CLIPS).tolist()
-        print_header(f"{CLIPS} clips of {FRAMES} frames x stride {STRIDE} at {SIZE} px, {info}, one thread", SEED)
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("videos", nargs="*", type=Path)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    arguments = parser.parse_args()
+    peers, missing = load_peers()
+    if any(peer.module.startswith("torch") for peer in peers):
+        import torch
 
-        def ours(**options: object) -> None:
-            for start in starts:
-                mgm.read_clip(path, start=start, frames=FRAMES, stride=STRIDE, size=SIZE, **options)  # type: ignore[arg-type]
-
-        timings = compare(
-            {
-                "PyAV, frames alone": lambda: [plain(path, start) for start in starts],
-                "mgm, frames alone": lambda: ours(motion=None),
-                "mgm, frames + sampled motion": lambda: ours(policy="sampled"),
-                "mgm, frames + motion summed over the stride": ours,
-            },
-            peer="PyAV, frames alone",
-            rounds=ROUNDS,
-        )
-        print_table(timings, peer="PyAV, frames alone", per=CLIPS, unit="ms a clip")
+        torch.set_num_threads(1)
+    print_header(
+        f"{arguments.clips} clips of {FRAMES} frames x stride {STRIDE} at {SIZE} px a video, "
+        f"medians of {arguments.rounds} interleaved rounds [smallest, largest], "
+        f"one thread, {arguments.clock} time",
+        SEED,
+    )
+    print_missing(missing)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        videos = arguments.videos or [REAL / file for file in DEFAULT if (REAL / file).exists()]
+        if not videos:
+            videos = [folder / "synthetic.mp4"]
+            make_translation(videos[0], velocity=(2, -1), frames=300, size=(256, 340), seed=SEED)
+        for path in videos:
+            print(f"\n{path.name}: {probe(path)}")
+            print_reading(path, peers, folder, clips=arguments.clips, rounds=arguments.rounds, clock=arguments.clock)
+            print_motion(path, peers, rounds=arguments.rounds, clock=arguments.clock)
 
 
 if __name__ == "__main__":
