@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mgm.data.sampling import random_start
 from mgm.data.source import ClipSettings, FileSource, MemorySource
 from mgm.data.transform import Geometry
 from mgm.data.translation import make_translation
@@ -93,3 +94,24 @@ def test_unreadable_videos_are_left_out_and_named(video, tmp_path):
     assert sorted(seen) == sorted([video, str(broken)])
     with pytest.raises(VideoError, match="broken"):
         source.info(str(broken))
+
+
+def test_a_codec_without_vectors_trains_on_flow(tmp_path):
+    """As SSv2 ships: VP9. Both sources say that the content moves by (3, -1.5) a frame."""
+    options = {"cpu-used": 8, "b": "2M"}
+    path = str(make_translation(tmp_path / "a.webm", velocity=(3, -1.5), frames=14, size=(96, 136), codec="libvpx-vp9", options=options))  # fmt: skip
+    memory = MemorySource(96, "auto")
+    whole = Geometry((96, 136), (0, 0, 136, 96), (96, 136))
+    for source in (FileSource(), memory):
+        for camera, expected in (("none", (6, -3)), ("median", (0, 0))):
+            settings = ClipSettings(4, 2, 96, "auto", camera=camera)
+            _, motion = source.clip(path, 4, whole, settings)
+            assert motion is not None
+            assert motion.source == "flow"
+            np.testing.assert_allclose(np.median(motion.vectors, axis=(0, 1, 2)), expected, atol=0.3)
+
+
+def test_files_prepared_for_strides_start_on_their_grid():
+    rng = np.random.default_rng(0)
+    starts = {random_start(40, frames=4, stride=4, rng=rng, step=4) for _ in range(200)}
+    assert starts == {0, 4, 8, 12, 16, 20, 24}

@@ -44,7 +44,7 @@ def test_defaults_are_a_configuration():
     # The same ones apply where a recipe names the section and leaves the key out.
     assert parse_config({"finetune": {"epochs": 3}}, "x").finetune.betas == (0.9, 0.999)
     settings = config.clip_settings(motion=True)
-    assert (settings.frames, settings.stride, settings.size, settings.motion) == (16, 4, 224, "codec")
+    assert (settings.frames, settings.stride, settings.size, settings.motion) == (16, 4, 224, "auto")
     assert config.clip_settings(motion=False).motion is None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -26,7 +26,10 @@ def preview(
     tubelet: Annotated[int, typer.Option(help="Frames of a token.")] = 2,
     ratio: Annotated[float, typer.Option(help="Share of hidden tokens.")] = 0.75,
     boundary: Annotated[str, typer.Option(help="Border rule of mgm: clip, shift, grow or wrap.")] = "clip",
-    motion: Annotated[str, typer.Option(help="codec, or none to read frames only.")] = "codec",
+    motion: Annotated[
+        Literal["auto", "codec", "flow", "difference", "none"],
+        typer.Option(help="Source of the motion; auto: codec where the stream has vectors, else flow."),
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the masks.")] = 0,
 ) -> None:
     """Pictures of frames, motion and masks, before anything is trained.

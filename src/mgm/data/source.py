@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,9 @@ import numpy.typing as npt
 from mgm.data.transform import Geometry
 from mgm.errors import DataError, VideoError
 from mgm.video import MotionField, read_clip
+from mgm.video.camera import Camera, remove_camera
 from mgm.video.motion import Policy, over_windows
-from mgm.video.plan import clip_index
+from mgm.video.plan import Motion, clip_index
 from mgm.video.probe import VideoInfo, probe
 
 
@@ -25,15 +26,17 @@ class ClipSettings:
     Attributes:
         frames, stride: `frames` frames, every `stride`-th.
         size: side of the square result in pixels.
-        motion: "codec", or None to read frames only.
-        policy: how skipped frames enter the motion; see `mgm.read_clip`.
+        motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
+        policy: how skipped frames enter the motion.
+        camera: how the motion of the camera is subtracted: "none", "median", "affine".
     """
 
     frames: int
     stride: int
     size: int
-    motion: Literal["codec"] | None
+    motion: Motion | None
     policy: Policy = "window_sum"
+    camera: Camera = "none"
 
 
 class ClipSource(Protocol):
@@ -73,6 +76,7 @@ class FileSource:
             crop=geometry.box,
             motion=settings.motion,
             policy=settings.policy,
+            camera=settings.camera,
         )
         frames = clip.frames[:, :, ::-1] if geometry.flip else clip.frames
         if clip.motion is None:
@@ -95,14 +99,14 @@ class MemorySource:
 
     Args:
         short_side: the shorter side of the frames that are kept, in pixels.
-        motion: whether to keep the motion too.
+        motion: source of the motion to keep with them, or None.
 
     Attributes:
         problems: path -> problem of the videos that `load` could not read.
     """
 
     short_side: int
-    motion: Literal["codec"] | None
+    motion: Motion | None
     problems: dict[str, str] = field(default_factory=dict, init=False)
     _videos: dict[str, _Kept] = field(default_factory=dict)
 
@@ -153,11 +157,12 @@ class MemorySource:
         if kept.motion is None:  # without this a mask would fall back to chance in every clip, and nobody would know
             raise DataError(
                 f"{path}: kept in memory without its motion, expected it for a mask that follows motion; "
-                "make the MemorySource with motion='codec'"
+                "make the MemorySource with motion='auto'"
             )
         field = kept.motion
         vectors, valid = over_windows(field.vectors, field.valid, index, stride=settings.stride, policy=settings.policy)
-        return frames, geometry.motion(MotionField(vectors, valid, field.source, field.extent))
+        motion = remove_camera(MotionField(vectors, valid, field.source, field.extent), settings.camera)
+        return frames, geometry.motion(motion)
 
     def _kept(self, path: str) -> _Kept:
         if path not in self._videos:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mgm.data.synthetic import read_boxes
 from mgm.data.transform import Geometry
-from mgm.errors import MgmError, VideoError
+from mgm.errors import MgmError
 from mgm.masks import MaskStatistics, TokenMask, build_mask, mask_rng, mask_statistics
 from mgm.show.figures import Clip, colour_motion, motion_scale, paint_mask
 from mgm.show.filmstrip import animate, encode_image, filmstrip, strip
@@ -19,6 +19,7 @@ from mgm.show.parts import Animation, Legend, Strip
 from mgm.video import MotionField, read_clip
 from mgm.video.convert import upright_region
 from mgm.video.decode import Clip as VideoClip
+from mgm.video.plan import Motion
 from mgm.video.probe import probe
 
 
@@ -32,7 +33,7 @@ class PreviewSettings:
         ratio: share of hidden tokens.
         masks: names of the masks to show.
         options: options of each mask by name.
-        motion: "codec", or None to read frames only.
+        motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
         seed: of the masks.
     """
 
@@ -44,7 +45,7 @@ class PreviewSettings:
     ratio: float = 0.75
     masks: tuple[str, ...] = ("mgm",)
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    motion: str | None = "codec"
+    motion: Motion | None = "auto"
     seed: int = 0
 
     @property
@@ -118,15 +119,13 @@ def preview_clip(path: str | Path, *, start: int | None = None, settings: Previe
     info = probe(path)
     if start is None:
         start = max(info.frames - ((settings.frames - 1) * settings.stride + 1), 0) // 2
-    if settings.motion not in ("codec", None):
-        raise VideoError(f"{path}: motion {settings.motion!r}, expected codec or none")
     clip = read_clip(
         path,
         start=start,
         frames=settings.frames,
         stride=settings.stride,
         size=settings.size,
-        motion="codec" if settings.motion else None,
+        motion=settings.motion,
     )
     truth = read_boxes(path)
     boxes = None

@@ -29,9 +29,15 @@ class DataConfig(_Section):
     frames: int = Field(16, ge=1, description="frames of a clip")
     stride: int = Field(4, ge=1, description="every how manieth frame is taken")
     size: int = Field(224, ge=8, description="side of the square clip in pixels")
-    motion: Literal["codec"] | None = Field("codec", description="source of the motion, or null to read frames only")
+    motion: Literal["auto", "codec", "flow", "difference"] | None = Field(
+        "auto",
+        description="source of the motion (auto: codec where the stream has vectors, else flow), or null to read frames only",
+    )
     policy: Literal["window_sum", "sampled", "window_max"] = Field(
         "window_sum", description="how skipped frames enter the motion"
+    )
+    camera: Literal["none", "median", "affine"] = Field(
+        "none", description="how the motion of the camera is estimated and subtracted; the paper does not"
     )
     crop: Literal["centre", "multiscale"] = Field("multiscale", description="crop in pretraining")
     flip: bool = Field(True, description="mirror every other clip; off where labels tell left from right")
@@ -167,7 +173,8 @@ class Config(_Section):
     def clip_settings(self, *, motion: bool) -> ClipSettings:
         """What is read of a video; without motion where nobody looks at it."""
         data = self.data
-        return ClipSettings(data.frames, data.stride, data.size, data.motion if motion else None, data.policy)
+        source = data.motion if motion else None
+        return ClipSettings(data.frames, data.stride, data.size, source, data.policy, data.camera)
 
     def save(self, path: Path) -> None:
         """Write the whole tree as YAML, defaults included."""
