@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.video.camera import Camera, remove_camera
-from mgm.video.convert import FrameConverter, PictureConverter
+from mgm.video.convert import FrameConverter
 from mgm.video.motion import MotionField, Policy, Reading, grid_shape
 from mgm.video.onepass import Decoded, codec_field, decode
 from mgm.video.place import Place, name_of
 from mgm.video.plan import ClipOptions, Motion, MotionOptions, Plan, Request, Short, is_aligned, prepared_unit
-from mgm.video.sources import PairSource, make_source, pair_fields
+from mgm.video.sources import PairMotion, PairSource, make_source
 from mgm.video.stream import OpenVideo, configure, open_video
 from mgm.video.window import Index, NotAtStartError, Window, frame_at, read_window
 
@@ -198,8 +198,14 @@ class VideoReader:
         if source == "codec" and request.motion == "auto" and window.intra_only:
             plan = Plan(request, start, make_source("flow"), video.codec)
             window = self._window(plan)
-        video = self._decoder(plan, window)
-        return _decode_plan(video, window, plan)
+        read = _decode_plan(self._decoder(plan, window), window, plan)
+        if read.entered_at_no_key(window):
+            assert self._index is not None
+            self._index.true_keys = self._index.usable = False
+            self.close()
+            window = self._window(plan)
+            read = _decode_plan(self._decoder(plan, window), window, plan)
+        return read
 
     def _open(self) -> OpenVideo:
         if self._video is None:
@@ -220,9 +226,7 @@ class VideoReader:
         try:
             return read_window(video, index, plan.first, plan.last, fresh=fresh)
         except NotAtStartError:
-            video = self._reopen()
-            self._fresh = False
-            return read_window(video, index, plan.first, plan.last, fresh=True)
+            return read_window(self._begin_anew(), index, plan.first, plan.last, fresh=True)
 
     def _frame_at(self, seconds: float) -> int:
         video, index = self._open(), self._index
@@ -231,9 +235,16 @@ class VideoReader:
         try:
             return frame_at(video, index, seconds, fresh=fresh)
         except NotAtStartError:
-            video = self._reopen()
-            self._fresh = False
-            return frame_at(video, index, seconds, fresh=True)
+            return frame_at(self._begin_anew(), index, seconds, fresh=True)
+
+    def _begin_anew(self) -> OpenVideo:
+        """Open it again where no entry of the index led to the clip; those that there are lead nowhere."""
+        assert self._index is not None
+        if self._index.entries:
+            self._index.usable = False
+        video = self._reopen()
+        self._fresh = False
+        return video
 
     def _decoder(self, plan: Plan, window: Window) -> OpenVideo:
         """The opened video with a decoder that does what the plan needs. What a decoder does cannot be changed once it has begun;
@@ -258,6 +269,13 @@ class _Read:
     wanted: npt.NDArray[np.int64]
     motion: MotionField | None
 
+    def entered_at_no_key(self, window: Window) -> bool:
+        """Whether decoding began behind the start of the video at a picture that the container called key, and is none."""
+        if not window.base or not window.order or window.coded[0].pts not in window.order:
+            return False
+        first = self.decoded.get(window.base + window.order.index(window.coded[0].pts))
+        return first is not None and first.kind in "PB"
+
     @property
     def pts(self) -> npt.NDArray[np.float64]:
         """float64 (T,), seconds."""
@@ -271,12 +289,14 @@ class _Read:
 def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
     request, source = plan.request, plan.source
     converter = FrameConverter(size=request.size, crop=request.crop, name=video.name)
-    pictures = PictureConverter(source.pixels, source.shrink) if source is not None and source != "codec" else None
+    context = video.stream.codec_context
+    extent = (context.height, context.width)
+    pairs = None if source is None or source == "codec" else PairMotion(source, request.stride, grid_shape(*extent))
     if window.order:
         wanted = plan.sampled(window.base + len(window.order), ended=window.ended)
-        decoded = decode(video, window, plan.needs(wanted), converter, pictures)
+        decoded = decode(video, window, plan.needs(wanted), converter, pairs)
     else:  # no presentation times: count the frames as they leave the decoder
-        decoded = decode(video, window, plan.needs_untimed(), converter, pictures)
+        decoded = decode(video, window, plan.needs_untimed(), converter, pairs)
         wanted = plan.sampled(len(decoded), ended=window.ended)
     missing = [i for i in wanted.tolist() if i not in decoded]
     if missing:
@@ -286,15 +306,13 @@ def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
         )
     if source is None:
         return _Read(video.name, decoded, wanted, None)
-    context = video.stream.codec_context
-    extent = (context.height, context.width)
-    if source == "codec":
-        vectors, valid = codec_field(video, window, decoded, wanted, plan.steps)
-        motion = MotionField(vectors, valid, "codec", extent)
+    if pairs is None:
+        motion = MotionField(*codec_field(video, window, decoded, wanted, plan.steps), "codec", extent)
     else:
-        seen = {i: d.picture for i, d in decoded.items() if d.picture is not None}
-        vectors, valid = pair_fields(source, seen, wanted, request.stride, grid_shape(*extent))
-        motion = MotionField(vectors, valid, source.name, extent)
+        try:
+            motion = MotionField(*pairs.fields(wanted), pairs.source.name, extent)
+        except VideoError as error:
+            raise VideoError(f"{video.name}: {error}") from None
     if request.camera != "none":
         motion = remove_camera(motion, request.camera)
     return _Read(video.name, decoded, wanted, converter.transform_motion(motion))

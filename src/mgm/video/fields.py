@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mgm.video.motion import Reading, grid_shape, rasterise
 from mgm.video.nal import first_slice, nal_length_size
 from mgm.video.references import ReferenceTracker
-from mgm.video.stream import EXPORTS_B_VECTORS, MOST_REORDERED, OpenVideo, decode_packet, packets
+from mgm.video.stream import EXPORTS_B_VECTORS, MOST_REORDERED, OpenVideo, decode_packet, no_frame, packets
 from mgm.video.vectors import KINDS, NO_VECTORS, frame_vectors
 
 Distance = tuple[float | None, float | None]
@@ -81,7 +81,7 @@ def frame_fields(video: OpenVideo, *, reading: Reading = "clean") -> Iterator[Fr
     Open it with `vectors=True, skip_loop_filter=True`: the pixels are not looked at.
 
     Raises:
-        VideoError: the stream is damaged.
+        VideoError: the stream is damaged, or holds no frame.
     """
     lengths = nal_length_size(video)
     waiting = _Waiting(video, reading, video.timed)
@@ -98,6 +98,8 @@ def frame_fields(video: OpenVideo, *, reading: Reading = "clean") -> Iterator[Fr
         yield from waiting.take(decode_packet(video, packet))
     yield from waiting.take(decode_packet(video, None))
     yield from waiting.rest()
+    if not waiting.count:
+        raise no_frame(video)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from mgm.video.convert import FrameConverter, PictureConverter
 from mgm.video.fields import Distance, frame_field
 from mgm.video.motion import Policy, Reading, grid_shape, hold, over_windows
 from mgm.video.references import ReferenceTracker, neighbour_references
+from mgm.video.sources import PairMotion
 from mgm.video.stream import OpenVideo, decode_packet
 from mgm.video.vectors import KINDS, frame_vectors
 from mgm.video.window import Window
@@ -30,7 +31,7 @@ class Needs:
     Attributes:
         image: converted to pixels of the clip.
         vectors: their motion vectors are kept.
-        picture: kept for a source of motion that compares pictures.
+        picture: given to a source of motion that compares pictures.
     """
 
     image: Wanted
@@ -55,7 +56,6 @@ class Decoded:
     seconds: float
     kind: str
     image: npt.NDArray[np.uint8] | None
-    picture: npt.NDArray[np.uint8] | None
     vectors: npt.NDArray[np.void] | None
     distance: Distance | None = None  # to the references, H.264 only
 
@@ -65,9 +65,10 @@ def decode(
     window: Window,
     needs: Needs,
     image_of: FrameConverter,
-    picture_of: PictureConverter | None,
+    pairs: PairMotion | None,
 ) -> dict[int, Decoded]:
-    """Decode a window: by number, every frame that came out."""
+    """Decode a window: by number, every frame that came out. `pairs` is given the pictures it needs."""
+    picture_of = None if pairs is None else PictureConverter(pairs.source.pixels, pairs.source.shrink)
     timed = bool(window.order)
     number = {pts: window.base + i for i, pts in enumerate(window.order)}
     decoded: dict[int, Decoded] = {}
@@ -88,12 +89,13 @@ def decode(
                 seconds = index / rate if rate else float("nan")
                 if frame.pts is not None:
                     shown[frame.pts] = index
+            if pairs is not None and picture_of is not None and needs.picture(index):
+                pairs.add(index, picture_of(frame))
             decoded[index] = Decoded(
                 time=time,
                 seconds=seconds,
                 kind=KINDS[int(frame.pict_type)],
                 image=image_of(frame) if needs.image(index) else None,
-                picture=picture_of(frame) if picture_of is not None and needs.picture(index) else None,
                 vectors=frame_vectors(frame) if needs.vectors(index) else None,
             )
 

@@ -95,6 +95,10 @@ class Request:
             raise VideoError(
                 f"{self.name}: start is {self.start} and start_seconds is {self.start_seconds}, expected one of the two"
             )
+        if self.motion == "difference" and self.camera != "none":
+            raise VideoError(
+                f"{self.name}: camera is {self.camera!r} and motion is 'difference', which has no direction; expected camera 'none'"
+            )
         for chosen, what, known in (
             (self.motion, "motion", MOTION_NAMES),
             (self.policy, "policy", ("window_sum", "sampled", "window_max")),
@@ -188,6 +192,8 @@ class Plan:
     def sampled(self, count: int, *, ended: bool) -> npt.NDArray[np.int64]:
         """The frame numbers of the clip. `count` frames are known; if `ended`, there are no more."""
         start, frames, stride, name = self.start, self.request.frames, self.request.stride, self.request.name
+        if ended and not count:
+            raise VideoError(f"{name}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set")
         if ended and start >= count:
             raise VideoError(f"{name}: no frame {start}: the video has {count} frames; choose a start below that")
         if frames is None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mgm.errors import VideoError
-from mgm.video.place import Place, name_of
+from mgm.video.place import Place
 from mgm.video.profiles import read_profile
-from mgm.video.stream import decode_packet, open_video, packets
+from mgm.video.stream import decode_packet, no_frame, open_video, packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,7 @@ def probe(place: Place) -> VideoInfo:
         if first is None:
             first = next(iter(decode_packet(video, None)), None)
         if first is None:
-            raise VideoError(
-                f"{name_of(place)}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
-            )
+            raise no_frame(video)
         turned = round(first.rotation / 90) % 2 == 1
         height, width = (first.width, first.height) if turned else (first.height, first.width)
         step = (read_profile(video.container.metadata) or {}).get("stride", 1)

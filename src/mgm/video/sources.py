@@ -189,8 +189,60 @@ def to_cells(
 
 
 def needed_pictures(wanted: npt.NDArray[np.int64], stride: int) -> set[int]:
-    """The numbers of the frames whose pictures `pair_fields` needs for the sampled frames `wanted`."""
+    """The numbers of the frames whose pictures `PairMotion` needs for the sampled frames `wanted`."""
     return {number for frame in wanted.tolist() if frame > 0 for number in (frame, max(frame - stride, 0))}
+
+
+class PairMotion:
+    """The motion of sampled frames, each from the frame one stride before it, measured as the pictures come.
+
+    Before frame `stride` it is measured from frame 0 and, where its unit is pixels, scaled to a whole stride. Frame 0 has no
+    frame before it: it is not valid, and holds the field of the next sampled frame (zero where there is none).
+
+    Args:
+        stride: frames from one sampled frame to the next.
+        grid: (rows, columns) of 8-px cells of the coded picture.
+    """
+
+    def __init__(self, source: PairSource, stride: int, grid: tuple[int, int]) -> None:
+        self.source, self.stride, self.grid = source, stride, grid
+        self._pictures: dict[int, npt.NDArray[np.uint8]] = {}  # of the last stride: a long video would fill the memory
+        self._fields: dict[int, npt.NDArray[np.float32]] = {}
+
+    def add(self, number: int, picture: npt.NDArray[np.uint8]) -> None:
+        """Accept the picture of a frame, as the source wants it, in display order; see `needed_pictures`."""
+        before = max(number - self.stride, 0)
+        if number > 0 and before in self._pictures:
+            flow = self.source.between(self._pictures[before], picture)
+            field = to_cells(flow, self.source.shrink, self.grid, in_pixels=self.source.in_pixels)
+            whole = np.float32(self.stride / (number - before)) if self.source.in_pixels else np.float32(1)
+            self._fields[number] = field * whole
+        self._pictures = {n: p for n, p in self._pictures.items() if n > number - self.stride} | {number: picture}
+
+    def fields(self, wanted: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Of the sampled frames `wanted`, int64 (T,); numbers may repeat.
+
+        Returns:
+            (vectors float32 (T, rows, columns, 2) in pixels of the coded picture per stride, valid bool (T, rows, columns)).
+
+        Raises:
+            VideoError: a picture that is needed never came.
+        """
+        numbers, places = np.unique(wanted, return_inverse=True)
+        fields = np.zeros((len(numbers), *self.grid, 2), np.float32)
+        for position, number in enumerate(numbers.tolist()):
+            if number > 0:
+                if number not in self._fields:
+                    raise VideoError(
+                        f"the frames {max(number - self.stride, 0)} and {number} did not both decode, expected both to measure "
+                        "the motion between them; the stream is damaged: repair it with ffmpeg, or remove it from the set"
+                    )
+                fields[position] = self._fields[number]
+        measured = numbers > 0
+        if not measured[0] and len(numbers) > 1:
+            fields[0] = fields[1]
+        valid = np.broadcast_to(measured[places][:, None, None], (len(wanted), *self.grid)).copy()
+        return fields[places], valid
 
 
 def pair_fields(
@@ -200,34 +252,11 @@ def pair_fields(
     stride: int,
     grid: tuple[int, int],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """The motion of sampled frames, each from the frame one stride before it.
-
-    Before frame `stride` it is measured from frame 0 and, where its unit is pixels, scaled to a whole stride. Frame 0 has no
-    frame before it: it is not valid, and holds the field of the next sampled frame (zero where there is none).
-
-    Args:
-        pictures: by frame number, as `source` wants them; see `needed_pictures`.
-        wanted: int64 (T,), numbers of the sampled frames. Repeated ones are measured once.
-        stride: frames from one sampled frame to the next.
-        grid: (rows, columns) of 8-px cells of the coded picture.
-
-    Returns:
-        (vectors float32 (T, rows, columns, 2) in pixels of the coded picture per stride, valid bool (T, rows, columns)).
-    """
-    numbers, places = np.unique(wanted, return_inverse=True)
-    fields = np.zeros((len(numbers), *grid, 2), np.float32)
-    for position, number in enumerate(numbers.tolist()):
-        if number == 0:
-            continue
-        before = max(number - stride, 0)
-        flow = source.between(pictures[before], pictures[number])
-        field = to_cells(flow, source.shrink, grid, in_pixels=source.in_pixels)
-        fields[position] = field * np.float32(stride / (number - before)) if source.in_pixels else field
-    measured = numbers > 0
-    if not measured[0] and len(numbers) > 1:
-        fields[0] = fields[1]
-    valid = np.broadcast_to(measured[places][:, None, None], (len(wanted), *grid)).copy()
-    return fields[places], valid
+    """`PairMotion` of pictures that are there already, by frame number: for decoders of your own."""
+    motion = PairMotion(source, stride, grid)
+    for number in sorted(needed_pictures(wanted, stride)):
+        motion.add(number, pictures[number])
+    return motion.fields(wanted)
 
 
 def _opencv() -> ModuleType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeAlias
 
 import av
@@ -95,7 +96,7 @@ def open_video(place: Place, *, vectors: bool, skip_loop_filter: bool = False) -
     with readable(place) as given:
         name = given.name
         try:
-            container = av.open(given.file, "r")
+            container = av.open(given.file, "r", metadata_errors="replace")
         except av.error.FFmpegError as error:  # some are an OSError as well
             if isinstance(error, PermissionError):
                 raise VideoError(
@@ -201,7 +202,18 @@ def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
 
 
 def decode_all(video: OpenVideo) -> Iterator[av.video.frame.VideoFrame]:
-    """Every frame of a freshly opened video in display order. Raises VideoError where it is damaged."""
-    for packet in packets(video):
-        yield from decode_packet(video, packet)
-    yield from decode_packet(video, None)
+    """Every frame of a freshly opened video in display order. Raises VideoError where it is damaged, or holds no frame at all."""
+    count = 0
+    for packet in chain(packets(video), [None]):
+        for frame in decode_packet(video, packet):
+            count += 1
+            yield frame
+    if not count:
+        raise no_frame(video)
+
+
+def no_frame(video: OpenVideo) -> VideoError:
+    """The error of a video whose packets give no frame."""
+    return VideoError(
+        f"{video.name}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
+    )

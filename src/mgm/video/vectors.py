@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
+from mgm.video.place import Place
 from mgm.video.stream import decode_all, open_video
 
 VECTOR_DTYPE = np.dtype(
@@ -64,15 +64,15 @@ def frame_vectors(frame: av.video.frame.VideoFrame) -> npt.NDArray[np.void]:
     return np.frombuffer(data, VECTOR_DTYPE).copy()  # type: ignore[call-overload, no-any-return]
 
 
-def motion_vectors(path: str | Path) -> Iterator[FrameVectors]:
-    """Yield the raw motion vectors of every frame of a video, in display order.
+def motion_vectors(video: Place) -> Iterator[FrameVectors]:
+    """Yield the raw motion vectors of every frame of a video (a path, URL, bytes or file object), in display order.
 
     I-frames, and codecs without exported vectors (HEVC, VP9, AV1, MJPEG), yield frames with empty `vectors`.
 
     Raises:
-        VideoError: the file cannot be opened or is damaged.
+        VideoError: the video cannot be opened, is damaged, or holds no frame.
     """
-    with open_video(path, vectors=True) as video:
-        for index, frame in enumerate(decode_all(video)):
-            pts = float("nan") if frame.pts is None else frame.pts * video.time_base
+    with open_video(video, vectors=True) as opened:
+        for index, frame in enumerate(decode_all(opened)):
+            pts = float("nan") if frame.pts is None else frame.pts * opened.time_base
             yield FrameVectors(index, pts, KINDS[int(frame.pict_type)], frame_vectors(frame))

@@ -75,11 +75,13 @@ class Index:
         entries: in the order of the file.
         by_decode_time: what `Entry.time` is, and what a key packet is recognised by after a seek.
         usable: no seek has failed yet. Some containers (MPEG programme streams) land anywhere.
+        true_keys: no key picture has turned out to be none. AVI without an index of its own calls every picture a key.
     """
 
     entries: list[Entry]
     by_decode_time: bool
     usable: bool = True
+    true_keys: bool = True
 
     @classmethod
     def of(cls, video: OpenVideo) -> Index:
@@ -199,6 +201,7 @@ def _fill(
         if lengths is not None:
             picture.reference, picture.idr, intra = first_slice(bytes(packet), lengths)
             picture.key = picture.key and intra
+        picture.key = picture.key and index.true_keys
         coded.append(picture)
         if not timed:
             if last is not None and len(coded) > last + MOST_REORDERED:
