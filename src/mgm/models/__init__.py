@@ -5,6 +5,7 @@ from mgm.models.classifier import Classifier
 from mgm.models.convert import from_huggingface, load_huggingface, to_huggingface
 from mgm.models.encoder import Encoder
 from mgm.models.position import position_code
+from mgm.models.raft import Raft, RaftSource, load_raft
 from mgm.models.sizes import SIZES, ModelSpec, Size, Stack
 from mgm.models.targets import TARGETS, NormalisedPixels, Pixels, Target
 
@@ -17,12 +18,15 @@ __all__ = [
     "ModelSpec",
     "NormalisedPixels",
     "Pixels",
+    "Raft",
+    "RaftSource",
     "Reconstruction",
     "Size",
     "Stack",
     "Target",
     "from_huggingface",
     "load_huggingface",
+    "load_raft",
     "position_code",
     "to_huggingface",
 ]
