@@ -132,6 +132,10 @@ class _Waiting:
     count: int = 0
     last: float | None = None
     anchor: float | None = None
+    rate: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rate = float(self.video.stream.average_rate or 0)  # a Fraction, made anew whenever it is asked for
 
     def take(self, frames: list[av.video.frame.VideoFrame]) -> Iterator[FrameField]:
         """Accept decoded frames, yield those that are ready."""
@@ -147,14 +151,13 @@ class _Waiting:
             yield self._let_go(self._distance(ended=True) or (None, None))
 
     def _hold(self, frame: av.video.frame.VideoFrame) -> None:
-        rate = self.video.stream.average_rate
         if self.timed:
-            usual = float(1 / (rate * self.video.stream.time_base)) if rate and self.video.stream.time_base else 1.0
+            usual = 1 / (self.rate * self.video.time_base) if self.rate else 1.0
             time = float(frame.pts) if frame.pts is not None else (self.last or 0) + usual
             pts = time * self.video.time_base
         else:
             usual, time = 1.0, float(self.count)
-            pts = float(self.count / rate) if rate else float("nan")
+            pts = self.count / self.rate if self.rate else float("nan")
             if frame.pts is not None:
                 self.numbers[frame.pts] = self.count
         interval = usual if self.last is None or time <= self.last else time - self.last

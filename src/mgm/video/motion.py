@@ -118,33 +118,27 @@ def rasterise(
     field = np.zeros((*grid, 2), np.float32)
     seen = np.zeros(grid, np.uint8)
     if len(vectors):
-        _spread(
-            vectors["source"], vectors["w"], vectors["h"], vectors["dst_x"], vectors["dst_y"],
-            vectors["motion_x"], vectors["motion_y"], vectors["motion_scale"],
-            np.float32(past), np.float32(future), reading == "clean", field, seen,
-        )  # fmt: skip
+        _spread(vectors, np.float32(past), np.float32(future), reading == "clean", field, seen)
     return field, seen > 0
 
 
 _UNSEEN, _MOVED, _ZERO = 0, 1, 2
 
 
-def _spread_kernel(
-    source: Any, w: Any, h: Any, dst_x: Any, dst_y: Any, motion_x: Any, motion_y: Any, scale: Any,
-    past: Any, future: Any, clean: Any, field: Any, seen: Any,
-) -> None:  # fmt: skip
+def _spread_kernel(vectors: Any, past: Any, future: Any, clean: Any, field: Any, seen: Any) -> None:
     rows, columns = seen.shape
-    for k in range(source.shape[0]):
-        unit = np.float32(1.0) / np.float32(scale[k])
+    for k in range(vectors.shape[0]):
+        v = vectors[k]
+        unit = np.float32(1.0) / np.float32(v.motion_scale)
         # A list-0 vector points back to where the block was, a list-1 vector forward to where it will be.
-        factor = -unit * past if source[k] < 0 else unit * future
-        vx = np.float32(motion_x[k]) * factor
-        vy = np.float32(motion_y[k]) * factor
-        zero = motion_x[k] == 0 and motion_y[k] == 0
-        x0 = (dst_x[k] - (w[k] >> 1)) >> 3
-        y0 = (dst_y[k] - (h[k] >> 1)) >> 3
-        x1 = min(x0 + max(w[k] >> 3, 1), columns)
-        y1 = min(y0 + max(h[k] >> 3, 1), rows)
+        factor = -unit * past if v.source < 0 else unit * future
+        vx = np.float32(v.motion_x) * factor
+        vy = np.float32(v.motion_y) * factor
+        zero = v.motion_x == 0 and v.motion_y == 0
+        x0 = (v.dst_x - (v.w >> 1)) >> 3
+        y0 = (v.dst_y - (v.h >> 1)) >> 3
+        x1 = min(x0 + max(v.w >> 3, 1), columns)
+        y1 = min(y0 + max(v.h >> 3, 1), rows)
         for y in range(max(y0, 0), y1):
             for x in range(max(x0, 0), x1):
                 state = seen[y, x]
@@ -156,7 +150,7 @@ def _spread_kernel(
                     elif not zero:
                         field[y, x, 0] = np.float32(0.5) * (field[y, x, 0] + vx)
                         field[y, x, 1] = np.float32(0.5) * (field[y, x, 1] + vy)
-                elif state == _UNSEEN or source[k] < 0:
+                elif state == _UNSEEN or v.source < 0:
                     field[y, x, 0] = vx
                     field[y, x, 1] = vy
                     seen[y, x] = _MOVED

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -149,7 +146,6 @@ def _is_done(job: _Job, record: PreparedVideo) -> bool:
 
 def _prepare_one(job: _Job) -> PreparedVideo:
     """Transcode one video; whatever goes wrong becomes its record."""
-    _end_with_parent()
     mtime_ns, size = _stamp(job.source)
     try:
         if job.target.exists() and not _is_ours(job.target):
@@ -225,24 +221,6 @@ def _over_ray(jobs: list[_Job], processes: int) -> Iterator[tuple[_Job, Prepared
     finally:
         if started:
             ray.shutdown()
-
-
-_watching = False
-
-
-def _end_with_parent() -> None:
-    """Let this worker end when the command that started it is killed: it would otherwise go on writing, and then wait for ever."""
-    global _watching
-    parent = multiprocessing.parent_process()
-    if parent is None or _watching:
-        return
-    _watching = True
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _is_ours(target: Path) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -51,6 +54,18 @@ def over_files(
             left = suspects[1:]
 
 
+def _end_with_parent() -> None:
+    """Let a worker end when the command that started it is killed: it would go on writing, and then wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _until_a_worker_dies(
     function: Callable[[Item], Result], first: list[Item], more: Iterator[Item], processes: int
 ) -> Generator[tuple[Item, Result], None, list[Item]]:
@@ -58,7 +73,7 @@ def _until_a_worker_dies(
     ahead = 1 if processes == 1 else AHEAD * processes
     source = iter([*first])
     # spawn: the caller may hold threads (torch does), which a fork would copy in an undefined state
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
     running: dict[Future[Result], Item] = {}
     lost: list[Item] = []
     with pool:
