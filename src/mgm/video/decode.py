@@ -294,7 +294,7 @@ def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
     pairs = None if source is None or source == "codec" else PairMotion(source, request.stride, grid_shape(*extent))
     if window.order:
         wanted = plan.sampled(window.base + len(window.order), ended=window.ended)
-        decoded = decode(video, window, plan.needs(wanted), converter, pairs)
+        decoded = decode(video, window, plan.needs(wanted, window), converter, pairs)
     else:  # no presentation times: count the frames as they leave the decoder
         decoded = decode(video, window, plan.needs_untimed(), converter, pairs)
         wanted = plan.sampled(len(decoded), ended=window.ended)

@@ -20,6 +20,9 @@ from mgm.video.stream import OpenVideo, decode_packet
 from mgm.video.vectors import KINDS, frame_vectors
 from mgm.video.window import Window
 
+Field = tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]
+"""(displacement float32 (rows, columns, 2), measured bool (rows, columns))."""
+
 Wanted = Callable[[int], bool]
 """Whether a frame, by its number, is needed for something."""
 
@@ -160,17 +163,14 @@ def codec_field(
     """The motion of the sampled frames from the vectors of the decoded ones: (float32 (T, rows, columns, 2), valid bool)."""
     context = video.stream.codec_context
     grid = grid_shape(context.height, context.width)
-    numbers = sorted(i for i, d in decoded.items() if d.vectors is not None)
+    vectors = {i: d.vectors for i, d in sorted(decoded.items()) if d.vectors is not None}
     anchors = [d.time for d in decoded.values() if d.kind in "IP"]
-    fields = np.zeros((len(numbers), *grid, 2), np.float32)
-    measured = np.zeros((len(numbers), *grid), np.bool_)
     intervals = _Intervals(video, window, steps.unit)
-    for position, number in enumerate(numbers):
+
+    def spread(number: int) -> Field:
         frame = decoded[number]
-        if frame.vectors is None or not len(frame.vectors):
-            continue
-        fields[position], measured[position] = frame_field(
-            frame.vectors,
+        return frame_field(
+            vectors[number],
             grid,
             codec=video.codec,
             kind=frame.kind,
@@ -178,6 +178,16 @@ def codec_field(
             interval=intervals.before(number),
             reading=steps.reading,
         )
+
+    numbers = [i for i in vectors if i % steps.unit == 0]
+    fields = np.zeros((len(numbers), *grid, 2), np.float32)
+    measured = np.zeros((len(numbers), *grid), np.bool_)
+    for position, number in enumerate(numbers):
+        if len(vectors[number]):
+            fields[position], measured[position] = spread(number)
+        elif steps.unit > 1:
+            between = [spread(i) for i in range(number - steps.unit + 1, number) if i in vectors]
+            fields[position], measured[position] = _mean(between, grid)
     if steps.reading == "clean":
         fields = hold(fields, measured)
     place = {number: position for position, number in enumerate(numbers)}
@@ -192,6 +202,16 @@ def codec_field(
     return over_windows(
         fields, measured, ends, stride=1 if literal else steps.stride // steps.unit, policy=steps.policy
     )
+
+
+def _mean(found: list[Field], grid: tuple[int, int]) -> Field:
+    """Of the fields of the frames before a key picture, which has no vectors: each tells the whole step to it."""
+    total, count = np.zeros((*grid, 2), np.float32), np.zeros(grid, np.float32)
+    for field, measured in found:
+        total += field  # zero where it is not measured
+        count += measured
+    mean = total / np.maximum(count, 1)[..., None]
+    return mean.astype(np.float32, copy=False), count > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ class Plan:
         """The first frame that is needed."""
         return max(self.start - self.reach, 0)
 
-    def needs(self, wanted: npt.NDArray[np.int64]) -> Needs:
+    def needs(self, wanted: npt.NDArray[np.int64], window: Window) -> Needs:
         """What is needed of which frame, `wanted` being the sampled ones."""
         sampled = set(wanted.tolist())
         image = sampled.__contains__ if self.request.with_pixels else never
@@ -164,10 +164,11 @@ class Plan:
             return Needs(image, never, never)
         if self.source != "codec":
             return Needs(image, never, (needed_pictures(wanted, self.request.stride) | sampled).__contains__)
-        if not self.reach:
-            return Needs(image, sampled.__contains__, never)
         low, high = max(int(wanted.min()) - self.reach, int(wanted.min()) % self.unit), int(wanted.max())
-        return Needs(image, set(range(low, high + 1, self.unit)).__contains__, never)
+        moving = set(range(low, high + 1, self.unit)) if self.reach else sampled
+        if self.unit > 1:
+            moving = moving | {i for key in moving & inner_keys(window) for i in range(key - self.unit + 1, key)}
+        return Needs(image, moving.__contains__, never)
 
     def needs_untimed(self) -> Needs:
         """The same where frames are counted as they leave the decoder, and nobody knows yet how many come."""
@@ -193,7 +194,9 @@ class Plan:
         """The frame numbers of the clip. `count` frames are known; if `ended`, there are no more."""
         start, frames, stride, name = self.start, self.request.frames, self.request.stride, self.request.name
         if ended and not count:
-            raise VideoError(f"{name}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set")
+            raise VideoError(
+                f"{name}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
+            )
         if ended and start >= count:
             raise VideoError(f"{name}: no frame {start}: the video has {count} frames; choose a start below that")
         if frames is None:
@@ -218,6 +221,12 @@ def prepared_unit(plan: Plan, metadata: Mapping[str, str]) -> int:
     unit = (read_profile(metadata) or {}).get("stride", 1)
     fits = isinstance(unit, int) and unit > 0 and request.stride % unit == 0 and plan.start % unit == 0
     return unit if fits else 1  # type: ignore[return-value]
+
+
+def inner_keys(window: Window) -> set[int]:
+    """The numbers of the key pictures inside a window: the frames before them decode, those before the first one do not."""
+    number = {pts: window.base + i for i, pts in enumerate(window.order)}
+    return {number[c.pts] for c in window.coded[1:] if c.key and c.pts is not None and c.pts in number}
 
 
 def is_aligned(window: Window, plan: Plan) -> bool:
