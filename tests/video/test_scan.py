@@ -10,7 +10,8 @@ import pytest
 
 from mgm.errors import VideoError
 from mgm.video import VideoRecord, scan
-from mgm.video.scan import find_videos, scan_file
+from mgm.video.manifest import read_manifest
+from mgm.video.scan import ScanSummary, find_videos, scan_file, scan_to, short_side
 
 from .broken import BROKEN, make_broken
 from .clips import encode_moving, remux
@@ -73,8 +74,43 @@ def test_nothing_to_scan_is_an_error(tmp_path: Path):
         scan(tmp_path / "missing")
 
 
-def test_processes_give_the_same_report(folder: Path):
-    assert scan(folder, processes=2) == scan(folder)
+def test_processes_give_the_same_report_and_manifest(folder: Path, tmp_path: Path):
+    report = scan(folder)
+    counted: list[tuple[int, int]] = []
+    scan_to(tmp_path / "m.jsonl", folder, processes=2, progress=lambda done, total: counted.append((done, total)))
+    assert tuple(read_manifest(tmp_path / "m.jsonl")) == report.records
+    assert counted == [(done, len(report)) for done in range(len(report) + 1)]
+
+
+def test_paths_stay_as_they_were_given(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder)
+    scan_to(tmp_path / "m.csv", "deep", "turned.mp4")
+    assert [record.path for record in read_manifest(tmp_path / "m.csv")] == ["deep/good.MP4", "turned.mp4"]
+
+
+def test_the_summary_counts_what_the_report_holds(folder: Path):
+    report = scan(folder)
+    summary = ScanSummary(limit=3)
+    for record in report:
+        summary.add(record)
+    assert (summary.files, summary.readable) == (len(report), len(report.readable))
+    assert summary.with_motion == len(report.with_motion)
+    assert sum(group.files for group in summary.sizes.values()) == len(report)
+    assert summary.sizes["h264", "96x64", "ok"].files == 2
+    assert summary.classes["h264", "144p", "ok"].frames == 48
+    assert summary.sizes["-", "-", "not_video"].files == 2
+    assert sum(count for count, _ in summary.problems.values()) == len(report.problems)
+    broken = [record for record in report if not record.readable]
+    assert summary.broken == broken[:3]
+    assert [Path(record.path).name for record in summary.others] == ["vp9.webm"]
+
+
+@pytest.mark.parametrize(
+    ("size", "name"),
+    [((340, 256), "360p"), ((240, 320), "240p"), ((1920, 1080), "1080p"), ((64, 9), "144p"), ((8000, 5000), "5000p")],
+)
+def test_size_classes(size: tuple[int, int], name: str):
+    assert short_side(*size) == name
 
 
 def dies_on_three(path: Path) -> VideoRecord:
@@ -91,6 +127,8 @@ def test_a_file_that_kills_its_worker_is_named(tmp_path: Path, ordinary: Path, m
     report = scan(tmp_path, processes=2)
     assert [record.frames for record in report] == [24, 24, 24, None, 24, 24, 24, 24, 24]
     assert re.search(r"3\.mp4: the process that decoded it died, .*; remove it", report.records[3].problem or "")
+    assert report.records[3].status == "crashed"
+    assert not report.records[3].readable
 
 
 def test_workers_killed_from_outside_cost_no_record(tmp_path: Path, ordinary: Path):

@@ -2,69 +2,223 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
-    from mgm.video.scan import ScanReport
+    from mgm.video.manifest import Status
+    from mgm.video.scan import Group, ScanSummary, VideoRecord
+
+MOST_ROWS = 30
+"""Of the table; where sizes are more varied, they are put together by their short side."""
+
+# What each class of problem is, and what to do; {prepare} is the command for the user's own folder.
+ADVICE: dict[Status, tuple[str, str]] = {
+    "no_vectors": ("the codec exports no motion vectors", "read them with --motion auto, or transcode them: {prepare}"),
+    "intra_only": ("all frames are intra-coded", "read them with --motion auto, or transcode them: {prepare}"),
+    "truncated": ("the file ends too early", "copy or download it again"),
+    "damaged": ("the stream is broken", "download it again, or 'ffmpeg -err_detect ignore_err -i IN OUT'"),
+    "empty": ("0 bytes", "copy or download it again"),
+    "not_video": ("of another kind, or destroyed", "remove it from the set"),
+    "no_video_stream": ("sound without pictures", "remove it from the set"),
+    "unreadable": ("cannot be opened", "check its permissions, then scan again"),
+    "crashed": ("the decoder failed on it", "remove it from the set and report it"),
+}
 
 
 def scan(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
     processes: Annotated[int, typer.Option(help="Processes that decode; 0: one per core.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Write one JSON record per line to this file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Manifest, one row per file: .jsonl, .csv or .parquet. Goes on where it was interrupted."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Every single problem, in full.")] = False,
 ) -> None:
     """Decode every video once: codec, size, length, motion vectors, and what is wrong with which file.
 
-    Exit status 1 where a file cannot be read.
+    With --out, run it again later: only new and changed files are read. Exit status 1 where a file cannot be read.
     """
-    from mgm.video.scan import find_videos
+    from mgm.video.manifest import read_manifest
+    from mgm.video.scan import ScanSummary, find_videos, scan_to
     from mgm.video.scan import scan as scan_videos
 
     console = Console()
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("scanning", total=len(find_videos(paths)))
-        report = scan_videos(
-            *paths, processes=processes or os.cpu_count() or 1, progress=lambda record: progress.advance(task)
-        )
-    if out is not None:
-        out.write_text("".join(json.dumps(asdict(record)) + "\n" for record in report), encoding="utf-8")
-    console.print(summary_table(report))
-    for record in report.problems:
-        console.print(record.problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    broken = len(report) - len(report.readable)
-    console.print(
-        f"{len(report)} files: {len(report.readable)} readable, {len(report.with_motion)} with motion vectors, {broken} broken"
-    )
-    if broken:
+    count = processes or os.cpu_count() or 1
+    found: Iterable[VideoRecord]
+    with _progress(console) as progress:
+        if out is None:
+            files = find_videos(paths)
+            task = progress.add_task("scanning", total=len(files))
+            found = scan_videos(*files, processes=count, progress=lambda _: progress.advance(task))
+        else:
+            scan_to(out, *paths, processes=count, progress=_Counter(progress))
+            found = read_manifest(out)
+    summary = ScanSummary()
+    for record in found:
+        summary.add(record)
+        if verbose and record.problem is not None:
+            _say(console, record.problem)
+    if verbose and summary.problems:
+        console.print()
+    _report(console, summary, paths, out, singly=not verbose)
+    if summary.readable < summary.files:
         raise typer.Exit(1)
 
 
-def summary_table(report: ScanReport) -> Table:
-    """One row per codec and size."""
-    groups: dict[tuple[str, str], list[int]] = {}
-    for number, record in enumerate(report.readable):
-        groups.setdefault((record.codec or "?", f"{record.width}x{record.height}"), []).append(number)
-    table = Table("codec", "size", "files", "frames", "fps", "longest GOP", "B-frames", "frames with vectors")
-    for (codec, size), numbers in sorted(groups.items()):
-        records = [report.readable[n] for n in numbers]
-        rates = sorted({round(r.fps, 2) for r in records if r.fps})
-        table.add_row(
-            codec,
-            size,
-            str(len(records)),
-            f"{sum(r.frames or 0 for r in records):,}",
-            f"{rates[0]:g}" + (f"-{rates[-1]:g}" if len(rates) > 1 else "") if rates else "?",
-            str(max(r.gop or 0 for r in records)),
-            f"{sum(bool(r.b_frames) for r in records)} of {len(records)}",
-            f"{sum(r.vectors or 0 for r in records) / len(records):.0%}",
-        )
+class _Rate(ProgressColumn):
+    """Files per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} files/s", style="progress.data.speed")
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+class _Counter:
+    """Draws what `scan_to` counts. Files that were known beforehand must not raise the rate."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("finding videos", total=None)
+        self._begun = False
+
+    def __call__(self, done: int, total: int) -> None:
+        if not self._begun:
+            self._progress.remove_task(self._task)
+            self._task = self._progress.add_task("scanning", completed=done, total=total)
+            self._begun = True
+        self._progress.update(self._task, completed=done)
+
+
+def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path | None, *, singly: bool) -> None:
+    console.print(summary_table(summary, wide=console.width >= 110))
+    if summary.problems:
+        console.print()
+    for status, (count, first) in sorted(summary.problems.items()):
+        what, do = ADVICE[status]
+        do = do.format(prepare=_prepare(paths, first))
+        files = f"{count:,} file{'s' * (count > 1)}"
+        _say(console, f"{_words(status)}: {files} ({what}), such as {first.path}: {do}", style="bold")
+    shown = [*summary.broken, *summary.others][: summary.limit]
+    if singly and shown:
+        console.print()
+        for record in shown:
+            _say(console, _short(record), style="red" if not record.readable else "yellow")
+        total = sum(count for count, _ in summary.problems.values())
+        if total > len(shown):
+            _say(
+                console,
+                f"and {total - len(shown):,} more: {'see ' + str(out) if out is not None else '--verbose lists all'}",
+            )
+    console.print()
+    broken = summary.files - summary.readable
+    _say(
+        console,
+        f"{summary.files:,} files: {summary.readable:,} readable, {summary.with_motion:,} with motion vectors, {broken:,} broken"
+        + (f"; one row each in {out}" if out is not None else ""),
+    )
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    """One line, which only a terminal breaks. Names of files need not be valid text."""
+    printable = line.encode("utf-8", "backslashreplace").decode()
+    console.print(printable, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _short(record: VideoRecord) -> str:
+    """What was found, without the advice: the line of its class has it."""
+    problem = (record.problem or "").removeprefix(f"{record.path}: ")
+    return f"{record.path}: {problem.split(', expected ' if record.readable else '; ')[0]}"
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")
+
+
+def _prepare(paths: list[Path], record: VideoRecord) -> str:
+    """The command that transcodes the folder a video was found in, to a folder beside it."""
+    file = Path(record.path)
+    given = next((path for path in paths if file.is_relative_to(path)), file)
+    beside = Path("prepared")
+    if given.is_dir():
+        beside = given / "../prepared" if given.name in ("", "..") else given.with_name(f"{given.name}-prepared")
+    return shlex.join(["mgm", "prepare", str(given), str(beside)])
+
+
+def summary_table(summary: ScanSummary, *, wide: bool = True) -> Table:
+    """One row per codec, size and status; without `wide` only what fits 80 columns."""
+    groups = summary.sizes if len(summary.sizes) <= MOST_ROWS else summary.classes
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, int(wide), 0, 0), show_edge=False)
+    for name, extra, right in _COLUMNS:
+        if wide or not extra:
+            table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for (codec, size, status), group in sorted(groups.items(), key=lambda item: _order(item[0])):
+        cells = (codec, size, _words(status), *_cells(group))
+        shown = (cell for cell, (_, extra, _) in zip(cells, _COLUMNS, strict=True) if wide or not extra)
+        table.add_row(*shown, style=None if status == "ok" else "yellow" if group.sources else "red")
     return table
+
+
+# Name, whether only a wide table has it, whether it is a number.
+_COLUMNS = (
+    ("codec", False, False),
+    ("size", False, False),
+    ("status", False, False),
+    ("files", False, True),
+    ("frames", False, True),
+    ("length", True, True),
+    ("fps", True, True),
+    ("GOP", True, True),
+    ("B-frames", True, True),
+    ("vectors", False, True),
+    ("px/frame", False, True),
+    ("motion", False, False),
+)
+
+
+def _order(key: tuple[str, str, Status]) -> tuple[str, list[int], str]:
+    codec, size, status = key
+    return codec, [int(side) for side in size.rstrip("p").split("x") if side.isdecimal()], status
+
+
+def _cells(group: Group) -> tuple[str, ...]:
+    if not group.frames:
+        return (f"{group.files:,}", *["-"] * 8)
+    low, high = group.rates or (0.0, 0.0)
+    rates = "?" if group.rates is None else f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g}-{high:.4g}"
+    return (
+        f"{group.files:,}",
+        f"{group.frames:,}",
+        _length(group),
+        rates,
+        str(group.gop),
+        f"{group.b_frames / group.files:.0%}",
+        f"{group.vectors / group.files:.0%}",
+        f"{group.motion / group.moving:.2f}" if group.moving else "-",
+        "+".join(sorted(group.sources)),
+    )
+
+
+def _length(group: Group) -> str:
+    """Raw streams have no clock: a group that holds some is longer than its known seconds."""
+    seconds, more = group.seconds, ">" if group.untimed else ""
+    if group.untimed == group.files:
+        return "?"
+    if seconds < 60:
+        return f"{more}{seconds:.1f} s"
+    return f"{more}{seconds / 60:.0f} min" if seconds < 7200 else f"{more}{seconds / 3600:,.0f} h"

@@ -1,19 +1,27 @@
-"""An audit of a folder of videos: what each file is, whether it decodes, whether it carries motion vectors, what to do if not."""
+"""An audit of folders of videos: what each file is, whether it decodes, whether it carries motion vectors, what to do if not."""
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mgm.errors import VideoError
-from mgm.video.plan import no_vectors_message
-from mgm.video.stream import OpenVideo, decode_all, open_video
-from mgm.video.vectors import KINDS
+from mgm.video.audit import audit
+from mgm.video.manifest import Status, VideoRecord, update_manifest
+from mgm.video.workers import over_files
+
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "Group",
+    "ScanReport",
+    "ScanSummary",
+    "VideoRecord",
+    "find_videos",
+    "scan",
+    "scan_file",
+    "scan_to",
+]
 
 VIDEO_SUFFIXES = frozenset(
     [
@@ -42,47 +50,8 @@ VIDEO_SUFFIXES = frozenset(
         ".vob",
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class VideoRecord:
-    """What `scan` found of one file. Everything but `path`, `bytes` and `problem` is None where the file could not be read.
-
-    Attributes:
-        path: the file.
-        bytes: its size.
-        problem: one line: what was found, what was expected, what to do; None for a file without a problem.
-        codec, width, height, fps, rotation: of the video stream; rotation in degrees as the container declares it.
-        frames: counted by decoding, not believed from the header.
-        seconds: last minus first presentation time plus one frame.
-        gop: longest distance between two key frames, in frames.
-        b_frames: whether any frame is a B-frame.
-        vectors: share of frames that carry motion vectors; 0 for codecs that export none.
-    """
-
-    path: str
-    bytes: int
-    problem: str | None
-    codec: str | None = None
-    width: int | None = None
-    height: int | None = None
-    fps: float | None = None
-    rotation: int | None = None
-    frames: int | None = None
-    seconds: float | None = None
-    gop: int | None = None
-    b_frames: bool | None = None
-    vectors: float | None = None
-
-    @property
-    def readable(self) -> bool:
-        """Whether the file decodes to its end."""
-        return self.frames is not None
-
-    @property
-    def has_motion(self) -> bool:
-        """Whether `motion="codec"` works on it."""
-        return self.readable and bool(self.vectors)
+FEW = 8
+"""Fewer files are read in this process: starting others takes a second each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,110 +103,171 @@ def find_videos(paths: Iterable[str | Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def scan_file(path: str | Path) -> VideoRecord:
+    """The record of one file, decoded to its end. Never raises: what is wrong with the file is in the record."""
+    record = _untouched(path)
+    try:
+        return audit(record)
+    except Exception as error:  # whatever one file of a hundred thousand provokes must not cost the others
+        found = " ".join(f"{type(error).__name__}: {error}".split())
+        problem = f"{path}: reading it failed ({found}), expected a video; remove it from the set and report it"
+        return replace(record, status="crashed", problem=problem)
+
+
+def _crashed(path: Path) -> VideoRecord:
+    """The record of a file that ended the process which read it: out of memory, or a crash in the decoder."""
+    problem = f"{path}: the process that decoded it died, expected it to decode; remove it from the set and report it"
+    return replace(_untouched(path), status="crashed", problem=problem)
+
+
+def _untouched(path: str | Path) -> VideoRecord:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return VideoRecord(path=str(path), bytes=0, status="unreadable")
+    return VideoRecord(path=str(path), bytes=found.st_size, modified=found.st_mtime, status="unreadable")
+
+
 def scan(*paths: str | Path, processes: int = 1, progress: Callable[[VideoRecord], None] | None = None) -> ScanReport:
     """Decode every video once and report what it is. A broken file becomes a record with its problem, never an exception.
 
+    All records are held in memory; `scan_to` streams them to a file, and goes on where it was interrupted.
+
     Args:
         paths: files and folders (searched for files with a video's suffix).
-        processes: how many to decode in. With more than one, call it under `if __name__ == "__main__":`.
+        processes: how many to decode in. With more than one, call it under `if __name__ == "__main__":`. With one, a file that
+            crashes the decoder takes this process with it.
         progress: called with each record as it is made, in no particular order.
     """
     files = find_videos(paths)
     results: dict[Path, VideoRecord] = {}
-
-    def done(record: VideoRecord) -> None:
-        results[Path(record.path)] = record
+    for file, record in over_files(scan_file, files, processes=_processes(files, processes), died=_crashed):
+        results[file] = record
         if progress is not None:
             progress(record)
-
-    if processes <= 1 or len(files) < 8:
-        for file in files:
-            done(scan_file(file))
-    else:
-        _scan_in_processes(files, processes, done)
     return ScanReport(tuple(results[file] for file in files))
 
 
-def _scan_in_processes(files: list[Path], processes: int, done: Callable[[VideoRecord], None]) -> None:
-    left = list(files)
-    while left:
-        left = left[_scan_until_a_worker_dies(left, processes, done) :]
-        # If one died (out of memory, a crash in the decoder), then on a file among the next ones: one process tells which.
-        suspects, left = left[: 8 * processes], left[8 * processes :]
-        while suspects:
-            suspects = suspects[_scan_until_a_worker_dies(suspects, 1, done) :]
-            if suspects:
-                file = suspects.pop(0)
-                problem = f"{file}: the process that decoded it died, expected it to decode; remove it from the set and report it"
-                done(VideoRecord(str(file), file.stat().st_size, problem))
+def scan_to(
+    manifest: str | Path,
+    *paths: str | Path,
+    processes: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Scan into a manifest: one row per video in the order of their paths, never all in memory. `read_manifest` reads it.
 
+    Interrupted or killed, the same call goes on; called again later, it reads only what is new or has changed (size or time of
+    modification), and drops the rows of files that are no longer found.
 
-def _scan_until_a_worker_dies(files: list[Path], processes: int, done: Callable[[VideoRecord], None]) -> int:
-    """How many were scanned, in order: all of them, unless the kernel or a crash ended a worker."""
-    finished = 0
-    # spawn: the caller may hold threads (torch does), which a fork would copy in an undefined state
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
-    with suppress(BrokenProcessPool), pool:  # the caller sees by the count that one died, and finds out on which file
-        for record in pool.map(scan_file, files, chunksize=4 if processes > 1 else 1):
-            done(record)
-            finished += 1
-    return finished
+    Args:
+        manifest: ends in .jsonl, .csv or .parquet.
+        paths, processes: see `scan`.
+        progress: called with (files done, all files), first with those that were known.
 
-
-def scan_file(path: Path) -> VideoRecord:
-    """The record of one file. Decodes it to the end without the loop filter: vectors are exact, pixels are not looked at."""
-    size = path.stat().st_size if path.exists() else 0
-    try:
-        with open_video(path, vectors=True, skip_loop_filter=True) as video:
-            return _scan_open(video, path, size)
-    except VideoError as error:
-        return VideoRecord(str(path), size, str(error))
-
-
-def _scan_open(video: OpenVideo, path: Path, size: int) -> VideoRecord:
-    frames = with_vectors = longest = since_key = 0
-    first = last = None
-    kinds: set[str] = set()
-    rotation = 0
-    for frame in decode_all(video):
-        frames += 1
-        with_vectors += frame.side_data.get("MOTION_VECTORS") is not None
-        kinds.add(KINDS[int(frame.pict_type)])
-        since_key = 1 if frame.key_frame else since_key + 1
-        longest = max(longest, since_key)
-        rotation = frame.rotation
-        if frame.pts is not None:
-            first = frame.pts if first is None else min(first, frame.pts)
-            last = frame.pts if last is None else max(last, frame.pts)
-    if frames == 0:
-        raise VideoError(
-            f"{path}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
-        )
-    rate = video.stream.average_rate
-    seconds = None
-    if first is not None and last is not None:
-        seconds = (last - first) * video.time_base + (float(1 / rate) if rate else 0.0)
-    problem = None
-    if not video.exports_vectors:
-        problem = no_vectors_message(video)
-    elif not with_vectors:
-        problem = (
-            f"{path}: none of its {frames} frames carries motion vectors (all are intra-coded), expected P- or B-frames; "
-            "transcode it with ordinary settings (ffmpeg -i IN -c:v libx264 OUT.mp4)"
-        )
-    context = video.stream.codec_context
-    return VideoRecord(
-        path=str(path),
-        bytes=size,
-        problem=problem,
-        codec=video.codec,
-        width=context.width,
-        height=context.height,
-        fps=float(rate) if rate else None,
-        rotation=rotation,
-        frames=frames,
-        seconds=seconds,
-        gop=longest,
-        b_frames="B" in kinds,
-        vectors=with_vectors / frames,
+    Raises:
+        VideoError: no video found, a manifest of another suffix, one that cannot be written, or a full disk; the records made
+            so far are in `<manifest>.journal` and are taken up by the next call.
+    """
+    files = find_videos(paths)
+    update_manifest(
+        manifest, files, scan_file, died=_crashed, processes=_processes(files, processes), progress=progress
     )
+
+
+def _processes(files: list[Path], processes: int) -> int:
+    return processes if len(files) >= FEW else 1
+
+
+SHORT_SIDES = (144, 240, 360, 480, 720, 1080, 1440, 2160)
+
+
+@dataclass(slots=True)
+class Group:
+    """Videos of one codec, size and status, added up.
+
+    Attributes:
+        files, frames, seconds: in all; `untimed`: files whose length nothing tells.
+        rates: lowest and highest frames per second.
+        gop: the longest.
+        b_frames: files with B-frames.
+        vectors: sum of the files' shares; `motion`: sum of the means of the files that have one, which are `moving`.
+        sources: what motion="auto" reads.
+    """
+
+    files: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    untimed: int = 0
+    rates: tuple[float, float] | None = None
+    gop: int = 0
+    b_frames: int = 0
+    vectors: float = 0.0
+    motion: float = 0.0
+    moving: int = 0
+    sources: set[str] = field(default_factory=set)
+
+    def add(self, record: VideoRecord) -> None:
+        """Count a file."""
+        self.files += 1
+        self.frames += record.frames or 0
+        self.seconds += record.seconds or 0.0
+        self.untimed += record.seconds is None
+        if record.fps:
+            low, high = self.rates or (record.fps, record.fps)
+            self.rates = min(low, record.fps), max(high, record.fps)
+        self.gop = max(self.gop, record.gop or 0)
+        self.b_frames += bool(record.b_frames)
+        self.vectors += record.vectors or 0.0
+        if record.motion is not None:
+            self.motion += record.motion
+            self.moving += 1
+        if record.motion_source is not None:
+            self.sources.add(record.motion_source)
+
+
+@dataclass(slots=True)
+class ScanSummary:
+    """What the records of a scan add up to, in memory that does not grow with them.
+
+    Attributes:
+        files, readable, with_motion: how many.
+        sizes: groups by (codec, "WIDTHxHEIGHT", status); what could not be opened has neither codec nor size, but "-".
+        classes: the same by the short side, such as "360p" for 241 to 360 pixels.
+        problems: how many files of each status but "ok", and the first of them.
+        broken, others: the first `limit` records of files that cannot be read, and of those with another problem.
+        limit: how many records are kept.
+    """
+
+    limit: int = 20
+    files: int = 0
+    readable: int = 0
+    with_motion: int = 0
+    sizes: dict[tuple[str, str, Status], Group] = field(default_factory=dict)
+    classes: dict[tuple[str, str, Status], Group] = field(default_factory=dict)
+    problems: dict[Status, tuple[int, VideoRecord]] = field(default_factory=dict)
+    broken: list[VideoRecord] = field(default_factory=list)
+    others: list[VideoRecord] = field(default_factory=list)
+
+    def add(self, record: VideoRecord) -> None:
+        """Count a record."""
+        self.files += 1
+        self.readable += record.readable
+        self.with_motion += record.has_motion
+        codec, exact, side = record.codec or "-", "-", "-"
+        if record.width and record.height:
+            exact, side = f"{record.width}x{record.height}", short_side(record.width, record.height)
+        self.sizes.setdefault((codec, exact, record.status), Group()).add(record)
+        self.classes.setdefault((codec, side, record.status), Group()).add(record)
+        if record.problem is None:
+            return
+        count, first = self.problems.get(record.status, (0, record))
+        self.problems[record.status] = count + 1, first
+        kept = self.others if record.readable else self.broken
+        if len(kept) < self.limit:
+            kept.append(record)
+
+
+def short_side(width: int, height: int) -> str:
+    """The size class of a video: the usual short side that it reaches at most, "360p" for 340x256; above 2160 its own."""
+    side = min(width, height)
+    return f"{next((usual for usual in SHORT_SIDES if side <= usual), side)}p"

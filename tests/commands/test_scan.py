@@ -1,0 +1,128 @@
+"""`mgm scan` as a user meets it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from mgm.commands.scan import ADVICE, MOST_ROWS, summary_table
+from mgm.data.synthetic import make_translation
+from mgm.video.manifest import Status, VideoRecord, read_manifest
+from mgm.video.scan import ScanSummary
+
+
+def mgm_scan(*arguments: object, cwd: Path, columns: int = 120) -> subprocess.CompletedProcess[str]:
+    code = "from mgm.commands.main import run; run()"
+    command = [sys.executable, "-c", code, "scan", *map(str, arguments)]
+    environment = {**os.environ, "COLUMNS": str(columns)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One good file, one of VP9, one of key frames alone, two cut off, one text."""
+    root = tmp_path_factory.mktemp("command")
+    videos = root / "my videos"
+    good, size = videos / "good.mp4", (64, 96)
+    make_translation(good, velocity=(3, -2), frames=8, size=size)
+    make_translation(videos / "vp9.webm", velocity=(3, -2), frames=4, size=size, codec="libvpx-vp9")
+    make_translation(videos / "keys.mp4", velocity=(3, -2), frames=4, size=size, options={"g": 1})
+    data = good.read_bytes()
+    for share in (3, 4):
+        (videos / f"cut_{share}.mp4").write_bytes(data[: len(data) * share // 5])
+    (videos / "text.mp4").write_text("no video")
+    return root
+
+
+def test_what_is_printed(folder: Path):
+    done = mgm_scan("my videos", cwd=folder)
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    header = next(line.split() for line in lines if line.startswith("codec"))
+    good = next(line.split() for line in lines if " ok " in line)
+    assert header[:6] == ["codec", "size", "status", "files", "frames", "length"]
+    assert good[:7] == ["h264", "96x64", "ok", "1", "8", "0.3", "s"]
+    assert header[6:] == ["fps", "GOP", "B-frames", "vectors", "px/frame", "motion"]
+    fps, gop, b_frames, vectors, speed, source = good[7:]
+    assert (fps, gop, b_frames, vectors, source) == ("25", "8", "100%", "88%", "codec")
+    assert 3.2 < float(speed) < 4
+    command = "mgm prepare 'my videos' 'my videos-prepared'"
+    assert (
+        "no vectors: 1 file (the codec exports no motion vectors), such as my videos/vp9.webm: "
+        f"read them with --motion auto, or transcode them: {command}" in lines
+    )
+    assert any(line.startswith("intra only: 1 file (") and line.endswith(command) for line in lines)
+    expected = "truncated: 2 files (the file ends too early), such as my videos/cut_3.mp4: copy or download it again"
+    assert expected in lines
+    assert "my videos/cut_3.mp4: an MP4 without its index (moov), expected a complete file" in lines
+    assert "my videos/vp9.webm: VP9 carries no exported motion vectors" in lines
+    assert lines[-1] == "6 files: 3 readable, 1 with motion vectors, 3 broken"
+
+
+def test_eighty_columns_cut_nothing_off(folder: Path):
+    lines = mgm_scan("my videos", cwd=folder, columns=80).stdout.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("codec"))
+    table = lines[start : lines.index("", start)]
+    assert len(table) > 5
+    assert max(map(len, table)) <= 80
+    assert "…" not in "".join(table)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_manifest_is_brought_up_to_date(folder: Path, tmp_path: Path, suffix: str):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    shutil.copy(folder / "my videos" / "good.mp4", videos)
+    out = tmp_path / f"m{suffix}"
+    done = mgm_scan("videos", "--out", out, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith(
+        "1 files: 1 readable, 1 with motion vectors, 0 broken; one row each in"
+    )
+    shutil.copy(folder / "my videos" / "text.mp4", videos)
+    assert mgm_scan("videos", "--out", out, cwd=tmp_path).returncode == 1
+    assert {record.path: record.status for record in read_manifest(out)} == {
+        "videos/good.mp4": "ok",
+        "videos/text.mp4": "not_video",
+    }
+    assert sorted(p.name for p in tmp_path.iterdir()) == [out.name, "videos"]
+
+
+def test_twenty_problems_unless_verbose(tmp_path: Path):
+    for number in range(25):
+        (tmp_path / f"{number:02d}.mp4").write_text("no video")
+    done = mgm_scan(".", cwd=tmp_path)
+    assert done.stdout.count(": is plain text") == 20
+    assert "and 5 more: --verbose lists all" in done.stdout
+    done = mgm_scan(".", "--verbose", "--out", "m.jsonl", cwd=tmp_path)
+    assert done.stdout.count(": is plain text, expected a video; remove it from the set") == 25
+    assert "more:" not in done.stdout
+    assert len([json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]) == 25
+    assert "and 5 more: see m.jsonl" in mgm_scan(".", "--out", "m.jsonl", cwd=tmp_path).stdout
+
+
+def test_a_wrong_suffix_is_one_line(tmp_path: Path):
+    (tmp_path / "a.mp4").write_text("no video")
+    done = mgm_scan(".", "--out", "m.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == ("mgm: m.json: the suffix is '.json', expected one of .jsonl, .csv, .parquet; rename it\n")
+
+
+def test_every_status_but_ok_has_advice():
+    assert set(ADVICE) == set(get_args(Status)) - {"ok"}
+
+
+def test_many_sizes_are_put_together():
+    summary = ScanSummary()
+    for side in range(200, 200 + 2 * MOST_ROWS, 2):
+        summary.add(VideoRecord(path="a", bytes=1, status="ok", codec="h264", width=400, height=side, frames=2))
+    assert summary_table(summary).row_count == MOST_ROWS
+    summary.add(VideoRecord(path="a", bytes=1, status="ok", codec="h264", width=400, height=100, frames=2))
+    table = summary_table(summary)
+    assert list(table.columns[1].cells) == ["144p", "240p", "360p"]
+    assert list(table.columns[3].cells) == ["1", "21", "9"]
