@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Unpack
 
@@ -14,9 +15,10 @@ from mgm.errors import VideoError
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.convert import FrameConverter
 from mgm.video.motion import MotionField, Policy, Reading, grid_shape
-from mgm.video.onepass import Decoded, codec_field, decode
-from mgm.video.place import Place, name_of
-from mgm.video.plan import ClipOptions, Motion, MotionOptions, Plan, Request, Short, is_aligned, prepared_unit
+from mgm.video.onepass import Decoded, codec_field, decode, put_together
+from mgm.video.place import Place, is_url, name_of
+from mgm.video.plan import Cache, ClipOptions, Motion, MotionOptions, Plan, Request, Short, is_aligned, prepared_unit
+from mgm.video.sidecar import DamagedSidecarError, Sidecar, build_sidecar, open_sidecar, sidecar_path
 from mgm.video.sources import PairMotion, PairSource, make_source
 from mgm.video.stream import OpenVideo, configure, open_video
 from mgm.video.window import Index, NotAtStartError, Window, frame_at, read_window
@@ -65,6 +67,8 @@ def read_clip(
     reading: Reading = "clean",
     camera: Camera = "none",
     short: Short = "repeat_last",
+    cache: Cache = "use",
+    cache_folder: str | Path | None = None,
 ) -> Clip:
     """Read `frames` frames, every `stride`-th from `start` on, with their motion, in one decode pass on one thread::
 
@@ -93,6 +97,9 @@ def read_clip(
         camera: "median" or "affine" subtracts the motion of the camera; see `mgm.video.camera.remove_camera`.
         short: what a video does that ends before the clip: `repeat_last` repeats the last frame that the stride reaches, `wrap`
             starts again with the first, `error` raises.
+        cache: "use" takes clean codec motion from a sidecar file where a valid one lies beside the video (see
+            `mgm.video.sidecar`), the same bit for bit; "build" makes it where there is none; "ignore" does not look.
+        cache_folder: where sidecars are, instead of beside their videos.
 
     Returns:
         A `Clip`; videos with a display rotation come upright, motion included.
@@ -113,6 +120,8 @@ def read_clip(
             reading=reading,
             camera=camera,
             short=short,
+            cache=cache,
+            cache_folder=cache_folder,
         )
 
 
@@ -147,6 +156,7 @@ class VideoReader:
         self._video: OpenVideo | None = None
         self._index: Index | None = None
         self._fresh = True  # nothing was demuxed since it was opened
+        self._sidecars: dict[str | Path | None, Sidecar | None] = {}  # by the folder they were looked for in
 
     def __enter__(self) -> VideoReader:
         return self
@@ -191,6 +201,8 @@ class VideoReader:
             start = self._frame_at(request.start_seconds)
         plan = Plan(request, start, source, video.codec)
         plan = replace(plan, unit=prepared_unit(plan, video.container.metadata))
+        sidecar = self._sidecar_for(plan)
+        plan = replace(plan, stored=sidecar is not None)
         window = self._window(plan)
         if plan.unit > 1 and not is_aligned(window, plan):
             plan = replace(plan, unit=1)
@@ -198,14 +210,35 @@ class VideoReader:
         if source == "codec" and request.motion == "auto" and window.intra_only:
             plan = Plan(request, start, make_source("flow"), video.codec)
             window = self._window(plan)
-        read = _decode_plan(self._decoder(plan, window), window, plan)
+        try:
+            read = _decode_plan(self._decoder(plan, window), window, plan, sidecar)
+        except DamagedSidecarError:  # the stream has it all
+            self._sidecars[request.cache_folder] = sidecar = None
+            plan = replace(plan, stored=False)
+            window = self._window(plan)
+            read = _decode_plan(self._decoder(plan, window), window, plan, sidecar)
         if read.entered_at_no_key(window):
             assert self._index is not None
             self._index.true_keys = self._index.usable = False
             self.close()
             window = self._window(plan)
-            read = _decode_plan(self._decoder(plan, window), window, plan)
+            read = _decode_plan(self._decoder(plan, window), window, plan, sidecar)
         return read
+
+    def _sidecar_for(self, plan: Plan) -> Sidecar | None:
+        """The stored motion of the video, if the plan can use it and there is some, or it is to be built."""
+        request, place = plan.request, self._place
+        usable = plan.source == "codec" and plan.unit == 1 and request.reading == "clean" and request.cache != "ignore"
+        if not usable or not isinstance(place, str | Path) or is_url(place):
+            return None
+        folder = request.cache_folder
+        if self._sidecars.get(folder) is None and (folder not in self._sidecars or request.cache == "build"):
+            found = open_sidecar(place, folder) if sidecar_path(place, folder).exists() else None
+            if found is None and request.cache == "build":
+                build_sidecar(place, folder)
+                found = open_sidecar(place, folder)
+            self._sidecars[folder] = found
+        return self._sidecars[folder]
 
     def _open(self) -> OpenVideo:
         if self._video is None:
@@ -250,7 +283,8 @@ class VideoReader:
         """The opened video with a decoder that does what the plan needs. What a decoder does cannot be changed once it has begun;
         packets do not mind by which opening they are decoded."""
         video = self._open()
-        wanted = (plan.source == "codec", plan.source == "codec" and not plan.request.with_pixels, window.strict)
+        codec = plan.source == "codec"
+        wanted = (codec and not plan.stored, codec and not plan.request.with_pixels, window.strict)
         if video.stream.codec_context.is_open and video.decoder != wanted:
             video = self._reopen()
         if video.stream.codec_context.is_open:
@@ -264,9 +298,9 @@ class VideoReader:
 class _Read:
     """What a decode pass gave."""
 
-    name: str
     decoded: dict[int, Decoded]
     wanted: npt.NDArray[np.int64]
+    pts: npt.NDArray[np.float64]  # seconds, of the sampled frames
     motion: MotionField | None
 
     def entered_at_no_key(self, window: Window) -> bool:
@@ -276,17 +310,12 @@ class _Read:
         first = self.decoded.get(window.base + window.order.index(window.coded[0].pts))
         return first is not None and first.kind in "PB"
 
-    @property
-    def pts(self) -> npt.NDArray[np.float64]:
-        """float64 (T,), seconds."""
-        return np.array([self.decoded[i].seconds for i in self.wanted.tolist()])
-
     def images(self) -> npt.NDArray[np.uint8]:
         """uint8 (T, H, W, 3)."""
         return np.stack([image for i in self.wanted.tolist() if (image := self.decoded[i].image) is not None])
 
 
-def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
+def _decode_plan(video: OpenVideo, window: Window, plan: Plan, sidecar: Sidecar | None) -> _Read:
     request, source = plan.request, plan.source
     converter = FrameConverter(size=request.size, crop=request.crop, name=video.name)
     context = video.stream.codec_context
@@ -298,21 +327,48 @@ def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
     else:  # no presentation times: count the frames as they leave the decoder
         decoded = decode(video, window, plan.needs_untimed(), converter, pairs)
         wanted = plan.sampled(len(decoded), ended=window.ended)
-    missing = [i for i in wanted.tolist() if i not in decoded]
-    if missing:
-        raise VideoError(
-            f"{video.name}: {len(missing)} of {len(wanted)} frames of the clip did not decode (first: frame {missing[0]}), "
-            "expected all; the stream is damaged: repair it with ffmpeg, or remove it from the set"
-        )
-    if source is None:
-        return _Read(video.name, decoded, wanted, None)
-    if pairs is None:
-        motion = MotionField(*codec_field(video, window, decoded, wanted, plan.steps), "codec", extent)
+    if sidecar is not None and not request.with_pixels:
+        pts = _stored_pts(sidecar, wanted)
     else:
+        missing = [i for i in wanted.tolist() if i not in decoded]
+        if missing:
+            raise VideoError(
+                f"{video.name}: {len(missing)} of {len(wanted)} frames of the clip did not decode (first: frame {missing[0]}), "
+                "expected all; the stream is damaged: repair it with ffmpeg, or remove it from the set"
+            )
+        pts = np.array([decoded[i].seconds for i in wanted.tolist()])
+    if source is None:
+        return _Read(decoded, wanted, pts, None)
+    if pairs is not None:
         try:
             motion = MotionField(*pairs.fields(wanted), pairs.source.name, extent)
         except VideoError as error:
             raise VideoError(f"{video.name}: {error}") from None
+    elif sidecar is not None:
+        if not np.array_equal(pts, _stored_pts(sidecar, wanted), equal_nan=True) or sidecar.extent != extent:
+            raise DamagedSidecarError(f"{sidecar.path}: numbers frames otherwise than {video.name}; delete it")
+        motion = MotionField(*_stored_field(sidecar, plan, wanted), "codec", extent)
+    else:
+        motion = MotionField(*codec_field(video, window, decoded, wanted, plan.steps), "codec", extent)
     if request.camera != "none":
         motion = remove_camera(motion, request.camera)
-    return _Read(video.name, decoded, wanted, converter.transform_motion(motion))
+    return _Read(decoded, wanted, pts, converter.transform_motion(motion))
+
+
+def _stored_pts(sidecar: Sidecar, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    if wanted.max() >= sidecar.frames:
+        raise DamagedSidecarError(
+            f"{sidecar.path}: has {sidecar.frames} frames, expected {wanted.max() + 1}; delete it"
+        )
+    return sidecar.pts[wanted]
+
+
+def _stored_field(
+    sidecar: Sidecar, plan: Plan, wanted: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    numbers = plan.moving(wanted)
+    vectors, measured = sidecar.fields(numbers[0], numbers[-1])
+    if len(numbers) < len(vectors):
+        chosen = np.array(numbers) - numbers[0]
+        vectors, measured = vectors[chosen], measured[chosen]
+    return put_together(numbers, vectors, measured, wanted, plan.steps)

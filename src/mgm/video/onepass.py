@@ -159,7 +159,7 @@ class Stepping:
 
 def codec_field(
     video: OpenVideo, window: Window, decoded: dict[int, Decoded], wanted: npt.NDArray[np.int64], steps: Stepping
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+) -> Field:
     """The motion of the sampled frames from the vectors of the decoded ones: (float32 (T, rows, columns, 2), valid bool)."""
     context = video.stream.codec_context
     grid = grid_shape(context.height, context.width)
@@ -188,15 +188,26 @@ def codec_field(
         elif steps.unit > 1:
             between = [spread(i) for i in range(number - steps.unit + 1, number) if i in vectors]
             fields[position], measured[position] = _mean(between, grid)
-    if steps.reading == "clean":
-        fields = hold(fields, measured)
-    place = {number: position for position, number in enumerate(numbers)}
-    missing = [i for i in wanted.tolist() if i not in place]
+    missing = sorted(set(wanted.tolist()) - set(numbers))
     if missing:
         raise VideoError(
             f"{video.name}: frame {missing[0]} did not decode, expected {len(wanted)} frames with their motion; "
             "the stream is damaged: repair it with ffmpeg, or remove it from the set"
         )
+    return put_together(numbers, fields, measured, wanted, steps)
+
+
+def put_together(
+    numbers: list[int],
+    fields: npt.NDArray[np.float32],
+    measured: npt.NDArray[np.bool_],
+    wanted: npt.NDArray[np.int64],
+    steps: Stepping,
+) -> Field:
+    """The motion of the sampled frames `wanted` from the fields of the frames `numbers`, gaps held."""
+    if steps.reading == "clean":
+        fields = hold(fields, measured)
+    place = {number: position for position, number in enumerate(numbers)}
     ends = np.array([place[i] for i in wanted.tolist()], np.intp)
     literal = steps.reading == "raw" and steps.policy == "sampled"
     return over_windows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -20,6 +21,7 @@ from mgm.video.window import Window
 
 Short = Literal["repeat_last", "wrap", "error"]
 Motion = Literal["codec", "flow", "difference", "auto"]
+Cache = Literal["use", "build", "ignore"]
 
 
 class MotionOptions(TypedDict, total=False):
@@ -35,6 +37,8 @@ class MotionOptions(TypedDict, total=False):
     reading: Reading
     camera: Camera
     short: Short
+    cache: Cache
+    cache_folder: str | Path | None
 
 
 class ClipOptions(TypedDict, total=False):
@@ -51,6 +55,8 @@ class ClipOptions(TypedDict, total=False):
     reading: Reading
     camera: Camera
     short: Short
+    cache: Cache
+    cache_folder: str | Path | None
 
 
 def no_vectors_message(video: OpenVideo) -> str:
@@ -79,6 +85,8 @@ class Request:
     reading: Reading = "clean"
     camera: Camera = "none"
     short: Short = "repeat_last"
+    cache: Cache = "use"
+    cache_folder: str | Path | None = None
 
     def __post_init__(self) -> None:
         numbers = (
@@ -105,6 +113,7 @@ class Request:
             (self.reading, "reading", ("clean", "raw")),
             (self.camera, "camera", ("none", "median", "affine")),
             (self.short, "short", ("repeat_last", "wrap", "error")),
+            (self.cache, "cache", ("use", "build", "ignore")),
         ):
             if isinstance(chosen, str) and chosen not in known:
                 raise VideoError(f"{self.name}: {what} is {chosen!r}, expected one of {', '.join(known)}")
@@ -129,6 +138,7 @@ class Plan:
     source: Literal["codec"] | PairSource | None
     codec: str
     unit: int = 1
+    stored: bool = False  # the fields come from a sidecar
 
     @property
     def last(self) -> int | None:
@@ -154,7 +164,14 @@ class Plan:
     @property
     def first(self) -> int:
         """The first frame that is needed."""
-        return max(self.start - self.reach, 0)
+        return self.start if self.stored else max(self.start - self.reach, 0)
+
+    def moving(self, wanted: npt.NDArray[np.int64]) -> list[int]:
+        """The frames, ascending, whose fields make the codec's motion of the sampled ones."""
+        if not self.reach:
+            return sorted(set(wanted.tolist()))
+        low = max(int(wanted.min()) - self.reach, int(wanted.min()) % self.unit)
+        return list(range(low, int(wanted.max()) + 1, self.unit))
 
     def needs(self, wanted: npt.NDArray[np.int64], window: Window) -> Needs:
         """What is needed of which frame, `wanted` being the sampled ones."""
@@ -164,8 +181,9 @@ class Plan:
             return Needs(image, never, never)
         if self.source != "codec":
             return Needs(image, never, (needed_pictures(wanted, self.request.stride) | sampled).__contains__)
-        low, high = max(int(wanted.min()) - self.reach, int(wanted.min()) % self.unit), int(wanted.max())
-        moving = set(range(low, high + 1, self.unit)) if self.reach else sampled
+        if self.stored:  # without pixels one frame must still be looked at: which way up it is
+            return Needs(image, never, never if self.request.with_pixels else {int(wanted[0])}.__contains__)
+        moving = set(self.moving(wanted))
         if self.unit > 1:
             moving = moving | {i for key in moving & inner_keys(window) for i in range(key - self.unit + 1, key)}
         return Needs(image, moving.__contains__, never)
@@ -188,6 +206,8 @@ class Plan:
             return Needs(image, never, never)
         if self.source != "codec":
             return Needs(image, never, compared)
+        if self.stored:
+            return Needs(image, never, sampled)
         return Needs(image, before if self.reach else sampled, never)
 
     def sampled(self, count: int, *, ended: bool) -> npt.NDArray[np.int64]:

@@ -1,0 +1,85 @@
+"""`mgm motion`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from mgm.errors import VideoError
+
+if TYPE_CHECKING:
+    from mgm.video.chunks import MotionTotals
+
+
+def motion(
+    video: Annotated[Path, typer.Argument(help="One video.")],
+    out: Annotated[Path | None, typer.Option(help="Write the field: .npz, .npy or .zarr.")] = None,
+    overlay: Annotated[Path | None, typer.Option(help="Write the video with its motion drawn on it: .mp4.")] = None,
+    style: Annotated[Literal["arrows", "wheel"], typer.Option(help="How --overlay draws.")] = "arrows",
+    stride: Annotated[int, typer.Option(help="Every how manieth frame --out takes.")] = 1,
+    policy: Annotated[
+        Literal["window_sum", "sampled", "window_max"], typer.Option(help="How skipped frames enter --out.")
+    ] = "window_sum",
+    reading: Annotated[
+        Literal["clean", "raw"],
+        typer.Option(help="clean: displacement since the frame before. raw: vectors as they are."),
+    ] = "clean",
+    camera: Annotated[
+        Literal["none", "median", "affine"], typer.Option(help="What of the camera's motion --out leaves out.")
+    ] = "none",
+    cache: Annotated[
+        bool,
+        typer.Option("--cache", help="Keep the motion beside the video, as VIDEO.mgmv: later reads skip decoding."),
+    ] = False,
+) -> None:
+    """The motion field of a video: as arrays, as a video to look at, as a cache.
+
+    mgm motion clip.mp4 --out field.npz --overlay motion.mp4
+    """
+    if out is None and overlay is None and not cache:
+        raise VideoError(f"{video}: nothing to write; give --out field.npz, --overlay motion.mp4 or --cache")
+    from mgm.video.chunks import MotionTotals, motion_chunks
+    from mgm.video.export import export_motion
+    from mgm.video.sidecar import build_sidecar
+
+    console = Console()
+    written: list[Path] = []
+    totals: MotionTotals | None = None
+    with console.status("reading motion") as status:
+        if cache:
+            written.append(build_sidecar(video))
+        if out is not None:
+            export = export_motion(video, out, stride=stride, policy=policy, reading=reading, camera=camera)
+            totals = export.totals
+            written += export.files
+        if overlay is not None:
+            from mgm.show.overlay import overlay_video
+
+            status.update("drawing motion")
+            drawn = overlay_video(video, overlay, style, reading=reading)
+            totals = totals or drawn
+            written.append(overlay)
+        if totals is None:
+            totals = MotionTotals()
+            for chunk in motion_chunks(video):
+                totals.add(chunk.motion)
+    for path in written:
+        console.print(f"{path}: {_size(path)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(_summary(totals, stride if out is not None else 1), highlight=False, soft_wrap=True)
+
+
+def _summary(totals: MotionTotals, stride: int) -> str:
+    rows, columns = totals.grid
+    step = "frame" if stride == 1 else f"{stride} frames"
+    return (
+        f"{totals.frames} frames of {rows} x {columns} cells, source {totals.source}; magnitude per {step}: "
+        f"mean {totals.mean:.2f} px, 99th percentile {totals.p99:.2f} px; {totals.measured:.1%} measured"
+    )
+
+
+def _size(path: Path) -> str:
+    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    return f"{sum(p.stat().st_size for p in files) / 1e6:.2f} MB"

@@ -1,0 +1,341 @@
+"""A video with its motion drawn on it, frame by frame, as a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import get_data_path
+from PIL import Image, ImageDraw, ImageFont
+
+from mgm.data.encoding import encode
+from mgm.errors import VideoError
+from mgm.video.chunks import MotionTotals, motion_chunks
+from mgm.video.convert import FrameConverter
+from mgm.video.motion import CELL, Reading
+from mgm.video.stream import decode_all, open_video
+from mgm.video.whole import cannot_write
+
+Style = Literal["arrows", "wheel"]
+Rgb = tuple[int, int, int]
+Picture = npt.NDArray[np.uint8]
+
+SHORT_SIDE = 480
+"""Pixels; smaller videos are enlarged by a whole number to at least this, so that arrows and words have room."""
+
+_ARROW: Rgb = (255, 212, 71)
+_HELD: Rgb = (255, 255, 255)
+_SHADOW: Rgb = (16, 18, 24)
+_BAR: Rgb = (24, 26, 32)
+_INK: Rgb = (232, 232, 228)
+_FAINT_INK: Rgb = (150, 153, 160)
+_HELD_OPACITY = 0.5
+_SHORTEST = 9  # pixels at a shorter side of 480; a shorter arrow is all head
+_FINE = 3  # Pillow's shapes have jagged edges, so they are drawn larger and shrunk
+
+_WHEEL_STEPS = (15, 6, 4, 11, 13, 6)
+_WHEEL_CORNERS = ((255, 0, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255), (0, 0, 255), (255, 0, 255))
+
+
+def overlay_video(
+    video: str | Path,
+    out: str | Path,
+    style: Style = "arrows",
+    *,
+    reading: Reading = "clean",
+    full_scale: float | None = None,
+) -> MotionTotals:
+    """Write an .mp4 (H.264) of a video with the motion of each frame since the one before, upright, with a legend below.
+
+    "arrows": the mean of a few cells each, pointing where the content goes, longer than the motion by a factor that the legend
+    shows. "wheel": each cell in the colour of its direction (the Middlebury colours of Baker et al., "A Database and Evaluation
+    Methodology for Optical Flow", IJCV 2011), the denser the faster, over the frame in grey. What was not measured but held from
+    another frame is faint. Frames are shown at the video's mean rate; videos with a shorter side under 480 px are enlarged.
+
+    Args:
+        out: ends in .mp4; appears when it is whole.
+        reading: see `mgm.read_clip`.
+        full_scale: pixels of the coded frame per frame that are drawn at full length or colour. None: the 99th percentile of
+            the video, 1 px at least, which takes a pass over its motion beforehand.
+
+    Returns:
+        What the motion amounts to.
+
+    Raises:
+        VideoError: unreadable video, unknown style, another suffix, `out` cannot be written.
+        DataError: it cannot be encoded.
+    """
+    out = Path(out)
+    if out.suffix.lower() != ".mp4":
+        raise VideoError(f"{out}: suffix is '{out.suffix}', expected .mp4")
+    if style not in get_args(Style):
+        raise VideoError(f"{out}: style is {style!r}, expected one of {', '.join(get_args(Style))}")
+    if full_scale is None:
+        before = MotionTotals()
+        for chunk in motion_chunks(video, reading=reading):
+            before.add(chunk.motion)
+        full_scale = max(before.p99, 1.0)
+    totals = MotionTotals()
+    with open_video(video, vectors=False) as opened:
+        rate = opened.stream.average_rate or 25
+    try:
+        encode(out, _frames(video, style, reading, full_scale, totals), fps=rate, options={"crf": 18, "preset": "fast"})
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    return totals
+
+
+def _frames(
+    video: str | Path, style: Style, reading: Reading, full_scale: float, totals: MotionTotals
+) -> Iterator[Picture]:
+    pictures = _pictures(video)
+    painter: _Arrows | _Wheel | None = None
+    for chunk in motion_chunks(video, reading=reading):
+        totals.add(chunk.motion)
+        motion = chunk.motion
+        # The two passes end together, unless an edit list hides frames from one of them.
+        for vectors, valid, seconds, picture in zip(motion.vectors, motion.valid, chunk.pts, pictures, strict=False):
+            if painter is None:
+                make = _Arrows if style == "arrows" else _Wheel
+                painter = make(picture.shape[:2], motion.extent, full_scale)
+                bar = _Bar(picture.shape[1], painter)
+            yield np.concatenate([painter.draw(picture, vectors, valid), bar.at(seconds)])
+
+
+def _pictures(video: str | Path) -> Iterator[Picture]:
+    """Every frame uint8 (H, W, 3) upright, enlarged if small, with even sides."""
+    with open_video(video, vectors=False) as opened:
+        convert: FrameConverter | None = None
+        for frame in decode_all(opened):
+            if convert is None:
+                turned = round(frame.rotation / 90) % 2
+                height, width = (frame.width, frame.height) if turned else (frame.height, frame.width)
+                factor = -(-SHORT_SIDE // min(height, width))
+                size = (height * factor // 2 * 2, width * factor // 2 * 2)
+                convert = FrameConverter(size=size, crop=None, name=opened.name)
+            yield convert(frame)
+
+
+class _Arrows:
+    """Arrows over a picture of `size` that shows `extent`, both (height, width)."""
+
+    def __init__(self, size: tuple[int, int], extent: tuple[int, int], full_scale: float) -> None:
+        self.unit = min(size) / SHORT_SIDE
+        self._size = size
+        self._to_picture = np.array([size[1] / extent[1], size[0] / extent[0]])
+        self._every = max(round(30 * self.unit / (CELL * float(self._to_picture.min()))), 1)
+        self._spacing = self._every * CELL * float(self._to_picture.min())
+        self._gain = 1.5 * self._spacing / (full_scale * float(self._to_picture.min()))
+
+    def draw(self, picture: Picture, vectors: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Picture:
+        """`picture` with the field (gh, gw, 2) on it."""
+        mean, share = _blocks(vectors, valid, self._every)
+        rows, columns = share.shape
+        place = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1) + 0.5
+        centre = place * self._every * CELL * self._to_picture
+        arrow = mean * self._to_picture * self._gain
+        length = np.hypot(arrow[..., 0], arrow[..., 1])
+        arrow *= np.minimum(1, 2.5 * self._spacing / np.maximum(length, 1e-6))[..., None]
+        shown = length >= _SHORTEST * self.unit
+        shown &= (centre < self._size[::-1]).all(axis=-1)
+        image = Image.fromarray(picture)
+        for of, colour, opacity in (
+            (shown & (share < 0.5), _HELD, _HELD_OPACITY),
+            (shown & (share >= 0.5), _ARROW, 1.0),
+        ):
+            outlines = [_outline(c, a, self.unit) for c, a in zip(centre[of], arrow[of], strict=True)]
+            _paint(image, outlines, colour, opacity, self.unit)
+        return np.asarray(image)
+
+    def legend(self, bar: Image.Image, left: float) -> None:
+        """Draw what the arrows mean from `left` on."""
+        middle = bar.height / 2
+        per_pixel = float(self._to_picture.min()) * self._gain
+        pixels = _round_number(46 * self.unit / per_pixel)
+        pen, font = ImageDraw.Draw(bar), _font(round(15 * self.unit))
+        entries = (
+            (pixels * per_pixel, _ARROW, 1.0, f"{pixels:g} px per frame"),
+            (24 * self.unit, _HELD, _HELD_OPACITY, "not measured, held"),
+        )
+        for length, colour, opacity, words in entries:
+            centre = np.array([left + length / 2, middle])
+            _paint(bar, [_outline(centre, np.array([length, 0.0]), self.unit)], colour, opacity, self.unit)
+            left += length + 10 * self.unit
+            pen.text((left, middle), words, fill=_INK, font=font, anchor="lm")
+            left += font.getlength(words) + 26 * self.unit
+
+    def bar_height(self) -> int:
+        """Pixels, even."""
+        return round(20 * self.unit) * 2
+
+
+class _Wheel:
+    """Colours over a picture of `size` that shows `extent`, both (height, width)."""
+
+    def __init__(self, size: tuple[int, int], extent: tuple[int, int], full_scale: float) -> None:
+        self.unit = min(size) / SHORT_SIDE
+        self._size = size
+        self._extent = extent
+        self._full_scale = full_scale
+
+    def draw(self, picture: Picture, vectors: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Picture:
+        """`picture` with the field (gh, gw, 2) on it."""
+        height, width = self._extent
+        colour, opacity = _wheel_colour(vectors / np.float32(self._full_scale))
+        opacity *= np.where(valid, 1.0, _HELD_OPACITY)
+        # Colours that count by their opacity, so that those of still cells do not bleed into moving ones.
+        planes = np.concatenate([colour * opacity[..., None], opacity[..., None]], axis=-1)
+        box = (0, 0, width / CELL, height / CELL)
+        grown = [
+            np.asarray(
+                Image.fromarray(np.ascontiguousarray(planes[..., k], np.float32)).resize(
+                    self._size[::-1], Image.Resampling.BILINEAR, box=box
+                )
+            )
+            for k in range(4)
+        ]
+        grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
+        ground = (0.85 * grey + 10)[..., None] * (1 - grown[3][..., None])
+        painted: Picture = (ground + np.stack(grown[:3], axis=-1)).clip(0, 255).round().astype(np.uint8)
+        return painted
+
+    def legend(self, bar: Image.Image, left: float) -> None:
+        """Draw what the colours mean from `left` on."""
+        side = round(bar.height * 0.84)
+        top = (bar.height - side) // 2
+        bar.paste(Image.fromarray(wheel(side)), (round(left), top), _disc(side))
+        pen, font = ImageDraw.Draw(bar), _font(round(15 * self.unit))
+        left += side + 14 * self.unit
+        rows = (f"rim: {self._full_scale:.2g} px per frame", "half as dense: not measured, held")
+        for row, words in enumerate(rows):
+            pen.text((left, bar.height * (0.33 + 0.36 * row)), words, fill=_INK, font=font, anchor="lm")
+
+    def bar_height(self) -> int:
+        """Pixels, even."""
+        return round(33 * self.unit) * 2
+
+
+class _Bar:
+    """The strip below the frames: legend at the left, time at the right."""
+
+    def __init__(self, width: int, painter: _Arrows | _Wheel) -> None:
+        self._unit = painter.unit
+        self._still = Image.new("RGB", (width, painter.bar_height()), _BAR)
+        painter.legend(self._still, 14 * self._unit)
+
+    def at(self, seconds: float) -> Picture:
+        """The strip of a frame, uint8 (h, W, 3)."""
+        bar = self._still.copy()
+        if np.isfinite(seconds):
+            place = (bar.width - 14 * self._unit, bar.height / 2)
+            font = _font(round(15 * self._unit))
+            ImageDraw.Draw(bar).text(place, f"{seconds:.2f} s", fill=_FAINT_INK, font=font, anchor="rm")
+        return np.asarray(bar)
+
+
+def wheel(side: int) -> Picture:
+    """The legend of style "wheel": uint8 (side, side, 3), each place in the colour of the motion from the centre to it, on grey."""
+    along = ((np.arange(side) + 0.5) / side * 2 - 1).astype(np.float32)
+    colour, opacity = _wheel_colour(np.stack(np.meshgrid(along, along), axis=-1))
+    mixed: Picture = (128 * (1 - opacity[..., None]) + colour * opacity[..., None]).round().astype(np.uint8)
+    return mixed
+
+
+def _wheel_colour(motion: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Motion (..., 2), 1 = full scale, to the saturated colour of its direction (..., 3), 0..255, and its opacity (...), 0..1."""
+    angle = np.arctan2(-motion[..., 1], -motion[..., 0]) / np.pi  # as the authors' code has it: -1..1, red to the right
+    place = (angle + 1) / 2 * (len(_wheel_rim()) - 1)
+    low = np.floor(place).astype(np.intp)
+    rest = (place - low)[..., None]
+    rim = _wheel_rim()
+    colour = (1 - rest) * rim[low] + rest * rim[(low + 1) % len(rim)]
+    strength = np.minimum(np.hypot(motion[..., 0], motion[..., 1]), 1)
+    return colour.astype(np.float32), (0.8 * strength**0.75).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _wheel_rim() -> npt.NDArray[np.float32]:
+    """The 55 colours of the Middlebury wheel, (55, 3), 0..255: six runs between corners of the colour
+    cube, the longer the better the eye tells their hues apart."""
+    rim = []
+    for i, steps in enumerate(_WHEEL_STEPS):
+        start, end = (np.array(_WHEEL_CORNERS[j % 6], np.float32) for j in (i, i + 1))
+        rim += [start + (end - start) * np.float32(k / steps) for k in range(steps)]
+    colours: npt.NDArray[np.float32] = np.floor(np.stack(rim))
+    return colours
+
+
+def _blocks(
+    vectors: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], every: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(mean (h, w, 2), valid share (h, w)) of squares of `every` x `every` cells.
+
+    It is the mean of the valid cells where they are half of the square or more, else that of all.
+    """
+    rows, columns = valid.shape
+    edges = (np.arange(0, rows, every), np.arange(0, columns, every))
+
+    def total(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        summed: npt.NDArray[np.float64] = np.add.reduceat(np.add.reduceat(values, edges[0], axis=0), edges[1], axis=1)
+        return summed
+
+    seen = valid.astype(np.float64)
+    count, measured = total(np.ones(valid.shape)), total(seen)
+    share = measured / count
+    of_valid = total(seen[..., None] * vectors) / np.maximum(measured, 1)[..., None]
+    of_all = total(np.asarray(vectors, np.float64)) / count[..., None]
+    return np.where((share >= 0.5)[..., None], of_valid, of_all), share
+
+
+def _outline(centre: npt.NDArray[np.float64], arrow: npt.NDArray[np.float64], unit: float) -> list[tuple[float, float]]:
+    """The seven corners of an arrow whose middle is at `centre`."""
+    length = float(np.hypot(*arrow))
+    along = arrow / length
+    across = np.array([-along[1], along[0]])
+    head = min(9.0 * unit, 0.55 * length)
+    half, wing = min(1.3 * unit, 0.2 * head), 0.48 * head
+    tail, tip = centre - arrow / 2, centre + arrow / 2
+    neck = tip - along * head
+    corners = [tail + across * half * 0.5, neck + across * half, neck + across * wing, tip]
+    corners += [neck - across * wing, neck - across * half, tail - across * half * 0.5]
+    return [(float(x), float(y)) for x, y in corners]
+
+
+def _paint(
+    image: Image.Image, outlines: list[list[tuple[float, float]]], colour: Rgb, opacity: float, unit: float
+) -> None:
+    """Filled shapes with a dark rim, which keeps them legible on any ground, onto `image`."""
+    if not outlines:
+        return
+    size = (image.width * _FINE, image.height * _FINE)
+    for tint, rim, strength in ((_SHADOW, 1.4 * unit, 0.65 * opacity), (colour, 0.0, opacity)):
+        layer = Image.new("L", size)
+        pen = ImageDraw.Draw(layer)
+        for outline in outlines:
+            corners = [(x * _FINE, y * _FINE) for x, y in outline]
+            pen.polygon(corners, fill=255)
+            if rim:
+                pen.line([*corners, corners[0], corners[1]], fill=255, width=round(2 * rim * _FINE), joint="curve")
+        cover = layer.resize(image.size, Image.Resampling.BOX).point([round(k * strength) for k in range(256)])
+        image.paste(tint, mask=cover)
+
+
+def _disc(side: int) -> Image.Image:
+    fine = Image.new("L", (side * _FINE, side * _FINE))
+    ImageDraw.Draw(fine).ellipse((0, 0, side * _FINE - 1, side * _FINE - 1), fill=255)
+    return fine.resize((side, side), Image.Resampling.BOX)
+
+
+def _round_number(value: float) -> float:
+    """The largest 1, 2 or 5 times a power of ten that is not above `value`."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(max(k * power for k in (1, 2, 5) if k * power <= value * (1 + 1e-9)))
+
+
+@lru_cache(maxsize=8)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)

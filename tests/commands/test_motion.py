@@ -1,0 +1,73 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mgm.commands.motion import motion
+from mgm.data.synthetic import make_translation
+from mgm.errors import VideoError
+from mgm.video.decode import read_motion
+from mgm.video.sidecar import open_sidecar
+
+APP = typer.Typer()
+APP.command()(motion)
+
+
+def mgm_motion(*arguments: object) -> str:
+    done = CliRunner().invoke(APP, [*map(str, arguments)])
+    if done.exception is not None:
+        raise done.exception
+    return done.output
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return make_translation(tmp_path / "a.mp4", velocity=(3, 0), frames=12, size=(64, 96))
+
+
+def test_all_three_are_written_and_said(video, tmp_path):
+    field, drawn = tmp_path / "field.npz", tmp_path / "drawn.mp4"
+    said = mgm_motion(video, "--out", field, "--overlay", drawn, "--style", "wheel", "--cache", "--stride", 4)
+    assert [line.split(": ")[0] for line in said.splitlines()[:3]] == [f"{video}.mgmv", str(field), str(drawn)]
+    with np.load(field) as found:
+        length = np.hypot(found["vectors"][..., 0], found["vectors"][..., 1])
+        measured = found["valid"].mean()
+    assert "3 frames of 8 x 12 cells, source codec; magnitude per 4 frames" in said
+    assert f"mean {length.mean():.2f} px" in said
+    assert f"{measured:.1%} measured" in said
+    p99 = float(re.search(r"99th percentile ([\d.]+) px", said)[1])
+    assert p99 == pytest.approx(np.percentile(length, 99), abs=0.5)
+    assert drawn.stat().st_size > 1000
+    assert open_sidecar(video) is not None
+
+
+def test_options_reach_the_field(video, tmp_path):
+    mgm_motion(video, "--out", tmp_path / "a.npy", "--stride", 2, "--policy", "sampled", "--reading", "raw")
+    expected = read_motion(video, stride=2, policy="sampled", reading="raw")
+    assert np.array_equal(np.load(tmp_path / "a.npy"), expected.motion.vectors)
+
+
+def test_a_cache_alone_has_its_numbers(video):
+    said = mgm_motion(video, "--cache")
+    assert f"{video}.mgmv: " in said
+    assert "12 frames of 8 x 12 cells, source codec; magnitude per frame: mean" in said
+    assert read_motion(video).motion.magnitude.mean() == pytest.approx(
+        float(re.search(r"mean ([\d.]+) px", said)[1]), abs=0.006
+    )
+
+
+def test_something_must_be_asked_for(video):
+    with pytest.raises(
+        VideoError, match=r"a\.mp4: nothing to write; give --out field\.npz, --overlay motion\.mp4 or --cache"
+    ):
+        mgm_motion(video)
+
+
+def test_errors_are_those_of_the_parts(video, tmp_path):
+    with pytest.raises(VideoError, match=r"suffix is '\.txt'"):
+        mgm_motion(video, "--out", tmp_path / "a.txt")
+    with pytest.raises(VideoError, match="no such file"):
+        mgm_motion(tmp_path / "absent.mp4", "--cache")
