@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
     from mgm.show.preview import preview
     from mgm.training import finetune, load_config, load_encoder, pretrain
-    from mgm.video import Clip, FrameVectors, MotionField, motion_vectors, read_clip, scan
+    from mgm.video import (
+        Clip,
+        FrameVectors,
+        MotionField,
+        VideoReader,
+        export_motion,
+        motion_vectors,
+        read_clip,
+        read_motion,
+        scan,
+    )
+    from mgm.video.prepare import prepare
 
 __version__ = VERSION
 
@@ -25,8 +36,12 @@ _HOMES = {
     "Clip": "mgm.video",
     "FrameVectors": "mgm.video",
     "MotionField": "mgm.video",
+    "VideoReader": "mgm.video",
+    "export_motion": "mgm.video",
     "motion_vectors": "mgm.video",
+    "prepare": "mgm.video.prepare",
     "read_clip": "mgm.video",
+    "read_motion": "mgm.video",
     "scan": "mgm.video",
     "TokenMask": "mgm.masks",
     "build_mask": "mgm.masks",
@@ -55,10 +70,12 @@ __all__ = [
     "MotionField",
     "TokenMask",
     "VideoError",
+    "VideoReader",
     "__version__",
     "build_mask",
     "demo",
     "evaluate",
+    "export_motion",
     "finetune",
     "load_config",
     "load_encoder",
@@ -67,10 +84,12 @@ __all__ = [
     "mask_rng",
     "mask_statistics",
     "motion_vectors",
+    "prepare",
     "pretrain",
     "preview",
     "probe",
     "read_clip",
+    "read_motion",
     "scan",
 ]
 

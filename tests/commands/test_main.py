@@ -14,7 +14,7 @@ from mgm.data.synthetic import make_translation
 
 def mgm(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     code = "import torch; torch.set_num_threads(1); from mgm.commands.main import run; run()"
-    light = {"scan", "--help", "--version", "preview"}
+    light = {"scan", "prepare", "motion", "--help", "--version", "preview"}
     if str(arguments[0]) in light:
         code = "from mgm.commands.main import run; run()"
     return subprocess.run(
@@ -44,7 +44,7 @@ def run_folder(tiny_set, tmp_path_factory):
 def test_help_lists_every_command():
     done = mgm("--help")
     assert done.returncode == 0
-    for command in ("demo", "scan", "preview", "pretrain", "finetune", "probe", "evaluate"):
+    for command in ("demo", "scan", "prepare", "motion", "preview", "pretrain", "finetune", "probe", "evaluate"):
         assert command in done.stdout
 
 

@@ -98,8 +98,8 @@ def test_unreadable_videos_are_left_out_and_named(video, tmp_path):
 
 def test_a_codec_without_vectors_trains_on_flow(tmp_path):
     """As SSv2 ships: VP9. Both sources say that the content moves by (3, -1.5) a frame."""
-    options = {"cpu-used": 8, "b": "2M"}
-    path = str(make_translation(tmp_path / "a.webm", velocity=(3, -1.5), frames=14, size=(96, 136), codec="libvpx-vp9", options=options))  # fmt: skip
+    making = {"codec": "libvpx-vp9", "options": {"cpu-used": 8, "b": "2M"}}
+    path = str(make_translation(tmp_path / "a.webm", velocity=(3, -1.5), frames=14, size=(96, 136), **making))
     memory = MemorySource(96, "auto")
     whole = Geometry((96, 136), (0, 0, 136, 96), (96, 136))
     for source in (FileSource(), memory):

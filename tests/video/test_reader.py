@@ -266,7 +266,10 @@ def test_bytes_files_and_urls_give_the_same_clip(ordinary: Path):
         (io.BytesIO(b""), "<BytesIO>: the file object is empty"),
         (io.BytesIO(b"\x00\x01" * 500), "<BytesIO>: FFmpeg cannot read it as a video"),
         ("memory://nothing/here.mp4", r"memory://nothing/here\.mp4: cannot be opened .*; check the URL"),
-        ("nosuch://a/b.mp4", r"nosuch://a/b\.mp4: cannot be opened .*; check the URL, and that the package of its protocol"),
+        (
+            "nosuch://a/b.mp4",
+            r"nosuch://a/b\.mp4: cannot be opened .*; check the URL, and that the package of its protocol",
+        ),
         (42, "<int>: found a int, expected a path, URL, bytes or a binary file object"),
     ],
 )

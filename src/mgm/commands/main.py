@@ -11,6 +11,8 @@ from mgm import TRAINING_PACKAGES, missing_training
 from mgm.commands.demo import demo
 from mgm.commands.evaluate import evaluate
 from mgm.commands.finetune import finetune
+from mgm.commands.motion import motion
+from mgm.commands.prepare import prepare
 from mgm.commands.pretrain import pretrain
 from mgm.commands.preview import preview
 from mgm.commands.probe import probe
@@ -20,7 +22,7 @@ from mgm.version import VERSION
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
-for command in (demo, scan, preview, pretrain, finetune, probe, evaluate):
+for command in (demo, scan, prepare, motion, preview, pretrain, finetune, probe, evaluate):
     app.command()(command)
 
 

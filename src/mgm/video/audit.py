@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+import av.error
 import numpy as np
 
 from mgm.errors import VideoError
@@ -118,7 +119,7 @@ def _first_look(name: str) -> tuple[int | None, int | None]:
 def _at_end(video: OpenVideo) -> bool:
     try:
         return all(not packet.size for packet in video.container.demux(video.stream))
-    except OSError:  # FFmpeg's errors that come of reading are one as well
+    except (av.error.FFmpegError, OSError):
         return True
 
 

@@ -112,7 +112,9 @@ class PictureConverter:
 def _graph(picture: av.video.frame.VideoFrame, region: Box, size: tuple[int, int], pixels: str) -> av.filter.Graph:
     """A filter that crops `region` = (x, y, width, height), scales it to `size` = (height, width) and converts it."""
     graph = av.filter.Graph()
-    graph.threads = 1  # as in decoding: clips are read side by side, and threads for one small picture cost more than they give
+    graph.threads = (
+        1  # as in decoding: clips are read side by side, and threads for one small picture cost more than they give
+    )
     nodes = [
         graph.add_buffer(
             width=picture.width,

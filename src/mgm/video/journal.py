@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -34,7 +35,7 @@ class Journal:
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one record and hand it to the operating system, so that it outlives this process."""
         try:
-            self._file.write(json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+            self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
             self._file.flush()
         except OSError as error:
             raise VideoError(
@@ -47,7 +48,8 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # a full disk: `append` has said so already
+            self._file.close()
 
 
 def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
