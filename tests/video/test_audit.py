@@ -277,3 +277,20 @@ def test_real_clips(shared_data: Path):
     raw = {path.stem: scan_file(path) for path in sorted((shared_data / "single_clips" / "openh264").iterdir())}
     assert {record.status for record in raw.values()} == {"ok"}
     assert raw["BA1_FT_C"].references == 1
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "status"),
+    [
+        ("libx264", {"x264-params": "tff=1"}, "interlaced"),
+        ("mpeg2video", {"flags": "+ildct+ilme", "b": "2M"}, "ok"),
+        ("libx264", {}, "ok"),
+    ],
+)
+def test_interlaced_h264_is_named(tmp_path: Path, codec: str, options: dict[str, str | int], status: str):
+    """Its field blocks say half the height, and nothing tells which they are; MPEG-2's vectors are right."""
+    record = scan_file(encode_moving(tmp_path / "a.mkv", codec=codec, options=options))
+    assert record.status == status
+    assert record.readable
+    assert record.interlaced is bool(options)
+    assert (record.problem or "").startswith(f"{tmp_path / 'a.mkv'}: interlaced H.264") == (status == "interlaced")

@@ -26,6 +26,7 @@ MOST_ROWS = 30
 ADVICE: dict[Status, tuple[str, str]] = {
     "no_vectors": ("the codec exports no motion vectors", "read them with --motion auto, or transcode them: {prepare}"),
     "intra_only": ("all frames are intra-coded", "read them with --motion auto, or transcode them: {prepare}"),
+    "interlaced": ("H.264 in fields, vectors doubtful", "deinterlace them: {prepare}"),
     "truncated": ("the file ends too early", "copy or download it again"),
     "damaged": ("the stream is broken", "download it again, or 'ffmpeg -err_detect ignore_err -i IN OUT'"),
     "empty": ("0 bytes", "copy or download it again"),

@@ -6,13 +6,13 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import av.error
 import numpy as np
 
 from mgm.errors import VideoError
 from mgm.video.fields import FrameField, frame_fields
+from mgm.video.headers import declared_end, most_references, nal_units, parameter_sets
 from mgm.video.manifest import Status, VideoRecord
 from mgm.video.nal import nal_length_size
 from mgm.video.plan import no_vectors_message
@@ -32,7 +32,6 @@ def audit(record: VideoRecord) -> VideoRecord:
 
 def _decode(record: VideoRecord) -> VideoRecord:
     name = record.path
-    rotation, references = _first_look(name)
     tally, damage, ended = _Tally(), None, True
     with open_video(name, vectors=True, skip_loop_filter=True) as video:
         try:
@@ -41,10 +40,14 @@ def _decode(record: VideoRecord) -> VideoRecord:
         except VideoError as error:
             damage, ended = str(error), _at_end(video)
         record = tally.complete(_of_stream(record, video), video)
-        if references is None:
+        if video.codec == "h264":
+            references = most_references(parameter_sets(video.stream.codec_context.extradata or b""))
+        else:
             references = tally.references(video)
-        record = replace(record, rotation=rotation, references=references)
         no_vectors = None if video.exports_vectors else no_vectors_message(video)
+    if record.codec == "h264" and references is None:
+        references = _references(name)
+    record = replace(record, references=references)
     if damage is None and tally.frames == 0:
         damage = (
             f"{name}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
@@ -61,6 +64,12 @@ def _decode(record: VideoRecord) -> VideoRecord:
             "measure optical flow instead (motion='auto', --motion auto), or transcode it first (mgm prepare SRC DST)"
         )
         return replace(record, status="intra_only", problem=problem)
+    if record.interlaced and record.codec == "h264":
+        problem = (
+            f"{name}: interlaced H.264, expected progressive: nothing tells which blocks are coded field by field, and their "
+            "vectors have half the height; deinterlace it (mgm prepare SRC DST)"
+        )
+        return replace(record, status="interlaced", problem=problem)
     return replace(record, status="ok")
 
 
@@ -97,23 +106,18 @@ def _broken(record: VideoRecord, problem: str, *, until: float | None = None, en
     return replace(record, status=status, where=float(named[1]) if named else until, problem=problem)
 
 
-def _first_look(name: str) -> tuple[int | None, int | None]:
-    """(rotation of the first frame in degrees, most reference pictures of an H.264 stream); None where not told."""
-    rotation = references = None
+def _references(name: str) -> int | None:
+    """Most reference pictures of an H.264 stream that tells them in its packets; None where it does not before its first frame."""
     try:
         with open_video(name, vectors=False) as video:
             lengths = nal_length_size(video)
-            if lengths is not None:
-                references = _most_references(_parameter_sets(video.stream.codec_context.extradata or b""))
-            for packet in packets(video):
-                if lengths is not None and references is None:
-                    references = _most_references(_nal_units(bytes(packet), lengths))
-                if frames := decode_packet(video, packet):
-                    rotation = int(frames[0].rotation)
-                    break
+            for packet in packets(video) if lengths is not None else ():
+                found = most_references(nal_units(bytes(packet), lengths or 0))
+                if found is not None or decode_packet(video, packet):
+                    return found
     except VideoError:
-        return rotation, references  # the audit itself meets it again, and reports it
-    return rotation, references
+        return None  # the audit itself meets it again, and reports it
+    return None
 
 
 def _at_end(video: OpenVideo) -> bool:
@@ -160,9 +164,13 @@ class _Tally:
     length: float = 0.0
     cells: int = 0
     end: float | None = None
+    rotation: int | None = None
+    interlaced: bool = False
 
     def add(self, frame: FrameField) -> None:
         self.frames += 1
+        self.rotation = frame.rotation if self.rotation is None else self.rotation
+        self.interlaced = self.interlaced or frame.interlaced
         self.kinds.add(frame.kind)
         self.key_frames += frame.key
         self.since_key = 1 if frame.key else self.since_key + 1
@@ -194,6 +202,8 @@ class _Tally:
         rounding = max(0.002, 1.5 * video.time_base)
         return replace(
             record,
+            rotation=self.rotation,
+            interlaced=self.interlaced,
             frames=self.frames,
             variable_rate=self.longest - self.shortest > rounding if clock and video.timed else None,
             seconds=round(self.last - self.first + interval, 6) if clock else None,
@@ -210,107 +220,9 @@ class _Tally:
         """Of codecs whose references are their I- and P-frames."""
         if video.codec == "mjpeg":
             return 0
-        if video.codec == "h264" or video.codec not in EXPORTS_VECTORS or not self.frames:
+        if video.codec not in EXPORTS_VECTORS or not self.frames:
             return None
         return 2 if "B" in self.kinds else int(bool(self.kinds - {"I"}))
-
-
-def _most_references(units: list[bytes]) -> int | None:
-    """`max_num_ref_frames` of the first sequence parameter set that can be read; None: there is none."""
-    for unit in units:
-        if unit and unit[0] & 31 == 7:
-            try:
-                return _max_num_ref_frames(unit)
-            except ValueError:
-                continue
-    return None
-
-
-def _parameter_sets(extradata: bytes) -> list[bytes]:
-    """The NAL units of a decoder configuration: sequence parameter sets of an avcC (ISO 14496-15 5.3.3), or an Annex B stream."""
-    if extradata[:1] != b"\1":
-        return _nal_units(extradata, 0)
-    units, position = [], 6
-    for _ in range(extradata[5] & 31 if len(extradata) > 5 else 0):
-        length = int.from_bytes(extradata[position : position + 2], "big")
-        units.append(extradata[position + 2 : position + 2 + length])
-        position += 2 + length
-    return units
-
-
-def _nal_units(data: bytes, length_size: int) -> list[bytes]:
-    if length_size == 0:
-        return data.split(b"\0\0\1")[1:]
-    units, position = [], 0
-    while position + length_size < len(data):
-        length = int.from_bytes(data[position : position + length_size], "big")
-        position += length_size
-        units.append(data[position : position + length])
-        position += length
-    return units
-
-
-class _Bits:
-    """Reads bits from the highest of the first byte on. Raises ValueError behind the last."""
-
-    def __init__(self, data: bytes) -> None:
-        self._bits = "".join(f"{byte:08b}" for byte in data)
-        self._position = 0
-
-    def fixed(self, count: int) -> int:
-        self._position += count
-        return int(self._bits[self._position - count : self._position], 2)
-
-    def golomb(self) -> int:
-        """Exp-Golomb, unsigned (H.264 9.1)."""
-        zeros = self._bits.index("1", self._position) - self._position
-        self._position += zeros
-        return self.fixed(zeros + 1) - 1
-
-    def signed(self) -> int:
-        code = self.golomb()
-        return (code + 1) // 2 if code % 2 else -(code // 2)
-
-
-_HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
-
-
-def _max_num_ref_frames(unit: bytes) -> int:
-    """From a sequence parameter set (H.264 7.3.2.1.1), emulation prevention bytes included."""
-    bits = _Bits(unit.replace(b"\0\0\3", b"\0\0")[1:])
-    profile = bits.fixed(8)
-    bits.fixed(16)  # constraint flags, level
-    bits.golomb()  # seq_parameter_set_id
-    if profile in _HIGH_PROFILES:
-        chroma = bits.golomb()
-        if chroma == 3:
-            bits.fixed(1)
-        bits.golomb()  # bit depths
-        bits.golomb()
-        bits.fixed(1)
-        if bits.fixed(1):
-            for number in range(12 if chroma == 3 else 8):
-                if bits.fixed(1):
-                    _skip_scaling_list(bits, 16 if number < 6 else 64)
-    bits.golomb()  # log2_max_frame_num_minus4
-    order = bits.golomb()
-    if order == 0:
-        bits.golomb()
-    elif order == 1:
-        bits.fixed(1)
-        bits.golomb()
-        bits.golomb()
-        for _ in range(bits.golomb()):
-            bits.golomb()
-    return bits.golomb()
-
-
-def _skip_scaling_list(bits: _Bits, size: int) -> None:
-    last = following = 8
-    for _ in range(size):
-        if following:
-            following = (last + bits.signed()) % 256
-        last = following or last
 
 
 def _too_short(record: VideoRecord) -> str | None:
@@ -319,57 +231,9 @@ def _too_short(record: VideoRecord) -> str | None:
         return None  # all pictures are here, whatever a wrong size or bytes behind them suggest
     try:
         with Path(record.path).open("rb") as file:
-            end = _declared_end(file, record.bytes)
+            end = declared_end(file, record.bytes)
     except OSError:
         return None
     if end is None or end <= record.bytes:
         return None
     return f"{record.path}: truncated: {record.bytes:,} bytes, expected {end:,} by its container; copy or download it again"
-
-
-def _declared_end(file: BinaryIO, size: int) -> int | None:
-    """Where the outermost parts of a Matroska, AVI or MP4 file say that they end; None: unknown, or another container."""
-    head = file.read(64)
-    if head[:4] == b"\x1a\x45\xdf\xa3":
-        length, position = _ebml_size(head, 4)
-        position += length or 0
-        file.seek(position)
-        segment = file.read(12)
-        length, begin = _ebml_size(segment, 4)
-        return position + begin + length if segment[:4] == b"\x18\x53\x80\x67" and length is not None else None
-    if head[:4] == b"RIFF" and head[8:11] == b"AVI":
-        position = 0
-        while head[:4] == b"RIFF":
-            length = int.from_bytes(head[4:8], "little")
-            if length in (0, 0xFFFFFFFF):  # a writer that could not go back
-                return None
-            position += 8 + length
-            file.seek(position)
-            head = file.read(8)
-        return position
-    return _end_of_boxes(file, size) if head[4:8] == b"ftyp" else None
-
-
-def _ebml_size(data: bytes, position: int) -> tuple[int | None, int]:
-    """(a variable-length size of Matroska, the position behind it); None: unknown, as live streams have it (RFC 8794 6)."""
-    first = data[position] if position < len(data) else 0
-    length = 9 - first.bit_length()
-    value = int.from_bytes(data[position : position + length], "big") & ((1 << 7 * length) - 1)
-    known = length <= 8 and value != (1 << 7 * length) - 1
-    return (value if known else None), position + length
-
-
-def _end_of_boxes(file: BinaryIO, size: int) -> int | None:
-    position = 0
-    while position + 8 <= size:
-        file.seek(position)
-        head = file.read(16)
-        length = int.from_bytes(head[:4], "big")
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length == 0 or not head[4:8].isalnum():  # it reaches to the end by its own word; or what follows is no box
-            return None
-        if length < 8:
-            return None
-        position += length
-    return position

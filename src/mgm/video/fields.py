@@ -65,6 +65,9 @@ class FrameField:
         vectors: float32 (gh, gw, 2), displacement (dx, dy) since the previous frame in pixels of the coded frame; zero where
             nothing was measured.
         measured: bool (gh, gw), False in intra-coded blocks and I-frames.
+        rotation: that makes the frame upright, in degrees counter-clockwise; the field is not turned.
+        interlaced: the frame is two fields; H.264's vectors of blocks coded field by field then have half the height, and
+            nothing tells which those are.
     """
 
     index: int
@@ -73,6 +76,8 @@ class FrameField:
     key: bool
     vectors: npt.NDArray[np.float32]
     measured: npt.NDArray[np.bool_]
+    rotation: int = 0
+    interlaced: bool = False
 
 
 def frame_fields(video: OpenVideo, *, reading: Reading = "clean") -> Iterator[FrameField]:
@@ -115,6 +120,8 @@ class _Held:
     vectors: npt.NDArray[np.void]
     packet: int | None  # the presentation time by which its packet is known
     grid: tuple[int, int]
+    rotation: int
+    interlaced: bool
 
 
 @dataclass(slots=True)
@@ -172,6 +179,8 @@ class _Waiting:
                 vectors=frame_vectors(frame),
                 packet=frame.pts,
                 grid=grid_shape(frame.height, frame.width),
+                rotation=round(frame.rotation),
+                interlaced=bool(frame.interlaced_frame),
             )
         )
         self.count += 1
@@ -215,4 +224,6 @@ class _Waiting:
             interval=first.interval,
             reading=self.reading,
         )
-        return FrameField(first.index, first.pts, first.kind, first.key, vectors, measured)
+        return FrameField(
+            first.index, first.pts, first.kind, first.key, vectors, measured, first.rotation, first.interlaced
+        )

@@ -20,6 +20,7 @@ Status = Literal[
     "ok",
     "no_vectors",
     "intra_only",
+    "interlaced",
     "truncated",
     "damaged",
     "empty",
@@ -28,7 +29,7 @@ Status = Literal[
     "unreadable",
     "crashed",
 ]
-READABLE = frozenset({"ok", "no_vectors", "intra_only"})
+READABLE = frozenset({"ok", "no_vectors", "intra_only", "interlaced"})
 RETRIED = frozenset({"unreadable", "crashed"})
 """What another run may find otherwise although the file is unchanged: permissions, the network, memory."""
 
@@ -45,12 +46,14 @@ class VideoRecord:
         bytes: its size.
         modified: when it was last changed, seconds since 1970.
         status: "ok"; "no_vectors": its codec exports none; "intra_only": its codec exports them, but no frame has any;
+            "interlaced": H.264 in fields, whose vectors are partly half as high as the motion;
             "truncated": it ends too early; "damaged": its stream is broken; "empty": 0 bytes; "not_video"; "no_video_stream": sound
             or nothing; "unreadable": it cannot be opened; "crashed": it ended the process that read it, or the reader failed on it.
         where: seconds on the stream's clock at which a damaged file breaks, or up to which frames of a truncated one came out.
         container, codec, profile, pixel_format: by FFmpeg's names.
         width, height: of the coded frame in pixels, before rotation.
         rotation: in degrees, as the container declares it.
+        interlaced: whether any frame is two fields.
         fps: the mean rate that the container declares or FFmpeg estimates.
         variable_rate: whether presentation intervals differ by more than 2 ms and more than rounding to the container's clock.
         frames: counted by decoding, not believed from the header. Where the file breaks, the decoder may have held a few more.
@@ -80,6 +83,7 @@ class VideoRecord:
     width: int | None = None
     height: int | None = None
     rotation: int | None = None
+    interlaced: bool | None = None
     fps: float | None = None
     variable_rate: bool | None = None
     frames: int | None = None
