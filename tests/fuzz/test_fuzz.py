@@ -12,8 +12,10 @@ import pytest
 
 from mgm.errors import VideoError
 
-from . import mutate
-from .run import SOURCES, Case, Outcome, Report, Stage, describe, draw_cases, examine, fuzz, make_sources
+from . import headers, mutate
+from .examine import Outcome, Stage, examine
+from .run import Report, describe, fuzz
+from .sources import SOURCES, Case, draw_cases, make_sources
 
 KEPT: list[Any] = []  # what the planted leaks hold
 
@@ -55,14 +57,14 @@ def _pictures(path: Path) -> list[bytes]:
 
 def test_the_parts_of_containers_are_found(sources: Path):
     mp4, mkv, avi = ((sources / n).read_bytes() for n in ("h264_b.mp4", "h264.mkv", "mpeg4_b.avi"))
-    boxes = Counter(kind for kind, *_ in mutate._boxes(mp4))
+    boxes = Counter(kind for kind, *_ in headers._boxes(mp4))
     assert all(boxes[kind] == 1 for kind in (b"moov", b"tkhd", b"mdhd", b"elst", b"stsz", b"ctts", b"entry", b"avcC"))
-    size = next(mp4[payload:stop] for kind, _, payload, stop in mutate._boxes(mp4) if kind == b"stsz")
+    size = next(mp4[payload:stop] for kind, _, payload, stop in headers._boxes(mp4) if kind == b"stsz")
     assert int.from_bytes(size[8:12], "big") == 24
-    elements = Counter(kind for kind, *_ in mutate._elements(mkv))
+    elements = Counter(kind for kind, *_ in headers._elements(mkv))
     assert elements[b"\xa3"] + elements[b"\xa1"] == 24
     assert elements[b"\xe0"] == 1
-    chunks = Counter(kind for kind, *_ in mutate._chunks(avi))
+    chunks = Counter(kind for kind, *_ in headers._chunks(avi))
     assert chunks[b"00dc"] == 24
     assert all(chunks[kind] == 1 for kind in (b"avih", b"strh", b"strf", b"idx1"))
 

@@ -11,7 +11,6 @@ from mgm.show.figures import (
     HIDDEN,
     colour_motion,
     colour_wheel,
-    draw_arrows,
     hide_masked,
     motion_scale,
     paint_mask,
@@ -161,16 +160,3 @@ def test_reconstruction_shows_the_prediction_where_it_was_asked_for(make_clip):
     assert (hide_masked(clip, masked) == seen).all()
     with pytest.raises(ValueError, match="give both in pixels of one clip"):
         reconstruction(clip, predicted[:4], masked)
-
-
-def test_arrows_point_along_the_motion(make_clip):
-    clip = np.zeros_like(make_clip(frames=1))
-    field = np.zeros((1, 7, 11, 2), np.float32)
-    field[0, 4, 4] = (8, 0)
-    drawn = draw_arrows(clip, field, extent=(56, 84), gain=2.0)
-    y, x = np.nonzero(drawn[0].any(axis=-1))
-    # From the centre of the cell, (36, 36), sixteen pixels to the right.
-    assert 34 <= x.min() <= 37
-    assert 50 <= x.max() <= 53
-    assert abs(y.mean() - 36) < 1
-    assert (draw_arrows(clip, field * 0.01, extent=(56, 84)) == clip).all()

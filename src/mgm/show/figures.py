@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
 
 from mgm.show.colour import lch_to_rgb
 
@@ -85,44 +84,6 @@ def colour_wheel(side: int = 96, *, ground: Ground = "dark") -> npt.NDArray[np.u
     # One pixel of soft rim instead of a jagged one.
     cover = np.clip((1 - np.hypot(dx, dy)) * side / 2, 0, 1)
     return np.concatenate([colour, np.round(cover * 255).astype(np.uint8)[..., None]], axis=-1)
-
-
-def draw_arrows(
-    frames: Clip,
-    vectors: npt.NDArray[np.floating],
-    *,
-    extent: tuple[int, int],
-    cell: int = 8,
-    every: int = 3,
-    gain: float = 2.0,
-    least: float = 0.75,
-    colour: Rgb = EDGE,
-) -> Clip:
-    """`frames` with an arrow at every `every`-th cell, `gain` times as long as the displacement.
-
-    frames: uint8 (T, H, W, 3). vectors, extent, cell: as for `colour_motion`, with the same T. Motion below `least` px
-    has no arrow. Returns uint8 (T, H, W, 3). Raises ValueError when the lengths differ.
-    """
-    _same_length(frames, "vectors", len(vectors))
-    fine = 3  # Pillow's lines are not anti-aliased, so they are drawn larger and shrunk
-    height, width = frames.shape[1:3]
-    to_x, to_y = width / extent[1] * fine, height / extent[0] * fine
-    drawn = []
-    for frame, field in zip(frames, vectors, strict=True):
-        layer = Image.new("L", (width * fine, height * fine))
-        pen = ImageDraw.Draw(layer)
-        for i in range(every // 2, field.shape[0], every):
-            for j in range(every // 2, field.shape[1], every):
-                dx, dy = float(field[i, j, 0]), float(field[i, j, 1])
-                if np.hypot(dx, dy) >= least:
-                    _arrow(
-                        pen, (j + 0.5) * cell * to_x, (i + 0.5) * cell * to_y, dx * gain * to_x, dy * gain * to_y, fine
-                    )
-        cover = layer.resize((width, height), Image.Resampling.BOX)
-        picture = Image.fromarray(frame)
-        picture.paste(colour, mask=cover)
-        drawn.append(np.asarray(picture))
-    return np.stack(drawn)
 
 
 def spread_tokens(masked: npt.NDArray[np.bool_], *, frames: int, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -214,17 +175,6 @@ def _hatch(height: int, width: int, ground: Ground) -> npt.NDArray[np.uint8]:
         (x + y) % period < period / 4, 0.14 if ground == "dark" else -0.14, 0.0
     )
     return lch_to_rgb(lightness, np.zeros_like(lightness), np.zeros_like(lightness))
-
-
-def _arrow(pen: ImageDraw.ImageDraw, x: float, y: float, dx: float, dy: float, fine: int) -> None:
-    length = float(np.hypot(dx, dy))
-    ux, uy = dx / length, dy / length
-    head = min(4.5 * fine, 0.6 * length)
-    tip = (x + dx, y + dy)
-    neck = (tip[0] - ux * head, tip[1] - uy * head)
-    pen.line([(x, y), neck], fill=255, width=round(1.5 * fine))
-    side = head * 0.5
-    pen.polygon([tip, (neck[0] - uy * side, neck[1] + ux * side), (neck[0] + uy * side, neck[1] - ux * side)], fill=255)
 
 
 def _shrink(region: npt.NDArray[np.bool_], by: int) -> npt.NDArray[np.bool_]:

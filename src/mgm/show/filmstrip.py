@@ -1,17 +1,15 @@
 """Clips as pictures that fit a page or a file: contact sheets, strips for the report, animations."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import get_data_path
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from mgm.show.figures import Clip, colour_wheel
+from mgm.show.font import label_font
 from mgm.show.parts import Animation, Legend, Strip, StripRow
 
 LabelledClip = tuple[str, Clip]
@@ -53,7 +51,7 @@ def filmstrip(
     """
     moments, cell_width = _layout(rows, columns, cell_height)
     names = _moment_names(times, moments, len(rows[0][1]))
-    font, small = _font(15), _font(12)
+    font, small = label_font(15), label_font(12)
     left = _MARGIN * 2 + max(round(font.getlength(label)) for label, _ in rows)
     foot = 22 if names else 0
     width = left + len(moments) * (cell_width + _GAP) - _GAP + _MARGIN
@@ -173,9 +171,3 @@ def _moment_names(
     if len(times) != length:
         raise ValueError(f"{len(times)} times given for clips of {length} frames; give the seconds of each frame")
     return tuple(f"{float(t):.2f} s" for t in times[moments])
-
-
-@lru_cache(maxsize=4)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    # The font that comes with matplotlib: the same on every machine, and it knows far more than ASCII.
-    return ImageFont.truetype(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)

@@ -9,11 +9,11 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import get_data_path
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from mgm.data.encoding import encode
 from mgm.errors import VideoError
+from mgm.show.font import label_font
 from mgm.video.chunks import MotionTotals, motion_chunks
 from mgm.video.convert import FrameConverter
 from mgm.video.motion import CELL, Reading
@@ -156,7 +156,7 @@ class _Arrows:
         middle = bar.height / 2
         per_pixel = float(self._to_picture.min()) * self._gain
         pixels = _round_number(46 * self.unit / per_pixel)
-        pen, font = ImageDraw.Draw(bar), _font(round(15 * self.unit))
+        pen, font = ImageDraw.Draw(bar), label_font(round(15 * self.unit))
         entries = (
             (pixels * per_pixel, _ARROW, 1.0, f"{pixels:g} px per frame"),
             (24 * self.unit, _HELD, _HELD_OPACITY, "not measured, held"),
@@ -208,7 +208,7 @@ class _Wheel:
         side = round(bar.height * 0.84)
         top = (bar.height - side) // 2
         bar.paste(Image.fromarray(wheel(side)), (round(left), top), _disc(side))
-        pen, font = ImageDraw.Draw(bar), _font(round(15 * self.unit))
+        pen, font = ImageDraw.Draw(bar), label_font(round(15 * self.unit))
         left += side + 14 * self.unit
         rows = (f"rim: {self._full_scale:.2g} px per frame", "half as dense: not measured, held")
         for row, words in enumerate(rows):
@@ -232,7 +232,7 @@ class _Bar:
         bar = self._still.copy()
         if np.isfinite(seconds):
             place = (bar.width - 14 * self._unit, bar.height / 2)
-            font = _font(round(15 * self._unit))
+            font = label_font(round(15 * self._unit))
             ImageDraw.Draw(bar).text(place, f"{seconds:.2f} s", fill=_FAINT_INK, font=font, anchor="rm")
         return np.asarray(bar)
 
@@ -334,8 +334,3 @@ def _round_number(value: float) -> float:
     """The largest 1, 2 or 5 times a power of ten that is not above `value`."""
     power = 10.0 ** np.floor(np.log10(value))
     return float(max(k * power for k in (1, 2, 5) if k * power <= value * (1 + 1e-9)))
-
-
-@lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
