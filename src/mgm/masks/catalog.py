@@ -6,16 +6,24 @@ from difflib import get_close_matches
 import numpy as np
 
 from mgm.errors import MaskError
+from mgm.masks.advected import AdvectedTokens, WarpedVisible
+from mgm.masks.block import BlockMask
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask
 from mgm.masks.motion import Motion
 from mgm.masks.random import RandomMask, TubeMask
 from mgm.masks.rectangle import MotionRectangle
+from mgm.masks.smm import SimulatedRectangle, SimulatedTokens
 
 MASKS: dict[str, type[Mask]] = {
     "random": RandomMask,
     "tube": TubeMask,
+    "block": BlockMask,
+    "smm": SimulatedRectangle,
+    "smm-sparse": SimulatedTokens,
     "mgm": MotionRectangle,
+    "mgm-sparse": AdvectedTokens,
+    "mgmae": WarpedVisible,
 }
 
 

@@ -4,7 +4,7 @@ does."""
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from mgm.masks.grid import Grid, checked_grid
 
 CELL = 8
 """Side of a motion cell in pixels: the paper's motion map is T x H/8 x W/8 (section 3.3)."""
+
+Camera: TypeAlias = Literal["none", "median"]
+"""What is taken as the camera's motion and subtracted: nothing, as in the paper, or each frame's median."""
 
 
 class MotionLike(Protocol):
@@ -34,7 +37,8 @@ class MotionLike(Protocol):
 
 
 Motion: TypeAlias = MotionLike | NDArray[Any]
-"""A `MotionLike`, or a plain array (T, gh, gw, 2) whose cells divide the frame evenly and are all valid."""
+"""A `MotionLike`, or a plain array (T, gh, gw, 2) whose cells divide the frame evenly and are all valid. Where the
+length of a displacement counts, the cells of a plain array are taken for 8 x 8 pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,18 +64,23 @@ class CellMotion:
     """Checked motion.
 
     Attributes:
+        vectors: floating (t, T / t, gh, gw, 2), displacement (dx, dy) in pixels, without the camera's.
         power: float64 (t, T / t, gh, gw), squared magnitude. Held vectors count like measured ones: they are the best
             guess for intra-coded blocks, which often lie on what moves fastest.
         measured: bool (t,), False where no cell of the step is valid.
     """
 
+    vectors: NDArray[np.floating[Any]]
     power: NDArray[np.float64]
     measured: NDArray[np.bool_]
     geometry: CellGeometry
 
 
-def read_motion(name: str, motion: Motion, *, steps: int) -> CellMotion:
-    """Check motion and group its frames by the steps of a token grid; `name` starts the messages.
+def read_motion(name: str, motion: Motion, *, steps: int, camera: Camera = "none") -> CellMotion:
+    """Check motion, subtract the camera's, group the frames by the steps of a token grid; `name` starts the messages.
+
+    `camera="median"` takes the median displacement of the frame's valid cells (of all where none is valid) for a pan of
+    the camera. What follows zooms and rolls as well is in `mgm.video`, before a mask sees the motion.
 
     Raises:
         MaskError: wrong shape, NaN or infinity, T not a multiple of `steps`, or an extent that its cells do not cover.
@@ -100,7 +109,10 @@ def read_motion(name: str, motion: Motion, *, steps: int) -> CellMotion:
         )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused as such
         vectors = np.asarray(vectors, dtype=np.float32)
-    if not np.isfinite(vectors).all():
+    square = np.square(vectors, dtype=np.float64)  # neither overflows nor vanishes for any float32
+    power = square[..., 0] + square[..., 1]
+    # One sum tells of every NaN and infinity, because no other sum of these squares overflows.
+    if not math.isfinite(power.sum()):
         frame = int(np.argmin(np.isfinite(vectors).all(axis=(1, 2, 3))))
         raise MaskError(
             f"{name}: found NaN or infinite motion, first in frame {frame}; expected finite displacements; "
@@ -117,9 +129,12 @@ def read_motion(name: str, motion: Motion, *, steps: int) -> CellMotion:
                 "give one flag per cell"
             )
         measured = np.logical_or.reduce(valid.reshape(steps, -1), axis=1)
-    # float64 squares neither overflow nor vanish for any float32
-    square = np.square(vectors, dtype=np.float64).reshape(steps, frames // steps, rows, columns, 2)
-    return CellMotion(square[..., 0] + square[..., 1], measured, geometry)
+    if camera == "median":
+        vectors = vectors - _median(vectors, valid)
+        square = np.square(vectors)
+        power = square[..., 0] + square[..., 1]
+    grouped = (steps, frames // steps, rows, columns)
+    return CellMotion(vectors.reshape(*grouped, 2), power.reshape(grouped), measured, geometry)
 
 
 def motion_peaks(
@@ -145,18 +160,23 @@ def motion_peaks(
     power = motion.power.max(axis=1)
     rows, columns = power.shape[1:]
     flat = power.reshape(len(power), -1)
-    peak = flat.max(axis=1, keepdims=True)
+    step = np.arange(len(flat))
+    strongest = flat.argmax(axis=1)
+    peak = flat[step, strongest, None]
     moves = (peak[:, 0] > 0) & motion.measured
     if top_k == 1:
         tied = flat == peak
-        sums = tied @ geometry.moments
+        alone = np.count_nonzero(tied) == len(tied)
+        sums = geometry.moments[strongest] if alone else tied @ geometry.moments
         centres = sums[:, 1:] / sums[:, :1]
+        if alone:
+            return centres * np.divide(shape, geometry.extent), moves
         # The cells that touch the centroid: up to four where it lies on an edge or a corner.
         low = np.ceil(centres / geometry.cell).astype(np.intp) - 1
         high = np.floor(centres / geometry.cell).astype(np.intp)
-        step = np.arange(len(flat))
-        hit = tied[step, low[:, 0] * columns + low[:, 1]] | tied[step, high[:, 0] * columns + high[:, 1]]
-        hit |= tied[step, low[:, 0] * columns + high[:, 1]] | tied[step, high[:, 0] * columns + low[:, 1]]
+        touched = np.stack([low[:, 0], low[:, 0], high[:, 0], high[:, 0]]) * columns
+        touched += np.stack([low[:, 1], high[:, 1], low[:, 1], high[:, 1]])
+        hit = tied[step, touched].any(axis=0)
         outside = np.flatnonzero(moves & ~hit)
         if outside.size:
             centres[outside] = _nearest(tied[outside], centres[outside], geometry, rng)
@@ -172,6 +192,37 @@ def motion_peaks(
         sums = weight @ geometry.moments
         centres = sums[:, 1:] / np.where(sums[:, :1] > 0, sums[:, :1], 1)
     return centres * np.divide(shape, geometry.extent), moves
+
+
+def whole_clip(motion: CellMotion) -> CellMotion:
+    """The same motion as a single step that has all frames of the clip."""
+    rows, columns = motion.power.shape[2:]
+    return CellMotion(
+        motion.vectors.reshape(1, -1, rows, columns, 2),
+        motion.power.reshape(1, -1, rows, columns),
+        np.array([motion.measured.any()]),
+        motion.geometry,
+    )
+
+
+def token_displacement(motion: CellMotion, *, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """How far the content of each token moves from one step to the next.
+
+    The sum over the frames of the step of the mean displacement over the token's area. Held vectors count like measured
+    ones.
+
+    Args:
+        shape: (h, w) of the token grid.
+
+    Returns:
+        float64 (t, h, w, 2), (dy, dx) in tokens.
+    """
+    geometry = motion.geometry
+    summed = motion.vectors.sum(axis=1, dtype=np.float64)
+    rows, columns = token_shares(geometry, shape)
+    dx, dy = rows @ summed[..., 0] @ columns.T, rows @ summed[..., 1] @ columns.T
+    scale = np.divide(shape, geometry.extent) * (geometry.cell / CELL)
+    return np.stack([dy, dx], axis=-1) * scale
 
 
 def motion_energy(motion: Motion, grid: Grid) -> NDArray[np.float64]:
@@ -193,7 +244,7 @@ def motion_energy(motion: Motion, grid: Grid) -> NDArray[np.float64]:
     steps, *shape = checked_grid("motion_energy", grid)
     cells = read_motion("motion_energy", motion, steps=steps)
     magnitude = np.sqrt(cells.power).mean(axis=1)
-    rows, columns = (_overlap(edges, tokens=tokens) for edges, tokens in zip(cells.geometry.edges, shape, strict=True))
+    rows, columns = token_shares(cells.geometry, (shape[0], shape[1]))
     pooled: NDArray[np.float64] = rows @ magnitude @ columns.T
     return pooled
 
@@ -213,6 +264,33 @@ def cell_geometry(cells: tuple[int, int], cell: float, extent: tuple[float, floa
         centres=np.stack([y, x], axis=1),
         moments=np.stack([area, area * y, area * x], axis=1),
     )
+
+
+@lru_cache(maxsize=64)
+def token_shares(geometry: CellGeometry, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The share of each row of tokens that each row of cells covers, float64 (h, gh), and of the columns, (w, gw);
+    both sum to 1 over the cells. They pool to (h, w) by `rows @ map @ columns.T`."""
+    rows, columns = (_overlap(edges, tokens=tokens) for edges, tokens in zip(geometry.edges, shape, strict=True))
+    return rows, columns
+
+
+def _median(vectors: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    """Median displacement of each frame's valid cells, of all where none is valid: float64 (T, 1, 1, 2)."""
+    frames, cells = len(vectors), vectors.shape[1] * vectors.shape[2]
+    values = vectors.reshape(frames, cells, 2).swapaxes(1, 2).copy()
+    if valid is None or valid.all():
+        values.partition(cells // 2, axis=2)
+        high = values[:, :, cells // 2]
+        low = high if cells % 2 else values[:, :, : cells // 2].max(axis=2)
+    else:
+        used = valid.reshape(frames, cells)
+        used = used | ~used.any(axis=1, keepdims=True)
+        values[np.broadcast_to(~used[:, None], values.shape)] = np.inf
+        values.sort(axis=2)
+        frame, number = np.arange(frames), used.sum(axis=1)
+        low, high = values[frame, :, (number - 1) // 2], values[frame, :, number // 2]
+    middle: NDArray[np.float64] = (low.astype(np.float64) + high) / 2
+    return middle.reshape(frames, 1, 1, 2)
 
 
 def _checked_extent(name: str, extent: tuple[float, float], *, cells: tuple[int, int]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Masks without structure in space: the baselines that motion guidance is compared with. Both ignore motion."""
+"""Masks without structure in space: the baselines that motion guidance is compared with. All ignore motion."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -30,6 +30,21 @@ class RandomMask(Mask):
 
 
 @dataclass(frozen=True)
+class FrameMask(Mask):
+    """`frame`: N = int(ratio * h * w) random positions at every step, each step on its own (the frame masking that
+    VideoMAE's tubes are compared with, Tong et al. 2022)."""
+
+    name: ClassVar[str] = "frame"
+    uses_motion: ClassVar[bool] = False
+
+    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; `motion` is not looked at."""
+        count = self.count(grid, ratio)
+        masked = hide_lowest(rng.random((grid[0], grid[1] * grid[2])), count=count)
+        return TokenMask(masked.reshape(grid), no_fallback(grid))
+
+
+@dataclass(frozen=True)
 class TubeMask(Mask):
     """`tube`: N = int(ratio * h * w) random positions, the same at every step (VideoMAE, Tong et al. 2022)."""
 
@@ -42,6 +57,17 @@ class TubeMask(Mask):
         steps, height, width = grid
         step = _choose(height * width, count=count, rng=rng).reshape(1, height, width)
         return TokenMask(np.repeat(step, steps, axis=0), no_fallback(grid))
+
+
+def hide_lowest(rank: NDArray[np.float64], *, count: int) -> NDArray[np.bool_]:
+    """bool (steps, tokens) from a rank of that shape: True for exactly `count` tokens of lowest rank in each row.
+
+    Equal ranks resolve by position, so add chance to them.
+    """
+    chosen = np.zeros(rank.shape, dtype=np.bool_)
+    first = np.argpartition(rank, count - 1, axis=1)[:, :count]
+    chosen[np.arange(len(rank))[:, None], first] = True
+    return chosen
 
 
 def _choose(tokens: int, *, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:

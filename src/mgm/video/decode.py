@@ -14,6 +14,7 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.convert import FrameConverter
+from mgm.video.index import Index
 from mgm.video.motion import MotionField, Policy, Reading, grid_shape
 from mgm.video.onepass import Decoded, codec_field, decode, put_together
 from mgm.video.place import Place, is_url, name_of
@@ -21,7 +22,14 @@ from mgm.video.plan import Cache, ClipOptions, Motion, MotionOptions, Plan, Requ
 from mgm.video.sidecar import DamagedSidecarError, Sidecar, build_sidecar, open_sidecar, sidecar_path
 from mgm.video.sources import PairMotion, PairSource, make_source
 from mgm.video.stream import OpenVideo, configure, open_video
-from mgm.video.window import Index, NotAtStartError, Window, frame_at, read_window
+from mgm.video.window import (
+    NotAtStartError,
+    UncountableError,
+    Window,
+    frame_at,
+    frame_at_by_decoding,
+    read_window,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +93,7 @@ def read_clip(
         frames: how many; None reads to the end of the video.
         size: side of the square result (or (height, width)) in pixels; None keeps the source's.
         crop: "centre": the largest centred region of the result's shape; (x, y, width, height) in pixels of the upright frame
-            (chroma is stored at half resolution: x and y are rounded down to even numbers); None: the whole frame,
+            (chroma is stored at half resolution: x and y are rounded to even numbers of the coded frame); None: the whole frame,
             stretched to `size`. With `size=None`, "centre" keeps the whole frame.
         motion: "codec" reads the stream's motion vectors; "flow" measures optical flow between sampled frames (needs OpenCV);
             "difference" only where something changed; "auto" is "codec" where the stream has vectors, else "flow"; or a source
@@ -154,7 +162,9 @@ class VideoReader:
         self._place = video
         self._opened = ExitStack()
         self._video: OpenVideo | None = None
-        self._index: Index | None = None
+        self._index = Index(by_decode_time=False)
+        self._indexed = False
+        self._intra_only = False
         self._fresh = True  # nothing was demuxed since it was opened
         self._sidecars: dict[str | Path | None, Sidecar | None] = {}  # by the folder they were looked for in
 
@@ -194,36 +204,53 @@ class VideoReader:
             raise
 
     def _read(self, request: Request) -> _Read:
+        """Try the quick ways first. Each thing that turns out otherwise is noted, so that the same does not happen again."""
+        seek = prepared = True
+        while True:
+            try:
+                plan = self._plan(request, seek=seek, prepared=prepared)
+                window = self._window(plan, seek=seek)
+                if plan.unit > 1 and not is_aligned(window, plan):
+                    prepared = False
+                elif plan.source == "codec" and request.motion == "auto" and self._is_intra_only(window):
+                    self._intra_only = True
+                else:
+                    read = _decode_plan(self._decoder(plan, window), window, plan)
+                    if not read.entered_at_no_key(window):
+                        return read
+                    self._index.true_keys = self._index.usable = False
+                    self.close()
+            except NotAtStartError:
+                seek = False
+                self.close()
+            except UncountableError:
+                self._index.countable = False
+                self.close()
+            except DamagedSidecarError:  # the stream has it all
+                self._sidecars[request.cache_folder] = None
+                if request.cache == "build" and isinstance(self._place, str | Path):
+                    sidecar_path(self._place, request.cache_folder).unlink(missing_ok=True)
+
+    def _plan(self, request: Request, *, seek: bool, prepared: bool) -> Plan:
         video = self._open()
-        source = request.source_for(video)
         start = request.start
         if request.start_seconds is not None:
-            start = self._frame_at(request.start_seconds)
+            start = self._frame_at(request.start_seconds, seek=seek)
+        source = request.source_for(video)
+        if source == "codec" and request.motion == "auto" and self._intra_only:
+            source = make_source("flow")
         plan = Plan(request, start, source, video.codec)
-        plan = replace(plan, unit=prepared_unit(plan, video.container.metadata))
-        sidecar = self._sidecar_for(plan)
-        plan = replace(plan, stored=sidecar is not None)
-        window = self._window(plan)
-        if plan.unit > 1 and not is_aligned(window, plan):
-            plan = replace(plan, unit=1)
-            window = self._window(plan)
-        if source == "codec" and request.motion == "auto" and window.intra_only:
-            plan = Plan(request, start, make_source("flow"), video.codec)
-            window = self._window(plan)
-        try:
-            read = _decode_plan(self._decoder(plan, window), window, plan, sidecar)
-        except DamagedSidecarError:  # the stream has it all
-            self._sidecars[request.cache_folder] = sidecar = None
-            plan = replace(plan, stored=False)
-            window = self._window(plan)
-            read = _decode_plan(self._decoder(plan, window), window, plan, sidecar)
-        if read.entered_at_no_key(window):
-            assert self._index is not None
-            self._index.true_keys = self._index.usable = False
-            self.close()
-            window = self._window(plan)
-            read = _decode_plan(self._decoder(plan, window), window, plan, sidecar)
-        return read
+        if prepared and self._index.countable:
+            plan = replace(plan, unit=prepared_unit(plan, video.container.metadata))
+        return replace(plan, sidecar=self._sidecar_for(plan))
+
+    def _is_intra_only(self, window: Window) -> bool:
+        """Whether every picture is a key picture: such a stream has no motion, whatever its codec exports."""
+        if not window.coded or not all(c.key for c in window.coded):
+            return False
+        if len(window.coded) > 1:
+            return True
+        return window.ended and self._index.all_keys(self._open(), window.base)  # the last one: those before it tell
 
     def _sidecar_for(self, plan: Plan) -> Sidecar | None:
         """The stored motion of the video, if the plan can use it and there is some, or it is to be built."""
@@ -244,49 +271,41 @@ class VideoReader:
         if self._video is None:
             self._video = self._opened.enter_context(open_video(self._place, vectors=False))
             self._fresh = True
-            if self._index is None:
-                self._index = Index.of(self._video)
+            if not self._indexed:
+                self._index, self._indexed = Index.of(self._video), True
         return self._video
 
-    def _reopen(self) -> OpenVideo:
-        self.close()
-        return self._open()
-
-    def _window(self, plan: Plan) -> Window:
-        video, index = self._open(), self._index
-        assert index is not None
+    def _window(self, plan: Plan, *, seek: bool) -> Window:
+        video = self._open()
         fresh, self._fresh = self._fresh, False
-        try:
-            return read_window(video, index, plan.first, plan.last, fresh=fresh)
-        except NotAtStartError:
-            return read_window(self._begin_anew(), index, plan.first, plan.last, fresh=True)
+        return read_window(video, self._index, plan.first, plan.last, fresh=fresh, seek=seek)
 
-    def _frame_at(self, seconds: float) -> int:
-        video, index = self._open(), self._index
-        assert index is not None
+    def _frame_at(self, seconds: float, *, seek: bool) -> int:
+        if not self._index.countable:
+            self.close()
+            video = self._open()
+            configure(video, vectors=False, skip_loop_filter=True, strict=True)
+            number = frame_at_by_decoding(video, seconds)
+            self.close()
+            self._open()
+            return number
+        video = self._open()
         fresh, self._fresh = self._fresh, False
-        try:
-            return frame_at(video, index, seconds, fresh=fresh)
-        except NotAtStartError:
-            return frame_at(self._begin_anew(), index, seconds, fresh=True)
-
-    def _begin_anew(self) -> OpenVideo:
-        """Open it again where no entry of the index led to the clip; those that there are lead nowhere."""
-        assert self._index is not None
-        if self._index.entries:
-            self._index.usable = False
-        video = self._reopen()
-        self._fresh = False
-        return video
+        number = frame_at(video, self._index, seconds, fresh=fresh, seek=seek)
+        if not seek:  # the next one stands at no start
+            self.close()
+            self._open()
+        return number
 
     def _decoder(self, plan: Plan, window: Window) -> OpenVideo:
         """The opened video with a decoder that does what the plan needs. What a decoder does cannot be changed once it has begun;
         packets do not mind by which opening they are decoded."""
         video = self._open()
         codec = plan.source == "codec"
-        wanted = (codec and not plan.stored, codec and not plan.request.with_pixels, window.strict)
+        wanted = (codec and plan.sidecar is None, codec and not plan.request.with_pixels, window.strict)
         if video.stream.codec_context.is_open and video.decoder != wanted:
-            video = self._reopen()
+            self.close()
+            video = self._open()
         if video.stream.codec_context.is_open:
             video.stream.codec_context.flush_buffers()  # it has seen the end of the clip before
         else:
@@ -315,27 +334,25 @@ class _Read:
         return np.stack([image for i in self.wanted.tolist() if (image := self.decoded[i].image) is not None])
 
 
-def _decode_plan(video: OpenVideo, window: Window, plan: Plan, sidecar: Sidecar | None) -> _Read:
-    request, source = plan.request, plan.source
+def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
+    request, source, sidecar = plan.request, plan.source, plan.sidecar
     converter = FrameConverter(size=request.size, crop=request.crop, name=video.name)
     context = video.stream.codec_context
     extent = (context.height, context.width)
     pairs = None if source is None or source == "codec" else PairMotion(source, request.stride, grid_shape(*extent))
     if window.order:
         wanted = plan.sampled(window.base + len(window.order), ended=window.ended)
-        decoded = decode(video, window, plan.needs(wanted, window), converter, pairs)
+        needs = plan.needs(wanted, window)
+        decoded = decode(video, window, needs, converter, pairs, last=plan.last)
+        # What was promised by the packets and did not come shifts the numbers of all that follows.
+        if any(needs.any(i) and i not in decoded for i in range(window.base, window.base + len(window.order))):
+            raise UncountableError
     else:  # no presentation times: count the frames as they leave the decoder
-        decoded = decode(video, window, plan.needs_untimed(), converter, pairs)
-        wanted = plan.sampled(len(decoded), ended=window.ended)
+        decoded = decode(video, window, plan.needs_untimed(), converter, pairs, last=plan.last)
+        wanted = plan.sampled(len(decoded), ended=window.ended or plan.last is None or len(decoded) <= plan.last)
     if sidecar is not None and not request.with_pixels:
         pts = _stored_pts(sidecar, wanted)
     else:
-        missing = [i for i in wanted.tolist() if i not in decoded]
-        if missing:
-            raise VideoError(
-                f"{video.name}: {len(missing)} of {len(wanted)} frames of the clip did not decode (first: frame {missing[0]}), "
-                "expected all; the stream is damaged: repair it with ffmpeg, or remove it from the set"
-            )
         pts = np.array([decoded[i].seconds for i in wanted.tolist()])
     if source is None:
         return _Read(decoded, wanted, pts, None)
@@ -345,8 +362,7 @@ def _decode_plan(video: OpenVideo, window: Window, plan: Plan, sidecar: Sidecar 
         except VideoError as error:
             raise VideoError(f"{video.name}: {error}") from None
     elif sidecar is not None:
-        if not np.array_equal(pts, _stored_pts(sidecar, wanted), equal_nan=True) or sidecar.extent != extent:
-            raise DamagedSidecarError(f"{sidecar.path}: numbers frames otherwise than {video.name}; delete it")
+        _check_numbers(sidecar, window, video, pts, wanted)
         motion = MotionField(*_stored_field(sidecar, plan, wanted), "codec", extent)
     else:
         motion = MotionField(*codec_field(video, window, decoded, wanted, plan.steps), "codec", extent)
@@ -361,6 +377,22 @@ def _stored_pts(sidecar: Sidecar, wanted: npt.NDArray[np.int64]) -> npt.NDArray[
             f"{sidecar.path}: has {sidecar.frames} frames, expected {wanted.max() + 1}; delete it"
         )
     return sidecar.pts[wanted]
+
+
+def _check_numbers(
+    sidecar: Sidecar,
+    window: Window,
+    video: OpenVideo,
+    pts: npt.NDArray[np.float64],
+    wanted: npt.NDArray[np.int64],
+) -> None:
+    """Raise DamagedSidecarError where the sidecar does not number frames as this reading does."""
+    if window.order:
+        pts = np.array(window.order)[wanted - window.base] * video.time_base
+    same = np.array_equal(pts, _stored_pts(sidecar, wanted), equal_nan=True)
+    short = window.ended and window.order and window.base + len(window.order) != sidecar.frames
+    if not same or short:
+        raise DamagedSidecarError(f"{sidecar.path}: numbers frames otherwise than {video.name}; delete it")
 
 
 def _stored_field(

@@ -7,10 +7,21 @@ from typing import BinaryIO
 
 def most_references(units: list[bytes]) -> int | None:
     """`max_num_ref_frames` of the first sequence parameter set that can be read; None: there is none."""
+    found = _first_sequence(units)
+    return None if found is None else found[0]
+
+
+def may_hold_fields(units: list[bytes]) -> bool:
+    """Whether an H.264 picture may come as two fields, in packets of their own."""
+    found = _first_sequence(units)
+    return found is not None and not found[1]
+
+
+def _first_sequence(units: list[bytes]) -> tuple[int, bool] | None:
     for unit in units:
         if unit and unit[0] & 31 == 7:
             try:
-                return _max_num_ref_frames(unit)
+                return _sequence(unit)
             except ValueError:
                 continue
     return None
@@ -65,8 +76,8 @@ class _Bits:
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 
 
-def _max_num_ref_frames(unit: bytes) -> int:
-    """From a sequence parameter set (H.264 7.3.2.1.1), emulation prevention bytes included."""
+def _sequence(unit: bytes) -> tuple[int, bool]:
+    """(max_num_ref_frames, frame_mbs_only_flag) of a sequence parameter set (H.264 7.3.2.1.1), emulation prevention bytes included."""
     bits = _Bits(unit.replace(b"\0\0\3", b"\0\0")[1:])
     profile = bits.fixed(8)
     bits.fixed(16)  # constraint flags, level
@@ -92,7 +103,11 @@ def _max_num_ref_frames(unit: bytes) -> int:
         bits.golomb()
         for _ in range(bits.golomb()):
             bits.golomb()
-    return bits.golomb()
+    references = bits.golomb()
+    bits.fixed(1)  # gaps in frame_num
+    bits.golomb()  # width, height
+    bits.golomb()
+    return references, bits.fixed(1) == 1
 
 
 def _skip_scaling_list(bits: _Bits, size: int) -> None:

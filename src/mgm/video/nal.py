@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mgm.video.stream import OpenVideo
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mgm.video.stream import OpenVideo
 
 
 def nal_length_size(video: OpenVideo) -> int | None:

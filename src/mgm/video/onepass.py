@@ -10,7 +10,6 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
-from mgm.errors import VideoError
 from mgm.video.convert import FrameConverter, PictureConverter
 from mgm.video.fields import Distance, frame_field
 from mgm.video.motion import Policy, Reading, grid_shape, hold, over_windows
@@ -69,8 +68,10 @@ def decode(
     needs: Needs,
     image_of: FrameConverter,
     pairs: PairMotion | None,
+    *,
+    last: int | None,
 ) -> dict[int, Decoded]:
-    """Decode a window: by number, every frame that came out. `pairs` is given the pictures it needs."""
+    """Decode a window up to frame `last`: by number, every frame that came out. `pairs` is given the pictures it needs."""
     picture_of = None if pairs is None else PictureConverter(pairs.source.pixels, pairs.source.shrink)
     timed = bool(window.order)
     number = {pts: window.base + i for i, pts in enumerate(window.order)}
@@ -106,7 +107,7 @@ def decode(
     tells_references = video.codec == "h264"
     skipped = False
     for coded in window.coded:
-        if timed and not pending:
+        if (timed and not pending) or (not timed and last is not None and len(decoded) > last):
             break
         if coded.pts is not None:  # without one it is the second field of the picture before it
             # Nobody wants it and no other picture refers to it: the decoder never sees it.
@@ -164,7 +165,7 @@ def codec_field(
     context = video.stream.codec_context
     grid = grid_shape(context.height, context.width)
     vectors = {i: d.vectors for i, d in sorted(decoded.items()) if d.vectors is not None}
-    anchors = [d.time for d in decoded.values() if d.kind in "IP"]
+    anchors = sorted(d.time for d in decoded.values() if d.kind in "IP")
     intervals = _Intervals(video, window, steps.unit)
 
     def spread(number: int) -> Field:
@@ -188,12 +189,6 @@ def codec_field(
         elif steps.unit > 1:
             between = [spread(i) for i in range(number - steps.unit + 1, number) if i in vectors]
             fields[position], measured[position] = _mean(between, grid)
-    missing = sorted(set(wanted.tolist()) - set(numbers))
-    if missing:
-        raise VideoError(
-            f"{video.name}: frame {missing[0]} did not decode, expected {len(wanted)} frames with their motion; "
-            "the stream is damaged: repair it with ffmpeg, or remove it from the set"
-        )
     return put_together(numbers, fields, measured, wanted, steps)
 
 

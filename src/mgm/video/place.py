@@ -81,7 +81,9 @@ def readable(place: Place) -> Iterator[Readable]:
 
 def is_url(place: Place) -> bool:
     """Whether fsspec is to open it. One letter before the colon is a drive of Windows."""
-    return isinstance(place, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z0-9]+::", place) is not None
+    if not isinstance(place, str) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z0-9]+::", place) is None:
+        return False
+    return not Path(place).exists()
 
 
 def _check_file(file: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from mgm.video.profiles import read_profile
 from mgm.video.sources import MOTION_NAMES, PairSource, make_source, needed_pictures
 from mgm.video.stream import EXPORTS_B_VECTORS, OpenVideo
 from mgm.video.window import Window
+
+if TYPE_CHECKING:
+    from mgm.video.sidecar import Sidecar
 
 Short = Literal["repeat_last", "wrap", "error"]
 Motion = Literal["codec", "flow", "difference", "auto"]
@@ -115,8 +118,24 @@ class Request:
             (self.short, "short", ("repeat_last", "wrap", "error")),
             (self.cache, "cache", ("use", "build", "ignore")),
         ):
-            if isinstance(chosen, str) and chosen not in known:
+            if what == "motion" and str(chosen) == "raft":
+                make_source("raft")  # says what it needs
+            own = what == "motion" and (chosen is None or isinstance(chosen, PairSource))
+            if not own and chosen not in known:
                 raise VideoError(f"{self.name}: {what} is {chosen!r}, expected one of {', '.join(known)}")
+        if self.motion is None and not self.with_pixels:
+            raise VideoError(f"{self.name}: motion is None, expected a source of motion; read_clip reads frames alone")
+        self._check_shape()
+
+    def _check_shape(self) -> None:
+        sizes = () if self.size is None else (self.size,) if isinstance(self.size, int) else tuple(self.size)
+        if len(sizes) > 2 or any(not isinstance(side, int) or side < 1 for side in sizes):
+            raise VideoError(
+                f"{self.name}: size is {self.size!r}, expected a side or (height, width) of 1 pixel or more, or None"
+            )
+        box = not isinstance(self.crop, str) and self.crop is not None and len(self.crop) == 4
+        if self.crop not in ("centre", None) and not box:
+            raise VideoError(f"{self.name}: crop is {self.crop!r}, expected 'centre', (x, y, width, height) or None")
 
     def source_for(self, video: OpenVideo) -> Literal["codec"] | PairSource | None:
         """Where the motion comes from in this video."""
@@ -138,7 +157,12 @@ class Plan:
     source: Literal["codec"] | PairSource | None
     codec: str
     unit: int = 1
-    stored: bool = False  # the fields come from a sidecar
+    sidecar: Sidecar | None = None  # where the fields are stored
+
+    @property
+    def stored(self) -> bool:
+        """Whether the motion needs no decoding."""
+        return self.sidecar is not None
 
     @property
     def last(self) -> int | None:
@@ -164,7 +188,9 @@ class Plan:
     @property
     def first(self) -> int:
         """The first frame that is needed."""
-        return self.start if self.stored else max(self.start - self.reach, 0)
+        # The step to a key picture of a prepared file is told by the frames before it, which decode from the key before.
+        before = self.unit if self.unit > 1 else 0
+        return self.start if self.stored else max(self.start - self.reach - before, 0)
 
     def moving(self, wanted: npt.NDArray[np.int64]) -> list[int]:
         """The frames, ascending, whose fields make the codec's motion of the sampled ones."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
+from mgm.video.headers import may_hold_fields, parameter_sets
 from mgm.video.place import Place
 from mgm.video.profiles import read_profile
-from mgm.video.stream import decode_packet, no_frame, open_video, packets
+from mgm.video.stream import Packet, decode_all, decode_packet, no_frame, open_video, packets
+from mgm.video.window import UncountableError, count_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +31,38 @@ class VideoInfo:
 
 
 def probe(place: Place) -> VideoInfo:
-    """Count the frames of a video (demuxing is cheap) and decode the first for its size and rotation.
+    """Count the frames of a video, by its packets where each is a frame (demuxing is cheap), and decode the first one for its size
+    and rotation.
 
     Raises:
         VideoError: unreadable, or without a single frame.
     """
     with open_video(place, vectors=False) as video:
-        first = None
-        frames = 0
-        for packet in packets(video):
-            frames += not packet.is_discard
-            if first is None:
-                first = next(iter(decode_packet(video, packet)), None)
-        if first is None:
-            first = next(iter(decode_packet(video, None)), None)
-        if first is None:
+        demuxed = packets(video)
+        passed: list[Packet] = []
+        for packet in demuxed:
+            passed.append(packet)
+            if frames := decode_packet(video, packet):
+                break
+        else:
+            frames = decode_packet(video, None)
+        if not frames:
             raise no_frame(video)
+        first = frames[0]
         turned = round(first.rotation / 90) % 2 == 1
         height, width = (first.width, first.height) if turned else (first.height, first.width)
         step = (read_profile(video.container.metadata) or {}).get("stride", 1)
-        return VideoInfo(frames, height, width, video.exports_vectors, step if isinstance(step, int) else 1)
+        motion = video.exports_vectors
+        extradata = video.stream.codec_context.extradata or b""
+        try:
+            if video.codec == "h264" and may_hold_fields(parameter_sets(extradata)):
+                raise UncountableError  # as a packet each, or two in one
+            count = count_frames(video, chain(passed, demuxed))
+        except UncountableError:
+            count = _count_by_decoding(place)
+    return VideoInfo(count, height, width, motion, step if isinstance(step, int) else 1)
+
+
+def _count_by_decoding(place: Place) -> int:
+    with open_video(place, vectors=False, skip_loop_filter=True) as video:
+        return sum(1 for _ in decode_all(video))

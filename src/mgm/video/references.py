@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 
 
@@ -30,7 +31,6 @@ class ReferenceTracker:
 
 
 def neighbour_references(pts: float, anchors: list[float]) -> tuple[float | None, float | None]:
-    """The same for codecs whose references are their I- and P-pictures (MPEG-1/2/4): `anchors` are the times of those."""
-    earlier = [a for a in anchors if a < pts]
-    later = [a for a in anchors if a > pts]
-    return (pts - max(earlier) if earlier else None, min(later) - pts if later else None)
+    """The same for codecs whose references are their I- and P-pictures (MPEG-1/2/4); `anchors`: the times of those, ascending."""
+    earlier, later = bisect.bisect_left(anchors, pts), bisect.bisect_right(anchors, pts)
+    return (pts - anchors[earlier - 1] if earlier else None, anchors[later] - pts if later < len(anchors) else None)

@@ -15,6 +15,7 @@ import av.video.frame
 import av.video.stream
 
 from mgm.errors import VideoError
+from mgm.video.nal import first_slice, nal_length_size
 from mgm.video.place import Place, readable
 
 MOST_REORDERED = 32
@@ -96,7 +97,9 @@ def open_video(place: Place, *, vectors: bool, skip_loop_filter: bool = False) -
     with readable(place) as given:
         name = given.name
         try:
-            container = av.open(given.file, "r", metadata_errors="replace")
+            # Without the protocol's name a colon in a relative path would be taken for one.
+            file = f"file:{given.file}" if isinstance(given.file, str) else given.file
+            container = av.open(file, "r", metadata_errors="replace")
         except av.error.FFmpegError as error:  # some are an OSError as well
             if isinstance(error, PermissionError):
                 raise VideoError(
@@ -153,8 +156,12 @@ def _why_unreadable(head: bytes, error: av.error.FFmpegError) -> str:
 
 def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.frame.VideoFrame]:
     """Decode one packet (None flushes the decoder). Raises VideoError where the stream is damaged."""
+    context = video.stream.codec_context
+    if packet is not None and not context.is_open and video.decoder[2] and not _begins_clean(video, packet):
+        # Its first pictures refer to others that were cut off. Players leave them out; a strict decoder would call it damage.
+        configure(video, vectors=video.decoder[0], skip_loop_filter=video.decoder[1], strict=False)
     try:
-        return video.stream.codec_context.decode(packet)
+        return context.decode(packet)
     except av.error.EOFError:
         return []
     except av.error.FFmpegError as error:
@@ -163,6 +170,11 @@ def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.fram
             f"{video.name}: damaged{where} ({error.strerror}), expected an intact stream; "
             "repair it with 'ffmpeg -err_detect ignore_err -i IN OUT', or remove it from the set"
         ) from error
+
+
+def _begins_clean(video: OpenVideo, packet: Packet) -> bool:
+    lengths = nal_length_size(video)
+    return lengths is None or first_slice(bytes(packet), lengths)[1]
 
 
 def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
@@ -175,7 +187,9 @@ def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
         VideoError: the file is damaged, or an MP4 or MOV holds fewer pictures than its index lists.
     """
     demuxed = video.container.demux(video.stream)
-    count, complete = before, video.stream.frames if "mp4" in video.container.format.name else 0
+    count, complete = before, 0
+    if "mp4" in video.container.format.name:  # an edit list may have taken packets out of the index
+        complete = min(video.stream.frames, len(video.stream.index_entries))
     while True:
         try:
             packet = next(demuxed, None)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
-
-import av.error
 
 from mgm.errors import VideoError
+from mgm.video.index import MOST_EMPTY, Entry, Index
 from mgm.video.nal import first_slice, nal_length_size
-from mgm.video.stream import MOST_REORDERED, OpenVideo, Packet, packets
+from mgm.video.stream import MOST_REORDERED, OpenVideo, Packet, decode_all, packets
 
 
 @dataclass(slots=True)
@@ -46,131 +45,57 @@ class Window:
 
     @property
     def strict(self) -> bool:
-        """Whether the decoder may take damage for an error. An open group of pictures has leading pictures that refer to dropped
-        ones: that is no damage, and nobody looks at them."""
-        return not self.base or self.coded[0].reference is None or self.coded[0].idr
-
-    @property
-    def intra_only(self) -> bool:
-        """Every picture is a key picture: such a stream has no motion, whatever its codec exports."""
-        return len(self.coded) > 1 and all(c.key for c in self.coded)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A key picture at which demuxing can start: what to seek to, and how many packets and displayed frames lie before it."""
-
-    time: int
-    packets: int
-    frames: int
-
-
-@dataclass(slots=True)
-class Index:
-    """The key pictures of a video: from the file's own index where that lists every packet (MP4, MOV), else as they are met.
-
-    Demuxing costs one to two orders less than decoding, so that without an index packets are counted from the start of the video.
-
-    Attributes:
-        entries: in the order of the file.
-        by_decode_time: what `Entry.time` is, and what a key packet is recognised by after a seek.
-        usable: no seek has failed yet. Some containers (MPEG programme streams) land anywhere.
-        true_keys: no key picture has turned out to be none. AVI without an index of its own calls every picture a key.
-    """
-
-    entries: list[Entry]
-    by_decode_time: bool
-    usable: bool = True
-    true_keys: bool = True
-
-    @classmethod
-    def of(cls, video: OpenVideo) -> Index:
-        """The file's index, or an empty one."""
-        if "mp4" not in video.container.format.name:
-            return cls([], by_decode_time=False)
-        entries, frames = [], 0
-        for position, listed in enumerate(video.stream.index_entries):
-            if listed.is_keyframe and not listed.is_discard:
-                entries.append(Entry(listed.timestamp, position, frames))
-            frames += not listed.is_discard
-        return cls(entries, by_decode_time=True)
-
-    def add(self, entry: Entry) -> None:
-        """Remember a key picture, met while packets were counted from the start of the video."""
-        if not self.by_decode_time and (not self.entries or entry.packets > self.entries[-1].packets):
-            self.entries.append(entry)
-
-    def before_frame(self, first: int) -> int:
-        """Position in `entries` of the last one with no more than `first` frames before it; -1: none."""
-        if not self.usable:
-            return -1
-        return bisect.bisect_right(self.entries, first, key=lambda e: e.frames) - 1
-
-    def before_time(self, time: int) -> int:
-        """The same, by the entry's time."""
-        if not self.usable:
-            return -1
-        return bisect.bisect_right(self.entries, time, key=lambda e: e.time) - 1
-
-    def seek(self, video: OpenVideo, position: int) -> tuple[Entry, Iterator[Packet]] | None:
-        """Go to an entry, or to one before it: (where it landed, the packets from there on). None: it failed."""
-        landed = self._seek(video, position)
-        self.usable = landed is not None
-        return landed
-
-    def _seek(self, video: OpenVideo, position: int) -> tuple[Entry, Iterator[Packet]] | None:
-        wanted = self.entries[position]
-        try:
-            video.container.seek(wanted.time, stream=video.stream)
-        except (av.error.FFmpegError, OSError):
-            return None
-        demuxed = packets(video, before=wanted.packets)
-        known = {e.time: e for e in self.entries[: position + 1]}
-        for _ in range(_MOST_PASSED):
-            packet = next(demuxed, None)
-            if packet is None:
-                return None
-            landed = known.get(packet.dts if self.by_decode_time else packet.pts)  # type: ignore[arg-type]
-            if packet.is_keyframe and landed is not None and (landed is wanted or not self.by_decode_time):
-                return landed, chain([packet], demuxed)
-        return None
-
-
-_MOST_PASSED = 300
-"""Packets read after a seek in search of a known key picture; programme and transport streams land near one, not at it."""
+        """Whether the decoder may take damage for an error. Inside a stream, an open group of pictures has leading pictures that
+        refer to others: that is no damage, and nobody looks at them."""
+        return not self.coded or self.coded[0].reference is None or self.coded[0].idr
 
 
 class NotAtStartError(Exception):
     """Packets have been read and no entry leads back: the video must be opened again."""
 
 
-def read_window(video: OpenVideo, index: Index, first: int, last: int | None, *, fresh: bool) -> Window:
+class UncountableError(Exception):
+    """Frames of this stream cannot be told from its packets: they must be counted as they leave the decoder."""
+
+
+def read_window(
+    video: OpenVideo, index: Index, first: int, last: int | None, *, fresh: bool, seek: bool = True
+) -> Window:
     """Demux to the last packet that display frames `first..last` need (None: to the end of the video), from the last key picture
     before them that the index knows, else from the start.
 
     Args:
         fresh: nothing has been demuxed since the video was opened.
+        seek: use the index; without it packets are counted from the start.
 
     Raises:
         NotAtStartError: the packets would have to be counted from the start, but `fresh` is False.
+        UncountableError: a packet is not a frame.
         VideoError: the file is damaged.
     """
-    position = index.before_frame(first)
+    position = index.before_frame(video, first) if seek else -1
+    for entry, demuxed in _landings(video, index, position, fresh=fresh):
+        window = _fill(video, index, demuxed, Window(base=entry.frames), first, last, entry.packets)
+        # Else the clip starts among the leading pictures of that key picture, or it was none.
+        if not entry.frames or _reaches(window, first):
+            return window
+    return _fill(video, index, packets(video), Window(), first, last, 0)
+
+
+def _landings(
+    video: OpenVideo, index: Index, position: int, *, fresh: bool
+) -> Iterator[tuple[Entry, Iterator[Packet]]]:
+    """Seek to an entry and to those before it, one by one. It ends where the container stands at its start."""
     if fresh and position >= 0 and not index.entries[position].frames:
-        position = -1  # it stands there
-    while position >= 0:
-        landed = index.seek(video, position)
+        return
+    for before in range(position, -1, -1):
+        landed = index.seek(video, before)
         fresh = False
         if landed is None:
             break
-        entry, demuxed = landed
-        window = _fill(video, index, demuxed, Window(base=entry.frames), first, last, entry.packets)
-        if not entry.frames or _reaches(window, first):
-            return window
-        position -= 1  # the clip starts among the leading pictures of that key picture, or it was none
+        yield landed
     if not fresh:
         raise NotAtStartError
-    return _fill(video, index, packets(video), Window(), first, last, 0)
 
 
 def _reaches(window: Window, first: int) -> bool:
@@ -189,13 +114,16 @@ def _fill(
     """
     coded, order = window.coded, window.order
     lengths = nal_length_size(video)
-    timed = video.timed
+    timed = video.timed and index.countable
     shown = window.base
     keys: list[int] = []  # positions in `coded` of key pictures
+    count = _Counting(video, at_start=before == 0)
     for packet in demuxed:
         if packet.pts is None and not coded and not before:
             timed = False
-        if not timed:
+        if timed:
+            count.check(packet, order)
+        else:
             packet.pts = len(coded)  # the frame will tell by it which packet it came from
         picture = Coded(packet, packet.pts, packet.is_keyframe)
         if lengths is not None:
@@ -204,7 +132,7 @@ def _fill(
         picture.key = picture.key and index.true_keys
         coded.append(picture)
         if not timed:
-            if last is not None and len(coded) > last + MOST_REORDERED:
+            if last is not None and len(coded) > 2 * (last + MOST_REORDERED):  # a picture may come as two fields
                 return window
             continue
         if picture.key and picture.pts is not None:
@@ -228,6 +156,31 @@ def _fill(
     return window
 
 
+@dataclass(slots=True)
+class _Counting:
+    """Notices packets that are not one frame each: fields, repeated times, pictures that no decoder shows."""
+
+    video: OpenVideo
+    at_start: bool
+    decoded_at: int | None = None
+
+    def check(self, packet: Packet, order: list[int]) -> None:
+        """Look at the next packet. Raises UncountableError."""
+        pts = packet.pts
+        back = packet.dts is not None and self.decoded_at is not None and packet.dts < self.decoded_at
+        empty = self.video.codec == "mpeg4" and packet.size <= MOST_EMPTY
+        # Pictures before the first key picture, in the file or on the screen: cut streams begin so, and nobody can decode them.
+        headless = self.at_start and (pts is not None and order[:1] > [pts] if order else not packet.is_keyframe)
+        if pts is None or back or empty or (headless and not packet.is_discard) or _holds(order, pts):
+            raise UncountableError
+        self.decoded_at = packet.dts if packet.dts is not None else self.decoded_at
+
+
+def _holds(order: list[int], pts: int) -> bool:
+    position = bisect.bisect_left(order, pts)
+    return position < len(order) and order[position] == pts
+
+
 def _drop_before(window: Window, position: int) -> None:
     """Forget the pictures before `position`, a key picture: all of them are displayed before it and its leading pictures."""
     gone = sum(1 for c in window.coded[:position] if c.pts is not None and not c.packet.is_discard)
@@ -236,55 +189,83 @@ def _drop_before(window: Window, position: int) -> None:
     window.base += gone
 
 
-def frame_at(video: OpenVideo, index: Index, seconds: float, *, fresh: bool) -> int:
+def count_frames(video: OpenVideo, demuxed: Iterator[Packet]) -> int:
+    """Frames of a video from all of its packets.
+
+    Raises:
+        UncountableError: a packet is not a frame.
+        VideoError: the file is damaged.
+    """
+    window = _fill(video, Index.of(video), demuxed, Window(), 1 << 62, None, 0)
+    return window.base + len(window.order or window.coded)
+
+
+def frame_at(video: OpenVideo, index: Index, seconds: float, *, fresh: bool, seek: bool = True) -> int:
     """Number of the frame that is shown at a time: the last one with a presentation time up to it; the first of the video where
     there is none. Streams without presentation times are counted by their frame rate.
 
     Raises:
-        NotAtStartError: see `read_window`.
+        NotAtStartError, UncountableError: see `read_window`.
         VideoError: the file is damaged, or the time is behind its end.
     """
-    time = round(seconds / video.time_base)
-    position = index.before_time(time)
-    if fresh and position >= 0 and not index.entries[position].frames:
-        position = -1  # it stands there
-    while position >= 0:
-        landed = index.seek(video, position)
-        fresh = False
-        if landed is None:
-            break
-        entry, demuxed = landed
-        shown = _count_until(video, demuxed, time, seconds)
-        if shown or not entry.frames:
+    time = math.floor(seconds / video.time_base + _TICK)
+    position = index.before_time(video, time) if seek else -1
+    for entry, demuxed in _landings(video, index, position, fresh=fresh):
+        shown = _count_until(video, demuxed, time, seconds, at_start=not entry.packets)
+        if shown or not entry.frames:  # else it is shown before that key picture, though decoded after it
             return max(entry.frames + shown - 1, 0)
-        position -= 1  # shown before that key picture, though decoded after it
-    if not fresh:
-        raise NotAtStartError
     if not video.timed:
         return _by_rate(video, seconds)
-    return max(_count_until(video, packets(video), time, seconds) - 1, 0)
+    return max(_count_until(video, packets(video), time, seconds, at_start=True) - 1, 0)
 
 
-def _count_until(video: OpenVideo, demuxed: Iterator[Packet], time: int, seconds: float) -> int:
+_TICK = 1e-3
+"""Of the time base's unit: floating point must not put a frame's own time before it."""
+
+
+def _count_until(video: OpenVideo, demuxed: Iterator[Packet], time: int, seconds: float, *, at_start: bool) -> int:
     """How many of the packets' frames are presented up to `time`."""
     order: list[int] = []
+    count = _Counting(video, at_start)
+    last: Packet | None = None
     for packet in demuxed:
-        if packet.pts is None and not order:
+        if packet.pts is None and last is None:
             return _by_rate(video, seconds) + 1
+        count.check(packet, order)
         if packet.pts is not None and not packet.is_discard:
             bisect.insort(order, packet.pts)
+        last = packet
         if packet.dts is not None and packet.dts > time:
             break  # every later packet is presented after its own decode time
     else:
         rate = float(video.stream.average_rate or 0)
-        end = (order[-1] * video.time_base if order else 0) + (1 / rate if rate else 0)
-        if seconds >= end:
-            raise VideoError(
-                f"{video.name}: no frame at {seconds:g} s: the video ends at {end:.2f} s; choose a time before that"
-            )
+        lasts = max(((last and last.duration) or 0) * video.time_base, 1 / rate if rate else 0.0)
+        check_end(video, seconds, (order[-1] * video.time_base if order else 0.0) + lasts)
     return bisect.bisect_right(order, time)
+
+
+def check_end(video: OpenVideo, seconds: float, end: float) -> None:
+    """Raise VideoError if a time is not before the end of the video."""
+    if seconds >= end:
+        raise VideoError(
+            f"{video.name}: no frame at {seconds:g} s: the video ends at {end:.2f} s; choose a time before that"
+        )
 
 
 def _by_rate(video: OpenVideo, seconds: float) -> int:
     """Number of a frame where nothing but the frame rate tells its time."""
-    return int(seconds * float(video.stream.average_rate or 0) + 1e-6)
+    return int(seconds * float(video.stream.average_rate or 0) + _TICK)
+
+
+def frame_at_by_decoding(video: OpenVideo, seconds: float) -> int:
+    """`frame_at` for streams whose packets are not frames: decodes a freshly opened video up to that time."""
+    end = 0.0
+    number = -1
+    for number, frame in enumerate(decode_all(video)):
+        if frame.pts is None:
+            return _by_rate(video, seconds)
+        if frame.pts * video.time_base > seconds + _TICK * video.time_base:
+            return max(number - 1, 0)
+        end = frame.pts * video.time_base + 1 / float(video.stream.average_rate or 25)
+    check_end(video, seconds, end)
+    return number

@@ -1,0 +1,185 @@
+"""Masks of single tokens that the motion of the video carries along."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgm.masks.grid import Grid
+from mgm.masks.mask import ROUNDING, Mask, TokenMask
+from mgm.masks.motion import Camera, Motion, read_motion, token_displacement
+from mgm.masks.random import hide_lowest
+from mgm.masks.rectangle import _check_option
+
+TOUCH = 1e-9
+"""Tokens: what lies nearer to the right or lower border has left the frame."""
+
+Base: TypeAlias = Literal["middle", "first", "random"]
+Holes: TypeAlias = Literal["base", "random"]
+
+
+@dataclass(frozen=True)
+class AdvectedTokens(Mask):
+    """`mgm-sparse`: N = int(ratio * h * w) random tokens, each carried along by the motion under it (Table 4e,
+    "MGM (Sparse)"; the paper does not say how).
+
+    A token moves on by the displacement where it is, fractions included. Of tokens that meet one goes on; that and
+    what leaves the frame is replaced at random by tokens not hidden yet. Without motion it is `tube`. `fallback` marks
+    the steps without motion of their own.
+
+    Attributes:
+        camera: what is subtracted as the camera's motion; see `read_motion`. "none": the tokens follow the picture.
+    """
+
+    name: ClassVar[str] = "mgm-sparse"
+    uses_motion: ClassVar[bool] = True
+
+    camera: Camera = "none"
+
+    def __post_init__(self) -> None:
+        _check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
+
+    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`."""
+        count = self.count(grid, ratio)
+        displacement, moves = _displacement(self.name, motion, grid=grid, camera=self.camera)
+        steps, height, width = grid
+        tokens = rng.choice(height * width, size=count, replace=False)
+        masked = np.zeros((steps, height * width), dtype=np.bool_)
+        masked[0, tokens] = True
+        centres = _centres(height, width)
+        place = centres[tokens]
+        for step in range(1, steps):
+            place += displacement[step, tokens]
+            tokens, inside = _tokens_at(place, (height, width))
+            _replace_lost(tokens, place, inside, centres=centres, rng=rng)
+            masked[step, tokens] = True
+        return TokenMask(masked.reshape(grid), ~moves)
+
+
+@dataclass(frozen=True)
+class WarpedVisible(Mask):
+    """`mgmae`: random visible tokens of one step, followed along the motion to all others, so that the encoder sees the
+    same content throughout (Huang et al., "MGMAE: Motion Guided Masking for Video Masked Autoencoding", ICCV 2023).
+
+    As there, the visible tokens of the base step are the centres of equal Gaussians, this map is warped backward step
+    by step, and each step shows the h * w - N tokens of the highest value; in the base step that is the drawn set. Here
+    the motion is the codec's instead of RAFT's, and a token's value is that at the source of its centre, followed
+    through all steps without resampling in between, instead of a mean over warped pixels. Steps before the base
+    are followed forward by the motion of the next step at the same place, because that is where it is known.
+
+    A step without motion shows what its neighbour on the side of the base shows. `fallback` marks it.
+
+    Attributes:
+        base: the step whose visible tokens are drawn: "middle" (t // 2, the original's default), "first", or "random".
+        holes: what a token is worth whose source lies outside the frame: "base", what its own place is worth in the
+            base step, as in the original; or "random", a visible token by the chance 1 - ratio.
+        camera: what is subtracted as the camera's motion; see `read_motion`. "none": the tokens follow the picture.
+    """
+
+    name: ClassVar[str] = "mgmae"
+    uses_motion: ClassVar[bool] = True
+
+    base: Base = "middle"
+    holes: Holes = "base"
+    camera: Camera = "none"
+
+    def __post_init__(self) -> None:
+        _check_option(self.name, "base", self.base in get_args(Base), self.base, "middle, first or random")
+        _check_option(self.name, "holes", self.holes in get_args(Holes), self.holes, "base or random")
+        _check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
+
+    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`."""
+        count = self.count(grid, ratio)
+        steps, height, width = grid
+        base = {"first": 0, "middle": steps // 2}[self.base] if self.base != "random" else int(rng.integers(steps))
+        displacement, moves = _displacement(self.name, motion, grid=grid, camera=self.camera)
+        source, lost = trace_back(displacement, base=base, shape=(height, width))
+        centres = _centres(height, width)
+        np.copyto(source, centres, where=lost[:, :, None])
+        seen = rng.choice(height * width, size=height * width - count, replace=False, shuffle=False)
+        distance = _nearest_square(source, centres[seen])
+        if self.holes == "random":
+            drawn = rng.choice(distance[base], size=distance.shape)
+            np.copyto(distance, drawn, where=lost)
+        distance += ROUNDING * rng.random(distance.shape)
+        return TokenMask(~hide_lowest(distance, count=len(seen)).reshape(grid), ~moves)
+
+
+def trace_back(
+    displacement: NDArray[np.float64], *, base: int, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Where the content at each token's centre lies in the base step.
+
+    Args:
+        displacement: float64 (t, h * w, 2), (dy, dx) in tokens since the step before.
+
+    Returns:
+        float64 (t, h * w, 2), (y, x) in tokens; and bool (t, h * w), True where the way there leaves the frame.
+    """
+    steps, tokens, _ = displacement.shape
+    place = np.tile(_centres(*shape), (steps, 1, 1))
+    lost = np.zeros((steps, tokens), dtype=np.bool_)
+    at = np.tile(np.arange(tokens), (steps, 1))
+    # Each round takes all steps that have not arrived one step nearer to the base.
+    rounds = [(slice(base + 1 + n, steps), slice(base + 1, steps - n), -1) for n in range(steps - 1 - base)]
+    rounds += [(slice(0, base - n), slice(1 + n, base + 1), 1) for n in range(base)]
+    for going, taking, sign in rounds:
+        place[going] += sign * displacement[taking][np.arange(len(at[going]))[:, None], at[going]]
+        at[going], inside = _tokens_at(place[going], shape)
+        lost[going] |= ~inside
+    return place, lost
+
+
+def _displacement(
+    name: str, motion: Motion | None, *, grid: Grid, camera: Camera
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(t, h * w, 2), see `token_displacement`, and bool (t,), True where a step has motion of its own."""
+    steps, height, width = grid
+    if motion is None:
+        return np.zeros((steps, height * width, 2)), np.zeros(steps, dtype=np.bool_)
+    cells = read_motion(name, motion, steps=steps, camera=camera)
+    moves = cells.measured & (cells.power.reshape(steps, -1).max(axis=1) > 0)
+    return token_displacement(cells, shape=(height, width)).reshape(steps, -1, 2), moves
+
+
+def _centres(height: int, width: int) -> NDArray[np.float64]:
+    """float64 (h * w, 2), (y, x)."""
+    return np.stack(np.divmod(np.arange(height * width), width), axis=1) + 0.5
+
+
+def _tokens_at(place: NDArray[np.float64], shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The flat token at each place, the nearest one for places outside the frame; and True where it is inside."""
+    y, x = place[..., 0], place[..., 1]
+    # Clipped before they become integers, because motion may be larger than any integer.
+    near_y, near_x = np.clip(y, 0, shape[0] - TOUCH), np.clip(x, 0, shape[1] - TOUCH)
+    return near_y.astype(np.intp) * shape[1] + near_x.astype(np.intp), (near_y == y) & (near_x == x)
+
+
+def _replace_lost(
+    tokens: NDArray[np.intp],
+    place: NDArray[np.float64],
+    inside: NDArray[np.bool_],
+    *,
+    centres: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> None:
+    """Give what left the frame, and all but one of what share a token, a token of its own; in place."""
+    number = np.arange(len(tokens))
+    owner = np.full(len(centres), -1)
+    owner[tokens[inside]] = number[inside]
+    lost = np.flatnonzero(owner[tokens] != number)
+    if lost.size:
+        tokens[lost] = rng.choice(np.flatnonzero(owner < 0), size=lost.size, replace=False)
+        place[lost] = centres[tokens[lost]]
+
+
+def _nearest_square(points: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Squared distance of each point to the nearest target: (t, n, 2) and (k, 2) to (t, n)."""
+    square = np.square(targets).sum(axis=1, keepdims=True)
+    # Step by step, so that no array has more than k * n numbers.
+    nearest = [(square - 2 * targets @ step.T).min(axis=0) for step in points]
+    distance: NDArray[np.float64] = np.stack(nearest) + np.square(points).sum(axis=2)
+    return distance

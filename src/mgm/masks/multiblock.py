@@ -1,0 +1,120 @@
+"""`multiblock`: the union of a few large blocks through time, as V-JEPA hides it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgm.masks.grid import Grid
+from mgm.masks.mask import Mask, TokenMask, no_fallback
+from mgm.masks.motion import Motion
+from mgm.masks.random import hide_lowest
+from mgm.masks.rectangle import _check_option
+
+Trim: TypeAlias = Literal["random", "block"]
+Fill: TypeAlias = Literal["random", "near"]
+
+
+@dataclass(frozen=True)
+class MultiBlock(Mask):
+    """`multiblock`: the union of 3-D blocks, N = int(ratio * h * w) tokens in every step (V-JEPA, Bardes et al. 2024,
+    section 3.2 and appendix: 8 blocks of .15 and 2 of .7 of the frame, aspect .75 to 1.5, through all steps).
+
+    Each block draws its aspect and then its place, uniform where it fits into the frame. V-JEPA predicts the two groups
+    in turn, as two masks of one clip, and hides what their blocks cover; here all blocks make one mask of a fixed
+    count. `numbers=(8, 0)` is its short-range mask, `numbers=(0, 2)` its long-range one. On 14 x 14 tokens they cover
+    .63 and .83 of the frame on average, together .89: ratio .9 trims and fills least. At .75 `trim="block"` keeps more
+    of the blocks' shape, but a block of .7 always covers the middle: some tokens are then visible in 1 mask of 100,
+    under "random" all of them in 14 or more.
+
+    One draw of chance settles what is trimmed and filled at all steps: without `duration` all steps are the same.
+
+    Attributes:
+        numbers: blocks of each group.
+        scales: area of a block as a share of the frame, in (0, 1], one per group.
+        aspect: the range, (least, greatest), of a block's height / width.
+        duration: share of the steps that a block lasts, in (0, 1], at least one step, from a random one on. 1: all.
+        trim: what goes where the blocks cover more than N tokens: "random" ones of them, or "block": blocks are laid
+            one after the other in random order, and what the last ones add goes first.
+        fill: what comes where they cover fewer: "random" tokens outside, or "near": those nearest to a block, in
+            steps, rows and columns.
+    """
+
+    name: ClassVar[str] = "multiblock"
+    uses_motion: ClassVar[bool] = False
+
+    numbers: tuple[int, ...] = (8, 2)
+    scales: tuple[float, ...] = (0.15, 0.7)
+    aspect: tuple[float, float] = (0.75, 1.5)
+    duration: float = 1.0
+    trim: Trim = "random"
+    fill: Fill = "random"
+
+    def __post_init__(self) -> None:
+        for option in ("numbers", "scales", "aspect"):  # YAML has lists only
+            if isinstance(getattr(self, option), list):
+                object.__setattr__(self, option, tuple(getattr(self, option)))
+        numbers, scales, aspect = self.numbers, self.scales, self.aspect
+        whole = isinstance(numbers, tuple) and all(type(number) is int and number >= 0 for number in numbers)
+        _check_option(
+            self.name, "numbers", whole and sum(numbers) > 0, numbers, "integers of at least 0, one of them above 0"
+        )
+        shares = _are_real(scales) and all(0 < scale <= 1 for scale in scales) and len(scales) == len(numbers)
+        _check_option(self.name, "scales", shares, scales, f"{len(numbers)} shares in (0, 1], one per entry of numbers")
+        ordered = _are_real(aspect) and len(aspect) == 2 and 0 < aspect[0] <= aspect[1]
+        _check_option(self.name, "aspect", ordered, aspect, "two numbers above 0, the smaller one first")
+        lasting = _are_real((self.duration,)) and 0 < self.duration <= 1
+        _check_option(self.name, "duration", lasting, self.duration, "a share in (0, 1]")
+        _check_option(self.name, "trim", self.trim in get_args(Trim), self.trim, "random or block")
+        _check_option(self.name, "fill", self.fill in get_args(Fill), self.fill, "random or near")
+
+    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; `motion` is not looked at."""
+        count = self.count(grid, ratio)
+        steps, height, width = grid
+        rows, columns = self._sides(grid, rng)
+        # Tokens from a block's nearest one along each axis: 0 inside.
+        away = np.maximum(
+            _gaps(height, rows, rng)[:, None, :, None],
+            _gaps(width, columns, rng)[:, None, None, :],
+        )
+        if self.duration < 1:
+            lasts = np.full(len(rows), max(1, round(self.duration * steps)))
+            away = np.maximum(away, _gaps(steps, lasts, rng)[:, :, None, None])
+        away = away.reshape(len(rows), -1, height * width)
+        nearest = away.min(axis=0)
+        rank = np.broadcast_to(rng.random(height * width), nearest.shape).copy()
+        if self.trim == "block":
+            order = rng.permutation(len(rows))
+            rank += (away[order] == 0).argmax(axis=0)  # the first block over a token; 0 outside
+        outside = nearest > 0
+        rank[outside] += len(rows) + (nearest[outside] if self.fill == "near" else 0)
+        masked = hide_lowest(rank, count=count).reshape(-1, height, width)
+        return TokenMask(np.repeat(masked, steps // len(masked), axis=0), no_fallback(grid))
+
+    def _sides(self, grid: Grid, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(height, width) of each block in tokens, rounded. A side that the frame cuts lengthens the other one."""
+        _, height, width = grid
+        area = np.repeat(self.scales, self.numbers) * (height * width)
+        aspect = rng.uniform(*self.aspect, size=len(area))
+        rows = np.minimum(np.sqrt(area * aspect), height)
+        columns = np.minimum(area / rows, width)
+        rows = np.minimum(area / columns, height)
+        return np.maximum(np.rint(rows), 1).astype(np.int64), np.maximum(np.rint(columns), 1).astype(np.int64)
+
+
+def _gaps(length: int, sides: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """int64 (blocks, length): steps from each position of an axis to blocks of `sides`, placed uniformly on it."""
+    first = rng.integers(length - sides + 1)[:, None]
+    position = np.arange(length)
+    gaps: NDArray[np.int64] = np.maximum(np.maximum(first - position, position - (first + sides[:, None] - 1)), 0)
+    return gaps
+
+
+def _are_real(values: Sequence[object]) -> bool:
+    return isinstance(values, tuple) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) for value in values
+    )

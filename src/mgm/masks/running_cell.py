@@ -1,0 +1,88 @@
+"""`running-cell`: a small pattern, repeated over the frame, that runs on by one token from step to step."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgm.masks.grid import Grid
+from mgm.masks.mask import Mask, TokenMask, no_fallback
+from mgm.masks.motion import Motion
+from mgm.masks.random import hide_lowest
+from mgm.masks.rectangle import _check_option
+
+Ties: TypeAlias = Literal["turn", "random"]
+
+GOLDEN = (5**0.5 - 1) / 2
+"""The golden section: steps of this length round a circle of length 1 spread evenly, however many they are."""
+
+
+@dataclass(frozen=True)
+class RunningCell(Mask):
+    """`running-cell`: N = int(ratio * h * w) tokens in every step, in cells whose tokens take turns (Qing et al. 2022,
+    MAR, "cell running masking"; VideoMAE V2's mask of the decoder, Wang et al. 2023, section 3.2, at ratio .5).
+
+    VideoMAE V2 reconstructs a token where this mask shows it and the encoder's mask hides it.
+
+    The frame is cut into cells of 2 x 2 tokens from its top left corner; those at the right and lower border may be
+    incomplete. Token k of its cell (row-major, C tokens) has at step s the turn k + s + phase, its place in the queue
+    is turn mod C, and one random phase serves all cells of the clip. A step hides the N tokens that come first in the
+    queue:
+
+        C = 4, ratio .5, phase 0      ##   #.   ..   .#   ##
+        # hidden, . visible           ..   .#   ##   #.   ..
+
+    With ratio * C = m + f, m whole, 0 <= f < 1, on a grid that the cells divide, places 0 to m - 1 are hidden in every
+    cell, and place m in a share f of them (up to the rounding of N): in C consecutive steps a token is visible
+    C - m - 1 or C - m times. Which cells hide place m is the matter of `ties`. On other grids incomplete cells lack
+    tokens of some places; the count stays N, and the last place that is needed is shared out in the same way.
+
+    Attributes:
+        cell: (rows, columns) of a cell in tokens, at least 2 tokens.
+        ties: "turn": the cells have a random order, which moves on whenever the queue has gone round, so that a token
+            left out at its turn gets visible soon. "random": drawn afresh at every step.
+    """
+
+    name: ClassVar[str] = "running-cell"
+    uses_motion: ClassVar[bool] = False
+
+    cell: tuple[int, int] = (2, 2)
+    ties: Ties = "turn"
+
+    def __post_init__(self) -> None:
+        given: object = self.cell
+        if isinstance(given, list):  # YAML has lists only
+            object.__setattr__(self, "cell", tuple(given))
+        sides = isinstance(self.cell, tuple) and len(self.cell) == 2
+        sides = sides and all(type(side) is int and side >= 1 for side in self.cell)
+        _check_option(
+            self.name,
+            "cell",
+            sides and self.cell[0] * self.cell[1] >= 2,
+            self.cell,
+            "two integers of at least 1, (rows, columns) of at least 2 tokens",
+        )
+        _check_option(self.name, "ties", self.ties in get_args(Ties), self.ties, "turn or random")
+
+    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; `motion` is not looked at."""
+        count = self.count(grid, ratio)
+        steps, height, width = grid
+        place, number = self._layout(height, width)
+        size = self.cell[0] * self.cell[1]
+        turn = place + np.arange(steps)[:, None] + rng.integers(size)
+        queue = turn % size
+        if self.ties == "turn":
+            cells = number[-1] + 1
+            order = (rng.permutation(cells)[number] + 0.5) / cells
+            rank = queue + (order + turn // size * GOLDEN) % 1
+        else:
+            rank = queue + rng.random(turn.shape)
+        return TokenMask(hide_lowest(rank, count=count).reshape(grid), no_fallback(grid))
+
+    def _layout(self, height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """int64 (h * w,): each token's place in its cell, and the number of the cell."""
+        rows, columns = self.cell
+        y, x = np.divmod(np.arange(height * width), width)
+        return y % rows * columns + x % columns, y // rows * -(-width // columns) + x // columns

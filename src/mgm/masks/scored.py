@@ -1,0 +1,260 @@
+"""Masks that hide the tokens of the highest score: where most moves, or whatever else a map of scores says."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mgm.errors import MaskError
+from mgm.masks.grid import Grid
+from mgm.masks.mask import Mask, TokenMask, no_fallback
+from mgm.masks.motion import Camera, CellGeometry, Motion, cell_geometry, read_motion, token_shares
+from mgm.masks.random import hide_lowest
+from mgm.masks.rectangle import _check_option
+
+Method: TypeAlias = Literal["top", "sampled"]
+
+TIE = 1e-12
+"""Scores of a step that differ by less than this share of its largest are equal: far above what pooling rounds off, so
+that a tie is never settled by where a token lies."""
+
+
+@dataclass(frozen=True)
+class MotionTopK(Mask):
+    """`motion-topk`: at every step the N = int(ratio * h * w) tokens with most motion (project's catalog, no paper).
+
+    A token's motion is the mean magnitude over its area and its frames, as `motion_energy` pools it. Ties are drawn at
+    random: where fewer than N tokens move, the still ones among the hidden are a random set. A step without motion
+    hides random tokens; `fallback` marks it. It also marks a step whose vectors are all held, which is ranked by them.
+
+    Attributes:
+        camera: "median" takes the median displacement of each frame off before magnitudes are read, so that a pan is
+            no motion; see `read_motion`. "none" reads the vectors as they are.
+    """
+
+    name: ClassVar[str] = "motion-topk"
+    uses_motion: ClassVar[bool] = True
+
+    camera: Camera = "none"
+
+    def __post_init__(self) -> None:
+        _check_camera(self.name, self.camera)
+
+    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`."""
+        count = self.count(grid, ratio)
+        energy, moves = _token_motion(self.name, motion, grid, camera=self.camera)
+        return TokenMask(highest(energy, count=count, rng=rng).reshape(grid), ~moves)
+
+
+@dataclass(frozen=True)
+class MotionSampled(Mask):
+    """`motion-prob`: at every step N = int(ratio * h * w) tokens, drawn without replacement with a probability that is
+    proportional to their motion (project's catalog; drawn by the Gumbel top-k trick, Kool et al. 2019).
+
+    Motion and `fallback` as in `motion-topk`. Tokens without any weight are hidden last, at random among each other, so
+    that at a high ratio on a quiet step all that moves is hidden.
+
+    Attributes:
+        camera: see `MotionTopK`.
+        temperature: from .001 to 1000; a token is drawn in proportion to weight ** (1 / temperature). 1: to its motion;
+            a low one comes near to `motion-topk`, a high one to a random mask.
+        floor: at least 0; the weight that every token has besides its motion, as a share of the step's mean motion, so
+            that still tokens are hidden at times.
+    """
+
+    name: ClassVar[str] = "motion-prob"
+    uses_motion: ClassVar[bool] = True
+
+    camera: Camera = "none"
+    temperature: float = 1.0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_camera(self.name, self.camera)
+        _check_temperature(self.name, self.temperature)
+        _check_option(
+            self.name, "floor", _is_real(self.floor) and self.floor >= 0, self.floor, "a finite number of at least 0"
+        )
+
+    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`."""
+        count = self.count(grid, ratio)
+        energy, moves = _token_motion(self.name, motion, grid, camera=self.camera)
+        mean = energy.mean(axis=1, keepdims=True)
+        weight = energy / np.where(mean > 0, mean, 1) + self.floor
+        with np.errstate(divide="ignore"):  # no weight: minus infinity, behind all others
+            log = np.log(weight)
+        return TokenMask(sampled(log / self.temperature, count=count, rng=rng).reshape(grid), ~moves)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreMask(Mask):
+    """`score`: at every step the N = int(ratio * h * w) tokens of the highest score, from any map: attention, a
+    caption's relevance, codec residuals (project's catalog; attention-guided masks in images: Kakogeorgiou et al.
+    2022, AttMask).
+
+    With `scores` the motion is not looked at and `fallback` is False. Without them the score is the tokens' motion,
+    with the `fallback` of `motion-topk`. Two masks are equal where their options are, scores included.
+
+    Attributes:
+        scores: real finite numbers (T, gh, gw), T a multiple of the grid's steps, or (gh, gw) for all steps. Any
+            resolution: a token's score is the mean over its area and the frames of its step. Kept as a read-only
+            float64 copy.
+        method: "top": the N highest, ties at random. "sampled": N drawn without replacement with a probability
+            proportional to exp(score / (temperature * deviation)), deviation being the standard deviation of the
+            step's scores, so that neither their unit nor their offset matters.
+        temperature: from .001 to 1000; see `method`, only for "sampled".
+        lowest: hide the lowest scores in place of the highest.
+    """
+
+    name: ClassVar[str] = "score"
+    uses_motion: ClassVar[bool] = True
+
+    scores: ArrayLike | None = None
+    method: Method = "top"
+    temperature: float = 1.0
+    lowest: bool = False
+
+    def __post_init__(self) -> None:
+        _check_option(self.name, "method", self.method in get_args(Method), self.method, "top or sampled")
+        _check_temperature(self.name, self.temperature)
+        _check_option(self.name, "lowest", isinstance(self.lowest, bool), self.lowest, "true or false")
+        if self.scores is not None:
+            object.__setattr__(self, "scores", _checked_scores(self.name, self.scores))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ScoreMask) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; `motion` is not looked at where there are `scores`."""
+        count = self.count(grid, ratio)
+        if self.scores is None:
+            score, moves = _token_motion(self.name, motion, grid, camera="none")
+            fallback = ~moves
+        else:
+            score, fallback = _pool_scores(self.name, np.asarray(self.scores), grid), no_fallback(grid)
+        if self.lowest:
+            score = -score
+        if self.method == "top":
+            masked = highest(score, count=count, rng=rng)
+        else:
+            masked = sampled(_standardised(score) / self.temperature, count=count, rng=rng)
+        return TokenMask(masked.reshape(grid), fallback)
+
+    def _key(self) -> tuple[object, ...]:
+        scores = None if self.scores is None else np.asarray(self.scores)
+        content = None if scores is None else (scores.shape, (scores + 0.0).tobytes())  # -0 equals 0
+        return content, self.method, self.temperature, self.lowest
+
+
+def highest(score: NDArray[np.float64], *, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """bool (steps, tokens): the `count` highest of each row, exactly; ties for the last places are drawn at random."""
+    # Sorted, not partitioned: that is many times slower where most tokens tie at 0, as they do.
+    last = np.sort(score, axis=1)[:, -count, None]
+    tie = TIE * np.abs(score).max(axis=1, keepdims=True)
+    rank = rng.random(score.shape)
+    rank[score < last - tie] += 2
+    rank[score > last + tie] -= 2
+    return hide_lowest(rank, count=count)
+
+
+def sampled(log_weight: NDArray[np.float64], *, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """bool (steps, tokens): `count` of each row drawn without replacement, one after the other with a probability
+    proportional to exp(log_weight) among those left. Minus infinity is drawn last, at random.
+
+    The `count` largest of log_weight + Gumbel noise have just this distribution.
+    """
+    chance = rng.exponential(size=log_weight.shape)
+    with np.errstate(divide="ignore"):  # an exponential of exactly 0 wins
+        rank = np.log(chance) - log_weight
+    without = np.isinf(log_weight)
+    if without.any():
+        rank[without] = np.finfo(np.float64).max / 2 * (1 + rng.random(int(without.sum())))
+    return hide_lowest(rank, count=count)
+
+
+def _token_motion(
+    name: str, motion: Motion | None, grid: Grid, *, camera: Camera
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Motion magnitude per token, float64 (t, h * w), and bool (t,): the step has a valid cell and moves."""
+    steps, height, width = grid
+    if motion is None:
+        return np.zeros((steps, height * width)), np.zeros(steps, dtype=np.bool_)
+    cells = read_motion(name, motion, steps=steps, camera=camera)
+    energy = _pool(np.sqrt(cells.power).mean(axis=1), cells.geometry, (height, width))
+    return energy, cells.measured & (energy > 0).any(axis=1)
+
+
+def _pool_scores(name: str, scores: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """float64 (t, h * w): scores (T, gh, gw) or (gh, gw) as means over the tokens."""
+    steps, height, width = grid
+    maps = scores.reshape(-1, *scores.shape[-2:])
+    if scores.ndim == 3:
+        if len(scores) % steps:
+            raise MaskError(
+                f"{name}: found scores of {len(scores)} frames, expected a multiple of the {steps} steps of the grid; "
+                "give one map per frame or per step, or a single one (gh, gw) for all steps"
+            )
+        maps = (scores * (steps / len(scores))).reshape(steps, -1, *scores.shape[1:]).sum(axis=1)
+    rows, columns = maps.shape[1:]
+    if (rows, columns) != (height, width):
+        maps = _pool(maps, cell_geometry((rows, columns), 1, (rows, columns)), (height, width))
+    return np.repeat(maps.reshape(len(maps), -1), steps // len(maps), axis=0)
+
+
+def _pool(maps: NDArray[np.float64], geometry: CellGeometry, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """float64 (n, h * w): each token's mean over maps (n, gh, gw), cells weighted by the area that they share."""
+    rows, columns = token_shares(geometry, shape)
+    pooled: NDArray[np.float64] = rows @ maps @ columns.T
+    return pooled.reshape(len(maps), -1)
+
+
+def _standardised(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Every row with mean 0 and standard deviation 1; a constant one all 0."""
+    size = np.abs(score).max(axis=1, keepdims=True)
+    score = score / np.where(size > 0, size, 1)  # before squaring, which would overflow or vanish
+    deviation = score.std(axis=1, keepdims=True)
+    steady = deviation <= TIE
+    centred: NDArray[np.float64] = (score - score.mean(axis=1, keepdims=True)) / np.where(steady, 1, deviation)
+    return np.where(steady, 0.0, centred)
+
+
+def _checked_scores(name: str, scores: ArrayLike) -> NDArray[np.float64]:
+    """A read-only float64 copy of (T, gh, gw) or (gh, gw) finite scores."""
+    try:
+        array: NDArray[Any] = np.asarray(scores)
+    except (TypeError, ValueError):  # rows of different length, or an object that is no array
+        array = np.empty(0, dtype=np.object_)
+    if array.dtype.kind not in "fiub" or array.ndim not in (2, 3) or not array.size:
+        raise MaskError(
+            f"{name}: found scores {array.dtype} {array.shape}, expected real numbers (T, gh, gw), or (gh, gw) for "
+            "all steps; give one score per cell"
+        )
+    copy = array.astype(np.float64)
+    if not np.isfinite(copy).all():
+        where = tuple(int(index) for index in np.argwhere(~np.isfinite(copy))[0])
+        raise MaskError(
+            f"{name}: found NaN or infinite scores, first at {where}; expected finite numbers; "
+            "give cells without a score the lowest one"
+        )
+    copy.flags.writeable = False
+    return copy
+
+
+def _check_camera(name: str, camera: str) -> None:
+    _check_option(name, "camera", camera in get_args(Camera), camera, "none or median")
+
+
+def _check_temperature(name: str, temperature: float) -> None:
+    # Beyond these, floating point would lose the noise beside the weights, or the weights beside the noise.
+    valid = _is_real(temperature) and 1e-3 <= temperature <= 1e3
+    _check_option(name, "temperature", valid, temperature, "a number from .001 to 1000")
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
