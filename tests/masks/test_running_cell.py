@@ -116,3 +116,9 @@ def test_lists_are_taken_for_tuples():
 def test_options_are_checked(option, value):
     with pytest.raises(MaskError, match=rf"^running-cell: found option {option} = .*expected"):
         RunningCell(**{option: value})
+
+
+def test_cells_are_cut_from_the_top_left_corner():
+    place, number = (array.reshape(3, 5).tolist() for array in RunningCell()._layout(3, 5))
+    assert place == [[0, 1, 0, 1, 0], [2, 3, 2, 3, 2], [0, 1, 0, 1, 0]]
+    assert number == [[0, 0, 1, 1, 2], [0, 0, 1, 1, 2], [3, 3, 4, 4, 5]]

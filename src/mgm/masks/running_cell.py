@@ -36,7 +36,8 @@ class RunningCell(Mask):
     With ratio * C = m + f, m whole, 0 <= f < 1, on a grid that the cells divide, places 0 to m - 1 are hidden in every
     cell, and place m in a share f of them (up to the rounding of N): in C consecutive steps a token is visible
     C - m - 1 or C - m times. Which cells hide place m is the matter of `ties`. On other grids incomplete cells lack
-    tokens of some places; the count stays N, and the last place that is needed is shared out in the same way.
+    tokens of some places; the count stays N, and the last place that is needed is shared out in the same way. VideoMAE
+    V2 takes m / C for the ratio, .75 for .9, and grids of even sides only; at its ratios the masks are its own.
 
     Attributes:
         cell: (rows, columns) of a cell in tokens, at least 2 tokens.

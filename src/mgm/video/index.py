@@ -14,11 +14,18 @@ from mgm.video.stream import OpenVideo, Packet, packets
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key picture at which demuxing can start: what to seek to, and how many packets and displayed frames lie before it."""
+    """A key picture at which demuxing can start.
+
+    Attributes:
+        time: what to seek to, and what its packet is recognised by after a seek.
+        packets, frames: how many packets and displayed frames lie before it.
+        place: its byte in the file, which tells two of one time apart where a clock starts again; None: not known.
+    """
 
     time: int
     packets: int
     frames: int
+    place: int | None = None
 
 
 @dataclass(slots=True)
@@ -28,7 +35,7 @@ class Index:
     Demuxing costs one to two orders less than decoding, so that without an index packets are counted from the start of the video.
 
     Attributes:
-        by_decode_time: what `Entry.time` is, and what a key packet is recognised by after a seek.
+        by_decode_time: whether `Entry.time` is that, or the presentation time.
         entries: in the order of the file.
         listed: how many packets of the file's index have been looked at.
         usable: no seek has failed yet. Some containers (MPEG programme streams) land anywhere.
@@ -118,8 +125,8 @@ class Index:
         if packet.pts is None:
             return None
         found = bisect.bisect_left(self.entries, packet.pts, hi=position + 1, key=lambda e: e.time)
-        same = found <= position and self.entries[found].time == packet.pts
-        return self.entries[found] if same else None
+        entry = self.entries[min(found, position)]
+        return entry if entry.time == packet.pts and entry.place == packet.pos else None
 
 
 MOST_EMPTY = 19

@@ -136,7 +136,7 @@ def _fill(
                 return window
             continue
         if picture.key and picture.pts is not None:
-            index.add(Entry(picture.pts, before, shown))
+            index.add(Entry(picture.pts, before, shown, packet.pos))
             if keys and first >= window.base + bisect.bisect_left(order, coded[keys[-1]].pts or 0):
                 _drop_before(window, keys[-1])
                 keys = [0]

@@ -1,0 +1,135 @@
+"""Streams in which a packet is not a frame: clips are those of a plain decode all the same, and nothing calls them damaged."""
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from mgm.video import VideoReader, motion_vectors, read_clip, scan
+from mgm.video.probe import probe
+
+from .clips import decode_whole, encode_moving, remux
+from .fields_stream import field_pictures
+
+
+def check(path: Path, *, draws: int = 12, motion: str | None = None) -> None:
+    """Random clips, each by an opening of its own and by one for all, against the frames that a plain decode gives."""
+    whole = decode_whole(path)
+    assert probe(path).frames == len(whole) == sum(1 for _ in motion_vectors(path))
+    (record,) = scan(path)
+    assert record.readable
+    assert record.frames == len(whole)
+    rng = np.random.default_rng(0)
+    with VideoReader(path) as reader:
+        for start in [0, len(whole) - 1, *rng.integers(len(whole), size=draws).tolist()]:
+            asked = {"start": start, "frames": 2, "stride": int(rng.integers(1, 4)), "size": None, "motion": motion}
+            for clip in (reader.read_clip(**asked), read_clip(path, **asked)):
+                assert clip.index[0] == start
+                np.testing.assert_array_equal(clip.frames, whole[clip.index], err_msg=str(asked))
+
+
+def copy_packets(
+    source: Path, target: Path, change: Callable[[list[av.Packet]], Iterable[av.Packet]], **options: str
+) -> Path:
+    with av.open(str(source)) as given, av.open(str(target), "w", options=options) as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for packet in change([p for p in given.demux(video=0) if p.size]):
+            packet.stream = stream
+            out.mux(packet)
+    return target
+
+
+def from_second_key(packets: list[av.Packet]) -> list[av.Packet]:
+    return packets[[i for i, p in enumerate(packets) if p.is_keyframe][1] :]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts"])
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"g": 8, "x264-params": "open-gop=1"}),
+        ("libx265", {"g": 8, "preset": "ultrafast", "x265-params": "open-gop=1:keyint=8:min-keyint=8:bframes=3:log-level=none"}),
+        ("mpeg2video", {"g": 8, "bf": 2, "b": "2M"}),
+    ],
+)  # fmt: skip
+def test_cut_at_the_key_picture_of_an_open_group(
+    tmp_path: Path, codec: str, options: dict[str, str | int], suffix: str
+):
+    """As `ffmpeg -ss ... -c copy` and broadcasts leave it: the first pictures refer to what is gone, and no player shows them."""
+    source = encode_moving(tmp_path / f"source.{suffix}", frames=40, codec=codec, options=options)
+    cut = copy_packets(source, tmp_path / f"cut.{suffix}", from_second_key)
+    check(cut, motion="auto")
+
+
+def test_cut_in_the_middle_of_a_group(tmp_path: Path):
+    data = encode_moving(tmp_path / "whole.ts", frames=48, options={"g": 12}).read_bytes()
+    cut = tmp_path / "cut.ts"
+    cut.write_bytes(data[len(data) // 188 // 4 * 188 :])
+    assert 12 < len(decode_whole(cut)) < 48
+    check(cut, motion="codec")
+
+
+@pytest.mark.parametrize("suffix", ["mpg", "ts"])
+def test_a_clock_that_starts_again(tmp_path: Path, suffix: str):
+    """Two recordings in one file, as VOBs are put together."""
+    options = {"g": 8, "bf": 2, "b": "2M"}
+    one = encode_moving(tmp_path / f"one.{suffix}", frames=30, codec="mpeg2video", options=options)
+    both = tmp_path / f"both.{suffix}"
+    both.write_bytes(one.read_bytes() * 2)
+    check(both)
+
+
+def test_two_frames_of_one_time(tmp_path: Path):
+    def doubled(packets: list[av.Packet]) -> Iterable[av.Packet]:
+        for number, packet in enumerate(packets):
+            if number % 5 == 4:
+                packet.pts = packet.dts = packets[number - 1].pts
+            yield packet
+
+    source = encode_moving(tmp_path / "source.mkv", frames=24, options={"g": 8, "bf": 0})
+    check(copy_packets(source, tmp_path / "doubled.mkv", doubled), motion="codec")
+
+
+@pytest.mark.parametrize("name", ["raw.h264", "apart.mkv", "apart.ts", "apart.mp4", "together.mkv", "together.mp4"])
+def test_fields_as_pictures_of_their_own(tmp_path: Path, name: str):
+    """PAFF, as interlaced broadcasts have it: two packets a frame in some files, one in others."""
+    pictures = field_pictures(60, gop=8)
+    raw = tmp_path / "raw.h264"
+    raw.write_bytes(b"".join(first + second for first, second, _ in pictures))
+    path = tmp_path / name
+    if name != "raw.h264":
+        with av.open(str(raw)) as given, av.open(str(path), "w") as out:
+            stream = out.add_stream_from_template(given.streams.video[0])
+            for number, (first, second, key) in enumerate(pictures):
+                parts = [first + second] if name.startswith("together") else [first, second]
+                for field, data in enumerate(parts):
+                    packet = av.Packet(data)
+                    packet.time_base = Fraction(1, 50)
+                    packet.pts = packet.dts = 2 * number + field
+                    packet.is_keyframe = key and not field
+                    packet.stream = stream
+                    out.mux(packet)
+    assert len(decode_whole(path)) >= 59
+    check(path)
+
+
+def test_an_edit_list_that_takes_packets_out_of_the_index(tmp_path: Path):
+    path = encode_moving(tmp_path / "edited.mp4", frames=24, options={"g": 6, "bf": 0})
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12  # the duration of its first entry, in milliseconds
+    data[at : at + 4] = (520).to_bytes(4, "big")
+    path.write_bytes(data)
+    assert len(decode_whole(path)) == 13
+    check(path, motion="codec")
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "ab::c.mp4", "100%_%03d.mp4"])
+def test_names_that_look_like_something_else(
+    tmp_path: Path, ordinary: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    remux(ordinary, tmp_path / "clip.mp4").rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert read_clip(name, frames=2, size=48).path == name
