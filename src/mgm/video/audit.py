@@ -123,7 +123,7 @@ def _references(name: str) -> int | None:
 def _at_end(video: OpenVideo) -> bool:
     try:
         return all(not packet.size for packet in video.container.demux(video.stream))
-    except (av.error.FFmpegError, OSError):
+    except (av.error.FFmpegError, OSError, IndexError):
         return True
 
 

@@ -56,6 +56,12 @@ class FrameConverter:
         image = _through(self._graph, picture)
         return np.rot90(image, self._turns).copy() if self._turns else image
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the coded pictures, once one was seen."""
+        assert self._shape is not None
+        return self._shape
+
     def transform_motion(self, motion: MotionField) -> MotionField:
         """The motion of the region that the converted frames show, turned like them."""
         region = self._coded_region(motion.extent)

@@ -337,19 +337,19 @@ class _Read:
 def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
     request, source, sidecar = plan.request, plan.source, plan.sidecar
     converter = FrameConverter(size=request.size, crop=request.crop, name=video.name)
-    context = video.stream.codec_context
-    extent = (context.height, context.width)
-    pairs = None if source is None or source == "codec" else PairMotion(source, request.stride, grid_shape(*extent))
+    pairs = None if source is None or source == "codec" else PairMotion(source, request.stride)
     if window.order:
         wanted = plan.sampled(window.base + len(window.order), ended=window.ended)
         needs = plan.needs(wanted, window)
         decoded = decode(video, window, needs, converter, pairs, last=plan.last)
         # What was promised by the packets and did not come shifts the numbers of all that follows.
-        if any(needs.any(i) and i not in decoded for i in range(window.base, window.base + len(window.order))):
+        numbers = range(window.base, window.base + len(window.order))
+        if any(needs.any(i) and i not in decoded for i in numbers) or not set(wanted.tolist()) <= set(numbers):
             raise UncountableError
     else:  # no presentation times: count the frames as they leave the decoder
         decoded = decode(video, window, plan.needs_untimed(), converter, pairs, last=plan.last)
         wanted = plan.sampled(len(decoded), ended=window.ended or plan.last is None or len(decoded) <= plan.last)
+    extent = converter.shape
     if sidecar is not None and not request.with_pixels:
         pts = _stored_pts(sidecar, wanted)
     else:
@@ -365,7 +365,9 @@ def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
         _check_numbers(sidecar, window, video, pts, wanted)
         motion = MotionField(*_stored_field(sidecar, plan, wanted), "codec", extent)
     else:
-        motion = MotionField(*codec_field(video, window, decoded, wanted, plan.steps), "codec", extent)
+        motion = MotionField(
+            *codec_field(video, window, decoded, wanted, plan.steps, grid_shape(*extent)), "codec", extent
+        )
     if request.camera != "none":
         motion = remove_camera(motion, request.camera)
     return _Read(decoded, wanted, pts, converter.transform_motion(motion))

@@ -77,7 +77,7 @@ _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 
 
 
 def _sequence(unit: bytes) -> tuple[int, bool]:
-    """(max_num_ref_frames, frame_mbs_only_flag) of a sequence parameter set (H.264 7.3.2.1.1), emulation prevention bytes included."""
+    """(max_num_ref_frames, frame_mbs_only_flag) of a sequence parameter set with its emulation prevention (H.264 7.3.2.1.1)."""
     bits = _Bits(unit.replace(b"\0\0\3", b"\0\0")[1:])
     profile = bits.fixed(8)
     bits.fixed(16)  # constraint flags, level

@@ -83,6 +83,8 @@ def decode(
     def take(frames: Iterable[av.video.frame.VideoFrame]) -> None:
         for frame in frames:
             image_of.look(frame)
+            if pairs is not None and pairs.grid is None:
+                pairs.grid = grid_shape(frame.height, frame.width)
             if timed:
                 if frame.pts is None or frame.pts not in number:
                     continue
@@ -159,11 +161,14 @@ class Stepping:
 
 
 def codec_field(
-    video: OpenVideo, window: Window, decoded: dict[int, Decoded], wanted: npt.NDArray[np.int64], steps: Stepping
+    video: OpenVideo,
+    window: Window,
+    decoded: dict[int, Decoded],
+    wanted: npt.NDArray[np.int64],
+    steps: Stepping,
+    grid: tuple[int, int],
 ) -> Field:
-    """The motion of the sampled frames from the vectors of the decoded ones: (float32 (T, rows, columns, 2), valid bool)."""
-    context = video.stream.codec_context
-    grid = grid_shape(context.height, context.width)
+    """The motion of the sampled frames from the vectors of the decoded ones, on a grid of (rows, columns)."""
     vectors = {i: d.vectors for i, d in sorted(decoded.items()) if d.vectors is not None}
     anchors = sorted(d.time for d in decoded.values() if d.kind in "IP")
     intervals = _Intervals(video, window, steps.unit)

@@ -201,10 +201,10 @@ class PairMotion:
 
     Args:
         stride: frames from one sampled frame to the next.
-        grid: (rows, columns) of 8-px cells of the coded picture.
+        grid: (rows, columns) of 8-px cells of the coded picture; None: set it before the first picture.
     """
 
-    def __init__(self, source: PairSource, stride: int, grid: tuple[int, int]) -> None:
+    def __init__(self, source: PairSource, stride: int, grid: tuple[int, int] | None = None) -> None:
         self.source, self.stride, self.grid = source, stride, grid
         self._pictures: dict[int, npt.NDArray[np.uint8]] = {}  # of the last stride: a long video would fill the memory
         self._fields: dict[int, npt.NDArray[np.float32]] = {}
@@ -213,6 +213,7 @@ class PairMotion:
         """Accept the picture of a frame, as the source wants it, in display order; see `needed_pictures`."""
         before = max(number - self.stride, 0)
         if number > 0 and before in self._pictures:
+            assert self.grid is not None
             flow = self.source.between(self._pictures[before], picture)
             field = to_cells(flow, self.source.shrink, self.grid, in_pixels=self.source.in_pixels)
             whole = np.float32(self.stride / (number - before)) if self.source.in_pixels else np.float32(1)
@@ -228,6 +229,7 @@ class PairMotion:
         Raises:
             VideoError: a picture that is needed never came.
         """
+        assert self.grid is not None
         numbers, places = np.unique(wanted, return_inverse=True)
         fields = np.zeros((len(numbers), *self.grid, 2), np.float32)
         for position, number in enumerate(numbers.tolist()):

@@ -193,9 +193,14 @@ def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
     while True:
         try:
             packet = next(demuxed, None)
-        except (av.error.FFmpegError, OSError) as error:
+        except (
+            av.error.FFmpegError,
+            OSError,
+            IndexError,
+        ) as error:  # PyAV: a stream appears that the header did not announce
+            what = getattr(error, "strerror", None) or "a stream that its header does not announce"
             raise VideoError(
-                f"{video.name}: damaged after {count} frames ({error.strerror}), expected an intact file; copy or download it again"
+                f"{video.name}: damaged after {count} frames ({what}), expected an intact file; copy or download it again"
             ) from error
         if packet is None:
             break

@@ -88,6 +88,8 @@ def _landings(
     """Seek to an entry and to those before it, one by one. It ends where the container stands at its start."""
     if fresh and position >= 0 and not index.entries[position].frames:
         return
+    if fresh and position >= 0:
+        _check_beginning(video)
     for before in range(position, -1, -1):
         landed = index.seek(video, before)
         fresh = False
@@ -96,6 +98,18 @@ def _landings(
         yield landed
     if not fresh:
         raise NotAtStartError
+
+
+def _check_beginning(video: OpenVideo) -> None:
+    """Notice pictures before the first key picture in a file that is about to be entered behind them. Raises UncountableError."""
+    order: list[int] = []
+    count = _Counting(video, at_start=True)
+    for packet in packets(video):
+        count.check(packet, order)
+        if packet.pts is not None and not packet.is_discard:
+            bisect.insort(order, packet.pts)
+        if packet.dts is not None and order and packet.dts >= order[0]:
+            return  # what comes later is shown later
 
 
 def _reaches(window: Window, first: int) -> bool:
