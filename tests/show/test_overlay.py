@@ -210,3 +210,11 @@ def test_a_damaged_video_leaves_nothing(moving, tmp_path):
     with pytest.raises(VideoError, match="truncated"):
         overlay_video(tmp_path / "cut.mp4", tmp_path / "out.mp4", full_scale=3)
     assert [p.name for p in tmp_path.iterdir()] == ["cut.mp4"]
+
+
+def test_the_video_itself_is_not_drawn_over(tmp_path):
+    path = make_translation(tmp_path / "clip.mp4", velocity=(2, 1), frames=3, size=(64, 96))
+    before = path.read_bytes()
+    with pytest.raises(VideoError, match=r"clip\.mp4: is the video itself, expected another file"):
+        overlay_video(path, path)
+    assert path.read_bytes() == before

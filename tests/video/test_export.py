@@ -139,7 +139,7 @@ def test_npz_of_the_same_motion_has_the_same_bytes(ordinary, tmp_path):
 
 def test_npy(ordinary, tmp_path):
     done = export_motion(ordinary, tmp_path / "a.npy", stride=4)
-    assert [p.name for p in done.files] == ["a.npy", "a.valid.npy", "a.json"]
+    assert [p.name for p in done.files] == ["a.npy", "a.valid.npy", "a.npy.json"]
     expected = read_motion(ordinary, stride=4)
     vectors = np.load(done.files[0], mmap_mode="r")
     assert vectors.offset == 128  # aligned
@@ -149,7 +149,7 @@ def test_npy(ordinary, tmp_path):
     assert rest["index"] == expected.index.tolist()
     assert rest["pts"] == expected.pts.tolist()
     assert (rest["source"], rest["stride"], rest["extent"]) == ("codec", 4, [64, 96])
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "a.npy", "a.valid.npy"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npy", "a.npy.json", "a.valid.npy"]
 
 
 def test_zarr(ordinary, tmp_path):
@@ -253,3 +253,29 @@ def test_real_streams(shared_data, monkeypatch, name):
         pytest.importorskip("cv2")
     video = shared_data / "codec_matrix" / name
     assert_equal(joined(list(motion_chunks(video, stride=4))), read_motion(video, stride=4, motion="auto"))
+
+
+def test_nothing_of_the_users_is_replaced(tmp_path: Path, ordinary: Path):
+    video = tmp_path / "clip.npy"
+    video.write_bytes(ordinary.read_bytes())
+    with pytest.raises(VideoError, match=r"clip\.npy: is the video itself, expected another file to write"):
+        export_motion(video, video)
+    labels = tmp_path / "field.json"
+    labels.write_text("[1, 2]")
+    export_motion(ordinary, tmp_path / "field.npy")
+    assert labels.read_text() == "[1, 2]"
+    export_motion(ordinary, tmp_path / "field.npy", stride=2)  # an earlier export may be replaced
+
+    pytest.importorskip("zarr")
+    precious = tmp_path / "data.zarr" / "precious"
+    precious.mkdir(parents=True)
+    with pytest.raises(VideoError, match=r"data\.zarr: exists and is no motion field of mgm, .*; move it away"):
+        export_motion(ordinary, tmp_path / "data.zarr")
+    assert precious.is_dir()
+    for _ in range(2):
+        export_motion(ordinary, tmp_path / "field.zarr")
+
+
+def test_long_names(tmp_path: Path, ordinary: Path):
+    out = tmp_path / ("x" * 240 + ".npz")
+    assert export_motion(ordinary, out).files == (out,)

@@ -32,7 +32,9 @@ def motion(
     ] = "none",
     cache: Annotated[
         bool,
-        typer.Option("--cache", help="Keep the motion beside the video, as VIDEO.mgmv: later reads skip decoding."),
+        typer.Option(
+            "--cache", help="Keep the motion beside the video, as VIDEO.mgmv: later reads take it from there."
+        ),
     ] = False,
 ) -> None:
     """The motion field of a video: as arrays, as a video to look at, as a cache.
@@ -49,8 +51,6 @@ def motion(
     written: list[Path] = []
     totals: MotionTotals | None = None
     with console.status("reading motion") as status:
-        if cache:
-            written.append(build_sidecar(video))
         if out is not None:
             export = export_motion(video, out, stride=stride, policy=policy, reading=reading, camera=camera)
             totals = export.totals
@@ -62,6 +62,8 @@ def motion(
             drawn = overlay_video(video, overlay, style, reading=reading)
             totals = totals or drawn
             written.append(overlay)
+        if cache:  # last: it refuses codecs that the others measure flow for
+            written.append(build_sidecar(video))
         if totals is None:
             totals = MotionTotals()
             for chunk in motion_chunks(video):

@@ -18,7 +18,7 @@ from mgm.video.chunks import MotionTotals, motion_chunks
 from mgm.video.convert import FrameConverter
 from mgm.video.motion import CELL, Reading
 from mgm.video.stream import decode_all, open_video
-from mgm.video.whole import cannot_write
+from mgm.video.whole import cannot_write, refuse_to_replace
 
 Style = Literal["arrows", "wheel"]
 Rgb = tuple[int, int, int]
@@ -72,6 +72,7 @@ def overlay_video(
     out = Path(out)
     if out.suffix.lower() != ".mp4":
         raise VideoError(f"{out}: suffix is '{out.suffix}', expected .mp4")
+    refuse_to_replace(out, video)
     if style not in get_args(Style):
         raise VideoError(f"{out}: style is {style!r}, expected one of {', '.join(get_args(Style))}")
     if full_scale is None:

@@ -262,7 +262,7 @@ class VideoReader:
         if self._sidecars.get(folder) is None and (folder not in self._sidecars or request.cache == "build"):
             found = open_sidecar(place, folder) if sidecar_path(place, folder).exists() else None
             if found is None and request.cache == "build":
-                build_sidecar(place, folder)
+                build_sidecar(place, folder)  # a folder that cannot be written is an error: it was asked for
                 found = open_sidecar(place, folder)
             self._sidecars[folder] = found
         return self._sidecars[folder]

@@ -21,7 +21,7 @@ from mgm.version import VERSION as MGM_VERSION
 from mgm.video.camera import Camera
 from mgm.video.chunks import MotionTotals, motion_chunks
 from mgm.video.motion import CELL, MotionField, Policy, Reading
-from mgm.video.whole import cannot_write
+from mgm.video.whole import cannot_write, refuse_to_replace
 
 FORMATS = (".npz", ".npy", ".zarr")
 
@@ -51,7 +51,7 @@ def export_motion(
 
     - `.npz`: for `np.load`; compressed; its entry "attributes" is a JSON text. Until it is done, the arrays lie uncompressed
       beside it, in a hidden folder.
-    - `.npy`: the vectors alone, for `np.load(out, mmap_mode="r")`; `NAME.valid.npy` beside it, all else in `NAME.json`.
+    - `.npy`: the vectors alone, for `np.load(out, mmap_mode="r")`; `NAME.valid.npy` beside it, all else in `NAME.npy.json`.
     - `.zarr`: a zarr group of format 3 in chunks of 32 frames; the attributes are its own.
 
     Arrays: `vectors` float32 (T, gh, gw, 2), (dx, dy) in pixels of the coded frame per sampling step, turned upright; `valid`
@@ -68,6 +68,8 @@ def export_motion(
     out = Path(out)
     if out.suffix not in FORMATS:
         raise VideoError(f"{out}: suffix is '{out.suffix}', expected one of {', '.join(FORMATS)}")
+    refuse_to_replace(out, video)
+    _check_ours(out)
     totals = MotionTotals()
     pts: list[npt.NDArray[np.float64]] = []
     index: list[npt.NDArray[np.int64]] = []
@@ -118,7 +120,7 @@ class _Arrays:
         if out.suffix == ".npz":
             self._zip(pts, index, attributes).replace(out)
             return (out,)
-        valid, rest = out.with_suffix(".valid.npy"), out.with_suffix(".json")
+        valid, rest = out.with_suffix(".valid.npy"), out.with_suffix(".npy.json")
         described = {**attributes, "pts": [None if np.isnan(t) else t for t in pts.tolist()], "index": index.tolist()}
         (self._folder / "rest.json").write_text(json.dumps(described), encoding="utf-8")
         # The vectors come last: where they are, all is.
@@ -185,12 +187,30 @@ class _Zarr:
         return (out,)
 
 
+def _check_ours(out: Path) -> None:
+    """Raise VideoError where something other than an earlier export would be replaced by several files, or by a folder."""
+    try:
+        if out.suffix == ".zarr" and out.exists():
+            described = json.loads((out / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        elif out.suffix == ".npy" and out.with_suffix(".npy.json").exists():
+            described = json.loads(out.with_suffix(".npy.json").read_text(encoding="utf-8"))
+        else:
+            return
+        ours = "mgm" in described and "cell" in described
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise VideoError(
+            f"{out}: exists and is no motion field of mgm, expected a free name or an earlier export; move it away"
+        )
+
+
 @contextmanager
 def _scratch(out: Path) -> Iterator[Path]:
     """A folder beside `out`, on its disk, that goes away whatever happens."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+        with TemporaryDirectory(dir=out.parent, prefix=f".{out.name[:100]}.") as folder:
             yield Path(folder)
     except OSError as error:
         raise cannot_write(out, error) from error

@@ -162,10 +162,11 @@ def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, l
         raise VideoError(f"{video_path}: a sidecar is kept of files, expected a path; copy the video here first")
     path = sidecar_path(video_path, folder)
     compressor = zstandard_package().ZstdCompressor(level=level, write_checksum=True)
+    # Before it is opened: a video that is replaced meanwhile then does not fit.
+    identity = _identity(Path(video_path)) if Path(video_path).is_file() else {}
     with open_video(video_path, vectors=True, skip_loop_filter=True) as video:
         if not video.exports_vectors:
             raise VideoError(no_vectors_message(video))
-        identity = _identity(Path(video_path))
         with written_whole(path) as file:
             file.write(_HEAD.pack(_MAGIC, VERSION))
             index = _Index()

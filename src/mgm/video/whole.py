@@ -18,7 +18,9 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     Raises:
         VideoError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+    part = path.with_name(
+        f".{path.name[:100]}.{uuid.uuid4().hex[:12]}.part"
+    )  # a name of 255 bytes has no room for more
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = part.open("xb")
@@ -32,6 +34,13 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
         raise cannot_write(path, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def refuse_to_replace(out: Path, video: str | Path) -> None:
+    """Raise VideoError where a result would be written over the video that it is made of."""
+    source = Path(video)
+    if out.exists() and source.exists() and out.samefile(source):
+        raise VideoError(f"{out}: is the video itself, expected another file to write; choose another name")
 
 
 def cannot_write(path: Path, error: OSError) -> VideoError:
