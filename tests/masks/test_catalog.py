@@ -1,6 +1,7 @@
 """What holds for every mask of the catalog. A mask that is added there is tested here without a change."""
 
 import random
+import re
 from dataclasses import FrozenInstanceError, fields
 
 import numpy as np
@@ -12,12 +13,60 @@ from mgm.errors import MaskError
 from mgm.masks import TokenMask, build_mask, make_mask, mask_names
 from mgm.masks.catalog import MASKS
 
-from .fields import field, moving_cells, random_peaks, still
+from .fields import Field, field, moving_cells, random_peaks, still
 
 EVERY = pytest.mark.parametrize("name", mask_names())
+OPTIONS = {
+    "mgm": {
+        "boundary": ["clip", "shift", "grow", "wrap"],
+        "trim": ["farthest", "random"],
+        "fill": ["random", "near"],
+        "share": [0.01, 0.5, 1.0],
+        "softness": [0.0, 1.5],
+        "start": ["random", "motion"],
+        "jitter": [True, False],
+        "top_k": [1, 5],
+        "scope": ["tubelet", "clip"],
+        "camera": ["none", "median"],
+    },
+    "smm": {
+        "boundary": ["clip", "shift", "grow", "wrap"],
+        "trim": ["farthest", "random"],
+        "fill": ["random", "near"],
+        "share": [0.01, 0.5, 1.0],
+        "softness": [0.0, 1.5],
+        "velocity": ["linear", "walk"],
+        "speed": [0, 2.0, 50.0],
+        "jitter": [True, False],
+    },
+    "block": {
+        "boundary": ["clip", "shift", "grow", "wrap"],
+        "trim": ["farthest", "random"],
+        "fill": ["random", "near"],
+        "share": [0.01, 0.5, 1.0],
+        "softness": [0.0, 1.5],
+    },
+    "smm-sparse": {"velocity": ["linear", "walk"], "speed": [0, 2.0, 50.0]},
+    "mgm-sparse": {"camera": ["none", "median"]},
+    "motion-topk": {"camera": ["none", "median"]},
+    "motion-prob": {"camera": ["none", "median"], "temperature": [0.1, 1.0], "floor": [0.0, 0.5]},
+    "mgmae": {"base": ["middle", "first", "random"], "holes": ["base", "random"], "camera": ["none", "median"]},
+    "score": {
+        "scores": [
+            None,
+            np.arange(12.0).reshape(3, 4),
+            np.zeros((1, 3, 3)),
+            np.random.default_rng(0).random((32, 5, 4)),
+        ],
+        "method": ["top", "sampled"],
+        "lowest": [False, True],
+    },
+}
+"""Values worth trying; a mask without an entry is tried with its defaults."""
 SHAPES = st.sampled_from([(7, 7), (14, 14), (16, 16), (24, 24), (6, 20), (20, 3), (1, 9)])
 STEPS = st.sampled_from([1, 4, 8, 16, 32])
-MOTIONS = st.sampled_from(["none", "still", "constant", "one cell", "peaks", "finer", "overhang"])
+MOTIONS = st.sampled_from(["none", "still", "constant", "one cell", "peaks", "finer", "overhang", "held", "huge"])
+RATIOS = st.floats(0.05, 0.95) | st.sampled_from(["least", "most"])
 
 
 def make_motion(kind, steps, height, width, rng):
@@ -34,18 +83,28 @@ def make_motion(kind, steps, height, width, rng):
             return random_peaks(2 * steps, height, width, rng)
         case "finer":
             return field(random_peaks(2 * steps, 2 * height, 2 * width, rng))
+        case "held":
+            vectors = random_peaks(2 * steps, height, width, rng)
+            return Field(vectors, rng.random(vectors.shape[:3]) < 0.1, (8 * height, 8 * width))
+        case "huge":
+            return rng.choice([-3.4e38, 0, 3.4e38], size=(steps, height, width, 2)).astype(np.float32)
         case _:
             return field(random_peaks(steps, 5, 6, rng), extent=(33, 47))
 
 
 @EVERY
-@given(shape=SHAPES, steps=STEPS, ratio=st.floats(0.05, 0.95), kind=MOTIONS, seed=st.integers(0, 2**32))
+@given(data=st.data(), shape=SHAPES, steps=STEPS, ratio=RATIOS, kind=MOTIONS, seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
-def test_hides_exactly_its_count_and_repeats(name, shape, steps, ratio, kind, seed):
+def test_hides_exactly_its_count_and_repeats(name, data, shape, steps, ratio, kind, seed):
     grid = (steps, *shape)
     motion = make_motion(kind, steps, *shape, np.random.default_rng(seed))
-    mask = build_mask(name)
-    tokens = np.prod(shape) if mask.equal_steps else np.prod(grid)
+    options = draw_options(name, data)
+    if name == "score" and options.get("scores") is not None and options["scores"].ndim == 3:
+        options["scores"] = np.resize(options["scores"], (steps, 5, 4))
+    mask = build_mask(name, **options)
+    tokens = int(np.prod(shape) if mask.equal_steps else np.prod(grid))
+    if isinstance(ratio, str):
+        ratio = (1 if ratio == "least" else tokens - 1) / tokens
     if int(ratio * tokens + 1e-9) < 1:
         with pytest.raises(MaskError, match=rf"^{name}: "):
             mask.draw(grid, ratio, motion, np.random.default_rng(seed))
@@ -56,20 +115,64 @@ def test_hides_exactly_its_count_and_repeats(name, shape, steps, ratio, kind, se
     counts = drawn.masked.sum(axis=(1, 2)) if mask.equal_steps else drawn.masked.sum()
     assert (counts == mask.count(grid, ratio)).all()
     assert mask.count(grid, ratio) == int(ratio * tokens + 1e-9)
-    again = make_mask(name, grid=grid, ratio=ratio, motion=motion, rng=np.random.default_rng(seed))
+    again = make_mask(name, grid=grid, ratio=ratio, motion=motion, rng=np.random.default_rng(seed), **options)
     np.testing.assert_array_equal(drawn.masked, again.masked)
     np.testing.assert_array_equal(drawn.fallback, again.fallback)
 
 
-@EVERY
-def test_10000_draws_at_the_papers_setting(name):
+def draw_options(name, data):
+    chosen = {option: data.draw(st.sampled_from(values), option) for option, values in OPTIONS.get(name, {}).items()}
+    return {option: value.copy() if isinstance(value, np.ndarray) else value for option, value in chosen.items()}
+
+
+def count_over_many_draws(name, draws):
     rng = np.random.default_rng(0)
     mask, grid = build_mask(name), (8, 14, 14)
     motions = [None, still(16, 14, 14), *(random_peaks(16, 14, 14, rng) for _ in range(8))]
-    for draw in range(10_000):
+    for draw in range(draws):
         drawn = mask.draw(grid, 0.75, motions[draw % len(motions)], rng)
         counts = drawn.masked.sum(axis=(1, 2)) if mask.equal_steps else drawn.masked.sum() / 8
         assert (counts == 147).all()
+
+
+@EVERY
+def test_500_draws_at_the_papers_setting(name):
+    count_over_many_draws(name, 500)
+
+
+@EVERY
+@pytest.mark.slow
+def test_10000_draws_at_the_papers_setting(name):
+    count_over_many_draws(name, 10_000)
+
+
+@EVERY
+def test_every_token_is_hidden_sometimes_and_seen_sometimes(name):
+    rng = np.random.default_rng(0)
+    mask, grid = build_mask(name), (4, 7, 7)
+    hidden = np.mean([mask.draw(grid, 0.5, random_peaks(8, 7, 7, rng), rng).masked for _ in range(400)], axis=0)
+    assert hidden.min() > 0.05
+    assert hidden.max() < 0.98
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [(name, option) for name, options in OPTIONS.items() for option in options]
+)
+def test_an_option_changes_the_mask(name, option):
+    motion = field(random_peaks(16, 28, 28, np.random.default_rng(0)) + np.float32(3))
+
+    def draw(**options):
+        mask = build_mask(name, **options)
+        return np.array([mask.draw((8, 14, 14), 0.5, motion, np.random.default_rng(seed)).masked for seed in range(20)])
+
+    default = draw()
+    for value in OPTIONS[name][option]:
+        if isinstance(value, np.ndarray) and value.ndim == 3:
+            continue
+        if not isinstance(value, np.ndarray) and value == getattr(build_mask(name), option):
+            np.testing.assert_array_equal(draw(**{option: value}), default)
+        else:
+            assert (draw(**{option: value}) != default).any()
 
 
 @EVERY
@@ -108,6 +211,8 @@ def test_broken_motion_is_an_error_or_ignored(name, bad, wrap):
     vectors = random_peaks(16, 28, 28, np.random.default_rng(0))
     vectors[5, 3, 4, 1] = bad
     check_refused_or_ignored(name, wrap(vectors), "frame 5")
+    if "camera" in [option.name for option in fields(MASKS[name])]:
+        check_refused_or_ignored(name, wrap(vectors), "frame 5", camera="median")
 
 
 @EVERY
@@ -123,8 +228,8 @@ def test_motion_of_another_kind(name):
     check_refused_or_ignored(name, np.zeros((8, 14, 14, 2), dtype=complex), "complex")
 
 
-def check_refused_or_ignored(name, motion, found):
-    mask, grid = build_mask(name), (8, 14, 14)
+def check_refused_or_ignored(name, motion, found, **options):
+    mask, grid = build_mask(name, **options), (8, 14, 14)
     if mask.uses_motion:
         with pytest.raises(MaskError, match=rf"^{name}: found .*{found}.*expected .*;"):
             mask.draw(grid, 0.75, motion, np.random.default_rng(0))
@@ -192,4 +297,29 @@ def test_unknown_option_names_the_nearest():
 
 
 def test_the_names_of_the_method():
-    assert {"random", "tube", "mgm"} <= set(mask_names())
+    assert mask_names() == (
+        "random",
+        "frame",
+        "tube",
+        "block",
+        "smm",
+        "smm-sparse",
+        "mgm",
+        "mgm-sparse",
+        "motion-topk",
+        "motion-prob",
+        "mgmae",
+        "multiblock",
+        "score",
+        "running-cell",
+    )
+
+
+@EVERY
+def test_every_docstring_tells_its_source(name):
+    text = " ".join((MASKS[name].__doc__ or "").split())
+    assert text.startswith(f"`{name}`: ")
+    assert re.search(r"Eq\. \d|Table 4e|20\d\d|project's catalog", text)
+    for option in fields(MASKS[name]):
+        documented = text + " ".join(base.__doc__ or "" for base in MASKS[name].__mro__[1:-1])
+        assert re.search(rf"\b{option.name}\b[^.]*:", documented), option.name

@@ -5,7 +5,10 @@ from hypothesis import strategies as st
 
 from mgm.errors import MaskError
 from mgm.masks import build_mask, make_mask, mask_statistics
+from mgm.masks.motion import read_motion
 from mgm.masks.rectangle import MotionRectangle, place_rectangle, rectangle_sides, zero_sum_jitter
+from mgm.video.camera import remove_camera
+from mgm.video.motion import MotionField
 
 from .fields import Field, field, moving_blob, moving_cells, random_peaks, still
 
@@ -13,11 +16,13 @@ GRID = (8, 14, 14)
 BOUNDARIES = ["clip", "shift", "grow", "wrap"]
 
 
-def hidden(boundary, *, centre, side=2.0, shape=(4, 4), count=4, draws=400):
+def hidden(boundary, *, centre, side=2.0, shape=(4, 4), count=4, draws=400, **options):
     """How often each token is hidden by one rectangle: share (h, w)."""
     rng = np.random.default_rng(0)
-    centres, sides = np.tile(centre, (draws, 1)), np.full((draws, 2), side)
-    masked = place_rectangle(centres.astype(float), sides, count=count, shape=shape, boundary=boundary, rng=rng)
+    centres, sides = np.tile(centre, (draws, 1)), np.tile(np.broadcast_to(side, 2).astype(float), (draws, 1))
+    masked = place_rectangle(
+        centres.astype(float), sides, count=count, shape=shape, boundary=boundary, rng=rng, **options
+    )
     assert (masked.sum(axis=(1, 2)) == count).all()
     return masked.mean(axis=0)
 
@@ -223,8 +228,106 @@ def test_sides():
         ("top_k", 0),
         ("top_k", 1.5),
         ("top_k", True),
+        ("trim", "nearest"),
+        ("fill", "far"),
+        ("share", 0),
+        ("share", float("nan")),
+        ("softness", -1),
+        ("softness", float("inf")),
+        ("softness", True),
+        ("scope", "video"),
+        ("camera", "affine"),
     ],
 )
 def test_refuses_values_that_an_option_does_not_take(option, value):
     with pytest.raises(MaskError, match=f"^mgm: found option {option} = .*expected"):
         build_mask("mgm", **{option: value})
+
+
+def test_trim_random_drops_any():
+    share = hidden("clip", centre=(2.5, 2.5), side=3.0, shape=(5, 5), count=6, trim="random")
+    np.testing.assert_allclose(share[1:4, 1:4], 6 / 9, atol=0.1)
+    assert share.sum() == pytest.approx(6)
+
+
+def test_fill_near_is_an_even_rim():
+    # 1 x 4 tokens of a 2 x 4 rectangle are inside; 4 are missing, and the row below touches it.
+    share = hidden("clip", centre=(0, 4), side=(2.0, 4.0), shape=(8, 8), count=8, fill="near")
+    assert (share[0, 2:6] == 1).all()
+    # half a token away: the row below; beside it as well
+    np.testing.assert_allclose([*share[1, 2:6], share[0, 1], share[0, 6]], 4 / 6, atol=0.1)
+    # in the rectangle's own metric the neighbours beside it are nearer than those below
+    grown = hidden("grow", centre=(0, 4), side=(2.0, 4.0), shape=(8, 8), count=8)
+    assert (grown[0, 1:7] == 1).all()
+
+
+def test_softness_frays_the_edge():
+    hard = hidden("grow", centre=(7, 7), side=8.0, shape=(14, 14), count=64)
+    np.testing.assert_array_equal(hard[3:11, 3:11], 1)
+    soft = hidden("grow", centre=(7, 7), side=8.0, shape=(14, 14), count=64, softness=1.0)
+    assert (soft[6:8, 6:8] > 0.98).all()
+    assert 0.4 < soft[3:11, 3].mean() < 0.8
+    assert 0.1 < soft[3:11, 2].mean() < 0.5
+    assert soft[0].max() < 0.05
+
+
+@pytest.mark.parametrize(("share", "inside"), [(1.0, 49), (0.5, 24), (0.001, 1)])
+def test_share_leaves_the_rest_to_chance(share, inside):
+    motion = moving_cells(16, 14, 14, cells=[(6, 6)])
+    mask = MotionRectangle(share=share, boundary="grow", jitter=False, start="motion")
+    drawn = np.array([mask.draw(GRID, 0.25, motion, np.random.default_rng(seed)).masked for seed in range(300)])
+    assert (drawn.sum(axis=(2, 3)) == 49).all()
+    always = drawn.all(axis=(0, 1)).sum()  # the ring of equally distant tokens is drawn
+    assert always <= inside
+    assert always >= (max(int(inside**0.5) - 1, 1) if inside > 1 else 1) ** 2
+    outside = drawn.mean(axis=(0, 1))[:2].mean()
+    np.testing.assert_allclose(outside, (49 - inside) / (196 - inside), atol=0.02)
+
+
+def test_one_centre_for_the_whole_clip():
+    vectors = still(16, 14, 14)
+    vectors[np.arange(16), 2, np.arange(14).repeat(2)[:16]] = (1, 0)
+    vectors[9, 11, 11] = (0, 2)
+    for start in ("random", "motion"):
+        mask = MotionRectangle(boundary="grow", jitter=False, scope="clip", start=start)
+        drawn = mask.draw(GRID, 0.25, vectors, np.random.default_rng(0))
+        assert drawn.masked[:, 9:14, 9:14].all()
+        assert not drawn.fallback.any()
+    nowhere = mask.draw(GRID, 0.25, still(16, 14, 14), np.random.default_rng(0))
+    assert nowhere.fallback.tolist() == [True] * 8
+
+
+def test_camera_median_finds_what_moves_against_a_pan():
+    rng = np.random.default_rng(0)
+    vectors = np.full((16, 14, 14, 2), (20.0, -3.0)) + rng.normal(0, 0.1, (16, 14, 14, 2))
+    vectors[:, 2, 2] = (16, -3)
+    pan = field(vectors)
+    still_camera = MotionRectangle(boundary="grow", jitter=False, start="motion", camera="median")
+    assert still_camera.draw(GRID, 0.25, pan, rng).masked[:, :5, :5].all()
+    blind = MotionRectangle(boundary="grow", jitter=False, start="motion").draw(GRID, 0.25, pan, rng)
+    assert blind.masked[:, :5, :5].all(axis=(1, 2)).mean() < 0.5
+
+
+@pytest.mark.parametrize("options", [{}, {"boundary": "shift"}, {"top_k": 3}, {"start": "motion"}])
+def test_new_options_draw_nothing_at_their_defaults(options):
+    """Runs that resume depend on it: the generator stands where it stood before the options existed."""
+    plain = MotionRectangle(**options)
+    rng, other = np.random.default_rng(5), np.random.default_rng(5)
+    plain.draw(GRID, 0.75, None, rng)
+    other.integers(-1, 2, size=(7, 2))
+    other.random((7, 2))
+    other.random(2)
+    other.random((8, 196))
+    assert rng.bit_generator.state == other.bit_generator.state
+
+
+@pytest.mark.parametrize("measured", [1.0, 0.3, 0.0])
+@pytest.mark.parametrize("cells", [(5, 7), (6, 4)])
+def test_the_median_is_that_of_the_video_floor(measured, cells):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(6, *cells, 2)).astype(np.float32)
+    valid = rng.random((6, *cells)) < measured
+    extent = (8 * cells[0], 8 * cells[1])
+    peer = remove_camera(MotionField(vectors, valid, "codec", extent), "median").vectors
+    found = read_motion("mgm", Field(vectors, valid, extent), steps=3, camera="median").vectors
+    np.testing.assert_allclose(found.reshape(vectors.shape), peer, atol=1e-6)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mgm.masks.grid import Grid
 from mgm.masks.mask import ROUNDING, Mask, TokenMask
 from mgm.masks.motion import Camera, Motion, read_motion, token_displacement
+from mgm.masks.options import check_option
 from mgm.masks.random import hide_lowest
-from mgm.masks.rectangle import _check_option
 
 TOUCH = 1e-9
 """Tokens: what lies nearer to the right or lower border has left the frame."""
@@ -38,7 +38,7 @@ class AdvectedTokens(Mask):
     camera: Camera = "none"
 
     def __post_init__(self) -> None:
-        _check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
+        check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
 
     def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
@@ -86,9 +86,9 @@ class WarpedVisible(Mask):
     camera: Camera = "none"
 
     def __post_init__(self) -> None:
-        _check_option(self.name, "base", self.base in get_args(Base), self.base, "middle, first or random")
-        _check_option(self.name, "holes", self.holes in get_args(Holes), self.holes, "base or random")
-        _check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
+        check_option(self.name, "base", self.base in get_args(Base), self.base, "middle, first or random")
+        check_option(self.name, "holes", self.holes in get_args(Holes), self.holes, "base or random")
+        check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
 
     def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
@@ -178,8 +178,12 @@ def _replace_lost(
 
 def _nearest_square(points: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
     """Squared distance of each point to the nearest target: (t, n, 2) and (k, 2) to (t, n)."""
-    square = np.square(targets).sum(axis=1, keepdims=True)
-    # Step by step, so that no array has more than k * n numbers.
-    nearest = [(square - 2 * targets @ step.T).min(axis=0) for step in points]
-    distance: NDArray[np.float64] = np.stack(nearest) + np.square(points).sum(axis=2)
+    # |p - q|^2 - |p|^2 as one product of homogeneous coordinates, step by step into one buffer of (k, n).
+    targets_h = np.column_stack([-2 * targets, np.square(targets).sum(axis=1)])
+    points_h = np.ones((points.shape[0], 3, points.shape[1]))
+    points_h[:, :2] = points.swapaxes(1, 2)
+    product = np.empty((len(targets), points.shape[1]))
+    distance: NDArray[np.float64] = np.square(points).sum(axis=2)
+    for step, square in zip(points_h, distance, strict=True):
+        square += np.matmul(targets_h, step, out=product).min(axis=0)
     return distance

@@ -11,19 +11,28 @@ from mgm.masks.block import BlockMask
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask
 from mgm.masks.motion import Motion
-from mgm.masks.random import RandomMask, TubeMask
+from mgm.masks.multiblock import MultiBlock
+from mgm.masks.random import FrameMask, RandomMask, TubeMask
 from mgm.masks.rectangle import MotionRectangle
+from mgm.masks.running_cell import RunningCell
+from mgm.masks.scored import MotionSampled, MotionTopK, ScoreMask
 from mgm.masks.smm import SimulatedRectangle, SimulatedTokens
 
 MASKS: dict[str, type[Mask]] = {
     "random": RandomMask,
+    "frame": FrameMask,
     "tube": TubeMask,
     "block": BlockMask,
     "smm": SimulatedRectangle,
     "smm-sparse": SimulatedTokens,
     "mgm": MotionRectangle,
     "mgm-sparse": AdvectedTokens,
+    "motion-topk": MotionTopK,
+    "motion-prob": MotionSampled,
     "mgmae": WarpedVisible,
+    "multiblock": MultiBlock,
+    "score": ScoreMask,
+    "running-cell": RunningCell,
 }
 
 

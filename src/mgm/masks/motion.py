@@ -64,7 +64,7 @@ class CellMotion:
     """Checked motion.
 
     Attributes:
-        vectors: floating (t, T / t, gh, gw, 2), displacement (dx, dy) in pixels, without the camera's.
+        vectors: float32 (float64 without the camera's motion) (t, T / t, gh, gw, 2), displacement (dx, dy) in pixels.
         power: float64 (t, T / t, gh, gw), squared magnitude. Held vectors count like measured ones: they are the best
             guess for intra-coded blocks, which often lie on what moves fastest.
         measured: bool (t,), False where no cell of the step is valid.
@@ -107,17 +107,6 @@ def read_motion(name: str, motion: Motion, *, steps: int, camera: Camera = "none
             f"{name}: found motion of {frames} frames, expected a multiple of the {steps} steps of the grid; "
             "take one motion map per frame of the clip"
         )
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused as such
-        vectors = np.asarray(vectors, dtype=np.float32)
-    square = np.square(vectors, dtype=np.float64)  # neither overflows nor vanishes for any float32
-    power = square[..., 0] + square[..., 1]
-    # One sum tells of every NaN and infinity, because no other sum of these squares overflows.
-    if not math.isfinite(power.sum()):
-        frame = int(np.argmin(np.isfinite(vectors).all(axis=(1, 2, 3))))
-        raise MaskError(
-            f"{name}: found NaN or infinite motion, first in frame {frame}; expected finite displacements; "
-            "set cells without a vector to 0, or pass motion=None for a clip without motion"
-        )
     if valid is None or extent is None:
         geometry = cell_geometry((rows, columns), 1, (rows, columns))
         measured = np.ones(steps, dtype=np.bool_)
@@ -129,10 +118,20 @@ def read_motion(name: str, motion: Motion, *, steps: int, camera: Camera = "none
                 "give one flag per cell"
             )
         measured = np.logical_or.reduce(valid.reshape(steps, -1), axis=1)
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused as such
+        vectors = np.asarray(vectors, dtype=np.float32)
     if camera == "median":
-        vectors = vectors - _median(vectors, valid)
-        square = np.square(vectors)
-        power = square[..., 0] + square[..., 1]
+        with np.errstate(invalid="ignore"):  # the check below finds what is not finite
+            vectors = vectors - _median(vectors, valid)
+    square = np.square(vectors, dtype=np.float64)  # neither overflows nor vanishes for any float32
+    power = square[..., 0] + square[..., 1]
+    # One sum tells of every NaN and infinity, because no other sum of these squares overflows.
+    if not math.isfinite(power.sum()):
+        frame = int(np.argmin(np.isfinite(vectors).all(axis=(1, 2, 3))))
+        raise MaskError(
+            f"{name}: found NaN or infinite motion, first in frame {frame}; expected finite displacements; "
+            "set cells without a vector to 0, or pass motion=None for a clip without motion"
+        )
     grouped = (steps, frames // steps, rows, columns)
     return CellMotion(vectors.reshape(*grouped, 2), power.reshape(grouped), measured, geometry)
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask, no_fallback
 from mgm.masks.motion import Motion
+from mgm.masks.options import check_option
 from mgm.masks.random import hide_lowest
-from mgm.masks.rectangle import _check_option
 
 Trim: TypeAlias = Literal["random", "block"]
 Fill: TypeAlias = Literal["random", "near"]
@@ -59,17 +59,17 @@ class MultiBlock(Mask):
                 object.__setattr__(self, option, tuple(getattr(self, option)))
         numbers, scales, aspect = self.numbers, self.scales, self.aspect
         whole = isinstance(numbers, tuple) and all(type(number) is int and number >= 0 for number in numbers)
-        _check_option(
+        check_option(
             self.name, "numbers", whole and sum(numbers) > 0, numbers, "integers of at least 0, one of them above 0"
         )
         shares = _are_real(scales) and all(0 < scale <= 1 for scale in scales) and len(scales) == len(numbers)
-        _check_option(self.name, "scales", shares, scales, f"{len(numbers)} shares in (0, 1], one per entry of numbers")
+        check_option(self.name, "scales", shares, scales, f"{len(numbers)} shares in (0, 1], one per entry of numbers")
         ordered = _are_real(aspect) and len(aspect) == 2 and 0 < aspect[0] <= aspect[1]
-        _check_option(self.name, "aspect", ordered, aspect, "two numbers above 0, the smaller one first")
+        check_option(self.name, "aspect", ordered, aspect, "two numbers above 0, the smaller one first")
         lasting = _are_real((self.duration,)) and 0 < self.duration <= 1
-        _check_option(self.name, "duration", lasting, self.duration, "a share in (0, 1]")
-        _check_option(self.name, "trim", self.trim in get_args(Trim), self.trim, "random or block")
-        _check_option(self.name, "fill", self.fill in get_args(Fill), self.fill, "random or near")
+        check_option(self.name, "duration", lasting, self.duration, "a share in (0, 1]")
+        check_option(self.name, "trim", self.trim in get_args(Trim), self.trim, "random or block")
+        check_option(self.name, "fill", self.fill in get_args(Fill), self.fill, "random or near")
 
     def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`; `motion` is not looked at."""

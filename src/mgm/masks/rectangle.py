@@ -7,10 +7,10 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mgm.errors import MaskError
 from mgm.masks.grid import Grid
 from mgm.masks.mask import ROUNDING, Mask, TokenMask
 from mgm.masks.motion import Camera, Motion, motion_peaks, read_motion, whole_clip
+from mgm.masks.options import check_option, is_real
 from mgm.masks.random import hide_lowest
 
 Boundary: TypeAlias = Literal["clip", "shift", "grow", "wrap"]
@@ -41,14 +41,14 @@ class RectangleMask(Mask):
     softness: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_option(
+        check_option(
             self.name, "boundary", self.boundary in get_args(Boundary), self.boundary, "clip, shift, grow or wrap"
         )
-        _check_option(self.name, "trim", self.trim in get_args(Trim), self.trim, "farthest or random")
-        _check_option(self.name, "fill", self.fill in get_args(Fill), self.fill, "random or near")
-        _check_option(self.name, "share", _is_real(self.share) and 0 < self.share <= 1, self.share, "a share in (0, 1]")
-        soft = _is_real(self.softness) and 0 <= self.softness < math.inf
-        _check_option(self.name, "softness", soft, self.softness, "a finite number of tokens, at least 0")
+        check_option(self.name, "trim", self.trim in get_args(Trim), self.trim, "farthest or random")
+        check_option(self.name, "fill", self.fill in get_args(Fill), self.fill, "random or near")
+        check_option(self.name, "share", is_real(self.share) and 0 < self.share <= 1, self.share, "a share in (0, 1]")
+        soft = is_real(self.softness) and 0 <= self.softness < math.inf
+        check_option(self.name, "softness", soft, self.softness, "a finite number of tokens, at least 0")
 
     def _place(
         self,
@@ -113,12 +113,12 @@ class MotionRectangle(RectangleMask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_option(self.name, "start", self.start in get_args(Start), self.start, "random or motion")
-        _check_option(self.name, "jitter", isinstance(self.jitter, bool), self.jitter, "true or false")
+        check_option(self.name, "start", self.start in get_args(Start), self.start, "random or motion")
+        check_option(self.name, "jitter", isinstance(self.jitter, bool), self.jitter, "true or false")
         whole = isinstance(self.top_k, int) and not isinstance(self.top_k, bool) and self.top_k >= 1
-        _check_option(self.name, "top_k", whole, self.top_k, "an integer of at least 1")
-        _check_option(self.name, "scope", self.scope in get_args(Scope), self.scope, "tubelet or clip")
-        _check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
+        check_option(self.name, "top_k", whole, self.top_k, "an integer of at least 1")
+        check_option(self.name, "scope", self.scope in get_args(Scope), self.scope, "tubelet or clip")
+        check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
 
     def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
@@ -246,12 +246,3 @@ def _hold(centres: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.
     """Fill unknown centres with the last known one before them, or with the first known one; one must be known."""
     last = np.maximum.accumulate(np.where(known, np.arange(len(known)), known.argmax()))
     return centres[last]
-
-
-def _check_option(name: str, option: str, valid: bool, found: object, expected: str) -> None:
-    if not valid:
-        raise MaskError(f"{name}: found option {option} = {found!r}, expected {expected}; correct it or leave it out")
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask, no_fallback
 from mgm.masks.motion import Motion
+from mgm.masks.options import check_option
 from mgm.masks.random import hide_lowest
-from mgm.masks.rectangle import _check_option
 
 Ties: TypeAlias = Literal["turn", "random"]
 
@@ -57,14 +57,14 @@ class RunningCell(Mask):
             object.__setattr__(self, "cell", tuple(given))
         sides = isinstance(self.cell, tuple) and len(self.cell) == 2
         sides = sides and all(type(side) is int and side >= 1 for side in self.cell)
-        _check_option(
+        check_option(
             self.name,
             "cell",
             sides and self.cell[0] * self.cell[1] >= 2,
             self.cell,
             "two integers of at least 1, (rows, columns) of at least 2 tokens",
         )
-        _check_option(self.name, "ties", self.ties in get_args(Ties), self.ties, "turn or random")
+        check_option(self.name, "ties", self.ties in get_args(Ties), self.ties, "turn or random")
 
     def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`; `motion` is not looked at."""

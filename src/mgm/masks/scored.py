@@ -10,8 +10,8 @@ from mgm.errors import MaskError
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask, no_fallback
 from mgm.masks.motion import Camera, CellGeometry, Motion, cell_geometry, read_motion, token_shares
+from mgm.masks.options import check_option, is_real
 from mgm.masks.random import hide_lowest
-from mgm.masks.rectangle import _check_option
 
 Method: TypeAlias = Literal["top", "sampled"]
 
@@ -74,8 +74,8 @@ class MotionSampled(Mask):
     def __post_init__(self) -> None:
         _check_camera(self.name, self.camera)
         _check_temperature(self.name, self.temperature)
-        _check_option(
-            self.name, "floor", _is_real(self.floor) and self.floor >= 0, self.floor, "a finite number of at least 0"
+        check_option(
+            self.name, "floor", is_real(self.floor) and self.floor >= 0, self.floor, "a finite number of at least 0"
         )
 
     def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
@@ -118,9 +118,9 @@ class ScoreMask(Mask):
     lowest: bool = False
 
     def __post_init__(self) -> None:
-        _check_option(self.name, "method", self.method in get_args(Method), self.method, "top or sampled")
+        check_option(self.name, "method", self.method in get_args(Method), self.method, "top or sampled")
         _check_temperature(self.name, self.temperature)
-        _check_option(self.name, "lowest", isinstance(self.lowest, bool), self.lowest, "true or false")
+        check_option(self.name, "lowest", isinstance(self.lowest, bool), self.lowest, "true or false")
         if self.scores is not None:
             object.__setattr__(self, "scores", _checked_scores(self.name, self.scores))
 
@@ -247,14 +247,10 @@ def _checked_scores(name: str, scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def _check_camera(name: str, camera: str) -> None:
-    _check_option(name, "camera", camera in get_args(Camera), camera, "none or median")
+    check_option(name, "camera", camera in get_args(Camera), camera, "none or median")
 
 
 def _check_temperature(name: str, temperature: float) -> None:
     # Beyond these, floating point would lose the noise beside the weights, or the weights beside the noise.
-    valid = _is_real(temperature) and 1e-3 <= temperature <= 1e3
-    _check_option(name, "temperature", valid, temperature, "a number from .001 to 1000")
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    valid = is_real(temperature) and 1e-3 <= temperature <= 1e3
+    check_option(name, "temperature", valid, temperature, "a number from .001 to 1000")

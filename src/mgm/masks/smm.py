@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask, no_fallback
 from mgm.masks.motion import Motion
+from mgm.masks.options import check_option, is_real
 from mgm.masks.random import hide_lowest
-from mgm.masks.rectangle import RectangleMask, _check_option, _is_real, rectangle_sides
+from mgm.masks.rectangle import RectangleMask, rectangle_sides
 
 Velocity: TypeAlias = Literal["linear", "walk"]
 
@@ -41,7 +42,7 @@ class SimulatedRectangle(RectangleMask):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_velocity(self.name, self.velocity, self.speed)
-        _check_option(self.name, "jitter", isinstance(self.jitter, bool), self.jitter, "true or false")
+        check_option(self.name, "jitter", isinstance(self.jitter, bool), self.jitter, "true or false")
 
     def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`; `motion` is not looked at."""
@@ -104,6 +105,6 @@ def reflect(path: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[np.
 
 
 def _check_velocity(name: str, velocity: object, speed: object) -> None:
-    _check_option(name, "velocity", velocity in get_args(Velocity), velocity, "linear or walk")
-    real = _is_real(speed) and 0 <= float(speed) <= 1000  # type: ignore[arg-type]
-    _check_option(name, "speed", real, speed, "a number of tokens per step from 0 to 1000")
+    check_option(name, "velocity", velocity in get_args(Velocity), velocity, "linear or walk")
+    real = is_real(speed) and 0 <= float(speed) <= 1000  # type: ignore[arg-type]
+    check_option(name, "speed", real, speed, "a number of tokens per step from 0 to 1000")
