@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mgm.errors import VideoError
 
@@ -57,7 +57,16 @@ def preview(
         seed=seed,
     )
     chosen = spread(find_videos(paths), clips)
-    table = Table("clip", "mask", "hidden", "motion hidden", "object hidden", "step to step", "fallback")
+    columns = (
+        "clip",
+        Column("mask", no_wrap=True),
+        "hidden",
+        "motion hidden",
+        "object hidden",
+        "step to step",
+        "fallback",
+    )
+    table = Table(*columns)
     failed = []
     for number, path in enumerate(chosen):
         numbered = replace(settings, seed=seed + number)  # or clips of one length would share a mask
