@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,23 @@ def test_summary_counts_done_and_skipped(videos: Path, tmp_path: Path):
     code, output = mgm_prepare(videos, tmp_path / "out")
     assert code == 0
     assert "2 files: 0 done, 2 skipped (already there), 0 failed" in output
+
+
+def test_one_file_is_no_files(videos: Path, tmp_path: Path):
+    assert "\n1 file: 1 done, 0 skipped" in "\n" + mgm_prepare(videos / "a.mp4", tmp_path / "out")[1]
+
+
+def test_results_without_a_source_are_a_line(videos: Path, tmp_path: Path):
+    for name in ("c", "d", "e"):
+        shutil.copy(videos / "a.mp4", videos / f"{name}.mp4")
+    assert "no source" not in mgm_prepare(videos, tmp_path / "out")[1]
+    (videos / "b.webm").unlink()
+    assert "\n1 file in DST belongs to no source any more: b.mp4\n" in mgm_prepare(videos, tmp_path / "out")[1]
+    for name in ("c", "d", "e"):
+        (videos / f"{name}.mp4").unlink()
+    code, output = mgm_prepare(videos, tmp_path / "out")
+    assert code == 0
+    assert "\n4 files in DST belong to no source any more: b.mp4, c.mp4, d.mp4, ...\n" in output
 
 
 def test_failures_are_one_line_each_and_the_exit_status(videos: Path, tmp_path: Path):

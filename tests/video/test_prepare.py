@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -8,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import av
+import av.error
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,6 +22,7 @@ from mgm.video.prepare import prepare
 from mgm.video.prepared import PreparedVideo, target_names
 from mgm.video.probe import probe
 from mgm.video.profiles import describe, make_profile
+from mgm.video.transcode import part_of
 
 from .broken import BROKEN, make_broken
 from .clips import encode_moving, remux
@@ -140,12 +144,182 @@ def test_a_new_neighbour_renames_and_leaves_no_stray(tmp_path: Path):
     encode_moving(source / "a.mp4", frames=4)
     prepare(source, out, **SMALL)
     encode_moving(source / "a.mkv", frames=4)
-    assert prepare(source, out, **SMALL).skipped == 0
+    before = (out / "a.mp4").stat()
+    assert prepare(source, out, **SMALL).skipped == 1
+    assert (out / "a.mp4.mp4").stat() == before
     assert sorted(p.name for p in out.iterdir()) == ["a.mkv.mp4", "a.mp4.mp4", "manifest.jsonl"]
     (source / "a.mkv").unlink()
     prepare(source, out, **SMALL)
     assert sorted(p.name for p in out.iterdir()) == ["a.mkv.mp4", "a.mp4", "manifest.jsonl"]
     assert [line["source"] for line in manifest(out)] == ["a.mp4"]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """Two sources and their results."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    encode_moving(source / "a.mp4", frames=4)
+    encode_moving(source / "b.mp4", frames=5)
+    prepare(source, out, **SMALL)
+    return source, out
+
+
+def test_two_folders_of_sources_do_not_share_results(two: tuple[Path, Path], tmp_path: Path):
+    source, out = two
+    (tmp_path / "val").mkdir()
+    encode_moving(tmp_path / "val" / "a.mp4", frames=7)
+    before = contents(out)
+    for other in (tmp_path / "val", tmp_path / "val" / "a.mp4"):
+        with pytest.raises(
+            VideoError, match=rf"out: holds results of {source}, expected of .*/val or .* another folder"
+        ):
+            prepare(other, out, **SMALL)
+    assert contents(out) == before
+    (out / "manifest.jsonl").rename(out / "manifest.journal")  # as a killed run leaves it
+    with pytest.raises(VideoError, match="out: holds results of"):
+        prepare(tmp_path / "val", out, **SMALL)
+    (tmp_path / "link").symlink_to(source)
+    assert prepare(tmp_path / "link", out, **SMALL).skipped == 2
+    assert contents(out) == before
+
+
+def test_a_part_of_the_sources_joins_the_manifest(videos: Path, tmp_path: Path, undisturbed: dict[str, bytes]):
+    prepare(videos, tmp_path, **SMALL)
+    (tmp_path / "a" / "y.mp4").unlink()
+    (tmp_path / "b" / "c" / "x.avi.mp4").unlink()
+    one = prepare(videos / "a" / "y.mkv", tmp_path, **SMALL)
+    assert ([r.source for r in one], one.skipped, one.orphans) == (["a/y.mkv"], 0, ())
+    some = prepare(videos / "b" / "c", tmp_path, **SMALL)
+    assert ([r.source for r in some], some.skipped) == (["b/c/x.avi", "b/c/x.mp4"], 1)
+    assert contents(tmp_path) == undisturbed
+
+
+def test_files_one_by_one_end_like_their_folder(two: tuple[Path, Path], tmp_path: Path):
+    source, out = two
+    encode_moving(source / "a.mkv", frames=4)
+    prepare(source, tmp_path / "whole", **SMALL)
+    shutil.rmtree(out)
+    for name in ("a.mp4", "b.mp4", "a.mkv"):
+        assert len(prepare(source / name, out, **SMALL)) == 1
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("manifest.jsonl", b'{"path": "a.mp4", "bytes": 3}\n'),
+        ("manifest.jsonl", b"[1]"),
+        ("manifest.jsonl", b"notes without an end"),
+        ("manifest.jsonl", b"\xff\n"),
+        ("manifest.journal", b'{"path": "a.mp4", "bytes": 3}\n'),
+        ("manifest.journal", b"\xff\n"),
+    ],
+)
+def test_a_manifest_of_others_is_not_replaced(videos: Path, tmp_path: Path, name: str, before: bytes):
+    (tmp_path / name).write_bytes(before)
+    with pytest.raises(VideoError, match=rf"{name}: .*line 1.* expected"):
+        prepare(videos / "a", tmp_path, **SMALL)
+    assert contents(tmp_path) == {name: before}
+
+
+def test_results_without_a_source_are_named_and_kept(two: tuple[Path, Path]):
+    source, out = two
+    with av.open(str(out / "of_others.mp4"), "w") as container:
+        container.metadata["comment"] = "no UTF-8"
+        stream = container.add_stream("libx264", rate=25)
+        container.mux(stream.encode(av.VideoFrame(64, 48)))
+        container.mux(stream.encode(None))
+    written = (out / "of_others.mp4").read_bytes()
+    assert written.count(b"no UTF-8") == 1
+    (out / "of_others.mp4").write_bytes(written.replace(b"no UTF-8", b"\xff" * 8))
+    prepare(source / "a.mp4", out / "nested", **SMALL)
+    assert prepare(source, out, **SMALL).orphans == ()
+    (source / "b.mp4").unlink()
+    assert prepare(source, out, **SMALL).orphans == ("b.mp4",)
+    assert (out / "b.mp4").exists()
+    assert [line["source"] for line in manifest(out)] == ["a.mp4"]
+
+
+def dies_on_a(job: prepare_module._Job) -> PreparedVideo:
+    if job.source.stem == "a":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return prepare_module._prepare_one(job)
+
+
+def raises(error: Exception) -> Callable[..., None]:
+    def fails(*arguments: object) -> None:
+        raise error
+
+    return fails
+
+
+def with_cause(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("kind", ["missing", "full disk", "read error", "died", "unforeseen", "encoder"])
+def test_what_is_not_the_sources_fault_keeps_its_result(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    source, out = two
+    a, made, row = source / "a.mp4", (out / "a.mp4").read_bytes(), manifest(out)[0]
+    given = a.stat()
+    if kind == "missing":
+        a.rename(source / "elsewhere")
+        a.symlink_to(source / "unmounted.mp4")
+    else:
+        os.utime(a, ns=(1, 1))
+    errors: dict[str, Exception] = {
+        "full disk": with_cause(VideoError(f"{a}: cannot be written"), av.error.OSError(errno.ENOSPC, "full")),
+        "read error": with_cause(VideoError(f"{a}: damaged"), OSError(errno.EIO, "Input/output error")),
+        "unforeseen": RuntimeError("what"),
+        "encoder": VideoError(f"{out / 'a.mp4'}: the encoded file was checked and found wrong"),
+    }
+    with monkeypatch.context() as patch:
+        if kind in errors:
+            patch.setattr(prepare_module, "transcode", raises(errors[kind]))
+        if kind == "died":
+            patch.setattr(prepare_module, "_prepare_one", dies_on_a)
+        report = prepare(source, out, processes=2 if kind == "died" else 1, **SMALL)
+    (record,) = report.failed
+    assert (record.source, report.orphans) == ("a.mp4", ())
+    assert str(record.problem).endswith("; the earlier result is kept")
+    assert (out / "a.mp4").read_bytes() == made
+    assert manifest(out)[0] == {**row, "status": "failed", "problem": record.problem}
+
+    a.unlink()
+    if kind == "missing":
+        (source / "elsewhere").rename(a)
+        assert prepare(source, out, **SMALL).skipped == 2
+        assert manifest(out)[0] == row
+    a.write_bytes(b"")
+    assert a.stat().st_size != given.st_size
+    assert "is empty" in str(prepare(source, out, **SMALL).failed[0].problem)
+    assert not (out / "a.mp4").exists()
+
+
+def test_damage_that_changes_no_source_keeps_its_result(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
+    source, out = two
+    before = (out / "a.mp4").read_bytes()
+    monkeypatch.setattr(prepare_module, "transcode", raises(VideoError(f"{source / 'a.mp4'}: damaged at 0.1 s")))
+    report = prepare(source / "a.mp4", out, "compat", **SMALL)
+    assert [r.profile for r in report.failed] == [describe(make_profile("motion", **SMALL))]
+    assert (out / "a.mp4").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="short paths")
+def test_the_longest_names(tmp_path: Path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    encode_moving(source / "a.mp4", frames=4)
+    (source / "a.mp4").rename(source / ("x" * 251 + ".mp4"))
+    shutil.copy(source / ("x" * 251 + ".mp4"), source / ("y" * 252 + ".ts"))
+    long, longer = prepare(source, out, **SMALL)
+    assert long.status == "done"
+    assert "y.mp4: its name is too long for the file system (256 bytes)" in str(longer.problem)
+    assert str(longer.problem).endswith("give the source a shorter name")
 
 
 def test_every_kind_of_damage_is_a_record(tmp_path: Path):
@@ -321,8 +495,9 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(
     videos: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ):
     (tmp_path / "b" / "gone").mkdir(parents=True)
-    left = (".x.mp4.123.part", f"b/.z.mp4.{os.getpid()}.part", "b/gone/.q.mp4.1.part", ".manifest.jsonl.5.part")
-    kept = (".notes.part", "x.mp4.123.part", ".x.mp4.part")
+    left = (".x.mp4.123.part", f"b/.z.mp4.{os.getpid()}.part", "b/gone/.q\n.mp4.1.part", ".manifest.jsonl.5.part")
+    left += (part_of(tmp_path / "b" / "z\n.mp4").name,)
+    kept = (".notes.part", "x.mp4.123.part", ".x.mp4.part", ".mgm-notes.1.part")
     for name in (*left, *kept):
         (tmp_path / name).write_bytes(b"")
     prepare(videos, tmp_path, **SMALL)

@@ -15,7 +15,7 @@ from mgm.errors import VideoError
 from mgm.video.nal import first_slice, nal_length_size
 from mgm.video.profiles import PROFILES, describe, make_profile, read_profile
 from mgm.video.stream import open_video, packets
-from mgm.video.transcode import Transcoded, transcode
+from mgm.video.transcode import Transcoded, part_of, transcode
 from mgm.video.vectors import motion_vectors
 
 from .broken import BROKEN, make_broken
@@ -380,13 +380,46 @@ def test_parts_of_dead_processes_are_removed(ordinary: Path, tmp_path: Path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     dead, alive, other = (
-        tmp_path / f".{name}.{pid}.part"
+        part_of(tmp_path / name).with_suffix("").with_suffix(f".{pid}.part")
         for name, pid in (("[a].mp4", gone.pid), ("[a].mp4", os.getppid()), ("b.mp4", gone.pid))
     )
     for path in (dead, alive, other):
         path.touch()
     transcode(ordinary, tmp_path / "[a].mp4", KEEP)
     assert {p.name for p in tmp_path.iterdir()} == {"[a].mp4", alive.name, other.name}
+
+
+def test_windows_is_not_asked_for_a_process(ordinary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def kills(*arguments: object) -> None:
+        raise AssertionError("it would end the process")
+
+    fresh, old = (part_of(tmp_path / "b.mp4").with_suffix("").with_suffix(f".{pid}.part") for pid in (1, 2))
+    for path in (fresh, old):
+        path.touch()
+    os.utime(old, (1, 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", kills)
+        patch.setattr(sys, "platform", "win32")
+        transcode(ordinary, tmp_path / "b.mp4", KEEP)
+    assert {p.name for p in tmp_path.iterdir()} == {"b.mp4", fresh.name}
+
+
+def test_the_source_is_no_target(ordinary: Path, tmp_path: Path):
+    source = tmp_path / "a.mp4"
+    source.write_bytes(ordinary.read_bytes())
+    (tmp_path / "soft.mp4").symlink_to(source)
+    (tmp_path / "hard.mp4").hardlink_to(source)
+    for name in ("a.mp4", "soft.mp4", "hard.mp4"):
+        with pytest.raises(VideoError, match=rf"{name}: is the source itself, expected another file"):
+            transcode(source, tmp_path / name, KEEP)
+    assert source.read_bytes() == ordinary.read_bytes()
+    assert (tmp_path / "soft.mp4").is_symlink()
+
+
+def test_parts_have_short_names(tmp_path: Path):
+    parts = {part_of(tmp_path / name).name for name in ("x" * 251 + ".mp4", "x" * 250 + "y.mp4", "\udcff.mp4")}
+    assert len(parts) == 3
+    assert max(map(len, parts)) < 48
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on files")

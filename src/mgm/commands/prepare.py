@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,9 @@ from rich.progress import Progress
 
 if TYPE_CHECKING:
     from mgm.video.prepared import PrepareReport
+
+FEW = 3
+"""Results without a source that are named."""
 
 
 def prepare(
@@ -67,13 +71,24 @@ def prepare(
 
 
 def summary(report: PrepareReport) -> str:
-    """One line for all files."""
+    """One line for all files, and one for results without a source where there are any."""
     new = len(report.done) - report.skipped
     ratio = f" ({report.bytes_out / report.bytes_in:.0%})" if report.bytes_in else ""
     return (
-        f"{len(report)} files: {new} done, {report.skipped} skipped (already there), {len(report.failed)} failed; "
-        f"{_size(report.bytes_in)} before, {_size(report.bytes_out)} after{ratio}"
+        f"{_files(len(report))}: {new} done, {report.skipped} skipped (already there), {len(report.failed)} failed; "
+        f"{_size(report.bytes_in)} before, {_size(report.bytes_out)} after{ratio}{_orphans(report.orphans)}"
     )
+
+
+def _orphans(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    some = ", ".join(names[:FEW]) + (", ..." if len(names) > FEW else "")
+    return f"\n{_files(len(names))} in DST belong{'s' if len(names) == 1 else ''} to no source any more: {some}"
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
 
 
 def _size(count: float) -> str:

@@ -6,12 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import av
-import av.error
 
 from mgm.errors import VideoError
 from mgm.video.journal import Journal
@@ -20,15 +17,21 @@ from mgm.video.prepared import (
     MANIFEST,
     PreparedVideo,
     PrepareReport,
+    find_orphans,
+    is_ours,
+    move_renamed,
     read_records,
     remove_parts,
     target_names,
+    text,
     write_manifest,
 )
-from mgm.video.profiles import Profile, describe, make_profile, read_profile
+from mgm.video.profiles import Profile, describe, make_profile
 from mgm.video.scan import find_videos
 from mgm.video.transcode import transcode
 from mgm.video.workers import over_files
+
+NO_FILE = (None, None)
 
 
 def prepare(
@@ -49,9 +52,12 @@ def prepare(
     Sources that would share a name keep their suffixes: `a.avi` and `a.mp4` become `a.avi.mp4` and `a.mp4.mp4`. A video that fails
     becomes a record with its problem and stops nothing. Whatever ended an earlier run, running again finishes the work with the
     same files byte for byte; what is done of the same source (size and time of modification) with the same profile is skipped.
+    An earlier result goes only when its source has changed and is damaged; a source that is missing or cannot be read, a full disk
+    or a process that dies leave it. Results whose source is gone stay and are named in the report.
 
     Args:
-        src: a folder, or one video.
+        src: a folder, or one video. `dst` holds the results of one folder: once it does, `src` may also be a video or folder in
+            that folder, whose records join the others.
         dst: a folder outside `src`; made if missing. Files in it that this function did not make are never replaced.
         profile, stride, short_side, gop, crf: see `mgm.video.profiles`; None: the profile's own.
         processes: how many videos to encode at a time. With more than one, call it under `if __name__ == "__main__":`.
@@ -60,108 +66,165 @@ def prepare(
         progress: called with each record as it is made, in no particular order.
 
     Raises:
-        VideoError: no video in `src`, a setting that the profile cannot have, `dst` inside `src`, or another run works on `dst`.
+        VideoError: no video in `src`, a setting that the profile cannot have, `dst` inside `src`, `dst` holds results of another
+            folder or a manifest of another kind, or another run works on `dst`.
     """
     chosen = make_profile(profile, stride=stride, short_side=short_side, gop=gop, crf=crf)
     src, dst = Path(src), Path(dst)
     if ray:  # tasks run in folders of their own
         src, dst = src.absolute(), dst.absolute()
-    jobs = _plan(src, dst, chosen)
+    sources = find_videos([src])
+    if src.is_dir() and dst.resolve().is_relative_to(src.resolve()):
+        raise VideoError(f"{dst}: lies inside the sources {src}, expected a folder outside them; choose another")
     try:
         dst.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VideoError(f"{dst}: cannot be made ({error.strerror}), expected a folder; choose another") from error
     with _alone(dst):
+        plan = _plan(src, sources, dst, chosen)
         remove_parts(dst)
-        return _run(jobs, dst, processes, ray, progress or (lambda record: None))
+        return _run(plan, dst, processes, ray, progress or (lambda record: None))
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
     source: Path
     target: Path
+    root: str
     source_name: str
     target_name: str
     profile: Profile
+    old: PreparedVideo | None = None
 
-    def failed(self, problem: str) -> PreparedVideo:
+    def failed(self, problem: str, *, damaged: bool = False) -> PreparedVideo:
+        """The record of a failure; removes the earlier result of a source that is damaged and is no longer what it was made of."""
         mtime_ns, size = _stamp(self.source)
-        return PreparedVideo(
-            self.source_name, self.target_name, "failed", _text(problem), describe(self.profile), mtime_ns, size
+        record = PreparedVideo(
+            self.root,
+            self.source_name,
+            self.target_name,
+            "failed",
+            text(problem),
+            describe(self.profile),
+            mtime_ns,
+            size,
         )
+        if not is_ours(self.target):
+            return record
+        old = self.old
+        if old is not None and old.target == self.target_name and self._holds(old):
+            changed = (mtime_ns, size) != (old.mtime_ns, old.bytes_in)
+            if damaged and changed and _removed(self.target):
+                return record
+            record = replace(old, status="failed")
+        return replace(record, problem=text(f"{problem}; the earlier result is kept"))
+
+    def finished(self) -> PreparedVideo | None:
+        """The record of what an earlier run made, if that is what this one would."""
+        old = self.old
+        if old is None or not self._holds(old) or old.mtime_ns is None:
+            return None
+        if (old.profile, old.target) != (describe(self.profile), self.target_name):
+            return None
+        if (old.mtime_ns, old.bytes_in) != _stamp(self.source):
+            return None
+        return replace(old, status="done", problem=None)
+
+    def _holds(self, old: PreparedVideo) -> bool:
+        return old.bytes_out is not None and old.bytes_out == _stamp(self.target)[1]
 
 
-def _plan(src: Path, dst: Path, profile: Profile) -> list[_Job]:
-    root = src if src.is_dir() else src.parent
-    if src.is_dir() and dst.resolve().is_relative_to(src.resolve()):
-        raise VideoError(f"{dst}: lies inside the sources {src}, expected a folder outside them; choose another")
-    sources = sorted(find_videos([src]), key=lambda source: source.relative_to(root).as_posix())
-    names = target_names([source.relative_to(root) for source in sources])
-    jobs = [
-        _Job(source, dst / name, _text(source.relative_to(root).as_posix()), _text(name.as_posix()), profile)
-        for source, name in zip(sources, names, strict=True)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to do, and the records of the folder's other sources; `names`: the target of all of them by source."""
+
+    jobs: list[_Job]
+    known: dict[str, PreparedVideo]
+    others: frozenset[str]
+    names: dict[str, str]
+
+
+def _plan(src: Path, sources: list[Path], dst: Path, profile: Profile) -> _Plan:
+    known = read_records(dst)
+    base = src if src.is_dir() else src.parent
+    root, below = _root(base, dst, known)
+    places = {below / source.relative_to(base): source for source in sources}
+    asked = sorted(places, key=Path.as_posix)
+    inside = "" if below == Path() else text(below.as_posix()) + "/"
+    wanted = {text(place.as_posix()) for place in asked}
+    others = {n for n in known if n not in wanted and not (src.is_dir() and n.startswith(inside))}
+    # Names depend on their neighbours, also on those that nobody asked for this time.
+    everything = [*asked, *map(Path, sorted(others))]
+    targets = dict(zip(everything, target_names(everything), strict=True))
+    jobs = []
+    for place in asked:
+        source, target = places[place], targets[place]
+        jobs.append(_Job(source, dst / target, root, text(place.as_posix()), text(target.as_posix()), profile))
     originals = {source.resolve() for source in sources}
     for job in jobs:
         if job.target.resolve() in originals:
             raise VideoError(f"{job.target}: is a source itself, expected results in another folder; choose another")
-    return jobs
+    names = {text(place.as_posix()): text(target.as_posix()) for place, target in targets.items()}
+    return _Plan(jobs, known, frozenset(others), names)
 
 
-def _run(
-    jobs: list[_Job], dst: Path, processes: int, ray: bool, progress: Callable[[PreparedVideo], None]
-) -> PrepareReport:
-    known = {**read_records(dst / MANIFEST), **read_records(dst / JOURNAL)}
-    _remove_renamed(jobs, known, dst)
-    results: dict[str, PreparedVideo] = {}
-    for job in jobs:
-        record = known.get(job.source_name)
-        if record is not None and _is_done(job, record):
-            results[job.source_name] = record
-            progress(record)
-    skipped = len(results)
-    todo = [job for job in jobs if job.source_name not in results]
+def _root(base: Path, dst: Path, known: dict[str, PreparedVideo]) -> tuple[str, Path]:
+    """The folder whose results `dst` holds, or will hold, and where `base` lies in it."""
+    base = base.resolve()
+    roots = {record.root for record in known.values()}
+    for folder in (base, *base.parents):
+        name = text(folder.as_posix())
+        if not roots or roots == {name}:
+            return name, base.relative_to(folder)
+    raise VideoError(
+        f"{dst}: holds results of {', '.join(sorted(roots))}, expected of {base} or a folder above it; choose another folder, or, "
+        f"where the same videos have only moved, change 'root' in its {MANIFEST}"
+    )
+
+
+def _run(plan: _Plan, dst: Path, processes: int, ray: bool, progress: Callable[[PreparedVideo], None]) -> PrepareReport:
+    known, results = dict(plan.known), dict[str, PreparedVideo]()
     with Journal(dst / JOURNAL) as journal:
+        for record in move_renamed(dst, known.values(), plan.names):
+            journal.append(asdict(record))
+            known[record.source] = record
+        jobs = [replace(job, old=known.get(job.source_name)) for job in plan.jobs]
+        for job in jobs:
+            if (done := job.finished()) is not None:
+                results[job.source_name] = done
+                progress(done)
+        skipped = len(results)
+        todo = [job for job in jobs if job.source_name not in results]
         pairs = _over_ray(todo, processes) if ray else over_files(_prepare_one, todo, processes=processes, died=_died)
         for job, record in pairs:
             journal.append(asdict(record))
             results[job.source_name] = record
             progress(record)
     remove_parts(dst)
-    records = tuple(results[job.source_name] for job in jobs)
-    write_manifest(dst / MANIFEST, records)
+    listed = {**results, **{name: known[name] for name in plan.others}}
+    rows = [listed[name] for name in sorted(listed)]
+    write_manifest(dst / MANIFEST, rows)
     (dst / JOURNAL).unlink()
-    return PrepareReport(records, skipped)
-
-
-def _is_done(job: _Job, record: PreparedVideo) -> bool:
-    return (
-        record.status == "done"
-        and record.profile == describe(job.profile)
-        and record.target == job.target_name
-        and (record.mtime_ns, record.bytes_in) == _stamp(job.source)
-        and record.bytes_out == _stamp(job.target)[1]
-    )
+    return PrepareReport(tuple(results[job.source_name] for job in jobs), skipped, find_orphans(dst, rows))
 
 
 def _prepare_one(job: _Job) -> PreparedVideo:
     """Transcode one video; whatever goes wrong becomes its record."""
     mtime_ns, size = _stamp(job.source)
     try:
-        if job.target.exists() and not _is_ours(job.target):
+        if _stamp(job.target) != NO_FILE and not is_ours(job.target):
             return job.failed(
                 f"{job.target}: exists and is not of mgm prepare, expected no such file; move it away or choose another folder"
             )
         made = transcode(job.source, job.target, job.profile)
     except VideoError as error:
-        _discard(job)
-        return job.failed(str(error))
+        return job.failed(str(error), damaged=_is_damage(job.source, error))
     except Exception as error:  # one odd video must not end the work on a million others
-        _discard(job)
         return job.failed(
             f"{job.source}: {type(error).__name__}: {' '.join(str(error).split())}, expected it to encode; report it with the video"
         )
     return PreparedVideo(
+        root=job.root,
         source=job.source_name,
         target=job.target_name,
         status="done",
@@ -179,8 +242,18 @@ def _prepare_one(job: _Job) -> PreparedVideo:
     )
 
 
+def _is_damage(source: Path, error: BaseException | None) -> bool:
+    """Whether an error tells of what is in the source, and not of a disk, of memory or of the result."""
+    if not str(error).startswith(f"{source}:") or _stamp(source) == NO_FILE:
+        return False
+    while error is not None:
+        if isinstance(error, OSError | MemoryError):
+            return False
+        error = error.__cause__
+    return True
+
+
 def _died(job: _Job) -> PreparedVideo:
-    _discard(job)
     return job.failed(
         f"{job.source}: the process that encoded it died (out of memory, or a crash in a decoder), expected it to finish; "
         "use fewer processes, or remove it from the set and report it"
@@ -223,31 +296,6 @@ def _over_ray(jobs: list[_Job], processes: int) -> Iterator[tuple[_Job, Prepared
             ray.shutdown()
 
 
-def _is_ours(target: Path) -> bool:
-    try:
-        with av.open(str(target)) as container:
-            return read_profile(container.metadata) is not None
-    except (av.error.FFmpegError, OSError):
-        return False
-
-
-def _discard(job: _Job) -> None:
-    """Remove what an earlier run made of another version of the source, or with another profile."""
-    if job.target.is_file() and _is_ours(job.target):
-        job.target.unlink()
-
-
-def _remove_renamed(jobs: list[_Job], known: dict[str, PreparedVideo], dst: Path) -> None:
-    """Remove results of earlier runs whose source is now called otherwise, because another with its name has come or gone."""
-    current = {job.target_name for job in jobs}
-    for job in jobs:
-        record = known.get(job.source_name)
-        if record is not None and record.target not in current:
-            old = dst / record.target
-            if old.resolve().is_relative_to(dst.resolve()) and old.is_file() and _is_ours(old):
-                old.unlink()
-
-
 @contextmanager
 def _alone(dst: Path) -> Iterator[None]:
     """Hold the folder's lock, which ends with the process, however that ends."""
@@ -272,15 +320,18 @@ def _alone(dst: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def _removed(target: Path) -> bool:
+    try:
+        target.unlink()
+    except OSError:
+        return False
+    return True
+
+
 def _stamp(path: Path) -> tuple[int | None, int | None]:
     """(time of modification in ns, size in bytes), None where there is no such file."""
     try:
         found = path.stat()
     except OSError:
-        return None, None
+        return NO_FILE
     return found.st_mtime_ns, found.st_size
-
-
-def _text(name: str) -> str:
-    """A name as UTF-8 can write it: file systems allow any bytes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

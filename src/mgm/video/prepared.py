@@ -7,25 +7,32 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import av
+import av.error
 
 from mgm.errors import VideoError
 from mgm.video.journal import read_journal
-from mgm.video.transcode import PART
+from mgm.video.profiles import read_profile
+from mgm.video.transcode import PART, part_of
 
 MANIFEST = "manifest.jsonl"
 JOURNAL = "manifest.journal"
-_PART_NAME = re.compile(rf"\..+\.(mp4|jsonl)\.\d+{re.escape(PART)}")
+_PART_NAME = re.compile(rf"\.(mgm-[0-9a-f]{{16}}|.+\.(mp4|jsonl))\.\d+{re.escape(PART)}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedVideo:
-    """What became of one source; one line of the manifest. Fields of the result are None where it failed.
+    """What became of one source; one line of the manifest. Fields of the result are None where there is none.
+
+    A source that failed may have an earlier result that still stands: everything but `status` and `problem` then describes that.
 
     Attributes:
-        source: path below the folder of sources.
+        root: the folder of sources, absolute.
+        source: path below it.
         target: path below the folder of results, where the manifest lies.
         status: "done" or "failed".
         problem: one line: what was found, what was expected, what to do; None where it is done.
@@ -38,6 +45,7 @@ class PreparedVideo:
         interlaced: whether the source was, at least in part.
     """
 
+    root: str
     source: str
     target: str
     status: Literal["done", "failed"]
@@ -56,10 +64,17 @@ class PreparedVideo:
 
 @dataclass(frozen=True, slots=True)
 class PrepareReport:
-    """The records of all sources, in the order of their paths; `skipped` of them were done by an earlier run."""
+    """What became of the videos that were asked for.
+
+    Attributes:
+        records: of all of them, in the order of their paths.
+        skipped: how many were done by an earlier run.
+        orphans: results in the folder that belong to no source any more, as paths below it. They are left there.
+    """
 
     records: tuple[PreparedVideo, ...]
     skipped: int
+    orphans: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -113,15 +128,126 @@ def _with_suffix_kept(source: Path) -> Path:
     return source.with_name(source.name + ".mp4")
 
 
-def read_records(path: Path) -> dict[str, PreparedVideo]:
-    """The records of a manifest or its journal by source, the last one of each; those of another version are left out."""
-    fields = set(PreparedVideo.__dataclass_fields__)
-    return {r["source"]: PreparedVideo(**r) for _, r in read_journal(path) if set(r) == fields}
+def read_records(dst: Path) -> dict[str, PreparedVideo]:
+    """The records of a folder's manifest by source, brought up to date by the journal of a run that did not finish.
+
+    Raises:
+        VideoError: one of the two files is not what `prepare` writes, or cannot be read.
+    """
+    known: dict[str, PreparedVideo] = {}
+    for path, rows in ((dst / MANIFEST, _rows(dst / MANIFEST)), (dst / JOURNAL, _journal_rows(dst / JOURNAL))):
+        try:
+            for number, row in enumerate(rows, 1):
+                if not _is_record(row):
+                    raise VideoError(
+                        f"{path}: line {number} is no record of this version of 'mgm prepare', expected its own file; "
+                        "move it away, or choose another folder"
+                    )
+                known[row["source"]] = PreparedVideo(**row)
+        except OSError as error:
+            raise VideoError(
+                f"{path}: cannot be read ({error.strerror}), expected what 'mgm prepare' writes; choose another folder"
+            ) from error
+    return known
+
+
+def _rows(path: Path) -> Iterator[Any]:
+    # To the last byte, unlike a journal: this file is only ever replaced as a whole, and a torn one is somebody else's.
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                yield None
+
+
+def _journal_rows(path: Path) -> Iterator[Any]:
+    return (row for _, row in read_journal(path))
+
+
+def _is_record(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and row.keys() == PreparedVideo.__dataclass_fields__.keys()
+        and all(isinstance(row[name], str) for name in ("root", "source", "target", "status", "profile"))
+    )
+
+
+def is_ours(target: Path) -> bool:
+    """Whether a file is a result of `transcode`."""
+    try:
+        if not target.is_file():  # opening a pipe would wait for ever
+            return False
+        with av.open(f"file:{target}", metadata_errors="replace") as container:
+            return read_profile(container.metadata) is not None
+    except (av.error.FFmpegError, OSError):
+        return False
+
+
+def move_renamed(dst: Path, known: Iterable[PreparedVideo], names: dict[str, str]) -> list[PreparedVideo]:
+    """Give results the names that their sources now lead to, because another source with their name has come or gone.
+
+    Args:
+        dst: the folder of results.
+        known: their records.
+        names: source to target, as it should be.
+
+    Returns:
+        The new records of those that have moved. What cannot be moved is left as it was.
+    """
+    moves = {r.source: r for r in known if names.get(r.source, r.target) != r.target}
+    moved: list[PreparedVideo] = []
+    while True:
+        taken = {record.target for record in moves.values()}
+        free = [source for source in moves if names[source] not in taken]
+        if not free:
+            return moved
+        for source in free:
+            record = moves.pop(source)
+            if _move(dst, record.target, names[source]):
+                moved.append(replace(record, target=names[source]))
+
+
+def _move(dst: Path, old: str, new: str) -> bool:
+    if not (dst / old).is_file():
+        return True
+    if not (dst / old).resolve().is_relative_to(dst.resolve()) or not is_ours(dst / old):
+        return False
+    if os.path.lexists(dst / new) and not is_ours(dst / new):
+        return False
+    try:
+        (dst / old).replace(dst / new)
+    except OSError:
+        return False
+    return True
+
+
+def find_orphans(dst: Path, records: Iterable[PreparedVideo]) -> tuple[str, ...]:
+    """Results below a folder that no record names, sorted; those in folders with a manifest of their own belong there."""
+    targets = {record.target for record in records}
+    found: list[str] = []
+    for folder, folders, files in os.walk(dst):
+        if MANIFEST in files and Path(folder) != dst:
+            folders.clear()
+            continue
+        for file in files:
+            path = Path(folder, file)
+            name = text(path.relative_to(dst).as_posix())
+            if path.suffix == ".mp4" and name not in targets and is_ours(path):
+                found.append(name)
+    return tuple(sorted(found))
+
+
+def text(name: str) -> str:
+    """A name as UTF-8 can write it: file systems allow any bytes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def write_manifest(path: Path, records: Iterable[PreparedVideo]) -> None:
     """Write one JSON line for each record: the whole file under its name, or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    part = part_of(path)
     try:
         with part.open("w", encoding="utf-8", newline="\n") as file:
             for record in records:

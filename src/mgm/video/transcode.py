@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from hashlib import blake2b
 from pathlib import Path
 
 import av
@@ -26,6 +29,7 @@ from mgm.video.vectors import KINDS
 PART = ".part"
 """How the name of an unfinished file ends; it begins with a dot: nobody who lists videos sees it."""
 
+DAY = 86_400  # seconds; no video takes longer
 FINEST = 1_000_000  # ticks per second of the times in the result; an MP4 takes no nanoseconds
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
@@ -67,17 +71,20 @@ def transcode(source: str | Path, target: str | Path, profile: Profile) -> Trans
         target: ends in .mp4; its folder is made. It appears when it is whole and has been decoded as a check.
 
     Raises:
-        VideoError: the source is unreadable, damaged or truncated; the target cannot be written. `target` is then as it was.
+        VideoError: the source is unreadable, damaged or truncated; the target cannot be written, or is the source. `target` is
+            then as it was.
     """
     source, target = Path(source), Path(target)
+    part = part_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        for left in target.parent.glob(f".{_glob_escape(target.name)}.*{PART}"):
+        if _is_there(target) and _is_same(source, target):
+            raise VideoError(f"{target}: is the source itself, expected another file; choose another name")
+        for left in target.parent.glob(f"{_stem(target)}.*{PART}"):
             if not _belongs_to_a_process(left):
                 left.unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_write(target, error) from error
-    part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
     try:
         made = _encode(source, target, part, profile)
         with part.open("rb+") as file:
@@ -240,7 +247,36 @@ def _encoder_errors(source: Path, target: Path) -> Iterator[None]:
         ) from error
 
 
+def part_of(target: Path) -> Path:
+    """Where this process writes a file until it is whole: beside it, under a short name, as the file's own may be the longest."""
+    return target.with_name(f"{_stem(target)}.{os.getpid()}{PART}")
+
+
+def _stem(target: Path) -> str:
+    return f".mgm-{blake2b(os.fsencode(target.name), digest_size=8).hexdigest()}"
+
+
+def _is_there(target: Path) -> bool:
+    try:
+        target.stat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_same(source: Path, target: Path) -> bool:
+    try:
+        return target.samefile(source)
+    except OSError:  # opening it will tell
+        return False
+
+
 def _cannot_write(target: Path, error: OSError | av.error.FFmpegError) -> VideoError:
+    if error.errno == errno.ENAMETOOLONG:
+        return VideoError(
+            f"{target}: its name is too long for the file system ({len(os.fsencode(target.name))} bytes), expected at most 255 "
+            "in most; give the source a shorter name"
+        )
     return VideoError(
         f"{target}: cannot be written ({error.strerror}); make room, or choose another folder, and run it again"
     )
@@ -251,6 +287,8 @@ def _belongs_to_a_process(part: Path) -> bool:
     number = part.name.removesuffix(PART).rpartition(".")[2]
     if not number.isdecimal() or int(number) == os.getpid():
         return False
+    if sys.platform == "win32":  # where os.kill ends the process instead of asking for it
+        return time.time() - part.stat().st_mtime < DAY
     try:
         os.kill(int(number), 0)
     except ProcessLookupError:
@@ -258,7 +296,3 @@ def _belongs_to_a_process(part: Path) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _glob_escape(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
