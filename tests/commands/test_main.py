@@ -1,13 +1,17 @@
 """The command line as a user meets it: in a process of its own, what it prints and how it fails."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from mgm.commands.main import app, run
 from mgm.data.encoding import encode
 from mgm.data.synthetic import make_translation
 
@@ -46,6 +50,44 @@ def test_help_lists_every_command():
     assert done.returncode == 0
     for command in ("demo", "scan", "prepare", "motion", "preview", "pretrain", "finetune", "probe", "evaluate"):
         assert command in done.stdout
+
+
+@pytest.mark.parametrize("number", range(len(app.registered_commands)))
+def test_an_interrupt_is_one_line(number, monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    info = app.registered_commands[number]
+    name = info.name or info.callback.__name__
+    monkeypatch.setattr(info, "name", name)
+    monkeypatch.setattr(info, "callback", interrupted)
+    monkeypatch.setattr(sys, "argv", ["mgm", name])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 130
+    assert capsys.readouterr() == ("", "mgm: interrupted; what was saved is intact\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to another process")
+def test_control_c_at_a_scan(tmp_path):
+    """As a terminal does it, to all processes of the command; what was found is taken up by the same call."""
+    videos, journal = tmp_path / "videos", tmp_path / "m.csv.journal"
+    make_translation(videos / "0.mp4", velocity=(2, 0), frames=30, size=(128, 128))
+    for number in range(1, 400):
+        (videos / f"{number}.mp4").symlink_to(videos / "0.mp4")
+    signals = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = signals + "from mgm.commands.main import run; run()"
+    command = [sys.executable, "-c", code, "scan", "videos", "--out", "m.csv", "--processes", "1"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
+    ) as process:
+        while process.poll() is None and not (journal.exists() and journal.stat().st_size):
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate()
+    assert (process.returncode, errors) == (130, "mgm: interrupted; what was saved is intact\n")
+    assert 0 < len(journal.read_text().splitlines()) < 400
+    assert not (tmp_path / "m.csv").exists()
 
 
 def test_scan_reports_and_counts(tmp_path):

@@ -54,7 +54,7 @@ def test_what_is_printed(folder: Path):
     command = "mgm prepare 'my videos' 'my videos-prepared'"
     assert (
         "no vectors: 1 file (the codec exports no motion vectors), such as my videos/vp9.webm: "
-        f"read them with --motion auto, or transcode them: {command}" in lines
+        f"read them with --motion auto, or transcode them (the good files too): {command}" in lines
     )
     assert any(line.startswith("intra only: 1 file (") and line.endswith(command) for line in lines)
     expected = "truncated: 2 files (the file ends too early), such as my videos/cut_3.mp4: copy or download it again"
@@ -82,7 +82,7 @@ def test_a_manifest_is_brought_up_to_date(folder: Path, tmp_path: Path, suffix: 
     done = mgm_scan("videos", "--out", out, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].startswith(
-        "1 files: 1 readable, 1 with motion vectors, 0 broken; one row each in"
+        "1 file: 1 readable, 1 with motion vectors, 0 broken; one row each in"
     )
     shutil.copy(folder / "my videos" / "text.mp4", videos)
     assert mgm_scan("videos", "--out", out, cwd=tmp_path).returncode == 1
@@ -111,6 +111,21 @@ def test_a_wrong_suffix_is_one_line(tmp_path: Path):
     done = mgm_scan(".", "--out", "m.json", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == ("mgm: m.json: the suffix is '.json', expected one of .jsonl, .csv, .parquet; rename it\n")
+
+
+def test_the_advice_for_what_is_alone_names_no_others(folder: Path):
+    lines = mgm_scan("my videos/vp9.webm", cwd=folder).stdout.splitlines()
+    command = "transcode them: mgm prepare 'my videos/vp9.webm' prepared"
+    assert any(line.startswith("no vectors: 1 file (") and line.endswith(command) for line in lines)
+    assert lines[-1] == "1 file: 1 readable, 0 with motion vectors, 0 broken"
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "m.jsonl"]])
+def test_links_that_lead_nowhere_are_reported(tmp_path: Path, out: list[str]):
+    (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere")
+    done = mgm_scan(".", *out, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "unreadable: 1 file (cannot be opened), such as gone.mp4: check its permissions" in done.stdout
 
 
 def test_every_status_but_ok_has_advice():

@@ -3,18 +3,22 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mgm.errors import VideoError
+from mgm.video.journal import Journal
 from mgm.video.manifest import SUFFIXES, VideoRecord, read_manifest, update_manifest, write_manifest
 from mgm.video.scan import scan_file, scan_to
 
@@ -32,6 +36,24 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str):
     write_manifest(path, iter(RECORDS))
     assert list(read_manifest(path)) == RECORDS
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+ODD = ["a\rb", "a\r\nb", "\n", '"', '""\r', "a,b", "\t\v\f\x1b\x7f", "\x85\u2028", " a ", "\\", "'", "é\r"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_with_control_characters_are_read_back(tmp_path: Path, suffix: str):
+    records = [
+        VideoRecord(path=f"{name}.mp4", bytes=1, status="empty", problem=f"{name}.mp4: {name}; do {name}")
+        for name in ODD
+    ]
+    path = tmp_path / f"m{suffix}"
+    write_manifest(path, records)
+    assert list(read_manifest(path)) == records
+    if suffix == ".csv":
+        table = pytest.importorskip("pyarrow.csv")
+        options = table.ParseOptions(newlines_in_values=True)
+        assert table.read_csv(path, parse_options=options)["path"].to_pylist() == [r.path for r in records]
 
 
 def test_the_formats_are_what_other_programs_read(tmp_path: Path):
@@ -105,6 +127,122 @@ class Reader:
         return VideoRecord(
             path=str(path), bytes=found.st_size, modified=found.st_mtime, status=status, problem=text or None
         )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a backslash is no part of a name")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_that_look_like_escapes_stay_apart(tmp_path: Path, suffix: str):
+    raw = [
+        b"\xff",
+        rb"\xff",
+        rb"\x5cxff",
+        rb"\x5c\xff",
+        b"\\\xff",
+        rb"\\xff",
+        rb"\x\xff",
+        b"\xc3\xa9\r\xff",
+        rb"\xfg",
+        rb"\n",
+    ]
+    files = [Path(os.fsdecode(name + b".mp4")) for name in raw]
+
+    def read(path: Path) -> VideoRecord:
+        return VideoRecord(path=str(path), bytes=0, status="empty", problem=f"{path}: number {files.index(path)}")
+
+    manifest = tmp_path / f"m{suffix}"
+    update_manifest(manifest, files, read, died=read)
+    rows = list(read_manifest(manifest))
+    assert [row.problem for row in rows] == [f"{row.path}: number {number}" for number, row in enumerate(rows)]
+    assert len({row.path for row in rows}) == len(raw)
+    # Nothing is lost: every escape stands for one byte.
+    byte = re.compile(rb"\\x(5c|[89a-f][0-9a-f])")
+    names = [byte.sub(lambda found: bytes([int(found[1], 16)]), row.path.encode()) for row in rows]
+    assert names == [name + b".mp4" for name in raw]
+    assert [row.path for row in rows][-2:] == [r"\xfg.mp4", r"\n.mp4"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_manifest_without_permission(tmp_path: Path, files: list[Path], suffix: str, monkeypatch: pytest.MonkeyPatch):
+    manifest = tmp_path / f"m{suffix}"
+    write_manifest(manifest, RECORDS)
+    opened = Path.open
+
+    def refuse(path: Path, mode: str = "r", **options: Any) -> Any:
+        if path == manifest:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, mode, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    message = rf"m\{suffix}: cannot be read \(Permission denied\), .*; check its permissions"
+    with pytest.raises(VideoError, match=message):
+        list(read_manifest(manifest))
+    with pytest.raises(VideoError, match=message):
+        update_manifest(manifest, files, Reader(), died=Reader())
+    assert sorted(p.name for p in tmp_path.iterdir()) == [manifest.name, "videos"]
+
+
+def test_a_manifest_in_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    manifest = tmp_path / "m.csv"
+    looked = Path.stat
+
+    def refuse(path: Path, **options: Any) -> os.stat_result:
+        if path == manifest:
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(VideoError, match=r"m\.csv: cannot be read \(Permission denied\)"):
+        list(read_manifest(manifest))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_two_scans_at_once(tmp_path: Path, files: list[Path]):
+    """The second, in another process, is refused and changes nothing; the first ends as if alone."""
+    manifest, alone = tmp_path / "m.csv", tmp_path / "alone.csv"
+    update_manifest(alone, files, Reader(), died=Reader())
+    code = (
+        "import sys\nfrom mgm.errors import VideoError\nfrom mgm.video.scan import scan_to\n"
+        "try:\n    scan_to(*sys.argv[1:])\nexcept VideoError as error:\n    print(error)"
+    )
+    said: list[str] = []
+
+    def second(done: int, total: int) -> None:
+        if done == 2:
+            command = [sys.executable, "-c", code, str(manifest), str(files[0].parent)]
+            said.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    update_manifest(manifest, files, Reader(), died=Reader(), progress=second)
+    assert said == [f"{manifest}: another scan is writing it; wait for it, or choose another name\n"]
+    assert manifest.read_bytes() == alone.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["alone.csv", "m.csv", "videos"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_two_writers_do_not_share_a_draft(tmp_path: Path):
+    path = tmp_path / "m.jsonl"
+
+    def records() -> Iterator[VideoRecord]:
+        yield RECORDS[0]
+        with pytest.raises(VideoError, match=r"m\.jsonl: another scan is writing it"):
+            write_manifest(path, RECORDS[2:])
+        yield RECORDS[1]
+
+    write_manifest(path, records())
+    assert list(read_manifest(path)) == RECORDS[:2]
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_a_killed_run_left_is_used_up(tmp_path: Path, files: list[Path], suffix: str):
+    """Killed while the manifest was written, or between that and the end of its journal."""
+    undisturbed, manifest = tmp_path / f"whole{suffix}", tmp_path / f"m{suffix}"
+    update_manifest(undisturbed, files, Reader(), died=Reader())
+    (tmp_path / f".m{suffix}.part").write_bytes(b"half a draft, longer than the manifest\n" * 1000)
+    with Journal(tmp_path / f"m{suffix}.journal") as journal:
+        journal.append(asdict(Reader()(files[0])))
+    update_manifest(manifest, files, Reader(), died=Reader())
+    assert manifest.read_bytes() == undisturbed.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([manifest.name, undisturbed.name, "videos"])
 
 
 @pytest.fixture

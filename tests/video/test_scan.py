@@ -67,6 +67,77 @@ def test_paths_given_twice_are_scanned_once(folder: Path):
     assert find_videos([good, folder / "deep", good]) == [good]
 
 
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """Folders reached through links alone, twice, through themselves and from outside."""
+    root, outside = tmp_path / "set", tmp_path / "outside"
+    for folder in (root / "b", outside / "inner"):
+        folder.mkdir(parents=True)
+    for file in (root / "b" / "1.mp4", outside / "2.mp4", outside / "inner" / "3.mp4"):
+        file.touch()
+    (root / "link").symlink_to(outside)
+    (root / "again").symlink_to(root / "b")
+    (root / "b" / "up").symlink_to(root)
+    (outside / "back").symlink_to(root / "b")
+    (root / "itself").symlink_to(root / "itself")
+    (root / "dangling.mp4").symlink_to(root / "nowhere")
+    return root
+
+
+def test_links_to_folders_are_followed_once(linked: Path):
+    found = find_videos([linked])
+    assert [str(p.relative_to(linked)) for p in found] == [
+        "b/1.mp4",  # not again/1.mp4, link/back/1.mp4, b/up/b/1.mp4
+        "dangling.mp4",
+        "link/2.mp4",
+        "link/inner/3.mp4",
+    ]
+    assert find_videos([linked / "again"])[0] == linked / "again" / "1.mp4"
+
+
+def test_folders_that_may_not_be_read(linked: Path, ordinary: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("b/closed", "open"):
+        (linked / name).mkdir()
+        shutil.copy(ordinary, linked / name / "4.mp4")
+    closed, listed = linked / "b" / "closed", os.scandir
+
+    def refuse(path: str | Path) -> object:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    told: list[Path] = []
+    found = find_videos([linked, linked / "b"], unreadable=told.append)
+    assert told == [closed]
+    assert found == find_videos([linked, linked / "b"])
+    assert linked / "open" / "4.mp4" in found
+    assert find_videos([closed], unreadable=told.append) == []
+    with pytest.raises(VideoError, match=r"no video found .*; .*closed cannot be read: check its permissions"):
+        find_videos([closed])
+    problem = f"{closed}: a folder that cannot be read (Permission denied), expected to list it; check its permissions"
+    expected = VideoRecord(path=str(closed), bytes=0, status="unreadable", problem=problem)
+    report = scan(linked)
+    assert [Path(r.path) for r in report] == [*find_videos([linked]), closed]
+    assert report.records[-1] == expected
+    manifest = linked.parent / "m.jsonl"
+    scan_to(manifest, linked)
+    assert tuple(read_manifest(manifest)) == report.records
+    monkeypatch.undo()
+    scan_to(manifest, linked)  # permitted meanwhile
+    assert {Path(r.path).name: r.frames for r in read_manifest(manifest) if r.readable} == {"4.mp4": 24}
+    assert str(closed) not in {r.path for r in read_manifest(manifest)}
+
+
+def test_a_path_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(path: Path, **options: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(VideoError, match=r"a\.mp4: cannot be opened \(Permission denied\); check its permissions"):
+        find_videos([tmp_path / "a.mp4"])
+
+
 def test_nothing_to_scan_is_an_error(tmp_path: Path):
     with pytest.raises(VideoError, match="no video found"):
         scan(tmp_path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from mgm import TRAINING_PACKAGES, missing_training
 from mgm.commands.demo import demo
@@ -20,7 +22,24 @@ from mgm.commands.scan import scan
 from mgm.errors import MgmError
 from mgm.version import VERSION
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+class _Commands(TyperGroup):
+    """Takes an interrupt before typer does, which would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _interrupted()
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
 
 for command in (demo, scan, prepare, motion, preview, pretrain, finetune, probe, evaluate):
     app.command()(command)
@@ -44,7 +63,10 @@ def main(
 
 
 def run() -> None:
-    """The entry point: what a user can act on is one line on standard error and exit status 1; the rest keeps its traceback."""
+    """The entry point: what a user can act on is one line on standard error and exit status 1; the rest keeps its traceback.
+
+    An interrupt is one line and exit status 130, as of other programs.
+    """
     # On few cores OpenMP's spinning threads take the time of the decoding ones; must be set before torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
@@ -56,9 +78,13 @@ def run() -> None:
             _fail(missing_training("this command"))
         raise
     except KeyboardInterrupt:
-        _fail("interrupted; what was saved is intact")
+        _interrupted()
 
 
-def _fail(message: str) -> None:
+def _interrupted() -> NoReturn:
+    _fail("interrupted; what was saved is intact", status=130)
+
+
+def _fail(message: str, *, status: int = 1) -> NoReturn:
     print(f"mgm: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(status)

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 MOST_ROWS = 30
 """Of the table; where sizes are more varied, they are put together by their short side."""
 
-# What each class of problem is, and what to do; {prepare} is the command for the user's own folder.
+# What each class of problem is, and what to do; {prepare} is the command for the user's own folder, {too} what else it does.
 ADVICE: dict[Status, tuple[str, str]] = {
-    "no_vectors": ("the codec exports no motion vectors", "read them with --motion auto, or transcode them: {prepare}"),
-    "intra_only": ("all frames are intra-coded", "read them with --motion auto, or transcode them: {prepare}"),
-    "interlaced": ("H.264 in fields, vectors doubtful", "deinterlace them: {prepare}"),
+    "no_vectors": (
+        "the codec exports no motion vectors",
+        "read them with --motion auto, or transcode them{too}: {prepare}",
+    ),
+    "intra_only": ("all frames are intra-coded", "read them with --motion auto, or transcode them{too}: {prepare}"),
+    "interlaced": ("H.264 in fields, vectors doubtful", "deinterlace them{too}: {prepare}"),
     "truncated": ("the file ends too early", "copy or download it again"),
     "damaged": ("the stream is broken", "download it again, or 'ffmpeg -err_detect ignore_err -i IN OUT'"),
     "empty": ("0 bytes", "copy or download it again"),
@@ -59,9 +62,10 @@ def scan(
     found: Iterable[VideoRecord]
     with _progress(console) as progress:
         if out is None:
-            files = find_videos(paths)
-            task = progress.add_task("scanning", total=len(files))
-            found = scan_videos(*files, processes=count, progress=lambda _: progress.advance(task))
+            closed: list[Path] = []
+            total = len(find_videos(paths, unreadable=closed.append)) + len(closed)
+            task = progress.add_task("scanning", total=total)
+            found = scan_videos(*paths, processes=count, progress=lambda _: progress.advance(task))
         else:
             scan_to(out, *paths, processes=count, progress=_Counter(progress))
             found = read_manifest(out)
@@ -112,9 +116,10 @@ def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path
         console.print()
     for status, (count, first) in sorted(summary.problems.items()):
         what, do = ADVICE[status]
-        do = do.format(prepare=_prepare(paths, first))
-        files = f"{count:,} file{'s' * (count > 1)}"
-        _say(console, f"{_words(status)}: {files} ({what}), such as {first.path}: {do}", style="bold")
+        given = _given(paths, first)
+        too = " (the good files too)" if given.is_dir() and count < summary.files else ""
+        do = do.format(prepare=_prepare(given), too=too)
+        _say(console, f"{_words(status)}: {_files(count)} ({what}), such as {first.path}: {do}", style="bold")
     shown = [*summary.broken, *summary.others][: summary.limit]
     if singly and shown:
         console.print()
@@ -130,7 +135,7 @@ def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path
     broken = summary.files - summary.readable
     _say(
         console,
-        f"{summary.files:,} files: {summary.readable:,} readable, {summary.with_motion:,} with motion vectors, {broken:,} broken"
+        f"{_files(summary.files)}: {summary.readable:,} readable, {summary.with_motion:,} with motion vectors, {broken:,} broken"
         + (f"; one row each in {out}" if out is not None else ""),
     )
 
@@ -151,10 +156,18 @@ def _words(status: str) -> str:
     return status.replace("_", " ")
 
 
-def _prepare(paths: list[Path], record: VideoRecord) -> str:
-    """The command that transcodes the folder a video was found in, to a folder beside it."""
+def _files(count: int) -> str:
+    return f"{count:,} file" if count == 1 else f"{count:,} files"
+
+
+def _given(paths: list[Path], record: VideoRecord) -> Path:
+    """The folder of the command line in which a video was found, or the video."""
     file = Path(record.path)
-    given = next((path for path in paths if file.is_relative_to(path)), file)
+    return next((path for path in paths if file.is_relative_to(path)), file)
+
+
+def _prepare(given: Path) -> str:
+    """The command that transcodes a folder, to a folder beside it."""
     beside = Path("prepared")
     if given.is_dir():
         beside = given / "../prepared" if given.name in ("", "..") else given.with_name(f"{given.name}-prepared")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args, get_type_hints
 
 from mgm.errors import VideoError
-from mgm.video.journal import Journal, read_journal, read_record
+from mgm.video.journal import Journal, read_journal, read_record, replacing
 from mgm.video.workers import over_files
 
 Status = Literal[
@@ -42,13 +42,15 @@ class VideoRecord:
     """What `scan` found of one file. What the file does not tell is None; a broken file has what came before the damage.
 
     Attributes:
-        path: the file, as it was given.
+        path: the file, as it was given. In a manifest, bytes of its name that are no UTF-8 are written `\\xNN`; a backslash that
+            would then read as such a byte is written `\\x5c`.
         bytes: its size.
         modified: when it was last changed, seconds since 1970.
         status: "ok"; "no_vectors": its codec exports none; "intra_only": its codec exports them, but no frame has any;
             "interlaced": H.264 in fields, whose vectors are partly half as high as the motion;
             "truncated": it ends too early; "damaged": its stream is broken; "empty": 0 bytes; "not_video"; "no_video_stream": sound
-            or nothing; "unreadable": it cannot be opened; "crashed": it ended the process that read it, or the reader failed on it.
+            or nothing; "unreadable": it cannot be opened, or is a folder that cannot be listed; "crashed": it ended the process
+            that read it, or the reader failed on it.
         where: seconds on the stream's clock at which a damaged file breaks, or up to which frames of a truncated one came out.
         container, codec, profile, pixel_format: by FFmpeg's names.
         width, height: of the coded frame in pixels, before rotation.
@@ -127,11 +129,11 @@ def read_manifest(path: str | Path) -> Iterator[VideoRecord]:
     """Yield the records of a manifest one by one, whatever its length. Columns that others have added are left out.
 
     Raises:
-        VideoError: no such file, a suffix other than .jsonl, .csv and .parquet, or no manifest.
+        VideoError: no such file or no permission, a suffix other than .jsonl, .csv and .parquet, or no manifest.
     """
     path = Path(path)
     check_suffix(path)
-    if not path.exists():
+    if not _exists(path):
         raise VideoError(f"{path}: no such file; make it with 'mgm scan VIDEOS --out {path}'")
     for row in _rows(path):
         if row.get("status") not in get_args(Status):
@@ -146,7 +148,8 @@ def write_manifest(path: str | Path, records: Iterable[VideoRecord]) -> None:
     """Write records to a manifest as they come. The file appears under its name when it is whole.
 
     Raises:
-        VideoError: another suffix than .jsonl, .csv and .parquet, a folder that cannot be written, a full disk.
+        VideoError: another suffix than .jsonl, .csv and .parquet, a folder that cannot be written, a full disk, or another
+            process writes it.
     """
     path = Path(path)
     check_suffix(path)
@@ -173,16 +176,16 @@ def update_manifest(
         progress: called with (files done, all files), first with those that were known.
 
     Raises:
-        VideoError: as `write_manifest`; `path` is another kind of file.
+        VideoError: as `write_manifest`; `path` is another kind of file, or cannot be read.
     """
     path = Path(path)
     check_suffix(path)
-    if path.exists():
+    if _exists(path):
         next(_rows(path), None)  # before anything is written beside it
-    wanted = {_text(str(file)): file for file in files}
+    wanted = {_name(str(file)): file for file in files}
     journal = path.with_name(f"{path.name}.journal")
     try:
-        with Journal(journal) as written:
+        with Journal(journal, _busy(path)) as written:
             done = _known(path, journal, written, wanted)
             count = len(done)
             if progress is not None:
@@ -193,18 +196,19 @@ def update_manifest(
                 count += 1
                 if progress is not None:
                     progress(count, len(wanted))
+            # Of two lines on a file the later counts.
+            places = {row.get("path"): place for place, row in read_journal(journal)}
+            _write(path, (read_record(journal, places[name]) for name in wanted))
+            written.remove()
     except OSError as error:  # closing the journal once more tries to write what a full disk refused
         raise _unwritable(journal, error) from error
-    places = {row.get("path"): place for place, row in read_journal(journal)}  # of two lines on a file the later counts
-    _write(path, (read_record(journal, places[name]) for name in wanted))
-    journal.unlink()
 
 
 def _known(manifest: Path, journal: Path, written: Journal, wanted: dict[str, Path]) -> set[str]:
     """The files whose record is in the journal, after those of the manifest that are still true were added to it."""
     latest = {row.get("path", ""): _current(row, wanted) for _, row in read_journal(journal)}
     done = {name for name, current in latest.items() if current}
-    if manifest.exists():
+    if _exists(manifest):
         for row in _rows(manifest):
             if row["path"] not in done and _current(row, wanted):
                 written.append({name: row[name] for name in COLUMNS})
@@ -228,19 +232,31 @@ def check_suffix(path: Path) -> None:
     """Raises VideoError for a suffix that no manifest has, and where the package that writes it is missing."""
     if path.suffix not in SUFFIXES:
         raise VideoError(f"{path}: the suffix is {path.suffix!r}, expected one of {', '.join(SUFFIXES)}; rename it")
-    if path.is_dir():
+    if _exists(path) and path.is_dir():
         raise VideoError(f"{path}: is a folder, expected the name of a file; choose another name")
     if path.suffix == ".parquet":
         _parquet()
 
 
 def _row(record: VideoRecord) -> Row:
-    return {name: _text(value) if isinstance(value, str) else value for name, value in asdict(record).items()}
+    row = {name: _text(value) if isinstance(value, str) else value for name, value in asdict(record).items()}
+    row["path"] = _name(record.path)
+    if record.problem is not None and record.problem.startswith(record.path):
+        row["problem"] = row["path"] + _text(record.problem[len(record.path) :])
+    return row
 
 
 def _text(value: str) -> str:
     r"""Bytes of a file's name that are no UTF-8 become `\xNN`: no format of a manifest has room for them."""
     return os.fsencode(value).decode("utf-8", "backslashreplace")
+
+
+_LIKE_A_BYTE = re.compile(r"\\(?=x(?:5c|[89a-f][0-9a-f]))")
+
+
+def _name(path: str) -> str:
+    r"""`_text` of a path, with `\x5c` for a backslash that would look like one of its escapes: no two files share a name."""
+    return _text(path if os.sep == "\\" else _LIKE_A_BYTE.sub(r"\\x5c", path))
 
 
 def _record(row: Row) -> VideoRecord:
@@ -250,15 +266,14 @@ def _record(row: Row) -> VideoRecord:
 def _write(path: Path, rows: Iterable[Row]) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with replacing(path, part, _busy(path)) as file:
             _WRITERS[path.suffix](file, rows)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+
+
+def _busy(path: Path) -> str:
+    return f"{path}: another scan is writing it; wait for it, or choose another name"
 
 
 def _unwritable(path: Path, error: OSError) -> VideoError:
@@ -273,13 +288,16 @@ def _write_jsonl(file: BinaryIO, rows: Iterable[Row]) -> None:
 
 
 def _write_csv(file: BinaryIO, rows: Iterable[Row]) -> None:
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    file.write(",".join(COLUMNS).encode() + b"\n")
     for row in rows:
-        values = (row[name] for name in COLUMNS)
-        writer.writerow([str(value).lower() if isinstance(value, bool) else value for value in values])
-    text.detach()
+        file.write(",".join(_cell(row[name]) for name in COLUMNS).encode() + b"\n")
+
+
+def _cell(value: bool | int | float | str | None) -> str:
+    """Text always in quotes: csv.writer leaves them out around a carriage return, which no reader takes then."""
+    if isinstance(value, str):
+        return '"' + value.replace('"', '""') + '"'
+    return "" if value is None else str(value).lower()
 
 
 def _write_parquet(file: BinaryIO, rows: Iterable[Row]) -> None:
@@ -300,7 +318,7 @@ _WRITERS: dict[str, Callable[[BinaryIO, Iterable[Row]], None]] = {
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    """Raises VideoError where it is another kind of file."""
+    """Raises VideoError where it is another kind of file, or cannot be read."""
     read = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}[path.suffix]
     number = 0
     try:
@@ -309,11 +327,29 @@ def _rows(path: Path) -> Iterator[Row]:
                 raise ValueError("without path and bytes")
             yield row
             number += 1
-    except ValueError as error:  # what JSON, CSV's numbers and pyarrow's readers complain with
+    except (ValueError, csv.Error, OSError) as error:  # what JSON, CSV and pyarrow's readers complain with
+        if isinstance(error, OSError) and error.errno is not None:
+            raise _unreadable(path, error) from error
         raise VideoError(
             f"{path}: row {number + 1} is no row of a manifest ({error}), expected what 'mgm scan --out' writes; "
             "choose another name, or delete it"
         ) from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return True
+
+
+def _unreadable(path: Path, error: OSError) -> VideoError:
+    return VideoError(
+        f"{path}: cannot be read ({error.strerror}), expected a manifest; check its permissions, or choose another name"
+    )
 
 
 def _read_jsonl(path: Path) -> Iterator[Any]:
@@ -330,7 +366,7 @@ def _read_csv(path: Path) -> Iterator[Any]:
 
 def _read_parquet(path: Path) -> Iterator[Any]:
     _, parquet = _parquet()
-    with parquet.ParquetFile(path) as file:
+    with path.open("rb") as raw, parquet.ParquetFile(raw) as file:
         for batch in file.iter_batches(ROW_GROUP):
             yield from batch.to_pylist()
 

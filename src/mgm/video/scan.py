@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -82,30 +87,87 @@ class ScanReport:
         return tuple(r for r in self.records if r.problem is not None)
 
 
-def find_videos(paths: Iterable[str | Path]) -> list[Path]:
+def find_videos(paths: Iterable[str | Path], *, unreadable: Callable[[Path], None] | None = None) -> list[Path]:
     """Files given by name, and every file with a video's suffix below the folders given, sorted within each.
 
+    Links to folders are followed, but each folder is searched once: what is reached in two ways has the name without links.
+
+    Args:
+        unreadable: called with each folder that cannot be listed; None leaves them out.
+
     Raises:
-        VideoError: a path does not exist, or there is no video at all.
+        VideoError: a path does not exist or cannot be opened, or there is no video at all, nor a call of `unreadable`.
     """
+    given = [Path(path) for path in paths]
     found: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found.extend(sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.is_dir()))
-        elif path.exists():
-            found.append(path)
+    closed: list[Path] = []
+    for path in given:
+        if _is_folder(path):
+            found.extend(sorted(_videos_below(path, closed)))
         else:
-            raise VideoError(f"{path}: no such file or folder; check the path")
-    if not found:
+            found.append(path)
+    closed = list(dict.fromkeys(closed))
+    if unreadable is not None:
+        for folder in closed:
+            unreadable(folder)
+    if not found and (unreadable is None or not closed):
+        hint = f"; {closed[0]} cannot be read: check its permissions" if closed else ""
         raise VideoError(
-            f"{', '.join(map(str, paths))}: no video found (looked for {' '.join(sorted(VIDEO_SUFFIXES))})"
+            f"{', '.join(map(str, given))}: no video found (looked for {' '.join(sorted(VIDEO_SUFFIXES))}){hint}"
         )
     return list(dict.fromkeys(found))
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise VideoError(f"{path}: no such file or folder; check the path") from error
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be opened ({error.strerror}); check its permissions") from error
+
+
+def _videos_below(root: Path, closed: list[Path]) -> Iterator[Path]:
+    """Every file with a video's suffix; folders that cannot be listed are added to `closed`."""
+    seen: set[str] = set()
+    linked = deque([root])
+    while linked:
+        folders = [linked.popleft()]  # links wait, so that what is also reached without them gets that name
+        while folders:
+            folder = folders.pop()
+            real = os.path.realpath(folder)
+            if real in seen:
+                continue
+            seen.add(real)
+            try:
+                with os.scandir(folder) as entries:
+                    listed = sorted(entries, key=lambda entry: entry.name)
+            except OSError:
+                closed.append(folder)
+                continue
+            for entry in listed:
+                path = folder / entry.name
+                video = path.suffix.lower() in VIDEO_SUFFIXES
+                try:
+                    inner = entry.is_dir()
+                except OSError as error:  # a link to where nobody may look, or to itself
+                    inner = False
+                    if not video and error.errno != errno.ELOOP:
+                        closed.append(path)
+                if inner:
+                    (linked if entry.is_symlink() else folders).append(path)
+                elif video:
+                    yield path
+
+
 def scan_file(path: str | Path) -> VideoRecord:
-    """The record of one file, decoded to its end. Never raises: what is wrong with the file is in the record."""
+    """The record of one file, decoded to its end. Never raises: what is wrong with the file is in the record.
+
+    A folder that cannot be listed has a record too: nobody knows what is missing.
+    """
     record = _untouched(path)
+    if (problem := _closed(path)) is not None:
+        return replace(record, bytes=0, modified=None, problem=problem)
     try:
         return audit(record)
     except Exception as error:  # whatever one file of a hundred thousand provokes must not cost the others
@@ -120,6 +182,17 @@ def _crashed(path: Path) -> VideoRecord:
     return replace(_untouched(path), status="crashed", problem=problem)
 
 
+def _closed(path: str | Path) -> str | None:
+    """The problem of a folder that cannot be listed; None for any other path."""
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        with suppress(OSError):  # what cannot be looked up is for the audit to say
+            if Path(path).is_dir():
+                return f"{path}: a folder that cannot be read ({error.strerror}), expected to list it; check its permissions"
+    return None
+
+
 def _untouched(path: str | Path) -> VideoRecord:
     try:
         found = Path(path).stat()
@@ -131,6 +204,7 @@ def _untouched(path: str | Path) -> VideoRecord:
 def scan(*paths: str | Path, processes: int = 1, progress: Callable[[VideoRecord], None] | None = None) -> ScanReport:
     """Decode every video once and report what it is. A broken file becomes a record with its problem, never an exception.
 
+    So does a folder that cannot be listed; these records come last.
     All records are held in memory; `scan_to` streams them to a file, and goes on where it was interrupted.
 
     Args:
@@ -139,7 +213,7 @@ def scan(*paths: str | Path, processes: int = 1, progress: Callable[[VideoRecord
             crashes the decoder takes this process with it.
         progress: called with each record as it is made, in no particular order.
     """
-    files = find_videos(paths)
+    files = _find(paths)
     results: dict[Path, VideoRecord] = {}
     for file, record in over_files(scan_file, files, processes=_processes(files, processes), died=_crashed):
         results[file] = record
@@ -156,6 +230,8 @@ def scan_to(
 ) -> None:
     """Scan into a manifest: one row per video in the order of their paths, never all in memory. `read_manifest` reads it.
 
+    Folders that cannot be listed have a row too, behind the videos.
+
     Interrupted or killed, the same call goes on; called again later, it reads only what is new or has changed (size or time of
     modification), and drops the rows of files that are no longer found.
 
@@ -165,13 +241,20 @@ def scan_to(
         progress: called with (files done, all files), first with those that were known.
 
     Raises:
-        VideoError: no video found, a manifest of another suffix, one that cannot be written, or a full disk; the records made
-            so far are in `<manifest>.journal` and are taken up by the next call.
+        VideoError: no video found, a manifest of another suffix, one that cannot be read or written or that another scan is
+            writing, or a full disk; the records made so far are in `<manifest>.journal` and are taken up by the next call.
     """
-    files = find_videos(paths)
+    files = _find(paths)
     update_manifest(
         manifest, files, scan_file, died=_crashed, processes=_processes(files, processes), progress=progress
     )
+
+
+def _find(paths: Iterable[str | Path]) -> list[Path]:
+    """Videos, then the folders that cannot be listed."""
+    closed: list[Path] = []
+    files = find_videos(paths, unreadable=closed.append)
+    return list(dict.fromkeys([*files, *closed]))
 
 
 def _processes(files: list[Path], processes: int) -> int:
