@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mgm.video.motion import MotionField, grid_shape, hold, over_windows, rasterise
+from mgm.video.motion import MotionField, compile_kernels, grid_shape, hold, over_windows, rasterise
 from mgm.video.vectors import NO_VECTORS, VECTOR_DTYPE
 
 PAST, FUTURE = -1, 1
@@ -224,3 +224,8 @@ def test_scaling_and_flipping_act_on_the_vectors():
     np.testing.assert_array_equal(flipped.vectors, field.vectors[:, :, ::-1] * np.float32([-1, 1]))
     np.testing.assert_array_equal(flipped.valid, field.valid[:, :, ::-1])
     np.testing.assert_allclose(field.magnitude, np.linalg.norm(field.vectors, axis=-1), rtol=1e-6)
+
+
+def test_kernels_can_be_compiled_beforehand():
+    """What `make setup` calls."""
+    compile_kernels()

@@ -254,6 +254,8 @@ _sum: Any = numba.njit(cache=True)(_sum_kernel)
 
 def compile_kernels() -> None:
     """Compile what is not compiled yet, seconds once per installation: `make setup` does it, so that no first clip has to wait."""
-    fields, measured = rasterise(np.zeros(1, VECTOR_DTYPE), (1, 1), past=1.0, future=1.0, reading="clean")
+    vectors = np.zeros(1, VECTOR_DTYPE)
+    vectors["motion_scale"] = 1
+    fields, measured = rasterise(vectors, (1, 1), past=1.0, future=1.0, reading="clean")
     fields = hold(fields[None], np.zeros_like(measured)[None])
     over_windows(fields, measured[None], np.zeros(1, np.int64), stride=1, policy="window_sum")
