@@ -168,6 +168,7 @@ class _Tally:
     interlaced: bool = False
 
     def add(self, frame: FrameField) -> None:
+        """Count one frame."""
         self.frames += 1
         self.rotation = frame.rotation if self.rotation is None else self.rotation
         self.interlaced = self.interlaced or frame.interlaced

@@ -40,6 +40,7 @@ def parameter_sets(extradata: bytes) -> list[bytes]:
 
 
 def nal_units(data: bytes, length_size: int) -> list[bytes]:
+    """The NAL units of a packet, their headers included; `length_size` as `mgm.video.nal.nal_length_size` gives it."""
     if length_size == 0:
         return data.split(b"\0\0\1")[1:]
     units, position = [], 0

@@ -322,11 +322,13 @@ class _Index:
     key: list[bool] = field(default_factory=list)
 
     def add(self, block: list[FrameField]) -> None:
+        """Note the frames of a block."""
         self.pts += [f.pts for f in block]
         self.kinds += [f.kind for f in block]
         self.key += [f.key for f in block]
 
     def pack(self, extent: tuple[int, int], identity: dict[str, int | str], name: str) -> bytes:
+        """What stands behind the blocks, before compression."""
         if not self.pts:
             raise VideoError(
                 f"{name}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
