@@ -1,0 +1,196 @@
+"""Clips per second and core of the whole data path: decode, multi-scale crop, flip, motion, mask, collate.
+
+python benchmarks/loader.py FOLDER                     # a folder of ordinary videos, at least 2 s long
+python benchmarks/loader.py FOLDER --clock cpu         # on a machine that others use, too
+python benchmarks/loader.py FOLDER --memory 20000      # does a process that loads clips for days keep its size?
+
+The peer is a loader of the design of VideoMAE's public one, written anew from its description: decord reads the frames of a clip at
+full size, Pillow crops and resizes each of them, then they are stacked, scaled and normalised as floats, and a tube mask drawn. It
+delivers no motion. mgm delivers uint8 clips (normalised on the device), motion and the mask `mgm`, of the same files and of the
+same files after `mgm prepare`. Rounds are interleaved; every round reads the same clips. decord comes with
+`pip install -r benchmarks/requirements.txt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import mgm
+from mgm.data.annotations import VideoItem
+from mgm.data.dataset import ClipSet, MaskRule
+from mgm.data.loader import BatchOrder, batches, collate
+from mgm.data.source import ClipSettings, FileSource
+from mgm.data.transform import multi_scale_crop
+from mgm.masks import build_mask, make_mask
+from mgm.models.patches import MEAN, STD
+from mgm.video.scan import find_videos
+from timing import compare, print_header, print_table
+
+SEED, FRAMES, STRIDE, SIZE = 0, 16, 4, 224
+GRID, RATIO, BATCH = (8, 14, 14), 0.75, 8
+SPAN = (FRAMES - 1) * STRIDE + 1
+
+
+def main() -> None:
+    """Parse, prepare, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="ordinary videos")
+    parser.add_argument("--videos", type=int, default=24, help="clips of a round, one of each video")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    parser.add_argument("--memory", type=int, metavar="CLIPS", help="instead: watch the memory of that many reads")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    files = long_enough(find_videos([args.folder]), args.videos)
+    print_header(f"{len(files)} clips of {FRAMES} x stride {STRIDE} at {SIZE} px, {args.clock} time", SEED)
+    if args.memory:
+        watch_memory(clip_set(files), args.memory)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = {
+            "strided": prepare(files, Path(folder) / "strided", "strided"),
+            "motion": prepare(files, Path(folder) / "motion", "motion"),
+        }
+        measure(files, prepared, args.rounds, args.clock)
+        workers(clip_set(files), args.rounds)
+
+
+def long_enough(files: Sequence[Path], count: int) -> list[Path]:
+    """The first videos that hold a whole clip."""
+    found: list[Path] = []
+    for file in files:
+        if mgm.video.probe.probe(str(file)).frames >= SPAN:
+            found.append(file)
+        if len(found) == count:
+            break
+    if not found:
+        raise SystemExit(f"no video of at least {SPAN} frames among {len(files)} files")
+    return found
+
+
+def prepare(files: Sequence[Path], out: Path, profile: str) -> list[Path]:
+    """The same videos transcoded."""
+    source = out.with_name(f"{profile}-source")
+    source.mkdir(parents=True)
+    links = [source / f"{i:04d}{file.suffix}" for i, file in enumerate(files)]
+    for link, file in zip(links, files, strict=True):
+        link.symlink_to(file.resolve())
+    mgm.prepare(source, out, profile, stride=STRIDE if profile == "strided" else None, processes=os.cpu_count() or 1)
+    return sorted(out.glob("*.mp4"))
+
+
+def clip_set(files: Sequence[Path]) -> ClipSet:
+    """mgm's pretraining samples."""
+    return ClipSet(
+        tuple(VideoItem(str(file)) for file in files),
+        FileSource(),
+        ClipSettings(FRAMES, STRIDE, SIZE, "auto"),
+        rule=MaskRule(build_mask("mgm"), GRID, RATIO),
+        crop="multiscale",
+        flip=True,
+        seed=SEED,
+    )
+
+
+def ours(clips: ClipSet) -> None:
+    """One clip of every video, in batches."""
+    for first in range(0, len(clips), BATCH):
+        collate([clips[(0, i)] for i in range(first, min(first + BATCH, len(clips)))])
+
+
+def theirs(files: Sequence[Path]) -> None:
+    """The same with decord and Pillow."""
+    for first in range(0, len(files), BATCH):
+        samples = [decord_sample(file, first + i) for i, file in enumerate(files[first : first + BATCH])]
+        torch.utils.data.default_collate(samples)
+
+
+def decord_sample(file: Path, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Normalised float32 (3, T, H, W) and a tube mask."""
+    import decord
+
+    rng = np.random.default_rng([SEED, number])
+    reader = decord.VideoReader(str(file), num_threads=1, ctx=decord.cpu(0))
+    start = int(rng.integers(max(len(reader) - SPAN, 0) + 1))
+    frames = reader.get_batch(list(range(start, start + SPAN, STRIDE))).asnumpy()
+    pictures = [Image.fromarray(frame) for frame in frames]
+    crop = multi_scale_crop(frames.shape[1], frames.shape[2], size=SIZE, flip=True, rng=rng)
+    x, y, width, height = crop.box
+    pictures = [p.crop((x, y, x + width, y + height)).resize((SIZE, SIZE), Image.Resampling.BILINEAR) for p in pictures]
+    stacked = np.concatenate([np.asarray(p) for p in pictures], axis=2)
+    video = torch.from_numpy(stacked).permute(2, 0, 1).contiguous().float().div(255)
+    video = video.view(FRAMES, 3, SIZE, SIZE)
+    video.sub_(torch.tensor(MEAN).view(3, 1, 1)).div_(torch.tensor(STD).view(3, 1, 1))
+    if crop.flip:
+        video = video.flip(3)
+    mask = make_mask("tube", grid=GRID, ratio=RATIO, rng=rng).masked
+    return video.transpose(0, 1), torch.from_numpy(mask)
+
+
+def measure(files: Sequence[Path], prepared: dict[str, list[Path]], rounds: int, clock: str) -> None:
+    """The table of one core."""
+    functions: dict[str, Callable[[], object]] = {"decord, Pillow, tube mask": partial(theirs, files)}
+    functions["mgm, motion and mask"] = partial(ours, clip_set(files))
+    for profile, paths in prepared.items():
+        functions[f"mgm after prepare --profile {profile}"] = partial(ours, clip_set(paths))
+    peer = next(iter(functions))
+    units = dict.fromkeys(functions, len(files))
+    timings = compare(functions, peer=peer, rounds=rounds, units=units, clock=clock)  # type: ignore[arg-type]
+    print_table(timings, peer=peer, unit="ms a clip")
+    for name, timing in timings.items():
+        print(f"{name}: {1 / timing.seconds:.1f} clips/s on one core, {1 / timing.ratio:.2f} x the peer")
+
+
+def workers(clips: ClipSet, rounds: int) -> None:
+    """Wall time of epochs read by one worker process and by two, the start of the processes included."""
+    order = BatchOrder(len(clips), BATCH, SEED)
+    steps = max(4 * order.steps_per_epoch, 8)
+
+    def epoch(count: int) -> None:
+        for _ in batches(clips, order, first=0, last=steps, parts=1, workers=count, pin=False):
+            pass
+
+    timings = compare(
+        {"one worker": partial(epoch, 1), "two workers": partial(epoch, 2)},
+        peer="one worker",
+        rounds=rounds,
+        units=dict.fromkeys(("one worker", "two workers"), steps * BATCH),
+    )
+    print_table(timings, peer="one worker", unit="ms a clip, wall")
+    print(f"two workers: {1 / timings['two workers'].ratio:.2f} x one")
+
+
+def watch_memory(clips: ClipSet, count: int) -> None:
+    """Resident size over many reads in one process."""
+    began = time.perf_counter()
+    early = 0.0
+    for number in range(count):
+        collate([clips[(number // len(clips), number % len(clips))]])
+        if number in (count // 10, count - 1):
+            gc.collect()
+            size = resident()
+            early = early or size
+            print(
+                f"after {number + 1:,} clips: {size:.1f} MB ({size - early:+.1f}), {time.perf_counter() - began:.0f} s"
+            )
+
+
+def resident() -> float:
+    """Resident memory of this process in MB."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+if __name__ == "__main__":
+    main()
