@@ -12,6 +12,7 @@ from mgm.errors import ConfigError, DataError, MaskError, MgmError, ModelError, 
 from mgm.version import VERSION
 
 if TYPE_CHECKING:
+    from mgm.data.masking import MaskedClips, collate_masks
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
     from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
@@ -49,6 +50,8 @@ _HOMES = {
     "mask_names": "mgm.masks",
     "mask_rng": "mgm.masks",
     "mask_statistics": "mgm.masks",
+    "MaskedClips": "mgm.data.masking",
+    "collate_masks": "mgm.data.masking",
     "finetune": "mgm.training",
     "load_config": "mgm.training",
     "load_encoder": "mgm.training",
@@ -65,6 +68,7 @@ __all__ = [
     "DataError",
     "FrameVectors",
     "MaskError",
+    "MaskedClips",
     "MgmError",
     "ModelError",
     "MotionField",
@@ -73,6 +77,7 @@ __all__ = [
     "VideoReader",
     "__version__",
     "build_mask",
+    "collate_masks",
     "demo",
     "evaluate",
     "export_motion",

@@ -3,6 +3,7 @@
 import random
 import re
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from mgm.masks.catalog import MASKS
 
 from .fields import Field, field, moving_cells, random_peaks, still
 
+DOCS = Path(__file__).parents[2] / "docs"
+METHOD = (DOCS / "method.md").read_text(encoding="utf-8")
 EVERY = pytest.mark.parametrize("name", mask_names())
 OPTIONS = {
     "mgm": {
@@ -297,22 +300,42 @@ def test_unknown_option_names_the_nearest():
 
 
 def test_the_names_of_the_method():
-    assert mask_names() == (
-        "random",
-        "frame",
-        "tube",
-        "block",
-        "smm",
-        "smm-sparse",
-        "mgm",
-        "mgm-sparse",
-        "motion-topk",
-        "motion-prob",
-        "mgmae",
-        "multiblock",
-        "score",
-        "running-cell",
+    method = "random frame tube block smm smm-sparse mgm mgm-sparse motion-topk motion-prob mgmae multiblock score running-cell"
+    assert set(method.split()) <= set(mask_names())
+    assert all(MASKS[name].name == name for name in mask_names())
+
+
+@EVERY
+def test_the_docs_have_a_row_with_every_option(name):
+    rows = [line for line in METHOD.splitlines() if line.startswith(f"| `{name}` |")]
+    assert len(rows) == 1
+    shared = (
+        ["boundary", "trim", "fill", "share", "softness", "velocity", "speed", "jitter"]
+        if "those of" in rows[0]
+        else []
     )
+    for option in fields(MASKS[name]):
+        assert f"`{option.name}`" in rows[0] or option.name in shared, option.name
+
+
+def test_a_mask_from_elsewhere(tmp_path, monkeypatch):
+    page = (DOCS / "adding-a-mask.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "my_masks.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    drawn = make_mask("my_masks:Columns", grid=(4, 6, 8), ratio=0.5, rng=np.random.default_rng(0))
+    assert (drawn.masked.sum(axis=(1, 2)) == 24).all()
+    assert (drawn.masked.all(axis=1) | ~drawn.masked.any(axis=1)).all()
+    built = build_mask("my_masks:Columns")
+    assert build_mask(built) is built
+    with pytest.raises(MaskError, match="found a mask that is built already together with the options speed"):
+        build_mask(built, speed=1)
+    with pytest.raises(MaskError, match=r"my_masks:Rows: cannot be imported .*expected package.module:Class"):
+        build_mask("my_masks:Rows")
+    with pytest.raises(MaskError, match=r"no_such_module:Rows: cannot be imported"):
+        build_mask("no_such_module:Rows")
+    with pytest.raises(MaskError, match=r"expected a class on mgm.masks.Mask"):
+        build_mask("my_masks:np")
 
 
 @EVERY

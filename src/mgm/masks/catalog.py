@@ -1,7 +1,8 @@
-"""All masks by name. A new one is a class in a file of this folder and one line here."""
+"""All masks by name. A new one is a class in a file of this folder and one line here; docs/adding-a-mask.md lists the steps."""
 
 from dataclasses import fields
 from difflib import get_close_matches
+from importlib import import_module
 
 import numpy as np
 
@@ -41,32 +42,40 @@ def mask_names() -> tuple[str, ...]:
     return tuple(MASKS)
 
 
-def build_mask(name: str, **options: object) -> Mask:
+def build_mask(name: str | Mask, **options: object) -> Mask:
     """Build a mask once, to draw from it often.
 
     Args:
-        name: one of `mask_names()`.
+        name: one of `mask_names()`; or `package.module:Class` for a mask of your own; or a mask, which is given back as it is.
         options: fields of its class; those left out keep their defaults.
 
     Raises:
         MaskError: unknown name or option, or a value that the option does not take.
     """
-    if name not in MASKS:
+    if isinstance(name, Mask):
+        if options:
+            raise MaskError(
+                f"{name.name}: found a mask that is built already together with the options {', '.join(options)}, "
+                "expected a name with options; pass them to the mask's class"
+            )
+        return name
+    kind = _foreign(name) if ":" in name else MASKS.get(name)
+    if kind is None:
         raise MaskError(
             f"{name}: found no mask of this name, expected one of {', '.join(MASKS)}{_nearest(name, list(MASKS))}"
         )
-    known = [field.name for field in fields(MASKS[name])]
+    known = [field.name for field in fields(kind)]
     for option in options:
         if option not in known:
             raise MaskError(
                 f"{name}: found unknown option {option!r}, expected {', '.join(known) or 'no options'}"
                 f"{_nearest(option, known)}"
             )
-    return MASKS[name](**options)
+    return kind(**options)
 
 
 def make_mask(
-    name: str,
+    name: str | Mask,
     *,
     grid: Grid,
     ratio: float,
@@ -77,7 +86,7 @@ def make_mask(
     """Draw one mask by name: `build_mask(name, **options).draw(grid, ratio, motion, rng)`.
 
     Args:
-        name: one of `mask_names()`.
+        name: one of `mask_names()`, or what else `build_mask` takes.
         grid: tokens (t, h, w); (8, 14, 14) for 16 frames of 224 x 224 in tubelets of 2 x 16 x 16.
         ratio: share of tokens to hide, in (0, 1); see `Mask.count`.
         motion: a motion field or an array (T, gh, gw, 2) in pixels per sampling step, T a multiple of t; None for a
@@ -91,10 +100,25 @@ def make_mask(
     mask = build_mask(name, **options)
     if not isinstance(rng, np.random.Generator):  # a seed, a RandomState or the global `np.random`
         raise MaskError(
-            f"{name}: found rng of type {type(rng).__name__}, expected numpy.random.Generator; "
+            f"{mask.name}: found rng of type {type(rng).__name__}, expected numpy.random.Generator; "
             "pass np.random.default_rng(seed) or mask_rng(...)"
         )
     return mask.draw(grid, ratio, motion, rng)
+
+
+def _foreign(path: str) -> type[Mask]:
+    """The class that `package.module:Class` names, so that a recipe can use a mask that is not part of this package."""
+    module, _, attribute = path.partition(":")
+    try:
+        kind = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise MaskError(
+            f"{path}: cannot be imported ({error}), expected package.module:Class; "
+            "install the package, or put its folder on PYTHONPATH"
+        ) from error
+    if not (isinstance(kind, type) and issubclass(kind, Mask)):
+        raise MaskError(f"{path}: found {kind!r}, expected a class on mgm.masks.Mask; see docs/adding-a-mask.md")
+    return kind
 
 
 def _nearest(name: str, known: list[str]) -> str:
