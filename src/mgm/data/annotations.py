@@ -22,10 +22,18 @@ GROUP = re.compile(r"(?:^|_)g(\d+)_")
 
 @dataclass(frozen=True, slots=True)
 class VideoItem:
-    """One video; `label` indexes `VideoSet.classes`, None where it has none."""
+    """One video, or the part of it that an annotation speaks of.
+
+    Attributes:
+        path: the file.
+        label: indexes `VideoSet.classes`; None where it has none.
+        start, end: the part, frames start to end - 1 of the file; None: to the end of the file.
+    """
 
     path: str
     label: int | None = None
+    start: int = 0
+    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
