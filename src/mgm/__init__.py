@@ -12,6 +12,8 @@ from mgm.errors import ConfigError, DataError, MaskError, MgmError, ModelError, 
 from mgm.version import VERSION
 
 if TYPE_CHECKING:
+    from mgm.data.annotations import VideoItem, VideoSet, find_set
+    from mgm.data.annotations.summary import data_summary
     from mgm.data.masking import MaskedClips, collate_masks
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
@@ -50,6 +52,10 @@ _HOMES = {
     "mask_names": "mgm.masks",
     "mask_rng": "mgm.masks",
     "mask_statistics": "mgm.masks",
+    "VideoItem": "mgm.data.annotations",
+    "VideoSet": "mgm.data.annotations",
+    "data_summary": "mgm.data.annotations.summary",
+    "find_set": "mgm.data.annotations",
     "MaskedClips": "mgm.data.masking",
     "collate_masks": "mgm.data.masking",
     "finetune": "mgm.training",
@@ -74,13 +80,17 @@ __all__ = [
     "MotionField",
     "TokenMask",
     "VideoError",
+    "VideoItem",
     "VideoReader",
+    "VideoSet",
     "__version__",
     "build_mask",
     "collate_masks",
+    "data_summary",
     "demo",
     "evaluate",
     "export_motion",
+    "find_set",
     "finetune",
     "load_config",
     "load_encoder",

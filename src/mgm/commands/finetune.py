@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mgm.commands.options import Data, Out, Resume, Settings
+from mgm.commands.options import Data, Out, Resume, Settings, open_set
 
 
 def finetune(
@@ -29,8 +29,12 @@ def finetune(
     from mgm.training import load_encoder
 
     config = run_config(run, tuple(settings or ()))
-    outcome = train(None if from_scratch else load_encoder(run), data, config, out=out, resume=resume)
-    result = evaluate(out, data)
+    videos = open_set(data)
+    outcome = train(None if from_scratch else load_encoder(run), videos, config, out=out, resume=resume)
+    if not videos.test:
+        print(f"nothing to judge by ({videos.split}): 'mgm evaluate {out} test=FILE' does it later; {out}/last.pt")
+        return
+    result = evaluate(out, videos)
     top1 = result["top1"]
     print(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos "

@@ -14,7 +14,7 @@ from mgm.errors import VideoError
 
 
 def preview(
-    paths: Annotated[list[Path], typer.Argument(help="Videos, or folders of videos.")],
+    paths: Annotated[list[str], typer.Argument(help="Videos, folders of videos, or sets as for 'mgm data show'.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("preview"),
     masks: Annotated[str, typer.Option(help="Names of masks with commas between them, or all.")] = "mgm,tube",
     clips: Annotated[int, typer.Option(help="How many videos of those found, evenly spread.")] = 10,
@@ -40,7 +40,6 @@ def preview(
     from mgm.masks import mask_names
     from mgm.show.preview import PreviewSettings
     from mgm.show.preview import preview as make
-    from mgm.video.scan import find_videos
 
     console = Console()
     names = mask_names() if masks == "all" else tuple(masks.split(","))
@@ -56,7 +55,7 @@ def preview(
         motion=None if motion == "none" else motion,
         seed=seed,
     )
-    chosen = spread(find_videos(paths), clips)
+    chosen = spread(list(dict.fromkeys(path for given in paths for path in _videos(given))), clips)
     columns = (
         "clip",
         Column("mask", no_wrap=True),
@@ -86,6 +85,16 @@ def preview(
         console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if len(failed) == len(chosen):
         raise typer.Exit(1)
+
+
+def _videos(given: str) -> list[str]:
+    """The videos of a folder, an annotation file or a specification; anything else is a video."""
+    from mgm.data.annotations import find_set
+    from mgm.data.annotations.splits import SUFFIXES
+
+    place = Path(given)
+    described = place.is_dir() or "=" in given or place.suffix.lower() in (*SUFFIXES, ".yaml", ".yml")
+    return sorted(item.path for item in find_set(given).items) if described else [given]
 
 
 def _share(value: float | None) -> str:

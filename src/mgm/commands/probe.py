@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mgm.commands.options import Data, Settings
+from mgm.commands.options import Data, Settings, open_set
 
 
 def probe(
@@ -27,7 +27,9 @@ def probe(
 
     console = Console()
     with console.status("reading videos") as status:
-        report = judge(run, data, overrides=tuple(settings or ()), untrained=untrained, progress=status.update)
+        report = judge(
+            run, open_set(data), overrides=tuple(settings or ()), untrained=untrained, progress=status.update
+        )
     table = Table()
     for name in ("judgement", "top-1", "95% interval", "untrained", "gain, paired", "verdict"):
         table.add_column(name, no_wrap=name == "judgement")

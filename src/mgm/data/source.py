@@ -10,13 +10,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mgm.data.images import probe_any, read_any
 from mgm.data.transform import Geometry
 from mgm.errors import DataError, VideoError
-from mgm.video import MotionField, read_clip
+from mgm.video import MotionField
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.motion import Policy, over_windows
 from mgm.video.plan import Motion, clip_index
-from mgm.video.probe import VideoInfo, probe
+from mgm.video.probe import VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +61,14 @@ class FileSource:
     def info(self, path: str) -> VideoInfo:
         """See `ClipSource.info`."""
         if path not in self._infos:
-            self._infos[path] = probe(path)
+            self._infos[path] = probe_any(path)
         return self._infos[path]
 
     def clip(
         self, path: str, start: int, geometry: Geometry, settings: ClipSettings
     ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
         """See `ClipSource.clip`."""
-        clip = read_clip(
+        clip = read_any(
             path,
             start=start,
             frames=settings.frames,
@@ -116,7 +117,7 @@ class MemorySource:
         """Decode videos. Returns path -> problem of those that could not be read; they are left out."""
         problems: dict[str, str] = {}
         with ThreadPoolExecutor(threads) as pool:  # decoding lets other threads run
-            futures = {pool.submit(self._keep, path): path for path in paths}
+            futures = {pool.submit(self._keep, path): path for path in dict.fromkeys(paths)}
             for future in as_completed(futures):
                 try:
                     future.result()
@@ -133,10 +134,10 @@ class MemorySource:
         return sum(k.frames.nbytes + (k.motion.vectors.nbytes if k.motion else 0) for k in self._videos.values())
 
     def _keep(self, path: str) -> None:
-        whole = probe(path)
+        whole = probe_any(path)
         scale = self.short_side / min(whole.height, whole.width)
         size = (max(round(whole.height * scale), 1), max(round(whole.width * scale), 1))
-        clip = read_clip(path, frames=None, stride=1, size=size, crop=None, motion=self.motion)
+        clip = read_any(path, frames=None, stride=1, size=size, crop=None, motion=self.motion)
         self._videos[path] = _Kept(clip.frames, clip.motion)
 
     def info(self, path: str) -> VideoInfo:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mgm.data.images import probe_any, read_any
 from mgm.data.synthetic import read_boxes
 from mgm.data.transform import Geometry
 from mgm.errors import MgmError
@@ -16,11 +17,10 @@ from mgm.masks import MaskStatistics, TokenMask, build_mask, mask_rng, mask_stat
 from mgm.show.figures import Clip, colour_motion, motion_scale, paint_mask
 from mgm.show.filmstrip import animate, encode_image, filmstrip, strip
 from mgm.show.parts import Animation, Legend, Strip
-from mgm.video import MotionField, read_clip
+from mgm.video import MotionField
 from mgm.video.convert import upright_region
 from mgm.video.decode import Clip as VideoClip
 from mgm.video.plan import Motion
-from mgm.video.probe import probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,11 @@ def preview_clip(path: str | Path, *, start: int | None = None, settings: Previe
         MgmError: the video cannot be read, or the masks do not fit it.
     """
     grid = settings.grid
-    info = probe(path)
+    info = probe_any(str(path))
     if start is None:
         start = max(info.frames - ((settings.frames - 1) * settings.stride + 1), 0) // 2
-    clip = read_clip(
-        path,
+    clip = read_any(
+        str(path),
         start=start,
         frames=settings.frames,
         stride=settings.stride,
