@@ -35,12 +35,8 @@ def are_class_names(content: Content) -> bool:
         return bool(tree) and (all(map(_is_number, tree.values())) or all(map(IS_NUMBER, tree)))
     if isinstance(tree, list):
         return bool(tree) and all(isinstance(row, list) and all(isinstance(w, str) for w in row) for row in tree)
-    if content.kind != "text":
-        return False
-    numbers = [int(found.group(1)) for _, line in _data_lines(content) if (found := _NUMBERED(line))]
-    return len(numbers) == len(_data_lines(content)) and numbers in (
-        list(range(len(numbers))), list(range(1, len(numbers) + 1)),
-    )  # fmt: skip
+    numbers = [number for number, _ in _numbered(content)]
+    return bool(numbers) and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
 
 
 def read_class_names(content: Content) -> ClassNames:
@@ -51,10 +47,9 @@ def read_class_names(content: Content) -> ClassNames:
     """
     path, tree = content.path, content.tree
     if content.kind == "text":
-        lines = [line for _, line in _data_lines(content)]
-        if not are_class_names(content):
-            return ClassNames(path, _distinct(path, lines), None)
-        pairs = [(int(found.group(1)), found.group(2)) for line in lines if (found := _NUMBERED(line))]
+        pairs = _numbered(content)
+        if not pairs:
+            return ClassNames(path, _distinct(path, [line for _, line in content.lines]), None)
     elif isinstance(tree, dict) and tree and all(map(_is_number, tree.values())):
         pairs = [(int(number), name) for name, number in tree.items()]
     elif isinstance(tree, dict) and tree and all(map(IS_NUMBER, tree)):
@@ -77,9 +72,13 @@ def read_class_names(content: Content) -> ClassNames:
     return ClassNames(path, _distinct(path, [name for _, name in pairs]), base)
 
 
-def _data_lines(content: Content) -> list[tuple[int, str]]:
-    """Without a header such as `id,name`."""
-    return content.lines[1:] if re.fullmatch(r"(id|index),\w+", content.lines[0][1]) else content.lines
+def _numbered(content: Content) -> list[tuple[int, str]]:
+    """(number, name) of lines such as `1 Name`, behind a header such as `id,name`; none where not all lines are such."""
+    if content.kind != "text":
+        return []
+    lines = content.lines[1:] if re.fullmatch(r"(id|index),\w+", content.lines[0][1]) else content.lines
+    found = [_NUMBERED(line) for _, line in lines]
+    return [(int(match.group(1)), match.group(2)) for match in found if match] if all(found) else []
 
 
 def _distinct(path: Path, names: Sequence[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from mgm.data.annotations.classes import read_class_names
 from mgm.data.annotations.content import Content
@@ -102,20 +103,25 @@ def find_set(spec: SpecLike) -> VideoSet:
         DataError: nothing there, a format that is unknown or ambiguous, a line that does not fit it (named), labels that cannot be,
             or more missing files than `missing` allows. VideoError: a folder without videos.
     """
-    found = understand(spec)
-    _refuse_missing(found)
+    found = understand(spec, hints=False)
+    if _too_few(found):
+        _refuse_missing(understand(spec))
     return found.videos
 
 
-def understand(given: SpecLike) -> Found:
-    """As `find_set`, with how the set was understood; missing files are no error here."""
+def understand(given: SpecLike, *, hints: bool = True) -> Found:
+    """As `find_set`, with how the set was understood; missing files are no error here.
+
+    Args:
+        hints: look for what would find missing files, through every folder below the root.
+    """
     spec = parse_spec(given)
     read, named = read_spec(spec)
     labels = settle_labels(read, read_class_names(Content(Path(spec.classes))) if spec.classes is not None else named)
     places = Places(None if spec.root is None else Path(spec.root))
-    sources, items = _look_up(read, labels, places)
+    sources, items = _look_up(read, labels, places, hints=hints)
     listed = divide(spec, read, items, labels.classes)
-    pictures, picture_sources = _pictures(spec, places)
+    pictures, picture_sources = _pictures(spec, places, hints=hints)
     return Found(
         spec=spec,
         sources=(*sources, *picture_sources),
@@ -128,7 +134,9 @@ def understand(given: SpecLike) -> Found:
     )
 
 
-def _look_up(read: Sequence[Sided], labels: Labels, places: Places) -> tuple[list[Source], list[Placed]]:
+def _look_up(
+    read: Sequence[Sided], labels: Labels, places: Places, *, hints: bool
+) -> tuple[list[Source], list[Placed]]:
     sources: list[Source] = []
     items: list[Placed] = []
     for (listing, side), numbers in zip(read, labels.numbers, strict=True):
@@ -139,12 +147,12 @@ def _look_up(read: Sequence[Sided], labels: Labels, places: Places) -> tuple[lis
             if path is None:
                 missing.append(entry.name)
             items.append((entry.side or side, VideoItem(path or entry.name, number, entry.start, entry.end)))
-        hint = where_instead(places, listing, missing) if missing else None
+        hint = where_instead(places, listing, missing) if missing and hints else None
         sources.append(Source(listing, side, places.roots.get(listing.file, ""), tuple(missing), hint))
     return sources, items
 
 
-def _pictures(spec: Spec, places: Places) -> tuple[tuple[VideoItem, ...], list[Source]]:
+def _pictures(spec: Spec, places: Places, *, hints: bool) -> tuple[tuple[VideoItem, ...], list[Source]]:
     """Still pictures beside the videos, without labels."""
     items: list[VideoItem] = []
     sources = []
@@ -165,21 +173,25 @@ def _pictures(spec: Spec, places: Places) -> tuple[tuple[VideoItem, ...], list[S
         listing = replace(read_listing(Content(path), None), labels="not looked at")
         paths = places.resolve(listing)
         missing = tuple(e.name for e, p in zip(listing.entries, paths, strict=True) if p is None)
-        hint = where_instead(places, listing, missing) if missing else None
+        hint = where_instead(places, listing, missing) if missing and hints else None
         sources.append(Source(listing, "train", places.roots[path], missing, hint))
         items += [VideoItem(p) for p in paths if p is not None]
     return tuple(items), sources
 
 
-def _refuse_missing(found: Found) -> None:
-    """Raises DataError where more files are missing than the specification allows."""
+def _too_few(found: Found) -> list[Source]:
+    """The annotations of which more files are missing than the specification allows, or all."""
     allowed = {"skip": 1.0, "error": 0.0, None: MOST_MISSING}[found.spec.missing]
-    for source in found.sources:
-        count, listed = len(source.missing), len(source.listing.entries)
-        if count and (count > allowed * listed or count == listed):
-            skip = (
-                ""
-                if count == listed or found.spec.missing == "error"
-                else "check root=, or leave them out with missing=skip; "
-            )
-            raise DataError(f"{source.note}; {skip}'mgm data show' tells more")
+    return [
+        source
+        for source in found.sources
+        if (count := len(source.missing))
+        and (count > allowed * (listed := len(source.listing.entries)) or count == listed)
+    ]
+
+
+def _refuse_missing(found: Found) -> NoReturn:
+    source = _too_few(found)[0]
+    partly = len(source.missing) < len(source.listing.entries) and found.spec.missing is None
+    skip = "check root=, or leave them out with missing=skip; " if partly else ""
+    raise DataError(f"{source.note}; {skip}'mgm data show' tells more")

@@ -16,9 +16,9 @@ NEIGHBOURS = 200
 
 
 def where_instead(places: Places, listing: Listing, missing: Sequence[str]) -> str | None:
-    """What would find missing names, or None where nobody knows."""
+    """What would find missing names, or None where nobody knows. Another root is named only where this one has none of them."""
     some = list(missing[:: max(len(missing) // LOOKED_UP, 1)][:LOOKED_UP])
-    if places.root is None:
+    if places.root is None and len(missing) == len(listing.entries):
         return _other_root(listing, some)
     root = places.roots[listing.file]
     below = places.below(root)

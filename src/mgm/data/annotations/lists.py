@@ -209,11 +209,15 @@ def read_ids(content: Content) -> Listing:
 
 def is_id_text(content: Content) -> bool:
     """An id, a semicolon and words."""
-    return content.kind == "text" and content.header is None and content.share(_id_text) >= 0.5
+    if content.kind != "text" or content.header is not None or path_label_separator(content) is not None:
+        return False
+    return content.share(_id_text) >= 0.5
 
 
 def _id_text(line: str) -> bool:
     name, _, text = line.partition(";")
+    if has_suffix(line):
+        return False
     return re.fullmatch(r"[\w-]+", name) is not None and bool(text.strip()) and not IS_NUMBER(text.strip().split()[-1])
 
 
