@@ -19,7 +19,7 @@ from mgm.data.annotations.mixing import mix
 from mgm.data.annotations.places import Places
 from mgm.data.annotations.reading import Sided, read_spec
 from mgm.data.annotations.spec import Spec, SpecLike, parse_spec
-from mgm.data.images import picture_folders
+from mgm.data.images import is_picture, picture_folders
 from mgm.errors import DataError
 
 MOST_MISSING = 0.5
@@ -162,11 +162,12 @@ def _pictures(spec: Spec, places: Places, *, hints: bool) -> tuple[tuple[VideoIt
             raise DataError(
                 f"images={place}: no such file or folder, expected pictures or a list of them; check the path"
             )
-        if path.is_dir():
-            found = [str(folder / name) for folder, names in picture_folders(path).items() for name in names]
+        if path.is_dir() or is_picture(place):
+            folders = {path.parent: [path.name]} if is_picture(place) else picture_folders(path)
+            found = [str(folder / name) for folder, names in folders.items() for name in names]
             if not found:
                 raise DataError(f"images={place}: no picture found, expected .jpg, .png or the like; check the folder")
-            listing = Listing(path, "folder of pictures", "given as images=", tuple(map(Entry, found)), "not looked at")
+            listing = Listing(path, "pictures", "given as images=", tuple(map(Entry, found)), "not looked at")
             sources.append(Source(listing, "train"))
             items += map(VideoItem, found)
             continue

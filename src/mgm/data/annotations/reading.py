@@ -129,7 +129,7 @@ def _of_side(listing: Listing, side: Side) -> Listing:
     wanted = ("train",) if side == "train" else ("val", "test")
     own = [entry for entry in listing.entries if entry.side in wanted]
     entries = listing.entries if listing.format.startswith("folder") or not own else tuple(own)
-    return replace(listing, entries=tuple(replace(entry, side=None) for entry in entries))
+    return replace(listing, entries=tuple(replace(e, side=None) if e.side else e for e in entries))
 
 
 def _with_labels(read: list[tuple[Listing, Side | None]], spec: Spec) -> list[tuple[Listing, Side | None]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from mgm.data.annotations.find import Source, understand
@@ -192,5 +191,5 @@ def _kind(path: str) -> str:
 
 def _groups(items: Iterable[VideoItem]) -> set[str]:
     """Source videos, each by its name up to the number: UCF101 numbers them anew in each class."""
-    names = (PurePath(item.path).name for item in items)
+    names = (item.path.rpartition("/")[2] for item in items)
     return {match.string[: match.end()].rstrip("_") for name in names if (match := GROUP.search(name))}
