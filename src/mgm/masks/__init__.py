@@ -1,4 +1,4 @@
-"""From motion to a mask over the tokens of a clip. numpy only."""
+"""From motion to a mask over the tokens of a clip. numpy, and loops compiled by numba; no torch."""
 
 from mgm.masks.catalog import build_mask, make_mask, mask_names
 from mgm.masks.grid import Grid

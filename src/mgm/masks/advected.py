@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.masks.grid import Grid
+from mgm.masks.kernels import nearest_square, trace
 from mgm.masks.mask import ROUNDING, Mask, TokenMask
 from mgm.masks.motion import Camera, Motion, read_motion, token_displacement
 from mgm.masks.options import check_option
@@ -100,7 +101,7 @@ class WarpedVisible(Mask):
         centres = _centres(height, width)
         np.copyto(source, centres, where=lost[:, :, None])
         seen = rng.choice(height * width, size=height * width - count, replace=False, shuffle=False)
-        distance = _nearest_square(source, centres[seen])
+        distance = nearest_square(source, centres[seen])
         if self.holes == "random":
             drawn = rng.choice(distance[base], size=distance.shape)
             np.copyto(distance, drawn, where=lost)
@@ -119,17 +120,7 @@ def trace_back(
     Returns:
         float64 (t, h * w, 2), (y, x) in tokens; and bool (t, h * w), True where the way there leaves the frame.
     """
-    steps, tokens, _ = displacement.shape
-    place = np.tile(_centres(*shape), (steps, 1, 1))
-    lost = np.zeros((steps, tokens), dtype=np.bool_)
-    at = np.tile(np.arange(tokens), (steps, 1))
-    # Each round takes all steps that have not arrived one step nearer to the base.
-    rounds = [(slice(base + 1 + n, steps), slice(base + 1, steps - n), -1) for n in range(steps - 1 - base)]
-    rounds += [(slice(0, base - n), slice(1 + n, base + 1), 1) for n in range(base)]
-    for going, taking, sign in rounds:
-        place[going] += sign * displacement[taking][np.arange(len(at[going]))[:, None], at[going]]
-        at[going], inside = _tokens_at(place[going], shape)
-        lost[going] |= ~inside
+    place, lost = trace(displacement, base, *shape, TOUCH)
     return place, lost
 
 
@@ -174,16 +165,3 @@ def _replace_lost(
     if lost.size:
         tokens[lost] = rng.choice(np.flatnonzero(owner < 0), size=lost.size, replace=False)
         place[lost] = centres[tokens[lost]]
-
-
-def _nearest_square(points: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distance of each point to the nearest target: (t, n, 2) and (k, 2) to (t, n)."""
-    # |p - q|^2 - |p|^2 as one product of homogeneous coordinates, step by step into one buffer of (k, n).
-    targets_h = np.column_stack([-2 * targets, np.square(targets).sum(axis=1)])
-    points_h = np.ones((points.shape[0], 3, points.shape[1]))
-    points_h[:, :2] = points.swapaxes(1, 2)
-    product = np.empty((len(targets), points.shape[1]))
-    distance: NDArray[np.float64] = np.square(points).sum(axis=2)
-    for step, square in zip(points_h, distance, strict=True):
-        square += np.matmul(targets_h, step, out=product).min(axis=0)
-    return distance
