@@ -150,13 +150,7 @@ def preview_clip(
         size=settings.size,
         motion=settings.motion,
     )
-    truth = read_boxes(path, file=boxes)
-    shown = None
-    if truth is not None:
-        box = upright_region(info.height, info.width, settings.size, "centre")
-        geometry = Geometry((info.height, info.width), box, (settings.size, settings.size))
-        none = np.empty((0, 4))  # the truth ends at the last frame that has a box
-        shown = [geometry.boxes(truth[i] if i < len(truth) else none) for i in clip.index.tolist()]
+    shown = true_boxes(path, clip.index.tolist(), settings.size, file=boxes)
     extent = (float(settings.size), float(settings.size))
     masks: dict[str, TokenMask] = {}
     statistics: dict[str, MaskStatistics] = {}
@@ -172,6 +166,20 @@ def preview_clip(
         statistics[name] = mask_statistics(drawn[0], motion=clip.motion, boxes=shown, extent=extent)
         draws[name] = draw_statistics(drawn, motion=clip.motion, boxes=shown, extent=extent)
     return Preview(clip, masks, statistics, draws, shown)
+
+
+def true_boxes(
+    path: str | Path, frames: Sequence[int], size: int, *, file: str | Path | None = None
+) -> list[npt.NDArray[np.float64]] | None:
+    """The true boxes of a video's frames in the pixels of its clip of `size` x `size`: per frame (n, 4), see `read_boxes`."""
+    truth = read_boxes(path, file=file)
+    if truth is None:
+        return None
+    info = probe(path)
+    box = upright_region(info.height, info.width, size, "centre")
+    geometry = Geometry((info.height, info.width), box, (size, size))
+    none = np.empty((0, 4), np.float32)  # the truth ends at the last frame that has a box
+    return [geometry.boxes((truth[i] if i < len(truth) else none).astype(np.float64)) for i in frames]
 
 
 def _notes(found: DrawStatistics) -> tuple[str, ...]:
