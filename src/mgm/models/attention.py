@@ -44,12 +44,13 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between them; the hidden width is 4 x dim."""
+    """Two linear layers with an exact GELU between them; the hidden width is 4 x dim where none is given."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, *, hidden: int | None = None) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, 4 * dim)
-        self.fc2 = nn.Linear(4 * dim, dim)
+        hidden = hidden or 4 * dim
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., dim). Returns (..., dim)."""
@@ -60,16 +61,17 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)).
 
+    hidden: width of the MLP's hidden layer, None: 4 x dim.
     drop_path: probability, in training, that a clip skips a branch (stochastic depth, Huang et al. 2016).
     """
 
-    def __init__(self, dim: int, heads: int, *, eps: float, drop_path: float = 0.0) -> None:
+    def __init__(self, dim: int, heads: int, *, eps: float, drop_path: float = 0.0, hidden: int | None = None) -> None:
         super().__init__()
         self.drop_path = drop_path
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
-        self.mlp = Mlp(dim)
+        self.mlp = Mlp(dim, hidden=hidden)
 
     def forward(self, x: Tensor, *, last: int | None = None) -> Tensor:
         """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim): the last tokens' outputs, computed for them alone."""

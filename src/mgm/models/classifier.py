@@ -1,5 +1,7 @@
 """A classifier on top of an encoder, as the reference fine-tunes it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -13,20 +15,31 @@ class Classifier(nn.Module):
     encoder: taken over, not copied: its final norm is removed, and a new one follows the mean.
     classes: number of labels. dropout: rate before the head. drop_path: rate of stochastic depth of the last block.
     head_scale: factor on the initial head, small so that training starts from almost equal probabilities.
+    labels: the names of the classes, in the order of the logits, where they are known.
     Raises ModelError when a number is out of range.
     """
 
     def __init__(
-        self, encoder: Encoder, classes: int, *, dropout: float = 0.0, drop_path: float = 0.0, head_scale: float = 0.001
+        self,
+        encoder: Encoder,
+        classes: int,
+        *,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        head_scale: float = 0.001,
+        labels: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         if classes < 1:
             raise ModelError(f"classes: found {classes}, expected at least 1")
         if not 0 <= dropout < 1:
             raise ModelError(f"dropout: found {dropout}, expected at least 0 and less than 1")
+        if labels is not None and len(labels) != classes:
+            raise ModelError(f"labels: found {len(labels)} names, expected one for each of the {classes} classes")
         encoder.set_drop_path(drop_path)
         encoder.remove_norm()
         dim = encoder.spec.encoder.dim
+        self.labels = None if labels is None else tuple(labels)
         self.encoder = encoder
         self.fc_norm = nn.LayerNorm(dim, eps=encoder.spec.head_norm_eps)
         self.dropout = nn.Dropout(dropout)

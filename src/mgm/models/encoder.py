@@ -29,14 +29,15 @@ class Encoder(nn.Module):
         if spec.patch_init == "xavier":
             nn.init.xavier_uniform_(self.patch_embed.weight)
             nn.init.zeros_(self.patch_embed.bias)
-        self.blocks = nn.ModuleList(Block(dim, heads, eps=spec.norm_eps) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            Block(dim, heads, eps=spec.norm_eps, hidden=spec.encoder.hidden) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(dim, eps=spec.norm_eps) if spec.encoder_norm else nn.Identity()
         initialise_blocks(self.blocks)
         self.set_drop_path(drop_path)
-        self.position: Tensor
+        self._make_places(spec)
         self.scale: Tensor
         self.shift: Tensor
-        self.register_buffer("position", position_code(spec.position, spec.grid, dim), persistent=False)
         mean, std = torch.tensor(MEAN), torch.tensor(STD)
         self.register_buffer("scale", (1 / (255 * std)).repeat(spec.token_pixels), persistent=False)
         self.register_buffer("shift", (-mean / std).repeat(spec.token_pixels), persistent=False)
@@ -58,12 +59,12 @@ class Encoder(nn.Module):
     def encode(self, video: Tensor, visible: Tensor | None, *, block: int | None = None) -> Tensor:
         """`forward` without checks. visible: int64 (B, n), the tokens to encode, on the video's device; None: all."""
         depth = len(self.blocks) if block is None else self._index(block) + 1
-        x = self.embed(video, visible)
+        x = self._with_class_token(self.embed(video, visible))
         for layer in self.blocks[:depth]:
             x = layer(x)
         if block is None:
             x = self.norm(x)
-        return x
+        return x if self.class_token is None else x[:, 1:]
 
     def embed(self, video: Tensor, visible: Tensor | None = None) -> Tensor:
         """Tokens before the first block, (B, n, dim): linear embedding of the pixels plus the code of the place."""
@@ -71,26 +72,35 @@ class Encoder(nn.Module):
         normalised = pixels.to(self.patch_embed.weight.dtype)
         if video.dtype == torch.uint8:
             normalised = torch.addcmul(self.shift, normalised, self.scale)
-        place = self.position if visible is None else self.position[visible]
+        places = self.places()
+        place = places if visible is None else places[visible]
         x: Tensor = self.patch_embed(normalised) + place
         return x
+
+    def places(self) -> Tensor:
+        """The codes of all places, (N, dim), row-major (t, h, w)."""
+        if self.position is not None:
+            return self.position
+        return (self.position_time[:, None] + self.position_space).flatten(0, 1)
 
     def attention(self, video: Tensor, *, query: int, block: int = -1) -> Tensor:
         """The attention that one token pays to all tokens of an unmasked video, in one block.
 
-        query: index of the token, row-major (t, h, w). Returns (B, heads, N), each row sums to 1.
+        query: index of the token, row-major (t, h, w). Returns (B, heads, N); each row sums to 1, or to less where there
+        is a class token, which takes the rest.
         Raises ModelError when the video does not fit, or the token or the block does not exist.
         """
         check_video(video, self.spec)
         if not 0 <= query < self.spec.tokens:
             raise ModelError(f"query: found token {query}, expected 0 to {self.spec.tokens - 1}")
         index = self._index(block)
-        x = self.embed(video)
+        x = self._with_class_token(self.embed(video))
         for layer in self.blocks[:index]:
             x = layer(x)
         chosen = self.blocks[index]
         assert isinstance(chosen, Block)
-        return chosen.attn.weights(chosen.norm1(x), query=query)
+        first = 0 if self.class_token is None else 1
+        return chosen.attn.weights(chosen.norm1(x), query=first + query)[..., first:]
 
     def set_drop_path(self, rate: float) -> None:
         """Sets stochastic depth: 0 in the first block, growing linearly to `rate` in the last.
@@ -108,6 +118,27 @@ class Encoder(nn.Module):
         """Drops the final norm for good, as fine-tuning does; `spec` says so from then on."""
         self.norm = nn.Identity()
         self.spec = replace(self.spec, encoder_norm=False)
+
+    def _make_places(self, spec: ModelSpec) -> None:
+        """The class token, and what `places` is computed of: a fixed buffer, or two learned tables."""
+        dim = spec.encoder.dim
+        self.class_token = nn.Parameter(torch.empty(1, 1, dim)) if spec.class_token else None
+        self.position: Tensor | None
+        learned = spec.position == "learned-separable"
+        code = None if learned else position_code(spec.position, spec.grid, dim)
+        self.register_buffer("position", code, persistent=False)
+        if learned:
+            t, h, w = spec.grid
+            self.position_time = nn.Parameter(torch.empty(t, dim))
+            self.position_space = nn.Parameter(torch.empty(h * w, dim))
+        for table in (self.class_token, *((self.position_time, self.position_space) if learned else ())):
+            if table is not None:
+                nn.init.trunc_normal_(table, std=0.02)
+
+    def _with_class_token(self, x: Tensor) -> Tensor:
+        if self.class_token is None:
+            return x
+        return torch.cat((self.class_token.expand(len(x), -1, -1), x), dim=1)
 
     def _index(self, block: int) -> int:
         depth = len(self.blocks)

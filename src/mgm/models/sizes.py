@@ -1,13 +1,13 @@
 """The sizes of the models, in one table, and the specification from which an encoder and its decoder are built."""
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, asdict, dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from typing import Any, Final, Literal, Self
 
 from mgm.errors import ModelError
 
-Position = Literal["sincos-1d", "sincos-3d"]
-POSITIONS: Final = ("sincos-1d", "sincos-3d")
+Position = Literal["sincos-1d", "sincos-3d", "learned-separable"]
+POSITIONS: Final = ("sincos-1d", "sincos-3d", "learned-separable")
 PatchInit = Literal["conv", "xavier"]
 PATCH_INITS: Final = ("conv", "xavier")
 
@@ -19,17 +19,29 @@ def _check_positive(name: str, value: object) -> None:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack of transformer blocks: `depth` blocks of width `dim` with `heads` attention heads; the MLP is 4 x dim."""
+    """A stack of transformer blocks: `depth` blocks of width `dim` with `heads` attention heads.
+
+    hidden: width of the MLP's hidden layer, where it is not 4 x dim.
+    """
 
     dim: int
     depth: int
     heads: int
+    hidden: int | None = None
 
     def __post_init__(self) -> None:
+        if self.hidden == 4 * self.dim:  # one form per value, so that equal stacks compare equal
+            object.__setattr__(self, "hidden", None)
         for name, value in asdict(self).items():
-            _check_positive(f"Stack.{name}", value)
+            if not (name == "hidden" and value is None):
+                _check_positive(f"Stack.{name}", value)
         if self.dim % self.heads:
             raise ModelError(f"Stack: dim {self.dim} is not divisible by {self.heads} heads; change one of them")
+
+    @property
+    def mlp(self) -> int:
+        """Width of the MLP's hidden layer."""
+        return 4 * self.dim if self.hidden is None else self.hidden
 
 
 @dataclass(frozen=True)
@@ -59,13 +71,15 @@ class ModelSpec:
     size: a name of `SIZES`, or a `Size` for widths that have no name.
     patch: side of a patch in pixels. tubelet: frames per token. frames: frames per clip (T).
     resolution: pixels of a frame, one side or (height, width).
-    position: fixed code of the place of a token; "sincos-1d" is the reference's, "sincos-3d" helps small models.
+    position: fixed code of the place of a token; "sincos-1d" is the reference's, "sincos-3d" helps small models;
+    "learned-separable" is a learned code per place of a frame plus one per step in time, as MAE-ST's encoders have it.
     patch_init: how the patch embedding starts: "conv" as VideoMAE (PyTorch's convolution), "xavier" as MAE (He et al. 2022).
     Patches then weigh twice as much against the code of their place, which decides what a small model learns.
     decoder_depth: blocks of the decoder, where it is not the size's own.
     norm_eps: epsilon of the LayerNorms of blocks and of the encoder's end (reference 1e-6, Hugging Face 1e-12).
     head_norm_eps: epsilon of the LayerNorm before a head, the decoder's or the classifier's (Hugging Face 1e-5).
     encoder_norm: the encoder ends with a LayerNorm; a classifier's encoder does not.
+    class_token: a learned token goes through the encoder's blocks with the others and is left out of what it returns (MAE-ST).
 
     Raises ModelError when a value is unknown, or when the clip cannot be cut into whole patches.
     """
@@ -82,6 +96,7 @@ class ModelSpec:
     norm_eps: float = 1e-6
     head_norm_eps: float = 1e-6
     encoder_norm: bool = True
+    class_token: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.size, str) and self.size not in SIZES:
@@ -149,7 +164,7 @@ class ModelSpec:
     def decoder(self) -> Stack:
         """The decoder's blocks, `decoder_depth` of them where it is given."""
         stack = self._widths.decoder
-        return stack if self.decoder_depth is None else Stack(stack.dim, self.decoder_depth, stack.heads)
+        return stack if self.decoder_depth is None else replace(stack, depth=self.decoder_depth)
 
     @property
     def _widths(self) -> Size:
