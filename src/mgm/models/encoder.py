@@ -138,7 +138,7 @@ class Encoder(nn.Module):
     def _with_class_token(self, x: Tensor) -> Tensor:
         if self.class_token is None:
             return x
-        return torch.cat((self.class_token.expand(len(x), -1, -1), x), dim=1)
+        return torch.cat((self.class_token.expand(x.shape[0], -1, -1), x), dim=1)
 
     def _index(self, block: int) -> int:
         depth = len(self.blocks)

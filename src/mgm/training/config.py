@@ -63,6 +63,10 @@ class ModelConfig(_Section):
         "normalised-pixels", description="what masked patches are compared with"
     )
     decoder_depth: int | None = Field(None, ge=1, description="decoder blocks; null: the size's own")
+    spec: dict[str, Any] | None = Field(
+        None,
+        description="an encoder from elsewhere, as ModelSpec.to_dict writes it; the keys above then do not count (settings_for)",
+    )
 
 
 class MaskConfig(_Section):
@@ -155,6 +159,14 @@ class Config(_Section):
 
     def model_spec(self) -> ModelSpec:
         """The autoencoder's description."""
+        if self.model.spec is not None:
+            spec = ModelSpec.from_dict(self.model.spec)
+            if (spec.frames, spec.resolution) != (self.data.frames, self.data.size):
+                raise ConfigError(
+                    f"model.spec: its clips have {spec.frames} frames of {spec.resolution} px, but data.frames is "
+                    f"{self.data.frames} and data.size {self.data.size}; make the settings with mgm.settings_for"
+                )
+            return spec
         return ModelSpec(
             size=self.model.size,
             patch=self.model.patch,
