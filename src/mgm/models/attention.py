@@ -75,12 +75,13 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between them; the hidden width is 4 x dim."""
+    """Two linear layers with an exact GELU between them; the hidden width is 4 x dim where none is given."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, *, hidden: int | None = None) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, 4 * dim)
-        self.fc2 = nn.Linear(4 * dim, dim)
+        hidden = hidden or 4 * dim
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., dim). Returns (..., dim)."""
@@ -107,14 +108,17 @@ class Residual(nn.Module):
 
 
 class Block(Residual):
-    """x + attention(norm(x)), then x + mlp(norm(x)). drop_path: as in `Residual`."""
+    """x + attention(norm(x)), then x + mlp(norm(x)).
 
-    def __init__(self, dim: int, heads: int, *, eps: float, drop_path: float = 0.0) -> None:
+    hidden: width of the MLP's hidden layer, None: 4 x dim. drop_path: as in `Residual`.
+    """
+
+    def __init__(self, dim: int, heads: int, *, eps: float, drop_path: float = 0.0, hidden: int | None = None) -> None:
         super().__init__(drop_path)
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
-        self.mlp = Mlp(dim)
+        self.mlp = Mlp(dim, hidden=hidden)
 
     def forward(self, x: Tensor, *, last: int | None = None, mask: Tensor | None = None) -> Tensor:
         """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim): the last tokens' outputs, computed for them alone.
@@ -133,12 +137,12 @@ class Block(Residual):
 class CrossBlock(Residual):
     """x + attention(norm(x) to memory), then x + mlp(norm(x)); the tokens of x do not see each other (Fu et al. 2024)."""
 
-    def __init__(self, dim: int, heads: int, *, eps: float) -> None:
+    def __init__(self, dim: int, heads: int, *, eps: float, hidden: int | None = None) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = CrossAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
-        self.mlp = Mlp(dim)
+        self.mlp = Mlp(dim, hidden=hidden)
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         """x: (B, n, dim). memory: (B, m, dim). Returns (B, n, dim)."""

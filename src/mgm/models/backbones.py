@@ -37,8 +37,8 @@ class Joint:
 
     def blocks(self) -> list[nn.Module]:
         """VideoMAE's blocks."""
-        stack = self.spec.encoder
-        return [Block(stack.dim, stack.heads, eps=self.spec.norm_eps) for _ in range(stack.depth)]
+        stack, eps = self.spec.encoder, self.spec.norm_eps
+        return [Block(stack.dim, stack.heads, eps=eps, hidden=stack.hidden) for _ in range(stack.depth)]
 
     def layout(self, visible: Tensor | None) -> tuple[Tensor, ...]:
         """Nothing: the places are in the codes."""
@@ -54,8 +54,10 @@ class Divided:
 
     def blocks(self) -> list[nn.Module]:
         """TimeSformer's blocks."""
-        stack, steps = self.spec.encoder, self.spec.grid[0]
-        return [DividedBlock(stack.dim, stack.heads, steps=steps, eps=self.spec.norm_eps) for _ in range(stack.depth)]
+        stack, steps, eps = self.spec.encoder, self.spec.grid[0], self.spec.norm_eps
+        return [
+            DividedBlock(stack.dim, stack.heads, steps=steps, eps=eps, hidden=stack.hidden) for _ in range(stack.depth)
+        ]
 
     def layout(self, visible: Tensor | None) -> tuple[Tensor, ...]:
         """Which tokens share a place."""

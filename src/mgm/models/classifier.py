@@ -1,5 +1,7 @@
 """A classifier on top of an encoder, as the reference fine-tunes it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,7 @@ class Classifier(nn.Module):
     checkpointing: activation checkpointing, see `Encoder`.
     classes: number of labels. dropout: rate before the head. drop_path: rate of stochastic depth of the last block.
     head_scale: factor on the initial head, small so that training starts from almost equal probabilities.
+    labels: the names of the classes, in the order of the logits, where they are known.
     Raises ModelError when a number is out of range.
     """
 
@@ -28,6 +31,7 @@ class Classifier(nn.Module):
         head_scale: float = 0.001,
         block: int = -1,
         checkpointing: bool = False,
+        labels: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         if classes < 1:
@@ -37,10 +41,13 @@ class Classifier(nn.Module):
         index = encoder.check_block(block)
         # Without a gradient on several devices they would be waited for.
         encoder.blocks[index + 1 :].requires_grad_(False)
+        if labels is not None and len(labels) != classes:
+            raise ModelError(f"labels: found {len(labels)} names, expected one for each of the {classes} classes")
         encoder.set_drop_path(drop_path)
         encoder.remove_norm()
         encoder.checkpointing = checkpointing
         dim = encoder.spec.encoder.dim
+        self.labels = None if labels is None else tuple(labels)
         self.encoder = encoder
         self.block = block
         self.fc_norm = nn.LayerNorm(dim, eps=encoder.spec.head_norm_eps)

@@ -22,7 +22,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.checkpointing = False
         dim, depth, heads = spec.decoder.dim, spec.decoder.depth, spec.decoder.heads
-        self.blocks = nn.ModuleList(self.kind(dim, heads, eps=spec.norm_eps) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            self.kind(dim, heads, eps=spec.norm_eps, hidden=spec.decoder.hidden) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(dim, eps=spec.head_norm_eps)
         self.head = nn.Linear(dim, out)
         initialise_blocks(self)

@@ -36,10 +36,13 @@ def interpolate_code(code: Tensor, grid: tuple[int, int, int], to: tuple[int, in
 
 
 def position_code(kind: Position, grid: tuple[int, int, int], dim: int) -> Tensor:
-    """The code `kind` of a token grid.
+    """The fixed code `kind` of a token grid.
 
     grid: (t, h, w). dim: width of the tokens. Returns float32 (t*h*w, dim), row-major (t, h, w), values in [-1, 1].
+    Raises ModelError for a learned code, which an encoder can have and the decoder of an autoencoder has not.
     """
+    if kind == "learned-separable":
+        raise ModelError(f"position: found {kind}, which only an encoder can have; expected sincos-1d or sincos-3d")
     if kind == "sincos-1d":
         return sincos_1d(grid[0] * grid[1] * grid[2], dim)
     return sincos_3d(grid, dim)

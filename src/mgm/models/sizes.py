@@ -6,8 +6,8 @@ from typing import Any, Final, Literal, Self
 
 from mgm.errors import ModelError
 
-Position = Literal["sincos-1d", "sincos-3d"]
-POSITIONS: Final = ("sincos-1d", "sincos-3d")
+Position = Literal["sincos-1d", "sincos-3d", "learned-separable"]
+POSITIONS: Final = ("sincos-1d", "sincos-3d", "learned-separable")
 PatchInit = Literal["conv", "xavier"]
 PATCH_INITS: Final = ("conv", "xavier")
 BackboneName = Literal["vit", "timesformer"]
@@ -26,17 +26,29 @@ def _check_positive(name: str, value: object) -> None:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack of transformer blocks: `depth` blocks of width `dim` with `heads` attention heads; the MLP is 4 x dim."""
+    """A stack of transformer blocks: `depth` blocks of width `dim` with `heads` attention heads.
+
+    hidden: width of the MLP's hidden layer, where it is not 4 x dim.
+    """
 
     dim: int
     depth: int
     heads: int
+    hidden: int | None = None
 
     def __post_init__(self) -> None:
+        if self.hidden == 4 * self.dim:  # one form per value, so that equal stacks compare equal
+            object.__setattr__(self, "hidden", None)
         for name, value in asdict(self).items():
-            _check_positive(f"Stack.{name}", value)
+            if not (name == "hidden" and value is None):
+                _check_positive(f"Stack.{name}", value)
         if self.dim % self.heads:
             raise ModelError(f"Stack: dim {self.dim} is not divisible by {self.heads} heads; change one of them")
+
+    @property
+    def mlp(self) -> int:
+        """Width of the MLP's hidden layer."""
+        return 4 * self.dim if self.hidden is None else self.hidden
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,8 @@ class ModelSpec:
     size: a name of `SIZES`, or a `Size` for widths that have no name.
     patch: side of a patch in pixels. tubelet: frames per token. frames: frames per clip (T).
     resolution: pixels of a frame, one side or (height, width).
-    position: fixed code of the place of a token; "sincos-1d" is the reference's, "sincos-3d" helps small models.
+    position: fixed code of the place of a token; "sincos-1d" is the reference's, "sincos-3d" helps small models;
+    "learned-separable" is a learned code per place of a frame plus one per step in time, as MAE-ST's encoders have it.
     patch_init: how the patch embedding starts: "conv" as VideoMAE (PyTorch's convolution), "xavier" as MAE (He et al. 2022).
     Patches then weigh twice as much against the code of their place, which decides what a small model learns.
     position_grid: the grid (t, h, w) whose codes are interpolated to the model's grid; None: the code is computed on the
@@ -80,6 +93,7 @@ class ModelSpec:
     norm_eps: epsilon of the LayerNorms of blocks and of the encoder's end (reference 1e-6, Hugging Face 1e-12).
     head_norm_eps: epsilon of the LayerNorm before a head, the decoder's or the classifier's (Hugging Face 1e-5).
     encoder_norm: the encoder ends with a LayerNorm; a classifier's encoder does not.
+    class_token: a learned token goes through the encoder's blocks with the others and is left out of what it returns (MAE-ST).
 
     Raises ModelError when a value is unknown, or when the clip cannot be cut into whole patches.
     """
@@ -101,6 +115,7 @@ class ModelSpec:
     norm_eps: float = 1e-6
     head_norm_eps: float = 1e-6
     encoder_norm: bool = True
+    class_token: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.size, str) and self.size not in SIZES:
@@ -125,6 +140,10 @@ class ModelSpec:
         for name in ("decoder_depth", "decoder_dim"):
             if getattr(self, name) is not None:
                 _check_positive(name, getattr(self, name))
+        if self.divided and self.class_token:
+            raise ModelError("class_token: found True, expected False with divided attention; or take attention joint")
+        if self.position_grid is not None and self.position == "learned-separable":
+            raise ModelError("position_grid: learned codes are stored, not computed on another grid; leave it out")
         if self.decoder_dim is not None and self.decoder_dim % self._decoder_head:
             raise ModelError(
                 f"decoder_dim: found {self.decoder_dim}, expected a multiple of the width of a head, {self._decoder_head}"
@@ -193,7 +212,9 @@ class ModelSpec:
         """The decoder's blocks, `decoder_depth` of them and `decoder_dim` wide where these are given."""
         stack = self._widths.decoder
         dim = self.decoder_dim or stack.dim
-        return Stack(dim, self.decoder_depth or stack.depth, dim // self._decoder_head)
+        # A hidden width that is not 4 x dim belongs to the size's own width.
+        hidden = stack.hidden if dim == stack.dim else None
+        return Stack(dim, self.decoder_depth or stack.depth, dim // self._decoder_head, hidden)
 
     @property
     def divided(self) -> bool:

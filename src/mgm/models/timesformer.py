@@ -9,14 +9,14 @@ from mgm.models.attention import Attention, Mlp, Residual
 class DividedBlock(Residual):
     """Attention along time, then within a step, then an MLP, each with its own norm and added to its input.
 
-    steps: steps of a clip, t. Every step has the same number of tokens. drop_path: as in `Residual`.
+    steps: steps of a clip, t. Every step has the same number of tokens. hidden: as in `Block`.
 
     Along time a token attends to the tokens at its own place (h, w) in all steps; where tokens are hidden, to the visible
     ones among them, itself always included. The time branch ends with one more linear layer, as in the reference.
     """
 
-    def __init__(self, dim: int, heads: int, *, steps: int, eps: float, drop_path: float = 0.0) -> None:
-        super().__init__(drop_path)
+    def __init__(self, dim: int, heads: int, *, steps: int, eps: float, hidden: int | None = None) -> None:
+        super().__init__()
         self.steps = steps
         self.temporal_norm1 = nn.LayerNorm(dim, eps=eps)
         self.temporal_attn = Attention(dim, heads)
@@ -24,7 +24,7 @@ class DividedBlock(Residual):
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
-        self.mlp = Mlp(dim)
+        self.mlp = Mlp(dim, hidden=hidden)
 
     def forward(self, x: Tensor, same_place: Tensor | None = None) -> Tensor:
         """x: (B, n, dim), step after step. same_place: from `same_places`; None: nothing is hidden, n = N.

@@ -51,7 +51,7 @@ class TeacherFeatures(Target):
         if not isinstance(self.teacher, Encoder):
             raise ModelError("teacher: found a specification without weights, expected an encoder to train with")
         with torch.no_grad():
-            if self.teacher.position.device != source.device:
+            if self.teacher.patch_embed.weight.device != source.device:
                 self.teacher.to(source.device)
             features = self.teacher.encode(source, None).float()
             return F.layer_norm(features.take_along_dim(tokens[:, :, None], dim=1), (self.dim,), eps=1e-6)
