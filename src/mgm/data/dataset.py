@@ -10,9 +10,9 @@ import torch
 import torch.utils.data
 
 from mgm.data.annotations import VideoItem
-from mgm.data.sampling import random_start, view_starts
+from mgm.data.sampling import Sampler
 from mgm.data.source import ClipSettings, ClipSource
-from mgm.data.transform import Crop, Geometry, centre_crop, multi_scale_crop, spatial_views
+from mgm.data.transform import Crop, centre_crop, draw_geometry, spatial_views
 from mgm.errors import DataError, VideoError
 from mgm.masks import Mask, mask_rng
 from mgm.video.probe import VideoInfo
@@ -70,12 +70,14 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         crop: Crop,
         flip: bool,
         seed: int,
+        sampler: Sampler | None = None,
     ) -> None:
         if not items:
             raise DataError("the set has no videos, expected at least one; check the folder with 'mgm scan'")
         self.items = items
         self.source = source
         self.settings = settings
+        self.sampler = sampler or Sampler(settings.frames, settings.stride)
         self.rule = rule
         self.crop = crop
         self.flip = flip
@@ -102,10 +104,10 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
     def _draw(self, epoch: int, index: int, rng: np.random.Generator, problems: tuple[tuple[str, str], ...]) -> Sample:
         item = self.items[index]
         info = self.source.info(item.path)
-        start = random_start(
-            info.frames, frames=self.settings.frames, stride=self.settings.stride, rng=rng, step=info.step
-        )
-        frames, motion = self.source.clip(item.path, start, self._geometry(info, rng), self.settings)
+        step = info.step if item.start % info.step == 0 else 1  # the file's grid, in frames of the part
+        clip = item.start + self.sampler.train(part_length(item, info), rng=rng, step=step)
+        geometry = draw_geometry(self.crop, info.height, info.width, size=self.settings.size, flip=self.flip, rng=rng)
+        frames, motion = self.source.clip(item.path, clip, geometry, self.settings)
         mask = None
         fallback = 0.0
         if self.rule is not None:
@@ -113,23 +115,26 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
             mask, fallback = drawn.masked, float(drawn.fallback.mean())
         return Sample(to_video(frames), mask, fallback, -1 if item.label is None else item.label, index, problems)
 
-    def _geometry(self, info: VideoInfo, rng: np.random.Generator) -> Geometry:
-        if self.crop == "centre":
-            return centre_crop(info.height, info.width, size=self.settings.size)
-        return multi_scale_crop(info.height, info.width, size=self.settings.size, flip=self.flip, rng=rng)
-
 
 class ViewSet(torch.utils.data.Dataset["Views"]):
-    """For every video its views: `temporal` clips spread over its length x up to three crops along its longer side."""
+    """For every video its views: `temporal` clips, as the sampler takes them, x up to three crops along its longer side."""
 
     def __init__(
-        self, items: tuple[VideoItem, ...], source: ClipSource, settings: ClipSettings, *, temporal: int, spatial: int
+        self,
+        items: tuple[VideoItem, ...],
+        source: ClipSource,
+        settings: ClipSettings,
+        *,
+        temporal: int,
+        spatial: int,
+        sampler: Sampler | None = None,
     ) -> None:
         if spatial not in (1, 3):
             raise DataError(f"spatial views: {spatial}, expected 1 (the centre) or 3 (both ends and the centre)")
         self.items = items
         self.source = source
         self.settings = settings
+        self.sampler = sampler or Sampler(settings.frames, settings.stride)
         self.temporal = temporal
         self.spatial = spatial
 
@@ -148,8 +153,8 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
                 if self.spatial == 3
                 else [centre_crop(info.height, info.width, size=size)]
             )
-            starts = view_starts(info.frames, frames=settings.frames, stride=settings.stride, views=self.temporal)
-            views = [to_video(self.source.clip(item.path, s, g, settings)[0]) for s in starts for g in crops]
+            clips = [item.start + c for c in self.sampler.views(part_length(item, info), count=self.temporal)]
+            views = [to_video(self.source.clip(item.path, c, g, settings)[0]) for c in clips for g in crops]
         except VideoError as error:
             return Views(torch.empty(0), label, index, str(error))
         return Views(torch.stack(views), label, index)
@@ -163,6 +168,17 @@ class Views:
     label: int
     index: int
     problem: str | None = None
+
+
+def part_length(item: VideoItem, info: VideoInfo) -> int:
+    """Frames of the part of a video that an item speaks of. Raises VideoError where it has none."""
+    end = info.frames if item.end is None else min(item.end, info.frames)
+    if end <= item.start:
+        raise VideoError(
+            f"{item.path}: frames {item.start} to {item.end} are asked for, but the video has {info.frames}; "
+            "check the annotation, or take the line out"
+        )
+    return end - item.start
 
 
 def to_video(frames: npt.NDArray[np.uint8]) -> torch.Tensor:

@@ -10,12 +10,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mgm.data.sampling import Frames
 from mgm.data.transform import Geometry
 from mgm.errors import DataError, VideoError
 from mgm.video import MotionField, read_clip
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.motion import Policy, over_windows
-from mgm.video.plan import Motion, clip_index
+from mgm.video.plan import Motion, clip_index, index_strides
 from mgm.video.probe import VideoInfo, probe
 
 
@@ -24,7 +25,7 @@ class ClipSettings:
     """What is read of a video.
 
     Attributes:
-        frames, stride: `frames` frames, every `stride`-th.
+        frames: of a clip. stride: their distance, as far as a sampler keeps to one.
         size: side of the square result in pixels.
         motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
         policy: how skipped frames enter the motion.
@@ -46,9 +47,10 @@ class ClipSource(Protocol):
         """Number of frames, and the height and width that a `Geometry` for this source refers to."""
 
     def clip(
-        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
+        self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings
     ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
-        """(frames uint8 (T, H, W, 3), motion in pixels of the result or None)."""
+        """(frames uint8 (T, H, W, 3), motion in pixels of the result or None). `start` is the first frame of a clip at the
+        settings' stride, or all frame numbers of one, int64 (T,), ascending."""
 
 
 @dataclass(slots=True)
@@ -64,12 +66,13 @@ class FileSource:
         return self._infos[path]
 
     def clip(
-        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
+        self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings
     ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
         """See `ClipSource.clip`."""
         clip = read_clip(
             path,
-            start=start,
+            start=start if isinstance(start, int) else 0,
+            index=None if isinstance(start, int) else start,
             frames=settings.frames,
             stride=settings.stride,
             size=geometry.size,
@@ -146,11 +149,13 @@ class MemorySource:
         return VideoInfo(count, height, width, kept.motion is not None)
 
     def clip(
-        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
+        self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings
     ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
         """See `ClipSource.clip`."""
         kept = self._kept(path)
-        index = clip_index(len(kept.frames), start=start, frames=settings.frames, stride=settings.stride)
+        index = start
+        if isinstance(index, int):
+            index = clip_index(len(kept.frames), start=index, frames=settings.frames, stride=settings.stride)
         frames = geometry.frames(kept.frames[index])
         if settings.motion is None:
             return frames, None
@@ -160,7 +165,8 @@ class MemorySource:
                 "make the MemorySource with motion='auto'"
             )
         field = kept.motion
-        vectors, valid = over_windows(field.vectors, field.valid, index, stride=settings.stride, policy=settings.policy)
+        strides = index_strides(index, default=settings.stride)
+        vectors, valid = over_windows(field.vectors, field.valid, index, stride=strides, policy=settings.policy)
         motion = remove_camera(MotionField(vectors, valid, field.source, field.extent), settings.camera)
         return frames, geometry.motion(motion)
 
