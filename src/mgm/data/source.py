@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.transform import Geometry
+from mgm.data.transform import Geometry, mirrored
 from mgm.errors import DataError, VideoError
-from mgm.video import MotionField, read_clip
+from mgm.video import Clip, MotionField, VideoReader, read_clip
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.motion import Policy, over_windows
 from mgm.video.plan import Motion, clip_index
@@ -39,33 +39,46 @@ class ClipSettings:
     camera: Camera = "none"
 
 
+Frames = npt.NDArray[np.int64]
+Pictures = tuple[npt.NDArray[np.uint8], MotionField | None]
+"""(frames uint8 (T, H, W, 3), motion in pixels of the result or None)."""
+
+
 class ClipSource(Protocol):
     """Delivers clips of videos by path. Errors are VideoErrors that name the file."""
 
     def info(self, path: str) -> VideoInfo:
         """Number of frames, and the height and width that a `Geometry` for this source refers to."""
 
-    def clip(
-        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
-    ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
-        """(frames uint8 (T, H, W, 3), motion in pixels of the result or None)."""
+    def clip(self, path: str, start: int, geometry: Geometry, settings: ClipSettings) -> Pictures:
+        """The clip that begins at a frame. A video that ends before it repeats the last frame that the stride reaches."""
+
+    def clips(self, path: str, index: Frames, geometries: Sequence[Geometry], settings: ClipSettings) -> list[Pictures]:
+        """Several views of the same frames, which are decoded once.
+
+        Args:
+            index: int64 (T,), numbers of its frames, ascending; they may repeat. What lies behind the end is the last frame.
+            geometries: one for each view, all of one size.
+        """
 
 
 @dataclass(slots=True)
 class FileSource:
-    """Decodes each clip from its file: one pass over the fewest packets, nothing kept but what `info` found."""
+    """Decodes each clip from its file: one pass over the fewest packets, nothing kept but what `info` found.
 
-    _infos: dict[str, VideoInfo] = field(default_factory=dict)
+    Attributes:
+        infos: path -> what is known of a video. Reading processes share it, since finding out costs an eighth of a clip.
+    """
+
+    infos: dict[str, VideoInfo] = field(default_factory=dict)
 
     def info(self, path: str) -> VideoInfo:
         """See `ClipSource.info`."""
-        if path not in self._infos:
-            self._infos[path] = probe(path)
-        return self._infos[path]
+        if path not in self.infos:
+            self.infos[path] = probe(path)
+        return self.infos[path]
 
-    def clip(
-        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
-    ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
+    def clip(self, path: str, start: int, geometry: Geometry, settings: ClipSettings) -> Pictures:
         """See `ClipSource.clip`."""
         clip = read_clip(
             path,
@@ -78,11 +91,32 @@ class FileSource:
             policy=settings.policy,
             camera=settings.camera,
         )
-        frames = clip.frames[:, :, ::-1] if geometry.flip else clip.frames
-        if clip.motion is None:
-            return frames, None
-        _, _, width, height = geometry.box
-        return frames, clip.motion.scaled(geometry.size[1] / width, geometry.size[0] / height, flip=geometry.flip)
+        return _view(clip, geometry)
+
+    def clips(self, path: str, index: Frames, geometries: Sequence[Geometry], settings: ClipSettings) -> list[Pictures]:
+        """See `ClipSource.clips`."""
+        sizes = {geometry.size for geometry in geometries}
+        if len(sizes) > 1:
+            raise DataError(f"{path}: views of the sizes {sorted(sizes)} asked for, expected one size; ask for one at a time")
+        with VideoReader(path) as reader:
+            found = reader.read_clips(
+                [geometry.box for geometry in geometries],
+                index=index.tolist(),
+                stride=settings.stride,
+                size=geometries[0].size,
+                motion=settings.motion,
+                policy=settings.policy,
+                camera=settings.camera,
+            )
+        return [_view(clip, geometry) for clip, geometry in zip(found, geometries, strict=True)]
+
+
+def _view(clip: Clip, geometry: Geometry) -> Pictures:
+    frames = mirrored(clip.frames) if geometry.flip else clip.frames
+    if clip.motion is None:
+        return frames, None
+    _, _, width, height = geometry.box
+    return frames, clip.motion.scaled(geometry.size[1] / width, geometry.size[0] / height, flip=geometry.flip)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,12 +179,21 @@ class MemorySource:
         count, height, width, _ = kept.frames.shape
         return VideoInfo(count, height, width, kept.motion is not None)
 
-    def clip(
-        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
-    ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
+    def clip(self, path: str, start: int, geometry: Geometry, settings: ClipSettings) -> Pictures:
         """See `ClipSource.clip`."""
+        total = len(self._kept(path).frames)
+        index = clip_index(total, start=start, frames=settings.frames, stride=settings.stride)
+        return self._clip(path, index, geometry, settings)
+
+    def clips(self, path: str, index: Frames, geometries: Sequence[Geometry], settings: ClipSettings) -> list[Pictures]:
+        """See `ClipSource.clips`."""
+        return [self._clip(path, index, geometry, settings) for geometry in geometries]
+
+    def _clip(self, path: str, index: Frames, geometry: Geometry, settings: ClipSettings) -> Pictures:
         kept = self._kept(path)
-        index = clip_index(len(kept.frames), start=start, frames=settings.frames, stride=settings.stride)
+        if index[0] >= len(kept.frames):
+            raise VideoError(f"{path}: no frame {index[0]}: the video has {len(kept.frames)} frames; choose one below that")
+        index = np.minimum(index, len(kept.frames) - 1)
         frames = geometry.frames(kept.frames[index])
         if settings.motion is None:
             return frames, None
