@@ -12,13 +12,12 @@ import torch
 import torch.utils.data
 
 from mgm.data.annotations import VideoItem
-from mgm.data.sampling import random_start, view_starts
-from mgm.data.source import ClipSettings, ClipSource, Frames
-from mgm.data.transform import Crop, Geometry, centre_crop, multi_scale_crop, spatial_views
+from mgm.data.sampling import Sampler
+from mgm.data.source import ClipSettings, ClipSource
+from mgm.data.transform import Crop, centre_crop, draw_geometry, spatial_views
 from mgm.errors import DataError, VideoError
 from mgm.masks import Mask, mask_rng
 from mgm.video import MotionField
-from mgm.video.plan import clip_index
 from mgm.video.probe import VideoInfo
 
 Key = tuple[int, int]
@@ -85,12 +84,14 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         flip: bool,
         seed: int,
         repeats: int = 1,
+        sampler: Sampler | None = None,
     ) -> None:
         if not items:
             raise DataError("the set has no videos, expected at least one; check the folder with 'mgm scan'")
         self.items = items
         self.source = source
         self.settings = settings
+        self.sampler = sampler or Sampler(settings.frames, settings.stride)
         self.rule = rule
         self.crop = crop
         self.flip = flip
@@ -131,8 +132,12 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         item = self.items[index]
         info = self.source.info(item.path)
         rng = np.random.default_rng([self.seed, epoch, index, attempt, _CLIP])
-        frames = training_frames(item, info, self.settings, rng)
-        geometries = [self._geometry(info, rng) for _ in range(self.repeats)]
+        step = info.step if item.start % info.step == 0 else 1  # the file's grid, in frames of the part
+        frames = item.start + self.sampler.train(part_length(item, info), rng=rng, step=step)
+        geometries = [
+            draw_geometry(self.crop, info.height, info.width, size=self.settings.size, flip=self.flip, rng=rng)
+            for _ in range(self.repeats)
+        ]
         label = -1 if item.label is None else item.label
         samples = []
         for repeat, (pixels, motion) in enumerate(self.source.clips(item.path, frames, geometries, self.settings)):
@@ -150,23 +155,26 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         drawn = self.rule.mask.draw(self.rule.grid, self.rule.ratio, motion, rng)
         return drawn.masked, float(drawn.fallback.mean())
 
-    def _geometry(self, info: VideoInfo, rng: np.random.Generator) -> Geometry:
-        if self.crop == "centre":
-            return centre_crop(info.height, info.width, size=self.settings.size)
-        return multi_scale_crop(info.height, info.width, size=self.settings.size, flip=self.flip, rng=rng)
-
 
 class ViewSet(torch.utils.data.Dataset["Views"]):
-    """For every video its views: `temporal` clips spread over its length x up to three crops along its longer side."""
+    """For every video its views: `temporal` clips, as the sampler takes them, x up to three crops along its longer side."""
 
     def __init__(
-        self, items: tuple[VideoItem, ...], source: ClipSource, settings: ClipSettings, *, temporal: int, spatial: int
+        self,
+        items: tuple[VideoItem, ...],
+        source: ClipSource,
+        settings: ClipSettings,
+        *,
+        temporal: int,
+        spatial: int,
+        sampler: Sampler | None = None,
     ) -> None:
         if spatial not in (1, 3):
             raise DataError(f"spatial views: {spatial}, expected 1 (the centre) or 3 (both ends and the centre)")
         self.items = items
         self.source = source
         self.settings = settings
+        self.sampler = sampler or Sampler(settings.frames, settings.stride)
         self.temporal = temporal
         self.spatial = spatial
 
@@ -193,8 +201,8 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
             )
             views = [
                 to_video(pixels)
-                for frames in view_frames(item, info, settings, self.temporal)
-                for pixels, _ in self.source.clips(item.path, frames, crops, settings)
+                for frames in self.sampler.views(part_length(item, info), count=self.temporal)
+                for pixels, _ in self.source.clips(item.path, item.start + frames, crops, settings)
             ]
         except (VideoError, OSError) as error:
             return Views(torch.empty(0), label, index, str(error))
@@ -211,41 +219,15 @@ class Views:
     problem: str | None = None
 
 
-def part_of(item: VideoItem, info: VideoInfo) -> tuple[int, int]:
-    """(first frame, number of frames) of the part of a file that an annotation speaks of.
-
-    Raises:
-        VideoError: the part begins behind the end of the file.
-    """
+def part_length(item: VideoItem, info: VideoInfo) -> int:
+    """Frames of the part of a video that an item speaks of. Raises VideoError where it has none."""
     end = info.frames if item.end is None else min(item.end, info.frames)
-    if item.start >= end:
+    if end <= item.start:
         raise VideoError(
-            f"{item.path}: the annotation speaks of frames {item.start} to {item.end}, expected a part of its {info.frames} "
-            "frames; check the list, or the frame rate that it was made for"
+            f"{item.path}: frames {item.start} to {item.end} are asked for, but the video has {info.frames}; "
+            "check the annotation, or take the line out"
         )
-    return item.start, end - item.start
-
-
-def training_frames(item: VideoItem, info: VideoInfo, settings: ClipSettings, rng: np.random.Generator) -> Frames:
-    """The frames of a random clip, int64 (T,), all from the part that the annotation speaks of: a shorter part repeats its last
-    frame that the stride reaches."""
-    first, total = part_of(item, info)
-    # Files that are prepared for strides read fastest on their grid: a part begins at its next line, where room is left for that.
-    shift = -first % info.step
-    if total - shift < (settings.frames - 1) * settings.stride + 1:
-        shift = 0
-    step = info.step if (first + shift) % info.step == 0 else 1
-    start = random_start(total - shift, frames=settings.frames, stride=settings.stride, rng=rng, step=step)
-    return first + clip_index(total, start=shift + start, frames=settings.frames, stride=settings.stride)
-
-
-def view_frames(item: VideoItem, info: VideoInfo, settings: ClipSettings, views: int) -> list[Frames]:
-    """The frames of clips spread over the part that the annotation speaks of; see `view_starts`."""
-    first, total = part_of(item, info)
-    starts = view_starts(total, frames=settings.frames, stride=settings.stride, views=views)
-    return [
-        first + clip_index(total, start=start, frames=settings.frames, stride=settings.stride) for start in starts
-    ]
+    return end - item.start
 
 
 def to_video(frames: npt.NDArray[np.uint8]) -> torch.Tensor:

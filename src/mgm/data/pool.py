@@ -138,7 +138,9 @@ class ReadingPool(Generic[Task, Result]):
     def _start(self) -> _Worker[Task]:
         ours, theirs = self._context.Pipe()
         desk = self._context.RawArray("d", 2)
-        others = [worker.pipe for worker in self._workers] + [ours] if self._context.get_start_method() == "fork" else []
+        others = (
+            [worker.pipe for worker in self._workers] + [ours] if self._context.get_start_method() == "fork" else []
+        )
         process = self._context.Process(target=_work, args=(self._read, theirs, desk, others), daemon=True)
         process.start()
         theirs.close()
@@ -207,7 +209,9 @@ class ReadingPool(Generic[Task, Result]):
         if index is not None:
             self._deaths[index] = self._deaths.get(index, 0) + 1
             if self._deaths[index] == DEATHS:
-                self._condemn(index, f"its reading process {why}, {DEATHS} times, expected a file that can be read; remove it")
+                self._condemn(
+                    index, f"its reading process {why}, {DEATHS} times, expected a file that can be read; remove it"
+                )
 
     def _condemn(self, index: int, message: str) -> None:
         self._bad.append((index, f"{self._name(index)}: {message}"))

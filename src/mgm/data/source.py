@@ -10,12 +10,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mgm.data.sampling import Frames
 from mgm.data.transform import Geometry, mirrored
 from mgm.errors import DataError, VideoError
 from mgm.video import Clip, MotionField, VideoReader, read_clip
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.motion import Policy, over_windows
-from mgm.video.plan import Motion, clip_index
+from mgm.video.plan import Motion, clip_index, index_strides
 from mgm.video.probe import VideoInfo, probe
 
 
@@ -24,7 +25,7 @@ class ClipSettings:
     """What is read of a video.
 
     Attributes:
-        frames, stride: `frames` frames, every `stride`-th.
+        frames: of a clip. stride: their distance, as far as a sampler keeps to one.
         size: side of the square result in pixels.
         motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
         policy: how skipped frames enter the motion.
@@ -39,7 +40,6 @@ class ClipSettings:
     camera: Camera = "none"
 
 
-Frames = npt.NDArray[np.int64]
 Pictures = tuple[npt.NDArray[np.uint8], MotionField | None]
 """(frames uint8 (T, H, W, 3), motion in pixels of the result or None)."""
 
@@ -50,16 +50,13 @@ class ClipSource(Protocol):
     def info(self, path: str) -> VideoInfo:
         """Number of frames, and the height and width that a `Geometry` for this source refers to."""
 
-    def clip(self, path: str, start: int, geometry: Geometry, settings: ClipSettings) -> Pictures:
-        """The clip that begins at a frame. A video that ends before it repeats the last frame that the stride reaches."""
+    def clip(self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings) -> Pictures:
+        """One view of a clip. `start`: its first frame, at the settings' stride; or all its frames, int64 (T,), ascending."""
 
-    def clips(self, path: str, index: Frames, geometries: Sequence[Geometry], settings: ClipSettings) -> list[Pictures]:
-        """Several views of the same frames, which are decoded once.
-
-        Args:
-            index: int64 (T,), numbers of its frames, ascending; they may repeat. What lies behind the end is the last frame.
-            geometries: one for each view, all of one size.
-        """
+    def clips(
+        self, path: str, start: int | Frames, geometries: Sequence[Geometry], settings: ClipSettings
+    ) -> list[Pictures]:
+        """Several views of one clip, which is decoded once; all geometries are of one size."""
 
 
 @dataclass(slots=True)
@@ -78,30 +75,25 @@ class FileSource:
             self.infos[path] = probe(path)
         return self.infos[path]
 
-    def clip(self, path: str, start: int, geometry: Geometry, settings: ClipSettings) -> Pictures:
+    def clip(self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings) -> Pictures:
         """See `ClipSource.clip`."""
-        clip = read_clip(
-            path,
-            start=start,
-            frames=settings.frames,
-            stride=settings.stride,
-            size=geometry.size,
-            crop=geometry.box,
-            motion=settings.motion,
-            policy=settings.policy,
-            camera=settings.camera,
-        )
-        return _view(clip, geometry)
+        return self.clips(path, start, [geometry], settings)[0]
 
-    def clips(self, path: str, index: Frames, geometries: Sequence[Geometry], settings: ClipSettings) -> list[Pictures]:
+    def clips(
+        self, path: str, start: int | Frames, geometries: Sequence[Geometry], settings: ClipSettings
+    ) -> list[Pictures]:
         """See `ClipSource.clips`."""
         sizes = {geometry.size for geometry in geometries}
         if len(sizes) > 1:
-            raise DataError(f"{path}: views of the sizes {sorted(sizes)} asked for, expected one size; ask for one at a time")
+            raise DataError(
+                f"{path}: views of the sizes {sorted(sizes)} asked for, expected one size; ask for one at a time"
+            )
         with VideoReader(path) as reader:
             found = reader.read_clips(
                 [geometry.box for geometry in geometries],
-                index=index.tolist(),
+                start=start if isinstance(start, int) else 0,
+                index=None if isinstance(start, int) else start,
+                frames=settings.frames,
                 stride=settings.stride,
                 size=geometries[0].size,
                 motion=settings.motion,
@@ -179,21 +171,14 @@ class MemorySource:
         count, height, width, _ = kept.frames.shape
         return VideoInfo(count, height, width, kept.motion is not None)
 
-    def clip(self, path: str, start: int, geometry: Geometry, settings: ClipSettings) -> Pictures:
+    def clip(
+        self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings
+    ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
         """See `ClipSource.clip`."""
-        total = len(self._kept(path).frames)
-        index = clip_index(total, start=start, frames=settings.frames, stride=settings.stride)
-        return self._clip(path, index, geometry, settings)
-
-    def clips(self, path: str, index: Frames, geometries: Sequence[Geometry], settings: ClipSettings) -> list[Pictures]:
-        """See `ClipSource.clips`."""
-        return [self._clip(path, index, geometry, settings) for geometry in geometries]
-
-    def _clip(self, path: str, index: Frames, geometry: Geometry, settings: ClipSettings) -> Pictures:
         kept = self._kept(path)
-        if index[0] >= len(kept.frames):
-            raise VideoError(f"{path}: no frame {index[0]}: the video has {len(kept.frames)} frames; choose one below that")
-        index = np.minimum(index, len(kept.frames) - 1)
+        index = start
+        if isinstance(index, int):
+            index = clip_index(len(kept.frames), start=index, frames=settings.frames, stride=settings.stride)
         frames = geometry.frames(kept.frames[index])
         if settings.motion is None:
             return frames, None
@@ -203,9 +188,16 @@ class MemorySource:
                 "make the MemorySource with motion='auto'"
             )
         field = kept.motion
-        vectors, valid = over_windows(field.vectors, field.valid, index, stride=settings.stride, policy=settings.policy)
+        strides = index_strides(index, default=settings.stride)
+        vectors, valid = over_windows(field.vectors, field.valid, index, stride=strides, policy=settings.policy)
         motion = remove_camera(MotionField(vectors, valid, field.source, field.extent), settings.camera)
         return frames, geometry.motion(motion)
+
+    def clips(
+        self, path: str, start: int | Frames, geometries: Sequence[Geometry], settings: ClipSettings
+    ) -> list[Pictures]:
+        """See `ClipSource.clips`."""
+        return [self.clip(path, start, geometry, settings) for geometry in geometries]
 
     def _kept(self, path: str) -> _Kept:
         if path not in self._videos:

@@ -69,6 +69,7 @@ def read_clip(
     start_seconds: float | None = None,
     frames: int | None = 16,
     stride: int = 4,
+    index: Sequence[int] | npt.NDArray[np.int64] | None = None,
     size: int | tuple[int, int] | None = 224,
     crop: Literal["centre"] | tuple[int, int, int, int] | None = "centre",
     motion: Motion | PairSource | None = "codec",
@@ -92,6 +93,8 @@ def read_clip(
         start: number of the first frame, in display order.
         start_seconds: instead of `start`: the frame that is shown at this presentation time (the time line of `Clip.pts`).
         frames: how many; None reads to the end of the video.
+        index: instead of `start`, `frames` and `stride`: the frame numbers of the clip, ascending; they may repeat. Motion is then
+            measured over the step from the frame before in the list, that of the first frame over the step to the second.
         size: side of the square result (or (height, width)) in pixels; None keeps the source's.
         crop: "centre": the largest centred region of the result's shape; (x, y, width, height) in pixels of the upright frame
             (chroma is stored at half resolution: x and y are rounded to even numbers of the coded frame); None: the whole frame,
@@ -122,6 +125,7 @@ def read_clip(
             start_seconds=start_seconds,
             frames=frames,
             stride=stride,
+            index=index,
             size=size,
             crop=crop,
             motion=motion,
@@ -184,7 +188,7 @@ class VideoReader:
 
     def read_clip(self, **options: Unpack[ClipOptions]) -> Clip:
         """A clip of this video; arguments, defaults and errors as for `mgm.read_clip`."""
-        request = Request(self.name, with_pixels=True, **options)
+        request = Request(self.name, with_pixels=True, **options).definite()
         read = self._guarded(request)
         return Clip(self.name, read.images(0), read.motions[0], read.pts, read.wanted)
 
@@ -207,7 +211,7 @@ class VideoReader:
         """The motion of a clip of this video; arguments, defaults and errors as for `mgm.video.read_motion`."""
         whole: MotionOptions = {"frames": None, "stride": 1, "crop": None}
         whole.update(options)
-        request = Request(self.name, with_pixels=False, size=None, **whole)
+        request = Request(self.name, with_pixels=False, size=None, **whole).definite()
         read = self._guarded(request)
         (motion,) = read.motions
         assert motion is not None
@@ -250,7 +254,7 @@ class VideoReader:
 
     def _plan(self, request: Request, *, seek: bool, prepared: bool) -> Plan:
         video = self._open()
-        start = request.start
+        start = request.start if request.index is None else int(request.index[0])
         if request.start_seconds is not None:
             start = self._frame_at(request.start_seconds, seek=seek)
         source = request.source_for(video)
@@ -356,7 +360,7 @@ def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
     request, source, sidecar = plan.request, plan.source, plan.sidecar
     regions = [FrameConverter(size=request.size, crop=c, name=video.name) for c in request.crops or (request.crop,)]
     converter = SeveralConverter(tuple(regions)) if request.crops else regions[0]
-    pairs = None if source is None or source == "codec" else PairMotion(source, request.stride)
+    pairs = None if source is None or source == "codec" else PairMotion(source, plan.stride_of)
     if window.order:
         wanted = plan.sampled(window.base + len(window.order), ended=window.ended)
         needs = plan.needs(wanted, window)
