@@ -10,7 +10,7 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.convert import FrameConverter, PictureConverter
+from mgm.video.convert import FrameConverter, PictureConverter, SeveralConverter
 from mgm.video.fields import Distance, frame_field
 from mgm.video.motion import Policy, Reading, grid_shape, hold, over_windows
 from mgm.video.references import ReferenceTracker, neighbour_references
@@ -57,7 +57,7 @@ class Decoded:
     time: float  # in the stream's time base; the frame's number where there are no presentation times
     seconds: float
     kind: str
-    image: npt.NDArray[np.uint8] | None
+    image: npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], ...] | None
     vectors: npt.NDArray[np.void] | None
     distance: Distance | None = None  # to the references, H.264 only
 
@@ -66,7 +66,7 @@ def decode(
     video: OpenVideo,
     window: Window,
     needs: Needs,
-    image_of: FrameConverter,
+    image_of: FrameConverter | SeveralConverter,
     pairs: PairMotion | None,
     *,
     last: int | None,

@@ -93,6 +93,8 @@ class Request:
     short: Short = "repeat_last"
     cache: Cache = "use"
     cache_folder: str | Path | None = None
+    crops: tuple[tuple[int, int, int, int], ...] = ()
+    """Instead of `crop`: several regions of the same frames, all scaled to `size`."""
 
     def __post_init__(self) -> None:
         numbers = (
