@@ -103,7 +103,7 @@ def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
 
 
 def _check_spec(found: Encoder, expected: Encoder) -> None:
-    keys = ("size", "patch", "tubelet", "frames", "frame_size", "position")
+    keys = ("size", "patch", "tubelet", "frames", "frame_size", "position", "backbone", "attention")
     wrong = [
         f"{key} {getattr(found.spec, key)} instead of {getattr(expected.spec, key)}"
         for key in keys
