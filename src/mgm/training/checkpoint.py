@@ -87,7 +87,9 @@ def model_of(content: dict[str, Any], facts: Facts = _NOTHING) -> MaskedAutoenco
         classes = content["classes"]
         model = Classifier(Encoder(spec), classes=len(classes), labels=classes)
     else:
-        model = MaskedAutoencoder(spec, target=content["target"])
+        # Old checkpoints know of no teacher. What one is must be known to build the head; its weights are not needed here.
+        teacher = at_facts(ModelSpec.from_dict(content["teacher"]), facts) if "teacher" in content else None
+        model = MaskedAutoencoder(spec, target=content["target"], teacher=teacher)
     model.load_state_dict(content["model"])
     return model.eval()
 

@@ -103,7 +103,8 @@ def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
 
 
 def _check_spec(found: Encoder, expected: Encoder) -> None:
-    keys = ("size", "patch", "tubelet", "frames", "frame_size", "position", "class_token")
+    same = ("size", "patch", "tubelet", "frames", "frame_size", "position", "position_grid", "backbone", "attention")
+    keys = (*same, "class_token")
     wrong = [
         f"{key} {getattr(found.spec, key)} instead of {getattr(expected.spec, key)}"
         for key in keys
