@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -157,7 +158,7 @@ def test_what_a_format_cannot_hold(tmp_path):
     folder = export_model(tmp_path / "m.pth", to="safetensors", out=tmp_path / "out", part="encoder")
     video = random_video(load_encoder(folder).spec)
     assert torch.equal(load_encoder(folder)(video), load_encoder(tmp_path / "m.pth")(video))
-    with pytest.raises(ModelError, match="codes are not stretched"):
+    with pytest.raises(ModelError, match="codes are not recomputed"):
         load_encoder(folder, frames=8)
     with pytest.raises(ModelError, match="holds an encoder alone"):
         load_pretrained(folder)
@@ -168,6 +169,24 @@ def test_what_a_format_cannot_hold(tmp_path):
     with pytest.raises(ModelError, match="to: found 'keras', expected one of hf,"):
         export_model(make("encoder"), to="keras", out=tmp_path / "graph")
     assert {f.name for f in tmp_path.iterdir()} == {"m.pth", "out"}
+
+
+def test_our_own_format_holds_every_model(tmp_path):
+    teacher = Encoder(SPEC)
+    spec = replace(SPEC, backbone="timesformer", decoder_attention="cross", position="sincos-3d")
+    model = MaskedAutoencoder(
+        spec, target={"normalised-pixels": 1.0, "hog": 0.5, "teacher": 0.1}, teacher=teacher
+    ).eval()
+    with pytest.raises(
+        ModelError,
+        match=r"position 'sincos-3d' .*backbone 'timesformer' .*decoder_attention 'cross' .*target normalised-pixels, hog, teacher",
+    ):
+        export_model(model, to="hf", out=tmp_path / "hf")
+    again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "out"))
+    assert (again.spec, again.goal.dim) == (spec, model.goal.dim)
+    assert all(torch.equal(again.state_dict()[key], value) for key, value in model.state_dict().items())
+    graph = export_model(model, to="torch-export", out=tmp_path / "graph", part="encoder") / "model.pt2"
+    close(torch.export.load(graph).module()(VIDEO), model.encoder(VIDEO).detach())
 
 
 def test_nothing_is_overwritten_by_accident(tmp_path):

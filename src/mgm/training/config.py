@@ -81,7 +81,8 @@ class ModelConfig(_Section):
     )
     spec: dict[str, Any] | None = Field(
         None,
-        description="an encoder from elsewhere, as ModelSpec.to_dict writes it; the keys above then do not count (settings_for)",
+        description="the specification of an encoder from elsewhere, which settings_for writes; of the keys above, those of "
+        "the target and checkpointing alone then count",
     )
 
     @field_validator("target")

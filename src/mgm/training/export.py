@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.models import Classifier, Encoder, MaskedAutoencoder, Pixels
+from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import (
     METADATA,
     BiasNames,
@@ -28,6 +28,7 @@ from mgm.models.convert import (
     write_onnx,
 )
 from mgm.models.patches import MEAN, STD
+from mgm.models.targets import Goal, TeacherFeatures
 from mgm.training.card import Origin, model_card, origin_of
 from mgm.training.checkpoint import load_encoder, load_pretrained
 from mgm.version import VERSION
@@ -162,7 +163,8 @@ def _about(model: Model, to: str) -> dict[str, Any]:
     if isinstance(model, Classifier):
         about |= {"classes": model.head.out_features, "labels": model.labels}
     elif isinstance(model, MaskedAutoencoder):
-        about |= {"target": target_name(model)}
+        teachers = [t.teacher_spec.to_dict() for t, _ in model.goal.targets if isinstance(t, TeacherFeatures)]
+        about |= {"target": _target(model.goal), "teacher": teachers[0] if teachers else None}
     return about
 
 
@@ -172,9 +174,10 @@ def _kind(model: Model) -> str:
     return "classifier" if isinstance(model, Classifier) else "autoencoder"
 
 
-def target_name(model: MaskedAutoencoder) -> str:
-    """The name in `TARGETS` of what the model predicts."""
-    return "pixels" if isinstance(model.target, Pixels) else "normalised-pixels"
+def _target(goal: Goal) -> str | dict[str, float]:
+    """As `build_goal` takes it."""
+    weights = {target.name: weight for target, weight in goal.targets}
+    return next(iter(weights)) if list(weights.values()) == [1.0] else weights
 
 
 def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
