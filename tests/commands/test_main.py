@@ -49,7 +49,18 @@ def run_folder(tiny_set, tmp_path_factory):
 def test_help_lists_every_command():
     done = mgm("--help")
     assert done.returncode == 0
-    for command in ("demo", "scan", "prepare", "motion", "preview", "pretrain", "finetune", "probe", "evaluate"):
+    for command in (
+        "demo",
+        "scan",
+        "prepare",
+        "motion",
+        "preview",
+        "pretrain",
+        "finetune",
+        "probe",
+        "evaluate",
+        "export",
+    ):
         assert command in done.stdout
 
 
