@@ -6,7 +6,7 @@ from PIL import Image
 
 from mgm.data.annotations import VideoItem
 from mgm.data.dataset import ClipSet, MaskRule, ViewSet
-from mgm.data.images import are_frames, picture_folders, probe_any, read_any
+from mgm.data.images import are_frames, picture_folders, probe_any, read_any, read_any_clips
 from mgm.data.source import ClipSettings, FileSource, MemorySource
 from mgm.data.translation import make_translation, translating_frames
 from mgm.errors import VideoError
@@ -186,3 +186,23 @@ def test_a_set_of_videos_pictures_and_frames(picture, folder, tmp_path, memory):
     assert all(bool((still[:, t] == still[:, 0]).all()) for t in range(4))
     views = ViewSet(items, source, settings, temporal=2, spatial=3)
     assert [len(views[i].video) for i in range(3)] == [6, 3, 6]  # a picture has one moment
+
+
+def test_several_regions_and_any_frames_of_one_decoding(folder, picture):
+    boxes = [(0, 0, 64, 64), (32, 16, 80, 80)]
+    index = np.array([1, 4, 5, 5, 8])
+    options = {"frames": 5, "stride": 2, "size": 32, "motion": "flow"}
+    for path, frames in ((folder, index), (picture, np.zeros(5, np.int64))):
+        regions = boxes if path == folder else [(0, 0, 40, 40), (2, 2, 20, 30)]
+        clips = read_any_clips(path, regions, index=frames, **options)
+        for clip, box in zip(clips, regions, strict=True):
+            alone = read_any(path, crop=box, index=frames, **options)
+            assert np.array_equal(clip.frames, alone.frames)
+            assert np.array_equal(clip.motion.vectors, alone.motion.vectors)
+            assert clip.index.tolist() == frames.tolist()
+    motion = read_any(folder, index=index, frames=5, size=None, crop=None, motion="flow").motion
+    spans = np.array([3, 1, 1, 3])  # frames since the one before; a repeated number keeps its own
+    medians = np.median(motion.vectors[1:], axis=(1, 2))
+    np.testing.assert_allclose(medians, spans[:, None] * np.array(VELOCITY), atol=0.6)
+    with pytest.raises(VideoError, match="no frame 24: it has 24 frames"):
+        read_any(folder, index=[3, 24], motion=None)

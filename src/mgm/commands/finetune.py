@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from mgm.commands.options import Data, Out, Resume, Settings, open_set
+from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set
 
 
 def finetune(
-    run: Annotated[Path, typer.Argument(help="Folder of 'mgm pretrain'; its settings are taken over.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of 'mgm pretrain', whose settings are taken over; or weights from elsewhere.")
+    ],
     data: Data,
     settings: Settings = None,
+    recipe: ForeignRecipe = None,
     out: Out = Path("runs/finetune"),
     resume: Resume = False,
     from_scratch: Annotated[
@@ -23,14 +26,19 @@ def finetune(
     """Fine-tune a pretrained encoder on labelled videos and evaluate it over all views.
 
     mgm finetune runs/a videos/ --out runs/a-finetuned finetune.steps=500
-    """
-    from mgm.evaluation.run import evaluate, run_config
-    from mgm.training import finetune as train
-    from mgm.training import load_encoder
 
-    config = run_config(run, tuple(settings or ()))
+
+    Weights from elsewhere are a folder of Hugging Face's VideoMAE or a checkpoint of VideoMAE, V2, MAE-ST or mmaction2.
+
+    mgm finetune checkpoint.pth videos/ --recipe mgm-vitb-k400 --out runs/b
+    """
+    from mgm.evaluation.run import evaluate
+    from mgm.training import finetune as train
+    from mgm.training import open_start
+
+    encoder, config = open_start(run, settings or (), recipe=recipe)
     videos = open_set(data)
-    outcome = train(None if from_scratch else load_encoder(run), videos, config, out=out, resume=resume)
+    outcome = train(None if from_scratch else encoder, videos, config, out=out, resume=resume)
     if not videos.test:
         print(f"nothing to judge by ({videos.split}): 'mgm evaluate {out} test=FILE' does it later; {out}/last.pt")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -12,12 +13,12 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mgm.errors import VideoError
-from mgm.video import Clip, MotionField, read_clip
+from mgm.video import Clip, MotionField, VideoReader, read_clip
 from mgm.video.camera import remove_camera
-from mgm.video.convert import upright_region
+from mgm.video.convert import Box, upright_region
 from mgm.video.motion import grid_shape
 from mgm.video.place import is_url
-from mgm.video.plan import ClipOptions, Request, clip_index
+from mgm.video.plan import ClipOptions, Request, clip_index, index_strides
 from mgm.video.probe import VideoInfo, probe
 from mgm.video.sources import PairMotion, PairSource, make_source, needed_pictures
 
@@ -59,10 +60,19 @@ def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
     if (pictures := _pictures(path)) is None:
         return read_clip(path, **options)
     request = Request(path, with_pixels=True, **options)
-    start = request.start if request.start_seconds is None else int(request.start_seconds * RATE)
-    if start >= len(pictures):
-        raise VideoError(f"{path}: no frame {start}: it has {len(pictures)} frames; choose a start below that")
-    index = _index(request, start, len(pictures))
+    return _read(pictures, request, None)[0]
+
+
+def read_any_clips(path: str, crops: Sequence[Box], **options: Unpack[ClipOptions]) -> list[Clip]:
+    """`mgm.VideoReader.read_clips` of the same: one clip for each region (x, y, width, height), decoded once."""
+    if (pictures := _pictures(path)) is None:
+        with VideoReader(path) as reader:
+            return reader.read_clips(crops, **options)
+    return _read(pictures, Request(path, with_pixels=True, **options), crops)
+
+
+def _read(pictures: list[str], request: Request, crops: Sequence[Box] | None) -> list[Clip]:
+    index = _index(request, len(pictures))
     decoded = {number: _open(pictures[number]) for number in set(index.tolist())}
     first = decoded[int(index[0])]
     height, width = first.shape[:2]
@@ -72,15 +82,20 @@ def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
             f"{pictures[odd]}: {decoded[odd].shape[1]}x{decoded[odd].shape[0]} pixels, expected {width}x{height} as of the others; "
             "make them one size"
         )
-    box = upright_region(height, width, request.size, request.crop)
-    shown = {number: _shown(picture, box, request.size) for number, picture in decoded.items()}
-    motion = None
+    field = None
     if request.motion is not None:
-        field = (
-            _still(request, len(index), (height, width)) if is_picture(path) else _measured(request, pictures, index)
-        )
-        motion = remove_camera(field.crop(box) if box != (0, 0, width, height) else field, request.camera)
-    return Clip(path, np.stack([shown[n] for n in index.tolist()]), motion, index / RATE, index)
+        still = is_picture(request.name)
+        field = _still(request, len(index), (height, width)) if still else _measured(request, pictures, index)
+    clips = []
+    for crop in (request.crop,) if crops is None else crops:
+        box = upright_region(height, width, request.size, crop)
+        shown = {number: _shown(picture, box, request.size) for number, picture in decoded.items()}
+        motion = None
+        if field is not None:
+            part = field.crop(box) if box != (0, 0, width, height) else field
+            motion = remove_camera(part, request.camera)
+        clips.append(Clip(request.name, np.stack([shown[n] for n in index.tolist()]), motion, index / RATE, index))
+    return clips
 
 
 def picture_folders(root: Path) -> dict[Path, list[str]]:
@@ -153,7 +168,16 @@ def _open(path: str) -> npt.NDArray[np.uint8]:
         raise VideoError(f"{path}: {found}, expected a picture; remove it from the set, or copy it again") from error
 
 
-def _index(request: Request, start: int, count: int) -> npt.NDArray[np.int64]:
+def _index(request: Request, count: int) -> npt.NDArray[np.int64]:
+    """The frame numbers of the clip; `count` frames are there."""
+    if request.index is not None:
+        index = np.asarray(request.index, np.int64)
+        if index[-1] >= count:
+            raise VideoError(f"{request.name}: no frame {index[-1]}: it has {count} frames; choose an index below that")
+        return index
+    start = request.start if request.start_seconds is None else int(request.start_seconds * RATE)
+    if start >= count:
+        raise VideoError(f"{request.name}: no frame {start}: it has {count} frames; choose a start below that")
     if request.frames is None:
         return np.arange(start, count, request.stride, dtype=np.int64)
     last = start + (request.frames - 1) * request.stride
@@ -194,9 +218,12 @@ def _measured(request: Request, pictures: list[str], index: npt.NDArray[np.int64
         )
     chosen: Any = request.motion
     source: PairSource = make_source("flow" if chosen == "auto" else chosen) if isinstance(chosen, str) else chosen
-    pairs = PairMotion(source, request.stride)
+    strides = np.full(len(index), request.stride)
+    if request.index is not None:
+        strides = index_strides(index, default=request.stride)
+    pairs = PairMotion(source, dict(zip(index.tolist(), strides.tolist(), strict=True)))
     size = (0, 0)
-    for number in sorted({*needed_pictures(index, request.stride), int(index[0])}):
+    for number in sorted({*needed_pictures(index, strides), int(index[0])}):
         picture = _open(pictures[number])
         size = picture.shape[0], picture.shape[1]
         pairs.grid = grid_shape(*size)

@@ -15,8 +15,8 @@ from mgm.data.annotations.hints import where_instead
 from mgm.data.annotations.items import VideoItem, VideoSet
 from mgm.data.annotations.labels import Labels, settle_labels
 from mgm.data.annotations.listing import Entry, Listing, Side
-from mgm.data.annotations.mixing import mix
 from mgm.data.annotations.places import Places
+from mgm.data.annotations.ratio import mix
 from mgm.data.annotations.reading import Sided, read_spec
 from mgm.data.annotations.spec import Spec, SpecLike, parse_spec
 from mgm.data.images import is_picture, picture_folders

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from mgm.data.annotations import VideoItem, find_set
-from mgm.data.annotations.mixing import mix
+from mgm.data.annotations.ratio import mix
 from mgm.errors import DataError
 
 from .files import touch, write
