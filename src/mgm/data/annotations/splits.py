@@ -74,7 +74,8 @@ def read_split_folder(folder: Path, *, split: int, forced: str | None) -> SplitF
             sided.setdefault(side, []).append(file)
     if not sided:
         return None
-    chosen = [(_one_of(found, folder, side, split), side) for side, found in sided.items()]
+    order: tuple[Side, ...] = ("train", "val", "test")
+    chosen = [(_one_of(sided[side], folder, side, split), side) for side in order if side in sided]
     names = None
     for file in others:
         content = Content(file)
