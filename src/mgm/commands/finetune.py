@@ -27,7 +27,6 @@ def finetune(
 
     mgm finetune runs/a videos/ --out runs/a-finetuned finetune.steps=500
 
-
     Weights from elsewhere are a folder of Hugging Face's VideoMAE or a checkpoint of VideoMAE, V2, MAE-ST or mmaction2.
 
     mgm finetune checkpoint.pth videos/ --recipe mgm-vitb-k400 --out runs/b

@@ -66,9 +66,8 @@ def preview(
         draws=draws,
     )
     found = dict.fromkeys(path for given in paths for path in _videos(given))
-    chosen = spread(
-        [p for p in found if out.resolve() not in Path(p).resolve().parents], clips
-    )  # not what it wrote itself
+    own = out.resolve()  # what an earlier preview wrote is no video of the set
+    chosen = spread([path for path in found if own not in Path(path).resolve().parents], clips)
     if boxes is not None and len(chosen) > 1:
         raise MgmError(
             f"{boxes}: these are the boxes of one video, found {len(chosen)} videos; name the one that they belong to"

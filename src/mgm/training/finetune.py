@@ -64,7 +64,7 @@ def finetune(
     """
     found = videos if isinstance(videos, VideoSet) else find_set(videos)
     if not found.classes:
-        raise DataError(f"{found.root}: has no class folders, expected one folder per class; fine-tuning needs labels")
+        raise DataError(f"{found.root}: has no labels, expected class folders or annotations; fine-tuning needs them")
     if not found.train or any(item.label is None for item in found.train):
         bare = sum(1 for item in found.train if item.label is None)
         raise DataError(

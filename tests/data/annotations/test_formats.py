@@ -298,7 +298,7 @@ def test_the_real_lists_of_patan():
     assert {i.label for i in found.test} == set(range(7))
     back = understand(f"train={PATAN}/hmdb51_train_hu.txt,test={PATAN}/ucf101_test_hu.txt").listed
     assert (len(back.train), len(back.test), len(back.classes)) == (980, 266, 14)
-    with pytest.raises(DataError, match=r"3 files for train .*say which with train=FILE"):
+    with pytest.raises(DataError, match=r"4 files for train .*say which with train=FILE"):
         understand(PATAN)
 
 

@@ -58,6 +58,16 @@ def test_sides_that_are_not_used_are_said(tmp_path):
     assert [i.path[-5:] for i in other.test] == ["2.mp4"]
 
 
+def test_a_folder_for_training_and_a_list_for_testing(tmp_path):
+    """What the folder would hold out is for training where something else is for testing."""
+    touch(tmp_path, *(f"v/{c}/{i}.mp4" for c in "ab" for i in range(20)), "w/a/x.mp4")
+    test = write(tmp_path / "test.csv", "path,label", "w/a/x.mp4,a")
+    for key in ("data", "train"):
+        found = find_set(f"{key}={tmp_path}/v,test={test}")
+        assert (len(found.train), len(found.test), found.classes) == (40, 1, ("a", "b"))
+    assert len(find_set(f"train={tmp_path}/v").test) == 0 < len(find_set(tmp_path / "v").test)
+
+
 def test_lists_beside_videos_are_mentioned(tmp_path):
     touch(tmp_path, "a/1.mp4", "b/2.mp4")
     write(tmp_path / "train.txt", "a/1.mp4 0")

@@ -89,6 +89,11 @@ class Content:
                     f"{self.path}: line {at}: no valid JSON ({whole.msg}), expected JSON; write it again, or rename it"
                 ) from error
 
+    @property
+    def unit(self) -> str:
+        """What the numbers of its entries count."""
+        return "record" if self.kind == "json" else "line"
+
     @cached_property
     def sample(self) -> list[str]:
         """Up to `SAMPLE` lines, spread over the file, the first one among them."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mgm.data.annotations.holdout import held_out
 from mgm.data.annotations.items import VideoItem, VideoSet
 from mgm.errors import DataError, VideoError
 from mgm.video.scan import find_videos
@@ -26,7 +25,7 @@ def folder_set(folder: Path, find: Finder = videos_below) -> VideoSet:
     """Recognise the layout of a folder by its contents::
 
         root/train/<class>/x.mp4, root/test/<class>/y.mp4     labels and a split (test, val or validation)
-        root/<class>/x.mp4                                    labels; a quarter is held out for testing, see `held_out`
+        root/<class>/x.mp4                                    labels; all in `train`, and `split` is empty: see `divide`
         root/x.mp4, or any other tree                         no labels
 
     Raises:
@@ -53,16 +52,7 @@ def folder_set(folder: Path, find: Finder = videos_below) -> VideoSet:
     if not classes:
         items = tuple(VideoItem(str(p)) for p in find(folder))
         return VideoSet(str(folder), items, (), (), "no class folders, so no labels")
-    items = _labelled(folder, classes, find)
-    names = {i.path: Path(i.path).relative_to(folder).as_posix() for i in items}
-    held, how = held_out(list(names.values()))
-    return VideoSet(
-        str(folder),
-        tuple(i for i in items if names[i.path] not in held),
-        tuple(i for i in items if names[i.path] in held),
-        classes,
-        how,
-    )
+    return VideoSet(str(folder), _labelled(folder, classes, find), (), classes, "")
 
 
 def _sub(folder: Path, names: tuple[str, ...]) -> Path | None:

@@ -59,16 +59,12 @@ def _other_root(listing: Listing, some: Sequence[str]) -> str:
             continue
         for folder in inner:
             trial = Places(Path(folder))
-            hits = (
-                sum(1 for name in some if trial._find(name, folder, 0) is not None) if _promising(folder, some) else 0
-            )
+            hits = sum(1 for name in some if trial.find(name, folder) is not None) if _promising(folder, some) else 0
             if hits > most:
                 best, most = folder, hits
-    return (
-        "say where they are with root=FOLDER"
-        if best is None
-        else f"{most} of {len(some)} looked up would be found with root={best}"
-    )
+    if best is None:
+        return "say where they are with root=FOLDER"
+    return f"{most} of {len(some)} looked up would be found with root={best}"
 
 
 def _promising(folder: str, some: Sequence[str]) -> bool:

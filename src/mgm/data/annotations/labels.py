@@ -195,4 +195,5 @@ def _by_number(
 
 def _bad(every: Sequence[tuple[Listing, Entry]], label: int | str, expected: str) -> DataError:
     listing, entry = next((listing, entry) for listing, entry in every if entry.label == label)
-    return DataError(f"{listing.file}: line {entry.line}: label {label!r}, expected {expected}; correct it")
+    unit = "record" if listing.file.suffix.lower() == ".json" else "line"
+    return DataError(f"{listing.file}: {unit} {entry.line}: label {label!r}, expected {expected}; correct it")

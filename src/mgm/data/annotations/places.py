@@ -61,9 +61,10 @@ class Places:
         names = [entry.name for entry in listing.entries]
         root, cut = self._choose(listing.file, names)
         self.roots[listing.file], self.cut[listing.file] = root, cut
-        return [self._find(name, root, cut) for name in names]
+        return [self.find(name, root, cut) for name in names]
 
-    def _find(self, name: str, root: str, cut: int) -> str | None:
+    def find(self, name: str, root: str, cut: int = 0) -> str | None:
+        """Where a name is whose `cut` leading folders are left out; None where it is not below the root."""
         if "://" in name and is_url(name):
             return name
         path = _joined(root, name, cut)

@@ -100,13 +100,13 @@ def read_table(content: Content) -> Listing:
         missing = [key for key in (name_key, label_key) if key is not None and row.get(key) in (None, "")]
         if missing:
             raise DataError(
-                f"{content.path}: line {number}: no {' nor '.join(missing)}, expected one as in the other lines; correct it"
+                f"{content.path}: {content.unit} {number}: no {' nor '.join(missing)}, expected one as in the others; correct it"
             )
         start = _frame(content, number, row, start_key) or 0
         end = _frame(content, number, row, end_key)
         if end is not None and end <= start:
             raise DataError(
-                f"{content.path}: line {number}: frames {start} to {end}, expected an end above the start; correct it"
+                f"{content.path}: {content.unit} {number}: frames {start} to {end}, expected an end above the start; correct it"
             )
         label = None if label_key is None else _label(row[label_key])
         entries.append(Entry(str(row[name_key]), label, start, end, _side(content, number, row), number))
@@ -128,7 +128,7 @@ def _frame(content: Content, number: int, row: dict[str, Any], key: str | None) 
     text = str(row[key]).strip()
     if not IS_NUMBER(text) or int(text) < 0:
         raise DataError(
-            f"{content.path}: line {number}: {key} is {text!r}, expected the number of a frame, from 0; correct it"
+            f"{content.path}: {content.unit} {number}: {key} is {text!r}, expected the number of a frame, from 0; correct it"
         )
     return int(text)
 
@@ -140,6 +140,6 @@ def _side(content: Content, number: int, row: dict[str, Any]) -> Side | None:
     text = str(row[key]).strip().lower()
     if text not in SIDES:
         raise DataError(
-            f"{content.path}: line {number}: {key} is {row[key]!r}, expected one of {', '.join(SIDES)}; correct it"
+            f"{content.path}: {content.unit} {number}: {key} is {row[key]!r}, expected one of {', '.join(SIDES)}; correct it"
         )
     return SIDES[text]
