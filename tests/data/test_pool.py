@@ -151,7 +151,9 @@ def die(task, guard):
 
 
 def test_processes_that_always_die_stop_the_run():
-    with pytest.raises(DataError, match=rf"{2 * PATIENCE + 1} in a row; the last one ended with status 3 between videos"):
+    with pytest.raises(
+        DataError, match=rf"{2 * PATIENCE + 1} in a row; the last one ended with status 3 between videos"
+    ):
         run(die, range(4))
 
 
@@ -169,9 +171,8 @@ def test_errors_arrive_as_they_were_raised():
         assert [next(results), next(results)] == [1, 2]
         with pytest.raises(ModelError, match=r"^three: found, expected two$"):
             next(results)
-    with ReadingPool(refuse, workers=1, timeout=30, name=name) as pool:
-        with pytest.raises(RuntimeError, match=r"(?s)a reading process failed.*in refuse.*KeyError: 'four'"):
-            list(pool.results([4]))
+    with pytest.raises(RuntimeError, match=r"(?s)a reading process failed.*in refuse.*KeyError: 'four'"):
+        run(refuse, [4])
 
 
 SCRIPT = """

@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from mgm.data.annotations import VideoItem, find_set
+from mgm.data.loader import BatchOrder
 from mgm.data.source import FileSource
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.training import finetune, load_checkpoint, load_config, pretrain
@@ -202,7 +203,13 @@ def replace_run(config):
     from mgm.training.optim import schedule
 
     return Run(
-        Path("nowhere"), config, config.pretrain, schedule(config.pretrain, steps_per_epoch=1), lambda *_: iter(())
+        Path("nowhere"),
+        config,
+        config.pretrain,
+        schedule(config.pretrain, steps_per_epoch=1),
+        lambda *_: iter(()),
+        BatchOrder(1, 4, 0),
+        (),
     )
 
 
