@@ -119,6 +119,7 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
     began = time.perf_counter()
     module.train()
     progress = progress_bar(show_progress and fabric.is_global_zero)
+    console = progress.console if show_progress else None
     try:
         with progress:
             task = progress.add_task("", total=run.schedule.steps, completed=first, loss=float("nan"), speed=0.0)
@@ -132,7 +133,7 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                 for part in range(parts):
                     batch = next(stream)
                     problems += batch.problems
-                    note_incidents(run.out, batch.incidents, fabric, history, progress.console)
+                    note_incidents(run.out, batch.incidents, fabric, history, console)
                     fallback += batch.fallback * (len(batch.index) / clips)
                     batch = batch.to(fabric.device)
                     with fabric.no_backward_sync(module) if part < parts - 1 else nullcontext():
@@ -184,10 +185,9 @@ def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resu
         return Position.now(0, 0, fabric.device)
     content = load_checkpoint(checkpoint)
     before = parse_config(content["config"], str(checkpoint))
-    if before != run.config:
-        raise ConfigError(
-            f"{run.out}: its run has other settings, so it cannot go on: {_differences(before, run.config)}"
-        )
+    other = _differences(before, run.config)
+    if other:
+        raise ConfigError(f"{run.out}: its run has other settings, so it cannot go on: {other}")
     for key, value in method.describe().items():  # a pretraining is no fine-tuning, nor one of other classes
         if content.get(key) != value:
             raise ConfigError(
@@ -208,9 +208,16 @@ def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resu
     return position
 
 
+HARMLESS = frozenset(
+    {"data.workers", "data.read_timeout", "data.bad_share", "pretrain.checkpoint_every", "finetune.checkpoint_every"}
+)
+"""Settings that may change when a run goes on: no batch and no weight depends on them."""
+
+
 def _differences(before: Config, now: Config) -> str:
     old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
-    return "; ".join(f"{k} was {old.get(k)}, is {new.get(k)}" for k in sorted(old | new) if old.get(k) != new.get(k))
+    names = sorted(key for key in old | new if old.get(key) != new.get(key) and key not in HARMLESS)
+    return "; ".join(f"{name} was {old.get(name)}, is {new.get(name)}" for name in names)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
