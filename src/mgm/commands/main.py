@@ -14,6 +14,7 @@ from mgm.commands.demo import demo
 from mgm.commands.evaluate import evaluate
 from mgm.commands.finetune import finetune
 from mgm.commands.motion import motion
+from mgm.commands.pack import pack
 from mgm.commands.prepare import prepare
 from mgm.commands.pretrain import pretrain
 from mgm.commands.preview import preview
@@ -41,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (demo, scan, prepare, motion, preview, pretrain, finetune, probe, evaluate):
+for command in (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate):
     app.command()(command)
 
 
