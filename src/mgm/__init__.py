@@ -13,11 +13,13 @@ from mgm.version import VERSION
 
 if TYPE_CHECKING:
     from mgm.data.masking import MaskedClips, collate_masks
+    from mgm.data.pack import pack
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
     from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
     from mgm.show.preview import preview
     from mgm.training import finetune, load_config, load_encoder, pretrain
+    from mgm.training.bench import bench_data
     from mgm.video import (
         Clip,
         FrameVectors,
@@ -52,6 +54,8 @@ _HOMES = {
     "mask_statistics": "mgm.masks",
     "MaskedClips": "mgm.data.masking",
     "collate_masks": "mgm.data.masking",
+    "bench_data": "mgm.training.bench",
+    "pack": "mgm.data.pack",
     "finetune": "mgm.training",
     "load_config": "mgm.training",
     "load_encoder": "mgm.training",
@@ -76,6 +80,7 @@ __all__ = [
     "VideoError",
     "VideoReader",
     "__version__",
+    "bench_data",
     "build_mask",
     "collate_masks",
     "demo",
@@ -89,6 +94,7 @@ __all__ = [
     "mask_rng",
     "mask_statistics",
     "motion_vectors",
+    "pack",
     "prepare",
     "pretrain",
     "preview",

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from mgm import TRAINING_PACKAGES, missing_training
+from mgm.commands.bench import bench
 from mgm.commands.demo import demo
 from mgm.commands.evaluate import evaluate
 from mgm.commands.finetune import finetune
@@ -44,6 +45,7 @@ app = typer.Typer(
 
 for command in (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate):
     app.command()(command)
+app.add_typer(bench, name="bench")
 
 
 def _show_version(wanted: bool) -> None:
