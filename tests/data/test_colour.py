@@ -36,7 +36,11 @@ def solarize_add(image, amount):
 
 
 def cases():
-    for name, operation in (("autocontrast", ImageOps.autocontrast), ("equalize", ImageOps.equalize), ("invert", ImageOps.invert)):
+    for name, operation in (
+        ("autocontrast", ImageOps.autocontrast),
+        ("equalize", ImageOps.equalize),
+        ("invert", ImageOps.invert),
+    ):
         yield name, (), operation
     for bits in range(1, 9):
         yield "posterize", (bits,), lambda image, bits=bits: ImageOps.posterize(image, bits)
@@ -108,7 +112,9 @@ def test_places_are_pillows(name, value, operation):
     expected = pillow(frames, operation).astype(int)
     found = as_frames(getattr(warp, name)(as_clip(frames), value)).astype(int)
     off = np.abs(found - expected).max(axis=-1)
-    assert (off > 1).mean() < 0.01  # a place within a rounding error of the border is inside for one and outside for the other
+    assert (
+        off > 1
+    ).mean() < 0.01  # a place within a rounding error of the border is inside for one and outside for the other
     assert (found == warp.FILL).all(-1).mean() == pytest.approx((expected == warp.FILL).all(-1).mean(), abs=0.01)
     soft = as_frames(getattr(warp, name)(as_clip(frames), value, interpolation="bicubic")).astype(int)
     assert np.percentile(np.abs(soft - expected), 95) < 16
