@@ -73,7 +73,6 @@ def test_the_state_of_the_process_does_not_matter(run, small):
     assert run(small(), "second").history.losses == first.history.losses
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than the machine has cores
 def test_workers_do_not_matter(run, small, videos):
     alone = run(small("pretrain.steps=3", "data.workers=0"), "alone", source=FileSource())
     shared = run(small("pretrain.steps=3", "data.workers=2"), "shared", source=FileSource())
