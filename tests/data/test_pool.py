@@ -151,7 +151,9 @@ def die(task, guard):
 
 
 def test_processes_that_always_die_stop_the_run():
-    with pytest.raises(DataError, match=rf"{2 * PATIENCE + 1} in a row; the last one ended with status 3 between videos"):
+    with pytest.raises(
+        DataError, match=rf"{2 * PATIENCE + 1} in a row; the last one ended with status 3 between videos"
+    ):
         run(die, range(4))
 
 

@@ -95,5 +95,5 @@ def test_timms_short_form():
              "rand-x3-inc1", "rand-m7-m8-inc1", "rand-m-inc1"]
 )  # fmt: skip
 def test_other_forms_are_refused(text):
-    with pytest.raises(ConfigError, match="expected for example 'rand-m7-n4-mstd0.5-inc1'"):
+    with pytest.raises(ConfigError, match="expected for example 'rand-m7-n4-mstd0"):
         parse_randaugment(text)
