@@ -171,9 +171,8 @@ def test_errors_arrive_as_they_were_raised():
         assert [next(results), next(results)] == [1, 2]
         with pytest.raises(ModelError, match=r"^three: found, expected two$"):
             next(results)
-    with ReadingPool(refuse, workers=1, timeout=30, name=name) as pool:
-        with pytest.raises(RuntimeError, match=r"(?s)a reading process failed.*in refuse.*KeyError: 'four'"):
-            list(pool.results([4]))
+    with pytest.raises(RuntimeError, match=r"(?s)a reading process failed.*in refuse.*KeyError: 'four'"):
+        run(refuse, [4])
 
 
 SCRIPT = """

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 import torch
 
 from mgm.data.background import in_background
-from mgm.data.dataset import ClipSet, Guard, Key, Sample
+from mgm.data.dataset import ClipSet, Guard, Key, Sample, Views, ViewSet
 from mgm.data.pool import ReadingPool
+from mgm.data.source import FileSource
+from mgm.video.probe import VideoInfo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,13 +163,65 @@ def read_batch(clips: ClipSet, keys: Sequence[Key], guard: Guard | None = None) 
     return collate([sample for key in keys for sample in clips.read(key, guard)])
 
 
-def _read_batches(clips: ClipSet, tasks: Iterator[list[Key]], workers: int, timeout: float) -> Iterator[Batch]:
-    def name(index: int) -> str:
-        return clips.items[index].path
+Infos = dict[str, VideoInfo]
 
-    with ReadingPool(partial(read_batch, clips), workers=workers, timeout=timeout, name=name) as pool:
-        for batch in pool.results(tasks):
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads batches in a process of its own, and passes on what it learns of the videos: each is looked into once, not once in
+    every process."""
+
+    clips: ClipSet
+
+    def __call__(self, task: tuple[list[Key], Infos], guard: Guard) -> tuple[Batch, Infos]:
+        keys, told = task
+        source = self.clips.source
+        if not isinstance(source, FileSource):
+            return read_batch(self.clips, keys, guard), {}
+        source.infos.update(told)
+        known = len(source.infos)
+        batch = read_batch(self.clips, keys, guard)
+        return batch, dict(islice(source.infos.items(), known, None))
+
+
+def _read_batches(clips: ClipSet, tasks: Iterator[list[Key]], workers: int, timeout: float) -> Iterator[Batch]:
+    infos = clips.source.infos if isinstance(clips.source, FileSource) else {}
+    paths = [item.path for item in clips.items]
+    told = ((keys, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos}) for keys in tasks)
+    with ReadingPool(_Reader(clips), workers=workers, timeout=timeout, name=paths.__getitem__) as pool:
+        for batch, learned in pool.results(told):
+            infos.update(learned)
             if pool.incidents:
                 batch = replace(batch, incidents=tuple(pool.incidents))
                 pool.incidents.clear()
             yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class _ViewReader:
+    views: ViewSet
+
+    def __call__(self, group: range, guard: Guard | None = None) -> list[Views]:
+        return [self.views.read(index, guard) for index in group]
+
+
+GROUP = 4
+"""Videos whose views are read at once: enough to fill a device, few enough to hold in memory."""
+
+
+def read_views(views: ViewSet, *, workers: int = 0, timeout: float = 60) -> Iterator[Views]:
+    """The views of every video, in order; what cannot be read, hangs or kills its process says so in `Views.problem`.
+
+    Args:
+        workers, timeout: see `batches`.
+    """
+    groups = (range(first, min(first + GROUP, len(views))) for first in range(0, len(views), GROUP))
+    read = _ViewReader(views)
+    if not workers:
+        for group in groups:
+            yield from read(group)
+        return
+    paths = [item.path for item in views.items]
+    with ReadingPool(read, workers=workers, timeout=timeout, name=paths.__getitem__) as pool:
+        for found in pool.results(groups):
+            yield from found

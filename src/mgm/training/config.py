@@ -49,6 +49,14 @@ class DataConfig(_Section):
     memory: bool = Field(False, description="decode every video once and keep it, small, in memory: for small sets")
     memory_side: int | None = Field(None, ge=8, description="shorter side of the frames kept in memory; null: size")
     workers: int = Field(2, ge=0, description="reading processes per device; 0 reads in the training process")
+    read_timeout: float = Field(
+        60, gt=0, description="seconds after which a video that is still being read is given up"
+    )
+    repeats: int = Field(
+        1,
+        ge=1,
+        description="clips made of each decoded one, with crops and masks of their own; a batch counts decoded ones",
+    )
     bad_share: float = Field(0.1, ge=0, le=1, description="share of unreadable clips at which a run stops")
 
 
@@ -180,6 +188,12 @@ class Config(_Section):
             rule.mask.count(rule.grid, rule.ratio)
         except MgmError as error:
             raise ValueError(str(error)) from error
+        for name, optim in (("pretrain", self.pretrain), ("finetune", self.finetune)):
+            if optim.micro_batch is not None and optim.micro_batch < self.data.repeats:
+                raise ValueError(
+                    f"{name}.micro_batch is {optim.micro_batch}, expected at least data.repeats, {self.data.repeats}: the clips "
+                    "of one video go through together"
+                )
         if rule.mask.uses_motion and self.data.motion is None:
             raise ValueError(
                 f"mask {self.mask.name} follows motion, but data.motion is null; set data.motion to codec, or use mask tube"
