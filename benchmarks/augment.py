@@ -15,13 +15,13 @@ from itertools import count
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageOps
-from timing import compare, print_header, print_table
 
 from mgm.data.augment import Augmentation
 from mgm.data.erasing import RandomErasing
 from mgm.data.mixing import Mixing
 from mgm.data.randaugment import OPERATIONS, RandAugment
 from mgm.models.patches import MEAN, STD
+from timing import compare, print_header, print_table
 
 SEED, ROUNDS, FRAMES, SIDE, BATCH = 0, 7, 16, 224, 8
 GREY = (128, 128, 128)

@@ -134,10 +134,11 @@ def describe_finetuning(config: Config, plan: Schedule, *, videos: int, classes:
     named = (("erasing", optim.erasing), ("mixup", optim.mixup), ("cutmix", optim.cutmix),
              ("label smoothing", optim.label_smoothing))  # fmt: skip
     changes += [f"{name} {value:g}" for name, value in named if value]
+    repeats = f", each in {data.repeats} crops" if data.repeats > 1 else ""
     return (
         f"{videos:,} videos of {classes} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
         f"{', '.join(changes)}\n"
-        f"{plan.steps:,} steps of {optim.batch} clips, peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
+        f"{plan.steps:,} steps of {optim.batch} clips{repeats}, peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
     )
 
 
