@@ -44,6 +44,7 @@ class Sample:
         label: index of the class, -1 where there is none.
         index: number of the video that was read.
         problems: (path, message) of videos that could not be read and that this sample stands in for.
+        key: (epoch, index, repeat): what names the draw, for changes that are made of it later; see `mgm.data.augment`.
     """
 
     video: torch.Tensor
@@ -52,6 +53,7 @@ class Sample:
     label: int
     index: int
     problems: tuple[tuple[str, str], ...] = ()
+    key: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +145,7 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         for repeat, (pixels, motion) in enumerate(self.source.clips(item.path, frames, geometries, self.settings)):
             mask, fallback = self._mask(epoch, index, repeat, motion)
             named = () if repeat else problems
-            samples.append(Sample(to_video(pixels), mask, fallback, label, index, named))
+            samples.append(Sample(to_video(pixels), mask, fallback, label, index, named, (epoch, index, repeat)))
         return samples
 
     def _mask(

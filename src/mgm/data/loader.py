@@ -26,6 +26,7 @@ class Batch:
         mask: bool (B, t, h, w), True = hidden from the encoder, or None.
         label: int64 (B,), -1 where a video has none.
         index: int64 (B,), numbers of the videos.
+        keys: int64 (B, 3), (epoch, index, repeat) of each clip; it stays on the CPU.
         fallback: share of mask steps that had no motion to follow, mean over the batch.
         problems: (path, message) of videos that could not be read and were replaced.
         incidents: what happened to the processes that read since the batch before, one line each; see `ReadingPool`.
@@ -35,6 +36,7 @@ class Batch:
     mask: torch.Tensor | None
     label: torch.Tensor
     index: torch.Tensor
+    keys: torch.Tensor
     fallback: float
     problems: tuple[tuple[str, str], ...]
     incidents: tuple[str, ...] = ()
@@ -67,6 +69,7 @@ def collate(samples: list[Sample]) -> Batch:
         mask=torch.from_numpy(np.stack(masks)) if masks else None,
         label=torch.tensor([s.label for s in samples]),
         index=torch.tensor([s.index for s in samples]),
+        keys=torch.tensor([s.key for s in samples]),
         fallback=float(np.mean([s.fallback for s in samples])),
         problems=tuple(p for s in samples for p in s.problems),
     )

@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from mgm.data.annotations import VideoItem
 from mgm.data.dataset import ClipSet, MaskRule
 from mgm.data.loader import Batch, BatchOrder, batches
+from mgm.data.sampling import Sampler
 from mgm.data.source import ClipSource, FileSource, MemorySource
 from mgm.data.transform import Crop
 from mgm.errors import DataError
@@ -47,6 +48,7 @@ def make_run(
     rule: MaskRule | None,
     crop: Crop,
     flip: bool,
+    sampler: Sampler,
 ) -> tuple[Run, Fabric]:
     """The run with its stream of batches, and its devices.
 
@@ -61,6 +63,7 @@ def make_run(
         rule=rule,
         crop=crop,
         flip=flip,
+        sampler=sampler,
         seed=config.seed,
         repeats=config.data.repeats,
     )
