@@ -117,7 +117,7 @@ def test_advice_on_workers(videos, small, monkeypatch):
     found = advice(videos, config, rate=1000.0)
     assert "1,000 clips/s keep 27 cores busy and take 28 workers over all devices" in found
     assert "data.workers, those of one device, is 2, and this machine has 16 cores" in found
-    assert "data.repeats=2 would deliver a clip for 0.61 of the time" in found
+    assert "data.repeats=2 would deliver a clip for 0.59 of the time" in found
     assert "data.repeats" not in advice(videos, config, rate=100.0)
 
 

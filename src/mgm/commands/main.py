@@ -13,6 +13,7 @@ from mgm import TRAINING_PACKAGES, missing_training
 from mgm.commands.bench import bench
 from mgm.commands.demo import demo
 from mgm.commands.evaluate import evaluate
+from mgm.commands.export import export
 from mgm.commands.finetune import finetune
 from mgm.commands.motion import motion
 from mgm.commands.pack import pack
@@ -43,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate):
+for command in (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

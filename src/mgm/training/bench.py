@@ -25,7 +25,7 @@ from mgm.video.probe import VideoInfo
 BATCH = 8
 """Clips that are collated at a time."""
 
-SHARED: tuple[Stage, ...] = ("open", "demux", "decode")
+SHARED: tuple[Stage, ...] = ("open", "demux", "decode", "field")
 """What the repeats of a clip share; the rest is done for each."""
 
 
