@@ -12,6 +12,8 @@ from mgm.errors import ConfigError, DataError, MaskError, MgmError, ModelError, 
 from mgm.version import VERSION
 
 if TYPE_CHECKING:
+    from mgm.data.annotations import VideoItem, VideoSet, find_set
+    from mgm.data.annotations.summary import data_summary
     from mgm.data.masking import MaskedClips, collate_masks
     from mgm.data.pack import pack
     from mgm.demo import demo
@@ -60,6 +62,10 @@ _HOMES = {
     "mask_names": "mgm.masks",
     "mask_rng": "mgm.masks",
     "mask_statistics": "mgm.masks",
+    "VideoItem": "mgm.data.annotations",
+    "VideoSet": "mgm.data.annotations",
+    "data_summary": "mgm.data.annotations.summary",
+    "find_set": "mgm.data.annotations",
     "MaskedClips": "mgm.data.masking",
     "collate_masks": "mgm.data.masking",
     "bench_data": "mgm.training.bench",
@@ -89,15 +95,19 @@ __all__ = [
     "MotionField",
     "TokenMask",
     "VideoError",
+    "VideoItem",
     "VideoReader",
+    "VideoSet",
     "__version__",
     "bench_data",
     "build_mask",
     "collate_masks",
+    "data_summary",
     "demo",
     "evaluate",
     "export_model",
     "export_motion",
+    "find_set",
     "finetune",
     "load_config",
     "load_encoder",
