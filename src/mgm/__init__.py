@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mgm.data.annotations import VideoItem, VideoSet, find_set
     from mgm.data.annotations.summary import data_summary
     from mgm.data.masking import MaskedClips, collate_masks
+    from mgm.data.pack import pack
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
     from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         pretrain,
         settings_for,
     )
+    from mgm.training.bench import bench_data
     from mgm.video import (
         Clip,
         FrameVectors,
@@ -66,6 +68,8 @@ _HOMES = {
     "find_set": "mgm.data.annotations",
     "MaskedClips": "mgm.data.masking",
     "collate_masks": "mgm.data.masking",
+    "bench_data": "mgm.training.bench",
+    "pack": "mgm.data.pack",
     "finetune": "mgm.training",
     "load_config": "mgm.training",
     "load_encoder": "mgm.training",
@@ -95,6 +99,7 @@ __all__ = [
     "VideoReader",
     "VideoSet",
     "__version__",
+    "bench_data",
     "build_mask",
     "collate_masks",
     "data_summary",
@@ -112,6 +117,7 @@ __all__ = [
     "mask_rng",
     "mask_statistics",
     "motion_vectors",
+    "pack",
     "prepare",
     "pretrain",
     "preview",

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mgm.data.members import opened, parse_member
 from mgm.errors import VideoError
 from mgm.video import Clip, MotionField, VideoReader, read_clip
 from mgm.video.camera import remove_camera
@@ -43,7 +44,8 @@ def probe_any(path: str) -> VideoInfo:
         VideoError: unreadable, or a folder without frames.
     """
     if (pictures := _pictures(path)) is None:
-        return probe(path)
+        member = parse_member(path)
+        return probe(path) if member is None else member.info
     height, width = _open(pictures[0]).shape[:2]
     return VideoInfo(len(pictures), height, width, motion=False)
 
@@ -58,7 +60,8 @@ def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
         VideoError: unreadable, `start` behind the end, frames of different sizes, or motion="codec" for a folder of frames.
     """
     if (pictures := _pictures(path)) is None:
-        return read_clip(path, **options)
+        with opened(path) as place:
+            return read_clip(place, **options)
     request = Request(path, with_pixels=True, **options)
     return _read(pictures, request, None)[0]
 
@@ -66,7 +69,7 @@ def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
 def read_any_clips(path: str, crops: Sequence[Box], **options: Unpack[ClipOptions]) -> list[Clip]:
     """`mgm.VideoReader.read_clips` of the same: one clip for each region (x, y, width, height), decoded once."""
     if (pictures := _pictures(path)) is None:
-        with VideoReader(path) as reader:
+        with opened(path) as place, VideoReader(place) as reader:
             return reader.read_clips(crops, **options)
     return _read(pictures, Request(path, with_pixels=True, **options), crops)
 

@@ -93,7 +93,8 @@ def find_set(spec: SpecLike) -> VideoSet:
 
     Args:
         spec: a path, `key=value,...` parts, a mapping of the same keys, or a YAML file of them; see `parse_spec` and
-            docs/data.md. A folder of videos is understood as `folder_set` says, an annotation file by its content (`FORMATS`).
+            docs/data.md. A folder of videos is understood as `folder_set` says, an annotation file by its content (`FORMATS`);
+            shards of `mgm pack` are a set, too, in a folder or at a URL.
 
     Files that are listed but not there are left out and counted in `VideoSet.notes`.
 
@@ -101,6 +102,10 @@ def find_set(spec: SpecLike) -> VideoSet:
         DataError: nothing there, a format that is unknown or ambiguous, a line that does not fit it (named), labels that cannot be,
             or more missing files than `missing` allows. VideoError: a folder without videos.
     """
+    from mgm.data.shards import is_shards, shard_set  # which knows what a set is
+
+    if isinstance(spec, str | Path) and is_shards(spec):
+        return shard_set(spec)
     found = understand(spec, hints=False)
     if _too_few(found):
         _refuse_missing(understand(spec))
