@@ -102,11 +102,10 @@ class OneFrame(Target):
     def _statistics(self, video: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """In units of 1/255: mean (B, n, 1, 1), centred pixels (B, n, patch * patch, 3), deviation (B, n, 1, 1)."""
         steps, tubelet = self.spec.grid[0], self.spec.tubelet
-        last = self.spec.frames - 1
-        within = torch.tensor([last * i // max(1, steps - 1) - tubelet * i for i in range(steps)], device=video.device)
+        step = tokens // (self.spec.tokens // steps)
+        within = step * (self.spec.frames - 1) // max(1, steps - 1) - step * tubelet
         frames = brightness(patches_of(video, self.spec, tokens)).view(*tokens.shape, tubelet, -1, 3)
-        frame = within[tokens // (self.spec.tokens // steps)]
-        pixels = frames.take_along_dim(frame[:, :, None, None, None], dim=2).squeeze(2)
+        pixels = frames.take_along_dim(within[:, :, None, None, None], dim=2).squeeze(2)
         mean = pixels.mean((2, 3), keepdim=True)
         centred = pixels - mean
         variance = centred.square().sum((2, 3), keepdim=True) / (self.dim - 1)
