@@ -184,7 +184,7 @@ class Encoder(nn.Module):
     def _with_class_token(self, x: Tensor) -> Tensor:
         if self.class_token is None:
             return x
-        return torch.cat((self.class_token.expand(len(x), -1, -1), x), dim=1)
+        return torch.cat((self.class_token.expand(x.shape[0], -1, -1), x), dim=1)
 
     def check_block(self, block: int) -> int:
         """The number of a block from 0, of one that may count from the end. Raises ModelError where there is none."""

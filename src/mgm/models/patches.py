@@ -36,7 +36,7 @@ def check_video(video: Tensor, spec: ModelSpec) -> None:
             f"video: found shape {tuple(video.shape)}, expected {shape}; "
             "resample or resize the clip, or build the model for these frames and this resolution"
         )
-    if len(video) == 0:
+    if video.shape[0] == 0:
         raise ModelError(
             f"video: found an empty batch of shape {tuple(video.shape)}, expected {shape} with B of at least 1"
         )
@@ -127,7 +127,7 @@ def patches_of(video: Tensor, spec: ModelSpec, index: Tensor | None = None) -> T
     video: (B, 3, T, H, W). index: int64 (B, n), or None for all N tokens. Returns (B, n, token_pixels, 3).
     """
     t, h, w = spec.grid
-    batch, p = len(video), spec.patch
+    batch, p = video.shape[0], spec.patch  # len() would make a constant of it in an exported graph
     if index is None:
         cut = video.reshape(batch, 3, t, spec.tubelet, h, p, w, p).permute(0, 2, 4, 6, 3, 5, 7, 1)
         return cut.reshape(batch, spec.tokens, spec.token_pixels, 3)

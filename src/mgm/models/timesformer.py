@@ -64,7 +64,7 @@ class DividedBlock(Residual):
 
     def _by_step(self, x: Tensor) -> Tensor:
         """(B, n, dim) -> (B, t, n / t, dim)."""
-        return x.view(len(x), self.steps, -1, x.shape[2])
+        return x.view(x.shape[0], self.steps, -1, x.shape[2])  # see `patches_of` on len()
 
 
 def same_places(visible: Tensor, *, places: int) -> Tensor:

@@ -79,6 +79,11 @@ class ModelConfig(_Section):
     checkpointing: bool = Field(
         False, description="keep less for the backward pass and compute it again: less memory, a third more work"
     )
+    spec: dict[str, Any] | None = Field(
+        None,
+        description="the specification of an encoder from elsewhere, which settings_for writes; of the keys above, those of "
+        "the target and checkpointing alone then count",
+    )
 
     @field_validator("target")
     @classmethod
@@ -216,6 +221,14 @@ class Config(_Section):
 
     def model_spec(self) -> ModelSpec:
         """The autoencoder's description."""
+        if self.model.spec is not None:
+            spec = ModelSpec.from_dict(self.model.spec)
+            if (spec.frames, spec.resolution) != (self.data.frames, self.data.size):
+                raise ConfigError(
+                    f"model.spec: its clips have {spec.frames} frames of {spec.resolution} px, but data.frames is "
+                    f"{self.data.frames} and data.size {self.data.size}; make the settings with mgm.settings_for"
+                )
+            return spec
         return ModelSpec(
             size=self.model.size,
             patch=self.model.patch,

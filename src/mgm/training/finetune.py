@@ -103,7 +103,8 @@ def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
 
 
 def _check_spec(found: Encoder, expected: Encoder) -> None:
-    keys = ("size", "patch", "tubelet", "frames", "frame_size", "position", "backbone", "attention")
+    same = ("size", "patch", "tubelet", "frames", "frame_size", "position", "position_grid", "backbone", "attention")
+    keys = (*same, "class_token")
     wrong = [
         f"{key} {getattr(found.spec, key)} instead of {getattr(expected.spec, key)}"
         for key in keys
@@ -111,5 +112,6 @@ def _check_spec(found: Encoder, expected: Encoder) -> None:
     ]
     if wrong:
         raise DataError(
-            f"the encoder does not fit the recipe: {', '.join(wrong)}; use the recipe that it was pretrained with"
+            f"the encoder does not fit the recipe: {', '.join(wrong)}; use the recipe that it was pretrained with, "
+            "or mgm.settings_for of an encoder from elsewhere"
         )

@@ -62,7 +62,8 @@ def _from_export(weights: Weights, facts: Facts) -> Model:
         spec, kind = at_facts(ModelSpec.from_dict(about["spec"]), facts), about["kind"]
         model: Model
         if kind == "autoencoder":
-            model = MaskedAutoencoder(spec, target=about["target"])
+            teacher = at_facts(ModelSpec.from_dict(about["teacher"]), facts) if about["teacher"] else None
+            model = MaskedAutoencoder(spec, target=about["target"], teacher=teacher)
         elif kind == "classifier":
             model = Classifier(Encoder(spec), about["classes"], labels=about["labels"])
         else:

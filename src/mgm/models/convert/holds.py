@@ -22,6 +22,7 @@ _FREE: Final = frozenset(
         "frames",
         "resolution",
         "decoder_depth",
+        "decoder_dim",
         "norm_eps",
         "head_norm_eps",
         "encoder_norm",
@@ -41,7 +42,8 @@ def check_videomae(model: Model, whose: str) -> None:
         for field in fields(ModelSpec)
         if field.name not in _FREE and getattr(spec, field.name) != field.default
     ]
-    if isinstance(model, MaskedAutoencoder) and not isinstance(model.target, NormalisedPixels | Pixels):
-        wrong.append(f"target {type(model.target).__name__} (expected NormalisedPixels or Pixels)")
+    if isinstance(model, MaskedAutoencoder) and type(model.target) not in (NormalisedPixels, Pixels):
+        names = ", ".join(target.name for target, _ in model.goal.targets)
+        wrong.append(f"target {names} (expected normalised-pixels or pixels)")
     if wrong:
         raise ModelError(f"{whose} cannot hold {', '.join(wrong)}; export to safetensors instead")

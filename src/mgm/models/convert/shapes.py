@@ -65,13 +65,17 @@ def build(ours: Mapping[str, Tensor], facts: Facts) -> Model:
 
 
 def at_facts(spec: ModelSpec, facts: Facts) -> ModelSpec:
-    """The specification for the frames and the resolution of `facts`, where it has any; fixed codes are computed anew.
+    """The specification for the frames and the resolution of `facts`, where it has any; fixed codes are computed anew
+    (`Encoder.at` interpolates them).
 
     Raises ModelError where patches do not fit, or the codes of places were learned.
     """
     other = replace(spec, frames=facts.frames or spec.frames, resolution=facts.resolution or spec.resolution)
     if other.grid != spec.grid and spec.position == "learned-separable":
-        raise ModelError("positions: learned codes are not stretched; leave frames and resolution as they are")
+        raise ModelError(
+            "positions: learned codes are not recomputed; leave frames and resolution as they are, and stretch them with "
+            "encoder.at(..., code='interpolated')"
+        )
     return other
 
 
@@ -185,7 +189,8 @@ def _learned_places(
     height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
     if (height // patch) * (width // patch) != places or facts.frames not in (None, frames):
         raise ModelError(
-            f"positions: codes were learned for {frames} frames and {places} places of a frame, and are not stretched to "
-            f"{facts.frames or frames} frames of {height} x {width} pixels; leave frames and resolution as they are"
+            f"positions: codes were learned for {frames} frames and {places} places of a frame, expected those, found "
+            f"{facts.frames or frames} frames of {height} x {width} pixels; leave them out, and stretch the codes with "
+            "encoder.at(..., code='interpolated')"
         )
     return frames, resolution

@@ -18,8 +18,8 @@ from torch import Tensor
 from mgm.errors import ModelError
 
 CONFIG: Final = "config.json"
-_SAFETENSORS, _TORCH = "model.safetensors", "pytorch_model.bin"
-_IN_FOLDERS: Final = (_SAFETENSORS, f"{_SAFETENSORS}.index.json", _TORCH, f"{_TORCH}.index.json")
+_SAFETENSORS, _TORCH, _REFERENCE = "model.safetensors", "pytorch_model.bin", "model.pth"
+_IN_FOLDERS: Final = (_SAFETENSORS, f"{_SAFETENSORS}.index.json", _TORCH, f"{_TORCH}.index.json", _REFERENCE)
 # Where training programs put the weights: VideoMAE and MAE; DeepSpeed; mmengine and Lightning; MAE-ST and SlowFast.
 _WRAPPERS: Final = ("model", "module", "state_dict", "model_state", "model_state_dict")
 # What DistributedDataParallel and torch.compile put before every name.
@@ -55,9 +55,8 @@ def read_weights(path: str | Path) -> Weights:
         return _read_folder(place.parent)
     found = _read_file(place)
     beside = place.parent / CONFIG
-    if place.name in _IN_FOLDERS and beside.is_file():
-        return Weights(found.state, _read_json(beside), found.arguments, found.metadata)
-    return found
+    config = _read_json(beside) if place.name in _IN_FOLDERS and beside.is_file() else None
+    return Weights(found.state, config, found.arguments, found.metadata)
 
 
 def read_torch(file: Path, *, mapped: bool = False) -> Any:
@@ -88,14 +87,15 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
 
 def _read_folder(folder: Path) -> Weights:
     here = [name for name in _IN_FOLDERS if (folder / name).is_file()]
-    if not here or not (folder / CONFIG).is_file():
+    if not here:
         raise ModelError(
-            f"{folder}: no checkpoint, expected a run's folder with last.pt, or {CONFIG} and one of {', '.join(_IN_FOLDERS)}, "
-            f"as save_pretrained(folder) of transformers writes them; found {', '.join(here) or 'neither'}"
+            f"{folder}: no checkpoint, expected a run's folder with last.pt, an export of mgm, or {CONFIG} and "
+            f"{_SAFETENSORS} or {_TORCH} (or their index and shards), as save_pretrained(folder) of transformers writes them"
         )
-    config = _read_json(folder / CONFIG)
+    config = _read_json(folder / CONFIG) if (folder / CONFIG).is_file() else None
     if not here[0].endswith(".index.json"):
-        return Weights(_read_file(folder / here[0]).state, config)
+        found = _read_file(folder / here[0])
+        return Weights(found.state, config, found.arguments, found.metadata)
     shards = _read_json(folder / here[0]).get("weight_map")
     if not isinstance(shards, dict) or not shards or not all(isinstance(name, str) for name in shards.values()):
         raise ModelError(f"{folder / here[0]}: has no weight_map, expected one of tensor names to files of this folder")
