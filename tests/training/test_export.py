@@ -64,8 +64,10 @@ def test_what_is_written_is_read_again(tmp_path, kind, to):
 @pytest.mark.parametrize("kind", ["autoencoder", "classifier", "encoder"])
 def test_transformers_loads_the_folder_and_agrees(tmp_path, kind):
     transformers = pytest.importorskip("transformers")
+    from models.test_convert import installed_bias_names
+
     model = make(kind)
-    folder = export_model(model, to="hf", out=tmp_path / "out")
+    folder = export_model(model, to="hf", out=tmp_path / "out", bias_names=installed_bias_names())
     config = json.loads((folder / "config.json").read_text())
     peer = getattr(transformers, config["architectures"][0])
     theirs, info = peer.from_pretrained(folder, output_loading_info=True)
