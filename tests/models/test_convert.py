@@ -69,7 +69,7 @@ def spelled(state, *, query_bias):
 
 
 def installed_bias_names():
-    """The spelling that `to_huggingface` must take for the installed transformers: 5.5 to 5.17 have a bias of the keys."""
+    """The spelling that `to_huggingface` must take for the installed transformers: 5.5.1 to 5.17 have a bias of the keys."""
     theirs, _ = classifier_peer()
     return "query.bias" if any(key.endswith("attention.key.bias") for key in theirs.state_dict()) else "q_bias"
 

@@ -1,7 +1,7 @@
 """Hugging Face VideoMAE checkpoints to models of this package, and back.
 
 Both spellings of the attention's biases are read: `attention.attention.q_bias`, which the files on the Hub hold, and
-`attention.attention.query.bias`, which transformers 5.5 to 5.17 wrote and to which they lost the former silently.
+`attention.attention.query.bias`, which transformers 5.5.1 to 5.17 wrote and to which they lost the former silently.
 """
 
 import warnings
