@@ -30,6 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mgm.masks import make_mask, mask_rng
 from mgm.models import MaskedAutoencoder, ModelSpec, to_huggingface
 from mgm.models.patches import MEAN, STD
+from mgm.training.memory import keep_freed_memory
 from timing import Clock, compare, print_header, print_table
 
 SEED = 0
@@ -106,16 +107,24 @@ def main() -> None:
     parser.add_argument(
         "--clock", default="wall", choices=["wall", "cpu"], help="cpu: on a machine that others use; with --threads 1"
     )
+    parser.add_argument(
+        "--malloc",
+        default="keep",
+        choices=["keep", "system"],
+        help="keep: freed memory stays with the process, as mgm.pretrain sets it on a CPU; here for all contenders",
+    )
     parser.add_argument("--no-eager", action="store_true", help="leave out transformers without SDPA")
     parser.add_argument("--profile", action="store_true", help="print where mgm's step spends its time instead")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
+    kept = args.malloc == "keep" and args.device == "cpu" and keep_freed_memory()
     device = torch.device(args.device)
     dtype = getattr(torch, args.dtype)
     print_header(
         f"pretraining step, {args.dtype}, {'compiled' if args.compile else 'not compiled'}, {args.clock} time, "
-        f"{torch.get_num_threads()} CPU threads, transformers {transformers.__version__}, {device_name(device)}",
+        f"{torch.get_num_threads()} CPU threads, "
+        f"freed memory {'kept' if kept else 'given back'}, transformers {transformers.__version__}, {device_name(device)}",
         SEED,
     )
     ceiling = matmul_rate(device, dtype)
