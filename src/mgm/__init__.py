@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from mgm.evaluation.run import evaluate, probe
     from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
     from mgm.show.preview import preview
-    from mgm.training import finetune, load_config, load_encoder, pretrain
+    from mgm.training import (
+        export_model,
+        finetune,
+        load_config,
+        load_encoder,
+        load_pretrained,
+        pretrain,
+        settings_for,
+    )
     from mgm.video import (
         Clip,
         FrameVectors,
@@ -55,7 +63,10 @@ _HOMES = {
     "finetune": "mgm.training",
     "load_config": "mgm.training",
     "load_encoder": "mgm.training",
+    "load_pretrained": "mgm.training",
     "pretrain": "mgm.training",
+    "settings_for": "mgm.training",
+    "export_model": "mgm.training",
     "evaluate": "mgm.evaluation.run",
     "probe": "mgm.evaluation.run",
     "preview": "mgm.show.preview",
@@ -80,10 +91,12 @@ __all__ = [
     "collate_masks",
     "demo",
     "evaluate",
+    "export_model",
     "export_motion",
     "finetune",
     "load_config",
     "load_encoder",
+    "load_pretrained",
     "make_mask",
     "mask_names",
     "mask_rng",
@@ -96,6 +109,7 @@ __all__ = [
     "read_clip",
     "read_motion",
     "scan",
+    "settings_for",
 ]
 
 TRAINING_PACKAGES = {

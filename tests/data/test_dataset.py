@@ -5,6 +5,7 @@ import torch
 from mgm.data.annotations import VideoItem, find_set
 from mgm.data.dataset import TRIES, ClipSet, MaskRule, ViewSet
 from mgm.data.encoding import encode
+from mgm.data.loader import collate
 from mgm.data.source import ClipSettings, FileSource, MemorySource
 from mgm.data.translation import make_translation
 from mgm.errors import DataError, VideoError
@@ -229,3 +230,39 @@ def test_views_of_an_unreadable_video(broken):
     assert broken[3].path in views.problem
     with pytest.raises(DataError, match="spatial views: 2"):
         ViewSet(broken, FileSource(), SETTINGS, temporal=2, spatial=2)
+
+
+def test_a_second_mask_says_what_is_reconstructed(items):
+    decode = MaskRule(build_mask("running-cell"), GRID, 0.5)
+    plain, sample = make(items)[0, 1], make(items, rule=MaskRule(build_mask("mgm"), GRID, 0.75, decode))[0, 1]
+    assert plain.decode is None
+    assert sample.decode.reshape(2, -1).sum(1).tolist() == [8, 8]  # what the mask shows
+    assert same(plain, sample)  # it takes nothing from the other draws
+    again = make(items, rule=MaskRule(build_mask("mgm"), GRID, 0.75, decode))
+    assert len({again[epoch, 1].decode.tobytes() for epoch in range(8)}) > 1
+    batch = collate([sample, sample])
+    assert batch.decode.shape == (2, *GRID)
+    assert batch.decode.dtype == torch.bool
+    assert collate([plain]).decode is None
+
+
+def test_motion_comes_along_where_it_is_predicted(tmp_path):
+    """A clip that moves by (3, -2) pixels a frame at 64 px, shown at 32: (1.5, -1), mirrored (-1.5, -1)."""
+    path = make_translation(tmp_path / "moving.mp4", velocity=(3.0, -2.0), frames=12, size=(64, 64), gop=12)
+    rule = MaskRule(build_mask("tube"), GRID, 0.75, keep_motion=True)
+    assert rule.uses_motion
+    clips = make((VideoItem(str(path), None),), rule=rule, crop="centre", flip=False)
+    motion = clips[0, 0].motion
+    assert motion.shape == (4, 4, 4, 2)
+    np.testing.assert_allclose(np.median(motion, (0, 1, 2)), (1.5, -1), atol=0.1)
+    mirrored = make((VideoItem(str(path), None),), rule=rule, crop="multiscale")
+    assert {float(np.sign(np.median(mirrored[epoch, 0].motion[..., 0]))) for epoch in range(8)} == {-1.0, 1.0}
+    assert collate([clips[0, 0]]).to(torch.device("cpu")).motion.dtype == torch.float32
+
+
+def test_motion_that_was_not_read_is_missed(items):
+    rule = MaskRule(build_mask("tube"), GRID, 0.75, keep_motion=True)
+    settings = ClipSettings(frames=4, stride=1, size=32, motion=None)
+    clips = ClipSet(items, FileSource(), settings, rule=rule, crop="centre", flip=False, seed=0)
+    with pytest.raises(DataError, match="read without its motion"):
+        clips[0, 0]

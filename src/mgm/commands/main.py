@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from mgm import TRAINING_PACKAGES, missing_training
 from mgm.commands.demo import demo
 from mgm.commands.evaluate import evaluate
+from mgm.commands.export import export
 from mgm.commands.finetune import finetune
 from mgm.commands.motion import motion
 from mgm.commands.prepare import prepare
@@ -41,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (demo, scan, prepare, motion, preview, pretrain, finetune, probe, evaluate):
+for command in (demo, scan, prepare, motion, preview, pretrain, finetune, probe, evaluate, export):
     app.command()(command)
 
 

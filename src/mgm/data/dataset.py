@@ -12,6 +12,7 @@ import torch
 import torch.utils.data
 
 from mgm.data.annotations import VideoItem
+from mgm.data.displacement import patch_motion
 from mgm.data.sampling import Sampler
 from mgm.data.source import ClipSettings, ClipSource
 from mgm.data.transform import Crop, centre_crop, draw_geometry, spatial_views
@@ -30,7 +31,7 @@ TRIES = 8
 """Substitutes that are tried for a video that cannot be read before the run is stopped."""
 
 # The last number of a generator's seed keeps its draws apart from the others'; masks have their own, see `mask_rng`.
-_CLIP, _SUBSTITUTE = 1, 3
+_CLIP, _SUBSTITUTE, _DECODE = 1, 3, 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +46,8 @@ class Sample:
         index: number of the video that was read.
         problems: (path, message) of videos that could not be read and that this sample stands in for.
         key: (epoch, index, repeat): what names the draw, for changes that are made of it later; see `mgm.data.augment`.
+        decode: bool (t, h, w), True = reconstruct this token where it is hidden; None: all of them.
+        motion: float32 (T, h, w, 2), mean displacement (dx, dy) of every patch in pixels of the clip; None where not asked for.
     """
 
     video: torch.Tensor
@@ -54,15 +57,29 @@ class Sample:
     index: int
     problems: tuple[tuple[str, str], ...] = ()
     key: tuple[int, int, int] = (0, 0, 0)
+    decode: npt.NDArray[np.bool_] | None = None
+    motion: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskRule:
-    """Which mask is drawn for each clip, on which token grid (t, h, w), with which ratio."""
+    """Which mask is drawn for each clip, on which token grid (t, h, w), with which ratio.
+
+    Attributes:
+        decode: a second mask on the same grid; hidden tokens that it shows are reconstructed. None: all hidden ones.
+        keep_motion: the samples bring their motion along, for a model that predicts it.
+    """
 
     mask: Mask
     grid: tuple[int, int, int]
     ratio: float
+    decode: MaskRule | None = None
+    keep_motion: bool = False
+
+    @property
+    def uses_motion(self) -> bool:
+        """The motion of the clips must be read."""
+        return self.keep_motion or self.mask.uses_motion or (self.decode is not None and self.decode.mask.uses_motion)
 
 
 class ClipSet(torch.utils.data.Dataset[Sample]):
@@ -145,7 +162,9 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         for repeat, (pixels, motion) in enumerate(self.source.clips(item.path, frames, geometries, self.settings)):
             mask, fallback = self._mask(epoch, index, repeat, motion)
             named = () if repeat else problems
-            samples.append(Sample(to_video(pixels), mask, fallback, label, index, named, (epoch, index, repeat)))
+            decode, kept = self._decode(epoch, index, repeat, motion), self._kept(item.path, motion)
+            key = (epoch, index, repeat)
+            samples.append(Sample(to_video(pixels), mask, fallback, label, index, named, key, decode, kept))
         return samples
 
     def _mask(
@@ -156,6 +175,22 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         rng = mask_rng(self.seed, epoch, index, repeat)
         drawn = self.rule.mask.draw(self.rule.grid, self.rule.ratio, motion, rng)
         return drawn.masked, float(drawn.fallback.mean())
+
+    def _decode(self, epoch: int, index: int, repeat: int, motion: MotionField | None) -> npt.NDArray[np.bool_] | None:
+        if self.rule is None or self.rule.decode is None:
+            return None
+        rule = self.rule.decode
+        rng = np.random.default_rng([self.seed, epoch, index, repeat, _DECODE])
+        return rule.mask.draw(rule.grid, rule.ratio, motion, rng).visible
+
+    def _kept(self, path: str, motion: MotionField | None) -> npt.NDArray[np.float32] | None:
+        if self.rule is None or not self.rule.keep_motion:
+            return None
+        if motion is None:
+            raise DataError(
+                f"{path}: read without its motion, expected it for a model that predicts it; set data.motion"
+            )
+        return patch_motion(motion, self.rule.grid[1:])
 
 
 class ViewSet(torch.utils.data.Dataset["Views"]):

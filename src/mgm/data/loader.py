@@ -23,13 +23,15 @@ class Batch:
 
     Attributes:
         video: uint8 (B, 3, T, H, W).
-        mask: bool (B, t, h, w), True = hidden from the encoder, or None.
+        mask: bool (B, t, h, w), True = hidden from the encoder, or None; it stays on the CPU.
         label: int64 (B,), -1 where a video has none.
         index: int64 (B,), numbers of the videos.
         keys: int64 (B, 3), (epoch, index, repeat) of each clip; it stays on the CPU.
         fallback: share of mask steps that had no motion to follow, mean over the batch.
         problems: (path, message) of videos that could not be read and were replaced.
         incidents: what happened to the processes that read since the batch before, one line each; see `ReadingPool`.
+        decode: bool (B, t, h, w), True = reconstruct this token where it is hidden, or None; it stays on the CPU.
+        motion: float32 (B, T, h, w, 2), mean displacement of every patch in pixels, or None.
     """
 
     video: torch.Tensor
@@ -40,14 +42,17 @@ class Batch:
     fallback: float
     problems: tuple[tuple[str, str], ...]
     incidents: tuple[str, ...] = ()
+    decode: torch.Tensor | None = None
+    motion: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device; uint8 travels, normalisation happens there."""
+        """The batch on a device; uint8 travels, normalisation happens there. Masks stay: a model counts their tokens, for which a
+        GPU would have to be waited for."""
         return replace(
             self,
             video=self.video.to(device, non_blocking=True),
-            mask=None if self.mask is None else self.mask.to(device, non_blocking=True),
             label=self.label.to(device, non_blocking=True),
+            motion=None if self.motion is None else self.motion.to(device, non_blocking=True),
         )
 
     def pin_memory(self) -> Batch:
@@ -55,14 +60,16 @@ class Batch:
         return replace(
             self,
             video=self.video.pin_memory(),
-            mask=None if self.mask is None else self.mask.pin_memory(),
             label=self.label.pin_memory(),
+            motion=None if self.motion is None else self.motion.pin_memory(),
         )
 
 
 def collate(samples: list[Sample]) -> Batch:
     """Stack samples. Channels stay last in memory, as decoded."""
     masks = [s.mask for s in samples if s.mask is not None]
+    decodes = [s.decode for s in samples if s.decode is not None]
+    motions = [s.motion for s in samples if s.motion is not None]
     return Batch(
         # numpy stacks whole clips in a quarter of torch's time
         video=torch.from_numpy(np.stack([s.video.permute(1, 2, 3, 0).numpy() for s in samples])).permute(0, 4, 1, 2, 3),
@@ -72,6 +79,8 @@ def collate(samples: list[Sample]) -> Batch:
         keys=torch.tensor([s.key for s in samples]),
         fallback=float(np.mean([s.fallback for s in samples])),
         problems=tuple(p for s in samples for p in s.problems),
+        decode=torch.from_numpy(np.stack(decodes)) if decodes else None,
+        motion=torch.from_numpy(np.stack(motions)) if motions else None,
     )
 
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pydantic
 import yaml
@@ -18,7 +18,7 @@ from mgm.data.sampling import Rule, Sampler, Sampling
 from mgm.data.source import ClipSettings
 from mgm.errors import ConfigError, MgmError
 from mgm.masks import build_mask
-from mgm.models import ModelSpec
+from mgm.models import TARGETS, ModelSpec
 
 
 class _Section(BaseModel):
@@ -72,10 +72,57 @@ class ModelConfig(_Section):
     patch_init: Literal["conv", "xavier"] = Field(
         "conv", description="start of the patch embedding: conv is the reference's"
     )
-    target: Literal["normalised-pixels", "pixels"] = Field(
-        "normalised-pixels", description="what masked patches are compared with"
+    backbone: Literal["vit", "timesformer"] = Field("vit", description="vit is VideoMAE's; timesformer: TimeSformer")
+    attention: Literal["joint", "divided"] | None = Field(
+        None, description="of timesformer: divided (null too) or joint; vit has joint attention"
+    )
+    target: str | dict[str, float] = Field(
+        "normalised-pixels",
+        description=f"what hidden tokens are compared with: {', '.join(TARGETS)}; or several as name: weight",
+    )
+    teacher: str | None = Field(
+        None, description="whose features the target teacher are: anything that mgm.load_encoder reads"
+    )
+    decoder_attention: Literal["self", "cross"] = Field(
+        "self",
+        description="self: VideoMAE's decoder; cross: CrossMAE's, whose mask tokens look at visible tokens alone",
     )
     decoder_depth: int | None = Field(None, ge=1, description="decoder blocks; null: the size's own")
+    decoder_dim: int | None = Field(None, ge=1, description="width of the decoder; null: the size's own")
+    checkpointing: bool = Field(
+        False, description="keep less for the backward pass and compute it again: less memory, a third more work"
+    )
+    spec: dict[str, Any] | None = Field(
+        None,
+        description="the specification of an encoder from elsewhere, which settings_for writes; of the keys above, those of "
+        "the target and checkpointing alone then count",
+    )
+
+    @field_validator("target")
+    @classmethod
+    def _known_targets(cls, value: str | dict[str, float]) -> str | dict[str, float]:
+        weights = {value: 1.0} if isinstance(value, str) else value
+        for name, weight in weights.items():
+            if name not in TARGETS:
+                raise ValueError(f"found {name}, expected one of {', '.join(TARGETS)}")
+            if not weight > 0:
+                raise ValueError(f"found weight {weight} of {name}, expected a number above 0; or leave it out")
+        if not weights:
+            raise ValueError(f"found no target, expected one of {', '.join(TARGETS)}")
+        return value
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The names of the targets."""
+        return (self.target,) if isinstance(self.target, str) else tuple(self.target)
+
+
+class DecoderMaskConfig(_Section):
+    """Which hidden tokens are reconstructed: those that this mask shows (VideoMAE V2); see `mgm.mask_names()`."""
+
+    name: str = Field("running-cell", description="name of the mask")
+    ratio: float = Field(0.5, gt=0, lt=1, description="share of all tokens that are not reconstructed")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of that mask")
 
 
 class MaskConfig(_Section):
@@ -84,6 +131,9 @@ class MaskConfig(_Section):
     name: str = Field("mgm", description="name of the mask")
     ratio: float = Field(0.75, gt=0, lt=1, description="share of hidden tokens")
     options: dict[str, Any] = Field(default_factory=dict, description="options of that mask")
+    decoder: DecoderMaskConfig | None = Field(
+        None, description="which hidden tokens are reconstructed, a second mask; null: all of them"
+    )
 
 
 class OptimConfig(_Section):
@@ -185,7 +235,9 @@ class Config(_Section):
     def _fits_together(self) -> Config:
         try:
             rule = self.mask_rule()
-            rule.mask.count(rule.grid, rule.ratio)
+            for part in (rule, rule.decode):
+                if part is not None:
+                    part.mask.count(part.grid, part.ratio)
         except MgmError as error:
             raise ValueError(str(error)) from error
         for name, optim in (("pretrain", self.pretrain), ("finetune", self.finetune)):
@@ -198,10 +250,32 @@ class Config(_Section):
             raise ValueError(
                 f"mask {self.mask.name} follows motion, but data.motion is null; set data.motion to codec, or use mask tube"
             )
+        if self.model_spec().divided and not rule.mask.equal_steps:
+            raise ValueError(
+                f"mask {self.mask.name} hides another number of tokens in each step, which divided attention cannot take; "
+                "set model.attention to joint, or use mask tube"
+            )
+        if "motion" in self.model.target_names and self.data.motion in (None, "difference"):
+            raise ValueError(
+                f"target motion predicts displacements, but data.motion is {self.data.motion or 'null'}; set it to auto"
+            )
+        if ("teacher" in self.model.target_names) != (self.model.teacher is not None):
+            raise ValueError(
+                f"model.teacher is {self.model.teacher or 'null'} and model.target {', '.join(self.model.target_names)}; "
+                "target teacher needs a teacher, and a teacher the target"
+            )
         return self
 
     def model_spec(self) -> ModelSpec:
         """The autoencoder's description."""
+        if self.model.spec is not None:
+            spec = ModelSpec.from_dict(self.model.spec)
+            if (spec.frames, spec.resolution) != (self.data.frames, self.data.size):
+                raise ConfigError(
+                    f"model.spec: its clips have {spec.frames} frames of {spec.resolution} px, but data.frames is "
+                    f"{self.data.frames} and data.size {self.data.size}; make the settings with mgm.settings_for"
+                )
+            return spec
         return ModelSpec(
             size=self.model.size,
             patch=self.model.patch,
@@ -210,12 +284,19 @@ class Config(_Section):
             resolution=self.data.size,
             position=self.model.position,
             patch_init=self.model.patch_init,
+            backbone=self.model.backbone,
+            attention=self.model.attention,
+            decoder_attention=self.model.decoder_attention,
             decoder_depth=self.model.decoder_depth,
+            decoder_dim=self.model.decoder_dim,
         )
 
     def mask_rule(self) -> MaskRule:
-        """The mask with its token grid and ratio."""
-        return MaskRule(build_mask(self.mask.name, **self.mask.options), self.model_spec().grid, self.mask.ratio)
+        """The masks with their token grid and ratios, and whether a model predicts the motion."""
+        grid, second = self.model_spec().grid, self.mask.decoder
+        decode = None if second is None else MaskRule(build_mask(second.name, **second.options), grid, second.ratio)
+        mask = build_mask(self.mask.name, **self.mask.options)
+        return MaskRule(mask, grid, self.mask.ratio, decode, keep_motion="motion" in self.model.target_names)
 
     def clip_settings(self, *, motion: bool) -> ClipSettings:
         """What is read of a video; without motion where nobody looks at it."""
@@ -262,7 +343,9 @@ def _overridden(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any
         branch = tree
         *parents, leaf = key.split(".")
         for parent in parents:
-            child = branch.setdefault(parent, {})
+            if branch.get(parent) is None:  # a section that is left out, or null where it is optional
+                branch[parent] = {}
+            child = branch[parent]
             if not isinstance(child, dict):
                 raise ConfigError(f"override {text!r}: {parent} is a value, not a section")
             branch = child
@@ -348,8 +431,8 @@ def _explain(error: Any) -> str:
         section: type[BaseModel] = Config
         for part in location[:-1]:
             annotation = section.model_fields[part].annotation
-            assert isinstance(annotation, type)
-            section = annotation
+            # An optional section is a union with None.
+            section = next(t for t in (annotation, *get_args(annotation)) if isinstance(t, type))
         known = list(section.model_fields)
         near = difflib.get_close_matches(location[-1], known, 1)
         hint = f"did you mean {'.'.join([*location[:-1], near[0]])}?" if near else f"expected one of {', '.join(known)}"

@@ -59,7 +59,7 @@ def make_run(
     clips = ClipSet(
         items,
         source,
-        config.clip_settings(motion=rule is not None and rule.mask.uses_motion),
+        config.clip_settings(motion=rule is not None and rule.uses_motion),
         rule=rule,
         crop=crop,
         flip=flip,

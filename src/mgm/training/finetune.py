@@ -143,12 +143,12 @@ def describe_finetuning(config: Config, plan: Schedule, *, videos: int, classes:
 
 
 def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
-    """Learning-rate multiplier by parameter name: decay^(depth + 1 - i), i = 0 for the embedding, k + 1 for block k, depth + 1
-    (multiplier 1) for the norm and the head."""
+    """Learning-rate multiplier by parameter name: decay^(depth + 1 - i), i = 0 for the embedding and what is added to it,
+    k + 1 for block k, depth + 1 (multiplier 1) for the norm and the head."""
 
     def rate(name: str) -> float:
         parts = name.split(".")
-        if parts[:2] == ["encoder", "patch_embed"]:
+        if parts[0] == "encoder" and parts[1] in ("patch_embed", "class_token", "position_time", "position_space"):
             layer = 0
         elif parts[:2] == ["encoder", "blocks"]:
             layer = int(parts[2]) + 1
@@ -160,7 +160,8 @@ def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
 
 
 def _check_spec(found: Encoder, expected: Encoder) -> None:
-    keys = ("size", "patch", "tubelet", "frames", "frame_size", "position")
+    same = ("size", "patch", "tubelet", "frames", "frame_size", "position", "position_grid", "backbone", "attention")
+    keys = (*same, "class_token")
     wrong = [
         f"{key} {getattr(found.spec, key)} instead of {getattr(expected.spec, key)}"
         for key in keys
@@ -168,5 +169,6 @@ def _check_spec(found: Encoder, expected: Encoder) -> None:
     ]
     if wrong:
         raise DataError(
-            f"the encoder does not fit the recipe: {', '.join(wrong)}; use the recipe that it was pretrained with"
+            f"the encoder does not fit the recipe: {', '.join(wrong)}; use the recipe that it was pretrained with, "
+            "or mgm.settings_for of an encoder from elsewhere"
         )
