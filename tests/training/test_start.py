@@ -108,7 +108,7 @@ def test_a_run_goes_on_by_another_recipe(tmp_path, small, videos, memory):
     assert (config.finetune.batch, config.finetune.epochs, config.finetune.dropout) == (128, 7, 0.5)
     assert config.model_spec() == encoder.spec
     assert (config.data.frames, config.data.size) == (4, 32)
-    assert open_start(outcome.out)[1].finetune.batch == 4
+    assert open_start(outcome.out)[1] == small()
 
 
 def test_a_class_token_is_not_lost_on_the_way(tmp_path, small, videos, memory):

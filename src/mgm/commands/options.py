@@ -15,8 +15,7 @@ ForeignRecipe = Annotated[
     str | None,
     typer.Option(
         "--recipe",
-        help="One of our recipes by name, or a .yaml file: instead of the run's settings, as for other videos. Weights from "
-        "elsewhere have none; theirs are mgm-vitb-k400 unless told.",
+        help="Whose settings are taken instead of the run's; for weights from elsewhere by default mgm-vitb-k400's.",
     ),
 ]
 Out = Annotated[Path, typer.Option(help="The run's folder: config.yaml, log.jsonl, tensorboard/, last.pt.")]

@@ -162,8 +162,8 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         for repeat, (pixels, motion) in enumerate(self.source.clips(item.path, frames, geometries, self.settings)):
             mask, fallback = self._mask(epoch, index, repeat, motion)
             named = () if repeat else problems
-            decode, kept = self._decode(epoch, index, repeat, motion), self._kept(item.path, motion)
             key = (epoch, index, repeat)
+            decode, kept = self._decode(epoch, index, repeat, motion), self._kept(item.path, motion)
             samples.append(Sample(to_video(pixels), mask, fallback, label, index, named, key, decode, kept))
         return samples
 

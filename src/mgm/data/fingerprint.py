@@ -15,7 +15,7 @@ def fingerprint(items: Sequence[VideoItem]) -> torch.Tensor:
 
     The same position gives the same samples only where all of them are equal. The folder may move.
     """
-    above = _common([item.path for item in items])
+    above = common_folder([item.path for item in items])
     numbers = []
     for item in items:
         told = f"{item.path[above:]}\0{item.label}\0{item.start}\0{item.end}"
@@ -38,8 +38,8 @@ def difference(before: torch.Tensor, items: Sequence[VideoItem]) -> str | None:
     return f"{len(before)} videos then, {len(now)} now: {gone} of them gone or changed, {len(fresh)} new{such}"
 
 
-def _common(paths: Sequence[str]) -> int:
-    """Characters of the folder that all the paths lie in."""
+def common_folder(paths: Sequence[str]) -> int:
+    """Characters of the folder that all the paths lie in, its last slash included."""
     if not paths:
         return 0
     low, high = min(paths), max(paths)  # what these two share, all share
