@@ -150,3 +150,14 @@ def test_frames_far_from_each_other_are_read_without_most_of_those_between(tmp_p
         assert len(given) < 40
     motion = read_clip(path, index=[12, 33, 54], size=None).motion
     np.testing.assert_allclose(motion.vectors[1], whole.motion.vectors[13:34].sum(axis=0), atol=1e-3)
+
+
+@pytest.mark.real
+def test_every_codec_gives_frames_far_from_each_other(shared_data):
+    for path in sorted((shared_data / "codec_matrix").iterdir()):
+        whole = read_clip(path, frames=None, stride=1, size=48, motion=None)
+        last = len(whole.frames) - 1
+        for index in ([0, last], [3, 4, 41, 44, last - 1]):
+            clip = read_clip(path, index=index, size=48, motion=None)
+            np.testing.assert_array_equal(clip.frames, whole.frames[index], err_msg=path.name)
+            np.testing.assert_array_equal(clip.pts, whole.pts[index], err_msg=path.name)
