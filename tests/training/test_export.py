@@ -189,9 +189,12 @@ def test_our_own_format_holds_every_model(tmp_path):
     assert all(torch.equal(again.state_dict()[key], value) for key, value in model.state_dict().items())
     graph = export_model(model, to="torch-export", out=tmp_path / "graph", part="encoder") / "model.pt2"
     close(torch.export.load(graph).module()(VIDEO), model.encoder(VIDEO).detach())
+    model.train()
+    export_model(model, to="torch-export", out=tmp_path / "again", part="encoder")
+    assert model.encoder.training
 
 
-def test_nothing_is_overwritten_by_accident(tmp_path):
+def test_nothing_is_overwritten_by_accident(tmp_path, monkeypatch):
     model, out = make("encoder"), tmp_path / "out"
     export_model(model, to="videomae", out=out)
     with pytest.raises(ModelError, match=r"an earlier export.*--overwrite"):
@@ -208,6 +211,9 @@ def test_nothing_is_overwritten_by_accident(tmp_path):
     export_model(model, to="hf", out=tmp_path / "empty")
     with pytest.raises(ModelError, match="cannot be written"):
         export_model(model, to="hf", out=tmp_path / "file" / "out")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="no export of mgm"):
+        export_model(model, to="hf", out=".", overwrite=True)
     assert {f.name for f in tmp_path.iterdir()} == {"out", "precious", "file", "empty"}
 
 

@@ -84,7 +84,7 @@ def export_model(
     if to not in FORMATS:
         raise ModelError(f"to: found {to!r}, expected one of {', '.join(FORMATS)}")
     loaded, origin = _opened(model, part, frames=frames, resolution=resolution, heads=heads)
-    target = Path(out)
+    target = Path(out).absolute()
     options = _Options(to, bias_names, video)
     with written_folder(target, overwrite=overwrite) as folder:
         try:
@@ -93,7 +93,7 @@ def export_model(
             raise ModelError(f"{origin.name}: {error}") from error
         (folder / MARK).write_text(json.dumps(_about(loaded, to), indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(model_card(loaded, origin, to, data=data, video=video), encoding="utf-8")
-    return target
+    return Path(out)
 
 
 @contextmanager
