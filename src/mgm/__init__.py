@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mgm.data.masking import MaskedClips, collate_masks
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
-    from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
+    from mgm.masks import TokenMask, build_mask, draw_statistics, make_mask, mask_names, mask_rng, mask_statistics
     from mgm.show.preview import preview
     from mgm.training import finetune, load_config, load_encoder, pretrain
     from mgm.video import (
@@ -46,6 +46,7 @@ _HOMES = {
     "scan": "mgm.video",
     "TokenMask": "mgm.masks",
     "build_mask": "mgm.masks",
+    "draw_statistics": "mgm.masks",
     "make_mask": "mgm.masks",
     "mask_names": "mgm.masks",
     "mask_rng": "mgm.masks",
@@ -79,6 +80,7 @@ __all__ = [
     "build_mask",
     "collate_masks",
     "demo",
+    "draw_statistics",
     "evaluate",
     "export_motion",
     "finetune",
