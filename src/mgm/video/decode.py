@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.video.camera import Camera, remove_camera
-from mgm.video.convert import FrameConverter
+from mgm.video.convert import Box, FrameConverter, SeveralConverter
 from mgm.video.index import Index
 from mgm.video.motion import MotionField, Policy, Reading, grid_shape
 from mgm.video.onepass import Decoded, codec_field, decode, put_together
@@ -68,6 +69,7 @@ def read_clip(
     start_seconds: float | None = None,
     frames: int | None = 16,
     stride: int = 4,
+    index: Sequence[int] | npt.NDArray[np.int64] | None = None,
     size: int | tuple[int, int] | None = 224,
     crop: Literal["centre"] | tuple[int, int, int, int] | None = "centre",
     motion: Motion | PairSource | None = "codec",
@@ -91,6 +93,8 @@ def read_clip(
         start: number of the first frame, in display order.
         start_seconds: instead of `start`: the frame that is shown at this presentation time (the time line of `Clip.pts`).
         frames: how many; None reads to the end of the video.
+        index: instead of `start`, `frames` and `stride`: the frame numbers of the clip, ascending; they may repeat. Motion is then
+            measured over the step from the frame before in the list, that of the first frame over the step to the second.
         size: side of the square result (or (height, width)) in pixels; None keeps the source's.
         crop: "centre": the largest centred region of the result's shape; (x, y, width, height) in pixels of the upright frame
             (chroma is stored at half resolution: x and y are rounded to even numbers of the coded frame); None: the whole frame,
@@ -121,6 +125,7 @@ def read_clip(
             start_seconds=start_seconds,
             frames=frames,
             stride=stride,
+            index=index,
             size=size,
             crop=crop,
             motion=motion,
@@ -183,18 +188,34 @@ class VideoReader:
 
     def read_clip(self, **options: Unpack[ClipOptions]) -> Clip:
         """A clip of this video; arguments, defaults and errors as for `mgm.read_clip`."""
-        request = Request(self.name, with_pixels=True, **options)
+        request = Request(self.name, with_pixels=True, **options).definite()
         read = self._guarded(request)
-        return Clip(self.name, read.images(), read.motion, read.pts, read.wanted)
+        return Clip(self.name, read.images(0), read.motions[0], read.pts, read.wanted)
+
+    def read_clips(self, crops: Sequence[Box], **options: Unpack[ClipOptions]) -> list[Clip]:
+        """The same clip once for each region, from one decode pass: what `read_clip` with `crop=box` gives, bit for bit.
+
+        Args:
+            crops: regions (x, y, width, height) in pixels of the upright frame, all scaled to `size`.
+            options: as for `mgm.read_clip`, but `crop`.
+        """
+        if not crops:
+            return []
+        read = self._guarded(Request(self.name, with_pixels=True, crops=tuple(crops), **options).definite())
+        return [
+            Clip(self.name, read.images(region), motion, read.pts, read.wanted)
+            for region, motion in enumerate(read.motions)
+        ]
 
     def read_motion(self, **options: Unpack[MotionOptions]) -> MotionClip:
         """The motion of a clip of this video; arguments, defaults and errors as for `mgm.video.read_motion`."""
         whole: MotionOptions = {"frames": None, "stride": 1, "crop": None}
         whole.update(options)
-        request = Request(self.name, with_pixels=False, size=None, **whole)
+        request = Request(self.name, with_pixels=False, size=None, **whole).definite()
         read = self._guarded(request)
-        assert read.motion is not None
-        return MotionClip(self.name, read.motion, read.pts, read.wanted)
+        (motion,) = read.motions
+        assert motion is not None
+        return MotionClip(self.name, motion, read.pts, read.wanted)
 
     def _guarded(self, request: Request) -> _Read:
         try:
@@ -233,7 +254,7 @@ class VideoReader:
 
     def _plan(self, request: Request, *, seek: bool, prepared: bool) -> Plan:
         video = self._open()
-        start = request.start
+        start = request.start if request.index is None else int(request.index[0])
         if request.start_seconds is not None:
             start = self._frame_at(request.start_seconds, seek=seek)
         source = request.source_for(video)
@@ -320,7 +341,7 @@ class _Read:
     decoded: dict[int, Decoded]
     wanted: npt.NDArray[np.int64]
     pts: npt.NDArray[np.float64]  # seconds, of the sampled frames
-    motion: MotionField | None
+    motions: tuple[MotionField | None, ...]  # one per region
 
     def entered_at_no_key(self, window: Window) -> bool:
         """Whether decoding began behind the start of the video at a picture that the container called key, and is none."""
@@ -329,15 +350,17 @@ class _Read:
         first = self.decoded.get(window.base + window.order.index(window.coded[0].pts))
         return first is not None and first.kind in "PB"
 
-    def images(self) -> npt.NDArray[np.uint8]:
+    def images(self, region: int) -> npt.NDArray[np.uint8]:
         """uint8 (T, H, W, 3)."""
-        return np.stack([image for i in self.wanted.tolist() if (image := self.decoded[i].image) is not None])
+        found = [image for i in self.wanted.tolist() if (image := self.decoded[i].image) is not None]
+        return np.stack([image[region] if isinstance(image, tuple) else image for image in found])
 
 
 def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
     request, source, sidecar = plan.request, plan.source, plan.sidecar
-    converter = FrameConverter(size=request.size, crop=request.crop, name=video.name)
-    pairs = None if source is None or source == "codec" else PairMotion(source, request.stride)
+    regions = [FrameConverter(size=request.size, crop=c, name=video.name) for c in request.crops or (request.crop,)]
+    converter = SeveralConverter(tuple(regions)) if request.crops else regions[0]
+    pairs = None if source is None or source == "codec" else PairMotion(source, plan.stride_of)
     if window.order:
         wanted = plan.sampled(window.base + len(window.order), ended=window.ended)
         needs = plan.needs(wanted, window)
@@ -355,7 +378,7 @@ def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
     else:
         pts = np.array([decoded[i].seconds for i in wanted.tolist()])
     if source is None:
-        return _Read(decoded, wanted, pts, None)
+        return _Read(decoded, wanted, pts, (None,) * len(regions))
     if pairs is not None:
         try:
             motion = MotionField(*pairs.fields(wanted), pairs.source.name, extent)
@@ -370,7 +393,7 @@ def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
         )
     if request.camera != "none":
         motion = remove_camera(motion, request.camera)
-    return _Read(decoded, wanted, pts, converter.transform_motion(motion))
+    return _Read(decoded, wanted, pts, tuple(region.transform_motion(motion) for region in regions))
 
 
 def _stored_pts(sidecar: Sidecar, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -10,7 +10,7 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.convert import FrameConverter, PictureConverter
+from mgm.video.convert import FrameConverter, PictureConverter, SeveralConverter
 from mgm.video.fields import Distance, frame_field
 from mgm.video.motion import Policy, Reading, grid_shape, hold, over_windows
 from mgm.video.references import ReferenceTracker, neighbour_references
@@ -57,7 +57,7 @@ class Decoded:
     time: float  # in the stream's time base; the frame's number where there are no presentation times
     seconds: float
     kind: str
-    image: npt.NDArray[np.uint8] | None
+    image: npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], ...] | None
     vectors: npt.NDArray[np.void] | None
     distance: Distance | None = None  # to the references, H.264 only
 
@@ -66,7 +66,7 @@ def decode(
     video: OpenVideo,
     window: Window,
     needs: Needs,
-    image_of: FrameConverter,
+    image_of: FrameConverter | SeveralConverter,
     pairs: PairMotion | None,
     *,
     last: int | None,
@@ -142,13 +142,13 @@ class Stepping:
     """How the motion of sampled frames is put together from the motion of single ones.
 
     Attributes:
-        stride: frames between sampled ones.
+        stride: frames from one sampled frame to the next, or int64 (T,), from the one before to each of them.
         unit: frames that one field spans: 1, or the distance between the reference frames of a file prepared for strides.
         policy, reading: see `mgm.read_clip`.
         silent: the codec's B-frames tell nothing of their motion.
     """
 
-    stride: int
+    stride: int | npt.NDArray[np.int64]
     unit: int
     policy: Policy
     reading: Reading
@@ -157,7 +157,7 @@ class Stepping:
     @property
     def reach(self) -> int:
         """How many frames before a sampled one its motion needs."""
-        return 0 if self.policy == "sampled" and not self.silent else self.stride - self.unit
+        return 0 if self.policy == "sampled" and not self.silent else int(np.max(self.stride)) - self.unit
 
 
 def codec_field(
