@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mgm.data.pack import pack
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
-    from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
+    from mgm.masks import TokenMask, build_mask, draw_statistics, make_mask, mask_names, mask_rng, mask_statistics
     from mgm.show.preview import preview
     from mgm.training import (
         export_model,
@@ -58,6 +58,7 @@ _HOMES = {
     "scan": "mgm.video",
     "TokenMask": "mgm.masks",
     "build_mask": "mgm.masks",
+    "draw_statistics": "mgm.masks",
     "make_mask": "mgm.masks",
     "mask_names": "mgm.masks",
     "mask_rng": "mgm.masks",
@@ -104,6 +105,7 @@ __all__ = [
     "collate_masks",
     "data_summary",
     "demo",
+    "draw_statistics",
     "evaluate",
     "export_model",
     "export_motion",

@@ -64,6 +64,15 @@ OPTIONS = {
         "method": ["top", "sampled"],
         "lowest": [False, True],
     },
+    "multiblock": {
+        "numbers": [(8, 2), (0, 2), (8, 0)],
+        "scales": [(0.15, 0.7), (0.05, 1.0)],
+        "aspect": [(0.75, 1.5), (0.2, 5.0)],
+        "duration": [0.3, 1.0],
+        "trim": ["random", "block"],
+        "fill": ["random", "near"],
+    },
+    "running-cell": {"cell": [(2, 2), (3, 1), (5, 7)], "ties": ["turn", "random"]},
 }
 """Values worth trying; a mask without an entry is tried with its defaults."""
 SHAPES = st.sampled_from([(7, 7), (14, 14), (16, 16), (24, 24), (6, 20), (20, 3), (1, 9)])
@@ -118,6 +127,10 @@ def test_hides_exactly_its_count_and_repeats(name, data, shape, steps, ratio, ki
     counts = drawn.masked.sum(axis=(1, 2)) if mask.equal_steps else drawn.masked.sum()
     assert (counts == mask.count(grid, ratio)).all()
     assert mask.count(grid, ratio) == int(ratio * tokens + 1e-9)
+    # True = hidden, whatever the ratio; the flat form is row-major and the visible one its complement.
+    assert drawn.masked.mean() == pytest.approx(drawn.ratio)
+    np.testing.assert_array_equal(drawn.flat.reshape(grid), drawn.masked)
+    np.testing.assert_array_equal(drawn.visible, ~drawn.masked)
     again = make_mask(name, grid=grid, ratio=ratio, motion=motion, rng=np.random.default_rng(seed), **options)
     np.testing.assert_array_equal(drawn.masked, again.masked)
     np.testing.assert_array_equal(drawn.fallback, again.fallback)
@@ -166,7 +179,9 @@ def test_an_option_changes_the_mask(name, option):
 
     def draw(**options):
         mask = build_mask(name, **options)
-        return np.array([mask.draw((8, 14, 14), 0.5, motion, np.random.default_rng(seed)).masked for seed in range(20)])
+        # The second ratio is for what fills up: blocks cover more than half.
+        pairs = [(ratio, seed) for ratio in (0.5, 0.93) for seed in range(20)]
+        return np.array([mask.draw((8, 14, 14), r, motion, np.random.default_rng(seed)).masked for r, seed in pairs])
 
     default = draw()
     for value in OPTIONS[name][option]:
@@ -216,6 +231,23 @@ def test_broken_motion_is_an_error_or_ignored(name, bad, wrap):
     check_refused_or_ignored(name, wrap(vectors), "frame 5")
     if "camera" in [option.name for option in fields(MASKS[name])]:
         check_refused_or_ignored(name, wrap(vectors), "frame 5", camera="median")
+
+
+@EVERY
+@given(data=st.data(), shape=SHAPES, steps=st.integers(1, 8), bad=st.sampled_from([np.nan, np.inf, -np.inf]))
+@settings(max_examples=15, deadline=None)
+def test_one_broken_value_anywhere_is_an_error_or_ignored(name, data, shape, steps, bad):
+    mask, grid = build_mask(name, **draw_options(name, data)), (steps, *shape)
+    if name == "score" and mask.scores is not None:  # then the motion is not looked at
+        mask = build_mask(name)
+    vectors = random_peaks(2 * steps, *shape, np.random.default_rng(0))
+    place = [data.draw(st.integers(0, side - 1)) for side in vectors.shape]
+    vectors[tuple(place)] = bad
+    if mask.uses_motion:
+        with pytest.raises(MaskError, match=rf"^{name}: found NaN or infinite motion, first in frame {place[0]};"):
+            mask.draw(grid, 0.5, vectors, np.random.default_rng(0))
+    else:
+        assert mask.draw(grid, 0.5, vectors, np.random.default_rng(0)).masked.shape == grid
 
 
 @EVERY

@@ -57,8 +57,11 @@ def test_a_student_learns_from_a_run_and_is_loaded_without_it(videos, small, mem
     ("settings", "words"),
     [
         (["model.backbone=timesformer", "mask.name=random"], "mask random hides another number of tokens in each step"),
-        (["model.target=hogs"], "model.target: found hogs, expected one of normalised-pixels, pixels"),
-        (["model.target={hog: 0}"], "found weight 0.* of hog"),
+        (["model.target=hogs"], "model.target: no target 'hogs'; did you mean hog"),
+        (["model.target={hog: 0}"], "weight 0.* of hog, expected a number above 0"),
+        (["model.target={hog: high}"], "weight 'high' of hog"),
+        (["model.target={hog:1}"], "no target 'hog:1'; did you mean hog"),
+        (["model.target=7"], "model.target: expected one of normalised-pixels, pixels"),
         (["model.target=motion", "data.motion=difference"], "target motion predicts displacements.*set it to auto"),
         (["model.target=teacher"], "target teacher needs a teacher"),
         (["model.teacher=runs/a"], "target teacher needs a teacher, and a teacher the target"),

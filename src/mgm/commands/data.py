@@ -146,12 +146,6 @@ def _problems(console: Console, summary: DataSummary, *, every: bool) -> None:
     renamed, first = summary.renamed
     if first is not None:
         lines.append(f"{renamed:,} files are there under another suffix, such as {first[1]} for {first[0]}")
-    several, example = summary.several
-    if example is not None:
-        lines.append(
-            f"{several:,} names fit several files and the first is taken, such as {', '.join(example[1][:3])} for {example[0]}; "
-            "narrow it down with root="
-        )
     if summary.both_sides:
         lines.append(
             f"{len(summary.both_sides):,} videos are on both sides, such as {summary.both_sides[0]}: take them off one"

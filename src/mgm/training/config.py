@@ -98,17 +98,20 @@ class ModelConfig(_Section):
         "the target and checkpointing alone then count",
     )
 
-    @field_validator("target")
+    @field_validator("target", mode="before")
     @classmethod
-    def _known_targets(cls, value: str | dict[str, float]) -> str | dict[str, float]:
+    def _known_targets(cls, value: object) -> object:
+        """Looked at first, or pydantic would report each form that it is not."""
         weights = {value: 1.0} if isinstance(value, str) else value
+        if not isinstance(weights, dict) or not weights:
+            raise ValueError(f"expected one of {', '.join(TARGETS)}, or several as {{name: weight}}")
         for name, weight in weights.items():
             if name not in TARGETS:
-                raise ValueError(f"found {name}, expected one of {', '.join(TARGETS)}")
-            if not weight > 0:
-                raise ValueError(f"found weight {weight} of {name}, expected a number above 0; or leave it out")
-        if not weights:
-            raise ValueError(f"found no target, expected one of {', '.join(TARGETS)}")
+                near = difflib.get_close_matches(str(name), TARGETS, 1)
+                hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(TARGETS)}"
+                raise ValueError(f"no target {name!r}; {hint}")
+            if not isinstance(weight, int | float) or not weight > 0:
+                raise ValueError(f"weight {weight!r} of {name}, expected a number above 0, as in {{{name}: 0.5}}")
         return value
 
     @property

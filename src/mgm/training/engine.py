@@ -22,6 +22,7 @@ from mgm.errors import ConfigError, DataError, ModelError
 from mgm.training.checkpoint import LAST, load_checkpoint, save_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.training.log import LOG, History, Log, progress_bar
+from mgm.training.memory import keep_freed_memory
 from mgm.training.optim import Schedule
 from mgm.training.position import Position, uninterrupted
 from mgm.training.ranks import from_all_ranks, total_of
@@ -89,6 +90,8 @@ def make_fabric(optim: OptimConfig) -> Fabric:
     world = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or local)
     fabric = Fabric(devices=local, num_nodes=max(world // local, 1), precision=precision)
     fabric.launch()
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     return fabric
 
 

@@ -68,10 +68,12 @@ def test_bare_file_names_only_where_none_is_shared(tmp_path):
 def test_ids_are_found_anywhere_below_the_root(tmp_path):
     touch(tmp_path / "v", "deep/er/78687.webm", "other/78687.mp4", "42.mp4")
     path = write(tmp_path / "train.txt", "78687", "42")
-    found = understand(f"train={path},root={tmp_path}/v")
-    assert [Path(i.path).name for i in found.videos.train] == ["78687.webm", "42.mp4"]
-    ((name, several),) = found.several
-    assert (name, len(several)) == ("78687", 2)
+    found = find_set(f"train={path},root={tmp_path}/v")
+    assert [Path(i.path).name for i in found.train] == ["78687.webm", "42.mp4"]
+    (note,) = found.notes
+    assert note.startswith("1 names fit several files and the first is taken, such as ")
+    assert "78687.webm" in note
+    assert "78687.mp4" in note
 
 
 def test_urls_are_not_looked_up(tmp_path):

@@ -68,7 +68,6 @@ class Found:
         absent: the paths in `listed` that are not on disk.
         names: where the names of the classes are from.
         renamed: (listed name, path) of files found under another suffix.
-        several: (listed name, paths) of bare names that fit several files.
     """
 
     spec: Spec
@@ -78,7 +77,6 @@ class Found:
     absent: frozenset[str]
     names: str
     renamed: tuple[tuple[str, str], ...]
-    several: tuple[tuple[str, list[str]], ...]
 
     @property
     def videos(self) -> VideoSet:
@@ -127,15 +125,15 @@ def understand(given: SpecLike, *, hints: bool = True) -> Found:
     sources, items = _look_up(read, labels, places, hints=hints)
     listed = divide(spec, read, items, labels.classes)
     pictures, picture_sources = _pictures(spec, places, hints=hints)
+    read_notes = (note for source in sources for note in source.listing.notes)
     return Found(
         spec=spec,
         sources=(*sources, *picture_sources),
-        listed=replace(listed, notes=(*listed.notes, *(note for source in sources for note in source.listing.notes))),
+        listed=replace(listed, notes=(*listed.notes, *read_notes, *_several_note(places))),
         pictures=pictures,
         absent=frozenset(name for source in sources for name in source.missing),
         names=labels.names,
         renamed=tuple(places.renamed),
-        several=tuple(places.several),
     )
 
 
@@ -155,6 +153,16 @@ def _look_up(
         hint = where_instead(places, listing, missing) if missing and hints else None
         sources.append(Source(listing, side, places.roots.get(listing.file, ""), tuple(missing), hint))
     return sources, items
+
+
+def _several_note(places: Places) -> tuple[str, ...]:
+    if not places.several:
+        return ()
+    name, paths = places.several[0]
+    return (
+        f"{len(places.several):,} names fit several files and the first is taken, such as {', '.join(paths[:3])} for {name}; "
+        "narrow it down with root=",
+    )
 
 
 def _pictures(spec: Spec, places: Places, *, hints: bool) -> tuple[tuple[VideoItem, ...], list[Source]]:

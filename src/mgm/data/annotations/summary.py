@@ -63,7 +63,6 @@ class DataSummary:
         classes: in the order of their numbers.
         examples: first items of train and test.
         renamed: how many listed files are there under another suffix, and the first (name, path).
-        several: the same for bare names that fit several files, and the first (name, paths).
         both_sides: paths that are on both sides.
         groups_on_both_sides: source videos, as their names tell, with clips on both sides.
         notes: what was left out.
@@ -81,7 +80,6 @@ class DataSummary:
     classes: tuple[ClassCount, ...]
     examples: tuple[VideoItem, ...]
     renamed: tuple[int, tuple[str, str] | None]
-    several: tuple[int, tuple[str, list[str]] | None]
     both_sides: tuple[str, ...]
     groups_on_both_sides: tuple[str, ...]
     notes: tuple[str, ...]
@@ -160,7 +158,6 @@ def data_summary(spec: SpecLike) -> DataSummary:
         ),
         examples=train[:3] + test[:2] + found.pictures[:1],
         renamed=(len(found.renamed), next(iter(found.renamed), None)),
-        several=(len(found.several), next(iter(found.several), None)),
         both_sides=tuple(sorted(paths[0] & paths[1])),
         groups_on_both_sides=tuple(sorted(groups[0] & groups[1])),
         notes=found.listed.notes,

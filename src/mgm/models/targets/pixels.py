@@ -33,7 +33,7 @@ class NormalisedPixels(Target):
         """Returns float32 (B, n, dim); mean 0 and, in patches that are not flat, variance 1 per token and channel."""
         with torch.no_grad():
             _, centred, deviation = self._statistics(source, tokens)
-            return (centred / deviation).flatten(2)
+            return centred.div_(deviation).flatten(2)
 
     def pixels(self, prediction: Tensor, video: Tensor, tokens: Tensor) -> Tensor:
         """The prediction scaled by the TRUE patch's mean and deviation, which nobody predicted: for pictures."""
@@ -44,10 +44,10 @@ class NormalisedPixels(Target):
         """In units of 1/255: mean (B, n, 1, 3), centred pixels (B, n, token_pixels, 3), deviation (B, n, 1, 3)."""
         pixels = brightness(patches_of(video, self.spec, tokens))
         mean = pixels.mean(2, keepdim=True)
-        centred = pixels - mean
-        # Two passes take a third of the time of torch.var_mean, for this axis is not the last; flat patches are exact.
-        variance = centred.square().sum(2, keepdim=True) / max(1, self.spec.token_pixels - 1)
-        return mean, centred, variance.sqrt() + 255 * EPSILON
+        # In place: fresh memory costs more than the arithmetic. Two passes keep flat patches exact, which one would not.
+        centred = pixels.sub_(mean)
+        deviation = torch.linalg.vector_norm(centred, dim=2, keepdim=True) / max(1, self.spec.token_pixels - 1) ** 0.5
+        return mean, centred, deviation + 255 * EPSILON
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Pixels(Target):
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """Returns float32 (B, n, dim) in [0, 1]."""
         with torch.no_grad():
-            return (brightness(patches_of(source, self.spec, tokens)) / 255).flatten(2)
+            return brightness(patches_of(source, self.spec, tokens)).div_(255).flatten(2)
 
     def pixels(self, prediction: Tensor, video: Tensor, tokens: Tensor) -> Tensor:
         """The prediction itself, (B, n, token_pixels, 3)."""
@@ -102,11 +102,10 @@ class OneFrame(Target):
     def _statistics(self, video: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """In units of 1/255: mean (B, n, 1, 1), centred pixels (B, n, patch * patch, 3), deviation (B, n, 1, 1)."""
         steps, tubelet = self.spec.grid[0], self.spec.tubelet
-        last = self.spec.frames - 1
-        within = torch.tensor([last * i // max(1, steps - 1) - tubelet * i for i in range(steps)], device=video.device)
+        step = tokens // (self.spec.tokens // steps)
+        within = step * (self.spec.frames - 1) // max(1, steps - 1) - step * tubelet
         frames = brightness(patches_of(video, self.spec, tokens)).view(*tokens.shape, tubelet, -1, 3)
-        frame = within[tokens // (self.spec.tokens // steps)]
-        pixels = frames.take_along_dim(frame[:, :, None, None, None], dim=2).squeeze(2)
+        pixels = frames.take_along_dim(within[:, :, None, None, None], dim=2).squeeze(2)
         mean = pixels.mean((2, 3), keepdim=True)
         centred = pixels - mean
         variance = centred.square().sum((2, 3), keepdim=True) / (self.dim - 1)
