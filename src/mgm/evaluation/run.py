@@ -20,10 +20,11 @@ from mgm.evaluation.judge import (
     probe_encoder,
     untrained_encoder,
 )
-from mgm.training.checkpoint import holds_settings, load_classifier
+from mgm.models import Classifier
+from mgm.training.checkpoint import holds_settings
 from mgm.training.config import Config
 from mgm.training.feed import prepare_source
-from mgm.training.start import open_start, run_config
+from mgm.training.start import open_classifier, open_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +83,49 @@ def probe(
 
 
 def evaluate(
-    run: str | Path, data: str | Path | VideoSet, *, overrides: tuple[str, ...] = (), source: ClipSource | None = None
+    run: str | Path,
+    data: str | Path | VideoSet,
+    *,
+    overrides: tuple[str, ...] = (),
+    recipe: str | Path | None = None,
+    source: ClipSource | None = None,
 ) -> dict[str, Any]:
     """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in its folder.
 
     Args:
-        run: the folder of `mgm finetune`.
-        data: a folder whose class folders are those that it was trained on.
+        run: the folder of `mgm finetune`, or a classifier from elsewhere that names its classes (Hugging Face's).
+        data: a folder whose class folders are among those that it was trained on; it chooses among all that it knows.
+        overrides, recipe: as of `probe`.
 
     Raises:
         MgmError: no such run, or other classes.
     """
-    config = run_config(run, overrides)
-    classifier, classes = load_classifier(run)
+    classifier, config = open_classifier(run, overrides, recipe=recipe)
     videos = data if isinstance(data, VideoSet) else find_set(data)
-    if videos.classes != classes:
-        raise DataError(
-            f"{videos.root}: has the classes {', '.join(videos.classes) or 'none'}, expected those of the run: {', '.join(classes)}"
-        )
+    classes = _adopt_classes(classifier, videos, run)
     videos, source, left_out = _readable(videos, videos.test, config, source)
     predictions = evaluate_classifier(classifier, videos, config, source)
     result = evaluation_dict(replace(predictions, problems={**left_out, **predictions.problems}), classes)
     _write(Path(run), "evaluation.json", result)
     return result
+
+
+def _adopt_classes(classifier: Classifier, videos: VideoSet, run: str | Path) -> tuple[str, ...]:
+    """Puts the classifier's classes in the order of the set's, those that the set lacks last; returns all."""
+    known = classifier.labels
+    if known is None:
+        raise DataError(
+            f"{run}: does not name its {classifier.head.out_features} classes, expected names to compare with the folders; "
+            "export it to hf and write them into config.json as id2label"
+        )
+    if not videos.classes or not set(videos.classes) <= set(known):
+        shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+        raise DataError(
+            f"{videos.root}: has the classes {', '.join(videos.classes) or 'none'}, expected those of the run: {shown}"
+        )
+    classes = (*videos.classes, *(name for name in known if name not in videos.classes))
+    classifier.reorder(classes)
+    return classes
 
 
 def _readable(
