@@ -20,7 +20,6 @@ from mgm.evaluation.judge import (
     probe_encoder,
     untrained_encoder,
 )
-from mgm.models import Classifier
 from mgm.training.checkpoint import holds_settings
 from mgm.training.config import Config
 from mgm.training.feed import prepare_source
@@ -60,7 +59,7 @@ def probe(
     Args:
         run: the folder of `mgm pretrain`, or weights from elsewhere (see `mgm.load_encoder`); of a single file the result is
             written beside it, under its name with `.probe.json`.
-        data: a folder with class folders.
+        data: a set with labels, see `find_set`.
         overrides: `key=value` settings, for example `probe.steps=800`.
         recipe: whose settings are taken for weights from elsewhere; None: mgm-vitb-k400.
         untrained: judge the same encoder untrained too, on the same videos.
@@ -94,38 +93,27 @@ def evaluate(
 
     Args:
         run: the folder of `mgm finetune`, or a classifier from elsewhere that names its classes (Hugging Face's).
-        data: a folder whose class folders are among those that it was trained on; it chooses among all that it knows.
+        data: a set (see `find_set`) whose classes are among those that it was trained on; it chooses among all that it knows.
         overrides, recipe: as of `probe`.
 
     Raises:
         MgmError: no such run, or other classes.
     """
     classifier, config = open_classifier(run, overrides, recipe=recipe)
-    videos = data if isinstance(data, VideoSet) else find_set(data)
-    classes = _adopt_classes(classifier, videos, run)
+    classes = classifier.labels
+    if classes is None:
+        raise DataError(
+            f"{run}: does not name its {classifier.head.out_features} classes, expected names to compare with the labels; "
+            "export it to hf and write them into config.json as id2label"
+        )
+    videos = (data if isinstance(data, VideoSet) else find_set(data)).with_classes(classes)
+    if not videos.test:
+        raise DataError(f"{videos.root}: no test videos ({videos.split}), expected some; give them with test=FILE")
     videos, source, left_out = _readable(videos, videos.test, config, source)
     predictions = evaluate_classifier(classifier, videos, config, source)
     result = evaluation_dict(replace(predictions, problems={**left_out, **predictions.problems}), classes)
     _write(Path(run), "evaluation.json", result)
     return result
-
-
-def _adopt_classes(classifier: Classifier, videos: VideoSet, run: str | Path) -> tuple[str, ...]:
-    """Puts the classifier's classes in the order of the set's, those that the set lacks last; returns all."""
-    known = classifier.labels
-    if known is None:
-        raise DataError(
-            f"{run}: does not name its {classifier.head.out_features} classes, expected names to compare with the folders; "
-            "export it to hf and write them into config.json as id2label"
-        )
-    if not videos.classes or not set(videos.classes) <= set(known):
-        shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
-        raise DataError(
-            f"{videos.root}: has the classes {', '.join(videos.classes) or 'none'}, expected those of the run: {shown}"
-        )
-    classes = (*videos.classes, *(name for name in known if name not in videos.classes))
-    classifier.reorder(classes)
-    return classes
 
 
 def _readable(

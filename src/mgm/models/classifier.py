@@ -63,17 +63,3 @@ class Classifier(nn.Module):
         pooled = self.encoder(video, block=self.block).mean(1)
         logits: Tensor = self.head(self.dropout(self.fc_norm(pooled)))
         return logits
-
-    def reorder(self, labels: Sequence[str]) -> None:
-        """Puts the classes in the order of `labels`, for good: that of the data set which is judged.
-
-        Raises ModelError unless they are the names of all classes.
-        """
-        before = list(self.labels or ())
-        if sorted(before) != sorted(labels):
-            raise ModelError(f"labels: found {len(labels)} names, expected those of the classifier in another order")
-        order = [before.index(label) for label in labels]
-        with torch.no_grad():
-            self.head.weight.copy_(self.head.weight[order])
-            self.head.bias.copy_(self.head.bias[order])
-        self.labels = tuple(labels)

@@ -50,7 +50,8 @@ def open_start(
     Args:
         overrides: `key=value` settings. Of weights from elsewhere, data.frames and data.size say for which clips the encoder
             is built.
-        recipe: instead of a run's own settings; of weights from elsewhere None is `RECIPE`.
+        recipe: instead of the run's own settings, as for other videos than it was pretrained on; None: those, or `RECIPE` for
+            weights from elsewhere.
 
     Raises:
         MgmError: of the kind that fits.
@@ -77,7 +78,10 @@ def _open(
     load: Callable[..., _Loaded], path: str | Path, overrides: Sequence[str], recipe: str | Path | None
 ) -> tuple[_Loaded, Config]:
     if holds_settings(path):
-        return load(path), run_config(path, overrides) if recipe is None else load_config(recipe, overrides)
+        model = load(path)
+        if recipe is None:
+            return model, run_config(path, overrides)
+        return model, settings_for(_encoder(model), recipe, overrides)
     base = load_config(recipe or RECIPE, overrides)
     asked = {text.partition("=")[0] for text in overrides}
     model = load(
@@ -85,5 +89,8 @@ def _open(
         frames=base.data.frames if "data.frames" in asked else None,
         resolution=base.data.size if "data.size" in asked else None,
     )
-    encoder = model if isinstance(model, Encoder) else model.encoder
-    return model, settings_for(encoder, recipe or RECIPE, overrides)
+    return model, settings_for(_encoder(model), recipe or RECIPE, overrides)
+
+
+def _encoder(model: Encoder | MaskedAutoencoder | Classifier) -> Encoder:
+    return model if isinstance(model, Encoder) else model.encoder
