@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,10 @@ class Finetuning:
         """Cross-entropy of one clip per video."""
         logits = module(batch.video)
         return F.cross_entropy(logits.float(), batch.label, label_smoothing=self.label_smoothing)
+
+    def parts(self) -> Mapping[str, float]:
+        """None: the loss is one."""
+        return {}
 
     def describe(self) -> dict[str, Any]:
         """Kind, specification and classes, for the checkpoint."""
