@@ -13,6 +13,7 @@ from mgm.version import VERSION
 
 if TYPE_CHECKING:
     from mgm.data.masking import MaskedClips, collate_masks
+    from mgm.data.pack import pack
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
     from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         pretrain,
         settings_for,
     )
+    from mgm.training.bench import bench_data
     from mgm.video import (
         Clip,
         FrameVectors,
@@ -60,6 +62,8 @@ _HOMES = {
     "mask_statistics": "mgm.masks",
     "MaskedClips": "mgm.data.masking",
     "collate_masks": "mgm.data.masking",
+    "bench_data": "mgm.training.bench",
+    "pack": "mgm.data.pack",
     "finetune": "mgm.training",
     "load_config": "mgm.training",
     "load_encoder": "mgm.training",
@@ -87,6 +91,7 @@ __all__ = [
     "VideoError",
     "VideoReader",
     "__version__",
+    "bench_data",
     "build_mask",
     "collate_masks",
     "demo",
@@ -102,6 +107,7 @@ __all__ = [
     "mask_rng",
     "mask_statistics",
     "motion_vectors",
+    "pack",
     "prepare",
     "pretrain",
     "preview",

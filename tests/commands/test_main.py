@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from mgm.commands.main import app, run
 from mgm.data.encoding import encode
@@ -204,6 +205,15 @@ def test_probe_compares_with_the_untrained_encoder(run_folder, tiny_set):
     assert "attentive probe" in done.stdout
     written = json.loads((run_folder / "probe.json").read_text())
     assert set(written["against untrained"]) == {"attentive probe", "linear probe", "20-NN"}
+
+
+def test_finetuning_by_another_recipe_on_mirrored_clips(run_folder, tiny_set, tmp_path):
+    recipe = shutil.copy(run_folder / "config.yaml", tmp_path / "mine.yaml")
+    settings = ["finetune.steps=1", "finetune.warmup=0", "finetune.flip=true", "finetune.sampling=sparse"]
+    call = ["finetune", run_folder, tiny_set, "--recipe", recipe, "--out", tmp_path / "b", *settings]
+    with pytest.warns(UserWarning, match="4 of 8 classes tell left from right"):
+        done = CliRunner().invoke(app, [str(part) for part in call], catch_exceptions=False)
+    assert "8 classes, clips of 8 frames spread over the video" in done.output
 
 
 def test_finetune_then_evaluate(run_folder, tiny_set, tmp_path):

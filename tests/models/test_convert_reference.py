@@ -76,6 +76,36 @@ def test_a_tuned_file_comes_back_bit_by_bit():
     assert all(torch.equal(again[key], TUNED[key]) for key in TUNED)
 
 
+@pytest.mark.parametrize(
+    ("size", "widths", "whole", "tuned"),
+    [
+        ("S", (384, 12, 192, 4), 24_029_376, 22_033_936),
+        ("B", (768, 12, 384, 4), 94_210_944, 86_534_800),
+        ("L", (1024, 24, 512, 12), 342_996_992, 304_270_736),
+        ("H", (1280, 32, 640, 12), 692_487_296, 632_119_440),
+    ],
+)
+def test_published_sizes_have_the_names_shapes_and_parameters_of_the_reference(size, widths, whole, tuned):
+    dim, depth, width, layers = widths
+    with torch.device("meta"):
+        models = MaskedAutoencoder(ModelSpec(size)), Classifier(Encoder(ModelSpec(size)), 400)
+    expected = (
+        pretrained_shapes(dim=dim, depth=depth, width=width, layers=layers, patch=16),
+        tuned_shapes(dim=dim, depth=depth, classes=400, patch=16),
+    )
+    for model, shapes, count in zip(models, expected, (whole, tuned), strict=True):
+        written = {name: tuple(value.shape) for name, value in to_reference(model).items()}
+        assert written == shapes
+        assert sum(torch.Size(shape).numel() for shape in written.values()) == count
+
+
+def test_half_precision_becomes_single():
+    """DeepSpeed saves what it trained in."""
+    model = load({key: value.half() for key, value in TUNED.items()})
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert torch.equal(model.head.weight, TUNED["head.weight"].half().float())
+
+
 def test_an_encoder_alone_keeps_the_names_that_fine_tuning_starts_from():
     encoder = load(PRETRAINED, encoder_only=True)
     assert isinstance(encoder, Encoder)

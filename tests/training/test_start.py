@@ -10,7 +10,7 @@ from mgm.errors import ConfigError
 from mgm.evaluation.run import probe
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, to_huggingface
 from mgm.training import finetune, load_classifier, load_encoder, open_start, settings_for
-from mgm.training.config import override
+from mgm.training.config import load_config, override
 from models.reference import maest_shapes, mmaction, pretrained_shapes, random_state, tuned_shapes
 
 CLIPS = ("data.frames=4", "data.size=32")
@@ -99,9 +99,12 @@ def test_what_does_not_go_together(tmp_path, small, videos, memory):
     config = settings_for(encoder, "debug")
     with pytest.raises(ConfigError, match=r"4 frames of 32 px, but data.frames is 8"):
         override(config, ["data.frames=8"])
+
+
+def test_a_run_has_its_settings_unless_a_recipe_gives_others(tmp_path, small, videos, memory):
     outcome = finetune(None, videos, small(), out=tmp_path / "run", source=memory, show_progress=False)
-    with pytest.raises(ConfigError, match=r"settings of its own.*key=value"):
-        open_start(outcome.out, recipe="debug")
+    assert open_start(outcome.out)[1] == small()
+    assert open_start(outcome.out, ["seed=3"], recipe="debug")[1] == override(load_config("debug"), ["seed=3"])
 
 
 def test_a_class_token_is_not_lost_on_the_way(tmp_path, small, videos, memory):

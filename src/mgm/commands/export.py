@@ -50,7 +50,7 @@ def export(
         Video, typer.Option(help="Input of a graph: uint8 (normalised inside) or normalised float32.")
     ] = Video.UINT8,
     bias_names: Annotated[
-        BiasNames, typer.Option(help="Spelling of biases in hf; query.bias for early releases of transformers 5.")
+        BiasNames, typer.Option(help="Spelling of biases in hf; query.bias for transformers 5.5.1 to 5.17.")
     ] = BiasNames.Q_BIAS,
     frames: Annotated[int | None, typer.Option(min=1, help="Frames of a clip, where the weights do not tell.")] = None,
     resolution: Annotated[

@@ -30,6 +30,8 @@ def finetune(
     Weights from elsewhere are a folder of Hugging Face's VideoMAE or a checkpoint of VideoMAE, V2, MAE-ST or mmaction2.
 
     mgm finetune checkpoint.pth videos/ --recipe mgm-vitb-k400 --out runs/b
+
+    mgm finetune runs/k400 ucf101/ --recipe finetune-vitb-ucf101 --out runs/ucf101
     """
     from mgm.evaluation.run import evaluate
     from mgm.training import finetune as train

@@ -45,6 +45,7 @@ class Sample:
         label: index of the class, -1 where there is none.
         index: number of the video that was read.
         problems: (path, message) of videos that could not be read and that this sample stands in for.
+        key: (epoch, index, repeat): what names the draw, for changes that are made of it later; see `mgm.data.augment`.
         decode: bool (t, h, w), True = reconstruct this token where it is hidden; None: all of them.
         motion: float32 (T, h, w, 2), mean displacement (dx, dy) of every patch in pixels of the clip; None where not asked for.
     """
@@ -55,6 +56,7 @@ class Sample:
     label: int
     index: int
     problems: tuple[tuple[str, str], ...] = ()
+    key: tuple[int, int, int] = (0, 0, 0)
     decode: npt.NDArray[np.bool_] | None = None
     motion: npt.NDArray[np.float32] | None = None
 
@@ -160,8 +162,9 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         for repeat, (pixels, motion) in enumerate(self.source.clips(item.path, frames, geometries, self.settings)):
             mask, fallback = self._mask(epoch, index, repeat, motion)
             named = () if repeat else problems
+            key = (epoch, index, repeat)
             decode, kept = self._decode(epoch, index, repeat, motion), self._kept(item.path, motion)
-            samples.append(Sample(to_video(pixels), mask, fallback, label, index, named, decode=decode, motion=kept))
+            samples.append(Sample(to_video(pixels), mask, fallback, label, index, named, key, decode, kept))
         return samples
 
     def _mask(

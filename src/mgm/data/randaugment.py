@@ -115,6 +115,7 @@ class RandAugment:
 
     def apply(self, clip: Tensor, steps: tuple[Step, ...]) -> Tensor:
         """uint8 (3, T, H, W), on any device, to a changed one."""
+        clip = clip.contiguous()  # plane by plane, where channels are looked at one by one
         for name, value in steps:
             clip = OPERATIONS[name].apply(clip, value, self.interpolation)
         return clip

@@ -10,12 +10,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mgm.data.members import opened, parse_member
 from mgm.data.sampling import Frames
 from mgm.data.transform import Geometry, mirrored
 from mgm.errors import DataError, VideoError
 from mgm.video import Clip, MotionField, VideoReader, read_clip
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.motion import Policy, over_windows
+from mgm.video.place import Place
 from mgm.video.plan import Motion, clip_index, index_strides
 from mgm.video.probe import VideoInfo, probe
 
@@ -72,7 +74,8 @@ class FileSource:
     def info(self, path: str) -> VideoInfo:
         """See `ClipSource.info`."""
         if path not in self.infos:
-            self.infos[path] = probe(path)
+            member = parse_member(path)
+            self.infos[path] = probe(path) if member is None else member.info
         return self.infos[path]
 
     def clip(self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings) -> Pictures:
@@ -88,7 +91,7 @@ class FileSource:
             raise DataError(
                 f"{path}: views of the sizes {sorted(sizes)} asked for, expected one size; ask for one at a time"
             )
-        with VideoReader(path) as reader:
+        with opened(path) as place, VideoReader(place) as reader:
             found = reader.read_clips(
                 [geometry.box for geometry in geometries],
                 start=start if isinstance(start, int) else 0,
@@ -159,11 +162,15 @@ class MemorySource:
         return sum(k.frames.nbytes + (k.motion.vectors.nbytes if k.motion else 0) for k in self._videos.values())
 
     def _keep(self, path: str) -> None:
-        whole = probe(path)
+        with opened(path) as place:
+            self._videos[path] = self._decode(place)
+
+    def _decode(self, place: Place) -> _Kept:
+        whole = probe(place)
         scale = self.short_side / min(whole.height, whole.width)
         size = (max(round(whole.height * scale), 1), max(round(whole.width * scale), 1))
-        clip = read_clip(path, frames=None, stride=1, size=size, crop=None, motion=self.motion)
-        self._videos[path] = _Kept(clip.frames, clip.motion)
+        clip = read_clip(place, frames=None, stride=1, size=size, crop=None, motion=self.motion)
+        return _Kept(clip.frames, clip.motion)
 
     def info(self, path: str) -> VideoInfo:
         """See `ClipSource.info`."""

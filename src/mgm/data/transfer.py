@@ -28,8 +28,9 @@ class _Pickler(pickle.Pickler):
         if not isinstance(value, torch.Tensor):
             return NotImplemented
         # Dense memory in whatever order of dimensions: video is kept channels last.
-        order = sorted(range(value.ndim), key=lambda d: (-value.stride(d), d))
-        array = np.ascontiguousarray(value.permute(order).numpy())
+        strides = value.stride()
+        order = sorted(range(value.ndim), key=lambda d: -strides[d])
+        array = np.asarray(value.permute(order).numpy(), order="C")
         return _tensor, (array, tuple(order.index(d) for d in range(value.ndim)))
 
 

@@ -93,8 +93,8 @@ class Preview:
         rows += [(name, paint_mask(frames, mask.masked, boxes=self.boxes)) for name, mask in self.masks.items()]
         return rows
 
-    def picture(self, *, columns: int = 8) -> npt.NDArray[np.uint8]:
-        """A contact sheet uint8 (H, W, 3)."""
+    def picture(self, *, columns: int = 8, cell_height: int = 112) -> npt.NDArray[np.uint8]:
+        """A contact sheet uint8 (H, W, 3); see `filmstrip`."""
         return filmstrip(
             self.rows(),
             columns=columns,
@@ -102,6 +102,7 @@ class Preview:
             notes=self.notes(),
             ends={name: paint_visibility(s.visibility.mean(axis=0)) for name, s in self.draws.items()},
             end_name="how often seen",
+            cell_height=cell_height,
         )
 
     def notes(self) -> dict[str, tuple[str, ...]]:

@@ -13,6 +13,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mgm.data.dataset import MaskRule
+from mgm.data.randaugment import parse_randaugment
+from mgm.data.sampling import Rule, Sampler, Sampling
 from mgm.data.source import ClipSettings
 from mgm.errors import ConfigError, MgmError
 from mgm.masks import build_mask
@@ -39,11 +41,22 @@ class DataConfig(_Section):
     camera: Literal["none", "median", "affine"] = Field(
         "none", description="how the motion of the camera is estimated and subtracted; the paper does not"
     )
-    crop: Literal["centre", "multiscale"] = Field("multiscale", description="crop in pretraining")
+    sampling: Literal["dense", "sparse"] = Field(
+        "dense", description="frames at the stride from a random place, or one from each of equal parts of the video"
+    )
+    crop: Literal["centre", "multiscale", "random_resized"] = Field("multiscale", description="crop in pretraining")
     flip: bool = Field(True, description="mirror every other clip; off where labels tell left from right")
     memory: bool = Field(False, description="decode every video once and keep it, small, in memory: for small sets")
     memory_side: int | None = Field(None, ge=8, description="shorter side of the frames kept in memory; null: size")
     workers: int = Field(2, ge=0, description="reading processes per device; 0 reads in the training process")
+    read_timeout: float = Field(
+        60, gt=0, description="seconds after which a video that is still being read is given up"
+    )
+    repeats: int = Field(
+        1,
+        ge=1,
+        description="clips made of each decoded one, with crops and masks of their own; a batch counts decoded ones",
+    )
     bad_share: float = Field(0.1, ge=0, le=1, description="share of unreadable clips at which a run stops")
 
 
@@ -161,8 +174,33 @@ class FinetuneConfig(OptimConfig):
     drop_path: float = Field(0.1, ge=0, lt=1, description="stochastic depth, rising linearly to this at the last block")
     dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over all classes")
-    crop: Literal["centre", "multiscale"] = Field("multiscale", description="crop in training")
-    flip: bool = Field(True, description="mirror every other clip; off where labels tell left from right")
+    sampling: Literal["dense", "sparse"] = Field(
+        "dense",
+        description="frames at the stride from a random place, or one from each of equal parts; in testing too",
+    )
+    sampling_rule: Literal["exact", "reference"] = Field(
+        "exact",
+        description="reference: VideoMAE's own frames, 4.27 apart where the stride is 4; see docs/transforms.md",
+    )
+    crop: Literal["centre", "multiscale", "random_resized"] = Field("random_resized", description="crop in training")
+    flip: bool | Literal["auto"] = Field(
+        "auto", description="mirror every other clip; auto: unless the name of a class tells left from right"
+    )
+    randaugment: str | None = Field(
+        "rand-m7-n4-mstd0.5-inc1", description="RandAugment in timm's short form; null: none"
+    )
+    erasing: float = Field(0.25, ge=0, le=1, description="share of the clips of which a box is erased")
+    mixup: float = Field(0.8, ge=0, description="alpha of mixup; 0: none")
+    cutmix: float = Field(1.0, ge=0, description="alpha of CutMix; 0: none")
+    mixup_prob: float = Field(1.0, ge=0, le=1, description="share of the batches that are mixed")
+    switch_prob: float = Field(0.5, ge=0, le=1, description="share of them mixed by CutMix, where mixup is in use too")
+
+    @field_validator("randaugment")
+    @classmethod
+    def _known_operations(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_randaugment(value)
+        return value
 
 
 class ProbeConfig(_Section):
@@ -174,6 +212,9 @@ class ProbeConfig(_Section):
     lr: float = Field(1e-3, gt=0, description="learning rate of the attentive probe")
     weight_decay: float = Field(0.05, ge=0, description="of the attentive probe")
     neighbours: int = Field(20, ge=1, description="k of the k-NN classifier")
+    sampling: Literal["dense", "sparse", "segments"] = Field(
+        "dense", description="clips of a probed video: as in data.sampling, or segments: each from its own part of it"
+    )
     temporal_views: int = Field(5, ge=1, description="clips of a test video, spread over its length")
     spatial_views: Literal[1, 3] = Field(3, description="crops of each: 1 or 3")
 
@@ -202,6 +243,12 @@ class Config(_Section):
                     part.mask.count(part.grid, part.ratio)
         except MgmError as error:
             raise ValueError(str(error)) from error
+        for name, optim in (("pretrain", self.pretrain), ("finetune", self.finetune)):
+            if optim.micro_batch is not None and optim.micro_batch < self.data.repeats:
+                raise ValueError(
+                    f"{name}.micro_batch is {optim.micro_batch}, expected at least data.repeats, {self.data.repeats}: the clips "
+                    "of one video go through together"
+                )
         if rule.mask.uses_motion and self.data.motion is None:
             raise ValueError(
                 f"mask {self.mask.name} follows motion, but data.motion is null; set data.motion to codec, or use mask tube"
@@ -259,6 +306,10 @@ class Config(_Section):
         data = self.data
         source = data.motion if motion else None
         return ClipSettings(data.frames, data.stride, data.size, source, data.policy, data.camera)
+
+    def sampler(self, sampling: Sampling, rule: Rule = "exact") -> Sampler:
+        """Which frames of a video make a clip of this configuration."""
+        return Sampler(self.data.frames, self.data.stride, sampling, rule)
 
     def save(self, path: Path) -> None:
         """Write the whole tree as YAML, defaults included."""

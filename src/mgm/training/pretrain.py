@@ -93,7 +93,16 @@ def pretrain(
     plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
     method = Pretraining(model, adamw(model, optim, peak=plan.peak), config.model.target)
     run, fabric = make_run(
-        items, source, config, optim, plan, out=Path(out), rule=rule, crop=config.data.crop, flip=config.data.flip
+        items,
+        source,
+        config,
+        optim,
+        plan,
+        out=Path(out),
+        rule=rule,
+        crop=config.data.crop,
+        flip=config.data.flip,
+        sampler=config.sampler(config.data.sampling),
     )
     if show_progress:
         fabric.print(describe_run(config, optim, plan, len(items), fabric.world_size))

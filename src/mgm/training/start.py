@@ -47,18 +47,14 @@ def open_start(
     Args:
         overrides: `key=value` settings. Of weights from elsewhere, data.frames and data.size say for which clips the encoder
             is built.
-        recipe: for weights from elsewhere; None: `RECIPE`.
+        recipe: instead of a run's own settings; of weights from elsewhere None is `RECIPE`.
 
     Raises:
-        MgmError: of the kind that fits; ConfigError where a recipe is named for a run, which has its own settings.
+        MgmError: of the kind that fits.
     """
     if holds_settings(path):
-        if recipe is not None:
-            raise ConfigError(
-                f"{path}: is a run with settings of its own, so a recipe is not taken; leave it out, and change single "
-                "settings with key=value"
-            )
-        return load_encoder(path), run_config(path, overrides)
+        config = run_config(path, overrides) if recipe is None else load_config(recipe, overrides)
+        return load_encoder(path), config
     base = load_config(recipe or RECIPE, overrides)
     asked = {text.partition("=")[0] for text in overrides}
     encoder = load_encoder(

@@ -93,7 +93,7 @@ def _read_maest(weights: Weights, facts: Facts, encoder_only: bool) -> Model:
     if not encoder_only and "head.weight" not in weights.state:
         raise ModelError(
             "holds MAE-ST's autoencoder, whose decoder (class token, learned places, one of two frames) models here cannot "
-            "be; take its encoder: mgm.load_encoder"
+            "be; take its encoder alone: mgm.load_encoder, --part encoder"
         )
     return build(_wanted(from_maest(weights.state), encoder_only), facts)
 

@@ -1,7 +1,7 @@
 """Hugging Face VideoMAE checkpoints to models of this package, and back.
 
 Both spellings of the attention's biases are read: `attention.attention.q_bias`, which the files on the Hub hold, and
-`attention.attention.query.bias`, which transformers 5 writes (and some of its versions lose the former silently).
+`attention.attention.query.bias`, which transformers 5.5.1 to 5.17 wrote and to which they lost the former silently.
 """
 
 import warnings
@@ -117,8 +117,8 @@ def from_huggingface(config: Mapping[str, Any], state: Mapping[str, Tensor], *, 
 def to_huggingface(model: Model, *, bias_names: BiasNames = "q_bias") -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The configuration (for config.json) and the state dict from which transformers builds the same model.
 
-    bias_names: the spelling of the attention's biases: "q_bias" is that of the Hub and of transformers 4, which current
-    releases of transformers 5 read too; "query.bias" is that of the early releases of 5, which lose the former silently.
+    bias_names: the spelling of the attention's biases. "q_bias" is that of the Hub, of transformers up to 5.5.0 and from
+    5.18.0 on; the releases between lose it silently and know "query.bias", with a bias of the keys, which is zero.
     transformers' decoder.norm and fc_norm have an epsilon of 1e-5, so outputs of a model with another differ slightly.
     Raises ModelError for what Hugging Face's VideoMAE cannot be: another code of places, another target.
     """
@@ -298,6 +298,8 @@ def _to_theirs(model: Model, bias_names: BiasNames) -> dict[str, Tensor]:
             f"{inner}.{query_bias}": ours[f"{our}.attn.q_bias"],
             f"{inner}.{value_bias}": ours[f"{our}.attn.v_bias"],
         }
+        if bias_names == "query.bias":
+            theirs[f"{inner}.key.bias"] = torch.zeros_like(ours[f"{our}.attn.q_bias"])
     if isinstance(model, Encoder):
         theirs = {key.removeprefix("videomae."): value for key, value in theirs.items()}
     return theirs

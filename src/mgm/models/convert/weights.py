@@ -79,8 +79,12 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
                 f"{file}: stores an object of {needed[1]}, expected tensors and plain values; it needs to run code to be "
                 "read, which mgm refuses. Where you trust it, open it with the program that wrote it and save its state dict alone"
             ) from error
+        # torch's own text advises to switch the protection off.
+        reason = text.partition("WeightsUnpickler error: ")[2].partition(" Check the documentation")[0]
+        if not reason and not text.startswith("Weights only load failed"):
+            reason = text
         raise ModelError(
-            f"{file}: cannot be read as weights ({text[:200]}), expected a checkpoint; "
+            f"{file}: cannot be read as weights ({reason[:200] or 'found no pickle'}), expected a checkpoint; "
             "it is damaged, or needs to run code to be read, which mgm refuses"
         ) from error
 
