@@ -10,7 +10,7 @@ from mgm.errors import ConfigError
 from mgm.evaluation.run import probe
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, to_huggingface
 from mgm.training import finetune, load_classifier, load_encoder, open_start, settings_for
-from mgm.training.config import load_config, override
+from mgm.training.config import override
 from models.reference import maest_shapes, mmaction, pretrained_shapes, random_state, tuned_shapes
 
 CLIPS = ("data.frames=4", "data.size=32")
@@ -101,10 +101,14 @@ def test_what_does_not_go_together(tmp_path, small, videos, memory):
         override(config, ["data.frames=8"])
 
 
-def test_a_run_has_its_settings_unless_a_recipe_gives_others(tmp_path, small, videos, memory):
+def test_a_run_goes_on_by_another_recipe(tmp_path, small, videos, memory):
+    """Its encoder with the settings for other videos; frames and size stay those that it was made for."""
     outcome = finetune(None, videos, small(), out=tmp_path / "run", source=memory, show_progress=False)
+    encoder, config = open_start(outcome.out, ["finetune.epochs=7"], recipe="finetune-vitb-ucf101")
+    assert (config.finetune.batch, config.finetune.epochs, config.finetune.dropout) == (128, 7, 0.5)
+    assert config.model_spec() == encoder.spec
+    assert (config.data.frames, config.data.size) == (4, 32)
     assert open_start(outcome.out)[1] == small()
-    assert open_start(outcome.out, ["seed=3"], recipe="debug")[1] == override(load_config("debug"), ["seed=3"])
 
 
 def test_a_class_token_is_not_lost_on_the_way(tmp_path, small, videos, memory):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mgm.commands.options import Data, Settings
+from mgm.commands.options import Data, Settings, open_set
 
 
 def evaluate(
@@ -19,7 +19,7 @@ def evaluate(
     """
     from mgm.evaluation.run import evaluate as judge
 
-    result = judge(run, data, overrides=tuple(settings or ()))
+    result = judge(run, open_set(data), overrides=tuple(settings or ()))
     top1 = result["top1"]
     print(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos, {result['classes']} classes"

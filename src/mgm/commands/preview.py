@@ -15,7 +15,7 @@ from mgm.errors import MgmError, VideoError
 
 
 def preview(
-    paths: Annotated[list[Path], typer.Argument(help="Videos, or folders of videos.")],
+    paths: Annotated[list[str], typer.Argument(help="Videos, folders of videos, or sets as for 'mgm data show'.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("preview"),
     masks: Annotated[str, typer.Option(help="Names of masks with commas between them, or all.")] = "mgm,tube",
     clips: Annotated[int, typer.Option(help="How many videos of those found, evenly spread.")] = 10,
@@ -49,7 +49,6 @@ def preview(
     from mgm.masks import mask_names, pool_statistics
     from mgm.show.preview import PreviewSettings, write_statistics
     from mgm.show.preview import preview as make
-    from mgm.video.scan import find_videos
 
     console = Console()
     names = mask_names() if masks == "all" else tuple(masks.split(","))
@@ -66,10 +65,9 @@ def preview(
         seed=seed,
         draws=draws,
     )
-    found = [
-        path for path in find_videos(paths) if out.resolve() not in path.resolve().parents
-    ]  # not what it wrote itself
-    chosen = spread(found, clips)
+    found = dict.fromkeys(path for given in paths for path in _videos(given))
+    own = out.resolve()  # what an earlier preview wrote is no video of the set
+    chosen = spread([path for path in found if own not in Path(path).resolve().parents], clips)
     if boxes is not None and len(chosen) > 1:
         raise MgmError(
             f"{boxes}: these are the boxes of one video, found {len(chosen)} videos; name the one that they belong to"
@@ -112,6 +110,16 @@ def preview(
         console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not made:
         raise typer.Exit(1)
+
+
+def _videos(given: str) -> list[str]:
+    """The videos of a folder, an annotation file or a specification; anything else is a video."""
+    from mgm.data.annotations import find_set
+    from mgm.data.annotations.splits import SUFFIXES
+
+    place = Path(given)
+    described = place.is_dir() or "=" in given or place.suffix.lower() in (*SUFFIXES, ".yaml", ".yml")
+    return sorted(item.path for item in find_set(given).items) if described else [given]
 
 
 def _share(value: float | None) -> str:

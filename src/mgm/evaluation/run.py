@@ -59,7 +59,7 @@ def probe(
     Args:
         run: the folder of `mgm pretrain`, or weights from elsewhere (see `mgm.load_encoder`); of a single file the result is
             written beside it, under its name with `.probe.json`.
-        data: a folder with class folders.
+        data: a set with labels, see `find_set`.
         overrides: `key=value` settings, for example `probe.steps=800`.
         recipe: whose settings are taken for weights from elsewhere; None: mgm-vitb-k400.
         untrained: judge the same encoder untrained too, on the same videos.
@@ -88,18 +88,16 @@ def evaluate(
 
     Args:
         run: the folder of `mgm finetune`.
-        data: a folder whose class folders are those that it was trained on.
+        data: a set (see `find_set`) whose classes are among those that it was trained on.
 
     Raises:
         MgmError: no such run, or other classes.
     """
     config = run_config(run, overrides)
     classifier, classes = load_classifier(run)
-    videos = data if isinstance(data, VideoSet) else find_set(data)
-    if videos.classes != classes:
-        raise DataError(
-            f"{videos.root}: has the classes {', '.join(videos.classes) or 'none'}, expected those of the run: {', '.join(classes)}"
-        )
+    videos = (data if isinstance(data, VideoSet) else find_set(data)).with_classes(classes)
+    if not videos.test:
+        raise DataError(f"{videos.root}: no test videos ({videos.split}), expected some; give them with test=FILE")
     videos, source, left_out = _readable(videos, videos.test, config, source)
     predictions = evaluate_classifier(classifier, videos, config, source)
     result = evaluation_dict(replace(predictions, problems={**left_out, **predictions.problems}), classes)

@@ -68,7 +68,7 @@ def finetune(
 
     Args:
         encoder: a pretrained encoder, or where one is (see `mgm.load_encoder`); None starts untrained. It is not changed.
-        videos: a folder with class folders, or a set made of one.
+        videos: a set with labels, or what `mgm.find_set` makes one of.
 
     Warns:
         UserWarning: clips are mirrored although names of classes tell left from right.
@@ -78,7 +78,13 @@ def finetune(
     """
     found = videos if isinstance(videos, VideoSet) else find_set(videos)
     if not found.classes:
-        raise DataError(f"{found.root}: has no class folders, expected one folder per class; fine-tuning needs labels")
+        raise DataError(f"{found.root}: has no labels, expected class folders or annotations; fine-tuning needs them")
+    if not found.train or any(item.label is None for item in found.train):
+        bare = sum(1 for item in found.train if item.label is None)
+        raise DataError(
+            f"{found.root}: {len(found.train)} training videos ({found.split}), {bare} of them without a label, expected labelled "
+            "ones; give them with train=FILE, without images="
+        )
     optim = config.finetune
     start = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
     torch.manual_seed(config.seed)  # after loading, which draws too: a path and its encoder make the same run

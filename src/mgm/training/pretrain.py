@@ -13,6 +13,7 @@ from torch import nn
 from mgm.data.annotations import VideoSet, find_set
 from mgm.data.loader import Batch, BatchOrder
 from mgm.data.source import ClipSource
+from mgm.errors import DataError
 from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
@@ -70,7 +71,7 @@ def pretrain(
     """Pretrain an autoencoder on every training video of a set; labels are not looked at.
 
     Args:
-        videos: a folder, or a set made by `mgm.data.annotations.find_set`.
+        videos: a set, or what `mgm.find_set` makes one of.
         out: the run's folder; see `mgm.training.engine.Run`.
         resume: go on with the run in `out`, exactly as if it had not been stopped; starts one where there is none.
         source: where clips come from; None: as `config.data` says.
@@ -79,6 +80,8 @@ def pretrain(
         MgmError: of the kind that fits; see `mgm.training.engine.fit`.
     """
     found = videos if isinstance(videos, VideoSet) else find_set(videos)
+    if not found.train:
+        raise DataError(f"{found.root}: no training videos ({found.split}), expected some; give them with train=FILE")
     optim = config.pretrain
     spec = config.model_spec()
     teacher = None

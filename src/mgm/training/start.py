@@ -47,14 +47,15 @@ def open_start(
     Args:
         overrides: `key=value` settings. Of weights from elsewhere, data.frames and data.size say for which clips the encoder
             is built.
-        recipe: instead of a run's own settings; of weights from elsewhere None is `RECIPE`.
+        recipe: instead of the run's own settings, as for other videos than it was pretrained on; None: those, or `RECIPE` for
+            weights from elsewhere.
 
     Raises:
         MgmError: of the kind that fits.
     """
     if holds_settings(path):
-        config = run_config(path, overrides) if recipe is None else load_config(recipe, overrides)
-        return load_encoder(path), config
+        encoder = load_encoder(path)
+        return encoder, run_config(path, overrides) if recipe is None else settings_for(encoder, recipe, overrides)
     base = load_config(recipe or RECIPE, overrides)
     asked = {text.partition("=")[0] for text in overrides}
     encoder = load_encoder(
