@@ -34,6 +34,19 @@ def test_lowest_takes_the_first_of_equals(rank, data):
 
 
 @given(
+    rank=arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(1, 30)), elements=st.floats(allow_nan=False)),
+    data=st.data(),
+)
+@settings(deadline=None)
+def test_lowest_stands_any_range(rank, data):
+    """Infinite ranks, ranges that overflow, differences that vanish."""
+    count = data.draw(st.integers(1, rank.shape[1]))
+    expected = np.zeros(rank.shape, dtype=np.bool_)
+    np.put_along_axis(expected, np.argsort(rank, axis=1, kind="stable")[:, :count], True, axis=1)
+    np.testing.assert_array_equal(kernels.lowest(rank, count), expected)
+
+
+@given(
     vectors=arrays(
         np.float32, st.tuples(st.just(2), st.integers(1, 5), st.integers(1, 5), st.just(2)), elements=FLOATS
     ),
