@@ -61,7 +61,10 @@ def select(values, k):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def lowest(rank, count):  # type: ignore[no-untyped-def]
-    """bool (rows, n) from float64 (rows, n) without NaN: True for the `count` lowest of each row, of equal ones the first."""
+    """bool (rows, n) from float64 (rows, n): True for the `count` lowest of each row, of equal ones the first. ValueError where a
+    rank is NaN or the row has fewer."""
+    if not 1 <= count <= rank.shape[1]:
+        raise ValueError("the count of tokens to hide is not between 1 and their number")
     chosen = np.zeros(rank.shape, np.bool_)
     near = np.empty(rank.shape[1])
     for row in range(rank.shape[0]):
@@ -86,6 +89,8 @@ def _lowest_last(line, count, near):  # type: ignore[no-untyped-def]
     because no processor can guess how it ends; `near` is room for those that share its bin."""
     low, high = line[0], line[0]
     for value in line:
+        if math.isnan(value):
+            raise ValueError("the rank of a token is NaN, which has no place in an order")
         low, high = min(low, value), max(high, value)
     scale = 255 / (high - low) if high > low else math.inf
     if not 0 < scale < math.inf:  # all alike, or too far apart to be told by their difference
