@@ -20,10 +20,10 @@ from mgm.evaluation.judge import (
     probe_encoder,
     untrained_encoder,
 )
-from mgm.training.checkpoint import holds_settings, load_classifier
+from mgm.training.checkpoint import holds_settings
 from mgm.training.config import Config
 from mgm.training.feed import prepare_source
-from mgm.training.start import open_start, run_config
+from mgm.training.start import open_classifier, open_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +82,30 @@ def probe(
 
 
 def evaluate(
-    run: str | Path, data: str | Path | VideoSet, *, overrides: tuple[str, ...] = (), source: ClipSource | None = None
+    run: str | Path,
+    data: str | Path | VideoSet,
+    *,
+    overrides: tuple[str, ...] = (),
+    recipe: str | Path | None = None,
+    source: ClipSource | None = None,
 ) -> dict[str, Any]:
     """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in its folder.
 
     Args:
-        run: the folder of `mgm finetune`.
-        data: a set (see `find_set`) whose classes are among those that it was trained on.
+        run: the folder of `mgm finetune`, or a classifier from elsewhere that names its classes (Hugging Face's).
+        data: a set (see `find_set`) whose classes are among those that it was trained on; it chooses among all that it knows.
+        overrides, recipe: as of `probe`.
 
     Raises:
         MgmError: no such run, or other classes.
     """
-    config = run_config(run, overrides)
-    classifier, classes = load_classifier(run)
+    classifier, config = open_classifier(run, overrides, recipe=recipe)
+    classes = classifier.labels
+    if classes is None:
+        raise DataError(
+            f"{run}: does not name its {classifier.head.out_features} classes, expected names to compare with the labels; "
+            "export it to hf and write them into config.json as id2label"
+        )
     videos = (data if isinstance(data, VideoSet) else find_set(data)).with_classes(classes)
     if not videos.test:
         raise DataError(f"{videos.root}: no test videos ({videos.split}), expected some; give them with test=FILE")

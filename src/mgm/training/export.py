@@ -206,7 +206,7 @@ def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
 def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
     check_videomae(model, "VideoMAE's checkpoint")
     try:
-        torch.save({"model": to_reference(model)}, folder / "model.pth")
+        torch.save({"model": {key: value.cpu() for key, value in to_reference(model).items()}}, folder / "model.pth")
     except RuntimeError as error:  # torch reports a full disk so
         raise OSError(str(error)) from error
 

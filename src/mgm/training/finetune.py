@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,10 @@ class Finetuning:
         """Cross-entropy of the changed clips with the targets that came of changing them."""
         video, target = self.augment(batch.video, batch.label, batch.keys)
         return F.cross_entropy(module(video).float(), target)
+
+    def parts(self) -> Mapping[str, float]:
+        """None: the loss is one."""
+        return {}
 
     def describe(self) -> dict[str, Any]:
         """Kind, specification and classes, for the checkpoint."""
@@ -89,7 +93,13 @@ def finetune(
         _check_spec(start, fresh)
         # copied by name, without the final norm, which fine-tuning drops
         fresh.load_state_dict({k: v for k, v in start.state_dict().items() if not k.startswith("norm.")}, strict=False)
-    model = Classifier(fresh, classes=len(found.classes), dropout=optim.dropout, drop_path=optim.drop_path)
+    model = Classifier(
+        fresh,
+        classes=len(found.classes),
+        dropout=optim.dropout,
+        drop_path=optim.drop_path,
+        checkpointing=config.model.checkpointing,
+    )
     items, source = prepare_source(found.train, config, motion=False, source=source)
     plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
     rates = layer_rates(depth=len(fresh.blocks), decay=optim.layer_decay)

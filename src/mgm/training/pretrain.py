@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mgm.data.annotations import VideoSet, find_set
 from mgm.data.loader import Batch, BatchOrder
 from mgm.data.source import ClipSource
 from mgm.errors import DataError
-from mgm.models import MaskedAutoencoder, TeacherFeatures
+from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
 from mgm.training.engine import History, fit
@@ -28,12 +29,18 @@ class Pretraining:
     module: MaskedAutoencoder
     optimiser: torch.optim.Optimizer
     target: str | dict[str, float]
+    last: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
         """The weighted errors of the targets at the hidden tokens (method.md 4)."""
         assert batch.mask is not None
-        loss: torch.Tensor = module(batch.video, batch.mask, batch.decode, motion=batch.motion).loss
-        return loss
+        result: Reconstruction = module(batch.video, batch.mask, batch.decode, motion=batch.motion)
+        self.last = {name: value.detach() for name, value in result.parts.items()}
+        return result.loss
+
+    def parts(self) -> Mapping[str, float]:
+        """The error of each target, where there are several."""
+        return {name: value.item() for name, value in self.last.items()} if len(self.last) > 1 else {}
 
     def describe(self) -> dict[str, Any]:
         """Kind, specification and target, for the checkpoint; and the teacher's specification, where there is one."""

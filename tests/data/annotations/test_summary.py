@@ -1,9 +1,11 @@
 """What `mgm data show` has to tell, as data."""
 
 import json
+from dataclasses import replace
 
 from mgm.data.annotations import find_set, understand
 from mgm.data.annotations.summary import data_summary
+from mgm.data.pack import pack
 
 from .files import touch, write
 
@@ -82,3 +84,18 @@ def test_a_set_with_other_class_numbers(tmp_path):
     moved = found.with_classes(("a", "b c", "d"))
     assert [i.label for i in moved.test] == [1, 2]
     assert understand(tmp_path / "test.txt").videos == found
+
+
+def test_shards_are_a_set_like_any_other(tiny_set, tmp_path):
+    """What was packed keeps its classes and sides, is counted, and takes pictures beside it."""
+    files = find_set(tiny_set)
+    few = replace(files, train=files.train[:3], test=files.test[:2])
+    pack(few, tmp_path / "shards")
+    found = find_set(tmp_path / "shards")
+    assert found.classes == files.classes
+    assert [i.label for i in found.items] == [i.label for i in few.items]
+    counts = data_summary(f"data={tmp_path}/shards")
+    assert (counts.train.videos, counts.test.videos, counts.split) == (3, 2, files.split)
+    touch(tmp_path, "p/a.jpg")
+    mixed = find_set(f"data={tmp_path}/shards,images={tmp_path}/p,ratio=.25")
+    assert [i.path.endswith(".jpg") for i in mixed.train] == [False] * 3 + [True]

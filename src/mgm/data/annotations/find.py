@@ -102,10 +102,6 @@ def find_set(spec: SpecLike) -> VideoSet:
         DataError: nothing there, a format that is unknown or ambiguous, a line that does not fit it (named), labels that cannot be,
             or more missing files than `missing` allows. VideoError: a folder without videos.
     """
-    from mgm.data.shards import is_shards, shard_set  # which knows what a set is
-
-    if isinstance(spec, str | Path) and is_shards(spec):
-        return shard_set(spec)
     found = understand(spec, hints=False)
     if _too_few(found):
         _refuse_missing(understand(spec))

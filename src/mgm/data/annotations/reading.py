@@ -34,15 +34,21 @@ def read_spec(spec: Spec) -> tuple[list[Sided], ClassNames | None]:
     )  # fmt: skip
     for places, side in keys:
         for place in places:
-            for listing, own, named in _read_place(Path(place), spec):
+            for listing, own, named in _read_place(place, spec):
                 names = names or named
                 read.append((_of_side(listing, side) if side else listing, side or own))
     return _with_labels(read, spec), names
 
 
-def _read_place(place: Path, spec: Spec) -> Iterator[tuple[Listing, Side | None, ClassNames | None]]:
-    """The annotations of a file or folder, each with the side that its name tells."""
-    if place.is_dir():
+def _read_place(given: str, spec: Spec) -> Iterator[tuple[Listing, Side | None, ClassNames | None]]:
+    """The annotations of a file, folder or URL, each with the side that its name tells."""
+    from mgm.data.shards import is_shards, shard_set  # which knows what a set is
+
+    place = Path(given)
+    if is_shards(given):
+        packed = shard_set(given)
+        yield _packed(place, packed), None, ClassNames(place, packed.classes, None) if packed.classes else None
+    elif place.is_dir():
         if (listing := _folder_listing(place, spec.format)) is not None:
             yield listing, None, None
             return
@@ -64,6 +70,18 @@ def _read_place(place: Path, spec: Spec) -> Iterator[tuple[Listing, Side | None,
         yield Listing(place, "file", "one file", (Entry(str(place)),), "none"), None, None
     else:
         yield read_listing(Content(place), spec.format), side_of(place), None
+
+
+def _packed(place: Path, found: VideoSet) -> Listing:
+    """A set in shards as entries: its sides and classes are those of the set that was packed."""
+    sides: tuple[tuple[tuple[VideoItem, ...], Side], ...] = ((found.train, "train"), (found.test, "test"))
+    entries = tuple(
+        Entry(item.path, None if item.label is None else found.classes[item.label], item.start, item.end, side)
+        for items, side in sides
+        for item in items
+    )
+    labels = "those of the set that was packed" if found.classes else "none"
+    return Listing(place, "folder of shards", "shards.json, as 'mgm pack' writes it", entries, labels, (), found.split)
 
 
 def _folder_listing(folder: Path, forced: str | None) -> Listing | None:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import yaml
 
 from mgm.errors import DataError
+from mgm.video.place import is_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,8 @@ def parse_spec(given: SpecLike) -> Spec:
     if isinstance(given, Mapping):
         return _from_tree(given, text=", ".join(f"{k}={v}" for k, v in given.items()), folder=None)
     text = str(given)
+    if is_url(text):
+        return Spec(text=text, data=(text,))
     if _exists(text):
         tree = _tree(Path(text))
         return Spec(text=text, data=(text,)) if tree is None else _from_tree(tree, text=text, folder=Path(text).parent)
@@ -180,7 +183,7 @@ def _place(value: Any, key: str, text: str, folder: Path | None) -> str:
     if not isinstance(value, str | Path) or not str(value):
         raise DataError(f"{text}: {key} is {value!r}, expected a path")
     place = Path(value).expanduser() if str(value).startswith("~") else value
-    return str(place if folder is None else folder / place)
+    return str(place if folder is None or is_url(place) else folder / place)
 
 
 def _number(value: Any, key: str, text: str) -> int | float:

@@ -12,6 +12,7 @@ from mgm.data.annotations.holdout import GROUP
 from mgm.data.annotations.items import VideoItem
 from mgm.data.annotations.spec import SpecLike
 from mgm.data.images import is_picture
+from mgm.data.members import parse_member
 from mgm.video.scan import VIDEO_SUFFIXES
 
 
@@ -183,10 +184,16 @@ def _kind(path: str) -> str:
     """By its name: looking at every file would take longer than everything else."""
     if is_picture(path):
         return "picture"
-    return "video" if path[path.rfind(".") :].lower() in VIDEO_SUFFIXES or "://" in path else "frames"
+    known = path[path.rfind(".") :].lower() in VIDEO_SUFFIXES or "://" in path or parse_member(path) is not None
+    return "video" if known else "frames"
+
+
+def _name(path: str) -> str:
+    member = parse_member(path)
+    return (path if member is None else member.name).rpartition("/")[2]
 
 
 def _groups(items: Iterable[VideoItem]) -> set[str]:
     """Source videos, each by its name up to the number: UCF101 numbers them anew in each class."""
-    names = (item.path.rpartition("/")[2] for item in items)
+    names = (_name(item.path) for item in items)
     return {match.string[: match.end()].rstrip("_") for name in names if (match := GROUP.search(name))}

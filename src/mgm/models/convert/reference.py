@@ -60,7 +60,7 @@ def to_reference(model: Model) -> dict[str, Tensor]:
 
     An encoder alone keeps the prefix `encoder.`, from which the reference's fine-tuning starts.
     """
-    state = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
+    state = {key: value.detach().clone() for key, value in model.state_dict().items()}
     if not isinstance(model, MaskedAutoencoder | Classifier):
         state = {f"encoder.{key}": value for key, value in state.items()}
         spec = model.spec
