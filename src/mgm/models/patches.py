@@ -131,23 +131,43 @@ def patches_of(video: Tensor, spec: ModelSpec, index: Tensor | None = None) -> T
     if index is None:
         cut = video.reshape(batch, 3, t, spec.tubelet, h, p, w, p).permute(0, 2, 4, 6, 3, 5, 7, 1)
         return cut.reshape(batch, spec.tokens, spec.token_pixels, 3)
+    if torch.compiler.is_compiling() and not video.requires_grad:
+        taken: Tensor = take_patches(video, index, spec.tubelet, p)
+        return taken
+    return _take(video, index, spec.tubelet, p)
+
+
+def _take(video: Tensor, index: Tensor, tubelet: int, p: int) -> Tensor:
+    batch, _, frames, height, width = video.shape
+    t, h, w = frames // tubelet, height // p, width // p
     # Indexing a strided view copies the wanted tokens alone, once.
     place = (torch.arange(batch, device=index.device)[:, None], index // (h * w), index // w % h, index % w)
     last = video.stride(1) == 1  # channels are last in memory, as videos are decoded
-    shape = (batch, t, spec.tubelet, h, p, w, 3 * p) if last else (batch, 3, t, spec.tubelet, h, p, w, p)
+    shape = (batch, t, tubelet, h, p, w, 3 * p) if last else (batch, 3, t, tubelet, h, p, w, p)
     lines = (video.permute(0, 2, 3, 4, 1) if last else video).reshape(shape)
     words = _in_words(lines)
     cut = (lines if words is None else words).permute((0, 1, 3, 5, 2, 4, 6) if last else (0, 2, 4, 6, 3, 5, 1, 7))
     taken = cut[place] if words is None else cut[place].view(video.dtype)
-    return (taken if last else taken.transpose(-1, -2)).reshape(batch, -1, spec.token_pixels, 3)
+    return (taken if last else taken.transpose(-1, -2)).reshape(batch, -1, tubelet * p * p, 3)
+
+
+@torch.library.custom_op("mgm::take_patches", mutates_args=())
+def take_patches(video: Tensor, index: Tensor, tubelet: int, patch: int) -> Tensor:
+    """`patches_of` as one step for the compiler: left to itself it picks the pixels anew, one by one, for every use of them."""
+    return _take(video, index, tubelet, patch).contiguous()
+
+
+@take_patches.register_fake
+def _(video: Tensor, index: Tensor, tubelet: int, patch: int) -> Tensor:
+    return video.new_empty((*index.shape, tubelet * patch * patch, 3))
 
 
 def _in_words(lines: Tensor) -> Tensor | None:
     """The same memory in words of 8 bytes: indexing takes its time by the element. None where it cannot be divided so.
 
-    Nor where a gradient must pass, or for the compiler, which fuses indexing with what follows.
+    Nor where a gradient must pass.
     """
-    if torch.compiler.is_compiling() or lines.requires_grad or lines.stride(-1) != 1:
+    if lines.requires_grad or lines.stride(-1) != 1:
         return None
     places = (lines.shape[-1], lines.storage_offset(), *lines.stride()[:-1])
     return None if any(place * lines.element_size() % 8 for place in places) else lines.view(torch.int64)
