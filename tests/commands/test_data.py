@@ -4,7 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mgm.commands.data import data
-from mgm.commands.preview import _videos
+from mgm.commands.preview import _items, _middle
+from mgm.data.annotations import VideoItem
 from mgm.errors import DataError
 
 
@@ -81,8 +82,15 @@ def test_formats_are_listed():
 def test_what_preview_takes(tmp_path):
     touch(tmp_path, "x/b.mp4", "x/a.mp4")
     path = write(tmp_path / "list.txt", "x/b.mp4", "x/a.mp4")
-    both = [f"{tmp_path}/x/a.mp4", f"{tmp_path}/x/b.mp4"]
-    assert _videos(str(path)) == _videos(str(tmp_path / "x")) == _videos(f"train={path}") == both
-    assert _videos("absent.mp4") == ["absent.mp4"]
+    both = [VideoItem(f"{tmp_path}/x/a.mp4"), VideoItem(f"{tmp_path}/x/b.mp4")]
+    assert _items(str(path)) == _items(str(tmp_path / "x")) == _items(f"train={path}") == both
+    assert _items("absent.mp4") == [VideoItem("absent.mp4")]
     with pytest.raises(DataError):
-        _videos(f"trian={path}")
+        _items(f"trian={path}")
+
+
+def test_a_part_is_shown_from_its_middle():
+    assert _middle(VideoItem("a.mp4"), 10) is None  # the middle of the file
+    assert _middle(VideoItem("a.mp4", None, 30), 10) == 30
+    assert _middle(VideoItem("a.mp4", None, 30, 60), 10) == 40
+    assert _middle(VideoItem("a.mp4", None, 30, 35), 10) == 30

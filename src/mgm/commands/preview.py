@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from mgm.errors import MgmError, VideoError
+
+if TYPE_CHECKING:
+    from mgm.data.annotations import VideoItem
 
 
 def preview(
@@ -65,18 +68,22 @@ def preview(
         seed=seed,
         draws=draws,
     )
-    found = dict.fromkeys(path for given in paths for path in _videos(given))
+    found: dict[str, VideoItem] = {}
+    for given in paths:
+        for item in _items(given):
+            found.setdefault(item.path, item)  # of several parts of a file the first
     own = out.resolve()  # what an earlier preview wrote is no video of the set
-    chosen = spread([path for path in found if own not in Path(path).resolve().parents], clips)
+    chosen = spread([item for path, item in found.items() if own not in Path(path).resolve().parents], clips)
     if boxes is not None and len(chosen) > 1:
         raise MgmError(
             f"{boxes}: these are the boxes of one video, found {len(chosen)} videos; name the one that they belong to"
         )
     made, failed = [], []
-    for number, path in enumerate(chosen):
+    for number, item in enumerate(chosen):
         numbered = replace(settings, seed=seed + number)  # or clips of one length would share a mask
         try:
-            made += make([path], out=out, start=start, settings=numbered, boxes=boxes, moving=video)
+            first = _middle(item, (frames - 1) * stride + 1) if start is None else start
+            made += make([item.path], out=out, start=first, settings=numbered, boxes=boxes, moving=video)
         except VideoError as error:
             if len(chosen) == 1:
                 raise
@@ -112,14 +119,21 @@ def preview(
         raise typer.Exit(1)
 
 
-def _videos(given: str) -> list[str]:
+def _items(given: str) -> list[VideoItem]:
     """The videos of a folder, an annotation file or a specification; anything else is a video."""
-    from mgm.data.annotations import find_set
+    from mgm.data.annotations import VideoItem, find_set
     from mgm.data.annotations.splits import SUFFIXES
 
     place = Path(given)
     described = place.is_dir() or "=" in given or place.suffix.lower() in (*SUFFIXES, ".yaml", ".yml")
-    return sorted(item.path for item in find_set(given).items) if described else [given]
+    return sorted(find_set(given).items, key=lambda item: item.path) if described else [VideoItem(given)]
+
+
+def _middle(item: VideoItem, span: int) -> int | None:
+    """The first frame of a clip in the middle of a part of a file; None for a whole one, whose length is not known here."""
+    if item.end is None:
+        return item.start or None
+    return item.start + max(item.end - item.start - span, 0) // 2
 
 
 def _share(value: float | None) -> str:
