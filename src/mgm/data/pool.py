@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from mgm.data.dataset import Guard
+from mgm.data.memory import keep_freed_memory
 from mgm.data.transfer import receive, send
 from mgm.errors import DataError, MgmError, VideoError
 from mgm.video.workers import end_with_parent
@@ -258,6 +259,7 @@ def _work(read: Callable[[Any, Guard], Any], pipe: Connection, desk: Any, others
     end_with_parent()
     for other in others:  # copies that a fork made: a pipe ends when all of its copies are closed
         other.close()
+    keep_freed_memory()
     torch.set_num_threads(1)  # beside a training process, threads of many workers spin against each other
     bad: dict[int, str] = {}
 
