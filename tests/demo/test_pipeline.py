@@ -94,3 +94,8 @@ def test_mgm_hides_more_of_the_moving_object_than_tube(tiny_set):
     assert measures["mgm"].objects > measures["tube"].objects + 0.05
     assert measures["mgm"].motion > measures["tube"].motion
     assert measures["tube"].overlap == 1.0
+
+
+def test_a_model_that_predicts_no_pixels_has_no_reconstructions(tiny_set, tmp_path):
+    result = demo(tiny_set / "train", out=tmp_path / "out", overrides=(*QUICK, "model.target=motion"))
+    assert "Reconstruction</h2>" not in result.report.read_text(encoding="utf-8")

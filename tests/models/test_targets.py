@@ -223,7 +223,8 @@ def test_goals_that_do_not_fit():
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_is_no_picture_says_so(name):
     model = MaskedAutoencoder(SMALL, target=name, teacher=Encoder(SMALL) if name == "teacher" else None)
-    if name in ("normalised-pixels", "pixels", "one-frame"):
+    assert model.goal.has_picture == (name in ("normalised-pixels", "pixels", "one-frame"))
+    if model.goal.has_picture:
         assert model.reconstruct(random_video(), random_mask()).dtype == torch.uint8
     else:
         with pytest.raises(ModelError, match=f"target {name}: its predictions are no pixels"):

@@ -51,7 +51,7 @@ def write_page(found: Findings, source: ClipSource) -> Path:
         made=f"mgm demo, {datetime.now(UTC):%d %B %Y}",
         headlines=_headlines(found),
         preview=_first_picture(found, source),
-        sections=(_previews(found), _reconstructions(found, source)),
+        sections=(_previews(found), *_reconstructions(found, source)),
         masks=_masks(found),
         losses=(Curve("loss", tuple(range(1, len(found.history.losses) + 1)), tuple(found.history.losses)),),
         loss_note=_loss_note(found),
@@ -169,8 +169,10 @@ def _previews(found: Findings) -> Section:
     return Section("The mask on the clips", tuple(parts), lead=lead)
 
 
-def _reconstructions(found: Findings, source: ClipSource) -> Section:
+def _reconstructions(found: Findings, source: ClipSource) -> tuple[Section, ...]:
     assert found.model is not None
+    if not found.model.goal.has_picture:  # a model that predicts motion or features shows nothing
+        return ()
     items = found.videos.test or found.videos.train
     parts = []
     for number, item in enumerate(spread(items, RECONSTRUCTIONS)):
@@ -183,7 +185,7 @@ def _reconstructions(found: Findings, source: ClipSource) -> Section:
         "contrast, which are taken "
         "from the true patch for the picture, because the target leaves them out: look at the structure inside the patches."
     )
-    return Section("Reconstruction", tuple(parts), lead=lead)
+    return (Section("Reconstruction", tuple(parts), lead=lead),)
 
 
 def reconstruction_strip(

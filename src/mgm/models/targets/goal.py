@@ -64,14 +64,15 @@ class Goal:
         ]
         return (weighted[0] if len(weighted) == 1 else torch.stack(weighted).sum()), parts
 
+    @property
+    def has_picture(self) -> bool:
+        """A target's predictions are pixels."""
+        return any(target.has_picture for target, _ in self.targets)
+
     def pixels(self, prediction: Tensor, video: Tensor, tokens: Tensor) -> Tensor:
         """The picture of the first target that has one, as in `Target.pixels`."""
-        parts = self.split(prediction)
-        for target, _ in self.targets:
-            if type(target).pixels is not Target.pixels:
-                return target.pixels(parts[target.name], video, tokens)
-        first = self.targets[0][0]
-        return first.pixels(parts[first.name], video, tokens)
+        shown = next((target for target, _ in self.targets if target.has_picture), self.targets[0][0])
+        return shown.pixels(self.split(prediction)[shown.name], video, tokens)
 
     def check_motion(self, motion: Tensor | None, shape: tuple[int, ...]) -> None:
         """Raises ModelError unless the motion that a target reads is there, of `shape` (B, T, h, w, 2)."""

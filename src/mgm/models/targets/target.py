@@ -38,6 +38,11 @@ class Target(ABC):
         tokens: int64 (B, n). Returns float32 (B, n, dim).
         """
 
+    @property
+    def has_picture(self) -> bool:
+        """Its predictions are pixels: it defines `pixels`."""
+        return type(self).pixels is not Target.pixels
+
     def pixels(self, prediction: Tensor, video: Tensor, tokens: Tensor) -> Tensor:
         """A prediction (B, n, dim) as pixels: float32 (B, n, token_pixels, 3), about [0, 1].
 
