@@ -100,8 +100,9 @@ def read_clip(
             of your own (see `mgm.video.sources.PairSource`), such as RAFT. None reads frames only. `MotionField.source` tells.
         policy: how the frames that `stride` skips enter the motion of the codec: `window_sum` (default), `sampled` (the paper's
             literal reading), `window_max`; see `mgm.video.motion.over_windows`. Other sources compare sampled frames.
-        reading: "clean" divides by the reference distance and joins both lists; "raw" is the literal reading: list 0 first, no
-            division, and under `sampled` no multiplication by the stride.
+        reading: "clean" divides by the reference distance, joins all vectors that span a frame and smooths (see
+            `mgm.video.evidence`); "raw" is the literal reading: list 0 first, no division, and under `sampled` no
+            multiplication by the stride.
         camera: "median" or "affine" subtracts the motion of the camera; see `mgm.video.camera.remove_camera`.
         short: what a video does that ends before the clip: `repeat_last` repeats the last frame that the stride reaches, `wrap`
             starts again with the first, `error` raises.
@@ -278,7 +279,7 @@ class VideoReader:
     def _window(self, plan: Plan, *, seek: bool) -> Window:
         video = self._open()
         fresh, self._fresh = self._fresh, False
-        return read_window(video, self._index, plan.first, plan.last, fresh=fresh, seek=seek)
+        return read_window(video, self._index, plan.first, plan.read_to, fresh=fresh, seek=seek)
 
     def _frame_at(self, seconds: float, *, seek: bool) -> int:
         if not self._index.countable:
@@ -366,7 +367,9 @@ def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
         motion = MotionField(*_stored_field(sidecar, plan, wanted), "codec", extent)
     else:
         motion = MotionField(
-            *codec_field(video, window, decoded, wanted, plan.steps, grid_shape(*extent)), "codec", extent
+            *codec_field(video, window, decoded, wanted, plan.moving(wanted), plan.steps, grid_shape(*extent)),
+            "codec",
+            extent,
         )
     if request.camera != "none":
         motion = remove_camera(motion, request.camera)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import av.video.frame
@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.video.convert import FrameConverter, PictureConverter
-from mgm.video.fields import Distance, frame_field
-from mgm.video.motion import Policy, Reading, grid_shape, hold, over_windows
+from mgm.video.evidence import Evidence, reached, settle
+from mgm.video.fields import Distance, evidence_of
+from mgm.video.motion import Policy, Reading, grid_shape, hold, literal_field, over_windows
 from mgm.video.references import ReferenceTracker, neighbour_references
 from mgm.video.sources import PairMotion
 from mgm.video.stream import OpenVideo, decode_packet
@@ -34,11 +35,14 @@ class Needs:
         image: converted to pixels of the clip.
         vectors: their motion vectors are kept.
         picture: given to a source of motion that compares pictures.
+        anchors: from this frame on the vectors of I- and P-pictures are kept as well, and decoding goes on to the one behind the
+            last frame that is wanted: for codecs whose packets do not tell which pictures enclose a frame.
     """
 
     image: Wanted
     vectors: Wanted
     picture: Wanted
+    anchors: int | None = None
 
     def any(self, number: int) -> bool:
         """Whether the frame is wanted for anything."""
@@ -79,8 +83,10 @@ def decode(
     shown: dict[int, int] = {}  # untimed: position in decode order to frame number
     rate = float(video.stream.average_rate or 0)
     pending = {pts for pts, i in number.items() if needs.any(i)}
+    newest = ""
 
     def take(frames: Iterable[av.video.frame.VideoFrame]) -> None:
+        nonlocal newest
         for frame in frames:
             image_of.look(frame)
             if pairs is not None and pairs.grid is None:
@@ -97,19 +103,22 @@ def decode(
                     shown[frame.pts] = index
             if pairs is not None and picture_of is not None and needs.picture(index):
                 pairs.add(index, picture_of(frame))
+            newest = KINDS[int(frame.pict_type)]
+            moves = needs.vectors(index) or (needs.anchors is not None and index >= needs.anchors and newest != "B")
             decoded[index] = Decoded(
                 time=time,
                 seconds=seconds,
-                kind=KINDS[int(frame.pict_type)],
+                kind=newest,
                 image=image_of(frame) if needs.image(index) else None,
-                vectors=frame_vectors(frame) if needs.vectors(index) else None,
+                vectors=frame_vectors(frame) if moves else None,
             )
 
     # The MPEG decoders lose the vectors of the picture that a flush brings out: there, go on until the last one came by itself.
     tells_references = video.codec == "h264"
     skipped = False
     for coded in window.coded:
-        if (timed and not pending) or (not timed and last is not None and len(decoded) > last):
+        complete = not pending if timed else last is not None and len(decoded) > last
+        if complete and (needs.anchors is None or newest != "B"):
             break
         if coded.pts is not None:  # without one it is the second field of the picture before it
             # Nobody wants it and no other picture refers to it: the decoder never sees it.
@@ -120,21 +129,40 @@ def decode(
             pending.discard(coded.pts)  # a flush brings it out
         take(decode_packet(video, coded.packet))
     take(decode_packet(video, None))
-    _measure_distances(window, decoded, number if timed else shown)
+    for index, distance in reference_distances(window, number if timed else shown).items():
+        if index in decoded:
+            decoded[index].distance = distance
     return decoded
 
 
-def _measure_distances(window: Window, decoded: dict[int, Decoded], number: dict[int, int]) -> None:
-    """Follow the reference pictures in decode order, skipped ones included."""
+def reference_distances(window: Window, number: dict[int, int]) -> dict[int, Distance]:
+    """The distances of H.264 pictures to their references, by frame number: follows the pictures of a window in decode order.
+
+    Args:
+        number: of the frame, by the presentation time of its packet.
+    """
     tracker = ReferenceTracker()
     timed = bool(window.order)
+    distances = {}
     for coded in window.coded:
         if coded.reference is None or coded.pts is None or coded.pts not in number:
             continue
         index = number[coded.pts]
-        distance = tracker.feed(coded.pts if timed else index, reference=coded.reference, idr=coded.idr)
-        if index in decoded:
-            decoded[index].distance = distance
+        time = coded.pts if timed else index
+        distances[index] = tracker.feed(time, reference=coded.reference, idr=coded.idr)
+    return distances
+
+
+def enclosing_frames(window: Window, frames: Iterable[int]) -> set[int]:
+    """The numbers of the later reference pictures of H.264 frames, and of those in turn: their vectors span those frames, too."""
+    number = {pts: window.base + i for i, pts in enumerate(window.order)}
+    distances = reference_distances(window, number)
+    found: set[int] = set()
+    for index in frames:
+        while index in distances and (after := distances[index][1]) is not None:
+            index = number[round(window.order[index - window.base] + after)]
+            found.add(index)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +173,17 @@ class Stepping:
         stride: frames between sampled ones.
         unit: frames that one field spans: 1, or the distance between the reference frames of a file prepared for strides.
         policy, reading: see `mgm.read_clip`.
-        silent: the codec's B-frames tell nothing of their motion.
     """
 
     stride: int
     unit: int
     policy: Policy
     reading: Reading
-    silent: bool = False
 
     @property
     def reach(self) -> int:
         """How many frames before a sampled one its motion needs."""
-        return 0 if self.policy == "sampled" and not self.silent else self.stride - self.unit
+        return 0 if self.policy == "sampled" else self.stride - self.unit
 
 
 def codec_field(
@@ -165,35 +191,25 @@ def codec_field(
     window: Window,
     decoded: dict[int, Decoded],
     wanted: npt.NDArray[np.int64],
+    moving: list[int],
     steps: Stepping,
     grid: tuple[int, int],
 ) -> Field:
-    """The motion of the sampled frames from the vectors of the decoded ones, on a grid of (rows, columns)."""
-    vectors = {i: d.vectors for i, d in sorted(decoded.items()) if d.vectors is not None}
-    anchors = sorted(d.time for d in decoded.values() if d.kind in "IP")
-    intervals = _Intervals(video, window, steps.unit)
-
-    def spread(number: int) -> Field:
-        frame = decoded[number]
-        return frame_field(
-            vectors[number],
-            grid,
-            codec=video.codec,
-            kind=frame.kind,
-            distance=frame.distance or neighbour_references(frame.time, anchors),
-            interval=intervals.before(number),
-            reading=steps.reading,
-        )
-
-    numbers = [i for i in vectors if i % steps.unit == 0]
+    """The motion of the sampled frames `wanted` from the vectors of the frames `moving`, on a grid of (rows, columns)."""
+    numbers = [i for i in moving if i in decoded and decoded[i].vectors is not None]
     fields = np.zeros((len(numbers), *grid, 2), np.float32)
     measured = np.zeros((len(numbers), *grid), np.bool_)
+    evidence = _Evidence(video, window, decoded, steps.unit, grid)
     for position, number in enumerate(numbers):
-        if len(vectors[number]):
-            fields[position], measured[position] = spread(number)
-        elif steps.unit > 1:
-            between = [spread(i) for i in range(number - steps.unit + 1, number) if i in vectors]
-            fields[position], measured[position] = _mean(between, grid)
+        vectors = decoded[number].vectors
+        if steps.reading == "raw" and vectors is not None:
+            fields[position], measured[position] = literal_field(vectors, grid)
+            continue
+        told = evidence.of(number)
+        if steps.unit > 1 and not told[2].any():  # a key picture: each frame before it tells the whole step to it
+            for between in range(number - steps.unit + 1, number):
+                told = told + evidence.of(between)
+        fields[position], measured[position] = settle(told, evidence.interval(number))
     return put_together(numbers, fields, measured, wanted, steps)
 
 
@@ -206,7 +222,7 @@ def put_together(
 ) -> Field:
     """The motion of the sampled frames `wanted` from the fields of the frames `numbers`, gaps held."""
     if steps.reading == "clean":
-        fields = hold(fields, measured)
+        fields = hold(fields, reached(measured))
     place = {number: position for position, number in enumerate(numbers)}
     ends = np.array([place[i] for i in wanted.tolist()], np.intp)
     literal = steps.reading == "raw" and steps.policy == "sampled"
@@ -215,26 +231,50 @@ def put_together(
     )
 
 
-def _mean(found: list[Field], grid: tuple[int, int]) -> Field:
-    """Of the fields of the frames before a key picture, which has no vectors: each tells the whole step to it."""
-    total, count = np.zeros((*grid, 2), np.float32), np.zeros(grid, np.float32)
-    for field, measured in found:
-        total += field  # zero where it is not measured
-        count += measured
-    mean = total / np.maximum(count, 1)[..., None]
-    return mean.astype(np.float32, copy=False), count > 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Intervals:
-    """Time between frames, in the unit of `Decoded.time`."""
+@dataclass(slots=True)
+class _Evidence:
+    """What vectors say of the velocity of decoded frames, in the unit of `Decoded.time`."""
 
     video: OpenVideo
     window: Window
+    decoded: dict[int, Decoded]
     unit: int
+    grid: tuple[int, int]
+    known: dict[int, Evidence] = field(default_factory=dict)
+    anchors: list[float] = field(init=False)
+    shown: dict[float, int] = field(init=False)
 
-    def before(self, number: int) -> float:
-        """Since the frame `unit` frames before `number`."""
+    def __post_init__(self) -> None:
+        self.anchors = sorted(d.time for d in self.decoded.values() if d.kind != "B")
+        self.shown = {d.time: i for i, d in self.decoded.items()}
+
+    def of(self, number: int) -> Evidence:
+        """Of a frame and of those that enclose it."""
+        if number not in self.known:
+            frame = self.decoded.get(number)
+            if frame is None or frame.vectors is None:
+                return np.zeros((3, *self.grid), np.float32)
+            distance = self._distance(frame)
+            after = None if distance[1] is None else self.shown.get(frame.time + distance[1])
+            self.known[number] = evidence_of(
+                frame.vectors,
+                self.grid,
+                codec=self.video.codec,
+                kind=frame.kind,
+                distance=distance,
+                interval=self.interval(number),
+                enclosing=None if after is None else self.of(after),
+            )
+        return self.known[number]
+
+    def _distance(self, frame: Decoded) -> Distance:
+        if self.video.codec == "h264":
+            return frame.distance or (None, None)
+        before, after = neighbour_references(frame.time, self.anchors)
+        return before, after if frame.kind == "B" else None
+
+    def interval(self, number: int) -> float:
+        """Time since the frame `unit` frames before `number`."""
         order = self.window.order
         if not order:
             return float(self.unit)

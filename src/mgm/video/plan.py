@@ -13,10 +13,10 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.video.camera import Camera
 from mgm.video.motion import Policy, Reading
-from mgm.video.onepass import Needs, Stepping, never
+from mgm.video.onepass import Needs, Stepping, enclosing_frames, never
 from mgm.video.profiles import read_profile
 from mgm.video.sources import MOTION_NAMES, PairSource, make_source, needed_pictures
-from mgm.video.stream import EXPORTS_B_VECTORS, OpenVideo
+from mgm.video.stream import MOST_REORDERED, OpenVideo
 from mgm.video.window import Window
 
 if TYPE_CHECKING:
@@ -174,9 +174,7 @@ class Plan:
     @property
     def steps(self) -> Stepping:
         """How codec motion is put together."""
-        # Where B-frames tell nothing, a sampled one takes the motion of a frame between.
-        silent = self.codec not in EXPORTS_B_VECTORS
-        return Stepping(self.request.stride, self.unit, self.request.policy, self.request.reading, silent)
+        return Stepping(self.request.stride, self.unit, self.request.policy, self.request.reading)
 
     @property
     def reach(self) -> int:
@@ -199,6 +197,16 @@ class Plan:
         low = max(int(wanted.min()) - self.reach, int(wanted.min()) % self.unit)
         return list(range(low, int(wanted.max()) + 1, self.unit))
 
+    @property
+    def encloses(self) -> bool:
+        """Whether only the decoder tells which pictures' vectors enclose a frame."""
+        return self.source == "codec" and self.request.reading == "clean" and self.codec != "h264" and not self.stored
+
+    @property
+    def read_to(self) -> int | None:
+        """The last frame whose packets are read."""
+        return self.last if self.last is None or not self.encloses else self.last + MOST_REORDERED
+
     def needs(self, wanted: npt.NDArray[np.int64], window: Window) -> Needs:
         """What is needed of which frame, `wanted` being the sampled ones."""
         sampled = set(wanted.tolist())
@@ -212,7 +220,9 @@ class Plan:
         moving = set(self.moving(wanted))
         if self.unit > 1:
             moving = moving | {i for key in moving & inner_keys(window) for i in range(key - self.unit + 1, key)}
-        return Needs(image, moving.__contains__, never)
+        if self.request.reading == "clean" and self.codec == "h264":
+            moving = moving | enclosing_frames(window, moving)
+        return Needs(image, moving.__contains__, never, self.first if self.encloses else None)
 
     def needs_untimed(self) -> Needs:
         """The same where frames are counted as they leave the decoder, and nobody knows yet how many come."""
@@ -234,6 +244,8 @@ class Plan:
             return Needs(image, never, compared)
         if self.stored:
             return Needs(image, never, sampled)
+        if self.request.reading == "clean":  # which frames enclose which, is known when all are there
+            return Needs(image, lambda number: number >= start - self.reach, never, start)
         return Needs(image, before if self.reach else sampled, never)
 
     def sampled(self, count: int, *, ended: bool) -> npt.NDArray[np.int64]:
