@@ -19,7 +19,7 @@ def streamed(path: Path, reading: str = "clean") -> list[FrameField]:
 
 
 def check_against_the_clip_reader(path: Path) -> None:
-    for reading in ("clean", "raw"):
+    for reading in ("clean", "references", "raw"):
         fields = streamed(path, reading)
         clip = read_motion(path, reading=reading)
         assert [f.index for f in fields] == clip.index.tolist()

@@ -17,8 +17,8 @@ are; parts of a cell count by area. Where they are none, the cell is not measure
 REACH = 3
 """How many cells away a neighbour still counts."""
 
-# Binomial: close to a Gaussian of 1.22 cells, which is ten pixels.
-_WEIGHTS = np.array([1, 6, 15, 20, 15, 6, 1], np.float32) / np.float32(64)
+_SAME_WAY = np.float32(0.82)  # the cosine of 25 degrees, squared
+_LONGER = np.float32(1.5**2)
 
 
 def frame_evidence(
@@ -43,28 +43,35 @@ def frame_evidence(
         vectors: array of `VECTOR_DTYPE`. Blocks that reach over the frame's border are clipped.
         grid: (rows, columns) of 8-px cells.
         past, future: the time that a vector of list 0 and of list 1 spans: the distances to the references.
-        enclosing: evidence of the next later reference picture.
+        enclosing: evidence of the next later reference picture; returned itself where there are no vectors.
     """
+    if not len(vectors):
+        return np.zeros((3, *grid), np.float32) if enclosing is None else enclosing
     total = np.zeros((3, *grid), np.float32) if enclosing is None else enclosing.copy()
-    if len(vectors):
-        _gather(vectors, np.float32(past), np.float32(future), total)
+    _gather(vectors, np.float32(past), np.float32(future), total)
     return total
 
 
-def settle(evidence: Evidence, interval: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def settle(
+    evidence: Evidence,
+    interval: float,
+    out: tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None = None,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """The displacement over `interval` (in the evidence's unit of time), smoothed.
 
     A vector is what was cheapest to write, and on plain surfaces nearly any is. The errors of neighbours are largely independent,
     their motion is not: evidence of the cells around, up to `REACH` away, is added up with binomial weights. So cells with more
     of it count more, and a gap between measured cells is filled from them.
 
+    Args:
+        out: where the result goes, instead of new arrays.
+
     Returns:
         (displacement float32 (rows, columns, 2), zero where nothing is known; measured bool (rows, columns), the cell itself was).
     """
     grid = evidence.shape[1:]
-    field = np.zeros((*grid, 2), np.float32)
-    measured = np.zeros(grid, np.bool_)
-    _settle(evidence, np.float32(interval), _WEIGHTS, field, measured)
+    field, measured = out or (np.empty((*grid, 2), np.float32), np.empty(grid, np.bool_))
+    _settle(evidence, np.float32(interval), field, measured)
     return field, measured
 
 
@@ -75,14 +82,6 @@ def reached(measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     known = np.zeros(measured.shape, np.bool_)
     _reach(np.ascontiguousarray(measured), known)
     return known
-
-
-def _is_farther_kernel(ax: Any, ay: Any, bx: Any, by: Any) -> Any:
-    """Whether a points the same way as b (within 25 degrees) and is at least half as long again."""
-    along = ax * bx + ay * by
-    a = ax * ax + ay * ay
-    b = bx * bx + by * by
-    return along > 0 and a > np.float32(2.25) * b and along * along > np.float32(0.82) * a * b
 
 
 def _gather_kernel(vectors: Any, past: Any, future: Any, total: Any) -> None:
@@ -120,44 +119,56 @@ def _join_kernel(new: Any, total: Any, drop_zeros: Any) -> None:
             n, m = new[2, y, x], total[2, y, x]
             if n == 0:
                 continue
-            ax, ay = new[0, y, x], new[1, y, x]
-            if m > 0:
-                bx, by = total[0, y, x], total[1, y, x]
-                moves, moved = ax != 0 or ay != 0, bx != 0 or by != 0
-                # Multiplied by both counts instead of divided by each.
-                if (drop_zeros and moved and not moves) or _is_farther(ax * m, ay * m, bx * n, by * n):
-                    continue
-                if (drop_zeros and moves and not moved) or _is_farther(bx * n, by * n, ax * m, ay * m):
-                    total[0, y, x] = total[1, y, x] = total[2, y, x] = np.float32(0)
+            ax, ay, bx, by = new[0, y, x], new[1, y, x], total[0, y, x], total[1, y, x]
+            a, b = ax * ax + ay * ay, bx * bx + by * by
+            drop_new = drop_old = False
+            if m == 0 or (a == 0 and b == 0):
+                pass
+            elif a == 0 or b == 0:
+                drop_new, drop_old = drop_zeros and a == 0, drop_zeros and b == 0
+            else:
+                along = ax * bx + ay * by
+                if along > 0 and along * along > _SAME_WAY * a * b:
+                    # Of sums; multiplied by the other's count each tells its mean.
+                    drop_new = a * m * m > _LONGER * b * n * n
+                    drop_old = b * n * n > _LONGER * a * m * m
+            if drop_new:
+                continue
+            if drop_old:
+                total[0, y, x] = total[1, y, x] = total[2, y, x] = np.float32(0)
             total[0, y, x] += ax
             total[1, y, x] += ay
             total[2, y, x] += n
 
 
-def _settle_kernel(evidence: Any, interval: Any, weights: Any, field: Any, measured: Any) -> None:
-    planes, rows, columns = evidence.shape
-    across = np.zeros((planes, rows + 2 * REACH, columns), np.float32)
+def _settle_kernel(evidence: Any, interval: Any, field: Any, measured: Any) -> None:
+    # Written so that the compiler makes vector instructions of the inner loops. The weights need not add up to one.
+    rows, columns = measured.shape
+    far, mid, near = np.float32(6), np.float32(15), np.float32(20)
     line = np.zeros(columns + 2 * REACH, np.float32)
-    for p in range(planes):
+    across = np.zeros((3, rows + 2 * REACH, columns), np.float32)
+    for p in range(3):
         for y in range(rows):
-            line[REACH : REACH + columns] = evidence[p, y]
-            out = across[p, y + REACH]
-            for k in range(2 * REACH + 1):
-                for x in range(columns):
-                    out[x] += weights[k] * line[x + k]
-    sums = np.zeros((planes, columns), np.float32)
+            row, out = evidence[p, y], across[p, y + REACH]
+            for x in range(columns):
+                line[x + REACH] = row[x]
+            for x in range(columns):
+                inner = near * line[x + 3] + mid * (line[x + 2] + line[x + 4])
+                out[x] = inner + far * (line[x + 1] + line[x + 5]) + (line[x] + line[x + 6])
+    sums = np.zeros((3, columns), np.float32)
     for y in range(rows):
-        sums[:] = 0
-        for p in range(planes):
-            for k in range(2 * REACH + 1):
-                for x in range(columns):
-                    sums[p, x] += weights[k] * across[p, y + k, x]
+        for p in range(3):
+            block = across[p, y : y + 7]
+            a, b, c, d, e, f, g = block[0], block[1], block[2], block[3], block[4], block[5], block[6]
+            out = sums[p]
+            for x in range(columns):
+                out[x] = near * d[x] + mid * (c[x] + e[x]) + far * (b[x] + f[x]) + (a[x] + g[x])
+        count, here, seen = evidence[2, y], field[y], measured[y]
         for x in range(columns):
-            if sums[2, x] > 0:
-                unit = interval / sums[2, x]
-                field[y, x, 0] = sums[0, x] * unit
-                field[y, x, 1] = sums[1, x] * unit
-            measured[y, x] = evidence[2, y, x] > 0
+            unit = interval / max(sums[2, x], np.float32(1e-30))  # where nothing is known, the sums are zero
+            here[x, 0] = sums[0, x] * unit
+            here[x, 1] = sums[1, x] * unit
+            seen[x] = count[x] > 0
 
 
 def _reach_kernel(measured: Any, known: Any) -> None:
@@ -175,7 +186,6 @@ def _reach_kernel(measured: Any, known: Any) -> None:
 
 
 # Compiled at first use, once: numba keeps the result beside this file, or in the user's cache folder. Importing mgm stays quick.
-_is_farther: Any = numba.njit(cache=True)(_is_farther_kernel)
 _join: Any = numba.njit(cache=True)(_join_kernel)
 _gather: Any = numba.njit(cache=True)(_gather_kernel)
 _settle: Any = numba.njit(cache=True)(_settle_kernel)

@@ -13,12 +13,9 @@ import numpy.typing as npt
 from mgm.video.evidence import Evidence, frame_evidence, settle
 from mgm.video.motion import Reading, grid_shape, literal_field
 from mgm.video.nal import first_slice, nal_length_size
-from mgm.video.references import ReferenceTracker, neighbour_references
+from mgm.video.references import Distance, ReferenceTracker, neighbour_references
 from mgm.video.stream import EXPORTS_B_VECTORS, MOST_REORDERED, OpenVideo, decode_packet, no_frame, packets
 from mgm.video.vectors import KINDS, NO_VECTORS, frame_vectors
-
-Distance = tuple[float | None, float | None]
-"""Time to the nearest earlier and to the nearest later reference picture; None: there is none."""
 
 
 def evidence_of(
@@ -130,6 +127,9 @@ class _Waiting:
     held: deque[_Held] = field(default_factory=deque)
     tracker: ReferenceTracker = field(default_factory=ReferenceTracker)
     distances: dict[int, Distance] = field(default_factory=dict)
+    unread: set[int] = field(
+        default_factory=set
+    )  # pictures that no other refers to, where the reading leaves those out
     numbers: dict[int, int] = field(default_factory=dict)  # untimed: the packet's position to the frame's number
     count: int = 0
     last: float | None = None
@@ -203,6 +203,8 @@ class _Waiting:
             if time is None and len(self.held) <= 2 * MOST_REORDERED:
                 return
             self.coded.popleft()
+            if self.reading == "references" and not reference:
+                self.unread.add(pts)
             if time is not None:  # else its picture never came out
                 self.distances[pts] = self.tracker.feed(time, reference=reference, idr=idr)
 
@@ -222,8 +224,10 @@ class _Waiting:
         if frame.evidence is None:
             distance = self._distance(frame) or (None, None)
             after = None if distance[1] is None else self._shown_at(frame.time + distance[1])
+            unread = frame.packet in self.unread
+            self.unread.discard(frame.packet or 0)
             frame.evidence = evidence_of(
-                frame.vectors,
+                NO_VECTORS if unread else frame.vectors,
                 frame.grid,
                 codec=self.video.codec,
                 kind=frame.kind,

@@ -16,7 +16,7 @@ CELL = 8
 """Side of a cell of the motion field in pixels of the coded frame (the paper's M_t: T x H/8 x W/8)."""
 
 Policy = Literal["window_sum", "sampled", "window_max"]
-Reading = Literal["clean", "raw"]
+Reading = Literal["clean", "references", "raw"]
 Source = Literal["codec", "flow", "difference", "raft"]
 
 
@@ -143,35 +143,32 @@ def hold(fields: npt.NDArray[np.float32], known: npt.NDArray[np.bool_]) -> npt.N
     A frame without vectors is not "no motion": an I-frame in the middle of a throw would otherwise read as stillness.
 
     Args:
-        fields: float32 (n, rows, columns, 2), one field per frame.
+        fields: float32 (n, rows, columns, 2), one field per frame; changed in place, and returned.
         known: bool (n, rows, columns); see `mgm.video.evidence.reached`.
     """
-    if known.all():
-        return fields
-    held = np.zeros(fields.shape, np.float32)
-    _hold(np.ascontiguousarray(fields), np.ascontiguousarray(known), held)
-    return held
+    if not known.all():
+        _hold(fields, known)
+    return fields
 
 
-def _hold_kernel(fields: Any, known: Any, held: Any) -> None:
+def _hold_kernel(fields: Any, known: Any) -> None:
     count, rows, columns = known.shape
-    first = np.full((rows, columns), count)
-    for i in range(count):
+    for y in range(rows):
+        for x in range(columns):
+            first = 0
+            while first < count and not known[first, y, x]:
+                first += 1
+            for i in range(first):
+                fields[i, y, x, 0] = fields[first, y, x, 0] if first < count else np.float32(0)
+                fields[i, y, x, 1] = fields[first, y, x, 1] if first < count else np.float32(0)
+    for i in range(1, count):
+        if known[i].all():
+            continue
         for y in range(rows):
             for x in range(columns):
-                if known[i, y, x]:
-                    held[i, y, x, 0] = fields[i, y, x, 0]
-                    held[i, y, x, 1] = fields[i, y, x, 1]
-                    first[y, x] = min(first[y, x], i)
-                elif i > 0:
-                    held[i, y, x, 0] = held[i - 1, y, x, 0]
-                    held[i, y, x, 1] = held[i - 1, y, x, 1]
-    for i in range(count):
-        for y in range(rows):
-            for x in range(columns):
-                if i < first[y, x] < count:
-                    held[i, y, x, 0] = fields[first[y, x], y, x, 0]
-                    held[i, y, x, 1] = fields[first[y, x], y, x, 1]
+                if not known[i, y, x]:
+                    fields[i, y, x, 0] = fields[i - 1, y, x, 0]
+                    fields[i, y, x, 1] = fields[i - 1, y, x, 1]
 
 
 def over_windows(
@@ -197,6 +194,9 @@ def over_windows(
     Returns:
         (vectors float32 (T, rows, columns, 2), valid bool (T, rows, columns): True where the window has a measurement).
     """
+    if stride == 1:
+        whole = len(ends) == len(fields) and np.array_equal(ends, np.arange(len(ends)))
+        return (fields, measured) if whole else (fields[ends], measured[ends])
     if policy == "sampled":
         return fields[ends] * np.float32(stride), measured[ends]
     if policy == "window_sum":

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
+from mgm.video.assembly import Stepping
 from mgm.video.camera import Camera
 from mgm.video.motion import Policy, Reading
-from mgm.video.onepass import Needs, Stepping, enclosing_frames, never
+from mgm.video.onepass import Needs, never
 from mgm.video.profiles import read_profile
+from mgm.video.references import enclosing_frames, links_of
 from mgm.video.sources import MOTION_NAMES, PairSource, make_source, needed_pictures
 from mgm.video.stream import MOST_REORDERED, OpenVideo
 from mgm.video.window import Window
@@ -113,7 +115,7 @@ class Request:
         for chosen, what, known in (
             (self.motion, "motion", MOTION_NAMES),
             (self.policy, "policy", ("window_sum", "sampled", "window_max")),
-            (self.reading, "reading", ("clean", "raw")),
+            (self.reading, "reading", ("clean", "references", "raw")),
             (self.camera, "camera", ("none", "median", "affine")),
             (self.short, "short", ("repeat_last", "wrap", "error")),
             (self.cache, "cache", ("use", "build", "ignore")),
@@ -200,7 +202,7 @@ class Plan:
     @property
     def encloses(self) -> bool:
         """Whether only the decoder tells which pictures' vectors enclose a frame."""
-        return self.source == "codec" and self.request.reading == "clean" and self.codec != "h264" and not self.stored
+        return self.source == "codec" and self.request.reading != "raw" and self.codec != "h264" and not self.stored
 
     @property
     def read_to(self) -> int | None:
@@ -220,8 +222,12 @@ class Plan:
         moving = set(self.moving(wanted))
         if self.unit > 1:
             moving = moving | {i for key in moving & inner_keys(window) for i in range(key - self.unit + 1, key)}
-        if self.request.reading == "clean" and self.codec == "h264":
-            moving = moving | enclosing_frames(window, moving)
+        if self.request.reading != "raw" and self.codec == "h264":
+            links = links_of(window, {pts: window.base + i for i, pts in enumerate(window.order)})
+            enclosing = enclosing_frames(window, links, moving)
+            if self.request.reading == "references":  # of the others nothing is read; one frame tells the size
+                moving = (moving & links.references) | enclosing or {int(wanted[0])}
+            moving = moving | enclosing
         return Needs(image, moving.__contains__, never, self.first if self.encloses else None)
 
     def needs_untimed(self) -> Needs:
@@ -244,7 +250,7 @@ class Plan:
             return Needs(image, never, compared)
         if self.stored:
             return Needs(image, never, sampled)
-        if self.request.reading == "clean":  # which frames enclose which, is known when all are there
+        if self.request.reading != "raw":  # which frames enclose which, is known when all are there
             return Needs(image, lambda number: number >= start - self.reach, never, start)
         return Needs(image, before if self.reach else sampled, never)
 
