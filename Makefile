@@ -16,6 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv || ($(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python .venv/bin/python install -q pip)
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev]'
 	$(BIN)/python -c "from mgm.video.motion import compile_kernels; compile_kernels()"
+	$(BIN)/python -c "from mgm.masks.kernels import compile_kernels; compile_kernels()"
 	touch $(READY)
 
 demo: setup

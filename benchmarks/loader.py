@@ -2,7 +2,7 @@
 
 python benchmarks/loader.py FOLDER                     # a folder of ordinary videos, at least 2 s long
 python benchmarks/loader.py FOLDER --clock cpu         # on a machine that others use, too
-python benchmarks/loader.py FOLDER --memory 20000      # does a process that loads clips for days keep its size?
+python benchmarks/loader.py FOLDER --memory 20000      # do processes that load clips for days keep their size?
 
 The peer is a loader of the design of VideoMAE's public one, written anew from its description: decord reads the frames of a clip at
 full size, Pillow crops and resizes each of them, then they are stacked, scaled and normalised as floats, and a tube mask drawn. It
@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import multiprocessing
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,13 +31,13 @@ from PIL import Image
 import mgm
 from mgm.data.annotations import VideoItem
 from mgm.data.dataset import ClipSet, MaskRule
-from mgm.data.loader import BatchOrder, batches, collate
+from mgm.data.loader import BatchOrder, batches, read_batch
 from mgm.data.source import ClipSettings, FileSource
 from mgm.data.transform import multi_scale_crop
 from mgm.masks import build_mask, make_mask
 from mgm.models.patches import MEAN, STD
 from mgm.video.scan import find_videos
-from timing import compare, print_header, print_table
+from timing import compare, print_header, print_table, ratios
 
 SEED, FRAMES, STRIDE, SIZE = 0, 16, 4, 224
 GRID, RATIO, BATCH = (8, 14, 14), 0.75, 8
@@ -63,7 +65,8 @@ def main() -> None:
             "motion": prepare(files, Path(folder) / "motion", "motion"),
         }
         measure(files, prepared, args.rounds, args.clock)
-        workers(clip_set(files), args.rounds)
+        workers(clip_set(files), args.rounds, "ordinary files")
+        workers(clip_set(prepared["strided"]), args.rounds, "strided files")
 
 
 def long_enough(files: Sequence[Path], count: int) -> list[Path]:
@@ -90,7 +93,7 @@ def prepare(files: Sequence[Path], out: Path, profile: str) -> list[Path]:
     return sorted(out.glob("*.mp4"))
 
 
-def clip_set(files: Sequence[Path]) -> ClipSet:
+def clip_set(files: Sequence[Path], repeats: int = 1) -> ClipSet:
     """mgm's pretraining samples."""
     return ClipSet(
         tuple(VideoItem(str(file)) for file in files),
@@ -100,13 +103,14 @@ def clip_set(files: Sequence[Path]) -> ClipSet:
         crop="multiscale",
         flip=True,
         seed=SEED,
+        repeats=repeats,
     )
 
 
 def ours(clips: ClipSet) -> None:
     """One clip of every video, in batches."""
     for first in range(0, len(clips), BATCH):
-        collate([clips[(0, i)] for i in range(first, min(first + BATCH, len(clips)))])
+        read_batch(clips, [(0, i) for i in range(first, min(first + BATCH, len(clips)))])
 
 
 def theirs(files: Sequence[Path]) -> None:
@@ -144,52 +148,73 @@ def measure(files: Sequence[Path], prepared: dict[str, list[Path]], rounds: int,
     functions["mgm, motion and mask"] = partial(ours, clip_set(files))
     for profile, paths in prepared.items():
         functions[f"mgm after prepare --profile {profile}"] = partial(ours, clip_set(paths))
-    peer = next(iter(functions))
+    peer, alone = list(functions)[:2]
     units = dict.fromkeys(functions, len(files))
+    twice = f"{alone}, each clip twice"
+    functions[twice] = partial(ours, clip_set(files, repeats=2))
+    units[twice] = 2 * len(files)
     timings = compare(functions, peer=peer, rounds=rounds, units=units, clock=clock)  # type: ignore[arg-type]
     print_table(timings, peer=peer, unit="ms a clip")
+    ratio, low, high = ratios(timings[twice].rounds, timings[alone].rounds)
+    print(f"repeats=2: {ratio:.2f} [{low:.2f}, {high:.2f}] per delivered clip of what repeats=1 costs")
     for name, timing in timings.items():
         print(f"{name}: {1 / timing.seconds:.1f} clips/s on one core, {1 / timing.ratio:.2f} x the peer")
 
 
-def workers(clips: ClipSet, rounds: int) -> None:
-    """Wall time of epochs read by one worker process and by two, the start of the processes included."""
-    order = BatchOrder(len(clips), BATCH, SEED)
-    steps = max(4 * order.steps_per_epoch, 8)
-
-    def epoch(count: int) -> None:
-        for _ in batches(clips, order, first=0, last=steps, parts=1, workers=count, pin=False):
-            pass
-
-    timings = compare(
-        {"one worker": partial(epoch, 1), "two workers": partial(epoch, 2)},
-        peer="one worker",
-        rounds=rounds,
-        units=dict.fromkeys(("one worker", "two workers"), steps * BATCH),
+def workers(clips: ClipSet, rounds: int, what: str) -> None:
+    """Wall time of reading with one worker process and with two, from the first batch on; and their processor time, which tells
+    what two would give on a machine that nobody else uses."""
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    used: dict[int, list[float]] = {1: [], 2: []}
+    for number in range(rounds):
+        for count in (1, 2) if number % 2 else (2, 1):
+            wall, cpu = _read_by(clips, count)
+            seconds[count].append(wall)
+            used[count].append(cpu)
+    gain, low, high = ratios(seconds[1], seconds[2])
+    cost = ratios(used[2], used[1])[0]
+    print(
+        f"{what}: two workers read {gain:.2f} [{low:.2f}, {high:.2f}] x what one reads, at {cost:.2f} x the processor time"
     )
-    print_table(timings, peer="one worker", unit="ms a clip, wall")
-    print(f"two workers: {1 / timings['two workers'].ratio:.2f} x one")
+
+
+def _read_by(clips: ClipSet, count: int) -> tuple[float, float]:
+    """(seconds from the first batch to the last, processor time of the workers) of an equal number of clips."""
+    order = BatchOrder(len(clips), BATCH, SEED)
+    steps = max(4 * order.steps_per_epoch, 24)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    stream = batches(clips, order, first=0, last=steps + 1, workers=count)
+    next(stream)
+    began = time.perf_counter()
+    for _ in stream:
+        pass
+    wall = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def watch_memory(clips: ClipSet, count: int) -> None:
-    """Resident size over many reads in one process."""
+    """Resident size of this process and of two that read for it, over many batches."""
+    order = BatchOrder(len(clips), BATCH, SEED)
     began = time.perf_counter()
-    early = 0.0
-    for number in range(count):
-        collate([clips[(number // len(clips), number % len(clips))]])
-        if number in (count // 10, count - 1):
-            gc.collect()
-            size = resident()
-            early = early or size
-            print(
-                f"after {number + 1:,} clips: {size:.1f} MB ({size - early:+.1f}), {time.perf_counter() - began:.0f} s"
-            )
+    early: dict[str, float] = {}
+    steps = count // BATCH
+    marks = {steps // 10, steps // 2, steps - 1}
+    for step, _ in enumerate(batches(clips, order, first=0, last=steps, workers=2)):
+        if step not in marks:
+            continue
+        gc.collect()
+        sizes = {"this process": resident(os.getpid())}
+        sizes |= {f"worker {i + 1}": resident(p.pid) for i, p in enumerate(multiprocessing.active_children())}
+        early = early or sizes
+        told = ", ".join(f"{name} {size:.1f} MB ({size - early.get(name, size):+.1f})" for name, size in sizes.items())
+        print(f"after {(step + 1) * BATCH:,} clips: {told}; {time.perf_counter() - began:.0f} s", flush=True)
 
 
-def resident() -> float:
-    """Resident memory of this process in MB."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def resident(process: int | None) -> float:
+    """Memory of a process in MB that is its own: what it shares with others, such as a batch on its way, is left out."""
+    size, shared = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1:3]
+    return (int(size) - int(shared)) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 if __name__ == "__main__":

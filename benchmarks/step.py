@@ -6,8 +6,9 @@ python benchmarks/step.py --device cuda --sizes B --dtype bfloat16 --tune --comp
 python benchmarks/step.py --sizes S --ratios .9 --profile     # where mgm's step spends its time
 
 All models hold the same weights and see the same clips and masks, and must give the same loss and the same norm of the gradient
-before anything is timed. Each gets its input as its users have it, on the device already: mgm uint8 clips, transformers
-normalised floats. Rounds are interleaved.
+before anything is timed. Each gets its input as its users have it, on the device already: mgm uint8 clips with channels last in
+memory, transformers normalised floats (B, T, C, H, W). All use the same fused AdamW. Rounds are interleaved. On a
+machine that others use, add --clock cpu --threads 1.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mgm.masks import make_mask, mask_rng
 from mgm.models import MaskedAutoencoder, ModelSpec, to_huggingface
 from mgm.models.patches import MEAN, STD
+from mgm.training.memory import keep_freed_memory
 from timing import Clock, compare, print_header, print_table
 
 SEED = 0
@@ -106,16 +108,24 @@ def main() -> None:
     parser.add_argument(
         "--clock", default="wall", choices=["wall", "cpu"], help="cpu: on a machine that others use; with --threads 1"
     )
+    parser.add_argument(
+        "--malloc",
+        default="keep",
+        choices=["keep", "system"],
+        help="keep: freed memory stays with the process, as mgm.pretrain sets it on a CPU; here for all contenders",
+    )
     parser.add_argument("--no-eager", action="store_true", help="leave out transformers without SDPA")
     parser.add_argument("--profile", action="store_true", help="print where mgm's step spends its time instead")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
+    kept = args.malloc == "keep" and args.device == "cpu" and keep_freed_memory()
     device = torch.device(args.device)
     dtype = getattr(torch, args.dtype)
     print_header(
         f"pretraining step, {args.dtype}, {'compiled' if args.compile else 'not compiled'}, {args.clock} time, "
-        f"{torch.get_num_threads()} CPU threads, transformers {transformers.__version__}, {device_name(device)}",
+        f"{torch.get_num_threads()} CPU threads, "
+        f"freed memory {'kept' if kept else 'given back'}, transformers {transformers.__version__}, {device_name(device)}",
         SEED,
     )
     ceiling = matmul_rate(device, dtype)
@@ -177,7 +187,7 @@ def theirs(setting: Setting, attention: str) -> Contender:
     run = torch.compile(model) if setting.compiled else model
     return Contender(
         model,
-        lambda video, floats, mask: run(floats.transpose(1, 2), bool_masked_pos=mask.flatten(1)).loss,
+        lambda video, floats, mask: run(floats, bool_masked_pos=mask.flatten(1)).loss,
         optimiser_of(model),
     )
 
@@ -191,9 +201,11 @@ def data_of(setting: Setting, batch: int) -> tuple[Tensor, Tensor, Tensor]:
     """(uint8 clips, the same normalised, masks), on the device but for the masks, which mgm takes from the CPU."""
     spec = setting.spec
     generator = torch.Generator().manual_seed(SEED)
-    video = torch.randint(0, 256, (batch, *spec.video_shape), dtype=torch.uint8, generator=generator)
+    _, *shape = spec.video_shape
+    # Channels are last in memory, as mgm's loader delivers clips.
+    video = torch.randint(0, 256, (batch, *shape, 3), dtype=torch.uint8, generator=generator).permute(0, 4, 1, 2, 3)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1, 1) for v in (MEAN, STD))
-    floats = (video.float() / 255 - mean) / std
+    floats = ((video.float() / 255 - mean) / std).transpose(1, 2).contiguous()
     masks = [
         make_mask("tube", grid=spec.grid, ratio=setting.ratio, rng=mask_rng(SEED, 0, i, 0)).masked for i in range(batch)
     ]

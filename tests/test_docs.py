@@ -1,4 +1,4 @@
-"""What docs/motion.md shows: its examples and commands run, its pictures and links exist."""
+"""What docs/motion.md and docs/transforms.md show: examples and commands run, pictures and links exist."""
 
 import re
 import shlex
@@ -100,6 +100,18 @@ def test_the_exported_field_is_written_and_read(folder: Path, capsys: pytest.Cap
     assert capsys.readouterr().out.startswith("(8, 8, 12, 2) (8, 8, 12)")
 
 
+def test_any_list_of_frames_is_read(folder: Path) -> None:
+    page = (DOCS / "transforms.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/transforms.md", "exec"), names)
+
+    assert names["clip"].index.tolist() == [0, 3, 7, 7, 15]
+    np.testing.assert_allclose(
+        np.median(names["clip"].motion.vectors[2], axis=(0, 1)), np.multiply(VELOCITY, 4), atol=1
+    )
+
+
 def test_every_example_of_the_page_has_its_test() -> None:
     assert len(EXAMPLES) == 7
 
@@ -119,7 +131,7 @@ def test_commands_run_as_they_are_written(line: str, folder: Path) -> None:
     assert len(written) == (0 if name == "scan" else 1)
 
 
-@pytest.mark.parametrize("name", ["motion.md", "guide.md"])
+@pytest.mark.parametrize("name", ["motion.md", "guide.md", "transforms.md"])
 def test_links_and_pictures_exist(name: str) -> None:
     text = (DOCS / name).read_text(encoding="utf-8")
     headings = {

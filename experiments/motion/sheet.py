@@ -1,4 +1,4 @@
-"""Sheets of labelled pictures: what the pictures of docs/motion.md are laid out with."""
+"""Sheets of labelled pictures: what the pictures of docs/motion.md and docs/transforms.md are laid out with."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Box = tuple[int, int, int, int]
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture."""
+    """Write a picture, as its suffix says: JPEG where photographs fill it."""
     raw = BytesIO()
     figure.savefig(raw, dpi=DPI, facecolor=PAPER)
     image = Image.open(raw).convert("RGB")
-    image.save(path, optimize=True)
+    image.save(path, optimize=True, quality=88)
     print(f"{path.name}: {image.width} x {image.height}, {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 

@@ -13,11 +13,21 @@ from mgm.version import VERSION
 
 if TYPE_CHECKING:
     from mgm.data.masking import MaskedClips, collate_masks
+    from mgm.data.pack import pack
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
     from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
     from mgm.show.preview import preview
-    from mgm.training import finetune, load_config, load_encoder, pretrain
+    from mgm.training import (
+        export_model,
+        finetune,
+        load_config,
+        load_encoder,
+        load_pretrained,
+        pretrain,
+        settings_for,
+    )
+    from mgm.training.bench import bench_data
     from mgm.video import (
         Clip,
         FrameVectors,
@@ -52,10 +62,15 @@ _HOMES = {
     "mask_statistics": "mgm.masks",
     "MaskedClips": "mgm.data.masking",
     "collate_masks": "mgm.data.masking",
+    "bench_data": "mgm.training.bench",
+    "pack": "mgm.data.pack",
     "finetune": "mgm.training",
     "load_config": "mgm.training",
     "load_encoder": "mgm.training",
+    "load_pretrained": "mgm.training",
     "pretrain": "mgm.training",
+    "settings_for": "mgm.training",
+    "export_model": "mgm.training",
     "evaluate": "mgm.evaluation.run",
     "probe": "mgm.evaluation.run",
     "preview": "mgm.show.preview",
@@ -76,19 +91,23 @@ __all__ = [
     "VideoError",
     "VideoReader",
     "__version__",
+    "bench_data",
     "build_mask",
     "collate_masks",
     "demo",
     "evaluate",
+    "export_model",
     "export_motion",
     "finetune",
     "load_config",
     "load_encoder",
+    "load_pretrained",
     "make_mask",
     "mask_names",
     "mask_rng",
     "mask_statistics",
     "motion_vectors",
+    "pack",
     "prepare",
     "pretrain",
     "preview",
@@ -96,6 +115,7 @@ __all__ = [
     "read_clip",
     "read_motion",
     "scan",
+    "settings_for",
 ]
 
 TRAINING_PACKAGES = {

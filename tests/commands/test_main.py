@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from mgm.commands.main import app, run
 from mgm.data.encoding import encode
 from mgm.data.synthetic import make_translation
+from mgm.masks import mask_names
 
 
 def mgm(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -48,7 +50,18 @@ def run_folder(tiny_set, tmp_path_factory):
 def test_help_lists_every_command():
     done = mgm("--help")
     assert done.returncode == 0
-    for command in ("demo", "scan", "prepare", "motion", "preview", "pretrain", "finetune", "probe", "evaluate"):
+    for command in (
+        "demo",
+        "scan",
+        "prepare",
+        "motion",
+        "preview",
+        "pretrain",
+        "finetune",
+        "probe",
+        "evaluate",
+        "export",
+    ):
         assert command in done.stdout
 
 
@@ -111,13 +124,24 @@ def test_preview_writes_pictures_and_numbers(tmp_path):
     for folder in ("x", "y"):  # class folders often number their files alike
         (tmp_path / folder).mkdir()
         make_translation(tmp_path / folder / "0.mp4", velocity=(3, 1), frames=70, size=(64, 80))
-    done = mgm("preview", tmp_path, "--out", tmp_path / "out", "--masks", "all", "--size", "64", "--patch", "8")
+    shape = ("--size", "64", "--patch", "16", "--frames", "4", "--draws", "5")
+    done = mgm("preview", tmp_path, "--out", tmp_path / "out", "--masks", "mgm,tube", *shape)
     assert done.returncode == 0, done.stderr
     for folder in ("x", "y"):
         picture = tmp_path / "out" / f"{tmp_path.name}_{folder}_0.png"
         assert picture.stat().st_size > 1000
-        assert picture.with_suffix(".webp").exists()
-    assert "mgm" in done.stdout
+        assert picture.with_suffix(".mp4").stat().st_size > 1000
+    assert "2 clips, 5 draws each" in done.stdout
+    rows = (tmp_path / "out" / "statistics.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 2
+    one = mgm("preview", tmp_path / "x" / "0.mp4", "--out", tmp_path / "one", "--masks", "all", *shape, "--no-video")
+    assert one.returncode == 0, one.stderr
+    for name in mask_names():
+        assert f" {name} " in one.stdout
+    assert {path.suffix for path in (tmp_path / "one").iterdir()} == {".csv", ".png"}
+    # What an earlier call wrote below the folder is not taken for one of its videos.
+    two = mgm("preview", tmp_path, "--out", tmp_path / "out", "--boxes", tmp_path / "boxes.json")
+    assert "these are the boxes of one video, found 2 videos" in two.stderr
 
 
 @pytest.mark.parametrize(
@@ -181,6 +205,15 @@ def test_probe_compares_with_the_untrained_encoder(run_folder, tiny_set):
     assert "attentive probe" in done.stdout
     written = json.loads((run_folder / "probe.json").read_text())
     assert set(written["against untrained"]) == {"attentive probe", "linear probe", "20-NN"}
+
+
+def test_finetuning_by_another_recipe_on_mirrored_clips(run_folder, tiny_set, tmp_path):
+    recipe = shutil.copy(run_folder / "config.yaml", tmp_path / "mine.yaml")
+    settings = ["finetune.steps=1", "finetune.warmup=0", "finetune.flip=true", "finetune.sampling=sparse"]
+    call = ["finetune", run_folder, tiny_set, "--recipe", recipe, "--out", tmp_path / "b", *settings]
+    with pytest.warns(UserWarning, match="4 of 8 classes tell left from right"):
+        done = CliRunner().invoke(app, [str(part) for part in call], catch_exceptions=False)
+    assert "8 classes, clips of 8 frames spread over the video" in done.output
 
 
 def test_finetune_then_evaluate(run_folder, tiny_set, tmp_path):

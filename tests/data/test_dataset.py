@@ -4,9 +4,11 @@ import torch
 
 from mgm.data.annotations import VideoItem, find_set
 from mgm.data.dataset import TRIES, ClipSet, MaskRule, ViewSet
+from mgm.data.encoding import encode
+from mgm.data.loader import collate
 from mgm.data.source import ClipSettings, FileSource, MemorySource
 from mgm.data.translation import make_translation
-from mgm.errors import DataError
+from mgm.errors import DataError, VideoError
 from mgm.masks import build_mask
 
 SETTINGS = ClipSettings(frames=4, stride=1, size=32, motion="codec")
@@ -102,6 +104,96 @@ def test_a_set_that_cannot_be_read_at_all(broken):
         make(())
 
 
+@pytest.mark.parametrize("memory", [False, True])
+def test_repeats_are_views_of_one_clip_each_with_its_own_crop_and_mask(items, memory):
+    def source():
+        return MemorySource(64, "codec") if memory else FileSource()
+
+    one, three = make(items, source=source()), make(items, source=source(), repeats=3)
+    for key in ((0, 2), (1, 7)):
+        samples = three.read(key)
+        assert same(samples[0], one[key])  # the first does not depend on how many follow
+        assert same(samples[0], three[key])
+        assert len({sample.video.numpy().tobytes() for sample in samples}) == 3
+        assert len({sample.mask.tobytes() for sample in samples}) == 3
+        assert {(sample.index, sample.label) for sample in samples} == {(key[1], items[key[1]].label)}
+
+
+def test_a_clip_is_decoded_once_for_all_repeats(items):
+    class Counting(FileSource):
+        calls = 0
+
+        def clips(self, *args):
+            self.calls += 1
+            return super().clips(*args)
+
+    source = Counting()
+    assert len(make(items, source=source, repeats=4).read((0, 0))) == 4
+    assert source.calls == 1
+
+
+def test_only_the_first_repeat_names_the_problem(broken):
+    samples = make(broken, repeats=3).read((0, 3))
+    assert [len(sample.problems) for sample in samples] == [1, 0, 0]
+
+
+def test_what_stands_in_does_not_depend_on_how_far_reading_came(items, broken):
+    """A file that is gone, one that is damaged behind its header, one that is known to hang: the same clip in their place."""
+
+    class Late(FileSource):
+        def clips(self, path, *args):
+            if path == items[3].path:
+                raise OSError("stale file handle")
+            return super().clips(path, *args)
+
+    def known(index):
+        if index == 3:
+            raise VideoError(f"{items[3].path}: hangs")
+
+    early, late, told = make(broken)[4, 3], make(items, source=Late())[4, 3], make(items).read((4, 3), known)[0]
+    for sample in (late, told):
+        assert torch.equal(sample.video, early.video)
+        assert np.array_equal(sample.mask, early.mask)
+        assert sample.index == early.index
+    assert late.problems == ((items[3].path, f"{items[3].path}: stale file handle"),)
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory):
+    """32 frames, each as bright as its number tells."""
+    path = tmp_path_factory.mktemp("numbered") / "clip.mp4"
+    encode(path, (np.full((48, 64, 3), 20 + 6 * i, np.uint8) for i in range(32)), fps=25)
+    return str(path)
+
+
+def numbers(video):
+    return (video.float().mean((0, 2, 3)).sub(20) / 6).round().int().tolist()
+
+
+@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize(("start", "end", "stride"), [(8, 20, 2), (10, 16, 1), (5, 8, 2), (28, None, 1), (30, 99, 1)])
+def test_clips_keep_to_the_part_that_an_annotation_speaks_of(numbered, start, end, stride, memory):
+    item = VideoItem(numbered, 1, start, end)
+    settings = ClipSettings(4, stride, 32, None)
+    source = MemorySource(48, None) if memory else FileSource()
+    clips = ClipSet((item,), source, settings, rule=None, crop="centre", flip=False, seed=0)
+    stop = min(end or 32, 32)
+    seen = [numbers(clips[epoch, 0].video) for epoch in range(30)]
+    assert {n for clip in seen for n in clip} <= set(range(start, stop))
+    if stop - start > 3 * stride:
+        assert {clip[0] for clip in seen} == set(range(start, stop - 3 * stride))
+    else:  # what is too short repeats the last frame that the stride reaches
+        last = start + (stop - 1 - start) // stride * stride
+        assert all(clip == [min(start + i * stride, last) for i in range(4)] for clip in seen)
+    views = ViewSet((item,), source, settings, temporal=3, spatial=1)[0]
+    assert {n for view in views.video for n in numbers(view)} <= set(range(start, stop))
+
+
+def test_a_part_behind_the_end_is_a_bad_video(numbered, items):
+    (sample,) = make((VideoItem(numbered, 0, 40, 60), *items[:4])).read((0, 0))
+    assert "frames 40 to 60" in sample.problems[0][1]
+
+
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
     path = tmp_path_factory.mktemp("wide") / "clip.mp4"
@@ -138,3 +230,39 @@ def test_views_of_an_unreadable_video(broken):
     assert broken[3].path in views.problem
     with pytest.raises(DataError, match="spatial views: 2"):
         ViewSet(broken, FileSource(), SETTINGS, temporal=2, spatial=2)
+
+
+def test_a_second_mask_says_what_is_reconstructed(items):
+    decode = MaskRule(build_mask("running-cell"), GRID, 0.5)
+    plain, sample = make(items)[0, 1], make(items, rule=MaskRule(build_mask("mgm"), GRID, 0.75, decode))[0, 1]
+    assert plain.decode is None
+    assert sample.decode.reshape(2, -1).sum(1).tolist() == [8, 8]  # what the mask shows
+    assert same(plain, sample)  # it takes nothing from the other draws
+    again = make(items, rule=MaskRule(build_mask("mgm"), GRID, 0.75, decode))
+    assert len({again[epoch, 1].decode.tobytes() for epoch in range(8)}) > 1
+    batch = collate([sample, sample])
+    assert batch.decode.shape == (2, *GRID)
+    assert batch.decode.dtype == torch.bool
+    assert collate([plain]).decode is None
+
+
+def test_motion_comes_along_where_it_is_predicted(tmp_path):
+    """A clip that moves by (3, -2) pixels a frame at 64 px, shown at 32: (1.5, -1), mirrored (-1.5, -1)."""
+    path = make_translation(tmp_path / "moving.mp4", velocity=(3.0, -2.0), frames=12, size=(64, 64), gop=12)
+    rule = MaskRule(build_mask("tube"), GRID, 0.75, keep_motion=True)
+    assert rule.uses_motion
+    clips = make((VideoItem(str(path), None),), rule=rule, crop="centre", flip=False)
+    motion = clips[0, 0].motion
+    assert motion.shape == (4, 4, 4, 2)
+    np.testing.assert_allclose(np.median(motion, (0, 1, 2)), (1.5, -1), atol=0.1)
+    mirrored = make((VideoItem(str(path), None),), rule=rule, crop="multiscale")
+    assert {float(np.sign(np.median(mirrored[epoch, 0].motion[..., 0]))) for epoch in range(8)} == {-1.0, 1.0}
+    assert collate([clips[0, 0]]).to(torch.device("cpu")).motion.dtype == torch.float32
+
+
+def test_motion_that_was_not_read_is_missed(items):
+    rule = MaskRule(build_mask("tube"), GRID, 0.75, keep_motion=True)
+    settings = ClipSettings(frames=4, stride=1, size=32, motion=None)
+    clips = ClipSet(items, FileSource(), settings, rule=rule, crop="centre", flip=False, seed=0)
+    with pytest.raises(DataError, match="read without its motion"):
+        clips[0, 0]

@@ -12,22 +12,32 @@ from mgm.data.source import ClipSettings, FileSource
 from mgm.masks import build_mask
 
 
-@given(videos=st.integers(1, 50), batch=st.integers(1, 16), seed=st.integers(0, 2**40), epoch=st.integers(0, 3))
-def test_every_epoch_is_a_permutation(videos, batch, seed, epoch):
+@given(videos=st.integers(1, 50), batch=st.integers(1, 60), seed=st.integers(0, 2**40), epochs=st.integers(1, 4))
+def test_every_epoch_shows_every_video_once(videos, batch, seed, epochs):
+    """Whatever the batch: epochs follow each other without a gap, none is cut short or padded."""
     order = BatchOrder(videos, batch, seed)
-    length = order.steps_per_epoch
-    assert length == max(videos // batch, 1)
-    keys = [key for step in range(epoch * length, (epoch + 1) * length) for key in order.keys(step)]
-    passes = -(-batch // videos)  # a small set is gone through several times in a step, as several epochs
-    assert {e for e, _ in keys} <= set(range(epoch * passes, (epoch + 1) * passes))
-    assert len(set(keys)) == len(keys)  # no two clips of an epoch are alike
-    counts = Counter(index for _, index in keys)
-    assert len(keys) == length * batch
-    if videos >= batch:
-        assert max(counts.values()) == 1
-    else:  # a small set is repeated, all of it about equally often
-        assert set(counts) == set(range(videos))
-        assert max(counts.values()) - min(counts.values()) <= 1
+    assert order.steps_per_epoch == max(videos // batch, 1)
+    steps = -(-epochs * videos // batch)
+    stream = [key for step in range(steps) for key in order.keys(step)]
+    assert len(stream) == steps * batch
+    assert len(set(stream)) == len(stream)  # no two clips are alike
+    for epoch in range(epochs):
+        shown = stream[epoch * videos : (epoch + 1) * videos]
+        assert {e for e, _ in shown} == {epoch}
+        assert sorted(index for _, index in shown) == list(range(videos))
+    for step in range(steps):
+        epoch, position = order.place(step)
+        assert order.keys(step)[0][0] == epoch
+        assert epoch * videos + position == step * batch
+
+
+@given(videos=st.integers(1, 40), share=st.integers(1, 5), ranks=st.integers(1, 4))
+def test_ranks_together_see_each_video_exactly_once(videos, share, ranks):
+    orders = [BatchOrder(videos, ranks * share, 3, rank, ranks) for rank in range(ranks)]
+    seen = [[orders[rank].keys(step) for step in range(videos)] for rank in range(ranks)]  # at least one epoch
+    assert {len(keys) for steps in seen for keys in steps} == {share}  # all ranks equally long
+    first = [index for steps in seen for keys in steps for epoch, index in keys if epoch == 0]
+    assert sorted(first) == list(range(videos))
 
 
 @given(videos=st.integers(1, 40), ranks=st.integers(1, 5), share=st.integers(1, 4), step=st.integers(0, 100))
@@ -61,7 +71,6 @@ def same(first, second):
     )
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than the machine has cores
 def test_batches_do_not_depend_on_workers_or_on_the_first_step(clips):
     order = BatchOrder(len(clips), 6, 1)
     before = torch.get_rng_state()

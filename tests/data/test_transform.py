@@ -6,14 +6,37 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mgm.data.source import ClipSettings, FileSource
-from mgm.data.transform import Geometry, centre_crop, multi_scale_crop, spatial_views
+from mgm.data.transform import (
+    Geometry,
+    centre_crop,
+    draw_geometry,
+    multi_scale_crop,
+    random_resized_crop,
+    short_side,
+    spatial_views,
+)
 from mgm.data.translation import make_translation
 from mgm.video import MotionField
 
 
+def named(name, height, width, size, flip, rng):
+    """The geometry that a recipe or an evaluation makes, by the name of its function."""
+    if name == "short_side":
+        return short_side(height, width, size=size)
+    if name == "views":
+        views = spatial_views(height, width, size=size)
+        return views[rng.integers(len(views))]
+    return draw_geometry(name, height, width, size=size, flip=flip, rng=rng)
+
+
 @st.composite
 def geometries(draw):
+    """Any geometry, or one of those that are made for training and testing."""
     height, width = draw(st.integers(32, 90)), draw(st.integers(32, 90))
+    name = draw(st.sampled_from(["any", "any", "centre", "multiscale", "random_resized", "short_side", "views"]))
+    if name != "any":
+        rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+        return named(name, height, width, draw(st.sampled_from([32, 48])), draw(st.booleans()), rng)
     w, h = draw(st.integers(16, width)), draw(st.integers(16, height))
     x, y = (2 * draw(st.integers(0, (side - part) // 2)) for side, part in ((width, w), (height, h)))
     size = draw(st.sampled_from([(32, 32), (48, 40), (h, w)]))
@@ -112,6 +135,10 @@ CROPS = {
     "centre": [centre_crop(112, 160, size=48)],
     "views": spatial_views(112, 160, size=64),
     "multi-scale": [multi_scale_crop(112, 160, size=56, flip=True, rng=np.random.default_rng(i)) for i in range(8)],
+    "random resized": [
+        random_resized_crop(112, 160, size=56, flip=True, rng=np.random.default_rng(i)) for i in range(8)
+    ],
+    "short side": [short_side(112, 160, size=64)],
 }
 
 
@@ -125,7 +152,24 @@ def test_a_known_translation_is_transformed(translating, name, stride):
         sign = -1 if geometry.flip else 1
         expected = np.array([sign * 3.5 * stride * geometry.size[1] / w, -2 * stride * geometry.size[0] / h])
         np.testing.assert_allclose(np.median(field.vectors[field.valid], axis=0), expected, atol=0.2)
-    assert name != "multi-scale" or {g.flip for g in CROPS[name]} == {True, False}
+    assert name not in ("multi-scale", "random resized") or {g.flip for g in CROPS[name]} == {True, False}
+
+
+def test_several_views_of_one_decoded_clip_are_those_read_one_by_one(translating):
+    """Repeated augmentation from whole frames in memory, against reading each crop from the file."""
+    rng = np.random.default_rng(3)
+    settings = ClipSettings(4, 1, 64, "codec")
+    whole = Geometry((112, 160), (0, 0, 160, 112), (112, 160))
+    frames, field = FileSource().clip(translating, 2, whole, settings)
+    for name in ("multiscale", "random_resized") * 3:
+        geometry = draw_geometry(name, 112, 160, size=64, flip=True, rng=rng)
+        read, motion = FileSource().clip(translating, 2, geometry, settings)
+        difference = np.abs(geometry.frames(frames).astype(int) - read)
+        assert difference.mean() < 2.5  # the file's colour has half the resolution, and another filter scales it
+        assert np.percentile(difference, 99) < 16
+        shown = geometry.motion(field)
+        np.testing.assert_allclose(shown.vectors, motion.vectors, rtol=1e-5)
+        np.testing.assert_array_equal(shown.valid, motion.valid)
 
 
 def test_pixels_move_as_the_motion_says(translating):
@@ -148,6 +192,8 @@ def test_crops_lie_in_the_frame(height, width, seed):
     assert 1 <= len(crops) - 1 <= 3
     assert len(crops) == 2 or height != width  # a square has one view
     crops.append(multi_scale_crop(height, width, size=32, flip=False, rng=rng))
+    crops.append(random_resized_crop(height, width, size=32, flip=False, rng=rng))
+    crops.append(short_side(height, width, size=32))
     for geometry in crops:
         x, y, w, h = geometry.box
         assert x % 2 == y % 2 == 0
@@ -168,6 +214,50 @@ def test_multi_scale_crops_take_all_sides_and_places():
     drawn = [multi_scale_crop(240, 320, size=224, flip=True, rng=rng) for _ in range(2000)]
     sides = {geometry.box[2:] for geometry in drawn}
     scales = [240, 210, 180, 158]
+    assert len([1 for i in range(4) for j in range(4) if abs(i - j) <= 1]) == 10
     assert sides == {(w, h) for i, h in enumerate(scales) for j, w in enumerate(scales) if abs(i - j) <= 1}
     assert len({geometry.box[:2] for geometry in drawn if geometry.box[2:] == (180, 180)}) == 13
     assert 0.45 < np.mean([geometry.flip for geometry in drawn]) < 0.55
+
+
+def test_sides_near_the_result_are_taken_as_they_are():
+    """1 x 226 and .875 x 256 are 2 and 0 px from 224; .66 x 336 = 221 is 3 px away, and stays."""
+    rng = np.random.default_rng(0)
+
+    def sides(height, width):
+        drawn = [multi_scale_crop(height, width, size=224, flip=False, rng=rng).box for _ in range(300)]
+        return {side for box in drawn for side in box[2:]}
+
+    assert sides(226, 300) == {224, 197, 169, 149}
+    assert sides(256, 340) == {256, 224, 192, 168}
+    assert sides(336, 400) == {336, 294, 252, 221}
+    assert sides(222, 300) == {222, 194, 166, 146}  # 224 would hang over the frame
+
+
+def test_random_resized_crops_have_all_areas_and_shapes():
+    rng = np.random.default_rng(0)
+    drawn = [random_resized_crop(256, 340, size=224, flip=True, rng=rng) for _ in range(3000)]
+    w, h = np.array([geometry.box[2:] for geometry in drawn]).T
+    area, shape = w * h / (256 * 340), np.log(w / h)
+    assert 0.078 < area.min() < 0.1
+    assert 0.9 < area.max() <= 1
+    assert np.abs(shape).max() <= np.log(4 / 3) + 0.02
+    assert abs(shape.mean()) < 0.05
+    # Uniform where every shape fits into the frame.
+    counts = np.histogram(area, bins=5, range=(0.08, 0.58))[0]
+    assert counts.min() > 0.85 * counts.mean()
+    assert 0.45 < np.mean([geometry.flip for geometry in drawn]) < 0.55
+    centres = np.array([g.box[:2] for g in drawn]) + np.stack([w, h], axis=1) / 2
+    np.testing.assert_allclose(centres.mean(axis=0), [170, 128], atol=4)
+
+
+@pytest.mark.parametrize(("height", "width", "box"), [(20, 400, (186, 0, 27, 20)), (400, 20, (0, 186, 20, 27))])
+def test_what_fits_no_crop_is_shown_by_its_middle(height, width, box):
+    """Long strips: every shape of that much area is higher than the frame."""
+    geometry = random_resized_crop(height, width, size=32, flip=False, rng=np.random.default_rng(0), scale=(0.9, 1.0))
+    assert geometry.box == box
+
+
+def test_the_short_side_keeps_the_shape():
+    assert short_side(240, 320, size=224).size == (224, 299)
+    assert short_side(320, 240, size=120) == Geometry((320, 240), (0, 0, 240, 320), (160, 120))

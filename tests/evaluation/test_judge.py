@@ -114,7 +114,7 @@ def test_a_classifier_is_evaluated_over_its_views(config, videos, memory):
 
 def test_the_views_of_the_recipe(config, videos, memory):
     assert judge.views_to_learn(videos.train, config, memory)[0].video.shape == (1, 3, 4, 32, 32)
-    assert judge.views_to_test(videos.test, config, memory)[0].video.shape == (3, 3, 4, 32, 32)
+    assert judge.views_to_test(videos.test, config, memory, config.sampler("dense"))[0].video.shape == (3, 3, 4, 32, 32)
 
 
 def test_sets_that_nothing_can_be_judged_by(config, videos, memory):

@@ -64,6 +64,15 @@ OPTIONS = {
         "method": ["top", "sampled"],
         "lowest": [False, True],
     },
+    "multiblock": {
+        "numbers": [(8, 2), (0, 2), (8, 0)],
+        "scales": [(0.15, 0.7), (0.05, 1.0)],
+        "aspect": [(0.75, 1.5), (0.2, 5.0)],
+        "duration": [0.3, 1.0],
+        "trim": ["random", "block"],
+        "fill": ["random", "near"],
+    },
+    "running-cell": {"cell": [(2, 2), (3, 1), (5, 7)], "ties": ["turn", "random"]},
 }
 """Values worth trying; a mask without an entry is tried with its defaults."""
 SHAPES = st.sampled_from([(7, 7), (14, 14), (16, 16), (24, 24), (6, 20), (20, 3), (1, 9)])
@@ -166,7 +175,9 @@ def test_an_option_changes_the_mask(name, option):
 
     def draw(**options):
         mask = build_mask(name, **options)
-        return np.array([mask.draw((8, 14, 14), 0.5, motion, np.random.default_rng(seed)).masked for seed in range(20)])
+        # The second ratio is for what fills up: blocks cover more than half.
+        pairs = [(ratio, seed) for ratio in (0.5, 0.93) for seed in range(20)]
+        return np.array([mask.draw((8, 14, 14), r, motion, np.random.default_rng(seed)).masked for r, seed in pairs])
 
     default = draw()
     for value in OPTIONS[name][option]:

@@ -75,6 +75,36 @@ def test_steps_are_alike_or_independent_as_in_videomae():
         assert shared["frame", who].std() == pytest.approx(deviation, rel=0.05)
 
 
+@pytest.mark.parametrize("kind", ["tube", "frame"])
+def test_every_pair_of_tokens_is_hidden_together_as_often(kind):
+    """The second moments of a simple random sample: all 19,110 pairs of a step, in steps 0 and 7, beside VideoMAE's generator."""
+    number, together = 2000, 147 / 196 * 146 / 195
+    own = draw_many({"tube": TubeMask(), "frame": FrameMask()}[kind], number)
+    for masked in (own, peer(kind, number)):
+        for step in (0, 7):
+            hidden = masked[:, step].astype(np.float64)
+            pairs = (hidden.T @ hidden)[np.triu_indices(196, 1)]
+            assert pairs.mean() == pytest.approx(number * together)
+            z = (pairs - number * together) / (number * together * (1 - together)) ** 0.5
+            # Its standard deviation is .1: pairs that share a token move together, by the 196 tokens' own frequencies. The
+            # largest of 19,110 normal deviates is about 4.2.
+            assert np.square(z).mean() == pytest.approx(1, abs=0.4)
+            assert np.abs(z).max() < 6
+
+
+def test_a_frame_mask_does_not_know_the_step_before():
+    """By place: hidden now and in the step before as often as chance has it, .75 squared; under a tube always or never."""
+    number = 2000
+    for masked in (draw_many(FrameMask(), number), peer("frame", number)):
+        for step in (1, 7):
+            both = (masked[:, step - 1] & masked[:, step]).sum(axis=0)
+            z = (both - number * 0.5625) / (number * 0.5625 * 0.4375) ** 0.5
+            assert np.square(z).mean() == pytest.approx(1, abs=0.4)  # 196 places: standard deviation .1
+            assert np.abs(z).max() < 5
+    tube = draw_many(TubeMask(), 50)
+    assert ((tube[:, 0] & tube[:, 7]) == tube[:, 0]).all()
+
+
 def test_chi_square_would_find_a_preference():
     masked = draw_many(FrameMask(), 2000)[:, 0]
     masked[:400, 0] = True

@@ -4,7 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgm.errors import MaskError
-from mgm.masks import TokenMask, make_mask, mask_names, mask_statistics, object_area
+from mgm.masks import (
+    TokenMask,
+    build_mask,
+    draw_statistics,
+    make_mask,
+    mask_names,
+    mask_statistics,
+    object_area,
+    pool_statistics,
+)
 
 from .fields import field, moving_cells, random_peaks, still
 
@@ -104,3 +113,61 @@ def test_guided_masks_hide_more_motion_than_chance():
     motion = moving_cells(16, 28, 28, cells=[(6, 6), (6, 7), (7, 6), (7, 7)])
     drawn = make_mask("mgm", grid=(8, 14, 14), ratio=0.75, motion=motion, rng=rng, start="motion")
     assert mask_statistics(drawn, motion=motion).motion_share == 1
+
+
+def test_statistics_over_draws_by_hand():
+    masked = np.zeros((3, 2, 1, 4), dtype=np.bool_)
+    masked[0, :, 0, :2] = masked[1, :, 0, 1:3] = masked[2, 0, 0, 1:3] = True
+    draws = [TokenMask(m, np.array([i == 0, False])) for i, m in enumerate(masked)]
+    vectors = moving_cells(2, 1, 4, cells=[(0, 1)])
+    found = draw_statistics(draws, motion=vectors, boxes=[[[8, 0, 24, 8]]] * 2, extent=(8, 32))
+    assert (found.draws, found.count) == (3, (0, 2))
+    np.testing.assert_allclose(found.visibility[:, 0], [[2 / 3, 0, 1 / 3, 1], [2 / 3, 1 / 3, 2 / 3, 1]])
+    assert (found.never_visible, found.least_visible) == (0, 0.0)
+    assert draw_statistics(draws[:2]).never_visible == 1
+    assert found.motion_share == pytest.approx((2 + 2 + 1) / 6)
+    assert found.object_share == pytest.approx((2 + 4 + 2) / 12)
+    assert found.step_iou == pytest.approx((1 + 1 + 0) / 3)
+    assert found.overlap == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert found.fallback_share == pytest.approx(1 / 6)
+
+
+@pytest.mark.parametrize("name", mask_names())
+def test_draws_agree_with_each_mask_alone(name):
+    rng = np.random.default_rng(0)
+    motion = field(random_peaks(16, 28, 28, rng))
+    boxes = [[[10, 20, 90, 100]]] * 16
+    draws = [make_mask(name, grid=(8, 14, 14), ratio=0.75, motion=motion, rng=rng) for _ in range(10)]
+    found = draw_statistics(draws, motion=motion, boxes=boxes)
+    each = [mask_statistics(mask, motion=motion, boxes=boxes) for mask in draws]
+    for value in ("ratio", "motion_share", "object_share", "step_iou", "fallback_share"):
+        assert getattr(found, value) == pytest.approx(np.mean([getattr(s, value) for s in each]))
+    assert found.visibility.mean() == pytest.approx(0.25, abs=1e-3)
+    assert (found.count == (147, 147)) == build_mask(name).equal_steps
+
+
+def test_a_visible_token_is_found_over_many_draws():
+    rng = np.random.default_rng(0)
+    draws = [make_mask("block", grid=(2, 14, 14), ratio=0.75, rng=rng, boundary="shift") for _ in range(200)]
+    assert draw_statistics(draws).never_visible == 100
+    assert (
+        draw_statistics([make_mask("tube", grid=(2, 14, 14), ratio=0.75, rng=rng) for _ in range(200)]).never_visible
+        == 0
+    )
+
+
+def test_clips_count_alike_and_only_where_they_say_something():
+    one = draw_statistics([left_half()] * 3, motion=moving_cells(2, 4, 4, cells=[(0, 0)]))
+    other = draw_statistics([left_half()], motion=still(2, 4, 4))
+    found = pool_statistics([one, other])
+    assert (found.draws, found.motion_share, found.object_share, found.overlap) == (4, 1.0, None, 1.0)
+    np.testing.assert_allclose(found.visibility[0, 0], [0, 0, 1, 1])
+
+
+def test_what_cannot_be_pooled():
+    with pytest.raises(MaskError, match="found masks of 0 grids"):
+        draw_statistics([])
+    with pytest.raises(MaskError, match="found masks of 2 grids"):
+        draw_statistics([left_half(2), left_half(3)])
+    with pytest.raises(MaskError, match="found clips of 2 grids"):
+        pool_statistics([draw_statistics([left_half(steps)]) for steps in (2, 3)])

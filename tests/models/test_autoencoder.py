@@ -36,9 +36,11 @@ def test_parameters_are_those_of_the_reference(size):
 def test_every_parameter_learns(size, position):
     spec = ModelSpec(size, patch=8, frames=4, resolution=16, position=position)
     model = MaskedAutoencoder(spec)
-    loss, prediction, target = model(random_video(spec), random_mask(spec, hidden=6))
-    assert prediction is None
-    assert target is None
+    result = model(random_video(spec), random_mask(spec, hidden=6))
+    loss = result.loss
+    assert result.prediction is None
+    assert result.target is None
+    assert result.parts.keys() == {"normalised-pixels"}
     assert loss.shape == ()
     assert loss.dtype == torch.float32
     loss.backward()
@@ -109,8 +111,8 @@ def test_bfloat16_autocast_gives_a_float32_loss(model):
 
 
 def test_what_does_not_fit_is_named(model):
-    with pytest.raises(ModelError, match="'hog', expected one of normalised-pixels, pixels"):
-        MaskedAutoencoder(SMALL, target="hog")
+    with pytest.raises(ModelError, match="'hogs', expected one of normalised-pixels, pixels"):
+        MaskedAutoencoder(SMALL, target="hogs")
     with pytest.raises(ModelError, match="all 24 tokens visible"):
         model(random_video(), torch.zeros(2, 24, dtype=torch.bool))
     with pytest.raises(ModelError, match="all 24 tokens hidden"):

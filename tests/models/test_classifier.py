@@ -53,8 +53,30 @@ def test_dropout_and_drop_path_act_in_training_only():
         ({"classes": 0}, "classes: found 0"),
         ({"dropout": 1.0}, "dropout: found 1.0"),
         ({"drop_path": -1.0}, "drop_path"),
+        ({"block": 2}, "block: found 2, expected -2 to 1"),
     ],
 )
 def test_what_does_not_fit_is_named(options, words):
     with pytest.raises(ModelError, match=words):
         Classifier(Encoder(SMALL), **{"classes": 5, **options})
+
+
+def test_the_head_can_look_at_an_earlier_block():
+    torch.manual_seed(0)
+    model = Classifier(Encoder(SMALL), 5, block=0, head_scale=1)
+    video = random_video()
+    expected = model.head(model.fc_norm(model.encoder(video, block=0).mean(1)))
+    assert torch.equal(model(video), expected)
+    model(video).sum().backward()
+    assert all(p.grad is None for p in model.encoder.blocks[1].parameters())
+
+
+def test_checkpointed_activations_give_the_same_gradients():
+    def gradients(checkpointing):
+        torch.manual_seed(0)
+        model = Classifier(Encoder(SMALL), 5, drop_path=0.5, head_scale=1, checkpointing=checkpointing)
+        torch.manual_seed(1)
+        model(random_video()).square().sum().backward()
+        return [p.grad for p in model.parameters()]
+
+    assert all(map(torch.equal, gradients(False), gradients(True)))

@@ -125,3 +125,56 @@ def test_errors_reach_the_caller(encoder):
         encoder(random_video(), torch.cat([random_mask(batch=1), random_mask(batch=1, hidden=3)]))
     with pytest.raises(ModelError, match="NaN"):
         encoder(torch.full((1, *SMALL.video_shape), float("nan")))
+
+
+@pytest.mark.parametrize("position", ["sincos-1d", "sincos-3d"])
+def test_at_another_grid_codes_are_recomputed(position):
+    torch.manual_seed(0)
+    encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32, position=position), drop_path=0.2).eval()
+    other = encoder.at(frames=8, resolution=(48, 32))
+    assert other.spec == ModelSpec("debug", patch=8, frames=8, resolution=(48, 32), position=position)
+    assert torch.equal(other.position, Encoder(other.spec).position)
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in encoder.state_dict().items())
+    assert not other.training
+    assert [block.drop_path for block in other.blocks] == [block.drop_path for block in encoder.blocks]
+    assert other(random_video(other.spec)).shape == (2, 4 * 6 * 4, 32)
+    assert torch.equal(other.at(frames=4, resolution=32)(video := random_video(encoder.spec)), encoder(video))
+
+
+def test_a_place_keeps_its_separable_code():
+    encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32, position="sincos-3d"))
+    larger = encoder.at(frames=8, resolution=64).position.view(4, 8, 8, 32)
+    assert torch.equal(larger[:2, :4, :4].reshape(32, 32), encoder.position)
+
+
+def test_at_another_grid_codes_are_interpolated():
+    encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
+    other = encoder.at(frames=8, resolution=64, code="interpolated")
+    old, new = encoder.position.view(2, 4, 4, 32), other.position.view(4, 8, 8, 32)
+    torch.testing.assert_close(new[0, 0, 0], old[0, 0, 0])  # a corner: nothing lies outside
+    # Between two places of the old grid a new one lies at a quarter of the way.
+    torch.testing.assert_close(new[0, 0, 1], 0.75 * old[0, 0, 0] + 0.25 * old[0, 0, 1])
+    torch.testing.assert_close(new[1, 0, 0], 0.75 * old[0, 0, 0] + 0.25 * old[1, 0, 0])
+    again = Encoder(ModelSpec.from_dict(other.spec.to_dict()))
+    assert torch.equal(again.position, other.position)  # a checkpoint of it, which holds no codes, is read as it was
+    back = other.at(frames=4, resolution=32, code="interpolated")
+    assert torch.equal(back.position, encoder.position)
+    assert back.spec == encoder.spec
+
+
+def test_a_copy_at_another_grid_is_a_copy_and_learns():
+    encoder = Encoder(SMALL)
+    other = encoder.at(frames=8)
+    other(random_video(other.spec)).sum().backward()
+    assert all(p.grad is not None for p in other.parameters())
+    with torch.no_grad():
+        other.patch_embed.weight.zero_()
+    assert encoder.patch_embed.weight.count_nonzero() > 0
+
+
+def test_grids_that_cannot_be():
+    encoder = Encoder(SMALL)
+    with pytest.raises(ModelError, match="frames: 5 frames cannot be cut into tubelets of 2"):
+        encoder.at(frames=5)
+    with pytest.raises(ModelError, match="code: found 'learned', expected recomputed or interpolated"):
+        encoder.at(frames=8, code="learned")

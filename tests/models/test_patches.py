@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mgm.errors import ModelError
+from mgm.models import ModelSpec
 from mgm.models.patches import brightness, check_video, patches_of, split_mask, video_of
 
 from .clips import SMALL, normalised, random_mask, random_video
@@ -24,10 +25,24 @@ def test_some_tokens_are_those_of_all_and_the_way_back_is_exact():
     assert torch.equal(video_of(everything, SMALL), video)
 
 
-def test_a_video_that_is_not_contiguous():
-    video = random_video()
-    turned = video.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
-    assert torch.equal(patches_of(turned, SMALL), patches_of(video, SMALL))
+@pytest.mark.parametrize("patch", [4, 6, 8])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.float32])
+@pytest.mark.parametrize("order", ["channels first", "channels last", "every other frame", "upside down", "cut out"])
+def test_videos_of_any_memory(patch, dtype, order):
+    """Patches are copied in words of memory where they divide into them; whether they do changes nothing."""
+    spec = ModelSpec("debug", patch=patch, frames=4, resolution=4 * patch)
+    video = random_video(spec).to(dtype)
+    index = torch.randint(0, spec.tokens, (2, 5), generator=torch.Generator().manual_seed(0))
+    expected = patches_of(video, spec)[torch.arange(2)[:, None], index]
+    if order == "channels last":
+        video = video.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
+    elif order == "every other frame":
+        video = video.repeat_interleave(2, dim=2)[:, :, ::2]
+    elif order == "upside down":
+        video = video.transpose(3, 4).contiguous().transpose(3, 4)
+    elif order == "cut out":
+        video = torch.nn.functional.pad(video, (1, 2))[..., 1:-2]
+    assert torch.equal(patches_of(video, spec, index), expected)
 
 
 def test_a_mask_splits_into_ordered_indices():

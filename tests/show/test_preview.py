@@ -1,12 +1,18 @@
 """A preview shows the clip that the masks were drawn on, with the truth where there is one."""
 
+import csv
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from mgm.data.synthetic import make_translation
 from mgm.errors import MgmError
 from mgm.masks import mask_names
-from mgm.show.preview import PreviewSettings, preview, preview_clip
+from mgm.show.figures import VEIL, paint_visibility
+from mgm.show.preview import PreviewSettings, preview, preview_clip, write_statistics
+from mgm.video.stream import decode_all, open_video
 
 
 def test_rows_are_of_one_length_and_size(tmp_path):
@@ -50,9 +56,70 @@ def test_files_of_one_name_do_not_overwrite_each_other(tmp_path):
         [tmp_path / "x" / "a.mp4", tmp_path / "y" / "a.mp4"], out=tmp_path / "out", settings=settings, moving=False
     )
     assert [path.name for _, path in made] == [f"{tmp_path.name}_{folder}_a.png" for folder in ("x", "y")]
-    assert not list((tmp_path / "out").glob("*.webp"))
+    assert not list((tmp_path / "out").glob("*.mp4"))
 
 
 def test_a_clip_that_does_not_divide_into_tokens_is_an_error(tmp_path):
     with pytest.raises(MgmError, match="do not divide into tokens"):
         preview_clip(tmp_path / "a.mp4", settings=PreviewSettings(size=100, patch=16))
+
+
+def test_the_statistics_are_of_many_draws(tiny_set):
+    video = next((tiny_set / "test" / "right").glob("*.mp4"))
+    settings = PreviewSettings(frames=8, stride=1, size=96, patch=16, masks=("mgm", "tube", "motion-topk"), draws=30)
+    shown = preview_clip(video, settings=settings)
+    assert {s.draws for s in shown.draws.values()} == {30}
+    assert shown.draws["tube"].never_visible == 0
+    assert shown.draws["motion-topk"].overlap > shown.draws["tube"].overlap + 0.1  # only ties are left to chance
+    assert shown.draws["tube"].overlap == pytest.approx(0.75**2 / (1 - 0.25**2), abs=0.05)
+    assert all(s.object_share is not None for s in shown.draws.values())
+    hidden, overlap, never = shown.notes()["tube"]
+    assert hidden.startswith("hidden 75%, motion ")
+    assert ", object " in hidden
+    assert overlap.startswith("IoU of steps 1.00, of draws 0.")
+    assert never == "never seen 0 of 36"
+
+
+def test_the_picture_shows_how_often_each_place_is_seen():
+    seen = paint_visibility(np.array([[0.0, 0.25], [0.25, 0.5]]))
+    assert seen.shape == (2, 2, 3)
+    assert tuple(seen[0, 0]) == VEIL
+    assert (seen[1, 1] == 255).all()
+    assert (seen[0, 1] == seen[1, 0]).all()
+
+
+def test_picture_video_and_numbers_of_a_clip(tmp_path):
+    make_translation(tmp_path / "a.mp4", velocity=(2, 1), frames=20, size=(64, 96), fps=20)
+    settings = PreviewSettings(frames=8, stride=2, size=64, patch=8, masks=("mgm", "tube", "frame"), draws=3)
+    made = preview([tmp_path / "a.mp4"], out=tmp_path / "out", settings=settings)
+    ((shown, picture),) = made
+    with open_video(picture.with_suffix(".mp4"), vectors=False) as opened:
+        frames = [frame.to_ndarray(format="rgb24") for frame in decode_all(opened)]
+        assert opened.stream.average_rate == 10  # stride 2 of 20 frames a second
+    assert len(frames) == 3 * 8
+    # Five panels in two rows of three, the first one of the frames themselves.
+    assert frames[0].shape[1] == 3 * (224 + 8) + 8
+    first = frames[5][8 : 8 + 224, 8 : 8 + 224].astype(float)
+    expected = np.asarray(Image.fromarray(shown.clip.frames[5]).resize((224, 224), Image.Resampling.LANCZOS))
+    assert np.abs(first - expected).mean() < 6
+    rows = list(csv.DictReader(write_statistics(tmp_path / "s.csv", made).read_text().splitlines()))
+    assert [row["mask"] for row in rows] == ["mgm", "tube", "frame"]
+    assert rows[1]["step_iou"] == "1.0"
+    assert rows[1]["object_share"] == ""
+
+
+def test_boxes_from_another_file(tmp_path):
+    make_translation(tmp_path / "a.mp4", velocity=(2, 1), frames=8, size=(64, 64))
+    boxes = [{"frame": i, "boxes_xyxy": [[8, 8, 24, 40]]} for i in range(8)]
+    (tmp_path / "truth.json").write_text(json.dumps({"frames": boxes}))
+    settings = PreviewSettings(frames=8, stride=1, size=64, patch=16, masks=("tube",), draws=2)
+    shown = preview_clip(tmp_path / "a.mp4", settings=settings, boxes=tmp_path / "truth.json")
+    assert shown.boxes is not None
+    np.testing.assert_array_equal(shown.boxes[0], [[8, 8, 24, 40]])
+    assert shown.draws["tube"].object_share is not None
+    for text in ("{", "{}", "[]"):
+        (tmp_path / "none.json").write_text(text)
+        with pytest.raises(MgmError, match=r"none.json: found no boxes, expected"):
+            preview_clip(tmp_path / "a.mp4", settings=settings, boxes=tmp_path / "none.json")
+    with pytest.raises(MgmError, match=r"absent.json: found no boxes"):
+        preview_clip(tmp_path / "a.mp4", settings=settings, boxes=tmp_path / "absent.json")

@@ -22,6 +22,11 @@ class Watched:
         self.count += 1
         return self.source.clip(*args)
 
+    def clips(self, *args: Any) -> Any:
+        self.happen(self.count)
+        self.count += 1
+        return self.source.clips(*args)
+
 
 def raising(source: ClipSource, error: type[BaseException], *, at: int) -> Watched:
     """The source, which raises when clip number `at` is asked for."""

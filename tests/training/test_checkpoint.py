@@ -83,11 +83,13 @@ def test_what_is_no_checkpoint(tmp_path):
     with pytest.raises(ModelError, match="no checkpoint"):
         load_encoder(tmp_path / "nowhere.pt")
     torch.save({"model": {}}, tmp_path / "other.pt")
-    with pytest.raises(ModelError, match="another program's file"):
+    with pytest.raises(ModelError, match="found model, expected a state dict"):
         load_encoder(tmp_path / "other.pt")
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(ModelError, match="another program's file"):
+    with pytest.raises(ModelError, match="found list, expected a state dict"):
         load_encoder(tmp_path / "list.pt")
+    with pytest.raises(ModelError, match="another program's file"):
+        load_checkpoint(tmp_path / "list.pt")
 
 
 def test_damaged_files_are_model_errors(tmp_path, autoencoder):

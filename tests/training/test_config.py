@@ -126,3 +126,31 @@ def test_recipes_that_are_not_there(recipe, tmp_path):
         load_config(recipe(""))
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_config(recipe("a: [1"))
+
+
+# epochs, batch, base_lr, layer_decay, drop_path, dropout, min_lr of recipes.md 1.3; stride, sampling, flip, views of 1.5
+FINETUNED = {
+    "k400": (75, 384, 5e-4, 0.75, 0.1, 0, 1e-6, 4, "dense", True, 5),
+    "ssv2": (30, 384, 5e-4, 0.75, 0.1, 0, 1e-6, 2, "sparse", False, 2),
+    "ucf101": (100, 128, 5e-4, 0.7, 0.2, 0.5, 1e-5, 4, "dense", True, 5),
+    "hmdb51": (50, 128, 1e-3, 0.7, 0.2, 0.5, 1e-6, 2, "dense", True, 10),
+    "diving48": (100, 128, 5e-4, 0.7, 0.2, 0.5, 1e-6, 4, "sparse", True, 5),
+}
+
+
+@pytest.mark.parametrize("name", FINETUNED)
+def test_fine_tuning_recipes_are_those_of_the_reference(name):
+    config = load_config(f"finetune-vitb-{name}")
+    f = config.finetune
+    numbers = (f.epochs, f.batch, f.base_lr, f.layer_decay, f.drop_path, f.dropout, f.min_lr)
+    assert (*numbers, config.data.stride, f.sampling, f.flip, config.probe.temporal_views) == FINETUNED[name]
+    assert (f.warmup, f.betas, f.weight_decay, f.clip_grad) == (5, (0.9, 0.999), 0.05, None)
+    assert (f.crop, f.randaugment, f.erasing) == ("random_resized", "rand-m7-n4-mstd0.5-inc1", 0.25)
+    assert (f.mixup, f.cutmix, f.mixup_prob, f.switch_prob, f.label_smoothing) == (0.8, 1.0, 1.0, 0.5, 0.1)
+    assert (config.data.repeats, config.data.frames, config.data.size, config.model.size) == (2, 16, 224, "B")
+    assert config.probe.spatial_views == 3
+
+
+def test_a_wrong_form_of_randaugment_is_named():
+    with pytest.raises(ConfigError, match=r"finetune.randaugment: .*expected for example 'rand-m7-n4"):
+        load_config("debug", ["finetune.randaugment=augmix-m3"])

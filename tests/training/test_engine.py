@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from mgm.data.annotations import VideoItem, find_set
+from mgm.data.loader import BatchOrder
 from mgm.data.source import FileSource
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.training import finetune, load_checkpoint, load_config, pretrain
@@ -73,7 +74,6 @@ def test_the_state_of_the_process_does_not_matter(run, small):
     assert run(small(), "second").history.losses == first.history.losses
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than the machine has cores
 def test_workers_do_not_matter(run, small, videos):
     alone = run(small("pretrain.steps=3", "data.workers=0"), "alone", source=FileSource())
     shared = run(small("pretrain.steps=3", "data.workers=2"), "shared", source=FileSource())
@@ -167,6 +167,54 @@ def test_another_run_is_never_overwritten(run, small):
     assert (out / "last.pt").read_bytes() == before
 
 
+def test_a_run_goes_on_with_another_number_of_reading_processes(run, small, monkeypatch):
+    config = small("data.workers=1", "pretrain.batch=5", "pretrain.steps=8")
+    whole = run(config, "whole", source=FileSource())
+    write = Log.write
+
+    def stopped(self, step, *values):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        write(self, step, *values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "write", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, source=FileSource())
+    place = load_checkpoint(whole.out.parent / "run")["data"]
+    assert (place["epoch"], place["index"], place["seed"], place["ranks"]) == (1, 4, 0, 1)  # 20 of 16 videos
+    other = small("data.workers=3", "data.read_timeout=30", "pretrain.batch=5", "pretrain.steps=8")
+    resumed = run(other, resume=True, source=FileSource())
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+
+
+def test_a_run_does_not_go_on_with_another_set(run, small, videos):
+    run(small())
+    fewer = replace(videos, train=videos.train[:-2])
+    with pytest.raises(
+        DataError, match=r"run: its run cannot go on .*16 videos then, 14 now: 2 of them gone.*another --out"
+    ):
+        run(small(), videos=fewer, resume=True)
+    swapped = replace(videos, train=videos.train[::-1])
+    with pytest.raises(DataError, match="the same 16 videos in another order"):
+        run(small(), videos=swapped, resume=True)
+    relabelled = replace(videos, train=(replace(videos.train[0], label=3), *videos.train[1:]))
+    with pytest.raises(DataError, match=f"1 of them gone or changed, 1 new .such as {videos.train[0].path}"):
+        run(small(), videos=relabelled, resume=True)
+
+
+def test_repeats_share_a_decode_and_count_once(run, small):
+    config = small("data.repeats=2", "pretrain.steps=3")
+    whole = run(config)
+    assert len(whole.history.losses) == 3
+    assert load_checkpoint(whole.out)["data"]["index"] == 12  # videos, not clips
+    parts = run(small("data.repeats=2", "pretrain.steps=3", "pretrain.micro_batch=2"), "parts")
+    assert parts.history.losses == pytest.approx(whole.history.losses, rel=1e-4)
+    with pytest.raises(ConfigError, match=r"pretrain\.micro_batch is 2, expected at least data\.repeats, 3"):
+        small("data.repeats=3", "pretrain.micro_batch=2")
+
+
 def test_fine_tuning_does_not_go_on_with_a_pretraining(run, small, videos, memory):
     out = run(small()).out
     with pytest.raises(ConfigError, match="kind was autoencoder, is classifier"):
@@ -203,7 +251,13 @@ def replace_run(config):
     from mgm.training.optim import schedule
 
     return Run(
-        Path("nowhere"), config, config.pretrain, schedule(config.pretrain, steps_per_epoch=1), lambda *_: iter(())
+        Path("nowhere"),
+        config,
+        config.pretrain,
+        schedule(config.pretrain, steps_per_epoch=1),
+        lambda *_: iter(()),
+        BatchOrder(1, 4, 0),
+        (),
     )
 
 

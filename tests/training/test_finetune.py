@@ -1,10 +1,18 @@
 import pytest
 import torch
 
-from mgm.data.annotations import VideoSet
+from mgm.data.annotations import VideoItem, VideoSet
+from mgm.data.randaugment import RandAugment
+from mgm.data.source import FileSource
 from mgm.errors import DataError
 from mgm.models import Encoder, ModelSpec
 from mgm.training import finetune, load_classifier, load_encoder, pretrain
+from mgm.training.finetune import augmentation, flips
+
+from .sources import raising
+
+AUGMENTED = ("finetune.crop=random_resized", "finetune.randaugment=rand-m7-n4-mstd0.5-inc1", "finetune.erasing=0.5",
+             "finetune.mixup=0.8", "finetune.cutmix=1", "finetune.label_smoothing=0.1", "finetune.sampling=sparse")  # fmt: skip
 
 
 @pytest.fixture
@@ -78,3 +86,57 @@ def test_what_cannot_be_fine_tuned(tune, small, videos):
         tune(None, small(), videos=unlabelled)
     with pytest.raises(DataError, match=r"patch 16 instead of 8, frames 8 instead of 4"):
         tune(Encoder(ModelSpec("debug", patch=16, frames=8, resolution=32, position="sincos-3d")), small())
+
+
+def test_augmented_runs_are_the_same_in_any_number_of_processes_and_after_resuming(small, videos, tmp_path):
+    def run(out, *settings, resume=False, source=None):
+        config = small(*AUGMENTED, "data.memory=false", *settings)
+        go = {"out": tmp_path / out, "resume": resume, "source": source, "show_progress": False}
+        return finetune(None, videos, config, **go).history.losses
+
+    alone = run("alone", "finetune.checkpoint_every=2")
+    assert run("helped", "data.workers=2", "finetune.checkpoint_every=2") == alone
+    stopped = raising(FileSource(), KeyboardInterrupt, at=14)
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", "finetune.checkpoint_every=2", source=stopped)
+    assert run("stopped", "finetune.checkpoint_every=2", resume=True) == alone
+    plain = run("plain", "finetune.mixup=0", "finetune.cutmix=0", "finetune.checkpoint_every=2")
+    assert plain[-1] != alone[-1]
+
+
+def test_the_loss_falls_with_everything_on(tune, small):
+    settings = ("finetune.steps=60", "finetune.batch=16", "finetune.warmup=4", "finetune.base_lr=0.05")
+    losses = tune(None, small(*AUGMENTED, *settings)).history.losses
+    assert sum(losses[-10:]) / 10 < 0.985 * losses[0]  # even the right answer costs the entropy of the soft targets
+
+
+def test_a_recipe_says_what_is_done_to_clips(small):
+    whole = augmentation(small(*AUGMENTED).finetune, classes=8, seed=3)
+    assert whole.randaugment == RandAugment()
+    assert whole.erasing.probability == 0.5
+    assert (whole.mixing.mixup, whole.mixing.cutmix, whole.smoothing, whole.classes, whole.seed) == (0.8, 1, 0.1, 8, 3)
+    nothing = augmentation(small().finetune, classes=8, seed=3)
+    assert (nothing.randaugment, nothing.erasing, nothing.mixing) == (None, None, None)
+    assert augmentation(small(*AUGMENTED, "finetune.mixup_prob=0").finetune, classes=8, seed=3).mixing is None
+
+
+def test_clips_are_mirrored_only_where_the_labels_stay(videos):
+    items = (VideoItem("a.mp4", 0),)
+    safe = VideoSet("safe", items, (), ("Archery", "Diving"), "")
+    assert flips("auto", safe)
+    assert flips(True, safe)
+    assert not flips(False, safe)
+    assert not flips("auto", videos)  # right, left, turning_cw, ...
+    assert not flips(False, videos)
+    with pytest.warns(UserWarning, match=r"4 of 8 classes tell left from right, for example 'left'.*flip=auto"):
+        assert flips(True, videos)
+
+
+def test_a_run_says_what_it_is_about_to_do(small, videos, memory, tmp_path, capsys):
+    config = small(*AUGMENTED, "finetune.flip=auto", "finetune.steps=1", "finetune.warmup=0")
+    finetune(None, videos, config, out=tmp_path / "run", source=memory)
+    shown = capsys.readouterr().out
+    assert "16 videos of 8 classes, clips of 4 frames spread over the video at 32 px" in shown
+    assert (
+        "random_resized crop, not mirrored, rand-m7-n4-mstd0.5-inc1, erasing 0.5, mixup 0.8, cutmix 1, label" in shown
+    )

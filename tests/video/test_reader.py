@@ -296,3 +296,24 @@ def test_truncation_behind_a_seek_is_noticed(tmp_path: Path):
     with pytest.raises(VideoError, match=r"cut\.mp4: truncated") as error:
         read_clip(cut, start=54, frames=2, size=SIDE)
     assert re.search(r"copy or download it again", str(error.value))
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+@pytest.mark.parametrize("asked", [{"start": 3, "frames": 4, "stride": 2}, {"index": [0, 5, 6, 20]}])
+def test_several_regions_of_one_pass_are_those_of_passes_of_their_own(tmp_path, openings, rotated, asked):
+    path = encode_moving(tmp_path / "clip.mp4", frames=24, codec="libx264", options={"g": 12, "bf": 2})
+    if rotated:
+        path = remux(path, tmp_path / "rotated.mp4", rotation=90)
+    boxes = [(0, 0, 40, 30), (8, 12, 30, 44), (0, 0, 48, 48)]
+    openings.clear()
+    with VideoReader(path) as reader:
+        clips = reader.read_clips(boxes, **asked, size=SIDE)
+        assert len(openings) == 1
+        assert reader.read_clips([], **asked) == []
+    for clip, box in zip(clips, boxes, strict=True):
+        alone = read_clip(path, **asked, size=SIDE, crop=box)
+        np.testing.assert_array_equal(clip.frames, alone.frames)
+        np.testing.assert_array_equal(clip.motion.vectors, alone.motion.vectors)
+        np.testing.assert_array_equal(clip.motion.valid, alone.motion.valid)
+        assert clip.motion.extent == alone.motion.extent
+        np.testing.assert_array_equal(clip.index, alone.index)

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from mgm.commands.options import Data, Out, Resume, Settings
+from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings
 
 
 def finetune(
-    run: Annotated[Path, typer.Argument(help="Folder of 'mgm pretrain'; its settings are taken over.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of 'mgm pretrain', whose settings are taken over; or weights from elsewhere.")
+    ],
     data: Data,
     settings: Settings = None,
+    recipe: ForeignRecipe = None,
     out: Out = Path("runs/finetune"),
     resume: Resume = False,
     from_scratch: Annotated[
@@ -23,13 +26,19 @@ def finetune(
     """Fine-tune a pretrained encoder on labelled videos and evaluate it over all views.
 
     mgm finetune runs/a videos/ --out runs/a-finetuned finetune.steps=500
-    """
-    from mgm.evaluation.run import evaluate, run_config
-    from mgm.training import finetune as train
-    from mgm.training import load_encoder
 
-    config = run_config(run, tuple(settings or ()))
-    outcome = train(None if from_scratch else load_encoder(run), data, config, out=out, resume=resume)
+    Weights from elsewhere are a folder of Hugging Face's VideoMAE or a checkpoint of VideoMAE, V2, MAE-ST or mmaction2.
+
+    mgm finetune checkpoint.pth videos/ --recipe mgm-vitb-k400 --out runs/b
+
+    mgm finetune runs/k400 ucf101/ --recipe finetune-vitb-ucf101 --out runs/ucf101
+    """
+    from mgm.evaluation.run import evaluate
+    from mgm.training import finetune as train
+    from mgm.training import open_start
+
+    encoder, config = open_start(run, settings or (), recipe=recipe)
+    outcome = train(None if from_scratch else encoder, data, config, out=out, resume=resume)
     result = evaluate(out, data)
     top1 = result["top1"]
     print(

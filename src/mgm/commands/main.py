@@ -10,10 +10,13 @@ import typer
 from typer.core import TyperGroup
 
 from mgm import TRAINING_PACKAGES, missing_training
+from mgm.commands.bench import bench
 from mgm.commands.demo import demo
 from mgm.commands.evaluate import evaluate
+from mgm.commands.export import export
 from mgm.commands.finetune import finetune
 from mgm.commands.motion import motion
+from mgm.commands.pack import pack
 from mgm.commands.prepare import prepare
 from mgm.commands.pretrain import pretrain
 from mgm.commands.preview import preview
@@ -41,8 +44,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (demo, scan, prepare, motion, preview, pretrain, finetune, probe, evaluate):
+for command in (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate, export):
     app.command()(command)
+app.add_typer(bench, name="bench")
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
-from mgm.errors import VideoError
+from mgm.errors import MgmError, VideoError
 
 
 def preview(
@@ -30,15 +31,23 @@ def preview(
         Literal["auto", "codec", "flow", "difference", "none"],
         typer.Option(help="Source of the motion; auto: codec where the stream has vectors, else flow."),
     ] = "auto",
+    draws: Annotated[int, typer.Option(help="Masks of each kind that the numbers count.", min=1)] = 100,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="JSON with the true boxes of one video's objects; else NAME.json beside each video, if any."),
+    ] = None,
+    video: Annotated[bool, typer.Option(help="Write a video (.mp4) beside each picture.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the masks.")] = 0,
 ) -> None:
-    """Pictures of frames, motion and masks, before anything is trained.
+    """Pictures and videos of frames, motion and masks, before anything is trained, with what each mask hides.
 
     mgm preview videos/ --masks all --out preview/
+
+    The numbers are means over many draws and over all clips; those of each clip stand in its picture and in statistics.csv.
     """
     from mgm.data.sampling import spread
-    from mgm.masks import mask_names
-    from mgm.show.preview import PreviewSettings
+    from mgm.masks import mask_names, pool_statistics
+    from mgm.show.preview import PreviewSettings, write_statistics
     from mgm.show.preview import preview as make
     from mgm.video.scan import find_videos
 
@@ -55,36 +64,53 @@ def preview(
         options={"mgm": {"boundary": boundary}},
         motion=None if motion == "none" else motion,
         seed=seed,
+        draws=draws,
     )
-    chosen = spread(find_videos(paths), clips)
-    columns = (
-        "clip",
-        Column("mask", no_wrap=True),
-        "hidden",
-        "motion hidden",
-        "object hidden",
-        "step to step",
-        "fallback",
-    )
-    table = Table(*columns)
-    failed = []
+    found = [
+        path for path in find_videos(paths) if out.resolve() not in path.resolve().parents
+    ]  # not what it wrote itself
+    chosen = spread(found, clips)
+    if boxes is not None and len(chosen) > 1:
+        raise MgmError(
+            f"{boxes}: these are the boxes of one video, found {len(chosen)} videos; name the one that they belong to"
+        )
+    made, failed = [], []
     for number, path in enumerate(chosen):
         numbered = replace(settings, seed=seed + number)  # or clips of one length would share a mask
         try:
-            made = make([path], out=out, start=start, settings=numbered)
+            made += make([path], out=out, start=start, settings=numbered, boxes=boxes, moving=video)
         except VideoError as error:
             if len(chosen) == 1:
                 raise
             failed.append(str(error))
-            continue
-        for shown, picture in made:
-            for name, s in shown.statistics.items():
-                shares = (s.ratio, s.motion_share, s.object_share, s.step_iou, s.fallback_share)
-                table.add_row(str(picture), name, *map(_share, shares))
-    console.print(table)
+    if made:
+        places = settings.grid[1] * settings.grid[2]
+        headings = ("hidden", "motion", "object", "steps", "draws", "least", "never", "fallback")
+        table = Table(
+            Column("mask", no_wrap=True),
+            *(Column(heading, justify="right") for heading in headings),
+            box=SIMPLE_HEAD,
+            pad_edge=False,
+            collapse_padding=True,
+            title=f"{len(made)} clips, {draws} draws each" if len(made) > 1 else f"{draws} draws",
+            caption=(
+                "motion, object: the share that is hidden. steps, draws: IoU of successive steps, and of two masks for "
+                f"one clip. least: how often the least seen token is seen. never: places, of {places}, that are never seen."
+            ),
+            caption_justify="left",
+        )
+        for name in names:
+            s = pool_statistics([shown.draws[name] for shown, _ in made])
+            shares = (s.ratio, s.motion_share, s.object_share, s.step_iou, s.overlap, s.least_visible)
+            table.add_row(name, *map(_share, shares), str(s.never_visible), _share(s.fallback_share))
+        console.print(table)
+        written = [picture for _, picture in made] + [write_statistics(out / "statistics.csv", made)]
+        for picture in written:
+            also = " and .mp4" if video and picture.suffix == ".png" else ""
+            console.print(f"{picture}{also}", markup=False, highlight=False, soft_wrap=True)
     for message in failed:
         console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    if len(failed) == len(chosen):
+    if not made:
         raise typer.Exit(1)
 
 

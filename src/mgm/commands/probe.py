@@ -9,13 +9,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mgm.commands.options import Data, Settings
+from mgm.commands.options import Data, ForeignRecipe, Settings
 
 
 def probe(
-    run: Annotated[Path, typer.Argument(help="Folder of 'mgm pretrain'.")],
+    run: Annotated[Path, typer.Argument(help="Folder of 'mgm pretrain', or weights from elsewhere.")],
     data: Data,
     settings: Settings = None,
+    recipe: ForeignRecipe = None,
     untrained: Annotated[bool, typer.Option(help="Judge the same encoder untrained too.")] = True,
 ) -> None:
     """What a frozen encoder knows: attentive probe, linear probe and k-NN, against the same encoder untrained.
@@ -24,10 +25,13 @@ def probe(
     """
     from mgm.evaluation.metrics import accuracy
     from mgm.evaluation.run import probe as judge
+    from mgm.evaluation.run import result_file
 
     console = Console()
     with console.status("reading videos") as status:
-        report = judge(run, data, overrides=tuple(settings or ()), untrained=untrained, progress=status.update)
+        report = judge(
+            run, data, overrides=tuple(settings or ()), recipe=recipe, untrained=untrained, progress=status.update
+        )
     table = Table()
     for name in ("judgement", "top-1", "95% interval", "untrained", "gain, paired", "verdict"):
         table.add_column(name, no_wrap=name == "judgement")
@@ -44,6 +48,7 @@ def probe(
             ]
         table.add_row(*row)
     console.print(table)
+    unread = len(report.judgement.problems)
     console.print(
-        f"chance {report.judgement.chance:.1%}; {len(report.judgement.problems)} videos could not be read; {run}/probe.json"
+        f"chance {report.judgement.chance:.1%}; {unread} videos could not be read; {result_file(run, 'probe.json')}"
     )

@@ -75,6 +75,7 @@ def find_set(root: str | Path) -> VideoSet:
         root/train/<class>/x.mp4, root/test/<class>/y.mp4     labels and a split (test, val or validation)
         root/<class>/x.mp4                                    labels; a quarter is held out for testing
         root/x.mp4, or any other tree                         no labels
+        root/shards.json                                      what `mgm pack` wrote; root may be a URL
 
     Held-out videos are chosen by a checksum of class and name, so the split does not depend on the machine or on what else is in
     the folder. Clips of one source video, where names tell (`GROUP`), all go to the same side: otherwise recognising the source
@@ -83,6 +84,10 @@ def find_set(root: str | Path) -> VideoSet:
     Raises:
         DataError: not a folder, or its test/ has classes that its train/ lacks. VideoError: no video in it.
     """
+    from mgm.data.shards import is_shards, shard_set  # which knows what a set is
+
+    if is_shards(root):
+        return shard_set(root)
     folder = Path(root)
     if not folder.is_dir():
         raise DataError(f"{root}: is not a folder, expected a folder of videos; check the path")

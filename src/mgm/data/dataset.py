@@ -1,8 +1,10 @@
-"""Samples: a clip with its mask, label and number, drawn from nothing but (seed, epoch, index)."""
+"""Samples: clips with their masks, label and number, drawn from nothing but (seed, epoch, index)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,18 +12,26 @@ import torch
 import torch.utils.data
 
 from mgm.data.annotations import VideoItem
-from mgm.data.sampling import random_start, view_starts
+from mgm.data.displacement import patch_motion
+from mgm.data.sampling import Sampler
 from mgm.data.source import ClipSettings, ClipSource
-from mgm.data.transform import Crop, Geometry, centre_crop, multi_scale_crop, spatial_views
+from mgm.data.transform import Crop, centre_crop, draw_geometry, spatial_views
 from mgm.errors import DataError, VideoError
 from mgm.masks import Mask, mask_rng
+from mgm.video import MotionField
 from mgm.video.probe import VideoInfo
 
 Key = tuple[int, int]
 """(epoch, index of the video in the set)."""
 
+Guard: TypeAlias = Callable[[int], None]
+"""Told the number of a video before it is read. Raises VideoError where it is known that reading it does not end well."""
+
 TRIES = 8
 """Substitutes that are tried for a video that cannot be read before the run is stopped."""
+
+# The last number of a generator's seed keeps its draws apart from the others'; masks have their own, see `mask_rng`.
+_CLIP, _SUBSTITUTE, _DECODE = 1, 3, 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +45,9 @@ class Sample:
         label: index of the class, -1 where there is none.
         index: number of the video that was read.
         problems: (path, message) of videos that could not be read and that this sample stands in for.
+        key: (epoch, index, repeat): what names the draw, for changes that are made of it later; see `mgm.data.augment`.
+        decode: bool (t, h, w), True = reconstruct this token where it is hidden; None: all of them.
+        motion: float32 (T, h, w, 2), mean displacement (dx, dy) of every patch in pixels of the clip; None where not asked for.
     """
 
     video: torch.Tensor
@@ -43,21 +56,40 @@ class Sample:
     label: int
     index: int
     problems: tuple[tuple[str, str], ...] = ()
+    key: tuple[int, int, int] = (0, 0, 0)
+    decode: npt.NDArray[np.bool_] | None = None
+    motion: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskRule:
-    """Which mask is drawn for each clip, on which token grid (t, h, w), with which ratio."""
+    """Which mask is drawn for each clip, on which token grid (t, h, w), with which ratio.
+
+    Attributes:
+        decode: a second mask on the same grid; hidden tokens that it shows are reconstructed. None: all hidden ones.
+        keep_motion: the samples bring their motion along, for a model that predicts it.
+    """
 
     mask: Mask
     grid: tuple[int, int, int]
     ratio: float
+    decode: MaskRule | None = None
+    keep_motion: bool = False
+
+    @property
+    def uses_motion(self) -> bool:
+        """The motion of the clips must be read."""
+        return self.keep_motion or self.mask.uses_motion or (self.decode is not None and self.decode.mask.uses_motion)
 
 
 class ClipSet(torch.utils.data.Dataset[Sample]):
-    """Random clips of videos, one per (epoch, index), the same in any worker and any order.
+    """Random clips of videos, one per (epoch, index), the same in any process and any order.
 
     A video that cannot be read is replaced by another one, chosen from the same numbers, and named in `Sample.problems`.
+
+    Args:
+        repeats: how many samples are made of one decoded clip, each with its own crop and mask (repeated augmentation). The first
+            one is the same for any number.
     """
 
     def __init__(
@@ -70,66 +102,116 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         crop: Crop,
         flip: bool,
         seed: int,
+        repeats: int = 1,
+        sampler: Sampler | None = None,
     ) -> None:
         if not items:
             raise DataError("the set has no videos, expected at least one; check the folder with 'mgm scan'")
         self.items = items
         self.source = source
         self.settings = settings
+        self.sampler = sampler or Sampler(settings.frames, settings.stride)
         self.rule = rule
         self.crop = crop
         self.flip = flip
         self.seed = seed
+        self.repeats = repeats
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, key: Key) -> Sample:
+        """The first sample of `read`."""
+        return self.read(key)[0]
+
+    def read(self, key: Key, guard: Guard | None = None) -> list[Sample]:
+        """The `repeats` samples of one clip; only the first has `problems`.
+
+        Raises:
+            DataError: `TRIES` videos in a row could not be read.
+        """
         epoch, index = key
         problems: list[tuple[str, str]] = []
         for attempt in range(TRIES):
-            # The last number keeps these draws apart from those of the mask, which has its own generator.
-            rng = np.random.default_rng([self.seed, epoch, index, attempt, 1])
             try:
-                return self._draw(epoch, index, rng, tuple(problems))
-            except VideoError as error:
-                problems.append((self.items[index].path, str(error)))
+                if guard is not None:
+                    guard(index)
+                return self._draw(epoch, index, attempt, tuple(problems))
+            except (VideoError, OSError) as error:  # a disk or a network that fails is no reason to stop, either
+                path = self.items[index].path
+                problems.append((path, str(error) if isinstance(error, VideoError) else f"{path}: {error}"))
+                # From numbers of its own, so that it does not matter how far reading came.
+                rng = np.random.default_rng([self.seed, epoch, index, attempt, _SUBSTITUTE])
                 index = int(rng.integers(len(self.items)))
         raise DataError(
             f"{TRIES} videos in a row could not be read, the last one: {problems[-1][1]}; check the set with 'mgm scan'"
         )
 
-    def _draw(self, epoch: int, index: int, rng: np.random.Generator, problems: tuple[tuple[str, str], ...]) -> Sample:
+    def _draw(self, epoch: int, index: int, attempt: int, problems: tuple[tuple[str, str], ...]) -> list[Sample]:
         item = self.items[index]
         info = self.source.info(item.path)
-        start = random_start(
-            info.frames, frames=self.settings.frames, stride=self.settings.stride, rng=rng, step=info.step
-        )
-        frames, motion = self.source.clip(item.path, start, self._geometry(info, rng), self.settings)
-        mask = None
-        fallback = 0.0
-        if self.rule is not None:
-            drawn = self.rule.mask.draw(self.rule.grid, self.rule.ratio, motion, mask_rng(self.seed, epoch, index, 0))
-            mask, fallback = drawn.masked, float(drawn.fallback.mean())
-        return Sample(to_video(frames), mask, fallback, -1 if item.label is None else item.label, index, problems)
+        rng = np.random.default_rng([self.seed, epoch, index, attempt, _CLIP])
+        step = info.step if item.start % info.step == 0 else 1  # the file's grid, in frames of the part
+        frames = item.start + self.sampler.train(part_length(item, info), rng=rng, step=step)
+        geometries = [
+            draw_geometry(self.crop, info.height, info.width, size=self.settings.size, flip=self.flip, rng=rng)
+            for _ in range(self.repeats)
+        ]
+        label = -1 if item.label is None else item.label
+        samples = []
+        for repeat, (pixels, motion) in enumerate(self.source.clips(item.path, frames, geometries, self.settings)):
+            mask, fallback = self._mask(epoch, index, repeat, motion)
+            named = () if repeat else problems
+            key = (epoch, index, repeat)
+            decode, kept = self._decode(epoch, index, repeat, motion), self._kept(item.path, motion)
+            samples.append(Sample(to_video(pixels), mask, fallback, label, index, named, key, decode, kept))
+        return samples
 
-    def _geometry(self, info: VideoInfo, rng: np.random.Generator) -> Geometry:
-        if self.crop == "centre":
-            return centre_crop(info.height, info.width, size=self.settings.size)
-        return multi_scale_crop(info.height, info.width, size=self.settings.size, flip=self.flip, rng=rng)
+    def _mask(
+        self, epoch: int, index: int, repeat: int, motion: MotionField | None
+    ) -> tuple[npt.NDArray[np.bool_] | None, float]:
+        if self.rule is None:
+            return None, 0.0
+        rng = mask_rng(self.seed, epoch, index, repeat)
+        drawn = self.rule.mask.draw(self.rule.grid, self.rule.ratio, motion, rng)
+        return drawn.masked, float(drawn.fallback.mean())
+
+    def _decode(self, epoch: int, index: int, repeat: int, motion: MotionField | None) -> npt.NDArray[np.bool_] | None:
+        if self.rule is None or self.rule.decode is None:
+            return None
+        rule = self.rule.decode
+        rng = np.random.default_rng([self.seed, epoch, index, repeat, _DECODE])
+        return rule.mask.draw(rule.grid, rule.ratio, motion, rng).visible
+
+    def _kept(self, path: str, motion: MotionField | None) -> npt.NDArray[np.float32] | None:
+        if self.rule is None or not self.rule.keep_motion:
+            return None
+        if motion is None:
+            raise DataError(
+                f"{path}: read without its motion, expected it for a model that predicts it; set data.motion"
+            )
+        return patch_motion(motion, self.rule.grid[1:])
 
 
 class ViewSet(torch.utils.data.Dataset["Views"]):
-    """For every video its views: `temporal` clips spread over its length x up to three crops along its longer side."""
+    """For every video its views: `temporal` clips, as the sampler takes them, x up to three crops along its longer side."""
 
     def __init__(
-        self, items: tuple[VideoItem, ...], source: ClipSource, settings: ClipSettings, *, temporal: int, spatial: int
+        self,
+        items: tuple[VideoItem, ...],
+        source: ClipSource,
+        settings: ClipSettings,
+        *,
+        temporal: int,
+        spatial: int,
+        sampler: Sampler | None = None,
     ) -> None:
         if spatial not in (1, 3):
             raise DataError(f"spatial views: {spatial}, expected 1 (the centre) or 3 (both ends and the centre)")
         self.items = items
         self.source = source
         self.settings = settings
+        self.sampler = sampler or Sampler(settings.frames, settings.stride)
         self.temporal = temporal
         self.spatial = spatial
 
@@ -137,10 +219,16 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
         return len(self.items)
 
     def __getitem__(self, index: int) -> Views:
+        return self.read(index)
+
+    def read(self, index: int, guard: Guard | None = None) -> Views:
+        """The views of one video, in the order of time, then place."""
         item = self.items[index]
         settings = self.settings
         label = -1 if item.label is None else item.label
         try:
+            if guard is not None:
+                guard(index)
             info = self.source.info(item.path)
             size = settings.size
             crops = (
@@ -148,9 +236,12 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
                 if self.spatial == 3
                 else [centre_crop(info.height, info.width, size=size)]
             )
-            starts = view_starts(info.frames, frames=settings.frames, stride=settings.stride, views=self.temporal)
-            views = [to_video(self.source.clip(item.path, s, g, settings)[0]) for s in starts for g in crops]
-        except VideoError as error:
+            views = [
+                to_video(pixels)
+                for frames in self.sampler.views(part_length(item, info), count=self.temporal)
+                for pixels, _ in self.source.clips(item.path, item.start + frames, crops, settings)
+            ]
+        except (VideoError, OSError) as error:
             return Views(torch.empty(0), label, index, str(error))
         return Views(torch.stack(views), label, index)
 
@@ -163,6 +254,17 @@ class Views:
     label: int
     index: int
     problem: str | None = None
+
+
+def part_length(item: VideoItem, info: VideoInfo) -> int:
+    """Frames of the part of a video that an item speaks of. Raises VideoError where it has none."""
+    end = info.frames if item.end is None else min(item.end, info.frames)
+    if end <= item.start:
+        raise VideoError(
+            f"{item.path}: frames {item.start} to {item.end} are asked for, but the video has {info.frames}; "
+            "check the annotation, or take the line out"
+        )
+    return end - item.start
 
 
 def to_video(frames: npt.NDArray[np.uint8]) -> torch.Tensor:

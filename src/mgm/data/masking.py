@@ -11,6 +11,7 @@ import torch.utils.data
 from mgm.errors import DataError, MaskError
 from mgm.masks import Mask, TokenMask, build_mask, mask_rng
 from mgm.masks.grid import Grid
+from mgm.masks.kernels import compile_kernels
 
 
 class Clips(Protocol):
@@ -83,6 +84,7 @@ class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
         self.clips = clips
         self.mask = build_mask(mask, **options)
         self.mask.count(grid, ratio)  # a grid or a ratio that cannot be is found here, not in a worker
+        compile_kernels()  # so that workers inherit them, instead of compiling or loading them each on its own
         self.grid, self.ratio, self.motion, self.key, self.seed = grid, ratio, motion, key, seed
         # In shared memory: workers that live through many epochs see the number change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]

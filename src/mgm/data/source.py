@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,12 +10,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.transform import Geometry
+from mgm.data.members import opened, parse_member
+from mgm.data.sampling import Frames
+from mgm.data.transform import Geometry, mirrored
 from mgm.errors import DataError, VideoError
-from mgm.video import MotionField, read_clip
+from mgm.video import Clip, MotionField, VideoReader, read_clip
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.motion import Policy, over_windows
-from mgm.video.plan import Motion, clip_index
+from mgm.video.place import Place
+from mgm.video.plan import Motion, clip_index, index_strides
 from mgm.video.probe import VideoInfo, probe
 
 
@@ -24,7 +27,7 @@ class ClipSettings:
     """What is read of a video.
 
     Attributes:
-        frames, stride: `frames` frames, every `stride`-th.
+        frames: of a clip. stride: their distance, as far as a sampler keeps to one.
         size: side of the square result in pixels.
         motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
         policy: how skipped frames enter the motion.
@@ -39,50 +42,76 @@ class ClipSettings:
     camera: Camera = "none"
 
 
+Pictures = tuple[npt.NDArray[np.uint8], MotionField | None]
+"""(frames uint8 (T, H, W, 3), motion in pixels of the result or None)."""
+
+
 class ClipSource(Protocol):
     """Delivers clips of videos by path. Errors are VideoErrors that name the file."""
 
     def info(self, path: str) -> VideoInfo:
         """Number of frames, and the height and width that a `Geometry` for this source refers to."""
 
-    def clip(
-        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
-    ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
-        """(frames uint8 (T, H, W, 3), motion in pixels of the result or None)."""
+    def clip(self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings) -> Pictures:
+        """One view of a clip. `start`: its first frame, at the settings' stride; or all its frames, int64 (T,), ascending."""
+
+    def clips(
+        self, path: str, start: int | Frames, geometries: Sequence[Geometry], settings: ClipSettings
+    ) -> list[Pictures]:
+        """Several views of one clip, which is decoded once; all geometries are of one size."""
 
 
 @dataclass(slots=True)
 class FileSource:
-    """Decodes each clip from its file: one pass over the fewest packets, nothing kept but what `info` found."""
+    """Decodes each clip from its file: one pass over the fewest packets, nothing kept but what `info` found.
 
-    _infos: dict[str, VideoInfo] = field(default_factory=dict)
+    Attributes:
+        infos: path -> what is known of a video. Reading processes share it, since finding out costs an eighth of a clip.
+    """
+
+    infos: dict[str, VideoInfo] = field(default_factory=dict)
 
     def info(self, path: str) -> VideoInfo:
         """See `ClipSource.info`."""
-        if path not in self._infos:
-            self._infos[path] = probe(path)
-        return self._infos[path]
+        if path not in self.infos:
+            member = parse_member(path)
+            self.infos[path] = probe(path) if member is None else member.info
+        return self.infos[path]
 
-    def clip(
-        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
-    ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
+    def clip(self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings) -> Pictures:
         """See `ClipSource.clip`."""
-        clip = read_clip(
-            path,
-            start=start,
-            frames=settings.frames,
-            stride=settings.stride,
-            size=geometry.size,
-            crop=geometry.box,
-            motion=settings.motion,
-            policy=settings.policy,
-            camera=settings.camera,
-        )
-        frames = clip.frames[:, :, ::-1] if geometry.flip else clip.frames
-        if clip.motion is None:
-            return frames, None
-        _, _, width, height = geometry.box
-        return frames, clip.motion.scaled(geometry.size[1] / width, geometry.size[0] / height, flip=geometry.flip)
+        return self.clips(path, start, [geometry], settings)[0]
+
+    def clips(
+        self, path: str, start: int | Frames, geometries: Sequence[Geometry], settings: ClipSettings
+    ) -> list[Pictures]:
+        """See `ClipSource.clips`."""
+        sizes = {geometry.size for geometry in geometries}
+        if len(sizes) > 1:
+            raise DataError(
+                f"{path}: views of the sizes {sorted(sizes)} asked for, expected one size; ask for one at a time"
+            )
+        with opened(path) as place, VideoReader(place) as reader:
+            found = reader.read_clips(
+                [geometry.box for geometry in geometries],
+                start=start if isinstance(start, int) else 0,
+                index=None if isinstance(start, int) else start,
+                frames=settings.frames,
+                stride=settings.stride,
+                size=geometries[0].size,
+                motion=settings.motion,
+                policy=settings.policy,
+                camera=settings.camera,
+            )
+        return [_view(clip, geometry) for clip, geometry in zip(found, geometries, strict=True)]
+
+
+def _view(clip: Clip, geometry: Geometry) -> Pictures:
+    frames = mirrored(clip.frames) if geometry.flip else clip.frames
+    if clip.motion is None:
+        return frames, None
+    _, _, width, height = geometry.box
+    return frames, clip.motion.scaled(geometry.size[1] / width, geometry.size[0] / height, flip=geometry.flip)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,11 +162,15 @@ class MemorySource:
         return sum(k.frames.nbytes + (k.motion.vectors.nbytes if k.motion else 0) for k in self._videos.values())
 
     def _keep(self, path: str) -> None:
-        whole = probe(path)
+        with opened(path) as place:
+            self._videos[path] = self._decode(place)
+
+    def _decode(self, place: Place) -> _Kept:
+        whole = probe(place)
         scale = self.short_side / min(whole.height, whole.width)
         size = (max(round(whole.height * scale), 1), max(round(whole.width * scale), 1))
-        clip = read_clip(path, frames=None, stride=1, size=size, crop=None, motion=self.motion)
-        self._videos[path] = _Kept(clip.frames, clip.motion)
+        clip = read_clip(place, frames=None, stride=1, size=size, crop=None, motion=self.motion)
+        return _Kept(clip.frames, clip.motion)
 
     def info(self, path: str) -> VideoInfo:
         """See `ClipSource.info`."""
@@ -146,11 +179,13 @@ class MemorySource:
         return VideoInfo(count, height, width, kept.motion is not None)
 
     def clip(
-        self, path: str, start: int, geometry: Geometry, settings: ClipSettings
+        self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings
     ) -> tuple[npt.NDArray[np.uint8], MotionField | None]:
         """See `ClipSource.clip`."""
         kept = self._kept(path)
-        index = clip_index(len(kept.frames), start=start, frames=settings.frames, stride=settings.stride)
+        index = start
+        if isinstance(index, int):
+            index = clip_index(len(kept.frames), start=index, frames=settings.frames, stride=settings.stride)
         frames = geometry.frames(kept.frames[index])
         if settings.motion is None:
             return frames, None
@@ -160,9 +195,16 @@ class MemorySource:
                 "make the MemorySource with motion='auto'"
             )
         field = kept.motion
-        vectors, valid = over_windows(field.vectors, field.valid, index, stride=settings.stride, policy=settings.policy)
+        strides = index_strides(index, default=settings.stride)
+        vectors, valid = over_windows(field.vectors, field.valid, index, stride=strides, policy=settings.policy)
         motion = remove_camera(MotionField(vectors, valid, field.source, field.extent), settings.camera)
         return frames, geometry.motion(motion)
+
+    def clips(
+        self, path: str, start: int | Frames, geometries: Sequence[Geometry], settings: ClipSettings
+    ) -> list[Pictures]:
+        """See `ClipSource.clips`."""
+        return [self.clip(path, start, geometry, settings) for geometry in geometries]
 
     def _kept(self, path: str) -> _Kept:
         if path not in self._videos:

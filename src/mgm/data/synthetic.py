@@ -161,8 +161,8 @@ def make_dataset(
     return SyntheticDataset(root, videos["train"], videos["test"], len(missing))
 
 
-def read_boxes(video: str | Path) -> list[npt.NDArray[np.float32]] | None:
-    """Read the boxes that lie beside a video, in the file of its name that ends in .json.
+def read_boxes(video: str | Path, *, file: str | Path | None = None) -> list[npt.NDArray[np.float32]] | None:
+    """Read the boxes that lie beside a video, in the file of its name that ends in .json, or those of another file.
 
     Returns:
         For each frame up to the last that the file names, float32 (n, 4), ``x0, y0, x1, y1`` in pixels of the video, far
@@ -170,14 +170,17 @@ def read_boxes(video: str | Path) -> list[npt.NDArray[np.float32]] | None:
         else: many collections keep a JSON file beside each video.
 
     Raises:
-        DataError: the file has ``frames`` but not as ``{"frames": [{"frame": 0, "boxes_xyxy": [[...]]}, ...]}``.
+        DataError: the file has ``frames`` but not as ``{"frames": [{"frame": 0, "boxes_xyxy": [[...]]}, ...]}``; or ``file``
+            is not there or has none.
     """
-    path = Path(video).with_suffix(".json")
+    path = Path(video).with_suffix(".json") if file is None else Path(file)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
+    except (OSError, ValueError):
+        content = None
     if not isinstance(content, dict) or "frames" not in content:
+        if file is not None:
+            raise DataError(f'{path}: found no boxes, expected a JSON file with {{"frames": [...]}}; give another file')
         return None
     try:
         entries = {entry["frame"]: entry["boxes_xyxy"] for entry in content["frames"]}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,8 +13,9 @@ import torch.nn.functional as F
 
 from mgm.video import MotionField
 
-Crop = Literal["centre", "multiscale"]
+Crop = Literal["centre", "multiscale", "random_resized"]
 Box = tuple[int, int, int, int]
+"""(x, y, width, height) in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Geometry:
             # a view of channels-last memory, for which torch has a fast uint8 kernel
             pixels = torch.from_numpy(np.ascontiguousarray(part)).permute(0, 3, 1, 2)
             part = F.interpolate(pixels, size=self.size, mode="bilinear", antialias=True).permute(0, 2, 3, 1).numpy()
-        return np.ascontiguousarray(part[:, :, ::-1] if self.flip else part)
+        return mirrored(part) if self.flip else np.ascontiguousarray(part)
 
     def motion(self, field: MotionField) -> MotionField:
         """Apply to the field of the whole frame. Vectors come out in pixels of the result; dx and dy scale with their own
@@ -66,6 +68,28 @@ class Geometry:
         return kept
 
 
+def mirrored(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """uint8 (T, H, W, 3) mirrored left to right. A seventh of the time of a numpy copy: torch has a kernel for this layout."""
+    turned = torch.from_numpy(frames).permute(0, 3, 1, 2).flip(-1).permute(0, 2, 3, 1).numpy()
+    return np.ascontiguousarray(turned)
+
+
+def draw_geometry(crop: Crop, height: int, width: int, *, size: int, flip: bool, rng: np.random.Generator) -> Geometry:
+    """The crop of one training clip by the name that a recipe gives it; see the functions of those names. The centre is the
+    centre, mirrored or not."""
+    if crop == "centre":
+        return replace(centre_crop(height, width, size=size), flip=_drawn(flip, rng))
+    if crop == "multiscale":
+        return multi_scale_crop(height, width, size=size, flip=flip, rng=rng)
+    return random_resized_crop(height, width, size=size, flip=flip, rng=rng)
+
+
+def short_side(height: int, width: int, *, size: int) -> Geometry:
+    """The whole frame, its shorter side scaled to `size`, its shape kept."""
+    scale = size / min(height, width)
+    return Geometry((height, width), (0, 0, width, height), (round(height * scale), round(width * scale)))
+
+
 def centre_crop(height: int, width: int, *, size: int) -> Geometry:
     """The largest centred square, scaled to `size`."""
     side = min(height, width)
@@ -87,17 +111,20 @@ def spatial_views(height: int, width: int, *, size: int) -> list[Geometry]:
 
 
 MULTI_SCALES = (1.0, 0.875, 0.75, 0.66)
+SNAP = 3
+"""Pixels: a side of a multi-scale crop that is closer to the result's side takes it, and nothing is interpolated."""
 
 
 def multi_scale_crop(height: int, width: int, *, size: int, flip: bool, rng: np.random.Generator) -> Geometry:
-    """VideoMAE's pretraining crop (TSN's): sides of 1, .875, .75 or .66 of the shorter one, neighbours of that list combined
-    into aspect ratios up to 4:3, at one of 13 fixed positions; stretched to `size` x `size`.
+    """VideoMAE's pretraining crop (TSN's; recipes.md 1.5): sides of 1, .875, .75 or .66 of the shorter one, neighbours of that
+    list combined into ten pairs of aspect ratios up to 4:3, at one of 13 fixed positions; stretched to `size` x `size`, so that
+    motion scales by another factor in x than in y.
 
     Args:
         flip: mirror every other clip. Off where labels tell left from right (Something-Something).
     """
     base = min(height, width)
-    sides = [int(base * scale) for scale in MULTI_SCALES]
+    sides = [_snapped(int(base * scale), size, base) for scale in MULTI_SCALES]
     pairs = [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= 1]
     w, h = pairs[rng.integers(len(pairs))]
     quarter_x, quarter_y = (width - w) // 4, (height - h) // 4
@@ -105,8 +132,48 @@ def multi_scale_crop(height: int, width: int, *, size: int, flip: bool, rng: np.
     quarters = [(1, 1), (3, 1), (1, 3), (3, 3)]
     positions = corners_and_edges + quarters
     i, j = positions[rng.integers(len(positions))]
-    mirrored = bool(flip and rng.random() < 0.5)
-    return Geometry((height, width), (_even(i * quarter_x), _even(j * quarter_y), w, h), (size, size), mirrored)
+    box = (_even(i * quarter_x), _even(j * quarter_y), w, h)
+    return Geometry((height, width), box, (size, size), _drawn(flip, rng))
+
+
+def random_resized_crop(
+    height: int,
+    width: int,
+    *,
+    size: int,
+    flip: bool,
+    rng: np.random.Generator,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Geometry:
+    """The crop of fine-tuning (recipes.md 1.3; Inception's): a part of the frame of random area, shape and place, stretched to
+    `size` x `size`.
+
+    Args:
+        scale: smallest and largest share of the frame's area, drawn uniformly.
+        ratio: smallest and largest width over height, drawn uniformly in the logarithm.
+
+    Ten draws that do not fit into the frame fall back to the largest centred part whose shape `ratio` allows.
+    """
+    for _ in range(10):
+        area = height * width * rng.uniform(*scale)
+        shape = math.exp(rng.uniform(*np.log(ratio)))
+        w, h = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
+        if 0 < w <= width and 0 < h <= height:
+            x, y = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+            break
+    else:
+        w, h = min(width, round(height * ratio[1])), min(height, round(width / ratio[0]))
+        x, y = (width - w) // 2, (height - h) // 2
+    return Geometry((height, width), (_even(x), _even(y), w, h), (size, size), _drawn(flip, rng))
+
+
+def _drawn(flip: bool, rng: np.random.Generator) -> bool:
+    return bool(flip and rng.random() < 0.5)
+
+
+def _snapped(side: int, size: int, limit: int) -> int:
+    return size if abs(side - size) < SNAP and size <= limit else side
 
 
 def _even(value: int) -> int:

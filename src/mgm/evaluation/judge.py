@@ -12,6 +12,7 @@ import torch
 
 from mgm.data.annotations import VideoItem, VideoSet
 from mgm.data.dataset import ViewSet
+from mgm.data.sampling import Sampler
 from mgm.data.source import ClipSource
 from mgm.errors import DataError
 from mgm.evaluation.metrics import Accuracy, Difference, accuracy, correct, difference, top_k
@@ -79,7 +80,7 @@ def probe_encoder(
     say = progress or (lambda text: None)
     say("encoding")
     train = encode_views(encoder, views_to_learn(videos.train, config, source))
-    test = encode_views(encoder, views_to_test(videos.test, config, source))
+    test = encode_views(encoder, views_to_test(videos.test, config, source, config.sampler(settings.sampling)))
     classes = len(videos.classes)
     heads = encoder.spec.encoder.heads
     say("attentive probe")
@@ -113,8 +114,9 @@ def compare(pretrained: Judgement, untrained: Judgement) -> list[Comparison]:
 
 
 def evaluate_classifier(classifier: Classifier, videos: VideoSet, config: Config, source: ClipSource) -> Predictions:
-    """Probabilities of the test videos, averaged over their views."""
-    return predict_views(classifier, views_to_test(videos.test, config, source))
+    """Probabilities of the test videos, averaged over their views, which are taken as the classifier was trained."""
+    sampler = config.sampler(config.finetune.sampling, config.finetune.sampling_rule)
+    return predict_views(classifier, views_to_test(videos.test, config, source, sampler))
 
 
 def evaluation_dict(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -130,15 +132,15 @@ def evaluation_dict(predictions: Predictions, classes: tuple[str, ...]) -> dict[
 
 def views_to_learn(items: tuple[VideoItem, ...], config: Config, source: ClipSource) -> ViewSet:
     """Centre crops of `probe.clips_per_video` clips of each training video."""
-    return ViewSet(items, source, config.clip_settings(motion=False), temporal=config.probe.clips_per_video, spatial=1)
+    settings, sampler = config.clip_settings(motion=False), config.sampler(config.probe.sampling)
+    return ViewSet(items, source, settings, temporal=config.probe.clips_per_video, spatial=1, sampler=sampler)
 
 
-def views_to_test(items: tuple[VideoItem, ...], config: Config, source: ClipSource) -> ViewSet:
+def views_to_test(items: tuple[VideoItem, ...], config: Config, source: ClipSource, sampler: Sampler) -> ViewSet:
     """The views of the multi-view protocol."""
     probe = config.probe
-    return ViewSet(
-        items, source, config.clip_settings(motion=False), temporal=probe.temporal_views, spatial=probe.spatial_views
-    )
+    settings = config.clip_settings(motion=False)
+    return ViewSet(items, source, settings, temporal=probe.temporal_views, spatial=probe.spatial_views, sampler=sampler)
 
 
 def check_labels(videos: VideoSet) -> None:

@@ -20,9 +20,10 @@ from mgm.evaluation.judge import (
     probe_encoder,
     untrained_encoder,
 )
-from mgm.training.checkpoint import load_checkpoint, load_classifier, load_encoder
-from mgm.training.config import Config, override, parse_config
+from mgm.training.checkpoint import holds_settings, load_classifier
+from mgm.training.config import Config
 from mgm.training.feed import prepare_source
+from mgm.training.start import open_start, run_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +44,33 @@ class ProbeReport:
         }
 
 
-def run_config(run: str | Path, overrides: tuple[str, ...] = ()) -> Config:
-    """The configuration that a run's checkpoint carries, with overrides."""
-    return override(parse_config(load_checkpoint(run)["config"], str(run)), overrides)
-
-
 def probe(
     run: str | Path,
     data: str | Path | VideoSet,
     *,
     overrides: tuple[str, ...] = (),
+    recipe: str | Path | None = None,
     untrained: bool = True,
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ProbeReport:
-    """Attentive probe, linear probe and k-NN of a run's frozen encoder; written to `probe.json` in its folder.
+    """Attentive probe, linear probe and k-NN of a frozen encoder; written to `probe.json` in the run's folder.
 
     Args:
-        run: the folder of `mgm pretrain`.
+        run: the folder of `mgm pretrain`, or weights from elsewhere (see `mgm.load_encoder`); of a single file the result is
+            written beside it, under its name with `.probe.json`.
         data: a folder with class folders.
         overrides: `key=value` settings, for example `probe.steps=800`.
+        recipe: whose settings are taken for weights from elsewhere; None: mgm-vitb-k400.
         untrained: judge the same encoder untrained too, on the same videos.
 
     Raises:
         MgmError: no such run, or the videos have no labels.
     """
-    config = run_config(run, overrides)
+    encoder, config = open_start(run, overrides, recipe=recipe)
     videos = data if isinstance(data, VideoSet) else find_set(data)
     videos, source, left_out = _readable(videos, videos.items, config, source)
-    trained = probe_encoder(load_encoder(run), videos, config, source, progress=progress)
+    trained = probe_encoder(encoder, videos, config, source, progress=progress)
     comparisons = []
     if untrained:
         comparisons = compare(
@@ -117,6 +116,13 @@ def _readable(
     return videos.only(item.path for item in items), source, left_out
 
 
+def result_file(run: str | Path, name: str) -> Path:
+    """Where a result about `run` is written: in its folder; of a file of weights from elsewhere beside it, under its name."""
+    place = Path(run)
+    if place.is_dir():
+        return place / name
+    return place.with_name(name if holds_settings(place) else f"{place.name}.{name}")
+
+
 def _write(run: Path, name: str, content: dict[str, Any]) -> None:
-    folder = run if run.is_dir() else run.parent
-    (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    result_file(run, name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

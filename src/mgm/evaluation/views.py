@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.utils.data
 from torch import Tensor, nn
 
 from mgm.data.dataset import Views, ViewSet
+from mgm.data.loader import read_views
 from mgm.errors import DataError
 from mgm.models import Encoder
 
@@ -136,10 +137,6 @@ def _run(
 
 
 def _groups(views: ViewSet, workers: int) -> Iterator[list[Views]]:
-    loader: torch.utils.data.DataLoader[list[Views]] = torch.utils.data.DataLoader(
-        views,  # type: ignore[arg-type]
-        batch_size=16,
-        collate_fn=list,
-        num_workers=workers,
-    )
-    return iter(loader)
+    found = read_views(views, workers=workers)
+    while group := list(islice(found, 16)):
+        yield group

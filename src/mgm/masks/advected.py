@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.masks.grid import Grid
+from mgm.masks.kernels import nearest_square, trace
 from mgm.masks.mask import ROUNDING, Mask, TokenMask
 from mgm.masks.motion import Camera, Motion, read_motion, token_displacement
 from mgm.masks.options import check_option
@@ -21,12 +22,14 @@ Holes: TypeAlias = Literal["base", "random"]
 
 @dataclass(frozen=True)
 class AdvectedTokens(Mask):
-    """`mgm-sparse`: N = int(ratio * h * w) random tokens, each carried along by the motion under it (Table 4e,
+    """`mgm-sparse`: N = int(ratio * h * w) random tokens of the first step, carried along by the motion under them (Table 4e,
     "MGM (Sparse)"; the paper does not say how).
 
-    A token moves on by the displacement where it is, fractions included. Of tokens that meet one goes on; that and
-    what leaves the frame is replaced at random by tokens not hidden yet. Without motion it is `tube`. `fallback` marks
-    the steps without motion of their own.
+    A token is hidden where the content at its centre was hidden in the first step; `trace_back` finds it, fractions
+    of tokens included. Vectors tell where content came from, not where it goes: pushed forward by them, tokens stay behind
+    at the rear of what moves. What came in over the border is hidden as if the first step's set went on behind it. Where
+    too many or too few are hidden, because content spreads or is covered, chance takes back or adds some; it goes with the
+    content, as the set does. Without motion it is `tube`. `fallback` marks the steps without motion of their own.
 
     Attributes:
         camera: what is subtracted as the camera's motion; see `read_motion`. "none": the tokens follow the picture.
@@ -44,17 +47,12 @@ class AdvectedTokens(Mask):
         """See `Mask.draw`."""
         count = self.count(grid, ratio)
         displacement, moves = _displacement(self.name, motion, grid=grid, camera=self.camera)
-        steps, height, width = grid
-        tokens = rng.choice(height * width, size=count, replace=False)
-        masked = np.zeros((steps, height * width), dtype=np.bool_)
-        masked[0, tokens] = True
-        centres = _centres(height, width)
-        place = centres[tokens]
-        for step in range(1, steps):
-            place += displacement[step, tokens]
-            tokens, inside = _tokens_at(place, (height, width))
-            _replace_lost(tokens, place, inside, centres=centres, rng=rng)
-            masked[step, tokens] = True
+        shape = (grid[1], grid[2])
+        tokens = shape[0] * shape[1]
+        rank = 1 + rng.random(tokens)
+        rank[rng.choice(tokens, size=count, replace=False, shuffle=False)] -= 1
+        source, _ = trace_back(displacement, base=0, shape=shape)
+        masked = hide_lowest(rank[_tokens_at(np.mod(source, shape), shape)], count=count)
         return TokenMask(masked.reshape(grid), ~moves)
 
 
@@ -100,7 +98,7 @@ class WarpedVisible(Mask):
         centres = _centres(height, width)
         np.copyto(source, centres, where=lost[:, :, None])
         seen = rng.choice(height * width, size=height * width - count, replace=False, shuffle=False)
-        distance = _nearest_square(source, centres[seen])
+        distance = nearest_square(source, centres[seen])
         if self.holes == "random":
             drawn = rng.choice(distance[base], size=distance.shape)
             np.copyto(distance, drawn, where=lost)
@@ -119,17 +117,7 @@ def trace_back(
     Returns:
         float64 (t, h * w, 2), (y, x) in tokens; and bool (t, h * w), True where the way there leaves the frame.
     """
-    steps, tokens, _ = displacement.shape
-    place = np.tile(_centres(*shape), (steps, 1, 1))
-    lost = np.zeros((steps, tokens), dtype=np.bool_)
-    at = np.tile(np.arange(tokens), (steps, 1))
-    # Each round takes all steps that have not arrived one step nearer to the base.
-    rounds = [(slice(base + 1 + n, steps), slice(base + 1, steps - n), -1) for n in range(steps - 1 - base)]
-    rounds += [(slice(0, base - n), slice(1 + n, base + 1), 1) for n in range(base)]
-    for going, taking, sign in rounds:
-        place[going] += sign * displacement[taking][np.arange(len(at[going]))[:, None], at[going]]
-        at[going], inside = _tokens_at(place[going], shape)
-        lost[going] |= ~inside
+    place, lost = trace(displacement, base, *shape, TOUCH)
     return place, lost
 
 
@@ -150,40 +138,9 @@ def _centres(height: int, width: int) -> NDArray[np.float64]:
     return np.stack(np.divmod(np.arange(height * width), width), axis=1) + 0.5
 
 
-def _tokens_at(place: NDArray[np.float64], shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The flat token at each place, the nearest one for places outside the frame; and True where it is inside."""
-    y, x = place[..., 0], place[..., 1]
+def _tokens_at(place: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.intp]:
+    """The flat token at each place (..., 2), the nearest one for places outside the frame."""
     # Clipped before they become integers, because motion may be larger than any integer.
-    near_y, near_x = np.clip(y, 0, shape[0] - TOUCH), np.clip(x, 0, shape[1] - TOUCH)
-    return near_y.astype(np.intp) * shape[1] + near_x.astype(np.intp), (near_y == y) & (near_x == x)
-
-
-def _replace_lost(
-    tokens: NDArray[np.intp],
-    place: NDArray[np.float64],
-    inside: NDArray[np.bool_],
-    *,
-    centres: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> None:
-    """Give what left the frame, and all but one of what share a token, a token of its own; in place."""
-    number = np.arange(len(tokens))
-    owner = np.full(len(centres), -1)
-    owner[tokens[inside]] = number[inside]
-    lost = np.flatnonzero(owner[tokens] != number)
-    if lost.size:
-        tokens[lost] = rng.choice(np.flatnonzero(owner < 0), size=lost.size, replace=False)
-        place[lost] = centres[tokens[lost]]
-
-
-def _nearest_square(points: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distance of each point to the nearest target: (t, n, 2) and (k, 2) to (t, n)."""
-    # |p - q|^2 - |p|^2 as one product of homogeneous coordinates, step by step into one buffer of (k, n).
-    targets_h = np.column_stack([-2 * targets, np.square(targets).sum(axis=1)])
-    points_h = np.ones((points.shape[0], 3, points.shape[1]))
-    points_h[:, :2] = points.swapaxes(1, 2)
-    product = np.empty((len(targets), points.shape[1]))
-    distance: NDArray[np.float64] = np.square(points).sum(axis=2)
-    for step, square in zip(points_h, distance, strict=True):
-        square += np.matmul(targets_h, step, out=product).min(axis=0)
-    return distance
+    y, x = np.clip(place[..., 0], 0, shape[0] - TOUCH), np.clip(place[..., 1], 0, shape[1] - TOUCH)
+    found: NDArray[np.intp] = y.astype(np.intp) * shape[1] + x.astype(np.intp)
+    return found

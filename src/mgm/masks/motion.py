@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mgm.errors import MaskError
 from mgm.masks.grid import Grid, checked_grid
+from mgm.masks.kernels import frame_medians, squared_magnitude, step_sums, tied_peaks
 
 CELL = 8
 """Side of a motion cell in pixels: the paper's motion map is T x H/8 x W/8 (section 3.3)."""
@@ -64,16 +65,24 @@ class CellMotion:
     """Checked motion.
 
     Attributes:
-        vectors: float32 (float64 without the camera's motion) (t, T / t, gh, gw, 2), displacement (dx, dy) in pixels.
+        given: float32 (T, gh, gw, 2), displacement (dx, dy) in pixels, as it was measured.
+        camera: float64 (T, 2), what each frame's vectors are to be lessened by.
         power: float64 (t, T / t, gh, gw), squared magnitude. Held vectors count like measured ones: they are the best
             guess for intra-coded blocks, which often lie on what moves fastest.
         measured: bool (t,), False where no cell of the step is valid.
     """
 
-    vectors: NDArray[np.floating[Any]]
+    given: NDArray[np.float32]
+    camera: NDArray[np.float64]
     power: NDArray[np.float64]
     measured: NDArray[np.bool_]
     geometry: CellGeometry
+
+    @property
+    def vectors(self) -> NDArray[np.floating[Any]]:
+        """float32, or float64 without the camera's motion (t, T / t, gh, gw, 2), displacement (dx, dy) in pixels."""
+        vectors = self.given - self.camera[:, None, None] if self.camera.any() else self.given
+        return vectors.reshape(*self.power.shape, 2)
 
 
 def read_motion(name: str, motion: Motion, *, steps: int, camera: Camera = "none") -> CellMotion:
@@ -119,21 +128,20 @@ def read_motion(name: str, motion: Motion, *, steps: int, camera: Camera = "none
             )
         measured = np.logical_or.reduce(valid.reshape(steps, -1), axis=1)
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused as such
-        vectors = np.asarray(vectors, dtype=np.float32)
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     if camera == "median":
-        with np.errstate(invalid="ignore"):  # the check below finds what is not finite
-            vectors = vectors - _median(vectors, valid)
-    square = np.square(vectors, dtype=np.float64)  # neither overflows nor vanishes for any float32
-    power = square[..., 0] + square[..., 1]
-    # One sum tells of every NaN and infinity, because no other sum of these squares overflows.
-    if not math.isfinite(power.sum()):
-        frame = int(np.argmin(np.isfinite(vectors).all(axis=(1, 2, 3))))
+        used = np.ones(vectors.shape[:3], dtype=np.bool_) if valid is None else np.ascontiguousarray(valid)
+        subtracted = frame_medians(vectors, used)
+    else:
+        subtracted = np.zeros((frames, 2))
+    power, finite = squared_magnitude(vectors, subtracted)
+    if not finite.all():
         raise MaskError(
-            f"{name}: found NaN or infinite motion, first in frame {frame}; expected finite displacements; "
+            f"{name}: found NaN or infinite motion, first in frame {int(finite.argmin())}; expected finite displacements; "
             "set cells without a vector to 0, or pass motion=None for a clip without motion"
         )
     grouped = (steps, frames // steps, rows, columns)
-    return CellMotion(vectors.reshape(*grouped, 2), power.reshape(grouped), measured, geometry)
+    return CellMotion(vectors, subtracted, power.reshape(grouped), measured, geometry)
 
 
 def motion_peaks(
@@ -156,20 +164,13 @@ def motion_peaks(
         do not move; and bool (t,), True where a step moves: it has a valid cell and a vector that is not 0.
     """
     geometry = motion.geometry
-    power = motion.power.max(axis=1)
-    rows, columns = power.shape[1:]
-    flat = power.reshape(len(power), -1)
-    step = np.arange(len(flat))
-    strongest = flat.argmax(axis=1)
-    peak = flat[step, strongest, None]
-    moves = (peak[:, 0] > 0) & motion.measured
+    rows, columns = motion.power.shape[2:]
+    centres, peak, number, flat = tied_peaks(motion.power, geometry.moments)
+    moves = (peak > 0) & motion.measured
     if top_k == 1:
-        tied = flat == peak
-        alone = np.count_nonzero(tied) == len(tied)
-        sums = geometry.moments[strongest] if alone else tied @ geometry.moments
-        centres = sums[:, 1:] / sums[:, :1]
-        if alone:
+        if number.max() == 1:
             return centres * np.divide(shape, geometry.extent), moves
+        step, tied = np.arange(len(flat)), flat == peak[:, None]
         # The cells that touch the centroid: up to four where it lies on an edge or a corner.
         low = np.ceil(centres / geometry.cell).astype(np.intp) - 1
         high = np.floor(centres / geometry.cell).astype(np.intp)
@@ -187,7 +188,7 @@ def motion_peaks(
         share = (places - above.sum(axis=1, keepdims=True)) / level.sum(axis=1, keepdims=True)
         weight = (above + level * share) * np.sqrt(flat)
         # Scaled to the peak, so that no sum of float32 magnitudes, however small, is lost.
-        weight /= np.sqrt(np.where(peak > 0, peak, 1))
+        weight /= np.sqrt(np.where(peak > 0, peak, 1))[:, None]
         sums = weight @ geometry.moments
         centres = sums[:, 1:] / np.where(sums[:, :1] > 0, sums[:, :1], 1)
     return centres * np.divide(shape, geometry.extent), moves
@@ -197,7 +198,8 @@ def whole_clip(motion: CellMotion) -> CellMotion:
     """The same motion as a single step that has all frames of the clip."""
     rows, columns = motion.power.shape[2:]
     return CellMotion(
-        motion.vectors.reshape(1, -1, rows, columns, 2),
+        motion.given,
+        motion.camera,
         motion.power.reshape(1, -1, rows, columns),
         np.array([motion.measured.any()]),
         motion.geometry,
@@ -217,9 +219,9 @@ def token_displacement(motion: CellMotion, *, shape: tuple[int, int]) -> NDArray
         float64 (t, h, w, 2), (dy, dx) in tokens.
     """
     geometry = motion.geometry
-    summed = motion.vectors.sum(axis=1, dtype=np.float64)
+    summed = step_sums(motion.given, motion.camera, len(motion.power))
     rows, columns = token_shares(geometry, shape)
-    dx, dy = rows @ summed[..., 0] @ columns.T, rows @ summed[..., 1] @ columns.T
+    dx, dy = rows @ summed[0] @ columns.T, rows @ summed[1] @ columns.T
     scale = np.divide(shape, geometry.extent) * (geometry.cell / CELL)
     return np.stack([dy, dx], axis=-1) * scale
 
@@ -271,25 +273,6 @@ def token_shares(geometry: CellGeometry, shape: tuple[int, int]) -> tuple[NDArra
     both sum to 1 over the cells. They pool to (h, w) by `rows @ map @ columns.T`."""
     rows, columns = (_overlap(edges, tokens=tokens) for edges, tokens in zip(geometry.edges, shape, strict=True))
     return rows, columns
-
-
-def _median(vectors: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    """Median displacement of each frame's valid cells, of all where none is valid: float64 (T, 1, 1, 2)."""
-    frames, cells = len(vectors), vectors.shape[1] * vectors.shape[2]
-    values = vectors.reshape(frames, cells, 2).swapaxes(1, 2).copy()
-    if valid is None or valid.all():
-        values.partition(cells // 2, axis=2)
-        high = values[:, :, cells // 2]
-        low = high if cells % 2 else values[:, :, : cells // 2].max(axis=2)
-    else:
-        used = valid.reshape(frames, cells)
-        used = used | ~used.any(axis=1, keepdims=True)
-        values[np.broadcast_to(~used[:, None], values.shape)] = np.inf
-        values.sort(axis=2)
-        frame, number = np.arange(frames), used.sum(axis=1)
-        low, high = values[frame, :, (number - 1) // 2], values[frame, :, number // 2]
-    middle: NDArray[np.float64] = (low.astype(np.float64) + high) / 2
-    return middle.reshape(frames, 1, 1, 2)
 
 
 def _checked_extent(name: str, extent: tuple[float, float], *, cells: tuple[int, int]) -> tuple[float, float]:

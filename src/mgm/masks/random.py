@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.masks.grid import Grid
+from mgm.masks.kernels import lowest
 from mgm.masks.mask import Mask, TokenMask, no_fallback
 from mgm.masks.motion import Motion
 
@@ -64,9 +65,7 @@ def hide_lowest(rank: NDArray[np.float64], *, count: int) -> NDArray[np.bool_]:
 
     Equal ranks resolve by position, so add chance to them.
     """
-    chosen = np.zeros(rank.shape, dtype=np.bool_)
-    first = np.argpartition(rank, count - 1, axis=1)[:, :count]
-    chosen[np.arange(len(rank))[:, None], first] = True
+    chosen: NDArray[np.bool_] = lowest(rank, count)
     return chosen
 
 

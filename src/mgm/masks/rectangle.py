@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.masks.grid import Grid
+from mgm.masks.kernels import balance, rectangle_rank
 from mgm.masks.mask import ROUNDING, Mask, TokenMask
 from mgm.masks.motion import Camera, Motion, motion_peaks, read_motion, whole_clip
 from mgm.masks.options import check_option, is_real
@@ -136,7 +137,7 @@ class MotionRectangle(RectangleMask):
         known = moves.copy()
         if not moves.any() or (self.start == "random" and self.scope == "tubelet"):
             centres[0], known[0] = start, True
-        centres = np.broadcast_to(_hold(centres, known), (grid[0], 2))
+        centres = np.repeat(_hold(centres, known), grid[0] // len(known), axis=0)
         masked = self._place(centres, sides, count=count, shape=shape, rng=rng)
         return TokenMask(masked, np.repeat(~moves, grid[0] // len(moves)))
 
@@ -170,11 +171,8 @@ def zero_sum_jitter(steps: int, *, rng: np.random.Generator) -> NDArray[np.int64
     that stay in {-1, 0, 1}. There are always enough: a sum of S needs at least S increments of 1.
     """
     jitter = rng.integers(-1, 2, size=(steps, 2))
-    excess = jitter.sum(axis=0)
-    sign = np.sign(excess)
-    order = np.where(jitter == -sign, 2.0, rng.random((steps, 2))).argsort(axis=0).argsort(axis=0)
-    corrected: NDArray[np.int64] = jitter - sign * (order < np.abs(excess))
-    return corrected
+    balance(jitter, rng.random((steps, 2)))
+    return jitter
 
 
 def place_rectangle(
@@ -215,31 +213,29 @@ def place_rectangle(
     Returns:
         bool (t, h, w), True = inside the mask.
     """
-    steps, frame = len(centres), np.array(shape, dtype=np.float64)
     if boundary == "shift":
+        frame = np.array(shape, dtype=np.float64)
         half = np.minimum(sides, frame) / 2
         centres = np.clip(centres, half, frame - half)
-    dy = np.abs(np.arange(shape[0]) + 0.5 - centres[:, :1])
-    dx = np.abs(np.arange(shape[1]) + 0.5 - centres[:, 1:])
-    if boundary == "wrap":
-        dy, dx = np.minimum(dy, shape[0] - dy), np.minimum(dx, shape[1] - dx)
-    distance = np.maximum((dy * (2 / sides[:, :1]))[:, :, None], (dx * (2 / sides[:, 1:]))[:, None, :])
-    distance = distance.reshape(steps, -1)
+    size = (len(centres), shape[0] * shape[1])
+    noise = np.empty((len(centres), 0))
     if softness:
-        noise = rng.standard_normal(distance.shape)
-        distance = distance + noise * (2 * softness / np.sqrt(sides.prod(axis=1, keepdims=True)))
+        noise = rng.standard_normal(size) * (2 * softness / np.sqrt(sides.prod(axis=1, keepdims=True)))
     # One draw serves as order of the equally distant, which are equal up to rounding, and of the top-up.
-    chance = rng.random(distance.shape)
-    rank = distance + ROUNDING * chance
-    if trim == "random":
-        np.copyto(rank, chance, where=distance <= 1 + ROUNDING)
-    if boundary == "clip":
-        beyond = chance
-        if fill == "near":
-            over_y, over_x = np.maximum(dy - sides[:, :1] / 2, 0), np.maximum(dx - sides[:, 1:] / 2, 0)
-            beyond = np.hypot(over_y[:, :, None], over_x[:, None, :]).reshape(steps, -1) + ROUNDING * chance
-        np.copyto(rank, 2 + beyond, where=distance > 1 + ROUNDING)
-    return hide_lowest(rank, count=count).reshape(steps, *shape)
+    chance = rng.random(size)
+    rank = rectangle_rank(
+        centres,
+        sides,
+        noise,
+        chance,
+        shape,
+        boundary == "clip",
+        boundary == "wrap",
+        fill == "near",
+        trim == "random",
+        ROUNDING,
+    )
+    return hide_lowest(rank, count=count).reshape(size[0], *shape)
 
 
 def _hold(centres: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:

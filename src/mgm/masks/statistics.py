@@ -37,6 +37,40 @@ class MaskStatistics:
     fallback_share: float
 
 
+@dataclass(frozen=True, eq=False)
+class DrawStatistics:
+    """Statistics of a mask over many draws; shares in [0, 1], None where no clip gives ground to compute them.
+
+    Attributes:
+        draws: how many.
+        count: the fewest and the most masked tokens of a step.
+        ratio, motion_share, object_share, step_iou, fallback_share: means over the draws, see `MaskStatistics`.
+        overlap: intersection over union of the masked tokens of two draws for one clip, mean over successive draws: 1 = the
+            clip is always masked alike; None for a single draw.
+        visibility: float64 (t, h, w), the share of the draws in which the encoder sees the token.
+    """
+
+    draws: int
+    count: tuple[int, int]
+    ratio: float
+    motion_share: float | None
+    object_share: float | None
+    step_iou: float | None
+    fallback_share: float
+    overlap: float | None
+    visibility: NDArray[np.float64]
+
+    @property
+    def never_visible(self) -> int:
+        """Places, of h * w, that the encoder has not seen at any step of any draw."""
+        return int((self.visibility.max(axis=0) == 0).sum())
+
+    @property
+    def least_visible(self) -> float:
+        """The share of the draws in which the token that is seen least often is seen."""
+        return float(self.visibility.min())
+
+
 def mask_statistics(
     mask: TokenMask,
     *,
@@ -49,14 +83,42 @@ def mask_statistics(
     Args:
         motion: what the mask was drawn from, or better: motion from elsewhere; see `Motion`.
         boxes: see `Boxes`; as many frames as a multiple of the mask's steps.
-        extent: (height, width) of the region in pixels; that of `motion` where it has one.
+        extent: (height, width) in pixels of the region that the boxes refer to; that of `motion` where it has one.
 
     Raises:
         MaskError: motion or boxes cannot be used, or boxes come without an extent.
     """
-    masked = mask.masked
-    shape = (masked.shape[0], masked.shape[1], masked.shape[2])
-    energy = None if motion is None else motion_energy(motion, shape)
+    found = draw_statistics([mask], motion=motion, boxes=boxes, extent=extent)
+    return MaskStatistics(
+        ratio=found.ratio,
+        motion_share=found.motion_share,
+        object_share=found.object_share,
+        step_iou=found.step_iou,
+        fallback_share=found.fallback_share,
+    )
+
+
+def draw_statistics(
+    masks: Sequence[TokenMask],
+    *,
+    motion: Motion | None = None,
+    boxes: Boxes | None = None,
+    extent: tuple[float, float] | None = None,
+) -> DrawStatistics:
+    """Grade many draws for one clip; arguments and errors of `mask_statistics`.
+
+    Raises:
+        MaskError: no mask, masks of different grids, or as `mask_statistics`.
+    """
+    shapes = {mask.masked.shape for mask in masks}
+    if len(shapes) != 1:
+        raise MaskError(
+            f"draw_statistics: found masks of {len(shapes)} grids {sorted(shapes)}, expected at least one mask, all of one grid; "
+            "grade each grid on its own"
+        )
+    steps, height, width = shapes.pop()
+    grid = (steps, height, width)
+    energy = None if motion is None else motion_energy(motion, grid)
     area = None
     if boxes is not None:
         if extent is None:
@@ -65,13 +127,44 @@ def mask_statistics(
             raise MaskError(
                 "mask_statistics: found boxes without an extent, expected (height, width) in pixels; pass extent="
             )
-        area = object_area(boxes, grid=shape, extent=extent)
-    return MaskStatistics(
-        ratio=mask.ratio,
+        area = object_area(boxes, grid=grid, extent=extent)
+    masked = np.stack([mask.masked for mask in masks])
+    of_steps = masked.sum(axis=(2, 3))
+    return DrawStatistics(
+        draws=len(masks),
+        count=(int(of_steps.min()), int(of_steps.max())),
+        ratio=float(masked.mean()),
         motion_share=_share(energy, masked),
         object_share=_share(area, masked),
-        step_iou=_step_iou(masked),
-        fallback_share=float(mask.fallback.mean()),
+        step_iou=_iou(masked[:, 1:], masked[:, :-1], axes=(2, 3)) if steps > 1 else None,
+        fallback_share=float(np.mean([mask.fallback for mask in masks])),
+        overlap=_iou(masked[1:], masked[:-1], axes=(1, 2, 3)) if len(masks) > 1 else None,
+        visibility=1 - masked.mean(axis=0),
+    )
+
+
+def pool_statistics(clips: Sequence[DrawStatistics]) -> DrawStatistics:
+    """The same over several clips of one grid: each clip counts alike, those without ground for a share are left out of it.
+
+    Raises:
+        MaskError: no clip, or clips of different grids.
+    """
+    shapes = {clip.visibility.shape for clip in clips}
+    if len(shapes) != 1:
+        raise MaskError(
+            f"pool_statistics: found clips of {len(shapes)} grids {sorted(shapes)}, expected at least one clip, all of one grid; "
+            "pool each grid on its own"
+        )
+    return DrawStatistics(
+        draws=sum(clip.draws for clip in clips),
+        count=(min(clip.count[0] for clip in clips), max(clip.count[1] for clip in clips)),
+        ratio=float(np.mean([clip.ratio for clip in clips])),
+        motion_share=_mean([clip.motion_share for clip in clips]),
+        object_share=_mean([clip.object_share for clip in clips]),
+        step_iou=_mean([clip.step_iou for clip in clips]),
+        fallback_share=float(np.mean([clip.fallback_share for clip in clips])),
+        overlap=_mean([clip.overlap for clip in clips]),
+        visibility=np.mean([clip.visibility for clip in clips], axis=0),
     )
 
 
@@ -141,17 +234,20 @@ def _checked_boxes(boxes: Sequence[Sequence[float]] | NDArray[np.generic], *, fr
 
 
 def _share(amount: NDArray[np.float64] | None, masked: NDArray[np.bool_]) -> float | None:
+    """The masked part of an amount per token (t, h, w), mean over the draws."""
     if amount is None:
         return None
     total = float(amount.sum())
     # The masked part can exceed the whole by a rounding error.
-    return min(float(amount[masked].sum()) / total, 1.0) if total > 0 else None
+    return min(float(masked.mean(axis=0).ravel() @ amount.ravel()) / total, 1.0) if total > 0 else None
 
 
-def _step_iou(masked: NDArray[np.bool_]) -> float | None:
-    if len(masked) < 2:
-        return None
-    shared = (masked[1:] & masked[:-1]).sum(axis=(1, 2))
-    united = (masked[1:] | masked[:-1]).sum(axis=(1, 2))
-    # Two steps that both hide nothing hide the same.
+def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_], *, axes: tuple[int, ...]) -> float:
+    shared, united = (a & b).sum(axis=axes), (a | b).sum(axis=axes)
+    # Two that both hide nothing hide the same.
     return float(np.where(united > 0, shared / np.maximum(united, 1), 1.0).mean())
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

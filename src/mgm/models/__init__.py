@@ -7,16 +7,33 @@ from mgm.models.encoder import Encoder
 from mgm.models.position import position_code
 from mgm.models.raft import Raft, RaftSource, load_raft
 from mgm.models.sizes import SIZES, ModelSpec, Size, Stack
-from mgm.models.targets import TARGETS, NormalisedPixels, Pixels, Target
+from mgm.models.targets import (
+    TARGETS,
+    FrameDifference,
+    Goal,
+    Hog,
+    MotionTarget,
+    NormalisedPixels,
+    OneFrame,
+    Pixels,
+    Target,
+    TargetChoice,
+    TeacherFeatures,
+)
 
 __all__ = [
     "SIZES",
     "TARGETS",
     "Classifier",
     "Encoder",
+    "FrameDifference",
+    "Goal",
+    "Hog",
     "MaskedAutoencoder",
     "ModelSpec",
+    "MotionTarget",
     "NormalisedPixels",
+    "OneFrame",
     "Pixels",
     "Raft",
     "RaftSource",
@@ -24,6 +41,8 @@ __all__ = [
     "Size",
     "Stack",
     "Target",
+    "TargetChoice",
+    "TeacherFeatures",
     "from_huggingface",
     "load_huggingface",
     "load_raft",

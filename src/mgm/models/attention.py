@@ -1,8 +1,11 @@
-"""The transformer block of the reference: pre-norm attention without key bias, and an MLP."""
+"""Transformer blocks: the reference's, pre-norm attention without key bias and an MLP; and one of cross-attention."""
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class Attention(nn.Module):
@@ -16,8 +19,11 @@ class Attention(nn.Module):
         self.v_bias = nn.Parameter(torch.zeros(dim))
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, *, last: int | None = None) -> Tensor:
-        """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim): the last tokens alone ask, all of them answer."""
+    def forward(self, x: Tensor, *, last: int | None = None, mask: Tensor | None = None) -> Tensor:
+        """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim): the last tokens alone ask, all of them answer.
+
+        mask: bool, broadcast to (B, heads, asking, n): False where a token does not attend to another.
+        """
         dim = x.shape[-1]
         bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
         if last is None:
@@ -25,31 +31,57 @@ class Attention(nn.Module):
         else:
             query = F.linear(x[:, -last:], self.qkv.weight[:dim], self.q_bias)
             key, value = F.linear(x, self.qkv.weight[dim:], bias[dim:]).chunk(2, dim=-1)
-        out = F.scaled_dot_product_attention(self._split(query), self._split(key), self._split(value))
-        mixed: Tensor = self.proj(out.transpose(1, 2).flatten(2))
-        return mixed
+        return self._mix(query, key, value, mask)
 
     def weights(self, x: Tensor, *, query: int) -> Tensor:
         """The attention that token `query` pays to all tokens. x: (B, n, dim). Returns (B, heads, n); rows sum to 1."""
         dim = x.shape[-1]
-        asked = self._split(F.linear(x[:, query : query + 1], self.qkv.weight[:dim], self.q_bias))
-        key = self._split(F.linear(x, self.qkv.weight[dim : 2 * dim]))
+        asked = split_heads(F.linear(x[:, query : query + 1], self.qkv.weight[:dim], self.q_bias), self.heads)
+        key = split_heads(F.linear(x, self.qkv.weight[dim : 2 * dim]), self.heads)
         score: Tensor = asked @ key.transpose(2, 3) * (dim // self.heads) ** -0.5
         return score.softmax(dim=-1).squeeze(2)
 
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, n, dim) -> (B, heads, n, dim / heads)."""
-        batch, n, dim = x.shape
-        return x.view(batch, n, self.heads, dim // self.heads).transpose(1, 2)
+    def _mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        query, key, value = (split_heads(part, self.heads) for part in (query, key, value))
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of some tokens to others, with the biases of `Attention`."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(dim, dim)
+        self.kv = nn.Linear(dim, 2 * dim, bias=False)
+        self.v_bias = nn.Parameter(torch.zeros(dim))
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        """x: (B, n, dim), the tokens that ask. memory: (B, m, dim), those that answer. Returns (B, n, dim)."""
+        key, value = F.linear(memory, self.kv.weight).chunk(2, dim=-1)
+        # The weights of a row sum to 1, so that a bias on the values is one on the result.
+        query, key, value = (split_heads(part, self.heads) for part in (self.q(x), key, value))
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2) + self.v_bias)
+        return out
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, n, dim) -> (B, heads, n, dim / heads)."""
+    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between them; the hidden width is 4 x dim."""
+    """Two linear layers with an exact GELU between them; the hidden width is 4 x dim where none is given."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, *, hidden: int | None = None) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, 4 * dim)
-        self.fc2 = nn.Linear(4 * dim, dim)
+        hidden = hidden or 4 * dim
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., dim). Returns (..., dim)."""
@@ -57,25 +89,15 @@ class Mlp(nn.Module):
         return out
 
 
-class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)).
+class Residual(nn.Module):
+    """What blocks of a transformer share: branches that are added to their input, and skipped at random in training.
 
     drop_path: probability, in training, that a clip skips a branch (stochastic depth, Huang et al. 2016).
     """
 
-    def __init__(self, dim: int, heads: int, *, eps: float, drop_path: float = 0.0) -> None:
+    def __init__(self, drop_path: float = 0.0) -> None:
         super().__init__()
         self.drop_path = drop_path
-        self.norm1 = nn.LayerNorm(dim, eps=eps)
-        self.attn = Attention(dim, heads)
-        self.norm2 = nn.LayerNorm(dim, eps=eps)
-        self.mlp = Mlp(dim)
-
-    def forward(self, x: Tensor, *, last: int | None = None) -> Tensor:
-        """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim): the last tokens' outputs, computed for them alone."""
-        kept = x if last is None else x[:, -last:]
-        x = kept + self._skip(self.attn(self.norm1(x), last=last))
-        return x + self._skip(self.mlp(self.norm2(x)))
 
     def _skip(self, branch: Tensor) -> Tensor:
         if not self.training or self.drop_path == 0:
@@ -83,6 +105,59 @@ class Block(nn.Module):
         keep = 1 - self.drop_path
         # Divided by the chance to be kept, so that the expectation is that of evaluation.
         return branch * branch.new_empty(len(branch), 1, 1).bernoulli_(keep).div_(keep)
+
+
+class Block(Residual):
+    """x + attention(norm(x)), then x + mlp(norm(x)).
+
+    hidden: width of the MLP's hidden layer, None: 4 x dim. drop_path: as in `Residual`.
+    """
+
+    def __init__(self, dim: int, heads: int, *, eps: float, drop_path: float = 0.0, hidden: int | None = None) -> None:
+        super().__init__(drop_path)
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, hidden=hidden)
+
+    def forward(self, x: Tensor, *, last: int | None = None, mask: Tensor | None = None) -> Tensor:
+        """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim): the last tokens' outputs, computed for them alone.
+
+        mask: as in `Attention`.
+        """
+        kept = x if last is None else x[:, -last:]
+        x = kept + self._skip(self.attn(self.norm1(x), last=last, mask=mask))
+        return x + self._skip(self.mlp(self.norm2(x)))
+
+    def weights(self, x: Tensor, *, query: int) -> Tensor:
+        """The attention that token `query` pays to all N tokens in this block. x: (B, N, dim). Returns (B, heads, N)."""
+        return self.attn.weights(self.norm1(x), query=query)
+
+
+class CrossBlock(Residual):
+    """x + attention(norm(x) to memory), then x + mlp(norm(x)); the tokens of x do not see each other (Fu et al. 2024)."""
+
+    def __init__(self, dim: int, heads: int, *, eps: float, hidden: int | None = None) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = CrossAttention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, hidden=hidden)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        """x: (B, n, dim). memory: (B, m, dim). Returns (B, n, dim)."""
+        x = x + self.attn(self.norm1(x), memory)
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
+
+
+def run_block(block: nn.Module, x: Tensor, *layout: Tensor, checkpointing: bool, **options: Any) -> Tensor:
+    """block(x, *layout, **options); with `checkpointing`, and where a gradient is wanted, nothing inside is kept for it."""
+    if checkpointing and torch.is_grad_enabled():
+        again: Tensor = checkpoint(block, x, *layout, use_reentrant=False, **options)
+        return again
+    out: Tensor = block(x, *layout, **options)
+    return out
 
 
 def initialise_blocks(module: nn.Module) -> None:

@@ -1,95 +1,104 @@
 """The masked autoencoder: encode what is visible, predict what is hidden (Tong et al. 2022; Fan et al. 2023)."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
-from mgm.models.attention import Block, initialise_blocks
+from mgm.models.decoder import DECODERS
 from mgm.models.encoder import Encoder
-from mgm.models.patches import brightness, check_video, patches_of, split_mask, video_of
-from mgm.models.position import position_code
+from mgm.models.patches import brightness, check_video, patches_of, send, split_mask, tokens_to_decode, video_of
+from mgm.models.position import code_of
 from mgm.models.sizes import ModelSpec
-from mgm.models.targets import TARGETS, Target
+from mgm.models.targets import Goal, Target, TargetChoice, build_goal
 
 
 # A tuple and not a frozen dataclass: Lightning Fabric rebuilds a model's output and refuses frozen dataclasses.
 class Reconstruction(NamedTuple):
     """What a masked autoencoder returns.
 
-    loss: float32 scalar, mean squared error over masked tokens.
-    prediction, target: (B, n_masked, dim), in the order of the tokens; None unless asked for.
+    loss: float32 scalar, the weighted sum of the targets' mean squared errors over the reconstructed tokens.
+    parts: {target: float32 scalar}, the errors before they are weighted.
+    prediction, target: float32 (B, n, dim), in the order of the tokens, several targets one after the other in dim (see
+    `Goal.split`); None unless asked for.
+    tokens: int64 (B, n), which tokens these are; None unless asked for.
+    counted: bool (B, n), False for tokens that only fill a row up; None where all count, or unless asked for.
     """
 
     loss: Tensor
-    prediction: Tensor | None
-    target: Tensor | None
-
-
-class Decoder(nn.Module):
-    """The blocks, the norm and the head that turn tokens of the decoder's width into predictions.
-
-    spec: sizes. out: values that are predicted per token.
-    """
-
-    def __init__(self, spec: ModelSpec, out: int) -> None:
-        super().__init__()
-        dim, depth, heads = spec.decoder.dim, spec.decoder.depth, spec.decoder.heads
-        self.blocks = nn.ModuleList(Block(dim, heads, eps=spec.norm_eps) for _ in range(depth))
-        self.norm = nn.LayerNorm(dim, eps=spec.head_norm_eps)
-        self.head = nn.Linear(dim, out)
-        initialise_blocks(self)
-
-    def forward(self, x: Tensor, *, last: int) -> Tensor:
-        """x: (B, n, dim). Returns the predictions (B, last, out) of the last tokens."""
-        for layer in self.blocks[:-1]:
-            x = layer(x)
-        # Nothing reads the other tokens after the last block, so it computes none of them.
-        x = self.blocks[-1](x, last=last)
-        out: Tensor = self.head(self.norm(x))
-        return out
+    parts: Mapping[str, Tensor]
+    prediction: Tensor | None = None
+    target: Tensor | None = None
+    tokens: Tensor | None = None
+    counted: Tensor | None = None
 
 
 class MaskedAutoencoder(nn.Module):
     """VideoMAE: encoder on the visible tokens, decoder on visible and mask tokens, loss on the masked tokens.
 
-    spec: sizes and shapes. target: a name of `TARGETS`, or a `Target`.
-    Raises ModelError on an unknown target.
+    spec: sizes and shapes, backbone and kind of decoder.
+    target: a name of `TARGETS`, a `Target`, or {name: weight} of several.
+    teacher: the encoder whose features the target "teacher" are; its specification alone builds a model to load.
+    checkpointing: activation checkpointing in encoder and decoder, see `Encoder`.
+    Raises ModelError on an unknown target, and on a teacher that does not fit.
     """
 
-    def __init__(self, spec: ModelSpec, *, target: str | Target = "normalised-pixels") -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        target: TargetChoice = "normalised-pixels",
+        teacher: Encoder | ModelSpec | None = None,
+        checkpointing: bool = False,
+    ) -> None:
         super().__init__()
-        if isinstance(target, str):
-            if target not in TARGETS:
-                raise ModelError(f"target: found {target!r}, expected one of {', '.join(TARGETS)}, or a Target")
-            target = TARGETS[target](spec)
         self.spec = spec
-        self.target = target
+        self.goal = build_goal(spec, target, teacher=teacher)
         self.encoder = Encoder(spec)
         self.encoder_to_decoder = nn.Linear(spec.encoder.dim, spec.decoder.dim, bias=False)
         self.mask_token = nn.Parameter(torch.empty(1, 1, spec.decoder.dim))
-        self.decoder = Decoder(spec, target.dim)
+        self.decoder = DECODERS[spec.decoder_attention](spec, self.goal.dim)
+        self.encoder.checkpointing = self.decoder.checkpointing = checkpointing
         nn.init.xavier_uniform_(self.encoder_to_decoder.weight)
         nn.init.trunc_normal_(self.mask_token, std=0.02, a=-0.02, b=0.02)
         self.position: Tensor
-        code = position_code(spec.position, spec.grid, spec.decoder.dim)
-        self.register_buffer("position", code, persistent=False)
+        self.register_buffer("position", code_of(spec, spec.decoder.dim), persistent=False)
 
-    def forward(self, video: Tensor, mask: Tensor, *, predict: bool = False) -> Reconstruction:
+    @property
+    def target(self) -> Target | Goal:
+        """The one target, or the goal of several."""
+        return self.goal.targets[0][0] if len(self.goal.targets) == 1 else self.goal
+
+    def forward(
+        self,
+        video: Tensor,
+        mask: Tensor,
+        decode: Tensor | None = None,
+        *,
+        motion: Tensor | None = None,
+        predict: bool = False,
+    ) -> Reconstruction:
         """The loss of predicting the masked tokens, and with `predict` the prediction and its target too.
 
         video: (B, 3, T, H, W), uint8, or floating point normalised as for `Encoder`.
-        mask: bool (B, t, h, w) or (B, N), True = hidden; the same number of hidden tokens, at least one, in every clip.
-        It may stay on the CPU.
+        mask: bool (B, t, h, w) or (B, N), True = hidden; the same number of hidden tokens, at least one, in every clip,
+        and with divided attention in every step. It may stay on the CPU, which spares a GPU from being waited for.
+        decode: bool of the same shape, True = reconstruct this token where it is hidden (VideoMAE V2's decoder mask, section
+        3.2 of Wang et al. 2023); None reconstructs all hidden tokens. Tokens that nobody asks for are not computed.
+        motion: float32 (B, T, h, w, 2), mean displacement (dx, dy) of every patch and frame in pixels; for the target
+        "motion".
         Raises ModelError when shapes, types, counts or values do not fit.
         """
-        visible, masked = self._split(video, mask)
-        prediction = self._predict(video, visible, masked)
-        target = self.target(video, masked)
-        loss = F.mse_loss(prediction.float(), target)
-        return Reconstruction(loss, prediction, target) if predict else Reconstruction(loss, None, None)
+        visible, tokens, counted = self._split(video, mask, decode)
+        self.goal.check_motion(motion, (len(video), self.spec.frames, *self.spec.grid[1:], 2))
+        prediction = self._predict(video, visible, tokens, counted).float()
+        target = self.goal.values(video, tokens, motion)
+        loss, parts = self.goal.loss(prediction, target, counted)
+        if not predict:
+            return Reconstruction(loss, parts)
+        return Reconstruction(loss, parts, prediction, target, tokens, counted)
 
     @torch.no_grad()
     def reconstruct(self, video: Tensor, mask: Tensor) -> Tensor:
@@ -97,30 +106,35 @@ class MaskedAutoencoder(nn.Module):
 
         Visible patches are those of the input, bit by bit where it is uint8. Where the target is normalised pixels, a
         masked patch is scaled by the mean and deviation of the true patch, which the model was never asked to predict.
-        Arguments and errors as in `forward`; ModelError too where the target is no picture.
+        Of several targets the first that is a picture is shown.
+        Arguments and errors as in `forward`; ModelError too where no target is a picture.
         """
-        visible, masked = self._split(video, mask)
-        prediction = self._predict(video, visible, masked)
+        visible, masked, _ = self._split(video, mask, None)
+        prediction = self._predict(video, visible, masked, None)
         patches = _to_uint8(brightness(patches_of(video, self.spec)))
         row = torch.arange(len(video), device=video.device)[:, None]
-        patches[row, masked] = _to_uint8(self.target.pixels(prediction, video, masked) * 255)
+        patches[row, masked] = _to_uint8(self.goal.pixels(prediction, video, masked) * 255)
         return video_of(patches, self.spec)
 
-    def _predict(self, video: Tensor, visible: Tensor, masked: Tensor) -> Tensor:
+    def _predict(self, video: Tensor, visible: Tensor, tokens: Tensor, counted: Tensor | None) -> Tensor:
         seen = self.encoder_to_decoder(self.encoder.encode(video, visible)) + self.position[visible]
-        hidden = self.mask_token + self.position[masked]
-        # Mask tokens come last, whatever their place: the code carries it, and the last block can leave out the rest.
-        prediction: Tensor = self.decoder(torch.cat((seen, hidden), dim=1), last=masked.shape[1])
+        hidden = self.mask_token + self.position[tokens]
+        prediction: Tensor = self.decoder(seen, hidden, counted=counted)
         return prediction
 
-    def _split(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _split(self, video: Tensor, mask: Tensor, decode: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """On the video's device: the visible tokens, those to reconstruct, and which of the latter count (None: all)."""
         check_video(video, self.spec)
-        visible, masked = split_mask(mask, self.spec, batch=len(video))
-        if masked.shape[1] == 0:
+        visible, tokens = split_mask(mask, self.spec, batch=len(video))
+        counted = None
+        if tokens.shape[1] == 0:
             raise ModelError(
                 f"mask: found all {self.spec.tokens} tokens visible, expected at least one hidden to predict"
             )
-        return visible.to(video.device), masked.to(video.device)
+        if decode is not None:
+            tokens, counted = tokens_to_decode(mask, decode, self.spec)
+            counted = None if counted is None else send(counted, video.device)
+        return send(visible, video.device), send(tokens, video.device), counted
 
 
 def _to_uint8(values: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """A classifier on top of an encoder, as the reference fine-tunes it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -11,23 +13,43 @@ class Classifier(nn.Module):
     """Mean over all tokens -> LayerNorm -> dropout -> linear head (VideoMAE's fine-tuning).
 
     encoder: taken over, not copied: its final norm is removed, and a new one follows the mean.
+    block: the head looks at the output of this block (from 0; negative counts from the end); later blocks do not run.
+    checkpointing: activation checkpointing, see `Encoder`.
     classes: number of labels. dropout: rate before the head. drop_path: rate of stochastic depth of the last block.
     head_scale: factor on the initial head, small so that training starts from almost equal probabilities.
+    labels: the names of the classes, in the order of the logits, where they are known.
     Raises ModelError when a number is out of range.
     """
 
     def __init__(
-        self, encoder: Encoder, classes: int, *, dropout: float = 0.0, drop_path: float = 0.0, head_scale: float = 0.001
+        self,
+        encoder: Encoder,
+        classes: int,
+        *,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        head_scale: float = 0.001,
+        block: int = -1,
+        checkpointing: bool = False,
+        labels: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         if classes < 1:
             raise ModelError(f"classes: found {classes}, expected at least 1")
         if not 0 <= dropout < 1:
             raise ModelError(f"dropout: found {dropout}, expected at least 0 and less than 1")
+        index = encoder.check_block(block)
+        # Without a gradient on several devices they would be waited for.
+        encoder.blocks[index + 1 :].requires_grad_(False)
+        if labels is not None and len(labels) != classes:
+            raise ModelError(f"labels: found {len(labels)} names, expected one for each of the {classes} classes")
         encoder.set_drop_path(drop_path)
         encoder.remove_norm()
+        encoder.checkpointing = checkpointing
         dim = encoder.spec.encoder.dim
+        self.labels = None if labels is None else tuple(labels)
         self.encoder = encoder
+        self.block = block
         self.fc_norm = nn.LayerNorm(dim, eps=encoder.spec.head_norm_eps)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(dim, classes)
@@ -38,6 +60,6 @@ class Classifier(nn.Module):
 
     def forward(self, video: Tensor) -> Tensor:
         """video: (B, 3, T, H, W) as for `Encoder`. Returns logits (B, classes)."""
-        pooled = self.encoder(video).mean(1)
+        pooled = self.encoder(video, block=self.block).mean(1)
         logits: Tensor = self.head(self.dropout(self.fc_norm(pooled)))
         return logits

@@ -1,42 +1,47 @@
-"""The encoder: a ViT with joint space-time attention over the visible tokens of a clip."""
+"""The encoder: a backbone over the visible tokens of a clip."""
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
-from mgm.models.attention import Block, initialise_blocks
-from mgm.models.patches import MEAN, STD, check_video, patches_of, split_mask
-from mgm.models.position import position_code
+from mgm.models.attention import initialise_blocks, run_block
+from mgm.models.backbones import backbone_of
+from mgm.models.patches import MEAN, STD, check_video, patches_of, send, split_mask
+from mgm.models.position import code_of, interpolate_code
 from mgm.models.sizes import ModelSpec
 
 
 class Encoder(nn.Module):
-    """ViT of VideoMAE (Tong et al. 2022) without a class token. It encodes visible tokens only.
+    """VideoMAE's ViT (Tong et al. 2022), or the backbone that `spec` asks for. It encodes visible tokens only.
 
     spec: sizes and shapes. drop_path: rate of stochastic depth of the last block, growing linearly from 0 at the first.
     Names of parameters are those of the reference's checkpoints; `patch_embed` is its convolution written as a linear
     layer over the channel-last pixels of a token, so that hidden patches are never embedded.
+    checkpointing: in training keep only the blocks' inputs and compute the rest once more on the way back: less memory,
+    about a third more work, the same gradients.
     """
 
     def __init__(self, spec: ModelSpec, *, drop_path: float = 0.0) -> None:
         super().__init__()
         self.spec = spec
-        dim, depth, heads = spec.encoder.dim, spec.encoder.depth, spec.encoder.heads
+        self.checkpointing = False
+        self.backbone = backbone_of(spec)
+        dim = spec.encoder.dim
         # PyTorch's initialisation of a Linear is that of a Conv3d of equal fan-in, which the reference leaves as it is.
         self.patch_embed = nn.Linear(3 * spec.token_pixels, dim)
         if spec.patch_init == "xavier":
             nn.init.xavier_uniform_(self.patch_embed.weight)
             nn.init.zeros_(self.patch_embed.bias)
-        self.blocks = nn.ModuleList(Block(dim, heads, eps=spec.norm_eps) for _ in range(depth))
+        self.blocks = nn.ModuleList(self.backbone.blocks())
         self.norm = nn.LayerNorm(dim, eps=spec.norm_eps) if spec.encoder_norm else nn.Identity()
         initialise_blocks(self.blocks)
         self.set_drop_path(drop_path)
-        self.position: Tensor
+        self._make_places(spec)
         self.scale: Tensor
         self.shift: Tensor
-        self.register_buffer("position", position_code(spec.position, spec.grid, dim), persistent=False)
         mean, std = torch.tensor(MEAN), torch.tensor(STD)
         self.register_buffer("scale", (1 / (255 * std)).repeat(spec.token_pixels), persistent=False)
         self.register_buffer("shift", (-mean / std).repeat(spec.token_pixels), persistent=False)
@@ -46,24 +51,27 @@ class Encoder(nn.Module):
 
         video: (B, 3, T, H, W), uint8 RGB, normalised here; or floating point, taken as normalised with ImageNet's
         mean and standard deviation.
-        mask: bool (B, t, h, w) or (B, N), True = hidden, the same number in every clip; None shows everything. It may
-        stay on the CPU.
+        mask: bool (B, t, h, w) or (B, N), True = hidden, the same number in every clip, and with divided attention in
+        every step; None shows everything. It may stay on the CPU, which spares a GPU from being waited for.
         block: give the output of this block (from 0; negative counts from the end), without the final norm.
         Returns (B, n_visible, dim). Raises ModelError when shapes, types, counts or values do not fit.
         """
         check_video(video, self.spec)
-        visible = None if mask is None else split_mask(mask, self.spec, batch=len(video))[0].to(video.device)
+        visible = None
+        if mask is not None:
+            visible = send(split_mask(mask, self.spec, batch=len(video))[0], video.device)
         return self.encode(video, visible, block=block)
 
     def encode(self, video: Tensor, visible: Tensor | None, *, block: int | None = None) -> Tensor:
         """`forward` without checks. visible: int64 (B, n), the tokens to encode, on the video's device; None: all."""
-        depth = len(self.blocks) if block is None else self._index(block) + 1
-        x = self.embed(video, visible)
+        depth = len(self.blocks) if block is None else self.check_block(block) + 1
+        x = self._with_class_token(self.embed(video, visible))
+        layout = self.backbone.layout(visible)
         for layer in self.blocks[:depth]:
-            x = layer(x)
+            x = run_block(layer, x, *layout, checkpointing=self.checkpointing)
         if block is None:
             x = self.norm(x)
-        return x
+        return x if self.class_token is None else x[:, 1:]
 
     def embed(self, video: Tensor, visible: Tensor | None = None) -> Tensor:
         """Tokens before the first block, (B, n, dim): linear embedding of the pixels plus the code of the place."""
@@ -71,26 +79,76 @@ class Encoder(nn.Module):
         normalised = pixels.to(self.patch_embed.weight.dtype)
         if video.dtype == torch.uint8:
             normalised = torch.addcmul(self.shift, normalised, self.scale)
-        place = self.position if visible is None else self.position[visible]
+        places = self.places()
+        place = places if visible is None else places[visible]
         x: Tensor = self.patch_embed(normalised) + place
         return x
+
+    def places(self) -> Tensor:
+        """The codes of all places, (N, dim), row-major (t, h, w)."""
+        if self.position is not None:
+            return self.position
+        return (self.position_time[:, None] + self.position_space).flatten(0, 1)
 
     def attention(self, video: Tensor, *, query: int, block: int = -1) -> Tensor:
         """The attention that one token pays to all tokens of an unmasked video, in one block.
 
-        query: index of the token, row-major (t, h, w). Returns (B, heads, N), each row sums to 1.
+        query: index of the token, row-major (t, h, w). Returns (B, heads, N); each row sums to 1, or to less where there
+        is a class token, which takes the rest. Where attention is divided, it is that within the token's step, and 0 to
+        the others.
         Raises ModelError when the video does not fit, or the token or the block does not exist.
         """
         check_video(video, self.spec)
         if not 0 <= query < self.spec.tokens:
             raise ModelError(f"query: found token {query}, expected 0 to {self.spec.tokens - 1}")
-        index = self._index(block)
-        x = self.embed(video)
+        index = self.check_block(block)
+        x = self._with_class_token(self.embed(video))
         for layer in self.blocks[:index]:
             x = layer(x)
-        chosen = self.blocks[index]
-        assert isinstance(chosen, Block)
-        return chosen.attn.weights(chosen.norm1(x), query=query)
+        first = 0 if self.class_token is None else 1
+        weights: Tensor = self.blocks[index].weights(x, query=first + query)  # type: ignore[operator]  # `Backbone.blocks`
+        return weights[..., first:]
+
+    def at(
+        self,
+        *,
+        frames: int | None = None,
+        resolution: int | tuple[int, int] | None = None,
+        code: Literal["recomputed", "interpolated"] = "recomputed",
+    ) -> "Encoder":
+        """An encoder with the same weights for clips of another length or size.
+
+        frames, resolution: as in `ModelSpec`; None keeps them. Patch and tubelet stay: they are in the weights.
+        code: where the codes of places come from. "recomputed": from their formula on the new grid; with sincos-3d a
+        place keeps its code. "interpolated": those of the old grid, stretched over the new one; with sincos-1d, whose
+        formula counts tokens, a place keeps about its code in this way only. Learned codes can only be interpolated.
+        Returns a copy, on the same device and in the same mode. Raises ModelError where the clip cannot be cut into
+        patches, and where learned codes should be recomputed.
+        """
+        if code not in ("recomputed", "interpolated"):
+            raise ModelError(f"code: found {code!r}, expected recomputed or interpolated")
+        learned, known = self.position is None, self.spec.position_grid or self.spec.grid
+        spec = replace(
+            self.spec,
+            frames=self.spec.frames if frames is None else frames,
+            resolution=self.spec.resolution if resolution is None else resolution,
+            position_grid=known if code == "interpolated" and not learned else None,
+        )
+        state = {name: value.detach().clone() for name, value in self.state_dict().items()}
+        if learned and spec.grid != self.spec.grid:
+            if code == "recomputed":
+                raise ModelError("code: learned codes have no formula; take code='interpolated'")
+            (t, h, w), (steps, *places) = self.spec.grid, spec.grid
+            time, space = state["position_time"], state["position_space"]
+            state["position_time"] = interpolate_code(time, (t, 1, 1), (steps, 1, 1))
+            state["position_space"] = interpolate_code(space, (1, h, w), (1, places[0], places[1]))
+        with torch.random.fork_rng(devices=[]):  # the initial weights are not kept
+            other = Encoder(spec)
+        other.load_state_dict(state)
+        for mine, theirs in zip(self.blocks, other.blocks, strict=True):
+            theirs.drop_path = mine.drop_path
+        other.checkpointing = self.checkpointing
+        return other.to(self.patch_embed.weight).train(self.training)
 
     def set_drop_path(self, rate: float) -> None:
         """Sets stochastic depth: 0 in the first block, growing linearly to `rate` in the last.
@@ -101,15 +159,35 @@ class Encoder(nn.Module):
             raise ModelError(f"drop_path: found {rate}, expected at least 0 and less than 1")
         last = max(1, len(self.blocks) - 1)
         for i, layer in enumerate(self.blocks):
-            assert isinstance(layer, Block)
-            layer.drop_path = rate * i / last
+            layer.drop_path = rate * i / last  # type: ignore[assignment]  # see `Backbone.blocks`
 
     def remove_norm(self) -> None:
         """Drops the final norm for good, as fine-tuning does; `spec` says so from then on."""
         self.norm = nn.Identity()
         self.spec = replace(self.spec, encoder_norm=False)
 
-    def _index(self, block: int) -> int:
+    def _make_places(self, spec: ModelSpec) -> None:
+        """The class token, and what `places` is computed of: a fixed buffer, or two learned tables."""
+        dim = spec.encoder.dim
+        self.class_token = nn.Parameter(torch.empty(1, 1, dim)) if spec.class_token else None
+        self.position: Tensor | None
+        learned = spec.position == "learned-separable"
+        self.register_buffer("position", None if learned else code_of(spec, dim), persistent=False)
+        if learned:
+            t, h, w = spec.grid
+            self.position_time = nn.Parameter(torch.empty(t, dim))
+            self.position_space = nn.Parameter(torch.empty(h * w, dim))
+        for table in (self.class_token, *((self.position_time, self.position_space) if learned else ())):
+            if table is not None:
+                nn.init.trunc_normal_(table, std=0.02)
+
+    def _with_class_token(self, x: Tensor) -> Tensor:
+        if self.class_token is None:
+            return x
+        return torch.cat((self.class_token.expand(x.shape[0], -1, -1), x), dim=1)
+
+    def check_block(self, block: int) -> int:
+        """The number of a block from 0, of one that may count from the end. Raises ModelError where there is none."""
         depth = len(self.blocks)
         if not -depth <= block < depth:
             raise ModelError(f"block: found {block}, expected {-depth} to {depth - 1}; the encoder has {depth} blocks")

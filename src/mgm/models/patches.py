@@ -36,7 +36,7 @@ def check_video(video: Tensor, spec: ModelSpec) -> None:
             f"video: found shape {tuple(video.shape)}, expected {shape}; "
             "resample or resize the clip, or build the model for these frames and this resolution"
         )
-    if len(video) == 0:
+    if video.shape[0] == 0:
         raise ModelError(
             f"video: found an empty batch of shape {tuple(video.shape)}, expected {shape} with B of at least 1"
         )
@@ -53,20 +53,13 @@ def check_video(video: Tensor, spec: ModelSpec) -> None:
 def split_mask(mask: Tensor, spec: ModelSpec, *, batch: int) -> tuple[Tensor, Tensor]:
     """The indices of the visible and of the masked tokens, in the order of the tokens.
 
-    mask: bool (B, t, h, w) or (B, N), True = hidden from the encoder; every clip hides the same number of tokens.
+    mask: bool (B, t, h, w) or (B, N), True = hidden from the encoder; every clip hides the same number of tokens, and
+    so does every step where attention is divided.
     Returns int64 (B, n_visible) and (B, n_masked), on the mask's device. A mask on the CPU is checked without waiting
     for a GPU, whatever the device of the video.
     Raises ModelError on another type or grid, on unequal counts, and when no token is visible.
     """
-    grid = (batch, *spec.grid)
-    if tuple(mask.shape) not in (grid, (batch, spec.tokens)):
-        raise ModelError(
-            f"mask: found shape {tuple(mask.shape)}, expected {grid} or {(batch, spec.tokens)}; "
-            "draw the mask on the grid of the model"
-        )
-    if mask.dtype != torch.bool:
-        raise ModelError(f"mask: found {mask.dtype}, expected bool, True = hidden from the encoder")
-    flat = mask.flatten(1)
+    flat = _flat_mask("mask", mask, spec, batch, "True = hidden from the encoder")
     counts = flat.sum(1).tolist()
     if len(set(counts)) > 1:
         raise ModelError(
@@ -76,8 +69,56 @@ def split_mask(mask: Tensor, spec: ModelSpec, *, batch: int) -> tuple[Tensor, Te
     visible = spec.tokens - counts[0]
     if visible == 0:
         raise ModelError(f"mask: found all {spec.tokens} tokens hidden, expected at least one visible; lower the ratio")
+    if spec.divided:
+        steps = flat.reshape(batch, spec.grid[0], -1).sum(2)
+        if not bool((steps == steps[:, :1]).all()):
+            raise ModelError(
+                f"mask: found {int(steps.min())} to {int(steps.max())} hidden tokens per step, expected the same number "
+                f"in all {spec.grid[0]} steps of a clip for divided attention; take a mask with equal steps (tube, mgm "
+                "and most others), or attention joint"
+            )
     order = flat.to(torch.uint8).argsort(dim=1, stable=True)
     return order[:, :visible], order[:, visible:]
+
+
+def tokens_to_decode(mask: Tensor, decode: Tensor, spec: ModelSpec) -> tuple[Tensor, Tensor | None]:
+    """The tokens that are hidden by `mask` and asked for by `decode`, in the order of the tokens.
+
+    mask, decode: bool (B, t, h, w) or (B, N).
+    Returns int64 (B, n), and None where every clip has n of them; else n is the largest count, and bool (B, n) tells
+    the asked tokens, which come first, from others that fill the row up.
+    Raises ModelError when `decode` has another type or grid, or asks for no hidden token at all.
+    """
+    asked = _flat_mask("decode", decode, spec, len(mask), "True = reconstruct where it is hidden").to(mask.device)
+    asked = asked & mask.flatten(1)
+    number = asked.sum(1)
+    counts = number.tolist()
+    if max(counts) == 0:
+        raise ModelError("decode: found no hidden token that is asked for, expected at least one; raise its share")
+    order = asked.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : max(counts)]
+    if min(counts) == max(counts):
+        return order, None
+    return order, torch.arange(max(counts), device=mask.device) < number[:, None]
+
+
+def _flat_mask(name: str, mask: Tensor, spec: ModelSpec, batch: int, meaning: str) -> Tensor:
+    """The mask as bool (B, N). Raises ModelError on another shape or type."""
+    grid = (batch, *spec.grid)
+    if tuple(mask.shape) not in (grid, (batch, spec.tokens)):
+        raise ModelError(
+            f"{name}: found shape {tuple(mask.shape)}, expected {grid} or {(batch, spec.tokens)}; "
+            "draw the mask on the grid of the model"
+        )
+    if mask.dtype != torch.bool:
+        raise ModelError(f"{name}: found {mask.dtype}, expected bool, {meaning}")
+    return mask.flatten(1)
+
+
+def send(index: Tensor, device: torch.device) -> Tensor:
+    """The tensor on `device`. A GPU takes it from page-locked memory: from other memory it would first finish its work."""
+    if device.type == "cuda" and index.device.type == "cpu":
+        return index.pin_memory().to(device, non_blocking=True)
+    return index.to(device)
 
 
 def patches_of(video: Tensor, spec: ModelSpec, index: Tensor | None = None) -> Tensor:
@@ -86,13 +127,30 @@ def patches_of(video: Tensor, spec: ModelSpec, index: Tensor | None = None) -> T
     video: (B, 3, T, H, W). index: int64 (B, n), or None for all N tokens. Returns (B, n, token_pixels, 3).
     """
     t, h, w = spec.grid
-    batch, p = len(video), spec.patch
-    cut = video.reshape(batch, 3, t, spec.tubelet, h, p, w, p).permute(0, 2, 4, 6, 3, 5, 7, 1)
+    batch, p = video.shape[0], spec.patch  # len() would make a constant of it in an exported graph
     if index is None:
+        cut = video.reshape(batch, 3, t, spec.tubelet, h, p, w, p).permute(0, 2, 4, 6, 3, 5, 7, 1)
         return cut.reshape(batch, spec.tokens, spec.token_pixels, 3)
-    # Indexing the strided view copies the wanted tokens alone, once.
-    row = torch.arange(batch, device=index.device)[:, None]
-    return cut[row, index // (h * w), index // w % h, index % w].reshape(batch, -1, spec.token_pixels, 3)
+    # Indexing a strided view copies the wanted tokens alone, once.
+    place = (torch.arange(batch, device=index.device)[:, None], index // (h * w), index // w % h, index % w)
+    last = video.stride(1) == 1  # channels are last in memory, as videos are decoded
+    shape = (batch, t, spec.tubelet, h, p, w, 3 * p) if last else (batch, 3, t, spec.tubelet, h, p, w, p)
+    lines = (video.permute(0, 2, 3, 4, 1) if last else video).reshape(shape)
+    words = _in_words(lines)
+    cut = (lines if words is None else words).permute((0, 1, 3, 5, 2, 4, 6) if last else (0, 2, 4, 6, 3, 5, 1, 7))
+    taken = cut[place] if words is None else cut[place].view(video.dtype)
+    return (taken if last else taken.transpose(-1, -2)).reshape(batch, -1, spec.token_pixels, 3)
+
+
+def _in_words(lines: Tensor) -> Tensor | None:
+    """The same memory in words of 8 bytes: indexing takes its time by the element. None where it cannot be divided so.
+
+    Nor where a gradient must pass, or for the compiler, which fuses indexing with what follows.
+    """
+    if torch.compiler.is_compiling() or lines.requires_grad or lines.stride(-1) != 1:
+        return None
+    places = (lines.shape[-1], lines.storage_offset(), *lines.stride()[:-1])
+    return None if any(place * lines.element_size() % 8 for place in places) else lines.view(torch.int64)
 
 
 def video_of(patches: Tensor, spec: ModelSpec) -> Tensor:

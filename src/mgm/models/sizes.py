@@ -6,10 +6,17 @@ from typing import Any, Final, Literal, Self
 
 from mgm.errors import ModelError
 
-Position = Literal["sincos-1d", "sincos-3d"]
-POSITIONS: Final = ("sincos-1d", "sincos-3d")
+Position = Literal["sincos-1d", "sincos-3d", "learned-separable"]
+POSITIONS: Final = ("sincos-1d", "sincos-3d", "learned-separable")
 PatchInit = Literal["conv", "xavier"]
 PATCH_INITS: Final = ("conv", "xavier")
+BackboneName = Literal["vit", "timesformer"]
+BACKBONE_NAMES: Final = ("vit", "timesformer")
+AttentionKind = Literal["joint", "divided"]
+ATTENTIONS: Final[Mapping[str, tuple[str, ...]]] = {"vit": ("joint",), "timesformer": ("divided", "joint")}
+"""The attentions of each backbone, its own first."""
+DecoderAttention = Literal["self", "cross"]
+DECODER_ATTENTIONS: Final = ("self", "cross")
 
 
 def _check_positive(name: str, value: object) -> None:
@@ -19,17 +26,29 @@ def _check_positive(name: str, value: object) -> None:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack of transformer blocks: `depth` blocks of width `dim` with `heads` attention heads; the MLP is 4 x dim."""
+    """A stack of transformer blocks: `depth` blocks of width `dim` with `heads` attention heads.
+
+    hidden: width of the MLP's hidden layer, where it is not 4 x dim.
+    """
 
     dim: int
     depth: int
     heads: int
+    hidden: int | None = None
 
     def __post_init__(self) -> None:
+        if self.hidden == 4 * self.dim:  # one form per value, so that equal stacks compare equal
+            object.__setattr__(self, "hidden", None)
         for name, value in asdict(self).items():
-            _check_positive(f"Stack.{name}", value)
+            if not (name == "hidden" and value is None):
+                _check_positive(f"Stack.{name}", value)
         if self.dim % self.heads:
             raise ModelError(f"Stack: dim {self.dim} is not divisible by {self.heads} heads; change one of them")
+
+    @property
+    def mlp(self) -> int:
+        """Width of the MLP's hidden layer."""
+        return 4 * self.dim if self.hidden is None else self.hidden
 
 
 @dataclass(frozen=True)
@@ -59,13 +78,22 @@ class ModelSpec:
     size: a name of `SIZES`, or a `Size` for widths that have no name.
     patch: side of a patch in pixels. tubelet: frames per token. frames: frames per clip (T).
     resolution: pixels of a frame, one side or (height, width).
-    position: fixed code of the place of a token; "sincos-1d" is the reference's, "sincos-3d" helps small models.
+    position: fixed code of the place of a token; "sincos-1d" is the reference's, "sincos-3d" helps small models;
+    "learned-separable" is a learned code per place of a frame plus one per step in time, as MAE-ST's encoders have it.
     patch_init: how the patch embedding starts: "conv" as VideoMAE (PyTorch's convolution), "xavier" as MAE (He et al. 2022).
     Patches then weigh twice as much against the code of their place, which decides what a small model learns.
+    position_grid: the grid (t, h, w) whose codes are interpolated to the model's grid; None: the code is computed on the
+    model's own. `Encoder.at` sets it.
+    backbone: "vit" (VideoMAE's), or "timesformer" (Bertasius et al. 2021), which attends along time, then within a step.
+    attention: "joint" or "divided" where the backbone knows both; None: its own, joint for vit, divided for timesformer.
+    decoder_attention: "self": visible and mask tokens attend to each other (VideoMAE); "cross": mask tokens attend to the
+    encoder's output alone (CrossMAE, Fu et al. 2024).
     decoder_depth: blocks of the decoder, where it is not the size's own.
+    decoder_dim: width of the decoder, where it is not the size's own; the heads keep their width.
     norm_eps: epsilon of the LayerNorms of blocks and of the encoder's end (reference 1e-6, Hugging Face 1e-12).
     head_norm_eps: epsilon of the LayerNorm before a head, the decoder's or the classifier's (Hugging Face 1e-5).
     encoder_norm: the encoder ends with a LayerNorm; a classifier's encoder does not.
+    class_token: a learned token goes through the encoder's blocks with the others and is left out of what it returns (MAE-ST).
 
     Raises ModelError when a value is unknown, or when the clip cannot be cut into whole patches.
     """
@@ -78,24 +106,53 @@ class ModelSpec:
     resolution: int | tuple[int, int] = 224
     position: Position = "sincos-1d"
     patch_init: PatchInit = "conv"
+    position_grid: tuple[int, int, int] | None = None
+    backbone: BackboneName = "vit"
+    attention: AttentionKind | None = None
+    decoder_attention: DecoderAttention = "self"
     decoder_depth: int | None = None
+    decoder_dim: int | None = None
     norm_eps: float = 1e-6
     head_norm_eps: float = 1e-6
     encoder_norm: bool = True
+    class_token: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.size, str) and self.size not in SIZES:
             raise ModelError(f"size: found {self.size!r}, expected one of {', '.join(SIZES)}, or a Size")
-        if self.position not in POSITIONS:
-            raise ModelError(f"position: found {self.position!r}, expected one of {', '.join(POSITIONS)}")
-        if self.patch_init not in PATCH_INITS:
-            raise ModelError(f"patch_init: found {self.patch_init!r}, expected one of {', '.join(PATCH_INITS)}")
+        for name, choices in (
+            ("position", POSITIONS),
+            ("patch_init", PATCH_INITS),
+            ("backbone", BACKBONE_NAMES),
+            ("decoder_attention", DECODER_ATTENTIONS),
+        ):
+            if getattr(self, name) not in choices:
+                raise ModelError(f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(choices)}")
+        if self.attention is not None and self.attention not in ATTENTIONS[self.backbone]:
+            raise ModelError(
+                f"attention: found {self.attention!r}, expected {' or '.join(ATTENTIONS[self.backbone])} for the "
+                f"backbone {self.backbone}; divided attention is that of backbone timesformer"
+            )
         for name in ("patch", "tubelet", "frames"):
             _check_positive(name, getattr(self, name))
         for side in self.frame_size:
             _check_positive("resolution", side)
-        if self.decoder_depth is not None:
-            _check_positive("decoder_depth", self.decoder_depth)
+        for name in ("decoder_depth", "decoder_dim"):
+            if getattr(self, name) is not None:
+                _check_positive(name, getattr(self, name))
+        if self.divided and self.class_token:
+            raise ModelError("class_token: found True, expected False with divided attention; or take attention joint")
+        if self.position_grid is not None and self.position == "learned-separable":
+            raise ModelError("position_grid: learned codes are stored, not computed on another grid; leave it out")
+        if self.decoder_dim is not None and self.decoder_dim % self._decoder_head:
+            raise ModelError(
+                f"decoder_dim: found {self.decoder_dim}, expected a multiple of the width of a head, {self._decoder_head}"
+            )
+        if self.position_grid is not None:
+            if not isinstance(self.position_grid, tuple) or len(self.position_grid) != 3:
+                raise ModelError(f"position_grid: found {self.position_grid!r}, expected three numbers (t, h, w)")
+            for places in self.position_grid:
+                _check_positive("position_grid", places)
         height, width = self.frame_size
         if height % self.patch or width % self.patch:
             raise ModelError(
@@ -107,8 +164,13 @@ class ModelSpec:
                 f"frames: {self.frames} frames cannot be cut into tubelets of {self.tubelet}; "
                 f"take {_multiple(self.frames, self.tubelet)}, or another tubelet"
             )
-        if height == width:  # one form per value, so that equal specifications compare equal
+        # One form per value, so that equal specifications compare equal.
+        if height == width:
             object.__setattr__(self, "resolution", height)
+        if self.attention == ATTENTIONS[self.backbone][0]:
+            object.__setattr__(self, "attention", None)
+        if self.position_grid == self.grid:
+            object.__setattr__(self, "position_grid", None)
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -147,9 +209,22 @@ class ModelSpec:
 
     @property
     def decoder(self) -> Stack:
-        """The decoder's blocks, `decoder_depth` of them where it is given."""
+        """The decoder's blocks, `decoder_depth` of them and `decoder_dim` wide where these are given."""
         stack = self._widths.decoder
-        return stack if self.decoder_depth is None else Stack(stack.dim, self.decoder_depth, stack.heads)
+        dim = self.decoder_dim or stack.dim
+        # A hidden width that is not 4 x dim belongs to the size's own width.
+        hidden = stack.hidden if dim == stack.dim else None
+        return Stack(dim, self.decoder_depth or stack.depth, dim // self._decoder_head, hidden)
+
+    @property
+    def divided(self) -> bool:
+        """Attention is divided into time and space, which needs the same number of visible tokens in every step."""
+        return (self.attention or ATTENTIONS[self.backbone][0]) == "divided"
+
+    @property
+    def _decoder_head(self) -> int:
+        """The width of a head of the size's decoder."""
+        return self._widths.decoder.dim // self._widths.decoder.heads
 
     @property
     def _widths(self) -> Size:
@@ -160,6 +235,8 @@ class ModelSpec:
         values = asdict(self)
         if not isinstance(self.resolution, int):
             values["resolution"] = list(self.resolution)
+        if self.position_grid is not None:
+            values["position_grid"] = list(self.position_grid)
         return values
 
     @classmethod
@@ -176,8 +253,9 @@ class ModelSpec:
         try:
             if isinstance(known.get("size"), Mapping):
                 known["size"] = Size(Stack(**known["size"]["encoder"]), Stack(**known["size"]["decoder"]))
-            if isinstance(known.get("resolution"), list):
-                known["resolution"] = tuple(known["resolution"])
+            for name in ("resolution", "position_grid"):
+                if isinstance(known.get(name), list):
+                    known[name] = tuple(known[name])
             return cls(**known)
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, ModelError):

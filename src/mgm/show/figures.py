@@ -132,6 +132,14 @@ def paint_mask(
     return painted
 
 
+def paint_visibility(seen: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
+    """A map (h, w) of how often each place is seen, 0 to 1, as a small picture uint8 (h, w, 3): the veil's own colour where
+    never, white where twice as often as on average, and evenly lighter in between."""
+    share = np.minimum(seen / max(2 * float(np.mean(seen)), 1e-9), 1)[..., None]
+    painted: npt.NDArray[np.uint8] = ((1 - share) * np.array(VEIL) + share * 255).round().astype(np.uint8)
+    return painted
+
+
 def hide_masked(frames: Clip, masked: npt.NDArray[np.bool_]) -> Clip:
     """What the encoder sees: `frames` uint8 (T, H, W, 3) with the masked tokens, bool (t, h, w), in flat grey."""
     seen = frames.copy()

@@ -1,6 +1,6 @@
 """Clips as pictures that fit a page or a file: contact sheets, strips for the report, animations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Literal
 
@@ -25,7 +25,7 @@ def encode_image(image: npt.NDArray[np.uint8], *, form: Literal["png", "webp"] =
     """uint8 (H, W, 3) or (H, W, 4) as PNG, or as WebP of `quality` 1 to 100, about a tenth of the size."""
     buffer = BytesIO()
     if form == "png":
-        Image.fromarray(image).save(buffer, "PNG", optimize=True)
+        Image.fromarray(image).save(buffer, "PNG")
     else:
         Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=4)
     return buffer.getvalue()
@@ -42,27 +42,47 @@ def filmstrip(
     columns: int = 8,
     times: npt.NDArray[np.floating] | None = None,
     cell_height: int = 112,
+    notes: Mapping[str, Sequence[str]] | None = None,
+    ends: Mapping[str, npt.NDArray[np.uint8]] | None = None,
+    end_name: str = "",
 ) -> npt.NDArray[np.uint8]:
     """A contact sheet with its labels painted in, for a file of its own: one row a clip, time running left to right.
 
     rows: (label, uint8 (T, H, W, 3)), all of one T; each frame is resized to the first row's aspect. columns: the
-    number of frames shown, evenly spread. times: seconds (T,), written under the columns. cell_height: pixels.
+    number of frames shown, evenly spread. times: seconds (T,), written under the columns. cell_height: pixels. notes: lines in
+    small print under a label. ends: a picture uint8 (h, w, 3) behind the last frame of a row, without smoothing; `end_name` is
+    written under them.
     Returns uint8 (H, W, 3), ready for `encode_image`. Raises ValueError when there are no rows or their lengths differ.
     """
+    notes, ends = notes or {}, ends or {}
     moments, cell_width = _layout(rows, columns, cell_height)
     names = _moment_names(times, moments, len(rows[0][1]))
-    font, small = label_font(15), label_font(12)
-    left = _MARGIN * 2 + max(round(font.getlength(label)) for label, _ in rows)
-    foot = 22 if names else 0
-    width = left + len(moments) * (cell_width + _GAP) - _GAP + _MARGIN
+    font, small, fine = label_font(15), label_font(12), label_font(11)
+    widest = [font.getlength(label) for label, _ in rows] + [
+        fine.getlength(x) for lines in notes.values() for x in lines
+    ]
+    left = _MARGIN * 2 + round(max(widest))
+    foot = 22 if names or ends else 0
+    width = left + len(moments) * (cell_width + _GAP) - _GAP + _MARGIN + bool(ends) * (cell_width + 3 * _GAP)
     height = _MARGIN * 2 + len(rows) * (cell_height + _GAP) - _GAP + foot
     sheet = Image.new("RGB", (width, height), _PAPER)
     pen = ImageDraw.Draw(sheet)
     for i, (label, clip) in enumerate(rows):
         top = _MARGIN + i * (cell_height + _GAP)
-        pen.text((_MARGIN, top + cell_height / 2), label, fill=_INK, font=font, anchor="lm")
+        lines = notes.get(label, ())
+        middle = top + cell_height / 2 - len(lines) * 7
+        pen.text((_MARGIN, middle), label, fill=_INK, font=font, anchor="lm")
+        for j, line in enumerate(lines):
+            pen.text((_MARGIN, middle + 18 + 14 * j), line, fill=_FAINT_INK, font=fine, anchor="lm")
         for j, frame in enumerate(_resized(clip[moments], cell_width, cell_height)):
             sheet.paste(frame, (left + j * (cell_width + _GAP), top))
+        if label in ends:
+            end = Image.fromarray(ends[label]).resize((cell_width, cell_height), Image.Resampling.NEAREST)
+            sheet.paste(end, (width - _MARGIN - cell_width, top))
+    if ends:
+        pen.text(
+            (width - _MARGIN - cell_width / 2, height - _MARGIN), end_name, fill=_FAINT_INK, font=small, anchor="mb"
+        )
     for j, name in enumerate(names):
         centre = left + j * (cell_width + _GAP) + cell_width / 2
         pen.text((centre, height - _MARGIN), name, fill=_FAINT_INK, font=small, anchor="mb")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy.typing as npt
 from mgm.data.synthetic import read_boxes
 from mgm.data.transform import Geometry
 from mgm.errors import MgmError
-from mgm.masks import MaskStatistics, TokenMask, build_mask, mask_rng, mask_statistics
-from mgm.show.figures import Clip, colour_motion, motion_scale, paint_mask
-from mgm.show.filmstrip import animate, encode_image, filmstrip, strip
-from mgm.show.parts import Animation, Legend, Strip
+from mgm.masks import DrawStatistics, MaskStatistics, TokenMask, build_mask, draw_statistics, mask_rng, mask_statistics
+from mgm.show.figures import Clip, colour_motion, motion_scale, paint_mask, paint_visibility
+from mgm.show.filmstrip import encode_image, filmstrip, strip
+from mgm.show.panels import write_panels
+from mgm.show.parts import Legend, Strip
 from mgm.video import MotionField, read_clip
 from mgm.video.convert import upright_region
 from mgm.video.decode import Clip as VideoClip
@@ -35,6 +37,7 @@ class PreviewSettings:
         options: options of each mask by name.
         motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
         seed: of the masks.
+        draws: how many masks of each kind the statistics over draws count; the pictures show the first.
     """
 
     frames: int = 16
@@ -47,6 +50,7 @@ class PreviewSettings:
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     motion: Motion | None = "auto"
     seed: int = 0
+    draws: int = 100
 
     @property
     def grid(self) -> tuple[int, int, int]:
@@ -65,13 +69,14 @@ class Preview:
 
     Attributes:
         clip: as read.
-        masks, statistics: by name of the mask.
+        masks, statistics, draws: by name of the mask: the one that is shown, its statistics, and those over many draws.
         boxes: true boxes per frame in pixels of `clip.frames`, where a truth lies beside the video.
     """
 
     clip: VideoClip
     masks: dict[str, TokenMask]
     statistics: dict[str, MaskStatistics]
+    draws: dict[str, DrawStatistics]
     boxes: list[npt.NDArray[np.float64]] | None
 
     @property
@@ -88,20 +93,33 @@ class Preview:
         rows += [(name, paint_mask(frames, mask.masked, boxes=self.boxes)) for name, mask in self.masks.items()]
         return rows
 
-    def picture(self, *, columns: int = 8) -> npt.NDArray[np.uint8]:
-        """A contact sheet uint8 (H, W, 3)."""
-        return filmstrip(self.rows(), columns=columns, times=self.clip.pts - self.clip.pts[0])
+    def picture(self, *, columns: int = 8, cell_height: int = 112) -> npt.NDArray[np.uint8]:
+        """A contact sheet uint8 (H, W, 3); see `filmstrip`."""
+        return filmstrip(
+            self.rows(),
+            columns=columns,
+            times=self.clip.pts - self.clip.pts[0],
+            notes=self.notes(),
+            ends={name: paint_visibility(s.visibility.mean(axis=0)) for name, s in self.draws.items()},
+            end_name="how often seen",
+            cell_height=cell_height,
+        )
+
+    def notes(self) -> dict[str, tuple[str, ...]]:
+        """What the statistics over draws say of each mask, in a few words a line."""
+        return {name: _notes(found) for name, found in self.draws.items()}
 
     def strip(self, *, caption: str = "", legend: Legend | None = None, columns: int = 8) -> Strip:
         """The same for a report."""
         times = self.clip.pts - self.clip.pts[0]
         return strip(self.rows(), columns=columns, times=times, caption=caption, legend=legend)
 
-    def animation(self, *, caption: str = "", fps: float = 8.0) -> Animation:
-        """The rows as panels that move."""
-        return animate(
-            self.rows(), alt=f"{Path(self.clip.path).name}: frames, motion and masks", fps=fps, caption=caption
-        )
+    def write_video(self, path: str | Path, *, rounds: int = 3) -> None:
+        """The rows as panels that move, side by side, as fast as the clip, `rounds` times over; see `write_panels`."""
+        pts = self.clip.pts
+        seconds = float(pts[-1] - pts[0])
+        fps = (len(pts) - 1) / seconds if seconds > 0 else 8.0
+        write_panels(path, self.rows(), fps=fps, notes=self.notes(), rounds=rounds)
 
 
 def motion_picture(motion: MotionField, size: tuple[int, int], *, full_scale: float | None = None) -> Clip:
@@ -109,11 +127,17 @@ def motion_picture(motion: MotionField, size: tuple[int, int], *, full_scale: fl
     return colour_motion(motion.vectors, extent=motion.extent, size=size, full_scale=full_scale)
 
 
-def preview_clip(path: str | Path, *, start: int | None = None, settings: PreviewSettings) -> Preview:
-    """Read one clip and draw its masks; `start=None` takes the middle of the video.
+def preview_clip(
+    path: str | Path,
+    *,
+    start: int | None = None,
+    settings: PreviewSettings,
+    boxes: str | Path | None = None,
+) -> Preview:
+    """Read one clip and draw its masks; `start=None` takes the middle of the video. `boxes`: see `preview`.
 
     Raises:
-        MgmError: the video cannot be read, or the masks do not fit it.
+        MgmError: the video or its boxes cannot be read, or the masks do not fit it.
     """
     grid = settings.grid
     info = probe(path)
@@ -127,35 +151,48 @@ def preview_clip(path: str | Path, *, start: int | None = None, settings: Previe
         size=settings.size,
         motion=settings.motion,
     )
-    truth = read_boxes(path)
-    boxes = None
-    if truth is not None:
-        box = upright_region(info.height, info.width, settings.size, "centre")
-        geometry = Geometry((info.height, info.width), box, (settings.size, settings.size))
-        none = np.empty((0, 4))  # the truth ends at the last frame that has a box
-        boxes = [geometry.boxes(truth[i] if i < len(truth) else none) for i in clip.index.tolist()]
+    shown = true_boxes(path, clip.index.tolist(), settings.size, file=boxes)
+    extent = (float(settings.size), float(settings.size))
     masks: dict[str, TokenMask] = {}
     statistics: dict[str, MaskStatistics] = {}
+    draws: dict[str, DrawStatistics] = {}
     for name in settings.masks:
         rule = build_mask(name, **dict(settings.options.get(name, {})))
-        rng = mask_rng(settings.seed, 0, start, 0)
-        masks[name] = rule.draw(grid, settings.ratio, clip.motion if rule.uses_motion else None, rng)
-        scale = None if boxes is None else (float(settings.size), float(settings.size))
-        found = mask_statistics(masks[name], motion=clip.motion)
-        if boxes is not None:
-            found = _with_boxes(found, mask_statistics(masks[name], boxes=boxes, extent=scale))
-        statistics[name] = found
-    return Preview(clip, masks, statistics, boxes)
+        motion = clip.motion if rule.uses_motion else None
+        drawn = [
+            rule.draw(grid, settings.ratio, motion, mask_rng(settings.seed, epoch, start, 0))
+            for epoch in range(settings.draws)
+        ]
+        masks[name] = drawn[0]
+        statistics[name] = mask_statistics(drawn[0], motion=clip.motion, boxes=shown, extent=extent)
+        draws[name] = draw_statistics(drawn, motion=clip.motion, boxes=shown, extent=extent)
+    return Preview(clip, masks, statistics, draws, shown)
 
 
-def _with_boxes(motion: MaskStatistics, objects: MaskStatistics) -> MaskStatistics:
-    return MaskStatistics(
-        ratio=motion.ratio,
-        motion_share=motion.motion_share,
-        object_share=objects.object_share,
-        step_iou=motion.step_iou,
-        fallback_share=motion.fallback_share,
-    )
+def true_boxes(
+    path: str | Path, frames: Sequence[int], size: int, *, file: str | Path | None = None
+) -> list[npt.NDArray[np.float64]] | None:
+    """The true boxes of a video's frames in the pixels of its clip of `size` x `size`: per frame (n, 4), see `read_boxes`."""
+    truth = read_boxes(path, file=file)
+    if truth is None:
+        return None
+    info = probe(path)
+    box = upright_region(info.height, info.width, size, "centre")
+    geometry = Geometry((info.height, info.width), box, (size, size))
+    none = np.empty((0, 4), np.float32)  # the truth ends at the last frame that has a box
+    return [geometry.boxes((truth[i] if i < len(truth) else none).astype(np.float64)) for i in frames]
+
+
+def _notes(found: DrawStatistics) -> tuple[str, ...]:
+    places = found.visibility[0].size
+    hidden = [f"hidden {found.ratio:.0%}"]
+    hidden += [f"motion {found.motion_share:.0%}"] if found.motion_share is not None else []
+    objects = [f"object {found.object_share:.0%}"] if found.object_share is not None else []
+    overlap = [f"IoU of steps {found.step_iou:.2f}"] if found.step_iou is not None else []
+    overlap += [f"of draws {found.overlap:.2f}"] if found.overlap is not None else []
+    never = [f"never seen {found.never_visible} of {places}"]
+    never += [f"fallback {found.fallback_share:.0%}"] if found.fallback_share else []
+    return tuple(", ".join(words) for words in (hidden + objects, overlap, never) if words)
 
 
 def preview(
@@ -165,8 +202,14 @@ def preview(
     start: int | None = None,
     settings: PreviewSettings | None = None,
     moving: bool = True,
+    boxes: str | Path | None = None,
 ) -> list[tuple[Preview, Path]]:
-    """Write `NAME.png` (a contact sheet) and, if `moving`, `NAME.webp` for each video into the folder `out`; see `picture_name`.
+    """Write `NAME.png` (a contact sheet) and, if `moving`, the video `NAME.mp4` for each video into the folder `out`; see
+    `picture_name`.
+
+    Both show frames, motion, and what each mask hides, with the statistics over `settings.draws` draws; the sheet also
+    shows how often each place is seen. `boxes`: a file with the true boxes of the objects, in place of the one beside each
+    video; see `mgm.data.synthetic.read_boxes`.
 
     Returns the previews with the path of their picture.
     """
@@ -174,11 +217,11 @@ def preview(
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for path in paths:
-        shown = preview_clip(path, start=start, settings=settings or PreviewSettings())
+        shown = preview_clip(path, start=start, settings=settings or PreviewSettings(), boxes=boxes)
         picture = folder / f"{picture_name(path)}.png"
         picture.write_bytes(encode_image(shown.picture()))
         if moving:
-            picture.with_suffix(".webp").write_bytes(shown.animation().image)
+            shown.write_video(picture.with_suffix(".mp4"))
         made.append((shown, picture))
     return made
 
@@ -187,3 +230,26 @@ def picture_name(path: str | Path) -> str:
     """A name for the picture of a video: its last two folders and its own, since class folders often number their files alike."""
     parts = [p for p in Path(path).resolve().with_suffix("").parts[-3:] if p.strip("/\\")]
     return "_".join(parts)
+
+
+def write_statistics(path: str | Path, made: Sequence[tuple[Preview, Path]]) -> Path:
+    """Write the statistics over draws as a table, one row per clip and mask; empty where a clip gives no ground for one."""
+    path = Path(path)
+    columns = (
+        "ratio",
+        "motion_share",
+        "object_share",
+        "step_iou",
+        "overlap",
+        "least_visible",
+        "never_visible",
+        "fallback_share",
+    )
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(("video", "start", "mask", "draws", *columns))
+        for shown, _ in made:
+            for name, found in shown.draws.items():
+                values = [getattr(found, column) for column in columns]
+                table.writerow((shown.clip.path, int(shown.clip.index[0]), name, found.draws, *values))
+    return path

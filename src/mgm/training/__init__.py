@@ -1,19 +1,32 @@
 """Configuration, the engine, and the training methods."""
 
-from mgm.training.checkpoint import load_autoencoder, load_checkpoint, load_classifier, load_encoder
+from mgm.training.checkpoint import (
+    load_autoencoder,
+    load_checkpoint,
+    load_classifier,
+    load_encoder,
+    load_pretrained,
+)
 from mgm.training.config import Config, load_config, recipe_names
+from mgm.training.export import export_model
 from mgm.training.finetune import finetune
 from mgm.training.pretrain import Outcome, pretrain
+from mgm.training.start import open_start, run_config, settings_for
 
 __all__ = [
     "Config",
     "Outcome",
+    "export_model",
     "finetune",
     "load_autoencoder",
     "load_checkpoint",
     "load_classifier",
     "load_config",
     "load_encoder",
+    "load_pretrained",
+    "open_start",
     "pretrain",
     "recipe_names",
+    "run_config",
+    "settings_for",
 ]

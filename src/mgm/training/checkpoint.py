@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from mgm.errors import ModelError
-from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, load_huggingface
+from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models.convert import Facts, Model, Weights, at_facts, from_weights, read_torch, read_weights
 
 FORMAT = "mgm-checkpoint-1"
 LAST = "last.pt"
 """Name of the newest checkpoint in a run's folder."""
 
+_NOTHING = Facts()
 Kind = Literal["autoencoder", "classifier"]
 
 
@@ -47,15 +49,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         file = file / LAST
     if not file.is_file():
         raise ModelError(f"{path}: no checkpoint, expected a run's folder with {LAST}, or a .pt file; check the path")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what a file that is no checkpoint looks like
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # what is damaged or foreign fails in any way: KeyError, struct.error, ...
-        raise ModelError(
-            f"{file}: cannot be read as weights ({' '.join(str(error).split())[:200]}), expected a checkpoint of mgm; "
-            "it is damaged, or needs to run code to be read, which mgm refuses"
-        ) from error
+    content = read_torch(file)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ModelError(
             f"{file}: found another program's file, expected a checkpoint of mgm ({FORMAT}); see mgm.load_encoder"
@@ -66,42 +60,100 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 def load_autoencoder(path: str | Path) -> MaskedAutoencoder:
     """The pretrained autoencoder of a run's folder or checkpoint file."""
     content = load_checkpoint(path)
-    if content["kind"] != "autoencoder":
+    model = model_of(content)
+    if not isinstance(model, MaskedAutoencoder):
         raise ModelError(
             f"{path}: holds a {content['kind']}, expected a pretrained autoencoder; give the folder of 'mgm pretrain'"
         )
-    model = MaskedAutoencoder(ModelSpec.from_dict(content["spec"]), target=content["target"])
-    model.load_state_dict(content["model"])
-    return model.eval()
+    return model
 
 
 def load_classifier(path: str | Path) -> tuple[Classifier, tuple[str, ...]]:
     """The fine-tuned classifier of a run's folder or checkpoint file, and the names of its classes."""
     content = load_checkpoint(path)
-    if content["kind"] != "classifier":
+    model = model_of(content)
+    if not isinstance(model, Classifier):
         raise ModelError(
             f"{path}: holds an {content['kind']}, expected a fine-tuned classifier; give the folder of 'mgm finetune'"
         )
-    classes = tuple(content["classes"])
-    model = Classifier(Encoder(ModelSpec.from_dict(content["spec"])), classes=len(classes))
+    return model, tuple(content["classes"])
+
+
+def model_of(content: dict[str, Any], facts: Facts = _NOTHING) -> MaskedAutoencoder | Classifier:
+    """The model, in evaluation mode, of what `load_checkpoint` read; frames and resolution as in `facts`, where it has any."""
+    spec = at_facts(ModelSpec.from_dict(content["spec"]), facts)
+    model: MaskedAutoencoder | Classifier
+    if content["kind"] == "classifier":
+        classes = content["classes"]
+        model = Classifier(Encoder(spec), classes=len(classes), labels=classes)
+    else:
+        # Old checkpoints know of no teacher. What one is must be known to build the head; its weights are not needed here.
+        teacher = at_facts(ModelSpec.from_dict(content["teacher"]), facts) if "teacher" in content else None
+        model = MaskedAutoencoder(spec, target=content["target"], teacher=teacher)
     model.load_state_dict(content["model"])
-    return model.eval(), classes
+    return model.eval()
 
 
-def load_encoder(path: str | Path) -> Encoder:
-    """A pretrained encoder, ready to embed video: `encoder(video) -> (B, n, dim)`.
+def load_pretrained(
+    path: str | Path,
+    *,
+    frames: int | None = None,
+    resolution: int | tuple[int, int] | None = None,
+    heads: int | None = None,
+) -> MaskedAutoencoder | Classifier:
+    """A whole pretrained model: an autoencoder (`model(video, mask)`) or a classifier (`model(video)`, `model.labels`).
 
     Args:
-        path: a run's folder, a checkpoint file of mgm, or a folder of Hugging Face's VideoMAE (config.json and model.safetensors).
+        path: a run's folder or checkpoint, an export of mgm, a folder of Hugging Face's VideoMAE, or a checkpoint of VideoMAE,
+            VideoMAE V2, one of their forks, mmaction2, or MAE-ST (fine-tuned). What it is shows in its content, not in its
+            name; docs/checkpoints.md has the table. Nothing in it is run.
+        frames, resolution: of the clips that the model shall take, where they are not those of the checkpoint, or where it
+            does not tell (then 16 and 224). A fixed code of places is computed anew.
+        heads: attention heads of the encoder, where the checkpoint does not tell them or tells them wrong.
 
     Raises:
-        ModelError: none of these.
+        ModelError: no such file; of an unknown format; an encoder alone; damaged, or one that would need to run code.
     """
-    folder = Path(path)
-    if folder.is_dir() and (folder / "config.json").is_file():
-        model = load_huggingface(folder)
-        return model.encoder.eval()
-    content = load_checkpoint(path)
-    if content["kind"] == "classifier":
-        return load_classifier(path)[0].encoder.eval()
-    return load_autoencoder(path).encoder.eval()
+    model = _load(path, Facts(frames, resolution, heads), encoder_only=False)
+    if isinstance(model, Encoder):
+        raise ModelError(
+            f"{path}: holds an encoder alone, expected an autoencoder or a classifier; use mgm.load_encoder"
+        )
+    return model
+
+
+def load_encoder(
+    path: str | Path,
+    *,
+    frames: int | None = None,
+    resolution: int | tuple[int, int] | None = None,
+    heads: int | None = None,
+) -> Encoder:
+    """A pretrained encoder, ready to embed video: `encoder(video) -> (B, n, dim)`.
+
+    Arguments and errors as of `load_pretrained`, but an encoder is enough: of MAE-ST's autoencoders, and of files whose other
+    parts belong to another method, it is taken alone.
+    """
+    model = _load(path, Facts(frames, resolution, heads), encoder_only=True)
+    return model if isinstance(model, Encoder) else model.encoder
+
+
+def holds_settings(path: str | Path) -> bool:
+    """Whether `path` is a run or a checkpoint of ours, which carries the configuration that made it."""
+    place = Path(path)
+    if place.is_dir():
+        return (place / LAST).is_file()
+    if not zipfile.is_zipfile(place):
+        return False
+    content = read_torch(place, mapped=True)
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def _load(path: str | Path, facts: Facts, *, encoder_only: bool) -> Model:
+    found = load_checkpoint(path) if holds_settings(path) else read_weights(path)
+    try:
+        if isinstance(found, Weights):
+            return from_weights(found, facts, encoder_only=encoder_only).eval()
+        return model_of(found, facts)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error

@@ -15,17 +15,20 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from mgm.data.loader import Batch
+from mgm.data.annotations import VideoItem
+from mgm.data.fingerprint import difference, fingerprint
+from mgm.data.loader import Batch, BatchOrder
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.training.checkpoint import LAST, load_checkpoint, save_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.training.log import LOG, History, Log, progress_bar
+from mgm.training.memory import keep_freed_memory
 from mgm.training.optim import Schedule
 from mgm.training.position import Position, uninterrupted
+from mgm.training.ranks import from_all_ranks, total_of
+from mgm.training.trouble import note_incidents, note_problems, stop_if_too_many, write_bad_videos
 
 __all__ = ["History", "Method", "Run", "fit", "make_fabric"]
-
-BAD_VIDEOS = "bad_videos.tsv"
 
 
 class Method(Protocol):
@@ -51,11 +54,14 @@ class Run:
     """Where a run goes and how long it is.
 
     Attributes:
-        out: its folder: config.yaml, log.jsonl, tensorboard/, last.pt, and bad_videos.tsv where there are any.
+        out: its folder: config.yaml, log.jsonl, tensorboard/, last.pt, and, where there are any, bad_videos.tsv and incidents.txt.
         config: the whole tree, saved beside the result.
         optim: the part of it that this run follows.
         schedule: length and learning rates.
         batches: `(first, last, parts)` -> the batches of these steps.
+        order: the order of its samples.
+        items: the videos that they are taken from.
+        repeats: clips that are made of each of them, one behind the other in a batch.
         left_out: path -> message of videos that could not be read before the run began.
     """
 
@@ -64,6 +70,9 @@ class Run:
     optim: OptimConfig
     schedule: Schedule
     batches: Callable[[int, int, int], Iterator[Batch]]
+    order: BatchOrder
+    items: tuple[VideoItem, ...]
+    repeats: int = 1
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -81,6 +90,8 @@ def make_fabric(optim: OptimConfig) -> Fabric:
     world = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or local)
     fabric = Fabric(devices=local, num_nodes=max(world // local, 1), precision=precision)
     fabric.launch()
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     return fabric
 
 
@@ -105,11 +116,13 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
     position = _prepare(method, run, fabric, history, resume=resume)
     first = position.step
     logger = Log(run.out, history, fabric.is_global_zero)
-    parts = -(-per_rank // (run.optim.micro_batch or per_rank))
+    clips = per_rank * run.repeats
+    parts = -(-per_rank // max((run.optim.micro_batch or clips) // run.repeats, 1))
     stream = run.batches(first, run.schedule.steps, parts)
     began = time.perf_counter()
     module.train()
     progress = progress_bar(show_progress and fabric.is_global_zero)
+    console = progress.console if show_progress else None
     try:
         with progress:
             task = progress.add_task("", total=run.schedule.steps, completed=first, loss=float("nan"), speed=0.0)
@@ -118,24 +131,29 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                 for group, peak in zip(method.optimiser.param_groups, peaks, strict=True):
                     group["lr"] = peak * factor
                 loss = torch.zeros((), device=fabric.device)
-                failed = position.failed
+                problems: list[tuple[str, str]] = []
                 fallback = 0.0
                 for part in range(parts):
                     batch = next(stream)
-                    history.bad.update(batch.problems)
-                    fallback += batch.fallback * (len(batch.index) / per_rank)
-                    failed += len(batch.problems)
-                    _stop_if_too_many(history, failed, failed + step * per_rank + len(batch.index), run)
+                    problems += batch.problems
+                    note_incidents(run.out, batch.incidents, fabric, history, console)
+                    fallback += batch.fallback * (len(batch.index) / clips)
                     batch = batch.to(fabric.device)
                     with fabric.no_backward_sync(module) if part < parts - 1 else nullcontext():
-                        value = method.loss(module, batch) * (len(batch.index) / per_rank)
+                        value = method.loss(module, batch) * (len(batch.index) / clips)
                         fabric.backward(value)
                     loss += value.detach()
                 norm = _clip(fabric, module, optimiser, run.optim.clip_grad)
                 value_now = float(fabric.all_reduce(loss, reduce_op="mean"))
+                failed = position.failed + total_of(fabric, len(problems))
+                if failed > position.failed:
+                    note_problems(
+                        from_all_ranks(fabric, problems), history, progress.console if show_progress else None
+                    )
+                    stop_if_too_many(run.out, history, failed, (step + 1) * run.optim.batch, run.config.data.bad_share)
                 if not math.isfinite(value_now):
                     raise ModelError(_not_finite(run, method, fabric, step, value_now))
-                speed = (step + 1 - first) * run.optim.batch / (time.perf_counter() - began)
+                speed = (step + 1 - first) * run.optim.batch * run.repeats / (time.perf_counter() - began)
                 with uninterrupted():  # weights, log and position stay those of one step
                     optimiser.step()
                     optimiser.zero_grad(set_to_none=True)
@@ -151,7 +169,7 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
     finally:
         logger.close()
         if fabric.is_global_zero:
-            _write_bad(run, history)
+            write_bad_videos(run.out, history)
     history.seconds = time.perf_counter() - began
     module.eval()
     return history
@@ -170,15 +188,19 @@ def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resu
         return Position.now(0, 0, fabric.device)
     content = load_checkpoint(checkpoint)
     before = parse_config(content["config"], str(checkpoint))
-    if before != run.config:
-        raise ConfigError(
-            f"{run.out}: its run has other settings, so it cannot go on: {_differences(before, run.config)}"
-        )
+    other = _differences(before, run.config)
+    if other:
+        raise ConfigError(f"{run.out}: its run has other settings, so it cannot go on: {other}")
     for key, value in method.describe().items():  # a pretraining is no fine-tuning, nor one of other classes
         if content.get(key) != value:
             raise ConfigError(
                 f"{run.out}: its run cannot go on as this one: {key} was {content.get(key)}, is {value}; give another --out"
             )
+    changed = difference(content["data"]["fingerprint"], run.items)
+    if changed is not None:
+        raise DataError(
+            f"{run.out}: its run cannot go on with another set of videos: {changed}; bring the set back, or give another --out"
+        )
     method.module.load_state_dict(content["model"])
     method.optimiser.load_state_dict(content["optimiser"])
     fabric.strategy.precision.load_state_dict(content["precision"])
@@ -189,9 +211,16 @@ def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resu
     return position
 
 
+HARMLESS = frozenset(
+    {"data.workers", "data.read_timeout", "data.bad_share", "pretrain.checkpoint_every", "finetune.checkpoint_every"}
+)
+"""Settings that may change when a run goes on: no batch and no weight depends on them."""
+
+
 def _differences(before: Config, now: Config) -> str:
     old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
-    return "; ".join(f"{k} was {old.get(k)}, is {new.get(k)}" for k in sorted(old | new) if old.get(k) != new.get(k))
+    names = sorted(key for key in old | new if old.get(key) != new.get(key) and key not in HARMLESS)
+    return "; ".join(f"{name} was {old.get(name)}, is {new.get(name)}" for name in names)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -215,15 +244,22 @@ def _save(method: Method, run: Run, fabric: Fabric, position: Position, logger: 
             "optimiser": method.optimiser.state_dict(),
             "precision": fabric.strategy.precision.state_dict(),  # the scale of 16-bit gradients
             "bad": dict(logger.history.bad),
+            "data": _data_state(run, position.step),
         },
     )
-    _write_bad(run, logger.history)
+    write_bad_videos(run.out, logger.history)
 
 
-def _write_bad(run: Run, history: History) -> None:
-    if history.bad:
-        lines = [f"{path}\t{message}\n" for path, message in sorted(history.bad.items())]
-        (run.out / BAD_VIDEOS).write_text("".join(lines), encoding="utf-8")
+def _data_state(run: Run, step: int) -> dict[str, Any]:
+    """Where the stream of samples stands, and what it is made of: with the configuration all that the next batches depend on."""
+    epoch, index = run.order.place(step)
+    return {
+        "epoch": epoch,
+        "index": index,
+        "seed": run.order.seed,
+        "ranks": run.order.ranks,
+        "fingerprint": fingerprint(run.items),
+    }
 
 
 def _clip(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> float:
@@ -248,13 +284,3 @@ def _not_finite(run: Run, method: Method, fabric: Fabric, step: int, loss: float
         f"{run.out}: the loss of step {step} is {loss}, expected a number; the weights before it are in not_finite.pt. "
         "Lower base_lr, set clip_grad to 1, or use precision 32-true"
     )
-
-
-def _stop_if_too_many(history: History, failed: int, tried: int, run: Run) -> None:
-    limit = run.config.data.bad_share
-    if failed > max(limit * tried, 8):  # a few prove nothing
-        path, message = next(iter(history.bad.items()))
-        raise DataError(
-            f"{failed} of the first {tried} clips could not be read, expected at most {limit:.0%} (data.bad_share); "
-            f"the first: {message if path in message else f'{path}: {message}'}; {run.out / BAD_VIDEOS} lists the videos"
-        )

@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from mgm.data.annotations import VideoItem
 from mgm.data.dataset import ClipSet, MaskRule
 from mgm.data.loader import Batch, BatchOrder, batches
+from mgm.data.sampling import Sampler
 from mgm.data.source import ClipSource, FileSource, MemorySource
 from mgm.data.transform import Crop
 from mgm.errors import DataError
@@ -47,6 +48,7 @@ def make_run(
     rule: MaskRule | None,
     crop: Crop,
     flip: bool,
+    sampler: Sampler,
 ) -> tuple[Run, Fabric]:
     """The run with its stream of batches, and its devices.
 
@@ -57,33 +59,45 @@ def make_run(
     clips = ClipSet(
         items,
         source,
-        config.clip_settings(motion=rule is not None and rule.mask.uses_motion),
+        config.clip_settings(motion=rule is not None and rule.uses_motion),
         rule=rule,
         crop=crop,
         flip=flip,
+        sampler=sampler,
         seed=config.seed,
+        repeats=config.data.repeats,
     )
     order = BatchOrder(len(items), optim.batch, config.seed, fabric.global_rank, fabric.world_size)
     workers = 0 if isinstance(source, MemorySource) else config.data.workers
 
     def stream(first: int, last: int, parts: int) -> Iterator[Batch]:
         return batches(
-            clips, order, first=first, last=last, parts=parts, workers=workers, pin=fabric.device.type == "cuda"
+            clips,
+            order,
+            first=first,
+            last=last,
+            parts=parts,
+            workers=workers,
+            pin=fabric.device.type == "cuda",
+            timeout=config.data.read_timeout,
         )
 
     left_out = source.problems if isinstance(source, MemorySource) else {}
-    return Run(out, config, optim, plan, stream, left_out), fabric
+    return Run(out, config, optim, plan, stream, order, items, config.data.repeats, left_out), fabric
 
 
 def describe_run(config: Config, optim: OptimConfig, plan: Schedule, videos: int, devices: int) -> str:
     """What a run is about to do, in three lines: before it starts is when a mistake is cheap."""
     spec = config.model_spec()
     hidden = config.mask_rule().mask.count(spec.grid, config.mask.ratio)
+    repeats = config.data.repeats
+    shown = plan.steps * optim.batch
     return (
         f"{videos:,} videos, clips of {config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, "
         f"{spec.tokens} tokens {spec.grid}\n"
         f"model {config.model.size}, mask {config.mask.name} hides {hidden} tokens per "
         f"{'step' if config.mask_rule().mask.equal_steps else 'clip'} ({config.mask.ratio:g})\n"
-        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)} = {plan.steps * optim.batch:,} "
-        f"clips ({plan.steps * optim.batch / videos:.1f} per video), peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
+        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)} = {shown:,} "
+        f"clips ({shown / videos:.1f} per video{f', each in {repeats} crops with {repeats} masks' if repeats > 1 else ''}), "
+        f"peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
     )

@@ -1,7 +1,8 @@
-"""Fine-tuning with labels: plain cross-entropy, layer decay."""
+"""Fine-tuning with labels: augmentation, soft targets, layer decay."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from mgm.data.annotations import VideoSet, find_set
+from mgm.data.augment import Augmentation
+from mgm.data.direction import directed_classes
+from mgm.data.erasing import RandomErasing
 from mgm.data.loader import Batch, BatchOrder
+from mgm.data.mixing import Mixing
+from mgm.data.randaugment import parse_randaugment
 from mgm.data.source import ClipSource
 from mgm.errors import DataError
 from mgm.models import Classifier, Encoder
+from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import load_encoder
-from mgm.training.config import Config
+from mgm.training.config import Config, FinetuneConfig
 from mgm.training.engine import fit
 from mgm.training.feed import make_run, prepare_source
-from mgm.training.optim import adamw, schedule
+from mgm.training.optim import Schedule, adamw, schedule
 from mgm.training.pretrain import Outcome
 
 
@@ -31,12 +38,12 @@ class Finetuning:
     module: Classifier
     optimiser: torch.optim.Optimizer
     classes: tuple[str, ...]
-    label_smoothing: float
+    augment: Augmentation
 
     def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
-        """Cross-entropy of one clip per video."""
-        logits = module(batch.video)
-        return F.cross_entropy(logits.float(), batch.label, label_smoothing=self.label_smoothing)
+        """Cross-entropy of the changed clips with the targets that came of changing them."""
+        video, target = self.augment(batch.video, batch.label, batch.keys)
+        return F.cross_entropy(module(video).float(), target)
 
     def describe(self) -> dict[str, Any]:
         """Kind, specification and classes, for the checkpoint."""
@@ -59,6 +66,9 @@ def finetune(
         encoder: a pretrained encoder, or where one is (see `mgm.load_encoder`); None starts untrained. It is not changed.
         videos: a folder with class folders, or a set made of one.
 
+    Warns:
+        UserWarning: clips are mirrored although names of classes tell left from right.
+
     Raises:
         DataError: the set has no labels. MgmError: see `mgm.training.engine.fit`.
     """
@@ -77,21 +87,68 @@ def finetune(
     items, source = prepare_source(found.train, config, motion=False, source=source)
     plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
     rates = layer_rates(depth=len(fresh.blocks), decay=optim.layer_decay)
-    method = Finetuning(model, adamw(model, optim, peak=plan.peak, layer=rates), found.classes, optim.label_smoothing)
+    augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
+    method = Finetuning(model, adamw(model, optim, peak=plan.peak, layer=rates), found.classes, augment)
+    flip = flips(optim.flip, found)
+    sampler = config.sampler(optim.sampling, optim.sampling_rule)
     run, fabric = make_run(
-        items, source, config, optim, plan, out=Path(out), rule=None, crop=optim.crop, flip=optim.flip
+        items, source, config, optim, plan, out=Path(out), rule=None, crop=optim.crop, flip=flip, sampler=sampler
     )
+    if show_progress:
+        fabric.print(describe_finetuning(config, plan, videos=len(items), classes=len(found.classes), flip=flip))
     history = fit(method, run, fabric, resume=resume, show_progress=show_progress)
     return Outcome(Path(out), model.cpu().eval(), history)
 
 
+def augmentation(optim: FinetuneConfig, *, classes: int, seed: int) -> Augmentation:
+    """What a recipe does to a batch."""
+    mixed = optim.mixup_prob > 0 and (optim.mixup > 0 or optim.cutmix > 0)
+    return Augmentation(
+        classes,
+        optim.label_smoothing,
+        seed,
+        parse_randaugment(optim.randaugment) if optim.randaugment is not None else None,
+        RandomErasing(MEAN, STD, optim.erasing) if optim.erasing > 0 else None,
+        Mixing(optim.mixup, optim.cutmix, optim.mixup_prob, optim.switch_prob) if mixed else None,
+    )
+
+
+def flips(asked: bool | str, videos: VideoSet) -> bool:
+    """Whether clips are mirrored; "auto" is safe for the labels, as far as their names tell."""
+    directed = directed_classes(videos.classes)
+    if asked is True and directed:
+        warnings.warn(
+            f"{videos.root}: {len(directed)} of {len(videos.classes)} classes tell left from right, for example "
+            f"{directed[0]!r}, and every other clip is mirrored; set finetune.flip=auto or false",
+            stacklevel=3,
+        )
+    return not directed if asked == "auto" else bool(asked)
+
+
+def describe_finetuning(config: Config, plan: Schedule, *, videos: int, classes: int, flip: bool) -> str:
+    """What a run is about to do, in three lines: before it starts is when a mistake is cheap."""
+    optim, data = config.finetune, config.data
+    frames = f"x stride {data.stride}" if optim.sampling == "dense" else "spread over the video"
+    changes = [f"{optim.crop} crop", "mirrored" if flip else "not mirrored"]
+    changes += [optim.randaugment] if optim.randaugment else []
+    named = (("erasing", optim.erasing), ("mixup", optim.mixup), ("cutmix", optim.cutmix),
+             ("label smoothing", optim.label_smoothing))  # fmt: skip
+    changes += [f"{name} {value:g}" for name, value in named if value]
+    repeats = f", each in {data.repeats} crops" if data.repeats > 1 else ""
+    return (
+        f"{videos:,} videos of {classes} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
+        f"{', '.join(changes)}\n"
+        f"{plan.steps:,} steps of {optim.batch} clips{repeats}, peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
+    )
+
+
 def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
-    """Learning-rate multiplier by parameter name: decay^(depth + 1 - i), i = 0 for the embedding, k + 1 for block k, depth + 1
-    (multiplier 1) for the norm and the head."""
+    """Learning-rate multiplier by parameter name: decay^(depth + 1 - i), i = 0 for the embedding and what is added to it,
+    k + 1 for block k, depth + 1 (multiplier 1) for the norm and the head."""
 
     def rate(name: str) -> float:
         parts = name.split(".")
-        if parts[:2] == ["encoder", "patch_embed"]:
+        if parts[0] == "encoder" and parts[1] in ("patch_embed", "class_token", "position_time", "position_space"):
             layer = 0
         elif parts[:2] == ["encoder", "blocks"]:
             layer = int(parts[2]) + 1
@@ -103,7 +160,8 @@ def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
 
 
 def _check_spec(found: Encoder, expected: Encoder) -> None:
-    keys = ("size", "patch", "tubelet", "frames", "frame_size", "position")
+    same = ("size", "patch", "tubelet", "frames", "frame_size", "position", "position_grid", "backbone", "attention")
+    keys = (*same, "class_token")
     wrong = [
         f"{key} {getattr(found.spec, key)} instead of {getattr(expected.spec, key)}"
         for key in keys
@@ -111,5 +169,6 @@ def _check_spec(found: Encoder, expected: Encoder) -> None:
     ]
     if wrong:
         raise DataError(
-            f"the encoder does not fit the recipe: {', '.join(wrong)}; use the recipe that it was pretrained with"
+            f"the encoder does not fit the recipe: {', '.join(wrong)}; use the recipe that it was pretrained with, "
+            "or mgm.settings_for of an encoder from elsewhere"
         )

@@ -19,13 +19,15 @@ class History:
     """What a run logged: one value per step since its very first one, resumed parts included; `seconds` of this part alone.
 
     Attributes:
-        bad: path -> message of the videos that could not be read.
+        bad: path -> message of the videos that could not be read, on any rank.
+        incidents: what happened to this rank's reading processes in this part, one line each.
     """
 
     losses: list[float] = field(default_factory=list)
     learning_rates: list[float] = field(default_factory=list)
     seconds: float = 0.0
     bad: dict[str, str] = field(default_factory=dict)
+    incidents: list[str] = field(default_factory=list)
 
     def read(self, out: Path, steps: int) -> None:
         """Take over what the log of a stopped run says of its first `steps` steps.

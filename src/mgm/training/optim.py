@@ -46,7 +46,7 @@ def schedule(config: OptimConfig, *, steps_per_epoch: int) -> Schedule:
 def adamw(
     module: nn.Module, config: OptimConfig, *, peak: float, layer: Callable[[str], float] | None = None
 ) -> torch.optim.AdamW:
-    """AdamW whose weight decay spares vectors (biases, norms, tokens), as MAE and VideoMAE do.
+    """AdamW whose weight decay spares vectors (biases, norms, tokens, places), as MAE and VideoMAE do.
 
     Args:
         peak: learning rate at the top of the schedule.
@@ -56,7 +56,8 @@ def adamw(
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        decay = config.weight_decay if parameter.squeeze().ndim > 1 else 0.0
+        vector = parameter.squeeze().ndim < 2 or "position_" in name  # a learned code of places is a set of vectors
+        decay = 0.0 if vector else config.weight_decay
         groups.setdefault((decay, layer(name) if layer else 1.0), []).append(parameter)
     return torch.optim.AdamW(
         [{"params": p, "weight_decay": decay, "lr": peak * scale} for (decay, scale), p in groups.items()],

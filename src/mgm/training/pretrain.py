@@ -12,7 +12,8 @@ from torch import nn
 from mgm.data.annotations import VideoSet, find_set
 from mgm.data.loader import Batch, BatchOrder
 from mgm.data.source import ClipSource
-from mgm.models import MaskedAutoencoder
+from mgm.models import MaskedAutoencoder, TeacherFeatures
+from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
 from mgm.training.engine import History, fit
 from mgm.training.feed import describe_run, make_run, prepare_source
@@ -25,17 +26,20 @@ class Pretraining:
 
     module: MaskedAutoencoder
     optimiser: torch.optim.Optimizer
-    target: str
+    target: str | dict[str, float]
 
     def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
-        """Mean squared error of the masked patches (method.md 4)."""
+        """The weighted errors of the targets at the hidden tokens (method.md 4)."""
         assert batch.mask is not None
-        loss: torch.Tensor = module(batch.video, batch.mask).loss
+        loss: torch.Tensor = module(batch.video, batch.mask, batch.decode, motion=batch.motion).loss
         return loss
 
     def describe(self) -> dict[str, Any]:
-        """Kind, specification and target, for the checkpoint."""
-        return {"kind": "autoencoder", "spec": self.module.spec.to_dict(), "target": self.target}
+        """Kind, specification and target, for the checkpoint; and the teacher's specification, where there is one."""
+        content = {"kind": "autoencoder", "spec": self.module.spec.to_dict(), "target": self.target}
+        teachers = [target.teacher_spec.to_dict() for target, _ in self.module.goal.targets
+                    if isinstance(target, TeacherFeatures)]  # fmt: skip
+        return content | ({"teacher": teachers[0]} if teachers else {})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,15 +72,30 @@ def pretrain(
         MgmError: of the kind that fits; see `mgm.training.engine.fit`.
     """
     found = videos if isinstance(videos, VideoSet) else find_set(videos)
-    torch.manual_seed(config.seed)
     optim = config.pretrain
-    model = MaskedAutoencoder(config.model_spec(), target=config.model.target)
+    spec = config.model_spec()
+    teacher = None
+    if config.model.teacher is not None:
+        teacher = load_encoder(config.model.teacher, frames=spec.frames, resolution=spec.resolution)
+    torch.manual_seed(config.seed)  # after loading, which draws too
+    model = MaskedAutoencoder(
+        spec, target=config.model.target, teacher=teacher, checkpointing=config.model.checkpointing
+    )
     rule = config.mask_rule()
-    items, source = prepare_source(found.train, config, motion=rule.mask.uses_motion, source=source)
+    items, source = prepare_source(found.train, config, motion=rule.uses_motion, source=source)
     plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
     method = Pretraining(model, adamw(model, optim, peak=plan.peak), config.model.target)
     run, fabric = make_run(
-        items, source, config, optim, plan, out=Path(out), rule=rule, crop=config.data.crop, flip=config.data.flip
+        items,
+        source,
+        config,
+        optim,
+        plan,
+        out=Path(out),
+        rule=rule,
+        crop=config.data.crop,
+        flip=config.data.flip,
+        sampler=config.sampler(config.data.sampling),
     )
     if show_progress:
         fabric.print(describe_run(config, optim, plan, len(items), fabric.world_size))

@@ -26,12 +26,12 @@ class Stepping:
     """How the motion of sampled frames is put together from the motion of single ones.
 
     Attributes:
-        stride: frames between sampled ones.
+        stride: frames from one sampled frame to the next, or int64 (T,), from the one before to each of them.
         unit: frames that one field spans: 1, or the distance between the reference frames of a file prepared for strides.
         policy, reading: see `mgm.read_clip`.
     """
 
-    stride: int
+    stride: int | npt.NDArray[np.int64]
     unit: int
     policy: Policy
     reading: Reading
@@ -39,7 +39,7 @@ class Stepping:
     @property
     def reach(self) -> int:
         """How many frames before a sampled one its motion needs."""
-        return 0 if self.policy == "sampled" else self.stride - self.unit
+        return 0 if self.policy == "sampled" else int(np.max(self.stride)) - self.unit
 
 
 def codec_field(

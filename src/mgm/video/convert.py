@@ -94,6 +94,27 @@ class FrameConverter:
         return _graph(picture, region, (out_height, out_width), "rgb24")
 
 
+@dataclass(frozen=True, slots=True)
+class SeveralConverter:
+    """Several regions of the same decoded pictures, each as its own `FrameConverter` gives it."""
+
+    parts: tuple[FrameConverter, ...]
+
+    def look(self, picture: av.video.frame.VideoFrame) -> None:
+        """See `FrameConverter.look`."""
+        for part in self.parts:
+            part.look(picture)
+
+    def __call__(self, picture: av.video.frame.VideoFrame) -> tuple[npt.NDArray[np.uint8], ...]:
+        """uint8 (H, W, 3) RGB of each region of a decoded picture."""
+        return tuple(part(picture) for part in self.parts)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """See `FrameConverter.shape`."""
+        return self.parts[0].shape
+
+
 @dataclass(slots=True)
 class PictureConverter:
     """Shrinks whole decoded pictures for a source of motion that compares them; as coded, not turned upright.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.video.camera import Camera
+from mgm.video.convert import Box
 from mgm.video.execution import Read, carry_out
 from mgm.video.index import Index
 from mgm.video.motion import MotionField, Policy, Reading
@@ -66,6 +68,7 @@ def read_clip(
     start_seconds: float | None = None,
     frames: int | None = 16,
     stride: int = 4,
+    index: Sequence[int] | npt.NDArray[np.int64] | None = None,
     size: int | tuple[int, int] | None = 224,
     crop: Literal["centre"] | tuple[int, int, int, int] | None = "centre",
     motion: Motion | PairSource | None = "codec",
@@ -89,6 +92,8 @@ def read_clip(
         start: number of the first frame, in display order.
         start_seconds: instead of `start`: the frame that is shown at this presentation time (the time line of `Clip.pts`).
         frames: how many; None reads to the end of the video.
+        index: instead of `start`, `frames` and `stride`: the frame numbers of the clip, ascending; they may repeat. Motion is then
+            measured over the step from the frame before in the list, that of the first frame over the step to the second.
         size: side of the square result (or (height, width)) in pixels; None keeps the source's.
         crop: "centre": the largest centred region of the result's shape; (x, y, width, height) in pixels of the upright frame
             (chroma is stored at half resolution: x and y are rounded to even numbers of the coded frame); None: the whole frame,
@@ -121,6 +126,7 @@ def read_clip(
             start_seconds=start_seconds,
             frames=frames,
             stride=stride,
+            index=index,
             size=size,
             crop=crop,
             motion=motion,
@@ -183,18 +189,34 @@ class VideoReader:
 
     def read_clip(self, **options: Unpack[ClipOptions]) -> Clip:
         """A clip of this video; arguments, defaults and errors as for `mgm.read_clip`."""
-        request = Request(self.name, with_pixels=True, **options)
+        request = Request(self.name, with_pixels=True, **options).definite()
         read = self._guarded(request)
-        return Clip(self.name, read.images(), read.motion, read.pts, read.wanted)
+        return Clip(self.name, read.images(0), read.motions[0], read.pts, read.wanted)
+
+    def read_clips(self, crops: Sequence[Box], **options: Unpack[ClipOptions]) -> list[Clip]:
+        """The same clip once for each region, from one decode pass: what `read_clip` with `crop=box` gives, bit for bit.
+
+        Args:
+            crops: regions (x, y, width, height) in pixels of the upright frame, all scaled to `size`.
+            options: as for `mgm.read_clip`, but `crop`.
+        """
+        if not crops:
+            return []
+        read = self._guarded(Request(self.name, with_pixels=True, crops=tuple(crops), **options).definite())
+        return [
+            Clip(self.name, read.images(region), motion, read.pts, read.wanted)
+            for region, motion in enumerate(read.motions)
+        ]
 
     def read_motion(self, **options: Unpack[MotionOptions]) -> MotionClip:
         """The motion of a clip of this video; arguments, defaults and errors as for `mgm.video.read_motion`."""
         whole: MotionOptions = {"frames": None, "stride": 1, "crop": None}
         whole.update(options)
-        request = Request(self.name, with_pixels=False, size=None, **whole)
+        request = Request(self.name, with_pixels=False, size=None, **whole).definite()
         read = self._guarded(request)
-        assert read.motion is not None
-        return MotionClip(self.name, read.motion, read.pts, read.wanted)
+        (motion,) = read.motions
+        assert motion is not None
+        return MotionClip(self.name, motion, read.pts, read.wanted)
 
     def _guarded(self, request: Request) -> Read:
         try:
@@ -233,7 +255,7 @@ class VideoReader:
 
     def _plan(self, request: Request, *, seek: bool, prepared: bool) -> Plan:
         video = self._open()
-        start = request.start
+        start = request.start if request.index is None else int(request.index[0])
         if request.start_seconds is not None:
             start = self._frame_at(request.start_seconds, seek=seek)
         source = request.source_for(video)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.video.assembly import codec_field, put_together
 from mgm.video.camera import remove_camera
-from mgm.video.convert import FrameConverter
+from mgm.video.convert import FrameConverter, SeveralConverter
 from mgm.video.motion import MotionField, grid_shape
 from mgm.video.onepass import Decoded, decode
 from mgm.video.plan import Plan
@@ -28,13 +28,13 @@ class Read:
         decoded: by number, every frame that came out.
         wanted: int64 (T,), the numbers of the sampled frames.
         pts: float64 (T,), their presentation times in seconds.
-        motion: of the sampled frames, where it was asked for.
+        motions: of the sampled frames, one per region; None where it was not asked for.
     """
 
     decoded: dict[int, Decoded]
     wanted: npt.NDArray[np.int64]
     pts: npt.NDArray[np.float64]
-    motion: MotionField | None
+    motions: tuple[MotionField | None, ...]
 
     def entered_at_no_key(self, window: Window) -> bool:
         """Whether decoding began behind the start of the video at a picture that the container called key, and is none."""
@@ -43,9 +43,10 @@ class Read:
         first = self.decoded.get(window.base + window.order.index(window.coded[0].pts))
         return first is not None and first.kind in "PB"
 
-    def images(self) -> npt.NDArray[np.uint8]:
+    def images(self, region: int) -> npt.NDArray[np.uint8]:
         """uint8 (T, H, W, 3)."""
-        return np.stack([image for i in self.wanted.tolist() if (image := self.decoded[i].image) is not None])
+        found = [image for i in self.wanted.tolist() if (image := self.decoded[i].image) is not None]
+        return np.stack([image[region] if isinstance(image, tuple) else image for image in found])
 
 
 def carry_out(video: OpenVideo, window: Window, plan: Plan) -> Read:
@@ -57,8 +58,9 @@ def carry_out(video: OpenVideo, window: Window, plan: Plan) -> Read:
         VideoError: the stream is damaged, or ends before the clip.
     """
     request, source, sidecar = plan.request, plan.source, plan.sidecar
-    converter = FrameConverter(size=request.size, crop=request.crop, name=video.name)
-    pairs = None if source is None or source == "codec" else PairMotion(source, request.stride)
+    regions = [FrameConverter(size=request.size, crop=c, name=video.name) for c in request.crops or (request.crop,)]
+    converter = SeveralConverter(tuple(regions)) if request.crops else regions[0]
+    pairs = None if source is None or source == "codec" else PairMotion(source, plan.stride_of)
     if window.order:
         wanted = plan.sampled(window.base + len(window.order), ended=window.ended)
         needs = plan.needs(wanted, window)
@@ -78,7 +80,7 @@ def carry_out(video: OpenVideo, window: Window, plan: Plan) -> Read:
     else:
         pts = np.array([decoded[i].seconds for i in wanted.tolist()])
     if source is None:
-        return Read(decoded, wanted, pts, None)
+        return Read(decoded, wanted, pts, (None,) * len(regions))
     if pairs is not None:
         try:
             motion = MotionField(*pairs.fields(wanted), pairs.source.name, extent)
@@ -95,7 +97,7 @@ def carry_out(video: OpenVideo, window: Window, plan: Plan) -> Read:
         )
     if request.camera != "none":
         motion = remove_camera(motion, request.camera)
-    return Read(decoded, wanted, pts, converter.transform_motion(motion))
+    return Read(decoded, wanted, pts, tuple(region.transform_motion(motion) for region in regions))
 
 
 def _stored_pts(sidecar: Sidecar, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -176,7 +176,7 @@ def over_windows(
     measured: npt.NDArray[np.bool_],
     ends: npt.NDArray[np.intp],
     *,
-    stride: int,
+    stride: int | npt.NDArray[np.int64],
     policy: Policy,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """The displacement since the previous sampled frame, from the displacement of every frame.
@@ -190,32 +190,43 @@ def over_windows(
         measured: bool (n, rows, columns).
         ends: positions in `fields` of the sampled frames. A window that starts before the first frame holds that frame's
             displacement for the missing ones.
+        stride: frames from one sampled frame to the next, or int64 (T,), from the one before to each of them.
 
     Returns:
         (vectors float32 (T, rows, columns, 2), valid bool (T, rows, columns): True where the window has a measurement).
     """
-    if stride == 1:
+    strides = np.broadcast_to(np.asarray(stride, np.int64), ends.shape)
+    lengths = strides.astype(np.float32)[:, None, None, None]
+    if (strides == 1).all():
         whole = len(ends) == len(fields) and np.array_equal(ends, np.arange(len(ends)))
         return (fields, measured) if whole else (fields[ends], measured[ends])
     if policy == "sampled":
-        return fields[ends] * np.float32(stride), measured[ends]
+        return fields[ends] * lengths, measured[ends]
     if policy == "window_sum":
         vectors = np.zeros((len(ends), *fields.shape[1:]), np.float32)
         valid = np.zeros((len(ends), *measured.shape[1:]), np.bool_)
-        _sum(np.ascontiguousarray(fields), np.ascontiguousarray(measured), ends, stride, vectors, valid)
+        _sum(
+            np.ascontiguousarray(fields),
+            np.ascontiguousarray(measured),
+            ends,
+            np.ascontiguousarray(strides),
+            vectors,
+            valid,
+        )
         return vectors, valid
-    window = ends[:, None] - np.arange(stride)[None, :]
+    offset = np.arange(strides.max())
+    window = ends[:, None] - np.minimum(offset, strides[:, None] - 1)
     inside = np.maximum(window, 0)
-    valid = (measured[inside] & (window >= 0)[..., None, None]).any(axis=1)
+    valid = np.any(measured[inside] & (window >= 0)[..., None, None], axis=1)
     parts = fields[inside]
     longest = np.argmax(np.square(parts).sum(axis=-1), axis=1)
     vectors = np.take_along_axis(parts, longest[:, None, :, :, None], axis=1)[:, 0]
-    return vectors * np.float32(stride), valid
+    return vectors * lengths, valid
 
 
-def _sum_kernel(fields: Any, measured: Any, ends: Any, stride: Any, vectors: Any, valid: Any) -> None:
+def _sum_kernel(fields: Any, measured: Any, ends: Any, strides: Any, vectors: Any, valid: Any) -> None:
     for t in range(ends.shape[0]):
-        for k in range(stride):
+        for k in range(strides[t]):
             i = ends[t] - k
             inside = i >= 0
             i = max(i, 0)

@@ -9,7 +9,7 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.convert import FrameConverter, PictureConverter
+from mgm.video.convert import FrameConverter, PictureConverter, SeveralConverter
 from mgm.video.motion import grid_shape
 from mgm.video.sources import PairMotion
 from mgm.video.stream import OpenVideo, decode_packet
@@ -54,7 +54,7 @@ class Decoded:
     time: float  # in the stream's time base; the frame's number where there are no presentation times
     seconds: float
     kind: str
-    image: npt.NDArray[np.uint8] | None
+    image: npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], ...] | None
     vectors: npt.NDArray[np.void] | None
     packet: int | None  # the presentation time by which its packet is known
 
@@ -63,7 +63,7 @@ def decode(
     video: OpenVideo,
     window: Window,
     needs: Needs,
-    image_of: FrameConverter,
+    image_of: FrameConverter | SeveralConverter,
     pairs: PairMotion | None,
     *,
     last: int | None,

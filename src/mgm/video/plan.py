@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
@@ -36,6 +36,7 @@ class MotionOptions(TypedDict, total=False):
     start_seconds: float | None
     frames: int | None
     stride: int
+    index: Sequence[int] | npt.NDArray[np.int64] | None
     crop: Literal["centre"] | tuple[int, int, int, int] | None
     motion: Motion | PairSource
     policy: Policy
@@ -53,6 +54,7 @@ class ClipOptions(TypedDict, total=False):
     start_seconds: float | None
     frames: int | None
     stride: int
+    index: Sequence[int] | npt.NDArray[np.int64] | None
     size: int | tuple[int, int] | None
     crop: Literal["centre"] | tuple[int, int, int, int] | None
     motion: Motion | PairSource | None
@@ -83,6 +85,7 @@ class Request:
     start_seconds: float | None = None
     frames: int | None = 16
     stride: int = 4
+    index: Sequence[int] | npt.NDArray[np.int64] | None = None
     size: int | tuple[int, int] | None = 224
     crop: Literal["centre"] | tuple[int, int, int, int] | None = "centre"
     motion: Motion | PairSource | None = "codec"
@@ -92,6 +95,8 @@ class Request:
     short: Short = "repeat_last"
     cache: Cache = "use"
     cache_folder: str | Path | None = None
+    crops: tuple[tuple[int, int, int, int], ...] = ()
+    """Instead of `crop`: several regions of the same frames, all scaled to `size`."""
 
     def __post_init__(self) -> None:
         numbers = (
@@ -108,6 +113,8 @@ class Request:
             raise VideoError(
                 f"{self.name}: start is {self.start} and start_seconds is {self.start_seconds}, expected one of the two"
             )
+        if self.index is not None:
+            self._check_index(np.asarray(self.index))
         if self.motion == "difference" and self.camera != "none":
             raise VideoError(
                 f"{self.name}: camera is {self.camera!r} and motion is 'difference', which has no direction; expected camera 'none'"
@@ -128,6 +135,26 @@ class Request:
         if self.motion is None and not self.with_pixels:
             raise VideoError(f"{self.name}: motion is None, expected a source of motion; read_clip reads frames alone")
         self._check_shape()
+
+    def _check_index(self, index: npt.NDArray[np.int64]) -> None:
+        numbers = index.ndim == 1 and len(index) > 0 and np.issubdtype(index.dtype, np.integer)
+        if not numbers or index[0] < 0 or (np.diff(index) < 0).any():
+            raise VideoError(
+                f"{self.name}: index is {self.index}, expected frame numbers of 0 or more in ascending order; sort them"
+            )
+        if self.start or self.start_seconds is not None:
+            raise VideoError(f"{self.name}: index and a start are given, expected one of the two")
+
+    def definite(self) -> Request:
+        """The same request with `start` and `stride` where `index` says no more than they would: they are read by faster ways."""
+        if self.index is None:
+            return self
+        index = np.asarray(self.index, np.int64)
+        steps = np.diff(index)
+        if len(index) > 1 and (steps[0] < 1 or (steps != steps[0]).any()):
+            return replace(self, index=index)
+        stride = int(steps[0]) if len(index) > 1 else self.stride
+        return replace(self, index=None, start=int(index[0]), frames=len(index), stride=stride, short="error")
 
     def _check_shape(self) -> None:
         sizes = () if self.size is None else (self.size,) if isinstance(self.size, int) else tuple(self.size)
@@ -169,21 +196,38 @@ class Plan:
     @property
     def last(self) -> int | None:
         """The last sampled frame; None: the video's end tells."""
+        if self.request.index is not None:
+            return int(self.request.index[-1])
         if self.request.frames is None:
             return None
         return self.start + (self.request.frames - 1) * self.request.stride
 
     @property
+    def strides(self) -> int | npt.NDArray[np.int64]:
+        """Frames from one sampled frame to the next, or from the one before to each of them."""
+        if self.request.index is None:
+            return self.request.stride
+        return index_strides(np.asarray(self.request.index), default=self.request.stride)
+
+    @property
+    def stride_of(self) -> int | Mapping[int, int]:
+        """The stride of all sampled frames, or by number the one of each."""
+        index = self.request.index
+        if index is None:
+            return self.request.stride
+        return dict(zip(np.asarray(index).tolist(), np.asarray(self.strides).tolist(), strict=True))
+
+    @property
     def steps(self) -> Stepping:
         """How codec motion is put together."""
-        return Stepping(self.request.stride, self.unit, self.request.policy, self.request.reading)
+        return Stepping(self.strides, self.unit, self.request.policy, self.request.reading)
 
     @property
     def reach(self) -> int:
         """How many frames before a sampled one its motion needs."""
         if self.source == "codec":
             return self.steps.reach
-        return 0 if self.source is None else self.request.stride
+        return 0 if self.source is None else int(np.max(self.strides))
 
     @property
     def first(self) -> int:
@@ -216,7 +260,7 @@ class Plan:
         if self.source is None:
             return Needs(image, never, never)
         if self.source != "codec":
-            return Needs(image, never, (needed_pictures(wanted, self.request.stride) | sampled).__contains__)
+            return Needs(image, never, (needed_pictures(wanted, self.strides) | sampled).__contains__)
         if self.stored:  # without pixels one frame must still be looked at: which way up it is
             return Needs(image, never, never if self.request.with_pixels else {int(wanted[0])}.__contains__)
         moving = set(self.moving(wanted))
@@ -233,14 +277,21 @@ class Plan:
     def needs_untimed(self) -> Needs:
         """The same where frames are counted as they leave the decoder, and nobody knows yet how many come."""
         start, stride, last = self.start, self.request.stride, self.last
+        index = None if self.request.index is None else np.asarray(self.request.index)
+        listed = set() if index is None else set(index.tolist())
+        pictures = set() if index is None else needed_pictures(index, self.strides) | listed
 
         def sampled(number: int) -> bool:
+            if index is not None:
+                return number in listed
             return number >= start and (last is None or number <= last) and (number - start) % stride == 0
 
         def before(number: int) -> bool:
             return number >= start - self.reach and (last is None or number <= last)
 
         def compared(number: int) -> bool:
+            if index is not None:
+                return number in pictures
             return before(number) and ((number - start) % stride == 0 or (number == 0 and start < stride))
 
         image = sampled if self.request.with_pixels else never
@@ -263,6 +314,13 @@ class Plan:
             )
         if ended and start >= count:
             raise VideoError(f"{name}: no frame {start}: the video has {count} frames; choose a start below that")
+        if self.request.index is not None:
+            listed = np.asarray(self.request.index, np.int64)
+            if ended and listed[-1] >= count:
+                raise VideoError(
+                    f"{name}: no frame {listed[-1]}: the video has {count} frames; choose an index below that"
+                )
+            return listed
         if frames is None:
             return np.arange(start, count, stride, dtype=np.int64)
         wanted = start + stride * np.arange(frames, dtype=np.int64)
@@ -276,11 +334,28 @@ class Plan:
         return clip_index(count, start=start, frames=frames, stride=stride, short=self.request.short)
 
 
+def index_strides(index: npt.NDArray[np.int64], *, default: int) -> npt.NDArray[np.int64]:
+    """Of each frame of a clip how many frames lie back to the one before it, int64 (T,). The first one has the stride of the
+    second; a repeated number has that of the number it repeats, as its motion is; `default` where nothing tells."""
+    steps = np.diff(index, prepend=index[:1])
+    known = np.flatnonzero(steps)
+    if not len(known):
+        return np.full(len(index), default, np.int64)
+    latest = np.maximum.accumulate(np.where(steps > 0, np.arange(len(index)), known[0]))
+    strides: npt.NDArray[np.int64] = steps[latest]
+    return strides
+
+
 def prepared_unit(plan: Plan, metadata: Mapping[str, str]) -> int:
     """How many frames one codec field may span: the stride of a file that `mgm prepare` made for strides, where the clip keeps to
     its grid. Only every such frame is a reference there: its vectors tell the whole step, the frames between need no decoding."""
     request = plan.request
-    if plan.source != "codec" or request.policy != "window_sum" or request.reading != "clean":
+    if (
+        plan.source != "codec"
+        or request.index is not None
+        or request.policy != "window_sum"
+        or request.reading != "clean"
+    ):
         return 1
     unit = (read_profile(metadata) or {}).get("stride", 1)
     fits = isinstance(unit, int) and unit > 0 and request.stride % unit == 0 and plan.start % unit == 0

@@ -188,9 +188,10 @@ def to_cells(
     return total * (scale / area)[..., None]
 
 
-def needed_pictures(wanted: npt.NDArray[np.int64], stride: int) -> set[int]:
-    """The numbers of the frames whose pictures `PairMotion` needs for the sampled frames `wanted`."""
-    return {number for frame in wanted.tolist() if frame > 0 for number in (frame, max(frame - stride, 0))}
+def needed_pictures(wanted: npt.NDArray[np.int64], stride: int | npt.NDArray[np.int64]) -> set[int]:
+    """The numbers of the frames whose pictures `PairMotion` needs for the sampled frames `wanted`; `stride` may be one for each."""
+    before = np.maximum(wanted - stride, 0)
+    return {number for pair in zip(wanted.tolist(), before.tolist(), strict=True) if pair[0] > 0 for number in pair}
 
 
 class PairMotion:
@@ -200,25 +201,30 @@ class PairMotion:
     frame before it: it is not valid, and holds the field of the next sampled frame (zero where there is none).
 
     Args:
-        stride: frames from one sampled frame to the next.
+        stride: frames from one sampled frame to the next, or for each sampled frame, by its number, from the one before.
         grid: (rows, columns) of 8-px cells of the coded picture; None: set it before the first picture.
     """
 
-    def __init__(self, source: PairSource, stride: int, grid: tuple[int, int] | None = None) -> None:
-        self.source, self.stride, self.grid = source, stride, grid
+    def __init__(
+        self, source: PairSource, stride: int | Mapping[int, int], grid: tuple[int, int] | None = None
+    ) -> None:
+        self.source, self.grid = source, grid
+        self._strides = stride if isinstance(stride, Mapping) else None
+        self._longest = max(stride.values()) if isinstance(stride, Mapping) else stride
         self._pictures: dict[int, npt.NDArray[np.uint8]] = {}  # of the last stride: a long video would fill the memory
         self._fields: dict[int, npt.NDArray[np.float32]] = {}
 
     def add(self, number: int, picture: npt.NDArray[np.uint8]) -> None:
         """Accept the picture of a frame, as the source wants it, in display order; see `needed_pictures`."""
-        before = max(number - self.stride, 0)
-        if number > 0 and before in self._pictures:
+        stride = self._longest if self._strides is None else self._strides.get(number, 0)
+        before = max(number - stride, 0)
+        if number > 0 and stride and before in self._pictures:
             assert self.grid is not None
             flow = self.source.between(self._pictures[before], picture)
             field = to_cells(flow, self.source.shrink, self.grid, in_pixels=self.source.in_pixels)
-            whole = np.float32(self.stride / (number - before)) if self.source.in_pixels else np.float32(1)
+            whole = np.float32(stride / (number - before)) if self.source.in_pixels else np.float32(1)
             self._fields[number] = field * whole
-        self._pictures = {n: p for n, p in self._pictures.items() if n > number - self.stride} | {number: picture}
+        self._pictures = {n: p for n, p in self._pictures.items() if n > number - self._longest} | {number: picture}
 
     def fields(self, wanted: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Of the sampled frames `wanted`, int64 (T,); numbers may repeat.
@@ -235,8 +241,9 @@ class PairMotion:
         for position, number in enumerate(numbers.tolist()):
             if number > 0:
                 if number not in self._fields:
+                    stride = self._longest if self._strides is None else self._strides[number]
                     raise VideoError(
-                        f"the frames {max(number - self.stride, 0)} and {number} did not both decode, expected both to measure "
+                        f"the frames {max(number - stride, 0)} and {number} did not both decode, expected both to measure "
                         "the motion between them; the stream is damaged: repair it with ffmpeg, or remove it from the set"
                     )
                 fields[position] = self._fields[number]

@@ -54,7 +54,7 @@ def over_files(
             left = suspects[1:]
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let a worker end when the command that started it is killed: it would go on writing, and then wait for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -73,7 +73,7 @@ def _until_a_worker_dies(
     ahead = 1 if processes == 1 else AHEAD * processes
     source = iter([*first])
     # spawn: the caller may hold threads (torch does), which a fork would copy in an undefined state
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent)
     running: dict[Future[Result], Item] = {}
     lost: list[Item] = []
     with pool:

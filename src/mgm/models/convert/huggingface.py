@@ -1,10 +1,9 @@
 """Hugging Face VideoMAE checkpoints to models of this package, and back.
 
 Both spellings of the attention's biases are read: `attention.attention.q_bias`, which the files on the Hub hold, and
-`attention.attention.query.bias`, which transformers 5 writes (and some of its versions lose the former silently).
+`attention.attention.query.bias`, which transformers 5.5.1 to 5.17 wrote and to which they lost the former silently.
 """
 
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +15,12 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
+from mgm.models.convert.holds import check_videomae
+from mgm.models.convert.shapes import KERNEL, Facts, Model, at_facts, flattened, named_size, unflattened
+from mgm.models.convert.weights import CONFIG, read_weights
 from mgm.models.encoder import Encoder
-from mgm.models.sizes import SIZES, ModelSpec, Size, Stack
-from mgm.models.targets import NormalisedPixels, Pixels
+from mgm.models.sizes import ModelSpec, Stack
+from mgm.models.targets import Pixels
 
 BiasNames = Literal["q_bias", "query.bias"]
 
@@ -51,89 +53,82 @@ _BLOCK: Final[Mapping[str, str]] = {
     "mlp.fc1": "intermediate.dense",
     "mlp.fc2": "output.dense",
 }
+_NOTHING: Final = Facts()
 _PATCH_CONVOLUTION: Final = "videomae.embeddings.patch_embeddings.projection"
 
 
-def load_huggingface(folder: str | Path, *, heads: int | None = None) -> MaskedAutoencoder | Classifier:
+def load_huggingface(folder: str | Path, *, heads: int | None = None) -> Model:
     """The model in a folder that transformers saved; transformers is not needed. No code in the files is run.
 
-    folder: holds config.json and model.safetensors of VideoMAEForPreTraining or VideoMAEForVideoClassification.
+    folder: holds config.json and the weights of VideoMAEForPreTraining, VideoMAEForVideoClassification or VideoMAEModel:
+    model.safetensors or pytorch_model.bin, in shards or not.
     heads: attention heads of the encoder, where config.json is wrong about them.
     Raises ModelError, starting with the path, when a file is missing or does not fit.
     """
-    # Imported here, because models that are never converted need no safetensors.
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    place = Path(folder)
-    for name in ("config.json", "model.safetensors"):
-        if not (place / name).is_file():
-            raise ModelError(
-                f"{place / name}: not found; expected a folder with config.json and model.safetensors, as "
-                "save_pretrained(folder, max_shard_size='20GB') of a current transformers writes it"
-            )
+    found = read_weights(folder)
+    if found.config is None:
+        raise ModelError(f"{folder}: has no {CONFIG}, expected a folder that save_pretrained of transformers wrote")
     try:
-        config = json.loads((place / "config.json").read_text(encoding="utf-8"))
-        state = load_file(place / "model.safetensors")
-    except (ValueError, SafetensorError) as error:
-        raise ModelError(f"{place}: config.json or model.safetensors cannot be read ({error})") from error
-    try:
-        return from_huggingface(config, state, heads=heads)
+        return from_huggingface(found.config, found.state, facts=Facts(heads=heads))
     except ModelError as error:
-        raise ModelError(f"{place}: {error}") from error
+        raise ModelError(f"{folder}: {error}") from error
 
 
-def from_huggingface(
-    config: Mapping[str, Any], state: Mapping[str, Tensor], *, heads: int | None = None
-) -> MaskedAutoencoder | Classifier:
+def from_huggingface(config: Mapping[str, Any], state: Mapping[str, Tensor], *, facts: Facts = _NOTHING) -> Model:
     """The model of a configuration (as in config.json) and a state dict of Hugging Face's VideoMAE.
 
-    A MaskedAutoencoder of weights of VideoMAEForPreTraining, a Classifier of those of VideoMAEForVideoClassification;
-    the epsilons are the configuration's, so that outputs agree. heads: as in `load_huggingface`.
+    A MaskedAutoencoder of weights of VideoMAEForPreTraining, a Classifier of those of VideoMAEForVideoClassification, an
+    Encoder of those of VideoMAEModel; the epsilons are the configuration's, so that outputs agree.
+    facts: heads, frames and resolution that count more than the configuration's.
     Warns where the configuration names 16 heads for ViT-S: conversions of the official weights, trained with 6, say so.
     Raises ModelError when the configuration asks for something else, or keys or shapes do not fit.
     """
+    if not any(key.startswith("videomae.") for key in state):  # the names of VideoMAEModel
+        state = {f"videomae.{key}": value for key, value in state.items()}
     classes = state["classifier.weight"].shape[0] if "classifier.weight" in state else None
-    if classes is None and "decoder.head.weight" not in state:
+    if f"{_PATCH_CONVOLUTION}.weight" not in state:
         raise ModelError(
-            "state dict: found neither classifier.weight nor decoder.head.weight, expected the weights of "
-            "VideoMAEForVideoClassification or VideoMAEForPreTraining; save one of these"
+            f"state dict: found no {_PATCH_CONVOLUTION}.weight, expected the weights of "
+            "VideoMAEForVideoClassification, VideoMAEForPreTraining or VideoMAEModel; save one of these"
         )
-    spec, target = _read_config(config, heads=heads, classifier=classes is not None)
-    model: MaskedAutoencoder | Classifier
-    model = MaskedAutoencoder(spec, target=target) if classes is None else Classifier(Encoder(spec), classes)
+    autoencoder = "decoder.head.weight" in state
+    spec, target = _read_config(config, heads=facts.heads, classifier=classes is not None, autoencoder=autoencoder)
+    spec = at_facts(spec, facts)
+    model: Model
+    if autoencoder:
+        model = MaskedAutoencoder(spec, target=target)
+    elif classes is not None:
+        model = Classifier(Encoder(spec), classes, labels=_labels(config, classes))
+    else:
+        model = Encoder(spec)
     ours = _to_ours(state, model)
-    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    shapes = {key: tuple(value.shape) for key, value in _state(model).items()}
     wrong = [
         f"{key} {tuple(ours[key].shape)}, expected {shapes[key]}" for key in shapes if ours[key].shape != shapes[key]
     ]
     if wrong:
         raise ModelError(f"state dict: {len(wrong)} shapes do not fit config.json, found {'; '.join(wrong[:3])}")
+    if isinstance(model, Encoder):
+        ours = {key.removeprefix("encoder."): value for key, value in ours.items()}
     model.load_state_dict(ours)
     return model
 
 
-def to_huggingface(
-    model: MaskedAutoencoder | Classifier, *, bias_names: BiasNames = "q_bias"
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def to_huggingface(model: Model, *, bias_names: BiasNames = "q_bias") -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The configuration (for config.json) and the state dict from which transformers builds the same model.
 
-    bias_names: the spelling of the attention's biases, "q_bias" for transformers 4 and the Hub, "query.bias" for 5.
+    bias_names: the spelling of the attention's biases. "q_bias" is that of the Hub, of transformers up to 5.5.0 and from
+    5.18.0 on; the releases between lose it silently and know "query.bias", with a bias of the keys, which is zero.
     transformers' decoder.norm and fc_norm have an epsilon of 1e-5, so outputs of a model with another differ slightly.
     Raises ModelError for what Hugging Face's VideoMAE cannot be: another code of places, another target.
     """
-    spec, classifier = model.encoder.spec, isinstance(model, Classifier)
-    if spec.position != "sincos-1d":
-        raise ModelError(
-            f"position: found {spec.position}, expected sincos-1d, the only one of Hugging Face's VideoMAE"
-        )
-    if isinstance(model, MaskedAutoencoder) and not isinstance(model.target, NormalisedPixels | Pixels):
-        raise ModelError(f"target: found {type(model.target).__name__}, expected NormalisedPixels or Pixels")
+    check_videomae(model, "Hugging Face's VideoMAE")
+    spec = _encoder(model).spec
     height, width = spec.frame_size
     config = {
         **_DEFAULTS,
         "model_type": "videomae",
-        "architectures": ["VideoMAEForVideoClassification" if classifier else "VideoMAEForPreTraining"],
+        "architectures": [_architecture(model)],
         "image_size": height if height == width else [height, width],
         "patch_size": spec.patch,
         "num_frames": spec.frames,
@@ -141,23 +136,38 @@ def to_huggingface(
         "hidden_size": spec.encoder.dim,
         "num_hidden_layers": spec.encoder.depth,
         "num_attention_heads": spec.encoder.heads,
-        "intermediate_size": 4 * spec.encoder.dim,
+        "intermediate_size": spec.encoder.mlp,
         "layer_norm_eps": spec.norm_eps,
         "use_mean_pooling": not spec.encoder_norm,
         "decoder_num_attention_heads": spec.decoder.heads,
         "decoder_hidden_size": spec.decoder.dim,
         "decoder_num_hidden_layers": spec.decoder.depth,
-        "decoder_intermediate_size": 4 * spec.decoder.dim,
+        "decoder_intermediate_size": spec.decoder.mlp,
         "norm_pix_loss": not (isinstance(model, MaskedAutoencoder) and isinstance(model.target, Pixels)),
     }
     if isinstance(model, Classifier):
-        labels = [f"LABEL_{i}" for i in range(model.head.out_features)]
+        labels = model.labels or [f"LABEL_{i}" for i in range(model.head.out_features)]
         config["id2label"] = dict(enumerate(labels))
         config["label2id"] = {label: i for i, label in enumerate(labels)}
     return config, _to_theirs(model, bias_names)
 
 
-def _read_config(config: Mapping[str, Any], *, heads: int | None, classifier: bool) -> tuple[ModelSpec, str]:
+def _architecture(model: Model) -> str:
+    if isinstance(model, Encoder):
+        return "VideoMAEModel"
+    return "VideoMAEForVideoClassification" if isinstance(model, Classifier) else "VideoMAEForPreTraining"
+
+
+def _labels(config: Mapping[str, Any], classes: int) -> list[str] | None:
+    """The names of the classes, where config.json has them all."""
+    names = {str(key): str(value) for key, value in (config.get("id2label") or {}).items()}
+    labels = [names[str(i)] for i in range(classes) if str(i) in names]
+    return labels if len(labels) == classes else None
+
+
+def _read_config(
+    config: Mapping[str, Any], *, heads: int | None, classifier: bool, autoencoder: bool
+) -> tuple[ModelSpec, str]:
     """The specification and the name of the target."""
     c = {**_DEFAULTS, **config}
     c["qkv_bias"] = config.get("qv_bias", c["qkv_bias"])  # transformers 5 renamed it
@@ -167,12 +177,9 @@ def _read_config(config: Mapping[str, Any], *, heads: int | None, classifier: bo
         "num_channels": 3,
         "hidden_act": "gelu",
         "qkv_bias": True,
-        "intermediate_size": 4 * c["hidden_size"],
     }
     if classifier:
         expected["use_mean_pooling"] = True
-    else:
-        expected["decoder_intermediate_size"] = 4 * c["decoder_hidden_size"]
     wrong = [
         f"{key} {c.get(key)!r}, expected {value!r}" for key, value in expected.items() if c.get(key, value) != value
     ]
@@ -188,9 +195,15 @@ def _read_config(config: Mapping[str, Any], *, heads: int | None, classifier: bo
             stacklevel=3,
         )
         heads = 6
-    encoder = Stack(c["hidden_size"], c["num_hidden_layers"], heads or found)
-    decoder = Stack(c["decoder_hidden_size"], c["decoder_num_hidden_layers"], c["decoder_num_attention_heads"])
-    size, depth = _named(encoder, decoder, classifier=classifier)
+    encoder = Stack(c["hidden_size"], c["num_hidden_layers"], heads or found, hidden=c["intermediate_size"])
+    decoder = Stack(
+        c["decoder_hidden_size"],
+        c["decoder_num_hidden_layers"],
+        c["decoder_num_attention_heads"],
+        hidden=c["decoder_intermediate_size"],
+    )
+    # Without a decoder, what the configuration says about one is an accident.
+    size, depth = named_size(encoder, decoder if autoencoder else None)
     resolution = c["image_size"] if isinstance(c["image_size"], int) else tuple(c["image_size"])
     spec = ModelSpec(
         size,
@@ -206,33 +219,32 @@ def _read_config(config: Mapping[str, Any], *, heads: int | None, classifier: bo
     return spec, "normalised-pixels" if c["norm_pix_loss"] else "pixels"
 
 
-def _named(encoder: Stack, decoder: Stack, *, classifier: bool) -> tuple[str | Size, int | None]:
-    """The size's name and its overridden decoder depth, or the size itself where it has no name."""
-    for name, size in SIZES.items():
-        # A classifier has no decoder: what its configuration says about one is an accident.
-        if size.encoder == encoder and classifier:
-            return name, None
-        if size.encoder == encoder and (size.decoder.dim, size.decoder.heads) == (decoder.dim, decoder.heads):
-            return name, None if size.decoder.depth == decoder.depth else decoder.depth
-    return Size(encoder, decoder), None
+def _encoder(model: Model) -> Encoder:
+    return model if isinstance(model, Encoder) else model.encoder
 
 
-def _blocks(model: MaskedAutoencoder | Classifier) -> list[tuple[str, str]]:
+def _state(model: Model) -> dict[str, Tensor]:
+    """The state dict, with `encoder.` before the names of an encoder alone."""
+    prefix = "encoder." if isinstance(model, Encoder) else ""
+    return {f"{prefix}{key}": value for key, value in model.state_dict().items()}
+
+
+def _blocks(model: Model) -> list[tuple[str, str]]:
     """(our prefix, their prefix) of every block."""
-    pairs = [(f"encoder.blocks.{i}", f"videomae.encoder.layer.{i}") for i in range(len(model.encoder.blocks))]
+    pairs = [(f"encoder.blocks.{i}", f"videomae.encoder.layer.{i}") for i in range(len(_encoder(model).blocks))]
     if isinstance(model, MaskedAutoencoder):
         pairs += [(f"decoder.blocks.{i}", f"decoder.decoder_layers.{i}") for i in range(len(model.decoder.blocks))]
     return pairs
 
 
-def _renamed(model: MaskedAutoencoder | Classifier) -> dict[str, str]:
+def _renamed(model: Model) -> dict[str, str]:
     """{our key: their key} of all tensors that only change their name."""
     layers = {f"{our}.{mine}": f"{their}.{other}" for our, their in _blocks(model) for mine, other in _BLOCK.items()}
-    if model.encoder.spec.encoder_norm:
+    if _encoder(model).spec.encoder_norm:
         layers["encoder.norm"] = "videomae.layernorm"
     if isinstance(model, Classifier):
         layers |= {"fc_norm": "fc_norm", "head": "classifier"}
-    else:
+    elif isinstance(model, MaskedAutoencoder):
         layers |= {"decoder.norm": "decoder.norm", "decoder.head": "decoder.head"}
     names = {f"{our}.{kind}": f"{their}.{kind}" for our, their in layers.items() for kind in ("weight", "bias")}
     names["encoder.patch_embed.bias"] = f"{_PATCH_CONVOLUTION}.bias"
@@ -241,7 +253,7 @@ def _renamed(model: MaskedAutoencoder | Classifier) -> dict[str, str]:
     return names
 
 
-def _to_ours(state: Mapping[str, Tensor], model: MaskedAutoencoder | Classifier) -> dict[str, Tensor]:
+def _to_ours(state: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
     rest = dict(state)
     missing: list[str] = []
 
@@ -254,7 +266,7 @@ def _to_ours(state: Mapping[str, Tensor], model: MaskedAutoencoder | Classifier)
 
     ours = {our: take(their) for our, their in _renamed(model).items()}
     kernel = take(f"{_PATCH_CONVOLUTION}.weight")
-    ours["encoder.patch_embed.weight"] = kernel.permute(0, 2, 3, 4, 1).flatten(1) if kernel.ndim == 5 else kernel
+    ours[KERNEL] = flattened(kernel) if kernel.ndim == 5 else kernel
     for our, their in _blocks(model):
         inner = f"{their}.attention.attention"
         ours[f"{our}.attn.qkv.weight"] = torch.cat(
@@ -271,12 +283,10 @@ def _to_ours(state: Mapping[str, Tensor], model: MaskedAutoencoder | Classifier)
     return ours
 
 
-def _to_theirs(model: MaskedAutoencoder | Classifier, bias_names: BiasNames) -> dict[str, Tensor]:
-    spec = model.encoder.spec
-    ours = {key: value.detach().clone() for key, value in model.state_dict().items()}
+def _to_theirs(model: Model, bias_names: BiasNames) -> dict[str, Tensor]:
+    ours = {key: value.detach().clone() for key, value in _state(model).items()}
     theirs = {their: ours[our] for our, their in _renamed(model).items()}
-    kernel = ours["encoder.patch_embed.weight"].unflatten(1, (spec.tubelet, spec.patch, spec.patch, 3))
-    theirs[f"{_PATCH_CONVOLUTION}.weight"] = kernel.permute(0, 4, 1, 2, 3).contiguous()
+    theirs[f"{_PATCH_CONVOLUTION}.weight"] = unflattened(ours[KERNEL], _encoder(model).spec)
     query_bias, value_bias = ("q_bias", "v_bias") if bias_names == "q_bias" else ("query.bias", "value.bias")
     for our, their in _blocks(model):
         inner = f"{their}.attention.attention"
@@ -288,4 +298,8 @@ def _to_theirs(model: MaskedAutoencoder | Classifier, bias_names: BiasNames) -> 
             f"{inner}.{query_bias}": ours[f"{our}.attn.q_bias"],
             f"{inner}.{value_bias}": ours[f"{our}.attn.v_bias"],
         }
+        if bias_names == "query.bias":
+            theirs[f"{inner}.key.bias"] = torch.zeros_like(ours[f"{our}.attn.q_bias"])
+    if isinstance(model, Encoder):
+        theirs = {key.removeprefix("videomae."): value for key, value in theirs.items()}
     return theirs

@@ -1,0 +1,60 @@
+"""Random erasing (Zhong et al., 2020): noise in a box, the same box in every frame of a clip."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """A box (x, y, width, height) in pixels and the seed of its noise."""
+
+    box: tuple[int, int, int, int]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class RandomErasing:
+    """Erases one box of a clip with a probability: timm's mode "pixel", count 1, as a cube through time (recipes.md 1.3).
+
+    Attributes:
+        mean, std: of the three channels, in 0..1: the noise is normal around them, as it is of mean 0 and variance 1 once the clip
+            is normalised; here it is cut to the levels 0 to 255, which one value in thirty would leave.
+        probability: that a clip is erased at all.
+        area: smallest and largest share of the frame's area.
+        shape: smallest and largest height over width, uniform in the logarithm.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    probability: float = 0.25
+    area: tuple[float, float] = (0.02, 1 / 3)
+    shape: tuple[float, float] = (0.3, 1 / 0.3)
+
+    def draw(self, height: int, width: int, rng: np.random.Generator) -> Erased | None:
+        """Where a clip is erased, if it is. Ten draws that do not fit into the frame erase nothing."""
+        if rng.random() >= self.probability:
+            return None
+        for _ in range(10):
+            area = height * width * rng.uniform(*self.area)
+            shape = math.exp(rng.uniform(*np.log(self.shape)))
+            h, w = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
+            if 0 < h < height and 0 < w < width:
+                x, y = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+                return Erased((x, y, w, h), int(rng.integers(2**63)))
+        return None
+
+    def apply(self, clip: Tensor, erased: Erased) -> Tensor:
+        """uint8 (3, T, H, W), on any device, to a new one. The noise is another one on another kind of device."""
+        x, y, w, h = erased.box
+        generator = torch.Generator(clip.device).manual_seed(erased.seed)
+        noise = torch.randn((3, clip.shape[1], h, w), generator=generator, device=clip.device)
+        mean, std = (torch.tensor(values, device=clip.device).view(3, 1, 1, 1) for values in (self.mean, self.std))
+        result = clip.clone()
+        result[..., y : y + h, x : x + w] = ((noise * std + mean) * 255).round_().clamp_(0, 255).to(torch.uint8)
+        return result

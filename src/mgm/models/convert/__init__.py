@@ -1,0 +1,30 @@
+"""Checkpoints of other programs to models of this package, and back. docs/checkpoints.md has the table of formats."""
+
+from mgm.models.convert.formats import METADATA, from_weights
+from mgm.models.convert.graph import VideoType, export_graph, write_onnx
+from mgm.models.convert.holds import check_videomae
+from mgm.models.convert.huggingface import BiasNames, from_huggingface, load_huggingface, to_huggingface
+from mgm.models.convert.reference import to_reference
+from mgm.models.convert.shapes import Facts, Model, at_facts
+from mgm.models.convert.weights import CONFIG, Weights, read_torch, read_weights
+
+__all__ = [
+    "CONFIG",
+    "METADATA",
+    "BiasNames",
+    "Facts",
+    "Model",
+    "VideoType",
+    "Weights",
+    "at_facts",
+    "check_videomae",
+    "export_graph",
+    "from_huggingface",
+    "from_weights",
+    "load_huggingface",
+    "read_torch",
+    "read_weights",
+    "to_huggingface",
+    "to_reference",
+    "write_onnx",
+]

@@ -1,0 +1,138 @@
+"""Which program wrote a state dict, told by its keys, and the model in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from torch import Tensor
+
+from mgm.errors import ModelError
+from mgm.models.autoencoder import MaskedAutoencoder
+from mgm.models.classifier import Classifier
+from mgm.models.convert.huggingface import from_huggingface
+from mgm.models.convert.maest import from_maest
+from mgm.models.convert.reference import from_reference
+from mgm.models.convert.shapes import Facts, Model, at_facts, build, fill
+from mgm.models.convert.weights import Weights
+from mgm.models.encoder import Encoder
+from mgm.models.sizes import ModelSpec
+
+METADATA: Final = "mgm"
+"""Key of a safetensors file's metadata under which an export of ours describes its model, in JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """name: as messages give it. keys: some that such a file always has. read: the model of weights."""
+
+    name: str
+    keys: tuple[str, ...]
+    read: Callable[[Weights, Facts, bool], Model]
+
+    def recognises(self, keys: AbstractSet[str]) -> bool:
+        """Whether a state dict with these keys is of this format."""
+        return all(key in keys for key in self.keys)
+
+
+def from_weights(weights: Weights, facts: Facts, *, encoder_only: bool) -> Model:
+    """The model in weights of a known format, in float32.
+
+    facts: what the caller knows, which counts more than what the file says.
+    encoder_only: an Encoder is wanted: what belongs to nothing else is not looked at.
+    Raises ModelError where no format fits; it lists the keys found and the known formats.
+    """
+    if METADATA in weights.metadata:
+        return _from_export(weights, facts)
+    keys = set(weights.state)
+    for form in FORMATS:
+        if form.recognises(keys):
+            return form.read(weights, facts, encoder_only)
+    shown = ", ".join(sorted(keys)[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
+    known = "; ".join(f"{form.name} ({', '.join(form.keys)})" for form in FORMATS)
+    raise ModelError(f"found the keys {shown}; expected weights of one of: {known}")
+
+
+def _from_export(weights: Weights, facts: Facts) -> Model:
+    try:
+        about = json.loads(weights.metadata[METADATA])
+        spec, kind = at_facts(ModelSpec.from_dict(about["spec"]), facts), about["kind"]
+        model: Model
+        if kind == "autoencoder":
+            teacher = at_facts(ModelSpec.from_dict(about["teacher"]), facts) if about["teacher"] else None
+            model = MaskedAutoencoder(spec, target=about["target"], teacher=teacher)
+        elif kind == "classifier":
+            model = Classifier(Encoder(spec), about["classes"], labels=about["labels"])
+        else:
+            model = Encoder(spec)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"metadata: found {weights.metadata[METADATA][:200]}, expected an export of mgm") from error
+    fill(model, weights.state)
+    return model
+
+
+def _read_huggingface(weights: Weights, facts: Facts, encoder_only: bool) -> Model:
+    if weights.config is None:
+        raise ModelError(
+            "found weights of Hugging Face's VideoMAE without their config.json, expected both in one folder; "
+            "give the folder"
+        )
+    return from_huggingface(weights.config, weights.state, facts=facts)
+
+
+def _read_reference(weights: Weights, facts: Facts, encoder_only: bool) -> Model:
+    return build(_wanted(from_reference(weights.state), encoder_only), _stored_facts(weights.arguments, facts))
+
+
+def _read_maest(weights: Weights, facts: Facts, encoder_only: bool) -> Model:
+    if not encoder_only and "head.weight" not in weights.state:
+        raise ModelError(
+            "holds MAE-ST's autoencoder, whose decoder (class token, learned places, one of two frames) models here cannot "
+            "be; take its encoder alone: mgm.load_encoder, --part encoder"
+        )
+    return build(_wanted(from_maest(weights.state), encoder_only), facts)
+
+
+def _wanted(ours: Mapping[str, Tensor], encoder_only: bool) -> dict[str, Tensor]:
+    return {key: value for key, value in ours.items() if not encoder_only or key.startswith("encoder.")}
+
+
+def _stored_facts(arguments: Mapping[str, Any], facts: Facts) -> Facts:
+    """What the reference's command line says of the clips and the target."""
+    frames, side = arguments.get("num_frames"), arguments.get("input_size")
+    return replace(
+        facts,
+        frames=facts.frames or (frames if isinstance(frames, int) else None),
+        resolution=facts.resolution or (side if isinstance(side, int) else None),
+        # The misspelling is the reference's.
+        target="pixels" if arguments.get("normlize_target") is False else facts.target,
+    )
+
+
+# The first that fits is taken: MAE-ST's names contain those of a fine-tuned VideoMAE but for the attention's.
+FORMATS: Final = (
+    Format(
+        "Hugging Face VideoMAE",
+        ("videomae.embeddings.patch_embeddings.projection.weight",),
+        _read_huggingface,
+    ),
+    Format("Hugging Face VideoMAEModel", ("embeddings.patch_embeddings.projection.weight",), _read_huggingface),
+    Format("MAE-ST", ("patch_embed.proj.weight", "blocks.0.attn.q.weight"), _read_maest),
+    Format("VideoMAE pre-trained", ("encoder.patch_embed.proj.weight", "encoder.blocks.0.attn.qkv.weight"), _read_reference),
+    Format("VideoMAE fine-tuned", ("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"), _read_reference),
+    Format(
+        "mmaction2 VideoMAE",
+        ("backbone.patch_embed.projection.weight", "backbone.blocks.0.attn.qkv.weight"),
+        _read_reference,
+    ),
+    Format(
+        "VideoMAE under backbone.",
+        ("backbone.patch_embed.proj.weight", "backbone.blocks.0.attn.qkv.weight"),
+        _read_reference,
+    ),
+)  # fmt: skip

@@ -1,0 +1,49 @@
+"""What a foreign format can hold: anything else is refused before a file is written, not lost in it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Final
+
+from mgm.errors import ModelError
+from mgm.models.autoencoder import MaskedAutoencoder
+from mgm.models.convert.shapes import Model
+from mgm.models.encoder import Encoder
+from mgm.models.sizes import ModelSpec
+from mgm.models.targets import NormalisedPixels, Pixels
+
+# Fields of ModelSpec that Hugging Face's VideoMAE and the reference can be built with. Every other field, also one that
+# is added after this was written, must have its default.
+_FREE: Final = frozenset(
+    {
+        "size",
+        "patch",
+        "tubelet",
+        "frames",
+        "resolution",
+        "decoder_depth",
+        "decoder_dim",
+        "norm_eps",
+        "head_norm_eps",
+        "encoder_norm",
+        "patch_init",
+    }
+)
+
+
+def check_videomae(model: Model, whose: str) -> None:
+    """Raises ModelError unless the model is a plain VideoMAE, as Hugging Face's code and the reference's build it.
+
+    whose: the format's name for the message.
+    """
+    spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
+    wrong = [
+        f"{field.name} {getattr(spec, field.name)!r} (expected {field.default!r})"
+        for field in fields(ModelSpec)
+        if field.name not in _FREE and getattr(spec, field.name) != field.default
+    ]
+    if isinstance(model, MaskedAutoencoder) and type(model.target) not in (NormalisedPixels, Pixels):
+        names = ", ".join(target.name for target, _ in model.goal.targets)
+        wrong.append(f"target {names} (expected normalised-pixels or pixels)")
+    if wrong:
+        raise ModelError(f"{whose} cannot hold {', '.join(wrong)}; export to safetensors instead")

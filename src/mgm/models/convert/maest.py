@@ -1,0 +1,67 @@
+"""MAE-ST (Feichtenhofer et al. 2022): encoders with a class token and separable learned codes of places.
+
+Its decoder has a class token and learned codes too and predicts one of two frames: it is not taken over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from mgm.errors import ModelError
+from mgm.models.convert.shapes import KERNEL
+from mgm.models.patches import MEAN, STD
+
+# MAE-ST normalises every channel with these.
+_MEAN: Final = 0.45
+_STD: Final = 0.225
+_PLACES: Final = {"pos_embed_spatial": "encoder.position_space", "pos_embed_temporal": "encoder.position_time"}
+
+
+def from_maest(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder, or the classifier, of a state dict of MAE-ST in this package's names; the decoder's part is left out.
+
+    The patch embedding is rewritten, without loss, for pixels normalised with ImageNet's statistics, as all models here
+    take them. The class token contains the code of its place.
+    Raises ModelError where the codes are not separable.
+    """
+    tuned = "head.weight" in state
+    if "pos_embed_spatial" not in state:
+        raise ModelError(
+            "state dict: found pos_embed, one learned code for all places, expected MAE-ST's separable ones "
+            "(pos_embed_spatial, pos_embed_temporal)"
+        )
+    ours: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if key.startswith(("decoder_", "mask_token", "pos_embed_class")):
+            continue
+        if key == "cls_token":
+            ours["encoder.class_token"] = value + state["pos_embed_class"]
+        elif key in _PLACES:
+            ours[_PLACES[key]] = value.squeeze(0)
+        elif key.startswith("head."):
+            ours[key] = value
+        elif key.startswith("norm.") and tuned:  # its classifier's only norm follows the mean
+            ours[f"fc_{key}"] = value
+        elif not re.search(r"\.attn\.[qkv]\.", key):
+            ours[f"encoder.{key}"] = value
+    for block in {found[1] for key in state if (found := re.match(r"(blocks\.\d+\.attn)\.q\.", key))}:
+        ours[f"encoder.{block}.qkv.weight"] = torch.cat([state[f"{block}.{part}.weight"] for part in "qkv"])
+        for part in "qv":  # the keys' bias adds the same to every score of a query: the softmax cancels it
+            ours[f"encoder.{block}.{part}_bias"] = state[f"{block}.{part}.bias"]
+    _normalise_as_imagenet(ours)
+    return ours
+
+
+def _normalise_as_imagenet(ours: dict[str, Tensor]) -> None:
+    """W x + b of x = (p - .45) / .225 as W' y + b' of y = (p - MEAN) / STD, p in [0, 1]."""
+    kernel = ours.pop("encoder.patch_embed.proj.weight").double()
+    bias = ours.pop("encoder.patch_embed.proj.bias").double()
+    scale = (torch.tensor(STD, dtype=torch.float64) / _STD).view(3, 1, 1, 1)
+    shift = ((torch.tensor(MEAN, dtype=torch.float64) - _MEAN) / _STD).view(3, 1, 1, 1)
+    ours[KERNEL] = (kernel * scale).float()
+    ours["encoder.patch_embed.bias"] = (bias + (kernel * shift).sum((1, 2, 3, 4))).float()

@@ -1,0 +1,83 @@
+"""The names of the reference's checkpoints, which VideoMAE V2 and most work that follows VideoMAE share, and mmaction2's.
+
+They are this package's own names but for the embedding of patches, and a fine-tuned file has no `encoder.` before them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from mgm.errors import ModelError
+from mgm.models.autoencoder import MaskedAutoencoder
+from mgm.models.classifier import Classifier
+from mgm.models.convert.shapes import KERNEL, Model, unflattened
+from mgm.models.position import sincos_1d
+
+# mmaction2 builds blocks of mmcv's parts.
+_MMACTION: Final = {
+    "patch_embed.projection.": "patch_embed.proj.",
+    ".mlp.layers.0.0.": ".mlp.fc1.",
+    ".mlp.layers.1.": ".mlp.fc2.",
+    "cls_head.fc_cls.": "head.",
+}
+# The parts of the encoder, which a fine-tuned file names without a prefix.
+_ENCODER: Final = ("patch_embed.", "blocks.", "norm.", "pos_embed")
+
+
+def from_reference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of VideoMAE, V2, a fork or mmaction2 in this package's names, the patch embedding as a convolution.
+
+    Raises ModelError for what this package's models cannot be: another code of places, layer scale.
+    """
+    ours: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = key.removeprefix("backbone.")
+        for theirs, mine in _MMACTION.items():
+            name = name.replace(theirs, mine)
+        if name.startswith(_ENCODER):
+            name = f"encoder.{name}"
+        if name.endswith((".gamma_1", ".gamma_2")):
+            raise ModelError(f"state dict: found {key}, layer scale, which models here do not have")
+        if name == "encoder.pos_embed":
+            _check_places(value)
+            continue
+        ours[name.replace("patch_embed.proj.", "patch_embed.")] = value
+    for name in [name for name in ours if name.endswith(".attn.qkv.bias")]:
+        # One bias for all three: the keys' adds the same to every score of a query, and the softmax cancels it.
+        query, _, value = ours.pop(name).chunk(3)
+        prefix = name.removesuffix("qkv.bias")
+        ours |= {f"{prefix}q_bias": query, f"{prefix}v_bias": value}
+    return ours
+
+
+def to_reference(model: Model) -> dict[str, Tensor]:
+    """The state dict of a model in the reference's names, for its pre-training or, of a classifier, its fine-tuning code.
+
+    An encoder alone keeps the prefix `encoder.`, from which the reference's fine-tuning starts.
+    """
+    state = {key: value.detach().clone() for key, value in model.state_dict().items()}
+    if not isinstance(model, MaskedAutoencoder | Classifier):
+        state = {f"encoder.{key}": value for key, value in state.items()}
+        spec = model.spec
+    else:
+        spec = model.encoder.spec
+    state[KERNEL] = unflattened(state[KERNEL], spec)
+    state = {re.sub(r"(^encoder\.patch_embed\.)", r"\1proj.", key): value for key, value in state.items()}
+    if isinstance(model, Classifier):
+        return {key.removeprefix("encoder."): value for key, value in state.items()}
+    return state
+
+
+def _check_places(stored: Tensor) -> None:
+    """mmaction2 stores the fixed code, which is computed here; a learned one would be lost."""
+    tokens, dim = stored.shape[-2:]
+    if not torch.allclose(stored.reshape(tokens, dim).float(), sincos_1d(tokens, dim), atol=1e-3):
+        raise ModelError(
+            f"state dict: found pos_embed {tuple(stored.shape)} that is not the sine-cosine code of the flattened index, "
+            "expected that one; a learned code of VideoMAE's layout is not supported"
+        )

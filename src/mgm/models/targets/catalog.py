@@ -1,0 +1,55 @@
+"""All targets by name. A new one is a class in a file of this folder and one line here."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from mgm.errors import ModelError
+from mgm.models.encoder import Encoder
+from mgm.models.sizes import ModelSpec
+from mgm.models.targets.goal import Goal
+from mgm.models.targets.hog import Hog
+from mgm.models.targets.motion import MotionTarget
+from mgm.models.targets.pixels import FrameDifference, NormalisedPixels, OneFrame, Pixels
+from mgm.models.targets.target import Target
+from mgm.models.targets.teacher import TeacherFeatures
+
+TARGETS: Final[Mapping[str, type[Target]]] = {
+    "normalised-pixels": NormalisedPixels,
+    "pixels": Pixels,
+    "one-frame": OneFrame,
+    "frame-difference": FrameDifference,
+    "hog": Hog,
+    "motion": MotionTarget,
+    "teacher": TeacherFeatures,
+}
+
+TargetChoice = str | Target | Mapping[str, float]
+"""A name of `TARGETS`, a target, or several names with the weights of their losses."""
+
+
+def build_goal(spec: ModelSpec, choice: TargetChoice, *, teacher: Encoder | ModelSpec | None = None) -> Goal:
+    """The goal of a model of `spec`. teacher: whose features the target "teacher" are.
+
+    Raises ModelError on an unknown name, a weight that is not above 0, or a teacher too many or too few.
+    """
+    if isinstance(choice, Target):
+        goal = Goal(((choice, 1.0),))
+    else:
+        weights = {choice: 1.0} if isinstance(choice, str) else choice
+        goal = Goal(tuple((_build(spec, name, teacher), float(weight)) for name, weight in weights.items()))
+    if teacher is not None and not any(isinstance(target, TeacherFeatures) for target, _ in goal.targets):
+        raise ModelError(
+            "teacher: found one, but the target is not 'teacher'; name it as target, or leave the teacher out"
+        )
+    return goal
+
+
+def _build(spec: ModelSpec, name: str, teacher: Encoder | ModelSpec | None) -> Target:
+    if name not in TARGETS:
+        raise ModelError(f"target: found {name!r}, expected one of {', '.join(TARGETS)}, or a Target")
+    kind = TARGETS[name]
+    if not issubclass(kind, TeacherFeatures):
+        return kind(spec)
+    if teacher is None:
+        raise ModelError("target teacher: found no teacher, expected an encoder whose features are predicted")
+    return kind(spec, teacher)

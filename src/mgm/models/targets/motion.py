@@ -1,0 +1,33 @@
+"""The clip's motion as a target (M3Video, Sun et al. 2023; TrackMAE)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mgm.models.targets.target import Target
+
+
+@dataclass(frozen=True)
+class MotionTarget(Target):
+    """The mean displacement (dx, dy) of each frame of a token since the frame before, in sides of a patch.
+
+    It needs the motion of the clip, which a batch brings along for the masks' sake; a pixel model sees none of it.
+    """
+
+    name: ClassVar[str] = "motion"
+    reads = "motion"
+
+    @property
+    def dim(self) -> int:
+        """Two values per frame of a token."""
+        return 2 * self.spec.tubelet
+
+    def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
+        """source: float32 (B, T, h, w, 2), mean displacement per patch in pixels. Returns float32 (B, n, dim)."""
+        with torch.no_grad():
+            t, h, w = self.spec.grid
+            per_token = source.reshape(len(source), t, self.spec.tubelet, h * w, 2).transpose(2, 3)
+            values = per_token.reshape(len(source), self.spec.tokens, self.dim).float() / self.spec.patch
+            return values.take_along_dim(tokens[:, :, None], dim=1)

@@ -1,0 +1,57 @@
+"""Features of a frozen teacher as a target (MVD, Wang et al. 2023)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mgm.errors import ModelError
+from mgm.models.encoder import Encoder
+from mgm.models.sizes import ModelSpec
+from mgm.models.targets.target import Target
+
+
+@dataclass(frozen=True, eq=False)
+class TeacherFeatures(Target):
+    """What a frozen encoder, which sees the whole clip, gives for a token; each token normalised to mean 0, variance 1.
+
+    teacher: any encoder of the model's token grid; or its specification alone, with which a model can be built and
+    loaded, but not trained. It is frozen here, belongs to no state dict, and follows the video from device to device.
+    Raises ModelError where its grid or its clips are others than the model's.
+    """
+
+    name: ClassVar[str] = "teacher"
+
+    teacher: Encoder | ModelSpec
+
+    def __post_init__(self) -> None:
+        found = self.teacher_spec
+        if (found.grid, found.video_shape) != (self.spec.grid, self.spec.video_shape):
+            raise ModelError(
+                f"teacher: found tokens {found.grid} of clips {found.video_shape}, expected {self.spec.grid} of "
+                f"{self.spec.video_shape} as the model has; use teacher.at(frames=..., resolution=...)"
+            )
+        if isinstance(self.teacher, Encoder):
+            self.teacher.eval().requires_grad_(False)
+
+    @property
+    def teacher_spec(self) -> ModelSpec:
+        """What the teacher is."""
+        return self.teacher.spec if isinstance(self.teacher, Encoder) else self.teacher
+
+    @property
+    def dim(self) -> int:
+        """The width of the teacher."""
+        return self.teacher_spec.encoder.dim
+
+    def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
+        """Returns float32 (B, n, dim)."""
+        if not isinstance(self.teacher, Encoder):
+            raise ModelError("teacher: found a specification without weights, expected an encoder to train with")
+        with torch.no_grad():
+            if self.teacher.patch_embed.weight.device != source.device:
+                self.teacher.to(source.device)
+            features = self.teacher.encode(source, None).float()
+            return F.layer_norm(features.take_along_dim(tokens[:, :, None], dim=1), (self.dim,), eps=1e-6)

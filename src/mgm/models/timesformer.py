@@ -1,0 +1,76 @@
+"""Divided space-time attention (TimeSformer, Bertasius et al. 2021) over the visible tokens of a clip."""
+
+import torch
+from torch import Tensor, nn
+
+from mgm.models.attention import Attention, Mlp, Residual
+
+
+class DividedBlock(Residual):
+    """Attention along time, then within a step, then an MLP, each with its own norm and added to its input.
+
+    steps: steps of a clip, t. Every step has the same number of tokens. hidden: as in `Block`.
+
+    Along time a token attends to the tokens at its own place (h, w) in all steps; where tokens are hidden, to the visible
+    ones among them, itself always included. The time branch ends with one more linear layer, as in the reference.
+    """
+
+    def __init__(self, dim: int, heads: int, *, steps: int, eps: float, hidden: int | None = None) -> None:
+        super().__init__()
+        self.steps = steps
+        self.temporal_norm1 = nn.LayerNorm(dim, eps=eps)
+        self.temporal_attn = Attention(dim, heads)
+        self.temporal_fc = nn.Linear(dim, dim)
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, hidden=hidden)
+
+    def forward(self, x: Tensor, same_place: Tensor | None = None) -> Tensor:
+        """x: (B, n, dim), step after step. same_place: from `same_places`; None: nothing is hidden, n = N.
+
+        Returns (B, n, dim).
+        """
+        x = x + self._skip(self._along_time(x, same_place))
+        x = x + self._skip(self._within_steps(x))
+        return x + self._skip(self.mlp(self.norm2(x)))
+
+    def weights(self, x: Tensor, *, query: int) -> Tensor:
+        """The attention that token `query` pays within its step, 0 to all others. x: (B, N, dim). Returns (B, heads, N)."""
+        x = x + self._along_time(x, None)
+        step, place = divmod(query, x.shape[1] // self.steps)
+        asked = self.norm1(self._by_step(x)[:, step])
+        row = self.attn.weights(asked, query=place)
+        whole = row.new_zeros(*row.shape[:2], self.steps, row.shape[2])
+        whole[:, :, step] = row
+        out: Tensor = whole.flatten(2)
+        return out
+
+    def _along_time(self, x: Tensor, same_place: Tensor | None) -> Tensor:
+        normed = self.temporal_norm1(x)
+        if same_place is None:
+            tubes = self._by_step(normed).transpose(1, 2)  # (B, h*w, t, dim)
+            mixed = self.temporal_attn(tubes.flatten(0, 1)).view(tubes.shape).transpose(1, 2).flatten(1, 2)
+        else:
+            # One product of all pairs, of which a mask leaves the tubes: their lengths differ from place to place.
+            mixed = self.temporal_attn(normed, mask=same_place)
+        out: Tensor = self.temporal_fc(mixed)
+        return out
+
+    def _within_steps(self, x: Tensor) -> Tensor:
+        frames = self._by_step(self.norm1(x))
+        mixed: Tensor = self.attn(frames.flatten(0, 1)).view(x.shape)
+        return mixed
+
+    def _by_step(self, x: Tensor) -> Tensor:
+        """(B, n, dim) -> (B, t, n / t, dim)."""
+        return x.view(x.shape[0], self.steps, -1, x.shape[2])  # see `patches_of` on len()
+
+
+def same_places(visible: Tensor, *, places: int) -> Tensor:
+    """bool (B, 1, n, n): True where two tokens are at the same place (h, w) of the frame.
+
+    visible: int64 (B, n), row-major (t, h, w). places: tokens of a step, h*w.
+    """
+    place = torch.remainder(visible, places)
+    return (place[:, :, None] == place[:, None, :])[:, None]

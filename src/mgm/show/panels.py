@@ -1,0 +1,79 @@
+"""Clips side by side as a video: panels that move together, each with its name and what is to be said of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from mgm.data.encoding import encode
+from mgm.show.figures import Clip
+from mgm.show.font import label_font
+from mgm.video.whole import cannot_write
+
+_GAP = 8
+_LINE = 17
+_PAPER = (24, 26, 32)
+_INK = (232, 232, 228)
+_FAINT_INK = (165, 168, 176)
+
+
+def panels(
+    clips: Sequence[tuple[str, Clip]], *, notes: Mapping[str, Sequence[str]] | None = None, side: int = 224
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield frames uint8 (H, W, 3) of even sides with all clips on each, in rows from the upper left.
+
+    clips: (name, uint8 (T, h, w, 3)), all of one T; they are shown `side` pixels high. Up to four stand in one row. notes: lines
+    in small print under a name.
+    """
+    notes = notes or {}
+    columns = len(clips) if len(clips) <= 4 else math.ceil(math.sqrt(len(clips)))
+    _, height, width, _ = clips[0][1].shape
+    wide = round(side * width / height)
+    foot = 6 + _LINE * (1 + max((len(lines) for lines in notes.values()), default=0))
+    size = (
+        columns * (wide + _GAP) + _GAP,
+        math.ceil(len(clips) / columns) * (side + foot + _GAP) + _GAP,
+    )
+    ground = Image.new("RGB", (size[0] + size[0] % 2, size[1] + size[1] % 2), _PAPER)
+    pen = ImageDraw.Draw(ground)
+    corners = [
+        (_GAP + k % columns * (wide + _GAP), _GAP + k // columns * (side + foot + _GAP)) for k in range(len(clips))
+    ]
+    for (x, y), (name, _) in zip(corners, clips, strict=True):
+        pen.text((x, y + side + 4 + _LINE / 2), name, fill=_INK, font=label_font(14), anchor="lm")
+        for number, line in enumerate(notes.get(name, ()), start=1):
+            place = (x, y + side + 4 + (number + 0.5) * _LINE)
+            pen.text(place, line, fill=_FAINT_INK, font=label_font(11), anchor="lm")
+    for t in range(len(clips[0][1])):
+        frame = ground.copy()
+        for corner, (_, clip) in zip(corners, clips, strict=True):
+            frame.paste(Image.fromarray(clip[t]).resize((wide, side), Image.Resampling.LANCZOS), corner)
+        yield np.asarray(frame)
+
+
+def write_panels(
+    path: str | Path,
+    clips: Sequence[tuple[str, Clip]],
+    *,
+    fps: float,
+    notes: Mapping[str, Sequence[str]] | None = None,
+    rounds: int = 1,
+) -> None:
+    """Write `panels` as an .mp4 (H.264) of `fps` frames a second, the whole `rounds` times over.
+
+    Raises:
+        VideoError: the file cannot be written.
+        DataError: it cannot be encoded.
+    """
+    frames = list(panels(clips, notes=notes))
+    try:
+        encode(
+            path, (frame for _ in range(rounds) for frame in frames), fps=fps, options={"crf": 24, "preset": "veryfast"}
+        )
+    except OSError as error:
+        raise cannot_write(Path(path), error) from error

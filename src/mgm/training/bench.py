@@ -1,0 +1,238 @@
+"""How fast a set is read, where the time goes, and what would make it faster."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from mgm.data.annotations import VideoSet, find_set
+from mgm.data.dataset import ClipSet
+from mgm.data.loader import read_batch
+from mgm.data.members import parse_member
+from mgm.data.sampling import spread
+from mgm.data.source import FileSource
+from mgm.data.stages import STAGES, Stage, Stopwatch
+from mgm.errors import DataError
+from mgm.training.config import Config
+from mgm.video.probe import VideoInfo
+
+BATCH = 8
+"""Clips that are collated at a time."""
+
+SHARED: tuple[Stage, ...] = ("open", "demux", "decode", "field")
+"""What the repeats of a clip share; the rest is done for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataBench:
+    """What reading clips costs in one process.
+
+    Attributes:
+        clips: how many were read; `failed`: how many videos could not be.
+        seconds: per delivered clip, by stage, waiting included.
+        processor: seconds per delivered clip that the processor was busy, of `total`.
+        first_look: seconds per video to learn its length and size, once.
+        decoded: pictures decoded per decoded clip.
+        span: frames of video from the first to the last frame of a clip.
+        infos: what is known of the videos.
+        repeats: clips made of a decoded one.
+        rate: clips per second that are asked for, if any.
+        advice: what would make it faster, one sentence each, the most first.
+    """
+
+    clips: int
+    failed: int
+    seconds: dict[Stage, float]
+    processor: float
+    first_look: float
+    decoded: float
+    span: int
+    infos: tuple[VideoInfo, ...]
+    repeats: int
+    rate: float | None = None
+    advice: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> float:
+        """Seconds per delivered clip."""
+        return sum(self.seconds.values())
+
+    @property
+    def clips_per_second(self) -> float:
+        """Of one worker."""
+        return 1 / self.total
+
+    @property
+    def workers(self) -> int | None:
+        """Reading processes that feed `rate`, waiting included."""
+        return None if self.rate is None else math.ceil(round(self.rate * self.total, 6))
+
+    @property
+    def cores(self) -> int | None:
+        """Cores that `rate` keeps busy."""
+        return None if self.rate is None else math.ceil(round(self.rate * self.processor, 6))
+
+    def at_repeats(self, repeats: int) -> float:
+        """Estimated seconds per delivered clip where `repeats` are made of each decoded one."""
+        shared = sum(self.seconds[stage] for stage in SHARED) * self.repeats
+        return self.total - shared / self.repeats + shared / repeats
+
+
+def bench_data(
+    videos: VideoSet | str | Path, config: Config, *, clips: int = 64, rate: float | None = None
+) -> DataBench:
+    """Read clips as pretraining does, in this process, and see where the time goes.
+
+    The files are read twice: once to learn of them, which brings them into the system's cache where it is large enough, then for
+    the measurement. `data.memory` is left aside: it is files that are measured.
+
+    Args:
+        videos: a folder, or a set made by `mgm.data.annotations.find_set`.
+        clips: how many to read, of as many videos, spread over the set.
+        rate: clips per second that the training needs, over all its devices.
+
+    Raises:
+        DataError: fewer than half of the videos can be read.
+    """
+    found = videos if isinstance(videos, VideoSet) else find_set(videos)
+    items = tuple(spread(found.train, max(clips, 1)))
+    rule = config.mask_rule()
+    source = FileSource()
+    clip_set = ClipSet(
+        items,
+        source,
+        config.clip_settings(motion=rule.mask.uses_motion),
+        rule=rule,
+        crop=config.data.crop,
+        flip=config.data.flip,
+        seed=config.seed,
+        repeats=config.data.repeats,
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker
+    try:
+        first_look, failed = _look(clip_set)
+        if failed * 2 > len(items):
+            raise DataError(
+                f"{found.root}: {failed} of {len(items)} videos cannot be read; look at them with 'mgm scan'"
+            )
+        read_batch(clip_set, [(1, 0)])  # compiles what is compiled
+        stopwatch = Stopwatch()
+        with stopwatch.watch(rule.mask):
+            busy = time.process_time()
+            for first in range(0, len(items), BATCH):
+                read_batch(clip_set, [(0, index) for index in range(first, min(first + BATCH, len(items)))])
+            busy = time.process_time() - busy
+    finally:
+        torch.set_num_threads(threads)
+    delivered = len(items) * config.data.repeats
+    bench = DataBench(
+        clips=delivered,
+        failed=failed,
+        seconds={stage: stopwatch.seconds[stage] / delivered for stage in STAGES},
+        processor=busy / delivered,
+        first_look=first_look,
+        decoded=stopwatch.calls["decode"] / len(items) - 1,  # one call ends each clip
+        span=(config.data.frames - 1) * config.data.stride + 1,
+        infos=tuple(source.infos.values()),
+        repeats=config.data.repeats,
+        rate=rate,
+    )
+    return _with_advice(bench, found, config)
+
+
+def _look(clips: ClipSet) -> tuple[float, int]:
+    """(seconds per video to learn of it, how many cannot be read)."""
+    began, failed = time.perf_counter(), 0
+    for item in clips.items:
+        try:
+            clips.source.info(item.path)
+        except (ValueError, OSError):
+            failed += 1
+    return (time.perf_counter() - began) / len(clips.items), failed
+
+
+def _with_advice(bench: DataBench, videos: VideoSet, config: Config) -> DataBench:
+    advice = [
+        *_advice_on_files(bench, videos, config),
+        *_advice_on_waiting(bench, videos),
+        *_advice_on_workers(bench, config),
+    ]
+    return replace(bench, advice=tuple(advice))
+
+
+def _advice_on_files(bench: DataBench, videos: VideoSet, config: Config) -> list[str]:
+    """What preparing the videos would save."""
+    share = {stage: seconds / bench.total for stage, seconds in bench.seconds.items()}
+    heavy = share["decode"] + share["field"] + share["demux"]
+    sides = sorted(min(info.height, info.width) for info in bench.infos)
+    side = sides[len(sides) // 2]
+    prepared = all(info.step > 1 for info in bench.infos)
+    reasons = []
+    if bench.decoded > 1.5 * bench.span:
+        reasons.append(
+            f"{bench.decoded:.0f} pictures are decoded for a clip that spans {bench.span}: key pictures are far apart"
+        )
+    if side > 1.5 * config.data.size:
+        reasons.append(f"pictures are {side} px high, clips {config.data.size}")
+    if any(not info.motion for info in bench.infos) and share["field"] > 0.2:
+        reasons.append(f"motion is measured as optical flow, {share['field']:.0%} of the time: H.264 would carry it")
+    if heavy > 0.4 and not prepared:
+        reasons.append(f"{heavy:.0%} of the time goes into decoding")
+    if not reasons:
+        return []
+    stride = config.data.stride
+    profile = ["--profile", "strided", "--stride", str(stride)] if stride in (2, 4, 8) else ["--profile", "motion"]
+    sources = Path(videos.root)
+    if any(parse_member(item.path) is not None for item in videos.items):
+        return [f"{'; '.join(reasons)}: prepare the videos with 'mgm prepare' before packing them"]
+    command = shlex.join(["mgm", "prepare", str(sources), f"{sources.name}-prepared", *profile])
+    return [f"{'; '.join(reasons)}: {command}"]
+
+
+def _advice_on_waiting(bench: DataBench, videos: VideoSet) -> list[str]:
+    waiting = 1 - bench.processor / bench.total
+    if waiting < 0.25:
+        return []
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > _cores() + 1:
+        return [
+            f"{waiting:.0%} of the time was spent waiting, on a machine whose {_cores()} cores {load:.0f} programs want: measure "
+            "again when it is quiet"
+        ]
+    return [
+        f"{waiting:.0%} of the time is spent waiting for files: more workers than cores hide that, and few large files are faster "
+        f"than many small ones: mgm pack {shlex.quote(str(videos.root))} shards/"
+    ]
+
+
+def _advice_on_workers(bench: DataBench, config: Config) -> list[str]:
+    if bench.workers is None or bench.cores is None:
+        return []
+    has = _cores()
+    advice = [
+        f"{bench.rate:,.0f} clips/s keep {_count(bench.cores, 'core')} busy and take {_count(bench.workers, 'worker')} over all "
+        f"devices; data.workers, those of one device, is {config.data.workers}"
+    ]
+    if bench.cores > has:
+        more = 2 * bench.repeats
+        less = bench.at_repeats(more) / bench.total
+        advice[0] += f", and this machine has {_count(has, 'core')}"
+        advice.append(
+            f"data.repeats={more} would deliver a clip for {less:.2f} of the time: {more} crops and masks of each decoded clip"
+        )
+    return advice
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

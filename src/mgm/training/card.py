@@ -1,0 +1,175 @@
+"""The page beside an exported model: what it is, how it was trained, what was measured, how to load it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mgm.models import Classifier, Encoder, MaskedAutoencoder
+from mgm.models.convert import Model, VideoType
+from mgm.training.checkpoint import holds_settings, load_checkpoint
+from mgm.version import VERSION
+
+_HEAD_NORM_EPS = 1e-5  # that of transformers' norm before a head, whatever config.json says
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an exported model came from.
+
+    name: of the run, file or folder. settings: the run's configuration, None where it is not known. step: at which step.
+    results: evaluation.json and probe.json of the run, by name, where there are any.
+    """
+
+    name: str
+    settings: Mapping[str, Any] | None = None
+    step: int | None = None
+    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def origin_of(path: str | Path) -> Origin:
+    """What is known of a run, or of weights from elsewhere."""
+    place = Path(path)
+    if not holds_settings(place):
+        return Origin(place.name)
+    content = load_checkpoint(place)
+    folder = place if place.is_dir() else place.parent
+    results = {
+        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("evaluation", "probe")
+        if (folder / f"{name}.json").is_file()
+    }
+    return Origin(place.name, content["config"], content["position"]["step"], results)
+
+
+def model_card(model: Model, origin: Origin, to: str, *, video: VideoType) -> str:
+    """The page in Markdown."""
+    parts = [
+        _front(model, to),
+        f"# {origin.name}\n\n{_what(model)} Exported by mgm {VERSION} from `{origin.name}`.",
+        _table(model),
+        _training(model, origin),
+        _results(origin),
+        "## Use\n\n" + _use(model, to, video),
+        _notes(model, to),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front(model: Model, to: str) -> str:
+    task = "video-classification" if isinstance(model, Classifier) else "feature-extraction"
+    library = {"hf": "transformers", "onnx": "onnx"}.get(to, "pytorch")
+    return (
+        f"---\nlibrary_name: {library}\npipeline_tag: {task}\n"
+        "tags:\n- video\n- videomae\n- masked-autoencoder\n- motion-guided-masking\n---"
+    )
+
+
+def _what(model: Model) -> str:
+    if isinstance(model, Classifier):
+        return f"A classifier of video clips into {model.head.out_features} classes: a video transformer, fine-tuned."
+    if isinstance(model, MaskedAutoencoder):
+        return "A masked autoencoder of video clips: the encoder with the decoder that it was pretrained with."
+    return "The encoder of a masked autoencoder of video clips, a video transformer."
+
+
+def _table(model: Model) -> str:
+    spec = _encoder(model).spec
+    size = spec.size if isinstance(spec.size, str) else "-"
+    count = sum(p.numel() for p in model.parameters())
+    rows = [
+        ("size", f"{size}: width {spec.encoder.dim}, {spec.encoder.depth} blocks, {spec.encoder.heads} heads"),
+        ("parameters", f"{count:,}"),
+        ("input", f"{spec.frames} frames of {' x '.join(map(str, spec.frame_size))} px, RGB"),
+        ("token", f"{spec.tubelet} frames x {spec.patch} x {spec.patch} px; {spec.tokens} tokens"),
+        ("code of places", spec.position),
+    ]
+    if isinstance(model, MaskedAutoencoder):
+        decoder = spec.decoder
+        rows.append(("decoder", f"width {decoder.dim}, {decoder.depth} blocks, {decoder.heads} heads"))
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _training(model: Model, origin: Origin) -> str:
+    if origin.settings is None:
+        return "## Training\n\nNot known: the weights were not trained by mgm. See where they came from for data and licence."
+    data, mask = origin.settings["data"], origin.settings["mask"]
+    if isinstance(model, Classifier):
+        optim, name = origin.settings["finetune"], "Fine-tuned with labels"
+        hidden = ""
+    else:
+        optim, name = origin.settings["pretrain"], "Pretrained without labels"
+        options = "".join(f", {key} {value}" for key, value in mask["options"].items())
+        hidden = f" Mask: `{mask['name']}`, ratio {mask['ratio']:g}{options}; motion: {data['motion'] or 'none'}."
+    length = f"{optim['steps']} steps" if optim["steps"] else f"{optim['epochs']} epochs"
+    return (
+        f"## Training\n\n{name}, {length} of {optim['batch']} clips (stored at step {origin.step}); clips of {data['frames']} "
+        f"frames, every {data['stride']}. frame, {data['size']} px.{hidden} Learning rate {optim['base_lr']:g} per 256 clips, "
+        f"weight decay {optim['weight_decay']:g}, seed {origin.settings['seed']}."
+    )
+
+
+def _results(origin: Origin) -> str:
+    lines = []
+    if "evaluation" in origin.results:
+        top1 = origin.results["evaluation"]["top1"]
+        lines.append(
+            f"* top-1 {top1['top1']:.1%}, 95% interval {top1['low']:.1%} to {top1['high']:.1%}, on {top1['videos']} test videos"
+        )
+    if "probe" in origin.results:
+        probe = origin.results["probe"]
+        lines += [f"* {name} of the frozen encoder: top-1 {value:.1%}" for name, value in probe["top1"].items()]
+        lines.append(f"* chance: {probe['chance']:.1%}")
+    return "## Results\n\n" + "\n".join(lines) if lines else ""
+
+
+def _use(model: Model, to: str, video: VideoType) -> str:
+    spec = _encoder(model).spec
+    shape = f"(B, 3, {spec.frames}, {spec.frame_size[0]}, {spec.frame_size[1]})"
+    function = "load_encoder" if isinstance(model, Encoder) else "load_pretrained"
+    ours = f'import mgm\n\nmodel = mgm.{function}("this/folder")  # takes uint8 {shape}'
+    if to == "hf":
+        name = {Classifier: "VideoMAEForVideoClassification", MaskedAutoencoder: "VideoMAEForPreTraining"}
+        kind = name.get(type(model), "VideoMAEModel")
+        code = (
+            f"from transformers import {kind}, VideoMAEImageProcessor\n\n"
+            'processor = VideoMAEImageProcessor.from_pretrained("this/folder")\n'
+            f'model = {kind}.from_pretrained("this/folder")\n'
+            'inputs = processor(frames, return_tensors="pt")  # a list of '
+            f"{spec.frames} pictures"
+        )
+        return f"```python\n{code}\n```\n\nor\n\n```python\n{ours}\n```"
+    output = f"logits (B, {model.head.out_features})" if isinstance(model, Classifier) else "tokens (B, N, dim)"
+    if to == "torch-export":
+        code = f'import torch\n\nmodel = torch.export.load("model.pt2").module()\nout = model(video)  # {video} {shape} -> {output}'
+    elif to == "onnx":
+        code = (
+            'import onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\n'
+            f'(out,) = session.run(None, {{"video": video}})  # {video} {shape} -> {output}'
+        )
+    else:
+        code = ours
+    return f"```python\n{code}\n```"
+
+
+def _notes(model: Model, to: str) -> str:
+    lines = [
+        "Pixels are RGB in [0, 1], normalised with ImageNet's mean (0.485, 0.456, 0.406) and deviation (0.229, 0.224, 0.225)"
+        + (", inside the graph where its input is uint8." if to in ("torch-export", "onnx") else ".")
+    ]
+    eps = _encoder(model).spec.head_norm_eps
+    if to == "hf" and not isinstance(model, Encoder) and eps != _HEAD_NORM_EPS:
+        lines.append(
+            f"transformers computes the norm before the head with an epsilon of {_HEAD_NORM_EPS:g}; the model was trained with "
+            f"{eps:g}. Outputs differ by about {(_HEAD_NORM_EPS - eps) / 2:.1g} divided by the variance of what is normalised."
+        )
+    if isinstance(model, Classifier) and model.labels is not None:
+        lines.append("Classes, in the order of the logits: " + ", ".join(model.labels) + ".")
+    return "## Notes\n\n" + "\n".join(f"* {line}" for line in lines)
+
+
+def _encoder(model: Model) -> Encoder:
+    return model if isinstance(model, Encoder) else model.encoder

@@ -1,0 +1,76 @@
+"""Choices of the model in a recipe: what they build, that they train, and that what does not fit is named."""
+
+import pytest
+import torch
+
+from mgm.errors import ConfigError, ModelError
+from mgm.models import TeacherFeatures
+from mgm.training import load_encoder, pretrain
+from mgm.training.checkpoint import load_autoencoder
+
+
+def run(videos, config, out, memory=None, **options):
+    return pretrain(videos, config, out=out, source=memory, show_progress=False, **options)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["model.backbone=timesformer", "model.decoder_attention=cross", "model.decoder_dim=24"],
+        ["mask.decoder.name=running-cell", "mask.decoder.ratio=0.5", "model.checkpointing=true"],
+        ["model.target={normalised-pixels: 1, hog: 0.5, motion: 2}", "mask.name=tube"],
+        ["model.target=one-frame", "model.backbone=timesformer", "model.attention=joint", "mask.name=random"],
+    ],
+)
+def test_choices_train_and_come_back(videos, small, memory, tmp_path, settings):
+    config = small("pretrain.steps=3", *settings)
+    outcome = run(videos, config, tmp_path, memory)
+    assert len(outcome.history.losses) == 3
+    again = load_autoencoder(tmp_path)
+    assert again.spec == outcome.model.spec == config.model_spec()
+    states = again.state_dict(), outcome.model.state_dict()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0] | states[1])
+
+
+def test_a_decoder_mask_changes_what_is_learned(videos, small, memory, tmp_path):
+    plain = run(videos, small("pretrain.steps=1"), tmp_path / "a", memory).history.losses
+    fewer = run(videos, small("pretrain.steps=1", "mask.decoder={}"), tmp_path / "b", memory).history.losses
+    assert plain != fewer
+
+
+def test_a_student_learns_from_a_run_and_is_loaded_without_it(videos, small, memory, tmp_path):
+    run(videos, small("pretrain.steps=1"), tmp_path / "teacher", memory)
+    config = small("pretrain.steps=3", "model.target=teacher", f"model.teacher={tmp_path / 'teacher'}")
+    student = run(videos, config, tmp_path / "student", memory)
+    other = run(videos, config, tmp_path / "again", memory)
+    assert student.history.losses == other.history.losses
+    (tmp_path / "teacher" / "last.pt").unlink()
+    again = load_autoencoder(tmp_path / "student")
+    assert isinstance(again.target, TeacherFeatures)
+    video = torch.zeros(1, *again.spec.video_shape, dtype=torch.uint8)
+    assert torch.equal(load_encoder(tmp_path / "student")(video), student.model.encoder(video))
+    with pytest.raises(ModelError, match="no checkpoint"):
+        run(videos, config, tmp_path / "third", memory)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["model.backbone=timesformer", "mask.name=random"], "mask random hides another number of tokens in each step"),
+        (["model.target=hogs"], "model.target: no target 'hogs'; did you mean hog"),
+        (["model.target={hog: 0}"], "weight 0.* of hog, expected a number above 0"),
+        (["model.target={hog: high}"], "weight 'high' of hog"),
+        (["model.target={hog:1}"], "no target 'hog:1'; did you mean hog"),
+        (["model.target=7"], "model.target: expected one of normalised-pixels, pixels"),
+        (["model.target=motion", "data.motion=difference"], "target motion predicts displacements.*set it to auto"),
+        (["model.target=teacher"], "target teacher needs a teacher"),
+        (["model.teacher=runs/a"], "target teacher needs a teacher, and a teacher the target"),
+        (["mask.decoder.name=running-sell"], "running-sell"),
+        (["mask.decoder.nam=tube"], "mask.decoder.nam: no such key; did you mean mask.decoder.name"),
+        (["mask.decoder.ratio=0.001"], "expected at least one hidden"),
+        (["model.attention=divided"], "attention: found 'divided', expected joint for the backbone vit"),
+    ],
+)
+def test_settings_that_do_not_fit(small, settings, words):
+    with pytest.raises(ConfigError, match=words):
+        small(*settings)
