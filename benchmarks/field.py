@@ -23,10 +23,12 @@ PIXELS = "mv-extractor, vectors + pixels"
 PAIRS, SIZE = 8, 224
 
 
-def decode(path: str) -> int:
+def decode(path: str, **options: str) -> int:
     """Decode every frame and look at none."""
     with av.open(path) as container:
-        container.streams.video[0].codec_context.thread_count = 1
+        context = container.streams.video[0].codec_context
+        context.thread_count = 1
+        context.options = options
         return sum(1 for _ in container.decode(video=0))
 
 
@@ -40,9 +42,12 @@ def time_fields(path: str, peers: Sequence[Peer], *, rounds: int, clock: Clock) 
     """Seconds for one frame of a whole video."""
     functions: dict[str, Callable[[], object]] = {
         DECODE: partial(decode, path),
+        "the same, vectors exported": partial(decode, path, flags2="+export_mvs"),
+        "that, without the loop filter": partial(decode, path, flags2="+export_mvs", skip_loop_filter="all"),
         "mgm, decode + field of every frame": partial(fields, path, skip_loop_filter=False),
         FIELD: partial(fields, path, skip_loop_filter=True),
         "mgm.read_motion, clean, held": partial(read_motion, path),
+        "mgm.read_motion, reference pictures alone": partial(read_motion, path, reading="references"),
     }
     if any(peer.module.startswith("mvextractor") for peer in peers):
         functions["mv-extractor, vectors alone"] = lambda: sum(1 for _ in mv_extractor_vectors(path, pixels=False))
