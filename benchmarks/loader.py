@@ -34,6 +34,7 @@ from mgm.data.dataset import ClipSet, MaskRule
 from mgm.data.loader import BatchOrder, batches, read_batch
 from mgm.data.source import ClipSettings, FileSource
 from mgm.data.transform import multi_scale_crop
+from mgm.data.translation import make_translation
 from mgm.masks import build_mask, make_mask
 from mgm.models.patches import MEAN, STD
 from mgm.video.scan import find_videos
@@ -57,7 +58,8 @@ def main() -> None:
     files = long_enough(find_videos([args.folder]), args.videos)
     print_header(f"{len(files)} clips of {FRAMES} x stride {STRIDE} at {SIZE} px, {args.clock} time", SEED)
     if args.memory:
-        watch_memory(clip_set(files), args.memory)
+        with tempfile.TemporaryDirectory() as folder:
+            watch_memory(small_set(Path(folder)), args.memory)
         return
     with tempfile.TemporaryDirectory() as folder:
         prepared = {
@@ -193,12 +195,25 @@ def _read_by(clips: ClipSet, count: int) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def small_set(folder: Path) -> ClipSet:
+    """Small videos, so that many clips are read in minutes; one of them is broken, since errors may keep what they interrupt."""
+    items = []
+    for number in range(16):
+        path = folder / f"{number}.mp4"
+        make_translation(path, velocity=(number - 8, 3), frames=24, size=(96, 128), bframes=number % 3)
+        items.append(VideoItem(str(path)))
+    Path(items[0].path).write_bytes(Path(items[0].path).read_bytes()[:3000])
+    rule = MaskRule(build_mask("mgm"), (4, 4, 4), RATIO)
+    settings = ClipSettings(8, 2, 64, "auto")
+    return ClipSet(tuple(items), FileSource(), settings, rule=rule, crop="multiscale", flip=True, seed=SEED, repeats=2)
+
+
 def watch_memory(clips: ClipSet, count: int) -> None:
     """Resident size of this process and of two that read for it, over many batches."""
     order = BatchOrder(len(clips), BATCH, SEED)
     began = time.perf_counter()
     early: dict[str, float] = {}
-    steps = count // BATCH
+    steps = count // (BATCH * clips.repeats)
     marks = {steps // 10, steps // 2, steps - 1}
     for step, _ in enumerate(batches(clips, order, first=0, last=steps, workers=2)):
         if step not in marks:
@@ -208,7 +223,10 @@ def watch_memory(clips: ClipSet, count: int) -> None:
         sizes |= {f"worker {i + 1}": resident(p.pid) for i, p in enumerate(multiprocessing.active_children())}
         early = early or sizes
         told = ", ".join(f"{name} {size:.1f} MB ({size - early.get(name, size):+.1f})" for name, size in sizes.items())
-        print(f"after {(step + 1) * BATCH:,} clips: {told}; {time.perf_counter() - began:.0f} s", flush=True)
+        print(
+            f"after {(step + 1) * BATCH * clips.repeats:,} clips: {told}; {time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
 
 
 def resident(process: int | None) -> float:

@@ -131,7 +131,7 @@ def test_commands_run_as_they_are_written(line: str, folder: Path) -> None:
     assert len(written) == (0 if name == "scan" else 1)
 
 
-@pytest.mark.parametrize("name", ["motion.md", "guide.md", "transforms.md"])
+@pytest.mark.parametrize("name", ["motion.md", "guide.md", "transforms.md", "data.md"])
 def test_links_and_pictures_exist(name: str) -> None:
     text = (DOCS / name).read_text(encoding="utf-8")
     headings = {

@@ -134,24 +134,70 @@ def between_clips(masks: Sequence[npt.NDArray[np.bool_]]) -> float:
     return float(np.mean([(a & b).sum() / (a | b).sum() for a, b in pairwise(masks)]))
 
 
-def show(title: str, cases: Sequence[Case], draws: int, seed: int) -> None:
+@dataclass(frozen=True)
+class Row:
+    """A mask on one set of clips."""
+
+    found: DrawStatistics
+    between: float
+
+    def object(self) -> str:
+        return "-" if self.found.object_share is None else f"{self.found.object_share:.2f}"
+
+    def motion(self) -> str:
+        return "-" if self.found.motion_share is None else f"{self.found.motion_share:.2f}"
+
+    def overlaps(self) -> list[str]:
+        """Of steps, draws and clips."""
+        return [f"{value or 0:.2f}" for value in (self.found.step_iou, self.found.overlap, self.between)]
+
+    def count(self) -> str:
+        low, high = self.found.count
+        return f"{low}" if low == high else f"{low}-{high}"
+
+
+def measure(mask: Mask, cases: Sequence[Case], draws: int, seed: int) -> Row:
+    """Grade `draws` masks for each clip."""
+    found: list[DrawStatistics] = []
+    first: list[npt.NDArray[np.bool_]] = []
+    for number, case in enumerate(cases):
+        drawn = [mask.draw(GRID, RATIO, case.motion, mask_rng(seed, d, number, 0)) for d in range(draws)]
+        found.append(draw_statistics(drawn, motion=case.motion, boxes=case.boxes, extent=(SIZE, SIZE)))
+        first.append(drawn[0].masked)
+    return Row(pool_statistics(found), between_clips(first))
+
+
+def show(title: str, cases: Sequence[Case], draws: int, seed: int) -> dict[str, Row]:
     """Print the table of one set."""
     print(f"\n{title}: {len(cases)} clips, {draws} draws each\n")
-    print("| mask | object | motion | steps | draws | clips | never | least | count | fallback |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print_heads("mask", "object", "motion", "steps", "draws", "clips", "never", "least", "count", "fallback")
+    made = {}
     for label, mask in rows():
-        found: list[DrawStatistics] = []
-        first: list[npt.NDArray[np.bool_]] = []
-        for number, case in enumerate(cases):
-            drawn = [mask.draw(GRID, RATIO, case.motion, mask_rng(seed, d, number, 0)) for d in range(draws)]
-            found.append(draw_statistics(drawn, motion=case.motion, boxes=case.boxes, extent=(SIZE, SIZE)))
-            first += [m.masked for m in drawn[:2]]
-        s = pool_statistics(found)
-        count = f"{s.count[0]}" if s.count[0] == s.count[1] else f"{s.count[0]}-{s.count[1]}"
-        shares = (s.object_share, s.motion_share, s.step_iou, s.overlap, between_clips(first[::2]))
-        cells = [("-" if value is None else f"{value:.2f}") for value in shares]
-        cells += [str(s.never_visible), f"{s.least_visible:.2f}", count, f"{s.fallback_share:.2f}"]
-        print(f"| `{label}` | {' | '.join(cells)} |", flush=True)
+        made[label] = row = measure(mask, cases, draws, seed)
+        s = row.found
+        ends = [f"{s.never_visible}", f"{s.least_visible:.2f}", row.count(), f"{s.fallback_share:.2f}"]
+        print_cells(f"`{label}`", row.object(), row.motion(), *row.overlaps(), *ends)
+    return made
+
+
+def summarise(sets: dict[str, dict[str, Row]]) -> None:
+    """Print one table of all sets, as docs/masks.md shows it: objects and motion of each, the rest of the first."""
+    print("\nsummary\n")
+    objects, motion = ([f"{what}, {name}" for name in sets] for what in ("object", "motion"))
+    print_heads("mask", *objects, *motion, "steps", "draws", "clips", "never", "count")
+    for label, row in next(iter(sets.values())).items():
+        each = [made[label] for made in sets.values()]
+        shares = [r.object() for r in each] + [r.motion() for r in each]
+        print_cells(f"`{label}`", *shares, *row.overlaps(), f"{row.found.never_visible}", row.count())
+
+
+def print_heads(*heads: str) -> None:
+    print_cells(*heads)
+    print("|" + "---|" * len(heads))
+
+
+def print_cells(*cells: str) -> None:
+    print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def main() -> None:
@@ -165,11 +211,13 @@ def main() -> None:
     print(f"What masks hide, grid {GRID}, ratio {RATIO}")
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()) + f", seed {args.seed}")
+    sets = {}
     with tempfile.TemporaryDirectory() as folder:
-        show("small", list(small(Path(folder), args.clips, args.seed)), args.draws, args.seed)
-        show("large", list(large(Path(folder), args.clips, args.seed)), args.draws, args.seed)
+        sets["small"] = show("small", list(small(Path(folder), args.clips, args.seed)), args.draws, args.seed)
+        sets["large"] = show("large", list(large(Path(folder), args.clips, args.seed)), args.draws, args.seed)
     for name in SEQUENCES if args.data else ():
-        show(name, list(real(args.data / "moving_objects" / name)), args.draws, args.seed)
+        sets[name] = show(name, list(real(args.data / "moving_objects" / name)), args.draws, args.seed)
+    summarise(sets)
 
 
 if __name__ == "__main__":

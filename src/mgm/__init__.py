@@ -12,11 +12,13 @@ from mgm.errors import ConfigError, DataError, MaskError, MgmError, ModelError, 
 from mgm.version import VERSION
 
 if TYPE_CHECKING:
+    from mgm.data.annotations import VideoItem, VideoSet, find_set
+    from mgm.data.annotations.summary import data_summary
     from mgm.data.masking import MaskedClips, collate_masks
     from mgm.data.pack import pack
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
-    from mgm.masks import TokenMask, build_mask, make_mask, mask_names, mask_rng, mask_statistics
+    from mgm.masks import TokenMask, build_mask, draw_statistics, make_mask, mask_names, mask_rng, mask_statistics
     from mgm.show.preview import preview
     from mgm.training import (
         export_model,
@@ -56,10 +58,15 @@ _HOMES = {
     "scan": "mgm.video",
     "TokenMask": "mgm.masks",
     "build_mask": "mgm.masks",
+    "draw_statistics": "mgm.masks",
     "make_mask": "mgm.masks",
     "mask_names": "mgm.masks",
     "mask_rng": "mgm.masks",
     "mask_statistics": "mgm.masks",
+    "VideoItem": "mgm.data.annotations",
+    "VideoSet": "mgm.data.annotations",
+    "data_summary": "mgm.data.annotations.summary",
+    "find_set": "mgm.data.annotations",
     "MaskedClips": "mgm.data.masking",
     "collate_masks": "mgm.data.masking",
     "bench_data": "mgm.training.bench",
@@ -89,15 +96,20 @@ __all__ = [
     "MotionField",
     "TokenMask",
     "VideoError",
+    "VideoItem",
     "VideoReader",
+    "VideoSet",
     "__version__",
     "bench_data",
     "build_mask",
     "collate_masks",
+    "data_summary",
     "demo",
+    "draw_statistics",
     "evaluate",
     "export_model",
     "export_motion",
+    "find_set",
     "finetune",
     "load_config",
     "load_encoder",

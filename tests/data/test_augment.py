@@ -163,3 +163,14 @@ def test_nothing_asked_is_nothing_done():
     same, target = Augmentation(4, 0.0, 5)(video, label, keys)
     assert torch.equal(same, video)
     assert torch.equal(target, torch.eye(4))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_batch_on_a_gpu():
+    video, label, keys = batch()
+    first, target = WHOLE(video.cuda(), label.cuda(), keys)
+    again, _ = WHOLE(video.cuda(), label.cuda(), keys)
+    assert torch.equal(first, again)
+    expected = WHOLE(video, label, keys)[1]
+    torch.testing.assert_close(target.cpu(), expected)

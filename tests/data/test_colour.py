@@ -133,3 +133,17 @@ def test_memory_layout_does_not_matter():
         operation = getattr(colour, name)
         assert torch.equal(operation(planar, *values), operation(as_clip(CLIPS["noise"]), *values))
     assert torch.equal(warp.rotate(planar, 20), warp.rotate(as_clip(CLIPS["noise"]), 20))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_changes_clips_as_a_cpu_does():
+    for frames in CLIPS.values():
+        clip = as_clip(frames)
+        for name, values, _ in cases():
+            operation = getattr(colour, name)
+            assert torch.equal(operation(clip.cuda(), *values).cpu(), operation(clip, *values)), name
+    clip = as_clip(real_picture())
+    for name, value, _ in place_cases():
+        off = (getattr(warp, name)(clip.cuda(), value).cpu().int() - getattr(warp, name)(clip, value).int()).abs()
+        assert (off > 1).float().mean() < 0.01, name

@@ -67,6 +67,17 @@ def test_without_labels_it_pretrains_and_shows(tiny_set, tmp_path):
     assert again.metrics["pretrain"]["last loss"] == result.metrics["pretrain"]["last loss"]
 
 
+def test_a_list_is_as_good_as_a_folder(tiny_set, tmp_path):
+    """Only what the list names is scanned."""
+    found = find_set(tiny_set / "train")
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(f"{item.path} {item.label}" for item in found.items))
+    result = demo(f"data={listed}", out=tmp_path / "out", overrides=QUICK)
+    assert result.metrics["files"]["found"] == 16
+    assert len(result.metrics["videos"]["classes"]) == 8
+    assert result.metrics["probes"]
+
+
 def test_a_folder_without_a_usable_video_is_an_error(tmp_path):
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").write_text("text")

@@ -118,7 +118,7 @@ def test_the_views_of_the_recipe(config, videos, memory):
 
 
 def test_sets_that_nothing_can_be_judged_by(config, videos, memory):
-    with pytest.raises(DataError, match="has no class folders"):
+    with pytest.raises(DataError, match="has no labels, expected class folders or annotations"):
         probe_encoder(untrained_encoder(config), VideoSet("x", videos.train, (), (), ""), config, memory)
     with pytest.raises(DataError, match="16 training and 0 test videos"):
         probe_encoder(untrained_encoder(config), replace(videos, test=()), config, memory)

@@ -127,6 +127,10 @@ def test_hides_exactly_its_count_and_repeats(name, data, shape, steps, ratio, ki
     counts = drawn.masked.sum(axis=(1, 2)) if mask.equal_steps else drawn.masked.sum()
     assert (counts == mask.count(grid, ratio)).all()
     assert mask.count(grid, ratio) == int(ratio * tokens + 1e-9)
+    # True = hidden, whatever the ratio; the flat form is row-major and the visible one its complement.
+    assert drawn.masked.mean() == pytest.approx(drawn.ratio)
+    np.testing.assert_array_equal(drawn.flat.reshape(grid), drawn.masked)
+    np.testing.assert_array_equal(drawn.visible, ~drawn.masked)
     again = make_mask(name, grid=grid, ratio=ratio, motion=motion, rng=np.random.default_rng(seed), **options)
     np.testing.assert_array_equal(drawn.masked, again.masked)
     np.testing.assert_array_equal(drawn.fallback, again.fallback)
@@ -227,6 +231,23 @@ def test_broken_motion_is_an_error_or_ignored(name, bad, wrap):
     check_refused_or_ignored(name, wrap(vectors), "frame 5")
     if "camera" in [option.name for option in fields(MASKS[name])]:
         check_refused_or_ignored(name, wrap(vectors), "frame 5", camera="median")
+
+
+@EVERY
+@given(data=st.data(), shape=SHAPES, steps=st.integers(1, 8), bad=st.sampled_from([np.nan, np.inf, -np.inf]))
+@settings(max_examples=15, deadline=None)
+def test_one_broken_value_anywhere_is_an_error_or_ignored(name, data, shape, steps, bad):
+    mask, grid = build_mask(name, **draw_options(name, data)), (steps, *shape)
+    if name == "score" and mask.scores is not None:  # then the motion is not looked at
+        mask = build_mask(name)
+    vectors = random_peaks(2 * steps, *shape, np.random.default_rng(0))
+    place = [data.draw(st.integers(0, side - 1)) for side in vectors.shape]
+    vectors[tuple(place)] = bad
+    if mask.uses_motion:
+        with pytest.raises(MaskError, match=rf"^{name}: found NaN or infinite motion, first in frame {place[0]};"):
+            mask.draw(grid, 0.5, vectors, np.random.default_rng(0))
+    else:
+        assert mask.draw(grid, 0.5, vectors, np.random.default_rng(0)).masked.shape == grid
 
 
 @EVERY

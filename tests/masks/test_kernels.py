@@ -34,6 +34,29 @@ def test_lowest_takes_the_first_of_equals(rank, data):
 
 
 @given(
+    rank=arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(1, 30)), elements=st.floats(allow_nan=False)),
+    data=st.data(),
+)
+@settings(deadline=None)
+def test_lowest_stands_any_range(rank, data):
+    """Infinite ranks, ranges that overflow, differences that vanish."""
+    count = data.draw(st.integers(1, rank.shape[1]))
+    expected = np.zeros(rank.shape, dtype=np.bool_)
+    np.put_along_axis(expected, np.argsort(rank, axis=1, kind="stable")[:, :count], True, axis=1)
+    np.testing.assert_array_equal(kernels.lowest(rank, count), expected)
+
+
+def test_what_has_no_order_is_refused():
+    """Not a place outside of memory: masks of other people's own call this, too."""
+    for rank in ([[0.0, np.nan, 1.0]], [[np.nan, np.nan, np.nan]], [[0.0, 1.0, np.nan]]):
+        with pytest.raises(ValueError, match="NaN"):
+            kernels.lowest(np.array(rank), 1)
+    for count in (0, 4, -1):
+        with pytest.raises(ValueError, match="not between 1 and their number"):
+            kernels.lowest(np.zeros((1, 3)), count)
+
+
+@given(
     vectors=arrays(
         np.float32, st.tuples(st.just(2), st.integers(1, 5), st.integers(1, 5), st.just(2)), elements=FLOATS
     ),

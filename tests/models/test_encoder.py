@@ -178,3 +178,17 @@ def test_grids_that_cannot_be():
         encoder.at(frames=5)
     with pytest.raises(ModelError, match="code: found 'learned', expected recomputed or interpolated"):
         encoder.at(frames=8, code="learned")
+
+
+def test_learned_codes_are_stretched_in_time_and_space():
+    spec = ModelSpec("debug", patch=8, frames=4, resolution=32, position="learned-separable", class_token=True)
+    encoder = Encoder(spec)
+    other = encoder.at(frames=8, resolution=64, code="interpolated")
+    old, new = encoder.places().view(2, 4, 4, 32), other.places().view(4, 8, 8, 32)
+    torch.testing.assert_close(new[0, 0, 0], old[0, 0, 0])
+    torch.testing.assert_close(new[0, 0, 1], 0.75 * old[0, 0, 0] + 0.25 * old[0, 0, 1])
+    torch.testing.assert_close(new[1, 0, 0], 0.75 * old[0, 0, 0] + 0.25 * old[1, 0, 0])
+    assert torch.equal(other.class_token, encoder.class_token)
+    assert torch.equal(encoder.at(frames=4)(video := random_video(spec)), encoder(video))
+    with pytest.raises(ModelError, match="learned codes have no formula; take code='interpolated'"):
+        encoder.at(frames=8)

@@ -119,3 +119,8 @@ def test_divided_attention_belongs_to_timesformer():
         ModelSpec("debug", attention="divided")
     with pytest.raises(ModelError, match="backbone: found 'resnet', expected one of vit, timesformer"):
         ModelSpec("debug", backbone="resnet")
+
+
+def test_divided_attention_has_no_class_token():
+    with pytest.raises(ModelError, match="class_token: found True, expected False with divided attention"):
+        ModelSpec("debug", backbone="timesformer", class_token=True)

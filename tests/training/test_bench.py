@@ -73,8 +73,8 @@ def test_a_set_is_measured(videos, small, tmp_path):
     assert 3 <= bench.decoded <= 10  # 4 frames of 8, and the last one that a flush brings out
     assert len(bench.infos) == 8
     assert bench.workers >= bench.cores >= 1
-    assert bench.at_repeats(2) == pytest.approx(bench.total)
-    assert bench.at_repeats(4) < bench.total < bench.at_repeats(1)
+    assert bench.at_repeats(2) == pytest.approx(bench.computing)
+    assert bench.at_repeats(4) < bench.computing < bench.at_repeats(1)
     broken = tmp_path / "x.mp4"
     broken.write_bytes(b"x")
     some = replace(videos, train=(VideoItem(str(broken)), *videos.train[:3]))
@@ -84,7 +84,7 @@ def test_a_set_is_measured(videos, small, tmp_path):
 
 
 SECONDS = dict.fromkeys(STAGES, 1e-3) | {"decode": 20e-3}
-BENCH = DataBench(64, 0, SECONDS, 27e-3, 4e-3, 70.0, 61, (VideoInfo(200, 256, 340, True),), 1)
+BENCH = DataBench(64, 0, SECONDS, 1e-3, 4e-3, 70.0, 61, (VideoInfo(200, 256, 340, True),), 1)
 
 
 def advice(videos, config, **changes):
@@ -96,7 +96,7 @@ def test_advice_follows_from_what_was_found(videos, small, monkeypatch):
     name = Path(videos.root).name
     found = advice(videos, config)
     assert found.endswith(f"mgm prepare {videos.root} {name}-prepared --profile strided --stride 4")
-    assert "% of the time goes into decoding" in found
+    assert "% of the work is decoding" in found
     assert "--profile motion" in advice(videos, small("data.size=224"))  # no profile for a stride of 1
     assert "150 pictures are decoded for a clip that spans 61: key pictures are far apart" in advice(
         videos, config, decoded=150.0
@@ -106,18 +106,19 @@ def test_advice_follows_from_what_was_found(videos, small, monkeypatch):
     assert "measured as optical flow" in flow
     assert advice(videos, config, infos=(VideoInfo(200, 256, 340, True, 4),)) == ""
     monkeypatch.setattr("os.getloadavg", lambda: (0.1, 0.1, 0.1))
-    assert "waiting for files" in advice(videos, config, processor=5e-3)
+    assert "waiting for files" in advice(videos, config, waiting=20e-3)
     monkeypatch.setattr("os.getloadavg", lambda: (99.0, 99.0, 99.0))
-    assert "99 programs want: measure again" in advice(videos, config, processor=5e-3)
+    assert "waiting for files" not in advice(videos, config, waiting=20e-3)
 
 
 def test_advice_on_workers(videos, small, monkeypatch):
     config = small("data.workers=2")
     monkeypatch.setattr("mgm.training.bench._cores", lambda: 16)
+    monkeypatch.setattr("os.getloadavg", lambda: (0.1, 0.1, 0.1))
     found = advice(videos, config, rate=1000.0)
-    assert "1,000 clips/s keep 27 cores busy and take 28 workers over all devices" in found
+    assert "1,000 clips/s keep 28 cores busy and take 29 workers over all devices" in found
     assert "data.workers, those of one device, is 2, and this machine has 16 cores" in found
-    assert "data.repeats=2 would deliver a clip for 0.59 of the time" in found
+    assert "data.repeats=2 would deliver a clip for 0.59 of the work" in found
     assert "data.repeats" not in advice(videos, config, rate=100.0)
 
 
@@ -129,5 +130,5 @@ def test_the_command_prints_every_stage(tiny_set):
     assert result.exit_code == 0
     for stage in STAGES:
         assert f"\n{stage} " in result.output
-    assert "clips/s from one worker" in result.output
-    assert "10 clips/s keep 1 core busy and take 1 worker" in result.output
+    assert "clips/s from one core" in result.output
+    assert "10 clips/s keep 1 core busy and take" in result.output

@@ -120,9 +120,10 @@ def test_onnx_computes_the_same(tmp_path, kind, video):
 def test_a_run_is_exported_with_what_is_known_of_it(tmp_path, small, videos, memory):
     settings = ("mask.name=tube", "model.position=sincos-1d", "model.patch_init=conv")
     run = pretrain(videos, small(*settings), out=tmp_path / "a", source=memory, show_progress=False).out
-    card = (export_model(run, to="hf", out=tmp_path / "hf") / "README.md").read_text()
-    assert "Mask: `tube`, ratio 0.75" in card
-    assert "6 steps of 4 clips (stored at step 6)" in card
+    card = (export_model(run, to="hf", out=tmp_path / "hf", data="moving shapes") / "README.md").read_text()
+    assert "Data: moving shapes." in card
+    assert "mask `tube`, ratio 0.75; motion auto; target normalised-pixels" in card
+    assert "6 steps of 4 clips, stored at step 6" in card
     assert "VideoMAEForPreTraining.from_pretrained" in card
     tuned = finetune(run, videos, small(*settings), out=tmp_path / "b", source=memory, show_progress=False).out
     evaluation = {"top1": {"top1": 0.5, "low": 0.25, "high": 0.75, "videos": 16}}
@@ -144,7 +145,7 @@ def test_one_foreign_format_becomes_another(tmp_path):
     again = torch.load(back / "model.pth", weights_only=True)["model"]
     assert set(again) == set(state)
     assert all(torch.equal(again[key], state[key]) for key in state)
-    assert "Not known" in (there / "README.md").read_text()
+    assert "Settings are not known" in (there / "README.md").read_text()
     encoder = export_model(there, to="videomae", out=tmp_path / "encoder", part="encoder")
     assert all(k.startswith("encoder.") for k in torch.load(encoder / "model.pth", weights_only=True)["model"])
 
@@ -188,9 +189,12 @@ def test_our_own_format_holds_every_model(tmp_path):
     assert all(torch.equal(again.state_dict()[key], value) for key, value in model.state_dict().items())
     graph = export_model(model, to="torch-export", out=tmp_path / "graph", part="encoder") / "model.pt2"
     close(torch.export.load(graph).module()(VIDEO), model.encoder(VIDEO).detach())
+    model.train()
+    export_model(model, to="torch-export", out=tmp_path / "again", part="encoder")
+    assert model.encoder.training
 
 
-def test_nothing_is_overwritten_by_accident(tmp_path):
+def test_nothing_is_overwritten_by_accident(tmp_path, monkeypatch):
     model, out = make("encoder"), tmp_path / "out"
     export_model(model, to="videomae", out=out)
     with pytest.raises(ModelError, match=r"an earlier export.*--overwrite"):
@@ -207,6 +211,9 @@ def test_nothing_is_overwritten_by_accident(tmp_path):
     export_model(model, to="hf", out=tmp_path / "empty")
     with pytest.raises(ModelError, match="cannot be written"):
         export_model(model, to="hf", out=tmp_path / "file" / "out")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="no export of mgm"):
+        export_model(model, to="hf", out=".", overwrite=True)
     assert {f.name for f in tmp_path.iterdir()} == {"out", "precious", "file", "empty"}
 
 

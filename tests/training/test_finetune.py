@@ -82,7 +82,7 @@ def test_layer_decay_slows_the_first_blocks(tune, small):
 
 def test_what_cannot_be_fine_tuned(tune, small, videos):
     unlabelled = VideoSet("folder", videos.train, (), (), "no class folders, so no labels")
-    with pytest.raises(DataError, match="folder: has no class folders"):
+    with pytest.raises(DataError, match="folder: has no labels, expected class folders or annotations"):
         tune(None, small(), videos=unlabelled)
     with pytest.raises(DataError, match=r"patch 16 instead of 8, frames 8 instead of 4"):
         tune(Encoder(ModelSpec("debug", patch=16, frames=8, resolution=32, position="sincos-3d")), small())

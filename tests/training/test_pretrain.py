@@ -1,5 +1,7 @@
 """Choices of the model in a recipe: what they build, that they train, and that what does not fit is named."""
 
+import json
+
 import pytest
 import torch
 
@@ -36,6 +38,15 @@ def test_a_decoder_mask_changes_what_is_learned(videos, small, memory, tmp_path)
     plain = run(videos, small("pretrain.steps=1"), tmp_path / "a", memory).history.losses
     fewer = run(videos, small("pretrain.steps=1", "mask.decoder={}"), tmp_path / "b", memory).history.losses
     assert plain != fewer
+
+
+def test_the_log_tells_the_parts_of_a_sum(videos, small, memory, tmp_path):
+    weights = {"normalised-pixels": 1.0, "hog": 0.5}
+    run(videos, small("pretrain.steps=2", "model.target={normalised-pixels: 1, hog: 0.5}"), tmp_path / "a", memory)
+    entry = json.loads((tmp_path / "a" / "log.jsonl").read_text().splitlines()[-1])
+    assert entry["loss"] == pytest.approx(sum(weights[name] * value for name, value in entry["parts"].items()))
+    run(videos, small("pretrain.steps=1"), tmp_path / "b", memory)
+    assert "parts" not in json.loads((tmp_path / "b" / "log.jsonl").read_text())
 
 
 def test_a_student_learns_from_a_run_and_is_loaded_without_it(videos, small, memory, tmp_path):

@@ -6,11 +6,19 @@ import json
 import pytest
 import torch
 
-from mgm.errors import ConfigError
-from mgm.evaluation.run import probe
+from mgm.data.annotations import VideoSet
+from mgm.errors import ConfigError, DataError, ModelError
+from mgm.evaluation.run import evaluate, probe
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, to_huggingface
-from mgm.training import finetune, load_classifier, load_encoder, open_start, settings_for
-from mgm.training.config import load_config, override
+from mgm.training import (
+    export_model,
+    finetune,
+    load_classifier,
+    load_encoder,
+    open_start,
+    settings_for,
+)
+from mgm.training.config import override
 from models.reference import maest_shapes, mmaction, pretrained_shapes, random_state, tuned_shapes
 
 CLIPS = ("data.frames=4", "data.size=32")
@@ -82,6 +90,23 @@ def test_an_official_file_is_judged(tmp_path, videos, memory):
     assert json.loads((tmp_path / "checkpoint.pth.probe.json").read_text())["classes"] == list(videos.classes)
 
 
+def test_a_classifier_of_elsewhere_is_judged_by_the_names_of_its_classes(tmp_path, videos, memory):
+    torch.manual_seed(0)
+    encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
+    model = Classifier(encoder, 10, head_scale=1, labels=["walking", *reversed(videos.classes), "running"])
+    folder = export_model(model, to="hf", out=tmp_path / "hf")
+    result = evaluate(folder, videos, overrides=SHORT, recipe="debug", source=memory)
+    assert (result["classes"], result["top1"]["videos"]) == (10, 16)
+    assert json.loads((folder / "evaluation.json").read_text()) == result
+    other = VideoSet(videos.root, videos.train, videos.test, ("cat", *videos.classes[1:]), videos.split)
+    with pytest.raises(DataError, match=r"has the classes cat, .*expected those of the run: walking"):
+        evaluate(folder, other, overrides=SHORT, recipe="debug", source=memory)
+    with pytest.raises(DataError, match=r"weights: does not name its 3 classes"):
+        evaluate(deepspeed(tmp_path / "weights"), videos, overrides=SHORT, recipe="debug", source=memory)
+    with pytest.raises(ModelError, match="holds an autoencoder, expected a fine-tuned classifier"):
+        evaluate(official(tmp_path / "pretrained"), videos, overrides=SHORT, recipe="debug", source=memory)
+
+
 def test_the_clips_are_those_that_settings_ask_for(tmp_path):
     path = official(tmp_path / "checkpoint.pth")
     encoder, config = open_start(path, CLIPS, recipe="debug")
@@ -101,24 +126,24 @@ def test_what_does_not_go_together(tmp_path, small, videos, memory):
         override(config, ["data.frames=8"])
 
 
-def test_a_run_has_its_settings_unless_a_recipe_gives_others(tmp_path, small, videos, memory):
+def test_a_run_goes_on_by_another_recipe(tmp_path, small, videos, memory):
+    """Its encoder with the settings for other videos; frames and size stay those that it was made for."""
     outcome = finetune(None, videos, small(), out=tmp_path / "run", source=memory, show_progress=False)
+    encoder, config = open_start(outcome.out, ["finetune.epochs=7"], recipe="finetune-vitb-ucf101")
+    assert (config.finetune.batch, config.finetune.epochs, config.finetune.dropout) == (128, 7, 0.5)
+    assert config.model_spec() == encoder.spec
+    assert (config.data.frames, config.data.size) == (4, 32)
     assert open_start(outcome.out)[1] == small()
-    assert open_start(outcome.out, ["seed=3"], recipe="debug")[1] == override(load_config("debug"), ["seed=3"])
 
 
 def test_a_class_token_is_not_lost_on_the_way(tmp_path, small, videos, memory):
     """An encoder that the recipe does not describe is refused, not fitted in part."""
-    from mgm.errors import DataError
-
     encoder = load_encoder(maest(tmp_path / "maest.pth"))
     with pytest.raises(DataError, match=r"class_token True instead of False.*mgm.settings_for"):
         finetune(encoder, videos, small(), out=tmp_path / "run", source=memory)
 
 
 def test_a_classifier_knows_its_labels():
-    from mgm.errors import ModelError
-
     encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
     assert Classifier(encoder, 2, labels=["up", "down"]).labels == ("up", "down")
     with pytest.raises(ModelError, match="found 1 names, expected one for each of the 2 classes"):

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from mgm.data.translation import make_translation
 from mgm.errors import VideoError
-from mgm.video import VideoReader, read_clip
+from mgm.video import VideoReader, onepass, read_clip
 from mgm.video.plan import index_strides
+from mgm.video.stream import decode_packet
 
 FRAMES = 40
 VELOCITY = (2.5, -1.0)
@@ -131,3 +132,32 @@ def test_strides_are_positive_and_lead_back_to_the_frame_before(numbers, default
 
     assert (strides > 0).all()
     np.testing.assert_array_equal((index - strides)[1:][moved], index[:-1][moved])
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_frames_far_from_each_other_are_read_without_most_of_those_between(tmp_path, bframes, monkeypatch):
+    path = make_translation(tmp_path / "a.mp4", velocity=VELOCITY, frames=60, size=(64, 80), bframes=bframes, gop=10)
+    whole = read_clip(path, frames=None, stride=1, size=None)
+    given = []
+    monkeypatch.setattr(
+        onepass, "decode_packet", lambda video, packet: given.append(packet) or decode_packet(video, packet)
+    )
+
+    for index in ([1, 58], [0, 9, 10, 19, 31, 59], [12, 33, 54]):
+        given.clear()
+        clip = read_clip(path, index=index, size=None, motion=None)
+        np.testing.assert_array_equal(clip.frames, whole.frames[index])
+        assert len(given) < 40
+    motion = read_clip(path, index=[12, 33, 54], size=None).motion
+    np.testing.assert_allclose(motion.vectors[1], whole.motion.vectors[13:34].sum(axis=0), atol=1e-3)
+
+
+@pytest.mark.real
+def test_every_codec_gives_frames_far_from_each_other(shared_data):
+    for path in sorted((shared_data / "codec_matrix").iterdir()):
+        whole = read_clip(path, frames=None, stride=1, size=48, motion=None)
+        last = len(whole.frames) - 1
+        for index in ([0, last], [3, 4, 41, 44, last - 1]):
+            clip = read_clip(path, index=index, size=48, motion=None)
+            np.testing.assert_array_equal(clip.frames, whole.frames[index], err_msg=path.name)
+            np.testing.assert_array_equal(clip.pts, whole.pts[index], err_msg=path.name)

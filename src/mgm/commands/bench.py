@@ -74,15 +74,15 @@ def report(console: Console, found: DataBench, shown: str) -> None:
     for stage in STAGES:
         seconds = found.seconds[stage]
         bar = "█" * max(round(WIDTH * seconds / longest), int(seconds > 0))
-        table.add_row(stage, f"{seconds * 1e3:.2f}", f"{bar} {seconds / found.total:.0%}", WHAT[stage])
+        table.add_row(stage, f"{seconds * 1e3:.2f}", f"{bar} {seconds / found.computing:.0%}", WHAT[stage])
     _say(console, shown)
     console.print(table)
     repeats = f", {found.repeats} of each decoded one" if found.repeats > 1 else ""
     _say(console, "")
     _say(
         console,
-        f"{found.clips_per_second:.1f} clips/s from one worker: {found.total * 1e3:.1f} ms a clip{repeats}, "
-        f"{found.processor * 1e3:.1f} of them computing ({found.clips} clips read)",
+        f"{found.clips_per_second:.1f} clips/s from one core: {found.computing * 1e3:.1f} ms a clip{repeats}, and "
+        f"{found.waiting * 1e3:.1f} ms of waiting, for files or other programs ({found.clips} clips read)",
     )
     _say(
         console,

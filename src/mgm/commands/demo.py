@@ -10,7 +10,10 @@ import typer
 
 def demo(
     data: Annotated[
-        Path | None, typer.Option(help="Your videos; class folders give labels. Without it: synthetic ones are made.")
+        str | None,
+        typer.Option(
+            help="Your videos, as for 'mgm data show'; labels are judged by. Without it: synthetic ones are made."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report and everything behind it.")] = Path("mgm-demo"),
     seed: Annotated[int, typer.Option(help="Seed of the whole run.")] = 0,

@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
-from mgm.commands.options import Data, Settings
+from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of 'mgm finetune'.")], data: Data, settings: Settings = None
+    run: Annotated[
+        Path, typer.Argument(help="Folder of 'mgm finetune', or of a classifier from elsewhere that names its classes.")
+    ],
+    data: Data,
+    settings: Settings = None,
+    recipe: ForeignRecipe = None,
 ) -> None:
     """Accuracy of a fine-tuned classifier on the test videos, over K temporal x 3 spatial views.
 
@@ -19,7 +24,7 @@ def evaluate(
     """
     from mgm.evaluation.run import evaluate as judge
 
-    result = judge(run, data, overrides=tuple(settings or ()))
+    result = judge(run, open_set(data), overrides=tuple(settings or ()), recipe=recipe)
     top1 = result["top1"]
     print(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos, {result['classes']} classes"

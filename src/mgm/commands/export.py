@@ -46,6 +46,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The folder to make; it appears when all of it is written.")],
     part: Annotated[Part, typer.Option(help="All of the model, or its encoder alone.")] = Part.WHOLE,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    data: Annotated[str | None, typer.Option(help="Name of the videos it was trained on, for the page.")] = None,
     video: Annotated[
         Video, typer.Option(help="Input of a graph: uint8 (normalised inside) or normalised float32.")
     ] = Video.UINT8,
@@ -73,6 +74,7 @@ def export(
         out=out,
         part=part.value,
         overwrite=overwrite,
+        data=data,
         video=video.value,
         bias_names=bias_names.value,
         frames=frames,

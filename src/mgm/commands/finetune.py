@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings
+from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set
 
 
 def finetune(
@@ -38,8 +38,12 @@ def finetune(
     from mgm.training import open_start
 
     encoder, config = open_start(run, settings or (), recipe=recipe)
-    outcome = train(None if from_scratch else encoder, data, config, out=out, resume=resume)
-    result = evaluate(out, data)
+    videos = open_set(data)
+    outcome = train(None if from_scratch else encoder, videos, config, out=out, resume=resume)
+    if not videos.test:
+        print(f"nothing to judge by ({videos.split}): 'mgm evaluate {out} test=FILE' does it later; {out}/last.pt")
+        return
+    result = evaluate(out, videos)
     top1 = result["top1"]
     print(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos "

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from mgm import TRAINING_PACKAGES, missing_training
 from mgm.commands.bench import bench
+from mgm.commands.data import data
 from mgm.commands.demo import demo
 from mgm.commands.evaluate import evaluate
 from mgm.commands.export import export
@@ -47,6 +48,7 @@ app = typer.Typer(
 for command in (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
+app.add_typer(data, name="data")
 
 
 def _show_version(wanted: bool) -> None:

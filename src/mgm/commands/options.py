@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from mgm.data.annotations import VideoSet
+
 Data = Annotated[
-    Path, typer.Argument(help="Folder of videos; class folders (or train/ and test/ with class folders) give labels.")
+    str,
+    typer.Argument(
+        help="Folder of videos, an annotation file, or train=FILE,test=FILE,root=FOLDER; 'mgm data show' tells what is understood."
+    ),
 ]
 Recipe = Annotated[str, typer.Option(help="One of our recipes by name, or a .yaml file.")]
 ForeignRecipe = Annotated[
@@ -21,3 +29,14 @@ ForeignRecipe = Annotated[
 Out = Annotated[Path, typer.Option(help="The run's folder: config.yaml, log.jsonl, tensorboard/, last.pt.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out exactly where it stopped.")]
 Settings = Annotated[list[str] | None, typer.Argument(help="Settings that replace the recipe's: section.key=value ...")]
+
+
+def open_set(data: str) -> VideoSet:
+    """The set that an argument describes; what a user should know of it goes to standard error, once for all devices."""
+    from mgm.data.annotations import find_set
+
+    videos = find_set(data)
+    if os.environ.get("RANK", "0") == "0":
+        for note in videos.notes:
+            print(f"mgm: {note}", file=sys.stderr)
+    return videos

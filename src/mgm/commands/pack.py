@@ -34,7 +34,7 @@ def pack(
         console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
     shards = f"{len(report.shards)} shard{'s' * (len(report.shards) != 1)}"
     console.print(
-        f"{report.videos:,} videos in {shards} ({report.skipped} already there), {report.bytes / 2**20:,.1f} MiB, "
+        f"{report.videos:,} video{'s' * (report.videos != 1)} in {shards} ({report.skipped} already there), {report.bytes / 2**20:,.1f} MiB, "
         f"{len(report.failed)} left out; mgm pretrain {out}",
         markup=False,
         highlight=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mgm.commands.options import Data, Out, Recipe, Resume, Settings
+from mgm.commands.options import Data, Out, Recipe, Resume, Settings, open_set
 
 
 def pretrain(
@@ -14,14 +14,14 @@ def pretrain(
     out: Out = Path("runs/pretrain"),
     resume: Resume = False,
 ) -> None:
-    """Pretrain a masked autoencoder on a folder of videos.
+    """Pretrain a masked autoencoder on a set of videos.
 
     mgm pretrain videos/ --out runs/a mask.name=tube pretrain.steps=2000
     """
     from mgm.training import load_config
     from mgm.training import pretrain as run
 
-    outcome = run(data, load_config(recipe, settings or ()), out=out, resume=resume)
+    outcome = run(open_set(data), load_config(recipe, settings or ()), out=out, resume=resume)
     losses = outcome.history.losses
     print(
         f"loss {losses[0]:.4f} -> {sum(losses[-20:]) / len(losses[-20:]):.4f} in {outcome.history.seconds:.0f} s; {out}/last.pt"

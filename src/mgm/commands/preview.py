@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -13,9 +13,12 @@ from rich.table import Column, Table
 
 from mgm.errors import MgmError, VideoError
 
+if TYPE_CHECKING:
+    from mgm.data.annotations import VideoItem
+
 
 def preview(
-    paths: Annotated[list[Path], typer.Argument(help="Videos, or folders of videos.")],
+    paths: Annotated[list[str], typer.Argument(help="Videos, folders of videos, or sets as for 'mgm data show'.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("preview"),
     masks: Annotated[str, typer.Option(help="Names of masks with commas between them, or all.")] = "mgm,tube",
     clips: Annotated[int, typer.Option(help="How many videos of those found, evenly spread.")] = 10,
@@ -49,7 +52,6 @@ def preview(
     from mgm.masks import mask_names, pool_statistics
     from mgm.show.preview import PreviewSettings, write_statistics
     from mgm.show.preview import preview as make
-    from mgm.video.scan import find_videos
 
     console = Console()
     names = mask_names() if masks == "all" else tuple(masks.split(","))
@@ -66,19 +68,22 @@ def preview(
         seed=seed,
         draws=draws,
     )
-    found = [
-        path for path in find_videos(paths) if out.resolve() not in path.resolve().parents
-    ]  # not what it wrote itself
-    chosen = spread(found, clips)
+    found: dict[str, VideoItem] = {}
+    for given in paths:
+        for item in _items(given):
+            found.setdefault(item.path, item)  # of several parts of a file the first
+    own = out.resolve()  # what an earlier preview wrote is no video of the set
+    chosen = spread([item for path, item in found.items() if own not in Path(path).resolve().parents], clips)
     if boxes is not None and len(chosen) > 1:
         raise MgmError(
             f"{boxes}: these are the boxes of one video, found {len(chosen)} videos; name the one that they belong to"
         )
     made, failed = [], []
-    for number, path in enumerate(chosen):
+    for number, item in enumerate(chosen):
         numbered = replace(settings, seed=seed + number)  # or clips of one length would share a mask
         try:
-            made += make([path], out=out, start=start, settings=numbered, boxes=boxes, moving=video)
+            first = _middle(item, (frames - 1) * stride + 1) if start is None else start
+            made += make([item.path], out=out, start=first, settings=numbered, boxes=boxes, moving=video)
         except VideoError as error:
             if len(chosen) == 1:
                 raise
@@ -112,6 +117,23 @@ def preview(
         console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not made:
         raise typer.Exit(1)
+
+
+def _items(given: str) -> list[VideoItem]:
+    """The videos of a folder, an annotation file or a specification; anything else is a video."""
+    from mgm.data.annotations import VideoItem, find_set
+    from mgm.data.annotations.splits import SUFFIXES
+
+    place = Path(given)
+    described = place.is_dir() or "=" in given or place.suffix.lower() in (*SUFFIXES, ".yaml", ".yml")
+    return sorted(find_set(given).items, key=lambda item: item.path) if described else [VideoItem(given)]
+
+
+def _middle(item: VideoItem, span: int) -> int | None:
+    """The first frame of a clip in the middle of a part of a file; None for a whole one, whose length is not known here."""
+    if item.end is None:
+        return item.start or None
+    return item.start + max(item.end - item.start - span, 0) // 2
 
 
 def _share(value: float | None) -> str:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mgm.commands.options import Data, ForeignRecipe, Settings
+from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
 
 
 def probe(
@@ -30,7 +30,12 @@ def probe(
     console = Console()
     with console.status("reading videos") as status:
         report = judge(
-            run, data, overrides=tuple(settings or ()), recipe=recipe, untrained=untrained, progress=status.update
+            run,
+            open_set(data),
+            overrides=tuple(settings or ()),
+            recipe=recipe,
+            untrained=untrained,
+            progress=status.update,
         )
     table = Table()
     for name in ("judgement", "top-1", "95% interval", "untrained", "gain, paired", "verdict"):

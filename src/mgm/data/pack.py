@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mgm.data.annotations import VideoItem, VideoSet
+from mgm.data.annotations.items import VideoItem, VideoSet
 from mgm.data.fingerprint import common_folder
 from mgm.data.members import parse_member
 from mgm.data.shards import FORMAT, SET, index_name

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from mgm.data.annotations import VideoItem, VideoSet
+from mgm.data.annotations.items import VideoItem, VideoSet
 from mgm.data.members import Member
 from mgm.errors import DataError
 from mgm.video.place import is_url

@@ -10,16 +10,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.members import opened, parse_member
+from mgm.data.images import probe_any, read_any, read_any_clips
 from mgm.data.sampling import Frames
 from mgm.data.transform import Geometry, mirrored
 from mgm.errors import DataError, VideoError
-from mgm.video import Clip, MotionField, VideoReader, read_clip
+from mgm.video import Clip, MotionField
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.motion import Policy, over_windows
-from mgm.video.place import Place
 from mgm.video.plan import Motion, clip_index, index_strides
-from mgm.video.probe import VideoInfo, probe
+from mgm.video.probe import VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,7 @@ class FileSource:
     def info(self, path: str) -> VideoInfo:
         """See `ClipSource.info`."""
         if path not in self.infos:
-            member = parse_member(path)
-            self.infos[path] = probe(path) if member is None else member.info
+            self.infos[path] = probe_any(path)
         return self.infos[path]
 
     def clip(self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings) -> Pictures:
@@ -91,18 +89,18 @@ class FileSource:
             raise DataError(
                 f"{path}: views of the sizes {sorted(sizes)} asked for, expected one size; ask for one at a time"
             )
-        with opened(path) as place, VideoReader(place) as reader:
-            found = reader.read_clips(
-                [geometry.box for geometry in geometries],
-                start=start if isinstance(start, int) else 0,
-                index=None if isinstance(start, int) else start,
-                frames=settings.frames,
-                stride=settings.stride,
-                size=geometries[0].size,
-                motion=settings.motion,
-                policy=settings.policy,
-                camera=settings.camera,
-            )
+        found = read_any_clips(
+            path,
+            [geometry.box for geometry in geometries],
+            start=start if isinstance(start, int) else 0,
+            index=None if isinstance(start, int) else start,
+            frames=settings.frames,
+            stride=settings.stride,
+            size=geometries[0].size,
+            motion=settings.motion,
+            policy=settings.policy,
+            camera=settings.camera,
+        )
         return [_view(clip, geometry) for clip, geometry in zip(found, geometries, strict=True)]
 
 
@@ -145,7 +143,7 @@ class MemorySource:
         """Decode videos. Returns path -> problem of those that could not be read; they are left out."""
         problems: dict[str, str] = {}
         with ThreadPoolExecutor(threads) as pool:  # decoding lets other threads run
-            futures = {pool.submit(self._keep, path): path for path in paths}
+            futures = {pool.submit(self._keep, path): path for path in dict.fromkeys(paths)}
             for future in as_completed(futures):
                 try:
                     future.result()
@@ -162,15 +160,11 @@ class MemorySource:
         return sum(k.frames.nbytes + (k.motion.vectors.nbytes if k.motion else 0) for k in self._videos.values())
 
     def _keep(self, path: str) -> None:
-        with opened(path) as place:
-            self._videos[path] = self._decode(place)
-
-    def _decode(self, place: Place) -> _Kept:
-        whole = probe(place)
+        whole = probe_any(path)
         scale = self.short_side / min(whole.height, whole.width)
         size = (max(round(whole.height * scale), 1), max(round(whole.width * scale), 1))
-        clip = read_clip(place, frames=None, stride=1, size=size, crop=None, motion=self.motion)
-        return _Kept(clip.frames, clip.motion)
+        clip = read_any(path, frames=None, stride=1, size=size, crop=None, motion=self.motion)
+        self._videos[path] = _Kept(clip.frames, clip.motion)
 
     def info(self, path: str) -> VideoInfo:
         """See `ClipSource.info`."""

@@ -1,4 +1,4 @@
-"""Where the time of a clip goes, stage by stage."""
+"""Where the processor time of a clip goes, stage by stage."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _WATCHED: tuple[tuple[Any, str, Stage], ...] = (
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds and calls of each stage, of one thread.
+    """Processor seconds and calls of each stage, of one thread: neither a slow disk nor other programs change them.
 
     Attributes:
-        seconds: by stage; the time between stages is "other".
+        seconds: by stage; what lies between stages is "other".
         calls: how often a stage was entered; of "decode", how many packets were.
     """
 
@@ -63,15 +63,15 @@ class Stopwatch:
             stack.enter_context(_replaced(mgm.video.decode, "open_video", self._timed_opening(open_video)))
             if mask is not None:
                 stack.enter_context(_replaced(type(mask), "draw", self._timed(type(mask).draw, "mask")))
-            self._since = time.perf_counter()
+            self._since = time.thread_time()
             try:
                 yield
             finally:
                 self._turn()
 
     def _turn(self) -> None:
-        """Book the time since the last turn to the stage that runs."""
-        now = time.perf_counter()
+        """Book what was used since the last turn to the stage that runs."""
+        now = time.thread_time()
         self.seconds[self._running[-1]] += now - self._since
         self._since = now
 

@@ -28,7 +28,7 @@ from mgm.show.preview import Preview, PreviewSettings, preview
 from mgm.training import Config, load_config, pretrain
 from mgm.training.engine import History
 from mgm.training.feed import prepare_source
-from mgm.video.scan import ScanReport, find_videos, scan
+from mgm.video.scan import VIDEO_SUFFIXES, ScanReport, find_videos, scan
 
 TRAIN_CLIPS, TEST_CLIPS, CLIP_FRAMES = 1280, 256, 16
 PREVIEWS = 10
@@ -82,7 +82,7 @@ def demo(
     """Scan, preview, pretrain a tiny model with `mgm` masking, judge it, and write `report.html` and `metrics.json`.
 
     Args:
-        data: a folder of videos, with class folders for labels; None makes labelled synthetic ones in `out/videos-SEED`.
+        data: a set of videos, see `mgm.find_set`; labels are judged by; None makes labelled synthetic ones in `out/videos-SEED`.
         out: a folder; what an earlier demo left in it is replaced, its synthetic videos are used again.
         overrides: settings of the recipe `debug`, `key=value`.
         processes: that scan; above 1 only under `if __name__ == "__main__":`.
@@ -94,7 +94,7 @@ def demo(
     folder.mkdir(parents=True, exist_ok=True)
     console = Console()
     clock = _Clock(console)
-    place = folder / f"videos-{seed}" if data is None else Path(data)
+    place = str(folder / f"videos-{seed}" if data is None else data)
     overrides = (f"seed={seed}", STEPS, *(REAL_VIDEO if data is not None else ()), *overrides)
     if data is None:
         with clock.stage("make videos"), Progress(console=console, transient=True) as progress:
@@ -109,12 +109,14 @@ def demo(
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
     with clock.stage("scan"), Progress(console=console, transient=True) as progress:
-        task = progress.add_task("scanning", total=len(find_videos([place])))
-        report = scan(place, processes=processes, progress=lambda record: progress.advance(task))
-    videos = _usable(find_set(place), report)
+        videos = find_set(place)
+        files = _to_scan(place, videos)
+        task = progress.add_task("scanning", total=len(find_videos(files)))
+        report = scan(*files, processes=processes, progress=lambda record: progress.advance(task))
+    videos = _usable(videos, report)
     config = load_config("debug", (f"data.memory={str(_fits(report)).lower()}", *overrides))
     command = "mgm demo" + (f" --data {data}" if data is not None else "")
-    found = Findings(folder, config, data is None, str(place), command, report, videos, clock.seconds)
+    found = Findings(folder, config, data is None, place, command, report, videos, clock.seconds)
     console.print(
         f"{len(report)} files: {len(report.readable)} readable, {len(report.with_motion)} with motion vectors; "
         f"{len(videos.train)} to learn from, {len(videos.test)} to judge by, {len(videos.classes)} classes"
@@ -204,6 +206,16 @@ def metrics_of(found: Findings) -> dict[str, Any]:
         "probes": {c.name: c.to_dict() for c in found.comparisons},
         "config": found.config.model_dump(mode="json"),
     }
+
+
+def _to_scan(place: str, videos: VideoSet) -> list[str]:
+    """The folder of a set, or its files that have a stream, unlike still pictures and folders of frames."""
+    if Path(place).is_dir() and all(Path(item.path).is_relative_to(place) for item in videos.items):
+        return [place]
+    files = dict.fromkeys(item.path for item in videos.items if Path(item.path).suffix.lower() in VIDEO_SUFFIXES)
+    if not files:
+        raise DataError(f"{place}: holds no video, expected some; the demo needs motion vectors, which pictures lack")
+    return list(files)
 
 
 def _usable(videos: VideoSet, report: ScanReport) -> VideoSet:

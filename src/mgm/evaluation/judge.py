@@ -146,7 +146,7 @@ def views_to_test(items: tuple[VideoItem, ...], config: Config, source: ClipSour
 def check_labels(videos: VideoSet) -> None:
     """Raises DataError where there is nothing to judge by."""
     if not videos.classes:
-        raise DataError(f"{videos.root}: has no class folders, expected one folder per class; judging needs labels")
+        raise DataError(f"{videos.root}: has no labels, expected class folders or annotations; judging needs them")
     if not videos.test or not videos.train:
         raise DataError(
             f"{videos.root}: {len(videos.train)} training and {len(videos.test)} test videos, expected some of each; "

@@ -20,10 +20,10 @@ from mgm.evaluation.judge import (
     probe_encoder,
     untrained_encoder,
 )
-from mgm.training.checkpoint import holds_settings, load_classifier
+from mgm.training.checkpoint import holds_settings
 from mgm.training.config import Config
 from mgm.training.feed import prepare_source
-from mgm.training.start import open_start, run_config
+from mgm.training.start import open_classifier, open_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def probe(
     Args:
         run: the folder of `mgm pretrain`, or weights from elsewhere (see `mgm.load_encoder`); of a single file the result is
             written beside it, under its name with `.probe.json`.
-        data: a folder with class folders.
+        data: a set with labels, see `find_set`.
         overrides: `key=value` settings, for example `probe.steps=800`.
         recipe: whose settings are taken for weights from elsewhere; None: mgm-vitb-k400.
         untrained: judge the same encoder untrained too, on the same videos.
@@ -82,24 +82,33 @@ def probe(
 
 
 def evaluate(
-    run: str | Path, data: str | Path | VideoSet, *, overrides: tuple[str, ...] = (), source: ClipSource | None = None
+    run: str | Path,
+    data: str | Path | VideoSet,
+    *,
+    overrides: tuple[str, ...] = (),
+    recipe: str | Path | None = None,
+    source: ClipSource | None = None,
 ) -> dict[str, Any]:
     """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in its folder.
 
     Args:
-        run: the folder of `mgm finetune`.
-        data: a folder whose class folders are those that it was trained on.
+        run: the folder of `mgm finetune`, or a classifier from elsewhere that names its classes (Hugging Face's).
+        data: a set (see `find_set`) whose classes are among those that it was trained on; it chooses among all that it knows.
+        overrides, recipe: as of `probe`.
 
     Raises:
         MgmError: no such run, or other classes.
     """
-    config = run_config(run, overrides)
-    classifier, classes = load_classifier(run)
-    videos = data if isinstance(data, VideoSet) else find_set(data)
-    if videos.classes != classes:
+    classifier, config = open_classifier(run, overrides, recipe=recipe)
+    classes = classifier.labels
+    if classes is None:
         raise DataError(
-            f"{videos.root}: has the classes {', '.join(videos.classes) or 'none'}, expected those of the run: {', '.join(classes)}"
+            f"{run}: does not name its {classifier.head.out_features} classes, expected names to compare with the labels; "
+            "export it to hf and write them into config.json as id2label"
         )
+    videos = (data if isinstance(data, VideoSet) else find_set(data)).with_classes(classes)
+    if not videos.test:
+        raise DataError(f"{videos.root}: no test videos ({videos.split}), expected some; give them with test=FILE")
     videos, source, left_out = _readable(videos, videos.test, config, source)
     predictions = evaluate_classifier(classifier, videos, config, source)
     result = evaluation_dict(replace(predictions, problems={**left_out, **predictions.problems}), classes)

@@ -63,9 +63,9 @@ class TubeMask(Mask):
 def hide_lowest(rank: NDArray[np.float64], *, count: int) -> NDArray[np.bool_]:
     """bool (steps, tokens) from a rank of that shape: True for exactly `count` tokens of lowest rank in each row.
 
-    Equal ranks resolve by position, so add chance to them.
+    Equal ranks resolve by position, so add chance to them. ValueError where a rank is NaN.
     """
-    chosen: NDArray[np.bool_] = lowest(rank, count)
+    chosen: NDArray[np.bool_] = lowest(np.ascontiguousarray(rank, dtype=np.float64), count)
     return chosen
 
 

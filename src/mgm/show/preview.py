@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mgm.data.images import probe_any, read_any
 from mgm.data.synthetic import read_boxes
 from mgm.data.transform import Geometry
 from mgm.errors import MgmError
@@ -18,11 +19,10 @@ from mgm.show.figures import Clip, colour_motion, motion_scale, paint_mask, pain
 from mgm.show.filmstrip import encode_image, filmstrip, strip
 from mgm.show.panels import write_panels
 from mgm.show.parts import Legend, Strip
-from mgm.video import MotionField, read_clip
+from mgm.video import MotionField
 from mgm.video.convert import upright_region
 from mgm.video.decode import Clip as VideoClip
 from mgm.video.plan import Motion
-from mgm.video.probe import probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,11 @@ def preview_clip(
         MgmError: the video or its boxes cannot be read, or the masks do not fit it.
     """
     grid = settings.grid
-    info = probe(path)
+    info = probe_any(str(path))
     if start is None:
         start = max(info.frames - ((settings.frames - 1) * settings.stride + 1), 0) // 2
-    clip = read_clip(
-        path,
+    clip = read_any(
+        str(path),
         start=start,
         frames=settings.frames,
         stride=settings.stride,
@@ -176,7 +176,7 @@ def true_boxes(
     truth = read_boxes(path, file=file)
     if truth is None:
         return None
-    info = probe(path)
+    info = probe_any(str(path))
     box = upright_region(info.height, info.width, size, "centre")
     geometry = Geometry((info.height, info.width), box, (size, size))
     none = np.empty((0, 4), np.float32)  # the truth ends at the last frame that has a box

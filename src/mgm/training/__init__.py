@@ -11,7 +11,7 @@ from mgm.training.config import Config, load_config, recipe_names
 from mgm.training.export import export_model
 from mgm.training.finetune import finetune
 from mgm.training.pretrain import Outcome, pretrain
-from mgm.training.start import open_start, run_config, settings_for
+from mgm.training.start import open_classifier, open_start, run_config, settings_for
 
 __all__ = [
     "Config",
@@ -24,6 +24,7 @@ __all__ = [
     "load_config",
     "load_encoder",
     "load_pretrained",
+    "open_classifier",
     "open_start",
     "pretrain",
     "recipe_names",

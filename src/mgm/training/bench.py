@@ -35,8 +35,8 @@ class DataBench:
 
     Attributes:
         clips: how many were read; `failed`: how many videos could not be.
-        seconds: per delivered clip, by stage, waiting included.
-        processor: seconds per delivered clip that the processor was busy, of `total`.
+        seconds: of a processor core per delivered clip, by stage.
+        waiting: seconds per delivered clip in which nothing was computed: for the disk, or because other programs ran.
         first_look: seconds per video to learn its length and size, once.
         decoded: pictures decoded per decoded clip.
         span: frames of video from the first to the last frame of a clip.
@@ -49,7 +49,7 @@ class DataBench:
     clips: int
     failed: int
     seconds: dict[Stage, float]
-    processor: float
+    waiting: float
     first_look: float
     decoded: float
     span: int
@@ -59,29 +59,29 @@ class DataBench:
     advice: tuple[str, ...] = ()
 
     @property
-    def total(self) -> float:
-        """Seconds per delivered clip."""
+    def computing(self) -> float:
+        """Seconds of a core per delivered clip."""
         return sum(self.seconds.values())
 
     @property
     def clips_per_second(self) -> float:
-        """Of one worker."""
-        return 1 / self.total
-
-    @property
-    def workers(self) -> int | None:
-        """Reading processes that feed `rate`, waiting included."""
-        return None if self.rate is None else math.ceil(round(self.rate * self.total, 6))
+        """Of one worker that never waits."""
+        return 1 / self.computing
 
     @property
     def cores(self) -> int | None:
         """Cores that `rate` keeps busy."""
-        return None if self.rate is None else math.ceil(round(self.rate * self.processor, 6))
+        return None if self.rate is None else math.ceil(round(self.rate * self.computing, 6))
+
+    @property
+    def workers(self) -> int | None:
+        """Reading processes that feed `rate`, waiting included."""
+        return None if self.rate is None else math.ceil(round(self.rate * (self.computing + self.waiting), 6))
 
     def at_repeats(self, repeats: int) -> float:
-        """Estimated seconds per delivered clip where `repeats` are made of each decoded one."""
+        """Estimated seconds of a core per delivered clip where `repeats` are made of each decoded one."""
         shared = sum(self.seconds[stage] for stage in SHARED) * self.repeats
-        return self.total - shared / self.repeats + shared / repeats
+        return self.computing - shared / self.repeats + shared / repeats
 
 
 def bench_data(
@@ -125,10 +125,10 @@ def bench_data(
         read_batch(clip_set, [(1, 0)])  # compiles what is compiled
         stopwatch = Stopwatch()
         with stopwatch.watch(rule.mask):
-            busy = time.process_time()
+            began = time.perf_counter()
             for first in range(0, len(items), BATCH):
                 read_batch(clip_set, [(0, index) for index in range(first, min(first + BATCH, len(items)))])
-            busy = time.process_time() - busy
+            wall = time.perf_counter() - began
     finally:
         torch.set_num_threads(threads)
     delivered = len(items) * config.data.repeats
@@ -136,7 +136,7 @@ def bench_data(
         clips=delivered,
         failed=failed,
         seconds={stage: stopwatch.seconds[stage] / delivered for stage in STAGES},
-        processor=busy / delivered,
+        waiting=max(wall - sum(stopwatch.seconds.values()), 0.0) / delivered,
         first_look=first_look,
         decoded=stopwatch.calls["decode"] / len(items) - 1,  # one call ends each clip
         span=(config.data.frames - 1) * config.data.stride + 1,
@@ -169,7 +169,7 @@ def _with_advice(bench: DataBench, videos: VideoSet, config: Config) -> DataBenc
 
 def _advice_on_files(bench: DataBench, videos: VideoSet, config: Config) -> list[str]:
     """What preparing the videos would save."""
-    share = {stage: seconds / bench.total for stage, seconds in bench.seconds.items()}
+    share = {stage: seconds / bench.computing for stage, seconds in bench.seconds.items()}
     heavy = share["decode"] + share["field"] + share["demux"]
     sides = sorted(min(info.height, info.width) for info in bench.infos)
     side = sides[len(sides) // 2]
@@ -182,9 +182,9 @@ def _advice_on_files(bench: DataBench, videos: VideoSet, config: Config) -> list
     if side > 1.5 * config.data.size:
         reasons.append(f"pictures are {side} px high, clips {config.data.size}")
     if any(not info.motion for info in bench.infos) and share["field"] > 0.2:
-        reasons.append(f"motion is measured as optical flow, {share['field']:.0%} of the time: H.264 would carry it")
+        reasons.append(f"motion is measured as optical flow, {share['field']:.0%} of the work: H.264 would carry it")
     if heavy > 0.4 and not prepared:
-        reasons.append(f"{heavy:.0%} of the time goes into decoding")
+        reasons.append(f"{heavy:.0%} of the work is decoding")
     if not reasons:
         return []
     stride = config.data.stride
@@ -197,17 +197,11 @@ def _advice_on_files(bench: DataBench, videos: VideoSet, config: Config) -> list
 
 
 def _advice_on_waiting(bench: DataBench, videos: VideoSet) -> list[str]:
-    waiting = 1 - bench.processor / bench.total
-    if waiting < 0.25:
+    if _is_busy() or bench.waiting < bench.computing / 3:
         return []
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if load > _cores() + 1:
-        return [
-            f"{waiting:.0%} of the time was spent waiting, on a machine whose {_cores()} cores {load:.0f} programs want: measure "
-            "again when it is quiet"
-        ]
+    share = bench.waiting / (bench.waiting + bench.computing)
     return [
-        f"{waiting:.0%} of the time is spent waiting for files: more workers than cores hide that, and few large files are faster "
+        f"{share:.0%} of the time is spent waiting for files: more workers than cores hide that, and few large files are faster "
         f"than many small ones: mgm pack {shlex.quote(str(videos.root))} shards/"
     ]
 
@@ -215,19 +209,25 @@ def _advice_on_waiting(bench: DataBench, videos: VideoSet) -> list[str]:
 def _advice_on_workers(bench: DataBench, config: Config) -> list[str]:
     if bench.workers is None or bench.cores is None:
         return []
+    workers = bench.cores if _is_busy() else bench.workers
     has = _cores()
     advice = [
-        f"{bench.rate:,.0f} clips/s keep {_count(bench.cores, 'core')} busy and take {_count(bench.workers, 'worker')} over all "
+        f"{bench.rate:,.0f} clips/s keep {_count(bench.cores, 'core')} busy and take {_count(workers, 'worker')} over all "
         f"devices; data.workers, those of one device, is {config.data.workers}"
     ]
     if bench.cores > has:
         more = 2 * bench.repeats
-        less = bench.at_repeats(more) / bench.total
+        less = bench.at_repeats(more) / bench.computing
         advice[0] += f", and this machine has {_count(has, 'core')}"
         advice.append(
-            f"data.repeats={more} would deliver a clip for {less:.2f} of the time: {more} crops and masks of each decoded clip"
+            f"data.repeats={more} would deliver a clip for {less:.2f} of the work: {more} crops and masks of each decoded clip"
         )
     return advice
+
+
+def _is_busy() -> bool:
+    """Whether other programs want the cores, so that waiting says nothing about files."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > _cores() + 1
 
 
 def _cores() -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import Model, VideoType
 from mgm.training.checkpoint import holds_settings, load_checkpoint
+from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.version import VERSION
 
 _HEAD_NORM_EPS = 1e-5  # that of transformers' norm before a head, whatever config.json says
@@ -25,7 +26,7 @@ class Origin:
     """
 
     name: str
-    settings: Mapping[str, Any] | None = None
+    settings: Config | None = None
     step: int | None = None
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -42,16 +43,17 @@ def origin_of(path: str | Path) -> Origin:
         for name in ("evaluation", "probe")
         if (folder / f"{name}.json").is_file()
     }
-    return Origin(place.name, content["config"], content["position"]["step"], results)
+    settings = parse_config(content["config"], str(path))
+    return Origin(place.name, settings, content["position"]["step"], results)
 
 
-def model_card(model: Model, origin: Origin, to: str, *, video: VideoType) -> str:
+def model_card(model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType) -> str:
     """The page in Markdown."""
     parts = [
         _front(model, to),
         f"# {origin.name}\n\n{_what(model)} Exported by mgm {VERSION} from `{origin.name}`.",
         _table(model),
-        _training(model, origin),
+        f"## Training\n\n{_training(model, origin)} Data: {data or 'not recorded'}.",
         _results(origin),
         "## Use\n\n" + _use(model, to, video),
         _notes(model, to),
@@ -81,34 +83,41 @@ def _table(model: Model) -> str:
     size = spec.size if isinstance(spec.size, str) else "-"
     count = sum(p.numel() for p in model.parameters())
     rows = [
-        ("size", f"{size}: width {spec.encoder.dim}, {spec.encoder.depth} blocks, {spec.encoder.heads} heads"),
+        ("size", f"{size}: width {spec.encoder.dim}, depth {spec.encoder.depth}, heads {spec.encoder.heads}"),
         ("parameters", f"{count:,}"),
         ("input", f"{spec.frames} frames of {' x '.join(map(str, spec.frame_size))} px, RGB"),
         ("token", f"{spec.tubelet} frames x {spec.patch} x {spec.patch} px; {spec.tokens} tokens"),
+        ("backbone", f"{spec.backbone}, {'divided' if spec.divided else 'joint'} attention"),
         ("code of places", spec.position),
     ]
     if isinstance(model, MaskedAutoencoder):
         decoder = spec.decoder
-        rows.append(("decoder", f"width {decoder.dim}, {decoder.depth} blocks, {decoder.heads} heads"))
+        rows.append(("decoder", f"width {decoder.dim}, depth {decoder.depth}, heads {decoder.heads}"))
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
 def _training(model: Model, origin: Origin) -> str:
     if origin.settings is None:
-        return "## Training\n\nNot known: the weights were not trained by mgm. See where they came from for data and licence."
-    data, mask = origin.settings["data"], origin.settings["mask"]
+        return "Settings are not known: the weights were not trained by mgm. See where they came from, for their licence too."
+    settings, data = origin.settings, origin.settings.data
+    clips = f"clips of {data.frames} frames of {data.size} px, stride {data.stride}"
     if isinstance(model, Classifier):
-        optim, name = origin.settings["finetune"], "Fine-tuned with labels"
-        hidden = ""
-    else:
-        optim, name = origin.settings["pretrain"], "Pretrained without labels"
-        options = "".join(f", {key} {value}" for key, value in mask["options"].items())
-        hidden = f" Mask: `{mask['name']}`, ratio {mask['ratio']:g}{options}; motion: {data['motion'] or 'none'}."
-    length = f"{optim['steps']} steps" if optim["steps"] else f"{optim['epochs']} epochs"
+        return f"Fine-tuned with labels: {clips}; {_length(settings.finetune, origin, settings.seed)}"
+    mask = settings.mask
+    options = "".join(f", {key} {value}" for key, value in mask.options.items())
+    second = f", decoder mask `{mask.decoder.name}` ratio {mask.decoder.ratio:g}" if mask.decoder is not None else ""
     return (
-        f"## Training\n\n{name}, {length} of {optim['batch']} clips (stored at step {origin.step}); clips of {data['frames']} "
-        f"frames, every {data['stride']}. frame, {data['size']} px.{hidden} Learning rate {optim['base_lr']:g} per 256 clips, "
-        f"weight decay {optim['weight_decay']:g}, seed {origin.settings['seed']}."
+        f"Pretrained without labels: {clips}; mask `{mask.name}`, ratio {mask.ratio:g}{options}{second}; motion "
+        f"{data.motion or 'none'}; target {', '.join(settings.model.target_names)}; "
+        f"{_length(settings.pretrain, origin, settings.seed)}"
+    )
+
+
+def _length(optim: OptimConfig, origin: Origin, seed: int) -> str:
+    length = f"{optim.steps} steps" if optim.steps else f"{optim.epochs} epochs"
+    return (
+        f"{length} of {optim.batch} clips, stored at step {origin.step}; learning rate {optim.base_lr:g} per 256 clips, "
+        f"weight decay {optim.weight_decay:g}; seed {seed}."
     )
 
 

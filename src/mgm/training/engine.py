@@ -45,6 +45,9 @@ class Method(Protocol):
     def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
         """The mean loss of a batch; `module` is `self.module` as wrapped for the devices."""
 
+    def parts(self) -> Mapping[str, float]:
+        """The errors that the last loss is the weighted sum of, on this device, for the log; empty where it is no sum."""
+
     def describe(self) -> dict[str, Any]:
         """Kind and description of the model, for the checkpoint."""
 
@@ -157,7 +160,7 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                 with uninterrupted():  # weights, log and position stay those of one step
                     optimiser.step()
                     optimiser.zero_grad(set_to_none=True)
-                    logger.write(step, value_now, run.schedule.peak * factor, norm, speed, fallback)
+                    logger.write(step, value_now, run.schedule.peak * factor, norm, speed, fallback, method.parts())
                     position = Position.now(step + 1, failed, fabric.device)
                 progress.update(task, completed=step + 1, loss=value_now, speed=speed)
                 if (step + 1) % run.optim.checkpoint_every == 0:

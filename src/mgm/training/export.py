@@ -56,6 +56,7 @@ def export_model(
     out: str | Path,
     part: Part = "whole",
     overwrite: bool = False,
+    data: str | None = None,
     video: VideoType = "uint8",
     bias_names: BiasNames = "q_bias",
     frames: int | None = None,
@@ -72,6 +73,7 @@ def export_model(
         out: the folder to make.
         part: "encoder" leaves the rest out: what embeds video, or what fine-tuning starts from.
         overwrite: replace `out` where it is an earlier export.
+        data: name of the videos that it was trained on, for the page; a run does not know it.
         video: type of a graph's input: "uint8", normalised inside, or "float32", normalised with ImageNet's statistics.
         bias_names: of "hf", see `to_huggingface`.
         frames, resolution, heads: as in `load_pretrained`.
@@ -82,7 +84,7 @@ def export_model(
     if to not in FORMATS:
         raise ModelError(f"to: found {to!r}, expected one of {', '.join(FORMATS)}")
     loaded, origin = _opened(model, part, frames=frames, resolution=resolution, heads=heads)
-    target = Path(out)
+    target = Path(out).absolute()
     options = _Options(to, bias_names, video)
     with written_folder(target, overwrite=overwrite) as folder:
         try:
@@ -90,8 +92,8 @@ def export_model(
         except ModelError as error:
             raise ModelError(f"{origin.name}: {error}") from error
         (folder / MARK).write_text(json.dumps(_about(loaded, to), indent=2) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(model_card(loaded, origin, to, video=video), encoding="utf-8")
-    return target
+        (folder / "README.md").write_text(model_card(loaded, origin, to, data=data, video=video), encoding="utf-8")
+    return Path(out)
 
 
 @contextmanager
@@ -204,7 +206,7 @@ def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
 def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
     check_videomae(model, "VideoMAE's checkpoint")
     try:
-        torch.save({"model": to_reference(model)}, folder / "model.pth")
+        torch.save({"model": {key: value.cpu() for key, value in to_reference(model).items()}}, folder / "model.pth")
     except RuntimeError as error:  # torch reports a full disk so
         raise OSError(str(error)) from error
 

@@ -95,9 +95,25 @@ def describe_run(config: Config, optim: OptimConfig, plan: Schedule, videos: int
     return (
         f"{videos:,} videos, clips of {config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, "
         f"{spec.tokens} tokens {spec.grid}\n"
-        f"model {config.model.size}, mask {config.mask.name} hides {hidden} tokens per "
-        f"{'step' if config.mask_rule().mask.equal_steps else 'clip'} ({config.mask.ratio:g})\n"
+        f"model {_model_words(config)}, mask {config.mask.name} hides {hidden} tokens per "
+        f"{'step' if config.mask_rule().mask.equal_steps else 'clip'} ({config.mask.ratio:g})"
+        f"{_decoder_mask_words(config)}\n"
         f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)} = {shown:,} "
         f"clips ({shown / videos:.1f} per video{f', each in {repeats} crops with {repeats} masks' if repeats > 1 else ''}), "
         f"peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
     )
+
+
+def _model_words(config: Config) -> str:
+    """Size, and what is not the reference's."""
+    model, spec = config.model, config.model_spec()
+    words: list[str] = [model.size]
+    words += [f"{spec.backbone} ({'divided' if spec.divided else 'joint'})"] if spec.backbone != "vit" else []
+    words += [f"{spec.decoder_attention}-attention decoder"] if spec.decoder_attention != "self" else []
+    words += [f"target {' + '.join(model.target_names)}"] if model.target != "normalised-pixels" else []
+    return ", ".join(words)
+
+
+def _decoder_mask_words(config: Config) -> str:
+    second = config.mask.decoder
+    return "" if second is None else f", {second.name} leaves {1 - second.ratio:.0%} of the tokens to reconstruct"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ class Finetuning:
         video, target = self.augment(batch.video, batch.label, batch.keys)
         return F.cross_entropy(module(video).float(), target)
 
+    def parts(self) -> Mapping[str, float]:
+        """None: the loss is one."""
+        return {}
+
     def describe(self) -> dict[str, Any]:
         """Kind, specification and classes, for the checkpoint."""
         return {"kind": "classifier", "spec": self.module.encoder.spec.to_dict(), "classes": list(self.classes)}
@@ -64,7 +68,7 @@ def finetune(
 
     Args:
         encoder: a pretrained encoder, or where one is (see `mgm.load_encoder`); None starts untrained. It is not changed.
-        videos: a folder with class folders, or a set made of one.
+        videos: a set with labels, or what `mgm.find_set` makes one of.
 
     Warns:
         UserWarning: clips are mirrored although names of classes tell left from right.
@@ -74,7 +78,13 @@ def finetune(
     """
     found = videos if isinstance(videos, VideoSet) else find_set(videos)
     if not found.classes:
-        raise DataError(f"{found.root}: has no class folders, expected one folder per class; fine-tuning needs labels")
+        raise DataError(f"{found.root}: has no labels, expected class folders or annotations; fine-tuning needs them")
+    if not found.train or any(item.label is None for item in found.train):
+        bare = sum(1 for item in found.train if item.label is None)
+        raise DataError(
+            f"{found.root}: {len(found.train)} training videos ({found.split}), {bare} of them without a label, expected labelled "
+            "ones; give them with train=FILE, without images="
+        )
     optim = config.finetune
     start = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
     torch.manual_seed(config.seed)  # after loading, which draws too: a path and its encoder make the same run
@@ -83,7 +93,13 @@ def finetune(
         _check_spec(start, fresh)
         # copied by name, without the final norm, which fine-tuning drops
         fresh.load_state_dict({k: v for k, v in start.state_dict().items() if not k.startswith("norm.")}, strict=False)
-    model = Classifier(fresh, classes=len(found.classes), dropout=optim.dropout, drop_path=optim.drop_path)
+    model = Classifier(
+        fresh,
+        classes=len(found.classes),
+        dropout=optim.dropout,
+        drop_path=optim.drop_path,
+        checkpointing=config.model.checkpointing,
+    )
     items, source = prepare_source(found.train, config, motion=False, source=source)
     plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
     rates = layer_rates(depth=len(fresh.blocks), decay=optim.layer_decay)

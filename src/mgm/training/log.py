@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,10 @@ class Log:
             self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
             self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=done)
 
-    def write(self, step: int, loss: float, lr: float, norm: float, speed: float, fallback: float) -> None:
-        """One step. `fallback`: share of mask steps that had no motion to follow."""
+    def write(
+        self, step: int, loss: float, lr: float, norm: float, speed: float, fallback: float, parts: Mapping[str, float]
+    ) -> None:
+        """One step. `fallback`: share of mask steps that had no motion to follow. `parts`: of a loss that is a sum."""
         self.history.losses.append(loss)
         self.history.learning_rates.append(lr)
         if self.writer is None:
@@ -79,10 +82,12 @@ class Log:
                     "gradient_norm": norm,
                     "clips_per_second": round(speed, 2),
                     "fallback": round(fallback, 4),
+                    **({"parts": dict(parts)} if parts else {}),
                 }
             )
         )
         values = {"loss": loss, "lr": lr, "gradient_norm": norm, "clips_per_second": speed, "fallback": fallback}
+        values |= {f"loss/{name}": value for name, value in parts.items()}
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
         if len(self.lines) >= 50:

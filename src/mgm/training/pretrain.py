@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import nn
 from mgm.data.annotations import VideoSet, find_set
 from mgm.data.loader import Batch, BatchOrder
 from mgm.data.source import ClipSource
-from mgm.models import MaskedAutoencoder, TeacherFeatures
+from mgm.errors import DataError
+from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
 from mgm.training.engine import History, fit
@@ -27,12 +29,18 @@ class Pretraining:
     module: MaskedAutoencoder
     optimiser: torch.optim.Optimizer
     target: str | dict[str, float]
+    last: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
         """The weighted errors of the targets at the hidden tokens (method.md 4)."""
         assert batch.mask is not None
-        loss: torch.Tensor = module(batch.video, batch.mask, batch.decode, motion=batch.motion).loss
-        return loss
+        result: Reconstruction = module(batch.video, batch.mask, batch.decode, motion=batch.motion)
+        self.last = {name: value.detach() for name, value in result.parts.items()}
+        return result.loss
+
+    def parts(self) -> Mapping[str, float]:
+        """The error of each target, where there are several."""
+        return {name: value.item() for name, value in self.last.items()} if len(self.last) > 1 else {}
 
     def describe(self) -> dict[str, Any]:
         """Kind, specification and target, for the checkpoint; and the teacher's specification, where there is one."""
@@ -63,7 +71,7 @@ def pretrain(
     """Pretrain an autoencoder on every training video of a set; labels are not looked at.
 
     Args:
-        videos: a folder, or a set made by `mgm.data.annotations.find_set`.
+        videos: a set, or what `mgm.find_set` makes one of.
         out: the run's folder; see `mgm.training.engine.Run`.
         resume: go on with the run in `out`, exactly as if it had not been stopped; starts one where there is none.
         source: where clips come from; None: as `config.data` says.
@@ -72,6 +80,8 @@ def pretrain(
         MgmError: of the kind that fits; see `mgm.training.engine.fit`.
     """
     found = videos if isinstance(videos, VideoSet) else find_set(videos)
+    if not found.train:
+        raise DataError(f"{found.root}: no training videos ({found.split}), expected some; give them with train=FILE")
     optim = config.pretrain
     spec = config.model_spec()
     teacher = None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from mgm.errors import ConfigError
-from mgm.models import Encoder
-from mgm.training.checkpoint import holds_settings, load_checkpoint, load_encoder
+from mgm.errors import ConfigError, ModelError
+from mgm.models import Classifier, Encoder, MaskedAutoencoder
+from mgm.training.checkpoint import holds_settings, load_checkpoint, load_encoder, load_pretrained
 from mgm.training.config import Config, load_config, override, parse_config
+
+_Loaded = TypeVar("_Loaded", Encoder, MaskedAutoencoder | Classifier)
 
 RECIPE = "mgm-vitb-k400"
 """The recipe for weights that bring no settings, where none is named: the paper's, with the reference's fine-tuning."""
@@ -47,19 +50,47 @@ def open_start(
     Args:
         overrides: `key=value` settings. Of weights from elsewhere, data.frames and data.size say for which clips the encoder
             is built.
-        recipe: instead of a run's own settings; of weights from elsewhere None is `RECIPE`.
+        recipe: instead of the run's own settings, as for other videos than it was pretrained on; None: those, or `RECIPE` for
+            weights from elsewhere.
 
     Raises:
         MgmError: of the kind that fits.
     """
+    return _open(load_encoder, path, overrides, recipe)
+
+
+def open_classifier(
+    path: str | Path, overrides: Sequence[str] = (), *, recipe: str | Path | None = None
+) -> tuple[Classifier, Config]:
+    """The classifier of a run or of weights from elsewhere (see `load_pretrained`), and the settings to judge it with.
+
+    Arguments and errors as of `open_start`; ModelError too where there is no classifier.
+    """
+    model, config = _open(load_pretrained, path, overrides, recipe)
+    if not isinstance(model, Classifier):
+        raise ModelError(
+            f"{path}: holds an autoencoder, expected a fine-tuned classifier; give the folder of 'mgm finetune'"
+        )
+    return model, config
+
+
+def _open(
+    load: Callable[..., _Loaded], path: str | Path, overrides: Sequence[str], recipe: str | Path | None
+) -> tuple[_Loaded, Config]:
     if holds_settings(path):
-        config = run_config(path, overrides) if recipe is None else load_config(recipe, overrides)
-        return load_encoder(path), config
+        model = load(path)
+        if recipe is None:
+            return model, run_config(path, overrides)
+        return model, settings_for(_encoder(model), recipe, overrides)
     base = load_config(recipe or RECIPE, overrides)
     asked = {text.partition("=")[0] for text in overrides}
-    encoder = load_encoder(
+    model = load(
         path,
         frames=base.data.frames if "data.frames" in asked else None,
         resolution=base.data.size if "data.size" in asked else None,
     )
-    return encoder, settings_for(encoder, recipe or RECIPE, overrides)
+    return model, settings_for(_encoder(model), recipe or RECIPE, overrides)
+
+
+def _encoder(model: Encoder | MaskedAutoencoder | Classifier) -> Encoder:
+    return model if isinstance(model, Encoder) else model.encoder

@@ -107,13 +107,14 @@ def decode(
     # The MPEG decoders lose the vectors of the picture that a flush brings out: there, go on until the last one came by itself.
     tells_references = video.codec == "h264"
     skipped = False
-    for coded in window.coded:
+    unneeded = _unneeded(window, pending) if timed and tells_references else set()
+    for position, coded in enumerate(window.coded):
         complete = not pending if timed else last is not None and len(decoded) > last
         if complete and (needs.anchors is None or newest != "B"):
             break
         if coded.pts is not None:  # without one it is the second field of the picture before it
             # Nobody wants it and no other picture refers to it: the decoder never sees it.
-            skipped = timed and coded.reference is False and coded.pts not in pending
+            skipped = position in unneeded or (timed and coded.reference is False and coded.pts not in pending)
         if skipped:
             continue
         if tells_references and coded.pts is not None:
@@ -121,3 +122,18 @@ def decode(
         take(decode_packet(video, coded.packet))
     take(decode_packet(video, None))
     return decoded
+
+
+def _unneeded(window: Window, pending: set[int]) -> set[int]:
+    """The positions of the H.264 pictures of a timed window behind the last wanted one of their group: nothing that is wanted
+    refers to them, since decoding starts anew at the next IDR picture. Frames far apart are read without most of those between."""
+    unneeded = set()
+    wanted = False
+    for position in reversed(range(len(window.coded))):
+        coded = window.coded[position]
+        wanted = wanted or coded.pts in pending
+        if not wanted:
+            unneeded.add(position)
+        if coded.idr:
+            wanted = False
+    return unneeded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from collections.abc import Iterator
@@ -64,7 +65,8 @@ def _ready(model: Model) -> nn.Module:
             "holds an autoencoder, expected an encoder or a classifier: which tokens it computes depends on the mask, which "
             "no graph holds; export the encoder alone (part='encoder', --part encoder)"
         )
-    return model.eval()
+    # A copy, because the caller's may be in training, and a graph made on a GPU runs on no other device.
+    return copy.deepcopy(model).cpu().eval()
 
 
 def _example(model: Model, video: VideoType) -> Tensor:

@@ -115,8 +115,11 @@ def _read_folder(folder: Path) -> Weights:
 
 
 def _read_file(file: Path) -> Weights:
-    with file.open("rb") as stream:
-        head = stream.read(9)
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(9)
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
     # A safetensors file starts with the length of a JSON header; a pickle and a zip archive start otherwise.
     if head[8:] == b"{":
         return _read_safetensors(file)

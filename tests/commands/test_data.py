@@ -1,0 +1,96 @@
+"""`mgm data`: what it prints of a set, and its exit status."""
+
+import pytest
+from typer.testing import CliRunner
+
+from mgm.commands.data import data
+from mgm.commands.preview import _items, _middle
+from mgm.data.annotations import VideoItem
+from mgm.errors import DataError
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def write(path, *lines):
+    path.write_text("\n".join(lines))
+    return path
+
+
+def run(*arguments):
+    return CliRunner(env={"COLUMNS": "120"}).invoke(data, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def test_show(tmp_path):
+    touch(tmp_path, "hop/g01_a.mp4", "run/g02_b.mp4", "run/g03_c.mp4")
+    train = write(tmp_path / "train.csv", "hop/g01_a.mp4 0", "run/g02_b.mp4 1")
+    test = write(tmp_path / "test.csv", "run/g03_c.mp4 1")
+    done = run("show", f"train={train},test={test}", "--strict")
+    assert done.exit_code == 0
+    for part in (
+        "format   path-label: lines end in a space and one whole number",
+        "labels   numbers at the end of the lines",
+        f"root     {tmp_path}",
+        "split    train.csv for training; test.csv for testing",
+        "classes  2 (names of the folders, one for each number)",
+        f"{tmp_path}/hop/g01_a.mp4  0 hop",
+        "nothing is missing, and no video is on both sides",
+    ):
+        assert part in done.output
+    rows = [line.split() for line in done.output.splitlines()]
+    assert ["train", "2", "2", "2", "2"] in rows
+    assert ["run", "1", "1"] in rows
+
+
+def test_strict_fails_where_something_is_missing_or_on_both_sides(tmp_path):
+    touch(tmp_path, "hop/g01_a.mp4", "run/g02_b.mp4")
+    train = write(tmp_path / "train.csv", "hop/g01_a.mp4 0", "run/g02_b.mp4 1", *(f"run/{i}.mp4 1" for i in range(5)))
+    done = run("show", train)
+    assert done.exit_code == 0
+    assert f"5 of 7 listed files are not there below {tmp_path}, such as run/0.mp4" in done.output
+    assert "and 2 more: --all lists them" in done.output
+    assert run("show", train, "--strict").exit_code == 1
+    assert "and run/4.mp4" in run("show", train, "--all").output
+    twice = write(tmp_path / "test.csv", "run/g02_b.mp4 1")
+    write(train, "hop/g01_a.mp4 0", "run/g02_b.mp4 1")
+    done = run("show", f"train={train},test={twice}", "--strict")
+    assert done.exit_code == 1
+    assert f"1 videos are on both sides, such as {tmp_path}/run/g02_b.mp4" in done.output
+    assert "1 source videos (from the g<number> in the names) have clips on both sides, such as g02" in done.output
+
+
+def test_many_classes_are_cut(tmp_path):
+    names = [f"class{i:02d}/{j}.mp4" for i in range(30) for j in range(30 - i)]
+    touch(tmp_path, *names)
+    path = write(tmp_path / "train.txt", *(f"{name} {int(name[5:7])}" for name in names))
+    short, whole = run("show", path).output, run("show", path, "--all").output
+    assert "... 18 more (--all)" in short
+    assert "class15" not in short
+    assert "class15" in whole
+
+
+def test_formats_are_listed():
+    done = run("formats")
+    for name in ("path-label", "kinetics", "templates", "class-split", "manifest"):
+        assert name in done.output
+    assert "abseiling,0347ZoDXyP0,95,105,train" in done.output
+
+
+def test_what_preview_takes(tmp_path):
+    touch(tmp_path, "x/b.mp4", "x/a.mp4")
+    path = write(tmp_path / "list.txt", "x/b.mp4", "x/a.mp4")
+    both = [VideoItem(f"{tmp_path}/x/a.mp4"), VideoItem(f"{tmp_path}/x/b.mp4")]
+    assert _items(str(path)) == _items(str(tmp_path / "x")) == _items(f"train={path}") == both
+    assert _items("absent.mp4") == [VideoItem("absent.mp4")]
+    with pytest.raises(DataError):
+        _items(f"trian={path}")
+
+
+def test_a_part_is_shown_from_its_middle():
+    assert _middle(VideoItem("a.mp4"), 10) is None  # the middle of the file
+    assert _middle(VideoItem("a.mp4", None, 30), 10) == 30
+    assert _middle(VideoItem("a.mp4", None, 30, 60), 10) == 40
+    assert _middle(VideoItem("a.mp4", None, 30, 35), 10) == 30

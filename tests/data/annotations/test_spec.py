@@ -1,0 +1,83 @@
+"""How a set is asked for."""
+
+import json
+
+import pytest
+
+from mgm.data.annotations import Spec, find_set, parse_spec
+from mgm.errors import DataError
+
+from .files import touch, write
+
+
+def test_parts_with_commas_between_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "train=a, b.csv,train=c.csv,val=d=1.csv,root=/videos, split=2,ratio=.25,images=x,missing=skip"
+    assert parse_spec(text) == Spec(
+        text=text,
+        train=("a, b.csv", "c.csv"),
+        test=("d=1.csv",),
+        images=("x",),
+        root="/videos",
+        split=2,
+        ratio=0.25,
+        missing="skip",
+    )
+
+
+@pytest.mark.parametrize("name", ["set.yaml", "set.json"])
+def test_a_file_of_the_same_keys(tmp_path, monkeypatch, name):
+    """Its relative paths are those of its folder, wherever it is used."""
+    touch(tmp_path / "sets" / "videos", "x/a.mp4", "y/b.mp4", "x/c.mp4")
+    write(tmp_path / "sets" / "train.txt", "x/a.mp4 0", "y/b.mp4 1")
+    write(tmp_path / "sets" / "test.txt", "x/c.mp4 0")
+    tree = {"train": ["train.txt"], "val": "test.txt", "root": "videos"}
+    yaml = ["train: [train.txt]", "val: test.txt", "root: videos"]
+    path = write(tmp_path / "sets" / name, *([json.dumps(tree)] if name.endswith("json") else yaml))
+    monkeypatch.chdir(tmp_path)
+    found = find_set(f"sets/{name}")
+    assert (len(found.train), len(found.test), found.root) == (2, 1, f"sets/{name}")
+    assert found.classes == ("x", "y")
+    assert find_set(path).items == tuple(type(i)(str(tmp_path / i.path), i.label, i.start, i.end) for i in found.items)
+
+
+def test_a_path_goes_before_a_key(tmp_path, monkeypatch):
+    touch(tmp_path, "train=x/a.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert [i.path for i in find_set("train=x").train] == ["train=x/a.mp4"]
+
+
+def test_one_video(tmp_path):
+    touch(tmp_path, "a.mp4")
+    assert [i.path for i in find_set(tmp_path / "a.mp4").train] == [str(tmp_path / "a.mp4")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("trian=a.csv", r"trian: no such key; did you mean train\?"),
+        ("train=a.csv,root=", r"root has no value"),
+        ("train=a.csv,root=x,root=y", r"root is given twice"),
+        ("train=a.csv,split=one", r"split is 'one', expected a whole number"),
+        ("train=a.csv,split=0", r"split is 0, expected 1 or more"),
+        ("train=a.csv,ratio=.5", r"ratio mixes pictures with videos, expected images="),
+        ("train=a.csv,images=b,ratio=1.5", r"ratio is 1.5, expected a share"),
+        ("train=a.csv,missing=maybe,test_split=dev", r"test_split is 'dev', expected test or val; missing is 'maybe'"),
+        ("root=x", r"names no data, expected data="),
+        ("nowhere", r"is not a folder nor a file, expected a folder of videos, an annotation file, or parts"),
+        ("train=nowhere.csv", r"nowhere.csv: no such file or folder"),
+        ("x" * 5000, r"is not a folder nor a file"),
+        ({"train": 3}, r"train is 3, expected a path"),
+        ({"trian": "a"}, r"trian: no such key"),
+    ],
+)
+def test_specifications_that_cannot_be(spec, expected):
+    with pytest.raises(DataError, match=expected):
+        find_set(spec)
+
+
+def test_yaml_that_is_none(tmp_path):
+    with pytest.raises(DataError, match=r"set.yaml: no valid YAML"):
+        find_set(write(tmp_path / "set.yaml", "train: [a"))
+    with pytest.raises(DataError, match=r"set.yaml: holds list, expected keys"):
+        find_set(write(tmp_path / "set.yaml", "- a"))

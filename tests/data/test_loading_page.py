@@ -1,0 +1,25 @@
+"""What docs/loading.md shows is what happens."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mgm.training.config import DataConfig
+
+PAGE = (Path(__file__).parents[2] / "docs" / "loading.md").read_text(encoding="utf-8")
+(EXAMPLE,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_order_is_as_printed(capsys):
+    exec(compile(EXAMPLE, "docs/loading.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    promised = [line.split("# ")[1] for line in EXAMPLE.splitlines() if line.startswith("print")]
+    assert len(printed) == len(promised) == 3
+    for found, told in zip(printed, promised, strict=True):
+        assert told.startswith(found)
+
+
+@pytest.mark.parametrize(("key", "default"), re.findall(r"^\| `data\.(\w+)` \| (\S+) \|", PAGE, re.MULTILINE))
+def test_the_settings_have_these_defaults(key, default):
+    assert str(DataConfig.model_fields[key].default).lower() == default

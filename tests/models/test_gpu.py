@@ -1,0 +1,50 @@
+"""On a CUDA device: a step never waits for the GPU, and agrees with the CPU."""
+
+import pytest
+import torch
+
+from mgm.models import TARGETS, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models.sizes import ATTENTIONS, DECODER_ATTENTIONS
+
+from .clips import random_video
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+
+def build(target, **options):
+    spec = ModelSpec("debug", patch=8, frames=4, resolution=32, **options)
+    torch.manual_seed(0)
+    model = MaskedAutoencoder(spec, target=target, teacher=Encoder(spec) if target == "teacher" else None)
+    hidden = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)).flatten().argsort() < 12
+    mask = hidden.view(1, 1, 4, 4).expand(2, 2, 4, 4)
+    return model, random_video(spec), mask, torch.randn(2, 4, 4, 4, 2)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("decoder", DECODER_ATTENTIONS)
+@pytest.mark.parametrize("backbone", ATTENTIONS)
+def test_a_step_waits_for_nothing(backbone, decoder, target):
+    model, video, mask, motion = build(target, backbone=backbone, decoder_attention=decoder)
+    decode = torch.rand(mask.shape, generator=torch.Generator().manual_seed(1)) < 0.5
+    model.cuda()
+    on_device = (video.cuda(), motion.cuda())
+    model(on_device[0], mask, decode, motion=on_device[1]).loss.backward()  # a teacher moves, kernels load
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = model(on_device[0], mask, decode, motion=on_device[1]).loss
+        loss.backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert loss.isfinite()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_it_agrees_with_the_cpu(target):
+    model, video, mask, motion = build(target)
+    expected = model(video, mask, motion=motion)
+    found = model.cuda()(video.cuda(), mask, motion=motion.cuda())
+    torch.testing.assert_close(found.loss.cpu(), expected.loss, rtol=1e-4, atol=1e-6)

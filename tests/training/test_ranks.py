@@ -1,0 +1,59 @@
+"""Two processes that train together: what they read, and what both know of bad videos."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mgm.data.annotations import find_set
+from mgm.training import load_checkpoint
+
+SCRIPT = Path(__file__).with_name("two_ranks.py")
+
+
+def together(folder, out, *, share, steps):
+    """What each of two ranks tells."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    subprocess.run([*command, str(SCRIPT), str(folder), str(out), str(share), str(steps)], check=True, timeout=120)
+    return [json.loads((out / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+
+
+@pytest.fixture
+def folder(tiny_set, tmp_path):
+    """16 videos, of which four cannot be read."""
+    root = tmp_path / "videos"
+    root.mkdir()
+    for number, item in enumerate(find_set(tiny_set).train):
+        content = b"no video" if number % 4 == 1 else Path(item.path).read_bytes()
+        (root / f"{number:02d}.mp4").write_bytes(content)
+    return root
+
+
+@pytest.mark.slow
+def test_two_ranks_share_an_epoch_and_all_bad_videos(folder, tmp_path):
+    first, second = together(folder, tmp_path / "run", share=1, steps=8)
+    assert len(first["seen"]) == len(second["seen"]) == 16  # two epochs of 16 videos
+    for epoch in (0, 1):
+        half = slice(8 * epoch, 8 * epoch + 8)
+        counts = sorted(first["seen"][half] + second["seen"][half])
+        good = [i for i in range(16) if i % 4 != 1]
+        assert set(counts) == set(good)  # each, and substitutes for the four
+        assert len(counts) == 16
+    assert first["losses"] == second["losses"]
+    bad = {str(folder / f"{number:02d}.mp4") for number in (1, 5, 9, 13)}
+    assert set(first["bad"]) == set(second["bad"]) == bad  # what either of them met
+    listed = (tmp_path / "run" / "bad_videos.tsv").read_text().splitlines()
+    assert {line.split("\t")[0] for line in listed} == bad
+    content = load_checkpoint(tmp_path / "run")
+    assert content["data"]["ranks"] == 2
+    assert content["position"]["failed"] >= 8
+    assert set(content["bad"]) == bad
+
+
+@pytest.mark.slow
+def test_too_many_bad_videos_stop_both(folder, tmp_path):
+    first, second = together(folder, tmp_path / "run", share=0.05, steps=16)
+    assert first["error"] == second["error"]
+    assert "clips could not be read, expected at most 5%" in first["error"]

@@ -1,0 +1,69 @@
+"""From an annotation file to a trained and judged model, and videos and still pictures in one run."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mgm.data.annotations import find_set
+from mgm.errors import DataError
+from mgm.evaluation.run import evaluate
+from mgm.training import finetune, pretrain
+
+
+@pytest.fixture
+def one_list(tiny_set, tmp_path):
+    """Every clip of the tiny set in one list, as VideoMAE writes it."""
+    found = find_set(tiny_set)
+    lines = [f"{item.path} {item.label}" for item in found.items]
+    (tmp_path / "all.csv").write_text("\n".join(lines))
+    return tmp_path / "all.csv"
+
+
+def test_finetune_and_evaluate_with_one_list(one_list, tmp_path, small):
+    config = small("probe.temporal_views=1")
+    outcome = finetune(None, one_list, config, out=tmp_path / "run", show_progress=False)
+    assert len(outcome.history.losses) == 6
+    whole = find_set(one_list)
+    assert len(whole.train) > len(whole.test) > 0
+    result = evaluate(tmp_path / "run", one_list)
+    assert (result["classes"], result["top1"]["videos"]) == (len(whole.classes), len(whole.test))
+    # some classes of the run, numbered otherwise, are judged by their names
+    kept = [i for i in whole.test if whole.classes[i.label] != whole.classes[0]]
+    names = sorted({whole.classes[i.label] for i in kept})
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    (tmp_path / "test.csv").write_text("\n".join(f"{i.path} {names.index(whole.classes[i.label])}" for i in kept))
+    part = evaluate(tmp_path / "run", f"test={tmp_path}/test.csv,classes={tmp_path}/names.txt")
+    assert part["top1"]["videos"] == len(kept)
+
+
+def test_videos_and_pictures_pretrain_together(tiny_set, tmp_path, small):
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / f"{number}.jpg")
+    spec = f"data={tiny_set},images={tmp_path},ratio=0.5"
+    found = find_set(spec)
+    assert sum(i.path.endswith(".jpg") for i in found.train) == len(found.train) // 2 == 16
+    config = small("pretrain.batch=8", "pretrain.steps=8", "data.motion=auto")
+    for memory in (False, True):
+        out = tmp_path / f"run-{memory}"
+        outcome = pretrain(spec, small(f"data.memory={memory}", *_same(config)), out=out, show_progress=False)
+        assert np.isfinite(outcome.history.losses).all()
+        lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        shares = [line["fallback"] for line in lines if "fallback" in line]
+        assert 0.3 < np.mean(shares) < 0.7  # half of the clips have nothing that moves, and their masks say so
+        assert outcome.history.bad == {}
+
+
+def _same(config):
+    return f"pretrain.batch={config.pretrain.batch}", f"pretrain.steps={config.pretrain.steps}", "data.motion=auto"
+
+
+def test_sides_that_are_empty_are_said_before_a_run(one_list, tiny_set, tmp_path, small):
+    test = one_list.rename(tmp_path / "test.csv")
+    with pytest.raises(DataError, match=r"test.csv: no training videos \(test.csv for testing\), .* train=FILE"):
+        pretrain(test, small(), out=tmp_path / "run", show_progress=False)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"1 of them without a label, .* without images="):
+        finetune(None, f"data={tiny_set},images={tmp_path}/a.png", small(), out=tmp_path / "run", show_progress=False)

@@ -1,0 +1,48 @@
+"""One of two processes that train together: torchrun starts it for test_ranks.py."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from mgm.data.annotations import VideoItem, VideoSet
+from mgm.errors import DataError
+from mgm.training import load_config, pretrain
+from mgm.training.engine import Run
+
+
+def main() -> None:
+    folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+    share, steps = sys.argv[3:]
+    torch.set_num_threads(1)
+    videos = VideoSet(str(folder), tuple(VideoItem(str(p)) for p in sorted(folder.iterdir())), (), (), "")
+    small = ["data.frames=4", "data.size=32", "data.memory=false", "data.workers=1", f"data.bad_share={share}"]
+    small += ["model.size=debug", f"pretrain.steps={steps}", "pretrain.batch=4", "pretrain.warmup=1"]
+    seen: list[int] = []
+    first = Run.__init__
+
+    def watched(self, *args, **options):
+        first(self, *args, **options)
+        batches = self.batches
+
+        def stream(*asked):
+            for batch in batches(*asked):
+                seen.extend(batch.keys[:, 1].tolist())
+                yield batch
+
+        object.__setattr__(self, "batches", stream)
+
+    Run.__init__ = watched
+    try:
+        outcome = pretrain(videos, load_config("debug", small), out=out, show_progress=False)
+        told = {"bad": outcome.history.bad, "losses": outcome.history.losses}
+    except DataError as error:
+        told = {"error": str(error)}
+    rank = os.environ["RANK"]
+    (out / f"rank{rank}.json").write_text(json.dumps({"seen": seen, **told}))
+
+
+if __name__ == "__main__":
+    main()
