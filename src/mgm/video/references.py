@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import bisect
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mgm.video.window import Window
+
+MOST_REFERENCES = 16
+"""Pictures that an H.264 decoder keeps for others to refer to."""
 
 Distance = tuple[float | None, float | None]
 """Time to the nearest earlier and to the nearest later reference picture; None: there is none."""
@@ -23,17 +27,21 @@ class ReferenceTracker:
     Feed pictures in DECODE order; H.264 says in each packet whether others refer to it, and an IDR picture forgets all before it.
     """
 
-    references: list[float] = field(default_factory=list)
+    references: list[float] = field(default_factory=list)  # ascending
+    order: deque[float] = field(default_factory=deque)  # the same in decode order
 
     def feed(self, pts: float, *, reference: bool, idr: bool) -> Distance:
         """(time to the nearest earlier reference, time to the nearest later one), in the unit of `pts`; None: there is none."""
         if idr:
             self.references.clear()
-        earlier = [r for r in self.references if r < pts]
-        later = [r for r in self.references if r > pts]
+            self.order.clear()
+        distance = neighbour_references(pts, self.references)
         if reference:
-            self.references = [*self.references[-15:], pts]  # H.264 keeps at most 16 reference pictures
-        return (pts - max(earlier) if earlier else None, min(later) - pts if later else None)
+            if len(self.order) == MOST_REFERENCES:
+                self.references.remove(self.order.popleft())
+            self.order.append(pts)
+            bisect.insort(self.references, pts)
+        return distance
 
 
 def neighbour_references(pts: float, anchors: list[float]) -> Distance:
