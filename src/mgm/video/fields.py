@@ -91,6 +91,8 @@ def frame_fields(video: OpenVideo, *, reading: Reading = "clean") -> Iterator[Fr
         ):  # without one it is the second field of the picture before it
             reference, idr, _ = first_slice(bytes(packet), lengths)
             waiting.coded.append((packet.pts, reference, idr))
+            if reading == "references" and not reference:
+                waiting.unread.add(packet.pts)
         yield from waiting.take(decode_packet(video, packet))
     yield from waiting.take(decode_packet(video, None))
     yield from waiting.rest()
@@ -127,9 +129,7 @@ class _Waiting:
     held: deque[_Held] = field(default_factory=deque)
     tracker: ReferenceTracker = field(default_factory=ReferenceTracker)
     distances: dict[int, Distance] = field(default_factory=dict)
-    unread: set[int] = field(
-        default_factory=set
-    )  # pictures that no other refers to, where the reading leaves those out
+    unread: set[int] = field(default_factory=set)  # packets of pictures whose vectors the reading leaves out
     numbers: dict[int, int] = field(default_factory=dict)  # untimed: the packet's position to the frame's number
     count: int = 0
     last: float | None = None
@@ -176,6 +176,8 @@ class _Waiting:
             pts = self.count / self.rate if self.rate else float("nan")
             if frame.pts is not None:
                 self.numbers[frame.pts] = self.count
+        unread = frame.pts in self.unread
+        self.unread.discard(frame.pts or 0)
         interval = usual if self.last is None or time <= self.last else time - self.last
         self.held.append(
             _Held(
@@ -185,7 +187,7 @@ class _Waiting:
                 kind=KINDS[int(frame.pict_type)],
                 key=bool(frame.key_frame),
                 interval=interval,
-                vectors=frame_vectors(frame),
+                vectors=NO_VECTORS if unread else frame_vectors(frame),
                 packet=frame.pts,
                 grid=grid_shape(frame.height, frame.width),
                 rotation=round(frame.rotation),
@@ -203,8 +205,6 @@ class _Waiting:
             if time is None and len(self.held) <= 2 * MOST_REORDERED:
                 return
             self.coded.popleft()
-            if self.reading == "references" and not reference:
-                self.unread.add(pts)
             if time is not None:  # else its picture never came out
                 self.distances[pts] = self.tracker.feed(time, reference=reference, idr=idr)
 
@@ -224,10 +224,8 @@ class _Waiting:
         if frame.evidence is None:
             distance = self._distance(frame) or (None, None)
             after = None if distance[1] is None else self._shown_at(frame.time + distance[1])
-            unread = frame.packet in self.unread
-            self.unread.discard(frame.packet or 0)
             frame.evidence = evidence_of(
-                NO_VECTORS if unread else frame.vectors,
+                frame.vectors,
                 frame.grid,
                 codec=self.video.codec,
                 kind=frame.kind,
