@@ -12,6 +12,7 @@ import numpy as np
 import mgm
 from mgm.video import read_motion
 from mgm.video.fields import frame_fields
+from mgm.video.motion import Reading
 from mgm.video.probe import probe
 from mgm.video.stream import open_video
 from peers import Peer, mv_extractor_vectors
@@ -23,26 +24,34 @@ PIXELS = "mv-extractor, vectors + pixels"
 PAIRS, SIZE = 8, 224
 
 
-def decode(path: str) -> int:
+def decode(path: str, **options: str) -> int:
     """Decode every frame and look at none."""
     with av.open(path) as container:
-        container.streams.video[0].codec_context.thread_count = 1
+        context = container.streams.video[0].codec_context
+        context.thread_count = 1
+        context.options = options
         return sum(1 for _ in container.decode(video=0))
 
 
-def fields(path: str, *, skip_loop_filter: bool) -> int:
+def fields(path: str, *, skip_loop_filter: bool, reading: Reading = "clean") -> int:
     """The field of every frame; with the loop filter the decoded pictures are those of a plain decode."""
     with open_video(path, vectors=True, skip_loop_filter=skip_loop_filter) as video:
-        return sum(1 for _ in frame_fields(video))
+        return sum(1 for _ in frame_fields(video, reading=reading))
 
 
 def time_fields(path: str, peers: Sequence[Peer], *, rounds: int, clock: Clock) -> dict[str, Timing]:
     """Seconds for one frame of a whole video."""
     functions: dict[str, Callable[[], object]] = {
         DECODE: partial(decode, path),
+        "the same, vectors exported": partial(decode, path, flags2="+export_mvs"),
+        "that, without the loop filter": partial(decode, path, flags2="+export_mvs", skip_loop_filter="all"),
         "mgm, decode + field of every frame": partial(fields, path, skip_loop_filter=False),
+        "mgm, decode + field, reference pictures alone": partial(
+            fields, path, skip_loop_filter=False, reading="references"
+        ),
         FIELD: partial(fields, path, skip_loop_filter=True),
         "mgm.read_motion, clean, held": partial(read_motion, path),
+        "mgm.read_motion, reference pictures alone": partial(read_motion, path, reading="references"),
     }
     if any(peer.module.startswith("mvextractor") for peer in peers):
         functions["mv-extractor, vectors alone"] = lambda: sum(1 for _ in mv_extractor_vectors(path, pixels=False))

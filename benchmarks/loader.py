@@ -32,6 +32,7 @@ import mgm
 from mgm.data.annotations import VideoItem
 from mgm.data.dataset import ClipSet, MaskRule
 from mgm.data.loader import BatchOrder, batches, read_batch
+from mgm.data.memory import keep_freed_memory
 from mgm.data.source import ClipSettings, FileSource
 from mgm.data.transform import multi_scale_crop
 from mgm.data.translation import make_translation
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, metavar="CLIPS", help="instead: watch the memory of that many reads")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as reading processes do; the peer has it, too
     files = long_enough(find_videos([args.folder]), args.videos)
     print_header(f"{len(files)} clips of {FRAMES} x stride {STRIDE} at {SIZE} px, {args.clock} time", SEED)
     if args.memory:

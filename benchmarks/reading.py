@@ -79,9 +79,9 @@ def time_clips(
             # crop=None: peers stretch the whole frame, and so do we here.
             mgm.read_clip(path, start=start, frames=FRAMES, stride=STRIDE, size=SIZE, crop=None, **options)  # type: ignore[arg-type]
 
-    def ours_motion() -> None:
+    def ours_motion(**options: object) -> None:
         for start in starts:
-            read_motion(path, start=start, frames=FRAMES, stride=STRIDE)
+            read_motion(path, start=start, frames=FRAMES, stride=STRIDE, **options)  # type: ignore[arg-type]
 
     functions: dict[str, Callable[[], object]] = {peer.name: partial(peer_clips, peer, path) for peer in peers}
     decord = next((peer for peer in peers if peer.name == DECORD), None)
@@ -91,7 +91,9 @@ def time_clips(
         "mgm, frames alone": partial(ours, motion=None),
         "mgm, frames + sampled motion": partial(ours, policy="sampled"),
         "mgm, frames + motion summed over the stride": ours,
+        "mgm, the same, from reference pictures": partial(ours, reading="references"),
         "mgm, summed motion alone": ours_motion,
+        "mgm, that, from reference pictures": partial(ours_motion, reading="references"),
     }
     reference = DECORD if decord is not None else "PyAV, as a user writes it"
     units = dict.fromkeys(functions, len(starts))

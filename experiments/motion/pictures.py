@@ -160,7 +160,7 @@ def distances(folder: Path, out: Path) -> None:
     for name, line in axes.spines.items():
         line.set_visible(name in ("left", "bottom"))
         line.set_color(FAINT)
-    words = "two frames used a\nfarther reference:\nclean errs, too"
+    words = "a P-frame took a farther\nreference, and nothing\ncontradicts it: clean errs"
     axes.text(33.7, 11.8, words, fontsize=8, color=FAINT, ha="center", va="center")
     axes.legend(
         ncols=3,
@@ -199,7 +199,7 @@ def over_time(video: Path, folder: Path, box: Box, out: Path) -> None:
                 page.say(f"{kinds[first + k]}  {start + first + k}", left + width / 2, 0.2, ha="center", fontsize=8.5)
     low = page.height - 0.6
     page.wheel(scale, "px per frame", left=0.1 + label, top=low)
-    page.hatch(left=4.3, top=low, words="no vector: clean holds the cell's last motion")
+    page.hatch(left=4.3, top=low, words="no vector: clean fills it from around, or holds")
     save(page.figure, out)
 
 

@@ -48,7 +48,7 @@ MOVING = 0.5
 Way = Mapping[str, Any]
 CODEC: dict[str, Way] = {
     f"codec, {policy}, {reading}": {"motion": "codec", "policy": policy, "reading": reading}
-    for reading in ("clean", "raw")
+    for reading in ("clean", "references", "raw")
     for policy in ("window_sum", "sampled", "window_max")
 }
 SUMMED, LITERAL, FARNEBACK = "codec, window_sum, clean", "codec, sampled, raw", "Farneback's flow"

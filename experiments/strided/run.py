@@ -26,7 +26,8 @@ from mgm.data.encoding import encode
 from mgm.show.machine import machine, versions
 from mgm.video import motion_vectors, read_clip
 from mgm.video.convert import FrameConverter
-from mgm.video.motion import grid_shape, rasterise
+from mgm.video.evidence import frame_evidence, settle
+from mgm.video.motion import grid_shape
 from mgm.video.nal import first_slice, nal_length_size
 from mgm.video.profiles import PROFILES, Profile
 from mgm.video.stream import decode_all, decode_packet, open_video, packets
@@ -105,7 +106,7 @@ def held_fields(path: Path, stride: int) -> Iterator[tuple[int, str, npt.NDArray
     for found in motion_vectors(path):
         if found.index % stride:
             continue
-        field, measured = rasterise(found.vectors, grid_of(path), past=1.0, future=1.0, reading="clean")
+        field, measured = settle(frame_evidence(found.vectors, grid_of(path), past=1.0, future=1.0), 1.0)
         last = field if last is None else np.where(measured[..., None], field, last)
         yield found.index, found.kind, last, measured
 
@@ -249,8 +250,8 @@ def across(
 
     Where a block has both, their difference spans the stride exactly; where it has one, that one is stretched.
     """
-    past, seen_past = rasterise(first[first["source"] < 0], grid, past=1.0, future=1.0, reading="clean")
-    future, seen_future = rasterise(first[first["source"] > 0], grid, past=1.0, future=1.0, reading="clean")
+    past, seen_past = settle(frame_evidence(first[first["source"] < 0], grid, past=1.0, future=1.0), 1.0)
+    future, seen_future = settle(frame_evidence(first[first["source"] > 0], grid, past=1.0, future=1.0), 1.0)
     both = (seen_past & seen_future)[..., None]
     alone = np.where(seen_past[..., None], past * (stride / before), future * (stride / after))
     return np.where(both, past + future, alone).astype(np.float32), seen_past | seen_future

@@ -138,7 +138,14 @@ def test_an_epoch_on_a_bad_day_ends_and_keeps_what_can_be_kept(set_of_files):
 def test_a_training_run_on_a_bad_day_ends_and_its_folder_tells_all(set_of_files, tmp_path):
     items, folder = set_of_files
     corrupt(items)
-    small = ["data.frames=4", "data.size=32", "data.memory=false", "data.workers=2", "data.read_timeout=1.5"]
+    small = [
+        "data.frames=4",
+        "data.size=32",
+        "data.memory=false",
+        "data.workers=2",
+        "data.read_timeout=1.5",
+        "data.bad_share=0.5",
+    ]
     small += [
         "seed=5",
         "data.crop=multiscale",

@@ -1,3 +1,5 @@
+import multiprocessing
+import threading
 from collections import Counter
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from mgm.data.annotations import find_set
 from mgm.data.dataset import ClipSet, MaskRule
-from mgm.data.loader import BatchOrder, batches
+from mgm.data.loader import Batch, BatchOrder, _Reader, batches
 from mgm.data.source import ClipSettings, FileSource
 from mgm.masks import build_mask
 
@@ -91,6 +93,35 @@ def test_batches_do_not_depend_on_workers_or_on_the_first_step(clips):
     assert [(0, i) for i in batch.index.tolist()] == order.keys(0)
     assert batch.label.tolist() == [clips.items[i].label for i in batch.index]
     assert same(batch, batch.to(torch.device("cpu")))
+
+
+def test_pinned_batches_come_from_a_thread_that_ends_with_its_processes(clips, monkeypatch):
+    pinned = []
+    monkeypatch.setattr(Batch, "pin_memory", lambda batch: pinned.append(batch) or batch)
+    order = BatchOrder(len(clips), 6, 1)
+    found = list(batches(clips, order, first=0, last=4, workers=1, pin=True))
+    assert all(map(same, found, batches(clips, order, first=0, last=4)))
+    assert len(pinned) == 4
+    stream = batches(clips, order, first=0, last=100, workers=2, pin=True)
+    next(stream)
+    assert len(multiprocessing.active_children()) == 2
+    stream.close()
+    assert multiprocessing.active_children() == []
+    assert not [thread for thread in threading.enumerate() if "in_background" in thread.name]
+
+
+def test_a_worker_hands_over_what_it_learns_and_keeps_nothing(clips):
+    paths = [item.path for item in clips.items]
+    alone = ClipSet(clips.items, FileSource(), clips.settings, rule=None, crop="centre", flip=False, seed=1)
+    batch, learned = _Reader(alone)(([(0, 3), (0, 5)], {}), lambda index: None)
+    assert set(learned) == {paths[3], paths[5]}
+    again, nothing = _Reader(alone)(([(0, 3), (0, 5)], learned), lambda index: None)
+    assert nothing == {}
+    assert torch.equal(batch.video, again.video)
+    assert set(alone.source.infos) == {paths[3], paths[5]}
+    parent = ClipSet(clips.items, FileSource(), clips.settings, rule=None, crop="centre", flip=False, seed=1)
+    list(batches(parent, BatchOrder(len(paths), 8, 0), first=0, last=2, workers=2))
+    assert set(parent.source.infos) == set(paths)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 4, 6])

@@ -157,6 +157,30 @@ def test_processes_that_always_die_stop_the_run():
         run(die, range(4))
 
 
+class Late:
+    """The first process to come never gets to a video."""
+
+    def __init__(self, folder):
+        self.mark = folder / "stuck"
+
+    def __call__(self, task, guard):
+        try:
+            self.mark.touch(exist_ok=False)
+        except FileExistsError:
+            guard(task)
+        else:
+            time.sleep(1000)
+        return task
+
+
+def test_a_process_that_comes_to_no_video_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr("mgm.data.pool.STARTS", 0.5)
+    found, incidents = run(Late(tmp_path), range(6), timeout=0.5)
+    assert found == list(range(6))
+    assert len(incidents) == 1
+    assert "did nothing between videos; replaced" in incidents[0]
+
+
 def refuse(task, guard):
     if task == 3:
         raise ModelError("three: found, expected two")

@@ -117,7 +117,7 @@ def test_the_sidecar_travels(files, packed, monkeypatch):
     def never(*_args, **_options):
         raise AssertionError("the motion was read from the stream")
 
-    monkeypatch.setattr("mgm.video.decode.codec_field", never)
+    monkeypatch.setattr("mgm.video.execution.codec_field", never)
     both = [replace(files, train=files.train[place : place + 1]), replace(find_set(packed[0]), train=(item,))]
     assert_same(*(read(videos) for videos in both))
 

@@ -8,7 +8,7 @@ from mgm.data.encoding import encode
 from mgm.training import pretrain
 
 # The test prints what it found instead. Record that only with a reason why the arithmetic had to change.
-GOLDEN = (1.0674679, 1.055836, 1.0520874, 1.0423735, 1.0347096)
+GOLDEN = (1.0679992, 1.0568776, 1.0520737, 1.0441215, 1.0328441)
 
 
 @pytest.fixture(scope="module")

@@ -85,9 +85,9 @@ def test_the_motion_of_a_crop_is_the_motion_of_its_pixels(quadrant: Path, crop):
     assert motion is not None
     assert motion.extent == (h, w)
     centres = (x - x % 2) + np.minimum(np.arange(0, w, 8) + 4, w - 1)
-    # A macroblock of 16 pixels that straddles the border may go either way.
+    # A macroblock of 16 pixels that straddles the border may go either way, and cells are smoothed.
     inside, outside = centres < 40, centres >= 64
-    np.testing.assert_allclose(np.median(motion.vectors[:, :, inside], axis=(0, 1, 2)), (4, 2), atol=0.25)
+    np.testing.assert_allclose(np.median(motion.vectors[:, :, inside], axis=(0, 1, 2)), (4, 2), atol=0.3)
     np.testing.assert_allclose(np.median(motion.vectors[:, :, outside], axis=(0, 1, 2)), (0, 0), atol=0.25)
 
 

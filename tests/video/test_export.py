@@ -212,7 +212,7 @@ def test_a_failed_export_leaves_the_old_file_and_nothing_else(ordinary, tmp_path
         ("file/a.npz", {}, r"a\.npz: cannot be written \(.*\); make room, or choose"),
         ("a.npz", {"stride": 0}, "stride is 0, expected 1 or more"),
         ("a.npz", {"policy": "mean"}, "policy is 'mean', expected one of window_sum, sampled, window_max"),
-        ("a.npz", {"reading": "x"}, "reading is 'x', expected one of clean, raw"),
+        ("a.npz", {"reading": "x"}, "reading is 'x', expected one of clean, references, raw"),
         ("a.npz", {"camera": "x"}, "camera is 'x', expected one of none, median, affine"),
     ],
 )

@@ -5,89 +5,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mgm.video.motion import MotionField, compile_kernels, grid_shape, hold, over_windows, rasterise
-from mgm.video.vectors import NO_VECTORS, VECTOR_DTYPE
+from mgm.video.motion import MotionField, compile_kernels, grid_shape, hold, literal_field, over_windows
+from mgm.video.vectors import NO_VECTORS
 
-PAST, FUTURE = -1, 1
-
-
-def block(source, *, at=(8, 8), side=(16, 16), motion=(0, 0), scale=4):
-    """One vector: the block's centre, its sides and what the stream says, in 1/scale pixels."""
-    vector = np.zeros(1, VECTOR_DTYPE)
-    for name, value in {
-        "source": source, "w": side[0], "h": side[1], "dst_x": at[0], "dst_y": at[1],
-        "motion_x": motion[0], "motion_y": motion[1], "motion_scale": scale,
-    }.items():  # fmt: skip
-        vector[name] = value
-    return vector
+from .blocks import FUTURE, PAST, block
 
 
-def raster(*blocks, grid=(2, 2), past=1.0, future=1.0, reading="clean"):
-    return rasterise(np.concatenate(blocks), grid, past=past, future=future, reading=reading)
+def literal(*blocks, grid=(2, 2)):
+    return literal_field(np.concatenate(blocks), grid)
 
 
-def test_a_past_vector_is_negated_and_a_future_one_is_not():
-    field, seen = raster(block(PAST, motion=(-12, 8)))
-    np.testing.assert_array_equal(field, np.full((2, 2, 2), (3, -2)))
-    assert seen.all()
-    field, _ = raster(block(FUTURE, motion=(12, -8)))
-    np.testing.assert_array_equal(field, np.full((2, 2, 2), (3, -2)))
-
-
-def test_vectors_are_divided_by_their_distance_and_both_lists_averaged():
-    field, _ = raster(
-        block(PAST, motion=(-24, 0)), block(FUTURE, motion=(16, 16)), past=1 / 2, future=1 / 4
-    )  # 3 and 1 right; 0 and 1 down
-    np.testing.assert_array_equal(field[0, 0], (2, 0.5))
-
-
-@pytest.mark.parametrize("zero_first", [True, False])
-def test_a_spurious_zero_beside_a_displacement_is_dropped(zero_first):
-    blocks = [block(PAST), block(FUTURE, motion=(8, 4))]
-    field, seen = raster(*(blocks if zero_first else blocks[::-1]))
-    np.testing.assert_array_equal(field[0, 0], (2, 1))
-    assert seen.all()
-
-
-def test_a_zero_alone_is_a_measurement():
-    field, seen = raster(block(PAST), block(FUTURE))
-    assert not field.any()
-    assert seen.all()
-    assert not raster(NO_VECTORS)[1].any()
-
-
-def test_the_raw_reading_takes_list_0_first_and_keeps_its_zeros():
+def test_the_literal_reading_takes_list_0_first_and_keeps_its_zeros():
     past, future = block(PAST, motion=(-24, 0)), block(FUTURE, motion=(16, 16))
     for order in ((past, future), (future, past)):
-        np.testing.assert_array_equal(raster(*order, reading="raw")[0][0, 0], (6, 0))
-    np.testing.assert_array_equal(raster(future, reading="raw")[0][0, 0], (4, 4))
-    assert not raster(block(PAST), future, reading="raw")[0].any()
+        np.testing.assert_array_equal(literal(*order)[0][0, 0], (6, 0))
+    np.testing.assert_array_equal(literal(future)[0][0, 0], (4, 4))
+    assert not literal(block(PAST), future)[0].any()
+    assert not literal(NO_VECTORS)[1].any()
 
 
-def test_blocks_over_the_border_are_clipped():
-    # The last macroblock of a frame of 20 x 20 pixels: 3 x 3 cells, of which it covers the last one.
-    field, seen = raster(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
+def test_the_literal_reading_clips_at_the_border():
+    field, seen = literal(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
     assert np.argwhere(seen).tolist() == [[2, 2]]
     assert field[2, 2, 0] == 1
-    _, seen = raster(block(PAST, at=(0, 0), motion=(-4, 0)), grid=(3, 3))
-    assert np.argwhere(seen).tolist() == [[0, 0]]
-    assert not raster(block(PAST, at=(300, -100)))[1].any()
-
-
-@pytest.mark.parametrize(
-    ("side", "at", "cells"),
-    [
-        ((16, 8), (8, 4), [[0, 0], [0, 1]]),
-        ((16, 8), (8, 12), [[1, 0], [1, 1]]),
-        ((8, 16), (4, 8), [[0, 0], [1, 0]]),
-        ((8, 16), (12, 8), [[0, 1], [1, 1]]),
-        ((8, 8), (12, 4), [[0, 1]]),
-    ],
-)
-def test_partitions_fill_their_own_cells(side, at, cells):
-    field, seen = raster(block(PAST, side=side, at=at, motion=(-4, 0)))
-    assert np.argwhere(seen).tolist() == cells
-    assert (field[seen] == (1, 0)).all()
+    assert not literal(block(PAST, at=(300, -100)))[1].any()
 
 
 def test_grid_covers_the_frame():

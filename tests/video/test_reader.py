@@ -156,7 +156,7 @@ def test_start_in_seconds(tmp_path: Path, ordinary: Path, name: str):
         ({"start_seconds": 99.0}, r"no frame at 99 s: the video ends at 0\.96 s; choose a time before that"),
         ({"motion": "vectors"}, "motion is 'vectors', expected one of codec, flow, difference, auto"),
         ({"policy": "sum"}, "policy is 'sum', expected one of window_sum, sampled, window_max"),
-        ({"reading": "dirty"}, "reading is 'dirty', expected one of clean, raw"),
+        ({"reading": "dirty"}, "reading is 'dirty', expected one of clean, references, raw"),
         ({"camera": "pan"}, "camera is 'pan', expected one of none, median, affine"),
         ({"short": "loop"}, "short is 'loop', expected one of repeat_last, wrap, error"),
     ],

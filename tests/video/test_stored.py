@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import mgm.video.decode
+import mgm.video.execution
 from mgm.errors import VideoError
 from mgm.video import VideoReader, read_clip, read_motion
 from mgm.video.sidecar import build_sidecar, sidecar_path
@@ -64,13 +64,13 @@ def test_the_same_clips(tmp_path: Path, name: str, codec: str, options: dict[str
 def vectors_read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every clip whose motion came from the stream."""
     seen: list[object] = []
-    real = mgm.video.decode.codec_field
+    real = mgm.video.execution.codec_field
 
     def counted(*arguments):
         seen.append(arguments)
         return real(*arguments)
 
-    monkeypatch.setattr(mgm.video.decode, "codec_field", counted)
+    monkeypatch.setattr(mgm.video.execution, "codec_field", counted)
     return seen
 
 

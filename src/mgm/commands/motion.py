@@ -24,8 +24,8 @@ def motion(
         Literal["window_sum", "sampled", "window_max"], typer.Option(help="How skipped frames enter --out.")
     ] = "window_sum",
     reading: Annotated[
-        Literal["clean", "raw"],
-        typer.Option(help="clean: displacement since the frame before. raw: vectors as they are."),
+        Literal["clean", "references", "raw"],
+        typer.Option(help="clean: displacement since the frame before. references: quicker. raw: vectors as they are."),
     ] = "clean",
     camera: Annotated[
         Literal["none", "median", "affine"], typer.Option(help="What of the camera's motion --out leaves out.")

@@ -32,9 +32,10 @@ def pack(
         report = pack_videos(videos, out, shard_size=shard_size, progress=lambda path: progress.advance(task))
     for message in report.failed.values():
         console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    videos_in = f"{report.videos:,} video{'s' * (report.videos != 1)}"
     shards = f"{len(report.shards)} shard{'s' * (len(report.shards) != 1)}"
     console.print(
-        f"{report.videos:,} video{'s' * (report.videos != 1)} in {shards} ({report.skipped} already there), {report.bytes / 2**20:,.1f} MiB, "
+        f"{videos_in} in {shards} ({report.skipped} already there), {report.bytes / 2**20:,.1f} MiB, "
         f"{len(report.failed)} left out; mgm pretrain {out}",
         markup=False,
         highlight=False,

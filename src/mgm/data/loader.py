@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -164,7 +165,13 @@ def batches(
     """
     tasks = order.parts(first, last, parts)
     found = _read_batches(clips, tasks, workers, timeout) if workers else (read_batch(clips, keys) for keys in tasks)
-    return in_background(batch.pin_memory() for batch in found) if pin else found
+    return in_background(_pinned(found)) if pin else found
+
+
+def _pinned(found: Generator[Batch]) -> Iterator[Batch]:
+    with closing(found):  # ends its processes
+        for batch in found:
+            yield batch.pin_memory()
 
 
 def read_batch(clips: ClipSet, keys: Sequence[Key], guard: Guard | None = None) -> Batch:
@@ -187,13 +194,13 @@ class _Reader:
         source = self.clips.source
         if not isinstance(source, FileSource):
             return read_batch(self.clips, keys, guard), {}
+        source.infos.clear()  # the training process keeps them: all of a large set are too many for each of many processes
         source.infos.update(told)
-        known = len(source.infos)
         batch = read_batch(self.clips, keys, guard)
-        return batch, dict(islice(source.infos.items(), known, None))
+        return batch, dict(islice(source.infos.items(), len(told), None))
 
 
-def _read_batches(clips: ClipSet, tasks: Iterator[list[Key]], workers: int, timeout: float) -> Iterator[Batch]:
+def _read_batches(clips: ClipSet, tasks: Iterator[list[Key]], workers: int, timeout: float) -> Generator[Batch]:
     infos = clips.source.infos if isinstance(clips.source, FileSource) else {}
     paths = [item.path for item in clips.items]
     told = ((keys, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos}) for keys in tasks)

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from mgm.data.dataset import Guard
+from mgm.data.memory import keep_freed_memory
 from mgm.data.transfer import receive, send
 from mgm.errors import DataError, MgmError, VideoError
 from mgm.video.workers import end_with_parent
@@ -29,6 +30,9 @@ GIVEN = 2
 
 AHEAD = 4
 """Results per process that are read ahead of the one that is waited for."""
+
+STARTS = 30
+"""Seconds in which a process comes to its first video, at least: a fork may inherit a lock that nobody opens any more."""
 
 PATIENCE = 5
 """Deaths in a row, per process, without a result between them: then something is wrong with the machine, not with a video."""
@@ -44,6 +48,7 @@ class _Worker(Generic[Task]):
     desk: Any  # shared memory: [number of the video that is being read, since when]; 0 in the second place: none
     given: dict[int, Task] = field(default_factory=dict)
     told: int = 0  # how many of the pool's known troubles it has heard of
+    quiet: float = 0.0  # since when it has had tasks and was seen to read none; 0: it was not
 
     @property
     def reading(self) -> tuple[int, float] | None:
@@ -167,19 +172,28 @@ class ReadingPool(Generic[Task, Result]):
             try:
                 while worker.pipe.poll():  # what it sent before it died is good
                     number, outcome = receive(worker.pipe)
+                    worker.quiet = 0.0
                     worker.given.pop(number)
                     ready[number] = outcome
                     self._lost = 0
             except (EOFError, OSError):
-                again += self._replace(worker, None)
+                again += self._replace(worker)
                 continue
             if worker.process.sentinel in heard:
-                again += self._replace(worker, None)
-            elif (r := worker.reading) is not None and r[1] > self._timeout:
-                again += self._replace(worker, r[0])
+                again += self._replace(worker)
+            elif (reading := worker.reading) is not None:
+                worker.quiet = 0.0
+                if reading[1] > self._timeout:
+                    again += self._replace(worker, hung=reading[0])
+            elif worker.given:
+                worker.quiet = worker.quiet or time.monotonic()
+                if time.monotonic() - worker.quiet > max(self._timeout, STARTS):
+                    again += self._replace(worker, why="did nothing")
         return again
 
-    def _replace(self, worker: _Worker[Task], hung: int | None) -> list[tuple[int, Task]]:
+    def _replace(
+        self, worker: _Worker[Task], *, hung: int | None = None, why: str | None = None
+    ) -> list[tuple[int, Task]]:
         """Put a new process in the place of one that died, or that hangs on a video; returns what it had not done."""
         worker.process.kill()
         worker.process.join(5)  # one that waits for a dead disk cannot be killed: it is left behind
@@ -191,13 +205,12 @@ class ReadingPool(Generic[Task, Result]):
                 "process was replaced: check the file and its disk",
             )
         else:
-            self._blame(worker, None if reading is None else reading[0])
+            self._blame(worker, None if reading is None else reading[0], why or _ending(worker.process.exitcode))
         worker.pipe.close()
         self._workers[self._workers.index(worker)] = self._start()
         return list(worker.given.items())
 
-    def _blame(self, worker: _Worker[Task], index: int | None) -> None:
-        why = _ending(worker.process.exitcode)
+    def _blame(self, worker: _Worker[Task], index: int | None, why: str) -> None:
         what = "between videos" if index is None else f"while it read {self._name(index)}"
         self.incidents.append(f"reading process {worker.process.pid} {why} {what}; replaced, nothing is lost")
         self._lost += 1
@@ -246,13 +259,16 @@ def _work(read: Callable[[Any, Guard], Any], pipe: Connection, desk: Any, others
     end_with_parent()
     for other in others:  # copies that a fork made: a pipe ends when all of its copies are closed
         other.close()
+    keep_freed_memory()
     torch.set_num_threads(1)  # beside a training process, threads of many workers spin against each other
     bad: dict[int, str] = {}
 
     def guard(index: int) -> None:
         if index in bad:
             raise VideoError(bad[index])
-        desk[0], desk[1] = index, time.monotonic()
+        desk[1] = 0  # the time of one video is never seen with the number of another
+        desk[0] = index
+        desk[1] = time.monotonic()
 
     while True:
         try:

@@ -13,6 +13,7 @@ import mgm.data.loader
 import mgm.data.source
 import mgm.video.convert
 import mgm.video.decode
+import mgm.video.execution
 import mgm.video.onepass
 import mgm.video.sources
 from mgm.masks import Mask
@@ -27,9 +28,9 @@ _WATCHED: tuple[tuple[Any, str, Stage], ...] = (
     (mgm.video.onepass, "decode_packet", "decode"),
     (mgm.video.convert.FrameConverter, "__call__", "convert"),
     (mgm.video.onepass, "frame_vectors", "field"),
-    (mgm.video.decode, "codec_field", "field"),
-    (mgm.video.decode, "put_together", "field"),
-    (mgm.video.decode, "remove_camera", "field"),
+    (mgm.video.execution, "codec_field", "field"),
+    (mgm.video.execution, "put_together", "field"),
+    (mgm.video.execution, "remove_camera", "field"),
     (mgm.video.convert.PictureConverter, "__call__", "field"),
     (mgm.video.sources.PairMotion, "add", "field"),
     (mgm.video.sources.PairMotion, "fields", "field"),

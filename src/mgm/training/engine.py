@@ -18,11 +18,11 @@ from torch import nn
 from mgm.data.annotations import VideoItem
 from mgm.data.fingerprint import difference, fingerprint
 from mgm.data.loader import Batch, BatchOrder
+from mgm.data.memory import keep_freed_memory
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.training.checkpoint import LAST, load_checkpoint, save_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.training.log import LOG, History, Log, progress_bar
-from mgm.training.memory import keep_freed_memory
 from mgm.training.optim import Schedule
 from mgm.training.position import Position, uninterrupted
 from mgm.training.ranks import from_all_ranks, total_of

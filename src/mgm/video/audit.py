@@ -179,11 +179,11 @@ class _Tally:
         self.run = self.run + 1 if frame.kind == "B" else 0
         self.b_run = max(self.b_run, self.run)
         measured = int(np.count_nonzero(frame.measured))
-        if measured:  # cells that were not are zero
+        if measured:
             self.with_vectors += 1
             self.cells += measured
             squares = np.square(frame.vectors[..., 0]) + np.square(frame.vectors[..., 1])  # a third of np.hypot's time
-            self.length += float(np.sqrt(squares).sum(dtype=np.float64))
+            self.length += float(np.sqrt(squares[frame.measured]).sum(dtype=np.float64))
         self.first, self.last = min(self.first, frame.pts), max(self.last, frame.pts)
         if self.previous is not None:
             self.shortest = min(self.shortest, frame.pts - self.previous)

@@ -13,11 +13,12 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.decode import MotionClip, VideoReader
+from mgm.video.evidence import reached
 from mgm.video.fields import FrameField
 from mgm.video.motion import MotionField, Policy, Reading, over_windows
 from mgm.video.probe import probe
 from mgm.video.sidecar import stored_fields
-from mgm.video.stream import EXPORTS_B_VECTORS, decode_all, open_video
+from mgm.video.stream import decode_all, open_video
 
 _FRAMES = 128
 """Frames of a chunk: at 720p their fields take 15 MB."""
@@ -101,9 +102,8 @@ def motion_chunks(
     if stride < 1:
         raise VideoError(f"{video}: stride is {stride}, expected 1 or more")
     with open_video(video, vectors=False) as opened:
-        codec, has_vectors = opened.codec, opened.exports_vectors
-    # As in a clip: between sampled frames nothing is looked at, unless sampled B-frames tell nothing.
-    every = stride if policy == "sampled" and codec in EXPORTS_B_VECTORS else 1
+        has_vectors = opened.exports_vectors
+    every = stride if policy == "sampled" else 1  # as in a clip: between sampled frames nothing is looked at
     first = _first_measured(_every(video, reading, every)) if has_vectors else None
     if first is None:
         yield from _read_in_pieces(video, stride=stride, policy=policy, reading=reading, camera=camera)
@@ -141,7 +141,7 @@ def _pieces(fields: Iterator[FrameField], stride: int, held: npt.NDArray[np.floa
         if held is None:
             piece.fields.append(frame.vectors)
         else:
-            held = np.where(frame.measured[..., None], frame.vectors, held)
+            held = np.where(_known(frame)[..., None], frame.vectors, held)
             piece.fields.append(held)
         piece.measured.append(frame.measured)
         if frame.index % stride:
@@ -156,6 +156,11 @@ def _pieces(fields: Iterator[FrameField], stride: int, held: npt.NDArray[np.floa
         yield piece
 
 
+def _known(frame: FrameField) -> npt.NDArray[np.bool_]:
+    known: npt.NDArray[np.bool_] = reached(frame.measured[None])[0]
+    return known
+
+
 def _first_measured(fields: Iterator[FrameField]) -> npt.NDArray[np.float32] | None:
     """What each cell holds before it is measured for the first time, float32 (gh, gw, 2); None where nothing is ever measured.
 
@@ -165,7 +170,7 @@ def _first_measured(fields: Iterator[FrameField]) -> npt.NDArray[np.float32] | N
     for frame in fields:
         if held is None or seen is None:
             held, seen = np.zeros_like(frame.vectors), np.zeros_like(frame.measured)
-        new = frame.measured & ~seen
+        new = _known(frame) & ~seen
         held[new] = frame.vectors[new]
         seen |= new
         if seen.all():

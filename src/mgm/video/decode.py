@@ -12,16 +12,15 @@ from typing import Literal, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from mgm.errors import VideoError
-from mgm.video.camera import Camera, remove_camera
-from mgm.video.convert import Box, FrameConverter, SeveralConverter
+from mgm.video.camera import Camera
+from mgm.video.convert import Box
+from mgm.video.execution import Read, carry_out
 from mgm.video.index import Index
-from mgm.video.motion import MotionField, Policy, Reading, grid_shape
-from mgm.video.onepass import Decoded, codec_field, decode, put_together
+from mgm.video.motion import MotionField, Policy, Reading
 from mgm.video.place import Place, is_url, name_of
 from mgm.video.plan import Cache, ClipOptions, Motion, MotionOptions, Plan, Request, Short, is_aligned, prepared_unit
 from mgm.video.sidecar import DamagedSidecarError, Sidecar, build_sidecar, open_sidecar, sidecar_path
-from mgm.video.sources import PairMotion, PairSource, make_source
+from mgm.video.sources import PairSource, make_source
 from mgm.video.stream import OpenVideo, configure, open_video
 from mgm.video.window import (
     NotAtStartError,
@@ -104,7 +103,9 @@ def read_clip(
             of your own (see `mgm.video.sources.PairSource`), such as RAFT. None reads frames only. `MotionField.source` tells.
         policy: how the frames that `stride` skips enter the motion of the codec: `window_sum` (default), `sampled` (the paper's
             literal reading), `window_max`; see `mgm.video.motion.over_windows`. Other sources compare sampled frames.
-        reading: "clean" divides by the reference distance and joins both lists; "raw" is the literal reading: list 0 first, no
+        reading: "clean" divides by the reference distance, joins all vectors that span a frame and smooths (see
+            `mgm.video.evidence`); "references" does so with the vectors of reference pictures alone: of H.264, B-frames that no
+            other refers to are decoded only where their pixels are wanted; "raw" is the literal reading: list 0 first, no
             division, and under `sampled` no multiplication by the stride.
         camera: "median" or "affine" subtracts the motion of the camera; see `mgm.video.camera.remove_camera`.
         short: what a video does that ends before the clip: `repeat_last` repeats the last frame that the stride reaches, `wrap`
@@ -217,14 +218,14 @@ class VideoReader:
         assert motion is not None
         return MotionClip(self.name, motion, read.pts, read.wanted)
 
-    def _guarded(self, request: Request) -> _Read:
+    def _guarded(self, request: Request) -> Read:
         try:
             return self._read(request)
         except BaseException:
             self.close()  # the decoder's state is unknown
             raise
 
-    def _read(self, request: Request) -> _Read:
+    def _read(self, request: Request) -> Read:
         """Try the quick ways first. Each thing that turns out otherwise is noted, so that the same does not happen again."""
         seek = prepared = True
         while True:
@@ -236,7 +237,7 @@ class VideoReader:
                 elif plan.source == "codec" and request.motion == "auto" and self._is_intra_only(window):
                     self._intra_only = True
                 else:
-                    read = _decode_plan(self._decoder(plan, window), window, plan)
+                    read = carry_out(self._decoder(plan, window), window, plan)
                     if not read.entered_at_no_key(window):
                         return read
                     self._index.true_keys = self._index.usable = False
@@ -299,7 +300,7 @@ class VideoReader:
     def _window(self, plan: Plan, *, seek: bool) -> Window:
         video = self._open()
         fresh, self._fresh = self._fresh, False
-        return read_window(video, self._index, plan.first, plan.last, fresh=fresh, seek=seek)
+        return read_window(video, self._index, plan.first, plan.read_to, fresh=fresh, seek=seek)
 
     def _frame_at(self, seconds: float, *, seek: bool) -> int:
         if not self._index.countable:
@@ -332,100 +333,3 @@ class VideoReader:
         else:
             configure(video, vectors=wanted[0], skip_loop_filter=wanted[1], strict=wanted[2])
         return video
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What a decode pass gave."""
-
-    decoded: dict[int, Decoded]
-    wanted: npt.NDArray[np.int64]
-    pts: npt.NDArray[np.float64]  # seconds, of the sampled frames
-    motions: tuple[MotionField | None, ...]  # one per region
-
-    def entered_at_no_key(self, window: Window) -> bool:
-        """Whether decoding began behind the start of the video at a picture that the container called key, and is none."""
-        if not window.base or not window.order or window.coded[0].pts not in window.order:
-            return False
-        first = self.decoded.get(window.base + window.order.index(window.coded[0].pts))
-        return first is not None and first.kind in "PB"
-
-    def images(self, region: int) -> npt.NDArray[np.uint8]:
-        """uint8 (T, H, W, 3)."""
-        found = [image for i in self.wanted.tolist() if (image := self.decoded[i].image) is not None]
-        return np.stack([image[region] if isinstance(image, tuple) else image for image in found])
-
-
-def _decode_plan(video: OpenVideo, window: Window, plan: Plan) -> _Read:
-    request, source, sidecar = plan.request, plan.source, plan.sidecar
-    regions = [FrameConverter(size=request.size, crop=c, name=video.name) for c in request.crops or (request.crop,)]
-    converter = SeveralConverter(tuple(regions)) if request.crops else regions[0]
-    pairs = None if source is None or source == "codec" else PairMotion(source, plan.stride_of)
-    if window.order:
-        wanted = plan.sampled(window.base + len(window.order), ended=window.ended)
-        needs = plan.needs(wanted, window)
-        decoded = decode(video, window, needs, converter, pairs, last=plan.last)
-        # What was promised by the packets and did not come shifts the numbers of all that follows.
-        numbers = range(window.base, window.base + len(window.order))
-        if any(needs.any(i) and i not in decoded for i in numbers) or not set(wanted.tolist()) <= set(numbers):
-            raise UncountableError
-    else:  # no presentation times: count the frames as they leave the decoder
-        decoded = decode(video, window, plan.needs_untimed(), converter, pairs, last=plan.last)
-        wanted = plan.sampled(len(decoded), ended=window.ended or plan.last is None or len(decoded) <= plan.last)
-    extent = converter.shape
-    if sidecar is not None and not request.with_pixels:
-        pts = _stored_pts(sidecar, wanted)
-    else:
-        pts = np.array([decoded[i].seconds for i in wanted.tolist()])
-    if source is None:
-        return _Read(decoded, wanted, pts, (None,) * len(regions))
-    if pairs is not None:
-        try:
-            motion = MotionField(*pairs.fields(wanted), pairs.source.name, extent)
-        except VideoError as error:
-            raise VideoError(f"{video.name}: {error}") from None
-    elif sidecar is not None:
-        _check_numbers(sidecar, window, video, pts, wanted)
-        motion = MotionField(*_stored_field(sidecar, plan, wanted), "codec", extent)
-    else:
-        motion = MotionField(
-            *codec_field(video, window, decoded, wanted, plan.steps, grid_shape(*extent)), "codec", extent
-        )
-    if request.camera != "none":
-        motion = remove_camera(motion, request.camera)
-    return _Read(decoded, wanted, pts, tuple(region.transform_motion(motion) for region in regions))
-
-
-def _stored_pts(sidecar: Sidecar, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    if wanted.max() >= sidecar.frames:
-        raise DamagedSidecarError(
-            f"{sidecar.path}: has {sidecar.frames} frames, expected {wanted.max() + 1}; delete it"
-        )
-    return sidecar.pts[wanted]
-
-
-def _check_numbers(
-    sidecar: Sidecar,
-    window: Window,
-    video: OpenVideo,
-    pts: npt.NDArray[np.float64],
-    wanted: npt.NDArray[np.int64],
-) -> None:
-    """Raise DamagedSidecarError where the sidecar does not number frames as this reading does."""
-    if window.order:
-        pts = np.array(window.order)[wanted - window.base] * video.time_base
-    same = np.array_equal(pts, _stored_pts(sidecar, wanted), equal_nan=True)
-    short = window.ended and window.order and window.base + len(window.order) != sidecar.frames
-    if not same or short:
-        raise DamagedSidecarError(f"{sidecar.path}: numbers frames otherwise than {video.name}; delete it")
-
-
-def _stored_field(
-    sidecar: Sidecar, plan: Plan, wanted: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    numbers = plan.moving(wanted)
-    vectors, measured = sidecar.fields(numbers[0], numbers[-1])
-    if len(numbers) < len(vectors):
-        chosen = np.array(numbers) - numbers[0]
-        vectors, measured = vectors[chosen], measured[chosen]
-    return put_together(numbers, vectors, measured, wanted, plan.steps)

@@ -10,17 +10,15 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.motion import Reading, grid_shape, rasterise
+from mgm.video.evidence import Evidence, frame_evidence, settle
+from mgm.video.motion import Reading, grid_shape, literal_field
 from mgm.video.nal import first_slice, nal_length_size
-from mgm.video.references import ReferenceTracker
+from mgm.video.references import Distance, ReferenceTracker, neighbour_references
 from mgm.video.stream import EXPORTS_B_VECTORS, MOST_REORDERED, OpenVideo, decode_packet, no_frame, packets
 from mgm.video.vectors import KINDS, NO_VECTORS, frame_vectors
 
-Distance = tuple[float | None, float | None]
-"""Time to the nearest earlier and to the nearest later reference picture; None: there is none."""
 
-
-def frame_field(
+def evidence_of(
     vectors: npt.NDArray[np.void],
     grid: tuple[int, int],
     *,
@@ -28,29 +26,22 @@ def frame_field(
     kind: str,
     distance: Distance,
     interval: float,
-    reading: Reading,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """The motion of one frame over `interval`, on the grid of 8-px cells.
+    enclosing: Evidence | None,
+) -> Evidence:
+    """What the vectors of one frame, and of the frame that encloses it, say of its velocity; see `frame_evidence`.
 
     Args:
         vectors: array of `VECTOR_DTYPE`.
-        grid: (rows, columns).
+        grid: (rows, columns) of 8-px cells.
         codec, kind: FFmpeg's name of the codec, and "I", "P" or "B": the decoders of the MPEG-4 family export exact zeros for B.
         distance: to the references, in the unit of `interval`.
-        interval: the time that the result spans, usually one frame.
-        reading: "clean" or "raw"; see `rasterise`.
-
-    Returns:
-        (displacement float32 (rows, columns, 2) in coded pixels, measured bool (rows, columns)).
+        interval: since the previous frame: what a vector is taken to span whose reference nobody knows.
+        enclosing: evidence of the later reference picture that `distance` tells of, if any.
     """
-    past = future = 1.0
-    if reading == "clean":
-        if kind == "B" and codec not in EXPORTS_B_VECTORS:
-            vectors = NO_VECTORS
-        before, after = distance
-        past = interval / before if before else 1.0
-        future = interval / after if after else 1.0
-    return rasterise(vectors, grid, past=past, future=future, reading=reading)
+    if kind == "B" and codec not in EXPORTS_B_VECTORS:
+        vectors = NO_VECTORS
+    before, after = distance
+    return frame_evidence(vectors, grid, past=before or interval, future=after or interval, enclosing=enclosing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +54,7 @@ class FrameField:
         kind: "I", "P" or "B".
         key: decoding can start here.
         vectors: float32 (gh, gw, 2), displacement (dx, dy) since the previous frame in pixels of the coded frame; zero where
-            nothing was measured.
+            nothing is known: not measured, and no cell near it is.
         measured: bool (gh, gw), False in intra-coded blocks and I-frames.
         rotation: that makes the frame upright, in degrees counter-clockwise; the field is not turned.
         interlaced: the frame is two fields; H.264's vectors of blocks coded field by field then have half the height, and
@@ -100,6 +91,8 @@ def frame_fields(video: OpenVideo, *, reading: Reading = "clean") -> Iterator[Fr
         ):  # without one it is the second field of the picture before it
             reference, idr, _ = first_slice(bytes(packet), lengths)
             waiting.coded.append((packet.pts, reference, idr))
+            if reading == "references" and not reference:
+                waiting.unread.add(packet.pts)
         yield from waiting.take(decode_packet(video, packet))
     yield from waiting.take(decode_packet(video, None))
     yield from waiting.rest()
@@ -122,6 +115,7 @@ class _Held:
     grid: tuple[int, int]
     rotation: int
     interlaced: bool
+    evidence: Evidence | None = None
 
 
 @dataclass(slots=True)
@@ -135,6 +129,7 @@ class _Waiting:
     held: deque[_Held] = field(default_factory=deque)
     tracker: ReferenceTracker = field(default_factory=ReferenceTracker)
     distances: dict[int, Distance] = field(default_factory=dict)
+    unread: set[int] = field(default_factory=set)  # packets of pictures whose vectors the reading leaves out
     numbers: dict[int, int] = field(default_factory=dict)  # untimed: the packet's position to the frame's number
     count: int = 0
     last: float | None = None
@@ -149,13 +144,27 @@ class _Waiting:
         for frame in frames:
             self._hold(frame)
         self._measure()
-        while self.held and (distance := self._distance(ended=False)) is not None:
-            yield self._let_go(distance)
+        while self.held and self._is_ready():
+            yield self._let_go()
 
     def rest(self) -> Iterator[FrameField]:
         """Yield what is left when the stream has ended."""
         while self.held:
-            yield self._let_go(self._distance(ended=True) or (None, None))
+            yield self._let_go()
+
+    def _is_ready(self) -> bool:
+        """Whether the distances of the first frame, and of those that enclose it, are known."""
+        if self.reading == "raw" or len(self.held) > 2 * MOST_REORDERED:
+            return True
+        frame: _Held | None = self.held[0]
+        while frame is not None and (distance := self._distance(frame)) is not None:
+            if distance[1] is None:
+                return True
+            frame = self._shown_at(frame.time + distance[1])
+        return False
+
+    def _shown_at(self, time: float) -> _Held | None:
+        return next((h for h in self.held if h.time == time), None)
 
     def _hold(self, frame: av.video.frame.VideoFrame) -> None:
         if self.timed:
@@ -167,6 +176,8 @@ class _Waiting:
             pts = self.count / self.rate if self.rate else float("nan")
             if frame.pts is not None:
                 self.numbers[frame.pts] = self.count
+        unread = frame.pts in self.unread
+        self.unread.discard(frame.pts or 0)
         interval = usual if self.last is None or time <= self.last else time - self.last
         self.held.append(
             _Held(
@@ -176,7 +187,7 @@ class _Waiting:
                 kind=KINDS[int(frame.pict_type)],
                 key=bool(frame.key_frame),
                 interval=interval,
-                vectors=frame_vectors(frame),
+                vectors=NO_VECTORS if unread else frame_vectors(frame),
                 packet=frame.pts,
                 grid=grid_shape(frame.height, frame.width),
                 rotation=round(frame.rotation),
@@ -197,33 +208,44 @@ class _Waiting:
             if time is not None:  # else its picture never came out
                 self.distances[pts] = self.tracker.feed(time, reference=reference, idr=idr)
 
-    def _distance(self, *, ended: bool) -> Distance | None:
-        """Of the first frame held; None: not known yet."""
-        first = self.held[0]
+    def _distance(self, frame: _Held) -> Distance | None:
+        """Of a frame that is held; None: not known yet."""
         if self.video.codec == "h264":
-            known = self.distances.pop(first.packet, None) if first.packet is not None else (None, None)
-            late = ended or len(self.held) > 2 * MOST_REORDERED
-            return known or ((None, None) if late else None)
-        before = first.time - self.anchor if self.anchor is not None else None
-        if first.kind != "B":
-            return before, None
+            return (None, None) if frame.packet is None else self.distances.get(frame.packet)
         # MPEG: the references of a B-frame are the I- and P-frames around it.
-        after = next((h.time - first.time for h in self.held if h.kind != "B"), None)
-        return (before, after) if after is not None or ended else None
+        anchors = [h.time for h in self.held if h.kind != "B"]
+        before, after = neighbour_references(frame.time, anchors if self.anchor is None else [self.anchor, *anchors])
+        if frame.kind != "B":
+            return before, None
+        return (before, after) if after is not None else None
 
-    def _let_go(self, distance: Distance) -> FrameField:
-        first = self.held.popleft()
+    def _evidence(self, frame: _Held) -> Evidence:
+        """With that of the frames that enclose it."""
+        if frame.evidence is None:
+            distance = self._distance(frame) or (None, None)
+            after = None if distance[1] is None else self._shown_at(frame.time + distance[1])
+            frame.evidence = evidence_of(
+                frame.vectors,
+                frame.grid,
+                codec=self.video.codec,
+                kind=frame.kind,
+                distance=distance,
+                interval=frame.interval,
+                enclosing=None if after is None or after.grid != frame.grid else self._evidence(after),
+            )
+        return frame.evidence
+
+    def _let_go(self) -> FrameField:
+        first = self.held[0]
+        if self.reading == "raw":
+            vectors, measured = literal_field(first.vectors, first.grid)
+        else:
+            vectors, measured = settle(self._evidence(first), first.interval)
+        self.held.popleft()
+        if first.packet is not None:
+            self.distances.pop(first.packet, None)
         if first.kind != "B":
             self.anchor = first.time
-        vectors, measured = frame_field(
-            first.vectors,
-            first.grid,
-            codec=self.video.codec,
-            kind=first.kind,
-            distance=distance,
-            interval=first.interval,
-            reading=self.reading,
-        )
         return FrameField(
             first.index, first.pts, first.kind, first.key, vectors, measured, first.rotation, first.interlaced
         )

@@ -66,8 +66,8 @@ class VideoRecord:
         b_frames, b_run: whether any frame is a B-frame, and the most of them in a row.
         references: the most reference pictures that the stream allows itself. H.264: `max_num_ref_frames`; MPEG-1/2/4 and their
             kin: 0 to 2 by their kinds of frames; None for other codecs.
-        vectors: share of frames that carry motion vectors, 0 for codecs that export none. The zeros that decoders of the MPEG-4
-            family export for B-frames are no vectors.
+        vectors: share of frames of which motion vectors tell, their own or those of the reference picture that encloses them; 0
+            for codecs that export none. The zeros that decoders of the MPEG-4 family export for B-frames are no vectors.
         motion: mean length of the motion in pixels of the coded frame per frame, over all cells where vectors measure it.
         motion_source: what `motion="auto"` reads: "codec" where there are vectors, else "flow".
         problem: one line: what was found, what was expected, what to do; None for a file without a problem.

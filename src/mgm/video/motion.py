@@ -9,13 +9,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from mgm.video.evidence import compile_kernels as compile_evidence
 from mgm.video.vectors import VECTOR_DTYPE
 
 CELL = 8
 """Side of a cell of the motion field in pixels of the coded frame (the paper's M_t: T x H/8 x W/8)."""
 
 Policy = Literal["window_sum", "sampled", "window_max"]
-Reading = Literal["clean", "raw"]
+Reading = Literal["clean", "references", "raw"]
 Source = Literal["codec", "flow", "difference", "raft"]
 
 
@@ -26,7 +27,7 @@ class MotionField:
     Attributes:
         vectors: float32 (T, gh, gw, 2), displacement (dx, dy) in pixels of the coded frame since the previous sampled frame;
             x to the right, y down. Cell (i, j) covers rows 8i..8i+7 and columns 8j..8j+7 of the region that `frames` show.
-        valid: bool (T, gh, gw), False where nothing was measured (intra blocks, I-frames) and a neighbour in time was held.
+        valid: bool (T, gh, gw), False where nothing was measured (intra blocks, I-frames) and a neighbour fills in.
         source: what measured it: "codec" (the stream's vectors), "flow", "difference" (grey levels, no direction) or "raft".
         extent: (height, width) of the region in pixels of the coded frame; the last row and column of cells may hang over it.
     """
@@ -98,99 +99,76 @@ def grid_shape(height: int, width: int) -> tuple[int, int]:
     return -(-height // CELL), -(-width // CELL)
 
 
-def rasterise(
-    vectors: npt.NDArray[np.void], grid: tuple[int, int], *, past: float, future: float, reading: Reading
+def literal_field(
+    vectors: npt.NDArray[np.void], grid: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Spread one frame's vectors over the 8-px cells.
+    """One frame's vectors as a literal implementation reads them: list 0 where it exists, else list 1 negated, nothing divided.
 
     Args:
-        vectors: array of `VECTOR_DTYPE`.
-        grid: (rows, columns) of the field. Blocks that reach over the frame's border are clipped.
-        past, future: what a list-0 and a list-1 vector are multiplied by: the part of the vector's time span that one frame
-            interval is (1 / reference distance), so that a cell holds the displacement since the previous frame.
-        reading: "clean": list 0 or negated list 1, the mean where both exist, a spurious exact (0, 0) dropped where the other
-            list has a displacement (a B macroblock split in parts exports both lists even where a part uses one). "raw": list 0
-            where it exists, else list 1 negated: what a literal implementation reads.
+        vectors: array of `VECTOR_DTYPE`. Blocks that reach over the frame's border are clipped.
+        grid: (rows, columns) of the field.
 
     Returns:
         (displacement float32 (rows, columns, 2), measured bool (rows, columns)).
     """
     field = np.zeros((*grid, 2), np.float32)
-    seen = np.zeros(grid, np.uint8)
+    seen = np.zeros(grid, np.bool_)
     if len(vectors):
-        _spread(vectors, np.float32(past), np.float32(future), reading == "clean", field, seen)
-    return field, seen > 0
+        _spread(vectors, field, seen)
+    return field, seen
 
 
-_UNSEEN, _MOVED, _ZERO = 0, 1, 2
-
-
-def _spread_kernel(vectors: Any, past: Any, future: Any, clean: Any, field: Any, seen: Any) -> None:
+def _spread_kernel(vectors: Any, field: Any, seen: Any) -> None:
     rows, columns = seen.shape
     for k in range(vectors.shape[0]):
         v = vectors[k]
         unit = np.float32(1.0) / np.float32(v.motion_scale)
         # A list-0 vector points back to where the block was, a list-1 vector forward to where it will be.
-        factor = -unit * past if v.source < 0 else unit * future
-        vx = np.float32(v.motion_x) * factor
-        vy = np.float32(v.motion_y) * factor
-        zero = v.motion_x == 0 and v.motion_y == 0
+        factor = -unit if v.source < 0 else unit
         x0 = (v.dst_x - (v.w >> 1)) >> 3
         y0 = (v.dst_y - (v.h >> 1)) >> 3
         x1 = min(x0 + max(v.w >> 3, 1), columns)
         y1 = min(y0 + max(v.h >> 3, 1), rows)
         for y in range(max(y0, 0), y1):
             for x in range(max(x0, 0), x1):
-                state = seen[y, x]
-                if clean:
-                    if state != _MOVED:
-                        field[y, x, 0] = vx
-                        field[y, x, 1] = vy
-                        seen[y, x] = _ZERO if zero else _MOVED
-                    elif not zero:
-                        field[y, x, 0] = np.float32(0.5) * (field[y, x, 0] + vx)
-                        field[y, x, 1] = np.float32(0.5) * (field[y, x, 1] + vy)
-                elif state == _UNSEEN or v.source < 0:
-                    field[y, x, 0] = vx
-                    field[y, x, 1] = vy
-                    seen[y, x] = _MOVED
+                if not seen[y, x] or v.source < 0:
+                    field[y, x, 0] = np.float32(v.motion_x) * factor
+                    field[y, x, 1] = np.float32(v.motion_y) * factor
+                    seen[y, x] = True
 
 
-def hold(fields: npt.NDArray[np.float32], measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Fill cells without a measurement from the nearest earlier frame that has one, else from the next; zero where none has.
+def hold(fields: npt.NDArray[np.float32], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Fill cells of which nothing is known from the nearest earlier frame that knows them, else from the next; zero where none has.
 
     A frame without vectors is not "no motion": an I-frame in the middle of a throw would otherwise read as stillness.
 
     Args:
-        fields: float32 (n, rows, columns, 2), one field per frame.
-        measured: bool (n, rows, columns).
+        fields: float32 (n, rows, columns, 2), one field per frame; changed in place, and returned.
+        known: bool (n, rows, columns); see `mgm.video.evidence.reached`.
     """
-    if measured.all():
-        return fields
-    held = np.zeros(fields.shape, np.float32)
-    _hold(np.ascontiguousarray(fields), np.ascontiguousarray(measured), held)
-    return held
+    if not known.all():
+        _hold(fields, known)
+    return fields
 
 
-def _hold_kernel(fields: Any, measured: Any, held: Any) -> None:
-    count, rows, columns = measured.shape
-    first = np.full((rows, columns), count)
-    for i in range(count):
+def _hold_kernel(fields: Any, known: Any) -> None:
+    count, rows, columns = known.shape
+    for y in range(rows):
+        for x in range(columns):
+            first = 0
+            while first < count and not known[first, y, x]:
+                first += 1
+            for i in range(first):
+                fields[i, y, x, 0] = fields[first, y, x, 0] if first < count else np.float32(0)
+                fields[i, y, x, 1] = fields[first, y, x, 1] if first < count else np.float32(0)
+    for i in range(1, count):
+        if known[i].all():
+            continue
         for y in range(rows):
             for x in range(columns):
-                if measured[i, y, x]:
-                    held[i, y, x, 0] = fields[i, y, x, 0]
-                    held[i, y, x, 1] = fields[i, y, x, 1]
-                    first[y, x] = min(first[y, x], i)
-                elif i > 0:
-                    held[i, y, x, 0] = held[i - 1, y, x, 0]
-                    held[i, y, x, 1] = held[i - 1, y, x, 1]
-    for i in range(count):
-        for y in range(rows):
-            for x in range(columns):
-                if i < first[y, x] < count:
-                    held[i, y, x, 0] = fields[first[y, x], y, x, 0]
-                    held[i, y, x, 1] = fields[first[y, x], y, x, 1]
+                if not known[i, y, x]:
+                    fields[i, y, x, 0] = fields[i - 1, y, x, 0]
+                    fields[i, y, x, 1] = fields[i - 1, y, x, 1]
 
 
 def over_windows(
@@ -265,8 +243,9 @@ _sum: Any = numba.njit(cache=True)(_sum_kernel)
 
 def compile_kernels() -> None:
     """Compile what is not compiled yet, seconds once per installation: `make setup` does it, so that no first clip has to wait."""
+    compile_evidence()
     vectors = np.zeros(1, VECTOR_DTYPE)
     vectors["motion_scale"] = 1
-    fields, measured = rasterise(vectors, (1, 1), past=1.0, future=1.0, reading="clean")
+    fields, measured = literal_field(vectors, (1, 1))
     fields = hold(fields[None], np.zeros_like(measured)[None])
     over_windows(fields, measured[None], np.zeros(1, np.int64), stride=1, policy="window_sum")

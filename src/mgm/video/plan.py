@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
+from mgm.video.assembly import Stepping
 from mgm.video.camera import Camera
 from mgm.video.motion import Policy, Reading
-from mgm.video.onepass import Needs, Stepping, never
+from mgm.video.onepass import Needs, never
 from mgm.video.profiles import read_profile
+from mgm.video.references import enclosing_frames, links_of
 from mgm.video.sources import MOTION_NAMES, PairSource, make_source, needed_pictures
-from mgm.video.stream import EXPORTS_B_VECTORS, OpenVideo
+from mgm.video.stream import MOST_REORDERED, OpenVideo
 from mgm.video.window import Window
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class Request:
         for chosen, what, known in (
             (self.motion, "motion", MOTION_NAMES),
             (self.policy, "policy", ("window_sum", "sampled", "window_max")),
-            (self.reading, "reading", ("clean", "raw")),
+            (self.reading, "reading", ("clean", "references", "raw")),
             (self.camera, "camera", ("none", "median", "affine")),
             (self.short, "short", ("repeat_last", "wrap", "error")),
             (self.cache, "cache", ("use", "build", "ignore")),
@@ -218,9 +220,7 @@ class Plan:
     @property
     def steps(self) -> Stepping:
         """How codec motion is put together."""
-        # Where B-frames tell nothing, a sampled one takes the motion of a frame between.
-        silent = self.codec not in EXPORTS_B_VECTORS
-        return Stepping(self.strides, self.unit, self.request.policy, self.request.reading, silent)
+        return Stepping(self.strides, self.unit, self.request.policy, self.request.reading)
 
     @property
     def reach(self) -> int:
@@ -243,6 +243,16 @@ class Plan:
         low = max(int(wanted.min()) - self.reach, int(wanted.min()) % self.unit)
         return list(range(low, int(wanted.max()) + 1, self.unit))
 
+    @property
+    def encloses(self) -> bool:
+        """Whether only the decoder tells which pictures' vectors enclose a frame."""
+        return self.source == "codec" and self.request.reading != "raw" and self.codec != "h264" and not self.stored
+
+    @property
+    def read_to(self) -> int | None:
+        """The last frame whose packets are read."""
+        return self.last if self.last is None or not self.encloses else self.last + MOST_REORDERED
+
     def needs(self, wanted: npt.NDArray[np.int64], window: Window) -> Needs:
         """What is needed of which frame, `wanted` being the sampled ones."""
         sampled = set(wanted.tolist())
@@ -256,7 +266,13 @@ class Plan:
         moving = set(self.moving(wanted))
         if self.unit > 1:
             moving = moving | {i for key in moving & inner_keys(window) for i in range(key - self.unit + 1, key)}
-        return Needs(image, moving.__contains__, never)
+        if self.request.reading != "raw" and self.codec == "h264":
+            links = links_of(window, {pts: window.base + i for i, pts in enumerate(window.order)})
+            enclosing = enclosing_frames(window, links, moving)
+            if self.request.reading == "references":  # of the others nothing is read; one frame tells the size
+                moving = (moving & links.references) | enclosing or {int(wanted[0])}
+            moving = moving | enclosing
+        return Needs(image, moving.__contains__, never, self.first if self.encloses else None)
 
     def needs_untimed(self) -> Needs:
         """The same where frames are counted as they leave the decoder, and nobody knows yet how many come."""
@@ -285,6 +301,8 @@ class Plan:
             return Needs(image, never, compared)
         if self.stored:
             return Needs(image, never, sampled)
+        if self.request.reading != "raw":  # which frames enclose which, is known when all are there
+            return Needs(image, lambda number: number >= start - self.reach, never, start)
         return Needs(image, before if self.reach else sampled, never)
 
     def sampled(self, count: int, *, ended: bool) -> npt.NDArray[np.int64]:

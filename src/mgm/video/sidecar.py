@@ -40,7 +40,7 @@ from mgm.video.plan import no_vectors_message
 from mgm.video.stream import open_video
 from mgm.video.whole import written_whole
 
-VERSION = 1
+VERSION = 2
 """Goes up when the layout changes, or when the same stream gives other fields than before."""
 
 BLOCK = 32

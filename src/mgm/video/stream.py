@@ -43,8 +43,9 @@ EXPORTS_VECTORS = frozenset(
 )
 """FFmpeg's decoders (by name) that export motion vectors. HEVC, VP8, VP9, AV1, Theora and MJPEG do not."""
 
-EXPORTS_B_VECTORS = frozenset({"h264", "mpeg1video", "mpeg2video"})
-"""Of these, the codecs whose B-frames' vectors are true. The decoders of the MPEG-4 part 2 family export exact zeros for them."""
+EXPORTS_B_VECTORS = frozenset({"h264"})
+"""Of these, the codecs whose B-frames' vectors are true. Decoders of the MPEG-4 part 2 family export exact zeros for them, those of
+MPEG-1 and 2 zeros for list 0 in most blocks of a moving scene: there the frames that enclose them tell more."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,6 @@
-"""Memory of a training process on a CPU: what a step frees, the next one uses."""
+"""Memory of processes that do the same again and again: what a step or a clip frees, the next one uses."""
+
+from __future__ import annotations
 
 import ctypes
 import sys
@@ -11,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Ask the C library to keep freed memory for this process instead of giving it back to the system after every step.
 
     A step frees and asks for the same hundreds of megabytes again and again. By default glibc gives large blocks back at once, and
-    the system clears every page of the next ones: 8 to 12 % of a step of ViT-S (benchmarks/step.py, --malloc). The process stays as
-    large as it has been at most.
+    the system clears every page of the next ones: 8 to 12 % of a step of ViT-S on a CPU (benchmarks/step.py, --malloc), 3 to 5 % of
+    reading clips. The process stays as large as it has been at most.
 
     Returns whether the C library took it: glibc does, others are left as they are.
     """

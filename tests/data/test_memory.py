@@ -5,7 +5,7 @@ import pytest
 
 CODE = """
 import resource, torch
-from mgm.training.memory import keep_freed_memory
+from mgm.data.memory import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
