@@ -2,8 +2,8 @@
 
     python experiments/masks/pictures.py [--data ../shared/data] [--out docs/images]
 
-Needs `surv_fights` (MIT), `moving_objects/bmx-trees` (DAVIS; for non-commercial research) and
-`single_clips/mmaction2/mmaction2_demo.mp4` (MMAction2, Apache-2.0) in the folder of --data, and the extra `train`.
+Needs `surv_fights` (MIT), `single_clips/sam2/04_coffee.mp4` (SAM 2, Apache-2.0) and `single_clips/mmaction2/mmaction2_demo.mp4`
+(MMAction2, Apache-2.0) in the folder of --data, and the extra `train`. Only clips whose licences allow their pictures here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mgm.show.preview import PreviewSettings, preview_clip
 
 ROOT = Path(__file__).parents[2]
 CLIPS = {
-    "fight": ("surv_fights/fight/g001_fi001.mp4", None, 2),
-    "bmx": ("moving_objects/bmx-trees/bmx-trees_h264_bframes.mp4", "moving_objects/bmx-trees/boxes.json", 2),
-    "arms": ("single_clips/mmaction2/mmaction2_demo.mp4", None, 4),
+    "fight": ("surv_fights/fight/g001_fi001.mp4", 2),
+    "coffee": ("single_clips/sam2/04_coffee.mp4", 4),
+    "arms": ("single_clips/mmaction2/mmaction2_demo.mp4", 4),
 }
 
 
@@ -33,9 +33,9 @@ def main() -> None:
     args = parser.parse_args()
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()))
-    for name, (path, boxes, stride) in CLIPS.items():
+    for name, (path, stride) in CLIPS.items():
         settings = PreviewSettings(stride=stride, masks=mask_names(), draws=200)
-        shown = preview_clip(args.data / path, settings=settings, boxes=boxes and args.data / boxes)
+        shown = preview_clip(args.data / path, settings=settings)
         sheet = Image.fromarray(shown.picture(columns=5, cell_height=80))
         out = args.out / f"masks-{name}.png"
         # A palette is a third of the bytes; this way of finding one keeps the colours of small things.
