@@ -204,6 +204,15 @@ def test_a_run_does_not_go_on_with_another_set(run, small, videos):
         run(small(), videos=relabelled, resume=True)
 
 
+def test_a_run_of_a_version_that_did_not_note_its_set_does_not_go_on(run, small):
+    out = run(small()).out
+    content = torch.load(out / "last.pt", weights_only=True)
+    del content["data"]
+    torch.save(content, out / "last.pt")
+    with pytest.raises(ConfigError, match=r"earlier version of mgm.*another --out"):
+        run(small(), resume=True)
+
+
 def test_repeats_share_a_decode_and_count_once(run, small):
     config = small("data.repeats=2", "pretrain.steps=3")
     whole = run(config)

@@ -199,6 +199,11 @@ def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resu
             raise ConfigError(
                 f"{run.out}: its run cannot go on as this one: {key} was {content.get(key)}, is {value}; give another --out"
             )
+    if "data" not in content:
+        raise ConfigError(
+            f"{run.out}: its run was begun by an earlier version of mgm, which took the videos in another order, so it cannot go "
+            "on exactly; finish it with that version, or give another --out"
+        )
     changed = difference(content["data"]["fingerprint"], run.items)
     if changed is not None:
         raise DataError(
