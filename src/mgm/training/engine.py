@@ -193,7 +193,10 @@ def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resu
     before = parse_config(content["config"], str(checkpoint))
     other = _differences(before, run.config)
     if other:
-        raise ConfigError(f"{run.out}: its run has other settings, so it cannot go on: {other}")
+        raise ConfigError(
+            f"{run.out}: its run has other settings, so it cannot go on: {other}; "
+            f"give the settings that it had, as --recipe {run.out / 'config.yaml'} does, or another --out"
+        )
     for key, value in method.describe().items():  # a pretraining is no fine-tuning, nor one of other classes
         if content.get(key) != value:
             raise ConfigError(
