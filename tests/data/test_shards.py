@@ -21,7 +21,7 @@ import mgm.data.members
 from mgm.data.annotations import VideoItem, VideoSet, find_set
 from mgm.data.dataset import ClipSet, MaskRule
 from mgm.data.loader import BatchOrder, batches
-from mgm.data.members import Member, parse_member
+from mgm.data.members import Member, member_name, parse_member
 from mgm.data.pack import pack
 from mgm.data.source import ClipSettings, FileSource, MemorySource
 from mgm.errors import DataError
@@ -94,6 +94,12 @@ def test_a_packed_set_is_the_set(files, packed):
             assert member.info == probe(original.path)
             offset, size = member.video
             assert Path(member.tar).read_bytes()[offset : offset + size] == Path(original.path).read_bytes()
+
+
+def test_people_see_shard_and_name():
+    member = Member("shards/a.tar", "fight/x y.mp4", (512, 9), VideoInfo(9, 8, 8, True, 1), (2048, 5), 7)
+    assert member_name(str(member)) == "shards/a.tar: fight/x y.mp4"
+    assert member_name("videos/x.mp4") == "videos/x.mp4"
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -326,6 +326,12 @@ def test_unknown_name_lists_the_names_and_the_nearest():
     assert all(name in str(error.value) for name in mask_names())
 
 
+def test_a_name_that_is_near_to_none_is_not_guessed():
+    with pytest.raises(MaskError) as error:
+        build_mask("foo")
+    assert "did you mean" not in str(error.value)
+
+
 def test_unknown_option_names_the_nearest():
     with pytest.raises(MaskError, match="did you mean 'boundary'"):
         build_mask("mgm", bondary="clip")

@@ -149,3 +149,10 @@ def test_damaged_files_are_model_errors(tmp_path):
         file.write_bytes(piece)
         with pytest.raises(ModelError, match=str(file)):
             read_weights(file)
+
+
+@pytest.mark.parametrize("graph", ["model.pt2", "model.onnx"])
+def test_an_exported_graph_is_told_from_a_folder_without_weights(tmp_path, graph):
+    (tmp_path / graph).write_bytes(b"graph")
+    with pytest.raises(ModelError, match=rf"holds a graph \({graph}\), expected weights"):
+        read_weights(tmp_path)

@@ -96,7 +96,7 @@ def test_advice_follows_from_what_was_found(videos, small, monkeypatch):
     name = Path(videos.root).name
     found = advice(videos, config)
     assert found.endswith(f"mgm prepare {videos.root} {name}-prepared --profile strided --stride 4")
-    assert "% of the work is decoding" in found
+    assert "% of the work is decoding frames and motion" in found
     assert "--profile motion" in advice(videos, small("data.size=224"))  # no profile for a stride of 1
     assert "150 pictures are decoded for a clip that spans 61: key pictures are far apart" in advice(
         videos, config, decoded=150.0

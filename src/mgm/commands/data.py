@@ -133,12 +133,14 @@ def _classes(console: Console, summary: DataSummary, *, every: bool) -> None:
 
 
 def _examples(console: Console, summary: DataSummary) -> None:
+    from mgm.data.members import member_name
+
     console.print()
     for item in summary.examples:
         label = "" if item.label is None else f"  {item.label} {summary.classes[item.label].name}"
         until = "the end" if item.end is None else item.end - 1
         part = f"  frames {item.start} to {until}" if item.start or item.end is not None else ""
-        _say(console, f"{item.path}{label}{part}")
+        _say(console, f"{member_name(item.path)}{label}{part}")
 
 
 def _problems(console: Console, summary: DataSummary, *, every: bool) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -37,18 +38,18 @@ def probe(
             untrained=untrained,
             progress=status.update,
         )
-    table = Table()
-    for name in ("judgement", "top-1", "95% interval", "untrained", "gain, paired", "verdict"):
-        table.add_column(name, no_wrap=name == "judgement")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in ("", "top-1", "95% interval", "untrained", "gain, paired", "verdict"):
+        table.add_column(name, no_wrap=name != "verdict")
     gains = {c.name: c for c in report.comparisons}
     for name, hits in report.judgement.hits.items():
         value = accuracy(hits)
-        row = [name, f"{value.top1:.1%}", f"{value.low:.1%} - {value.high:.1%}"]
+        row = [name, f"{value.top1:.1%}", f"{value.low:.0%} - {value.high:.0%}"]
         if name in gains:
             gain = gains[name].gain
             row += [
                 f"{gains[name].untrained.top1:.1%}",
-                f"{gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]",
+                f"{gain.value:+.1%} [{gain.low:+.0%}, {gain.high:+.0%}]",
                 gain.verdict,
             ]
         table.add_row(*row)

@@ -81,6 +81,12 @@ def parse_member(path: str) -> Member | None:
     )
 
 
+def member_name(path: str) -> str:
+    """How a path is shown to people: shard and name for the video of a shard, any other path as it is."""
+    member = parse_member(path)
+    return path if member is None else f"{member.tar}: {member.name}"
+
+
 @contextmanager
 def opened(path: str) -> Iterator[Place]:
     """What a reader of videos is given for the path of a set: the path itself, or the bytes of a shard's member.

@@ -69,7 +69,7 @@ def build_mask(name: str | Mask, **options: object) -> Mask:
         if option not in known:
             raise MaskError(
                 f"{name}: found unknown option {option!r}, expected {', '.join(known) or 'no options'}"
-                f"{_nearest(option, known)}"
+                f"{_nearest(option, known) or '; leave it out'}"
             )
     return kind(**options)
 
@@ -122,5 +122,5 @@ def _foreign(path: str) -> type[Mask]:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    match = get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"; did you mean {match[0]!r}?" if match else "; leave it out"
+    match = get_close_matches(name, known, n=1)
+    return f"; did you mean {match[0]!r}?" if match else ""

@@ -184,7 +184,7 @@ def _advice_on_files(bench: DataBench, videos: VideoSet, config: Config) -> list
     if any(not info.motion for info in bench.infos) and share["field"] > 0.2:
         reasons.append(f"motion is measured as optical flow, {share['field']:.0%} of the work: H.264 would carry it")
     if heavy > 0.4 and not prepared:
-        reasons.append(f"{heavy:.0%} of the work is decoding")
+        reasons.append(f"{heavy:.0%} of the work is decoding frames and motion")
     if not reasons:
         return []
     stride = config.data.stride

@@ -22,7 +22,7 @@ from mgm.data.memory import keep_freed_memory
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.training.checkpoint import LAST, load_checkpoint, save_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
-from mgm.training.log import LOG, History, Log, progress_bar
+from mgm.training.log import LOG, History, Log, progress_bar, progress_text
 from mgm.training.optim import Schedule
 from mgm.training.position import Position, uninterrupted
 from mgm.training.ranks import from_all_ranks, total_of
@@ -128,7 +128,7 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
     console = progress.console if show_progress else None
     try:
         with progress:
-            task = progress.add_task("", total=run.schedule.steps, completed=first, loss=float("nan"), speed=0.0)
+            task = progress.add_task("", total=run.schedule.steps, completed=first, shown="")
             for step in range(first, run.schedule.steps):
                 factor = run.schedule.factor(step)
                 for group, peak in zip(method.optimiser.param_groups, peaks, strict=True):
@@ -162,12 +162,15 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                     optimiser.zero_grad(set_to_none=True)
                     logger.write(step, value_now, run.schedule.peak * factor, norm, speed, fallback, method.parts())
                     position = Position.now(step + 1, failed, fabric.device)
-                progress.update(task, completed=step + 1, loss=value_now, speed=speed)
+                progress.update(task, completed=step + 1, shown=progress_text(value_now, speed))
                 if (step + 1) % run.optim.checkpoint_every == 0:
                     _save(method, run, fabric, position, logger)
         _save(method, run, fabric, position, logger)
     except KeyboardInterrupt:
         _save(method, run, fabric, position, logger)
+        fabric.print(
+            f"saved after step {position.step} of {run.schedule.steps}; the same command with --resume goes on"
+        )
         raise
     finally:
         logger.close()
@@ -193,7 +196,10 @@ def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resu
     before = parse_config(content["config"], str(checkpoint))
     other = _differences(before, run.config)
     if other:
-        raise ConfigError(f"{run.out}: its run has other settings, so it cannot go on: {other}")
+        raise ConfigError(
+            f"{run.out}: its run has other settings, so it cannot go on: {other}; "
+            f"give the settings that it had, as --recipe {run.out / 'config.yaml'} does, or another --out"
+        )
     for key, value in method.describe().items():  # a pretraining is no fine-tuning, nor one of other classes
         if content.get(key) != value:
             raise ConfigError(

@@ -93,7 +93,8 @@ def describe_run(config: Config, optim: OptimConfig, plan: Schedule, videos: int
     repeats = config.data.repeats
     shown = plan.steps * optim.batch
     return (
-        f"{videos:,} videos, clips of {config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, "
+        f"{videos:,} video{'s' * (videos != 1)}, clips of {config.data.frames} frames x stride {config.data.stride} "
+        f"at {config.data.size} px, "
         f"{spec.tokens} tokens {spec.grid}\n"
         f"model {_model_words(config)}, mask {config.mask.name} hides {hidden} tokens per "
         f"{'step' if config.mask_rule().mask.equal_steps else 'clip'} ({config.mask.ratio:g})"

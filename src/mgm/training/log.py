@@ -108,14 +108,18 @@ class Log:
 
 
 def progress_bar(active: bool) -> Progress:
-    """Steps, loss, clips per second, time gone and time left."""
+    """Steps, what `progress_text` says, time gone and time left."""
     columns: list[ProgressColumn] = [
         TextColumn("step {task.completed}/{task.total}"),
         BarColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        TextColumn("{task.fields[speed]:.0f} clips/s"),
+        TextColumn("{task.fields[shown]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     ]
     return Progress(*columns, disable=not active)
+
+
+def progress_text(loss: float, speed: float) -> str:
+    """Loss and clips per second, as they stand beside the bar."""
+    return f"loss {loss:.4f} {speed:.0f} clips/s"

@@ -101,7 +101,7 @@ def parse_spec(given: SpecLike) -> Spec:
     if re.match(r"[A-Za-z_]+=", text):
         return _from_parts(text)
     raise DataError(
-        f"{text}: is not a folder nor a file, expected a folder of videos, an annotation file, or parts such as "
+        f"{text}: no such file or folder, expected a folder of videos, an annotation file, or parts such as "
         "train=train.csv,test=val.csv,root=/videos; check the path"
     )
 

@@ -46,4 +46,8 @@ def check_videomae(model: Model, whose: str) -> None:
         names = ", ".join(target.name for target, _ in model.goal.targets)
         wrong.append(f"target {names} (expected normalised-pixels or pixels)")
     if wrong:
-        raise ModelError(f"{whose} cannot hold {', '.join(wrong)}; export to safetensors instead")
+        advice = "export to safetensors instead"
+        plain = next(field.default for field in fields(ModelSpec) if field.name == "position")
+        if spec.position != plain:
+            advice += f", or pretrain with model.position={plain}"
+        raise ModelError(f"{whose} cannot hold {', '.join(wrong)}; {advice}")

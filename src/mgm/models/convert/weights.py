@@ -20,6 +20,8 @@ from mgm.errors import ModelError
 CONFIG: Final = "config.json"
 _SAFETENSORS, _TORCH, _REFERENCE = "model.safetensors", "pytorch_model.bin", "model.pth"
 _IN_FOLDERS: Final = (_SAFETENSORS, f"{_SAFETENSORS}.index.json", _TORCH, f"{_TORCH}.index.json", _REFERENCE)
+# What `mgm export` writes that holds no weights to load.
+_GRAPHS: Final = ("model.pt2", "model.onnx")
 # Where training programs put the weights: VideoMAE and MAE; DeepSpeed; mmengine and Lightning; MAE-ST and SlowFast.
 _WRAPPERS: Final = ("model", "module", "state_dict", "model_state", "model_state_dict")
 # What DistributedDataParallel and torch.compile put before every name.
@@ -92,6 +94,12 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
 def _read_folder(folder: Path) -> Weights:
     here = [name for name in _IN_FOLDERS if (folder / name).is_file()]
     if not here:
+        graph = next((name for name in _GRAPHS if (folder / name).is_file()), None)
+        if graph is not None:
+            raise ModelError(
+                f"{folder}: holds a graph ({graph}), expected weights: a graph runs without mgm, as its README.md shows, and "
+                "cannot be loaded back; give the run that it was exported from, or an export to hf, videomae or safetensors"
+            )
         raise ModelError(
             f"{folder}: no checkpoint, expected a run's folder with last.pt, an export of mgm, or {CONFIG} and "
             f"{_SAFETENSORS} or {_TORCH} (or their index and shards), as save_pretrained(folder) of transformers writes them"
