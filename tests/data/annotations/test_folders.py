@@ -92,7 +92,7 @@ def test_only(tmp_path):
 
 
 def test_folders_without_videos(tmp_path):
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         find_set(tmp_path / "nowhere")
     with pytest.raises(VideoError, match="no video found"):
         find_set(make(tmp_path, "a/notes.txt", "b/notes.txt"))
