@@ -102,6 +102,16 @@ def test_people_see_shard_and_name():
     assert member_name("videos/x.mp4") == "videos/x.mp4"
 
 
+def test_a_long_name_in_another_script_is_read(tiny_set, tmp_path):
+    root = tmp_path / "flat"
+    root.mkdir()
+    path = root / f"{'動画' * 12}.mp4"  # 76 bytes, and more than the 255 of a file's name where each is written as %XX
+    shutil.copy(find_set(tiny_set).train[0].path, path)
+    pack(VideoSet(str(root), (VideoItem(str(path)),), (), (), ""), tmp_path / "packed")
+    (item,) = find_set(tmp_path / "packed").train
+    assert FileSource().info(item.path) == probe(path)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_from_shards_are_those_from_files(files, packed, workers):
     expected = read(files)

@@ -81,6 +81,10 @@ def test_all_errors_come_in_one_message(recipe):
         (["mask.name=mgn"], "did you mean 'mgm'"),
         (["mask.options={topk: 3}"], "did you mean 'top_k'"),
         (["data.motion=null"], "mask mgm follows motion, but data.motion is null"),
+        (
+            ["data.motion=null", "mask.name=tube", "mask.decoder.name=mgm"],
+            "mask.decoder mgm follows motion, but data.motion is",
+        ),
         (["pretrain.steps=null"], "pretrain: give either epochs or steps"),
         (["pretrain.steps=3", "pretrain.epochs=3"], "pretrain: give either epochs or steps"),
         (["pretrain.base_lr=.nan"], "pretrain.base_lr"),

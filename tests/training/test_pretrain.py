@@ -49,6 +49,14 @@ def test_the_log_tells_the_parts_of_a_sum(videos, small, memory, tmp_path):
     assert "parts" not in json.loads((tmp_path / "b" / "log.jsonl").read_text())
 
 
+def test_the_parts_are_those_of_the_whole_batch(videos, small, memory, tmp_path):
+    weights = {"normalised-pixels": 1.0, "hog": 0.5}
+    settings = ("pretrain.steps=2", "model.target={normalised-pixels: 1, hog: 0.5}", "pretrain.micro_batch=3")
+    run(videos, small(*settings), tmp_path, memory)
+    for entry in map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines()):
+        assert entry["loss"] == pytest.approx(sum(weights[name] * value for name, value in entry["parts"].items()))
+
+
 def test_a_student_learns_from_a_run_and_is_loaded_without_it(videos, small, memory, tmp_path):
     run(videos, small("pretrain.steps=1"), tmp_path / "teacher", memory)
     config = small("pretrain.steps=3", "model.target=teacher", f"model.teacher={tmp_path / 'teacher'}")

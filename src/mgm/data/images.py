@@ -130,7 +130,7 @@ def are_frames(names: list[str]) -> bool:
 
 def _pictures(path: str) -> list[str] | None:
     """The files that are the frames of a picture or folder; None for anything else."""
-    if is_url(path):
+    if is_url(path) or parse_member(path) is not None:  # a member's path may be longer than a file system can look up
         return None
     if is_picture(path):
         return [path]

@@ -253,6 +253,12 @@ class Config(_Section):
             raise ValueError(
                 f"mask {self.mask.name} follows motion, but data.motion is null; set data.motion to codec, or use mask tube"
             )
+        second = self.mask.decoder
+        if second is not None and rule.decode is not None and rule.decode.mask.uses_motion and self.data.motion is None:
+            raise ValueError(
+                f"mask.decoder {second.name} follows motion, but data.motion is null; set data.motion to codec, or use "
+                "mask.decoder.name running-cell"
+            )
         if self.model_spec().divided and not rule.mask.equal_steps:
             raise ValueError(
                 f"mask {self.mask.name} hides another number of tokens in each step, which divided attention cannot take; "

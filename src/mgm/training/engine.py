@@ -25,7 +25,7 @@ from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.training.log import LOG, History, Log, progress_bar, progress_text
 from mgm.training.optim import Schedule
 from mgm.training.position import Position, uninterrupted
-from mgm.training.ranks import from_all_ranks, total_of
+from mgm.training.ranks import from_all_ranks, means_of, total_of
 from mgm.training.trouble import note_incidents, note_problems, stop_if_too_many, write_bad_videos
 
 __all__ = ["History", "Method", "Run", "fit", "make_fabric"]
@@ -45,8 +45,8 @@ class Method(Protocol):
     def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
         """The mean loss of a batch; `module` is `self.module` as wrapped for the devices."""
 
-    def parts(self) -> Mapping[str, float]:
-        """The errors that the last loss is the weighted sum of, on this device, for the log; empty where it is no sum."""
+    def parts(self) -> Mapping[str, torch.Tensor]:
+        """The errors that the last loss is the weighted sum of, scalars, for the log; empty where it is no sum."""
 
     def describe(self) -> dict[str, Any]:
         """Kind and description of the model, for the checkpoint."""
@@ -135,7 +135,7 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                     group["lr"] = peak * factor
                 loss = torch.zeros((), device=fabric.device)
                 problems: list[tuple[str, str]] = []
-                fallback = 0.0
+                fallback, errors = 0.0, dict[str, torch.Tensor]()
                 for part in range(parts):
                     batch = next(stream)
                     problems += batch.problems
@@ -146,8 +146,11 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                         value = method.loss(module, batch) * (len(batch.index) / clips)
                         fabric.backward(value)
                     loss += value.detach()
+                    for name, error in method.parts().items():
+                        errors[name] = errors.get(name, 0) + error * (len(batch.index) / clips)
                 norm = _clip(fabric, module, optimiser, run.optim.clip_grad)
                 value_now = float(fabric.all_reduce(loss, reduce_op="mean"))
+                fallback, *told = means_of(fabric, [fallback, *map(float, errors.values())])
                 failed = position.failed + total_of(fabric, len(problems))
                 if failed > position.failed:
                     note_problems(
@@ -160,7 +163,8 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                 with uninterrupted():  # weights, log and position stay those of one step
                     optimiser.step()
                     optimiser.zero_grad(set_to_none=True)
-                    logger.write(step, value_now, run.schedule.peak * factor, norm, speed, fallback, method.parts())
+                    shown = dict(zip(errors, told, strict=True))
+                    logger.write(step, value_now, run.schedule.peak * factor, norm, speed, fallback, shown)
                     position = Position.now(step + 1, failed, fabric.device)
                 progress.update(task, completed=step + 1, shown=progress_text(value_now, speed))
                 if (step + 1) % run.optim.checkpoint_every == 0:

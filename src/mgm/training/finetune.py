@@ -45,7 +45,7 @@ class Finetuning:
         video, target = self.augment(batch.video, batch.label, batch.keys)
         return F.cross_entropy(module(video).float(), target)
 
-    def parts(self) -> Mapping[str, float]:
+    def parts(self) -> Mapping[str, torch.Tensor]:
         """None: the loss is one."""
         return {}
 

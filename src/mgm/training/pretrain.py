@@ -38,9 +38,9 @@ class Pretraining:
         self.last = {name: value.detach() for name, value in result.parts.items()}
         return result.loss
 
-    def parts(self) -> Mapping[str, float]:
+    def parts(self) -> Mapping[str, torch.Tensor]:
         """The error of each target, where there are several."""
-        return {name: value.item() for name, value in self.last.items()} if len(self.last) > 1 else {}
+        return self.last if len(self.last) > 1 else {}
 
     def describe(self) -> dict[str, Any]:
         """Kind, specification and target, for the checkpoint; and the teacher's specification, where there is one."""

@@ -20,6 +20,14 @@ def total_of(fabric: Fabric, count: int) -> int:
     return round(float(fabric.all_reduce(counted, reduce_op="sum")))
 
 
+def means_of(fabric: Fabric, values: list[float]) -> list[float]:
+    """The mean over all ranks of each value; each of them must ask, for equally many."""
+    if fabric.world_size == 1:
+        return values
+    found: list[float] = fabric.all_reduce(torch.tensor(values, device=fabric.device), reduce_op="mean").tolist()
+    return found
+
+
 def from_all_ranks(fabric: Fabric, items: list[T]) -> list[T]:
     """The lists of all ranks, one behind the other; each of them must ask."""
     if fabric.world_size == 1:
