@@ -219,6 +219,11 @@ def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resu
         raise DataError(
             f"{run.out}: its run cannot go on with another set of videos: {changed}; bring the set back, or give another --out"
         )
+    if content["data"]["ranks"] != run.order.ranks:
+        fabric.print(
+            f"{run.out}: goes on on {run.order.ranks} devices, begun on {content['data']['ranks']}: the clips and masks stay the "
+            "same, the draws of dropout and mixing do not"
+        )
     method.module.load_state_dict(content["model"])
     method.optimiser.load_state_dict(content["optimiser"])
     fabric.strategy.precision.load_state_dict(content["precision"])
