@@ -81,8 +81,15 @@ def export_model(
     Raises:
         ModelError: the model cannot be read; the format cannot hold it; `out` exists; it cannot be written.
     """
-    if to not in FORMATS:
-        raise ModelError(f"to: found {to!r}, expected one of {', '.join(FORMATS)}")
+    choices = (
+        ("to", to, ExportFormat),
+        ("part", part, Part),
+        ("video", video, VideoType),
+        ("bias_names", bias_names, BiasNames),
+    )
+    for name, found, expected in choices:
+        if found not in get_args(expected):
+            raise ModelError(f"{name}: found {found!r}, expected one of {', '.join(get_args(expected))}")
     loaded, origin = _opened(model, part, frames=frames, resolution=resolution, heads=heads)
     target = Path(out).absolute()
     options = _Options(to, bias_names, video)

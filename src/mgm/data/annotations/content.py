@@ -77,17 +77,22 @@ class Content:
         try:
             self.tree = json.loads(text)
             self.kind = "json"
+            if self.path.suffix.lower() == ".jsonl" and isinstance(self.tree, dict):  # a single record
+                self.tree, self.kind = [self.tree], "records"
         except json.JSONDecodeError as whole:
-            try:
-                self.tree = [json.loads(line) for _, line in self.lines]
-                self.kind = "records"
-            except json.JSONDecodeError as error:
-                if not declared:
-                    return  # a path may begin with a bracket
-                at = error.lineno if self.path.suffix == ".jsonl" else whole.lineno
-                raise DataError(
-                    f"{self.path}: line {at}: no valid JSON ({whole.msg}), expected JSON; write it again, or rename it"
-                ) from error
+            records = []
+            for number, line in self.lines:
+                try:
+                    records.append(json.loads(line))
+                except json.JSONDecodeError as error:
+                    if not declared:
+                        return  # a path may begin with a bracket
+                    by_line = self.path.suffix.lower() == ".jsonl"
+                    at, why = (number, error.msg) if by_line else (whole.lineno, whole.msg)
+                    raise DataError(
+                        f"{self.path}: line {at}: no valid JSON ({why}), expected JSON; write it again, or rename it"
+                    ) from error
+            self.tree, self.kind = records, "records"
 
     @property
     def unit(self) -> str:

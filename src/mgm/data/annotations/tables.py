@@ -45,9 +45,9 @@ def read_kinetics(content: Content) -> Listing:
     for number, row in content.rows():
         try:
             begin, end = (round(float(row[key])) for key in ("time_start", "time_end"))
-        except ValueError as error:
+            name = f"{row['youtube_id']}_{begin:06d}_{end:06d}"
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise content.bad(number, ",".join(map(str, row.values())), "seconds in time_start and time_end") from error
-        name = f"{row['youtube_id']}_{begin:06d}_{end:06d}"
         entries.append(Entry(name, row.get("label") or None, side=_side(content, number, row), line=number))
     labels = "column label" if "label" in columns(content) else "none"
     return Listing(content.path, "kinetics", "a table with youtube_id, time_start and time_end", tuple(entries), labels)

@@ -168,7 +168,7 @@ def _arguments(content: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _bare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     bare = dict(state)
-    for prefix in _PREFIXES:
+    for prefix in (*_PREFIXES, *_PREFIXES):  # in either order
         if all(key.startswith(prefix) for key in bare):
             bare = {key.removeprefix(prefix): value for key, value in bare.items()}
     return bare

@@ -1,0 +1,32 @@
+"""Records that are wrong are named by their line; one record is a list of one."""
+
+import pytest
+
+from mgm.data.annotations.content import Content
+from mgm.data.annotations.tables import read_kinetics
+from mgm.errors import DataError
+
+GOOD = '{"youtube_id": "a", "time_start": 1, "time_end": 11, "label": "x"}'
+
+
+def test_a_broken_line_is_named(tmp_path):
+    path = tmp_path / "set.jsonl"
+    path.write_text(f"{GOOD}\n{GOOD}\n{{broken\n")
+    with pytest.raises(DataError, match="line 3: no valid JSON"):
+        Content(path)
+
+
+def test_one_record_is_enough(tmp_path):
+    path = tmp_path / "set.jsonl"
+    path.write_text(GOOD)
+    assert [entry.name for entry in read_kinetics(Content(path)).entries] == ["a_000001_000011"]
+
+
+@pytest.mark.parametrize(
+    "wrong", ['"time_start": 1', '"time_start": null, "time_end": 2', '"time_start": Infinity, "time_end": 2']
+)
+def test_a_record_without_its_times_is_named(tmp_path, wrong):
+    path = tmp_path / "set.jsonl"
+    path.write_text(f'{GOOD}\n{{"youtube_id": "b", {wrong}}}\n')
+    with pytest.raises(DataError, match="2"):
+        read_kinetics(Content(path))
