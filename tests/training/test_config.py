@@ -62,8 +62,8 @@ def test_all_errors_come_in_one_message(recipe):
     assert "data.frame: no such key; did you mean data.frames?" in message
     assert "pretrain.base_lrr: no such key; did you mean pretrain.base_lr?" in message
     assert "modle: no such key; did you mean model?" in message
-    assert "mask.ratio: Input should be less than 1 (found 2)" in message
-    assert "seed: Input should be greater than or equal to 0 (found -1)" in message
+    assert "mask.ratio: found 2, expected less than 1" in message
+    assert "seed: found -1, expected greater than or equal to 0" in message
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_all_errors_come_in_one_message(recipe):
         (["=3"], "expected key=value"),
         (["data.size.deep=3"], "size is a value, not a section"),
         (["data.frames=[1"], "not valid YAML"),
-        (["data.frames=many"], "data.frames: .*found 'many'"),
+        (["data.frames=many"], "data.frames: found 'many', expected a whole number"),
         (["data.frames=7"], "7 frames cannot be cut into tubelets of 2; take 8"),
         (["data.size=50"], "50 x 50 pixels cannot be cut into patches of 8"),
         (["mask.name=mgn"], "did you mean 'mgm'"),
@@ -126,9 +126,9 @@ def test_recipes_that_are_not_there(recipe, tmp_path):
         load_config("debog")
     with pytest.raises(ConfigError, match="no such recipe file"):
         load_config(tmp_path / "other.yaml")
-    with pytest.raises(ConfigError, match="found NoneType, expected sections"):
+    with pytest.raises(ConfigError, match="found nothing, expected sections"):
         load_config(recipe(""))
-    with pytest.raises(ConfigError, match="not valid YAML"):
+    with pytest.raises(ConfigError, match="no valid recipe: line 1, column 6"):
         load_config(recipe("a: [1"))
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import yaml
-
+from mgm.data.yaml_text import read_yaml_file
 from mgm.errors import DataError
 from mgm.video.place import is_url
 
@@ -146,18 +147,28 @@ def _tree(path: Path) -> dict[str, Any] | None:
     if not path.is_file() or suffix not in (".yaml", ".yml", ".json"):
         return None
     try:
+        tree = _json_keys(path) if suffix == ".json" else read_yaml_file(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no valid YAML ({error}), expected keys such as train: or root:") from error
+    if suffix != ".json" and not isinstance(tree, dict):
+        found = "nothing" if tree is None else type(tree).__name__
+        raise DataError(f"{path}: holds {found}, expected keys such as train: and root:")
+    return tree
+
+
+def _json_keys(path: Path) -> dict[str, Any] | None:
+    """None where it is an annotation file, whose reader says what is wrong with it. Raises DataError on a key twice."""
+    try:
         text = path.read_text(encoding="utf-8-sig")
-        tree = json.loads(text) if suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        if suffix == ".json":
-            return None  # an annotation file, whose reader says what is wrong
-        raise DataError(
-            f"{path}: no valid YAML ({' '.join(str(error).split())}), expected keys such as train: or root:"
-        ) from error
-    if suffix == ".json" and not (isinstance(tree, dict) and tree and set(tree) <= {*KEYS, *ALIASES}):
+        tree = json.loads(text)
+    except (OSError, ValueError):
         return None
-    if not isinstance(tree, dict):
-        raise DataError(f"{path}: holds {type(tree).__name__}, expected keys such as train: and root:")
+    if not isinstance(tree, dict) or not tree or not set(tree) <= {*KEYS, *ALIASES}:
+        return None
+    given = [key for key, _ in json.loads(text, object_pairs_hook=list)]
+    twice = next((key for key in given if given.count(key) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: {twice} is given twice, expected it once")
     return tree
 
 
@@ -174,22 +185,32 @@ def _from_tree(tree: Mapping[str, Any], *, text: str, folder: Path | None) -> Sp
             values[key] = _place(value, key, text, folder)
         elif key in ("split", "ratio"):
             values[key] = _number(value, key, text)
+        elif isinstance(value, str):
+            values[key] = value
         else:
-            values[key] = str(value)
+            raise DataError(f"{text}: {key} is {_written(value)}, expected a name; leave the key out for none")
     return Spec(text=text, **values)
 
 
 def _place(value: Any, key: str, text: str, folder: Path | None) -> str:
     if not isinstance(value, str | Path) or not str(value):
-        raise DataError(f"{text}: {key} is {value!r}, expected a path")
+        raise DataError(f"{text}: {key} is {_written(value)}, expected a path; leave the key out for none")
     place = Path(value).expanduser() if str(value).startswith("~") else value
     return str(place if folder is None or is_url(place) else folder / place)
 
 
 def _number(value: Any, key: str, text: str) -> int | float:
-    kind = int if key == "split" else float
+    """A number that text or a file gives. Nothing is rounded, and true is no number."""
     try:
-        return kind(value)
-    except (TypeError, ValueError) as error:
-        what = "a whole number" if key == "split" else "a number"
-        raise DataError(f"{text}: {key} is {value!r}, expected {what}") from error
+        number = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isfinite(number) and (key != "split" or number.is_integer()):
+        return int(number) if key == "split" else number
+    what = "a whole number" if key == "split" else "a number"
+    raise DataError(f"{text}: {key} is {_written(value)}, expected {what}")
+
+
+def _written(value: Any) -> str:
+    """As it stands in a file."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else reprlib.repr(value)
