@@ -122,3 +122,9 @@ def test_sets_that_nothing_can_be_judged_by(config, videos, memory):
         probe_encoder(untrained_encoder(config), VideoSet("x", videos.train, (), (), ""), config, memory)
     with pytest.raises(DataError, match="16 training and 0 test videos"):
         probe_encoder(untrained_encoder(config), replace(videos, test=()), config, memory)
+
+
+def test_videos_without_a_label_are_not_counted_as_wrong(config, videos, memory):
+    bare = replace(videos, test=(replace(videos.test[0], label=None), *videos.test[1:]))
+    with pytest.raises(DataError, match="1 of 32 videos have no label, expected one for each"):
+        probe_encoder(untrained_encoder(config), bare, config, memory)

@@ -9,7 +9,7 @@ from mgm.data.annotations import VideoItem, find_set
 from mgm.data.dataset import ViewSet
 from mgm.data.source import ClipSettings, FileSource
 from mgm.data.translation import make_translation
-from mgm.errors import DataError
+from mgm.errors import DataError, ModelError
 from mgm.evaluation import views as module
 from mgm.evaluation.views import average_views, encode_views, predict_views
 from mgm.models import Encoder, ModelSpec
@@ -116,3 +116,12 @@ def test_workers_do_not_matter(items):
     np.testing.assert_array_equal(alone.probability, shared.probability)
     unlabelled = tuple(replace(item, label=None) for item in items)
     assert predict_views(Recorder(), view_set(unlabelled)).label.tolist() == [-1] * 5
+
+
+def test_a_model_that_gives_no_numbers_is_not_judged(items):
+    class Diverged(nn.Module):
+        def forward(self, video):
+            return torch.full((len(video), 3), torch.nan)
+
+    with pytest.raises(ModelError, match=r"\.mp4: the model gives values that are no numbers"):
+        predict_views(Diverged(), view_set(items))

@@ -152,6 +152,14 @@ def check_labels(videos: VideoSet) -> None:
             f"{videos.root}: {len(videos.train)} training and {len(videos.test)} test videos, expected some of each; "
             "add videos or a test/ folder"
         )
+    check_all_labelled(videos.root, videos.train + videos.test)
+
+
+def check_all_labelled(root: str, items: tuple[VideoItem, ...]) -> None:
+    """Raises DataError where a video has no label: it would count as wrong."""
+    bare = sum(item.label is None for item in items)
+    if bare:
+        raise DataError(f"{root}: {bare} of {len(items)} videos have no label, expected one for each; leave them out")
 
 
 def _accuracy_dict(value: Accuracy) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from mgm.errors import DataError
 from mgm.evaluation.judge import (
     Comparison,
     Judgement,
+    check_all_labelled,
+    check_labels,
     compare,
     evaluate_classifier,
     evaluation_dict,
@@ -69,6 +71,7 @@ def probe(
     """
     encoder, config = open_start(run, overrides, recipe=recipe)
     videos = data if isinstance(data, VideoSet) else find_set(data)
+    check_labels(videos)  # before they are read
     videos, source, left_out = _readable(videos, videos.items, config, source)
     trained = probe_encoder(encoder, videos, config, source, progress=progress)
     comparisons = []
@@ -109,6 +112,7 @@ def evaluate(
     videos = (data if isinstance(data, VideoSet) else find_set(data)).with_classes(classes)
     if not videos.test:
         raise DataError(f"{videos.root}: no test videos ({videos.split}), expected some; give them with test=FILE")
+    check_all_labelled(videos.root, videos.test)
     videos, source, left_out = _readable(videos, videos.test, config, source)
     predictions = evaluate_classifier(classifier, videos, config, source)
     result = evaluation_dict(replace(predictions, problems={**left_out, **predictions.problems}), classes)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mgm.data.dataset import Views, ViewSet
 from mgm.data.loader import read_views
-from mgm.errors import DataError
+from mgm.errors import DataError, ModelError
 from mgm.models import Encoder
 
 BANK_LIMIT = 8 * 2**30
@@ -116,6 +116,11 @@ def _run(
                 continue
             clips = torch.cat([item.video for item in readable])
             output = torch.cat([model(part.to(device)).float().cpu() for part in torch.split(clips, CLIPS)])
+            if not output.isfinite().all():  # the largest of nothing but NaN is class 0
+                raise ModelError(
+                    f"{views.items[readable[0].index].path}: the model gives values that are no numbers, expected finite ones; "
+                    "are its weights those of a run that diverged?"
+                )
             kept += output.nbytes
             if kept > BANK_LIMIT:
                 raise DataError(
