@@ -13,11 +13,12 @@ from lightning_fabric import Fabric
 
 from mgm.data.annotations import VideoItem, find_set
 from mgm.data.loader import BatchOrder
-from mgm.data.source import FileSource
+from mgm.data.source import FileSource, MemorySource
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.training import finetune, load_checkpoint, load_config, pretrain
-from mgm.training.engine import fit, make_fabric
-from mgm.training.log import Log
+from mgm.training.engine import Run, fit, make_fabric
+from mgm.training.log import Entry, History, Log
+from mgm.training.pretrain import Pretraining
 
 from .sources import raising
 
@@ -101,10 +102,10 @@ def test_an_interrupt_while_weights_change_waits(run, small, monkeypatch):
     whole = run(config, "whole")
     write = Log.write
 
-    def interrupted(self, step, *values):
-        if step == 3:
+    def interrupted(self, entry):
+        if entry.step == 3:
             os.kill(os.getpid(), signal.SIGINT)  # between the optimiser's step and the log's line
-        write(self, step, *values)
+        write(self, entry)
 
     with monkeypatch.context() as patch:
         patch.setattr(Log, "write", interrupted)
@@ -172,10 +173,10 @@ def test_a_run_goes_on_with_another_number_of_reading_processes(run, small, monk
     whole = run(config, "whole", source=FileSource())
     write = Log.write
 
-    def stopped(self, step, *values):
-        if step == 3:
+    def stopped(self, entry):
+        if entry.step == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        write(self, step, *values)
+        write(self, entry)
 
     with monkeypatch.context() as patch:
         patch.setattr(Log, "write", stopped)
@@ -256,7 +257,6 @@ def test_a_batch_that_cannot_be_shared_out(run, small):
 
 
 def replace_run(config):
-    from mgm.training.engine import Run
     from mgm.training.optim import schedule
 
     return Run(
@@ -342,3 +342,67 @@ def test_the_loss_falls(run, small):
         small("pretrain.steps=40", "pretrain.batch=16", "pretrain.warmup=4", "data.crop=centre")
     ).history.losses
     assert sum(losses[-5:]) < 0.97 * sum(losses[:5])
+
+
+def test_a_place_that_is_no_run_is_left_alone(run, small, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match="file: found a file, expected the folder of a run"):
+        run(small(), "file")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").write_text("mine")
+    with pytest.raises(ConfigError, match=r"mine: holds a config\.yaml that belongs to no run"):
+        run(small(), "mine", resume=True)
+    with pytest.raises(ConfigError, match=r"inside: cannot be written to \(.*Not a directory"):
+        run(small(), "file/inside")
+    assert (tmp_path / "file").read_text() == (tmp_path / "mine" / "config.yaml").read_text() == "mine"
+
+
+def test_a_set_is_not_read_for_a_run_that_is_refused(run, small, monkeypatch):
+    run(small())
+    monkeypatch.setattr(MemorySource, "load", lambda *_: pytest.fail("read"))
+    with pytest.raises(ConfigError, match="holds a run already"):
+        run(small("data.memory=true"), source=None)
+
+
+def test_what_is_refused_is_refused_before_it_is_announced(small, videos, memory, tmp_path, capsys):
+    damaged = broken(videos, tmp_path / "bad", count=16)
+    with pytest.raises(DataError, match="8 videos in a row could not be read"):
+        pretrain(damaged, small(), out=tmp_path / "run", source=FileSource())
+    assert capsys.readouterr().out == ""
+    pretrain(videos, small("pretrain.steps=1"), out=tmp_path / "run", source=memory)
+    assert capsys.readouterr().out.startswith("16 videos, clips of 4 frames")
+    with pytest.raises(ConfigError, match="other settings"):
+        pretrain(videos, small("pretrain.steps=2"), out=tmp_path / "run", source=memory, resume=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_gradient_that_is_no_number_spoils_no_weights(run, small, monkeypatch):
+    """The loss may be one still, and the last step's weights be saved."""
+    loss = Pretraining.loss
+
+    def spoiled(self, module, batch):
+        weight = next(iter(module.parameters()))
+        return loss(self, module, batch) + (weight - weight.detach()).abs().sum().sqrt()  # 0, its slope is not finite
+
+    monkeypatch.setattr(Pretraining, "loss", spoiled)
+    with pytest.raises(ModelError, match="the gradient of step 0 is nan, expected a number"):
+        run(small("pretrain.steps=1"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_under_the_log_is_one_line(tmp_path):
+    (tmp_path / "log.jsonl").write_text("")
+    log = Log(tmp_path, History(), True)
+    log.path = Path("/dev/full")
+    log.write(Entry(0, 1.0, 0.1, 1.0))
+    with pytest.raises(ModelError, match=r"/dev/full: could not be written \(.*No space left.*--resume"):
+        log.flush()
+    log.close()
+
+
+def test_a_line_of_the_log_that_is_damaged(run, small):
+    out = run(small()).out
+    lines = (out / "log.jsonl").read_text().splitlines()
+    (out / "log.jsonl").write_text("\n".join([*lines[:2], "{", *lines[3:]]))
+    with pytest.raises(ModelError, match=r"log\.jsonl: line 3 is no step of a run"):
+        run(small(), resume=True)

@@ -2,13 +2,19 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from mgm.data.source import FileSource
+from mgm.data.translation import make_translation
 from mgm.errors import ConfigError, ModelError
 from mgm.models import TeacherFeatures
 from mgm.training import load_encoder, pretrain
 from mgm.training.checkpoint import load_autoencoder
+
+from .sources import raising
 
 
 def run(videos, config, out, memory=None, **options):
@@ -38,6 +44,40 @@ def test_a_decoder_mask_changes_what_is_learned(videos, small, memory, tmp_path)
     plain = run(videos, small("pretrain.steps=1"), tmp_path / "a", memory).history.losses
     fewer = run(videos, small("pretrain.steps=1", "mask.decoder={}"), tmp_path / "b", memory).history.losses
     assert plain != fewer
+
+
+def entries(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_log_tells_where_either_mask_has_no_motion(videos, small, memory, tmp_path):
+    settings = ("pretrain.steps=4", "mask.name=tube", "mask.decoder.name=mgm", "data.motion=auto")
+    run(videos, small(*settings), tmp_path / "a", memory)
+    assert {(e["fallback"], e["decoder_fallback"]) for e in entries(tmp_path / "a")} == {(0, 0)}
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "still.png")
+    run(f"images={tmp_path}/still.png", small(*settings), tmp_path / "b")
+    assert {(e["fallback"], e["decoder_fallback"]) for e in entries(tmp_path / "b")} == {(0, 1)}
+    run(videos, small("pretrain.steps=1"), tmp_path / "c", memory)
+    assert "decoder_fallback" not in entries(tmp_path / "c")[0]
+
+
+def test_motion_that_is_measured_is_said_and_counted(small, tmp_path, capsys):
+    for number in range(4):
+        codec = ("libx264", ".mp4") if number else ("libvpx-vp9", ".webm")
+        path = tmp_path / "videos" / f"{number}{codec[1]}"
+        make_translation(path, velocity=(3, 1), frames=8, size=(40, 40), codec=codec[0])
+    config = small("pretrain.steps=3", "data.motion=auto")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(tmp_path / "videos", config, out=tmp_path / "a", source=raising(FileSource(), KeyboardInterrupt, at=9))
+    assert "optical flow is measured for 1 of the 4 clips of step 0" in " ".join(capsys.readouterr().out.split())
+    outcome = pretrain(tmp_path / "videos", config, out=tmp_path / "a", source=FileSource(), resume=True)
+    assert "optical flow" not in capsys.readouterr().out  # once
+    assert [entry["flow"] for entry in entries(tmp_path / "a")] == [0.25] * 3
+    assert outcome.history.flow == 0.75
+    asked = pretrain(tmp_path / "videos", small("pretrain.steps=1", "data.motion=flow"), out=tmp_path / "b")
+    assert "optical flow" not in capsys.readouterr().out  # it was asked for
+    assert asked.history.flow == 1
 
 
 def test_the_log_tells_the_parts_of_a_sum(videos, small, memory, tmp_path):
@@ -80,7 +120,7 @@ def test_a_student_learns_from_a_run_and_is_loaded_without_it(videos, small, mem
         (["model.target={hog: 0}"], "weight 0.* of hog, expected a number above 0"),
         (["model.target={hog: high}"], "weight 'high' of hog"),
         (["model.target={hog:1}"], "no target 'hog:1'; did you mean hog"),
-        (["model.target=7"], "model.target: expected one of normalised-pixels, pixels"),
+        (["model.target=7"], "model.target: found 7, expected one of normalised-pixels, pixels"),
         (["model.target=motion", "data.motion=difference"], "target motion predicts displacements.*set it to auto"),
         (["model.target=teacher"], "target teacher needs a teacher"),
         (["model.teacher=runs/a"], "target teacher needs a teacher, and a teacher the target"),

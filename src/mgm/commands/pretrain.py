@@ -21,10 +21,16 @@ def pretrain(
     from mgm.training import load_config
     from mgm.training import pretrain as run
 
-    outcome = run(open_set(data), load_config(recipe, settings or ()), out=out, resume=resume)
+    config = load_config(recipe, settings or ())
+    outcome = run(open_set(data), config, out=out, resume=resume)
     losses = outcome.history.losses
     print(
         f"loss {losses[0]:.4f} -> {sum(losses[-20:]) / len(losses[-20:]):.4f} in {outcome.history.seconds:.0f} s; {out}/last.pt"
     )
     if outcome.history.bad:
         print(f"{len(outcome.history.bad)} videos could not be read: {out}/bad_videos.tsv")
+    if outcome.history.flow:
+        clips = config.pretrain.batch * config.data.repeats
+        print(
+            f"motion was measured by optical flow in {round(outcome.history.flow * clips):,} of {len(losses) * clips:,} clips"
+        )

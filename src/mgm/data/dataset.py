@@ -48,6 +48,8 @@ class Sample:
         key: (epoch, index, repeat): what names the draw, for changes that are made of it later; see `mgm.data.augment`.
         decode: bool (t, h, w), True = reconstruct this token where it is hidden; None: all of them.
         motion: float32 (T, h, w, 2), mean displacement (dx, dy) of every patch in pixels of the clip; None where not asked for.
+        decode_fallback: as `fallback`, of the mask that `decode` comes from.
+        measured: the motion was measured on the pictures, not read from the stream.
     """
 
     video: torch.Tensor
@@ -59,6 +61,8 @@ class Sample:
     key: tuple[int, int, int] = (0, 0, 0)
     decode: npt.NDArray[np.bool_] | None = None
     motion: npt.NDArray[np.float32] | None = None
+    decode_fallback: float = 0.0
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,8 +167,12 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
             mask, fallback = self._mask(epoch, index, repeat, motion)
             named = () if repeat else problems
             key = (epoch, index, repeat)
-            decode, kept = self._decode(epoch, index, repeat, motion), self._kept(item.path, motion)
-            samples.append(Sample(to_video(pixels), mask, fallback, label, index, named, key, decode, kept))
+            decode, second = self._decode(epoch, index, repeat, motion)
+            kept = self._kept(item.path, motion)
+            measured = motion is not None and motion.source != "codec"
+            samples.append(
+                Sample(to_video(pixels), mask, fallback, label, index, named, key, decode, kept, second, measured)
+            )
         return samples
 
     def _mask(
@@ -176,12 +184,15 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         drawn = self.rule.mask.draw(self.rule.grid, self.rule.ratio, motion, rng)
         return drawn.masked, float(drawn.fallback.mean())
 
-    def _decode(self, epoch: int, index: int, repeat: int, motion: MotionField | None) -> npt.NDArray[np.bool_] | None:
+    def _decode(
+        self, epoch: int, index: int, repeat: int, motion: MotionField | None
+    ) -> tuple[npt.NDArray[np.bool_] | None, float]:
         if self.rule is None or self.rule.decode is None:
-            return None
+            return None, 0.0
         rule = self.rule.decode
         rng = np.random.default_rng([self.seed, epoch, index, repeat, _DECODE])
-        return rule.mask.draw(rule.grid, rule.ratio, motion, rng).visible
+        drawn = rule.mask.draw(rule.grid, rule.ratio, motion, rng)
+        return drawn.visible, float(drawn.fallback.mean())
 
     def _kept(self, path: str, motion: MotionField | None) -> npt.NDArray[np.float32] | None:
         if self.rule is None or not self.rule.keep_motion:

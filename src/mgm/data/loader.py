@@ -33,6 +33,8 @@ class Batch:
         incidents: what happened to the processes that read since the batch before, one line each; see `ReadingPool`.
         decode: bool (B, t, h, w), True = reconstruct this token where it is hidden, or None; it stays on the CPU.
         motion: float32 (B, T, h, w, 2), mean displacement of every patch in pixels, or None.
+        decode_fallback: as `fallback`, of the masks that `decode` comes from.
+        measured: share of the clips whose motion was measured on the pictures, not read from the stream.
     """
 
     video: torch.Tensor
@@ -45,6 +47,8 @@ class Batch:
     incidents: tuple[str, ...] = ()
     decode: torch.Tensor | None = None
     motion: torch.Tensor | None = None
+    decode_fallback: float = 0.0
+    measured: float = 0.0
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device; uint8 travels, normalisation happens there. Masks stay: a model counts their tokens, for which a
@@ -82,6 +86,8 @@ def collate(samples: list[Sample]) -> Batch:
         problems=tuple(p for s in samples for p in s.problems),
         decode=torch.from_numpy(np.stack(decodes)) if decodes else None,
         motion=torch.from_numpy(np.stack(motions)) if motions else None,
+        decode_fallback=float(np.mean([s.decode_fallback for s in samples])),
+        measured=float(np.mean([s.measured for s in samples])),
     )
 
 

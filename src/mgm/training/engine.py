@@ -5,78 +5,29 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from rich.console import Console
 
-from mgm.data.annotations import VideoItem
-from mgm.data.fingerprint import difference, fingerprint
-from mgm.data.loader import Batch, BatchOrder
+from mgm.data.loader import Batch
 from mgm.data.memory import keep_freed_memory
-from mgm.errors import ConfigError, DataError, ModelError
-from mgm.training.checkpoint import LAST, load_checkpoint, save_checkpoint
-from mgm.training.config import Config, OptimConfig, parse_config
-from mgm.training.log import LOG, History, Log, progress_bar, progress_text
-from mgm.training.optim import Schedule
+from mgm.errors import ConfigError, ModelError
+from mgm.training.accumulate import Found, accumulate
+from mgm.training.checkpoint import save_checkpoint
+from mgm.training.config import OptimConfig
+from mgm.training.folder import begin, save
+from mgm.training.log import Entry, History, Log, progress_bar, progress_text
+from mgm.training.method import Method
 from mgm.training.position import Position, uninterrupted
 from mgm.training.ranks import from_all_ranks, means_of, total_of
-from mgm.training.trouble import note_incidents, note_problems, stop_if_too_many, write_bad_videos
+from mgm.training.run import Run
+from mgm.training.trouble import note_flow, note_incidents, note_problems, stop_if_too_many, write_bad_videos
 
 __all__ = ["History", "Method", "Run", "fit", "make_fabric"]
-
-
-class Method(Protocol):
-    """A training method: what it trains, its step, and what a checkpoint must say to rebuild it."""
-
-    @property
-    def module(self) -> nn.Module:
-        """What is trained."""
-
-    @property
-    def optimiser(self) -> torch.optim.Optimizer:
-        """Its optimiser; the learning rate of each group is its peak."""
-
-    def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
-        """The mean loss of a batch; `module` is `self.module` as wrapped for the devices."""
-
-    def parts(self) -> Mapping[str, torch.Tensor]:
-        """The errors that the last loss is the weighted sum of, scalars, for the log; empty where it is no sum."""
-
-    def describe(self) -> dict[str, Any]:
-        """Kind and description of the model, for the checkpoint."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Where a run goes and how long it is.
-
-    Attributes:
-        out: its folder: config.yaml, log.jsonl, tensorboard/, last.pt, and, where there are any, bad_videos.tsv and incidents.txt.
-        config: the whole tree, saved beside the result.
-        optim: the part of it that this run follows.
-        schedule: length and learning rates.
-        batches: `(first, last, parts)` -> the batches of these steps.
-        order: the order of its samples.
-        items: the videos that they are taken from.
-        repeats: clips that are made of each of them, one behind the other in a batch.
-        left_out: path -> message of videos that could not be read before the run began.
-    """
-
-    out: Path
-    config: Config
-    optim: OptimConfig
-    schedule: Schedule
-    batches: Callable[[int, int, int], Iterator[Batch]]
-    order: BatchOrder
-    items: tuple[VideoItem, ...]
-    repeats: int = 1
-    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_fabric(optim: OptimConfig) -> Fabric:
@@ -105,7 +56,7 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
 
     Raises:
         ConfigError: the folder holds another run, or the batch cannot be shared out.
-        ModelError: the loss is not finite, or a checkpoint could not be written.
+        ModelError: loss or gradient is not finite, or a checkpoint could not be written.
         DataError: too many videos could not be read.
     """
     per_rank, rest = divmod(run.optim.batch, fabric.world_size)
@@ -116,62 +67,48 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
     history = History(bad=dict(run.left_out))
     peaks = [group["lr"] for group in method.optimiser.param_groups]
     module, optimiser = fabric.setup(method.module, method.optimiser)
-    position = _prepare(method, run, fabric, history, resume=resume)
+    position = begin(method, run, fabric, history, resume=resume)
     first = position.step
-    logger = Log(run.out, history, fabric.is_global_zero)
     clips = per_rank * run.repeats
-    parts = -(-per_rank // max((run.optim.micro_batch or clips) // run.repeats, 1))
-    stream = run.batches(first, run.schedule.steps, parts)
+    pieces = -(-per_rank // max((run.optim.micro_batch or clips) // run.repeats, 1))
+    batches = run.batches(first, run.schedule.steps, pieces)
+    logger = Log(run.out, history, fabric.is_global_zero)
     began = time.perf_counter()
     module.train()
     progress = progress_bar(show_progress and fabric.is_global_zero)
     console = progress.console if show_progress else None
+
+    def note(lines: tuple[str, ...]) -> None:
+        note_incidents(run.out, lines, fabric, history, console)
+
     try:
+        stream = _started(batches, first < run.schedule.steps)
+        if show_progress:
+            fabric.print(run.words)
         with progress:
             task = progress.add_task("", total=run.schedule.steps, completed=first, shown="")
             for step in range(first, run.schedule.steps):
                 factor = run.schedule.factor(step)
                 for group, peak in zip(method.optimiser.param_groups, peaks, strict=True):
                     group["lr"] = peak * factor
-                loss = torch.zeros((), device=fabric.device)
-                problems: list[tuple[str, str]] = []
-                fallback, errors = 0.0, dict[str, torch.Tensor]()
-                for part in range(parts):
-                    batch = next(stream)
-                    problems += batch.problems
-                    note_incidents(run.out, batch.incidents, fabric, history, console)
-                    fallback += batch.fallback * (len(batch.index) / clips)
-                    batch = batch.to(fabric.device)
-                    with fabric.no_backward_sync(module) if part < parts - 1 else nullcontext():
-                        value = method.loss(module, batch) * (len(batch.index) / clips)
-                        fabric.backward(value)
-                    loss += value.detach()
-                    for name, error in method.parts().items():
-                        errors[name] = errors.get(name, 0) + error * (len(batch.index) / clips)
+                found = accumulate(method, module, stream, fabric, pieces=pieces, clips=clips, note=note)
                 norm = _clip(fabric, module, optimiser, run.optim.clip_grad)
-                value_now = float(fabric.all_reduce(loss, reduce_op="mean"))
-                fallback, *told = means_of(fabric, [fallback, *map(float, errors.values())])
-                failed = position.failed + total_of(fabric, len(problems))
-                if failed > position.failed:
-                    note_problems(
-                        from_all_ranks(fabric, problems), history, progress.console if show_progress else None
-                    )
-                    stop_if_too_many(run.out, history, failed, (step + 1) * run.optim.batch, run.config.data.bad_share)
-                if not math.isfinite(value_now):
-                    raise ModelError(_not_finite(run, method, fabric, step, value_now))
-                speed = (step + 1 - first) * run.optim.batch * run.repeats / (time.perf_counter() - began)
+                entry = _entry(found, fabric, step, run.schedule.peak * factor, norm)
+                failed = _count_failures(found, run, fabric, history, console, position)
+                note_flow(run, entry, history, fabric, console)
+                _check_finite(entry, method, run, fabric)
+                entry.speed = (step + 1 - first) * run.optim.batch * run.repeats / (time.perf_counter() - began)
                 with uninterrupted():  # weights, log and position stay those of one step
                     optimiser.step()
                     optimiser.zero_grad(set_to_none=True)
-                    shown = dict(zip(errors, told, strict=True))
-                    logger.write(step, value_now, run.schedule.peak * factor, norm, speed, fallback, shown)
+                    logger.write(entry)
                     position = Position.now(step + 1, failed, fabric.device)
-                progress.update(task, completed=step + 1, shown=progress_text(value_now, speed))
+                progress.update(task, completed=step + 1, shown=progress_text(entry.loss, entry.speed))
                 if (step + 1) % run.optim.checkpoint_every == 0:
-                    _save(method, run, fabric, position, logger)
-        _save(method, run, fabric, position, logger)
+                    save(method, run, fabric, position, logger)
+        save(method, run, fabric, position, logger)
     except KeyboardInterrupt:
-        _save(method, run, fabric, position, logger)
+        save(method, run, fabric, position, logger)
         fabric.print(
             f"saved after step {position.step} of {run.schedule.steps}; the same command with --resume goes on"
         )
@@ -185,104 +122,29 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
     return history
 
 
-def _prepare(method: Method, run: Run, fabric: Fabric, history: History, *, resume: bool) -> Position:
-    """Make the run's folder, or read the checkpoint in it. Returns where to begin."""
-    checkpoint = run.out / LAST
-    if checkpoint.exists() and not resume:
-        raise ConfigError(f"{run.out}: holds a run already; go on with it with --resume, or give another --out")
-    if not checkpoint.exists():
-        if fabric.is_global_zero:
-            run.out.mkdir(parents=True, exist_ok=True)
-            run.config.save(run.out / "config.yaml")
-            (run.out / LOG).write_text("", encoding="utf-8")
-        return Position.now(0, 0, fabric.device)
-    content = load_checkpoint(checkpoint)
-    before = parse_config(content["config"], str(checkpoint))
-    other = _differences(before, run.config)
-    if other:
-        raise ConfigError(
-            f"{run.out}: its run has other settings, so it cannot go on: {other}; "
-            f"give the settings that it had, as --recipe {run.out / 'config.yaml'} does, or another --out"
-        )
-    for key, value in method.describe().items():  # a pretraining is no fine-tuning, nor one of other classes
-        if content.get(key) != value:
-            raise ConfigError(
-                f"{run.out}: its run cannot go on as this one: {key} was {content.get(key)}, is {value}; give another --out"
-            )
-    if "data" not in content:
-        raise ConfigError(
-            f"{run.out}: its run was begun by an earlier version of mgm, which took the videos in another order, so it cannot go "
-            "on exactly; finish it with that version, or give another --out"
-        )
-    changed = difference(content["data"]["fingerprint"], run.items)
-    if changed is not None:
-        raise DataError(
-            f"{run.out}: its run cannot go on with another set of videos: {changed}; bring the set back, or give another --out"
-        )
-    if content["data"]["ranks"] != run.order.ranks:
-        fabric.print(
-            f"{run.out}: goes on on {run.order.ranks} devices, begun on {content['data']['ranks']}: the clips and masks stay the "
-            "same, the draws of dropout and mixing do not"
-        )
-    method.module.load_state_dict(content["model"])
-    method.optimiser.load_state_dict(content["optimiser"])
-    fabric.strategy.precision.load_state_dict(content["precision"])
-    position = Position.from_dict(content["position"])
-    position.restore(fabric.device)
-    history.bad.update(content["bad"])
-    history.read(run.out, position.step)
-    return position
+def _started(stream: Iterator[Batch], any_left: bool) -> Iterator[Batch]:
+    """The stream, whose first batch is read: where no video can be, the run has not begun yet."""
+    return chain([next(stream)], stream) if any_left else stream
 
 
-HARMLESS = frozenset(
-    {"data.workers", "data.read_timeout", "data.bad_share", "pretrain.checkpoint_every", "finetune.checkpoint_every"}
-)
-"""Settings that may change when a run goes on: no batch and no weight depends on them."""
+def _entry(found: Found, fabric: Fabric, step: int, lr: float, norm: float) -> Entry:
+    """What the log says of a step, over all ranks."""
+    shares, parts = found.shares, found.parts
+    loss, *rest = means_of(fabric, [float(found.loss), *map(float, parts.values()), *shares.values()])
+    told = iter(rest)
+    return Entry(step, loss, lr, norm, dict(zip(parts, told, strict=False)), dict(zip(shares, told, strict=True)))
 
 
-def _differences(before: Config, now: Config) -> str:
-    old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
-    names = sorted(key for key in old | new if old.get(key) != new.get(key) and key not in HARMLESS)
-    return "; ".join(f"{name} was {old.get(name)}, is {new.get(name)}" for name in names)
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat
-
-
-def _save(method: Method, run: Run, fabric: Fabric, position: Position, logger: Log) -> None:
-    logger.flush()
-    if not fabric.is_global_zero:
-        return
-    save_checkpoint(
-        run.out / LAST,
-        {
-            **method.describe(),
-            "position": position.to_dict(),
-            "config": run.config.model_dump(mode="json"),
-            "model": method.module.state_dict(),
-            "optimiser": method.optimiser.state_dict(),
-            "precision": fabric.strategy.precision.state_dict(),  # the scale of 16-bit gradients
-            "bad": dict(logger.history.bad),
-            "data": _data_state(run, position.step),
-        },
-    )
-    write_bad_videos(run.out, logger.history)
-
-
-def _data_state(run: Run, step: int) -> dict[str, Any]:
-    """Where the stream of samples stands, and what it is made of: with the configuration all that the next batches depend on."""
-    epoch, index = run.order.place(step)
-    return {
-        "epoch": epoch,
-        "index": index,
-        "seed": run.order.seed,
-        "ranks": run.order.ranks,
-        "fingerprint": fingerprint(run.items),
-    }
+def _count_failures(
+    found: Found, run: Run, fabric: Fabric, history: History, console: Console | None, position: Position
+) -> int:
+    """Readings that failed so far. Raises DataError where they are too many."""
+    failed = position.failed + total_of(fabric, len(found.problems))
+    if failed > position.failed:
+        note_problems(from_all_ranks(fabric, found.problems), history, console)
+        read = (position.step + 1) * run.optim.batch
+        stop_if_too_many(run.out, history, failed, read, run.config.data.bad_share)
+    return failed
 
 
 def _clip(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> float:
@@ -291,19 +153,24 @@ def _clip(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> f
     return float(norm) if norm is not None else float("nan")
 
 
-def _not_finite(run: Run, method: Method, fabric: Fabric, step: int, loss: float) -> str:
-    """Keep what is needed to look into it; the run itself cannot go on."""
+def _check_finite(entry: Entry, method: Method, run: Run, fabric: Fabric) -> None:
+    """Raise ModelError before weights are spoiled, and keep what is needed to look into it; the run itself cannot go on."""
+    # 16-bit gradients overflow now and then; their scaler then leaves the step out and takes a smaller scale.
+    overflows = run.optim.precision == "16-mixed"
+    if math.isfinite(entry.loss) and (overflows or math.isfinite(entry.norm)):
+        return
     if fabric.is_global_zero:
         save_checkpoint(
             run.out / "not_finite.pt",
             {
                 **method.describe(),
-                "step": step,
+                "step": entry.step,
                 "config": run.config.model_dump(mode="json"),
                 "model": method.module.state_dict(),
             },
         )
-    return (
-        f"{run.out}: the loss of step {step} is {loss}, expected a number; the weights before it are in not_finite.pt. "
+    what, value = ("gradient", entry.norm) if math.isfinite(entry.loss) else ("loss", entry.loss)
+    raise ModelError(
+        f"{run.out}: the {what} of step {entry.step} is {value}, expected a number; the weights before it are in not_finite.pt. "
         "Lower base_lr, set clip_grad to 1, or use precision 32-true"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mgm.data.annotations import VideoSet, find_set
 from mgm.data.augment import Augmentation
 from mgm.data.direction import directed_classes
 from mgm.data.erasing import RandomErasing
-from mgm.data.loader import Batch, BatchOrder
+from mgm.data.loader import Batch
 from mgm.data.mixing import Mixing
 from mgm.data.randaugment import parse_randaugment
 from mgm.data.source import ClipSource
@@ -25,10 +26,9 @@ from mgm.models import Classifier, Encoder
 from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config, FinetuneConfig
-from mgm.training.engine import fit
-from mgm.training.feed import make_run, prepare_source
-from mgm.training.optim import Schedule, adamw, schedule
-from mgm.training.pretrain import Outcome
+from mgm.training.feed import Taking
+from mgm.training.optim import Schedule, adamw
+from mgm.training.train import Outcome, train
 
 
 @dataclass(slots=True)
@@ -40,8 +40,18 @@ class Finetuning:
     classes: tuple[str, ...]
     augment: Augmentation
 
+    def weight(self, batch: Batch) -> float | None:
+        """Every clip counts as much."""
+        return None
+
     def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
         """Cross-entropy of the changed clips with the targets that came of changing them."""
+        if self.augment.mixing is not None and len(set(batch.index.tolist())) == 1:
+            warnings.warn(
+                "one video at a time is mixed with itself, so that mixup and CutMix do nothing; raise finetune.micro_batch or "
+                "finetune.batch, or set finetune.mixup and finetune.cutmix to 0",
+                stacklevel=2,
+            )
         video, target = self.augment(batch.video, batch.label, batch.keys)
         return F.cross_entropy(module(video).float(), target)
 
@@ -87,33 +97,40 @@ def finetune(
         )
     optim = config.finetune
     start = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
-    torch.manual_seed(config.seed)  # after loading, which draws too: a path and its encoder make the same run
-    fresh = Encoder(config.model_spec())
+    classes = found.classes
     if start is not None:
-        _check_spec(start, fresh)
-        # copied by name, without the final norm, which fine-tuning drops
-        fresh.load_state_dict({k: v for k, v in start.state_dict().items() if not k.startswith("norm.")}, strict=False)
-    model = Classifier(
-        fresh,
-        classes=len(found.classes),
-        dropout=optim.dropout,
-        drop_path=optim.drop_path,
-        checkpointing=config.model.checkpointing,
-    )
-    items, source = prepare_source(found.train, config, motion=False, source=source)
-    plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
-    rates = layer_rates(depth=len(fresh.blocks), decay=optim.layer_decay)
-    augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
-    method = Finetuning(model, adamw(model, optim, peak=plan.peak, layer=rates), found.classes, augment)
+        _check_spec(start, config)
+
+    def build(plan: Schedule) -> Finetuning:
+        fresh = Encoder(config.model_spec())
+        if start is not None:
+            # copied by name, without the final norm, which fine-tuning drops
+            known = {k: v for k, v in start.state_dict().items() if not k.startswith("norm.")}
+            fresh.load_state_dict(known, strict=False)
+        model = Classifier(
+            fresh,
+            classes=len(classes),
+            dropout=optim.dropout,
+            drop_path=optim.drop_path,
+            checkpointing=config.model.checkpointing,
+        )
+        rates = layer_rates(depth=len(fresh.blocks), decay=optim.layer_decay)
+        augment = augmentation(optim, classes=len(classes), seed=config.seed)
+        return Finetuning(model, adamw(model, optim, peak=plan.peak, layer=rates), classes, augment)
+
     flip = flips(optim.flip, found)
-    sampler = config.sampler(optim.sampling, optim.sampling_rule)
-    run, fabric = make_run(
-        items, source, config, optim, plan, out=Path(out), rule=None, crop=optim.crop, flip=flip, sampler=sampler
+    return train(
+        build,
+        found.train,
+        config,
+        optim,
+        Taking(None, optim.crop, flip, config.sampler(optim.sampling, optim.sampling_rule)),
+        partial(describe_finetuning, classes=len(classes), flip=flip),
+        out=Path(out),
+        resume=resume,
+        source=source,
+        show_progress=show_progress,
     )
-    if show_progress:
-        fabric.print(describe_finetuning(config, plan, videos=len(items), classes=len(found.classes), flip=flip))
-    history = fit(method, run, fabric, resume=resume, show_progress=show_progress)
-    return Outcome(Path(out), model.cpu().eval(), history)
 
 
 def augmentation(optim: FinetuneConfig, *, classes: int, seed: int) -> Augmentation:
@@ -141,7 +158,7 @@ def flips(asked: bool | str, videos: VideoSet) -> bool:
     return not directed if asked == "auto" else bool(asked)
 
 
-def describe_finetuning(config: Config, plan: Schedule, *, videos: int, classes: int, flip: bool) -> str:
+def describe_finetuning(config: Config, plan: Schedule, videos: int, devices: int, *, classes: int, flip: bool) -> str:
     """What a run is about to do, in three lines: before it starts is when a mistake is cheap."""
     optim, data = config.finetune, config.data
     frames = f"x stride {data.stride}" if optim.sampling == "dense" else "spread over the video"
@@ -154,7 +171,8 @@ def describe_finetuning(config: Config, plan: Schedule, *, videos: int, classes:
     return (
         f"{videos:,} videos of {classes} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
         f"{', '.join(changes)}\n"
-        f"{plan.steps:,} steps of {optim.batch} clips{repeats}, peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
+        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)}{repeats}, "
+        f"peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
     )
 
 
@@ -175,13 +193,14 @@ def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
     return rate
 
 
-def _check_spec(found: Encoder, expected: Encoder) -> None:
+def _check_spec(found: Encoder, config: Config) -> None:
+    expected = config.model_spec()
     same = ("size", "patch", "tubelet", "frames", "frame_size", "position", "position_grid", "backbone", "attention")
     keys = (*same, "class_token")
     wrong = [
-        f"{key} {getattr(found.spec, key)} instead of {getattr(expected.spec, key)}"
+        f"{key} {getattr(found.spec, key)} instead of {getattr(expected, key)}"
         for key in keys
-        if getattr(found.spec, key) != getattr(expected.spec, key)
+        if getattr(found.spec, key) != getattr(expected, key)
     ]
     if wrong:
         raise DataError(

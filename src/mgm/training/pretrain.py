@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 from mgm.data.annotations import VideoSet, find_set
-from mgm.data.loader import Batch, BatchOrder
+from mgm.data.loader import Batch
 from mgm.data.source import ClipSource
 from mgm.errors import DataError
 from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
-from mgm.training.engine import History, fit
-from mgm.training.feed import describe_run, make_run, prepare_source
-from mgm.training.optim import adamw, schedule
+from mgm.training.feed import Taking
+from mgm.training.optim import Schedule, adamw
+from mgm.training.train import Outcome, train
 
 
 @dataclass(slots=True)
@@ -31,10 +31,19 @@ class Pretraining:
     target: str | dict[str, float]
     last: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
+    def weight(self, batch: Batch) -> float | None:
+        """Tokens that are reconstructed, in clips of which all hidden ones are."""
+        if batch.decode is None:
+            return None
+        assert batch.mask is not None
+        return float((batch.mask & batch.decode).sum() / batch.mask[0].sum())
+
     def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
         """The weighted errors of the targets at the hidden tokens (method.md 4)."""
         assert batch.mask is not None
-        result: Reconstruction = module(batch.video, batch.mask, batch.decode, motion=batch.motion)
+        # Of a few clips it can be that none is asked for a token; their weight is 0, and the model need not know.
+        decode = None if self.weight(batch) == 0 else batch.decode
+        result: Reconstruction = module(batch.video, batch.mask, decode, motion=batch.motion)
         self.last = {name: value.detach() for name, value in result.parts.items()}
         return result.loss
 
@@ -50,15 +59,6 @@ class Pretraining:
         return content | ({"teacher": teachers[0]} if teachers else {})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """What a training run leaves: its folder, its model (on the CPU, in evaluation mode) and its history."""
-
-    out: Path
-    model: nn.Module
-    history: History
-
-
 def pretrain(
     videos: VideoSet | str | Path,
     config: Config,
@@ -72,7 +72,7 @@ def pretrain(
 
     Args:
         videos: a set, or what `mgm.find_set` makes one of.
-        out: the run's folder; see `mgm.training.engine.Run`.
+        out: the run's folder; see `mgm.training.run.Run`.
         resume: go on with the run in `out`, exactly as if it had not been stopped; starts one where there is none.
         source: where clips come from; None: as `config.data` says.
 
@@ -82,32 +82,62 @@ def pretrain(
     found = videos if isinstance(videos, VideoSet) else find_set(videos)
     if not found.train:
         raise DataError(f"{found.root}: no training videos ({found.split}), expected some; give them with train=FILE")
-    optim = config.pretrain
     spec = config.model_spec()
     teacher = None
     if config.model.teacher is not None:
         teacher = load_encoder(config.model.teacher, frames=spec.frames, resolution=spec.resolution)
-    torch.manual_seed(config.seed)  # after loading, which draws too
-    model = MaskedAutoencoder(
-        spec, target=config.model.target, teacher=teacher, checkpointing=config.model.checkpointing
-    )
-    rule = config.mask_rule()
-    items, source = prepare_source(found.train, config, motion=rule.uses_motion, source=source)
-    plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
-    method = Pretraining(model, adamw(model, optim, peak=plan.peak), config.model.target)
-    run, fabric = make_run(
-        items,
-        source,
+
+    def build(plan: Schedule) -> Pretraining:
+        model = MaskedAutoencoder(
+            spec, target=config.model.target, teacher=teacher, checkpointing=config.model.checkpointing
+        )
+        return Pretraining(model, adamw(model, config.pretrain, peak=plan.peak), config.model.target)
+
+    data = config.data
+    return train(
+        build,
+        found.train,
         config,
-        optim,
-        plan,
+        config.pretrain,
+        Taking(config.mask_rule(), data.crop, data.flip, config.sampler(data.sampling)),
+        describe_pretraining,
         out=Path(out),
-        rule=rule,
-        crop=config.data.crop,
-        flip=config.data.flip,
-        sampler=config.sampler(config.data.sampling),
+        resume=resume,
+        source=source,
+        show_progress=show_progress,
     )
-    if show_progress:
-        fabric.print(describe_run(config, optim, plan, len(items), fabric.world_size))
-    history = fit(method, run, fabric, resume=resume, show_progress=show_progress)
-    return Outcome(Path(out), model.cpu().eval(), history)
+
+
+def describe_pretraining(config: Config, plan: Schedule, videos: int, devices: int) -> str:
+    """What a run is about to do, in three lines: before it starts is when a mistake is cheap."""
+    optim = config.pretrain
+    spec = config.model_spec()
+    hidden = config.mask_rule().mask.count(spec.grid, config.mask.ratio)
+    repeats = config.data.repeats
+    shown = plan.steps * optim.batch
+    return (
+        f"{videos:,} video{'s' * (videos != 1)}, clips of {config.data.frames} frames x stride {config.data.stride} "
+        f"at {config.data.size} px, "
+        f"{spec.tokens} tokens {spec.grid}\n"
+        f"model {_model_words(config)}, mask {config.mask.name} hides {hidden} tokens per "
+        f"{'step' if config.mask_rule().mask.equal_steps else 'clip'} ({config.mask.ratio:g})"
+        f"{_decoder_mask_words(config)}\n"
+        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)} = {shown:,} "
+        f"clips ({shown / videos:.1f} per video{f', each in {repeats} crops with {repeats} masks' if repeats > 1 else ''}), "
+        f"peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
+    )
+
+
+def _model_words(config: Config) -> str:
+    """Size, and what is not the reference's."""
+    model, spec = config.model, config.model_spec()
+    words: list[str] = [model.size]
+    words += [f"{spec.backbone} ({'divided' if spec.divided else 'joint'})"] if spec.backbone != "vit" else []
+    words += [f"{spec.decoder_attention}-attention decoder"] if spec.decoder_attention != "self" else []
+    words += [f"target {' + '.join(model.target_names)}"] if model.target != "normalised-pixels" else []
+    return ", ".join(words)
+
+
+def _decoder_mask_words(config: Config) -> str:
+    second = config.mask.decoder
+    return "" if second is None else f", {second.name} leaves {1 - second.ratio:.0%} of the tokens to reconstruct"

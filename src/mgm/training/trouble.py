@@ -1,4 +1,4 @@
-"""Videos that could not be read and processes that were lost: kept, shown once, and the end of a run where they are too many."""
+"""What a user should know of the videos and reading processes of a run, said once; and its end where too many cannot be read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 from mgm.errors import DataError
-from mgm.training.log import History
+from mgm.training.log import Entry, History
+from mgm.training.run import Run
 
 BAD_VIDEOS = "bad_videos.tsv"
 INCIDENTS = "incidents.txt"
@@ -37,6 +38,20 @@ def note_incidents(
         file.write("".join(f"{line}\n" for line in lines))
     for line in lines:
         _show(line, console)
+
+
+def note_flow(run: Run, entry: Entry, history: History, fabric: Fabric, console: Console | None) -> None:
+    """Say once that motion is measured, where it was left open where it comes from: it costs reading time, and masks follow
+    something else."""
+    share = entry.shares["flow"]
+    if share and not history.flow and run.config.data.motion == "auto" and fabric.is_global_zero:
+        clips = run.optim.batch * run.repeats
+        _show(
+            f"motion: optical flow is measured for {round(share * clips):,} of the {clips:,} clips of step {entry.step}, whose "
+            "files carry no motion vectors (VP9, HEVC, AV1, pictures and others); 'mgm scan' lists them, 'mgm prepare' makes files "
+            "that do",
+            console,
+        )
 
 
 def stop_if_too_many(out: Path, history: History, failed: int, read: int, limit: float) -> None:
