@@ -3,8 +3,10 @@
 import json
 
 import pytest
+import yaml
 
 from mgm.data.annotations import Spec, find_set, parse_spec
+from mgm.data.annotations.spec import KEYS
 from mgm.errors import DataError
 
 from .files import touch, write
@@ -32,8 +34,8 @@ def test_a_file_of_the_same_keys(tmp_path, monkeypatch, name):
     write(tmp_path / "sets" / "train.txt", "x/a.mp4 0", "y/b.mp4 1")
     write(tmp_path / "sets" / "test.txt", "x/c.mp4 0")
     tree = {"train": ["train.txt"], "val": "test.txt", "root": "videos"}
-    yaml = ["train: [train.txt]", "val: test.txt", "root: videos"]
-    path = write(tmp_path / "sets" / name, *([json.dumps(tree)] if name.endswith("json") else yaml))
+    lines = ["train: [train.txt]", "val: test.txt", "root: videos"]
+    path = write(tmp_path / "sets" / name, *([json.dumps(tree)] if name.endswith("json") else lines))
     monkeypatch.chdir(tmp_path)
     found = find_set(f"sets/{name}")
     assert (len(found.train), len(found.test), found.root) == (2, 1, f"sets/{name}")
@@ -81,3 +83,59 @@ def test_yaml_that_is_none(tmp_path):
         find_set(write(tmp_path / "set.yaml", "train: [a"))
     with pytest.raises(DataError, match=r"set.yaml: holds list, expected keys"):
         find_set(write(tmp_path / "set.yaml", "- a"))
+
+
+VALUES = [None, True, 1.5, -1, 0, [1], {"a": 1}, float("nan"), float("inf"), ""]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("name", ["set.yaml", "set.json"])
+def test_a_value_of_a_file_is_taken_as_written_or_refused(tmp_path, key, name):
+    touch(tmp_path / "videos", "x/a.mp4", "y/b.mp4")
+    path = tmp_path / name
+    for value in VALUES:
+        tree = {"data": "videos", key: value}
+        path.write_text(json.dumps(tree) if name.endswith("json") else yaml.safe_dump(tree))
+        try:
+            spec = parse_spec(path)
+        except DataError as error:
+            message = str(error)
+            assert message.startswith(f"{path}: ")
+            assert key in message
+            assert "\n" not in message
+        else:
+            assert key in ("train", "test", "images")
+            assert value == []
+            assert getattr(spec, key) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("data: videos\nformat: null\n", "format is null, expected a name; leave the key out for none"),
+        ("data: videos\nformat: 3\n", "format is 3, expected a name"),
+        ("data: videos\nsplit: 1.5\n", r"split is 1\.5, expected a whole number"),
+        ("data: videos\nsplit: true\n", "split is true, expected a whole number"),
+        ("data: videos\nroot: null\n", "root is null, expected a path; leave the key out for none"),
+        ("data: a\ndata: b\n", "line 2, column 1: data is given twice"),
+        ("data:\n\t- a\n", "line 2, column 1: found a tab, expected spaces"),
+        ("", "holds nothing, expected keys such as train:"),
+        ("- a\n", "holds list, expected keys such as train:"),
+    ],
+)
+def test_files_whose_values_do_not_fit(tmp_path, text, expected):
+    path = write(tmp_path / "set.yaml", text)
+    with pytest.raises(DataError, match=expected):
+        parse_spec(path)
+
+
+def test_a_folder_named_like_a_date_stays_one(tmp_path):
+    touch(tmp_path / "2020-01-01", "x/a.mp4")
+    touch(tmp_path / "1e3", "y/b.mp4")
+    spec = parse_spec(write(tmp_path / "set.yaml", "data: [2020-01-01, '1e3']"))
+    assert spec.data == (str(tmp_path / "2020-01-01"), str(tmp_path / "1e3"))
+
+
+def test_a_key_twice_in_json(tmp_path):
+    with pytest.raises(DataError, match="data is given twice"):
+        parse_spec(write(tmp_path / "set.json", '{"data": "a", "data": "b"}'))

@@ -185,7 +185,7 @@ def _from_tree(tree: Mapping[str, Any], *, text: str, folder: Path | None) -> Sp
             values[key] = _place(value, key, text, folder)
         elif key in ("split", "ratio"):
             values[key] = _number(value, key, text)
-        elif isinstance(value, str):
+        elif isinstance(value, str) and value.strip():
             values[key] = value
         else:
             raise DataError(f"{text}: {key} is {_written(value)}, expected a name; leave the key out for none")
