@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from mgm.data.annotations import VideoItem, VideoSet, find_set
+from mgm.data.loader import read_views
 from mgm.data.source import FileSource, MemorySource
 from mgm.errors import DataError
 from mgm.evaluation import judge
+from mgm.evaluation import views as views_module
 from mgm.evaluation.judge import (
     Judgement,
     compare,
@@ -19,6 +21,7 @@ from mgm.evaluation.judge import (
 )
 from mgm.models import Classifier
 from mgm.training import load_config
+from mgm.training.config import override
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,8 @@ def test_an_encoder_is_judged_on_every_test_video(config, videos, memory):
     assert set(result.hits) == {"attentive probe", "linear probe", "3-NN"}
     assert {hits.shape for hits in result.hits.values()} == {(16,)}
     assert (result.classes, result.chance, result.problems) == (videos.classes, 1 / 8, {})
-    assert said == ["encoding", "attentive probe", "linear probe", "k-NN"]
+    encoding = ["encoding", "encoding 16 of 32 videos", "encoding 32 of 32 videos"]
+    assert said == [*encoding, "attentive probe", "linear probe", "k-NN"]
     again = probe_encoder(untrained_encoder(config), videos, config, memory)
     assert all(np.array_equal(result.hits[name], again.hits[name]) for name in result.hits)
 
@@ -128,3 +132,21 @@ def test_videos_without_a_label_are_not_counted_as_wrong(config, videos, memory)
     bare = replace(videos, test=(replace(videos.test[0], label=None), *videos.test[1:]))
     with pytest.raises(DataError, match="1 of 32 videos have no label, expected one for each"):
         probe_encoder(untrained_encoder(config), bare, config, memory)
+
+
+def test_views_are_read_by_processes_of_their_own(config, videos, memory, monkeypatch):
+    """A video that hangs or kills its process must not take the judgement with it."""
+    asked = []
+
+    def watched(views, *, workers, timeout):
+        asked.append((workers, timeout))
+        return read_views(views)
+
+    monkeypatch.setattr(views_module, "read_views", watched)
+    settings = override(config, ["data.workers=3", "data.read_timeout=7", "data.memory=false"])
+    classifier = Classifier(untrained_encoder(config), len(videos.classes)).eval()
+    said = []
+    evaluate_classifier(classifier, videos, settings, FileSource(), progress=said.append)
+    evaluate_classifier(classifier, videos, settings, memory)
+    assert asked == [(3, 7), (0, 7)]
+    assert said == ["judging 16 of 16 videos"]

@@ -406,3 +406,21 @@ def test_a_line_of_the_log_that_is_damaged(run, small):
     (out / "log.jsonl").write_text("\n".join([*lines[:2], "{", *lines[3:]]))
     with pytest.raises(ModelError, match=r"log\.jsonl: line 3 is no step of a run"):
         run(small(), resume=True)
+
+
+def test_a_run_says_where_it_goes_on(small, videos, memory, tmp_path, capsys):
+    def words(source=memory):
+        try:
+            pretrain(videos, small(), out=tmp_path / "run", source=source, resume=True)
+        except KeyboardInterrupt:
+            capsys.readouterr()
+        return capsys.readouterr().out
+
+    words(raising(memory, KeyboardInterrupt, at=14))
+    assert "goes on after step 3" in words()
+    assert "the run is finished: none of its steps are left" in words()
+
+
+def test_a_warm_up_that_takes_the_whole_run_is_said(small, videos, tmp_path, capsys):
+    pretrain(videos, small("data.memory=true", "pretrain.steps=2"), out=tmp_path / "run")
+    assert "after 2 steps, at the end: the run is all warm-up" in " ".join(capsys.readouterr().out.split())

@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from mgm.data.source import FileSource
 from mgm.errors import DataError
 from mgm.models import Encoder, ModelSpec
 from mgm.training import finetune, load_classifier, load_encoder, pretrain
+from mgm.training.config import override
 from mgm.training.finetune import augmentation, flips
 
 from .sources import raising
@@ -21,6 +24,16 @@ def tune(videos, memory, tmp_path):
         return finetune(encoder, videos, config, out=tmp_path / out, source=memory, show_progress=False)
 
     return go
+
+
+def test_a_video_that_is_mixed_with_itself_is_said(videos, small, memory, tmp_path):
+    mixed = small("finetune.mixup=0.8", "finetune.micro_batch=1", "finetune.steps=1")
+    with pytest.warns(UserWarning, match="mixup and CutMix do nothing; raise finetune.micro_batch"):
+        finetune(None, videos, mixed, out=tmp_path / "one", source=memory, show_progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        two = override(mixed, ["finetune.micro_batch=2"])
+        finetune(None, videos, two, out=tmp_path / "two", source=memory, show_progress=False)
 
 
 def test_the_loss_falls(tune, small):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
 
@@ -24,7 +25,9 @@ def evaluate(
     """
     from mgm.evaluation.run import evaluate as judge
 
-    result = judge(run, open_set(data), overrides=tuple(settings or ()), recipe=recipe)
+    videos = open_set(data)
+    with Console(stderr=True).status("reading videos") as status:
+        result = judge(run, videos, overrides=tuple(settings or ()), recipe=recipe, progress=status.update)
     top1 = result["top1"]
     print(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos, {result['classes']} classes"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set
 
@@ -43,7 +44,8 @@ def finetune(
     if not videos.test:
         print(f"nothing to judge by ({videos.split}): 'mgm evaluate {out} test=FILE' does it later; {out}/last.pt")
         return
-    result = evaluate(out, videos)
+    with Console(stderr=True).status("judging") as status:
+        result = evaluate(out, videos, progress=status.update)
     top1 = result["top1"]
     print(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -75,6 +77,7 @@ def run() -> None:
     """
     # On few cores OpenMP's spinning threads take the time of the decoding ones; must be set before torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    warnings.formatwarning = _warning
     try:
         app()
     except MgmError as error:
@@ -85,6 +88,15 @@ def run() -> None:
         raise
     except KeyboardInterrupt:
         _interrupted()
+
+
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Ours are a line for the user; those of libraries keep the place that they speak of."""
+    if Path(filename).is_relative_to(Path(__file__).parents[1]):
+        return f"mgm: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def _interrupted() -> NoReturn:

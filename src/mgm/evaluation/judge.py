@@ -21,6 +21,7 @@ from mgm.evaluation.probe import attentive_probe, linear_probe
 from mgm.evaluation.views import Predictions, encode_views, predict_views
 from mgm.models import Classifier, Encoder
 from mgm.training.config import Config
+from mgm.training.feed import reading_processes
 
 Hits = npt.NDArray[np.bool_]
 
@@ -79,8 +80,12 @@ def probe_encoder(
     settings = config.probe
     say = progress or (lambda text: None)
     say("encoding")
-    train = encode_views(encoder, views_to_learn(videos.train, config, source))
-    test = encode_views(encoder, views_to_test(videos.test, config, source, config.sampler(settings.sampling)))
+    learn = views_to_learn(videos.train, config, source)
+    ask = views_to_test(videos.test, config, source, config.sampler(settings.sampling))
+    reading = _reading(config, source)
+    count = len(videos.train) + len(videos.test)
+    train = encode_views(encoder, learn, progress=counted(progress, "encoding", count), **reading)
+    test = encode_views(encoder, ask, progress=counted(progress, "encoding", count, done=len(videos.train)), **reading)
     classes = len(videos.classes)
     heads = encoder.spec.encoder.heads
     say("attentive probe")
@@ -113,10 +118,31 @@ def compare(pretrained: Judgement, untrained: Judgement) -> list[Comparison]:
     ]
 
 
-def evaluate_classifier(classifier: Classifier, videos: VideoSet, config: Config, source: ClipSource) -> Predictions:
+def evaluate_classifier(
+    classifier: Classifier,
+    videos: VideoSet,
+    config: Config,
+    source: ClipSource,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> Predictions:
     """Probabilities of the test videos, averaged over their views, which are taken as the classifier was trained."""
     sampler = config.sampler(config.finetune.sampling, config.finetune.sampling_rule)
-    return predict_views(classifier, views_to_test(videos.test, config, source, sampler))
+    views = views_to_test(videos.test, config, source, sampler)
+    said = counted(progress, "judging", len(views))
+    return predict_views(classifier, views, progress=said, **_reading(config, source))
+
+
+def counted(
+    progress: Callable[[str], None] | None, what: str, count: int, *, done: int = 0
+) -> Callable[[int], None] | None:
+    """From how many videos are done beside `done` others to words about all of them."""
+    return None if progress is None else lambda number: progress(f"{what} {done + number:,} of {count:,} videos")
+
+
+def _reading(config: Config, source: ClipSource) -> dict[str, Any]:
+    """How views are read: as in training, by processes that a video may hang or kill."""
+    return {"workers": reading_processes(config, source), "timeout": config.data.read_timeout}
 
 
 def evaluation_dict(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, Any]:

@@ -91,6 +91,7 @@ def evaluate(
     overrides: tuple[str, ...] = (),
     recipe: str | Path | None = None,
     source: ClipSource | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in its folder.
 
@@ -114,7 +115,7 @@ def evaluate(
         raise DataError(f"{videos.root}: no test videos ({videos.split}), expected some; give them with test=FILE")
     check_all_labelled(videos.root, videos.test)
     videos, source, left_out = _readable(videos, videos.test, config, source)
-    predictions = evaluate_classifier(classifier, videos, config, source)
+    predictions = evaluate_classifier(classifier, videos, config, source, progress=progress)
     result = evaluation_dict(replace(predictions, problems={**left_out, **predictions.problems}), classes)
     _write(Path(run), "evaluation.json", result)
     return result

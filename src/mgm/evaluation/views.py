@@ -19,6 +19,9 @@ from mgm.models import Encoder
 BANK_LIMIT = 8 * 2**30
 """Bytes of tokens that are kept in memory at most."""
 
+GROUP = 16
+"""Videos whose views are held at once."""
+
 CLIPS = 32
 """Clips that go through a model at once, however many views a video has."""
 
@@ -61,28 +64,49 @@ class Predictions:
 
 
 def encode_views(
-    encoder: Encoder, views: ViewSet, *, device: torch.device | None = None, workers: int = 0
+    encoder: Encoder,
+    views: ViewSet,
+    *,
+    device: torch.device | None = None,
+    workers: int = 0,
+    timeout: float = 60,
+    progress: Callable[[int], None] | None = None,
 ) -> TokenBank:
     """The tokens of every view, from a frozen encoder.
+
+    Args:
+        workers, timeout: of reading, see `mgm.data.loader.batches`.
+        progress: told how many videos are done.
 
     Raises:
         DataError: they do not fit into memory, or no video could be read.
     """
     tokens: list[Tensor] = []
-    owner, label, problems = _run(encoder, views, tokens.append, device=device, workers=workers)
+    found = read_views(views, workers=workers, timeout=timeout)
+    owner, label, problems = _run(encoder, views, found, tokens.append, device, progress)
     return TokenBank(torch.cat(tokens), owner, label, problems)
 
 
 def predict_views(
-    classifier: nn.Module, views: ViewSet, *, device: torch.device | None = None, workers: int = 0
+    classifier: nn.Module,
+    views: ViewSet,
+    *,
+    device: torch.device | None = None,
+    workers: int = 0,
+    timeout: float = 60,
+    progress: Callable[[int], None] | None = None,
 ) -> Predictions:
-    """Softmax of every view, averaged over the views of a video (the multi-view protocol: K temporal x 3 spatial)."""
+    """Softmax of every view, averaged over the views of a video (the multi-view protocol: K temporal x 3 spatial).
+
+    Arguments as of `encode_views`.
+    """
     probability: list[Tensor] = []
 
     def keep(logits: Tensor) -> None:
         probability.append(logits.softmax(-1))
 
-    owner, label, problems = _run(classifier, views, keep, device=device, workers=workers)
+    found = read_views(views, workers=workers, timeout=timeout)
+    owner, label, problems = _run(classifier, views, found, keep, device, progress)
     return Predictions(average_views(torch.cat(probability), owner, len(label)), label.numpy(), problems)
 
 
@@ -96,7 +120,12 @@ def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArra
 
 @torch.no_grad()
 def _run(
-    model: nn.Module, views: ViewSet, keep: Callable[[Tensor], None], *, device: torch.device | None, workers: int
+    model: nn.Module,
+    views: ViewSet,
+    found: Iterator[Views],
+    keep: Callable[[Tensor], None],
+    device: torch.device | None,
+    progress: Callable[[int], None] | None,
 ) -> tuple[Tensor, Tensor, dict[str, str]]:
     """Feed all views through a model in batches of videos; returns (owner, label, problems). The model goes back where it was."""
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -107,7 +136,7 @@ def _run(
     problems: dict[str, str] = {}
     kept = 0
     try:
-        for group in _groups(views, workers):
+        while group := list(islice(found, GROUP)):
             for item in group:
                 if item.problem is not None:
                     problems[views.items[item.index].path] = item.problem
@@ -132,6 +161,8 @@ def _run(
             for item in readable:
                 owner += [len(label)] * len(item.video)
                 label.append(item.label)
+            if progress is not None:
+                progress(len(label) + len(problems))
     finally:
         model.to(home)
     if not label:
@@ -139,9 +170,3 @@ def _run(
             f"none of {len(views)} videos could be read; the first: {next(iter(problems.values()), 'the set is empty')}"
         )
     return torch.tensor(owner), torch.tensor(label), problems
-
-
-def _groups(views: ViewSet, workers: int) -> Iterator[list[Views]]:
-    found = read_views(views, workers=workers)
-    while group := list(islice(found, 16)):
-        yield group

@@ -85,6 +85,10 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
         stream = _started(batches, first < run.schedule.steps)
         if show_progress:
             fabric.print(run.words)
+            if first == run.schedule.steps:
+                fabric.print("the run is finished: none of its steps are left")
+            elif first:
+                fabric.print(f"goes on after step {first}")
         with progress:
             task = progress.add_task("", total=run.schedule.steps, completed=first, shown="")
             for step in range(first, run.schedule.steps):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_fabric import Fabric
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mgm.data.annotations import VideoItem
 from mgm.data.dataset import ClipSet, MaskRule
@@ -22,7 +23,12 @@ from mgm.training.run import Run
 
 
 def prepare_source(
-    items: tuple[VideoItem, ...], config: Config, *, motion: bool, source: ClipSource | None
+    items: tuple[VideoItem, ...],
+    config: Config,
+    *,
+    motion: bool,
+    source: ClipSource | None,
+    show_progress: bool = False,
 ) -> tuple[tuple[VideoItem, ...], ClipSource]:
     """The videos and where their clips come from. With `data.memory`, unreadable videos are found here and left out."""
     if source is not None:
@@ -30,13 +36,25 @@ def prepare_source(
     if not config.data.memory:
         return items, FileSource()
     memory = MemorySource(config.data.memory_side or config.data.size, config.data.motion if motion else None)
-    problems = memory.load([i.path for i in items])
+    columns = (
+        TextColumn("reading into memory: video {task.completed} of {task.total}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not show_progress, transient=True) as progress:
+        task = progress.add_task("", total=len(items))
+        problems = memory.load([i.path for i in items], progress=lambda _: progress.advance(task))
     if problems and len(problems) > config.data.bad_share * len(items):
         raise DataError(
             f"{len(problems)} of {len(items)} videos could not be read, expected at most {config.data.bad_share:.0%} "
             f"(data.bad_share); the first: {next(iter(problems.values()))}; check the set with 'mgm scan'"
         )
     return tuple(i for i in items if i.path not in problems), memory
+
+
+def reading_processes(config: Config, source: ClipSource) -> int:
+    """How many processes read; what is in memory already needs none."""
+    return 0 if isinstance(source, MemorySource) else config.data.workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +91,7 @@ def make_run(
         repeats=config.data.repeats,
     )
     order = BatchOrder(len(items), optim.batch, config.seed, fabric.global_rank, fabric.world_size)
-    workers = 0 if isinstance(source, MemorySource) else config.data.workers
+    workers = reading_processes(config, source)
 
     def stream(first: int, last: int, parts: int) -> Iterator[Batch]:
         return batches(

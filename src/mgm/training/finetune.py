@@ -27,7 +27,7 @@ from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config, FinetuneConfig
 from mgm.training.feed import Taking
-from mgm.training.optim import Schedule, adamw
+from mgm.training.optim import Schedule, adamw, describe_rate
 from mgm.training.train import Outcome, train
 
 
@@ -171,8 +171,7 @@ def describe_finetuning(config: Config, plan: Schedule, videos: int, devices: in
     return (
         f"{videos:,} videos of {classes} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
         f"{', '.join(changes)}\n"
-        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)}{repeats}, "
-        f"peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
+        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)}{repeats}, {describe_rate(plan)}"
     )
 
 

@@ -35,6 +35,12 @@ class Schedule:
         return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
+def describe_rate(plan: Schedule) -> str:
+    """The course of the learning rate, in words."""
+    words = f"peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
+    return f"{words}, at the end: the run is all warm-up" if plan.warmup == plan.steps else words
+
+
 def schedule(config: OptimConfig, *, steps_per_epoch: int) -> Schedule:
     """The schedule of a run over a set of known length."""
     scale = config.batch / 256

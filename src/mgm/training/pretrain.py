@@ -18,7 +18,7 @@ from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
 from mgm.training.feed import Taking
-from mgm.training.optim import Schedule, adamw
+from mgm.training.optim import Schedule, adamw, describe_rate
 from mgm.training.train import Outcome, train
 
 
@@ -124,7 +124,7 @@ def describe_pretraining(config: Config, plan: Schedule, videos: int, devices: i
         f"{_decoder_mask_words(config)}\n"
         f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)} = {shown:,} "
         f"clips ({shown / videos:.1f} per video{f', each in {repeats} crops with {repeats} masks' if repeats > 1 else ''}), "
-        f"peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
+        f"{describe_rate(plan)}"
     )
 
 

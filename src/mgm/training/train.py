@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,9 +55,9 @@ def train(
         MgmError: of the kind that fits; see `mgm.training.engine.fit`.
     """
     check_folder(out, resume=resume)  # reading a set into memory takes minutes
-    items, source = prepare_source(
-        items, config, motion=taking.rule is not None and taking.rule.uses_motion, source=source
-    )
+    motion = taking.rule is not None and taking.rule.uses_motion
+    first = os.environ.get("RANK", "0") == "0"
+    items, source = prepare_source(items, config, motion=motion, source=source, show_progress=show_progress and first)
     plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
     torch.manual_seed(config.seed)  # here: whatever was loaded before has drawn too
     method = build(plan)
