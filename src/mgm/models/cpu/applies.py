@@ -1,0 +1,22 @@
+"""Where the operations of this package stand in for PyTorch's."""
+
+import torch
+from torch import Tensor
+
+
+def applies(x: Tensor) -> bool:
+    """Whether this is training in float32 on a CPU, and is not recorded."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and not recorded()
+    )
+
+
+def recorded() -> bool:
+    """Whether the operations are recorded to run without mgm: exported or traced."""
+    # PyTorch 2.6 cannot tell the exporter from the compiler.
+    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return bool(exporting()) or torch._C._get_tracing_state() is not None
