@@ -174,7 +174,8 @@ def test_a_compiled_model_learns_the_same(small):
     assert steps(model, spec, compiled=True) == pytest.approx(steps(other, spec), rel=1e-5)
 
 
-def clip(batch=2, spec=ModelSpec("debug")):
+def clip(batch=2):
+    spec = ModelSpec("debug")
     generator = torch.Generator().manual_seed(0)
     shape = (batch, *spec.video_shape[1:], 3)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).permute(0, 4, 1, 2, 3)

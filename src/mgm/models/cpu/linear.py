@@ -64,7 +64,9 @@ class _Linear(torch.autograd.Function):
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     # The compiler would take oneDNN's operation for one of inference, on packed weights: it gets it as an unknown one.
     # Everywhere else that would only cost time.
-    return _opaque(x, weight, bias) if torch.compiler.is_compiling() else _onednn(x, weight, bias)
+    take = torch.ops.mgm.linear if torch.compiler.is_compiling() else _onednn
+    out: Tensor = take(x, weight, bias)
+    return out
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -72,11 +74,12 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return out
 
 
-@torch.library.custom_op("mgm::linear", mutates_args=())
-def _opaque(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return _onednn(x, weight, bias)
+# Defined by hand, for `torch.library.custom_op` would add 50 us of checks to each of a step's many calls.
+_LIBRARY: Final = torch.library.Library("mgm", "FRAGMENT")
+_LIBRARY.define("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
+_LIBRARY.impl("linear", _onednn, "CPU")
 
 
-@_opaque.register_fake
+@torch.library.register_fake("mgm::linear", lib=_LIBRARY)
 def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight.shape[0])
