@@ -75,11 +75,11 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 # Defined by hand, for `torch.library.custom_op` would add 50 us of checks to each of a step's many calls.
-_LIBRARY: Final = torch.library.Library("mgm", "FRAGMENT")
-_LIBRARY.define("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
-_LIBRARY.impl("linear", _onednn, "CPU")
+_LIBRARY: Final = torch.library.Library("mgm", "FRAGMENT")  # type: ignore[no-untyped-call]
+_LIBRARY.define("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")  # type: ignore[no-untyped-call]
+_LIBRARY.impl("linear", _onednn, "CPU")  # type: ignore[no-untyped-call]
 
 
-@torch.library.register_fake("mgm::linear", lib=_LIBRARY)
+@torch.library.register_fake("mgm::linear", lib=_LIBRARY)  # type: ignore[untyped-decorator]
 def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight.shape[0])
