@@ -127,6 +127,27 @@ def test_a_linear_layer_is_left_to_pytorch(monkeypatch, case):
         assert torch.equal(out, F.linear(x, weight))
 
 
+def test_functions_of_pytorch_transform_what_is_left_to_pytorch():
+    x, weight = torch.randn(4, 2, 12), torch.randn(10, 12)
+    each = torch.func.vmap(torch.func.grad(lambda w, x: linear(x, w).square().sum()), in_dims=(None, 0))(weight, x)
+    expected = torch.einsum("bno,bni->boi", 2 * (x @ weight.T), x)
+    torch.testing.assert_close(each, expected, rtol=1e-4, atol=1e-4)
+    assert linear(x[0, 0].requires_grad_(), weight).shape == (10,)
+
+
+def test_no_row_asks(small):
+    query, key, value = qkv()
+    assert attention_of_package(query[:, :, :0], key, value).shape == (2, 3, 0, 8)
+
+
+def test_a_second_derivative_is_refused():
+    x = torch.randn(2, 12, requires_grad=True)
+    (first,) = torch.autograd.grad(linear(x, torch.randn(10, 12)).square().sum(), x, create_graph=True)
+    if linear_module.ONEDNN:
+        with pytest.raises(RuntimeError, match="twice"):
+            first.sum().backward()
+
+
 def test_no_operation_of_this_package_is_exported():
     model = torch.nn.Sequential(MaskedAutoencoder(ModelSpec("debug")).encoder)
     video = torch.randint(0, 256, (1, *ModelSpec("debug").video_shape), dtype=torch.uint8)

@@ -5,13 +5,17 @@ from torch import Tensor
 
 
 def applies(x: Tensor) -> bool:
-    """Whether this is training in float32 on a CPU, and is not recorded."""
+    """Whether this is training in float32 on a CPU, of at least one row, and is neither recorded nor transformed."""
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
         and torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and not recorded()
+        and x.dim() > 1
+        and x.shape[-2] > 0
+        # `torch.func` transforms PyTorch's operations alone.
+        and torch._C._functorch.peek_interpreter_stack() is None
     )
 
 
