@@ -424,3 +424,31 @@ def test_a_run_says_where_it_goes_on(small, videos, memory, tmp_path, capsys):
 def test_a_warm_up_that_takes_the_whole_run_is_said(small, videos, tmp_path, capsys):
     pretrain(videos, small("data.memory=true", "pretrain.steps=2"), out=tmp_path / "run")
     assert "after 2 steps, at the end: the run is all warm-up" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_kill_in_the_middle_of_a_checkpoint(run, small):
+    config = small("pretrain.checkpoint_every=2")
+    whole = run(config, "whole")
+    child = os.fork()
+    if not child:
+        save = torch.save
+
+        def killed(content, file):
+            save(content, file)
+            if content["position"]["step"] == 4:
+                os.truncate(file, os.path.getsize(file) // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        torch.save = killed
+        try:
+            run(config)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert load_checkpoint(whole.out.parent / "run")["position"]["step"] == 2
+    resumed = run(config, resume=True)
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+    assert [path.name for path in resumed.out.iterdir() if "partial" in path.name] == []

@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from mgm.data.annotations import find_set
-from mgm.training import load_checkpoint
+from mgm.training import load_checkpoint, pretrain
 
 SCRIPT = Path(__file__).with_name("two_ranks.py")
 
 
-def together(folder, out, *, share, steps):
+def together(folder, out, *settings, share, steps):
     """What each of two ranks tells."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    subprocess.run([*command, str(SCRIPT), str(folder), str(out), str(share), str(steps)], check=True, timeout=120)
+    subprocess.run(
+        [*command, str(SCRIPT), str(folder), str(out), str(share), str(steps), *settings], check=True, timeout=120
+    )
     return [json.loads((out / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
 
@@ -57,3 +59,17 @@ def test_too_many_bad_videos_stop_both(folder, tmp_path):
     first, second = together(folder, tmp_path / "run", share=0.05, steps=16)
     assert first["error"] == second["error"]
     assert "clips could not be read, expected at most 5%" in first["error"]
+
+
+@pytest.mark.slow
+def test_two_ranks_weigh_tokens_as_one_does(tiny_set, small, tmp_path):
+    """Where the decoder's mask asks for more tokens on one rank than on the other."""
+    settings = ("mask.name=random", "mask.decoder.name=random", "pretrain.base_lr=0.5", "data.motion=null")
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for number, item in enumerate(find_set(tiny_set).train):
+        (videos / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
+    first, second = together(videos, tmp_path / "two", *settings, share=0, steps=6)
+    whole = small(*settings, "data.memory=false", "data.crop=centre", "pretrain.warmup=1")
+    alone = pretrain(videos, whole, out=tmp_path / "one", show_progress=False).history.losses
+    assert first["losses"] == second["losses"] == pytest.approx(alone, rel=1e-5)

@@ -15,11 +15,12 @@ from mgm.training.engine import Run
 
 def main() -> None:
     folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-    share, steps = sys.argv[3:]
+    share, steps, *settings = sys.argv[3:]
     torch.set_num_threads(1)
     videos = VideoSet(str(folder), tuple(VideoItem(str(p)) for p in sorted(folder.iterdir())), (), (), "")
     small = ["data.frames=4", "data.size=32", "data.memory=false", "data.workers=1", f"data.bad_share={share}"]
     small += ["model.size=debug", f"pretrain.steps={steps}", "pretrain.batch=4", "pretrain.warmup=1"]
+    small += settings
     seen: list[int] = []
     first = Run.__init__
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,8 @@ def prepare_source(
         BarColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=not show_progress, transient=True) as progress:
+    shown = show_progress and sys.stdout.isatty()  # elsewhere what is taken away again would leave an empty line
+    with Progress(*columns, disable=not shown, transient=True) as progress:
         task = progress.add_task("", total=len(items))
         problems = memory.load([i.path for i in items], progress=lambda _: progress.advance(task))
     if problems and len(problems) > config.data.bad_share * len(items):
