@@ -2,6 +2,7 @@ import math
 from itertools import pairwise
 
 import pytest
+import torch
 
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.training.config import OptimConfig
@@ -24,6 +25,19 @@ def test_warm_up_then_cosine_step_by_step():
     assert rates[14] == pytest.approx(0.5)
     assert rates[13] == pytest.approx(0.5 + 1.5 * 0.5 * (1 + math.cos(0.9 * math.pi)))
     assert all(a > b for a, b in pairwise(rates[4:]))
+
+
+@pytest.mark.parametrize("warmup", [0, 5])
+def test_the_schedule_is_transformers(warmup):
+    """But for its idle first step: their warm-up begins at 0, ours one step on."""
+    from transformers import get_cosine_schedule_with_warmup
+
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = get_cosine_schedule_with_warmup(optimiser, warmup, 20).lr_lambdas[0]
+    plan = Schedule(steps=20, warmup=warmup, peak=3.0, final=0.0)
+    assert [plan.factor(step) for step in range(warmup)] == [theirs(step + 1) for step in range(warmup)]
+    after = range(warmup, 21)
+    assert [plan.factor(step) for step in after] == pytest.approx([theirs(step) for step in after])
 
 
 def test_runs_that_only_warm_up_and_runs_that_do_not():
