@@ -308,6 +308,36 @@ def test_bad_files_are_left_out_and_named(files, tmp_path):
         pack(found, tmp_path / "again")
 
 
+@pytest.mark.parametrize("change", ["shrinks", "grows", "goes"])
+def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path, monkeypatch, change):
+    for number, item in enumerate(files.train[:4]):
+        shutil.copy(item.path, tmp_path / f"{number}.mp4")
+    videos, out = find_set(tmp_path), tmp_path / "shards"
+    victim = Path(videos.train[2].path)
+    whole = victim.read_bytes()
+
+    def probed(path):
+        info = probe(path)
+        if Path(path) == victim and change == "goes":
+            victim.unlink()
+        elif Path(path) == victim:
+            victim.write_bytes(whole[: len(whole) // 2] if change == "shrinks" else whole + b"more")
+        return info
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mgm.data.pack.probe", probed)
+        report = pack(videos, out)
+    assert list(report.failed) == [str(victim)]
+    found = "cannot be read" if change == "goes" else "changed while it was packed"
+    assert report.failed[str(victim)].startswith(f"{victim}: {found}")
+    with tarfile.open(report.shards[0]) as tar:
+        stems = {Path(name).stem for name in tar.getnames()}
+    assert len(stems) == report.videos == 3  # nothing of the bad one is left
+    assert read(find_set(out), workers=0)
+    victim.write_bytes(whole)
+    assert pack(videos, out).videos == 4
+
+
 def test_parts_of_one_file_share_its_bytes(files, tmp_path):
     path = files.train[-1].path
     items = tuple(VideoItem(path, label, start, start + 3) for label, start in ((0, 0), (1, 3)))

@@ -37,7 +37,9 @@ def preview(
     draws: Annotated[int, typer.Option(help="Masks of each kind that the numbers count.", min=1)] = 100,
     boxes: Annotated[
         Path | None,
-        typer.Option(help="JSON with the true boxes of one video's objects; else NAME.json beside each video, if any."),
+        typer.Option(
+            help="JSON with the true boxes of one video's objects; else NAME.json or boxes.json beside each, if any."
+        ),
     ] = None,
     video: Annotated[bool, typer.Option(help="Write a video (.mp4) beside each picture.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the masks.")] = 0,

@@ -165,7 +165,7 @@ def parse_randaugment(text: str) -> RandAugment:
     if head != "rand" or not increasing or not fits:
         raise ConfigError(
             f"randaugment {text!r}: expected for example 'rand-m7-n4-mstd0.5-inc1': m magnitude up to 10 (if left out, 10), n "
-            "operations (2), mstd the magnitude's spread (0; above 100: uniform), p the probability of each up to 1 (0.5), and always "
-            "inc1, the operations that grow with the magnitude"
+            "operations (2), mstd the magnitude's spread (0; above 100: uniform), p the probability of each up to 1 (0.5), and "
+            "always inc1, the operations that grow with the magnitude"
         )
     return drawn

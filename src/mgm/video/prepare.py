@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,6 +85,17 @@ def prepare(
         plan = _plan(src, sources, dst, chosen)
         remove_parts(dst)
         return _run(plan, dst, processes, ray, progress or (lambda record: None))
+
+
+def prepare_command(source: str | Path, *options: str) -> str:
+    """The command, for a shell, that transcodes a folder into `FOLDER-prepared` beside it, or a single video into `prepared`, since
+    what lies beside a video is part of its set. Wherever `mgm` advises to prepare, it says this."""
+    place, target = Path(source), Path("prepared")
+    if place.is_dir():
+        name = f"{place.resolve().name}-prepared"
+        target = place / ".." / name if place.name in ("", "..") else place.with_name(name)
+    named = [f"./{path}" if str(path).startswith("-") else str(path) for path in (place, target)]
+    return shlex.join(["mgm", "prepare", *named, *options])
 
 
 @dataclass(frozen=True, slots=True)
