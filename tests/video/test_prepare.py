@@ -563,3 +563,13 @@ def test_one_command_is_advised_everywhere(tmp_path, monkeypatch):
     monkeypatch.chdir("videos")
     assert prepare_command(".") == "mgm prepare . ../videos-prepared"
     assert prepare_command("..") == f"mgm prepare .. ../../{tmp_path.name}-prepared"
+
+
+def test_links_in_a_circle_cost_themselves_alone(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    encode_moving(tmp_path / "in" / "good.mp4", frames=5)
+    (tmp_path / "in" / "round.mp4").symlink_to(tmp_path / "in" / "round.mp4")
+    report = prepare(tmp_path / "in", tmp_path / "out", **SMALL)
+    assert [record.source for record in report.done] == ["good.mp4"]
+    (failed,) = report.failed
+    assert failed.problem.startswith(f"{tmp_path}/in/round.mp4: cannot be opened")

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from mgm.video.manifest import Status
+    from mgm.video.record import Status
     from mgm.video.scan import Group, ScanSummary, VideoRecord
 
 MOST_ROWS = 30

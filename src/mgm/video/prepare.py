@@ -92,8 +92,9 @@ def prepare_command(source: str | Path, *options: str) -> str:
     what lies beside a video is part of its set. Wherever `mgm` advises to prepare, it says this."""
     place, target = Path(source), Path("prepared")
     if place.is_dir():
-        name = f"{place.resolve().name}-prepared"
-        target = place / ".." / name if place.name in ("", "..") else place.with_name(name)
+        unnamed = place.name in ("", "..")  # the working directory, or one above it
+        target = place / ".." / place.resolve().name if unnamed else place
+        target = target.with_name(f"{target.name}-prepared")
     named = [f"./{path}" if str(path).startswith("-") else str(path) for path in (place, target)]
     return shlex.join(["mgm", "prepare", *named, *options])
 
@@ -172,9 +173,9 @@ def _plan(src: Path, sources: list[Path], dst: Path, profile: Profile) -> _Plan:
     for place in asked:
         source, target = places[place], targets[place]
         jobs.append(_Job(source, dst / target, root, text(place.as_posix()), text(target.as_posix()), profile))
-    originals = {source.resolve() for source in sources}
+    originals = {os.path.realpath(source) for source in sources}  # links in a circle are no error of all
     for job in jobs:
-        if job.target.resolve() in originals:
+        if os.path.realpath(job.target) in originals:
             raise VideoError(f"{job.target}: is a source itself, expected results in another folder; choose another")
     names = {text(place.as_posix()): text(target.as_posix()) for place, target in targets.items()}
     return _Plan(jobs, known, frozenset(others), names)
