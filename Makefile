@@ -17,6 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev]'
 	$(BIN)/python -c "from mgm.video.motion import compile_kernels; compile_kernels()"
 	$(BIN)/python -c "from mgm.masks.kernels import compile_kernels; compile_kernels()"
+	$(BIN)/python -c "from mgm.data.levels import compile_levels; compile_levels()"
 	touch $(READY)
 
 demo: setup
