@@ -137,6 +137,44 @@ def test_a_run_is_exported_with_what_is_known_of_it(tmp_path, small, videos, mem
     assert torch.equal(load_encoder(folder)(VIDEO), load_encoder(tuned)(VIDEO))
 
 
+def test_damaged_results_of_a_run_are_named_before_anything_is_written(tmp_path, small, videos, memory, monkeypatch):
+    run = pretrain(videos, small(), out=tmp_path / "run", source=memory, show_progress=False).out
+    for file, command in (("evaluation.json", "evaluate"), ("probe.json", "probe")):
+        for text in ("", "{", "[]", "{}", '{"top1": {"top1": "high"}}', '{"top1": {"x": null}, "chance": 0.5}'):
+            (run / file).write_text(text)
+            with pytest.raises(ModelError, match=rf"{file}: cannot be read as results.*mgm {command}', or delete it"):
+                export_model(run, to="safetensors", out=tmp_path / "out")
+        (run / file).unlink()
+    assert [f.name for f in tmp_path.iterdir()] == ["run"]
+    # Where one stands is no name for a page.
+    (run / "deeper").mkdir()
+    for place, path in ((run, "."), (run / "deeper", "..")):
+        monkeypatch.chdir(place)
+        card = (export_model(path, to="safetensors", out=tmp_path / place.name / "out") / "README.md").read_text()
+        assert "\n# run\n" in card
+        assert "from `run`." in card
+
+
+def test_heads_that_a_caller_names_count_in_every_format(tmp_path, small, videos, memory):
+    run = pretrain(
+        videos, small("model.position=sincos-1d"), out=tmp_path / "run", source=memory, show_progress=False
+    ).out
+    places = [
+        run,
+        export_model(run, to="safetensors", out=tmp_path / "own"),
+        export_model(run, to="videomae", out=tmp_path / "v"),
+    ]
+    encoders = [load_encoder(place, heads=4, frames=4, resolution=32) for place in places]
+    assert [encoder.spec.encoder.heads for encoder in encoders] == [4, 4, 4]
+    clip = torch.randint(0, 256, (1, *encoders[0].spec.video_shape), dtype=torch.uint8)
+    assert all(torch.equal(encoder(clip), encoders[0](clip)) for encoder in encoders)
+    assert not torch.equal(load_encoder(run)(clip), encoders[0](clip))
+    assert load_pretrained(run, heads=4).spec.decoder == load_pretrained(run).spec.decoder
+    for place in places:
+        with pytest.raises(ModelError, match="not divisible by 5 heads"):
+            load_encoder(place, heads=5)
+
+
 def test_one_foreign_format_becomes_another(tmp_path):
     state = random_state(pretrained_shapes(dim=32, depth=2, width=16, layers=1))
     torch.save({"model": state}, tmp_path / "official.pth")
@@ -168,9 +206,32 @@ def test_what_a_format_cannot_hold(tmp_path):
         pytest.importorskip("onnxscript")
         with pytest.raises(ModelError, match="depends on the mask"):
             export_model(make("autoencoder"), to=to, out=tmp_path / "graph")
-    with pytest.raises(ModelError, match="to: found 'keras', expected one of hf,"):
-        export_model(make("encoder"), to="keras", out=tmp_path / "graph")
     assert {f.name for f in tmp_path.iterdir()} == {"m.pth", "out"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"to": "keras"}, "to: found 'keras', expected one of hf, videomae"),
+        ({"to": "hf", "part": "decoder"}, "part: found 'decoder', expected one of whole, encoder"),
+        ({"to": "onnx", "video": "float16"}, "video: found 'float16', expected one of uint8, float32"),
+        ({"to": "hf", "bias_names": "bias"}, r"bias_names: found 'bias', expected one of q_bias, query\.bias"),
+        (
+            {"to": "hf", "video": "float32"},
+            "video: found 'float32' with the format hf, expected it with torch-export or onnx",
+        ),
+        ({"to": "videomae", "video": "uint8"}, "video: found 'uint8' with the format videomae"),
+        (
+            {"to": "safetensors", "bias_names": "q_bias"},
+            "bias_names: found 'q_bias' with the format safetensors.*leave it out",
+        ),
+        ({"to": "onnx", "bias_names": "query.bias"}, r"bias_names: found 'query\.bias' with the format onnx"),
+    ],
+)
+def test_choices_that_a_format_does_not_have(tmp_path, choice, words):
+    with pytest.raises(ModelError, match=words):
+        export_model(make("encoder"), out=tmp_path / "out", **choice)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_our_own_format_holds_every_model(tmp_path):

@@ -15,7 +15,7 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
-from mgm.models.convert.shapes import KERNEL, Model, unflattened
+from mgm.models.convert.shapes import KERNEL, Model, check_floating, unflattened
 from mgm.models.position import sincos_1d
 
 # mmaction2 builds blocks of mmcv's parts.
@@ -75,9 +75,19 @@ def to_reference(model: Model) -> dict[str, Tensor]:
 
 def _check_places(stored: Tensor) -> None:
     """mmaction2 stores the fixed code, which is computed here; a learned one would be lost."""
-    tokens, dim = stored.shape[-2:]
-    if not torch.allclose(stored.reshape(tokens, dim).float(), sincos_1d(tokens, dim), atol=1e-3):
+    check_floating("pos_embed", stored)
+    shape = tuple(stored.shape)
+    fits = len(shape) in (2, 3) and shape[:-2] in ((), (1,))
+    if not fits or not torch.allclose(
+        stored.reshape(shape[-2:]).float(), sincos_1d(*shape[-2:]), rtol=0, atol=_slack(stored)
+    ):
         raise ModelError(
-            f"state dict: found pos_embed {tuple(stored.shape)} that is not the sine-cosine code of the flattened index, "
+            f"state dict: found pos_embed {shape} that is not the sine-cosine code of the flattened index, "
             "expected that one; a learned code of VideoMAE's layout is not supported"
         )
+
+
+def _slack(stored: Tensor) -> float:
+    """How far a stored sine or cosine may be from the exact one: angles of a thousand in single precision are off by up to
+    1e-4 and more, and storing a value up to 1 rounds it by up to half of the type's epsilon (bfloat16: 4e-3)."""
+    return 1e-3 + torch.finfo(stored.dtype).eps / 2
