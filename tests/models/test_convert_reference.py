@@ -352,5 +352,5 @@ def test_an_unknown_format_lists_what_was_found_and_what_is_known():
         ModelError, match=r"found the keys conv1.weight; expected weights of one of: .*MAE-ST.*mmaction2"
     ):
         load({"conv1.weight": torch.zeros(1)})
-    with pytest.raises(ModelError, match=r"width of 96 does not tell them.*pass heads="):
+    with pytest.raises(ModelError, match=r"heads of the encoder: a width of 96 does not tell them.*pass heads="):
         load(random_state(tuned_shapes(dim=96, depth=1, classes=2)), Facts())

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mgm.errors import ModelError
-from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, Size, Stack
 from mgm.training import export_model, finetune, load_encoder, load_pretrained, pretrain
 from models.clips import normalised, random_mask, random_video
 from models.reference import maest_shapes, pretrained_shapes, random_state
@@ -50,15 +50,74 @@ def test_what_is_written_is_read_again(tmp_path, kind, to):
     names = {"hf": {"config.json", "preprocessor_config.json", "model.safetensors"}, "videomae": {"model.pth"}}
     assert {f.name for f in folder.iterdir()} == names.get(to, {"model.safetensors"}) | {"README.md", "mgm.json"}
     assert [f.name for f in tmp_path.iterdir()] == ["out"]
-    clips = {} if to != "videomae" else {"frames": 4, "resolution": 32}
     load = load_encoder if kind == "encoder" else load_pretrained
-    again = load(folder, **clips)
+    again = load(folder)
     assert type(again) is type(model)
     first, second = model.state_dict(), again.state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first | second)
     close(result(again), result(model))
     if kind == "classifier" and to != "videomae":
         assert again.labels == ("left", "right", "up")
+
+
+def test_what_shapes_do_not_tell_comes_back_from_the_reference_format(tmp_path):
+    spec = replace(SPEC, size=Size(Stack(48, 1, 2), Stack(24, 1, 3)), resolution=(32, 24), head_norm_eps=1e-6)
+    model = MaskedAutoencoder(spec, target="pixels").eval()
+    folder = export_model(model, to="videomae", out=tmp_path / "out")
+    again = load_pretrained(folder, resolution=(32, 24))  # the reference's clips are square
+    assert again.spec == spec
+    video, mask = random_video(spec), random_mask(spec, hidden=12)
+    close(again(video, mask).loss, model(video, mask).loss)
+    state = torch.load(folder / "model.pth", weights_only=True)["model"]
+    torch.save(state, tmp_path / "bare.pth")
+    with pytest.raises(ModelError, match=r"heads of the encoder: a width of 48.*pass heads="):
+        load_pretrained(tmp_path / "bare.pth")
+    with pytest.raises(ModelError, match=r"heads of the decoder: a width of 24.*mgm.load_encoder"):
+        load_pretrained(tmp_path / "bare.pth", heads=2)
+    assert load_encoder(tmp_path / "bare.pth", heads=2).spec.encoder.heads == 2
+
+
+def test_a_full_disk_ends_no_program(tmp_path):
+    """torch's own writer of graphs aborted the process, after which nothing could be cleaned up."""
+    resource = pytest.importorskip("resource")
+    model = make("encoder")
+    for to in ("hf", "videomae", "safetensors", "torch-export"):
+        out = export_model(model, to=to, out=tmp_path / to)
+        before = {file.name: file.read_bytes() for file in out.iterdir()}
+        largest = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16384, largest[1]))
+        try:
+            with pytest.raises(ModelError, match=rf"{to}: cannot be written .*make room"):
+                export_model(model, to=to, out=out, overwrite=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, largest)
+        assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_interrupted_export_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mgm.training.export.model_card", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_model(make("encoder"), to="safetensors", out=tmp_path / "out")
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_head_on_an_inner_block_stays_there(tmp_path):
+    model = Classifier(make("encoder"), 3, block=0, head_scale=1).eval()
+    again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "own"))
+    assert again.block == 0
+    close(result(again), result(model))
+    for to in ("hf", "videomae"):
+        with pytest.raises(
+            ModelError, match=r"cannot hold a head on block 0 \(expected the last\); export to safetensors"
+        ):
+            export_model(model, to=to, out=tmp_path / "out")
+    last = Classifier(make("encoder"), 3, block=1, head_scale=1).eval()
+    close(result(load_pretrained(export_model(last, to="hf", out=tmp_path / "hf"))), result(last))
 
 
 @pytest.mark.parametrize("kind", ["autoencoder", "classifier", "encoder"])

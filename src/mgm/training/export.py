@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import uuid
@@ -21,6 +22,7 @@ from mgm.models.convert import (
     BiasNames,
     Model,
     VideoType,
+    arguments_of,
     check_videomae,
     export_graph,
     to_huggingface,
@@ -185,7 +187,7 @@ def _about(model: Model, to: str) -> dict[str, Any]:
     spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
     about: dict[str, Any] = {"kind": _kind(model), "spec": spec.to_dict(), "format": to, "mgm": VERSION}
     if isinstance(model, Classifier):
-        about |= {"classes": model.head.out_features, "labels": model.labels}
+        about |= {"classes": model.head.out_features, "labels": model.labels, "block": model.block}
     elif isinstance(model, MaskedAutoencoder):
         teachers = [t.teacher_spec.to_dict() for t, _ in model.goal.targets if isinstance(t, TeacherFeatures)]
         about |= {"target": _target(model.goal), "teacher": teachers[0] if teachers else None}
@@ -228,7 +230,8 @@ def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
 def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
     check_videomae(model, "VideoMAE's checkpoint")
     try:
-        torch.save({"model": {key: value.cpu() for key, value in to_reference(model).items()}}, folder / "model.pth")
+        state = {key: value.cpu() for key, value in to_reference(model).items()}
+        torch.save({"model": state, "args": arguments_of(model)}, folder / "model.pth")
     except RuntimeError as error:  # torch reports a full disk so
         raise OSError(str(error)) from error
 
@@ -250,7 +253,10 @@ def _save_safetensors(state: Mapping[str, Tensor], file: Path, metadata: dict[st
 
 
 def _write_torch_export(model: Model, folder: Path, options: _Options) -> None:
-    torch.export.save(export_graph(model, video=options.video), folder / "model.pt2")
+    # By way of memory: where the disk is full, torch's own writing ends the whole program instead of raising an error.
+    content = io.BytesIO()
+    torch.export.save(export_graph(model, video=options.video), content)
+    (folder / "model.pt2").write_bytes(content.getbuffer())
 
 
 def _write_onnx(model: Model, folder: Path, options: _Options) -> None:

@@ -70,7 +70,8 @@ def _from_export(weights: Weights, facts: Facts) -> Model:
             )
             model = MaskedAutoencoder(spec, target=about["target"], teacher=teacher)
         elif kind == "classifier":
-            model = Classifier(Encoder(spec), about["classes"], labels=about["labels"])
+            block = about.get("block", -1)  # earlier exports name none
+            model = Classifier(Encoder(spec), about["classes"], labels=about["labels"], block=block)
         else:
             model = Encoder(spec)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -108,7 +109,7 @@ def _wanted(ours: Mapping[str, Tensor], encoder_only: bool) -> dict[str, Tensor]
 
 
 def _stored_facts(arguments: Mapping[str, Any], facts: Facts) -> Facts:
-    """What the reference's command line says of the clips and the target."""
+    """What the reference's command line says of the clips and the target; of an export of ours the heads too."""
     frames, side = arguments.get("num_frames"), arguments.get("input_size")
     # Fine-tuning builds the model for frames x segments, of which there is one unless the command line says otherwise.
     segments = arguments.get("num_segments", 1)
@@ -118,6 +119,8 @@ def _stored_facts(arguments: Mapping[str, Any], facts: Facts) -> Facts:
         facts,
         frames=facts.frames or (frames if isinstance(frames, int) else None),
         resolution=facts.resolution or (side if isinstance(side, int) else None),
+        heads=facts.heads or arguments.get("encoder_num_heads"),
+        decoder_heads=arguments.get("decoder_num_heads"),
         # The misspelling is the reference's.
         target="pixels" if arguments.get("normlize_target") is False else facts.target,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -16,7 +16,9 @@ from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
 from mgm.models.convert.shapes import KERNEL, Model, check_floating, unflattened
+from mgm.models.encoder import Encoder
 from mgm.models.position import sincos_1d
+from mgm.models.targets import Pixels
 
 # mmaction2 builds blocks of mmcv's parts.
 _MMACTION: Final = {
@@ -71,6 +73,18 @@ def to_reference(model: Model) -> dict[str, Tensor]:
     if isinstance(model, Classifier):
         return {key.removeprefix("encoder."): value for key, value in state.items()}
     return state
+
+
+def arguments_of(model: Model) -> dict[str, Any]:
+    """What the names and shapes of `to_reference` do not tell, as the reference's command line would: the clips, the target
+    (its spelling of it) and, by the names of its models' arguments, the heads."""
+    spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
+    arguments: dict[str, Any] = {"num_frames": spec.frames, "encoder_num_heads": spec.encoder.heads}
+    if isinstance(spec.resolution, int):
+        arguments["input_size"] = spec.resolution
+    if isinstance(model, MaskedAutoencoder):
+        arguments |= {"decoder_num_heads": spec.decoder.heads, "normlize_target": not isinstance(model.target, Pixels)}
+    return arguments
 
 
 def _check_places(stored: Tensor) -> None:

@@ -33,7 +33,8 @@ _DECODER_HEADS: Final = {size.decoder.dim: size.decoder.heads for size in SIZES.
 class Facts:
     """What the names and shapes of a state dict do not tell; None: not known, so the field's usual value is taken.
 
-    frames, resolution: of the clips, usually 16 and 224. heads: of the encoder. target: a name of `TARGETS`.
+    frames, resolution: of the clips, usually 16 and 224. heads: of the encoder; decoder_heads: of the decoder. target: a
+    name of `TARGETS`.
     labels: names of the classes.
     Raises ModelError where a number is none of those.
     """
@@ -41,11 +42,12 @@ class Facts:
     frames: int | None = None
     resolution: int | tuple[int, int] | None = None
     heads: int | None = None
+    decoder_heads: int | None = None
     target: str = "normalised-pixels"
     labels: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("frames", "heads"):
+        for name in ("frames", "heads", "decoder_heads"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
         if self.resolution is not None:
@@ -158,10 +160,11 @@ def infer_spec(ours: Mapping[str, Tensor], facts: Facts) -> ModelSpec:
             f"patch embedding: found shape {tuple(kernel.shape)}, expected (dim, 3, tubelet, patch, patch) of a video model"
         )
     dim, _, tubelet, patch, _ = kernel.shape
-    encoder = _stack(ours, "encoder", dim, facts.heads or _heads(dim, _ENCODER_HEADS))
+    encoder = _stack(ours, "encoder", dim, facts.heads or _heads(dim, _ENCODER_HEADS, of="encoder"))
     if "encoder_to_decoder.weight" in ours:
         width = rows_of(ours, "encoder_to_decoder.weight")
-        size, depth = named_size(encoder, _stack(ours, "decoder", width, _heads(width, _DECODER_HEADS)))
+        heads = facts.decoder_heads or _heads(width, _DECODER_HEADS, of="decoder")
+        size, depth = named_size(encoder, _stack(ours, "decoder", width, heads))
     else:
         size, depth = named_size(encoder, None)
     frames, resolution = facts.frames, facts.resolution
@@ -207,11 +210,12 @@ def _stack(ours: Mapping[str, Tensor], part: str, dim: int, heads: int) -> Stack
     return Stack(dim, len(numbers), heads, hidden=rows_of(ours, first))
 
 
-def _heads(dim: int, known: Mapping[int, int]) -> int:
+def _heads(dim: int, known: Mapping[int, int], *, of: str) -> int:
     if dim in known:
         return known[dim]
     if dim % 64:
-        raise ModelError(f"heads: a width of {dim} does not tell them, expected a multiple of 64; pass heads=")
+        advice = "pass heads=" if of == "encoder" else "take the encoder alone: mgm.load_encoder, --part encoder"
+        raise ModelError(f"heads of the {of}: a width of {dim} does not tell them, expected a multiple of 64; {advice}")
     return dim // 64
 
 
