@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.models.convert.shapes import KERNEL, check_floating
+from mgm.models.convert.shapes import KERNEL, check_floating, kernel_sizes
 from mgm.models.patches import MEAN, STD
 
 # MAE-ST normalises every channel with these.
@@ -66,15 +66,9 @@ def _attentions(state: Mapping[str, Tensor]) -> list[str]:
 def _check(state: Mapping[str, Tensor]) -> None:
     """What is put together here must be there and fit together; the rest is checked against the model."""
     kernel = state["patch_embed.proj.weight"]
-    if kernel.ndim != 5 or kernel.shape[1] != 3:
-        raise ModelError(
-            f"patch embedding: found shape {tuple(kernel.shape)}, expected (dim, 3, tubelet, patch, patch) of a video model"
-        )
-    dim = len(kernel)
-    expected: dict[str, tuple[int, ...]] = {
-        "patch_embed.proj.weight": tuple(kernel.shape),
-        "patch_embed.proj.bias": (dim,),
-    }
+    check_floating("patch_embed.proj.weight", kernel)
+    dim, _, _ = kernel_sizes(kernel)
+    expected: dict[str, tuple[int, ...]] = {"patch_embed.proj.bias": (dim,)}
     for key in _PLACES:
         places = state[key].shape[1] if key in state and state[key].ndim == 3 else 1
         expected[key] = (1, places, dim)

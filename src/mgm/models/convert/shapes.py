@@ -133,6 +133,16 @@ def check_floating(key: str, value: Tensor) -> None:
         )
 
 
+def kernel_sizes(kernel: Tensor) -> tuple[int, int, int]:
+    """(dim, tubelet, patch) of a patch embedding, a convolution. Raises ModelError where it is not that of a video model."""
+    if kernel.ndim != 5 or kernel.shape[1] != 3 or kernel.shape[3] != kernel.shape[4]:
+        raise ModelError(
+            f"patch embedding: found shape {tuple(kernel.shape)}, expected (dim, 3, tubelet, patch, patch) of a video model"
+        )
+    dim, _, tubelet, patch, _ = kernel.shape
+    return dim, tubelet, patch
+
+
 def rows_of(ours: Mapping[str, Tensor], key: str) -> int:
     """How many rows a matrix has. Raises ModelError where it is none."""
     shape = tuple(ours[key].shape)
@@ -154,12 +164,7 @@ def unflattened(weight: Tensor, spec: ModelSpec) -> Tensor:
 
 def infer_spec(ours: Mapping[str, Tensor], facts: Facts) -> ModelSpec:
     """The specification that shapes and facts give. Raises ModelError where they do not fit together."""
-    kernel = ours[KERNEL]
-    if kernel.ndim != 5 or kernel.shape[1] != 3 or kernel.shape[3] != kernel.shape[4]:
-        raise ModelError(
-            f"patch embedding: found shape {tuple(kernel.shape)}, expected (dim, 3, tubelet, patch, patch) of a video model"
-        )
-    dim, _, tubelet, patch, _ = kernel.shape
+    dim, tubelet, patch = kernel_sizes(ours[KERNEL])
     encoder = _stack(ours, "encoder", dim, facts.heads or _heads(dim, _ENCODER_HEADS, of="encoder"))
     if "encoder_to_decoder.weight" in ours:
         width = rows_of(ours, "encoder_to_decoder.weight")

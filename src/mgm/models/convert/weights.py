@@ -157,11 +157,7 @@ def _read_safetensors(file: Path) -> Weights:
         with safe_open(file, framework="pt") as opened:
             state = {name: opened.get_tensor(name) for name in list(opened.keys())}
             return Weights(_bare(state), metadata=opened.metadata() or {})
-    except (
-        SafetensorError,
-        ValueError,
-        AttributeError,
-    ) as error:  # AttributeError: a type that this torch does not have
+    except (SafetensorError, ValueError, AttributeError) as error:  # the last: of a type that this torch does not have
         raise ModelError(f"{file}: cannot be read as safetensors ({error}); fetch it again") from error
 
 
