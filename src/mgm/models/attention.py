@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mgm.models.cpu import Linear, attention, linear
+
 
 class Attention(nn.Module):
     """Multi-head self-attention with a bias on queries and values, none on keys (the softmax would cancel it)."""
@@ -14,10 +16,10 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.qkv = Linear(dim, 3 * dim, bias=False)
         self.q_bias = nn.Parameter(torch.zeros(dim))
         self.v_bias = nn.Parameter(torch.zeros(dim))
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor, *, last: int | None = None, mask: Tensor | None = None) -> Tensor:
         """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim): the last tokens alone ask, all of them answer.
@@ -27,23 +29,23 @@ class Attention(nn.Module):
         dim = x.shape[-1]
         bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
         if last is None:
-            query, key, value = F.linear(x, self.qkv.weight, bias).chunk(3, dim=-1)
+            query, key, value = linear(x, self.qkv.weight, bias).chunk(3, dim=-1)
         else:
-            query = F.linear(x[:, -last:], self.qkv.weight[:dim], self.q_bias)
-            key, value = F.linear(x, self.qkv.weight[dim:], bias[dim:]).chunk(2, dim=-1)
+            query = linear(x[:, -last:], self.qkv.weight[:dim], self.q_bias)
+            key, value = linear(x, self.qkv.weight[dim:], bias[dim:]).chunk(2, dim=-1)
         return self._mix(query, key, value, mask)
 
     def weights(self, x: Tensor, *, query: int) -> Tensor:
         """The attention that token `query` pays to all tokens. x: (B, n, dim). Returns (B, heads, n); rows sum to 1."""
         dim = x.shape[-1]
-        asked = split_heads(F.linear(x[:, query : query + 1], self.qkv.weight[:dim], self.q_bias), self.heads)
-        key = split_heads(F.linear(x, self.qkv.weight[dim : 2 * dim]), self.heads)
+        asked = split_heads(linear(x[:, query : query + 1], self.qkv.weight[:dim], self.q_bias), self.heads)
+        key = split_heads(linear(x, self.qkv.weight[dim : 2 * dim]), self.heads)
         score: Tensor = asked @ key.transpose(2, 3) * (dim // self.heads) ** -0.5
         return score.softmax(dim=-1).squeeze(2)
 
     def _mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         query, key, value = (split_heads(part, self.heads) for part in (query, key, value))
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        mixed = attention(query, key, value, mask=mask)
         out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -54,17 +56,17 @@ class CrossAttention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.q = nn.Linear(dim, dim)
-        self.kv = nn.Linear(dim, 2 * dim, bias=False)
+        self.q = Linear(dim, dim)
+        self.kv = Linear(dim, 2 * dim, bias=False)
         self.v_bias = nn.Parameter(torch.zeros(dim))
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         """x: (B, n, dim), the tokens that ask. memory: (B, m, dim), those that answer. Returns (B, n, dim)."""
-        key, value = F.linear(memory, self.kv.weight).chunk(2, dim=-1)
+        key, value = linear(memory, self.kv.weight).chunk(2, dim=-1)
         # The weights of a row sum to 1, so that a bias on the values is one on the result.
         query, key, value = (split_heads(part, self.heads) for part in (self.q(x), key, value))
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = attention(query, key, value)
         out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2) + self.v_bias)
         return out
 
@@ -80,8 +82,8 @@ class Mlp(nn.Module):
     def __init__(self, dim: int, *, hidden: int | None = None) -> None:
         super().__init__()
         hidden = hidden or 4 * dim
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc1 = Linear(dim, hidden)
+        self.fc2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., dim). Returns (..., dim)."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
+from mgm.models.cpu import Linear
 from mgm.models.decoder import DECODERS
 from mgm.models.encoder import Encoder
 from mgm.models.patches import brightness, check_video, patches_of, send, split_mask, tokens_to_decode, video_of
@@ -57,7 +58,7 @@ class MaskedAutoencoder(nn.Module):
         self.spec = spec
         self.goal = build_goal(spec, target, teacher=teacher)
         self.encoder = Encoder(spec)
-        self.encoder_to_decoder = nn.Linear(spec.encoder.dim, spec.decoder.dim, bias=False)
+        self.encoder_to_decoder = Linear(spec.encoder.dim, spec.decoder.dim, bias=False)
         self.mask_token = nn.Parameter(torch.empty(1, 1, spec.decoder.dim))
         self.decoder = DECODERS[spec.decoder_attention](spec, self.goal.dim)
         self.encoder.checkpointing = self.decoder.checkpointing = checkpointing

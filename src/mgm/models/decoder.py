@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mgm.models.attention import Block, CrossBlock, initialise_blocks, run_block
+from mgm.models.cpu import Linear
 from mgm.models.sizes import ModelSpec
 
 
@@ -26,7 +27,7 @@ class Decoder(nn.Module):
             self.kind(dim, heads, eps=spec.norm_eps, hidden=spec.decoder.hidden) for _ in range(depth)
         )
         self.norm = nn.LayerNorm(dim, eps=spec.head_norm_eps)
-        self.head = nn.Linear(dim, out)
+        self.head = Linear(dim, out)
         initialise_blocks(self)
 
 

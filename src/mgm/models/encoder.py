@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mgm.errors import ModelError
 from mgm.models.attention import initialise_blocks, run_block
 from mgm.models.backbones import backbone_of
+from mgm.models.cpu import Linear
 from mgm.models.patches import MEAN, STD, check_video, patches_of, send, split_mask
 from mgm.models.position import code_of, interpolate_code
 from mgm.models.sizes import ModelSpec
@@ -31,7 +32,7 @@ class Encoder(nn.Module):
         self.backbone = backbone_of(spec)
         dim = spec.encoder.dim
         # PyTorch's initialisation of a Linear is that of a Conv3d of equal fan-in, which the reference leaves as it is.
-        self.patch_embed = nn.Linear(3 * spec.token_pixels, dim)
+        self.patch_embed = Linear(3 * spec.token_pixels, dim)
         if spec.patch_init == "xavier":
             nn.init.xavier_uniform_(self.patch_embed.weight)
             nn.init.zeros_(self.patch_embed.bias)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mgm.models.attention import Attention, Mlp, Residual
+from mgm.models.cpu import Linear
 
 
 class DividedBlock(Residual):
@@ -20,7 +21,7 @@ class DividedBlock(Residual):
         self.steps = steps
         self.temporal_norm1 = nn.LayerNorm(dim, eps=eps)
         self.temporal_attn = Attention(dim, heads)
-        self.temporal_fc = nn.Linear(dim, dim)
+        self.temporal_fc = Linear(dim, dim)
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=eps)

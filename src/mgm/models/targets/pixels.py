@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 import torch
 from torch import Tensor
 
+from mgm.models.cpu import can_normalise, normalised_pixels
 from mgm.models.patches import brightness, patches_of
 from mgm.models.targets.target import Target
 
@@ -32,6 +33,9 @@ class NormalisedPixels(Target):
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """Returns float32 (B, n, dim); mean 0 and, in patches that are not flat, variance 1 per token and channel."""
         with torch.no_grad():
+            if can_normalise(source):
+                sizes = {"tubelet": self.spec.tubelet, "patch": self.spec.patch}
+                return normalised_pixels(source, tokens, **sizes, epsilon=255 * EPSILON)
             _, centred, deviation = self._statistics(source, tokens)
             return centred.div_(deviation).flatten(2)
 

@@ -1,0 +1,26 @@
+"""Where the operations of this package stand in for PyTorch's."""
+
+import torch
+from torch import Tensor
+
+
+def applies(x: Tensor) -> bool:
+    """Whether this is training in float32 on a CPU, of at least one row, and is neither recorded nor transformed."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and not recorded()
+        and x.dim() > 1
+        and x.shape[-2] > 0
+        # `torch.func` transforms PyTorch's operations alone.
+        and torch._C._functorch.peek_interpreter_stack() is None
+    )
+
+
+def recorded() -> bool:
+    """Whether the operations are recorded to run without mgm: exported or traced."""
+    # PyTorch 2.6 cannot tell the exporter from the compiler.
+    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return bool(exporting()) or torch._C._get_tracing_state() is not None

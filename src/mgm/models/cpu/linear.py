@@ -1,0 +1,85 @@
+"""Linear layers by oneDNN's product, which PyTorch is built with and keeps for other formats than float32."""
+
+import platform
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from mgm.models.cpu.applies import applies
+
+ONEDNN: Final = (
+    platform.machine() in ("x86_64", "AMD64")
+    and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+)
+"""Whether this build of PyTorch has the product. Its name is not public: without it, PyTorch's own stays."""
+
+
+class Linear(nn.Linear):
+    """`nn.Linear`, computed by `linear`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (..., in). Returns (..., out)."""
+        return linear(x, self.weight, self.bias)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`torch.nn.functional.linear`. x: (..., in). weight: (out, in). bias: (out,). Returns (..., out)."""
+    if ONEDNN and applies(x):
+        out: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+        return out
+    return F.linear(x, weight, bias)
+
+
+class _Linear(torch.autograd.Function):
+    """oneDNN's product for the result and the gradient of the input, PyTorch's (MKL's) for that of the weight.
+
+    On an AMD EPYC 9004 the first two run at 107 GFLOP/s a core instead of 97, the third would at 90 instead of 97.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return _product(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        for_x, for_weight, for_bias = ctx.needs_input_grad
+        rows = grad.flatten(0, -2)
+        return (
+            _product(grad, weight.t(), None) if for_x else None,
+            rows.t() @ x.flatten(0, -2) if for_weight else None,
+            rows.sum(0) if for_bias else None,
+        )
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    # The compiler would take oneDNN's operation for one of inference, on packed weights: it gets it as an unknown one.
+    # Everywhere else that would only cost time.
+    take = torch.ops.mgm.linear if torch.compiler.is_compiling() else _onednn
+    out: Tensor = take(x, weight, bias)
+    return out
+
+
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return out
+
+
+# Defined by hand, for `torch.library.custom_op` would add 50 us of checks to each of a step's many calls.
+_LIBRARY: Final = torch.library.Library("mgm", "FRAGMENT")  # type: ignore[no-untyped-call]
+_LIBRARY.define("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")  # type: ignore[no-untyped-call]
+_LIBRARY.impl("linear", _onednn, "CPU")  # type: ignore[no-untyped-call]
+
+
+@torch.library.register_fake("mgm::linear", lib=_LIBRARY)  # type: ignore[untyped-decorator]
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty(*x.shape[:-1], weight.shape[0])
