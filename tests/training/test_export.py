@@ -158,6 +158,10 @@ def test_a_graph_runs_without_the_package_for_any_batch(tmp_path, kind, video):
     model = make(kind)
     folder = export_model(model, to="torch-export", out=tmp_path / "out", video=video)
     graph = torch.export.load(folder / "model.pt2").module()
+    # Not one operation that only mgm knows.
+    assert {getattr(node.target, "namespace", "aten") for node in graph.graph.nodes if node.op == "call_function"} == {
+        "aten"
+    }
     clips = torch.cat((VIDEO, VIDEO.flip(0), VIDEO[:1]))
     for batch in (clips, clips[:1]):
         close(graph(batch if video == "uint8" else normalised(batch)), model(batch).detach())
