@@ -17,6 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev]'
 	$(BIN)/python -c "from mgm.video.motion import compile_kernels; compile_kernels()"
 	$(BIN)/python -c "from mgm.masks.kernels import compile_kernels; compile_kernels()"
+	$(BIN)/python -c "from mgm.data.levels import compile_levels; compile_levels()"
 	touch $(READY)
 
 demo: setup
@@ -35,6 +36,12 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@for folder in benchmarks examples $(wildcard experiments/*); do (cd $$folder && $(CURDIR)/$(BIN)/mypy $(SCRIPTS) *.py) || exit 1; done
+
+# Scripts need no strict types, but must call the package as it is.
+SCRIPTS = --config-file= --ignore-missing-imports --follow-imports=silent --cache-dir=$(CURDIR)/.mypy_cache/scripts \
+	--disable-error-code=arg-type --disable-error-code=misc --disable-error-code=assignment --disable-error-code=operator \
+	--disable-error-code=return-value --disable-error-code=call-overload --disable-error-code=union-attr
 
 format: setup
 	$(BIN)/ruff check --fix .

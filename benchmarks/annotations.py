@@ -38,8 +38,8 @@ def make(root: Path, lines: int, seed: int) -> tuple[Path, Path]:
         listed.append(f"{path} {label}")
         rows.append(f"class {label:03d},{name},{start},{start + 10},{'train' if number % 12 else 'validate'}")
     paths = root / "train.csv", root / "k400.csv"
-    for path, text in zip(paths, (listed, rows), strict=True):
-        path.write_text("\n".join(text), encoding="utf-8")
+    for written, lines in zip(paths, (listed, rows), strict=True):
+        written.write_text("\n".join(lines), encoding="utf-8")
     return paths
 
 

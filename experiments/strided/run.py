@@ -59,7 +59,7 @@ class Source:
     def reference(self, frame: int, stride: int) -> Map:
         """Pooled magnitude of the dense flow from `frame - stride` to `frame`."""
         if (frame, stride) not in self.flow:
-            dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+            dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]  # not in its stubs
             field = dis.calc(self.grey[frame - stride], self.grey[frame], None)
             self.flow[frame, stride] = pooled(field)
         return self.flow[frame, stride]

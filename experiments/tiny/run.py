@@ -41,7 +41,7 @@ def few(bank: TokenBank, videos: int) -> TokenBank:
 def report(name: str, encoder: Encoder, config: Config, videos, source) -> None:  # type: ignore[no-untyped-def]
     """Print one row per number of labels and budget of the probe."""
     train = encode_views(encoder, views_to_learn(videos.train, config, source))
-    test = encode_views(encoder, views_to_test(videos.test, config, source))
+    test = encode_views(encoder, views_to_test(videos.test, config, source, config.sampler(config.probe.sampling)))
     for count in (len(train.label), FEW):
         bank = train if count == len(train.label) else few(train, count)
         for steps, lr in BUDGETS:

@@ -140,6 +140,14 @@ def test_preview_writes_pictures_and_numbers(tmp_path):
         assert f" {name} " in one.stdout
     assert {path.suffix for path in (tmp_path / "one").iterdir()} == {".csv", ".png"}
     # What an earlier call wrote below the folder is not taken for one of its videos.
+    (tmp_path / "round.mp4").symlink_to(tmp_path / "round.mp4")
+    bad = mgm("preview", tmp_path, "--out", tmp_path / "three", "--no-video", *shape)
+    assert (bad.returncode, bad.stderr) == (0, "")
+    assert "round.mp4: cannot be opened" in bad.stdout
+    (tmp_path / "round.mp4").unlink()
+    shutil.rmtree(tmp_path / "three")
+    refused = mgm("preview", tmp_path, "--out", tmp_path / "x" / "0.mp4", *shape)
+    assert "0.mp4: cannot be written" in refused.stderr
     two = mgm("preview", tmp_path, "--out", tmp_path / "out", "--boxes", tmp_path / "boxes.json")
     assert "these are the boxes of one video, found 2 videos" in two.stderr
 

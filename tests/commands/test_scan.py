@@ -12,7 +12,8 @@ import pytest
 
 from mgm.commands.scan import ADVICE, MOST_ROWS, summary_table
 from mgm.data.synthetic import make_translation
-from mgm.video.manifest import Status, VideoRecord, read_manifest
+from mgm.video.manifest import read_manifest
+from mgm.video.record import Status, VideoRecord
 from mgm.video.scan import ScanSummary
 
 

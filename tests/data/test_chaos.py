@@ -173,7 +173,7 @@ def test_a_fifo_among_the_files_is_a_bad_video(set_of_files):
     items = (replace(items[0], path=str(folder / "fifo")), *items[1:4])
     (batch,) = batches(clip_set(items, FileSource()), BatchOrder(4, 4, 0), first=0, last=1, workers=1, timeout=5)
     assert set(batch.problems) == {(str(folder / "fifo"), dict(batch.problems)[str(folder / "fifo")])}
-    assert "the file is empty" in batch.problems[0][1]
+    assert "is a pipe or a device, expected a file" in batch.problems[0][1]
 
 
 def test_resuming_at_any_batch_on_other_workers_gives_the_same_bytes(set_of_files):

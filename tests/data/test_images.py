@@ -1,5 +1,7 @@
 """Still pictures and folders of frames, read as videos are."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -206,3 +208,9 @@ def test_several_regions_and_any_frames_of_one_decoding(folder, picture):
     np.testing.assert_allclose(medians, spans[:, None] * np.array(VELOCITY), atol=0.6)
     with pytest.raises(VideoError, match="no frame 24: it has 24 frames"):
         read_any(folder, index=[3, 24], motion=None)
+
+
+def test_a_pipe_among_the_pictures_is_a_bad_picture(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(VideoError, match=r"a\.jpg: is a pipe, expected a picture"):
+        read_any(str(tmp_path / "a.jpg"), frames=1)

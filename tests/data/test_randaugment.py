@@ -86,8 +86,20 @@ def test_every_operation_can_be_applied_at_any_strength(name):
 
 def test_timms_short_form():
     assert parse_randaugment("rand-m7-n4-mstd0.5-inc1") == RandAugment()
-    assert parse_randaugment("rand-n2-m9-inc1-p1") == RandAugment(9, 2, probability=1)
-    assert parse_randaugment("rand-m9-mstd1-inc1") == RandAugment(9, 4, 1)
+    assert parse_randaugment("rand-n2-m9-inc1-p1") == RandAugment(9, 2, 0, probability=1)
+    assert parse_randaugment("rand-m9-mstd1-inc1") == RandAugment(9, 2, 1)
+
+
+def test_what_is_left_out_is_as_in_timm():
+    assert parse_randaugment("rand-inc1") == RandAugment(magnitude=10, count=2, spread=0, probability=0.5)
+    assert parse_randaugment("rand-m9-mstd0.5-inc1") == RandAugment(magnitude=9, count=2, spread=0.5)
+
+
+def test_a_huge_spread_is_a_uniform_magnitude():
+    assert parse_randaugment("rand-m8-inc1-mstd100").spread == 100
+    found = np.abs(values(parse_randaugment("rand-m8-n4-inc1-mstd101-p1"), "rotate")) / 30 * 10
+    assert found.max() == pytest.approx(8, abs=0.1)
+    assert [((found >= low) & (found < low + 2)).mean() for low in (0, 2, 4, 6)] == pytest.approx([0.25] * 4, abs=0.07)
 
 
 @pytest.mark.parametrize(

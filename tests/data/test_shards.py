@@ -20,6 +20,7 @@ import webdataset
 import mgm.data.members
 from mgm.data.annotations import VideoItem, VideoSet, find_set
 from mgm.data.dataset import ClipSet, MaskRule
+from mgm.data.images import read_any
 from mgm.data.loader import BatchOrder, batches
 from mgm.data.members import Member, member_name, parse_member
 from mgm.data.pack import pack
@@ -136,6 +137,35 @@ def test_the_sidecar_travels(files, packed, monkeypatch):
     monkeypatch.setattr("mgm.video.execution.codec_field", never)
     both = [replace(files, train=files.train[place : place + 1]), replace(find_set(packed[0]), train=(item,))]
     assert_same(*(read(videos) for videos in both))
+
+
+def test_a_sidecar_is_read_without_its_video_being_laid_out(packed, monkeypatch):
+    """A reading process may be killed at any time: what it had put into /dev/shm would stay there."""
+    path = next(item.path for item in find_set(packed[0]).train if parse_member(item.path).motion is not None)
+    member, asked = parse_member(path), []
+
+    def spied(tar, span, name, read_span=mgm.data.members.read_span):
+        asked.append(span)
+        return read_span(tar, span, name)
+
+    monkeypatch.setattr(mgm.data.members, "read_span", spied)
+    monkeypatch.setattr(mgm.data.members, "WHOLE", 0)
+    monkeypatch.setattr("tempfile.mkdtemp", None)
+    assert read_any(path, frames=4, stride=1, motion="codec").motion.valid.any()
+    assert asked == [member.motion]
+
+
+def test_a_damaged_sidecar_in_a_shard_costs_its_motion_nothing(packed, tmp_path):
+    shutil.copytree(packed[0], tmp_path / "shards")
+    path = next(item.path for item in find_set(tmp_path / "shards").train if parse_member(item.path).motion is not None)
+    expected = read_any(path, frames=4, stride=1, motion="codec").motion
+    member = parse_member(path)
+    for hurt in (0, 20):  # its head, its first block
+        with Path(member.tar).open("r+b") as tar:
+            tar.seek(member.motion[0] + hurt)
+            tar.write(b"\xff\xff\xff\xff")
+        found = read_any(path, frames=4, stride=1, motion="codec").motion
+        np.testing.assert_array_equal(found.vectors, expected.vectors)
 
 
 def test_videos_larger_than_one_request_are_read_in_parts(files, packed, monkeypatch):
@@ -306,6 +336,36 @@ def test_bad_files_are_left_out_and_named(files, tmp_path):
         pack(VideoSet("x", (VideoItem(str(bad)),), (), (), ""), tmp_path / "none")
     with pytest.raises(DataError, match="it is packed already"):
         pack(found, tmp_path / "again")
+
+
+@pytest.mark.parametrize("change", ["shrinks", "grows", "goes"])
+def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path, monkeypatch, change):
+    for number, item in enumerate(files.train[:4]):
+        shutil.copy(item.path, tmp_path / f"{number}.mp4")
+    videos, out = find_set(tmp_path), tmp_path / "shards"
+    victim = Path(videos.train[2].path)
+    whole = victim.read_bytes()
+
+    def probed(path):
+        info = probe(path)
+        if Path(path) == victim and change == "goes":
+            victim.unlink()
+        elif Path(path) == victim:
+            victim.write_bytes(whole[: len(whole) // 2] if change == "shrinks" else whole + b"more")
+        return info
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mgm.data.pack.probe", probed)
+        report = pack(videos, out)
+    assert list(report.failed) == [str(victim)]
+    found = "cannot be read" if change == "goes" else "changed while it was packed"
+    assert report.failed[str(victim)].startswith(f"{victim}: {found}")
+    with tarfile.open(report.shards[0]) as tar:
+        stems = {Path(name).stem for name in tar.getnames()}
+    assert len(stems) == report.videos == 3  # nothing of the bad one is left
+    assert read(find_set(out), workers=0)
+    victim.write_bytes(whole)
+    assert pack(videos, out).videos == 4
 
 
 def test_parts_of_one_file_share_its_bytes(files, tmp_path):

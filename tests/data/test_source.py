@@ -115,3 +115,22 @@ def test_files_prepared_for_strides_start_on_their_grid():
     rng = np.random.default_rng(0)
     starts = {random_start(40, frames=4, stride=4, rng=rng, step=4) for _ in range(200)}
     assert starts == {0, 4, 8, 12, 16, 20, 24}
+
+
+def test_a_policy_that_measured_motion_cannot_have_is_refused(video, tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / f"{number:03}.png")
+    geometry = Geometry((64, 64), (0, 0, 64, 64), (64, 64))
+    folder, still = str(tmp_path), str(tmp_path / "000.png")
+    for policy in ("sampled", "window_max"):
+        settings = ClipSettings(4, 2, 64, "auto", policy)
+        with pytest.raises(DataError, match=f"{tmp_path}: has no motion vectors.*data.policy={policy} cannot be"):
+            FileSource().clip(folder, 0, geometry, settings)
+        FileSource().clip(still, 0, geometry, settings)  # it stands still by any policy
+        FileSource().clip(video, 0, Geometry((96, 136), (0, 0, 64, 64), (64, 64)), settings)
+        kept = MemorySource(64, "auto")
+        assert kept.clip(folder, 0, geometry, settings)[1].valid.any()
+    FileSource().clip(folder, 0, geometry, ClipSettings(4, 2, 64, "auto"))

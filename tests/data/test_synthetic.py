@@ -212,6 +212,18 @@ def test_foreign_directories_are_refused_untouched(dataset_root: Path, tmp_path:
     assert not (tmp_path / "odd").exists()
 
 
+def test_boxes_of_a_folder_count_where_a_video_has_none_of_its_own(tmp_path: Path) -> None:
+    frames = [{"frame": 0, "boxes_xyxy": [[1, 2, 3, 4]]}]
+    (tmp_path / "boxes.json").write_text(json.dumps({"frames": frames}))
+    assert [boxes.tolist() for boxes in read_boxes(tmp_path / "a.mp4") or []] == [[[1, 2, 3, 4]]]
+    (tmp_path / "a.json").write_text(json.dumps({"note": "nothing of boxes"}))
+    assert read_boxes(tmp_path / "a.mp4") is not None
+    (tmp_path / "a.json").write_text(json.dumps({"frames": [{"frame": 0, "boxes_xyxy": [[5, 6, 7, 8]]}]}))
+    assert [boxes.tolist() for boxes in read_boxes(tmp_path / "a.mp4") or []] == [[[5, 6, 7, 8]]]
+    (tmp_path / "boxes.json").write_text("[]")
+    assert read_boxes(tmp_path / "b.mp4") is None
+
+
 def test_read_boxes_without_truth_and_with_a_broken_one(tmp_path: Path) -> None:
     video = tmp_path / "clip.mp4"
     assert read_boxes(video) is None

@@ -1,7 +1,6 @@
 """Where the time of a clip goes, and what is advised."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -93,9 +92,11 @@ def advice(videos, config, **changes):
 
 def test_advice_follows_from_what_was_found(videos, small, monkeypatch):
     config = small("data.stride=4", "data.size=224")
-    name = Path(videos.root).name
     found = advice(videos, config)
-    assert found.endswith(f"mgm prepare {videos.root} {name}-prepared --profile strided --stride 4")
+    command = f"mgm prepare {videos.root} {videos.root}-prepared --profile strided --stride 4"
+    assert found.endswith(command)
+    listed = replace(videos, root=f"{videos.root}/train.csv")  # no folder to prepare, but its videos lie in one
+    assert advice(listed, config).endswith(command)
     assert "% of the work is decoding frames and motion" in found
     assert "--profile motion" in advice(videos, small("data.size=224"))  # no profile for a stride of 1
     assert "150 pictures are decoded for a clip that spans 61: key pictures are far apart" in advice(

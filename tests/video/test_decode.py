@@ -8,7 +8,7 @@ import pytest
 
 from mgm.errors import VideoError
 from mgm.video import read_clip
-from mgm.video.plan import clip_index
+from mgm.video.numbers import clip_index
 
 from .clips import VELOCITY, decode_whole, encode_moving, remux
 

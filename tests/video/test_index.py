@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mgm.data.translation import make_translation
 from mgm.errors import VideoError
 from mgm.video import VideoReader, onepass, read_clip
-from mgm.video.plan import index_strides
+from mgm.video.numbers import index_strides
 from mgm.video.stream import decode_packet
 
 FRAMES = 40

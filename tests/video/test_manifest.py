@@ -19,7 +19,9 @@ import pytest
 
 from mgm.errors import VideoError
 from mgm.video.journal import Journal
-from mgm.video.manifest import SUFFIXES, VideoRecord, read_manifest, update_manifest, write_manifest
+from mgm.video.manifest import read_manifest, update_manifest, write_manifest
+from mgm.video.record import VideoRecord
+from mgm.video.rows import SUFFIXES
 from mgm.video.scan import scan_file, scan_to
 
 RECORDS = [

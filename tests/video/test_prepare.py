@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import mgm.video.prepare as prepare_module
 from mgm.errors import VideoError
-from mgm.video.prepare import prepare
+from mgm.video.prepare import prepare, prepare_command
 from mgm.video.prepared import PreparedVideo, target_names
 from mgm.video.probe import probe
 from mgm.video.profiles import describe, make_profile
@@ -547,3 +547,29 @@ def test_ray_gives_the_same_files(
     report = prepare(videos, tmp_path / "out", ray=True, processes=2, **SMALL)
     assert len(report.failed) == 2
     assert contents(tmp_path / "out") == undisturbed
+
+
+def test_one_command_is_advised_everywhere(tmp_path, monkeypatch):
+    for name in ("videos", "my videos", "-odd"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert prepare_command("videos") == "mgm prepare videos videos-prepared"
+    assert prepare_command("videos/", "--crf", "20") == "mgm prepare videos videos-prepared --crf 20"
+    assert (
+        prepare_command(tmp_path / "my videos") == f"mgm prepare '{tmp_path}/my videos' '{tmp_path}/my videos-prepared'"
+    )
+    assert prepare_command("-odd") == "mgm prepare ./-odd ./-odd-prepared"
+    assert prepare_command("videos/a.mp4") == "mgm prepare videos/a.mp4 prepared"
+    monkeypatch.chdir("videos")
+    assert prepare_command(".") == "mgm prepare . ../videos-prepared"
+    assert prepare_command("..") == f"mgm prepare .. ../../{tmp_path.name}-prepared"
+
+
+def test_links_in_a_circle_cost_themselves_alone(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    encode_moving(tmp_path / "in" / "good.mp4", frames=5)
+    (tmp_path / "in" / "round.mp4").symlink_to(tmp_path / "in" / "round.mp4")
+    report = prepare(tmp_path / "in", tmp_path / "out", **SMALL)
+    assert [record.source for record in report.done] == ["good.mp4"]
+    (failed,) = report.failed
+    assert failed.problem.startswith(f"{tmp_path}/in/round.mp4: cannot be opened")

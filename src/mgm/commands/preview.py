@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -37,7 +38,9 @@ def preview(
     draws: Annotated[int, typer.Option(help="Masks of each kind that the numbers count.", min=1)] = 100,
     boxes: Annotated[
         Path | None,
-        typer.Option(help="JSON with the true boxes of one video's objects; else NAME.json beside each video, if any."),
+        typer.Option(
+            help="JSON with the true boxes of one video's objects; else NAME.json or boxes.json beside each, if any."
+        ),
     ] = None,
     video: Annotated[bool, typer.Option(help="Write a video (.mp4) beside each picture.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the masks.")] = 0,
@@ -72,8 +75,8 @@ def preview(
     for given in paths:
         for item in _items(given):
             found.setdefault(item.path, item)  # of several parts of a file the first
-    own = out.resolve()  # what an earlier preview wrote is no video of the set
-    chosen = spread([item for path, item in found.items() if own not in Path(path).resolve().parents], clips)
+    own = Path(os.path.realpath(out))  # what an earlier preview wrote is no video of the set
+    chosen = spread([item for path, item in found.items() if own not in Path(os.path.realpath(path)).parents], clips)
     if boxes is not None and len(chosen) > 1:
         raise MgmError(
             f"{boxes}: these are the boxes of one video, found {len(chosen)} videos; name the one that they belong to"

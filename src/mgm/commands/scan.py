@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from mgm.video.manifest import Status
+    from mgm.video.record import Status
     from mgm.video.scan import Group, ScanSummary, VideoRecord
 
 MOST_ROWS = 30
@@ -111,6 +110,8 @@ class _Counter:
 
 
 def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path | None, *, singly: bool) -> None:
+    from mgm.video.prepare import prepare_command
+
     console.print(summary_table(summary, wide=console.width >= 110))
     if summary.problems:
         console.print()
@@ -118,7 +119,7 @@ def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path
         what, do = ADVICE[status]
         given = _given(paths, first)
         too = " (the good files too)" if given.is_dir() and count < summary.files else ""
-        do = do.format(prepare=_prepare(given), too=too)
+        do = do.format(prepare=prepare_command(given), too=too)
         _say(console, f"{_words(status)}: {_files(count)} ({what}), such as {first.path}: {do}", style="bold")
     shown = [*summary.broken, *summary.others][: summary.limit]
     if singly and shown:
@@ -164,14 +165,6 @@ def _given(paths: list[Path], record: VideoRecord) -> Path:
     """The folder of the command line in which a video was found, or the video."""
     file = Path(record.path)
     return next((path for path in paths if file.is_relative_to(path)), file)
-
-
-def _prepare(given: Path) -> str:
-    """The command that transcodes a folder, to a folder beside it."""
-    beside = Path("prepared")
-    if given.is_dir():
-        beside = given / "../prepared" if given.name in ("", "..") else given.with_name(f"{given.name}-prepared")
-    return shlex.join(["mgm", "prepare", str(given), str(beside)])
 
 
 def summary_table(summary: ScanSummary, *, wide: bool = True) -> Table:

@@ -2,15 +2,16 @@
 
 A clip is uint8 (3, T, H, W), RGB, on any device; every function returns a new one. Statistics (the range of `autocontrast`, the
 histogram of `equalize`, the mean of `contrast`) are those of each frame alone, as where a reference treats the frames one by one.
+What depends on nothing but a pixel's level goes through a table of 256.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-GREY = (19595, 38470, 7471)
-"""Weights of red, green and blue in grey, in 65536ths (ITU-R 601-2, as Pillow has them)."""
+from mgm.data import levels
 
 
 def autocontrast(clip: Tensor) -> Tensor:
@@ -25,20 +26,32 @@ def autocontrast(clip: Tensor) -> Tensor:
 
 def equalize(clip: Tensor) -> Tensor:
     """Make every level of each channel of each frame about equally frequent."""
-    planes = clip.flatten(2).flatten(0, 1).long()
-    offset = torch.arange(len(planes), device=clip.device)[:, None] * 256
-    count = torch.bincount((planes + offset).flatten(), minlength=256 * len(planes)).view(-1, 256)
+    count = _count(clip)
     level = torch.arange(256, device=clip.device)
-    last = torch.where(count > 0, level, 0).amax(1, keepdim=True)
-    step = (count.sum(1, keepdim=True) - count.gather(1, last)) // 255
-    before = count.cumsum(1) - count
+    last = torch.where(count > 0, level, 0).amax(2, keepdim=True)
+    step = (count.sum(2, keepdim=True) - count.gather(2, last)) // 255
+    before = count.cumsum(2) - count
     table = ((before + step // 2) // step.clamp(min=1)).clamp(max=255)
-    return _look_up(clip, torch.where(step > 0, table, level).view(*clip.shape[:2], 256))
+    return _look_up(clip, torch.where(step > 0, table, level))
+
+
+def _count(clip: Tensor) -> Tensor:
+    """How many pixels of each channel and frame have each level, int64 (3, T, 256)."""
+    planes = clip.flatten(2)
+    if _on_cpu(clip):
+        return torch.from_numpy(levels.count(planes.contiguous().numpy()))
+    rows = planes.flatten(0, 1).long()
+    offset = torch.arange(len(rows), device=clip.device)[:, None] * 256
+    return torch.bincount((rows + offset).flatten(), minlength=256 * len(rows)).view(*planes.shape[:2], 256)
 
 
 def _look_up(clip: Tensor, table: Tensor) -> Tensor:
-    """Each level of each channel and frame through its own table (3, T, 256)."""
-    found = table.to(torch.uint8).gather(2, clip.flatten(2).long())
+    """Each level of each channel and frame through its own table, (3 or 1, T or 1, 256)."""
+    planes, tables = clip.flatten(2), table.to(torch.uint8).expand(*clip.shape[:2], 256)
+    if _on_cpu(clip):
+        found = torch.from_numpy(levels.look_up(planes.contiguous().numpy(), tables.contiguous().numpy()))
+    else:
+        found = tables.gather(2, planes.long())
     return found.view(clip.shape)
 
 
@@ -54,33 +67,60 @@ def posterize(clip: Tensor, bits: int) -> Tensor:
 
 def solarize(clip: Tensor, threshold: int) -> Tensor:
     """Invert the levels from `threshold` (0 to 256) on."""
-    return clip.clone() if threshold > 255 else clip ^ (clip >= threshold).to(torch.uint8).mul_(255)
+    level = _every_level(clip)
+    return _look_up(clip, torch.where(level >= threshold, 255 - level, level))
 
 
 def solarize_add(clip: Tensor, amount: int) -> Tensor:
     """Add `amount`, 0 to 128, to the levels of the darker half."""
-    return clip + (clip < 128).to(torch.uint8).mul_(amount)
+    level = _every_level(clip)
+    return _look_up(clip, torch.where(level < 128, level + amount, level))
 
 
 def saturation(clip: Tensor, factor: float) -> Tensor:
     """0: grey, 1: as it is, above: more colourful. Pillow calls it Color."""
+    if _on_cpu(clip):
+        planes = clip.flatten(2).contiguous().numpy()
+        return torch.from_numpy(levels.saturate(planes, np.float32(factor))).view(clip.shape)
     return _blend(grey(clip).float(), clip, factor)
 
 
 def contrast(clip: Tensor, factor: float) -> Tensor:
     """0: the mean grey of each frame everywhere, 1: as it is, above: more contrast."""
-    shades = grey(clip).flatten(2)
-    mean = (shades.sum(2).double() / shades.shape[2] + 0.5).floor().float()
-    return _blend(mean[..., None, None], clip, factor)
+    mean = (_grey_sums(clip).double() / clip[0, 0].numel() + 0.5).floor().float()
+    return _look_up(clip, _blend(mean[None, :, None], _every_level(clip), factor))
+
+
+def _grey_sums(clip: Tensor) -> Tensor:
+    """Sum of the lightness of each frame, int64 (T,)."""
+    if _on_cpu(clip):
+        return torch.from_numpy(levels.grey_sums(clip.flatten(2).contiguous().numpy()))
+    return grey(clip)[0].flatten(1).sum(1)
 
 
 def brightness(clip: Tensor, factor: float) -> Tensor:
     """0: black, 1: as it is, above: brighter."""
-    return (clip.float() * factor).clamp_(0, 255).to(torch.uint8)
+    return _look_up(clip, (_every_level(clip) * factor).clamp_(0, 255))
+
+
+def _on_cpu(clip: Tensor) -> bool:
+    """Whether the compiled loops can be had, which give the same in less time."""
+    return clip.device.type == "cpu"
+
+
+def _every_level(clip: Tensor) -> Tensor:
+    """float32 (1, 1, 256): 0 to 255, where the clip is."""
+    return torch.arange(256, dtype=torch.float32, device=clip.device)[None, None]
 
 
 def sharpness(clip: Tensor, factor: float) -> Tensor:
     """0: smoothed over 3 x 3 pixels, 1: as it is, above: sharper. Pixels at the border stay."""
+    if _on_cpu(clip):  # frame by frame, so that what lies between stays in the cache
+        return torch.cat([_sharpened(frame, factor) for frame in torch.split(clip, 1, dim=1)], dim=1)
+    return _sharpened(clip, factor)
+
+
+def _sharpened(clip: Tensor, factor: float) -> Tensor:
     pixels = clip.float()
     rows = pixels[..., :-2, :] + pixels[..., 1:-1, :] + pixels[..., 2:, :]
     total = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * pixels[..., 1:-1, 1:-1]
@@ -92,7 +132,7 @@ def sharpness(clip: Tensor, factor: float) -> Tensor:
 def grey(clip: Tensor) -> Tensor:
     """int32 (1, T, H, W): lightness, 0 to 255."""
     red, green, blue = clip.int()
-    weighted: Tensor = red * GREY[0] + green * GREY[1] + blue * GREY[2]
+    weighted: Tensor = red * levels.RED + green * levels.GREEN + blue * levels.BLUE
     return (weighted + 0x8000 >> 16)[None]
 
 

@@ -14,13 +14,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mgm.data.members import opened, parse_member
 from mgm.errors import VideoError
-from mgm.video import Clip, MotionField, VideoReader, read_clip
+from mgm.video import Clip, MotionField
 from mgm.video.camera import remove_camera
 from mgm.video.convert import Box, upright_region
 from mgm.video.motion import grid_shape
+from mgm.video.numbers import clip_index, index_strides
 from mgm.video.place import is_url
-from mgm.video.plan import ClipOptions, Request, clip_index, index_strides
 from mgm.video.probe import VideoInfo, probe
+from mgm.video.request import ClipOptions, Request
 from mgm.video.sources import PairMotion, PairSource, make_source, needed_pictures
 
 IMAGE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"])
@@ -60,8 +61,8 @@ def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
         VideoError: unreadable, `start` behind the end, frames of different sizes, or motion="codec" for a folder of frames.
     """
     if (pictures := _pictures(path)) is None:
-        with opened(path) as place:
-            return read_clip(place, **options)
+        with opened(path) as reader:
+            return reader.read_clip(**options)
     request = Request(path, with_pixels=True, **options)
     return _read(pictures, request, None)[0]
 
@@ -69,7 +70,7 @@ def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
 def read_any_clips(path: str, crops: Sequence[Box], **options: Unpack[ClipOptions]) -> list[Clip]:
     """`mgm.VideoReader.read_clips` of the same: one clip for each region (x, y, width, height), decoded once."""
     if (pictures := _pictures(path)) is None:
-        with opened(path) as place, VideoReader(place) as reader:
+        with opened(path) as reader:
             return reader.read_clips(crops, **options)
     return _read(pictures, Request(path, with_pixels=True, **options), crops)
 
@@ -136,7 +137,10 @@ def _pictures(path: str) -> list[str] | None:
         return [path]
     if not Path(path).is_dir():
         return None
-    names = [found.name for found in Path(path).iterdir() if is_picture(found.name)]
+    try:
+        names = [found.name for found in Path(path).iterdir() if is_picture(found.name)]
+    except OSError as error:
+        raise VideoError(f"{path}: a folder that cannot be read ({error.strerror}); check its permissions") from error
     if not names:
         raise VideoError(
             f"{path}: is a folder without pictures, expected a video or a folder of frames; check the path"
@@ -162,6 +166,8 @@ def _series(names: list[str], path: str) -> list[str]:
 
 def _open(path: str) -> npt.NDArray[np.uint8]:
     """uint8 (H, W, 3) RGB, upright."""
+    if Path(path).is_fifo():  # nobody may ever write to it
+        raise VideoError(f"{path}: is a pipe, expected a picture; remove it from the set")
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +13,10 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
 from mgm.errors import VideoError
-from mgm.video.place import Place, is_url
+from mgm.video import VideoReader
+from mgm.video.place import is_url
 from mgm.video.probe import VideoInfo
-from mgm.video.sidecar import sidecar_path
+from mgm.video.sidecar import sidecar_of
 
 WHOLE = 32 * 2**20
 """Bytes up to which a video is read in one go: one request over a network. Of a larger one only what a clip needs is read."""
@@ -88,34 +87,24 @@ def member_name(path: str) -> str:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[Place]:
-    """What a reader of videos is given for the path of a set: the path itself, or the bytes of a shard's member.
-
-    A member with a motion sidecar is laid out as two files for as long as it is read, in memory where the system has a place for
-    that: the sidecar belongs to a file.
+def opened(path: str) -> Iterator[VideoReader]:
+    """A reader of the video that the path of a set names: a file, or a member of a shard with the motion sidecar that it may have.
 
     Raises:
         VideoError: the shard cannot be read.
     """
     member = parse_member(path)
     if member is None:
-        yield path
+        with VideoReader(path) as reader:
+            yield reader
         return
     name = f"{member.tar}: {member.name}"
-    if member.motion is None:
-        with _file(member, name) as file:
-            yield file
-        return
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="mgm-", dir=memory) as folder:
-        video = Path(folder) / Path(member.name).name
-        video.write_bytes(read_span(member.tar, member.video, name))
-        os.utime(video, ns=(member.modified, member.modified))
-        sidecar_path(video).write_bytes(read_span(member.tar, member.motion, name))
-        try:
-            yield str(video)
-        except VideoError as error:
-            raise VideoError(str(error).replace(str(video), name)) from error
+    sidecar = None
+    if member.motion is not None:
+        stored = read_span(member.tar, member.motion, name)
+        sidecar = sidecar_of(stored, name=name, size=member.video[1], modified=member.modified)
+    with _file(member, name) as file, VideoReader(file, sidecar=sidecar) as reader:
+        yield reader
 
 
 def read_span(tar: str, span: Span, name: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
@@ -156,7 +157,10 @@ def _existing(shard: Path, sources: list[_Source]) -> dict[str, Any] | None:
         there = index["bytes"] == shard.stat().st_size
     except (OSError, ValueError, KeyError):
         return None
-    if index["sources"] != [source.identity for source in sources]:
+    failed = set(index["failed"])  # these may have changed: they are tried again
+    before = [told for told, source in zip(index["sources"], sources, strict=False) if str(source.path) not in failed]
+    now = [source.identity for source in sources if str(source.path) not in failed]
+    if len(index["sources"]) != len(sources) or before != now:
         raise DataError(
             f"{shard}: holds other videos than this set would put there, or older states of them; give another folder, or "
             "remove this one"
@@ -168,10 +172,12 @@ def _write_shard(shard: Path, sources: list[_Source], progress: Callable[[str], 
     samples, failed = [], {}
     with written_whole(shard) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for source in sources:
+            begun = tar.offset
             try:
                 samples.append(_add(tar, file, source))
             except VideoError as error:
                 failed[str(source.path)] = str(error)
+                _forget(tar, file, begun)
             if progress is not None:
                 progress(str(source.path))
     index = {
@@ -188,33 +194,88 @@ def _write_shard(shard: Path, sources: list[_Source], progress: Callable[[str], 
 def _add(tar: tarfile.TarFile, file: BinaryIO, source: _Source) -> dict[str, Any]:
     """Add the members of one video. Returns its line of the index."""
     info = probe(source.path)
-    parts: list[tuple[str, str, BinaryIO | bytes]] = []
+    parts: list[tuple[str, str, _Content | bytes]] = []
     told = {"name": source.name, "info": asdict(info), "annotations": source.annotations}
-    sidecar = sidecar_path(source.path)
-    try:
-        content = source.path.open("rb")
-    except OSError as error:
-        raise VideoError(f"{source.path}: cannot be read ({error.strerror}); left out") from error
-    with content:
+    content = _Content(source)
+    with content.file:
         parts.append(("video", source.path.suffix.lower() or ".video", content))
         parts.append(("json", ".json", json.dumps(told).encode()))
         if len(source.annotations) == 1 and source.annotations[0]["label"] is not None:
             parts.append(("label", ".cls", str(source.annotations[0]["label"]).encode()))
-        if open_sidecar(source.path) is not None:
-            parts.append(("motion", sidecar.suffix, sidecar.read_bytes()))
+        if (motion := _sidecar(source.path)) is not None:
+            parts.append(("motion", sidecar_path(source.path).suffix, motion))
         members = {what: _member(tar, file, source, suffix, data) for what, suffix, data in parts}
+        content.check()
     return {"key": source.key, **told, "modified": source.modified, "members": members}
 
 
+def _sidecar(video: Path) -> bytes | None:
+    """The bytes of the motion that is kept beside a video; None where there is none that is true of it."""
+    if open_sidecar(video) is None:
+        return None
+    try:
+        return sidecar_path(video).read_bytes()
+    except OSError:  # it was taken away meanwhile
+        return None
+
+
+def _forget(tar: tarfile.TarFile, file: BinaryIO, begun: int) -> None:
+    """Take back what was written of a video that cannot be read to its end."""
+    file.seek(begun)
+    file.truncate()
+    tar.offset = begun
+
+
+class _Content:
+    """The bytes of a video for `tarfile`, which would take one that others write to for a fault of the shard.
+
+    Raises:
+        VideoError: it cannot be read, or is not any more what it was when the shards were divided.
+    """
+
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+        try:
+            self.file = source.path.open("rb")
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        try:
+            data = self.file.read(size)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        if len(data) < size:
+            raise self._changed()
+        return data
+
+    def check(self) -> None:
+        """Raise where the file was written to since its size and time were looked up."""
+        state = os.fstat(self.file.fileno())
+        if (state.st_size, state.st_mtime_ns) != (self._source.size, self._source.modified):
+            raise self._changed()
+
+    def _changed(self) -> VideoError:
+        size = os.fstat(self.file.fileno()).st_size
+        return VideoError(
+            f"{self._source.path}: changed while it was packed ({self._source.size} bytes, then {size}), expected a file that "
+            "nobody writes to; left out: run it again when it is complete"
+        )
+
+    def _unreadable(self, error: OSError) -> VideoError:
+        return VideoError(f"{self._source.path}: cannot be read ({error.strerror}); left out")
+
+
 def _member(
-    tar: tarfile.TarFile, file: BinaryIO, source: _Source, suffix: str, content: BinaryIO | bytes
+    tar: tarfile.TarFile, file: BinaryIO, source: _Source, suffix: str, content: _Content | bytes
 ) -> tuple[int, int]:
     """Add one member; where its bytes are."""
     header = tarfile.TarInfo(source.key + suffix)
     header.size = len(content) if isinstance(content, bytes) else source.size
     header.mtime = source.modified // 10**9
     offset = file.tell() + HEADER
-    tar.addfile(header, io.BytesIO(content) if isinstance(content, bytes) else content)
+    tar.addfile(header, io.BytesIO(content) if isinstance(content, bytes) else content)  # type: ignore[arg-type]  # it only reads
     return offset, header.size
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ class RandAugment:
     Attributes:
         magnitude: 0 to 10.
         count: operations drawn.
-        spread: standard deviation of the magnitude, drawn anew for each operation and kept within 0 to 10.
+        spread: standard deviation of the magnitude, drawn anew for each operation and kept within 0 to 10. Infinite: the
+            magnitude is uniform from 0 to `magnitude`.
         probability: that a drawn operation happens.
         interpolation: of rotated, sheared and shifted frames.
 
@@ -106,12 +108,17 @@ class RandAugment:
         steps = []
         for number in rng.integers(len(names), size=self.count).tolist():
             happens = rng.random() < self.probability
-            magnitude = rng.normal(self.magnitude, self.spread)
+            magnitude = self._magnitude(rng)
             sign = 1 if rng.random() < 0.5 else -1
             if happens:
                 strength = min(max(magnitude, 0.0), TOP) / TOP
                 steps.append((names[number], OPERATIONS[names[number]].value(strength, sign)))
         return tuple(steps)
+
+    def _magnitude(self, rng: np.random.Generator) -> float:
+        if math.isinf(self.spread):
+            return float(rng.uniform(0, self.magnitude))
+        return float(rng.normal(self.magnitude, self.spread))
 
     def apply(self, clip: Tensor, steps: tuple[Step, ...]) -> Tensor:
         """uint8 (3, T, H, W), on any device, to a changed one."""
@@ -122,14 +129,18 @@ class RandAugment:
 
 
 _PARTS = {"m": "magnitude", "n": "count", "mstd": "spread", "p": "probability"}
+_UNIFORM = 100.0
+"""An `mstd` above this draws magnitudes uniformly, in timm's form."""
 
 
 def parse_randaugment(text: str) -> RandAugment:
     """RandAugment from timm's short form, "rand-m7-n4-mstd0.5-inc1": magnitude 7, 4 operations, spread .5, the increasing set. `p`
-    is the probability of an operation.
+    is the probability of an operation, and an `mstd` above 100 draws magnitudes uniformly from 0 to `m`.
+
+    What is left out is as in timm: m10, n2, mstd0, p0.5. "rand-m9-mstd0.5-inc1", timm's usual one, has two operations.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: anything else; timm's other set of operations (without `inc1`) and its weights are not known here.
     """
     head, *parts = text.split("-")
     values: dict[str, float] = {}
@@ -143,14 +154,18 @@ def parse_randaugment(text: str) -> RandAugment:
         else:
             increasing = False
             break
-    count = values.pop("count", 4.0)
+    count, spread = values.pop("count", 2.0), values.pop("spread", 0.0)
     drawn = RandAugment(
-        values.get("magnitude", 7.0), int(count), values.get("spread", 0.5), values.get("probability", 0.5)
+        values.get("magnitude", TOP),
+        int(count),
+        math.inf if spread > _UNIFORM else spread,
+        values.get("probability", 0.5),
     )
     fits = drawn.magnitude <= TOP and drawn.probability <= 1 and drawn.count == count
     if head != "rand" or not increasing or not fits:
         raise ConfigError(
-            f"randaugment {text!r}: expected for example 'rand-m7-n4-mstd0.5-inc1': m magnitude up to 10, n operations, mstd its "
-            "spread, p the probability of each up to 1, and inc1, the operations that grow with the magnitude"
+            f"randaugment {text!r}: expected for example 'rand-m7-n4-mstd0.5-inc1': m magnitude up to 10 (if left out, 10), n "
+            "operations (2), mstd the magnitude's spread (0; above 100: uniform), p the probability of each up to 1 (0.5), and "
+            "always inc1, the operations that grow with the magnitude"
         )
     return drawn

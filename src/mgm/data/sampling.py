@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import DataError
-from mgm.video.plan import clip_index
+from mgm.video.numbers import clip_index
 
 T = TypeVar("T")
 Frames = npt.NDArray[np.int64]

@@ -17,8 +17,9 @@ from mgm.errors import DataError, VideoError
 from mgm.video import Clip, MotionField
 from mgm.video.camera import Camera, remove_camera
 from mgm.video.motion import Policy, over_windows
-from mgm.video.plan import Motion, clip_index, index_strides
+from mgm.video.numbers import clip_index, index_strides
 from mgm.video.probe import VideoInfo
+from mgm.video.request import Motion
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class ClipSettings:
         frames: of a clip. stride: their distance, as far as a sampler keeps to one.
         size: side of the square result in pixels.
         motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
-        policy: how skipped frames enter the motion.
+        policy: how skipped frames enter the motion. Files whose motion is measured on pictures know "window_sum" alone.
         camera: how the motion of the camera is subtracted: "none", "median", "affine".
     """
 
@@ -46,7 +47,7 @@ Pictures = tuple[npt.NDArray[np.uint8], MotionField | None]
 
 
 class ClipSource(Protocol):
-    """Delivers clips of videos by path. Errors are VideoErrors that name the file."""
+    """Delivers clips of videos by path. Errors of a file are VideoErrors that name it, settings that do not fit it DataErrors."""
 
     def info(self, path: str) -> VideoInfo:
         """Number of frames, and the height and width that a `Geometry` for this source refers to."""
@@ -101,7 +102,20 @@ class FileSource:
             policy=settings.policy,
             camera=settings.camera,
         )
+        _check_policy(found[0], settings)
         return [_view(clip, geometry) for clip, geometry in zip(found, geometries, strict=True)]
+
+
+def _check_policy(clip: Clip, settings: ClipSettings) -> None:
+    """Raises DataError where what was asked for cannot be had: a mask would follow another motion than the user thinks."""
+    motion = clip.motion
+    if settings.policy == "window_sum" or motion is None or motion.source == "codec" or not motion.valid.any():
+        return
+    raise DataError(
+        f"{clip.path}: has no motion vectors, so that its motion is measured from one sampled frame to the next ({motion.source}), "
+        f"which data.policy={settings.policy} cannot be applied to; set data.policy=window_sum, keep the videos in memory "
+        "(data.memory=true), or transcode them (mgm prepare)"
+    )
 
 
 def _view(clip: Clip, geometry: Geometry) -> Pictures:
@@ -147,8 +161,9 @@ class MemorySource:
             for future in as_completed(futures):
                 try:
                     future.result()
-                except VideoError as error:
-                    problems[futures[future]] = str(error)
+                except (VideoError, OSError) as error:  # a disk or a network that fails is no reason to stop, either
+                    path = futures[future]
+                    problems[path] = str(error) if isinstance(error, VideoError) else f"{path}: {error}"
                 if progress is not None:
                     progress(futures[future])
         self.problems.update(problems)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,7 @@ __all__ = [
 CLASSES = ("right", "down", "left", "up", "growing", "shrinking", "turning_cw", "turning_ccw")
 SPLITS = ("train", "test")
 MANIFEST = "synthetic.json"
+BOXES = "boxes.json"
 
 # Lengths are shares of the frame's side, rates are for one frame. The shapes fill about .58 of the disc around them: this
 # is the area of discs .32 to .47 wide. Between these two sizes there is room for growing to be seen; larger objects leave
@@ -162,7 +164,8 @@ def make_dataset(
 
 
 def read_boxes(video: str | Path, *, file: str | Path | None = None) -> list[npt.NDArray[np.float32]] | None:
-    """Read the boxes that lie beside a video, in the file of its name that ends in .json, or those of another file.
+    """Read the boxes that lie beside a video, in the file of its name that ends in .json, else in the `boxes.json` of its folder,
+    which is that of one sequence, however often it is encoded; or those of another file.
 
     Returns:
         For each frame up to the last that the file names, float32 (n, 4), ``x0, y0, x1, y1`` in pixels of the video, far
@@ -173,12 +176,11 @@ def read_boxes(video: str | Path, *, file: str | Path | None = None) -> list[npt
         DataError: the file has ``frames`` but not as ``{"frames": [{"frame": 0, "boxes_xyxy": [[...]]}, ...]}``; or ``file``
             is not there or has none.
     """
-    path = Path(video).with_suffix(".json") if file is None else Path(file)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        content = None
-    if not isinstance(content, dict) or "frames" not in content:
+    beside = Path(video)
+    places = [beside.with_suffix(".json"), beside.with_name(BOXES)] if file is None else [Path(file)]
+    found = ((place, _json(place)) for place in places)
+    path, content = next(((p, c) for p, c in found if isinstance(c, dict) and "frames" in c), (places[0], None))
+    if content is None:
         if file is not None:
             raise DataError(f'{path}: found no boxes, expected a JSON file with {{"frames": [...]}}; give another file')
         return None
@@ -189,6 +191,14 @@ def read_boxes(video: str | Path, *, file: str | Path | None = None) -> list[npt
         raise DataError(
             f'{path}: no boxes ({error!r}); expected {{"frames": [{{"frame": 0, "boxes_xyxy": [[x0, y0, x1, y1]]}}]}}'
         ) from error
+
+
+def _json(path: Path) -> Any:
+    """What a file holds; None where that is nothing."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def draw_clip(label: str, *, frames: int, size: int, pan: float, seed: Sequence[int]) -> SyntheticClip:

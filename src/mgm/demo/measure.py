@@ -15,7 +15,7 @@ from mgm.data.transform import Geometry, centre_crop
 from mgm.errors import VideoError
 from mgm.masks import build_mask, mask_rng, mask_statistics
 from mgm.training import Config
-from mgm.video.plan import clip_index
+from mgm.video.numbers import clip_index
 from mgm.video.probe import probe
 
 MASKS = ("mgm", "tube", "random")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,8 @@ from mgm.show.parts import Legend, Strip
 from mgm.video import MotionField
 from mgm.video.convert import upright_region
 from mgm.video.decode import Clip as VideoClip
-from mgm.video.plan import Motion
+from mgm.video.request import Motion
+from mgm.video.whole import cannot_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,10 @@ def preview(
     Returns the previews with the path of their picture.
     """
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MgmError(str(cannot_write(folder, error))) from error  # of no video
     made = []
     for path in paths:
         shown = preview_clip(path, start=start, settings=settings or PreviewSettings(), boxes=boxes)
@@ -228,7 +233,7 @@ def preview(
 
 def picture_name(path: str | Path) -> str:
     """A name for the picture of a video: its last two folders and its own, since class folders often number their files alike."""
-    parts = [p for p in Path(path).resolve().with_suffix("").parts[-3:] if p.strip("/\\")]
+    parts = [p for p in Path(os.path.realpath(path)).with_suffix("").parts[-3:] if p.strip("/\\")]
     return "_".join(parts)
 
 

@@ -13,6 +13,7 @@ import torch
 
 from mgm.data.annotations import VideoSet, find_set
 from mgm.data.dataset import ClipSet
+from mgm.data.fingerprint import common_folder
 from mgm.data.loader import read_batch
 from mgm.data.members import parse_member
 from mgm.data.sampling import spread
@@ -20,6 +21,7 @@ from mgm.data.source import FileSource
 from mgm.data.stages import STAGES, Stage, Stopwatch
 from mgm.errors import DataError
 from mgm.training.config import Config
+from mgm.video.prepare import prepare_command
 from mgm.video.probe import VideoInfo
 
 BATCH = 8
@@ -189,11 +191,13 @@ def _advice_on_files(bench: DataBench, videos: VideoSet, config: Config) -> list
         return []
     stride = config.data.stride
     profile = ["--profile", "strided", "--stride", str(stride)] if stride in (2, 4, 8) else ["--profile", "motion"]
-    sources = Path(videos.root)
     if any(parse_member(item.path) is not None for item in videos.items):
         return [f"{'; '.join(reasons)}: prepare the videos with 'mgm prepare' before packing them"]
-    command = shlex.join(["mgm", "prepare", str(sources), f"{sources.name}-prepared", *profile])
-    return [f"{'; '.join(reasons)}: {command}"]
+    folder = videos.root
+    if not Path(folder).is_dir():  # an annotation file: what lies above all of its videos
+        paths = [item.path for item in videos.items]
+        folder = paths[0][: common_folder(paths)] or "."
+    return [f"{'; '.join(reasons)}: {prepare_command(folder, *profile)}"]
 
 
 def _advice_on_waiting(bench: DataBench, videos: VideoSet) -> list[str]:

@@ -36,7 +36,8 @@ class DataConfig(_Section):
         description="source of the motion (auto: codec where the stream has vectors, else flow), or null to read frames only",
     )
     policy: Literal["window_sum", "sampled", "window_max"] = Field(
-        "window_sum", description="how skipped frames enter the motion"
+        "window_sum",
+        description="how skipped frames enter the motion of the codec; flow is measured across them, as window_sum",
     )
     camera: Literal["none", "median", "affine"] = Field(
         "none", description="how the motion of the camera is estimated and subtracted; the paper does not"

@@ -2,9 +2,10 @@
 
 from mgm.video.decode import Clip, MotionClip, VideoReader, read_clip, read_motion
 from mgm.video.export import export_motion
-from mgm.video.manifest import VideoRecord, read_manifest
+from mgm.video.manifest import read_manifest
 from mgm.video.motion import MotionField
 from mgm.video.prepared import PrepareReport
+from mgm.video.record import VideoRecord
 from mgm.video.scan import ScanReport, scan, scan_to
 from mgm.video.sidecar import build_sidecar, open_sidecar
 from mgm.video.transcode import transcode

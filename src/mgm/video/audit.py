@@ -13,9 +13,9 @@ import numpy as np
 from mgm.errors import VideoError
 from mgm.video.fields import FrameField, frame_fields
 from mgm.video.headers import declared_end, most_references, nal_units, parameter_sets
-from mgm.video.manifest import Status, VideoRecord
 from mgm.video.nal import nal_length_size
-from mgm.video.plan import no_vectors_message
+from mgm.video.record import Status, VideoRecord
+from mgm.video.request import no_vectors_message
 from mgm.video.stream import EXPORTS_VECTORS, OpenVideo, decode_packet, open_video, packets
 
 
@@ -78,6 +78,7 @@ _STATUS_BY_WORDS: tuple[tuple[str, Status], ...] = (
     ("the file is empty", "empty"),
     ("truncated", "truncated"),
     ("an MP4 without its index", "truncated"),
+    ("is a pipe or a device", "not_video"),
     ("is plain text", "not_video"),
     ("FFmpeg cannot read it as a video", "not_video"),
     ("has no video stream", "no_video_stream"),
@@ -228,6 +229,8 @@ class _Tally:
 
 def _too_short(record: VideoRecord) -> str | None:
     """The problem of a file that ends before its container says it does; None where it does not, and where nothing tells."""
+    if not record.bytes:  # a pipe, which nobody may ever write to
+        return None
     if record.declared_frames and (record.frames or 0) >= record.declared_frames:
         return None  # all pictures are here, whatever a wrong size or bytes behind them suggest
     try:

@@ -18,7 +18,8 @@ from mgm.video.execution import Read, carry_out
 from mgm.video.index import Index
 from mgm.video.motion import MotionField, Policy, Reading
 from mgm.video.place import Place, is_url, name_of
-from mgm.video.plan import Cache, ClipOptions, Motion, MotionOptions, Plan, Request, Short, is_aligned, prepared_unit
+from mgm.video.plan import Plan, is_aligned, prepared_unit
+from mgm.video.request import Cache, ClipOptions, Motion, MotionOptions, Request, Short
 from mgm.video.sidecar import DamagedSidecarError, Sidecar, build_sidecar, open_sidecar, sidecar_path
 from mgm.video.sources import PairSource, make_source
 from mgm.video.stream import OpenVideo, configure, open_video
@@ -163,9 +164,11 @@ class VideoReader:
         VideoError: as `read_clip`, but at the first clip.
     """
 
-    def __init__(self, video: Place) -> None:
+    def __init__(self, video: Place, *, sidecar: Sidecar | None = None) -> None:
+        """`sidecar`: the motion of the video where no file of it can lie beside."""
         self.name = name_of(video)
         self._place = video
+        self._given = sidecar
         self._opened = ExitStack()
         self._video: OpenVideo | None = None
         self._index = Index(by_decode_time=False)
@@ -249,6 +252,7 @@ class VideoReader:
                 self._index.countable = False
                 self.close()
             except DamagedSidecarError:  # the stream has it all
+                self._given = None
                 self._sidecars[request.cache_folder] = None
                 if request.cache == "build" and isinstance(self._place, str | Path):
                     sidecar_path(self._place, request.cache_folder).unlink(missing_ok=True)
@@ -278,6 +282,8 @@ class VideoReader:
         """The stored motion of the video, if the plan can use it and there is some, or it is to be built."""
         request, place = plan.request, self._place
         usable = plan.source == "codec" and plan.unit == 1 and request.reading == "clean" and request.cache != "ignore"
+        if usable and self._given is not None:
+            return self._given
         if not usable or not isinstance(place, str | Path) or is_url(place):
             return None
         folder = request.cache_folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,11 +88,18 @@ def is_url(place: Place) -> bool:
 
 
 def _check_file(file: Path) -> None:
-    if not file.exists():
-        raise VideoError(f"{file}: no such file; check the path")
-    if file.is_dir():
+    try:
+        found = file.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise VideoError(f"{file}: no such file; check the path") from error
+    except (OSError, ValueError) as error:  # no permission, links in a circle, a name that no file can have
+        why = getattr(error, "strerror", None) or error
+        raise VideoError(f"{file}: cannot be opened ({why}); check the path and its permissions") from error
+    if stat.S_ISDIR(found.st_mode):
         raise VideoError(f"{file}: is a folder; give one video file")
-    if file.stat().st_size == 0:
+    if not stat.S_ISREG(found.st_mode):  # reading it might wait for ever
+        raise VideoError(f"{file}: is a pipe or a device, expected a file; write it to a file first")
+    if found.st_size == 0:
         raise VideoError(f"{file}: the file is empty (0 bytes), expected a video; copy or download it again")
 
 

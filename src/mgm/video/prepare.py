@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,6 +87,18 @@ def prepare(
         return _run(plan, dst, processes, ray, progress or (lambda record: None))
 
 
+def prepare_command(source: str | Path, *options: str) -> str:
+    """The command, for a shell, that transcodes a folder into `FOLDER-prepared` beside it, or a single video into `prepared`, since
+    what lies beside a video is part of its set. Wherever `mgm` advises to prepare, it says this."""
+    place, target = Path(source), Path("prepared")
+    if place.is_dir():
+        unnamed = place.name in ("", "..")  # the working directory, or one above it
+        target = place / ".." / place.resolve().name if unnamed else place
+        target = target.with_name(f"{target.name}-prepared")
+    named = [f"./{path}" if str(path).startswith("-") else str(path) for path in (place, target)]
+    return shlex.join(["mgm", "prepare", *named, *options])
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     source: Path
@@ -160,9 +173,9 @@ def _plan(src: Path, sources: list[Path], dst: Path, profile: Profile) -> _Plan:
     for place in asked:
         source, target = places[place], targets[place]
         jobs.append(_Job(source, dst / target, root, text(place.as_posix()), text(target.as_posix()), profile))
-    originals = {source.resolve() for source in sources}
+    originals = {os.path.realpath(source) for source in sources}  # links in a circle are no error of all
     for job in jobs:
-        if job.target.resolve() in originals:
+        if os.path.realpath(job.target) in originals:
             raise VideoError(f"{job.target}: is a source itself, expected results in another folder; choose another")
     names = {text(place.as_posix()): text(target.as_posix()) for place, target in targets.items()}
     return _Plan(jobs, known, frozenset(others), names)

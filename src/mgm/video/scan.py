@@ -13,7 +13,8 @@ from pathlib import Path
 
 from mgm.errors import VideoError
 from mgm.video.audit import audit
-from mgm.video.manifest import Status, VideoRecord, update_manifest
+from mgm.video.manifest import update_manifest
+from mgm.video.record import Status, VideoRecord
 from mgm.video.workers import over_files
 
 __all__ = [

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ from mgm.video.packing import (
     zstandard_package,
 )
 from mgm.video.place import is_url
-from mgm.video.plan import no_vectors_message
+from mgm.video.request import no_vectors_message
 from mgm.video.stream import open_video
 from mgm.video.whole import written_whole
 
@@ -70,7 +71,7 @@ class Sidecar:
     """The fields of a whole video, as `mgm.video.fields.frame_fields` yields them with the reading "clean", bit for bit.
 
     Attributes:
-        path: the sidecar's file, which stays mapped into memory as long as this object lives.
+        path: the sidecar's file, which stays mapped into memory as long as this object lives; or what errors call its bytes.
         extent: (height, width) of the coded frame in pixels; fields are not turned upright.
         pts: float64 (frames,), seconds, NaN where nothing tells it.
         kinds: a letter per frame: "I", "P" or "B".
@@ -82,7 +83,7 @@ class Sidecar:
     pts: npt.NDArray[np.float64]
     kinds: str
     key: npt.NDArray[np.bool_]
-    _bytes: mmap.mmap = field(repr=False)
+    _bytes: mmap.mmap | bytes = field(repr=False)
     _offsets: npt.NDArray[np.int64] = field(repr=False)
 
     @property
@@ -139,7 +140,7 @@ def sidecar_path(video_path: str | Path, folder: str | Path | None = None) -> Pa
     video = Path(video_path)
     if folder is None:
         return video.with_name(f"{video.name}.mgmv")
-    place = blake2b(str(video.resolve()).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+    place = blake2b(os.path.realpath(video).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
     return Path(folder) / f"{video.name}.{place}.mgmv"
 
 
@@ -200,6 +201,21 @@ def open_sidecar(video_path: str | Path, folder: str | Path | None = None) -> Si
         return None
 
 
+def sidecar_of(data: bytes, *, name: str, size: int, modified: int) -> Sidecar | None:
+    """The sidecar that bytes from elsewhere hold; None where it cannot be used.
+
+    Args:
+        name: how errors call it.
+        size, modified: bytes of the video that it must belong to, and when that was last changed, in ns.
+    """
+    try:
+        sidecar, known = _parsed(Path(name), data)
+    except _UnusableError:
+        return None
+    same = (known.get("size"), known.get("modified")) == (size, modified)
+    return sidecar if same else None
+
+
 def sidecar_problem(video_path: str | Path, folder: str | Path | None = None, *, blocks: bool = False) -> str | None:
     """Why `open_sidecar` gives None, in one line; None where all is well.
 
@@ -245,14 +261,27 @@ def stored_fields(
 def _open(video: Path, folder: str | Path | None) -> Sidecar:
     path = sidecar_path(video, folder)
     try:
-        zstandard_package()
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except VideoError as error:
-        raise _UnusableError(str(error)) from None
     except (OSError, ValueError) as error:  # mmap refuses an empty file by ValueError
         reason = getattr(error, "strerror", None) or "the file is empty"
         raise _UnusableError(f"{path}: cannot be read ({reason})") from None
+    sidecar, known = _parsed(path, data)
+    try:
+        changed = _changes(video, known)
+    except KeyError as error:
+        raise _UnusableError(f"{path}: its index is damaged ({error})") from None
+    if changed:
+        raise _UnusableError(f"{path}: of another state of the video (changed: {', '.join(changed)})")
+    return sidecar
+
+
+def _parsed(path: Path, data: mmap.mmap | bytes) -> tuple[Sidecar, Mapping[str, int | str]]:
+    """The sidecar, and by what it knows its video."""
+    try:
+        zstandard_package()
+    except VideoError as error:
+        raise _UnusableError(str(error)) from None
     if len(data) < _HEAD.size + _TAIL.size or data[: len(_MAGIC)] != _MAGIC:
         raise _UnusableError(f"{path}: no sidecar of motion")
     version = _HEAD.unpack_from(data)[1]
@@ -265,12 +294,10 @@ def _open(video: Path, folder: str | Path | None) -> Sidecar:
         packed = decompress(data[start : start + size], _MOST_INDEX)
         known, offsets, pts, kinds, key = _unpack_index(packed)
         extent = (int(known["extent"][0]), int(known["extent"][1]))
-        changed = _changes(video, known["video"])
+        identity: Mapping[str, int | str] = dict(known["video"])
     except (UnreadableError, ValueError, KeyError, TypeError, IndexError) as error:
         raise _UnusableError(f"{path}: its index is damaged ({error})") from None
-    if changed:
-        raise _UnusableError(f"{path}: of another state of the video (changed: {', '.join(changed)})")
-    return Sidecar(path, extent, pts, kinds, key, data, offsets)
+    return Sidecar(path, extent, pts, kinds, key, data, offsets), identity
 
 
 def _identity(video: Path) -> dict[str, int | str]:

@@ -13,6 +13,7 @@ import av.container
 import av.error
 import av.video.frame
 import av.video.stream
+from av.stream import Disposition
 
 from mgm.errors import VideoError
 from mgm.video.nal import first_slice, nal_length_size
@@ -50,7 +51,7 @@ MPEG-1 and 2 zeros for list 0 in most blocks of a moving scene: there the frames
 
 @dataclass(slots=True)
 class OpenVideo:
-    """An open container and its first video stream.
+    """An open container and its first video stream that is no cover picture.
 
     Attributes:
         name: how errors call it.
@@ -137,10 +138,12 @@ def configure(video: OpenVideo, *, vectors: bool, skip_loop_filter: bool, strict
 
 
 def _video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
-    if not container.streams.video:
-        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-        raise VideoError(f"{name}: has no video stream (found: {kinds}), expected a video; remove it from the set")
-    stream = container.streams.video[0]
+    covers = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
+    stream = next((s for s in container.streams.video if s not in covers), None)
+    if stream is None:
+        kinds = {"cover picture" if s in covers else s.type for s in container.streams}
+        found = ", ".join(sorted(kinds)) or "nothing"
+        raise VideoError(f"{name}: has no video stream (found: {found}), expected a video; remove it from the set")
     if stream.codec_context is None:
         raise VideoError(f"{name}: its video codec is unknown to FFmpeg; transcode it to H.264")
     return stream

@@ -10,7 +10,8 @@ from mgm.data.annotations import FORMATS, find_set, understand
 from mgm.data.annotations.content import Content
 from mgm.data.annotations.formats import read_listing
 from mgm.errors import DataError
-from mgm.video.manifest import VideoRecord, write_manifest
+from mgm.video.manifest import write_manifest
+from mgm.video.record import VideoRecord
 
 from .files import pairs, shown, touch, write
 
