@@ -256,13 +256,53 @@ def test_folders_that_do_not_fit(tmp_path):
         ({"patch_size": [8, 4]}, "expected a square"),
         ({"num_hidden_layers": 1}, "unexpected"),
         ({"num_hidden_layers": 3}, "missing"),
-        ({"hidden_size": 24, "intermediate_size": 96}, "shapes do not fit"),
+        ({"hidden_size": 24, "intermediate_size": 96}, "hidden_size 24, expected 48"),
+        ({"decoder_hidden_size": 64}, "decoder_hidden_size 64, expected 32"),
+        ({"image_size": None}, "resolution: found None, expected one side in pixels"),
+        ({"image_size": [32, 32, 32]}, r"resolution: found \(32, 32, 32\)"),
+        ({"patch_size": []}, r"patch_size \[\], expected a square"),
+        ({"num_frames": None}, "num_frames None, expected a whole number"),
+        (
+            {"num_hidden_layers": 10**9},
+            r"num_hidden_layers 1000000000, expected a whole number of at least 1 and at most \d+",
+        ),
+        ({"intermediate_size": 10**9}, "shapes do not fit config.json"),
+        ({"num_attention_heads": "3"}, "num_attention_heads '3'"),
+        ({"layer_norm_eps": "tiny"}, "norm_eps: found 'tiny'"),
+        ({"norm_pix_loss": None}, "norm_pix_loss None, expected true or false"),
     ],
 )
 def test_configurations_that_do_not_fit(change, words):
     theirs, config = autoencoder_peer()
     with pytest.raises(ModelError, match=words):
         from_huggingface({**config, **change}, theirs.state_dict())
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (48, 7), (0, 48)])
+@pytest.mark.parametrize(
+    "key", ["videomae.encoder.layer.1.attention.attention.key.weight", "classifier.weight", "fc_norm.weight"]
+)
+def test_weights_of_another_shape_are_named(key, shape):
+    theirs, config = classifier_peer()
+    with pytest.raises(ModelError, match=r"found .*shape|shapes do not fit config.json"):
+        from_huggingface(config, theirs.state_dict() | {key: torch.zeros(shape)})
+
+
+def test_the_encoder_is_taken_alone_whatever_stands_beside_it():
+    theirs, config = autoencoder_peer()
+    state = theirs.state_dict()
+    broken = state | {"decoder.head.weight": torch.zeros(3, 3), "projector.weight": torch.zeros(2)}
+    alone = from_huggingface(config, broken, encoder_only=True)
+    assert isinstance(alone, Encoder)
+    whole = from_huggingface(config, state).encoder
+    video = random_video(alone.spec)
+    assert torch.equal(alone(video), whole(video))
+
+
+@pytest.mark.parametrize("stored", [None, ["a"], "names", {"0": "a"}])
+def test_names_of_classes_that_are_none(stored):
+    theirs, config = classifier_peer()
+    assert from_huggingface({**config, "id2label": stored}, theirs.state_dict()).labels is None
 
 
 def test_weights_of_neither_kind():

@@ -229,6 +229,8 @@ def test_the_command_line_in_a_file_is_believed_and_the_caller_more():
     assert type(model.target).__name__ == "Pixels"
     assert load(PRETRAINED, SMALL, arguments=arguments).spec.frames == 4
     assert load(PRETRAINED, Facts(heads=2)).spec.video_shape == (3, 16, 224, 224)
+    segments = {"num_frames": 4, "num_segments": 2, "input_size": 32}
+    assert load(TUNED, Facts(heads=2), arguments=segments).encoder.spec.frames == 8
 
 
 def test_one_bias_for_queries_keys_and_values():
@@ -238,6 +240,89 @@ def test_one_bias_for_queries_keys_and_values():
         state[f"blocks.{i}.attn.qkv.bias"] = torch.cat((query, torch.full((32,), 7.0), value))
     video = random_video(load(TUNED).encoder.spec)
     assert torch.equal(load(state)(video), load(TUNED)(video))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_fixed_code_of_places_may_be_stored_in_any_precision(dtype):
+    """bfloat16 has 8 bits: it stores a sine up to 2e-3 away, 4e-3 where it is cut off and not rounded."""
+    code = {"backbone.pos_embed": sincos_1d(32, 32)[None]}
+    state = {key: value.to(dtype) for key, value in (mmaction(TUNED) | code).items()}
+    assert torch.equal(load(state).head.weight, TUNED["head.weight"].to(dtype).float())
+    cut = (sincos_1d(32, 32)[None].view(torch.int32) & -65536).view(torch.float32)
+    load(TUNED | {"pos_embed": cut.to(torch.bfloat16)})
+    for shape in ((), (32,), (2, 32, 32)):
+        with pytest.raises(ModelError, match="not the sine-cosine code"):
+            load(TUNED | {"pos_embed": torch.zeros(shape)})
+    with pytest.raises(ModelError, match="not the sine-cosine code"):
+        load(TUNED | {"pos_embed": (sincos_1d(32, 32) + 0.02 * torch.randn(32, 32)).to(dtype)})
+
+
+@pytest.mark.parametrize("classes", [None, 5])
+def test_an_incomplete_file_of_maest_names_what_is_missing(classes):
+    whole = random_state(maest_shapes(dim=32, depth=2, grid=(2, 4, 4), patch=8, classes=classes))
+    needed = [key for key in whole if not key.startswith(("decoder_", "mask_token")) and "attn.k.bias" not in key]
+    for key in set(needed) - {"head.weight"}:
+        if classes is not None or not key.startswith("norm."):
+            state = {name: value for name, value in whole.items() if name != key}
+            with pytest.raises(ModelError, match=r"missing|expected weights of one of"):
+                load(state, Facts(heads=2), encoder_only=classes is None)
+    for key in needed:
+        for shape in ((), (7,), (2, 3)):
+            with pytest.raises(ModelError, match="shape"):
+                load(whole | {key: torch.zeros(shape)}, Facts(heads=2), encoder_only=classes is None)
+    without = {name: value for name, value in whole.items() if name != "blocks.1.attn.v.weight"}
+    with pytest.raises(
+        ModelError, match=r"1 keys of MAE-ST missing \(blocks.1.attn.v.weight\).*incomplete: fetch it again"
+    ):
+        load(without, Facts(heads=2), encoder_only=True)
+
+
+def test_maest_without_a_class_token_and_without_its_place():
+    whole = random_state(maest_shapes(dim=32, depth=1, grid=(2, 4, 4), patch=8))
+    for key in ("cls_token", "pos_embed_class"):
+        with pytest.raises(ModelError, match=f"missing \\({key}\\)"):
+            load({name: value for name, value in whole.items() if name != key}, Facts(heads=2), encoder_only=True)
+    neither = {name: value for name, value in whole.items() if name not in ("cls_token", "pos_embed_class")}
+    assert not load(neither, Facts(heads=2), encoder_only=True).spec.class_token
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"fc_norm.weight": torch.full((32,), float("nan"))},
+            "fc_norm.weight holds 32 values that are no finite numbers",
+        ),
+        ({"head.bias": torch.full((5,), 1e300, dtype=torch.float64)}, "head.bias holds 5 values that are no finite"),
+        ({"head.weight": torch.zeros(5, 32, dtype=torch.int8)}, "found head.weight of int8, expected floating-point"),
+        ({"head.weight": torch.zeros(5, 32, dtype=torch.complex64)}, "head.weight of complex64"),
+        ({"head.weight": torch.zeros(())}, "head.weight of shape"),
+        ({"blocks.0.mlp.fc1.weight": torch.zeros(())}, "fc1.weight of shape"),
+        ({"pos_embed": torch.zeros(1, 32, 32, dtype=torch.int64)}, "pos_embed of int64"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_named(change, words):
+    with pytest.raises(ModelError, match=words):
+        load(TUNED | change)
+
+
+def test_whole_numbers_beside_the_encoder_do_not_stand_in_its_way():
+    load(PRETRAINED | {"projector.num_batches_tracked": torch.tensor(3)}, encoder_only=True)
+    maest = random_state(maest_shapes(dim=32, depth=1, grid=(2, 4, 4), patch=8))
+    with pytest.raises(ModelError, match=r"attn.q.weight of int32"):
+        load(
+            maest | {"blocks.0.attn.q.weight": torch.zeros(32, 32, dtype=torch.int32)},
+            Facts(heads=2),
+            encoder_only=True,
+        )
+
+
+@pytest.mark.parametrize(
+    "facts", [{"frames": 0}, {"heads": 0}, {"heads": True}, {"resolution": (8, 8, 8)}, {"resolution": ()}]
+)
+def test_facts_are_checked(facts):
+    with pytest.raises(ModelError, match=f"^{next(iter(facts))}: found"):
+        Facts(**facts)
 
 
 def test_parts_of_another_method_do_not_stand_in_the_way_of_the_encoder():
@@ -267,5 +352,5 @@ def test_an_unknown_format_lists_what_was_found_and_what_is_known():
         ModelError, match=r"found the keys conv1.weight; expected weights of one of: .*MAE-ST.*mmaction2"
     ):
         load({"conv1.weight": torch.zeros(1)})
-    with pytest.raises(ModelError, match=r"width of 96 does not tell them.*pass heads="):
+    with pytest.raises(ModelError, match=r"heads of the encoder: a width of 96 does not tell them.*pass heads="):
         load(random_state(tuned_shapes(dim=96, depth=1, classes=2)), Facts())

@@ -39,6 +39,9 @@ def same(state):
         lambda state: {"model_state": state, "epoch": 3, "cfg": "TRAIN: x"},  # MAE-ST
         lambda state: {"model": {f"module.{key}": value for key, value in state.items()}},
         lambda state: {"model": {f"_orig_mod.{key}": value for key, value in state.items()}},
+        lambda state: {"model": {f"_orig_mod.module.{key}": value for key, value in state.items()}},
+        lambda state: {"model": {f"module._orig_mod.{key}": value for key, value in state.items()}},
+        lambda state: {"state_dict": {f"model._orig_mod.{key}": value for key, value in state.items()}},  # Lightning
     ],
 )
 @pytest.mark.parametrize("zipped", [True, False])
@@ -149,6 +152,41 @@ def test_damaged_files_are_model_errors(tmp_path):
         file.write_bytes(piece)
         with pytest.raises(ModelError, match=str(file)):
             read_weights(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty, expected weights"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n",
+            "a pointer of Git LFS.*git lfs pull",
+        ),
+        (b"<!DOCTYPE html><html>", "a page of the web"),
+    ],
+)
+def test_what_is_often_found_in_the_place_of_weights(tmp_path, content, words):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(content)
+    for place in (file, tmp_path):
+        with pytest.raises(ModelError, match=rf"^{file}: is {words}" if content else f"^{file}: {words}"):
+            read_weights(place)
+
+
+def test_tensors_without_plain_values_are_refused(tmp_path):
+    odd = {"sparse": torch.eye(3).to_sparse(), "meta": torch.empty(3, device="meta")}
+    for name, value in odd.items():
+        torch.save(STATE | {name: value}, tmp_path / "weights.pth")
+        with pytest.raises(ModelError, match=rf"weights.pth: found 1 tensors that are sparse.*\({name}\)"):
+            read_weights(tmp_path / "weights.pth")
+
+
+def test_tensors_of_a_gpu_come_to_the_cpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:3")
+    for zipped in (True, False):
+        torch.save({"model": STATE}, tmp_path / "weights.pth", _use_new_zipfile_serialization=zipped)
+        assert b"cuda:3" in (tmp_path / "weights.pth").read_bytes()
+        same(read_weights(tmp_path / "weights.pth").state)
 
 
 @pytest.mark.parametrize("graph", ["model.pt2", "model.onnx"])

@@ -48,6 +48,13 @@ def test_equal_sides_are_one_resolution():
         ({"patch": 16.0}, "patch: found 16.0"),
         ({"position": "learned"}, "'learned'.*sincos-1d, sincos-3d"),
         ({"decoder_depth": 0}, "decoder_depth: found 0"),
+        ({"resolution": (32, 32, 32)}, r"resolution: found \(32, 32, 32\), expected one side .* \(height, width\)"),
+        ({"resolution": ()}, r"resolution: found \(\)"),
+        ({"resolution": "32"}, "resolution: found '32'"),
+        ({"resolution": (32, 32.0)}, "resolution: found 32.0, expected a whole number"),
+        ({"size": 3}, "size: found 3"),
+        ({"norm_eps": "1e-6"}, "norm_eps: found '1e-6', expected a number"),
+        ({"head_norm_eps": float("nan")}, "head_norm_eps: found nan"),
     ],
 )
 def test_what_does_not_fit_is_named(change, words):
@@ -65,7 +72,8 @@ def test_heads_divide_the_width():
     [
         ({"sise": "B"}, "unknown sise; expected size, patch"),
         ({"size": {"encoder": {"dim": 32}}}, "cannot be read"),
-        ({"resolution": [224]}, "cannot be read"),
+        ({"resolution": [224]}, r"resolution: found \(224,\)"),
+        ({"size": {"encoder": {"dim": None, "depth": 1, "heads": 1}, "decoder": {}}}, "Stack.dim: found None"),
         ({"size": "XL"}, "'XL'"),
     ],
 )

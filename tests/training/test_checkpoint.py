@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -103,6 +104,52 @@ def test_damaged_files_are_model_errors(tmp_path, autoencoder):
         path.write_bytes(piece)
         with pytest.raises(ModelError, match=r"damaged\.pt"):
             load_checkpoint(path)
+
+
+@pytest.mark.parametrize("key", ["kind", "spec", "target", "model"])
+@pytest.mark.parametrize("value", [None, 3, "absent"])
+def test_a_run_that_does_not_describe_its_model(tmp_path, autoencoder, key, value):
+    content = load_checkpoint(autoencoder[1])
+    content = {name: content[name] for name in content if name != key} | ({} if value == "absent" else {key: value})
+    save_checkpoint(tmp_path / "last.pt", {name: content[name] for name in content if name != "format"})
+    if key == "kind" and value != "absent":
+        return  # any but a classifier is an autoencoder
+    for load in (load_encoder, load_autoencoder):
+        with pytest.raises(ModelError, match=rf"^{tmp_path}: "):
+            load(tmp_path)
+
+
+def test_weights_of_a_run_are_whole_and_finite(tmp_path, autoencoder):
+    content = load_checkpoint(autoencoder[1])
+    content.pop("format")
+    state = content["model"]
+    save_checkpoint(tmp_path / "last.pt", content | {"model": {k: state[k] for k in state if k != "mask_token"}})
+    with pytest.raises(ModelError, match=rf"^{tmp_path}: state dict: 1 keys missing \(mask_token\)"):
+        load_encoder(tmp_path)
+    save_checkpoint(
+        tmp_path / "last.pt", content | {"model": state | {"mask_token": torch.full((1, 1, 16), torch.nan)}}
+    )
+    with pytest.raises(ModelError, match="mask_token holds 16 values that are no finite numbers"):
+        load_encoder(tmp_path)
+
+
+def test_places_that_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for place in (tmp_path / "pipe", tmp_path / "loop", "a" * 5000, "nul\0", tmp_path / "loop" / "deeper"):
+        with pytest.raises(ModelError, match=r"no checkpoint|cannot be read"):
+            load_encoder(place)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_a_folder_that_may_not_be_entered(tmp_path, autoencoder):
+    autoencoder[1].parent.chmod(0)
+    try:
+        for place in (autoencoder[1], autoencoder[1].parent):
+            with pytest.raises(ModelError, match=r"no checkpoint|cannot be read \(Permission denied\)"):
+                load_encoder(place)
+    finally:
+        autoencoder[1].parent.chmod(0o700)
 
 
 class Trap:

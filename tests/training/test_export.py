@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mgm.errors import ModelError
-from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, Size, Stack
 from mgm.training import export_model, finetune, load_encoder, load_pretrained, pretrain
 from models.clips import normalised, random_mask, random_video
 from models.reference import maest_shapes, pretrained_shapes, random_state
@@ -50,15 +50,74 @@ def test_what_is_written_is_read_again(tmp_path, kind, to):
     names = {"hf": {"config.json", "preprocessor_config.json", "model.safetensors"}, "videomae": {"model.pth"}}
     assert {f.name for f in folder.iterdir()} == names.get(to, {"model.safetensors"}) | {"README.md", "mgm.json"}
     assert [f.name for f in tmp_path.iterdir()] == ["out"]
-    clips = {} if to != "videomae" else {"frames": 4, "resolution": 32}
     load = load_encoder if kind == "encoder" else load_pretrained
-    again = load(folder, **clips)
+    again = load(folder)
     assert type(again) is type(model)
     first, second = model.state_dict(), again.state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first | second)
     close(result(again), result(model))
     if kind == "classifier" and to != "videomae":
         assert again.labels == ("left", "right", "up")
+
+
+def test_what_shapes_do_not_tell_comes_back_from_the_reference_format(tmp_path):
+    spec = replace(SPEC, size=Size(Stack(48, 1, 2), Stack(24, 1, 3)), resolution=(32, 24), head_norm_eps=1e-6)
+    model = MaskedAutoencoder(spec, target="pixels").eval()
+    folder = export_model(model, to="videomae", out=tmp_path / "out")
+    again = load_pretrained(folder, resolution=(32, 24))  # the reference's clips are square
+    assert again.spec == spec
+    video, mask = random_video(spec), random_mask(spec, hidden=12)
+    close(again(video, mask).loss, model(video, mask).loss)
+    state = torch.load(folder / "model.pth", weights_only=True)["model"]
+    torch.save(state, tmp_path / "bare.pth")
+    with pytest.raises(ModelError, match=r"heads of the encoder: a width of 48.*pass heads="):
+        load_pretrained(tmp_path / "bare.pth")
+    with pytest.raises(ModelError, match=r"heads of the decoder: a width of 24.*mgm.load_encoder"):
+        load_pretrained(tmp_path / "bare.pth", heads=2)
+    assert load_encoder(tmp_path / "bare.pth", heads=2).spec.encoder.heads == 2
+
+
+def test_a_full_disk_ends_no_program(tmp_path):
+    """torch's own writer of graphs aborted the process, after which nothing could be cleaned up."""
+    resource = pytest.importorskip("resource")
+    model = make("encoder")
+    for to in ("hf", "videomae", "safetensors", "torch-export"):
+        out = export_model(model, to=to, out=tmp_path / to)
+        before = {file.name: file.read_bytes() for file in out.iterdir()}
+        largest = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16384, largest[1]))
+        try:
+            with pytest.raises(ModelError, match=rf"{to}: cannot be written .*make room"):
+                export_model(model, to=to, out=out, overwrite=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, largest)
+        assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_interrupted_export_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mgm.training.export.model_card", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_model(make("encoder"), to="safetensors", out=tmp_path / "out")
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_head_on_an_inner_block_stays_there(tmp_path):
+    model = Classifier(make("encoder"), 3, block=0, head_scale=1).eval()
+    again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "own"))
+    assert again.block == 0
+    close(result(again), result(model))
+    for to in ("hf", "videomae"):
+        with pytest.raises(
+            ModelError, match=r"cannot hold a head on block 0 \(expected the last\); export to safetensors"
+        ):
+            export_model(model, to=to, out=tmp_path / "out")
+    last = Classifier(make("encoder"), 3, block=1, head_scale=1).eval()
+    close(result(load_pretrained(export_model(last, to="hf", out=tmp_path / "hf"))), result(last))
 
 
 @pytest.mark.parametrize("kind", ["autoencoder", "classifier", "encoder"])
@@ -99,6 +158,10 @@ def test_a_graph_runs_without_the_package_for_any_batch(tmp_path, kind, video):
     model = make(kind)
     folder = export_model(model, to="torch-export", out=tmp_path / "out", video=video)
     graph = torch.export.load(folder / "model.pt2").module()
+    # Not one operation that only mgm knows.
+    assert {getattr(node.target, "namespace", "aten") for node in graph.graph.nodes if node.op == "call_function"} == {
+        "aten"
+    }
     clips = torch.cat((VIDEO, VIDEO.flip(0), VIDEO[:1]))
     for batch in (clips, clips[:1]):
         close(graph(batch if video == "uint8" else normalised(batch)), model(batch).detach())
@@ -137,6 +200,44 @@ def test_a_run_is_exported_with_what_is_known_of_it(tmp_path, small, videos, mem
     assert torch.equal(load_encoder(folder)(VIDEO), load_encoder(tuned)(VIDEO))
 
 
+def test_damaged_results_of_a_run_are_named_before_anything_is_written(tmp_path, small, videos, memory, monkeypatch):
+    run = pretrain(videos, small(), out=tmp_path / "run", source=memory, show_progress=False).out
+    for file, command in (("evaluation.json", "evaluate"), ("probe.json", "probe")):
+        for text in ("", "{", "[]", "{}", '{"top1": {"top1": "high"}}', '{"top1": {"x": null}, "chance": 0.5}'):
+            (run / file).write_text(text)
+            with pytest.raises(ModelError, match=rf"{file}: cannot be read as results.*mgm {command}', or delete it"):
+                export_model(run, to="safetensors", out=tmp_path / "out")
+        (run / file).unlink()
+    assert [f.name for f in tmp_path.iterdir()] == ["run"]
+    # Where one stands is no name for a page.
+    (run / "deeper").mkdir()
+    for place, path in ((run, "."), (run / "deeper", "..")):
+        monkeypatch.chdir(place)
+        card = (export_model(path, to="safetensors", out=tmp_path / place.name / "out") / "README.md").read_text()
+        assert "\n# run\n" in card
+        assert "from `run`." in card
+
+
+def test_heads_that_a_caller_names_count_in_every_format(tmp_path, small, videos, memory):
+    run = pretrain(
+        videos, small("model.position=sincos-1d"), out=tmp_path / "run", source=memory, show_progress=False
+    ).out
+    places = [
+        run,
+        export_model(run, to="safetensors", out=tmp_path / "own"),
+        export_model(run, to="videomae", out=tmp_path / "v"),
+    ]
+    encoders = [load_encoder(place, heads=4, frames=4, resolution=32) for place in places]
+    assert [encoder.spec.encoder.heads for encoder in encoders] == [4, 4, 4]
+    clip = torch.randint(0, 256, (1, *encoders[0].spec.video_shape), dtype=torch.uint8)
+    assert all(torch.equal(encoder(clip), encoders[0](clip)) for encoder in encoders)
+    assert not torch.equal(load_encoder(run)(clip), encoders[0](clip))
+    assert load_pretrained(run, heads=4).spec.decoder == load_pretrained(run).spec.decoder
+    for place in places:
+        with pytest.raises(ModelError, match="not divisible by 5 heads"):
+            load_encoder(place, heads=5)
+
+
 def test_one_foreign_format_becomes_another(tmp_path):
     state = random_state(pretrained_shapes(dim=32, depth=2, width=16, layers=1))
     torch.save({"model": state}, tmp_path / "official.pth")
@@ -168,9 +269,32 @@ def test_what_a_format_cannot_hold(tmp_path):
         pytest.importorskip("onnxscript")
         with pytest.raises(ModelError, match="depends on the mask"):
             export_model(make("autoencoder"), to=to, out=tmp_path / "graph")
-    with pytest.raises(ModelError, match="to: found 'keras', expected one of hf,"):
-        export_model(make("encoder"), to="keras", out=tmp_path / "graph")
     assert {f.name for f in tmp_path.iterdir()} == {"m.pth", "out"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"to": "keras"}, "to: found 'keras', expected one of hf, videomae"),
+        ({"to": "hf", "part": "decoder"}, "part: found 'decoder', expected one of whole, encoder"),
+        ({"to": "onnx", "video": "float16"}, "video: found 'float16', expected one of uint8, float32"),
+        ({"to": "hf", "bias_names": "bias"}, r"bias_names: found 'bias', expected one of q_bias, query\.bias"),
+        (
+            {"to": "hf", "video": "float32"},
+            "video: found 'float32' with the format hf, expected it with torch-export or onnx",
+        ),
+        ({"to": "videomae", "video": "uint8"}, "video: found 'uint8' with the format videomae"),
+        (
+            {"to": "safetensors", "bias_names": "q_bias"},
+            "bias_names: found 'q_bias' with the format safetensors.*leave it out",
+        ),
+        ({"to": "onnx", "bias_names": "query.bias"}, r"bias_names: found 'query\.bias' with the format onnx"),
+    ],
+)
+def test_choices_that_a_format_does_not_have(tmp_path, choice, words):
+    with pytest.raises(ModelError, match=words):
+        export_model(make("encoder"), out=tmp_path / "out", **choice)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_our_own_format_holds_every_model(tmp_path):

@@ -48,11 +48,13 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
     data: Annotated[str | None, typer.Option(help="Name of the videos it was trained on, for the page.")] = None,
     video: Annotated[
-        Video, typer.Option(help="Input of a graph: uint8 (normalised inside) or normalised float32.")
-    ] = Video.UINT8,
+        Video | None,
+        typer.Option(help="Input of a graph: uint8 (normalised inside, the default) or normalised float32."),
+    ] = None,
     bias_names: Annotated[
-        BiasNames, typer.Option(help="Spelling of biases in hf; query.bias for transformers 5.5.1 to 5.17.")
-    ] = BiasNames.Q_BIAS,
+        BiasNames | None,
+        typer.Option(help="Spelling of biases in hf: q_bias (the default); query.bias for transformers 5.5.1 to 5.17."),
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Frames of a clip, where the weights do not tell.")] = None,
     resolution: Annotated[
         int | None, typer.Option(min=1, help="Side in pixels, where the weights do not tell.")
@@ -75,8 +77,8 @@ def export(
         part=part.value,
         overwrite=overwrite,
         data=data,
-        video=video.value,
-        bias_names=bias_names.value,
+        video=None if video is None else video.value,
+        bias_names=None if bias_names is None else bias_names.value,
         frames=frames,
         resolution=resolution,
         heads=heads,

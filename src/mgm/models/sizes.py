@@ -19,9 +19,26 @@ DecoderAttention = Literal["self", "cross"]
 DECODER_ATTENTIONS: Final = ("self", "cross")
 
 
-def _check_positive(name: str, value: object) -> None:
+def check_positive(name: str, value: object) -> None:
+    """Raises ModelError unless `value` is a whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ModelError(f"{name}: found {value!r}, expected a whole number of at least 1")
+
+
+def check_resolution(value: object) -> None:
+    """Raises ModelError unless `value` is one side in pixels, or (height, width)."""
+    if isinstance(value, int):
+        check_positive("resolution", value)
+        return
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise ModelError(f"resolution: found {value!r}, expected one side in pixels, or a tuple (height, width)")
+    for side in value:
+        check_positive("resolution", side)
+
+
+def _check_epsilon(name: str, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ModelError(f"{name}: found {value!r}, expected a number of at least 0 and below 1")
 
 
 @dataclass(frozen=True)
@@ -37,11 +54,11 @@ class Stack:
     hidden: int | None = None
 
     def __post_init__(self) -> None:
-        if self.hidden == 4 * self.dim:  # one form per value, so that equal stacks compare equal
-            object.__setattr__(self, "hidden", None)
         for name, value in asdict(self).items():
             if not (name == "hidden" and value is None):
-                _check_positive(f"Stack.{name}", value)
+                check_positive(f"Stack.{name}", value)
+        if self.hidden == 4 * self.dim:  # one form per value, so that equal stacks compare equal
+            object.__setattr__(self, "hidden", None)
         if self.dim % self.heads:
             raise ModelError(f"Stack: dim {self.dim} is not divisible by {self.heads} heads; change one of them")
 
@@ -118,7 +135,7 @@ class ModelSpec:
     class_token: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.size, str) and self.size not in SIZES:
+        if not isinstance(self.size, Size) and (not isinstance(self.size, str) or self.size not in SIZES):
             raise ModelError(f"size: found {self.size!r}, expected one of {', '.join(SIZES)}, or a Size")
         for name, choices in (
             ("position", POSITIONS),
@@ -134,12 +151,13 @@ class ModelSpec:
                 f"backbone {self.backbone}; divided attention is that of backbone timesformer"
             )
         for name in ("patch", "tubelet", "frames"):
-            _check_positive(name, getattr(self, name))
-        for side in self.frame_size:
-            _check_positive("resolution", side)
+            check_positive(name, getattr(self, name))
+        check_resolution(self.resolution)
         for name in ("decoder_depth", "decoder_dim"):
             if getattr(self, name) is not None:
-                _check_positive(name, getattr(self, name))
+                check_positive(name, getattr(self, name))
+        for name in ("norm_eps", "head_norm_eps"):
+            _check_epsilon(name, getattr(self, name))
         if self.divided and self.class_token:
             raise ModelError("class_token: found True, expected False with divided attention; or take attention joint")
         if self.position_grid is not None and self.position == "learned-separable":
@@ -152,7 +170,7 @@ class ModelSpec:
             if not isinstance(self.position_grid, tuple) or len(self.position_grid) != 3:
                 raise ModelError(f"position_grid: found {self.position_grid!r}, expected three numbers (t, h, w)")
             for places in self.position_grid:
-                _check_positive("position_grid", places)
+                check_positive("position_grid", places)
         height, width = self.frame_size
         if height % self.patch or width % self.patch:
             raise ModelError(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import Model, VideoType
 from mgm.training.checkpoint import holds_settings, load_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.version import VERSION
 
+_COMMANDS: Final = {"evaluation.json": "evaluate", "probe.json": "probe"}
 _HEAD_NORM_EPS = 1e-5  # that of transformers' norm before a head, whatever config.json says
 
 
@@ -22,29 +24,53 @@ class Origin:
     """Where an exported model came from.
 
     name: of the run, file or folder. settings: the run's configuration, None where it is not known. step: at which step.
-    results: evaluation.json and probe.json of the run, by name, where there are any.
+    results: what evaluation.json and probe.json of the run say, where there are any, in lines for the page.
     """
 
     name: str
     settings: Config | None = None
     step: int | None = None
-    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    results: Sequence[str] = ()
 
 
 def origin_of(path: str | Path) -> Origin:
-    """What is known of a run, or of weights from elsewhere."""
+    """What is known of a run, or of weights from elsewhere. Raises ModelError where a file of the run is damaged."""
     place = Path(path)
+    named = place.name not in ("", "..")
+    name = place.name if named else place.resolve().name or "model"  # the root has no name at all
     if not holds_settings(place):
-        return Origin(place.name)
+        return Origin(name)
     content = load_checkpoint(place)
     folder = place if place.is_dir() else place.parent
-    results = {
-        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("evaluation", "probe")
-        if (folder / f"{name}.json").is_file()
-    }
-    settings = parse_config(content["config"], str(path))
-    return Origin(place.name, settings, content["position"]["step"], results)
+    results = [*_read(folder / "evaluation.json", _evaluated), *_read(folder / "probe.json", _probed)]
+    try:
+        config, step = content["config"], content["position"]["step"]
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: found a checkpoint without {error}, expected one of 'mgm pretrain' or 'mgm finetune'"
+        ) from error
+    return Origin(name, parse_config(config, str(path)), step, results)
+
+
+def _read(file: Path, lines: Callable[[Any], list[str]]) -> list[str]:
+    """The lines that a file of results gives; none where there is no such file."""
+    try:
+        return lines(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{file}: cannot be read as results of mgm ({error!r}); measure again with 'mgm {_COMMANDS[file.name]}', or delete it"
+        ) from error
+
+
+def _evaluated(content: Any) -> list[str]:
+    top1 = content["top1"]
+    interval = f"95% interval {top1['low']:.1%} to {top1['high']:.1%}"
+    return [f"* top-1 {top1['top1']:.1%}, {interval}, on {top1['videos']} test videos"]
+
+
+def _probed(content: Any) -> list[str]:
+    lines = [f"* {name} of the frozen encoder: top-1 {value:.1%}" for name, value in content["top1"].items()]
+    return [*lines, f"* chance: {content['chance']:.1%}"]
 
 
 def model_card(model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType) -> str:
@@ -54,7 +80,7 @@ def model_card(model: Model, origin: Origin, to: str, *, data: str | None, video
         f"# {origin.name}\n\n{_what(model)} Exported by mgm {VERSION} from `{origin.name}`.",
         _table(model),
         f"## Training\n\n{_training(model, origin)} Data: {data or 'not recorded'}.",
-        _results(origin),
+        "## Results\n\n" + "\n".join(origin.results) if origin.results else "",
         "## Use\n\n" + _use(model, to, video),
         _notes(model, to),
     ]
@@ -119,20 +145,6 @@ def _length(optim: OptimConfig, origin: Origin, seed: int) -> str:
         f"{length} of {optim.batch} clips, stored at step {origin.step}; learning rate {optim.base_lr:g} per 256 clips, "
         f"weight decay {optim.weight_decay:g}; seed {seed}."
     )
-
-
-def _results(origin: Origin) -> str:
-    lines = []
-    if "evaluation" in origin.results:
-        top1 = origin.results["evaluation"]["top1"]
-        lines.append(
-            f"* top-1 {top1['top1']:.1%}, 95% interval {top1['low']:.1%} to {top1['high']:.1%}, on {top1['videos']} test videos"
-        )
-    if "probe" in origin.results:
-        probe = origin.results["probe"]
-        lines += [f"* {name} of the frozen encoder: top-1 {value:.1%}" for name, value in probe["top1"].items()]
-        lines.append(f"* chance: {probe['chance']:.1%}")
-    return "## Results\n\n" + "\n".join(lines) if lines else ""
 
 
 def _use(model: Model, to: str, video: VideoType) -> str:

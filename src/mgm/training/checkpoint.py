@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.convert import Facts, Model, Weights, at_facts, from_weights, read_torch, read_weights
+from mgm.models.convert import Facts, Model, Weights, at_facts, fill, from_weights, read_torch, read_weights
 
 FORMAT = "mgm-checkpoint-1"
 LAST = "last.pt"
@@ -60,7 +61,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 def load_autoencoder(path: str | Path) -> MaskedAutoencoder:
     """The pretrained autoencoder of a run's folder or checkpoint file."""
     content = load_checkpoint(path)
-    model = model_of(content)
+    model = _named(path, content)
     if not isinstance(model, MaskedAutoencoder):
         raise ModelError(
             f"{path}: holds a {content['kind']}, expected a pretrained autoencoder; give the folder of 'mgm pretrain'"
@@ -71,7 +72,7 @@ def load_autoencoder(path: str | Path) -> MaskedAutoencoder:
 def load_classifier(path: str | Path) -> tuple[Classifier, tuple[str, ...]]:
     """The fine-tuned classifier of a run's folder or checkpoint file, and the names of its classes."""
     content = load_checkpoint(path)
-    model = model_of(content)
+    model = _named(path, content)
     if not isinstance(model, Classifier):
         raise ModelError(
             f"{path}: holds an {content['kind']}, expected a fine-tuned classifier; give the folder of 'mgm finetune'"
@@ -80,17 +81,25 @@ def load_classifier(path: str | Path) -> tuple[Classifier, tuple[str, ...]]:
 
 
 def model_of(content: dict[str, Any], facts: Facts = _NOTHING) -> MaskedAutoencoder | Classifier:
-    """The model, in evaluation mode, of what `load_checkpoint` read; frames and resolution as in `facts`, where it has any."""
-    spec = at_facts(ModelSpec.from_dict(content["spec"]), facts)
-    model: MaskedAutoencoder | Classifier
-    if content["kind"] == "classifier":
-        classes = content["classes"]
-        model = Classifier(Encoder(spec), classes=len(classes), labels=classes)
-    else:
-        # Old checkpoints know of no teacher. What one is must be known to build the head; its weights are not needed here.
-        teacher = at_facts(ModelSpec.from_dict(content["teacher"]), facts) if "teacher" in content else None
-        model = MaskedAutoencoder(spec, target=content["target"], teacher=teacher)
-    model.load_state_dict(content["model"])
+    """The model, in evaluation mode, of what `load_checkpoint` read; frames, resolution and heads as in `facts`, where it has
+    any. Raises ModelError where something of it is missing or damaged."""
+    try:
+        spec = at_facts(ModelSpec.from_dict(content["spec"]), facts)
+        model: MaskedAutoencoder | Classifier
+        if content["kind"] == "classifier":
+            classes = content["classes"]
+            model = Classifier(Encoder(spec), classes=len(classes), labels=classes)
+        else:
+            # Old checkpoints know of no teacher. What one is must be known to build the head; its weights are not needed here.
+            # Heads that a caller names are the encoder's.
+            described = ModelSpec.from_dict(content["teacher"]) if "teacher" in content else None
+            teacher = None if described is None else at_facts(described, replace(facts, heads=None))
+            model = MaskedAutoencoder(spec, target=content["target"], teacher=teacher)
+        fill(model, content["model"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"found a checkpoint of mgm that does not describe its model ({error!r}); it is damaged"
+        ) from error
     return model.eval()
 
 
@@ -141,9 +150,12 @@ def load_encoder(
 def holds_settings(path: str | Path) -> bool:
     """Whether `path` is a run or a checkpoint of ours, which carries the configuration that made it."""
     place = Path(path)
-    if place.is_dir():
-        return (place / LAST).is_file()
-    if not zipfile.is_zipfile(place):
+    try:
+        if place.is_dir():
+            return (place / LAST).is_file()
+        if not place.is_file() or not zipfile.is_zipfile(place):  # a pipe would be waited for
+            return False
+    except OSError:  # `read_weights` says why
         return False
     content = read_torch(place, mapped=True)
     return isinstance(content, dict) and content.get("format") == FORMAT
@@ -151,9 +163,20 @@ def holds_settings(path: str | Path) -> bool:
 
 def _load(path: str | Path, facts: Facts, *, encoder_only: bool) -> Model:
     found = load_checkpoint(path) if holds_settings(path) else read_weights(path)
+    return _named(path, found, facts, encoder_only=encoder_only)
+
+
+def _named(
+    path: str | Path, found: dict[str, Any] | Weights, facts: Facts = _NOTHING, *, encoder_only: bool = False
+) -> Model:
+    """The model of what was read, whose errors start with the path."""
     try:
         if isinstance(found, Weights):
             return from_weights(found, facts, encoder_only=encoder_only).eval()
         return model_of(found, facts)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise ModelError(
+            f"{path}: describes a model that does not fit into memory; check its frames and resolution"
+        ) from error

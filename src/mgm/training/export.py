@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import uuid
@@ -21,6 +22,7 @@ from mgm.models.convert import (
     BiasNames,
     Model,
     VideoType,
+    arguments_of,
     check_videomae,
     export_graph,
     to_huggingface,
@@ -40,6 +42,7 @@ MARK: Final = "mgm.json"
 """The file by which a folder is known as an export: only such a folder is overwritten."""
 
 _BILINEAR: Final = 2  # Pillow's number
+_GRAPHS: Final = ("torch-export", "onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,8 @@ def export_model(
     part: Part = "whole",
     overwrite: bool = False,
     data: str | None = None,
-    video: VideoType = "uint8",
-    bias_names: BiasNames = "q_bias",
+    video: VideoType | None = None,
+    bias_names: BiasNames | None = None,
     frames: int | None = None,
     resolution: int | None = None,
     heads: int | None = None,
@@ -74,33 +77,47 @@ def export_model(
         part: "encoder" leaves the rest out: what embeds video, or what fine-tuning starts from.
         overwrite: replace `out` where it is an earlier export.
         data: name of the videos that it was trained on, for the page; a run does not know it.
-        video: type of a graph's input: "uint8", normalised inside, or "float32", normalised with ImageNet's statistics.
-        bias_names: of "hf", see `to_huggingface`.
+        video: of a graph, the type of its input: "uint8" (None), normalised inside, or "float32", normalised with ImageNet's
+            statistics.
+        bias_names: of "hf", "q_bias" (None) or "query.bias", see `to_huggingface`.
         frames, resolution, heads: as in `load_pretrained`.
 
     Raises:
-        ModelError: the model cannot be read; the format cannot hold it; `out` exists; it cannot be written.
+        ModelError: the model cannot be read; the format cannot hold it, or has no such option; `out` exists; it cannot be
+            written.
     """
-    choices = (
-        ("to", to, ExportFormat),
-        ("part", part, Part),
-        ("video", video, VideoType),
-        ("bias_names", bias_names, BiasNames),
-    )
-    for name, found, expected in choices:
-        if found not in get_args(expected):
-            raise ModelError(f"{name}: found {found!r}, expected one of {', '.join(get_args(expected))}")
+    options = _options(to, part, video, bias_names)
     loaded, origin = _opened(model, part, frames=frames, resolution=resolution, heads=heads)
     target = Path(out).absolute()
-    options = _Options(to, bias_names, video)
     with written_folder(target, overwrite=overwrite) as folder:
         try:
             _WRITERS[to](loaded, folder, options)
         except ModelError as error:
             raise ModelError(f"{origin.name}: {error}") from error
         (folder / MARK).write_text(json.dumps(_about(loaded, to), indent=2) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(model_card(loaded, origin, to, data=data, video=video), encoding="utf-8")
+        (folder / "README.md").write_text(
+            model_card(loaded, origin, to, data=data, video=options.video), encoding="utf-8"
+        )
     return Path(out)
+
+
+def _options(to: ExportFormat, part: Part, video: VideoType | None, bias_names: BiasNames | None) -> _Options:
+    """What was asked for. Raises ModelError for a misspelt choice, and for an option that the format does not have."""
+    choices = (
+        ("to", to, ExportFormat),
+        ("part", part, Part),
+        ("video", video or "uint8", VideoType),
+        ("bias_names", bias_names or "q_bias", BiasNames),
+    )
+    for name, found, expected in choices:
+        if found not in get_args(expected):
+            raise ModelError(f"{name}: found {found!r}, expected one of {', '.join(get_args(expected))}")
+    for name, value, whose in (("video", video, _GRAPHS), ("bias_names", bias_names, ("hf",))):
+        if value is not None and to not in whose:
+            raise ModelError(
+                f"{name}: found {value!r} with the format {to}, expected it with {' or '.join(whose)} alone; leave it out"
+            )
+    return _Options(to, bias_names or "q_bias", video or "uint8")
 
 
 @contextmanager
@@ -110,9 +127,9 @@ def written_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         ModelError: there is one already; with `overwrite`, one that is no export; it cannot be written.
     """
-    _check_free(target, overwrite=overwrite)
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.part")
+    part = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex[:12]}.part")
     try:
+        _check_free(target, overwrite=overwrite)
         part.mkdir(parents=True)
         yield part
         _take_place(part, target)
@@ -135,7 +152,7 @@ def _take_place(part: Path, target: Path) -> None:
     except OSError:
         old.rename(target)
         raise
-    shutil.rmtree(old)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _check_free(target: Path, *, overwrite: bool) -> None:
@@ -170,7 +187,7 @@ def _about(model: Model, to: str) -> dict[str, Any]:
     spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
     about: dict[str, Any] = {"kind": _kind(model), "spec": spec.to_dict(), "format": to, "mgm": VERSION}
     if isinstance(model, Classifier):
-        about |= {"classes": model.head.out_features, "labels": model.labels}
+        about |= {"classes": model.head.out_features, "labels": model.labels, "block": model.block}
     elif isinstance(model, MaskedAutoencoder):
         teachers = [t.teacher_spec.to_dict() for t, _ in model.goal.targets if isinstance(t, TeacherFeatures)]
         about |= {"target": _target(model.goal), "teacher": teachers[0] if teachers else None}
@@ -213,7 +230,8 @@ def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
 def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
     check_videomae(model, "VideoMAE's checkpoint")
     try:
-        torch.save({"model": {key: value.cpu() for key, value in to_reference(model).items()}}, folder / "model.pth")
+        state = {key: value.cpu() for key, value in to_reference(model).items()}
+        torch.save({"model": state, "args": arguments_of(model)}, folder / "model.pth")
     except RuntimeError as error:  # torch reports a full disk so
         raise OSError(str(error)) from error
 
@@ -235,7 +253,10 @@ def _save_safetensors(state: Mapping[str, Tensor], file: Path, metadata: dict[st
 
 
 def _write_torch_export(model: Model, folder: Path, options: _Options) -> None:
-    torch.export.save(export_graph(model, video=options.video), folder / "model.pt2")
+    # By way of memory: where the disk is full, torch's own writing ends the whole program instead of raising an error.
+    content = io.BytesIO()
+    torch.export.save(export_graph(model, video=options.video), content)
+    (folder / "model.pt2").write_bytes(content.getbuffer())
 
 
 def _write_onnx(model: Model, folder: Path, options: _Options) -> None:

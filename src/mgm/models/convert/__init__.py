@@ -4,8 +4,8 @@ from mgm.models.convert.formats import METADATA, from_weights
 from mgm.models.convert.graph import VideoType, export_graph, write_onnx
 from mgm.models.convert.holds import check_videomae
 from mgm.models.convert.huggingface import BiasNames, from_huggingface, load_huggingface, to_huggingface
-from mgm.models.convert.reference import to_reference
-from mgm.models.convert.shapes import Facts, Model, at_facts
+from mgm.models.convert.reference import arguments_of, to_reference
+from mgm.models.convert.shapes import Facts, Model, at_facts, fill
 from mgm.models.convert.weights import CONFIG, Weights, read_torch, read_weights
 
 __all__ = [
@@ -16,9 +16,11 @@ __all__ = [
     "Model",
     "VideoType",
     "Weights",
+    "arguments_of",
     "at_facts",
     "check_videomae",
     "export_graph",
+    "fill",
     "from_huggingface",
     "from_weights",
     "load_huggingface",

@@ -62,13 +62,19 @@ def _from_export(weights: Weights, facts: Facts) -> Model:
         spec, kind = at_facts(ModelSpec.from_dict(about["spec"]), facts), about["kind"]
         model: Model
         if kind == "autoencoder":
-            teacher = at_facts(ModelSpec.from_dict(about["teacher"]), facts) if about["teacher"] else None
+            # Heads that a caller names are the encoder's.
+            teacher = (
+                at_facts(ModelSpec.from_dict(about["teacher"]), replace(facts, heads=None))
+                if about["teacher"]
+                else None
+            )
             model = MaskedAutoencoder(spec, target=about["target"], teacher=teacher)
         elif kind == "classifier":
-            model = Classifier(Encoder(spec), about["classes"], labels=about["labels"])
+            block = about.get("block", -1)  # earlier exports name none
+            model = Classifier(Encoder(spec), about["classes"], labels=about["labels"], block=block)
         else:
             model = Encoder(spec)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"metadata: found {weights.metadata[METADATA][:200]}, expected an export of mgm") from error
@@ -82,7 +88,7 @@ def _read_huggingface(weights: Weights, facts: Facts, encoder_only: bool) -> Mod
             "found weights of Hugging Face's VideoMAE without their config.json, expected both in one folder; "
             "give the folder"
         )
-    return from_huggingface(weights.config, weights.state, facts=facts)
+    return from_huggingface(weights.config, weights.state, facts=facts, encoder_only=encoder_only)
 
 
 def _read_reference(weights: Weights, facts: Facts, encoder_only: bool) -> Model:
@@ -103,12 +109,18 @@ def _wanted(ours: Mapping[str, Tensor], encoder_only: bool) -> dict[str, Tensor]
 
 
 def _stored_facts(arguments: Mapping[str, Any], facts: Facts) -> Facts:
-    """What the reference's command line says of the clips and the target."""
+    """What the reference's command line says of the clips and the target; of an export of ours the heads too."""
     frames, side = arguments.get("num_frames"), arguments.get("input_size")
+    # Fine-tuning builds the model for frames x segments, of which there is one unless the command line says otherwise.
+    segments = arguments.get("num_segments", 1)
+    if isinstance(frames, int) and isinstance(segments, int):
+        frames *= segments
     return replace(
         facts,
         frames=facts.frames or (frames if isinstance(frames, int) else None),
         resolution=facts.resolution or (side if isinstance(side, int) else None),
+        heads=facts.heads or arguments.get("encoder_num_heads"),
+        decoder_heads=arguments.get("decoder_num_heads"),
         # The misspelling is the reference's.
         target="pixels" if arguments.get("normlize_target") is False else facts.target,
     )

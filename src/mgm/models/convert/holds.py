@@ -7,6 +7,7 @@ from typing import Final
 
 from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
+from mgm.models.classifier import Classifier
 from mgm.models.convert.shapes import Model
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec
@@ -45,6 +46,8 @@ def check_videomae(model: Model, whose: str) -> None:
     if isinstance(model, MaskedAutoencoder) and type(model.target) not in (NormalisedPixels, Pixels):
         names = ", ".join(target.name for target, _ in model.goal.targets)
         wrong.append(f"target {names} (expected normalised-pixels or pixels)")
+    if isinstance(model, Classifier) and model.encoder.check_block(model.block) != spec.encoder.depth - 1:
+        wrong.append(f"a head on block {model.block} (expected the last)")
     if wrong:
         advice = "export to safetensors instead"
         plain = next(field.default for field in fields(ModelSpec) if field.name == "position")

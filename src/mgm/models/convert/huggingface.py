@@ -16,7 +16,7 @@ from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
 from mgm.models.convert.holds import check_videomae
-from mgm.models.convert.shapes import KERNEL, Facts, Model, at_facts, flattened, named_size, unflattened
+from mgm.models.convert.shapes import KERNEL, Facts, Model, at_facts, fill, flattened, named_size, rows_of, unflattened
 from mgm.models.convert.weights import CONFIG, read_weights
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec, Stack
@@ -45,6 +45,16 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "decoder_intermediate_size": 1536,
     "norm_pix_loss": True,
 }
+_COUNTS: Final = (
+    "num_frames",
+    "tubelet_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "decoder_num_attention_heads",
+    "decoder_num_hidden_layers",
+    "decoder_intermediate_size",
+)
 _HEAD_NORM_EPS: Final = 1e-5  # transformers builds the decoder's norm and fc_norm with PyTorch's default
 _BLOCK: Final[Mapping[str, str]] = {
     "norm1": "layernorm_before",
@@ -74,33 +84,43 @@ def load_huggingface(folder: str | Path, *, heads: int | None = None) -> Model:
         raise ModelError(f"{folder}: {error}") from error
 
 
-def from_huggingface(config: Mapping[str, Any], state: Mapping[str, Tensor], *, facts: Facts = _NOTHING) -> Model:
+def from_huggingface(
+    config: Mapping[str, Any], state: Mapping[str, Tensor], *, facts: Facts = _NOTHING, encoder_only: bool = False
+) -> Model:
     """The model of a configuration (as in config.json) and a state dict of Hugging Face's VideoMAE.
 
     A MaskedAutoencoder of weights of VideoMAEForPreTraining, a Classifier of those of VideoMAEForVideoClassification, an
     Encoder of those of VideoMAEModel; the epsilons are the configuration's, so that outputs agree.
     facts: heads, frames and resolution that count more than the configuration's.
+    encoder_only: the Encoder in any of these; what does not belong to it is not looked at.
     Warns where the configuration names 16 heads for ViT-S: conversions of the official weights, trained with 6, say so.
     Raises ModelError when the configuration asks for something else, or keys or shapes do not fit.
     """
     if not any(key.startswith("videomae.") for key in state):  # the names of VideoMAEModel
         state = {f"videomae.{key}": value for key, value in state.items()}
-    classes = state["classifier.weight"].shape[0] if "classifier.weight" in state else None
+    if encoder_only:
+        state = {key: value for key, value in state.items() if key.startswith("videomae.")}
     if f"{_PATCH_CONVOLUTION}.weight" not in state:
         raise ModelError(
             f"state dict: found no {_PATCH_CONVOLUTION}.weight, expected the weights of "
             "VideoMAEForVideoClassification, VideoMAEForPreTraining or VideoMAEModel; save one of these"
         )
     autoencoder = "decoder.head.weight" in state
-    spec, target = _read_config(config, heads=facts.heads, classifier=classes is not None, autoencoder=autoencoder)
+    classes = rows_of(state, "classifier.weight") if "classifier.weight" in state else None
+    spec, target = _read_config(
+        config, state, heads=facts.heads, classifier=classes is not None, autoencoder=autoencoder
+    )
     spec = at_facts(spec, facts)
-    model: Model
-    if autoencoder:
-        model = MaskedAutoencoder(spec, target=target)
-    elif classes is not None:
-        model = Classifier(Encoder(spec), classes, labels=_labels(config, classes))
-    else:
-        model = Encoder(spec)
+
+    def make() -> Model:
+        if autoencoder:
+            return MaskedAutoencoder(spec, target=target)
+        if classes is not None:
+            return Classifier(Encoder(spec), classes, labels=_labels(config, classes))
+        return Encoder(spec)
+
+    with torch.device("meta"):  # sizes of a wrong configuration cost no memory
+        model = make()
     ours = _to_ours(state, model)
     shapes = {key: tuple(value.shape) for key, value in _state(model).items()}
     wrong = [
@@ -108,9 +128,10 @@ def from_huggingface(config: Mapping[str, Any], state: Mapping[str, Tensor], *, 
     ]
     if wrong:
         raise ModelError(f"state dict: {len(wrong)} shapes do not fit config.json, found {'; '.join(wrong[:3])}")
+    model = make()
     if isinstance(model, Encoder):
         ours = {key.removeprefix("encoder."): value for key, value in ours.items()}
-    model.load_state_dict(ours)
+    fill(model, ours)
     return model
 
 
@@ -160,19 +181,22 @@ def _architecture(model: Model) -> str:
 
 def _labels(config: Mapping[str, Any], classes: int) -> list[str] | None:
     """The names of the classes, where config.json has them all."""
-    names = {str(key): str(value) for key, value in (config.get("id2label") or {}).items()}
+    stored = config["id2label"] if isinstance(config.get("id2label"), Mapping) else {}
+    names = {str(key): str(value) for key, value in stored.items()}
     labels = [names[str(i)] for i in range(classes) if str(i) in names]
     return labels if len(labels) == classes else None
 
 
 def _read_config(
-    config: Mapping[str, Any], *, heads: int | None, classifier: bool, autoencoder: bool
+    config: Mapping[str, Any], state: Mapping[str, Tensor], *, heads: int | None, classifier: bool, autoencoder: bool
 ) -> tuple[ModelSpec, str]:
     """The specification and the name of the target."""
     c = {**_DEFAULTS, **config}
     c["qkv_bias"] = config.get("qv_bias", c["qkv_bias"])  # transformers 5 renamed it
     sides = c["patch_size"] if isinstance(c["patch_size"], list | tuple) else [c["patch_size"]] * 2
+    # As wide as the weights: the codes of places are computed before shapes are compared.
     expected = {
+        "hidden_size": rows_of(state, f"{_PATCH_CONVOLUTION}.weight"),
         "model_type": "videomae",
         "num_channels": 3,
         "hidden_act": "gelu",
@@ -180,10 +204,26 @@ def _read_config(
     }
     if classifier:
         expected["use_mean_pooling"] = True
+    if autoencoder and "encoder_to_decoder.weight" in state:
+        expected["decoder_hidden_size"] = rows_of(state, "encoder_to_decoder.weight")
     wrong = [
         f"{key} {c.get(key)!r}, expected {value!r}" for key, value in expected.items() if c.get(key, value) != value
     ]
-    if sides[0] != sides[1]:
+    # More blocks than tensors would be built for a long time before the first is missed.
+    counts = {
+        key: len(state) if key.endswith("layers") else None for key in _COUNTS if autoencoder or "decoder" not in key
+    }
+    wrong += [
+        f"{key} {c[key]!r}, expected a whole number of at least 1" + (f" and at most {most}" if most else "")
+        for key, most in counts.items()
+        if type(c[key]) is not int or c[key] < 1 or (most is not None and c[key] > most)
+    ]
+    wrong += [
+        f"{key} {c[key]!r}, expected true or false"
+        for key in ("use_mean_pooling", "norm_pix_loss")
+        if not isinstance(c[key], bool)
+    ]
+    if len(sides) != 2 or sides[0] != sides[1]:
         wrong.append(f"patch_size {sides}, expected a square")
     if wrong:
         raise ModelError(f"config.json: found {'; '.join(wrong)}")
@@ -196,15 +236,16 @@ def _read_config(
         )
         heads = 6
     encoder = Stack(c["hidden_size"], c["num_hidden_layers"], heads or found, hidden=c["intermediate_size"])
-    decoder = Stack(
-        c["decoder_hidden_size"],
-        c["decoder_num_hidden_layers"],
-        c["decoder_num_attention_heads"],
-        hidden=c["decoder_intermediate_size"],
-    )
-    # Without a decoder, what the configuration says about one is an accident.
-    size, depth = named_size(encoder, decoder if autoencoder else None)
-    resolution = c["image_size"] if isinstance(c["image_size"], int) else tuple(c["image_size"])
+    decoder = None  # without one in the weights, what the configuration says about it is an accident
+    if autoencoder:
+        decoder = Stack(
+            c["decoder_hidden_size"],
+            c["decoder_num_hidden_layers"],
+            c["decoder_num_attention_heads"],
+            hidden=c["decoder_intermediate_size"],
+        )
+    size, depth = named_size(encoder, decoder)
+    resolution = tuple(c["image_size"]) if isinstance(c["image_size"], list) else c["image_size"]
     spec = ModelSpec(
         size,
         patch=sides[0],
@@ -269,9 +310,7 @@ def _to_ours(state: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
     ours[KERNEL] = flattened(kernel) if kernel.ndim == 5 else kernel
     for our, their in _blocks(model):
         inner = f"{their}.attention.attention"
-        ours[f"{our}.attn.qkv.weight"] = torch.cat(
-            [take(f"{inner}.{part}.weight") for part in ("query", "key", "value")]
-        )
+        ours[f"{our}.attn.qkv.weight"] = _joined([take(f"{inner}.{part}.weight") for part in ("query", "key", "value")])
         ours[f"{our}.attn.q_bias"] = take(f"{inner}.q_bias", f"{inner}.query.bias")
         ours[f"{our}.attn.v_bias"] = take(f"{inner}.v_bias", f"{inner}.value.bias")
         rest.pop(f"{inner}.key.bias", None)  # it adds the same to every score of a query: the softmax cancels it
@@ -281,6 +320,12 @@ def _to_ours(state: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
             f"{len(rest)} unexpected ({', '.join(sorted(rest)[:3])}); the weights do not belong to this config.json"
         )
     return ours
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """One matrix of three, or that of them which does not fit to the others, for the comparison of shapes to name."""
+    odd = next((part for part in parts if part.shape != parts[0].shape or part.ndim != 2), None)
+    return torch.cat(parts) if odd is None else odd
 
 
 def _to_theirs(model: Model, bias_names: BiasNames) -> dict[str, Tensor]:

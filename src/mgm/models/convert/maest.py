@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.models.convert.shapes import KERNEL
+from mgm.models.convert.shapes import KERNEL, check_floating, kernel_sizes
 from mgm.models.patches import MEAN, STD
 
 # MAE-ST normalises every channel with these.
 _MEAN: Final = 0.45
 _STD: Final = 0.225
 _PLACES: Final = {"pos_embed_spatial": "encoder.position_space", "pos_embed_temporal": "encoder.position_time"}
+_CLASS: Final = ("cls_token", "pos_embed_class")
 
 
 def from_maest(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -27,20 +28,21 @@ def from_maest(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     The patch embedding is rewritten, without loss, for pixels normalised with ImageNet's statistics, as all models here
     take them. The class token contains the code of its place.
-    Raises ModelError where the codes are not separable.
+    Raises ModelError where the codes are not separable, and for what is missing or has another shape.
     """
-    tuned = "head.weight" in state
-    if "pos_embed_spatial" not in state:
+    if "pos_embed" in state and not any(key in state for key in _PLACES):
         raise ModelError(
             "state dict: found pos_embed, one learned code for all places, expected MAE-ST's separable ones "
             "(pos_embed_spatial, pos_embed_temporal)"
         )
+    _check(state)
+    tuned = "head.weight" in state
     ours: dict[str, Tensor] = {}
     for key, value in state.items():
         if key.startswith(("decoder_", "mask_token", "pos_embed_class")):
             continue
         if key == "cls_token":
-            ours["encoder.class_token"] = value + state["pos_embed_class"]
+            ours["encoder.class_token"] = value.float() + state["pos_embed_class"].float()
         elif key in _PLACES:
             ours[_PLACES[key]] = value.squeeze(0)
         elif key.startswith("head."):
@@ -49,12 +51,47 @@ def from_maest(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             ours[f"fc_{key}"] = value
         elif not re.search(r"\.attn\.[qkv]\.", key):
             ours[f"encoder.{key}"] = value
-    for block in {found[1] for key in state if (found := re.match(r"(blocks\.\d+\.attn)\.q\.", key))}:
+    for block in _attentions(state):
         ours[f"encoder.{block}.qkv.weight"] = torch.cat([state[f"{block}.{part}.weight"] for part in "qkv"])
         for part in "qv":  # the keys' bias adds the same to every score of a query: the softmax cancels it
             ours[f"encoder.{block}.{part}_bias"] = state[f"{block}.{part}.bias"]
     _normalise_as_imagenet(ours)
     return ours
+
+
+def _attentions(state: Mapping[str, Tensor]) -> list[str]:
+    return sorted({found[1] for key in state if (found := re.match(r"(blocks\.\d+\.attn)\.[qkv]\.", key))})
+
+
+def _check(state: Mapping[str, Tensor]) -> None:
+    """What is put together here must be there and fit together; the rest is checked against the model."""
+    kernel = state["patch_embed.proj.weight"]
+    check_floating("patch_embed.proj.weight", kernel)
+    dim, _, _ = kernel_sizes(kernel)
+    expected: dict[str, tuple[int, ...]] = {"patch_embed.proj.bias": (dim,)}
+    for key in _PLACES:
+        places = state[key].shape[1] if key in state and state[key].ndim == 3 else 1
+        expected[key] = (1, places, dim)
+    if any(key in state for key in _CLASS):  # MAE-ST can be built without either
+        expected |= dict.fromkeys(_CLASS, (1, 1, dim))
+    for block in _attentions(state):
+        expected |= {f"{block}.{part}.weight": (dim, dim) for part in "qkv"}
+        expected |= {f"{block}.{part}.bias": (dim,) for part in "qv"}
+    missing = [key for key in expected if key not in state]
+    if missing:
+        raise ModelError(
+            f"state dict: {len(missing)} keys of MAE-ST missing ({', '.join(missing[:3])}), expected every tensor of its encoder; "
+            "the file is incomplete: fetch it again, or save the whole state dict"
+        )
+    wrong = [
+        f"{key} {tuple(state[key].shape)}, expected {shape}"
+        for key, shape in expected.items()
+        if state[key].shape != shape
+    ]
+    if wrong:
+        raise ModelError(f"state dict: {len(wrong)} shapes do not fit, found {'; '.join(wrong[:3])}")
+    for key in expected:
+        check_floating(key, state[key])
 
 
 def _normalise_as_imagenet(ours: dict[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -15,8 +15,10 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
-from mgm.models.convert.shapes import KERNEL, Model, unflattened
+from mgm.models.convert.shapes import KERNEL, Model, check_floating, unflattened
+from mgm.models.encoder import Encoder
 from mgm.models.position import sincos_1d
+from mgm.models.targets import Pixels
 
 # mmaction2 builds blocks of mmcv's parts.
 _MMACTION: Final = {
@@ -73,11 +75,33 @@ def to_reference(model: Model) -> dict[str, Tensor]:
     return state
 
 
+def arguments_of(model: Model) -> dict[str, Any]:
+    """What the names and shapes of `to_reference` do not tell, as the reference's command line would: the clips, the target
+    (its spelling of it) and, by the names of its models' arguments, the heads."""
+    spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
+    arguments: dict[str, Any] = {"num_frames": spec.frames, "encoder_num_heads": spec.encoder.heads}
+    if isinstance(spec.resolution, int):
+        arguments["input_size"] = spec.resolution
+    if isinstance(model, MaskedAutoencoder):
+        arguments |= {"decoder_num_heads": spec.decoder.heads, "normlize_target": not isinstance(model.target, Pixels)}
+    return arguments
+
+
 def _check_places(stored: Tensor) -> None:
     """mmaction2 stores the fixed code, which is computed here; a learned one would be lost."""
-    tokens, dim = stored.shape[-2:]
-    if not torch.allclose(stored.reshape(tokens, dim).float(), sincos_1d(tokens, dim), atol=1e-3):
+    check_floating("pos_embed", stored)
+    shape = tuple(stored.shape)
+    fits = len(shape) in (2, 3) and shape[:-2] in ((), (1,))
+    if not fits or not torch.allclose(
+        stored.reshape(shape[-2:]).float(), sincos_1d(*shape[-2:]), rtol=0, atol=_slack(stored)
+    ):
         raise ModelError(
-            f"state dict: found pos_embed {tuple(stored.shape)} that is not the sine-cosine code of the flattened index, "
+            f"state dict: found pos_embed {shape} that is not the sine-cosine code of the flattened index, "
             "expected that one; a learned code of VideoMAE's layout is not supported"
         )
+
+
+def _slack(stored: Tensor) -> float:
+    """How far a stored sine or cosine may be from the exact one: angles of a thousand in single precision are off by up to
+    1e-4 and more, and storing a value up to 1 rounds it by up to half of the type's epsilon (bfloat16: 4e-3)."""
+    return 1e-3 + torch.finfo(stored.dtype).eps / 2

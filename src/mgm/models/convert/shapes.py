@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
 from mgm.models.encoder import Encoder
-from mgm.models.sizes import SIZES, ModelSpec, Size, Stack
+from mgm.models.sizes import SIZES, ModelSpec, Size, Stack, check_positive, check_resolution
 
 Model = MaskedAutoencoder | Classifier | Encoder
 
@@ -32,15 +33,25 @@ _DECODER_HEADS: Final = {size.decoder.dim: size.decoder.heads for size in SIZES.
 class Facts:
     """What the names and shapes of a state dict do not tell; None: not known, so the field's usual value is taken.
 
-    frames, resolution: of the clips, usually 16 and 224. heads: of the encoder. target: a name of `TARGETS`.
+    frames, resolution: of the clips, usually 16 and 224. heads: of the encoder; decoder_heads: of the decoder. target: a
+    name of `TARGETS`.
     labels: names of the classes.
+    Raises ModelError where a number is none of those.
     """
 
     frames: int | None = None
     resolution: int | tuple[int, int] | None = None
     heads: int | None = None
+    decoder_heads: int | None = None
     target: str = "normalised-pixels"
     labels: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "heads", "decoder_heads"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
+        if self.resolution is not None:
+            check_resolution(self.resolution)
 
 
 def build(ours: Mapping[str, Tensor], facts: Facts) -> Model:
@@ -54,7 +65,7 @@ def build(ours: Mapping[str, Tensor], facts: Facts) -> Model:
     if "decoder.head.weight" in ours:
         model = MaskedAutoencoder(spec, target=facts.target)
     elif "head.weight" in ours:
-        classes = len(ours["head.weight"])
+        classes = rows_of(ours, "head.weight")
         labels = facts.labels if facts.labels is not None and len(facts.labels) == classes else None
         model = Classifier(Encoder(spec), classes, labels=labels)
     else:
@@ -65,12 +76,15 @@ def build(ours: Mapping[str, Tensor], facts: Facts) -> Model:
 
 
 def at_facts(spec: ModelSpec, facts: Facts) -> ModelSpec:
-    """The specification for the frames and the resolution of `facts`, where it has any; fixed codes are computed anew
-    (`Encoder.at` interpolates them).
+    """The specification for the frames, the resolution and the heads of `facts`, where it has any; fixed codes are computed
+    anew (`Encoder.at` interpolates them).
 
-    Raises ModelError where patches do not fit, or the codes of places were learned.
+    Raises ModelError where patches or heads do not fit, or the codes of places were learned.
     """
     other = replace(spec, frames=facts.frames or spec.frames, resolution=facts.resolution or spec.resolution)
+    if facts.heads not in (None, spec.encoder.heads):
+        size, depth = named_size(replace(spec.encoder, heads=facts.heads), spec.decoder)
+        other = replace(other, size=size, decoder_depth=depth, decoder_dim=None)
     if other.grid != spec.grid and spec.position == "learned-separable":
         raise ModelError(
             "positions: learned codes are not recomputed; leave frames and resolution as they are, and stretch them with "
@@ -80,7 +94,9 @@ def at_facts(spec: ModelSpec, facts: Facts) -> ModelSpec:
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load a state dict whose names and shapes must be the model's. Raises ModelError that names what is not."""
+    """Load a state dict, in the precision of the model. Raises ModelError that names what is missing, what does not belong
+    there, what has another shape, and what is no number.
+    """
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     missing, unexpected = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
     if missing or unexpected:
@@ -96,7 +112,43 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     if wrong:
         advice = "; for the encoder alone take load_encoder" if any(w.startswith("decoder.head") for w in wrong) else ""
         raise ModelError(f"state dict: {len(wrong)} shapes do not fit, found {'; '.join(wrong[:3])}{advice}")
+    for key in expected:
+        check_floating(key, state[key])
     model.load_state_dict(dict(state))
+    # Looked for in the model: what single precision cannot hold has become infinite only there.
+    for key, value in model.state_dict().items():
+        if not value.is_meta and not torch.isfinite(value).all():
+            raise ModelError(
+                f"state dict: {key} holds {(~torch.isfinite(value)).sum()} values that are no finite numbers, expected "
+                "weights; the training that wrote them diverged, or the file is damaged: take an earlier checkpoint"
+            )
+
+
+def check_floating(key: str, value: Tensor) -> None:
+    """Raises ModelError unless a tensor holds floating-point numbers: whole ones are weights of which a scale is kept elsewhere."""
+    if not value.is_floating_point():
+        raise ModelError(
+            f"state dict: found {key} of {str(value.dtype).removeprefix('torch.')}, expected floating-point weights; "
+            "quantised ones are not read: convert them back to float32 with the program that wrote them"
+        )
+
+
+def kernel_sizes(kernel: Tensor) -> tuple[int, int, int]:
+    """(dim, tubelet, patch) of a patch embedding, a convolution. Raises ModelError where it is not that of a video model."""
+    if kernel.ndim != 5 or kernel.shape[1] != 3 or kernel.shape[3] != kernel.shape[4]:
+        raise ModelError(
+            f"patch embedding: found shape {tuple(kernel.shape)}, expected (dim, 3, tubelet, patch, patch) of a video model"
+        )
+    dim, _, tubelet, patch, _ = kernel.shape
+    return dim, tubelet, patch
+
+
+def rows_of(ours: Mapping[str, Tensor], key: str) -> int:
+    """How many rows a matrix has. Raises ModelError where it is none."""
+    shape = tuple(ours[key].shape)
+    if len(shape) < 2 or 0 in shape:
+        raise ModelError(f"state dict: found {key} of shape {shape}, expected a matrix with a row for each output")
+    return shape[0]
 
 
 def flattened(kernel: Tensor) -> Tensor:
@@ -112,16 +164,12 @@ def unflattened(weight: Tensor, spec: ModelSpec) -> Tensor:
 
 def infer_spec(ours: Mapping[str, Tensor], facts: Facts) -> ModelSpec:
     """The specification that shapes and facts give. Raises ModelError where they do not fit together."""
-    kernel = ours[KERNEL]
-    if kernel.ndim != 5 or kernel.shape[1] != 3 or kernel.shape[3] != kernel.shape[4]:
-        raise ModelError(
-            f"patch embedding: found shape {tuple(kernel.shape)}, expected (dim, 3, tubelet, patch, patch) of a video model"
-        )
-    dim, _, tubelet, patch, _ = kernel.shape
-    encoder = _stack(ours, "encoder", dim, facts.heads or _heads(dim, _ENCODER_HEADS))
+    dim, tubelet, patch = kernel_sizes(ours[KERNEL])
+    encoder = _stack(ours, "encoder", dim, facts.heads or _heads(dim, _ENCODER_HEADS, of="encoder"))
     if "encoder_to_decoder.weight" in ours:
-        width = len(ours["encoder_to_decoder.weight"])
-        size, depth = named_size(encoder, _stack(ours, "decoder", width, _heads(width, _DECODER_HEADS)))
+        width = rows_of(ours, "encoder_to_decoder.weight")
+        heads = facts.decoder_heads or _heads(width, _DECODER_HEADS, of="decoder")
+        size, depth = named_size(encoder, _stack(ours, "decoder", width, heads))
     else:
         size, depth = named_size(encoder, None)
     frames, resolution = facts.frames, facts.resolution
@@ -164,14 +212,15 @@ def _stack(ours: Mapping[str, Tensor], part: str, dim: int, heads: int) -> Stack
     first = f"{part}.blocks.0.mlp.fc1.weight"
     if first not in ours:
         raise ModelError(f"{part}: found no {first}, expected the MLP of a block; weights are missing")
-    return Stack(dim, len(numbers), heads, hidden=len(ours[first]))
+    return Stack(dim, len(numbers), heads, hidden=rows_of(ours, first))
 
 
-def _heads(dim: int, known: Mapping[int, int]) -> int:
+def _heads(dim: int, known: Mapping[int, int], *, of: str) -> int:
     if dim in known:
         return known[dim]
     if dim % 64:
-        raise ModelError(f"heads: a width of {dim} does not tell them, expected a multiple of 64; pass heads=")
+        advice = "pass heads=" if of == "encoder" else "take the encoder alone: mgm.load_encoder, --part encoder"
+        raise ModelError(f"heads of the {of}: a width of {dim} does not tell them, expected a multiple of 64; {advice}")
     return dim // 64
 
 
@@ -179,8 +228,8 @@ def _learned_places(
     ours: Mapping[str, Tensor], tubelet: int, patch: int, facts: Facts
 ) -> tuple[int, int | tuple[int, int]]:
     """Frames and resolution that learned codes were learned for."""
-    frames = len(ours["encoder.position_time"]) * tubelet
-    places = len(ours["encoder.position_space"])
+    frames = rows_of(ours, "encoder.position_time") * tubelet
+    places = rows_of(ours, "encoder.position_space")
     side = math.isqrt(places)
     square = None if side * side != places else side * patch
     resolution = facts.resolution or square

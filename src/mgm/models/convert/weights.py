@@ -24,8 +24,13 @@ _IN_FOLDERS: Final = (_SAFETENSORS, f"{_SAFETENSORS}.index.json", _TORCH, f"{_TO
 _GRAPHS: Final = ("model.pt2", "model.onnx")
 # Where training programs put the weights: VideoMAE and MAE; DeepSpeed; mmengine and Lightning; MAE-ST and SlowFast.
 _WRAPPERS: Final = ("model", "module", "state_dict", "model_state", "model_state_dict")
-# What DistributedDataParallel and torch.compile put before every name.
-_PREFIXES: Final = ("module.", "_orig_mod.")
+# What DistributedDataParallel, torch.compile and a module of Lightning's put before every name.
+_PREFIXES: Final = ("module.", "_orig_mod.", "model.")
+# How files start that are often found in the place of weights.
+_IMPOSTORS: Final[Mapping[bytes, str]] = {
+    b"version https://git-lfs": "a pointer of Git LFS, expected the weights it stands for; fetch them with 'git lfs pull'",
+    b"<": "a page of the web, expected weights; download the file itself",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +54,20 @@ def read_weights(path: str | Path) -> Weights:
     What the file is shows in its bytes and keys, not in its name. Raises ModelError, starting with the path.
     """
     place = Path(path)
-    if place.is_dir():
-        return _read_folder(place)
-    if not place.is_file():
+    try:
+        if place.is_dir():
+            return _read_folder(place)
+        found = place.is_file()
+    except OSError as error:  # of a folder that may not be entered, or a name that is too long
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    if not found:
         raise ModelError(f"{path}: no checkpoint, expected a file or a folder with weights; check the path")
     if place.name.endswith(".index.json") or place.name == CONFIG:
         return _read_folder(place.parent)
-    found = _read_file(place)
+    weights = _read_file(place)
     beside = place.parent / CONFIG
     config = _read_json(beside) if place.name in _IN_FOLDERS and beside.is_file() else None
-    return Weights(found.state, config, found.arguments, found.metadata)
+    return Weights(weights.state, config, weights.arguments, weights.metadata)
 
 
 def read_torch(file: Path, *, mapped: bool = False) -> Any:
@@ -85,6 +94,7 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
         reason = text.partition("WeightsUnpickler error: ")[2].partition(" Check the documentation")[0]
         if not reason and not text.startswith("Weights only load failed"):
             reason = text
+        reason = reason.partition(". ")[0]
         raise ModelError(
             f"{file}: cannot be read as weights ({reason[:200] or 'found no pickle'}), expected a checkpoint; "
             "it is damaged, or needs to run code to be read, which mgm refuses"
@@ -125,12 +135,17 @@ def _read_folder(folder: Path) -> Weights:
 def _read_file(file: Path) -> Weights:
     try:
         with file.open("rb") as stream:
-            head = stream.read(9)
+            head = stream.read(32)
     except OSError as error:
         raise ModelError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
+    if not head:
+        raise ModelError(f"{file}: is empty, expected weights; fetch it again")
     # A safetensors file starts with the length of a JSON header; a pickle and a zip archive start otherwise.
-    if head[8:] == b"{":
+    if head[8:9] == b"{":
         return _read_safetensors(file)
+    for start, what in _IMPOSTORS.items():
+        if head.startswith(start):
+            raise ModelError(f"{file}: is {what}")
     return _unwrapped(read_torch(file, mapped=True), file)
 
 
@@ -142,7 +157,7 @@ def _read_safetensors(file: Path) -> Weights:
         with safe_open(file, framework="pt") as opened:
             state = {name: opened.get_tensor(name) for name in list(opened.keys())}
             return Weights(_bare(state), metadata=opened.metadata() or {})
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, AttributeError) as error:  # the last: of a type that this torch does not have
         raise ModelError(f"{file}: cannot be read as safetensors ({error}); fetch it again") from error
 
 
@@ -152,11 +167,21 @@ def _unwrapped(content: Any, file: Path) -> Weights:
     for place in reversed(places):
         state = {k: v for k, v in place.items() if isinstance(v, Tensor)} if isinstance(place, Mapping) else {}
         if state and all(isinstance(key, str) for key in state):
+            _check_plain(state, file)
             return Weights(_bare(state), arguments=_arguments(content))
     keys = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else type(content).__name__
     raise ModelError(
         f"{file}: found {keys or 'nothing'}, expected a state dict, at the top or under one of {', '.join(_WRAPPERS)}"
     )
+
+
+def _check_plain(state: Mapping[str, Tensor], file: Path) -> None:
+    odd = [key for key, value in state.items() if value.layout != torch.strided or value.is_quantized or value.is_meta]
+    if odd:
+        raise ModelError(
+            f"{file}: found {len(odd)} tensors that are sparse, quantised or without values ({', '.join(odd[:3])}), expected "
+            "plain ones; convert them with the program that wrote the file"
+        )
 
 
 def _arguments(content: Mapping[Any, Any]) -> dict[str, Any]:
@@ -168,7 +193,7 @@ def _arguments(content: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _bare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     bare = dict(state)
-    for prefix in (*_PREFIXES, *_PREFIXES):  # in either order
+    for prefix in _PREFIXES * len(_PREFIXES):  # in any order
         if all(key.startswith(prefix) for key in bare):
             bare = {key.removeprefix(prefix): value for key, value in bare.items()}
     return bare
@@ -177,7 +202,9 @@ def _bare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{file}: cannot be read as JSON ({error}); fetch it again") from error
     if not isinstance(content, dict):
         raise ModelError(f"{file}: found {type(content).__name__}, expected an object of settings")
