@@ -25,7 +25,7 @@ from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.training.log import LOG, History, Log, progress_bar, progress_text
 from mgm.training.optim import Schedule
 from mgm.training.position import Position, uninterrupted
-from mgm.training.ranks import from_all_ranks, means_of, total_of
+from mgm.training.ranks import from_all_ranks, means_of
 from mgm.training.trouble import note_incidents, note_problems, stop_if_too_many, write_bad_videos
 
 __all__ = ["History", "Method", "Run", "fit", "make_fabric"]
@@ -148,10 +148,12 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                     loss += value.detach()
                     for name, error in method.parts().items():
                         errors[name] = errors.get(name, 0) + error * (len(batch.index) / clips)
-                norm = _clip(fabric, module, optimiser, run.optim.clip_grad)
-                value_now = float(fabric.all_reduce(loss, reduce_op="mean"))
-                fallback, *told = means_of(fabric, [fallback, *map(float, errors.values())])
-                failed = position.failed + total_of(fabric, len(problems))
+                length = _clip(fabric, module, optimiser, run.optim.clip_grad)
+                # The one wait of a step: no weight may change before its loss is known to be a number.
+                (value_now, norm, *told), (fallback, bad) = means_of(
+                    fabric, [loss, length, *errors.values()], [fallback, len(problems)]
+                )
+                failed = position.failed + round(bad * fabric.world_size)
                 if failed > position.failed:
                     note_problems(
                         from_all_ranks(fabric, problems), history, progress.console if show_progress else None
@@ -285,10 +287,13 @@ def _data_state(run: Run, step: int) -> dict[str, Any]:
     }
 
 
-def _clip(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> float:
-    """Clip the gradient if asked; its norm before that."""
-    norm = fabric.clip_gradients(module, optimiser, max_norm=limit or math.inf, error_if_nonfinite=False)
-    return float(norm) if norm is not None else float("nan")
+def _clip(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> torch.Tensor:
+    """Clip the gradient if asked; its norm before that, a scalar on the device."""
+    norm: torch.Tensor | None = fabric.clip_gradients(
+        module, optimiser, max_norm=limit or math.inf, error_if_nonfinite=False
+    )
+    assert norm is not None  # a largest norm was given
+    return norm
 
 
 def _not_finite(run: Run, method: Method, fabric: Fabric, step: int, loss: float) -> str:
