@@ -34,7 +34,8 @@ class Pretraining:
     def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
         """The weighted errors of the targets at the hidden tokens (method.md 4)."""
         assert batch.mask is not None
-        result: Reconstruction = module(batch.video, batch.mask, batch.decode, motion=batch.motion)
+        split = self.module.split(batch.mask, batch.decode, device=batch.video.device)
+        result: Reconstruction = module(batch.video, split, motion=batch.motion)
         self.last = {name: value.detach() for name, value in result.parts.items()}
         return result.loss
 
