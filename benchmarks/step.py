@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,8 @@ SPECS = {
 PEER = "transformers, sdpa"
 AGREE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 """Largest relative difference of loss and gradient norm to the peer's: rounding in float32, the format's in bfloat16."""
+
+Data = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,10 @@ class Contender:
     """A model with its optimiser and the way to its loss."""
 
     model: nn.Module
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+    loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
     optimiser: torch.optim.Optimizer
 
-    def step(self, setting: Setting, data: tuple[Tensor, Tensor, Tensor]) -> None:
+    def step(self, setting: Setting, data: Data) -> None:
         """One step; waits for the device."""
         with setting.autocast:
             loss = self.loss(*data)
@@ -128,6 +131,7 @@ def main() -> None:
         f"freed memory {'kept' if kept else 'given back'}, transformers {transformers.__version__}, {device_name(device)}",
         SEED,
     )
+    torch.backends.cudnn.allow_tf32 = False  # or the peer's convolution on a GPU would not agree in float32
     ceiling = matmul_rate(device, dtype)
     print(f"largest rate of a matrix product here: {ceiling / 1e12:.3g} TFLOP/s")
     for size in args.sizes.split(","):
@@ -163,8 +167,18 @@ def our_model(setting: Setting) -> MaskedAutoencoder:
 def ours(setting: Setting) -> Contender:
     """mgm, from uint8."""
     model = our_model(setting).to(setting.device)
-    run = torch.compile(model) if setting.compiled else model
-    return Contender(model, lambda video, floats, mask: run(video, mask).loss, optimiser_of(model))
+    run = compiled(model, setting)
+    # Masks are split outside, as `mgm pretrain` does it: read inside, they would cut the compiled model into several graphs.
+    return Contender(
+        model,
+        lambda video, floats, mask, there: run(video, model.split(mask, device=video.device)).loss,
+        optimiser_of(model),
+    )
+
+
+def compiled(model: nn.Module, setting: Setting) -> Callable[..., Any]:
+    """The model as it is run. Each batch is compiled for its own size: one that fits all sizes is slower."""
+    return torch.compile(model, dynamic=False) if setting.compiled else model
 
 
 def theirs(setting: Setting, attention: str) -> Contender:
@@ -187,10 +201,10 @@ def theirs(setting: Setting, attention: str) -> Contender:
         if name.endswith("key.bias"):
             nn.init.zeros_(parameter)
     model.to(setting.device).train()
-    run = torch.compile(model) if setting.compiled else model
+    run = compiled(model, setting)
     return Contender(
         model,
-        lambda video, floats, mask: run(floats, bool_masked_pos=mask.flatten(1)).loss,
+        lambda video, floats, mask, there: run(floats, bool_masked_pos=there.flatten(1)).loss,
         optimiser_of(model),
     )
 
@@ -200,8 +214,8 @@ def optimiser_of(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05, fused=True)
 
 
-def data_of(setting: Setting, batch: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(uint8 clips, the same normalised, masks), on the device but for the masks, which mgm takes from the CPU."""
+def data_of(setting: Setting, batch: int) -> Data:
+    """uint8 clips and the same normalised, on the device; masks on the CPU, where mgm takes them, and on the device."""
     spec = setting.spec
     generator = torch.Generator().manual_seed(SEED)
     _, *shape = spec.video_shape
@@ -212,7 +226,8 @@ def data_of(setting: Setting, batch: int) -> tuple[Tensor, Tensor, Tensor]:
     masks = [
         make_mask("tube", grid=spec.grid, ratio=setting.ratio, rng=mask_rng(SEED, 0, i, 0)).masked for i in range(batch)
     ]
-    return video.to(setting.device), floats.to(setting.device), torch.from_numpy(np.stack(masks))
+    mask = torch.from_numpy(np.stack(masks))
+    return video.to(setting.device), floats.to(setting.device), mask, mask.to(setting.device)
 
 
 def check(setting: Setting, builders: dict[str, Callable[[], Contender]]) -> None:
@@ -256,9 +271,11 @@ def report(setting: Setting, rounds: int, steps: int, ceiling: float, *, eager: 
         f"\n{setting.size}, ratio {setting.ratio:g}, {setting.spec.frames} x {setting.spec.frame_size[0]} px, "
         f"{setting.spec.tokens} tokens"
     )
+    torch.compiler.reset()  # it keeps eight versions of a function, then compiles no more
     check(setting, builders)
     usual = setting.batch or CLIPS[setting.device.type].get(setting.size, 32)
     batches = {name: best_batch(setting, build) if tune else usual for name, build in builders.items()}
+    torch.compiler.reset()
     all_of = {name: build() for name, build in builders.items()}
     inputs = {batch: data_of(setting, batch) for batch in set(batches.values())}
 
@@ -296,6 +313,7 @@ def best_batch(setting: Setting, build: Callable[[], Contender]) -> int:
     with one(build) as contender:
         while batch <= 512:
             try:
+                torch.compiler.reset()
                 data = data_of(setting, batch)
                 for _ in range(3):  # the first steps compile and choose kernels
                     contender.step(setting, data)
@@ -313,7 +331,7 @@ def best_batch(setting: Setting, build: Callable[[], Contender]) -> int:
 
 def flop_per_clip(setting: Setting) -> float:
     """Floating-point operations that a step of mgm needs, counted by torch; the same yardstick for all contenders."""
-    video, _, mask = data_of(setting, 1)
+    video, _, mask, _ = data_of(setting, 1)
     # Without memory behind it the model takes PyTorch's own operations, which the counter knows.
     fresh = our_model(setting).to("meta")
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:

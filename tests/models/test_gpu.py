@@ -48,3 +48,21 @@ def test_it_agrees_with_the_cpu(target):
     expected = model(video, mask, motion=motion)
     found = model.cuda()(video.cuda(), mask, motion=motion.cuda())
     torch.testing.assert_close(found.loss.cpu(), expected.loss, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("backbone", "decoder"), [("vit", "self"), ("timesformer", "cross")])
+def test_a_compiled_step_is_one_graph_and_agrees(backbone, decoder):
+    model, video, mask, _ = build("hog", backbone=backbone, decoder_attention=decoder)
+    video, split = video.cuda(), model.cuda().split(mask, device="cuda")
+
+    def run(module):
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = module(video, split).loss
+        loss.backward()
+        gradients = torch.cat([p.grad.flatten() for p in model.parameters()])
+        model.zero_grad()
+        return loss.item(), gradients
+
+    (loss, gradients), (again, compiled) = run(model), run(torch.compile(model, fullgraph=True))
+    assert again == pytest.approx(loss, rel=0.02)  # the tolerance of bfloat16, as on the CPU
+    assert (compiled - gradients).norm() < 0.05 * gradients.norm()

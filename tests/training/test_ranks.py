@@ -1,6 +1,7 @@
 """Two processes that train together: what they read, and what both know of bad videos."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,21 @@ def test_two_ranks_share_an_epoch_and_all_bad_videos(folder, tmp_path):
     assert content["data"]["ranks"] == 2
     assert content["position"]["failed"] >= 8
     assert set(content["bad"]) == bad
+
+
+@pytest.mark.slow
+def test_two_ranks_learn_what_one_learns(tiny_set, tmp_path):
+    """Of each step half the clips, the same loss, and so the same weights as alone; what rounding leaves of it."""
+    root = tmp_path / "videos"
+    root.mkdir()
+    for number, item in enumerate(find_set(tiny_set).train):
+        (root / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
+    both = together(root, tmp_path / "both", share=0, steps=8)
+    command = [sys.executable, str(SCRIPT), str(root), str(tmp_path / "alone"), "0", "8"]
+    subprocess.run(command, check=True, timeout=120, env={**os.environ, "RANK": "0"})
+    alone = json.loads((tmp_path / "alone" / "rank0.json").read_text())
+    assert both[0]["losses"] == both[1]["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+    assert sorted(both[0]["seen"] + both[1]["seen"]) == sorted(alone["seen"])
 
 
 @pytest.mark.slow

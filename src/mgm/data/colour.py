@@ -40,9 +40,9 @@ def _count(clip: Tensor) -> Tensor:
     planes = clip.flatten(2)
     if _on_cpu(clip):
         return torch.from_numpy(levels.count(planes.contiguous().numpy()))
-    rows = planes.flatten(0, 1).long()
-    offset = torch.arange(len(rows), device=clip.device)[:, None] * 256
-    return torch.bincount((rows + offset).flatten(), minlength=256 * len(rows)).view(*planes.shape[:2], 256)
+    level = planes.long()
+    # Not `bincount`, for which a GPU is waited for: it looks for the largest level first.
+    return level.new_zeros(*level.shape[:2], 256).scatter_add_(2, level, torch.ones_like(level))
 
 
 def _look_up(clip: Tensor, table: Tensor) -> Tensor:

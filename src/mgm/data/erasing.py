@@ -54,7 +54,8 @@ class RandomErasing:
         x, y, w, h = erased.box
         generator = torch.Generator(clip.device).manual_seed(erased.seed)
         noise = torch.randn((3, clip.shape[1], h, w), generator=generator, device=clip.device)
-        mean, std = (torch.tensor(values, device=clip.device).view(3, 1, 1, 1) for values in (self.mean, self.std))
+        for channel, mean, std in zip(noise, self.mean, self.std, strict=True):  # a tensor of them would be waited for
+            channel.mul_(std).add_(mean)
         result = clip.clone()
-        result[..., y : y + h, x : x + w] = ((noise * std + mean) * 255).round_().clamp_(0, 255).to(torch.uint8)
+        result[..., y : y + h, x : x + w] = (noise * 255).round_().clamp_(0, 255).to(torch.uint8)
         return result

@@ -10,7 +10,7 @@ from mgm.errors import ModelError
 from mgm.models.cpu import Linear
 from mgm.models.decoder import DECODERS
 from mgm.models.encoder import Encoder
-from mgm.models.patches import brightness, check_video, patches_of, send, split_mask, tokens_to_decode, video_of
+from mgm.models.patches import TokenSplit, brightness, check_video, patches_of, split_tokens, video_of
 from mgm.models.position import code_of
 from mgm.models.sizes import ModelSpec
 from mgm.models.targets import Goal, Target, TargetChoice, build_goal
@@ -75,7 +75,7 @@ class MaskedAutoencoder(nn.Module):
     def forward(
         self,
         video: Tensor,
-        mask: Tensor,
+        mask: Tensor | TokenSplit,
         decode: Tensor | None = None,
         *,
         motion: Tensor | None = None,
@@ -86,6 +86,7 @@ class MaskedAutoencoder(nn.Module):
         video: (B, 3, T, H, W), uint8, or floating point normalised as for `Encoder`.
         mask: bool (B, t, h, w) or (B, N), True = hidden; the same number of hidden tokens, at least one, in every clip,
         and with divided attention in every step. It may stay on the CPU, which spares a GPU from being waited for.
+        Or what `split` made of both masks ahead; `decode` is None then.
         decode: bool of the same shape, True = reconstruct this token where it is hidden (VideoMAE V2's decoder mask, section
         3.2 of Wang et al. 2023); None reconstructs all hidden tokens. Tokens that nobody asks for are not computed.
         motion: float32 (B, T, h, w, 2), mean displacement (dx, dy) of every patch and frame in pixels; for the target
@@ -123,19 +124,24 @@ class MaskedAutoencoder(nn.Module):
         prediction: Tensor = self.decoder(seen, hidden, counted=counted)
         return prediction
 
-    def _split(self, video: Tensor, mask: Tensor, decode: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """On the video's device: the visible tokens, those to reconstruct, and which of the latter count (None: all)."""
+    def split(self, mask: Tensor, decode: Tensor | None = None, *, device: torch.device | str = "cpu") -> TokenSplit:
+        """What `forward` makes of masks, made ahead; give it to `forward` in their place.
+
+        Masks must be read, and what reads them splits a compiled model into several graphs. DistributedDataParallel moves all
+        that `forward` is given to the GPU, which reading a mask there waits for. Indices that are there stay.
+        mask, decode, errors: as in `forward`. device: where the video is.
+        """
+        return split_tokens(mask, decode, self.spec, batch=len(mask)).to(device)
+
+    def _split(self, video: Tensor, mask: Tensor | TokenSplit, decode: Tensor | None) -> TokenSplit:
+        """On the video's device."""
         check_video(video, self.spec)
-        visible, tokens = split_mask(mask, self.spec, batch=len(video))
-        counted = None
-        if tokens.shape[1] == 0:
-            raise ModelError(
-                f"mask: found all {self.spec.tokens} tokens visible, expected at least one hidden to predict"
-            )
-        if decode is not None:
-            tokens, counted = tokens_to_decode(mask, decode, self.spec)
-            counted = None if counted is None else send(counted, video.device)
-        return send(visible, video.device), send(tokens, video.device), counted
+        if not isinstance(mask, TokenSplit):
+            return split_tokens(mask, decode, self.spec, batch=len(video)).to(video.device)
+        if decode is not None or len(mask.visible) != len(video):
+            found = f"{len(mask.visible)} clips" if decode is None else "a mask decode beside it"
+            raise ModelError(f"mask: found a split of {found}, expected one of the {len(video)} clips of both masks")
+        return mask
 
 
 def _to_uint8(values: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 Tokens are flattened row-major (t, h, w); the pixels of a token are flattened channel-last (tubelet, patch, patch, 3).
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,25 @@ from mgm.models.sizes import ModelSpec
 # ImageNet's statistics of RGB values in [0, 1], which the reference uses for every data set.
 MEAN: Final = (0.485, 0.456, 0.406)
 STD: Final = (0.229, 0.224, 0.225)
+
+
+# A tuple, which DistributedDataParallel and Lightning Fabric take apart and put together again.
+class TokenSplit(NamedTuple):
+    """Which tokens of each clip are encoded and which are predicted: what a model makes of masks.
+
+    visible: int64 (B, n_visible). hidden: int64 (B, n), the hidden tokens to reconstruct.
+    counted: bool (B, n), False for hidden tokens that only fill a row up; None where all count.
+    """
+
+    visible: Tensor
+    hidden: Tensor
+    counted: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> "TokenSplit":
+        """The same on a device; a GPU is not waited for."""
+        place = torch.device(device)
+        counted = None if self.counted is None else send(self.counted, place)
+        return TokenSplit(send(self.visible, place), send(self.hidden, place), counted)
 
 
 def check_video(video: Tensor, spec: ModelSpec) -> None:
@@ -42,7 +61,7 @@ def check_video(video: Tensor, spec: ModelSpec) -> None:
         )
     if video.dtype != torch.uint8 and not video.is_floating_point():
         raise ModelError(f"video: found {video.dtype}, expected uint8 (0 to 255) or normalised floating point")
-    # Any NaN survives a sum, the cheapest pass. It waits for the device, which uint8, the usual input, never does.
+    # Any NaN survives a sum, the cheapest pass. Its result is waited for, which uint8, the usual input, never asks for.
     watched = video.is_floating_point() and not video.is_meta and not torch.compiler.is_compiling()
     if watched and not torch.isfinite(video.detach().sum(dtype=torch.float32)):
         raise ModelError(
@@ -79,6 +98,19 @@ def split_mask(mask: Tensor, spec: ModelSpec, *, batch: int) -> tuple[Tensor, Te
             )
     order = flat.to(torch.uint8).argsort(dim=1, stable=True)
     return order[:, :visible], order[:, visible:]
+
+
+def split_tokens(mask: Tensor, decode: Tensor | None, spec: ModelSpec, *, batch: int) -> TokenSplit:
+    """`split_mask`, and where `decode` is given `tokens_to_decode`, for a model that predicts.
+
+    Raises ModelError as they do, and where no token is hidden.
+    """
+    visible, hidden = split_mask(mask, spec, batch=batch)
+    if hidden.shape[1] == 0:
+        raise ModelError(f"mask: found all {spec.tokens} tokens visible, expected at least one hidden to predict")
+    if decode is None:
+        return TokenSplit(visible, hidden)
+    return TokenSplit(visible, *tokens_to_decode(mask, decode, spec))
 
 
 def tokens_to_decode(mask: Tensor, decode: Tensor, spec: ModelSpec) -> tuple[Tensor, Tensor | None]:
@@ -188,5 +220,6 @@ def brightness(patches: Tensor) -> Tensor:
     """
     if patches.dtype == torch.uint8:
         return patches.float()
-    mean, std = patches.new_tensor(MEAN, dtype=torch.float32), patches.new_tensor(STD, dtype=torch.float32)
+    # Filled and not copied from a list, for which a GPU would be waited for.
+    mean, std = (torch.cat([patches.new_full((1,), v, dtype=torch.float32) for v in values]) for values in (MEAN, STD))
     return (patches.float() * std + mean) * 255

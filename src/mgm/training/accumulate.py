@@ -87,7 +87,7 @@ def accumulate(
         for name, error in method.parts().items():
             found.parts[name] = found.parts.get(name, 0) + error * share
     if counted is not None:
-        [mean] = means_of(fabric, [counted])
+        _, (mean,) = means_of(fabric, [], [counted])
         if not mean:
             raise ModelError("mask.decoder leaves no hidden token of a step to reconstruct; lower mask.decoder.ratio")
         found.scale(clips / mean)

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from rich.console import Console
 
 from mgm.data.loader import Batch
 from mgm.data.memory import keep_freed_memory
@@ -23,7 +22,7 @@ from mgm.training.folder import begin, save
 from mgm.training.log import Entry, History, Log, progress_bar, progress_text
 from mgm.training.method import Method
 from mgm.training.position import Position, uninterrupted
-from mgm.training.ranks import from_all_ranks, means_of, total_of
+from mgm.training.ranks import from_all_ranks, means_of
 from mgm.training.run import Run
 from mgm.training.trouble import note_flow, note_incidents, note_problems, stop_if_too_many, write_bad_videos
 
@@ -97,8 +96,11 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
                     group["lr"] = peak * factor
                 found = accumulate(method, module, stream, fabric, pieces=pieces, clips=clips, note=note)
                 norm = _clip(fabric, module, optimiser, run.optim.clip_grad)
-                entry = _entry(found, fabric, step, run.schedule.peak * factor, norm)
-                failed = _count_failures(found, run, fabric, history, console, position)
+                entry, failures = _entry(found, fabric, step, run.schedule.peak * factor, norm)
+                failed = position.failed + failures
+                if failures:
+                    note_problems(from_all_ranks(fabric, found.problems), history, console)
+                    stop_if_too_many(run.out, history, failed, (step + 1) * run.optim.batch, run.config.data.bad_share)
                 note_flow(run, entry, history, fabric, console)
                 _check_finite(entry, method, run, fabric)
                 entry.speed = (step + 1 - first) * run.optim.batch * run.repeats / (time.perf_counter() - began)
@@ -131,30 +133,26 @@ def _started(stream: Iterator[Batch], any_left: bool) -> Iterator[Batch]:
     return chain([next(stream)], stream) if any_left else stream
 
 
-def _entry(found: Found, fabric: Fabric, step: int, lr: float, norm: float) -> Entry:
-    """What the log says of a step, over all ranks."""
+def _entry(found: Found, fabric: Fabric, step: int, lr: float, norm: torch.Tensor) -> tuple[Entry, int]:
+    """What the log says of a step, over all ranks, and how many readings failed.
+
+    The one wait of a step: no weight may change before its loss is known to be a number.
+    """
     shares, parts = found.shares, found.parts
-    loss, *rest = means_of(fabric, [float(found.loss), *map(float, parts.values()), *shares.values()])
-    told = iter(rest)
-    return Entry(step, loss, lr, norm, dict(zip(parts, told, strict=False)), dict(zip(shares, told, strict=True)))
+    (loss, length, *errors), (*rest, failed) = means_of(
+        fabric, [found.loss, norm, *parts.values()], [*shares.values(), len(found.problems)]
+    )
+    told = dict(zip(parts, errors, strict=True)), dict(zip(shares, rest, strict=True))
+    return Entry(step, loss, lr, length, *told), round(failed * fabric.world_size)
 
 
-def _count_failures(
-    found: Found, run: Run, fabric: Fabric, history: History, console: Console | None, position: Position
-) -> int:
-    """Readings that failed so far. Raises DataError where they are too many."""
-    failed = position.failed + total_of(fabric, len(found.problems))
-    if failed > position.failed:
-        note_problems(from_all_ranks(fabric, found.problems), history, console)
-        read = (position.step + 1) * run.optim.batch
-        stop_if_too_many(run.out, history, failed, read, run.config.data.bad_share)
-    return failed
-
-
-def _clip(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> float:
-    """Clip the gradient if asked; its norm before that."""
-    norm = fabric.clip_gradients(module, optimiser, max_norm=limit or math.inf, error_if_nonfinite=False)
-    return float(norm) if norm is not None else float("nan")
+def _clip(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> torch.Tensor:
+    """Clip the gradient if asked; its norm before that, a scalar on the device."""
+    norm: torch.Tensor | None = fabric.clip_gradients(
+        module, optimiser, max_norm=limit or math.inf, error_if_nonfinite=False
+    )
+    assert norm is not None  # a largest norm was given
+    return norm
 
 
 def _check_finite(entry: Entry, method: Method, run: Run, fabric: Fabric) -> None:

@@ -43,7 +43,8 @@ class Pretraining:
         assert batch.mask is not None
         # Of a few clips it can be that none is asked for a token; their weight is 0, and the model need not know.
         decode = None if self.weight(batch) == 0 else batch.decode
-        result: Reconstruction = module(batch.video, batch.mask, decode, motion=batch.motion)
+        split = self.module.split(batch.mask, decode, device=batch.video.device)
+        result: Reconstruction = module(batch.video, split, motion=batch.motion)
         self.last = {name: value.detach() for name, value in result.parts.items()}
         return result.loss
 

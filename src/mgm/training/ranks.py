@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
 import torch.distributed
 from lightning_fabric import Fabric
 
+from mgm.models.patches import send
+
 T = TypeVar("T")
 
 
-def total_of(fabric: Fabric, count: int) -> int:
-    """The sum of a count over all ranks; each of them must ask."""
-    if fabric.world_size == 1:
-        return count
-    # float64: exact for any count, and a type that every backend adds up
-    counted = torch.tensor(count, dtype=torch.float64, device=fabric.device)
-    return round(float(fabric.all_reduce(counted, reduce_op="sum")))
+def means_of(
+    fabric: Fabric, computed: Sequence[torch.Tensor], known: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """The means over all ranks; each of them must ask, for equally many.
 
-
-def means_of(fabric: Fabric, values: list[float]) -> list[float]:
-    """The mean over all ranks of each value; each of them must ask, for equally many."""
+    Args:
+        computed: scalars on the device. A GPU is waited for once, however many there are.
+        known: numbers.
+    """
     if fabric.world_size == 1:
-        return values
-    found: list[float] = fabric.all_reduce(torch.tensor(values, device=fabric.device), reduce_op="mean").tolist()
-    return found
+        return torch.stack([value.float() for value in computed]).tolist() if computed else [], list(known)
+    told = send(torch.tensor(known), fabric.device)
+    together = torch.cat((*(value.float().view(1) for value in computed), told))
+    means: list[float] = fabric.all_reduce(together, reduce_op="mean").tolist()
+    return means[: len(computed)], means[len(computed) :]
 
 
 def from_all_ranks(fabric: Fabric, items: list[T]) -> list[T]:

@@ -1,0 +1,59 @@
+"""A step of the engine waits for the GPU once, to read what the log shows. No GPU is needed; see `StandIn`."""
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from mgm.training import finetune, pretrain
+from models.standin import GPU, StandIn
+
+from .test_finetune import AUGMENTED
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """Trains with a stand-in as the device; returns the history and what the steps waited for."""
+
+    def make_fabric(optim):
+        fabric = Fabric(accelerator="cpu", devices=1)
+        fabric.strategy._root_device = GPU
+        return fabric
+
+    def go(train):
+        with monkeypatch.context() as patch, StandIn() as gpu:
+            patch.setattr("lightning_fabric.accelerators.CPUAccelerator.setup_device", lambda self, device: None)
+            patch.setattr("mgm.training.feed.make_fabric", make_fabric)
+            patch.setattr("mgm.data.loader.in_background", iter)  # the stand-in knows one thread
+            patch.setattr("torch.cuda.get_rng_state", lambda device: torch.get_rng_state())
+            history = train().history
+        moves = (
+            "copy to the GPU at training/pretrain.py",
+            "copy to the GPU at training/finetune.py",
+            "copy to the CPU at",
+        )
+        return history, [wait for wait in gpu.waits if not wait.startswith(moves)]  # the model, before and after
+
+    return go
+
+
+def check(on_gpu, train):
+    history, waits = on_gpu(lambda: train("gpu"))
+    assert history.losses == pytest.approx(train("cpu").history.losses, rel=1e-4)
+    assert len(waits) == len(history.losses)
+    assert all(wait.startswith("tolist at training/engine.py") and "ranks.py" in wait for wait in waits), waits
+
+
+def test_pretraining_waits_once_a_step(on_gpu, small, videos, memory, tmp_path):
+    config = small(
+        "model.target={normalised-pixels: 1, motion: 0.5}",
+        "mask.decoder.name=running-cell",
+        "pretrain.micro_batch=2",
+        "pretrain.clip_grad=1",
+        "pretrain.precision=32-true",
+    )
+    check(on_gpu, lambda out: pretrain(videos, config, out=tmp_path / out, source=memory, show_progress=False))
+
+
+def test_finetuning_waits_once_a_step(on_gpu, small, videos, memory, tmp_path):
+    config = small(*AUGMENTED, "finetune.dropout=0.5", "finetune.drop_path=0.2", "finetune.precision=32-true")
+    check(on_gpu, lambda out: finetune(None, videos, config, out=tmp_path / out, source=memory, show_progress=False))
