@@ -26,11 +26,7 @@ def on_gpu(monkeypatch):
             patch.setattr("mgm.data.loader.in_background", iter)  # the stand-in knows one thread
             patch.setattr("torch.cuda.get_rng_state", lambda device: torch.get_rng_state())
             history = train().history
-        moves = (
-            "copy to the GPU at training/pretrain.py",
-            "copy to the GPU at training/finetune.py",
-            "copy to the CPU at",
-        )
+        moves = ("copy to the GPU at training/train.py", "copy to the CPU at")
         return history, [wait for wait in gpu.waits if not wait.startswith(moves)]  # the model, before and after
 
     return go
