@@ -7,6 +7,8 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
+from functorch.compile import make_boxed_func
+from torch._dynamo.backends.common import aot_autograd
 from torch.utils.checkpoint import checkpoint
 
 from mgm.models import MaskedAutoencoder, ModelSpec
@@ -184,6 +186,22 @@ def test_a_model_learns_the_same_without_this_package(monkeypatch, small, thread
     monkeypatch.setattr("mgm.models.targets.pixels.can_normalise", lambda video: False)
     assert steps(other, spec) == pytest.approx(mine, rel=1e-5)
     assert mine[2] < mine[0]
+
+
+def test_a_compiled_model_has_these_operations(small):
+    found = []
+
+    def record(graph, inputs):
+        found.extend(str(node.target) for node in graph.graph.nodes if "mgm" in str(node.target))
+        return make_boxed_func(graph)
+
+    spec = ModelSpec("debug")
+    model = MaskedAutoencoder(spec)
+    mask = torch.arange(spec.tokens).remainder(4).ne(0).expand(2, -1)
+    run = torch.compile(model, backend=aot_autograd(fw_compiler=record, bw_compiler=record))
+    run(clip(), model.split(mask)).loss.backward()
+    names = {"linear", "attention", "attention_backward", "take_patches", "normalised_pixels"}
+    assert set(found) == {f"mgm.{name}.default" for name in names if name != "linear" or linear_module.ONEDNN}
 
 
 @pytest.mark.slow

@@ -14,9 +14,13 @@ def applies(x: Tensor) -> bool:
         and not recorded()
         and x.dim() > 1
         and x.shape[-2] > 0
-        # `torch.func` transforms PyTorch's operations alone.
-        and torch._C._functorch.peek_interpreter_stack() is None
+        and not _transformed()
     )
+
+
+def _transformed() -> bool:
+    """Whether `torch.func` is at work, which transforms PyTorch's operations alone. Within a compiled model nothing can tell."""
+    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def recorded() -> bool:
