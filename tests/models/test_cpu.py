@@ -83,7 +83,9 @@ def small(monkeypatch):
 
 @pytest.mark.parametrize("kept", [0, 40 * 100, 10**6], ids=["none kept", "some kept", "all kept"])
 @pytest.mark.parametrize("asking", [40, 39, 1])
-def test_attention_is_pytorchs(monkeypatch, small, kept, asking, threads):
+@pytest.mark.parametrize("onednn", [linear_module.ONEDNN, False])
+def test_attention_is_pytorchs(monkeypatch, small, kept, asking, onednn, threads):
+    monkeypatch.setattr(linear_module, "ONEDNN", onednn)
     monkeypatch.setattr(attention_module, "KEPT", kept)
     parts = qkv(asking)
     mine = gradients(attention_of_package, *parts)

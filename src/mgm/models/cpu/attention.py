@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mgm.models.cpu.applies import applies
+from mgm.models.cpu.linear import product
 from mgm.models.cpu.threads import for_each
 
 LONG: Final = 1024
@@ -77,7 +78,7 @@ def _forward(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor,
             torch.amax(power, 1, keepdim=True, out=top[i, row])
             power.sub_(top[i, row]).exp2_()
             torch.sum(power, 1, keepdim=True, out=total[i, row])
-            torch.mm(power, value[i], out=out[i, row])
+            out[i, row] = product(power, value[i].t())
         out[i].div_(total[i])
 
     for_each(head, len(query))
@@ -107,7 +108,7 @@ def _backward(
             to_value[i].addmm_(power.t(), asked[row])
             to_score = torch.mm(asked[row], value[i].t(), out=scratch[1, :size])
             to_score.sub_(share[row]).mul_(power)
-            torch.mm(to_score, key[i], out=to_query[i, row])
+            to_query[i, row] = product(to_score, key[i].t())
             to_key[i].addmm_(to_score.t(), query[i, row])
         to_query[i].mul_(math.log(2))
         to_key[i].mul_(math.log(2))

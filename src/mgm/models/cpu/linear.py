@@ -34,6 +34,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.linear(x, weight, bias)
 
 
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weight.T by the faster product, without a gradient. x: float32 (rows, in). weight: (out, in)."""
+    return _onednn(x, weight, None) if ONEDNN else x @ weight.t()
+
+
 class _Linear(torch.autograd.Function):
     """oneDNN's product for the result and the gradient of the input, PyTorch's (MKL's) for that of the weight.
 
