@@ -79,7 +79,7 @@ class Encoder(nn.Module):
         pixels = patches_of(video, self.spec, visible).flatten(2)
         normalised = pixels.to(self.patch_embed.weight.dtype)
         if video.dtype == torch.uint8:
-            normalised = torch.addcmul(self.shift, normalised, self.scale)
+            normalised = normalised * self.scale + self.shift
         places = self.places()
         place = places if visible is None else places[visible]
         x: Tensor = self.patch_embed(normalised) + place
