@@ -191,7 +191,7 @@ def test_a_model_learns_the_same_without_this_package(monkeypatch, small, thread
 
 
 @pytest.mark.skipif(
-    not hasattr(torch.compiler, "is_exporting"), reason="PyTorch 2.6 cannot tell the compiler from an exporter"
+    not hasattr(torch.compiler, "_is_exporting_flag"), reason="PyTorch 2.6 cannot tell the compiler from an exporter"
 )
 def test_a_compiled_model_has_these_operations(small):
     found = []

@@ -25,6 +25,6 @@ def _transformed() -> bool:
 
 def recorded() -> bool:
     """Whether the operations are recorded to run without mgm: exported or traced."""
-    # PyTorch 2.6 cannot tell the exporter from the compiler.
-    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
-    return bool(exporting()) or torch._C._get_tracing_state() is not None
+    # Within a compiled model, PyTorch 2.11 answers its own question, `torch.compiler.is_exporting`, with yes; 2.6 has neither.
+    exporting = getattr(torch.compiler, "_is_exporting_flag", torch.compiler.is_compiling())
+    return bool(exporting) or torch._C._get_tracing_state() is not None
