@@ -127,6 +127,18 @@ def test_a_linear_layer_is_left_to_pytorch(monkeypatch, case):
         assert torch.equal(out, F.linear(x, weight))
 
 
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        (torch.randn(10, 12).double(), "dtype"),
+        (torch.randn(10, 11), "cannot be multiplied"),
+    ],
+)
+def test_a_weight_that_does_not_fit_is_pytorchs_error(weight, words):
+    with pytest.raises(RuntimeError, match=words):
+        linear(torch.randn(2, 5, 12, requires_grad=True), weight)
+
+
 def test_functions_of_pytorch_transform_what_is_left_to_pytorch():
     x, weight = torch.randn(4, 2, 12), torch.randn(10, 12)
     each = torch.func.vmap(torch.func.grad(lambda w, x: linear(x, w).square().sum()), in_dims=(None, 0))(weight, x)
