@@ -261,3 +261,26 @@ child.start(); child.join(60)
 assert child.exitcode == 0, child.exitcode
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_threads_are_started_once_and_leave_later_threads_alone():
+    script = """
+import threading, torch
+from mgm.models.cpu.threads import for_each
+def number_of_a_new_thread():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start(); thread.join()
+    return found
+torch.set_num_threads(3)
+assert number_of_a_new_thread() == [3]
+names = set()
+for count in (8, 2, 8, 2, 3):
+    for_each(lambda i: names.add(threading.current_thread().name), count)
+assert len(names) <= 3, names
+assert number_of_a_new_thread() == [3]
+numbers = []
+for_each(lambda i: numbers.append(torch.get_num_threads()), 6)
+assert set(numbers) == {1}, numbers
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
