@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -20,6 +21,9 @@ from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+import mgm
+
+_PACKAGE = Path(mgm.__file__).parent
 GPU = torch.device("cuda", 0)
 MIXED = "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
 DEPENDS_ON_VALUES = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
@@ -95,9 +99,9 @@ class StandIn:
     def wait(self, what: Any) -> None:
         """Note that the GPU is waited for, and where."""
         ours = [
-            f"{frame.filename.rpartition('mgm/')[2]}:{frame.lineno}"
+            f"{Path(frame.filename).relative_to(_PACKAGE).as_posix()}:{frame.lineno}"
             for frame in traceback.extract_stack()
-            if "/mgm/" in frame.filename
+            if Path(frame.filename).is_relative_to(_PACKAGE)
         ]
         self.waits.append(f"{what} at {' > '.join(ours[-2:]) or 'the test'}")
 
