@@ -120,6 +120,21 @@ def test_a_head_on_an_inner_block_stays_there(tmp_path):
     close(result(load_pretrained(export_model(last, to="hf", out=tmp_path / "hf"))), result(last))
 
 
+def test_sixteen_heads_of_a_small_model_survive(tmp_path):
+    """Of the official ViT-S a configuration that says 16 is wrong; an export of ours that says it is right."""
+    spec = ModelSpec(Size(Stack(384, 1, 16), Stack(192, 1, 3)), patch=8, frames=2, resolution=16)
+    folder = export_model(Encoder(spec), to="hf", out=tmp_path / "hf")
+    for place in (folder, folder / "model.safetensors", folder / "config.json"):
+        assert load_encoder(place).spec.encoder.heads == 16
+    again = export_model(folder, to="hf", out=tmp_path / "again", part="encoder")
+    assert load_encoder(again).spec.encoder.heads == 16
+    assert load_encoder(again, heads=6).spec.encoder.heads == 6
+    for text in (None, "{}", '{"spec": {"size": "S"}}'):  # without a word of ours that agrees, as before
+        (again / "mgm.json").unlink() if text is None else (again / "mgm.json").write_text(text)
+        with pytest.warns(UserWarning, match="16 heads for ViT-S"):
+            assert load_encoder(again).spec.encoder.heads == 6
+
+
 @pytest.mark.parametrize("kind", ["autoencoder", "classifier", "encoder"])
 def test_transformers_loads_the_folder_and_agrees(tmp_path, kind):
     transformers = pytest.importorskip("transformers")

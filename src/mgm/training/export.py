@@ -18,6 +18,7 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import (
+    MARK,
     METADATA,
     BiasNames,
     Model,
@@ -38,8 +39,6 @@ from mgm.version import VERSION
 ExportFormat = Literal["hf", "videomae", "safetensors", "torch-export", "onnx"]
 Part = Literal["whole", "encoder"]
 FORMATS: Final[tuple[str, ...]] = get_args(ExportFormat)
-MARK: Final = "mgm.json"
-"""The file by which a folder is known as an export: only such a folder is overwritten."""
 
 _BILINEAR: Final = 2  # Pillow's number
 _GRAPHS: Final = ("torch-export", "onnx")

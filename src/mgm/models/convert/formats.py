@@ -88,7 +88,25 @@ def _read_huggingface(weights: Weights, facts: Facts, encoder_only: bool) -> Mod
             "found weights of Hugging Face's VideoMAE without their config.json, expected both in one folder; "
             "give the folder"
         )
-    return from_huggingface(weights.config, weights.state, facts=facts, encoder_only=encoder_only)
+    heads = facts.heads or _confirmed_heads(weights.config, weights.export)
+    return from_huggingface(weights.config, weights.state, facts=replace(facts, heads=heads), encoder_only=encoder_only)
+
+
+def _confirmed_heads(config: Mapping[str, Any], export: Mapping[str, Any] | None) -> int | None:
+    """The heads that config.json and the description of an export of ours beside it both name.
+
+    Only both: another program may have saved another model into the folder since.
+    """
+    try:
+        heads = None if export is None else ModelSpec.from_dict(export["spec"]).encoder.heads
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # of an export that is no longer whole, config.json counts
+        return None
+    return heads if heads == config.get("num_attention_heads") else None
 
 
 def _read_reference(weights: Weights, facts: Facts, encoder_only: bool) -> Model:
