@@ -1,6 +1,7 @@
 """Exported folders: complete, what other programs load from them, and what stands in the way of writing one."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -38,6 +39,10 @@ def result(model):
         return model(VIDEO)
 
 
+def card_of(folder):
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
 def close(actual, expected):
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
 
@@ -56,7 +61,7 @@ def test_what_is_written_is_read_again(tmp_path, kind, to):
     first, second = model.state_dict(), again.state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first | second)
     close(result(again), result(model))
-    if kind == "classifier" and to != "videomae":
+    if kind == "classifier":
         assert again.labels == ("left", "right", "up")
 
 
@@ -75,6 +80,28 @@ def test_what_shapes_do_not_tell_comes_back_from_the_reference_format(tmp_path):
     with pytest.raises(ModelError, match=r"heads of the decoder: a width of 24.*mgm.load_encoder"):
         load_pretrained(tmp_path / "bare.pth", heads=2)
     assert load_encoder(tmp_path / "bare.pth", heads=2).spec.encoder.heads == 2
+
+
+def test_epsilons_and_names_of_classes_come_back_from_the_reference_format(tmp_path):
+    """Weights from Hugging Face have its epsilons: with the reference's, logits would be others."""
+    spec = replace(SPEC, norm_eps=1e-3, head_norm_eps=1e-2)
+    model = Classifier(Encoder(spec), 3, labels=["left", "right", "up"], head_scale=1).eval()
+    folder = export_model(model, to="videomae", out=tmp_path / "out")
+    again = load_pretrained(folder)
+    assert (again.encoder.spec.norm_eps, again.encoder.spec.head_norm_eps) == (1e-3, 1e-2)
+    assert again.labels == ("left", "right", "up")
+    assert torch.equal(result(again), result(model))
+    assert "every norm with an epsilon of 1e-06; this model has 0.001, 0.01 before the head" in card_of(folder)
+    assert "every norm" not in card_of(
+        export_model(Encoder(ModelSpec("debug", frames=2, resolution=32)), to="videomae", out=tmp_path / "plain")
+    )
+    encoder = export_model(model, to="videomae", out=tmp_path / "encoder", part="encoder")
+    assert load_encoder(encoder).spec.norm_eps == 1e-3
+    content = torch.load(folder / "model.pth", weights_only=True)
+    for odd in ({"norm_eps": "1e-3", "head_norm_eps": 2, "labels": ["left"]}, {"norm_eps": True, "labels": [1, 2, 3]}):
+        torch.save({"model": content["model"], "args": odd}, tmp_path / "odd.pth")  # as another program's would be
+        odd = load_pretrained(tmp_path / "odd.pth", frames=4, resolution=32)
+        assert (odd.encoder.spec.norm_eps, odd.encoder.spec.head_norm_eps, odd.labels) == (1e-6, 1e-6, None)
 
 
 def test_a_full_disk_ends_no_program(tmp_path):
@@ -104,6 +131,19 @@ def test_an_interrupted_export_leaves_nothing_that_looks_whole(tmp_path, monkeyp
         export_model(make("encoder"), to="safetensors", out=tmp_path / "out")
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_files_are_for_whom_the_umask_says(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        for to in ("hf", "videomae", "safetensors", "torch-export"):
+            folder = export_model(make("encoder"), to=to, out=tmp_path / to)
+            modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+            assert modes == dict.fromkeys(modes, mode)
+    finally:
+        os.umask(before)
 
 
 def test_a_head_on_an_inner_block_stays_there(tmp_path):

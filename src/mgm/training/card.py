@@ -16,7 +16,8 @@ from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.version import VERSION
 
 _COMMANDS: Final = {"evaluation.json": "evaluate", "probe.json": "probe"}
-_HEAD_NORM_EPS = 1e-5  # that of transformers' norm before a head, whatever config.json says
+_REFERENCE_EPS: Final = 1e-6
+_HEAD_NORM_EPS: Final = 1e-5  # that of transformers' norm before a head, whatever config.json says
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,12 @@ def _notes(model: Model, to: str) -> str:
         lines.append(
             f"transformers computes the norm before the head with an epsilon of {_HEAD_NORM_EPS:g}; the model was trained with "
             f"{eps:g}. Outputs differ by about {(_HEAD_NORM_EPS - eps) / 2:.1g} divided by the variance of what is normalised."
+        )
+    stored = (_encoder(model).spec.norm_eps, eps)
+    if to == "videomae" and stored != (_REFERENCE_EPS, _REFERENCE_EPS):
+        lines.append(
+            f"The reference's code computes every norm with an epsilon of {_REFERENCE_EPS:g}; this model has {stored[0]:g}, "
+            f"{eps:g} before the head. mgm reads them from `args`; in the reference's code set them, or outputs differ."
         )
     if isinstance(model, Classifier) and model.labels is not None:
         lines.append("Classes, in the order of the logits: " + ", ".join(model.labels) + ".")

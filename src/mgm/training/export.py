@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -97,7 +98,15 @@ def export_model(
         (folder / "README.md").write_text(
             model_card(loaded, origin, to, data=data, video=options.video), encoding="utf-8"
         )
+        _share(folder)
     return Path(out)
+
+
+def _share(folder: Path) -> None:
+    """Every file as readable as a plain new file: safetensors writes temporary ones, which are their owner's alone."""
+    mode = (folder / MARK).stat().st_mode
+    for file in folder.iterdir():
+        file.chmod(stat.S_IMODE(mode))
 
 
 def _options(to: ExportFormat, part: Part, video: VideoType | None, bias_names: BiasNames | None) -> _Options:

@@ -127,7 +127,8 @@ def _wanted(ours: Mapping[str, Tensor], encoder_only: bool) -> dict[str, Tensor]
 
 
 def _stored_facts(arguments: Mapping[str, Any], facts: Facts) -> Facts:
-    """What the reference's command line says of the clips and the target; of an export of ours the heads too."""
+    """What the reference's command line says of the clips and the target; of an export of ours the heads, the
+    epsilons and the names of the classes too."""
     frames, side = arguments.get("num_frames"), arguments.get("input_size")
     # Fine-tuning builds the model for frames x segments, of which there is one unless the command line says otherwise.
     segments = arguments.get("num_segments", 1)
@@ -140,8 +141,19 @@ def _stored_facts(arguments: Mapping[str, Any], facts: Facts) -> Facts:
         heads=facts.heads or arguments.get("encoder_num_heads"),
         decoder_heads=arguments.get("decoder_num_heads"),
         # The misspelling is the reference's.
+        norm_eps=_epsilon(arguments.get("norm_eps")),
+        head_norm_eps=_epsilon(arguments.get("head_norm_eps")),
+        labels=_labels(arguments.get("labels")),
         target="pixels" if arguments.get("normlize_target") is False else facts.target,
     )
+
+
+def _epsilon(stored: object) -> float | None:
+    return stored if isinstance(stored, float) and 0 <= stored < 1 else None
+
+
+def _labels(stored: object) -> list[str] | None:
+    return stored if isinstance(stored, list) and all(isinstance(name, str) for name in stored) else None
 
 
 # The first that fits is taken: MAE-ST's names contain those of a fine-tuned VideoMAE but for the attention's.

@@ -34,8 +34,7 @@ class Facts:
     """What the names and shapes of a state dict do not tell; None: not known, so the field's usual value is taken.
 
     frames, resolution: of the clips, usually 16 and 224. heads: of the encoder; decoder_heads: of the decoder. target: a
-    name of `TARGETS`.
-    labels: names of the classes.
+    name of `TARGETS`. norm_eps, head_norm_eps: as in `ModelSpec`, usually the reference's. labels: names of the classes.
     Raises ModelError where a number is none of those.
     """
 
@@ -43,6 +42,8 @@ class Facts:
     resolution: int | tuple[int, int] | None = None
     heads: int | None = None
     decoder_heads: int | None = None
+    norm_eps: float | None = None
+    head_norm_eps: float | None = None
     target: str = "normalised-pixels"
     labels: Sequence[str] | None = None
 
@@ -175,7 +176,7 @@ def infer_spec(ours: Mapping[str, Tensor], facts: Facts) -> ModelSpec:
     frames, resolution = facts.frames, facts.resolution
     if "encoder.position_time" in ours:
         frames, resolution = _learned_places(ours, tubelet, patch, facts)
-    return ModelSpec(
+    spec = ModelSpec(
         size,
         patch=patch,
         tubelet=tubelet,
@@ -186,6 +187,8 @@ def infer_spec(ours: Mapping[str, Tensor], facts: Facts) -> ModelSpec:
         encoder_norm="encoder.norm.weight" in ours,
         class_token="encoder.class_token" in ours,
     )
+    epsilons = {"norm_eps": facts.norm_eps, "head_norm_eps": facts.head_norm_eps}
+    return replace(spec, **{name: value for name, value in epsilons.items() if value is not None})
 
 
 def named_size(encoder: Stack, decoder: Stack | None) -> tuple[str | Size, int | None]:
