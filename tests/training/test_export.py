@@ -256,6 +256,32 @@ def test_a_run_is_exported_with_what_is_known_of_it(tmp_path, small, videos, mem
     assert torch.equal(load_encoder(folder)(VIDEO), load_encoder(tuned)(VIDEO))
 
 
+def test_an_export_of_an_export_tells_what_the_run_told(tmp_path, small, videos, memory):
+    settings = small("mask.name=tube", "model.position=sincos-1d")
+    run = pretrain(videos, settings, out=tmp_path / "run", source=memory, show_progress=False).out
+    (run / "probe.json").write_text('{"top1": {"linear": 0.5}, "chance": 0.25}')
+    place = run
+    for to in ("safetensors", "videomae", "hf"):
+        place = export_model(place, to=to, out=tmp_path / to, data="moving shapes" if place == run else None)
+        card = card_of(place)
+        assert "mask `tube`, ratio 0.75" in card
+        assert "stored at step 6" in card
+        assert "* linear of the frozen encoder: top-1 50.0%" in card
+        assert "Data: moving shapes." in card
+        assert "not trained by mgm" not in card
+    assert "from `videomae`, an export of `run`." in card
+    by_file = export_model(place / "model.safetensors", to="videomae", out=tmp_path / "by-file")
+    assert "mask `tube`" in card_of(by_file)
+    about = json.loads((place / "mgm.json").read_text())
+    (place / "mgm.json").write_text(json.dumps({**about, "origin": {"name": 3}}))
+    with pytest.raises(ModelError, match=r"mgm.json: cannot be read as an export's description .*'config'"):
+        export_model(place, to="videomae", out=tmp_path / "damaged")
+    del about["origin"]  # of an earlier release
+    (place / "mgm.json").write_text(json.dumps(about))
+    assert "Settings are not recorded" in card_of(export_model(place, to="videomae", out=tmp_path / "older"))
+    assert "Settings are not recorded" in card_of(export_model(make("encoder"), to="videomae", out=tmp_path / "made"))
+
+
 def test_damaged_results_of_a_run_are_named_before_anything_is_written(tmp_path, small, videos, memory, monkeypatch):
     run = pretrain(videos, small(), out=tmp_path / "run", source=memory, show_progress=False).out
     for file, command in (("evaluation.json", "evaluate"), ("probe.json", "probe")):
@@ -302,7 +328,7 @@ def test_one_foreign_format_becomes_another(tmp_path):
     again = torch.load(back / "model.pth", weights_only=True)["model"]
     assert set(again) == set(state)
     assert all(torch.equal(again[key], state[key]) for key in state)
-    assert "Settings are not known" in (there / "README.md").read_text()
+    assert all("not trained by mgm" in card_of(folder) for folder in (there, back))
     encoder = export_model(there, to="videomae", out=tmp_path / "encoder", part="encoder")
     assert all(k.startswith("encoder.") for k in torch.load(encoder / "model.pth", weights_only=True)["model"])
 

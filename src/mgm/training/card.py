@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mgm.errors import ModelError
+from mgm.errors import MgmError, ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
-from mgm.models.convert import Model, VideoType
+from mgm.models.convert import CONFIG, MARK, Model, VideoType
 from mgm.training.checkpoint import holds_settings, load_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.version import VERSION
 
 _COMMANDS: Final = {"evaluation.json": "evaluate", "probe.json": "probe"}
+_EXPORTED: Final = ("model.safetensors", "model.pth", CONFIG)
 _REFERENCE_EPS: Final = 1e-6
 _HEAD_NORM_EPS: Final = 1e-5  # that of transformers' norm before a head, whatever config.json says
 
@@ -26,12 +27,23 @@ class Origin:
 
     name: of the run, file or folder. settings: the run's configuration, None where it is not known. step: at which step.
     results: what evaluation.json and probe.json of the run say, where there are any, in lines for the page.
+    foreign: another program trained it; where this is False and settings are None, nobody noted who did.
+    data: name of the videos, where an earlier export noted it. first: what that one was an export of.
     """
 
     name: str
     settings: Config | None = None
     step: int | None = None
     results: Sequence[str] = ()
+    foreign: bool = False
+    data: str | None = None
+    first: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What an export notes, so that an export of it can tell the same."""
+        config = None if self.settings is None else self.settings.model_dump(mode="json")
+        noted = {"config": config, "step": self.step, "results": list(self.results), "foreign": self.foreign}
+        return {"name": self.first or self.name, **noted, "data": self.data}
 
 
 def origin_of(path: str | Path) -> Origin:
@@ -40,7 +52,9 @@ def origin_of(path: str | Path) -> Origin:
     named = place.name not in ("", "..")
     name = place.name if named else place.resolve().name or "model"  # the root has no name at all
     if not holds_settings(place):
-        return Origin(name)
+        beside = (place if place.is_dir() else place.parent) / MARK
+        of_export = place.is_dir() or place.name in _EXPORTED
+        return _noted(beside, name) if of_export and beside.is_file() else Origin(name, foreign=True)
     content = load_checkpoint(place)
     folder = place if place.is_dir() else place.parent
     results = [*_read(folder / "evaluation.json", _evaluated), *_read(folder / "probe.json", _probed)]
@@ -51,6 +65,24 @@ def origin_of(path: str | Path) -> Origin:
             f"{path}: found a checkpoint without {error}, expected one of 'mgm pretrain' or 'mgm finetune'"
         ) from error
     return Origin(name, parse_config(config, str(path)), step, results)
+
+
+def _noted(file: Path, name: str) -> Origin:
+    """What an earlier export noted. Older exports noted nothing."""
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+        if "origin" not in about:
+            return Origin(name)
+        noted = about["origin"]
+        config = None if noted["config"] is None else parse_config(noted["config"], str(file))
+        results = [str(line) for line in noted["results"]]
+        return Origin(name, config, noted["step"], results, noted["foreign"], noted["data"], noted["name"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, MgmError):
+            raise
+        raise ModelError(
+            f"{file}: cannot be read as an export's description ({error!r}); export the model again, or delete the file"
+        ) from error
 
 
 def _read(file: Path, lines: Callable[[Any], list[str]]) -> list[str]:
@@ -76,11 +108,12 @@ def _probed(content: Any) -> list[str]:
 
 def model_card(model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType) -> str:
     """The page in Markdown."""
+    first = "" if origin.first is None else f", an export of `{origin.first}`"
     parts = [
         _front(model, to),
-        f"# {origin.name}\n\n{_what(model)} Exported by mgm {VERSION} from `{origin.name}`.",
+        f"# {origin.name}\n\n{_what(model)} Exported by mgm {VERSION} from `{origin.name}`{first}.",
         _table(model),
-        f"## Training\n\n{_training(model, origin)} Data: {data or 'not recorded'}.",
+        f"## Training\n\n{_training(model, origin)} Data: {data or origin.data or 'not recorded'}.",
         "## Results\n\n" + "\n".join(origin.results) if origin.results else "",
         "## Use\n\n" + _use(model, to, video),
         _notes(model, to),
@@ -124,6 +157,8 @@ def _table(model: Model) -> str:
 
 
 def _training(model: Model, origin: Origin) -> str:
+    if origin.settings is None and not origin.foreign:
+        return "Settings are not recorded: ask who made the model, for its licence too."
     if origin.settings is None:
         return "Settings are not known: the weights were not trained by mgm. See where they came from, for their licence too."
     settings, data = origin.settings, origin.settings.data

@@ -9,7 +9,7 @@ import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -94,7 +94,8 @@ def export_model(
             _WRITERS[to](loaded, folder, options)
         except ModelError as error:
             raise ModelError(f"{origin.name}: {error}") from error
-        (folder / MARK).write_text(json.dumps(_about(loaded, to), indent=2) + "\n", encoding="utf-8")
+        about = {**_about(loaded, to), "origin": replace(origin, data=data or origin.data).to_dict()}
+        (folder / MARK).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(
             model_card(loaded, origin, to, data=data, video=options.video), encoding="utf-8"
         )

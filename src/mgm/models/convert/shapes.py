@@ -176,7 +176,7 @@ def infer_spec(ours: Mapping[str, Tensor], facts: Facts) -> ModelSpec:
     frames, resolution = facts.frames, facts.resolution
     if "encoder.position_time" in ours:
         frames, resolution = _learned_places(ours, tubelet, patch, facts)
-    spec = ModelSpec(
+    return ModelSpec(
         size,
         patch=patch,
         tubelet=tubelet,
@@ -186,9 +186,9 @@ def infer_spec(ours: Mapping[str, Tensor], facts: Facts) -> ModelSpec:
         decoder_depth=depth,
         encoder_norm="encoder.norm.weight" in ours,
         class_token="encoder.class_token" in ours,
+        norm_eps=ModelSpec.norm_eps if facts.norm_eps is None else facts.norm_eps,
+        head_norm_eps=ModelSpec.head_norm_eps if facts.head_norm_eps is None else facts.head_norm_eps,
     )
-    epsilons = {"norm_eps": facts.norm_eps, "head_norm_eps": facts.head_norm_eps}
-    return replace(spec, **{name: value for name, value in epsilons.items() if value is not None})
 
 
 def named_size(encoder: Stack, decoder: Stack | None) -> tuple[str | Size, int | None]:

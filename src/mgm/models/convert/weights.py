@@ -24,6 +24,7 @@ _SAFETENSORS, _TORCH, _REFERENCE = "model.safetensors", "pytorch_model.bin", "mo
 _IN_FOLDERS: Final = (_SAFETENSORS, f"{_SAFETENSORS}.index.json", _TORCH, f"{_TORCH}.index.json", _REFERENCE)
 # What `mgm export` writes that holds no weights to load.
 _GRAPHS: Final = ("model.pt2", "model.onnx")
+_SUFFIXES: Final = (".pt", ".pth", ".bin", ".safetensors", ".json")
 # Where training programs put the weights: VideoMAE and MAE; DeepSpeed; mmengine and Lightning; MAE-ST and SlowFast.
 _WRAPPERS: Final = ("model", "module", "state_dict", "model_state", "model_state_dict")
 # What DistributedDataParallel, torch.compile and a module of Lightning's put before every name.
@@ -64,7 +65,7 @@ def read_weights(path: str | Path) -> Weights:
     except OSError as error:  # of a folder that may not be entered, or a name that is too long
         raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
     if not found:
-        raise ModelError(f"{path}: no checkpoint, expected a file or a folder with weights; check the path")
+        raise ModelError(f"{path}: no checkpoint, expected a file or a folder with weights; {_where(place)}")
     if place.name.endswith(".index.json") or place.name == CONFIG:
         return _read_folder(place.parent)
     weights = _read_file(place)
@@ -100,6 +101,17 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
             f"{file}: cannot be read as weights ({reason[:200] or 'found no pickle'}), expected a checkpoint; "
             "it is damaged, or needs to run code to be read, which mgm refuses"
         ) from error
+
+
+def _where(place: Path) -> str:
+    """What to do about a path to nothing, which may be the name of a model of the Hub."""
+    name = place.as_posix()
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) or place.parent.exists() or place.suffix in _SUFFIXES:
+        return "check the path"
+    return (
+        "check the path. Names of the Hugging Face Hub are not fetched; if this is one, fetch it with "
+        f"'hf download {name} --local-dir {place.name}' and give {place.name}"
+    )
 
 
 def _read_folder(folder: Path) -> Weights:
