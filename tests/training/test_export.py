@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -196,6 +197,44 @@ def test_transformers_loads_the_folder_and_agrees(tmp_path, kind):
         else:
             actual = theirs.eval()(pixels).last_hidden_state
     close(actual, result(model))
+
+
+@pytest.mark.filterwarnings("ignore")  # of a missing torchvision, and of reading graphs
+@pytest.mark.parametrize(
+    ("kind", "to"),
+    [
+        *((kind, to) for kind in ("autoencoder", "classifier", "encoder") for to in ("hf", "videomae", "safetensors")),
+        ("classifier", "torch-export"),
+        ("encoder", "torch-export"),
+    ],
+)
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys, kind, to):
+    if to == "hf":
+        pytest.importorskip("transformers")
+    from models.test_convert import installed_bias_names
+
+    options = {"bias_names": installed_bias_names()} if to == "hf" else {}
+    folder = export_model(make(kind), to=to, out=tmp_path / "this" / "folder", **options)
+    examples = re.findall(r"^```python\n(.*?)^```$", card_of(folder), re.MULTILINE | re.DOTALL)
+    assert len(examples) == (2 if to == "hf" else 1)
+    monkeypatch.chdir(folder if to == "torch-export" else tmp_path)
+    for code in examples:
+        capsys.readouterr()
+        exec(compile(code, f"{kind} {to}", "exec"), {})
+        shown = capsys.readouterr().out
+        if kind == "classifier" and to != "torch-export":
+            assert shown.strip() in ("left", "right", "up")
+        else:
+            assert "tensor(" in shown or "torch.Size([1, " in shown
+
+
+def test_the_page_says_which_releases_of_transformers_read_it(tmp_path):
+    plain = card_of(export_model(make("encoder"), to="hf", out=tmp_path / "a"))
+    assert "Releases 5.5.1 to 5.17 load this folder with biases of zero" in plain
+    other = card_of(export_model(make("encoder"), to="hf", out=tmp_path / "b", bias_names="query.bias"))
+    assert "Written for transformers 5.5.1 to 5.17" in other
+    assert "biases of zero" not in other
+    assert "transformers 5" not in card_of(export_model(make("encoder"), to="videomae", out=tmp_path / "c"))
 
 
 @pytest.mark.filterwarnings("ignore")  # of a missing torchvision

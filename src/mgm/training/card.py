@@ -10,12 +10,19 @@ from typing import Any, Final
 
 from mgm.errors import MgmError, ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
-from mgm.models.convert import CONFIG, MARK, Model, VideoType
+from mgm.models.convert import CONFIG, MARK, BiasNames, Model, VideoType
 from mgm.training.checkpoint import holds_settings, load_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
+from mgm.training.usage import encoder_of, usage
 from mgm.version import VERSION
 
 _COMMANDS: Final = {"evaluation.json": "evaluate", "probe.json": "probe"}
+_RELEASES: Final = {
+    "q_bias": "Read by transformers 4.x, 5.0 to 5.5.0, and from 5.18 on. Releases 5.5.1 to 5.17 load this folder with biases of "
+    "zero in the attention, without a word, and compute something else; for them export with `--bias-names query.bias`.",
+    "query.bias": "Written for transformers 5.5.1 to 5.17; from 5.18 on it is read too, and the bias of the keys, which is "
+    "zero, is reported as unexpected. 4.x up to 5.5.0 do not: for them export without `--bias-names query.bias`.",
+}
 _EXPORTED: Final = ("model.safetensors", "model.pth", CONFIG)
 _REFERENCE_EPS: Final = 1e-6
 _HEAD_NORM_EPS: Final = 1e-5  # that of transformers' norm before a head, whatever config.json says
@@ -106,7 +113,9 @@ def _probed(content: Any) -> list[str]:
     return [*lines, f"* chance: {content['chance']:.1%}"]
 
 
-def model_card(model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType) -> str:
+def model_card(
+    model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType, bias_names: BiasNames
+) -> str:
     """The page in Markdown."""
     first = "" if origin.first is None else f", an export of `{origin.first}`"
     parts = [
@@ -115,8 +124,8 @@ def model_card(model: Model, origin: Origin, to: str, *, data: str | None, video
         _table(model),
         f"## Training\n\n{_training(model, origin)} Data: {data or origin.data or 'not recorded'}.",
         "## Results\n\n" + "\n".join(origin.results) if origin.results else "",
-        "## Use\n\n" + _use(model, to, video),
-        _notes(model, to),
+        "## Use\n\n" + usage(model, to, video),
+        _notes(model, to, bias_names),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -139,7 +148,7 @@ def _what(model: Model) -> str:
 
 
 def _table(model: Model) -> str:
-    spec = _encoder(model).spec
+    spec = encoder_of(model).spec
     size = spec.size if isinstance(spec.size, str) else "-"
     count = sum(p.numel() for p in model.parameters())
     rows = [
@@ -183,47 +192,20 @@ def _length(optim: OptimConfig, origin: Origin, seed: int) -> str:
     )
 
 
-def _use(model: Model, to: str, video: VideoType) -> str:
-    spec = _encoder(model).spec
-    shape = f"(B, 3, {spec.frames}, {spec.frame_size[0]}, {spec.frame_size[1]})"
-    function = "load_encoder" if isinstance(model, Encoder) else "load_pretrained"
-    ours = f'import mgm\n\nmodel = mgm.{function}("this/folder")  # takes uint8 {shape}'
-    if to == "hf":
-        name = {Classifier: "VideoMAEForVideoClassification", MaskedAutoencoder: "VideoMAEForPreTraining"}
-        kind = name.get(type(model), "VideoMAEModel")
-        code = (
-            f"from transformers import {kind}, VideoMAEImageProcessor\n\n"
-            'processor = VideoMAEImageProcessor.from_pretrained("this/folder")\n'
-            f'model = {kind}.from_pretrained("this/folder")\n'
-            'inputs = processor(frames, return_tensors="pt")  # a list of '
-            f"{spec.frames} pictures"
-        )
-        return f"```python\n{code}\n```\n\nor\n\n```python\n{ours}\n```"
-    output = f"logits (B, {model.head.out_features})" if isinstance(model, Classifier) else "tokens (B, N, dim)"
-    if to == "torch-export":
-        code = f'import torch\n\nmodel = torch.export.load("model.pt2").module()\nout = model(video)  # {video} {shape} -> {output}'
-    elif to == "onnx":
-        code = (
-            'import onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\n'
-            f'(out,) = session.run(None, {{"video": video}})  # {video} {shape} -> {output}'
-        )
-    else:
-        code = ours
-    return f"```python\n{code}\n```"
-
-
-def _notes(model: Model, to: str) -> str:
+def _notes(model: Model, to: str, bias_names: BiasNames) -> str:
     lines = [
         "Pixels are RGB in [0, 1], normalised with ImageNet's mean (0.485, 0.456, 0.406) and deviation (0.229, 0.224, 0.225)"
         + (", inside the graph where its input is uint8." if to in ("torch-export", "onnx") else ".")
     ]
-    eps = _encoder(model).spec.head_norm_eps
+    if to == "hf":
+        lines.append(_RELEASES[bias_names])
+    eps = encoder_of(model).spec.head_norm_eps
     if to == "hf" and not isinstance(model, Encoder) and eps != _HEAD_NORM_EPS:
         lines.append(
             f"transformers computes the norm before the head with an epsilon of {_HEAD_NORM_EPS:g}; the model was trained with "
             f"{eps:g}. Outputs differ by about {(_HEAD_NORM_EPS - eps) / 2:.1g} divided by the variance of what is normalised."
         )
-    stored = (_encoder(model).spec.norm_eps, eps)
+    stored = (encoder_of(model).spec.norm_eps, eps)
     if to == "videomae" and stored != (_REFERENCE_EPS, _REFERENCE_EPS):
         lines.append(
             f"The reference's code computes every norm with an epsilon of {_REFERENCE_EPS:g}; this model has {stored[0]:g}, "
@@ -232,7 +214,3 @@ def _notes(model: Model, to: str) -> str:
     if isinstance(model, Classifier) and model.labels is not None:
         lines.append("Classes, in the order of the logits: " + ", ".join(model.labels) + ".")
     return "## Notes\n\n" + "\n".join(f"* {line}" for line in lines)
-
-
-def _encoder(model: Model) -> Encoder:
-    return model if isinstance(model, Encoder) else model.encoder

@@ -97,7 +97,8 @@ def export_model(
         about = {**_about(loaded, to), "origin": replace(origin, data=data or origin.data).to_dict()}
         (folder / MARK).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(
-            model_card(loaded, origin, to, data=data, video=options.video), encoding="utf-8"
+            model_card(loaded, origin, to, data=data, video=options.video, bias_names=options.bias_names),
+            encoding="utf-8",
         )
         _share(folder)
     return Path(out)
