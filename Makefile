@@ -18,6 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -c "from mgm.video.motion import compile_kernels; compile_kernels()"
 	$(BIN)/python -c "from mgm.masks.kernels import compile_kernels; compile_kernels()"
 	$(BIN)/python -c "from mgm.data.levels import compile_levels; compile_levels()"
+	$(BIN)/python -c "from mgm.models.cpu.pixels import compile_pixels; compile_pixels()"
 	touch $(READY)
 
 demo: setup

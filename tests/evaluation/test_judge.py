@@ -74,6 +74,8 @@ def test_unreadable_videos_are_reported_and_do_not_count(config, videos, tmp_pat
     result = probe_encoder(untrained_encoder(config), damaged, config, FileSource())
     assert list(result.problems) == [str(path)]
     assert all(np.array_equal(result.hits[name], whole.hits[name]) for name in whole.hits)
+    assert whole.tested == tuple(range(16))
+    assert result.tested == tuple(range(1, 17))
 
 
 def test_the_untrained_encoder_is_always_the_same_one(config):
@@ -89,7 +91,8 @@ def test_the_untrained_encoder_is_always_the_same_one(config):
 def test_a_comparison_is_paired():
     before = np.arange(100) < 40
     after = np.arange(100) < 55
-    (row,) = compare(Judgement({"probe": after}, ("a",), {}), Judgement({"probe": before}, ("a",), {}))
+    all_of = tuple(range(100))
+    (row,) = compare(Judgement({"probe": after}, ("a",), {}, all_of), Judgement({"probe": before}, ("a",), {}, all_of))
     assert (row.pretrained.top1, row.untrained.top1, row.gain.verdict) == (0.55, 0.4, "gain")
     assert row.gain.value == pytest.approx(0.15)
     written = json.loads(json.dumps(row.to_dict()))
@@ -100,6 +103,16 @@ def test_a_comparison_is_paired():
         "videos": 100,
     }
     assert written["gain"]["verdict"] == "gain"
+
+
+def test_videos_that_were_read_one_time_alone_are_not_compared():
+    after = Judgement({"probe": np.array([True, True, False])}, ("a",), {"c": "hung"}, (0, 1, 3))
+    before = Judgement({"probe": np.array([False, True, True])}, ("a",), {"a": "hung"}, (1, 2, 3))
+    (row,) = compare(after, before)  # of videos 1 and 3
+    assert (row.pretrained.count, row.pretrained.top1, row.untrained.top1) == (2, 0.5, 0.5)
+    assert row.gain.value == 0
+    with pytest.raises(DataError, match="no test video could be read both times"):
+        compare(after, replace(before, hits={"probe": np.array([True])}, tested=(2,)))
 
 
 def test_a_classifier_is_evaluated_over_its_views(config, videos, memory):

@@ -131,12 +131,31 @@ def test_a_linear_layer_is_left_to_pytorch(monkeypatch, case):
         assert torch.equal(out, F.linear(x, weight))
 
 
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        (torch.randn(10, 12).double(), "dtype"),
+        (torch.randn(10, 11), "cannot be multiplied"),
+    ],
+)
+def test_a_weight_that_does_not_fit_is_pytorchs_error(weight, words):
+    with pytest.raises(RuntimeError, match=words):
+        linear(torch.randn(2, 5, 12, requires_grad=True), weight)
+
+
 def test_functions_of_pytorch_transform_what_is_left_to_pytorch():
     x, weight = torch.randn(4, 2, 12), torch.randn(10, 12)
     each = torch.func.vmap(torch.func.grad(lambda w, x: linear(x, w).square().sum()), in_dims=(None, 0))(weight, x)
     expected = torch.einsum("bno,bni->boi", 2 * (x @ weight.T), x)
     torch.testing.assert_close(each, expected, rtol=1e-4, atol=1e-4)
     assert linear(x[0, 0].requires_grad_(), weight).shape == (10,)
+
+
+def test_forward_differentiation_is_left_to_pytorch():
+    x, along, weight = torch.randn(2, 12), torch.randn(2, 12), torch.randn(10, 12, requires_grad=True)
+    with torch.autograd.forward_ad.dual_level():
+        out = linear(torch.autograd.forward_ad.make_dual(x, along), weight)
+        torch.testing.assert_close(torch.autograd.forward_ad.unpack_dual(out).tangent, along @ weight.T)
 
 
 def test_no_row_asks(small):
@@ -270,5 +289,28 @@ assert torch.get_num_threads() == 2
 child = multiprocessing.get_context("fork").Process(target=go)
 child.start(); child.join(60)
 assert child.exitcode == 0, child.exitcode
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_threads_are_started_once_and_leave_later_threads_alone():
+    script = """
+import threading, torch
+from mgm.models.cpu.threads import for_each
+def number_of_a_new_thread():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start(); thread.join()
+    return found
+torch.set_num_threads(3)
+assert number_of_a_new_thread() == [3]
+names = set()
+for count in (8, 2, 8, 2, 3):
+    for_each(lambda i: names.add(threading.current_thread().name), count)
+assert len(names) <= 3, names
+assert number_of_a_new_thread() == [3]
+numbers = []
+for_each(lambda i: numbers.append(torch.get_num_threads()), 6)
+assert set(numbers) == {1}, numbers
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

@@ -121,7 +121,7 @@ def test_separable_code_is_used_when_asked():
 def test_errors_reach_the_caller(encoder):
     with pytest.raises(ModelError, match=r"expected .B, 3, 4, 32, 24"):
         encoder(random_video()[0])
-    with pytest.raises(ModelError, match="hidden tokens per clip"):
+    with pytest.raises(ModelError, match="hidden tokens in clip"):
         encoder(random_video(), torch.cat([random_mask(batch=1), random_mask(batch=1, hidden=3)]))
     with pytest.raises(ModelError, match="NaN"):
         encoder(torch.full((1, *SMALL.video_shape), float("nan")))

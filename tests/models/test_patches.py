@@ -103,5 +103,5 @@ def test_masks_that_do_not_fit():
     with pytest.raises(ModelError, match="all 24 tokens hidden"):
         split_mask(torch.ones(2, 24, dtype=torch.bool), SMALL, batch=2)
     unequal = torch.cat([random_mask(batch=1, hidden=18), random_mask(batch=1, hidden=17)])
-    with pytest.raises(ModelError, match="17 to 18 hidden tokens per clip"):
+    with pytest.raises(ModelError, match="17 hidden tokens in clip 1 and 18 in clip 0"):
         split_mask(unequal, SMALL, batch=2)

@@ -172,9 +172,9 @@ def test_a_split_gives_what_its_masks_give():
         assert torch.equal(ahead.loss, direct.loss)
         assert torch.equal(ahead.tokens, direct.tokens)
     assert torch.equal(model.reconstruct(video, model.split(mask)), model.reconstruct(video, mask))
-    with pytest.raises(ModelError, match="a split of 2 clips, expected one of the 1 clips"):
+    with pytest.raises(ModelError, match=r"a split of 2 clips with .* expected 1 clips"):
         model(video[:1], model.split(mask))
-    with pytest.raises(ModelError, match="a mask decode beside it"):
+    with pytest.raises(ModelError, match="a mask beside a split"):
         model(video, model.split(mask), decode)
     assert isinstance(model.split(mask), TokenSplit)
 

@@ -357,6 +357,15 @@ def test_a_place_that_is_no_run_is_left_alone(run, small, tmp_path):
     assert (tmp_path / "file").read_text() == (tmp_path / "mine" / "config.yaml").read_text() == "mine"
 
 
+def test_a_run_whose_log_is_gone(run, small):
+    out = run(small()).out
+    (out / "log.jsonl").unlink()
+    with pytest.raises(
+        ModelError, match=r"log\.jsonl: holds 0 steps, expected the \d+ of the checkpoint beside it; restore"
+    ):
+        run(small(), resume=True)
+
+
 def test_a_set_is_not_read_for_a_run_that_is_refused(run, small, monkeypatch):
     run(small())
     monkeypatch.setattr(MemorySource, "load", lambda *_: pytest.fail("read"))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mgm.commands.pretrain import pretrain as command
 from mgm.data.source import FileSource
 from mgm.data.translation import make_translation
 from mgm.errors import ConfigError, ModelError
@@ -78,6 +79,15 @@ def test_motion_that_is_measured_is_said_and_counted(small, tmp_path, capsys):
     asked = pretrain(tmp_path / "videos", small("pretrain.steps=1", "data.motion=flow"), out=tmp_path / "b")
     assert "optical flow" not in capsys.readouterr().out  # it was asked for
     assert asked.history.flow == 1
+
+
+def test_differences_of_grey_are_not_called_optical_flow(tiny_set, tmp_path, capsys):
+    settings = ["data.frames=4", "data.size=32", "data.motion=difference", "data.memory=false", "model.size=debug"]
+    settings += ["data.workers=0", "pretrain.steps=2", "pretrain.warmup=1", "pretrain.batch=4"]
+    command(str(tiny_set), settings, out=tmp_path)
+    said = capsys.readouterr().out
+    assert "motion was measured on the pictures in 8 of 8 clips" in said
+    assert "optical flow" not in said
 
 
 def test_the_log_tells_the_parts_of_a_sum(videos, small, memory, tmp_path):

@@ -32,5 +32,5 @@ def pretrain(
     if outcome.history.flow:
         clips = config.pretrain.batch * config.data.repeats
         print(
-            f"motion was measured by optical flow in {round(outcome.history.flow * clips):,} of {len(losses) * clips:,} clips"
+            f"motion was measured on the pictures in {round(outcome.history.flow * clips):,} of {len(losses) * clips:,} clips"
         )

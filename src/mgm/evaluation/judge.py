@@ -51,11 +51,15 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Per judgement the hits of every test video; `problems` names those that could not be read."""
+    """Per judgement the hits of every test video; `problems` names those that could not be read.
+
+    tested: which of the test videos the hits are of, ascending.
+    """
 
     hits: Mapping[str, Hits]
     classes: tuple[str, ...]
     problems: dict[str, str]
+    tested: tuple[int, ...]
 
     @property
     def chance(self) -> float:
@@ -100,7 +104,7 @@ def probe_encoder(
         "linear probe": correct(linear, label),
         f"{settings.neighbours}-NN": correct(votes, label),
     }
-    return Judgement(hits, videos.classes, train.problems | test.problems)
+    return Judgement(hits, videos.classes, train.problems | test.problems, test.index)
 
 
 def untrained_encoder(config: Config) -> Encoder:
@@ -111,11 +115,13 @@ def untrained_encoder(config: Config) -> Encoder:
 
 
 def compare(pretrained: Judgement, untrained: Judgement) -> list[Comparison]:
-    """Both judged on the same videos, name by name."""
-    return [
-        Comparison(name, accuracy(hits), accuracy(untrained.hits[name]), difference(hits, untrained.hits[name]))
-        for name, hits in pretrained.hits.items()
-    ]
+    """Both judged on the same videos, name by name: a video that hangs once may be read the next time, and pairs with none."""
+    both = np.intersect1d(pretrained.tested, untrained.tested)
+    if not len(both):
+        raise DataError("no test video could be read both times, expected the same ones; check the set with 'mgm scan'")
+    after, before = np.searchsorted(pretrained.tested, both), np.searchsorted(untrained.tested, both)
+    pairs = {name: (hits[after], untrained.hits[name][before]) for name, hits in pretrained.hits.items()}
+    return [Comparison(name, accuracy(new), accuracy(old), difference(new, old)) for name, (new, old) in pairs.items()]
 
 
 def evaluate_classifier(

@@ -35,12 +35,14 @@ class TokenBank:
         owner: int64 (V,), position in `label` of the video that a view belongs to.
         label: int64 (videos,).
         problems: path -> message of videos that could not be read; they have no views and no label here.
+        index: which of the videos that were asked for these are, ascending.
     """
 
     tokens: Tensor
     owner: Tensor
     label: Tensor
     problems: dict[str, str] = field(default_factory=dict)
+    index: tuple[int, ...] = ()
 
     @property
     def mean(self) -> Tensor:
@@ -83,8 +85,8 @@ def encode_views(
     """
     tokens: list[Tensor] = []
     found = read_views(views, workers=workers, timeout=timeout)
-    owner, label, problems = _run(encoder, views, found, tokens.append, device, progress)
-    return TokenBank(torch.cat(tokens), owner, label, problems)
+    owner, label, problems, index = _run(encoder, views, found, tokens.append, device, progress)
+    return TokenBank(torch.cat(tokens), owner, label, problems, index)
 
 
 def predict_views(
@@ -106,7 +108,7 @@ def predict_views(
         probability.append(logits.softmax(-1))
 
     found = read_views(views, workers=workers, timeout=timeout)
-    owner, label, problems = _run(classifier, views, found, keep, device, progress)
+    owner, label, problems, _ = _run(classifier, views, found, keep, device, progress)
     return Predictions(average_views(torch.cat(probability), owner, len(label)), label.numpy(), problems)
 
 
@@ -126,13 +128,14 @@ def _run(
     keep: Callable[[Tensor], None],
     device: torch.device | None,
     progress: Callable[[int], None] | None,
-) -> tuple[Tensor, Tensor, dict[str, str]]:
-    """Feed all views through a model in batches of videos; returns (owner, label, problems). The model goes back where it was."""
+) -> tuple[Tensor, Tensor, dict[str, str], tuple[int, ...]]:
+    """Feed all views through a model in batches of videos; returns (owner, label, problems, index). It goes back where it was."""
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     home = next((p.device for p in model.parameters()), device)
     model = model.to(device).eval()
     owner: list[int] = []
     label: list[int] = []
+    index: list[int] = []
     problems: dict[str, str] = {}
     kept = 0
     try:
@@ -161,6 +164,7 @@ def _run(
             for item in readable:
                 owner += [len(label)] * len(item.video)
                 label.append(item.label)
+                index.append(item.index)
             if progress is not None:
                 progress(len(label) + len(problems))
     finally:
@@ -169,4 +173,4 @@ def _run(
         raise DataError(
             f"none of {len(views)} videos could be read; the first: {next(iter(problems.values()), 'the set is empty')}"
         )
-    return torch.tensor(owner), torch.tensor(label), problems
+    return torch.tensor(owner), torch.tensor(label), problems, tuple(index)

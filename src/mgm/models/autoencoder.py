@@ -131,16 +131,22 @@ class MaskedAutoencoder(nn.Module):
         that `forward` is given to the GPU, which reading a mask there waits for. Indices that are there stay.
         mask, decode, errors: as in `forward`. device: where the video is.
         """
-        return split_tokens(mask, decode, self.spec, batch=len(mask)).to(device)
+        batch = len(mask) if isinstance(mask, Tensor) else 1  # what else it is, is said there
+        return split_tokens(mask, decode, self.spec, batch=batch).to(device)
 
     def _split(self, video: Tensor, mask: Tensor | TokenSplit, decode: Tensor | None) -> TokenSplit:
         """On the video's device."""
         check_video(video, self.spec)
         if not isinstance(mask, TokenSplit):
             return split_tokens(mask, decode, self.spec, batch=len(video)).to(video.device)
-        if decode is not None or len(mask.visible) != len(video):
-            found = f"{len(mask.visible)} clips" if decode is None else "a mask decode beside it"
-            raise ModelError(f"mask: found a split of {found}, expected one of the {len(video)} clips of both masks")
+        if decode is not None:
+            raise ModelError("decode: found a mask beside a split, expected None; `split` takes both masks")
+        clips, tokens = len(mask.visible), mask.visible.shape[1] + mask.hidden.shape[1]
+        if clips != len(video) or tokens > self.spec.tokens:
+            raise ModelError(
+                f"mask: found a split of {clips} clips with {tokens} tokens, expected {len(video)} clips with at most "
+                f"{self.spec.tokens}; split the masks of these clips with this model"
+            )
         return mask
 
 

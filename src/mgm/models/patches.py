@@ -35,10 +35,14 @@ class TokenSplit(NamedTuple):
         return TokenSplit(send(self.visible, place), send(self.hidden, place), counted)
 
 
-def check_video(video: Tensor, spec: ModelSpec) -> None:
+def check_video(video: object, spec: ModelSpec) -> None:
     """Raises ModelError unless `video` is uint8 or finite floating point of shape (B, 3, T, H, W) as in `spec`."""
     expected = spec.video_shape
     shape = f"(B, {', '.join(map(str, expected))})"
+    if not isinstance(video, Tensor):
+        raise ModelError(
+            f"video: found {_kind(video)}, expected a tensor {shape}; torch.from_numpy makes one of an array"
+        )
     if video.ndim != 5:
         raise ModelError(
             f"video: found shape {tuple(video.shape)}, expected {shape}; add a batch axis to a single clip"
@@ -69,6 +73,10 @@ def check_video(video: Tensor, spec: ModelSpec) -> None:
         )
 
 
+def _kind(value: object) -> str:
+    return f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+
+
 def split_mask(mask: Tensor, spec: ModelSpec, *, batch: int) -> tuple[Tensor, Tensor]:
     """The indices of the visible and of the masked tokens, in the order of the tokens.
 
@@ -82,8 +90,8 @@ def split_mask(mask: Tensor, spec: ModelSpec, *, batch: int) -> tuple[Tensor, Te
     counts = flat.sum(1).tolist()
     if len(set(counts)) > 1:
         raise ModelError(
-            f"mask: found {min(counts)} to {max(counts)} hidden tokens per clip, expected the same number in all "
-            f"{batch} clips of a batch; draw masks of exact count"
+            f"mask: found {min(counts)} hidden tokens in clip {counts.index(min(counts))} and {max(counts)} in clip "
+            f"{counts.index(max(counts))}, expected the same number in all {batch} clips of a batch; draw masks of exact count"
         )
     visible = spec.tokens - counts[0]
     if visible == 0:
@@ -133,9 +141,12 @@ def tokens_to_decode(mask: Tensor, decode: Tensor, spec: ModelSpec) -> tuple[Ten
     return order, torch.arange(max(counts), device=mask.device) < number[:, None]
 
 
-def _flat_mask(name: str, mask: Tensor, spec: ModelSpec, batch: int, meaning: str) -> Tensor:
+def _flat_mask(name: str, mask: object, spec: ModelSpec, batch: int, meaning: str) -> Tensor:
     """The mask as bool (B, N). Raises ModelError on another shape or type."""
     grid = (batch, *spec.grid)
+    if not isinstance(mask, Tensor):  # a TokenMask or an array, before anything
+        advice = "torch.from_numpy makes one of an array, `masked` of a TokenMask: torch.from_numpy(mask.masked)[None]"
+        raise ModelError(f"{name}: found {_kind(mask)}, expected a bool tensor {grid}; {advice}")
     if tuple(mask.shape) not in (grid, (batch, spec.tokens)):
         raise ModelError(
             f"{name}: found shape {tuple(mask.shape)}, expected {grid} or {(batch, spec.tokens)}; "

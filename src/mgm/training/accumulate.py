@@ -59,7 +59,7 @@ def accumulate(
 
     The mean is over what the losses count (`Method.weight`), which may be more in one piece or on one rank than in another. How
     much it is in all is known after the last piece alone: until then it is taken for the number of clips, and the finished gradient
-    is put right. Nobody waits for a GPU for that, since masks are counted on the CPU.
+    is put right. Masks are counted on the CPU, so that a GPU is waited for only where several ranks add up what they counted.
 
     Args:
         clips: of the step, on this rank.

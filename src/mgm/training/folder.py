@@ -35,7 +35,7 @@ def check_folder(out: Path, *, resume: bool) -> None:
         raise ConfigError(f"{out}: found a file, expected the folder of a run; give another --out")
     if (out / LAST).exists() and not resume:
         raise ConfigError(f"{out}: holds a run already; go on with it with --resume, or give another --out")
-    if (out / CONFIG).exists() and not (out / LOG).exists():
+    if (out / CONFIG).exists() and not ((out / LOG).exists() or (out / LAST).exists()):
         raise ConfigError(
             f"{out}: holds a {CONFIG} that belongs to no run and would be overwritten; give another --out"
         )

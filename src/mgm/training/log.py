@@ -98,11 +98,6 @@ class History:
         self.learning_rates.append(entry["lr"])
         self.flow += entry.get("flow", 0.0)  # logs of earlier versions do not tell
 
-    @property
-    def flow_share(self) -> float:
-        """Of all clips, the share whose motion was measured on the pictures because their streams have no vectors."""
-        return self.flow / max(len(self.losses), 1)
-
 
 class Log:
     """One JSON line per step, and TensorBoard; held back a little so that logging never waits for the disk."""

@@ -116,6 +116,7 @@ def test_a_value_of_a_file_is_taken_as_written_or_refused(tmp_path, key, name):
         ("data: videos\nformat: 3\n", "format is 3, expected a name"),
         ("data: videos\nsplit: 1.5\n", r"split is 1\.5, expected a whole number"),
         ("data: videos\nsplit: true\n", "split is true, expected a whole number"),
+        (f"data: videos\nratio: {10**400}\n", "ratio is 10+.*, expected a number"),
         ("data: videos\nroot: null\n", "root is null, expected a path; leave the key out for none"),
         ("data: a\ndata: b\n", "line 2, column 1: data is given twice"),
         ("data:\n\t- a\n", "line 2, column 1: found a tab, expected spaces"),

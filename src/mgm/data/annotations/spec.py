@@ -203,7 +203,7 @@ def _number(value: Any, key: str, text: str) -> int | float:
     """A number that text or a file gives. Nothing is rounded, and true is no number."""
     try:
         number = float("nan" if isinstance(value, bool) else value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if math.isfinite(number) and (key != "split" or number.is_integer()):
         return int(number) if key == "split" else number

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def applies(x: Tensor) -> bool:
@@ -19,8 +20,13 @@ def applies(x: Tensor) -> bool:
 
 
 def _transformed() -> bool:
-    """Whether `torch.func` is at work, which transforms PyTorch's operations alone. Within a compiled model nothing can tell."""
-    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
+    """Whether `torch.func` or forward-mode differentiation is at work, which know PyTorch's operations alone.
+
+    Within a compiled model nothing can tell.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 def recorded() -> bool:

@@ -28,7 +28,7 @@ class Linear(nn.Linear):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.linear`. x: (..., in). weight: (out, in). bias: (out,). Returns (..., out)."""
-    if ONEDNN and applies(x):
+    if ONEDNN and applies(x) and _fits(x, weight):
         out: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
         return out
     return F.linear(x, weight, bias)
@@ -37,6 +37,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def product(x: Tensor, weight: Tensor) -> Tensor:
     """x @ weight.T by the faster product, without a gradient. x: float32 (rows, in). weight: (out, in)."""
     return _onednn(x, weight, None) if ONEDNN else x @ weight.t()
+
+
+def _fits(x: Tensor, weight: Tensor) -> bool:
+    """Whether they can be multiplied; where not, PyTorch says why, which oneDNN does not."""
+    return weight.dtype == x.dtype and weight.shape[1:] == x.shape[-1:]
 
 
 class _Linear(torch.autograd.Function):

@@ -47,6 +47,17 @@ def _(video: Tensor, tokens: Tensor, tubelet: int, patch: int, epsilon: float) -
     return torch.empty(*tokens.shape, 3 * tubelet * patch * patch)
 
 
+def compile_pixels() -> None:
+    """Compile what is not compiled yet."""
+    _normalised(
+        torch.zeros(1, 2, 2, 2, 3, dtype=torch.uint8).permute(0, 4, 1, 2, 3),
+        torch.zeros(1, 1, dtype=torch.int64),
+        2,
+        2,
+        1.0,
+    )
+
+
 @njit(cache=True, nogil=True)
 def _normalise_clip(clip, tokens, tubelet, p, epsilon, out):  # type: ignore[no-untyped-def]
     """clip: uint8 (T, H, W * 3). tokens: int64 (n,). out: float32 (n, tubelet * p, p * 3).

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from threading import Barrier
 
 import torch
 
@@ -19,8 +20,8 @@ def for_each(work: Callable[[int], None], count: int) -> None:
     def alone(piece: int) -> None:
         work(piece)
 
-    threads = min(count, torch.get_num_threads())
-    if threads <= 1:
+    threads = torch.get_num_threads()
+    if min(count, threads) <= 1:
         for piece in range(count):
             alone(piece)
     else:
@@ -30,4 +31,14 @@ def for_each(work: Callable[[int], None], count: int) -> None:
 @lru_cache(maxsize=1)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     """Threads whose operations have one thread each. process: no thread outlives a fork."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="mgm", initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="mgm", initializer=_take_one)
+    # A thread that sets its own number sets that of all threads that are yet to come, too: all start here, then it is put back.
+    together = Barrier(threads, timeout=60)
+    list(pool.map(lambda _: together.wait(), range(threads)))
+    torch.set_num_threads(threads)
+    return pool
+
+
+def _take_one() -> None:
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # a thread's first question is what gives it the number that was set last, of whichever thread

@@ -82,6 +82,14 @@ class Goal:
                 f"motion: found {found}, expected float32 {shape}, the mean displacement of every patch and frame in "
                 "pixels; the target motion reads it"
             )
+        # On a GPU its look would be waited for; there the loss says it.
+        if not self.reads_motion or motion is None or motion.device.type != "cpu" or torch.compiler.is_compiling():
+            return
+        if not torch.isfinite(motion).all():
+            raise ModelError(
+                f"motion: found NaN or infinite values in {tuple(motion.shape)}, expected finite ones; where the stream says "
+                "nothing, give 0"
+            )
 
 
 def _mean_square(prediction: Tensor, values: Tensor, counted: Tensor | None) -> Tensor:
