@@ -194,3 +194,14 @@ def test_an_exported_graph_is_told_from_a_folder_without_weights(tmp_path, graph
     (tmp_path / graph).write_bytes(b"graph")
     with pytest.raises(ModelError, match=rf"holds a graph \({graph}\), expected weights"):
         read_weights(tmp_path)
+
+
+def test_a_name_of_the_hub_is_told_how_to_fetch_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = r"not fetched; .*'hf download MCG-NJU/videomae-base --local-dir videomae-base' and give videomae-base"
+    with pytest.raises(ModelError, match=command):
+        read_weights("MCG-NJU/videomae-base")
+    (tmp_path / "runs").mkdir()
+    for path in ("runs/a", "elsewhere/last.pt", "/no/where", "a", "../a/b"):
+        with pytest.raises(ModelError, match=r"expected a file or a folder with weights; check the path$"):
+            read_weights(path)

@@ -1,6 +1,8 @@
 """Exported folders: complete, what other programs load from them, and what stands in the way of writing one."""
 
 import json
+import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -38,6 +40,10 @@ def result(model):
         return model(VIDEO)
 
 
+def card_of(folder):
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
 def close(actual, expected):
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
 
@@ -56,7 +62,7 @@ def test_what_is_written_is_read_again(tmp_path, kind, to):
     first, second = model.state_dict(), again.state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first | second)
     close(result(again), result(model))
-    if kind == "classifier" and to != "videomae":
+    if kind == "classifier":
         assert again.labels == ("left", "right", "up")
 
 
@@ -75,6 +81,28 @@ def test_what_shapes_do_not_tell_comes_back_from_the_reference_format(tmp_path):
     with pytest.raises(ModelError, match=r"heads of the decoder: a width of 24.*mgm.load_encoder"):
         load_pretrained(tmp_path / "bare.pth", heads=2)
     assert load_encoder(tmp_path / "bare.pth", heads=2).spec.encoder.heads == 2
+
+
+def test_epsilons_and_names_of_classes_come_back_from_the_reference_format(tmp_path):
+    """Weights from Hugging Face have its epsilons: with the reference's, logits would be others."""
+    spec = replace(SPEC, norm_eps=1e-3, head_norm_eps=1e-2)
+    model = Classifier(Encoder(spec), 3, labels=["left", "right", "up"], head_scale=1).eval()
+    folder = export_model(model, to="videomae", out=tmp_path / "out")
+    again = load_pretrained(folder)
+    assert (again.encoder.spec.norm_eps, again.encoder.spec.head_norm_eps) == (1e-3, 1e-2)
+    assert again.labels == ("left", "right", "up")
+    assert torch.equal(result(again), result(model))
+    assert "every norm with an epsilon of 1e-06; this model has 0.001, 0.01 before the head" in card_of(folder)
+    assert "every norm" not in card_of(
+        export_model(Encoder(ModelSpec("debug", frames=2, resolution=32)), to="videomae", out=tmp_path / "plain")
+    )
+    encoder = export_model(model, to="videomae", out=tmp_path / "encoder", part="encoder")
+    assert load_encoder(encoder).spec.norm_eps == 1e-3
+    content = torch.load(folder / "model.pth", weights_only=True)
+    for odd in ({"norm_eps": "1e-3", "head_norm_eps": 2, "labels": ["left"]}, {"norm_eps": True, "labels": [1, 2, 3]}):
+        torch.save({"model": content["model"], "args": odd}, tmp_path / "odd.pth")  # as another program's would be
+        odd = load_pretrained(tmp_path / "odd.pth", frames=4, resolution=32)
+        assert (odd.encoder.spec.norm_eps, odd.encoder.spec.head_norm_eps, odd.labels) == (1e-6, 1e-6, None)
 
 
 def test_a_full_disk_ends_no_program(tmp_path):
@@ -106,6 +134,19 @@ def test_an_interrupted_export_leaves_nothing_that_looks_whole(tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_files_are_for_whom_the_umask_says(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        for to in ("hf", "videomae", "safetensors", "torch-export"):
+            folder = export_model(make("encoder"), to=to, out=tmp_path / to)
+            modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+            assert modes == dict.fromkeys(modes, mode)
+    finally:
+        os.umask(before)
+
+
 def test_a_head_on_an_inner_block_stays_there(tmp_path):
     model = Classifier(make("encoder"), 3, block=0, head_scale=1).eval()
     again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "own"))
@@ -118,6 +159,21 @@ def test_a_head_on_an_inner_block_stays_there(tmp_path):
             export_model(model, to=to, out=tmp_path / "out")
     last = Classifier(make("encoder"), 3, block=1, head_scale=1).eval()
     close(result(load_pretrained(export_model(last, to="hf", out=tmp_path / "hf"))), result(last))
+
+
+def test_sixteen_heads_of_a_small_model_survive(tmp_path):
+    """Of the official ViT-S a configuration that says 16 is wrong; an export of ours that says it is right."""
+    spec = ModelSpec(Size(Stack(384, 1, 16), Stack(192, 1, 3)), patch=8, frames=2, resolution=16)
+    folder = export_model(Encoder(spec), to="hf", out=tmp_path / "hf")
+    for place in (folder, folder / "model.safetensors", folder / "config.json"):
+        assert load_encoder(place).spec.encoder.heads == 16
+    again = export_model(folder, to="hf", out=tmp_path / "again", part="encoder")
+    assert load_encoder(again).spec.encoder.heads == 16
+    assert load_encoder(again, heads=6).spec.encoder.heads == 6
+    for text in (None, "{}", '{"spec": {"size": "S"}}'):  # without a word of ours that agrees, as before
+        (again / "mgm.json").unlink() if text is None else (again / "mgm.json").write_text(text)
+        with pytest.warns(UserWarning, match="16 heads for ViT-S"):
+            assert load_encoder(again).spec.encoder.heads == 6
 
 
 @pytest.mark.parametrize("kind", ["autoencoder", "classifier", "encoder"])
@@ -141,6 +197,44 @@ def test_transformers_loads_the_folder_and_agrees(tmp_path, kind):
         else:
             actual = theirs.eval()(pixels).last_hidden_state
     close(actual, result(model))
+
+
+@pytest.mark.filterwarnings("ignore")  # of a missing torchvision, and of reading graphs
+@pytest.mark.parametrize(
+    ("kind", "to"),
+    [
+        *((kind, to) for kind in ("autoencoder", "classifier", "encoder") for to in ("hf", "videomae", "safetensors")),
+        ("classifier", "torch-export"),
+        ("encoder", "torch-export"),
+    ],
+)
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys, kind, to):
+    if to == "hf":
+        pytest.importorskip("transformers")
+    from models.test_convert import installed_bias_names
+
+    options = {"bias_names": installed_bias_names()} if to == "hf" else {}
+    folder = export_model(make(kind), to=to, out=tmp_path / "this" / "folder", **options)
+    examples = re.findall(r"^```python\n(.*?)^```$", card_of(folder), re.MULTILINE | re.DOTALL)
+    assert len(examples) == (2 if to == "hf" else 1)
+    monkeypatch.chdir(folder if to == "torch-export" else tmp_path)
+    for code in examples:
+        capsys.readouterr()
+        exec(compile(code, f"{kind} {to}", "exec"), {})
+        shown = capsys.readouterr().out
+        if kind == "classifier" and to != "torch-export":
+            assert shown.strip() in ("left", "right", "up")
+        else:
+            assert "tensor(" in shown or "torch.Size([1, " in shown
+
+
+def test_the_page_says_which_releases_of_transformers_read_it(tmp_path):
+    plain = card_of(export_model(make("encoder"), to="hf", out=tmp_path / "a"))
+    assert "Releases 5.5.1 to 5.17 load this folder with biases of zero" in plain
+    other = card_of(export_model(make("encoder"), to="hf", out=tmp_path / "b", bias_names="query.bias"))
+    assert "Written for transformers 5.5.1 to 5.17" in other
+    assert "biases of zero" not in other
+    assert "transformers 5" not in card_of(export_model(make("encoder"), to="videomae", out=tmp_path / "c"))
 
 
 @pytest.mark.filterwarnings("ignore")  # of a missing torchvision
@@ -201,6 +295,32 @@ def test_a_run_is_exported_with_what_is_known_of_it(tmp_path, small, videos, mem
     assert torch.equal(load_encoder(folder)(VIDEO), load_encoder(tuned)(VIDEO))
 
 
+def test_an_export_of_an_export_tells_what_the_run_told(tmp_path, small, videos, memory):
+    settings = small("mask.name=tube", "model.position=sincos-1d")
+    run = pretrain(videos, settings, out=tmp_path / "run", source=memory, show_progress=False).out
+    (run / "probe.json").write_text('{"top1": {"linear": 0.5}, "chance": 0.25}')
+    place = run
+    for to in ("safetensors", "videomae", "hf"):
+        place = export_model(place, to=to, out=tmp_path / to, data="moving shapes" if place == run else None)
+        card = card_of(place)
+        assert "mask `tube`, ratio 0.75" in card
+        assert "stored at step 6" in card
+        assert "* linear of the frozen encoder: top-1 50.0%" in card
+        assert "Data: moving shapes." in card
+        assert "not trained by mgm" not in card
+    assert "from `videomae`, an export of `run`." in card
+    by_file = export_model(place / "model.safetensors", to="videomae", out=tmp_path / "by-file")
+    assert "mask `tube`" in card_of(by_file)
+    about = json.loads((place / "mgm.json").read_text())
+    (place / "mgm.json").write_text(json.dumps({**about, "origin": {"name": 3}}))
+    with pytest.raises(ModelError, match=r"mgm.json: cannot be read as an export's description .*'config'"):
+        export_model(place, to="videomae", out=tmp_path / "damaged")
+    del about["origin"]  # of an earlier release
+    (place / "mgm.json").write_text(json.dumps(about))
+    assert "Settings are not recorded" in card_of(export_model(place, to="videomae", out=tmp_path / "older"))
+    assert "Settings are not recorded" in card_of(export_model(make("encoder"), to="videomae", out=tmp_path / "made"))
+
+
 def test_damaged_results_of_a_run_are_named_before_anything_is_written(tmp_path, small, videos, memory, monkeypatch):
     run = pretrain(videos, small(), out=tmp_path / "run", source=memory, show_progress=False).out
     for file, command in (("evaluation.json", "evaluate"), ("probe.json", "probe")):
@@ -247,7 +367,7 @@ def test_one_foreign_format_becomes_another(tmp_path):
     again = torch.load(back / "model.pth", weights_only=True)["model"]
     assert set(again) == set(state)
     assert all(torch.equal(again[key], state[key]) for key in state)
-    assert "Settings are not known" in (there / "README.md").read_text()
+    assert all("not trained by mgm" in card_of(folder) for folder in (there, back))
     encoder = export_model(there, to="videomae", out=tmp_path / "encoder", part="encoder")
     assert all(k.startswith("encoder.") for k in torch.load(encoder / "model.pth", weights_only=True)["model"])
 

@@ -55,11 +55,11 @@ def export(
         BiasNames | None,
         typer.Option(help="Spelling of biases in hf: q_bias (the default); query.bias for transformers 5.5.1 to 5.17."),
     ] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Frames of a clip, where the weights do not tell.")] = None,
-    resolution: Annotated[
-        int | None, typer.Option(min=1, help="Side in pixels, where the weights do not tell.")
+    frames: Annotated[int | None, typer.Option(min=1, help="Frames of a clip; overrules the weights.")] = None,
+    resolution: Annotated[int | None, typer.Option(min=1, help="Side in pixels; overrules the weights.")] = None,
+    heads: Annotated[
+        int | None, typer.Option(min=1, help="Attention heads of the encoder; overrules the weights.")
     ] = None,
-    heads: Annotated[int | None, typer.Option(min=1, help="Attention heads, where the weights do not tell.")] = None,
 ) -> None:
     """Write a model for another program, with a page that says what it is.
 

@@ -8,15 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mgm.errors import ModelError
+from mgm.errors import MgmError, ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
-from mgm.models.convert import Model, VideoType
+from mgm.models.convert import CONFIG, MARK, BiasNames, Model, VideoType
 from mgm.training.checkpoint import holds_settings, load_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
+from mgm.training.usage import encoder_of, usage
 from mgm.version import VERSION
 
 _COMMANDS: Final = {"evaluation.json": "evaluate", "probe.json": "probe"}
-_HEAD_NORM_EPS = 1e-5  # that of transformers' norm before a head, whatever config.json says
+_RELEASES: Final = {
+    "q_bias": "Read by transformers 4.x, 5.0 to 5.5.0, and from 5.18 on. Releases 5.5.1 to 5.17 load this folder with biases of "
+    "zero in the attention, without a word, and compute something else; for them export with `--bias-names query.bias`.",
+    "query.bias": "Written for transformers 5.5.1 to 5.17; from 5.18 on it is read too, and the bias of the keys, which is "
+    "zero, is reported as unexpected. 4.x up to 5.5.0 do not: for them export without `--bias-names query.bias`.",
+}
+_EXPORTED: Final = ("model.safetensors", "model.pth", CONFIG)
+_REFERENCE_EPS: Final = 1e-6
+_HEAD_NORM_EPS: Final = 1e-5  # that of transformers' norm before a head, whatever config.json says
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +34,23 @@ class Origin:
 
     name: of the run, file or folder. settings: the run's configuration, None where it is not known. step: at which step.
     results: what evaluation.json and probe.json of the run say, where there are any, in lines for the page.
+    foreign: another program trained it; where this is False and settings are None, nobody noted who did.
+    data: name of the videos, where an earlier export noted it. first: what that one was an export of.
     """
 
     name: str
     settings: Config | None = None
     step: int | None = None
     results: Sequence[str] = ()
+    foreign: bool = False
+    data: str | None = None
+    first: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What an export notes, so that an export of it can tell the same."""
+        config = None if self.settings is None else self.settings.model_dump(mode="json")
+        noted = {"config": config, "step": self.step, "results": list(self.results), "foreign": self.foreign}
+        return {"name": self.first or self.name, **noted, "data": self.data}
 
 
 def origin_of(path: str | Path) -> Origin:
@@ -39,7 +59,9 @@ def origin_of(path: str | Path) -> Origin:
     named = place.name not in ("", "..")
     name = place.name if named else place.resolve().name or "model"  # the root has no name at all
     if not holds_settings(place):
-        return Origin(name)
+        beside = (place if place.is_dir() else place.parent) / MARK
+        of_export = place.is_dir() or place.name in _EXPORTED
+        return _noted(beside, name) if of_export and beside.is_file() else Origin(name, foreign=True)
     content = load_checkpoint(place)
     folder = place if place.is_dir() else place.parent
     results = [*_read(folder / "evaluation.json", _evaluated), *_read(folder / "probe.json", _probed)]
@@ -50,6 +72,24 @@ def origin_of(path: str | Path) -> Origin:
             f"{path}: found a checkpoint without {error}, expected one of 'mgm pretrain' or 'mgm finetune'"
         ) from error
     return Origin(name, parse_config(config, str(path)), step, results)
+
+
+def _noted(file: Path, name: str) -> Origin:
+    """What an earlier export noted. Older exports noted nothing."""
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+        if "origin" not in about:
+            return Origin(name)
+        noted = about["origin"]
+        config = None if noted["config"] is None else parse_config(noted["config"], str(file))
+        results = [str(line) for line in noted["results"]]
+        return Origin(name, config, noted["step"], results, noted["foreign"], noted["data"], noted["name"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, MgmError):
+            raise
+        raise ModelError(
+            f"{file}: cannot be read as an export's description ({error!r}); export the model again, or delete the file"
+        ) from error
 
 
 def _read(file: Path, lines: Callable[[Any], list[str]]) -> list[str]:
@@ -73,16 +113,19 @@ def _probed(content: Any) -> list[str]:
     return [*lines, f"* chance: {content['chance']:.1%}"]
 
 
-def model_card(model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType) -> str:
+def model_card(
+    model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType, bias_names: BiasNames
+) -> str:
     """The page in Markdown."""
+    first = "" if origin.first is None else f", an export of `{origin.first}`"
     parts = [
         _front(model, to),
-        f"# {origin.name}\n\n{_what(model)} Exported by mgm {VERSION} from `{origin.name}`.",
+        f"# {origin.name}\n\n{_what(model)} Exported by mgm {VERSION} from `{origin.name}`{first}.",
         _table(model),
-        f"## Training\n\n{_training(model, origin)} Data: {data or 'not recorded'}.",
+        f"## Training\n\n{_training(model, origin)} Data: {data or origin.data or 'not recorded'}.",
         "## Results\n\n" + "\n".join(origin.results) if origin.results else "",
-        "## Use\n\n" + _use(model, to, video),
-        _notes(model, to),
+        "## Use\n\n" + usage(model, to, video),
+        _notes(model, to, bias_names),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -105,7 +148,7 @@ def _what(model: Model) -> str:
 
 
 def _table(model: Model) -> str:
-    spec = _encoder(model).spec
+    spec = encoder_of(model).spec
     size = spec.size if isinstance(spec.size, str) else "-"
     count = sum(p.numel() for p in model.parameters())
     rows = [
@@ -123,6 +166,8 @@ def _table(model: Model) -> str:
 
 
 def _training(model: Model, origin: Origin) -> str:
+    if origin.settings is None and not origin.foreign:
+        return "Settings are not recorded: ask who made the model, for its licence too."
     if origin.settings is None:
         return "Settings are not known: the weights were not trained by mgm. See where they came from, for their licence too."
     settings, data = origin.settings, origin.settings.data
@@ -147,50 +192,25 @@ def _length(optim: OptimConfig, origin: Origin, seed: int) -> str:
     )
 
 
-def _use(model: Model, to: str, video: VideoType) -> str:
-    spec = _encoder(model).spec
-    shape = f"(B, 3, {spec.frames}, {spec.frame_size[0]}, {spec.frame_size[1]})"
-    function = "load_encoder" if isinstance(model, Encoder) else "load_pretrained"
-    ours = f'import mgm\n\nmodel = mgm.{function}("this/folder")  # takes uint8 {shape}'
-    if to == "hf":
-        name = {Classifier: "VideoMAEForVideoClassification", MaskedAutoencoder: "VideoMAEForPreTraining"}
-        kind = name.get(type(model), "VideoMAEModel")
-        code = (
-            f"from transformers import {kind}, VideoMAEImageProcessor\n\n"
-            'processor = VideoMAEImageProcessor.from_pretrained("this/folder")\n'
-            f'model = {kind}.from_pretrained("this/folder")\n'
-            'inputs = processor(frames, return_tensors="pt")  # a list of '
-            f"{spec.frames} pictures"
-        )
-        return f"```python\n{code}\n```\n\nor\n\n```python\n{ours}\n```"
-    output = f"logits (B, {model.head.out_features})" if isinstance(model, Classifier) else "tokens (B, N, dim)"
-    if to == "torch-export":
-        code = f'import torch\n\nmodel = torch.export.load("model.pt2").module()\nout = model(video)  # {video} {shape} -> {output}'
-    elif to == "onnx":
-        code = (
-            'import onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\n'
-            f'(out,) = session.run(None, {{"video": video}})  # {video} {shape} -> {output}'
-        )
-    else:
-        code = ours
-    return f"```python\n{code}\n```"
-
-
-def _notes(model: Model, to: str) -> str:
+def _notes(model: Model, to: str, bias_names: BiasNames) -> str:
     lines = [
         "Pixels are RGB in [0, 1], normalised with ImageNet's mean (0.485, 0.456, 0.406) and deviation (0.229, 0.224, 0.225)"
         + (", inside the graph where its input is uint8." if to in ("torch-export", "onnx") else ".")
     ]
-    eps = _encoder(model).spec.head_norm_eps
+    if to == "hf":
+        lines.append(_RELEASES[bias_names])
+    eps = encoder_of(model).spec.head_norm_eps
     if to == "hf" and not isinstance(model, Encoder) and eps != _HEAD_NORM_EPS:
         lines.append(
             f"transformers computes the norm before the head with an epsilon of {_HEAD_NORM_EPS:g}; the model was trained with "
             f"{eps:g}. Outputs differ by about {(_HEAD_NORM_EPS - eps) / 2:.1g} divided by the variance of what is normalised."
         )
+    stored = (encoder_of(model).spec.norm_eps, eps)
+    if to == "videomae" and stored != (_REFERENCE_EPS, _REFERENCE_EPS):
+        lines.append(
+            f"The reference's code computes every norm with an epsilon of {_REFERENCE_EPS:g}; this model has {stored[0]:g}, "
+            f"{eps:g} before the head. mgm reads them from `args`; in the reference's code set them, or outputs differ."
+        )
     if isinstance(model, Classifier) and model.labels is not None:
         lines.append("Classes, in the order of the logits: " + ", ".join(model.labels) + ".")
     return "## Notes\n\n" + "\n".join(f"* {line}" for line in lines)
-
-
-def _encoder(model: Model) -> Encoder:
-    return model if isinstance(model, Encoder) else model.encoder

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import (
+    MARK,
     METADATA,
     BiasNames,
     Model,
@@ -38,8 +40,6 @@ from mgm.version import VERSION
 ExportFormat = Literal["hf", "videomae", "safetensors", "torch-export", "onnx"]
 Part = Literal["whole", "encoder"]
 FORMATS: Final[tuple[str, ...]] = get_args(ExportFormat)
-MARK: Final = "mgm.json"
-"""The file by which a folder is known as an export: only such a folder is overwritten."""
 
 _BILINEAR: Final = 2  # Pillow's number
 _GRAPHS: Final = ("torch-export", "onnx")
@@ -94,11 +94,21 @@ def export_model(
             _WRITERS[to](loaded, folder, options)
         except ModelError as error:
             raise ModelError(f"{origin.name}: {error}") from error
-        (folder / MARK).write_text(json.dumps(_about(loaded, to), indent=2) + "\n", encoding="utf-8")
+        about = {**_about(loaded, to), "origin": replace(origin, data=data or origin.data).to_dict()}
+        (folder / MARK).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(
-            model_card(loaded, origin, to, data=data, video=options.video), encoding="utf-8"
+            model_card(loaded, origin, to, data=data, video=options.video, bias_names=options.bias_names),
+            encoding="utf-8",
         )
+        _share(folder)
     return Path(out)
+
+
+def _share(folder: Path) -> None:
+    """Every file as readable as a plain new file: safetensors writes temporary ones, which are their owner's alone."""
+    mode = (folder / MARK).stat().st_mode
+    for file in folder.iterdir():
+        file.chmod(stat.S_IMODE(mode))
 
 
 def _options(to: ExportFormat, part: Part, video: VideoType | None, bias_names: BiasNames | None) -> _Options:

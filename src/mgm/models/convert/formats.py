@@ -88,7 +88,25 @@ def _read_huggingface(weights: Weights, facts: Facts, encoder_only: bool) -> Mod
             "found weights of Hugging Face's VideoMAE without their config.json, expected both in one folder; "
             "give the folder"
         )
-    return from_huggingface(weights.config, weights.state, facts=facts, encoder_only=encoder_only)
+    heads = facts.heads or _confirmed_heads(weights.config, weights.export)
+    return from_huggingface(weights.config, weights.state, facts=replace(facts, heads=heads), encoder_only=encoder_only)
+
+
+def _confirmed_heads(config: Mapping[str, Any], export: Mapping[str, Any] | None) -> int | None:
+    """The heads that config.json and the description of an export of ours beside it both name.
+
+    Only both: another program may have saved another model into the folder since.
+    """
+    try:
+        heads = None if export is None else ModelSpec.from_dict(export["spec"]).encoder.heads
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # of an export that is no longer whole, config.json counts
+        return None
+    return heads if heads == config.get("num_attention_heads") else None
 
 
 def _read_reference(weights: Weights, facts: Facts, encoder_only: bool) -> Model:
@@ -109,7 +127,8 @@ def _wanted(ours: Mapping[str, Tensor], encoder_only: bool) -> dict[str, Tensor]
 
 
 def _stored_facts(arguments: Mapping[str, Any], facts: Facts) -> Facts:
-    """What the reference's command line says of the clips and the target; of an export of ours the heads too."""
+    """What the reference's command line says of the clips and the target; of an export of ours the heads, the
+    epsilons and the names of the classes too."""
     frames, side = arguments.get("num_frames"), arguments.get("input_size")
     # Fine-tuning builds the model for frames x segments, of which there is one unless the command line says otherwise.
     segments = arguments.get("num_segments", 1)
@@ -122,8 +141,19 @@ def _stored_facts(arguments: Mapping[str, Any], facts: Facts) -> Facts:
         heads=facts.heads or arguments.get("encoder_num_heads"),
         decoder_heads=arguments.get("decoder_num_heads"),
         # The misspelling is the reference's.
+        norm_eps=_epsilon(arguments.get("norm_eps")),
+        head_norm_eps=_epsilon(arguments.get("head_norm_eps")),
+        labels=_labels(arguments.get("labels")),
         target="pixels" if arguments.get("normlize_target") is False else facts.target,
     )
+
+
+def _epsilon(stored: object) -> float | None:
+    return stored if isinstance(stored, float) and 0 <= stored < 1 else None
+
+
+def _labels(stored: object) -> list[str] | None:
+    return stored if isinstance(stored, list) and all(isinstance(name, str) for name in stored) else None
 
 
 # The first that fits is taken: MAE-ST's names contain those of a fine-tuned VideoMAE but for the attention's.

@@ -77,13 +77,17 @@ def to_reference(model: Model) -> dict[str, Tensor]:
 
 def arguments_of(model: Model) -> dict[str, Any]:
     """What the names and shapes of `to_reference` do not tell, as the reference's command line would: the clips, the target
-    (its spelling of it) and, by the names of its models' arguments, the heads."""
+    (its spelling of it) and, by the names of its models' arguments, the heads. What it has no argument for, the epsilons and
+    the names of the classes, has our names: its code leaves that alone."""
     spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
     arguments: dict[str, Any] = {"num_frames": spec.frames, "encoder_num_heads": spec.encoder.heads}
+    arguments |= {"norm_eps": float(spec.norm_eps), "head_norm_eps": float(spec.head_norm_eps)}
     if isinstance(spec.resolution, int):
         arguments["input_size"] = spec.resolution
     if isinstance(model, MaskedAutoencoder):
         arguments |= {"decoder_num_heads": spec.decoder.heads, "normlize_target": not isinstance(model.target, Pixels)}
+    elif isinstance(model, Classifier) and model.labels is not None:
+        arguments["labels"] = list(model.labels)
     return arguments
 
 

@@ -34,8 +34,7 @@ class Facts:
     """What the names and shapes of a state dict do not tell; None: not known, so the field's usual value is taken.
 
     frames, resolution: of the clips, usually 16 and 224. heads: of the encoder; decoder_heads: of the decoder. target: a
-    name of `TARGETS`.
-    labels: names of the classes.
+    name of `TARGETS`. norm_eps, head_norm_eps: as in `ModelSpec`, usually the reference's. labels: names of the classes.
     Raises ModelError where a number is none of those.
     """
 
@@ -43,6 +42,8 @@ class Facts:
     resolution: int | tuple[int, int] | None = None
     heads: int | None = None
     decoder_heads: int | None = None
+    norm_eps: float | None = None
+    head_norm_eps: float | None = None
     target: str = "normalised-pixels"
     labels: Sequence[str] | None = None
 
@@ -185,6 +186,8 @@ def infer_spec(ours: Mapping[str, Tensor], facts: Facts) -> ModelSpec:
         decoder_depth=depth,
         encoder_norm="encoder.norm.weight" in ours,
         class_token="encoder.class_token" in ours,
+        norm_eps=ModelSpec.norm_eps if facts.norm_eps is None else facts.norm_eps,
+        head_norm_eps=ModelSpec.head_norm_eps if facts.head_norm_eps is None else facts.head_norm_eps,
     )
 
 

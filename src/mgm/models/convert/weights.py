@@ -8,7 +8,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +18,13 @@ from torch import Tensor
 from mgm.errors import ModelError
 
 CONFIG: Final = "config.json"
+MARK: Final = "mgm.json"
+"""What every export of ours has beside its weights: it describes the model and where it came from."""
 _SAFETENSORS, _TORCH, _REFERENCE = "model.safetensors", "pytorch_model.bin", "model.pth"
 _IN_FOLDERS: Final = (_SAFETENSORS, f"{_SAFETENSORS}.index.json", _TORCH, f"{_TORCH}.index.json", _REFERENCE)
 # What `mgm export` writes that holds no weights to load.
 _GRAPHS: Final = ("model.pt2", "model.onnx")
+_SUFFIXES: Final = (".pt", ".pth", ".bin", ".safetensors", ".json")
 # Where training programs put the weights: VideoMAE and MAE; DeepSpeed; mmengine and Lightning; MAE-ST and SlowFast.
 _WRAPPERS: Final = ("model", "module", "state_dict", "model_state", "model_state_dict")
 # What DistributedDataParallel, torch.compile and a module of Lightning's put before every name.
@@ -39,13 +42,14 @@ class Weights:
 
     state: name -> tensor. config: config.json of a folder of Hugging Face.
     arguments: the command line of the training program, where it is stored beside the weights.
-    metadata: of a safetensors file.
+    metadata: of a safetensors file. export: `MARK` of a folder that `mgm export` wrote.
     """
 
     state: Mapping[str, Tensor]
     config: Mapping[str, Any] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    export: Mapping[str, Any] | None = None
 
 
 def read_weights(path: str | Path) -> Weights:
@@ -61,13 +65,11 @@ def read_weights(path: str | Path) -> Weights:
     except OSError as error:  # of a folder that may not be entered, or a name that is too long
         raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
     if not found:
-        raise ModelError(f"{path}: no checkpoint, expected a file or a folder with weights; check the path")
+        raise ModelError(f"{path}: no checkpoint, expected a file or a folder with weights; {_where(place)}")
     if place.name.endswith(".index.json") or place.name == CONFIG:
         return _read_folder(place.parent)
     weights = _read_file(place)
-    beside = place.parent / CONFIG
-    config = _read_json(beside) if place.name in _IN_FOLDERS and beside.is_file() else None
-    return Weights(weights.state, config, weights.arguments, weights.metadata)
+    return _described(weights, place.parent) if place.name in _IN_FOLDERS else weights
 
 
 def read_torch(file: Path, *, mapped: bool = False) -> Any:
@@ -101,6 +103,17 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
         ) from error
 
 
+def _where(place: Path) -> str:
+    """What to do about a path to nothing, which may be the name of a model of the Hub."""
+    name = place.as_posix()
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) or place.parent.exists() or place.suffix in _SUFFIXES:
+        return "check the path"
+    return (
+        "check the path. Names of the Hugging Face Hub are not fetched; if this is one, fetch it with "
+        f"'hf download {name} --local-dir {place.name}' and give {place.name}"
+    )
+
+
 def _read_folder(folder: Path) -> Weights:
     here = [name for name in _IN_FOLDERS if (folder / name).is_file()]
     if not here:
@@ -114,10 +127,8 @@ def _read_folder(folder: Path) -> Weights:
             f"{folder}: no checkpoint, expected a run's folder with last.pt, an export of mgm, or {CONFIG} and "
             f"{_SAFETENSORS} or {_TORCH} (or their index and shards), as save_pretrained(folder) of transformers writes them"
         )
-    config = _read_json(folder / CONFIG) if (folder / CONFIG).is_file() else None
     if not here[0].endswith(".index.json"):
-        found = _read_file(folder / here[0])
-        return Weights(found.state, config, found.arguments, found.metadata)
+        return _described(_read_file(folder / here[0]), folder)
     shards = _read_json(folder / here[0]).get("weight_map")
     if not isinstance(shards, dict) or not shards or not all(isinstance(name, str) for name in shards.values()):
         raise ModelError(f"{folder / here[0]}: has no weight_map, expected one of tensor names to files of this folder")
@@ -129,7 +140,13 @@ def _read_folder(folder: Path) -> Weights:
     absent = sorted(set(shards) - set(state))
     if absent:
         raise ModelError(f"{folder}: {len(absent)} tensors of the index are in no file ({', '.join(absent[:3])})")
-    return Weights(state, config)
+    return _described(Weights(state), folder)
+
+
+def _described(weights: Weights, folder: Path) -> Weights:
+    """With what stands beside them in their folder."""
+    config, export = (_read_json(folder / n) if (folder / n).is_file() else None for n in (CONFIG, MARK))
+    return replace(weights, config=config, export=export)
 
 
 def _read_file(file: Path) -> Weights:

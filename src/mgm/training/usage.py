@@ -1,0 +1,116 @@
+"""Code for the page beside an exported model: how it is loaded and called, complete, so that it runs as it stands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mgm.models import Classifier, Encoder, MaskedAutoencoder
+from mgm.models.convert import Model, VideoType
+from mgm.models.targets import NormalisedPixels, Pixels
+
+_RATIO: Final = 0.75  # of the masks in the examples
+
+
+def usage(model: Model, to: str, video: VideoType) -> str:
+    """Complete examples in Markdown, for "this/folder" or, of a graph, for the folder where one stands."""
+    blocks = {
+        "hf": [_with_transformers(model), _with_mgm(model)],
+        "torch-export": [
+            _with_graph(model, 'model = torch.export.load("model.pt2").module()\n{out} = model(video)', video)
+        ],
+        "onnx": [
+            "import onnxruntime\n"
+            + _with_graph(
+                model,
+                'session = onnxruntime.InferenceSession("model.onnx")\n'
+                '({out},) = session.run(None, {{"video": video.numpy()}})',
+                video,
+            )
+        ],
+    }
+    shown = blocks[to] if to in blocks else [_with_mgm(model)]
+    return "\n\nor\n\n".join(f"```python\n{code}\n```" for code in shown)
+
+
+def _with_transformers(model: Model) -> str:
+    spec = encoder_of(model).spec
+    names = {Classifier: "VideoMAEForVideoClassification", MaskedAutoencoder: "VideoMAEForPreTraining"}
+    kind = names.get(type(model), "VideoMAEModel")
+    height, width = spec.frame_size
+    lines = [
+        "import numpy as np",
+        "import torch",
+        f"from transformers import {kind}, VideoMAEImageProcessor",
+        "",
+        'processor = VideoMAEImageProcessor.from_pretrained("this/folder")',
+        f'model = {kind}.from_pretrained("this/folder").eval()',
+        f"frames = list(np.zeros(({spec.frames}, {height}, {width}, 3), np.uint8))  # yours: RGB pictures of any size",
+        'inputs = processor(frames, return_tensors="pt")',
+    ]
+    if isinstance(model, MaskedAutoencoder):
+        lines += [
+            f"hidden = torch.zeros(1, {spec.tokens}, dtype=torch.bool)",
+            f"hidden[:, torch.randperm({spec.tokens})[:{int(spec.tokens * _RATIO)}]] = True",
+            "with torch.no_grad():",
+            "    out = model(**inputs, bool_masked_pos=hidden)",
+            "print(out.loss, out.logits.shape)  # the prediction of the hidden tokens",
+        ]
+    elif isinstance(model, Classifier):
+        lines += [
+            "with torch.no_grad():",
+            "    logits = model(**inputs).logits",
+            "print(model.config.id2label[logits.argmax(-1).item()])",
+        ]
+    else:
+        lines += [
+            "with torch.no_grad():",
+            "    tokens = model(**inputs).last_hidden_state",
+            f"print(tokens.shape)  # (1, {spec.tokens}, {spec.encoder.dim})",
+        ]
+    return "\n".join(lines)
+
+
+def _with_mgm(model: Model) -> str:
+    spec = encoder_of(model).spec
+    shape = ", ".join(map(str, spec.video_shape))
+    # Other targets need more than the video: its motion, or a teacher, which no file holds.
+    predicts = isinstance(model, MaskedAutoencoder) and type(model.target) in (NormalisedPixels, Pixels)
+    function = "load_encoder" if isinstance(model, Encoder) else "load_pretrained"
+    lines = [
+        *(["import numpy as np"] if predicts else []),
+        "import torch",
+        "",
+        "import mgm",
+        "",
+        f'model = mgm.{function}("this/folder")',
+        f"video = torch.zeros(1, {shape}, dtype=torch.uint8)  # yours: (B, 3, T, H, W)",
+    ]
+    if predicts:
+        lines += [
+            f'drawn = mgm.make_mask("tube", grid={spec.grid}, ratio={_RATIO}, rng=np.random.default_rng(0))',
+            "mask = torch.from_numpy(drawn.masked)[None]  # True: hidden",
+            "with torch.no_grad():",
+            "    print(model(video, mask).loss)",
+        ]
+    elif isinstance(model, Classifier):
+        label = "model.labels[best]" if model.labels is not None else "best"
+        lines += ["with torch.no_grad():", "    best = int(model(video)[0].argmax())", f"print({label})"]
+    else:
+        encoder = "model" if isinstance(model, Encoder) else "model.encoder"
+        lines += ["with torch.no_grad():", f"    print({encoder}(video).shape)  # (1, N, dim)"]
+    return "\n".join(lines)
+
+
+def _with_graph(model: Model, call: str, video: VideoType) -> str:
+    spec = encoder_of(model).spec
+    shape = ", ".join(map(str, spec.video_shape))
+    out = "logits" if isinstance(model, Classifier) else "tokens"
+    return (
+        f"import torch\n\nvideo = torch.zeros(1, {shape}, dtype=torch.{video})  # yours: (B, 3, T, H, W)\n"
+        f"{call.format(out=out)}\nprint({out}.shape)"
+    )
+
+
+def encoder_of(model: Model) -> Encoder:
+    """The encoder within a model, or the model itself."""
+    return model if isinstance(model, Encoder) else model.encoder
