@@ -27,6 +27,8 @@ def main() -> None:
     def watched(self, *args, **options):
         first(self, *args, **options)
         batches = self.batches
+        if getattr(batches, "__name__", "") == "stream":
+            return  # a copy of a run that is watched already
 
         def stream(*asked):
             for batch in batches(*asked):
