@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from mgm.errors import MgmError, ModelError
-from mgm.models import Classifier, Encoder, MaskedAutoencoder
-from mgm.models.convert import CONFIG, MARK, BiasNames, Model, VideoType
+from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models.convert import CONFIG, HEAD_NORM_EPS, MARK, BiasNames, Model, VideoType
 from mgm.training.checkpoint import holds_settings, load_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.training.usage import encoder_of, usage
@@ -24,8 +24,6 @@ _RELEASES: Final = {
     "zero, is reported as unexpected. 4.x up to 5.5.0 do not: for them export without `--bias-names query.bias`.",
 }
 _EXPORTED: Final = ("model.safetensors", "model.pth", CONFIG)
-_REFERENCE_EPS: Final = 1e-6
-_HEAD_NORM_EPS: Final = 1e-5  # that of transformers' norm before a head, whatever config.json says
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,15 +198,15 @@ def _notes(model: Model, to: str, bias_names: BiasNames) -> str:
     if to == "hf":
         lines.append(_RELEASES[bias_names])
     eps = encoder_of(model).spec.head_norm_eps
-    if to == "hf" and not isinstance(model, Encoder) and eps != _HEAD_NORM_EPS:
+    if to == "hf" and not isinstance(model, Encoder) and eps != HEAD_NORM_EPS:
         lines.append(
-            f"transformers computes the norm before the head with an epsilon of {_HEAD_NORM_EPS:g}; the model was trained with "
-            f"{eps:g}. Outputs differ by about {(_HEAD_NORM_EPS - eps) / 2:.1g} divided by the variance of what is normalised."
+            f"transformers computes the norm before the head with an epsilon of {HEAD_NORM_EPS:g}; the model was trained with "
+            f"{eps:g}. Outputs differ by about {(HEAD_NORM_EPS - eps) / 2:.1g} divided by the variance of what is normalised."
         )
     stored = (encoder_of(model).spec.norm_eps, eps)
-    if to == "videomae" and stored != (_REFERENCE_EPS, _REFERENCE_EPS):
+    if to == "videomae" and stored != (ModelSpec.norm_eps, ModelSpec.head_norm_eps):
         lines.append(
-            f"The reference's code computes every norm with an epsilon of {_REFERENCE_EPS:g}; this model has {stored[0]:g}, "
+            f"The reference's code computes every norm with an epsilon of {ModelSpec.norm_eps:g}; this model has {stored[0]:g}, "
             f"{eps:g} before the head. mgm reads them from `args`; in the reference's code set them, or outputs differ."
         )
     if isinstance(model, Classifier) and model.labels is not None:

@@ -136,7 +136,7 @@ def _started(stream: Iterator[Batch], any_left: bool) -> Iterator[Batch]:
 def _entry(found: Found, fabric: Fabric, step: int, lr: float, norm: torch.Tensor) -> tuple[Entry, int]:
     """What the log says of a step, over all ranks, and how many readings failed.
 
-    The one wait of a step: no weight may change before its loss is known to be a number.
+    What every step waits for: no weight may change before its loss is known to be a number.
     """
     shares, parts = found.shares, found.parts
     (loss, length, *errors), (*rest, failed) = means_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,10 +76,11 @@ def make_run(
     optim: OptimConfig,
     plan: Schedule,
     taking: Taking,
+    describe: Callable[[Config, Schedule, int, int], str],
     *,
     out: Path,
 ) -> tuple[Run, Fabric]:
-    """The run with its stream of batches, and its devices."""
+    """The run with its stream of batches, and its devices. describe: as in `mgm.training.train.train`."""
     fabric = make_fabric(optim)
     clips = ClipSet(
         items,
@@ -108,4 +109,5 @@ def make_run(
         )
 
     left_out = source.problems if isinstance(source, MemorySource) else {}
-    return Run(out, config, optim, plan, stream, order, items, config.data.repeats, left_out), fabric
+    words = describe(config, plan, len(items), fabric.world_size)
+    return Run(out, config, optim, plan, stream, order, items, config.data.repeats, left_out, words), fabric

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -61,7 +61,6 @@ def train(
     plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
     torch.manual_seed(config.seed)  # here: whatever was loaded before has drawn too
     method = build(plan)
-    run, fabric = make_run(items, source, config, optim, plan, taking, out=out)
-    run = replace(run, words=describe(config, plan, len(items), fabric.world_size))
+    run, fabric = make_run(items, source, config, optim, plan, taking, describe, out=out)
     history = fit(method, run, fabric, resume=resume, show_progress=show_progress)
     return Outcome(out, method.module.cpu().eval(), history)

@@ -99,13 +99,8 @@ def _confirmed_heads(config: Mapping[str, Any], export: Mapping[str, Any] | None
     """
     try:
         heads = None if export is None else ModelSpec.from_dict(export["spec"]).encoder.heads
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ):  # of an export that is no longer whole, config.json counts
-        return None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None  # of an export that is no longer whole
     return heads if heads == config.get("num_attention_heads") else None
 
 

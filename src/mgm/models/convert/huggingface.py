@@ -55,7 +55,7 @@ _COUNTS: Final = (
     "decoder_num_hidden_layers",
     "decoder_intermediate_size",
 )
-_HEAD_NORM_EPS: Final = 1e-5  # transformers builds the decoder's norm and fc_norm with PyTorch's default
+HEAD_NORM_EPS: Final = 1e-5  # transformers builds the decoder's norm and fc_norm with PyTorch's default
 _BLOCK: Final[Mapping[str, str]] = {
     "norm1": "layernorm_before",
     "norm2": "layernorm_after",
@@ -254,7 +254,7 @@ def _read_config(
         resolution=resolution,
         decoder_depth=depth,
         norm_eps=c["layer_norm_eps"],
-        head_norm_eps=_HEAD_NORM_EPS,
+        head_norm_eps=HEAD_NORM_EPS,
         encoder_norm=not c["use_mean_pooling"],
     )
     return spec, "normalised-pixels" if c["norm_pix_loss"] else "pixels"

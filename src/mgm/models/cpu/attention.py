@@ -67,13 +67,8 @@ def _forward(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor,
     out, top, total, kept = _empty(query, key)
 
     def head(i: int) -> None:
-        scratch = None
-        for row, place in _tiles(query, key, i):
-            if place.stop <= len(kept):
-                power = kept[place]
-            else:
-                scratch = query.new_empty(place.stop - place.start, key.shape[1]) if scratch is None else scratch
-                power = scratch[: place.stop - place.start]
+        """Fills in one head of all results."""
+        for row, power, _, _ in _tiles(query, key, kept, i):
             torch.mm(query[i, row], key[i].t(), out=power)
             torch.amax(power, 1, keepdim=True, out=top[i, row])
             power.sub_(top[i, row]).exp2_()
@@ -93,20 +88,16 @@ def _backward(
     to_query, to_key, to_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
 
     def head(i: int) -> None:
+        """Fills in one head of all gradients."""
         # Rows are divided by their sums here, where they are short.
         share = (grad[i] * out[i]).sum(1, keepdim=True).div_(total[i])
         asked = grad[i] / total[i]
-        scratch = None
-        for row, place in _tiles(query, key, i):
-            size = place.stop - place.start
-            scratch = query.new_empty(2, size, key.shape[1]) if scratch is None else scratch
-            if place.stop <= len(kept):
-                power = kept[place]
-            else:
-                power = torch.mm(query[i, row], key[i].t(), out=scratch[0, :size])
+        for row, power, to_score, stayed in _tiles(query, key, kept, i):
+            if not stayed:
+                torch.mm(query[i, row], key[i].t(), out=power)
                 power.sub_(top[i, row]).exp2_()
             to_value[i].addmm_(power.t(), asked[row])
-            to_score = torch.mm(asked[row], value[i].t(), out=scratch[1, :size])
+            torch.mm(asked[row], value[i].t(), out=to_score)
             to_score.sub_(share[row]).mul_(power)
             to_query[i, row] = product(to_score, key[i].t())
             to_key[i].addmm_(to_score.t(), query[i, row])
@@ -137,11 +128,16 @@ def _empty(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-def _tiles(query: Tensor, key: Tensor, head: int) -> Iterator[tuple[slice, slice]]:
-    """Equal tiles of a head's rows: their places in the head, and among the rows of all heads."""
-    n = query.shape[1]
-    number = -(-n * key.shape[1] // TILE)
-    size = -(-n // number)
+def _tiles(query: Tensor, key: Tensor, kept: Tensor, head: int) -> Iterator[tuple[slice, Tensor, Tensor, bool]]:
+    """Equal tiles of a head's rows.
+
+    Yields which rows, where their powers are held, as much room again, and whether the powers stay for the way back.
+    """
+    n, m = query.shape[1], key.shape[1]
+    size = -(-n // -(-n * m // TILE))
+    powers, room = query.new_empty(2, size, m)
     for start in range(0, n, size):
-        stop = min(n, start + size)
-        yield slice(start, stop), slice(head * n + start, head * n + stop)
+        rows, place = min(size, n - start), head * n + start
+        stays = place + rows <= len(kept)
+        power = kept[place : place + rows] if stays else powers[:rows]
+        yield slice(start, start + rows), power, room[:rows], stays
