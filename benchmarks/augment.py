@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
-from mgm.data.augment import Augmentation
-from mgm.data.erasing import RandomErasing
-from mgm.data.mixing import Mixing
-from mgm.data.randaugment import OPERATIONS, RandAugment
+from mgm.data.augment.batch import Augmentation
+from mgm.data.augment.erasing import RandomErasing
+from mgm.data.augment.mixing import Mixing
+from mgm.data.augment.randaugment import OPERATIONS, RandAugment
 from mgm.models.patches import MEAN, STD
 from timing import compare, print_header, print_table
 

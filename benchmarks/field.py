@@ -11,10 +11,10 @@ import numpy as np
 
 import mgm
 from mgm.video import read_motion
-from mgm.video.fields import frame_fields
-from mgm.video.motion import Reading
-from mgm.video.probe import probe
-from mgm.video.stream import open_video
+from mgm.video.container.metadata import probe
+from mgm.video.container.stream import open_video
+from mgm.video.motion.field import Reading
+from mgm.video.motion.streaming import frame_fields
 from peers import Peer, mv_extractor_vectors
 from timing import Clock, Timing, compare
 
@@ -76,7 +76,7 @@ def time_flow(path: str, *, rounds: int, clock: Clock) -> tuple[dict[str, Timing
         functions |= _opencv_flows(cv2, rgb)
         units |= {name: PAIRS for name in functions if name != FIELD}
     try:
-        from mgm.models.raft import RaftSource
+        from mgm.flow.raft import RaftSource
     except ImportError as error:
         missing["RAFT-small"] = str(error)
     else:

@@ -30,15 +30,16 @@ from PIL import Image
 
 import mgm
 from mgm.data.annotations import VideoItem
-from mgm.data.dataset import ClipSet, MaskRule
-from mgm.data.loader import BatchOrder, batches, read_batch
-from mgm.data.memory import keep_freed_memory
-from mgm.data.source import ClipSettings, FileSource
-from mgm.data.transform import multi_scale_crop
-from mgm.data.translation import make_translation
+from mgm.data.clips.source import ClipSettings, FileSource
+from mgm.data.clips.transform import multi_scale_crop
+from mgm.data.loading.dataset import ClipSet, MaskRule
+from mgm.data.loading.loader import BatchOrder, batches, read_batch
+from mgm.data.loading.memory import keep_freed_memory
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.masks import build_mask, make_mask
 from mgm.models.patches import MEAN, STD
-from mgm.video.scan import find_videos
+from mgm.video.container.metadata import probe
+from mgm.video.scan.scan import find_videos
 from timing import compare, print_header, print_table, ratios
 
 SEED, FRAMES, STRIDE, SIZE = 0, 16, 4, 224
@@ -77,7 +78,7 @@ def long_enough(files: Sequence[Path], count: int) -> list[Path]:
     """The first videos that hold a whole clip."""
     found: list[Path] = []
     for file in files:
-        if mgm.video.probe.probe(str(file)).frames >= SPAN:
+        if probe(str(file)).frames >= SPAN:
             found.append(file)
         if len(found) == count:
             break

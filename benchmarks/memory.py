@@ -22,12 +22,12 @@ import av
 import numpy as np
 
 import mgm
-from mgm.data.encoding import encode
-from mgm.data.translation import translating_frames
+from mgm.data.synthetic.known_motion import translating_frames
 from mgm.video import VideoReader, read_motion
-from mgm.video.fields import frame_fields
-from mgm.video.probe import probe
-from mgm.video.stream import open_video
+from mgm.video.container.metadata import probe
+from mgm.video.container.stream import open_video
+from mgm.video.motion.streaming import frame_fields
+from mgm.video.transcode.write import encode
 from timing import print_header
 
 SEED, FRAMES, SIZE = 0, 40, (96, 128)

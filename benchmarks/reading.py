@@ -9,7 +9,7 @@ import numpy as np
 
 import mgm
 from mgm.video import read_motion
-from mgm.video.probe import probe
+from mgm.video.container.metadata import probe
 from peers import Peer, read_pyav, version_of
 from timing import Clock, Timing, compare, print_table
 

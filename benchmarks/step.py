@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from mgm.data.memory import keep_freed_memory
+from mgm.data.loading.memory import keep_freed_memory
 from mgm.masks import make_mask, mask_rng
 from mgm.models import MaskedAutoencoder, ModelSpec, to_huggingface
 from mgm.models.patches import MEAN, STD

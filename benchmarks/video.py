@@ -26,10 +26,10 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 import numpy as np
 
 from field import DECODE, FIELD, PIXELS, time_fields, time_flow
-from mgm.data.synthetic import make_translation
-from mgm.video.probe import probe
-from mgm.video.profiles import PROFILES, describe
-from mgm.video.transcode import transcode
+from mgm.data.synthetic.labelled import make_translation
+from mgm.video.container.metadata import probe
+from mgm.video.transcode.encode import transcode
+from mgm.video.transcode.profiles import PROFILES, describe
 from peers import Peer, load_peers
 from reading import DECORD, FRAMES, SIZE, STRIDE, clip_starts, print_clips, print_frames, time_clips
 from timing import Clock, print_header, print_table

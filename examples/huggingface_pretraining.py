@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
 import mgm
-from mgm.video.probe import probe
-from mgm.video.scan import find_videos
+from mgm.video.container.metadata import probe
+from mgm.video.scan.scan import find_videos
 
 FRAMES, STRIDE = 16, 4
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)

@@ -1,12 +1,23 @@
 """What many floors are tested with: a small set of synthetic videos, made once, and one thread."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from mgm.data.synthetic import make_dataset
+from mgm.data.synthetic.labelled import make_dataset
+from tests.errors import UPDATE
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-messages", action="store_true", help="rewrite tests/messages.txt from the errors raised")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--update-messages"):
+        os.environ[UPDATE] = "1"
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +26,16 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthetic") / "set"
     make_dataset(root, train=16, test=16, frames=8, size=64, workers=2)
     return root
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real clips: MGM_SHARED_DATA, else ../shared/data beside the repository."""
+    beside = Path(__file__).parents[1].parent / "shared" / "data"
+    folder = Path(os.environ.get("MGM_SHARED_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real clips: {folder} is not a folder; set MGM_SHARED_DATA")
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ and read back, so that the motion is what a decoder finds:
 
     small   a textured square of 48 to 80 px (3 to 5 tokens) that crosses the frame by 2 to 8 px a frame, anywhere in it; over a
             still ground in half of the clips, over a slower pan in the others
-    large   mgm.data.synthetic: objects .42 to .62 of the frame wide, on a torus: most are cut by the border at some time
+    large   mgm.data.synthetic.labelled: objects .42 to .62 of the frame wide, on a torus: most are cut by the border at some time
     bmx-trees, tennis: two sequences of DAVIS with a moving camera, every second frame (with --data). The boxes of bmx-trees are
             those of the rider; those of tennis run from the player to the border, because they hold the ball, too
 
@@ -30,9 +30,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.encoding import encode
-from mgm.data.synthetic import make_dataset
-from mgm.data.translation import object_over_pan_frames
+from mgm.data.synthetic.known_motion import object_over_pan_frames
+from mgm.data.synthetic.labelled import make_dataset
 from mgm.masks import (
     DrawStatistics,
     Mask,
@@ -46,7 +45,8 @@ from mgm.masks import (
 from mgm.show.machine import machine, versions
 from mgm.show.preview import true_boxes
 from mgm.video import read_clip
-from mgm.video.probe import probe
+from mgm.video.container.metadata import probe
+from mgm.video.transcode.write import encode
 
 GRID, RATIO, FRAMES, SIZE = (8, 14, 14), 0.75, 16, 224
 SEQUENCES = ("bmx-trees", "tennis")

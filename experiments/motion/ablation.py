@@ -22,10 +22,10 @@ import numpy.typing as npt
 from agreement import Scores, agree, dis_maps, field_maps, grey_frames
 from run import DATA, clips_of, head, row
 
-import mgm.video.onepass
+import mgm.video.clip.decode
 from mgm.show.machine import machine, versions
 from mgm.video import read_motion
-from mgm.video.evidence import Evidence, frame_evidence
+from mgm.video.motion.velocity import Evidence, frame_evidence
 
 Parts = dict[str, Callable[..., object]]
 
@@ -103,7 +103,7 @@ def measure(path: Path, *, stride: int, most: int) -> dict[str, Scores]:
     for name, parts in WAYS.items():
         with ExitStack() as patched:
             for part, function in parts.items():
-                module = mgm.video.fields if part == "frame_evidence" else mgm.video.onepass
+                module = mgm.video.motion.streaming if part == "frame_evidence" else mgm.video.clip.decode
                 patched.enter_context(patch.object(module, part, function))
             field = read_motion(path, frames=len(frames), stride=stride, cache="ignore").motion
         scores[name] = agree(field_maps(field), truth)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import mgm
 from mgm.masks.motion import motion_energy
 from mgm.video import MotionField
-from mgm.video.probe import probe
+from mgm.video.container.metadata import probe
 
 GRID, MASK = 14, 7
 """Patches a side of the paper's grid, and of the square that a mask of a quarter of it hides."""

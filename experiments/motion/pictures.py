@@ -38,12 +38,12 @@ from sheet import (
 )
 
 import mgm
-from mgm.data.encoding import encode
-from mgm.data.translation import make_translation, object_over_pan_frames, translating_frames, zooming_frames
+from mgm.data.synthetic.known_motion import make_translation, object_over_pan_frames, translating_frames, zooming_frames
 from mgm.show.machine import machine, versions
 from mgm.video import MotionField, motion_vectors, read_motion
-from mgm.video.camera import Camera, remove_camera
-from mgm.video.motion import Policy, Reading
+from mgm.video.motion.camera import Camera, remove_camera
+from mgm.video.motion.field import Policy, Reading
+from mgm.video.transcode.write import encode
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 OUT = Path(__file__).parents[2] / "docs" / "images"

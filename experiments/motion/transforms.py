@@ -17,12 +17,12 @@ from matplotlib.patches import Rectangle
 from pictures import begin
 from sheet import FAINT, WIDTH, Picture, Sheet, arrows, faint, save, sheet
 
-from mgm.data.erasing import RandomErasing
-from mgm.data.mixing import Mix, Mixing, mix_clips
-from mgm.data.randaugment import OPERATIONS, RandAugment
-from mgm.data.sampling import Frames
-from mgm.data.source import ClipSettings, FileSource
-from mgm.data.transform import Geometry, draw_geometry, short_side, spatial_views
+from mgm.data.augment.erasing import RandomErasing
+from mgm.data.augment.mixing import Mix, Mixing, mix_clips
+from mgm.data.augment.randaugment import OPERATIONS, RandAugment
+from mgm.data.clips.sampling import Frames
+from mgm.data.clips.source import ClipSettings, FileSource
+from mgm.data.clips.transform import Geometry, draw_geometry, short_side, spatial_views
 from mgm.models.patches import MEAN, STD
 from mgm.video import MotionField
 

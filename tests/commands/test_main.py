@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mgm.commands.main import app, run
-from mgm.data.encoding import encode
-from mgm.data.synthetic import make_translation
+from mgm.data.synthetic.labelled import make_translation
 from mgm.masks import mask_names
+from mgm.video.transcode.write import encode
 
 
 def mgm(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

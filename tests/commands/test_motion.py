@@ -7,10 +7,10 @@ import typer
 from typer.testing import CliRunner
 
 from mgm.commands.motion import motion
-from mgm.data.synthetic import make_translation
+from mgm.data.synthetic.labelled import make_translation
 from mgm.errors import VideoError
-from mgm.video.decode import read_motion
-from mgm.video.sidecar import open_sidecar
+from mgm.video.clip.reader import read_motion
+from mgm.video.motion.cache import open_sidecar
 
 APP = typer.Typer()
 APP.command()(motion)

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from mgm.commands.pack import pack
 from mgm.data.annotations import find_set
-from mgm.data.members import parse_member
+from mgm.data.shards.members import parse_member
 from mgm.training import load_config, pretrain
 
 

@@ -11,10 +11,10 @@ from typing import get_args
 import pytest
 
 from mgm.commands.scan import ADVICE, MOST_ROWS, summary_table
-from mgm.data.synthetic import make_translation
-from mgm.video.manifest import read_manifest
-from mgm.video.record import Status, VideoRecord
-from mgm.video.scan import ScanSummary
+from mgm.data.synthetic.labelled import make_translation
+from mgm.video.scan.manifest import read_manifest
+from mgm.video.scan.record import Status, VideoRecord
+from mgm.video.scan.scan import ScanSummary
 
 
 def mgm_scan(*arguments: object, cwd: Path, columns: int = 120) -> subprocess.CompletedProcess[str]:

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from mgm.data.annotations import VideoItem, find_set
-from mgm.data.dataset import ViewSet
-from mgm.data.source import ClipSettings, FileSource
-from mgm.data.translation import make_translation
+from mgm.data.clips.source import ClipSettings, FileSource
+from mgm.data.loading.dataset import ViewSet
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError, ModelError
 from mgm.evaluation import views as module
 from mgm.evaluation.views import average_views, encode_views, predict_views

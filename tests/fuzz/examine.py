@@ -15,13 +15,12 @@ import numpy.typing as npt
 import mgm
 from mgm.errors import VideoError
 from mgm.video import VideoReader, read_motion
-from mgm.video.convert import FrameConverter
-from mgm.video.motion import grid_shape
-from mgm.video.probe import probe
-from mgm.video.scan import scan_file
-from mgm.video.vectors import VECTOR_DTYPE
-
-from .sources import FRAMES
+from mgm.video.clip.rgb import FrameConverter
+from mgm.video.container.metadata import probe
+from mgm.video.motion.field import grid_shape
+from mgm.video.motion.vectors import VECTOR_DTYPE
+from mgm.video.scan.scan import scan_file
+from tests.fuzz.sources import FRAMES
 
 
 class WrongError(Exception):

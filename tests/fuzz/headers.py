@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from .damage import TS_PACKET, Mutation, Random, fields_head, flip, lie
+from tests.fuzz.damage import TS_PACKET, Mutation, Random, fields_head, flip, lie
 
 Region = tuple[bytes, int, int, int]
 """(kind, start of the size field, start of the payload, end) of a part of a container."""

@@ -8,8 +8,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from .damage import BYTES, JOINS, Random, flip
-from .headers import HEADERS
+from tests.fuzz.damage import BYTES, JOINS, Random, flip
+from tests.fuzz.headers import HEADERS
 
 FORMATS = {
     ".3gp": "3gp",

@@ -25,8 +25,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from .examine import Examine, Outcome, draw_options, examine
-from .sources import Case, damaged, draw_cases, make_sources
+from tests.fuzz.examine import Examine, Outcome, draw_options, examine
+from tests.fuzz.sources import Case, damaged, draw_cases, make_sources
 
 
 @dataclass(frozen=True)

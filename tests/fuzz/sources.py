@@ -10,9 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from mgm.data.translation import translating_frames
-
-from .mutate import FORMATS, mutate, names
+from mgm.data.synthetic.known_motion import translating_frames
+from tests.fuzz.mutate import FORMATS, mutate, names
 
 FRAMES, SIZE = 24, (96, 128)
 

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from mgm.errors import VideoError
-
-from . import headers, mutate
-from .examine import Outcome, Stage, examine
-from .run import Report, describe, fuzz
-from .sources import SOURCES, Case, draw_cases, make_sources
+from tests.fuzz import headers, mutate
+from tests.fuzz.examine import Outcome, Stage, examine
+from tests.fuzz.run import Report, describe, fuzz
+from tests.fuzz.sources import SOURCES, Case, draw_cases, make_sources
 
 KEPT: list[Any] = []  # what the planted leaks hold
 

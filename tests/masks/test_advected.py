@@ -7,8 +7,7 @@ from mgm.errors import MaskError
 from mgm.masks import build_mask
 from mgm.masks.advected import trace_back
 from mgm.masks.motion import read_motion, token_displacement
-
-from .fields import field, still
+from tests.masks.fields import field, still
 
 GRID = (8, 14, 14)
 NAMES = pytest.mark.parametrize("name", ["mgm-sparse", "mgmae"])

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from mgm.errors import MaskError
 from mgm.masks import TokenMask, build_mask, make_mask, mask_names
 from mgm.masks.catalog import MASKS
-
-from .fields import Field, field, moving_cells, random_peaks, still
+from tests.masks.fields import Field, field, moving_cells, random_peaks, still
 
 DOCS = Path(__file__).parents[2] / "docs"
 METHOD = (DOCS / "method.md").read_text(encoding="utf-8")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mgm.data.encoding import encode
-from mgm.data.translation import object_over_pan_frames
+from mgm.data.synthetic.known_motion import object_over_pan_frames
 from mgm.masks import build_mask, draw_statistics
 from mgm.video import read_clip
+from mgm.video.transcode.write import encode
 
 GRID, FRAMES, SIZE, SIDE = (8, 14, 14), 16, 224, 64
 # (velocity of the object, pan of the ground), pixels per frame; the object, 4 x 4 tokens, stays inside the frame.

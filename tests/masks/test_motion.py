@@ -7,8 +7,7 @@ from hypothesis.extra.numpy import arrays
 from mgm.errors import MaskError
 from mgm.masks import motion_energy
 from mgm.masks.motion import motion_peaks, read_motion
-
-from .fields import Field, field, moving_cells, still
+from tests.masks.fields import Field, field, moving_cells, still
 
 
 def peaks(motion, *, steps=1, shape=(14, 14), top_k=1, seed=0):

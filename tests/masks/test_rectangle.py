@@ -7,10 +7,9 @@ from mgm.errors import MaskError
 from mgm.masks import build_mask, make_mask, mask_statistics
 from mgm.masks.motion import read_motion
 from mgm.masks.rectangle import MotionRectangle, place_rectangle, rectangle_sides, zero_sum_jitter
-from mgm.video.camera import remove_camera
-from mgm.video.motion import MotionField
-
-from .fields import Field, field, moving_blob, moving_cells, random_peaks, still
+from mgm.video.motion.camera import remove_camera
+from mgm.video.motion.field import MotionField
+from tests.masks.fields import Field, field, moving_blob, moving_cells, random_peaks, still
 
 GRID = (8, 14, 14)
 BOUNDARIES = ["clip", "shift", "grow", "wrap"]

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from mgm.errors import MaskError
 from mgm.masks import motion_energy
 from mgm.masks.scored import MotionSampled, MotionTopK, ScoreMask, highest, sampled
-
-from .fields import Field, field, moving_cells, random_peaks, still
+from tests.masks.fields import Field, field, moving_cells, random_peaks, still
 
 GRID = (8, 14, 14)
 GUIDED = [

@@ -14,8 +14,7 @@ from mgm.masks import (
     object_area,
     pool_statistics,
 )
-
-from .fields import field, moving_cells, random_peaks, still
+from tests.masks.fields import field, moving_cells, random_peaks, still
 
 
 def left_half(steps=2, side=4):

@@ -7,8 +7,7 @@ import torch
 from mgm.errors import ModelError
 from mgm.masks import make_mask
 from mgm.models import MaskedAutoencoder, ModelSpec, NormalisedPixels
-
-from .clips import SMALL, random_mask, random_video
+from tests.models.clips import SMALL, random_mask, random_video
 
 # encoder, decoder, encoder_to_decoder, everything with the mask token
 PARAMETERS = {

@@ -3,8 +3,7 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-
-from .clips import SMALL, random_video
+from tests.models.clips import SMALL, random_video
 
 PARAMETERS = {"S": 22_033_936, "B": 86_534_800, "L": 304_270_736, "H": 632_119_440}
 

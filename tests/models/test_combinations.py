@@ -10,8 +10,7 @@ from mgm.errors import ModelError
 from mgm.masks import build_mask, mask_names, mask_rng
 from mgm.models import SIZES, TARGETS, Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.sizes import ATTENTIONS, DECODER_ATTENTIONS
-
-from .clips import random_video
+from tests.models.clips import random_video
 
 BACKBONES = [(backbone, attention) for backbone, kinds in ATTENTIONS.items() for attention in kinds]
 GMACS = {"S": 56.9, "B": 180.3, "L": 596.8, "H": 1191.0}

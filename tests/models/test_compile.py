@@ -5,9 +5,8 @@ import torch
 from torch._dynamo.utils import counters
 
 from mgm.models import Classifier, Encoder
-
-from .clips import random_video
-from .test_combinations import build, draw, spec_of
+from tests.models.clips import random_video
+from tests.models.test_combinations import build, draw, spec_of
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,7 @@ from mgm.models import (
 )
 from mgm.models.convert import Facts
 from mgm.models.sizes import Size, Stack
-
-from .clips import normalised, random_mask, random_video
+from tests.models.clips import normalised, random_mask, random_video
 
 transformers = pytest.importorskip("transformers")
 

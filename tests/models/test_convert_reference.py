@@ -9,9 +9,8 @@ from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import Facts, Weights, from_weights, to_reference
 from mgm.models.position import sincos_1d
 from mgm.models.sizes import Size, Stack
-
-from .clips import normalised, random_mask, random_video
-from .reference import maest_shapes, mmaction, pretrained_shapes, random_state, tuned_shapes
+from tests.models.clips import normalised, random_mask, random_video
+from tests.models.reference import maest_shapes, mmaction, pretrained_shapes, random_state, tuned_shapes
 
 SMALL = Facts(frames=4, resolution=32, heads=2)
 PRETRAINED = random_state(pretrained_shapes(dim=32, depth=2, width=16, layers=1))

@@ -12,9 +12,8 @@ from safetensors.torch import save_file
 from mgm.errors import ModelError
 from mgm.models import load_huggingface
 from mgm.models.convert import read_weights
-
-from .reference import random_state, tuned_shapes
-from .test_convert import autoencoder_peer
+from tests.models.reference import random_state, tuned_shapes
+from tests.models.test_convert import autoencoder_peer
 
 STATE = random_state(tuned_shapes(dim=32, depth=1, classes=3))
 

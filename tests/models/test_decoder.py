@@ -4,8 +4,7 @@ import torch.nn.functional as F
 
 from mgm.errors import ModelError
 from mgm.models import MaskedAutoencoder, ModelSpec
-
-from .clips import SMALL, random_mask, random_video
+from tests.models.clips import SMALL, random_mask, random_video
 
 CROSS = ModelSpec("debug", patch=8, frames=4, resolution=(32, 24), decoder_attention="cross")
 

@@ -4,8 +4,7 @@ import torch.nn.functional as F
 
 from mgm.errors import ModelError
 from mgm.models import Encoder, ModelSpec
-
-from .clips import SMALL, normalised, random_mask, random_video
+from tests.models.clips import SMALL, normalised, random_mask, random_video
 
 PARAMETERS = {"S": 21_879_936, "B": 86_227_200, "L": 303_860_736, "H": 631_607_040}
 

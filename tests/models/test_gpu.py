@@ -5,8 +5,7 @@ import torch
 
 from mgm.models import TARGETS, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.sizes import ATTENTIONS, DECODER_ATTENTIONS
-
-from .clips import random_video
+from tests.models.clips import random_video
 
 pytestmark = [
     pytest.mark.gpu,

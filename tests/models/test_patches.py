@@ -4,8 +4,7 @@ import torch
 from mgm.errors import ModelError
 from mgm.models import ModelSpec
 from mgm.models.patches import brightness, check_video, patches_of, split_mask, video_of
-
-from .clips import SMALL, normalised, random_mask, random_video
+from tests.models.clips import SMALL, normalised, random_mask, random_video
 
 
 def test_pixels_of_a_token_are_its_block_channel_last():

@@ -20,8 +20,7 @@ from mgm.models import (
     TeacherFeatures,
 )
 from mgm.models.patches import patches_of, split_mask
-
-from .clips import SMALL, normalised, random_mask, random_video
+from tests.models.clips import SMALL, normalised, random_mask, random_video
 
 LARGER = ModelSpec("debug", patch=16, frames=4, resolution=(32, 48))
 

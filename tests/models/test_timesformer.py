@@ -5,8 +5,7 @@ import torch.nn.functional as F
 from mgm.errors import ModelError
 from mgm.models import Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.timesformer import same_places
-
-from .clips import random_mask, random_video
+from tests.models.clips import random_mask, random_video
 
 SPEC = ModelSpec("debug", patch=8, frames=8, resolution=(32, 24), backbone="timesformer")
 STEPS, PLACES = 4, 12

@@ -6,19 +6,18 @@ import pytest
 import torch
 from torch.distributed.utils import _to_kwargs
 
-from mgm.data.augment import Augmentation
-from mgm.data.erasing import RandomErasing
-from mgm.data.mixing import Mixing
-from mgm.data.randaugment import OPERATIONS, RandAugment
+from mgm.data.augment.batch import Augmentation
+from mgm.data.augment.erasing import RandomErasing
+from mgm.data.augment.mixing import Mixing
+from mgm.data.augment.randaugment import OPERATIONS, RandAugment
 from mgm.errors import ModelError
 from mgm.masks import mask_names
 from mgm.models import TARGETS, Classifier, Encoder
 from mgm.models.patches import MEAN, STD, TokenSplit
 from mgm.models.sizes import DECODER_ATTENTIONS
-
-from .clips import random_video
-from .standin import GPU, StandIn
-from .test_combinations import BACKBONES, build, draw, spec_of
+from tests.models.clips import random_video
+from tests.models.standin import GPU, StandIn
+from tests.models.test_combinations import BACKBONES, build, draw, spec_of
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import av
 import numpy as np
 import pytest
 
-from mgm.data.encoding import encode
-from mgm.data.translation import make_translation
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import VideoError
 from mgm.show import overlay
 from mgm.show.overlay import overlay_video, wheel
-from mgm.video.chunks import motion_chunks
+from mgm.video.clip.chunks import motion_chunks
+from mgm.video.transcode.write import encode
 
 SIZE = (120, 160)
 

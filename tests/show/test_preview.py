@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mgm.data.synthetic import make_translation
+from mgm.data.synthetic.labelled import make_translation
 from mgm.errors import MgmError
 from mgm.masks import mask_names
 from mgm.show.figures import VEIL, paint_visibility
 from mgm.show.preview import PreviewSettings, preview, preview_clip, write_statistics
-from mgm.video.stream import decode_all, open_video
+from mgm.video.container.stream import decode_all, open_video
 
 
 def test_rows_are_of_one_length_and_size(tmp_path):

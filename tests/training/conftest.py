@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mgm.data.annotations import VideoSet, find_set
-from mgm.data.source import MemorySource
+from mgm.data.clips.source import MemorySource
 from mgm.training import Config, load_config
 
 SMALL = [

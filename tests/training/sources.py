@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from mgm.data.source import ClipSource
+from mgm.data.clips.source import ClipSource
 
 
 class Watched:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from mgm.data.loader import Batch
+from mgm.data.loading.loader import Batch
 from mgm.errors import ModelError
 from mgm.models import MaskedAutoencoder, ModelSpec
 from mgm.training.accumulate import Found, accumulate

@@ -8,17 +8,17 @@ import typer
 from typer.testing import CliRunner
 
 import mgm.commands.bench
-import mgm.video.decode
+import mgm.video.clip.reader
 from mgm.data.annotations import VideoItem, find_set
-from mgm.data.dataset import ClipSet, MaskRule
-from mgm.data.loader import read_batch
-from mgm.data.source import ClipSettings, FileSource
-from mgm.data.stages import STAGES, Stopwatch
-from mgm.data.translation import make_translation
+from mgm.data.clips.source import ClipSettings, FileSource
+from mgm.data.loading.dataset import ClipSet, MaskRule
+from mgm.data.loading.loader import read_batch
+from mgm.data.loading.stages import STAGES, Stopwatch
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError
 from mgm.masks import build_mask
 from mgm.training.bench import DataBench, _with_advice, bench_data
-from mgm.video.probe import VideoInfo
+from mgm.video.container.metadata import VideoInfo
 
 
 def clip_set(videos):
@@ -29,14 +29,14 @@ def clip_set(videos):
 
 def test_watching_changes_nothing_and_ends(videos):
     clips, keys = clip_set(videos.train), [(0, i) for i in range(6)]
-    before = dict(vars(mgm.video.decode))
+    before = dict(vars(mgm.video.clip.reader))
     plain = read_batch(clips, keys)
     stopwatch = Stopwatch()
     with stopwatch.watch(clips.rule.mask):
-        watched = mgm.data.loader.read_batch(clips, keys)
+        watched = mgm.data.loading.loader.read_batch(clips, keys)
     assert torch.equal(plain.video, watched.video)
     assert torch.equal(plain.mask, watched.mask)
-    assert dict(vars(mgm.video.decode)) == before
+    assert dict(vars(mgm.video.clip.reader)) == before
     assert all(stopwatch.seconds[stage] > 0 for stage in STAGES)  # each of them was met
     assert stopwatch.calls["mask"] == stopwatch.calls["demux"] == 6
     assert stopwatch.calls["convert"] == 6 * 4

@@ -12,15 +12,14 @@ import torch
 from lightning_fabric import Fabric
 
 from mgm.data.annotations import VideoItem, find_set
-from mgm.data.loader import BatchOrder
-from mgm.data.source import FileSource, MemorySource
+from mgm.data.clips.source import FileSource, MemorySource
+from mgm.data.loading.loader import BatchOrder
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.training import finetune, load_checkpoint, load_config, pretrain
 from mgm.training.engine import Run, fit, make_fabric
 from mgm.training.log import Entry, History, Log
 from mgm.training.pretrain import Pretraining
-
-from .sources import raising
+from tests.training.sources import raising
 
 
 @pytest.fixture

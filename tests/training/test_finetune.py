@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from mgm.data.annotations import VideoItem, VideoSet
-from mgm.data.randaugment import RandAugment
-from mgm.data.source import FileSource
+from mgm.data.augment.randaugment import RandAugment
+from mgm.data.clips.source import FileSource
 from mgm.errors import DataError
 from mgm.models import Encoder, ModelSpec
 from mgm.training import finetune, load_classifier, load_encoder, pretrain
 from mgm.training.config import override
 from mgm.training.finetune import augmentation, flips
-
-from .sources import raising
+from tests.training.sources import raising
 
 AUGMENTED = ("finetune.crop=random_resized", "finetune.randaugment=rand-m7-n4-mstd0.5-inc1", "finetune.erasing=0.5",
              "finetune.mixup=0.8", "finetune.cutmix=1", "finetune.label_smoothing=0.1", "finetune.sampling=sparse")  # fmt: skip

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mgm.evaluation.judge import probe_encoder
+from mgm.evaluation.probing import probe_encoder
 from mgm.training import pretrain
 
 pytestmark = [

@@ -8,14 +8,13 @@ import torch
 from PIL import Image
 
 from mgm.commands.pretrain import pretrain as command
-from mgm.data.source import FileSource
-from mgm.data.translation import make_translation
+from mgm.data.clips.source import FileSource
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ConfigError, ModelError
 from mgm.models import TeacherFeatures
 from mgm.training import load_encoder, pretrain
 from mgm.training.checkpoint import load_autoencoder
-
-from .sources import raising
+from tests.training.sources import raising
 
 
 def run(videos, config, out, memory=None, **options):

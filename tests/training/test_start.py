@@ -19,7 +19,7 @@ from mgm.training import (
     settings_for,
 )
 from mgm.training.config import override
-from models.reference import maest_shapes, mmaction, pretrained_shapes, random_state, tuned_shapes
+from tests.models.reference import maest_shapes, mmaction, pretrained_shapes, random_state, tuned_shapes
 
 CLIPS = ("data.frames=4", "data.size=32")
 SHORT = (

@@ -5,9 +5,8 @@ import torch
 from lightning_fabric import Fabric
 
 from mgm.training import finetune, pretrain
-from models.standin import GPU, StandIn
-
-from .test_finetune import AUGMENTED
+from tests.models.standin import GPU, StandIn
+from tests.training.test_finetune import AUGMENTED
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def on_gpu(monkeypatch):
         with monkeypatch.context() as patch, StandIn() as gpu:
             patch.setattr("lightning_fabric.accelerators.CPUAccelerator.setup_device", lambda self, device: None)
             patch.setattr("mgm.training.feed.make_fabric", make_fabric)
-            patch.setattr("mgm.data.loader.in_background", iter)  # the stand-in knows one thread
+            patch.setattr("mgm.data.loading.loader.in_background", iter)  # the stand-in knows one thread
             patch.setattr("torch.cuda.get_rng_state", lambda device: torch.get_rng_state())
             history = train().history
         moves = ("copy to the GPU at training/train.py", "copy to the CPU at")

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.vectors import VECTOR_DTYPE
+from mgm.video.motion.vectors import VECTOR_DTYPE
 
 PAST, FUTURE = -1, 1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from .clips import encode_moving, remux
+from tests.video.clips import encode_moving, remux
 
 BROKEN = {
     "text.mp4": "is plain text, expected a video; remove it",

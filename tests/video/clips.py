@@ -8,9 +8,9 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.encoding import encode
-from mgm.data.translation import translating_frames
-from mgm.video.convert import FrameConverter
+from mgm.data.synthetic.known_motion import translating_frames
+from mgm.video.clip.rgb import FrameConverter
+from mgm.video.transcode.write import encode
 
 VELOCITY = (3.0, -2.0)
 

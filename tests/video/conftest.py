@@ -1,21 +1,10 @@
-"""Where the real clips are, and one video that many tests read."""
+"""One video that many tests read."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from .clips import encode_moving
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real clips: MGM_SHARED_DATA, else ../shared/data beside the repository."""
-    beside = Path(__file__).parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("MGM_SHARED_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"no real clips: {folder} is not a folder; set MGM_SHARED_DATA")
-    return folder
+from tests.video.clips import encode_moving
 
 
 @pytest.fixture(scope="session")

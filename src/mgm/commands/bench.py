@@ -64,7 +64,7 @@ def data(
 
 def report(console: Console, found: DataBench, shown: str) -> None:
     """The table and what follows from it."""
-    from mgm.data.stages import STAGES
+    from mgm.data.loading.stages import STAGES
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("stage", "ms/clip", "share"):

@@ -133,7 +133,7 @@ def _classes(console: Console, summary: DataSummary, *, every: bool) -> None:
 
 
 def _examples(console: Console, summary: DataSummary) -> None:
-    from mgm.data.members import member_name
+    from mgm.data.shards.members import member_name
 
     console.print()
     for item in summary.examples:

@@ -11,7 +11,7 @@ from rich.console import Console
 from mgm.errors import VideoError
 
 if TYPE_CHECKING:
-    from mgm.video.chunks import MotionTotals
+    from mgm.video.clip.chunks import MotionTotals
 
 
 def motion(
@@ -43,9 +43,9 @@ def motion(
     """
     if out is None and overlay is None and not cache:
         raise VideoError(f"{video}: nothing to write; give --out field.npz, --overlay motion.mp4 or --cache")
-    from mgm.video.chunks import MotionTotals, motion_chunks
-    from mgm.video.export import export_motion
-    from mgm.video.sidecar import build_sidecar
+    from mgm.video.clip.chunks import MotionTotals, motion_chunks
+    from mgm.video.clip.export import export_motion
+    from mgm.video.motion.cache import build_sidecar
 
     console = Console()
     written: list[Path] = []

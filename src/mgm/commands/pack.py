@@ -23,7 +23,7 @@ def pack(
     interruption: shards that are there are skipped. Exit status 1 where a video was left out.
     """
     from mgm.data.annotations import find_set
-    from mgm.data.pack import pack as pack_videos
+    from mgm.data.shards.pack import pack as pack_videos
 
     console = Console()
     videos = find_set(data)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 if TYPE_CHECKING:
-    from mgm.video.prepared import PrepareReport
+    from mgm.video.transcode.manifest import PrepareReport
 
 FEW = 3
 """Results without a source that are named."""
@@ -45,8 +45,8 @@ def prepare(
 
     Run it again after an interruption: what is done is skipped. Exit status 1 where a video failed.
     """
-    from mgm.video.prepare import prepare as prepare_videos
-    from mgm.video.scan import find_videos
+    from mgm.video.scan.scan import find_videos
+    from mgm.video.transcode.folder import prepare as prepare_videos
 
     console = Console()
     with Progress(console=console, transient=True) as progress:

@@ -51,7 +51,7 @@ def preview(
 
     The numbers are means over many draws and over all clips; those of each clip stand in its picture and in statistics.csv.
     """
-    from mgm.data.sampling import spread
+    from mgm.data.clips.sampling import spread
     from mgm.masks import mask_names, pool_statistics
     from mgm.show.preview import PreviewSettings, write_statistics
     from mgm.show.preview import preview as make

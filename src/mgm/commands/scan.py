@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from mgm.video.record import Status
-    from mgm.video.scan import Group, ScanSummary, VideoRecord
+    from mgm.video.scan.record import Status
+    from mgm.video.scan.scan import Group, ScanSummary, VideoRecord
 
 MOST_ROWS = 30
 """Of the table; where sizes are more varied, they are put together by their short side."""
@@ -52,9 +52,9 @@ def scan(
 
     With --out, run it again later: only new and changed files are read. Exit status 1 where a file cannot be read.
     """
-    from mgm.video.manifest import read_manifest
-    from mgm.video.scan import ScanSummary, find_videos, scan_to
-    from mgm.video.scan import scan as scan_videos
+    from mgm.video.scan.manifest import read_manifest
+    from mgm.video.scan.scan import ScanSummary, find_videos, scan_to
+    from mgm.video.scan.scan import scan as scan_videos
 
     console = Console()
     count = processes or os.cpu_count() or 1
@@ -110,7 +110,7 @@ class _Counter:
 
 
 def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path | None, *, singly: bool) -> None:
-    from mgm.video.prepare import prepare_command
+    from mgm.video.transcode.folder import prepare_command
 
     console.print(summary_table(summary, wide=console.width >= 110))
     if summary.problems:

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from mgm.data.annotations import VideoItem
-from mgm.data.sampling import spread, view_starts
-from mgm.data.source import ClipSource
-from mgm.data.synthetic import read_boxes
-from mgm.data.transform import Geometry, centre_crop
+from mgm.data.clips.sampling import spread, view_starts
+from mgm.data.clips.source import ClipSource
+from mgm.data.clips.transform import Geometry, centre_crop
+from mgm.data.synthetic.labelled import read_boxes
 from mgm.errors import VideoError
 from mgm.masks import build_mask, mask_rng, mask_statistics
 from mgm.training import Config
-from mgm.video.numbers import clip_index
-from mgm.video.probe import probe
+from mgm.video.clip.numbers import clip_index
+from mgm.video.container.metadata import probe
 
 MASKS = ("mgm", "tube", "random")
 CLIPS = 256

@@ -10,13 +10,17 @@ import numpy as np
 import torch
 
 from mgm.data.annotations import VideoItem
-from mgm.data.sampling import spread, view_starts
-from mgm.data.source import ClipSource
-from mgm.data.transform import centre_crop
+from mgm.data.clips.sampling import spread, view_starts
+from mgm.data.clips.source import ClipSource
+from mgm.data.clips.transform import centre_crop
 from mgm.errors import VideoError
 from mgm.masks import mask_rng
 from mgm.models import MaskedAutoencoder
-from mgm.show.facts import (
+from mgm.show.figures import Clip, paint_mask, reconstruction
+from mgm.show.filmstrip import animate, motion_legend, strip
+from mgm.show.machine import machine, versions
+from mgm.show.preview import motion_picture
+from mgm.show.report.data import (
     DataFacts,
     Failure,
     Headline,
@@ -26,12 +30,8 @@ from mgm.show.facts import (
     ProbeResult,
     RunFacts,
 )
-from mgm.show.figures import Clip, paint_mask, reconstruction
-from mgm.show.filmstrip import animate, motion_legend, strip
-from mgm.show.machine import machine, versions
-from mgm.show.parts import Animation, Code, Curve, Estimate, Section, Strip, Text, Tone
-from mgm.show.preview import motion_picture
-from mgm.show.report import Report, write_report
+from mgm.show.report.elements import Animation, Code, Curve, Estimate, Section, Strip, Text, Tone
+from mgm.show.report.report import Report, write_report
 from mgm.training import Config
 
 if TYPE_CHECKING:

@@ -14,21 +14,21 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mgm.data.annotations import VideoSet, find_set
-from mgm.data.sampling import spread
-from mgm.data.source import ClipSource, MemorySource
-from mgm.data.synthetic import make_dataset
+from mgm.data.clips.sampling import spread
+from mgm.data.clips.source import ClipSource, MemorySource
+from mgm.data.synthetic.labelled import make_dataset
 from mgm.demo.measure import MaskMeasure, measure_masks
 from mgm.demo.page import write_page
 from mgm.errors import DataError, VideoError
-from mgm.evaluation.judge import Comparison, compare, probe_encoder, untrained_encoder
 from mgm.evaluation.metrics import Accuracy
+from mgm.evaluation.probing import Comparison, compare, probe_encoder, untrained_encoder
 from mgm.models import MaskedAutoencoder
 from mgm.show.machine import machine, versions
 from mgm.show.preview import Preview, PreviewSettings, preview
 from mgm.training import Config, load_config, pretrain
 from mgm.training.engine import History
 from mgm.training.feed import prepare_source
-from mgm.video.scan import VIDEO_SUFFIXES, ScanReport, find_videos, scan
+from mgm.video.scan.scan import VIDEO_SUFFIXES, ScanReport, find_videos, scan
 
 TRAIN_CLIPS, TEST_CLIPS, CLIP_FRAMES = 1280, 256, 16
 PREVIEWS = 10

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mgm.data.annotations import VideoItem, VideoSet, find_set
-from mgm.data.source import ClipSource, MemorySource
+from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.errors import DataError
-from mgm.evaluation.judge import (
+from mgm.evaluation.probing import (
     Comparison,
     Judgement,
     check_all_labelled,

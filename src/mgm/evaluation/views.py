@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from mgm.data.dataset import Views, ViewSet
-from mgm.data.loader import read_views
+from mgm.data.loading.dataset import Views, ViewSet
+from mgm.data.loading.loader import read_views
 from mgm.errors import DataError, ModelError
 from mgm.models import Encoder
 
@@ -77,7 +77,7 @@ def encode_views(
     """The tokens of every view, from a frozen encoder.
 
     Args:
-        workers, timeout: of reading, see `mgm.data.loader.batches`.
+        workers, timeout: of reading, see `mgm.data.loading.loader.batches`.
         progress: told how many videos are done.
 
     Raises:

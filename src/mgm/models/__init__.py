@@ -5,7 +5,6 @@ from mgm.models.classifier import Classifier
 from mgm.models.convert import from_huggingface, load_huggingface, to_huggingface
 from mgm.models.encoder import Encoder
 from mgm.models.position import position_code
-from mgm.models.raft import Raft, RaftSource, load_raft
 from mgm.models.sizes import SIZES, ModelSpec, Size, Stack
 from mgm.models.targets import (
     TARGETS,
@@ -35,8 +34,6 @@ __all__ = [
     "NormalisedPixels",
     "OneFrame",
     "Pixels",
-    "Raft",
-    "RaftSource",
     "Reconstruction",
     "Size",
     "Stack",
@@ -45,7 +42,6 @@ __all__ = [
     "TeacherFeatures",
     "from_huggingface",
     "load_huggingface",
-    "load_raft",
     "position_code",
     "to_huggingface",
 ]

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mgm.show.colour import lch_to_rgb
+from mgm.show.oklab import lch_to_rgb
 
 Clip = npt.NDArray[np.uint8]
 Rgb = tuple[int, int, int]

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from mgm.show.figures import Clip, colour_wheel
 from mgm.show.font import label_font
-from mgm.show.parts import Animation, Legend, Strip, StripRow
+from mgm.show.report.elements import Animation, Legend, Strip, StripRow
 
 LabelledClip = tuple[str, Clip]
 

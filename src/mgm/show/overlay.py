@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from mgm.data.encoding import encode
 from mgm.errors import VideoError
+from mgm.files.atomic import cannot_write, refuse_to_replace
 from mgm.show.font import label_font
-from mgm.video.chunks import MotionTotals, motion_chunks
-from mgm.video.convert import FrameConverter
-from mgm.video.motion import CELL, Reading
-from mgm.video.stream import decode_all, open_video
-from mgm.video.whole import cannot_write, refuse_to_replace
+from mgm.video.clip.chunks import MotionTotals, motion_chunks
+from mgm.video.clip.rgb import FrameConverter
+from mgm.video.container.stream import decode_all, open_video
+from mgm.video.motion.field import CELL, Reading
+from mgm.video.transcode.write import encode
 
 Style = Literal["arrows", "wheel"]
 Rgb = tuple[int, int, int]

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from mgm.data.encoding import encode
+from mgm.files.atomic import cannot_write
 from mgm.show.figures import Clip
 from mgm.show.font import label_font
-from mgm.video.whole import cannot_write
+from mgm.video.transcode.write import encode
 
 _GAP = 8
 _LINE = 17

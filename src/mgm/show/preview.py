@@ -11,20 +11,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.images import probe_any, read_any
-from mgm.data.synthetic import read_boxes
-from mgm.data.transform import Geometry
+from mgm.data.clips.images import probe_any, read_any
+from mgm.data.clips.transform import Geometry
+from mgm.data.synthetic.labelled import read_boxes
 from mgm.errors import MgmError
+from mgm.files.atomic import cannot_write
 from mgm.masks import DrawStatistics, MaskStatistics, TokenMask, build_mask, draw_statistics, mask_rng, mask_statistics
 from mgm.show.figures import Clip, colour_motion, motion_scale, paint_mask, paint_visibility
 from mgm.show.filmstrip import encode_image, filmstrip, strip
 from mgm.show.panels import write_panels
-from mgm.show.parts import Legend, Strip
+from mgm.show.report.elements import Legend, Strip
 from mgm.video import MotionField
-from mgm.video.convert import upright_region
-from mgm.video.decode import Clip as VideoClip
-from mgm.video.request import Motion
-from mgm.video.whole import cannot_write
+from mgm.video.clip.options import Motion
+from mgm.video.clip.reader import Clip as VideoClip
+from mgm.video.clip.rgb import upright_region
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ def preview(
 
     Both show frames, motion, and what each mask hides, with the statistics over `settings.draws` draws; the sheet also
     shows how often each place is seen. `boxes`: a file with the true boxes of the objects, in place of the one beside each
-    video; see `mgm.data.synthetic.read_boxes`.
+    video; see `mgm.data.synthetic.labelled.read_boxes`.
 
     Returns the previews with the path of their picture.
     """

@@ -8,7 +8,7 @@ from mgm.training.checkpoint import (
     load_pretrained,
 )
 from mgm.training.config import Config, load_config, recipe_names
-from mgm.training.export import export_model
+from mgm.training.export.export import export_model
 from mgm.training.finetune import finetune
 from mgm.training.pretrain import pretrain
 from mgm.training.start import open_classifier, open_start, run_config, settings_for

@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from mgm.data.loader import Batch
+from mgm.data.loading.loader import Batch
 from mgm.errors import ModelError
 from mgm.training.method import Method
 from mgm.training.ranks import means_of

@@ -12,17 +12,17 @@ from pathlib import Path
 import torch
 
 from mgm.data.annotations import VideoSet, find_set
-from mgm.data.dataset import ClipSet
-from mgm.data.fingerprint import common_folder
-from mgm.data.loader import read_batch
-from mgm.data.members import parse_member
-from mgm.data.sampling import spread
-from mgm.data.source import FileSource
-from mgm.data.stages import STAGES, Stage, Stopwatch
+from mgm.data.clips.sampling import spread
+from mgm.data.clips.source import FileSource
+from mgm.data.loading.dataset import ClipSet
+from mgm.data.loading.fingerprint import common_folder
+from mgm.data.loading.loader import read_batch
+from mgm.data.loading.stages import STAGES, Stage, Stopwatch
+from mgm.data.shards.members import parse_member
 from mgm.errors import DataError
 from mgm.training.config import Config
-from mgm.video.prepare import prepare_command
-from mgm.video.probe import VideoInfo
+from mgm.video.container.metadata import VideoInfo
+from mgm.video.transcode.folder import prepare_command
 
 BATCH = 8
 """Clips that are collated at a time."""

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from mgm.data.loader import Batch
-from mgm.data.memory import keep_freed_memory
+from mgm.data.loading.loader import Batch
+from mgm.data.loading.memory import keep_freed_memory
 from mgm.errors import ConfigError, ModelError
 from mgm.training.accumulate import Found, accumulate
 from mgm.training.checkpoint import save_checkpoint

@@ -11,11 +11,11 @@ from lightning_fabric import Fabric
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mgm.data.annotations import VideoItem
-from mgm.data.dataset import ClipSet, MaskRule
-from mgm.data.loader import Batch, BatchOrder, batches
-from mgm.data.sampling import Sampler
-from mgm.data.source import ClipSource, FileSource, MemorySource
-from mgm.data.transform import Crop
+from mgm.data.clips.sampling import Sampler
+from mgm.data.clips.source import ClipSource, FileSource, MemorySource
+from mgm.data.clips.transform import Crop
+from mgm.data.loading.dataset import ClipSet, MaskRule
+from mgm.data.loading.loader import Batch, BatchOrder, batches
 from mgm.errors import DataError
 from mgm.training.config import Config, OptimConfig
 from mgm.training.engine import make_fabric

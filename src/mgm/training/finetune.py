@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from mgm.data.annotations import VideoSet, find_set
-from mgm.data.augment import Augmentation
-from mgm.data.direction import directed_classes
-from mgm.data.erasing import RandomErasing
-from mgm.data.loader import Batch
-from mgm.data.mixing import Mixing
-from mgm.data.randaugment import parse_randaugment
-from mgm.data.source import ClipSource
+from mgm.data.augment.batch import Augmentation
+from mgm.data.augment.erasing import RandomErasing
+from mgm.data.augment.mixing import Mixing
+from mgm.data.augment.randaugment import parse_randaugment
+from mgm.data.clips.source import ClipSource
+from mgm.data.loading.direction import directed_classes
+from mgm.data.loading.loader import Batch
 from mgm.errors import DataError
 from mgm.models import Classifier, Encoder
 from mgm.models.patches import MEAN, STD

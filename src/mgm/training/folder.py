@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from mgm.data.fingerprint import difference, fingerprint
+from mgm.data.loading.fingerprint import difference, fingerprint
 from mgm.errors import ConfigError, DataError
 from mgm.training.checkpoint import LAST, load_checkpoint, save_checkpoint
 from mgm.training.config import Config, parse_config

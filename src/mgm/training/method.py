@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from mgm.data.loader import Batch
+from mgm.data.loading.loader import Batch
 
 
 class Method(Protocol):

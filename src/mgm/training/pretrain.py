@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from mgm.data.annotations import VideoSet, find_set
-from mgm.data.loader import Batch
-from mgm.data.source import ClipSource
+from mgm.data.clips.source import ClipSource
+from mgm.data.loading.loader import Batch
 from mgm.errors import DataError
 from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
 from mgm.training.checkpoint import load_encoder

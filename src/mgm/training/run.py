@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mgm.data.annotations import VideoItem
-from mgm.data.loader import Batch, BatchOrder
+from mgm.data.loading.loader import Batch, BatchOrder
 from mgm.training.config import Config, OptimConfig
 from mgm.training.optim import Schedule
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from mgm.data.annotations import VideoItem
-from mgm.data.loader import BatchOrder
-from mgm.data.source import ClipSource
+from mgm.data.clips.source import ClipSource
+from mgm.data.loading.loader import BatchOrder
 from mgm.training.config import Config, OptimConfig
 from mgm.training.engine import fit
 from mgm.training.feed import Taking, make_run, prepare_source

@@ -1,15 +1,13 @@
 """Bytes to frames and motion: one decode pass, vectors read right. Imports neither torch nor the other floors."""
 
-from mgm.video.decode import Clip, MotionClip, VideoReader, read_clip, read_motion
-from mgm.video.export import export_motion
-from mgm.video.manifest import read_manifest
-from mgm.video.motion import MotionField
-from mgm.video.prepared import PrepareReport
-from mgm.video.record import VideoRecord
-from mgm.video.scan import ScanReport, scan, scan_to
-from mgm.video.sidecar import build_sidecar, open_sidecar
-from mgm.video.transcode import transcode
-from mgm.video.vectors import FrameVectors, motion_vectors
+from mgm.video.clip.export import export_motion
+from mgm.video.clip.reader import Clip, MotionClip, VideoReader, read_clip, read_motion
+from mgm.video.motion.cache import build_sidecar, open_sidecar
+from mgm.video.motion.field import MotionField
+from mgm.video.motion.vectors import FrameVectors, motion_vectors
+from mgm.video.scan.manifest import read_manifest
+from mgm.video.scan.record import VideoRecord
+from mgm.video.transcode.manifest import PrepareReport
 
 __all__ = [
     "Clip",
@@ -17,7 +15,6 @@ __all__ = [
     "MotionClip",
     "MotionField",
     "PrepareReport",
-    "ScanReport",
     "VideoReader",
     "VideoRecord",
     "build_sidecar",
@@ -27,7 +24,4 @@ __all__ = [
     "read_clip",
     "read_manifest",
     "read_motion",
-    "scan",
-    "scan_to",
-    "transcode",
 ]

@@ -4,8 +4,7 @@ import pytest
 
 from mgm.data.annotations import find_set, understand
 from mgm.errors import DataError
-
-from .files import touch, write
+from tests.data.annotations.files import touch, write
 
 
 @pytest.mark.parametrize(

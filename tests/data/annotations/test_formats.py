@@ -10,10 +10,9 @@ from mgm.data.annotations import FORMATS, find_set, understand
 from mgm.data.annotations.content import Content
 from mgm.data.annotations.formats import read_listing
 from mgm.errors import DataError
-from mgm.video.manifest import write_manifest
-from mgm.video.record import VideoRecord
-
-from .files import pairs, shown, touch, write
+from mgm.video.scan.manifest import write_manifest
+from mgm.video.scan.record import VideoRecord
+from tests.data.annotations.files import pairs, shown, touch, write
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 PATAN = SHARED / "annotations" / "patan"

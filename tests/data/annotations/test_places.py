@@ -7,8 +7,7 @@ import pytest
 from mgm.data.annotations import find_set, understand
 from mgm.data.annotations import places as places_module
 from mgm.errors import DataError
-
-from .files import touch, write
+from tests.data.annotations.files import touch, write
 
 
 def paths(found):

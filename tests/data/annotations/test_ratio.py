@@ -7,8 +7,7 @@ import pytest
 from mgm.data.annotations import VideoItem, find_set
 from mgm.data.annotations.ratio import mix
 from mgm.errors import DataError
-
-from .files import touch, write
+from tests.data.annotations.files import touch, write
 
 VIDEOS = tuple(VideoItem(f"{i}.mp4", i % 2) for i in range(30))
 PICTURES = tuple(VideoItem(f"{i}.jpg") for i in range(50))

@@ -8,8 +8,7 @@ import yaml
 from mgm.data.annotations import Spec, find_set, parse_spec
 from mgm.data.annotations.spec import KEYS
 from mgm.errors import DataError
-
-from .files import touch, write
+from tests.data.annotations.files import touch, write
 
 
 def test_parts_with_commas_between_them(tmp_path, monkeypatch):

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from mgm.data.annotations import find_set, understand
 from mgm.data.annotations.summary import data_summary
-from mgm.data.pack import pack
-
-from .files import touch, write
+from mgm.data.shards.pack import pack
+from tests.data.annotations.files import touch, write
 
 
 def test_counts_of_what_is_listed_and_what_is_there(tmp_path):

@@ -19,7 +19,7 @@ from mgm.data.annotations.places import Places
 from mgm.data.annotations.ratio import mix
 from mgm.data.annotations.reading import Sided, read_spec
 from mgm.data.annotations.spec import Spec, SpecLike, parse_spec
-from mgm.data.images import is_picture, picture_folders
+from mgm.data.clips.images import is_picture, picture_folders
 from mgm.errors import DataError
 
 MOST_MISSING = 0.5

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mgm.data.annotations.items import VideoItem, VideoSet
 from mgm.errors import DataError, VideoError
-from mgm.video.scan import find_videos
+from mgm.video.scan.scan import find_videos
 
 TRAIN_NAMES = ("train", "training")
 TEST_NAMES = ("test", "val", "validation")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from mgm.data.annotations.content import IS_NUMBER, Content
 from mgm.data.annotations.listing import Entry, Listing
-from mgm.data.images import IMAGE_SUFFIXES
-from mgm.video.scan import VIDEO_SUFFIXES
+from mgm.data.clips.images import IMAGE_SUFFIXES
+from mgm.video.scan.scan import VIDEO_SUFFIXES
 
 SEPARATORS = {"\t": "tab", ",": "comma", " ": "space"}
 IS_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}").fullmatch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mgm.data.annotations.content import Content
 from mgm.data.annotations.listing import Entry, Listing
 from mgm.data.annotations.tables import columns
-from mgm.video.manifest import read_manifest
+from mgm.video.scan.manifest import read_manifest
 
 
 def is_manifest(content: Content) -> bool:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from mgm.data.annotations.listing import Listing
 from mgm.data.annotations.lists import has_suffix
-from mgm.data.images import IMAGE_SUFFIXES
+from mgm.data.clips.images import IMAGE_SUFFIXES
 from mgm.errors import DataError, VideoError
-from mgm.video.place import is_url
-from mgm.video.scan import VIDEO_SUFFIXES, find_videos
+from mgm.video.container.locator import is_url
+from mgm.video.scan.scan import VIDEO_SUFFIXES, find_videos
 
 PARENTS = 3
 """Folders above an annotation file that its names may start from."""

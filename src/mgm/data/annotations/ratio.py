@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mgm.data.annotations.items import VideoItem
-from mgm.data.sampling import spread
+from mgm.data.clips.sampling import spread
 
 Items = tuple[VideoItem, ...]
 

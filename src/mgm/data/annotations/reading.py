@@ -15,9 +15,9 @@ from mgm.data.annotations.labels import join_labels, label_by_folders
 from mgm.data.annotations.listing import Entry, Listing, Side
 from mgm.data.annotations.spec import Spec
 from mgm.data.annotations.splits import annotation_files, read_split_folder, side_of
-from mgm.data.images import are_frames, is_picture, picture_folders
+from mgm.data.clips.images import are_frames, is_picture, picture_folders
 from mgm.errors import DataError, VideoError
-from mgm.video.scan import VIDEO_SUFFIXES
+from mgm.video.scan.scan import VIDEO_SUFFIXES
 
 FOLDER_FORMATS = ("frames", "pictures")
 
@@ -42,7 +42,7 @@ def read_spec(spec: Spec) -> tuple[list[Sided], ClassNames | None]:
 
 def _read_place(given: str, spec: Spec) -> Iterator[tuple[Listing, Side | None, ClassNames | None]]:
     """The annotations of a file, folder or URL, each with the side that its name tells."""
-    from mgm.data.shards import is_shards, shard_set  # which knows what a set is
+    from mgm.data.shards.index import is_shards, shard_set  # which knows what a set is
 
     place = Path(given)
     if is_shards(given):

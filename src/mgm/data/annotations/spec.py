@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from mgm.data.yaml_text import read_yaml_file
 from mgm.errors import DataError
-from mgm.video.place import is_url
+from mgm.files.yaml_text import read_yaml_file
+from mgm.video.container.locator import is_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ from mgm.data.annotations.find import Source, understand
 from mgm.data.annotations.holdout import GROUP
 from mgm.data.annotations.items import VideoItem
 from mgm.data.annotations.spec import SpecLike
-from mgm.data.images import is_picture
-from mgm.data.members import parse_member
-from mgm.video.scan import VIDEO_SUFFIXES
+from mgm.data.clips.images import is_picture
+from mgm.data.shards.members import parse_member
+from mgm.video.scan.scan import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mgm.data.randaugment import parse_randaugment
+from mgm.data.augment.randaugment import parse_randaugment
 from mgm.training.config.section import Section
 
 Beta = Annotated[float, Field(ge=0, lt=1)]

@@ -8,8 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from mgm.data.yaml_text import read_yaml, read_yaml_file
 from mgm.errors import ConfigError
+from mgm.files.yaml_text import read_yaml, read_yaml_file
 from mgm.training.config.explain import parse_config
 from mgm.training.config.tree import Config
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from mgm.data.dataset import MaskRule
-from mgm.data.sampling import Rule, Sampler, Sampling
-from mgm.data.source import ClipSettings
-from mgm.data.yaml_text import write_yaml
+from mgm.data.clips.sampling import Rule, Sampler, Sampling
+from mgm.data.clips.source import ClipSettings
+from mgm.data.loading.dataset import MaskRule
 from mgm.errors import ConfigError, MgmError
+from mgm.files.yaml_text import write_yaml
 from mgm.masks import build_mask
 from mgm.models import ModelSpec
 from mgm.training.config.data import DataConfig

@@ -1,0 +1,1 @@
+"""Augmentation for fine-tuning: RandAugment, erasing, mixup and CutMix."""

@@ -1,0 +1,243 @@
+"""Still pictures and folders of frames, read like videos: what has no codec gets the same clips and motion fields."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Unpack
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mgm.data.shards.members import opened, parse_member
+from mgm.errors import VideoError
+from mgm.video import Clip, MotionField
+from mgm.video.clip.numbers import clip_index, index_strides
+from mgm.video.clip.options import ClipOptions, Request
+from mgm.video.clip.rgb import Box, upright_region
+from mgm.video.container.locator import is_url
+from mgm.video.container.metadata import VideoInfo, probe
+from mgm.video.motion.camera import remove_camera
+from mgm.video.motion.estimators import PairMotion, PairSource, make_source, needed_pictures
+from mgm.video.motion.field import grid_shape
+
+IMAGE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"])
+LEAST_FRAMES = 8
+"""Numbered pictures that make a folder one of frames, where nothing else tells."""
+RATE = 25.0
+"""Pictures per second: they have no clock, so that the times of a clip are only an order."""
+
+_NUMBERED = re.compile(r"(.*?)([0-9]+)").fullmatch
+
+
+def is_picture(path: str) -> bool:
+    """Whether a path names a still picture, by its suffix."""
+    return path[path.rfind(".") :].lower() in IMAGE_SUFFIXES
+
+
+def probe_any(path: str) -> VideoInfo:
+    """`mgm.video.container.metadata.probe` of a video, a still picture (1 frame) or a folder of frames.
+
+    Raises:
+        VideoError: unreadable, or a folder without frames.
+    """
+    if (pictures := _pictures(path)) is None:
+        member = parse_member(path)
+        return probe(path) if member is None else member.info
+    height, width = _open(pictures[0]).shape[:2]
+    return VideoInfo(len(pictures), height, width, motion=False)
+
+
+def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
+    """`mgm.read_clip` of a video, a still picture or a folder of frames; arguments and results as there.
+
+    A picture is a video of one frame: T times the same, its motion zero and nowhere valid, so that masks fall back to chance. The
+    motion of a folder of frames is measured on them: "auto" and "flow" by optical flow, "difference".
+
+    Raises:
+        VideoError: unreadable, `start` behind the end, frames of different sizes, or motion="codec" for a folder of frames.
+    """
+    if (pictures := _pictures(path)) is None:
+        with opened(path) as reader:
+            return reader.read_clip(**options)
+    request = Request(path, with_pixels=True, **options)
+    return _read(pictures, request, None)[0]
+
+
+def read_any_clips(path: str, crops: Sequence[Box], **options: Unpack[ClipOptions]) -> list[Clip]:
+    """`mgm.VideoReader.read_clips` of the same: one clip for each region (x, y, width, height), decoded once."""
+    if (pictures := _pictures(path)) is None:
+        with opened(path) as reader:
+            return reader.read_clips(crops, **options)
+    return _read(pictures, Request(path, with_pixels=True, **options), crops)
+
+
+def _read(pictures: list[str], request: Request, crops: Sequence[Box] | None) -> list[Clip]:
+    index = _index(request, len(pictures))
+    decoded = {number: _open(pictures[number]) for number in set(index.tolist())}
+    first = decoded[int(index[0])]
+    height, width = first.shape[:2]
+    odd = next((n for n, picture in decoded.items() if picture.shape != first.shape), None)
+    if odd is not None:
+        raise VideoError(
+            f"{pictures[odd]}: {decoded[odd].shape[1]}x{decoded[odd].shape[0]} pixels, expected {width}x{height} as of the others; "
+            "make them one size"
+        )
+    field = None
+    if request.motion is not None:
+        still = is_picture(request.name)
+        field = _still(request, len(index), (height, width)) if still else _measured(request, pictures, index)
+    clips = []
+    for crop in (request.crop,) if crops is None else crops:
+        box = upright_region(height, width, request.size, crop)
+        shown = {number: _shown(picture, box, request.size) for number, picture in decoded.items()}
+        motion = None
+        if field is not None:
+            part = field.crop(box) if box != (0, 0, width, height) else field
+            motion = remove_camera(part, request.camera)
+        clips.append(Clip(request.name, np.stack([shown[n] for n in index.tolist()]), motion, index / RATE, index))
+    return clips
+
+
+def picture_folders(root: Path) -> dict[Path, list[str]]:
+    """Folder -> names of its pictures, sorted, for every folder below `root` that has any. Links to folders are followed once."""
+    found: dict[Path, list[str]] = {}
+    seen: set[str] = set()
+    for folder, inner, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        inner.sort()
+        pictures = sorted(name for name in names if is_picture(name))
+        if pictures:
+            found[Path(folder)] = pictures
+    return found
+
+
+def are_frames(names: list[str]) -> bool:
+    """Whether pictures are numbered without a gap, at least `LEAST_FRAMES` of them: the frames of a video."""
+    try:
+        series = _series(names, "")
+    except VideoError:
+        return False
+    numbers = [int(m.group(2)) for name in series if (m := _NUMBERED(Path(name).stem))]
+    return len(numbers) == len(series) >= LEAST_FRAMES and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _pictures(path: str) -> list[str] | None:
+    """The files that are the frames of a picture or folder; None for anything else."""
+    if is_url(path) or parse_member(path) is not None:  # a member's path may be longer than a file system can look up
+        return None
+    if is_picture(path):
+        return [path]
+    if not Path(path).is_dir():
+        return None
+    try:
+        names = [found.name for found in Path(path).iterdir() if is_picture(found.name)]
+    except OSError as error:
+        raise VideoError(f"{path}: a folder that cannot be read ({error.strerror}); check its permissions") from error
+    if not names:
+        raise VideoError(
+            f"{path}: is a folder without pictures, expected a video or a folder of frames; check the path"
+        )
+    return [str(Path(path) / name) for name in _series(names, path)]
+
+
+def _series(names: list[str], path: str) -> list[str]:
+    """The names in the order of their numbers. Flow that tools store beside the frames (`flow_x_00001.jpg`) is left out."""
+    series: dict[str, list[tuple[int, str]]] = {}
+    for name in names:
+        match = _NUMBERED(Path(name).stem)
+        prefix, number = (match.group(1), int(match.group(2))) if match else (name, 0)
+        series.setdefault(prefix, []).append((number, name))
+    shown = {prefix: found for prefix, found in series.items() if not prefix.lower().startswith("flow")}
+    if len(shown) != 1:
+        raise VideoError(
+            f"{path}: pictures of the series {', '.join(sorted(series)[:4])}, expected one numbered series such as img_00001.jpg; "
+            "put each video's frames into a folder of its own"
+        )
+    return [name for _, name in sorted(next(iter(shown.values())))]
+
+
+def _open(path: str) -> npt.NDArray[np.uint8]:
+    """uint8 (H, W, 3) RGB, upright."""
+    if Path(path).is_fifo():  # nobody may ever write to it
+        raise VideoError(f"{path}: is a pipe, expected a picture; remove it from the set")
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(upright.convert("RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read as a picture ({error})"
+        raise VideoError(f"{path}: {found}, expected a picture; remove it from the set, or copy it again") from error
+
+
+def _index(request: Request, count: int) -> npt.NDArray[np.int64]:
+    """The frame numbers of the clip; `count` frames are there."""
+    if request.index is not None:
+        index = np.asarray(request.index, np.int64)
+        if index[-1] >= count:
+            raise VideoError(f"{request.name}: no frame {index[-1]}: it has {count} frames; choose an index below that")
+        return index
+    start = request.start if request.start_seconds is None else int(request.start_seconds * RATE)
+    if start >= count:
+        raise VideoError(f"{request.name}: no frame {start}: it has {count} frames; choose a start below that")
+    if request.frames is None:
+        return np.arange(start, count, request.stride, dtype=np.int64)
+    last = start + (request.frames - 1) * request.stride
+    if request.short == "error" and last >= count:
+        raise VideoError(
+            f"{request.name}: {count} frames, expected {last + 1} for {request.frames} frames x stride {request.stride} from frame "
+            f"{start}; use a smaller stride, or short='repeat_last'"
+        )
+    short: Literal["repeat_last", "wrap"] = "wrap" if request.short == "wrap" else "repeat_last"
+    return clip_index(count, start=start, frames=request.frames, stride=request.stride, short=short)
+
+
+def _shown(
+    picture: npt.NDArray[np.uint8], box: tuple[int, int, int, int], size: int | tuple[int, int] | None
+) -> npt.NDArray[np.uint8]:
+    """The part `box` = (x, y, width, height), bilinear, averaging when it shrinks."""
+    x, y, w, h = box
+    rows, columns = (h, w) if size is None else (size, size) if isinstance(size, int) else size
+    part = picture[y : y + h, x : x + w]
+    if (rows, columns) == part.shape[:2]:
+        return part
+    return np.asarray(Image.fromarray(part).resize((columns, rows), Image.Resampling.BILINEAR))
+
+
+def _still(request: Request, frames: int, size: tuple[int, int]) -> MotionField:
+    """No motion, and nothing that measured it. A picture holds still whatever would have measured it."""
+    vectors = np.zeros((frames, *grid_shape(*size), 2), np.float32)
+    named = request.motion == "difference"
+    return MotionField(vectors, np.zeros(vectors.shape[:3], np.bool_), "difference" if named else "flow", size)
+
+
+def _measured(request: Request, pictures: list[str], index: npt.NDArray[np.int64]) -> MotionField:
+    """Motion between sampled frames, as `mgm.video.motion.estimators` measures it."""
+    if request.motion == "codec":
+        raise VideoError(
+            f"{request.name}: a folder of frames carries no motion vectors, expected a video; measure them with motion='auto' "
+            "(data.motion=auto, --motion auto)"
+        )
+    chosen: Any = request.motion
+    source: PairSource = make_source("flow" if chosen == "auto" else chosen) if isinstance(chosen, str) else chosen
+    strides = np.full(len(index), request.stride)
+    if request.index is not None:
+        strides = index_strides(index, default=request.stride)
+    pairs = PairMotion(source, dict(zip(index.tolist(), strides.tolist(), strict=True)))
+    size = (0, 0)
+    for number in sorted({*needed_pictures(index, strides), int(index[0])}):
+        picture = _open(pictures[number])
+        size = picture.shape[0], picture.shape[1]
+        pairs.grid = grid_shape(*size)
+        image = Image.fromarray(picture).convert("L" if source.pixels == "gray" else "RGB")
+        small = image.resize((-(-size[1] // source.shrink), -(-size[0] // source.shrink)), Image.Resampling.BILINEAR)
+        pairs.add(number, np.asarray(small))
+    vectors, valid = pairs.fields(index)
+    return MotionField(vectors, valid, source.name, size)

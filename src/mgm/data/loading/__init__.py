@@ -1,0 +1,1 @@
+"""Samples and batches, read by worker processes."""

@@ -1,0 +1,249 @@
+"""Batches: which samples, in which order, from a position that a checkpoint can name."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
+
+import numpy as np
+import torch
+
+from mgm.data.clips.source import FileSource
+from mgm.data.loading.background import in_background
+from mgm.data.loading.dataset import ClipSet, Guard, Key, Sample, Views, ViewSet
+from mgm.data.loading.pool import ReadingPool
+from mgm.video.container.metadata import VideoInfo
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Clips for one step.
+
+    Attributes:
+        video: uint8 (B, 3, T, H, W).
+        mask: bool (B, t, h, w), True = hidden from the encoder, or None; it stays on the CPU.
+        label: int64 (B,), -1 where a video has none.
+        index: int64 (B,), numbers of the videos.
+        keys: int64 (B, 3), (epoch, index, repeat) of each clip; it stays on the CPU.
+        fallback: share of mask steps that had no motion to follow, mean over the batch.
+        problems: (path, message) of videos that could not be read and were replaced.
+        incidents: what happened to the processes that read since the batch before, one line each; see `ReadingPool`.
+        decode: bool (B, t, h, w), True = reconstruct this token where it is hidden, or None; it stays on the CPU.
+        motion: float32 (B, T, h, w, 2), mean displacement of every patch in pixels, or None.
+        decode_fallback: as `fallback`, of the masks that `decode` comes from.
+        measured: share of the clips whose motion was measured on the pictures, not read from the stream.
+    """
+
+    video: torch.Tensor
+    mask: torch.Tensor | None
+    label: torch.Tensor
+    index: torch.Tensor
+    keys: torch.Tensor
+    fallback: float
+    problems: tuple[tuple[str, str], ...]
+    incidents: tuple[str, ...] = ()
+    decode: torch.Tensor | None = None
+    motion: torch.Tensor | None = None
+    decode_fallback: float = 0.0
+    measured: float = 0.0
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; uint8 travels, normalisation happens there. Masks stay: a model counts their tokens, for which a
+        GPU would have to be waited for."""
+        return replace(
+            self,
+            video=self.video.to(device, non_blocking=True),
+            label=self.label.to(device, non_blocking=True),
+            motion=None if self.motion is None else self.motion.to(device, non_blocking=True),
+        )
+
+    def pin_memory(self) -> Batch:
+        """In page-locked memory, from which copies to a GPU overlap with computing."""
+        return replace(
+            self,
+            video=self.video.pin_memory(),
+            label=self.label.pin_memory(),
+            motion=None if self.motion is None else self.motion.pin_memory(),
+        )
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """Stack samples. Channels stay last in memory, as decoded."""
+    masks = [s.mask for s in samples if s.mask is not None]
+    decodes = [s.decode for s in samples if s.decode is not None]
+    motions = [s.motion for s in samples if s.motion is not None]
+    return Batch(
+        # numpy stacks whole clips in a quarter of torch's time
+        video=torch.from_numpy(np.stack([s.video.permute(1, 2, 3, 0).numpy() for s in samples])).permute(0, 4, 1, 2, 3),
+        mask=torch.from_numpy(np.stack(masks)) if masks else None,
+        label=torch.tensor([s.label for s in samples]),
+        index=torch.tensor([s.index for s in samples]),
+        keys=torch.tensor([s.key for s in samples]),
+        fallback=float(np.mean([s.fallback for s in samples])),
+        problems=tuple(p for s in samples for p in s.problems),
+        decode=torch.from_numpy(np.stack(decodes)) if decodes else None,
+        motion=torch.from_numpy(np.stack(motions)) if motions else None,
+        decode_fallback=float(np.mean([s.decode_fallback for s in samples])),
+        measured=float(np.mean([s.measured for s in samples])),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOrder:
+    """The order of a run: a function of the seed and the step alone, so a step number is all the position there is.
+
+    The epochs, each a permutation drawn from (seed, epoch), follow each other without a gap, and a step takes the next `batch` of
+    that endless list. So every epoch shows every video exactly once, whatever the batch: where a batch does not divide the set, the
+    end of one epoch and the beginning of the next share a step, and nothing is dropped, repeated or padded. On several ranks each
+    takes every `ranks`-th sample of the global batch: equally many, and none twice.
+
+    Attributes:
+        videos: size of the set.
+        batch: videos of one step over all ranks.
+    """
+
+    videos: int
+    batch: int
+    seed: int
+    rank: int = 0
+    ranks: int = 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in one pass over the set, at least 1: what a schedule counts as an epoch."""
+        return max(self.videos // self.batch, 1)
+
+    def place(self, step: int) -> tuple[int, int]:
+        """(epoch, position in its order) of the first sample of a step over all ranks."""
+        return divmod(step * self.batch, self.videos)
+
+    def keys(self, step: int) -> list[Key]:
+        """The samples of one step on this rank."""
+        first = step * self.batch
+        places = [divmod(place, self.videos) for place in range(first + self.rank, first + self.batch, self.ranks)]
+        orders = {epoch: self._order(epoch) for epoch in {epoch for epoch, _ in places}}
+        return [(epoch, orders[epoch][position]) for epoch, position in places]
+
+    def parts(self, first: int, last: int, parts: int) -> Iterator[list[Key]]:
+        """The samples of steps `first..last-1`, each in `parts` pieces whose sizes differ by one at most."""
+        for step in range(first, last):
+            keys = self.keys(step)
+            for part in range(parts):
+                yield keys[len(keys) * part // parts : len(keys) * (part + 1) // parts]
+
+    def _order(self, epoch: int) -> list[int]:
+        return _permutation(self.videos, self.seed, epoch)
+
+
+@lru_cache(maxsize=4)  # a step asks for the same one as the step before; one of a million videos takes .1 s
+def _permutation(videos: int, seed: int, epoch: int) -> list[int]:
+    # The last number keeps this stream apart from those of clips and masks, whose generators start from the same two.
+    order: list[int] = np.random.default_rng([seed, epoch, 0, 0, 2]).permutation(videos).tolist()
+    return order
+
+
+def batches(
+    clips: ClipSet,
+    order: BatchOrder,
+    *,
+    first: int,
+    last: int,
+    parts: int = 1,
+    workers: int = 0,
+    pin: bool = False,
+    timeout: float = 60,
+) -> Iterator[Batch]:
+    """The batches of steps `first..last-1`, each in `parts` pieces (gradient accumulation).
+
+    A batch holds the `repeats` samples of each of its videos, one behind the other.
+
+    Args:
+        workers: processes that read; 0 reads in this one, where nothing protects from a video that hangs or crashes. The batches
+            are the same for any number.
+        pin: deliver page-locked memory, for copies to a GPU, one batch ahead.
+        timeout: seconds after which a video that is still being read is given up.
+
+    Raises:
+        MgmError: what a worker raised, as it raised it.
+    """
+    tasks = order.parts(first, last, parts)
+    found = _read_batches(clips, tasks, workers, timeout) if workers else (read_batch(clips, keys) for keys in tasks)
+    return in_background(_pinned(found)) if pin else found
+
+
+def _pinned(found: Generator[Batch]) -> Iterator[Batch]:
+    with closing(found):  # ends its processes
+        for batch in found:
+            yield batch.pin_memory()
+
+
+def read_batch(clips: ClipSet, keys: Sequence[Key], guard: Guard | None = None) -> Batch:
+    """The batch of some samples."""
+    return collate([sample for key in keys for sample in clips.read(key, guard)])
+
+
+Infos = dict[str, VideoInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads batches in a process of its own, and passes on what it learns of the videos: each is looked into once, not once in
+    every process."""
+
+    clips: ClipSet
+
+    def __call__(self, task: tuple[list[Key], Infos], guard: Guard) -> tuple[Batch, Infos]:
+        keys, told = task
+        source = self.clips.source
+        if not isinstance(source, FileSource):
+            return read_batch(self.clips, keys, guard), {}
+        source.infos.clear()  # the training process keeps them: all of a large set are too many for each of many processes
+        source.infos.update(told)
+        batch = read_batch(self.clips, keys, guard)
+        return batch, dict(islice(source.infos.items(), len(told), None))
+
+
+def _read_batches(clips: ClipSet, tasks: Iterator[list[Key]], workers: int, timeout: float) -> Generator[Batch]:
+    infos = clips.source.infos if isinstance(clips.source, FileSource) else {}
+    paths = [item.path for item in clips.items]
+    told = ((keys, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos}) for keys in tasks)
+    with ReadingPool(_Reader(clips), workers=workers, timeout=timeout, name=paths.__getitem__) as pool:
+        for batch, learned in pool.results(told):
+            infos.update(learned)
+            if pool.incidents:
+                batch = replace(batch, incidents=tuple(pool.incidents))
+                pool.incidents.clear()
+            yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class _ViewReader:
+    views: ViewSet
+
+    def __call__(self, group: range, guard: Guard | None = None) -> list[Views]:
+        return [self.views.read(index, guard) for index in group]
+
+
+GROUP = 4
+"""Videos whose views are read at once: enough to fill a device, few enough to hold in memory."""
+
+
+def read_views(views: ViewSet, *, workers: int = 0, timeout: float = 60) -> Iterator[Views]:
+    """The views of every video, in order; what cannot be read, hangs or kills its process says so in `Views.problem`.
+
+    Args:
+        workers, timeout: see `batches`.
+    """
+    groups = (range(first, min(first + GROUP, len(views))) for first in range(0, len(views), GROUP))
+    read = _ViewReader(views)
+    if not workers:
+        for group in groups:
+            yield from read(group)
+        return
+    paths = [item.path for item in views.items]
+    with ReadingPool(read, workers=workers, timeout=timeout, name=paths.__getitem__) as pool:
+        for found in pool.results(groups):
+            yield from found

@@ -1,0 +1,1 @@
+"""Videos packed into tar shards."""

@@ -1,0 +1,1 @@
+"""Optical-flow networks as motion estimators."""

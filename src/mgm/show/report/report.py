@@ -1,0 +1,111 @@
+"""The report of a run: what was found, what was done and what it showed, as one HTML file that needs nothing else."""
+
+import os
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+from mgm.show.report.data import DataFacts, Headline, MaskFacts, ProbeFacts, RunFacts
+from mgm.show.report.elements import Animation, Curve, Picture, Section, Text, Tone
+from mgm.show.report.page import anchors, part_html, section_html
+from mgm.show.report.sections import data_section, loss_section, mask_section, probe_section, run_section
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page says. Only title and summary are needed; whatever else is absent leaves no trace."""
+
+    title: str
+    summary: str
+    """The verdict in one sentence."""
+    tone: Tone = "neutral"
+    made: str = ""
+    """When and by what, in small print above the title."""
+    headlines: tuple[Headline, ...] = ()
+    preview: Animation | Picture | None = None
+    sections: tuple[Section, ...] = ()
+    """Previews and whatever a caller adds; they come right after the first screen."""
+    masks: MaskFacts | None = None
+    losses: tuple[Curve, ...] = ()
+    loss_note: str = ""
+    probes: ProbeFacts | None = None
+    appendix: tuple[Section, ...] = ()
+    """Sections that come after the results."""
+    data: DataFacts | None = None
+    run: RunFacts | None = None
+    notes: tuple[str, ...] = ()
+    """What this shows and what it does not."""
+
+
+def write_report(path: str | os.PathLike[str], report: Report) -> None:
+    """Write `report` as one HTML file (UTF-8). Its folder is made when missing; never leaves half a file.
+
+    Raises OSError when the place cannot be written, ValueError when a picture is no picture.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.part")
+    draft.write_text(render_report(report), encoding="utf-8")
+    draft.replace(target)
+
+
+def render_report(report: Report) -> str:
+    """The page as a string."""
+    sections = _sections(report)
+    names = anchors([section.title for section in sections])
+    style = resources.files("mgm.show").joinpath("report.css").read_text(encoding="utf-8")
+    links = "".join(f'<a href="#{name}">{escape(s.title)}</a>' for name, s in zip(names, sections, strict=True))
+    contents = f'<nav aria-label="Sections">{links}</nav>' if len(sections) > 1 else ""
+    body = "\n".join(section_html(section, name) for section, name in zip(sections, names, strict=True))
+    return f"""<!DOCTYPE html>
+<html lang="en-GB">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(report.title)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+{_header(report)}
+{contents}
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _header(report: Report) -> str:
+    made = f'<p class="made">{escape(report.made)}</p>' if report.made else ""
+    numbers = "".join(
+        f"<li><strong>{escape(h.value)}</strong><span>{escape(h.label)}</span><small>{escape(h.note)}</small></li>"
+        for h in report.headlines
+    )
+    headlines = f'<ul class="headlines">{numbers}</ul>' if numbers else ""
+    preview = "" if report.preview is None else part_html(report.preview)
+    return (
+        f"<header>\n{made}\n<h1>{escape(report.title)}</h1>\n"
+        f'<p class="verdict {report.tone}">{escape(report.summary)}</p>\n{headlines}\n{preview}\n</header>'
+    )
+
+
+def _sections(report: Report) -> list[Section]:
+    sections = list(report.sections)
+    if report.masks is not None:
+        sections.append(mask_section(report.masks))
+    if report.losses:
+        sections.append(loss_section(report.losses, report.loss_note))
+    if report.probes is not None:
+        sections.append(probe_section(report.probes))
+    sections += report.appendix
+    if report.data is not None:
+        sections.append(data_section(report.data))
+    if report.run is not None:
+        sections.append(run_section(report.run))
+    if report.notes:
+        sections.append(Section("What this shows, and what it does not", tuple(Text(note) for note in report.notes)))
+    return sections

@@ -1,0 +1,169 @@
+"""The sections that every run has: masks, loss, probes, data, the run itself. Facts go in, parts of a page come out."""
+
+from mgm.show.report.data import DataFacts, MaskFacts, ProbeFacts, ProbeResult, RunFacts
+from mgm.show.report.elements import (
+    Cell,
+    Code,
+    Column,
+    Curve,
+    CurveChart,
+    Estimate,
+    Facts,
+    IntervalChart,
+    IntervalRow,
+    Part,
+    Section,
+    Table,
+    Text,
+)
+
+_FAILURES_SHOWN = 50
+
+
+def mask_section(masks: MaskFacts) -> Section:
+    """Masks side by side: what each hides of objects and motion, how it moves, how often it fell back."""
+    fallback_note = "steps without motion to follow" if masks.steps is None else f"of {masks.steps:,} steps"
+    columns = (
+        Column("mask"),
+        Column("moving object covered", "share of the true boxes", number=True),
+        Column("motion masked", "share of the motion energy", number=True),
+        Column("step-to-step overlap", "mean IoU; 1 = static", number=True),
+        Column("fallbacks", fallback_note, number=True),
+    )
+    rows = tuple(
+        (
+            row.name,
+            _share(row.object_covered),
+            _share(row.motion_masked),
+            _share(row.step_iou, per_cent=False),
+            _count(row.fallbacks),
+        )
+        for row in masks.rows
+    )
+    share = f"{masks.ratio:.0%}"
+    lead = (
+        f"Every mask hides {share} of the tokens, so one that ignores motion hides about {share} of anything. "
+        f"Measured on the same {_plural(masks.clips, 'clip')}."
+    )
+    parts: list[Part] = [Table(columns, rows, marked=masks.subject)]
+    if all(row.object_covered is None for row in masks.rows):
+        parts.append(Text("The clips have no boxes, so how much of the moving object is covered was not measured."))
+    return Section("What the mask hides", tuple(parts), lead)
+
+
+def loss_section(curves: tuple[Curve, ...], note: str) -> Section:
+    """The loss over the run."""
+    alt = "; ".join(
+        f"{c.label}: {c.values[0]:.3g} at step {c.steps[0]:g}, {c.values[-1]:.3g} at step {c.steps[-1]:g}"
+        for c in curves
+        if c.values
+    )
+    return Section(
+        "Reconstruction loss", (CurveChart(curves, "loss on masked tokens", f"Loss over steps. {alt}", caption=note),)
+    )
+
+
+def probe_section(probes: ProbeFacts) -> Section:
+    """What frozen features tell, pretrained against untrained, or why nobody can say."""
+    title = "What the encoder has learnt"
+    if not probes.results:
+        return Section(title, (Text(probes.absent or "No probe was run."),))
+    reference = None if probes.chance is None else ("chance", probes.chance)
+    compared = any(r.untrained is not None for r in probes.results)
+    series = ("pretrained", "untrained") if compared else ("pretrained",)
+    rows = tuple(IntervalRow(r.name, (r.pretrained, r.untrained)[: len(series)]) for r in probes.results)
+    alt = "; ".join(
+        f"{r.name}: pretrained {_estimate(r.pretrained)}, untrained {_estimate(r.untrained)}" for r in probes.results
+    )
+    chart = IntervalChart(series, rows, f"Top-1 with 95% intervals. {alt}", "top-1 accuracy", reference)
+    columns = (
+        Column("probe"),
+        Column("pretrained", "top-1 [95% interval]", number=True),
+        Column("untrained", "top-1 [95% interval]", number=True),
+        Column("difference", "paired, points [95% interval]", number=True),
+        Column("verdict"),
+    )
+    table = Table(columns, tuple(_probe_row(result, probes.chance) for result in probes.results))
+    measured = [] if probes.clips is None else [_plural(probes.clips, "test clip")]
+    measured += [] if probes.classes is None else [f"{probes.classes} classes"]
+    asked = "The same encoder before and after pretraining" if compared else "The pretrained encoder"
+    lead = f"{asked}, asked in {_plural(len(rows), 'way')}" + (f": {', '.join(measured)}." if measured else ".")
+    parts: tuple[Part, ...] = (chart, table)
+    return Section(title, parts + ((Text(probes.note),) if probes.note else ()), lead)
+
+
+def _probe_row(result: ProbeResult, chance: float | None) -> tuple[str | Cell, ...]:
+    difference = "—"
+    if result.difference is not None:
+        d = result.difference
+        difference = f"{d.value * 100:+.1f} [{d.low * 100:+.1f}, {d.high * 100:+.1f}]".replace("-", "−")
+    verdict: str | Cell = "—"
+    if result.verdict is not None:
+        words, tone = result.verdict
+        # A gain over an encoder that is worse than guessing is no achievement.
+        guessing = tone != "bad" and chance is not None and result.pretrained.low <= chance
+        verdict = Cell("not above chance", tone="neutral") if guessing else Cell(words, tone=tone)
+    return result.name, _estimate(result.pretrained), _estimate(result.untrained), difference, verdict
+
+
+def data_section(data: DataFacts) -> Section:
+    """The files: how many, which formats, and every one that could not be used."""
+    counts = (("files found", f"{data.found:,}"), ("read", f"{data.read:,}"), ("failed", f"{data.failed:,}"))
+    place = (("folder", data.place),) if data.place else ()
+    parts: list[Part] = [Facts(place + counts + data.more)]
+    if data.failures:
+        rows = tuple((f.file, f.found, f.advice) for f in data.failures[:_FAILURES_SHOWN])
+        parts.append(
+            Table(
+                (Column("file"), Column("what was found"), Column("what to do")),
+                rows,
+                caption="Files that could not be used",
+            )
+        )
+    left_out = len(data.failures) - _FAILURES_SHOWN
+    if left_out > 0:
+        parts.append(Text(f"And {left_out:,} more."))
+    return Section("The data", tuple(parts))
+
+
+def run_section(run: RunFacts) -> Section:
+    """Machine, versions, seed, and the seconds of each stage."""
+    facts: tuple[tuple[str, str], ...] = (("machine", run.machine),) if run.machine else ()
+    facts += (("seed", str(run.seed)),) if run.seed is not None else ()
+    facts += (("versions", ", ".join(f"{name} {version}" for name, version in run.versions)),) if run.versions else ()
+    parts: list[Part] = [Code(run.command)] if run.command else []
+    if facts or run.more:
+        parts.append(Facts(facts + run.more))
+    if run.stages:
+        total = sum(seconds for _, seconds in run.stages)
+        rows = tuple(
+            (name, Cell(_duration(seconds), share=seconds / total if total else 0.0)) for name, seconds in run.stages
+        )
+        parts.append(Table((Column("stage"), Column("time", f"{_duration(total)} in all", number=True)), rows))
+    return Section("The run", tuple(parts))
+
+
+def _share(value: float | None, *, per_cent: bool = True) -> Cell:
+    if value is None:
+        return Cell("—")
+    return Cell(f"{value:.1%}" if per_cent else f"{value:.2f}", share=value)
+
+
+def _count(value: int | None) -> str:
+    return "—" if value is None else f"{value:,}"
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    return "—" if estimate is None else f"{estimate.value:.1%} [{estimate.low * 100:.1f}, {estimate.high * 100:.1f}]"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

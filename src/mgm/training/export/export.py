@@ -1,0 +1,286 @@
+"""Models written for other programs: a folder that appears when all of it is written, with a page that says what it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import stat
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from mgm.errors import ModelError
+from mgm.models import Classifier, Encoder, MaskedAutoencoder
+from mgm.models.convert import (
+    MARK,
+    METADATA,
+    BiasNames,
+    Model,
+    VideoType,
+    arguments_of,
+    check_videomae,
+    export_graph,
+    to_huggingface,
+    to_reference,
+    write_onnx,
+)
+from mgm.models.patches import MEAN, STD
+from mgm.models.targets import Goal, TeacherFeatures
+from mgm.training.checkpoint import load_encoder, load_pretrained
+from mgm.training.export.model_card import Origin, model_card, origin_of
+from mgm.version import VERSION
+
+ExportFormat = Literal["hf", "videomae", "safetensors", "torch-export", "onnx"]
+Part = Literal["whole", "encoder"]
+FORMATS: Final[tuple[str, ...]] = get_args(ExportFormat)
+
+_BILINEAR: Final = 2  # Pillow's number
+_GRAPHS: Final = ("torch-export", "onnx")
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    to: ExportFormat
+    bias_names: BiasNames
+    video: VideoType
+
+
+def export_model(
+    model: str | Path | MaskedAutoencoder | Classifier | Encoder,
+    *,
+    to: ExportFormat,
+    out: str | Path,
+    part: Part = "whole",
+    overwrite: bool = False,
+    data: str | None = None,
+    video: VideoType | None = None,
+    bias_names: BiasNames | None = None,
+    frames: int | None = None,
+    resolution: int | None = None,
+    heads: int | None = None,
+) -> Path:
+    """Write a model for another program. Returns the folder; it appears when all of it is written.
+
+    Args:
+        model: a run, or anything else that `load_pretrained` or, for its encoder, `load_encoder` takes; or a model itself.
+        to: "hf": a folder for transformers' from_pretrained. "videomae": model.pth in the reference's names.
+            "safetensors": model.safetensors in our names, which describes itself: it holds what the others cannot.
+            "torch-export": model.pt2; "onnx": model.onnx: graphs of an encoder or a classifier with one input, the video.
+        out: the folder to make.
+        part: "encoder" leaves the rest out: what embeds video, or what fine-tuning starts from.
+        overwrite: replace `out` where it is an earlier export.
+        data: name of the videos that it was trained on, for the page; a run does not know it.
+        video: of a graph, the type of its input: "uint8" (None), normalised inside, or "float32", normalised with ImageNet's
+            statistics.
+        bias_names: of "hf", "q_bias" (None) or "query.bias", see `to_huggingface`.
+        frames, resolution, heads: as in `load_pretrained`.
+
+    Raises:
+        ModelError: the model cannot be read; the format cannot hold it, or has no such option; `out` exists; it cannot be
+            written.
+    """
+    options = _options(to, part, video, bias_names)
+    loaded, origin = _opened(model, part, frames=frames, resolution=resolution, heads=heads)
+    target = Path(out).absolute()
+    with written_folder(target, overwrite=overwrite) as folder:
+        try:
+            _WRITERS[to](loaded, folder, options)
+        except ModelError as error:
+            raise ModelError(f"{origin.name}: {error}") from error
+        about = {**_about(loaded, to), "origin": replace(origin, data=data or origin.data).to_dict()}
+        (folder / MARK).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(
+            model_card(loaded, origin, to, data=data, video=options.video, bias_names=options.bias_names),
+            encoding="utf-8",
+        )
+        _share(folder)
+    return Path(out)
+
+
+def _share(folder: Path) -> None:
+    """Every file as readable as a plain new file: safetensors writes temporary ones, which are their owner's alone."""
+    mode = (folder / MARK).stat().st_mode
+    for file in folder.iterdir():
+        file.chmod(stat.S_IMODE(mode))
+
+
+def _options(to: ExportFormat, part: Part, video: VideoType | None, bias_names: BiasNames | None) -> _Options:
+    """What was asked for. Raises ModelError for a misspelt choice, and for an option that the format does not have."""
+    choices = (
+        ("to", to, ExportFormat),
+        ("part", part, Part),
+        ("video", video or "uint8", VideoType),
+        ("bias_names", bias_names or "q_bias", BiasNames),
+    )
+    for name, found, expected in choices:
+        if found not in get_args(expected):
+            raise ModelError(f"{name}: found {found!r}, expected one of {', '.join(get_args(expected))}")
+    for name, value, whose in (("video", video, _GRAPHS), ("bias_names", bias_names, ("hf",))):
+        if value is not None and to not in whose:
+            raise ModelError(
+                f"{name}: found {value!r} with the format {to}, expected it with {' or '.join(whose)} alone; leave it out"
+            )
+    return _Options(to, bias_names or "q_bias", video or "uint8")
+
+
+@contextmanager
+def written_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A folder to fill that appears under its name when all of it is written.
+
+    Raises:
+        ModelError: there is one already; with `overwrite`, one that is no export; it cannot be written.
+    """
+    part = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex[:12]}.part")
+    try:
+        _check_free(target, overwrite=overwrite)
+        part.mkdir(parents=True)
+        yield part
+        _take_place(part, target)
+    except OSError as error:
+        raise ModelError(
+            f"{target}: cannot be written ({error.strerror or error}); make room, or choose a folder that you may write to"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _take_place(part: Path, target: Path) -> None:
+    if not target.exists():
+        part.rename(target)
+        return
+    old = part.with_suffix(".old")
+    target.rename(old)
+    try:
+        part.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_free(target: Path, *, overwrite: bool) -> None:
+    if not target.exists() and not target.is_symlink():
+        return
+    empty = target.is_dir() and not any(target.iterdir())
+    ours = target.is_dir() and (target / MARK).is_file()
+    if empty or (overwrite and ours):
+        return
+    advice = "choose another folder" if not ours else "choose another folder, or replace it with --overwrite"
+    found = "an earlier export" if ours else "something that is no export of mgm, which is never replaced"
+    raise ModelError(f"{target}: exists already, found {found}, expected a name that is free; {advice}")
+
+
+def _opened(
+    model: str | Path | Model, part: Part, *, frames: int | None, resolution: int | None, heads: int | None
+) -> tuple[Model, Origin]:
+    if isinstance(model, str | Path):
+        load = load_encoder if part == "encoder" else load_pretrained
+        return load(model, frames=frames, resolution=resolution, heads=heads), origin_of(model)
+    if any(value is not None for value in (frames, resolution, heads)):
+        raise ModelError(
+            "frames, resolution and heads: found one beside a model, expected them with a path; leave them out"
+        )
+    if part == "encoder" and not isinstance(model, Encoder):
+        return model.encoder, Origin("encoder")
+    return model, Origin(_kind(model))
+
+
+def _about(model: Model, to: str) -> dict[str, Any]:
+    """What the model is, as `METADATA` of a safetensors file says it too."""
+    spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
+    about: dict[str, Any] = {"kind": _kind(model), "spec": spec.to_dict(), "format": to, "mgm": VERSION}
+    if isinstance(model, Classifier):
+        about |= {"classes": model.head.out_features, "labels": model.labels, "block": model.block}
+    elif isinstance(model, MaskedAutoencoder):
+        teachers = [t.teacher_spec.to_dict() for t, _ in model.goal.targets if isinstance(t, TeacherFeatures)]
+        about |= {"target": _target(model.goal), "teacher": teachers[0] if teachers else None}
+    return about
+
+
+def _kind(model: Model) -> str:
+    if isinstance(model, Encoder):
+        return "encoder"
+    return "classifier" if isinstance(model, Classifier) else "autoencoder"
+
+
+def _target(goal: Goal) -> str | dict[str, float]:
+    """As `build_goal` takes it."""
+    weights = {target.name: weight for target, weight in goal.targets}
+    return next(iter(weights)) if list(weights.values()) == [1.0] else weights
+
+
+def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
+    config, state = to_huggingface(model, bias_names=options.bias_names)
+    height, width = (model.spec if isinstance(model, Encoder) else model.encoder.spec).frame_size
+    processor = {
+        "image_processor_type": "VideoMAEImageProcessor",
+        "do_resize": True,
+        "size": {"shortest_edge": min(height, width)},
+        "resample": _BILINEAR,
+        "do_center_crop": True,
+        "crop_size": {"height": height, "width": width},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(MEAN),
+        "image_std": list(STD),
+    }
+    _write_json(folder / "config.json", config)
+    _write_json(folder / "preprocessor_config.json", processor)
+    _save_safetensors(state, folder / "model.safetensors", {})
+
+
+def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
+    check_videomae(model, "VideoMAE's checkpoint")
+    try:
+        state = {key: value.cpu() for key, value in to_reference(model).items()}
+        torch.save({"model": state, "args": arguments_of(model)}, folder / "model.pth")
+    except RuntimeError as error:  # torch reports a full disk so
+        raise OSError(str(error)) from error
+
+
+def _write_safetensors(model: Model, folder: Path, options: _Options) -> None:
+    about = json.dumps(_about(model, options.to))
+    _save_safetensors(model.state_dict(), folder / "model.safetensors", {METADATA: about})
+
+
+def _save_safetensors(state: Mapping[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
+    # Imported here, because models that are never exported need no safetensors.
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file({key: value.contiguous() for key, value in state.items()}, file, {"format": "pt", **metadata})
+    except SafetensorError as error:  # a full disk, for one
+        raise OSError(str(error)) from error
+
+
+def _write_torch_export(model: Model, folder: Path, options: _Options) -> None:
+    # By way of memory: where the disk is full, torch's own writing ends the whole program instead of raising an error.
+    content = io.BytesIO()
+    torch.export.save(export_graph(model, video=options.video), content)
+    (folder / "model.pt2").write_bytes(content.getbuffer())
+
+
+def _write_onnx(model: Model, folder: Path, options: _Options) -> None:
+    write_onnx(model, folder / "model.onnx", video=options.video)
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+_WRITERS: Final = {
+    "hf": _write_huggingface,
+    "videomae": _write_videomae,
+    "safetensors": _write_safetensors,
+    "torch-export": _write_torch_export,
+    "onnx": _write_onnx,
+}

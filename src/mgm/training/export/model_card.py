@@ -1,0 +1,214 @@
+"""The page beside an exported model: what it is, how it was trained, what was measured, how to load it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mgm.errors import MgmError, ModelError
+from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models.convert import CONFIG, HEAD_NORM_EPS, MARK, BiasNames, Model, VideoType
+from mgm.training.checkpoint import holds_settings, load_checkpoint
+from mgm.training.config import Config, OptimConfig, parse_config
+from mgm.training.export.examples import encoder_of, usage
+from mgm.version import VERSION
+
+_COMMANDS: Final = {"evaluation.json": "evaluate", "probe.json": "probe"}
+_RELEASES: Final = {
+    "q_bias": "Read by transformers 4.x, 5.0 to 5.5.0, and from 5.18 on. Releases 5.5.1 to 5.17 load this folder with biases of "
+    "zero in the attention, without a word, and compute something else; for them export with `--bias-names query.bias`.",
+    "query.bias": "Written for transformers 5.5.1 to 5.17; from 5.18 on it is read too, and the bias of the keys, which is "
+    "zero, is reported as unexpected. 4.x up to 5.5.0 do not: for them export without `--bias-names query.bias`.",
+}
+_EXPORTED: Final = ("model.safetensors", "model.pth", CONFIG)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an exported model came from.
+
+    name: of the run, file or folder. settings: the run's configuration, None where it is not known. step: at which step.
+    results: what evaluation.json and probe.json of the run say, where there are any, in lines for the page.
+    foreign: another program trained it; where this is False and settings are None, nobody noted who did.
+    data: name of the videos, where an earlier export noted it. first: what that one was an export of.
+    """
+
+    name: str
+    settings: Config | None = None
+    step: int | None = None
+    results: Sequence[str] = ()
+    foreign: bool = False
+    data: str | None = None
+    first: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What an export notes, so that an export of it can tell the same."""
+        config = None if self.settings is None else self.settings.model_dump(mode="json")
+        noted = {"config": config, "step": self.step, "results": list(self.results), "foreign": self.foreign}
+        return {"name": self.first or self.name, **noted, "data": self.data}
+
+
+def origin_of(path: str | Path) -> Origin:
+    """What is known of a run, or of weights from elsewhere. Raises ModelError where a file of the run is damaged."""
+    place = Path(path)
+    named = place.name not in ("", "..")
+    name = place.name if named else place.resolve().name or "model"  # the root has no name at all
+    if not holds_settings(place):
+        beside = (place if place.is_dir() else place.parent) / MARK
+        of_export = place.is_dir() or place.name in _EXPORTED
+        return _noted(beside, name) if of_export and beside.is_file() else Origin(name, foreign=True)
+    content = load_checkpoint(place)
+    folder = place if place.is_dir() else place.parent
+    results = [*_read(folder / "evaluation.json", _evaluated), *_read(folder / "probe.json", _probed)]
+    try:
+        config, step = content["config"], content["position"]["step"]
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: found a checkpoint without {error}, expected one of 'mgm pretrain' or 'mgm finetune'"
+        ) from error
+    return Origin(name, parse_config(config, str(path)), step, results)
+
+
+def _noted(file: Path, name: str) -> Origin:
+    """What an earlier export noted. Older exports noted nothing."""
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+        if "origin" not in about:
+            return Origin(name)
+        noted = about["origin"]
+        config = None if noted["config"] is None else parse_config(noted["config"], str(file))
+        results = [str(line) for line in noted["results"]]
+        return Origin(name, config, noted["step"], results, noted["foreign"], noted["data"], noted["name"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, MgmError):
+            raise
+        raise ModelError(
+            f"{file}: cannot be read as an export's description ({error!r}); export the model again, or delete the file"
+        ) from error
+
+
+def _read(file: Path, lines: Callable[[Any], list[str]]) -> list[str]:
+    """The lines that a file of results gives; none where there is no such file."""
+    try:
+        return lines(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{file}: cannot be read as results of mgm ({error!r}); measure again with 'mgm {_COMMANDS[file.name]}', or delete it"
+        ) from error
+
+
+def _evaluated(content: Any) -> list[str]:
+    top1 = content["top1"]
+    interval = f"95% interval {top1['low']:.1%} to {top1['high']:.1%}"
+    return [f"* top-1 {top1['top1']:.1%}, {interval}, on {top1['videos']} test videos"]
+
+
+def _probed(content: Any) -> list[str]:
+    lines = [f"* {name} of the frozen encoder: top-1 {value:.1%}" for name, value in content["top1"].items()]
+    return [*lines, f"* chance: {content['chance']:.1%}"]
+
+
+def model_card(
+    model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType, bias_names: BiasNames
+) -> str:
+    """The page in Markdown."""
+    first = "" if origin.first is None else f", an export of `{origin.first}`"
+    parts = [
+        _front(model, to),
+        f"# {origin.name}\n\n{_what(model)} Exported by mgm {VERSION} from `{origin.name}`{first}.",
+        _table(model),
+        f"## Training\n\n{_training(model, origin)} Data: {data or origin.data or 'not recorded'}.",
+        "## Results\n\n" + "\n".join(origin.results) if origin.results else "",
+        "## Use\n\n" + usage(model, to, video),
+        _notes(model, to, bias_names),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front(model: Model, to: str) -> str:
+    task = "video-classification" if isinstance(model, Classifier) else "feature-extraction"
+    library = {"hf": "transformers", "onnx": "onnx"}.get(to, "pytorch")
+    return (
+        f"---\nlibrary_name: {library}\npipeline_tag: {task}\n"
+        "tags:\n- video\n- videomae\n- masked-autoencoder\n- motion-guided-masking\n---"
+    )
+
+
+def _what(model: Model) -> str:
+    if isinstance(model, Classifier):
+        return f"A classifier of video clips into {model.head.out_features} classes: a video transformer, fine-tuned."
+    if isinstance(model, MaskedAutoencoder):
+        return "A masked autoencoder of video clips: the encoder with the decoder that it was pretrained with."
+    return "The encoder of a masked autoencoder of video clips, a video transformer."
+
+
+def _table(model: Model) -> str:
+    spec = encoder_of(model).spec
+    size = spec.size if isinstance(spec.size, str) else "-"
+    count = sum(p.numel() for p in model.parameters())
+    rows = [
+        ("size", f"{size}: width {spec.encoder.dim}, depth {spec.encoder.depth}, heads {spec.encoder.heads}"),
+        ("parameters", f"{count:,}"),
+        ("input", f"{spec.frames} frames of {' x '.join(map(str, spec.frame_size))} px, RGB"),
+        ("token", f"{spec.tubelet} frames x {spec.patch} x {spec.patch} px; {spec.tokens} tokens"),
+        ("backbone", f"{spec.backbone}, {'divided' if spec.divided else 'joint'} attention"),
+        ("code of places", spec.position),
+    ]
+    if isinstance(model, MaskedAutoencoder):
+        decoder = spec.decoder
+        rows.append(("decoder", f"width {decoder.dim}, depth {decoder.depth}, heads {decoder.heads}"))
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _training(model: Model, origin: Origin) -> str:
+    if origin.settings is None and not origin.foreign:
+        return "Settings are not recorded: ask who made the model, for its licence too."
+    if origin.settings is None:
+        return "Settings are not known: the weights were not trained by mgm. See where they came from, for their licence too."
+    settings, data = origin.settings, origin.settings.data
+    clips = f"clips of {data.frames} frames of {data.size} px, stride {data.stride}"
+    if isinstance(model, Classifier):
+        return f"Fine-tuned with labels: {clips}; {_length(settings.finetune, origin, settings.seed)}"
+    mask = settings.mask
+    options = "".join(f", {key} {value}" for key, value in mask.options.items())
+    second = f", decoder mask `{mask.decoder.name}` ratio {mask.decoder.ratio:g}" if mask.decoder is not None else ""
+    return (
+        f"Pretrained without labels: {clips}; mask `{mask.name}`, ratio {mask.ratio:g}{options}{second}; motion "
+        f"{data.motion or 'none'}; target {', '.join(settings.model.target_names)}; "
+        f"{_length(settings.pretrain, origin, settings.seed)}"
+    )
+
+
+def _length(optim: OptimConfig, origin: Origin, seed: int) -> str:
+    length = f"{optim.steps} steps" if optim.steps else f"{optim.epochs} epochs"
+    return (
+        f"{length} of {optim.batch} clips, stored at step {origin.step}; learning rate {optim.base_lr:g} per 256 clips, "
+        f"weight decay {optim.weight_decay:g}; seed {seed}."
+    )
+
+
+def _notes(model: Model, to: str, bias_names: BiasNames) -> str:
+    lines = [
+        "Pixels are RGB in [0, 1], normalised with ImageNet's mean (0.485, 0.456, 0.406) and deviation (0.229, 0.224, 0.225)"
+        + (", inside the graph where its input is uint8." if to in ("torch-export", "onnx") else ".")
+    ]
+    if to == "hf":
+        lines.append(_RELEASES[bias_names])
+    eps = encoder_of(model).spec.head_norm_eps
+    if to == "hf" and not isinstance(model, Encoder) and eps != HEAD_NORM_EPS:
+        lines.append(
+            f"transformers computes the norm before the head with an epsilon of {HEAD_NORM_EPS:g}; the model was trained with "
+            f"{eps:g}. Outputs differ by about {(HEAD_NORM_EPS - eps) / 2:.1g} divided by the variance of what is normalised."
+        )
+    stored = (encoder_of(model).spec.norm_eps, eps)
+    if to == "videomae" and stored != (ModelSpec.norm_eps, ModelSpec.head_norm_eps):
+        lines.append(
+            f"The reference's code computes every norm with an epsilon of {ModelSpec.norm_eps:g}; this model has {stored[0]:g}, "
+            f"{eps:g} before the head. mgm reads them from `args`; in the reference's code set them, or outputs differ."
+        )
+    if isinstance(model, Classifier) and model.labels is not None:
+        lines.append("Classes, in the order of the logits: " + ", ".join(model.labels) + ".")
+    return "## Notes\n\n" + "\n".join(f"* {line}" for line in lines)

@@ -1,0 +1,1 @@
+"""One decode pass: frames and motion of a clip."""

@@ -1,0 +1,200 @@
+"""The motion of a whole video in pieces that fit memory, and what it amounts to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from mgm.errors import VideoError
+from mgm.video.clip.reader import MotionClip, VideoReader
+from mgm.video.container.metadata import probe
+from mgm.video.container.stream import decode_all, open_video
+from mgm.video.motion.cache import stored_fields
+from mgm.video.motion.camera import Camera, remove_camera
+from mgm.video.motion.field import MotionField, Policy, Reading, over_windows
+from mgm.video.motion.streaming import FrameField
+from mgm.video.motion.velocity import reached
+
+_FRAMES = 128
+"""Frames of a chunk: at 720p their fields take 15 MB."""
+
+_PER_PIXEL = 64
+_LONGEST = 1024
+
+
+@dataclass(slots=True)
+class MotionTotals:
+    """What a field amounts to, gathered chunk by chunk.
+
+    Attributes:
+        frames: sampled frames.
+        grid: (rows, columns) of cells; (0, 0) before the first chunk.
+        extent: (height, width) in pixels of the coded frame, turned upright.
+        source: what measured it.
+    """
+
+    frames: int = 0
+    grid: tuple[int, int] = (0, 0)
+    extent: tuple[int, int] = (0, 0)
+    source: str = ""
+    _length: float = 0.0
+    _valid: int = 0
+    _cells: int = 0
+    _histogram: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(_PER_PIXEL * _LONGEST + 1, np.int64))
+
+    def add(self, motion: MotionField) -> None:
+        """Count a chunk."""
+        magnitude = motion.magnitude
+        self.frames += len(magnitude)
+        self.grid, self.extent, self.source = motion.valid.shape[1:], motion.extent, motion.source
+        self._length += float(magnitude.sum(dtype=np.float64))
+        self._valid += int(motion.valid.sum())
+        self._cells += magnitude.size
+        places = np.minimum(magnitude * _PER_PIXEL, _PER_PIXEL * _LONGEST).astype(np.int64)
+        self._histogram += np.bincount(places.ravel(), minlength=len(self._histogram))
+
+    @property
+    def mean(self) -> float:
+        """Mean magnitude of all cells in pixels of the coded frame per sampling step."""
+        return self._length / self._cells if self._cells else 0.0
+
+    @property
+    def p99(self) -> float:
+        """99th percentile of the magnitude, to 1/64 px; 1024 px at most."""
+        place = int(np.searchsorted(np.cumsum(self._histogram), 0.99 * self._cells))
+        return place / _PER_PIXEL if self._cells else 0.0
+
+    @property
+    def measured(self) -> float:
+        """Share of the cells that were measured, 0..1; the others hold a neighbour in time."""
+        return self._valid / self._cells if self._cells else 0.0
+
+
+def motion_chunks(
+    video: str | Path,
+    *,
+    stride: int = 1,
+    policy: Policy = "window_sum",
+    reading: Reading = "clean",
+    camera: Camera = "none",
+) -> Iterator[MotionClip]:
+    """Yield the motion of every `stride`-th frame of a whole video in pieces of some hundred frames, upright, in constant memory.
+
+    Together they are what `mgm.video.read_motion(video, stride=stride, motion="auto", ...)` gives: the codec's vectors (from the
+    sidecar where there is one), or optical flow where the stream has none. Only where a cell is first measured behind the last
+    sampled frame, it holds that here and zero there.
+
+    Raises:
+        VideoError: unreadable or damaged video, an argument out of range, no OpenCV where flow is needed.
+    """
+    for value, what, known in (
+        (policy, "policy", get_args(Policy)),
+        (reading, "reading", get_args(Reading)),
+        (camera, "camera", get_args(Camera)),
+    ):
+        if value not in known:
+            raise VideoError(f"{video}: {what} is {value!r}, expected one of {', '.join(known)}")
+    if stride < 1:
+        raise VideoError(f"{video}: stride is {stride}, expected 1 or more")
+    with open_video(video, vectors=False) as opened:
+        has_vectors = opened.exports_vectors
+    every = stride if policy == "sampled" else 1  # as in a clip: between sampled frames nothing is looked at
+    first = _first_measured(_every(video, reading, every)) if has_vectors else None
+    if first is None:
+        yield from _read_in_pieces(video, stride=stride, policy=policy, reading=reading, camera=camera)
+        return
+    turns, extent = _first_picture(video)
+    unit = 1 if reading == "raw" and policy == "sampled" else stride
+    held = first if reading == "clean" else None
+    for piece in _pieces(_every(video, reading, every), stride, held):
+        fields, measured = np.stack(piece.fields), np.stack(piece.measured)
+        vectors, valid = over_windows(fields, measured, np.array(piece.ends, np.intp), stride=unit, policy=policy)
+        motion = remove_camera(MotionField(vectors, valid, "codec", extent), camera)
+        yield MotionClip(str(video), motion.rotate(turns), np.array(piece.pts), np.array(piece.sampled, np.int64))
+
+
+def _every(video: str | Path, reading: Reading, every: int) -> Iterator[FrameField]:
+    return (frame for frame in stored_fields(video, reading=reading) if frame.index % every == 0)
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Fields of frames that follow each other; those at `ends` are sampled."""
+
+    fields: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    measured: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    sampled: list[int] = field(default_factory=list)
+    pts: list[float] = field(default_factory=list)
+
+
+def _pieces(fields: Iterator[FrameField], stride: int, held: npt.NDArray[np.float32] | None) -> Iterator[_Piece]:
+    """The video cut behind sampled frames, so that no window of a piece reaches into the one before. `held` is held until something
+    is measured; None: nothing is held."""
+    piece = _Piece()
+    for frame in fields:
+        if held is None:
+            piece.fields.append(frame.vectors)
+        else:
+            held = np.where(_known(frame)[..., None], frame.vectors, held)
+            piece.fields.append(held)
+        piece.measured.append(frame.measured)
+        if frame.index % stride:
+            continue
+        piece.ends.append(len(piece.fields) - 1)
+        piece.sampled.append(frame.index)
+        piece.pts.append(frame.pts)
+        if len(piece.fields) >= _FRAMES:
+            yield piece
+            piece = _Piece()
+    if piece.ends:
+        yield piece
+
+
+def _known(frame: FrameField) -> npt.NDArray[np.bool_]:
+    known: npt.NDArray[np.bool_] = reached(frame.measured[None])[0]
+    return known
+
+
+def _first_measured(fields: Iterator[FrameField]) -> npt.NDArray[np.float32] | None:
+    """What each cell holds before it is measured for the first time, float32 (gh, gw, 2); None where nothing is ever measured.
+
+    It stops at the frame that completes it, usually the second one of the video.
+    """
+    held = seen = None
+    for frame in fields:
+        if held is None or seen is None:
+            held, seen = np.zeros_like(frame.vectors), np.zeros_like(frame.measured)
+        new = _known(frame) & ~seen
+        held[new] = frame.vectors[new]
+        seen |= new
+        if seen.all():
+            break
+    return held if seen is not None and seen.any() else None
+
+
+def _first_picture(video: str | Path) -> tuple[int, tuple[int, int]]:
+    """(quarter turns counter-clockwise that make the coded picture upright, its (height, width))."""
+    with open_video(video, vectors=False) as opened:
+        picture = next(decode_all(opened))
+        return round(picture.rotation / 90) % 4, (picture.height, picture.width)
+
+
+def _read_in_pieces(
+    video: str | Path, *, stride: int, policy: Policy, reading: Reading, camera: Camera
+) -> Iterator[MotionClip]:
+    """Motion that is measured on pictures: one clip after another."""
+    frames = max(_FRAMES // stride, 2)  # of one alone, the first frame of the video would have none to hold
+    with VideoReader(video) as reader:
+        for start in range(0, probe(video).frames, frames * stride):
+            clip = reader.read_motion(
+                start=start, frames=frames, stride=stride, motion="auto", policy=policy, reading=reading, camera=camera
+            )
+            new = np.diff(clip.index, prepend=-1) > 0  # the last clip repeats its last frame
+            motion = replace(clip.motion, vectors=clip.motion.vectors[new], valid=clip.motion.valid[new])
+            yield MotionClip(clip.path, motion, clip.pts[new], clip.index[new])

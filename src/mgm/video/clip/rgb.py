@@ -1,0 +1,194 @@
+"""Decoded pictures to RGB arrays: crop before scaling, turn upright, and the same for the motion field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+import av.filter
+import av.video.frame
+import numpy as np
+import numpy.typing as npt
+
+from mgm.errors import VideoError
+from mgm.video.motion.field import MotionField
+
+Box = tuple[int, int, int, int]
+"""(x, y, width, height) in pixels."""
+
+
+@dataclass(slots=True)
+class FrameConverter:
+    """Crops, scales and converts decoded pictures of one video to RGB; built once per clip, reused for its frames.
+
+    Args:
+        size: side of the square result, or (height, width); None keeps the region's own.
+        crop: "centre", a box in pixels of the upright frame, or None (the whole frame).
+        name: how errors call the video.
+    """
+
+    size: int | tuple[int, int] | None
+    crop: Literal["centre"] | Box | None
+    name: str
+    _graph: av.filter.Graph | None = field(default=None, init=False)
+    _shape: tuple[int, int] | None = field(default=None, init=False)  # height and width of the coded picture
+    _turns: int = field(default=0, init=False)  # quarter turns counter-clockwise that make it upright
+
+    def look(self, picture: av.video.frame.VideoFrame) -> None:
+        """Note the size and rotation of a decoded picture, which `transform_motion` needs where no picture is converted."""
+        shape = (picture.height, picture.width)
+        if shape != self._shape:
+            if self._shape is not None:
+                raise VideoError(
+                    f"{self.name}: the size changes from {self._shape} to {shape} (height, width) within the clip, "
+                    "expected one size; re-encode it"
+                )
+            self._shape = shape
+            self._turns = round(picture.rotation / 90) % 4
+
+    def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
+        """uint8 (H, W, 3) RGB of a decoded picture."""
+        self.look(picture)
+        if self._graph is None:
+            self._graph = self._build(picture)
+        image = _through(self._graph, picture)
+        return np.rot90(image, self._turns).copy() if self._turns else image
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the coded pictures, once one was seen."""
+        assert self._shape is not None
+        return self._shape
+
+    def transform_motion(self, motion: MotionField) -> MotionField:
+        """The motion of the region that the converted frames show, turned like them."""
+        region = self._coded_region(motion.extent)
+        if region != (0, 0, motion.extent[1], motion.extent[0]):
+            motion = motion.crop(region)
+        return motion.rotate(self._turns)
+
+    def _coded_region(self, shape: tuple[int, int]) -> Box:
+        """The region in pixels of the coded (not yet upright) picture."""
+        height, width = shape if self._turns % 2 == 0 else shape[::-1]
+        try:
+            x, y, w, h = upright_region(height, width, self.size, self.crop)
+        except VideoError as error:
+            raise VideoError(f"{self.name}: {error}") from None
+        coded_height, coded_width = shape
+        if self._turns == 1:  # upright = coded turned counter-clockwise: upright x is coded y
+            x, y, w, h = coded_width - y - h, x, h, w
+        elif self._turns == 2:
+            x, y = coded_width - x - w, coded_height - y - h
+        elif self._turns == 3:
+            x, y, w, h = y, coded_height - x - w, h, w
+        return x - x % 2, y - y % 2, w, h
+
+    def _build(self, picture: av.video.frame.VideoFrame) -> av.filter.Graph:
+        assert self._shape is not None
+        region = self._coded_region(self._shape)
+        out_height, out_width = (region[3], region[2]) if self.size is None else _pair(self.size)
+        if self._turns % 2 and self.size is not None:
+            out_height, out_width = out_width, out_height
+        return _graph(picture, region, (out_height, out_width), "rgb24")
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralConverter:
+    """Several regions of the same decoded pictures, each as its own `FrameConverter` gives it."""
+
+    parts: tuple[FrameConverter, ...]
+
+    def look(self, picture: av.video.frame.VideoFrame) -> None:
+        """See `FrameConverter.look`."""
+        for part in self.parts:
+            part.look(picture)
+
+    def __call__(self, picture: av.video.frame.VideoFrame) -> tuple[npt.NDArray[np.uint8], ...]:
+        """uint8 (H, W, 3) RGB of each region of a decoded picture."""
+        return tuple(part(picture) for part in self.parts)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """See `FrameConverter.shape`."""
+        return self.parts[0].shape
+
+
+@dataclass(slots=True)
+class PictureConverter:
+    """Shrinks whole decoded pictures for a source of motion that compares them; as coded, not turned upright.
+
+    Args:
+        pixels: "gray" gives uint8 (h, w), "rgb24" uint8 (h, w, 3).
+        shrink: sides are those of the coded picture over it, rounded up.
+    """
+
+    pixels: Literal["gray", "rgb24"]
+    shrink: int
+    _graph: av.filter.Graph | None = field(default=None, init=False)
+
+    def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
+        """The shrunk picture. All of one video must have one size; `FrameConverter.look` checks that."""
+        if self._graph is None:
+            size = (-(-picture.height // self.shrink), -(-picture.width // self.shrink))
+            self._graph = _graph(picture, (0, 0, picture.width, picture.height), size, self.pixels)
+        return _through(self._graph, picture)
+
+
+def _graph(picture: av.video.frame.VideoFrame, region: Box, size: tuple[int, int], pixels: str) -> av.filter.Graph:
+    """A filter that crops `region` = (x, y, width, height), scales it to `size` = (height, width) and converts it."""
+    graph = av.filter.Graph()
+    graph.threads = (
+        1  # as in decoding: clips are read side by side, and threads for one small picture cost more than they give
+    )
+    nodes = [
+        graph.add_buffer(
+            width=picture.width,
+            height=picture.height,
+            format=picture.format,
+            time_base=picture.time_base or Fraction(1, 1000),  # raw streams have none; no filter here looks at times
+        )
+    ]
+    x, y, width, height = region
+    if region != (0, 0, picture.width, picture.height):
+        nodes.append(graph.add("crop", f"{width}:{height}:{x}:{y}:exact=1"))
+    # "area" averages when it shrinks and is bilinear when it grows; without accurate rounding chroma drifts by a step or two.
+    nodes.append(graph.add("scale", f"{size[1]}:{size[0]}:flags=area+accurate_rnd+full_chroma_int"))
+    nodes.append(graph.add("format", pixels))
+    nodes.append(graph.add("buffersink"))
+    for before, after in pairwise(nodes):
+        before.link_to(after)
+    graph.configure()
+    return graph
+
+
+def _through(graph: av.filter.Graph, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
+    graph.push(picture)
+    converted = graph.pull()
+    assert isinstance(converted, av.video.frame.VideoFrame)
+    return np.ascontiguousarray(converted.to_ndarray(), np.uint8)
+
+
+def upright_region(
+    height: int, width: int, size: int | tuple[int, int] | None, crop: Literal["centre"] | Box | None
+) -> Box:
+    """The region (x, y, width, height) that a result of `size` shows of an upright frame of `height` x `width`."""
+    if crop is None or (crop == "centre" and size is None):
+        return 0, 0, width, height
+    if crop == "centre":
+        assert size is not None
+        out_height, out_width = _pair(size)
+        scale = min(height / out_height, width / out_width)
+        h, w = min(height, round(out_height * scale)), min(width, round(out_width * scale))
+        return (width - w) // 2, (height - h) // 2, w, h
+    x, y, w, h = crop
+    if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
+        raise VideoError(
+            f"crop {crop} (x, y, width, height) does not fit into the frame of {width} x {height} pixels; choose a box inside it"
+        )
+    return x, y, w, h
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size

@@ -1,0 +1,299 @@
+"""Motion that is measured on pictures: for codecs whose decoders export no vectors, and to compare vectors with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from mgm.errors import VideoError
+from mgm.video.motion.field import CELL
+
+MOTION_NAMES = ("codec", "flow", "difference", "auto")
+"""What a reader accepts by name; "auto" is "codec" where the stream has vectors, else "flow"."""
+
+PairName = Literal["flow", "difference", "raft"]
+Pixels = Literal["gray", "rgb24"]
+Preset = Literal["ultrafast", "fast", "medium"]
+
+LEAST_SIDE = 32
+"""OpenCV's DIS dies of a segmentation fault on pictures whose shorter side is below this and the longer one is much longer."""
+
+FINEST_SIDE = 50
+"""Flow is measured down to the last level of the pyramid whose shorter side has this many pixels, or the preset's own if that is
+finer. The preset's own level alone is too coarse for small pictures: a patch spans a fifth of them, and zooms and small
+objects come out too short."""
+
+
+@runtime_checkable
+class PairSource(Protocol):
+    """Measures motion between two pictures. Any object with these members will do.
+
+    Attributes:
+        name: written into `MotionField.source`.
+        pixels: the pictures it wants: "gray" uint8 (h, w), or "rgb24" uint8 (h, w, 3).
+        shrink: by how much pictures are shrunk beforehand: 1, 2 or 4; their sides are those of the coded picture over it,
+            rounded up.
+        in_pixels: whether `between` measures pixels; if not, no scale of the picture or of time applies to what it measures.
+    """
+
+    @property
+    def name(self) -> PairName: ...
+    @property
+    def pixels(self) -> Pixels: ...
+    @property
+    def shrink(self) -> int: ...
+    @property
+    def in_pixels(self) -> bool: ...
+
+    def between(self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """float32 (h, w, 2): displacement (dx, dy) from `before` to `after` in pixels of these pictures, x to the right, y down.
+
+        It is told at the pixels of `after`: where what is there now came from. Codecs anchor their vectors so, too.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Dense optical flow by OpenCV's DIS (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016).
+
+    Attributes:
+        preset: DIS's own; medium costs about ten times ultrafast.
+        shrink: 1, 2 or 4. Half the size costs a quarter of the time.
+        finest: the last level of the pyramid, 0, 1 or 2: flow is measured at 1/2^finest of the given picture. None: by the
+            picture's size; 0 where the shorter side is under 100 px, 1 under 200 px, else the preset's own (2, of medium 1).
+    """
+
+    preset: Preset = "ultrafast"
+    shrink: int = 2
+    finest: int | None = None
+    name: ClassVar[PairName] = "flow"
+    pixels: ClassVar[Pixels] = "gray"
+    in_pixels: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.preset not in get_args(Preset):
+            raise VideoError(f"flow: preset {self.preset!r}, expected one of {', '.join(get_args(Preset))}")
+        if self.finest not in (None, 0, 1, 2):
+            raise VideoError(f"flow: finest {self.finest!r}, expected 0, 1, 2 or None")
+        _check_shrink(self.name, self.shrink)
+
+    def between(self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """float32 (h, w, 2), displacement in pixels of uint8 (h, w) pictures; see `PairSource`.
+
+        Raises:
+            VideoError: OpenCV is missing, or the pictures are not two grey ones of one size.
+        """
+        opencv = _opencv()
+        _check_pair(self.name, before, after)
+        height, width = after.shape
+        missing = ((0, max(LEAST_SIDE - height, 0)), (0, max(LEAST_SIDE - width, 0)))
+        before, after = (_padded(picture, missing) for picture in (before, after))
+        presets = {
+            "ultrafast": opencv.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+            "fast": opencv.DISOPTICAL_FLOW_PRESET_FAST,
+            "medium": opencv.DISOPTICAL_FLOW_PRESET_MEDIUM,
+        }
+        # One object per call: it keeps buffers, so that two threads must not share it. Making it costs some microseconds.
+        estimator = opencv.DISOpticalFlow.create(presets[self.preset])
+        by_size = max((min(height, width) // FINEST_SIDE).bit_length() - 1, 0)
+        finest = min(estimator.getFinestScale(), by_size) if self.finest is None else self.finest
+        estimator.setFinestScale(finest)
+        # A flow is told at the pixels of its first picture: those of `after` ask where they came from.
+        back: npt.NDArray[np.float32] = estimator.calc(after, before, None)
+        return -back[:height, :width]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The absolute difference of luma: where something changed, not where to. Needs no other package.
+
+    Only the `magnitude` of such a field means something; its unit is grey levels, 0..255. Objects leave a ghost where they were.
+
+    Attributes:
+        shrink: 1, 2 or 4; small pictures have less noise.
+    """
+
+    shrink: int = 4
+    name: ClassVar[PairName] = "difference"
+    pixels: ClassVar[Pixels] = "gray"
+    in_pixels: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_shrink(self.name, self.shrink)
+
+    def between(self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """float32 (h, w, 2) of uint8 (h, w) pictures: [..., 0] the difference in grey levels, [..., 1] zero.
+
+        Raises:
+            VideoError: the pictures are not two grey ones of one size.
+        """
+        _check_pair(self.name, before, after)
+        change = np.zeros((*after.shape, 2), np.float32)
+        change[..., 0] = np.maximum(before, after) - np.minimum(before, after)
+        return change
+
+
+def make_source(name: str) -> PairSource:
+    """The source called "flow" or "difference", with its defaults.
+
+    Raises:
+        VideoError: another name, or OpenCV is missing for "flow".
+    """
+    if name == "flow":
+        _opencv()  # better now than after the pictures are decoded
+        return Flow()
+    if name == "difference":
+        return Difference()
+    if name == "raft":
+        raise VideoError("raft: needs weights, expected a source object; pass mgm.flow.raft.RaftSource(weights)")
+    raise VideoError(f"motion {name!r}: no such source of motion between pictures, expected flow or difference")
+
+
+def to_cells(
+    flow: npt.NDArray[np.float32], shrink: int, grid: tuple[int, int], *, in_pixels: bool = True
+) -> npt.NDArray[np.float32]:
+    """The mean over each cell of 8 x 8 coded pixels, float32 (rows, columns, 2), in pixels of the coded picture.
+
+    Args:
+        flow: float32 (h, w, 2) of the picture at 1/shrink of the coded size. The last cells average what is there.
+        grid: (rows, columns) of the coded picture, see `mgm.video.motion.field.grid_shape`.
+        in_pixels: False keeps the values' own unit.
+
+    Raises:
+        VideoError: the grid is not that of the picture.
+    """
+    side = CELL // shrink
+    starts: list[npt.NDArray[np.intp]] = []
+    sizes: list[npt.NDArray[np.float32]] = []
+    for length, cells in zip(flow.shape[:2], grid, strict=True):
+        if not max(cells * side - side, 1) <= length <= cells * side:
+            raise VideoError(
+                f"flow of {flow.shape[1]} x {flow.shape[0]} pixels at 1/{shrink}: does not fit {grid[1]} x {grid[0]} cells "
+                f"of {side} pixels; shrink pictures to 1/{shrink} of the coded size, rounded up"
+            )
+        # A picture that was rounded down may end where the last cell starts: that cell then takes the last pixel.
+        start = np.minimum(np.arange(cells) * side, length - 1)
+        starts.append(start)
+        sizes.append(np.maximum(np.diff(start, append=length), 1).astype(np.float32))
+    rows = np.add.reduceat(flow, starts[0], axis=0)
+    total: npt.NDArray[np.float32] = np.add.reduceat(rows, starts[1], axis=1)
+    area = sizes[0][:, None] * sizes[1][None, :]
+    scale = np.float32(shrink if in_pixels else 1)
+    return total * (scale / area)[..., None]
+
+
+def needed_pictures(wanted: npt.NDArray[np.int64], stride: int | npt.NDArray[np.int64]) -> set[int]:
+    """The numbers of the frames whose pictures `PairMotion` needs for the sampled frames `wanted`; `stride` may be one for each."""
+    before = np.maximum(wanted - stride, 0)
+    return {number for pair in zip(wanted.tolist(), before.tolist(), strict=True) if pair[0] > 0 for number in pair}
+
+
+class PairMotion:
+    """The motion of sampled frames, each from the frame one stride before it, measured as the pictures come.
+
+    Before frame `stride` it is measured from frame 0 and, where its unit is pixels, scaled to a whole stride. Frame 0 has no
+    frame before it: it is not valid, and holds the field of the next sampled frame (zero where there is none).
+
+    Args:
+        stride: frames from one sampled frame to the next, or for each sampled frame, by its number, from the one before.
+        grid: (rows, columns) of 8-px cells of the coded picture; None: set it before the first picture.
+    """
+
+    def __init__(
+        self, source: PairSource, stride: int | Mapping[int, int], grid: tuple[int, int] | None = None
+    ) -> None:
+        self.source, self.grid = source, grid
+        self._strides = stride if isinstance(stride, Mapping) else None
+        self._longest = max(stride.values()) if isinstance(stride, Mapping) else stride
+        self._pictures: dict[int, npt.NDArray[np.uint8]] = {}  # of the last stride: a long video would fill the memory
+        self._fields: dict[int, npt.NDArray[np.float32]] = {}
+
+    def add(self, number: int, picture: npt.NDArray[np.uint8]) -> None:
+        """Accept the picture of a frame, as the source wants it, in display order; see `needed_pictures`."""
+        stride = self._longest if self._strides is None else self._strides.get(number, 0)
+        before = max(number - stride, 0)
+        if number > 0 and stride and before in self._pictures:
+            assert self.grid is not None
+            flow = self.source.between(self._pictures[before], picture)
+            field = to_cells(flow, self.source.shrink, self.grid, in_pixels=self.source.in_pixels)
+            whole = np.float32(stride / (number - before)) if self.source.in_pixels else np.float32(1)
+            self._fields[number] = field * whole
+        self._pictures = {n: p for n, p in self._pictures.items() if n > number - self._longest} | {number: picture}
+
+    def fields(self, wanted: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Of the sampled frames `wanted`, int64 (T,); numbers may repeat.
+
+        Returns:
+            (vectors float32 (T, rows, columns, 2) in pixels of the coded picture per stride, valid bool (T, rows, columns)).
+
+        Raises:
+            VideoError: a picture that is needed never came.
+        """
+        assert self.grid is not None
+        numbers, places = np.unique(wanted, return_inverse=True)
+        fields = np.zeros((len(numbers), *self.grid, 2), np.float32)
+        for position, number in enumerate(numbers.tolist()):
+            if number > 0:
+                if number not in self._fields:
+                    stride = self._longest if self._strides is None else self._strides[number]
+                    raise VideoError(
+                        f"the frames {max(number - stride, 0)} and {number} did not both decode, expected both to measure "
+                        "the motion between them; the stream is damaged: repair it with ffmpeg, or remove it from the set"
+                    )
+                fields[position] = self._fields[number]
+        measured = numbers > 0
+        if not measured[0] and len(numbers) > 1:
+            fields[0] = fields[1]
+        valid = np.broadcast_to(measured[places][:, None, None], (len(wanted), *self.grid)).copy()
+        return fields[places], valid
+
+
+def pair_fields(
+    source: PairSource,
+    pictures: Mapping[int, npt.NDArray[np.uint8]],
+    wanted: npt.NDArray[np.int64],
+    stride: int,
+    grid: tuple[int, int],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """`PairMotion` of pictures that are there already, by frame number: for decoders of your own."""
+    motion = PairMotion(source, stride, grid)
+    for number in sorted(needed_pictures(wanted, stride)):
+        motion.add(number, pictures[number])
+    return motion.fields(wanted)
+
+
+def _opencv() -> ModuleType:
+    try:
+        import cv2
+    except ImportError:
+        raise VideoError(
+            "motion 'flow' needs the package opencv-python-headless: "
+            "pip install 'motion-guided-masking[flow]', or '.[flow]' in a checkout"
+        ) from None
+    module: ModuleType = cv2
+    return module
+
+
+def _padded(picture: npt.NDArray[np.uint8], missing: tuple[tuple[int, int], tuple[int, int]]) -> npt.NDArray[np.uint8]:
+    """Edges repeated, in one piece of memory: DIS refuses views with gaps, such as decoders hand out."""
+    wide = np.pad(picture, missing, mode="edge") if missing != ((0, 0), (0, 0)) else picture
+    return np.ascontiguousarray(wide)
+
+
+def _check_shrink(name: str, shrink: int) -> None:
+    if shrink not in (1, 2, 4):
+        raise VideoError(f"{name}: shrink {shrink!r}, expected 1, 2 or 4")
+
+
+def _check_pair(name: str, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> None:
+    if before.shape != after.shape or after.ndim != 2 or {before.dtype, after.dtype} != {np.dtype(np.uint8)}:
+        raise VideoError(
+            f"{name}: pictures {before.dtype} {before.shape} and {after.dtype} {after.shape}, "
+            "expected two uint8 (h, w) of one size; decode them as gray"
+        )

@@ -1,0 +1,200 @@
+"""What the vectors that span a frame say of its velocity: gathered cell by cell, weighed against each other, smoothed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from mgm.video.motion.vectors import VECTOR_DTYPE
+
+Evidence = npt.NDArray[np.float32]
+"""(3, rows, columns): the sum of velocities dx, dy (pixels of the coded frame per unit of time, forward in time), and how many they
+are; parts of a cell count by area. Where they are none, the cell is not measured."""
+
+REACH = 3
+"""How many cells away a neighbour still counts."""
+
+_SAME_WAY = np.float32(0.82)  # the cosine of 25 degrees, squared
+_LONGER = np.float32(1.5**2)
+
+
+def frame_evidence(
+    vectors: npt.NDArray[np.void],
+    grid: tuple[int, int],
+    *,
+    past: float,
+    future: float,
+    enclosing: Evidence | None = None,
+) -> Evidence:
+    """The evidence of one frame's vectors, and of a later frame whose own vectors span this one.
+
+    Each vector, divided by the time that it spans, is one opinion of the velocity. Two rules tell opinions that are wrong, first
+    between the lists of a frame, then between a frame and the enclosing one:
+
+    * Zeros: a split B-macroblock exports both lists even for parts that use one. Where one list says exactly (0, 0) and the other
+      does not, the zero does not count.
+    * Length: who took a farther reference than the nearest reads longer, by a factor of two or more, and never shorter. Where one
+      opinion points the same way as the other and is at least half as long again, the longer one does not count.
+
+    Args:
+        vectors: array of `VECTOR_DTYPE`. Blocks that reach over the frame's border are clipped.
+        grid: (rows, columns) of 8-px cells.
+        past, future: the time that a vector of list 0 and of list 1 spans: the distances to the references.
+        enclosing: evidence of the next later reference picture; returned itself where there are no vectors.
+    """
+    if not len(vectors):
+        return np.zeros((3, *grid), np.float32) if enclosing is None else enclosing
+    total = np.zeros((3, *grid), np.float32) if enclosing is None else enclosing.copy()
+    _gather(vectors, np.float32(past), np.float32(future), total)
+    return total
+
+
+def settle(
+    evidence: Evidence,
+    interval: float,
+    out: tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None = None,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The displacement over `interval` (in the evidence's unit of time), smoothed.
+
+    A vector is what was cheapest to write, and on plain surfaces nearly any is. The errors of neighbours are largely independent,
+    their motion is not: evidence of the cells around, up to `REACH` away, is added up with binomial weights. So cells with more
+    of it count more, and a gap between measured cells is filled from them.
+
+    Args:
+        out: where the result goes, instead of new arrays.
+
+    Returns:
+        (displacement float32 (rows, columns, 2), zero where nothing is known; measured bool (rows, columns), the cell itself was).
+    """
+    grid = evidence.shape[1:]
+    field, measured = out or (np.empty((*grid, 2), np.float32), np.empty(grid, np.bool_))
+    _settle(evidence, np.float32(interval), field, measured)
+    return field, measured
+
+
+def reached(measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Where `settle` knows the motion: cells that were measured or are near one that was; bool (n, rows, columns), as given."""
+    if measured.all():
+        return measured
+    known = np.zeros(measured.shape, np.bool_)
+    _reach(np.ascontiguousarray(measured), known)
+    return known
+
+
+def _gather_kernel(vectors: Any, past: Any, future: Any, total: Any) -> None:
+    rows, columns = total.shape[1:]
+    lists = np.zeros((2, 3, rows, columns), np.float32)
+    second = False
+    for k in range(vectors.shape[0]):
+        v = vectors[k]
+        share = np.float32(min(v.w, 8) * min(v.h, 8)) / np.float32(64)
+        # A list-0 vector points back to where the block was, a list-1 vector forward to where it will be.
+        if v.source < 0:
+            side, factor = 0, -share / (np.float32(v.motion_scale) * past)
+        else:
+            side, factor, second = 1, share / (np.float32(v.motion_scale) * future), True
+        dx = np.float32(v.motion_x) * factor
+        dy = np.float32(v.motion_y) * factor
+        x0 = (v.dst_x - (v.w >> 1)) >> 3
+        y0 = (v.dst_y - (v.h >> 1)) >> 3
+        x1 = min(x0 + max(v.w >> 3, 1), columns)
+        y1 = min(y0 + max(v.h >> 3, 1), rows)
+        for y in range(max(y0, 0), y1):
+            for x in range(max(x0, 0), x1):
+                lists[side, 0, y, x] += dx
+                lists[side, 1, y, x] += dy
+                lists[side, 2, y, x] += share
+    if second:
+        _join(lists[1], lists[0], True)
+    _join(lists[0], total, False)
+
+
+def _join_kernel(new: Any, total: Any, drop_zeros: Any) -> None:
+    """Add evidence to evidence, but what is wrong in either."""
+    for y in range(total.shape[1]):
+        for x in range(total.shape[2]):
+            n, m = new[2, y, x], total[2, y, x]
+            if n == 0:
+                continue
+            ax, ay, bx, by = new[0, y, x], new[1, y, x], total[0, y, x], total[1, y, x]
+            a, b = ax * ax + ay * ay, bx * bx + by * by
+            drop_new = drop_old = False
+            if m == 0 or (a == 0 and b == 0):
+                pass
+            elif a == 0 or b == 0:
+                drop_new, drop_old = drop_zeros and a == 0, drop_zeros and b == 0
+            else:
+                along = ax * bx + ay * by
+                if along > 0 and along * along > _SAME_WAY * a * b:
+                    # Of sums; multiplied by the other's count each tells its mean.
+                    drop_new = a * m * m > _LONGER * b * n * n
+                    drop_old = b * n * n > _LONGER * a * m * m
+            if drop_new:
+                continue
+            if drop_old:
+                total[0, y, x] = total[1, y, x] = total[2, y, x] = np.float32(0)
+            total[0, y, x] += ax
+            total[1, y, x] += ay
+            total[2, y, x] += n
+
+
+def _settle_kernel(evidence: Any, interval: Any, field: Any, measured: Any) -> None:
+    # Written so that the compiler makes vector instructions of the inner loops. The weights need not add up to one.
+    rows, columns = measured.shape
+    far, mid, near = np.float32(6), np.float32(15), np.float32(20)
+    line = np.zeros(columns + 2 * REACH, np.float32)
+    across = np.zeros((3, rows + 2 * REACH, columns), np.float32)
+    for p in range(3):
+        for y in range(rows):
+            row, out = evidence[p, y], across[p, y + REACH]
+            for x in range(columns):
+                line[x + REACH] = row[x]
+            for x in range(columns):
+                inner = near * line[x + 3] + mid * (line[x + 2] + line[x + 4])
+                out[x] = inner + far * (line[x + 1] + line[x + 5]) + (line[x] + line[x + 6])
+    sums = np.zeros((3, columns), np.float32)
+    for y in range(rows):
+        for p in range(3):
+            block = across[p, y : y + 7]
+            a, b, c, d, e, f, g = block[0], block[1], block[2], block[3], block[4], block[5], block[6]
+            out = sums[p]
+            for x in range(columns):
+                out[x] = near * d[x] + mid * (c[x] + e[x]) + far * (b[x] + f[x]) + (a[x] + g[x])
+        count, here, seen = evidence[2, y], field[y], measured[y]
+        for x in range(columns):
+            unit = interval / max(sums[2, x], np.float32(1e-30))  # where nothing is known, the sums are zero
+            here[x, 0] = sums[0, x] * unit
+            here[x, 1] = sums[1, x] * unit
+            seen[x] = count[x] > 0
+
+
+def _reach_kernel(measured: Any, known: Any) -> None:
+    count, rows, columns = measured.shape
+    for i in range(count):
+        for y in range(rows):
+            for x in range(columns):
+                near = measured[i, y, x]
+                for y2 in range(max(y - REACH, 0), min(y + REACH + 1, rows)):
+                    for x2 in range(max(x - REACH, 0), min(x + REACH + 1, columns)):
+                        if near:
+                            break
+                        near = measured[i, y2, x2]
+                known[i, y, x] = near
+
+
+# Compiled at first use, once: numba keeps the result beside this file, or in the user's cache folder. Importing mgm stays quick.
+_join: Any = numba.njit(cache=True)(_join_kernel)
+_gather: Any = numba.njit(cache=True)(_gather_kernel)
+_settle: Any = numba.njit(cache=True)(_settle_kernel)
+_reach: Any = numba.njit(cache=True)(_reach_kernel)
+
+
+def compile_kernels() -> None:
+    """Compile what is not compiled yet."""
+    vectors = np.zeros(1, VECTOR_DTYPE)
+    vectors["motion_scale"] = 1
+    _, measured = settle(frame_evidence(vectors, (1, 1), past=1.0, future=1.0), 1.0)
+    reached(np.zeros_like(measured)[None])

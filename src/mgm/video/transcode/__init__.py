@@ -1,0 +1,1 @@
+"""Encode videos for fast reading: one file, or a folder."""

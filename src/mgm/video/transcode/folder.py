@@ -1,0 +1,350 @@
+"""A folder of videos of any kind to a folder of training-friendly ones: in parallel, resumable, with a record of each."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mgm.errors import VideoError
+from mgm.files.journal import Journal
+from mgm.video.scan.scan import find_videos
+from mgm.video.transcode.encode import transcode
+from mgm.video.transcode.manifest import (
+    JOURNAL,
+    MANIFEST,
+    PreparedVideo,
+    PrepareReport,
+    find_orphans,
+    is_ours,
+    move_renamed,
+    read_records,
+    remove_parts,
+    target_names,
+    text,
+    write_manifest,
+)
+from mgm.video.transcode.profiles import Profile, describe, make_profile
+from mgm.workers.over_files import over_files
+
+NO_FILE = (None, None)
+
+
+def prepare(
+    src: str | Path,
+    dst: str | Path,
+    profile: str = "motion",
+    *,
+    stride: int | None = None,
+    short_side: int | None = None,
+    gop: int | None = None,
+    crf: int | None = None,
+    processes: int = 1,
+    ray: bool = False,
+    progress: Callable[[PreparedVideo], None] | None = None,
+) -> PrepareReport:
+    """Transcode every video below `src` into the same layout below `dst` (`a/b.webm` to `a/b.mp4`), listed in `dst/manifest.jsonl`.
+
+    Sources that would share a name keep their suffixes: `a.avi` and `a.mp4` become `a.avi.mp4` and `a.mp4.mp4`. A video that fails
+    becomes a record with its problem and stops nothing. Whatever ended an earlier run, running again finishes the work with the
+    same files byte for byte; what is done of the same source (size and time of modification) with the same profile is skipped.
+    An earlier result goes only when its source has changed and is damaged; a source that is missing or cannot be read, a full disk
+    or a process that dies leave it. Results whose source is gone stay and are named in the report.
+
+    Args:
+        src: a folder, or one video. `dst` holds the results of one folder: once it does, `src` may also be a video or folder in
+            that folder, whose records join the others.
+        dst: a folder outside `src`; made if missing. Files in it that this function did not make are never replaced.
+        profile, stride, short_side, gop, crf: see `mgm.video.transcode.profiles`; None: the profile's own.
+        processes: how many videos to encode at a time. With more than one, call it under `if __name__ == "__main__":`.
+        ray: one task of Ray for each video, on the cluster of RAY_ADDRESS (all of whose machines see `src` and `dst` under the same
+            names), or in `processes` processes of this machine.
+        progress: called with each record as it is made, in no particular order.
+
+    Raises:
+        VideoError: no video in `src`, a setting that the profile cannot have, `dst` inside `src`, `dst` holds results of another
+            folder or a manifest of another kind, or another run works on `dst`.
+    """
+    chosen = make_profile(profile, stride=stride, short_side=short_side, gop=gop, crf=crf)
+    src, dst = Path(src), Path(dst)
+    if ray:  # tasks run in folders of their own
+        src, dst = src.absolute(), dst.absolute()
+    sources = find_videos([src])
+    if src.is_dir() and dst.resolve().is_relative_to(src.resolve()):
+        raise VideoError(f"{dst}: lies inside the sources {src}, expected a folder outside them; choose another")
+    try:
+        dst.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VideoError(f"{dst}: cannot be made ({error.strerror}), expected a folder; choose another") from error
+    with _alone(dst):
+        plan = _plan(src, sources, dst, chosen)
+        remove_parts(dst)
+        return _run(plan, dst, processes, ray, progress or (lambda record: None))
+
+
+def prepare_command(source: str | Path, *options: str) -> str:
+    """The command, for a shell, that transcodes a folder into `FOLDER-prepared` beside it, or a single video into `prepared`, since
+    what lies beside a video is part of its set. Wherever `mgm` advises to prepare, it says this."""
+    place, target = Path(source), Path("prepared")
+    if place.is_dir():
+        unnamed = place.name in ("", "..")  # the working directory, or one above it
+        target = place / ".." / place.resolve().name if unnamed else place
+        target = target.with_name(f"{target.name}-prepared")
+    named = [f"./{path}" if str(path).startswith("-") else str(path) for path in (place, target)]
+    return shlex.join(["mgm", "prepare", *named, *options])
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    source: Path
+    target: Path
+    root: str
+    source_name: str
+    target_name: str
+    profile: Profile
+    old: PreparedVideo | None = None
+
+    def failed(self, problem: str, *, damaged: bool = False) -> PreparedVideo:
+        """The record of a failure; removes the earlier result of a source that is damaged and is no longer what it was made of."""
+        mtime_ns, size = _stamp(self.source)
+        record = PreparedVideo(
+            self.root,
+            self.source_name,
+            self.target_name,
+            "failed",
+            text(problem),
+            describe(self.profile),
+            mtime_ns,
+            size,
+        )
+        if not is_ours(self.target):
+            return record
+        old = self.old
+        if old is not None and old.target == self.target_name and self._holds(old):
+            changed = (mtime_ns, size) != (old.mtime_ns, old.bytes_in)
+            if damaged and changed and _removed(self.target):
+                return record
+            record = replace(old, status="failed")
+        return replace(record, problem=text(f"{problem}; the earlier result is kept"))
+
+    def finished(self) -> PreparedVideo | None:
+        """The record of what an earlier run made, if that is what this one would."""
+        old = self.old
+        if old is None or not self._holds(old) or old.mtime_ns is None:
+            return None
+        if (old.profile, old.target) != (describe(self.profile), self.target_name):
+            return None
+        if (old.mtime_ns, old.bytes_in) != _stamp(self.source):
+            return None
+        return replace(old, status="done", problem=None)
+
+    def _holds(self, old: PreparedVideo) -> bool:
+        return old.bytes_out is not None and old.bytes_out == _stamp(self.target)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to do, and the records of the folder's other sources; `names`: the target of all of them by source."""
+
+    jobs: list[_Job]
+    known: dict[str, PreparedVideo]
+    others: frozenset[str]
+    names: dict[str, str]
+
+
+def _plan(src: Path, sources: list[Path], dst: Path, profile: Profile) -> _Plan:
+    known = read_records(dst)
+    base = src if src.is_dir() else src.parent
+    root, below = _root(base, dst, known)
+    places = {below / source.relative_to(base): source for source in sources}
+    asked = sorted(places, key=Path.as_posix)
+    inside = "" if below == Path() else text(below.as_posix()) + "/"
+    wanted = {text(place.as_posix()) for place in asked}
+    others = {n for n in known if n not in wanted and not (src.is_dir() and n.startswith(inside))}
+    # Names depend on their neighbours, also on those that nobody asked for this time.
+    everything = [*asked, *map(Path, sorted(others))]
+    targets = dict(zip(everything, target_names(everything), strict=True))
+    jobs = []
+    for place in asked:
+        source, target = places[place], targets[place]
+        jobs.append(_Job(source, dst / target, root, text(place.as_posix()), text(target.as_posix()), profile))
+    originals = {os.path.realpath(source) for source in sources}  # links in a circle are no error of all
+    for job in jobs:
+        if os.path.realpath(job.target) in originals:
+            raise VideoError(f"{job.target}: is a source itself, expected results in another folder; choose another")
+    names = {text(place.as_posix()): text(target.as_posix()) for place, target in targets.items()}
+    return _Plan(jobs, known, frozenset(others), names)
+
+
+def _root(base: Path, dst: Path, known: dict[str, PreparedVideo]) -> tuple[str, Path]:
+    """The folder whose results `dst` holds, or will hold, and where `base` lies in it."""
+    base = base.resolve()
+    roots = {record.root for record in known.values()}
+    for folder in (base, *base.parents):
+        name = text(folder.as_posix())
+        if not roots or roots == {name}:
+            return name, base.relative_to(folder)
+    raise VideoError(
+        f"{dst}: holds results of {', '.join(sorted(roots))}, expected of {base} or a folder above it; choose another folder, or, "
+        f"where the same videos have only moved, change 'root' in its {MANIFEST}"
+    )
+
+
+def _run(plan: _Plan, dst: Path, processes: int, ray: bool, progress: Callable[[PreparedVideo], None]) -> PrepareReport:
+    known, results = dict(plan.known), dict[str, PreparedVideo]()
+    with Journal(dst / JOURNAL) as journal:
+        for record in move_renamed(dst, known.values(), plan.names):
+            journal.append(asdict(record))
+            known[record.source] = record
+        jobs = [replace(job, old=known.get(job.source_name)) for job in plan.jobs]
+        for job in jobs:
+            if (done := job.finished()) is not None:
+                results[job.source_name] = done
+                progress(done)
+        skipped = len(results)
+        todo = [job for job in jobs if job.source_name not in results]
+        pairs = _over_ray(todo, processes) if ray else over_files(_prepare_one, todo, processes=processes, died=_died)
+        for job, record in pairs:
+            journal.append(asdict(record))
+            results[job.source_name] = record
+            progress(record)
+    remove_parts(dst)
+    listed = {**results, **{name: known[name] for name in plan.others}}
+    rows = [listed[name] for name in sorted(listed)]
+    write_manifest(dst / MANIFEST, rows)
+    (dst / JOURNAL).unlink()
+    return PrepareReport(tuple(results[job.source_name] for job in jobs), skipped, find_orphans(dst, rows))
+
+
+def _prepare_one(job: _Job) -> PreparedVideo:
+    """Transcode one video; whatever goes wrong becomes its record."""
+    mtime_ns, size = _stamp(job.source)
+    try:
+        if _stamp(job.target) != NO_FILE and not is_ours(job.target):
+            return job.failed(
+                f"{job.target}: exists and is not of mgm prepare, expected no such file; move it away or choose another folder"
+            )
+        made = transcode(job.source, job.target, job.profile)
+    except VideoError as error:
+        return job.failed(str(error), damaged=_is_damage(job.source, error))
+    except Exception as error:  # one odd video must not end the work on a million others
+        return job.failed(
+            f"{job.source}: {type(error).__name__}: {' '.join(str(error).split())}, expected it to encode; report it with the video"
+        )
+    return PreparedVideo(
+        root=job.root,
+        source=job.source_name,
+        target=job.target_name,
+        status="done",
+        problem=None,
+        profile=describe(job.profile),
+        mtime_ns=mtime_ns,
+        bytes_in=size,
+        bytes_out=made.bytes_out,
+        codec_in=made.codec_in,
+        codec_out=made.codec_out,
+        frames=made.frames,
+        height=made.height,
+        width=made.width,
+        interlaced=made.interlaced,
+    )
+
+
+def _is_damage(source: Path, error: BaseException | None) -> bool:
+    """Whether an error tells of what is in the source, and not of a disk, of memory or of the result."""
+    if not str(error).startswith(f"{source}:") or _stamp(source) == NO_FILE:
+        return False
+    while error is not None:
+        if isinstance(error, OSError | MemoryError):
+            return False
+        error = error.__cause__
+    return True
+
+
+def _died(job: _Job) -> PreparedVideo:
+    return job.failed(
+        f"{job.source}: the process that encoded it died (out of memory, or a crash in a decoder), expected it to finish; "
+        "use fewer processes, or remove it from the set and report it"
+    )
+
+
+def _over_ray(jobs: list[_Job], processes: int) -> Iterator[tuple[_Job, PreparedVideo]]:
+    """The same as `over_files` on a cluster of Ray; this process alone writes the journal."""
+    try:
+        import ray
+        import ray.exceptions
+    except ModuleNotFoundError as error:
+        raise VideoError(
+            "--ray needs the package ray: pip install 'motion-guided-masking[ray]', or '.[ray]' in a checkout"
+        ) from error
+    started = not ray.is_initialized()
+    if started:
+        local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": processes, "include_dashboard": False}
+        ray.init(log_to_driver=False, **local)
+    task = ray.remote(num_cpus=1, max_retries=1)(_prepare_one)
+    left = iter(jobs)
+    running: dict[Any, _Job] = {}
+    try:
+        while True:
+            # Enough to keep a growing cluster busy, few enough that a million videos do not fill its queue.
+            room = 2 * int(ray.cluster_resources().get("CPU", 1)) - len(running)
+            for _, job in zip(range(room), left, strict=False):
+                running[task.remote(job)] = job
+            if not running:
+                return
+            done, _ = ray.wait(list(running), num_returns=1)
+            job = running.pop(done[0])
+            try:
+                record = ray.get(done[0])
+            except ray.exceptions.RayError:
+                record = _died(job)
+            yield job, record
+    finally:
+        if started:
+            ray.shutdown()
+
+
+@contextmanager
+def _alone(dst: Path) -> Iterator[None]:
+    """Hold the folder's lock, which ends with the process, however that ends."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(dst, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise VideoError(
+                f"{dst}: another 'mgm prepare' works on it; wait for it, or choose another folder"
+            ) from error
+        except OSError:  # some network file systems know no locks on folders; one run at a time is then up to the user
+            yield
+            return
+        yield
+    finally:
+        os.close(handle)
+
+
+def _removed(target: Path) -> bool:
+    try:
+        target.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _stamp(path: Path) -> tuple[int | None, int | None]:
+    """(time of modification in ns, size in bytes), None where there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return NO_FILE
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,270 @@
+"""What `prepare` leaves beside the videos: which became which, in a manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import av.error
+
+from mgm.errors import VideoError
+from mgm.files.journal import read_journal
+from mgm.video.transcode.encode import PART, part_of
+from mgm.video.transcode.profiles import read_profile
+
+MANIFEST = "manifest.jsonl"
+JOURNAL = "manifest.journal"
+_PART_NAME = re.compile(rf"\.(mgm-[0-9a-f]{{16}}|.+\.(mp4|jsonl))\.\d+{re.escape(PART)}", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedVideo:
+    """What became of one source; one line of the manifest. Fields of the result are None where there is none.
+
+    A source that failed may have an earlier result that still stands: everything but `status` and `problem` then describes that.
+
+    Attributes:
+        root: the folder of sources, absolute.
+        source: path below it.
+        target: path below the folder of results, where the manifest lies.
+        status: "done" or "failed".
+        problem: one line: what was found, what was expected, what to do; None where it is done.
+        profile: how it was encoded, as `describe` says it.
+        mtime_ns: when the source was last modified, in nanoseconds since 1970; None where it could not be asked.
+        bytes_in, bytes_out: sizes of the files.
+        codec_in, codec_out: FFmpeg's names.
+        frames: of both files.
+        height, width: of the result in pixels, upright.
+        interlaced: whether the source was, at least in part.
+    """
+
+    root: str
+    source: str
+    target: str
+    status: Literal["done", "failed"]
+    problem: str | None
+    profile: str
+    mtime_ns: int | None
+    bytes_in: int | None
+    bytes_out: int | None = None
+    codec_in: str | None = None
+    codec_out: str | None = None
+    frames: int | None = None
+    height: int | None = None
+    width: int | None = None
+    interlaced: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareReport:
+    """What became of the videos that were asked for.
+
+    Attributes:
+        records: of all of them, in the order of their paths.
+        skipped: how many were done by an earlier run.
+        orphans: results in the folder that belong to no source any more, as paths below it. They are left there.
+    """
+
+    records: tuple[PreparedVideo, ...]
+    skipped: int
+    orphans: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[PreparedVideo]:
+        return iter(self.records)
+
+    @property
+    def done(self) -> tuple[PreparedVideo, ...]:
+        """Sources with a result, those of earlier runs included."""
+        return tuple(r for r in self.records if r.status == "done")
+
+    @property
+    def failed(self) -> tuple[PreparedVideo, ...]:
+        """Sources without one."""
+        return tuple(r for r in self.records if r.status == "failed")
+
+    @property
+    def bytes_in(self) -> int:
+        """Size of the sources that are done."""
+        return sum(r.bytes_in or 0 for r in self.done)
+
+    @property
+    def bytes_out(self) -> int:
+        """Size of their results."""
+        return sum(r.bytes_out or 0 for r in self.done)
+
+
+def target_names(sources: Iterable[Path]) -> list[Path]:
+    """For each relative path of a source the relative path of its result; no two are the same, and none is another's folder.
+
+    Raises nothing, looks at no file: the same sources always get the same names.
+    """
+    sources = list(sources)
+    folders = {folder for source in sources for folder in source.parents}
+    names = [source.with_suffix(".mp4") for source in sources]
+    while True:
+        claimed = Counter(names)
+        clashing = [
+            number
+            for number, (source, name) in enumerate(zip(sources, names, strict=True))
+            if (claimed[name] > 1 or name in folders) and name != _with_suffix_kept(source)
+        ]
+        if not clashing:
+            return names
+        for number in clashing:
+            names[number] = _with_suffix_kept(sources[number])
+
+
+def _with_suffix_kept(source: Path) -> Path:
+    return source.with_name(source.name + ".mp4")
+
+
+def read_records(dst: Path) -> dict[str, PreparedVideo]:
+    """The records of a folder's manifest by source, brought up to date by the journal of a run that did not finish.
+
+    Raises:
+        VideoError: one of the two files is not what `prepare` writes, or cannot be read.
+    """
+    known: dict[str, PreparedVideo] = {}
+    for path, rows in ((dst / MANIFEST, _rows(dst / MANIFEST)), (dst / JOURNAL, _journal_rows(dst / JOURNAL))):
+        try:
+            for number, row in enumerate(rows, 1):
+                if not _is_record(row):
+                    raise VideoError(
+                        f"{path}: line {number} is no record of this version of 'mgm prepare', expected its own file; "
+                        "move it away, or choose another folder"
+                    )
+                known[row["source"]] = PreparedVideo(**row)
+        except OSError as error:
+            raise VideoError(
+                f"{path}: cannot be read ({error.strerror}), expected what 'mgm prepare' writes; choose another folder"
+            ) from error
+    return known
+
+
+def _rows(path: Path) -> Iterator[Any]:
+    # To the last byte, unlike a journal: this file is only ever replaced as a whole, and a torn one is somebody else's.
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                yield None
+
+
+def _journal_rows(path: Path) -> Iterator[Any]:
+    return (row for _, row in read_journal(path))
+
+
+def _is_record(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and row.keys() == PreparedVideo.__dataclass_fields__.keys()
+        and all(isinstance(row[name], str) for name in ("root", "source", "target", "status", "profile"))
+    )
+
+
+def is_ours(target: Path) -> bool:
+    """Whether a file is a result of `transcode`."""
+    try:
+        if not target.is_file():  # opening a pipe would wait for ever
+            return False
+        with av.open(f"file:{target}", metadata_errors="replace") as container:
+            return read_profile(container.metadata) is not None
+    except (av.error.FFmpegError, OSError):
+        return False
+
+
+def move_renamed(dst: Path, known: Iterable[PreparedVideo], names: dict[str, str]) -> list[PreparedVideo]:
+    """Give results the names that their sources now lead to, because another source with their name has come or gone.
+
+    Args:
+        dst: the folder of results.
+        known: their records.
+        names: source to target, as it should be.
+
+    Returns:
+        The new records of those that have moved. What cannot be moved is left as it was.
+    """
+    moves = {r.source: r for r in known if names.get(r.source, r.target) != r.target}
+    moved: list[PreparedVideo] = []
+    while True:
+        taken = {record.target for record in moves.values()}
+        free = [source for source in moves if names[source] not in taken]
+        if not free:
+            return moved
+        for source in free:
+            record = moves.pop(source)
+            if _move(dst, record.target, names[source]):
+                moved.append(replace(record, target=names[source]))
+
+
+def _move(dst: Path, old: str, new: str) -> bool:
+    if not (dst / old).is_file():
+        return True
+    if not (dst / old).resolve().is_relative_to(dst.resolve()) or not is_ours(dst / old):
+        return False
+    if os.path.lexists(dst / new) and not is_ours(dst / new):
+        return False
+    try:
+        (dst / old).replace(dst / new)
+    except OSError:
+        return False
+    return True
+
+
+def find_orphans(dst: Path, records: Iterable[PreparedVideo]) -> tuple[str, ...]:
+    """Results below a folder that no record names, sorted; those in folders with a manifest of their own belong there."""
+    targets = {record.target for record in records}
+    found: list[str] = []
+    for folder, folders, files in os.walk(dst):
+        if MANIFEST in files and Path(folder) != dst:
+            folders.clear()
+            continue
+        for file in files:
+            path = Path(folder, file)
+            name = text(path.relative_to(dst).as_posix())
+            if path.suffix == ".mp4" and name not in targets and is_ours(path):
+                found.append(name)
+    return tuple(sorted(found))
+
+
+def text(name: str) -> str:
+    """A name as UTF-8 can write it: file systems allow any bytes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def write_manifest(path: Path, records: Iterable[PreparedVideo]) -> None:
+    """Write one JSON line for each record: the whole file under its name, or not at all."""
+    part = part_of(path)
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            for record in records:
+                file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise VideoError(
+            f"{path}: cannot be written ({error.strerror}); make room and run it again, what is done is kept"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def remove_parts(dst: Path) -> None:
+    """Remove what killed runs left unfinished. Only while nobody else writes there."""
+    for path in dst.rglob(f".*{PART}"):
+        if _PART_NAME.fullmatch(path.name):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Processes that may die: one function over many items."""

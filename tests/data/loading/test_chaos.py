@@ -1,0 +1,191 @@
+"""An epoch on bad days: corrupt files, one that hangs, a killed process, a folder that vanishes. It ends, and tells all of it."""
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mgm.data.annotations import VideoItem, VideoSet, find_set
+from mgm.data.clips.source import ClipSettings, FileSource
+from mgm.data.loading.dataset import ClipSet, MaskRule
+from mgm.data.loading.loader import BatchOrder, batches
+from mgm.errors import VideoError
+from mgm.masks import build_mask
+from mgm.training import load_config, pretrain
+
+VIDEOS, BATCH = 150, 5
+CORRUPT, HANGS, DEADLY = (31, 77, 120), 55, 10
+GONE = range(140, 150)
+SETTINGS = ClipSettings(frames=4, stride=1, size=32, motion="codec")
+
+
+class BadDay(FileSource):
+    """Files, of which one never answers, and one kills whoever reads it first and takes a folder along."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def clips(self, path, *args):
+        if path.endswith(f"/{HANGS:03d}.mp4"):
+            (self.folder / "fifo").open("rb")  # waits in the kernel for a writer that never comes
+        if path.endswith(f"/{DEADLY:03d}.mp4") and (self.folder / "gone").exists():
+            shutil.rmtree(self.folder / "gone")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().clips(path, *args)
+
+
+class Bad(FileSource):
+    """Files, of which some cannot be read."""
+
+    def __init__(self, bad) -> None:
+        super().__init__()
+        self.bad = bad
+
+    def info(self, path):
+        if path in self.bad:
+            raise VideoError(f"{path}: bad")
+        return super().info(path)
+
+
+@pytest.fixture
+def set_of_files(tiny_set, tmp_path):
+    """(items, folder) of many files, all good; ten of them in a folder of their own."""
+    originals = [item.path for item in find_set(tiny_set).train]
+    items = []
+    for number in range(VIDEOS):
+        folder = tmp_path / ("gone" if number in GONE else "files")
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{number:03d}.mp4"
+        shutil.copy(originals[number % len(originals)], path)
+        items.append(VideoItem(str(path)))
+    os.mkfifo(tmp_path / "fifo")
+    return tuple(items), tmp_path
+
+
+def corrupt(items):
+    """Make three files what files become: cut, overwritten, empty."""
+    first, second, third = (Path(items[number].path) for number in CORRUPT)
+    first.write_bytes(first.read_bytes()[:200])
+    second.write_bytes(bytes(random.Random(0).randbytes(second.stat().st_size)))
+    third.write_bytes(b"")
+
+
+def clip_set(items, source):
+    rule = MaskRule(build_mask("mgm"), (2, 4, 4), 0.75)
+    return ClipSet(items, source, SETTINGS, rule=rule, crop="multiscale", flip=True, seed=5)
+
+
+def rows(batch):
+    """The clips of a batch, one by one."""
+    return list(zip(batch.video, batch.mask, batch.index.tolist(), strict=True))
+
+
+def same(first, second):
+    return torch.equal(first[0], second[0]) and torch.equal(first[1], second[1]) and first[2] == second[2]
+
+
+def test_an_epoch_on_a_bad_day_ends_and_keeps_what_can_be_kept(set_of_files):
+    items, folder = set_of_files
+    order = BatchOrder(VIDEOS, BATCH, 5)
+    steps = order.steps_per_epoch
+    clean = [row for batch in batches(clip_set(items, FileSource()), order, first=0, last=steps) for row in rows(batch)]
+    paths = [item.path for item in items]
+    corrupted, gone = {paths[i] for i in CORRUPT}, {paths[i] for i in GONE}
+    surely_bad = corrupted | {paths[HANGS]}
+    copies = {}
+    for bad in (surely_bad, surely_bad | gone):  # what stands in while the folder is there, and afterwards
+        reference = batches(clip_set(items, Bad(bad)), order, first=0, last=steps)
+        copies[len(bad)] = [row for batch in reference for row in rows(batch)]
+    corrupt(items)
+
+    day = list(batches(clip_set(items, BadDay(folder)), order, first=0, last=steps, workers=2, timeout=1.5))
+
+    assert multiprocessing.active_children() == []
+    assert [len(batch.index) for batch in day] == [BATCH] * steps
+    found = [row for batch in day for row in rows(batch)]
+    keys = [index for step in range(steps) for _, index in order.keys(step)]
+    kept = 0
+    for place, row in enumerate(found):
+        path = paths[keys[place]]
+        if path in surely_bad:
+            assert any(same(row, version[place]) for version in copies.values())
+        elif path in gone:  # read before the folder went, or replaced after
+            assert same(row, clean[place]) or same(row, copies[len(surely_bad | gone)][place])
+        else:
+            assert same(row, clean[place])
+            kept += 1
+    assert kept == VIDEOS - len(surely_bad | gone)
+    problems = dict(problem for batch in day for problem in batch.problems)
+    assert surely_bad <= set(problems) <= surely_bad | gone
+    assert len(set(problems) & gone) >= 5
+    assert "no answer within 1.5 s (data.read_timeout)" in problems[paths[HANGS]]
+    assert all(path in message for path, message in problems.items())
+    assert all("no such file" in problems[path] for path in set(problems) & gone)
+    incidents = [line for batch in day for line in batch.incidents]
+    assert len(incidents) == 1
+    assert "was killed by SIGKILL (out of memory?) while it read" in incidents[0]
+    assert f"{DEADLY:03d}.mp4" in incidents[0]
+
+
+def test_a_training_run_on_a_bad_day_ends_and_its_folder_tells_all(set_of_files, tmp_path):
+    items, folder = set_of_files
+    corrupt(items)
+    small = [
+        "data.frames=4",
+        "data.size=32",
+        "data.memory=false",
+        "data.workers=2",
+        "data.read_timeout=1.5",
+        "data.bad_share=0.5",
+    ]
+    small += [
+        "seed=5",
+        "data.crop=multiscale",
+        "model.size=debug",
+        f"pretrain.steps={VIDEOS // BATCH}",
+        f"pretrain.batch={BATCH}",
+    ]
+    videos = VideoSet(str(folder), items, (), (), "")
+    out = tmp_path / "run"
+    config = load_config("debug", small)
+
+    outcome = pretrain(videos, config, out=out, source=BadDay(folder), show_progress=False)
+
+    assert len(outcome.history.losses) == VIDEOS // BATCH
+    listed = dict(line.split("\t") for line in (out / "bad_videos.tsv").read_text().splitlines())
+    assert {items[number].path for number in (*CORRUPT, HANGS)} <= set(listed)
+    assert "no answer within 1.5 s" in listed[items[HANGS].path]
+    assert sum("no such file" in message for message in listed.values()) >= 5
+    assert "SIGKILL" in (out / "incidents.txt").read_text()
+    assert outcome.history.incidents == (out / "incidents.txt").read_text().splitlines()
+
+
+def test_a_fifo_among_the_files_is_a_bad_video(set_of_files):
+    items, folder = set_of_files
+    items = (replace(items[0], path=str(folder / "fifo")), *items[1:4])
+    (batch,) = batches(clip_set(items, FileSource()), BatchOrder(4, 4, 0), first=0, last=1, workers=1, timeout=5)
+    assert set(batch.problems) == {(str(folder / "fifo"), dict(batch.problems)[str(folder / "fifo")])}
+    assert "is a pipe or a device, expected a file" in batch.problems[0][1]
+
+
+def test_resuming_at_any_batch_on_other_workers_gives_the_same_bytes(set_of_files):
+    items, _ = set_of_files
+    clips, order = clip_set(items, FileSource()), BatchOrder(VIDEOS, 7, 5)  # a batch that no epoch is a multiple of
+    place, last = random.Random(6).randrange(1, 28), 30
+    one = batches(clips, order, first=0, last=last, parts=2, workers=1)
+    whole = list(one)[2 * place :]
+    resumed = list(batches(clips, order, first=place, last=last, parts=2, workers=3))
+    assert len(resumed) == len(whole) == 2 * (last - place)
+    for first, second in zip(whole, resumed, strict=True):
+        assert first.video.numpy().tobytes() == second.video.numpy().tobytes()
+        assert first.mask.numpy().tobytes() == second.mask.numpy().tobytes()
+        assert torch.equal(first.index, second.index)
+        assert np.array_equal(first.label, second.label)

@@ -1,0 +1,268 @@
+import numpy as np
+import pytest
+import torch
+
+from mgm.data.annotations import VideoItem, find_set
+from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
+from mgm.data.loading.dataset import TRIES, ClipSet, MaskRule, ViewSet
+from mgm.data.loading.loader import collate
+from mgm.data.synthetic.known_motion import make_translation
+from mgm.errors import DataError, VideoError
+from mgm.masks import build_mask
+from mgm.video.transcode.write import encode
+
+SETTINGS = ClipSettings(frames=4, stride=1, size=32, motion="codec")
+GRID = (2, 4, 4)
+
+
+def make(items, **changes):
+    options = {"rule": MaskRule(build_mask("mgm"), GRID, 0.75), "crop": "multiscale", "flip": True, "seed": 7}
+    source = changes.pop("source", None) or FileSource()
+    return ClipSet(items, source, SETTINGS, **{**options, **changes})
+
+
+@pytest.fixture(scope="module")
+def items(tiny_set):
+    return find_set(tiny_set).train
+
+
+@pytest.fixture(scope="module")
+def broken(items, tmp_path_factory):
+    """The items with files 3 and 5 that are no videos."""
+    folder = tmp_path_factory.mktemp("broken")
+    bad = list(items)
+    for index in (3, 5):
+        path = folder / f"{index}.mp4"
+        path.write_bytes(b"not a video")
+        bad[index] = VideoItem(str(path), items[index].label)
+    return tuple(bad)
+
+
+def same(first, second):
+    return (
+        torch.equal(first.video, second.video)
+        and np.array_equal(first.mask, second.mask)
+        and (first.label, first.index, first.fallback) == (second.label, second.index, second.fallback)
+        and first.problems == second.problems
+    )
+
+
+def test_a_sample_is_a_function_of_seed_epoch_and_index(items):
+    keys = [(0, 2), (1, 2), (0, 9), (3, 15)]
+    first, second = make(items), make(items)
+    samples = [first[key] for key in keys]
+    assert all(same(sample, second[key]) for sample, key in zip(samples[::-1], keys[::-1], strict=True))
+    again, other = first[0, 2], make(items, seed=8)[0, 2]
+    assert same(samples[0], again)
+    assert not torch.equal(samples[0].video, samples[1].video)
+    assert not torch.equal(samples[0].video, other.video)
+    assert samples[0].video.shape == (3, 4, 32, 32)
+    assert samples[0].mask.shape == GRID
+    assert samples[0].mask.reshape(2, -1).sum(1).tolist() == [12, 12]
+    assert (samples[0].index, samples[0].label) == (2, items[2].label)
+    assert len(first) == 16
+
+
+def test_the_mask_has_its_own_generator(items):
+    # Another crop takes other numbers; the mask of a rule that ignores motion stays.
+    rule = MaskRule(build_mask("tube"), GRID, 0.75)
+    first, second = (make(items, rule=rule, crop=crop)[0, 1] for crop in ("centre", "multiscale"))
+    np.testing.assert_array_equal(first.mask, second.mask)
+    assert make(items, rule=None)[0, 1].mask is None
+
+
+def test_global_generators_are_left_alone(items):
+    np.random.seed(0)  # noqa: NPY002
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    make(items)[0, 0]
+    assert np.array_equal(before[0], np.random.get_state()[1])  # noqa: NPY002
+    assert torch.equal(before[1], torch.get_rng_state())
+
+
+def test_unreadable_videos_are_replaced_and_named(items, broken):
+    whole, damaged = make(items), make(broken)
+    for index in range(16):
+        sample = damaged[2, index]
+        if index in (3, 5):
+            assert same(sample, make(broken)[2, index])
+            assert sample.index not in (3, 5)
+            path, message = sample.problems[0]
+            assert path == broken[index].path
+            assert path in message
+            assert sample.label == items[sample.index].label
+        else:
+            assert same(sample, whole[2, index])
+            assert sample.problems == ()
+    # Not always the same video stands in.
+    assert len({damaged[epoch, 3].index for epoch in range(8)}) > 2
+
+
+def test_a_set_that_cannot_be_read_at_all(broken):
+    with pytest.raises(DataError, match=rf"{TRIES} videos in a row could not be read"):
+        make((broken[3], broken[5]))[0, 0]
+    with pytest.raises(DataError, match="no videos"):
+        make(())
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_repeats_are_views_of_one_clip_each_with_its_own_crop_and_mask(items, memory):
+    def source():
+        return MemorySource(64, "codec") if memory else FileSource()
+
+    one, three = make(items, source=source()), make(items, source=source(), repeats=3)
+    for key in ((0, 2), (1, 7)):
+        samples = three.read(key)
+        assert same(samples[0], one[key])  # the first does not depend on how many follow
+        assert same(samples[0], three[key])
+        assert len({sample.video.numpy().tobytes() for sample in samples}) == 3
+        assert len({sample.mask.tobytes() for sample in samples}) == 3
+        assert {(sample.index, sample.label) for sample in samples} == {(key[1], items[key[1]].label)}
+
+
+def test_a_clip_is_decoded_once_for_all_repeats(items):
+    class Counting(FileSource):
+        calls = 0
+
+        def clips(self, *args):
+            self.calls += 1
+            return super().clips(*args)
+
+    source = Counting()
+    assert len(make(items, source=source, repeats=4).read((0, 0))) == 4
+    assert source.calls == 1
+
+
+def test_only_the_first_repeat_names_the_problem(broken):
+    samples = make(broken, repeats=3).read((0, 3))
+    assert [len(sample.problems) for sample in samples] == [1, 0, 0]
+
+
+def test_what_stands_in_does_not_depend_on_how_far_reading_came(items, broken):
+    """A file that is gone, one that is damaged behind its header, one that is known to hang: the same clip in their place."""
+
+    class Late(FileSource):
+        def clips(self, path, *args):
+            if path == items[3].path:
+                raise OSError("stale file handle")
+            return super().clips(path, *args)
+
+    def known(index):
+        if index == 3:
+            raise VideoError(f"{items[3].path}: hangs")
+
+    early, late, told = make(broken)[4, 3], make(items, source=Late())[4, 3], make(items).read((4, 3), known)[0]
+    for sample in (late, told):
+        assert torch.equal(sample.video, early.video)
+        assert np.array_equal(sample.mask, early.mask)
+        assert sample.index == early.index
+    assert late.problems == ((items[3].path, f"{items[3].path}: stale file handle"),)
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory):
+    """32 frames, each as bright as its number tells."""
+    path = tmp_path_factory.mktemp("numbered") / "clip.mp4"
+    encode(path, (np.full((48, 64, 3), 20 + 6 * i, np.uint8) for i in range(32)), fps=25)
+    return str(path)
+
+
+def numbers(video):
+    return (video.float().mean((0, 2, 3)).sub(20) / 6).round().int().tolist()
+
+
+@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize(("start", "end", "stride"), [(8, 20, 2), (10, 16, 1), (5, 8, 2), (28, None, 1), (30, 99, 1)])
+def test_clips_keep_to_the_part_that_an_annotation_speaks_of(numbered, start, end, stride, memory):
+    item = VideoItem(numbered, 1, start, end)
+    settings = ClipSettings(4, stride, 32, None)
+    source = MemorySource(48, None) if memory else FileSource()
+    clips = ClipSet((item,), source, settings, rule=None, crop="centre", flip=False, seed=0)
+    stop = min(end or 32, 32)
+    seen = [numbers(clips[epoch, 0].video) for epoch in range(30)]
+    assert {n for clip in seen for n in clip} <= set(range(start, stop))
+    if stop - start > 3 * stride:
+        assert {clip[0] for clip in seen} == set(range(start, stop - 3 * stride))
+    else:  # what is too short repeats the last frame that the stride reaches
+        last = start + (stop - 1 - start) // stride * stride
+        assert all(clip == [min(start + i * stride, last) for i in range(4)] for clip in seen)
+    views = ViewSet((item,), source, settings, temporal=3, spatial=1)[0]
+    assert {n for view in views.video for n in numbers(view)} <= set(range(start, stop))
+
+
+def test_a_part_behind_the_end_is_a_bad_video(numbered, items):
+    (sample,) = make((VideoItem(numbered, 0, 40, 60), *items[:4])).read((0, 0))
+    assert "frames 40 to 60" in sample.problems[0][1]
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    path = tmp_path_factory.mktemp("wide") / "clip.mp4"
+    return str(make_translation(path, velocity=(2, 0), frames=12, size=(48, 80)))
+
+
+@pytest.mark.parametrize(("temporal", "spatial", "count"), [(1, 1, 1), (1, 3, 3), (5, 3, 15), (5, 1, 5), (20, 1, 9)])
+def test_views_of_a_wide_video(wide, temporal, spatial, count):
+    views = ViewSet((VideoItem(wide, 4),), FileSource(), SETTINGS, temporal=temporal, spatial=spatial)[0]
+    assert views.video.shape == (count, 3, 4, 32, 32)
+    assert (views.label, views.index, views.problem) == (4, 0, None)
+    flat = views.video.flatten(1)
+    assert len({tuple(row.tolist()) for row in flat}) == count
+
+
+def test_a_square_video_has_one_crop(items):
+    views = ViewSet(items, FileSource(), SETTINGS, temporal=2, spatial=3)
+    assert len(views) == 16
+    assert views[0].video.shape == (2, 3, 4, 32, 32)
+
+
+def test_views_of_files_and_of_memory_agree(items):
+    memory = MemorySource(64, None)
+    first = ViewSet(items[:2], FileSource(), SETTINGS, temporal=2, spatial=1)
+    second = ViewSet(items[:2], memory, ClipSettings(4, 1, 32, None), temporal=2, spatial=1)
+    for index in range(2):
+        difference = (first[index].video.int() - second[index].video.int()).abs()
+        assert difference.float().mean() < 2
+
+
+def test_views_of_an_unreadable_video(broken):
+    views = ViewSet(broken, FileSource(), SETTINGS, temporal=2, spatial=1)[3]
+    assert views.video.numel() == 0
+    assert broken[3].path in views.problem
+    with pytest.raises(DataError, match="spatial views: 2"):
+        ViewSet(broken, FileSource(), SETTINGS, temporal=2, spatial=2)
+
+
+def test_a_second_mask_says_what_is_reconstructed(items):
+    decode = MaskRule(build_mask("running-cell"), GRID, 0.5)
+    plain, sample = make(items)[0, 1], make(items, rule=MaskRule(build_mask("mgm"), GRID, 0.75, decode))[0, 1]
+    assert plain.decode is None
+    assert sample.decode.reshape(2, -1).sum(1).tolist() == [8, 8]  # what the mask shows
+    assert same(plain, sample)  # it takes nothing from the other draws
+    again = make(items, rule=MaskRule(build_mask("mgm"), GRID, 0.75, decode))
+    assert len({again[epoch, 1].decode.tobytes() for epoch in range(8)}) > 1
+    batch = collate([sample, sample])
+    assert batch.decode.shape == (2, *GRID)
+    assert batch.decode.dtype == torch.bool
+    assert collate([plain]).decode is None
+
+
+def test_motion_comes_along_where_it_is_predicted(tmp_path):
+    """A clip that moves by (3, -2) pixels a frame at 64 px, shown at 32: (1.5, -1), mirrored (-1.5, -1)."""
+    path = make_translation(tmp_path / "moving.mp4", velocity=(3.0, -2.0), frames=12, size=(64, 64), gop=12)
+    rule = MaskRule(build_mask("tube"), GRID, 0.75, keep_motion=True)
+    assert rule.uses_motion
+    clips = make((VideoItem(str(path), None),), rule=rule, crop="centre", flip=False)
+    motion = clips[0, 0].motion
+    assert motion.shape == (4, 4, 4, 2)
+    np.testing.assert_allclose(np.median(motion, (0, 1, 2)), (1.5, -1), atol=0.1)
+    mirrored = make((VideoItem(str(path), None),), rule=rule, crop="multiscale")
+    assert {float(np.sign(np.median(mirrored[epoch, 0].motion[..., 0]))) for epoch in range(8)} == {-1.0, 1.0}
+    assert collate([clips[0, 0]]).to(torch.device("cpu")).motion.dtype == torch.float32
+
+
+def test_motion_that_was_not_read_is_missed(items):
+    rule = MaskRule(build_mask("tube"), GRID, 0.75, keep_motion=True)
+    settings = ClipSettings(frames=4, stride=1, size=32, motion=None)
+    clips = ClipSet(items, FileSource(), settings, rule=rule, crop="centre", flip=False, seed=0)
+    with pytest.raises(DataError, match="read without its motion"):
+        clips[0, 0]

@@ -1,0 +1,68 @@
+"""Which frames the samples of a set have: those of the part that an item names, as its sampler takes them."""
+
+import numpy as np
+import torch
+
+from mgm.data.annotations import VideoItem, find_set
+from mgm.data.clips.sampling import Sampler
+from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
+from mgm.data.loading.dataset import ClipSet, ViewSet
+from mgm.data.loading.loader import collate
+from mgm.video.transcode.write import encode
+
+SETTINGS = ClipSettings(4, 2, 32, None)
+
+
+def make(items, **changes):
+    return ClipSet(items, FileSource(), SETTINGS, rule=None, crop="multiscale", flip=True, seed=7, **changes)
+
+
+def marked(tmp_path, frames=40):
+    """A video whose frames tell their number by their grey."""
+    path = tmp_path / "marked.mp4"
+    pictures = (np.full((48, 64, 3), 4 + 6 * number, np.uint8) for number in range(frames))
+    encode(path, pictures, fps=25, options={"crf": 4})
+    return str(path)
+
+
+def shown(video):
+    """The numbers of the frames of a clip (3, T, H, W)."""
+    return ((video.float().mean((0, 2, 3)) - 4) / 6).round().int().tolist()
+
+
+def test_a_part_of_a_video_is_a_video(tmp_path):
+    path = marked(tmp_path)
+    part = (VideoItem(path, 0, start=10, end=20),)
+    starts = set()
+    for epoch in range(40):
+        clip = shown(make(part)[epoch, 0].video)
+        assert np.diff(clip).tolist() == [2, 2, 2]
+        starts.add(clip[0])
+    assert starts == {10, 11, 12, 13}
+    views = ViewSet(part, FileSource(), SETTINGS, temporal=3, spatial=1)[0]
+    assert [shown(view)[0] for view in views.video] == [10, 12, 13]
+    short = make((VideoItem(path, 0, start=37),))[0, 0]
+    assert shown(short.video) == [37, 39, 39, 39]
+    outside = ViewSet((VideoItem(path, 0, start=40, end=50),), FileSource(), SETTINGS, temporal=1, spatial=1)[0]
+    assert "frames 40 to 50 are asked for, but the video has 40" in outside.problem
+
+
+def test_clips_are_taken_as_the_sampler_says(tmp_path):
+    path = marked(tmp_path)
+    items = (VideoItem(path, 0),)
+    sparse = Sampler(4, 2, "sparse")
+    clip = shown(make(items, sampler=sparse)[0, 0].video)
+    assert [frame // 10 for frame in clip] == [0, 1, 2, 3]
+    views = ViewSet(items, FileSource(), SETTINGS, temporal=2, spatial=1, sampler=sparse)[0].video
+    assert [shown(view) for view in views] == [[0, 10, 20, 30], [5, 15, 25, 35]]
+    segments = ViewSet(items, FileSource(), SETTINGS, temporal=2, spatial=1, sampler=Sampler(4, 2, "segments"))[0].video
+    assert [shown(view) for view in segments] == [[6, 8, 10, 12], [26, 28, 30, 32]]
+    kept = ViewSet(items, MemorySource(48, None), SETTINGS, temporal=2, spatial=1, sampler=sparse)[0].video
+    assert torch.equal(torch.tensor([shown(v) for v in kept]), torch.tensor([shown(v) for v in views]))
+
+
+def test_a_sample_carries_the_numbers_it_was_drawn_from(tiny_set):
+    clips = make(find_set(tiny_set).train, repeats=2)
+    assert [sample.key for sample in clips.read((3, 5))] == [(3, 5, 0), (3, 5, 1)]
+    batch = collate([*clips.read((3, 5)), *clips.read((0, 1))])
+    assert batch.keys.tolist() == [[3, 5, 0], [3, 5, 1], [0, 1, 0], [0, 1, 1]]

@@ -1,0 +1,24 @@
+import pytest
+
+from mgm.data.loading.direction import directed_classes
+from mgm.data.synthetic.labelled import CLASSES
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Pulling [something] from left to right", "turning_cw", "SwipeLeft", "turn-right", "LEFT", "Turning counterclockwise",
+     "RightHook"],
+)  # fmt: skip
+def test_names_that_tell_left_from_right(name):
+    assert directed_classes([name]) == (name,)
+
+
+@pytest.mark.parametrize(
+    "name", ["Archery", "brightness", "CleftChin", "ApplyEyeMakeup", "cleaning copyright signs", "lefty", "growing", ""]
+)
+def test_names_that_do_not(name):
+    assert directed_classes([name]) == ()
+
+
+def test_the_synthetic_set_is_directed():
+    assert directed_classes(CLASSES) == ("right", "left", "turning_cw", "turning_ccw")

@@ -1,0 +1,259 @@
+"""Processes that read, and what becomes of a run when they hang, die or raise."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import mgm.data.loading.transfer
+from mgm.data.loading.background import in_background
+from mgm.data.loading.pool import PATIENCE, ReadingPool
+from mgm.errors import DataError, ModelError, VideoError
+
+
+def name(index):
+    return f"video-{index}.mp4"
+
+
+def run(read, tasks, *, workers=2, timeout=30.0):
+    """(results, incidents) of a pool; no process is left."""
+    with ReadingPool(read, workers=workers, timeout=timeout, name=name) as pool:
+        found = list(pool.results(tasks))
+    assert multiprocessing.active_children() == []
+    return found, pool.incidents
+
+
+def square(task, guard):
+    guard(task)
+    time.sleep(0.02 * (task % 3))
+    return os.getpid(), task * task
+
+
+def test_results_come_in_order_from_several_processes():
+    found, incidents = run(square, range(20), workers=3)
+    assert [value for _, value in found] == [i * i for i in range(20)]
+    assert len({pid for pid, _ in found}) > 1
+    assert os.getpid() not in {pid for pid, _ in found}
+    assert incidents == []
+    assert run(square, []) == ([], [])
+
+
+def arrays(task, guard):
+    video = torch.arange(2 * 3 * 4 * 5 * 6).view(2, 4, 5, 6, 3).to(torch.uint8).permute(0, 4, 1, 2, 3)
+    return {"video": video, "strided": video[:, :, ::2], "scalar": torch.tensor(1.5), "empty": torch.empty(0),
+            "mask": np.arange(6).reshape(2, 3).T, "same": [task, None]}  # fmt: skip
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_tensors_and_arrays_arrive_as_they_were(shared, monkeypatch):
+    monkeypatch.setattr(mgm.data.loading.transfer, "SHARED", shared and mgm.data.loading.transfer.SHARED)
+    expected = arrays(0, None)
+    for number, found in enumerate(run(arrays, range(3))[0]):
+        assert found["same"] == [number, None]
+        np.testing.assert_array_equal(found["mask"], expected["mask"])
+        for key in ("video", "strided", "scalar", "empty"):
+            assert found[key].dtype == expected[key].dtype
+            assert torch.equal(found[key], expected[key])
+        assert found["video"].stride() == expected["video"].stride()  # channels stay last
+        found["video"][:] = 0
+
+
+def test_memory_of_results_is_given_back():
+    def big(task, guard):
+        return torch.full((4 << 20,), task, dtype=torch.uint8)
+
+    def mapped():
+        return sum("mgm-batch" in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+    with ReadingPool(big, workers=1, timeout=30, name=name) as pool:
+        for number, result in enumerate(pool.results(range(12))):
+            assert int(result[0]) == int(result[-1]) == number
+            if mgm.data.loading.transfer.SHARED:
+                assert mapped() <= 6  # this one, and those that are read ahead
+        del result
+    assert mapped() == 0
+
+
+class Troubled:
+    """Reads numbers; some videos hang, kill their process, or do so only once."""
+
+    def __init__(self, folder, *, hang=(), kill=(), once=()):
+        self.folder, self.hang, self.kill, self.once = folder, hang, kill, once
+
+    def __call__(self, task, guard):
+        found = []
+        for index in task:
+            try:
+                guard(index)
+                found.append(self.read(index))
+            except VideoError as error:
+                found.append(str(error))
+        return found
+
+    def read(self, index):
+        mark = self.folder / str(index)
+        if index in self.hang:
+            fifo = self.folder / f"fifo-{os.getpid()}"
+            os.mkfifo(fifo)
+            fifo.open("rb")  # waits in the kernel for a writer that never comes
+        if index in self.kill or (index in self.once and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+
+def batched(count, size=4):
+    return [list(range(i, i + size)) for i in range(0, count, size)]
+
+
+def test_a_read_that_hangs_costs_its_video(tmp_path):
+    found, incidents = run(Troubled(tmp_path, hang=[5, 22]), batched(32), timeout=0.4)
+    values = [v for batch in found for v in batch]
+    assert [i for i, v in enumerate(values) if v != i] == [5, 22]
+    for index in (5, 22):
+        assert values[index].startswith(f"video-{index}.mp4: no answer within 0.4 s (data.read_timeout), expected")
+    assert incidents == []  # the messages of the videos say it
+
+
+def test_a_video_that_hung_is_not_waited_for_again(tmp_path):
+    began = time.perf_counter()
+    found, _ = run(Troubled(tmp_path, hang=[1]), [[1, i] for i in range(10, 40)], timeout=0.5)
+    assert {batch[0].split(",")[0] for batch in found} == {"video-1.mp4: no answer within 0.5 s (data.read_timeout)"}
+    assert [batch[1] for batch in found] == list(range(10, 40))
+    assert time.perf_counter() - began < 0.5 * 15  # not 30 times
+
+
+def test_a_killed_process_is_replaced_and_nothing_is_lost(tmp_path):
+    found, incidents = run(Troubled(tmp_path, once=[9, 18]), batched(32))
+    assert [v for batch in found for v in batch] == list(range(32))
+    assert len(incidents) == 2
+    for index, line in zip((9, 18), sorted(incidents, key=lambda line: "video-18" in line), strict=True):
+        assert f"was killed by SIGKILL (out of memory?) while it read video-{index}.mp4; replaced" in line
+
+
+def test_a_video_that_kills_is_given_up(tmp_path):
+    found, incidents = run(Troubled(tmp_path, kill=[6]), batched(16))
+    values = [v for batch in found for v in batch]
+    assert [i for i, v in enumerate(values) if v != i] == [6]
+    assert values[6].startswith("video-6.mp4: its reading process was killed by SIGKILL (out of memory?), 2 times")
+    assert len(incidents) == 2
+
+
+def die(task, guard):
+    os._exit(3)
+
+
+def test_processes_that_always_die_stop_the_run():
+    with pytest.raises(
+        DataError, match=rf"{2 * PATIENCE + 1} in a row; the last one ended with status 3 between videos"
+    ):
+        run(die, range(4))
+
+
+class Late:
+    """The first process to come never gets to a video."""
+
+    def __init__(self, folder):
+        self.mark = folder / "stuck"
+
+    def __call__(self, task, guard):
+        try:
+            self.mark.touch(exist_ok=False)
+        except FileExistsError:
+            guard(task)
+        else:
+            time.sleep(1000)
+        return task
+
+
+def test_a_process_that_comes_to_no_video_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr("mgm.data.loading.pool.STARTS", 0.5)
+    found, incidents = run(Late(tmp_path), range(6), timeout=0.5)
+    assert found == list(range(6))
+    assert len(incidents) == 1
+    assert "did nothing between videos; replaced" in incidents[0]
+
+
+def refuse(task, guard):
+    if task == 3:
+        raise ModelError("three: found, expected two")
+    if task == 4:
+        raise KeyError("four")
+    return task
+
+
+def test_errors_arrive_as_they_were_raised():
+    with ReadingPool(refuse, workers=2, timeout=30, name=name) as pool:
+        results = pool.results([1, 2, 3])
+        assert [next(results), next(results)] == [1, 2]
+        with pytest.raises(ModelError, match=r"^three: found, expected two$"):
+            next(results)
+    with pytest.raises(RuntimeError, match=r"(?s)a reading process failed.*in refuse.*KeyError: 'four'"):
+        run(refuse, [4])
+
+
+SCRIPT = """
+import sys, time
+from mgm.data.loading.pool import ReadingPool
+def read(task, guard):
+    guard(task)
+    time.sleep(task)
+    return task
+with ReadingPool(read, workers=2, timeout=1000, name=str) as pool:
+    print(*[worker.process.pid for worker in pool._workers], flush=True)
+    list(pool.results([0, 1000, 1000]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_process_outlives_a_killed_run():
+    with subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True) as parent:
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        time.sleep(0.3)
+        parent.kill()
+    for _ in range(100):
+        left = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"still running: {left}")
+
+
+def test_one_item_is_made_ahead_and_errors_come_in_their_place():
+    made = []
+
+    def items():
+        for number in range(5):
+            made.append(number)
+            yield number
+        raise DataError("the end")
+
+    stream = in_background(items())
+    assert next(stream) == 0
+    time.sleep(0.05)
+    assert 2 <= len(made) <= 3
+    assert [next(stream) for _ in range(4)] == [1, 2, 3, 4]
+    with pytest.raises(DataError, match="the end"):
+        next(stream)
+
+
+def test_a_stream_that_is_left_is_closed():
+    closed = []
+
+    def items():
+        try:
+            yield from range(100)
+        finally:
+            closed.append(True)
+
+    stream = in_background(items())
+    next(stream)
+    stream.close()
+    assert closed == [True]

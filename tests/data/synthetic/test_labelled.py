@@ -1,0 +1,301 @@
+"""Synthetic video: the truth beside it is true, only motion tells the class, and a run can be killed or repeated."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mgm.data.synthetic.labelled import (
+    CLASSES,
+    SyntheticClip,
+    draw_clip,
+    encode,
+    make_dataset,
+    make_translation,
+    read_boxes,
+    translating_frames,
+)
+from mgm.data.synthetic.rendering import Appearance, Track, draw_appearance, render
+from mgm.errors import DataError
+
+SMALL = {"train": 10, "test": 8, "frames": 6, "size": 64}
+
+
+def decode(path: Path) -> npt.NDArray[np.uint8]:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def white_on_black(seed: int) -> Appearance:
+    look = draw_appearance(np.random.default_rng(seed))
+    return Appearance(np.zeros_like(look.background), np.ones_like(look.texture), look.profile)
+
+
+def still(centre: tuple[float, float], *, radius: float, frames: int = 1, turn: float = 0) -> Track:
+    time = np.arange(frames, dtype=np.float64)
+    return Track(np.tile(centre, (frames, 1)), np.full(frames, radius), 0.3 + turn * time, np.zeros((frames, 2)))
+
+
+@pytest.fixture(scope="module")
+def dataset_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("made") / "set"
+    make_dataset(root, **SMALL, workers=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def clips() -> dict[str, list[SyntheticClip]]:
+    """Forty clips of every class, none sharing its look with another."""
+    return {
+        label: [draw_clip(label, frames=8, size=32, pan=0.5, seed=(i, k)) for i in range(40)]
+        for k, label in enumerate(CLASSES)
+    }
+
+
+@pytest.mark.parametrize(
+    ("centre", "pieces"), [((32, 32), 1), ((63.5, 32), 2), ((30, 1), 2), ((0, 0), 4), ((64 * 3 + 2, -3), 4)]
+)
+@pytest.mark.parametrize("seed", range(6))
+def test_boxes_are_the_tight_boxes_of_the_pieces(centre: tuple[float, float], pieces: int, seed: int) -> None:
+    frames, boxes = render(white_on_black(seed), still(centre, radius=20), size=64)
+    covered = frames[0, :, :, 0] >= 127
+    assert len(boxes[0]) == pieces
+    found = np.zeros_like(covered)
+    for x0, y0, x1, y1 in boxes[0]:
+        piece = covered[y0:y1, x0:x1]
+        assert piece[0].any() and piece[-1].any() and piece[:, 0].any() and piece[:, -1].any()  # noqa: PT018
+        assert not found[y0:y1, x0:x1].any()
+        found[y0:y1, x0:x1] = True
+    assert not (covered & ~found).any()
+
+
+def test_translation_moves_the_boxes_by_the_velocity() -> None:
+    checked = 0
+    for i in range(60):
+        clip = draw_clip("right", frames=4, size=128, pan=1, seed=(i,))
+        whole = [boxes[0] for boxes in clip.boxes if len(boxes) == 1]
+        if len(whole) == 4:
+            np.testing.assert_allclose((whole[3] - whole[0]) / 3, np.tile(clip.velocity, 2), atol=0.7)
+            assert 2 <= clip.velocity[0] * 48 / 128 <= 3.5
+            checked += 1
+    assert checked >= 3
+
+
+def test_turning_clockwise_turns_clockwise_on_the_screen() -> None:
+    bar = white_on_black(0)
+    angle = np.linspace(0, 2 * np.pi, 512, endpoint=False)
+    bar.profile[:, 0] = (np.cos(angle) ** 2 + (np.sin(angle) / 0.4) ** 2) ** -0.5
+    frames, _ = render(bar, still((32, 32), radius=24, frames=3, turn=0.2), size=64)
+    angles = []
+    for frame in frames[..., 0]:
+        y, x = np.nonzero(frame >= 127)
+        covariance = np.cov(x, y)
+        angles.append(0.5 * np.arctan2(2 * covariance[0, 1], covariance[0, 0] - covariance[1, 1]))
+    np.testing.assert_allclose(angles, [0.3, 0.5, 0.7], atol=0.03)
+
+
+def test_signs_of_growth_and_turn(clips: dict[str, list[SyntheticClip]]) -> None:
+    assert all(clip.growth > 1 for clip in clips["growing"])
+    assert all(clip.growth < 1 for clip in clips["shrinking"])
+    assert all(clip.turn > 0 for clip in clips["turning_cw"])
+    assert all(clip.turn < 0 for clip in clips["turning_ccw"])
+    for label in ("left", "up"):
+        assert all(clip.growth == 1 and clip.turn == 0 and min(clip.velocity) < 0 for clip in clips[label])
+    changes = {}
+    for label in ("growing", "shrinking"):
+        areas = np.array([[covered_area(boxes) for boxes in clip.boxes] for clip in clips[label]])
+        changes[label] = np.median(np.diff(areas, axis=1))
+    assert changes["growing"] > 0 > changes["shrinking"]
+
+
+def covered_area(boxes: npt.NDArray[np.int64]) -> int:
+    return int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sum())
+
+
+def test_the_first_frame_is_the_same_in_every_class() -> None:
+    first = [draw_clip(label, frames=2, size=64, pan=0.5, seed=(7,)) for label in CLASSES]
+    for clip in first[1:]:
+        np.testing.assert_array_equal(clip.frames[0], first[0].frames[0])
+        assert (clip.frames[1] != first[0].frames[1]).any()
+        assert clip.pan == first[0].pan
+
+
+@pytest.mark.parametrize("t", [0, 4, 7])
+def test_no_statistic_of_a_frame_tells_the_class(clips: dict[str, list[SyntheticClip]], t: int) -> None:
+    def statistics(clip: SyntheticClip) -> list[float]:
+        largest = max(clip.boxes[t], key=lambda box: covered_area(box[None]))
+        frame = clip.frames[t]
+        return [*frame.mean((0, 1)), frame.std(), covered_area(clip.boxes[t]), *largest, len(clip.boxes[t])]
+
+    by_class = np.array([[statistics(clip) for clip in clips[label]] for label in CLASSES])
+    deviation = (by_class.mean(1) - by_class.mean((0, 1))) / (by_class.std((0, 1)) / 40**0.5)
+    # 72 statistics of unit variance; a class that sat to one side by half its spread would show as 3.2 on average.
+    assert np.abs(deviation).max() < 4
+    assert (deviation**2).mean() < 1.6
+
+
+def test_pan_is_independent_of_the_class_and_moves_the_background(clips: dict[str, list[SyntheticClip]]) -> None:
+    shares = [np.mean([any(clip.pan) for clip in clips[label]]) for label in CLASSES]
+    assert 0.2 < min(shares) <= max(shares) < 0.8
+    flat = draw_clip("growing", frames=4, size=64, pan=0, seed=(1,))
+    assert flat.pan == (0, 0)
+    outside = np.ones((64, 64), bool)
+    for boxes in flat.boxes:
+        for x0, y0, x1, y1 in boxes:
+            outside[max(y0 - 1, 0) : y1 + 1, max(x0 - 1, 0) : x1 + 1] = False
+    assert outside.any()
+    assert (flat.frames[:, outside] == flat.frames[0, outside]).all()
+    track = Track(np.tile((32.0, 32.0), (2, 1)), np.full(2, 10.0), np.zeros(2), np.array([[0, 0], [3.0, -2.0]]))
+    frames, _ = render(draw_appearance(np.random.default_rng(0)), track, size=64)
+    difference = frames[1, :10, 3:].astype(int) - frames[0, 2:12, :-3]
+    assert np.abs(difference).max() <= 1
+
+
+def test_dataset_has_balanced_classes_exact_frames_and_its_truth(dataset_root: Path) -> None:
+    videos = sorted(dataset_root.rglob("*.mp4"))
+    assert Counter(path.parts[-3] for path in videos) == {"train": 10, "test": 8}
+    assert set(Counter(path.parent.name for path in videos if "train" in path.parts).values()) == {1, 2}
+    for path in videos:
+        frames, boxes = decode(path), read_boxes(path)
+        assert frames.shape == (6, 64, 64, 3)
+        assert boxes is not None
+        assert len(boxes) == 6
+        assert all(1 <= len(box) <= 4 and box.dtype == np.float32 for box in boxes)
+        truth = json.loads(path.with_suffix(".json").read_text())
+        assert truth["class"] == path.parent.name
+        assert (np.hypot(*truth["velocity"]) > 0) == (truth["class"] in CLASSES[:4])
+    with av.open(str(videos[0])) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        assert container.streams.video[0].codec_context.has_b_frames
+
+
+def test_the_number_of_workers_changes_no_byte_and_the_seed_does(dataset_root: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    made = make_dataset(tmp_path / "a", **SMALL, workers=3, progress=lambda done, total: seen.append((done, total)))
+    assert made.made == 18
+    assert seen == [(i, 18) for i in range(1, 19)]
+    assert contents(tmp_path / "a") == contents(dataset_root)
+    other = make_dataset(tmp_path / "b", **SMALL, seed=1)
+    assert other.train[0].read_bytes() != made.train[0].read_bytes()
+
+
+def test_a_finished_dataset_is_reused_and_a_broken_one_completed(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "set", **SMALL)
+    before = contents(tmp_path / "set")
+    assert make_dataset(tmp_path / "set", **SMALL).made == 0
+    made.train[3].unlink()
+    again = make_dataset(str(tmp_path / "set"), **SMALL)
+    assert again.made == 1
+    assert again.train == made.train
+    assert contents(tmp_path / "set") == before
+
+
+def test_foreign_directories_are_refused_untouched(dataset_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "holiday.txt").write_text("mine")
+    with pytest.raises(DataError, match="is not empty"):
+        make_dataset(tmp_path, **SMALL)
+    assert contents(tmp_path) == {"holiday.txt": b"mine"}
+    before = contents(dataset_root)
+    with pytest.raises(DataError, match=r"pan=0\.5 \(asked: 0\.25\)"):
+        make_dataset(dataset_root, **SMALL, pan=0.25)
+    assert contents(dataset_root) == before
+    with pytest.raises(DataError, match="even size"):
+        make_dataset(tmp_path / "odd", train=1, test=0, size=65)
+    assert not (tmp_path / "odd").exists()
+
+
+def test_boxes_of_a_folder_count_where_a_video_has_none_of_its_own(tmp_path: Path) -> None:
+    frames = [{"frame": 0, "boxes_xyxy": [[1, 2, 3, 4]]}]
+    (tmp_path / "boxes.json").write_text(json.dumps({"frames": frames}))
+    assert [boxes.tolist() for boxes in read_boxes(tmp_path / "a.mp4") or []] == [[[1, 2, 3, 4]]]
+    (tmp_path / "a.json").write_text(json.dumps({"note": "nothing of boxes"}))
+    assert read_boxes(tmp_path / "a.mp4") is not None
+    (tmp_path / "a.json").write_text(json.dumps({"frames": [{"frame": 0, "boxes_xyxy": [[5, 6, 7, 8]]}]}))
+    assert [boxes.tolist() for boxes in read_boxes(tmp_path / "a.mp4") or []] == [[[5, 6, 7, 8]]]
+    (tmp_path / "boxes.json").write_text("[]")
+    assert read_boxes(tmp_path / "b.mp4") is None
+
+
+def test_read_boxes_without_truth_and_with_a_broken_one(tmp_path: Path) -> None:
+    video = tmp_path / "clip.mp4"
+    assert read_boxes(video) is None
+    video.with_suffix(".json").write_text('{"frames": [{"frame": 2, "boxes_xyxy": [[1, 2, 3, 4]]}]}')
+    assert [len(boxes) for boxes in read_boxes(video) or []] == [0, 0, 1]
+    for foreign in ("{", "[]", '{"url": 1}'):  # many collections keep a JSON file beside each video
+        video.with_suffix(".json").write_text(foreign)
+        assert read_boxes(video) is None
+    for broken in ('{"frames": [{"frame": 0}]}', '{"frames": [{"frame": 0, "boxes_xyxy": [[1, 2]]}]}'):
+        video.with_suffix(".json").write_text(broken)
+        with pytest.raises(DataError, match=r"clip\.json: no boxes"):
+            read_boxes(video)
+
+
+def test_translating_frames_are_exact() -> None:
+    whole = list(translating_frames(velocity=(5, -3), frames=3, size=(97, 131)))
+    assert whole[0].shape == (97, 131, 3)
+    np.testing.assert_array_equal(whole[2][:-6, 10:], whole[0][6:, :-10])
+    half = list(translating_frames(velocity=(2.5, -1.5), frames=5, size=(97, 131)))
+    np.testing.assert_array_equal(half[4], whole[2])
+    assert whole[0].std() > 25
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "named", "options"),
+    [
+        ("libx264", ".mp4", {"bframes": 2, "refs": 3, "gop": 5}, {}),
+        ("libx264", ".mkv", {}, {"profile": "baseline"}),
+        ("mpeg4", ".avi", {"gop": 4}, {"b": "2M"}),
+        ("libvpx-vp9", ".webm", {}, {"deadline": "realtime", "cpu-used": 8, "b": "2M"}),
+        ("libx265", ".mp4", {}, {"preset": "ultrafast"}),
+    ],
+)
+def test_translation_clip_decodes_to_shifted_content(
+    tmp_path: Path, codec: str, suffix: str, named: dict[str, int], options: dict[str, str | int]
+) -> None:
+    path = make_translation(tmp_path / f"clip{suffix}", velocity=(4.5, -3), frames=9, size=(130, 178), codec=codec,
+                            **named, options=options)  # fmt: skip
+    frames = decode(path).astype(int)
+    assert frames.shape == (9, 130, 178, 3)
+    shifted = np.abs(frames[6, :-12, 18:] - frames[2, 12:, :-18]).mean()
+    assert shifted < 6 < 20 < np.abs(frames[6] - frames[2]).mean()
+
+
+def test_the_encoder_finds_the_motion(tmp_path: Path) -> None:
+    path = make_translation(tmp_path / "clip.mp4", velocity=(6.5, -3), frames=6, size=(128, 176), bframes=0, refs=1)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "SLICE"
+        stream.codec_context.options = {"flags2": "+export_mvs"}
+        exported = [frame.side_data.get("MOTION_VECTORS") for frame in container.decode(stream)]
+    vectors = np.concatenate([side.to_ndarray() for side in exported if side is not None])
+    found = -np.stack([vectors["motion_x"], vectors["motion_y"]], 1) / vectors["motion_scale"][:, None]
+    assert (np.abs(found - (6.5, -3)).max(1) <= 0.25).mean() > 0.8
+
+
+def test_encode_names_what_it_refuses_and_leaves_nothing(tmp_path: Path) -> None:
+    grey = [np.full((32, 48, 3), 128, np.uint8)] * 3
+    path = tmp_path / "deep" / "clip.mp4"
+    assert encode(path, iter(grey), fps=29.97) == 3
+    before = contents(tmp_path)
+    for frames, keywords, words in (
+        ([], {}, "no frames"),
+        (grey, {"options": {"nonsense": 1}}, "no option nonsense"),
+        (grey, {"codec": "nocodec"}, "nocodec"),
+        (grey, {"codec": "aac"}, "no video encoder"),
+        ([grey[0][:31, :47]], {}, "sides are even"),
+        ([grey[0], grey[0][:16]], {}, "frame 1 is uint8"),
+        ([grey[0].astype(np.float32)], {}, "frame 0 is float32"),
+    ):
+        with pytest.raises(DataError, match=words):
+            encode(path, frames, fps=10, **keywords)
+    with pytest.raises(DataError, match="no container"):
+        encode(tmp_path / "clip.doc", grey, fps=10)
+    assert contents(tmp_path) == before

@@ -1,0 +1,93 @@
+"""What docs/checkpoints.md shows: its examples and commands run, on a checkpoint in the reference's names."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+import mgm.commands.export
+import mgm.commands.finetune
+import mgm.commands.probe
+from tests.models.reference import pretrained_shapes, random_state
+
+PAGE = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+EXAMPLES = [code for language, code in BLOCKS if language == "python"]
+COMMANDS = [line for language, text in BLOCKS if not language for line in text.splitlines()]
+HOMES = {
+    "export": mgm.commands.export.export,
+    "finetune": mgm.commands.finetune.finetune,
+    "probe": mgm.commands.probe.probe,
+}
+
+
+@pytest.fixture
+def folder(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of an example: `checkpoint.pth` and `videos/`."""
+    shapes = pretrained_shapes(dim=32, depth=2, width=16, layers=1, patch=16)
+    torch.save({"model": random_state(shapes, std=0.02)}, tmp_path / "checkpoint.pth")
+    shutil.copytree(tiny_set, tmp_path / "videos")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def example(words: str) -> dict[str, Any]:
+    """Run the one example that contains `words`; what it has defined."""
+    (code,) = (code for code in EXAMPLES if words in code)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/checkpoints.md", "exec"), names)
+    return names
+
+
+def test_loading(folder: Path) -> None:
+    names = example("small = mgm.load_encoder")
+
+    assert names["encoder"].spec.tokens == 1568
+    assert names["small"].spec.video_shape == (3, 8, 64, 64)
+    assert type(names["model"]).__name__ == "MaskedAutoencoder"
+
+
+def test_fine_tuning(folder: Path) -> None:
+    example("mgm.settings_for")
+
+    assert (folder / "runs" / "tuned-too" / "last.pt").is_file()
+
+
+def test_exporting(folder: Path) -> None:
+    names = example("mgm.export_model")
+
+    assert torch.equal(names["model"].mask_token, mgm.load_pretrained("checkpoint.pth").mask_token)
+
+
+def test_every_example_of_the_page_has_its_test() -> None:
+    assert len(EXAMPLES) == 3
+
+
+# test_export.py has ONNX within seconds; as a command of the page it takes too long for every run.
+@pytest.mark.parametrize("line", [pytest.param(c, marks=[pytest.mark.slow] * ("onnx" in c)) for c in COMMANDS])
+def test_commands_run_as_they_are_written(line: str, folder: Path) -> None:
+    if "onnx" in line:
+        pytest.importorskip("onnxscript")
+    program, name, *arguments = shlex.split(line)
+    app = typer.Typer()
+    app.command()(HOMES[name])
+
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+    assert program == "mgm"
+    assert result.exit_code == 0, result.output
+    written = {"exported", "official", "encoder", "graph", "onnx", "runs", "checkpoint.pth.probe.json"}
+    assert len(written & {path.name for path in folder.iterdir()}) == 1
+
+
+def test_formats_of_the_page_are_those_of_the_command() -> None:
+    from mgm.training.export.export import FORMATS
+
+    assert set(FORMATS) == {value.value for value in mgm.commands.export.Target}
+    assert all(f"| `{name}` |" in PAGE for name in FORMATS)

@@ -1,0 +1,61 @@
+"""What docs/masks.md shows: its example runs, its table is the measured one and has every mask, its pictures are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mgm.data.synthetic.known_motion import make_translation
+from mgm.masks import mask_names
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "masks.md").read_text(encoding="utf-8")
+RESULT = (ROOT / "benchmarks" / "results" / "mask_table.txt").read_text(encoding="utf-8")
+
+
+def table_rows(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("| `") and line.count("|") > 10]
+
+
+def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_translation(tmp_path / "video.mp4", velocity=(2, 1), frames=32, size=(64, 96))
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, "docs/masks.md", "exec"), names)
+    assert len(names["draws"]) == 100  # type: ignore[arg-type]
+    assert names["found"].draws == 100  # type: ignore[attr-defined]
+
+
+def test_the_table_is_what_the_experiment_printed() -> None:
+    printed = table_rows(RESULT.partition("\nsummary\n")[2])
+    assert len(printed) > len(mask_names())
+    assert table_rows(PAGE) == printed
+
+
+@pytest.mark.parametrize("name", mask_names())
+def test_the_table_has_every_mask(name: str) -> None:
+    labels = [row.split("`")[1] for row in table_rows(PAGE)]
+    if name in ("block", "smm", "mgm"):
+        assert all(f"{name}, {boundary}" in labels for boundary in ("clip", "shift", "grow", "wrap"))
+    else:
+        assert name in labels
+
+
+def test_pictures_are_there_and_small() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\((images/[^)]+)\)", PAGE)
+    assert {Path(p).name for p in pictures} == {p.name for p in (ROOT / "docs" / "images").glob("masks-*.png")}
+    assert len(pictures) == 3
+    for target in pictures:
+        path = ROOT / "docs" / target
+        assert path.stat().st_size < 400_000, target
+        with Image.open(path) as image:
+            assert image.width >= 700, target
+
+
+@pytest.mark.parametrize("name", ["masks.md", "adding-a-mask.md", "method.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert "://" in target or (ROOT / "docs" / target).exists(), target

@@ -1,0 +1,31 @@
+"""What docs/models.md shows runs as it is written, and its tables name what exists."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mgm.models import SIZES, TARGETS, ModelSpec
+from mgm.training.config import ModelConfig
+
+PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs() -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/models.md", "exec"), names)
+    assert set(names["result"].parts) == {"normalised-pixels", "hog"}
+    assert names["tokens"].shape == (2, 16, 32)
+    assert names["picture"].shape == names["video"].shape
+    assert names["logits"].shape == (1, 10)
+
+
+def test_the_tables_name_what_exists() -> None:
+    assert set(re.findall(r"^\| `([\w-]+)` \| [\dt]", PAGE, re.MULTILINE)) == set(TARGETS)
+    keys = re.findall(r"`model\.(\w+)`", PAGE)
+    assert set(keys) <= set(ModelConfig.model_fields)
+    for name in "SBLH":
+        encoder, decoder = SIZES[name].encoder, SIZES[name].decoder
+        row = f"| {name} | {encoder.dim}/{encoder.depth}/{encoder.heads} | {decoder.dim}/{decoder.depth}/{decoder.heads} |"
+        assert row in PAGE
+    assert ModelSpec("B").grid == (8, 14, 14)

@@ -1,0 +1,40 @@
+"""`mgm.errors`: the line is composed in one place, and errors survive pickling."""
+
+import pickle
+
+import pytest
+
+from mgm.errors import MgmError, VideoError
+from tests.errors import read_messages
+
+
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        (("a.mp4", "is empty", "a video", "remove it"), "a.mp4: is empty, expected a video; remove it"),
+        (("a.mp4", "is empty"), "a.mp4: is empty"),
+        (("", "found NaN", "finite numbers"), "found NaN, expected finite numbers"),
+        (("a.mp4", "is empty", "", "remove it"), "a.mp4: is empty; remove it"),
+    ],
+)
+def test_the_line_is_composed_of_the_parts(parts: tuple[str, ...], line: str) -> None:
+    assert str(MgmError(*parts, reason="empty")) == line
+
+
+def test_an_error_survives_pickling() -> None:
+    error = VideoError("a.mp4", "damaged at 0.40 s", "an intact stream", "repair it", reason="damaged", at=0.4)
+
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert type(copy) is VideoError
+    assert (str(copy), copy.reason, copy.at) == (str(error), "damaged", 0.4)
+
+
+def test_an_error_can_be_about_another_subject() -> None:
+    error = VideoError("picture 3", "has no pixels", reason="malformed", at=1.0).about("a.mp4")
+
+    assert (str(error), error.reason, error.at) == ("a.mp4: has no pixels", "malformed", 1.0)
+
+
+def test_messages_are_sorted_and_have_one_line_each() -> None:
+    assert list(read_messages()) == sorted(read_messages())

@@ -1,0 +1,491 @@
+"""Exported folders: complete, what other programs load from them, and what stands in the way of writing one."""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mgm.errors import ModelError
+from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, Size, Stack
+from mgm.training import export_model, finetune, load_encoder, load_pretrained, pretrain
+from tests.models.clips import normalised, random_mask, random_video
+from tests.models.reference import maest_shapes, pretrained_shapes, random_state
+
+# transformers' norm before a head has an epsilon of its own.
+SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32, head_norm_eps=1e-5)
+VIDEO = random_video(SPEC)
+
+
+def make(kind):
+    torch.manual_seed(0)
+    model = {
+        "autoencoder": lambda: MaskedAutoencoder(SPEC),
+        "classifier": lambda: Classifier(Encoder(SPEC), 3, labels=["left", "right", "up"]),
+        "encoder": lambda: Encoder(SPEC),
+    }[kind]()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model.eval()
+
+
+def result(model):
+    """Tokens, logits, or the loss."""
+    with torch.no_grad():
+        if isinstance(model, MaskedAutoencoder):
+            return model(VIDEO, random_mask(SPEC, hidden=24)).loss
+        return model(VIDEO)
+
+
+def card_of(folder):
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def close(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "classifier", "encoder"])
+@pytest.mark.parametrize("to", ["hf", "videomae", "safetensors"])
+def test_what_is_written_is_read_again(tmp_path, kind, to):
+    model = make(kind)
+    folder = export_model(model, to=to, out=tmp_path / "out")
+    names = {"hf": {"config.json", "preprocessor_config.json", "model.safetensors"}, "videomae": {"model.pth"}}
+    assert {f.name for f in folder.iterdir()} == names.get(to, {"model.safetensors"}) | {"README.md", "mgm.json"}
+    assert [f.name for f in tmp_path.iterdir()] == ["out"]
+    load = load_encoder if kind == "encoder" else load_pretrained
+    again = load(folder)
+    assert type(again) is type(model)
+    first, second = model.state_dict(), again.state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first | second)
+    close(result(again), result(model))
+    if kind == "classifier":
+        assert again.labels == ("left", "right", "up")
+
+
+def test_what_shapes_do_not_tell_comes_back_from_the_reference_format(tmp_path):
+    spec = replace(SPEC, size=Size(Stack(48, 1, 2), Stack(24, 1, 3)), resolution=(32, 24), head_norm_eps=1e-6)
+    model = MaskedAutoencoder(spec, target="pixels").eval()
+    folder = export_model(model, to="videomae", out=tmp_path / "out")
+    again = load_pretrained(folder, resolution=(32, 24))  # the reference's clips are square
+    assert again.spec == spec
+    video, mask = random_video(spec), random_mask(spec, hidden=12)
+    close(again(video, mask).loss, model(video, mask).loss)
+    state = torch.load(folder / "model.pth", weights_only=True)["model"]
+    torch.save(state, tmp_path / "bare.pth")
+    with pytest.raises(ModelError, match=r"heads of the encoder: a width of 48.*pass heads="):
+        load_pretrained(tmp_path / "bare.pth")
+    with pytest.raises(ModelError, match=r"heads of the decoder: a width of 24.*mgm.load_encoder"):
+        load_pretrained(tmp_path / "bare.pth", heads=2)
+    assert load_encoder(tmp_path / "bare.pth", heads=2).spec.encoder.heads == 2
+
+
+def test_epsilons_and_names_of_classes_come_back_from_the_reference_format(tmp_path):
+    """Weights from Hugging Face have its epsilons: with the reference's, logits would be others."""
+    spec = replace(SPEC, norm_eps=1e-3, head_norm_eps=1e-2)
+    model = Classifier(Encoder(spec), 3, labels=["left", "right", "up"], head_scale=1).eval()
+    folder = export_model(model, to="videomae", out=tmp_path / "out")
+    again = load_pretrained(folder)
+    assert (again.encoder.spec.norm_eps, again.encoder.spec.head_norm_eps) == (1e-3, 1e-2)
+    assert again.labels == ("left", "right", "up")
+    assert torch.equal(result(again), result(model))
+    assert "every norm with an epsilon of 1e-06; this model has 0.001, 0.01 before the head" in card_of(folder)
+    assert "every norm" not in card_of(
+        export_model(Encoder(ModelSpec("debug", frames=2, resolution=32)), to="videomae", out=tmp_path / "plain")
+    )
+    encoder = export_model(model, to="videomae", out=tmp_path / "encoder", part="encoder")
+    assert load_encoder(encoder).spec.norm_eps == 1e-3
+    content = torch.load(folder / "model.pth", weights_only=True)
+    for odd in ({"norm_eps": "1e-3", "head_norm_eps": 2, "labels": ["left"]}, {"norm_eps": True, "labels": [1, 2, 3]}):
+        torch.save({"model": content["model"], "args": odd}, tmp_path / "odd.pth")  # as another program's would be
+        odd = load_pretrained(tmp_path / "odd.pth", frames=4, resolution=32)
+        assert (odd.encoder.spec.norm_eps, odd.encoder.spec.head_norm_eps, odd.labels) == (1e-6, 1e-6, None)
+
+
+def test_a_full_disk_ends_no_program(tmp_path):
+    """torch's own writer of graphs aborted the process, after which nothing could be cleaned up."""
+    resource = pytest.importorskip("resource")
+    model = make("encoder")
+    for to in ("hf", "videomae", "safetensors", "torch-export"):
+        out = export_model(model, to=to, out=tmp_path / to)
+        before = {file.name: file.read_bytes() for file in out.iterdir()}
+        largest = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16384, largest[1]))
+        try:
+            with pytest.raises(ModelError, match=rf"{to}: cannot be written .*make room"):
+                export_model(model, to=to, out=out, overwrite=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, largest)
+        assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_interrupted_export_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mgm.training.export.export.model_card", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_model(make("encoder"), to="safetensors", out=tmp_path / "out")
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_files_are_for_whom_the_umask_says(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        for to in ("hf", "videomae", "safetensors", "torch-export"):
+            folder = export_model(make("encoder"), to=to, out=tmp_path / to)
+            modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+            assert modes == dict.fromkeys(modes, mode)
+    finally:
+        os.umask(before)
+
+
+def test_a_head_on_an_inner_block_stays_there(tmp_path):
+    model = Classifier(make("encoder"), 3, block=0, head_scale=1).eval()
+    again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "own"))
+    assert again.block == 0
+    close(result(again), result(model))
+    for to in ("hf", "videomae"):
+        with pytest.raises(
+            ModelError, match=r"cannot hold a head on block 0 \(expected the last\); export to safetensors"
+        ):
+            export_model(model, to=to, out=tmp_path / "out")
+    last = Classifier(make("encoder"), 3, block=1, head_scale=1).eval()
+    close(result(load_pretrained(export_model(last, to="hf", out=tmp_path / "hf"))), result(last))
+
+
+def test_sixteen_heads_of_a_small_model_survive(tmp_path):
+    """Of the official ViT-S a configuration that says 16 is wrong; an export of ours that says it is right."""
+    spec = ModelSpec(Size(Stack(384, 1, 16), Stack(192, 1, 3)), patch=8, frames=2, resolution=16)
+    folder = export_model(Encoder(spec), to="hf", out=tmp_path / "hf")
+    for place in (folder, folder / "model.safetensors", folder / "config.json"):
+        assert load_encoder(place).spec.encoder.heads == 16
+    again = export_model(folder, to="hf", out=tmp_path / "again", part="encoder")
+    assert load_encoder(again).spec.encoder.heads == 16
+    assert load_encoder(again, heads=6).spec.encoder.heads == 6
+    for text in (None, "{}", '{"spec": {"size": "S"}}'):  # without a word of ours that agrees, as before
+        (again / "mgm.json").unlink() if text is None else (again / "mgm.json").write_text(text)
+        with pytest.warns(UserWarning, match="16 heads for ViT-S"):
+            assert load_encoder(again).spec.encoder.heads == 6
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "classifier", "encoder"])
+def test_transformers_loads_the_folder_and_agrees(tmp_path, kind):
+    transformers = pytest.importorskip("transformers")
+    from tests.models.test_convert import installed_bias_names
+
+    model = make(kind)
+    folder = export_model(model, to="hf", out=tmp_path / "out", bias_names=installed_bias_names())
+    config = json.loads((folder / "config.json").read_text())
+    peer = getattr(transformers, config["architectures"][0])
+    theirs, info = peer.from_pretrained(folder, output_loading_info=True)
+    assert not any(info[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    pixels = normalised(VIDEO).transpose(1, 2)
+    with torch.no_grad():
+        if kind == "autoencoder":
+            actual = theirs.eval()(pixels, bool_masked_pos=random_mask(SPEC, hidden=24).flatten(1)).loss
+        elif kind == "classifier":
+            actual = theirs.eval()(pixels).logits
+            assert theirs.config.id2label == {0: "left", 1: "right", 2: "up"}
+        else:
+            actual = theirs.eval()(pixels).last_hidden_state
+    close(actual, result(model))
+
+
+@pytest.mark.filterwarnings("ignore")  # of a missing torchvision, and of reading graphs
+@pytest.mark.parametrize(
+    ("kind", "to"),
+    [
+        *((kind, to) for kind in ("autoencoder", "classifier", "encoder") for to in ("hf", "videomae", "safetensors")),
+        ("classifier", "torch-export"),
+        ("encoder", "torch-export"),
+    ],
+)
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys, kind, to):
+    if to == "hf":
+        pytest.importorskip("transformers")
+    from tests.models.test_convert import installed_bias_names
+
+    options = {"bias_names": installed_bias_names()} if to == "hf" else {}
+    folder = export_model(make(kind), to=to, out=tmp_path / "this" / "folder", **options)
+    examples = re.findall(r"^```python\n(.*?)^```$", card_of(folder), re.MULTILINE | re.DOTALL)
+    assert len(examples) == (2 if to == "hf" else 1)
+    monkeypatch.chdir(folder if to == "torch-export" else tmp_path)
+    for code in examples:
+        capsys.readouterr()
+        exec(compile(code, f"{kind} {to}", "exec"), {})
+        shown = capsys.readouterr().out
+        if kind == "classifier" and to != "torch-export":
+            assert shown.strip() in ("left", "right", "up")
+        else:
+            assert "tensor(" in shown or "torch.Size([1, " in shown
+
+
+def test_the_page_says_which_releases_of_transformers_read_it(tmp_path):
+    plain = card_of(export_model(make("encoder"), to="hf", out=tmp_path / "a"))
+    assert "Releases 5.5.1 to 5.17 load this folder with biases of zero" in plain
+    other = card_of(export_model(make("encoder"), to="hf", out=tmp_path / "b", bias_names="query.bias"))
+    assert "Written for transformers 5.5.1 to 5.17" in other
+    assert "biases of zero" not in other
+    assert "transformers 5" not in card_of(export_model(make("encoder"), to="videomae", out=tmp_path / "c"))
+
+
+@pytest.mark.filterwarnings("ignore")  # of a missing torchvision
+def test_the_processor_of_the_folder_normalises_as_the_encoder(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    folder = export_model(make("encoder"), to="hf", out=tmp_path / "out")
+    processor = transformers.VideoMAEImageProcessor.from_pretrained(folder)
+    frames = [frame.permute(1, 2, 0).numpy() for frame in VIDEO[0].transpose(0, 1)]
+    pixels = processor(frames, return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(pixels, normalised(VIDEO[:1]).transpose(1, 2), rtol=0, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # PyTorch 2.11, of its own reading
+@pytest.mark.parametrize(("kind", "video"), [("classifier", "uint8"), ("encoder", "float32")])
+def test_a_graph_runs_without_the_package_for_any_batch(tmp_path, kind, video):
+    model = make(kind)
+    folder = export_model(model, to="torch-export", out=tmp_path / "out", video=video)
+    graph = torch.export.load(folder / "model.pt2").module()
+    # Not one operation that only mgm knows.
+    assert {getattr(node.target, "namespace", "aten") for node in graph.graph.nodes if node.op == "call_function"} == {
+        "aten"
+    }
+    clips = torch.cat((VIDEO, VIDEO.flip(0), VIDEO[:1]))
+    for batch in (clips, clips[:1]):
+        close(graph(batch if video == "uint8" else normalised(batch)), model(batch).detach())
+
+
+@pytest.mark.parametrize(("kind", "video"), [("classifier", "uint8"), ("encoder", "float32")])
+def test_onnx_computes_the_same(tmp_path, kind, video):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    model = make(kind)
+    folder = export_model(model, to="onnx", out=tmp_path / "out", video=video)
+    session = runtime.InferenceSession(folder / "model.onnx")
+    clips = torch.cat((VIDEO, VIDEO[:1]))
+    given = clips if video == "uint8" else normalised(clips)
+    (actual,) = session.run([{"classifier": "logits", "encoder": "tokens"}[kind]], {"video": given.numpy()})
+    close(torch.from_numpy(actual), model(clips).detach())
+
+
+def test_a_run_is_exported_with_what_is_known_of_it(tmp_path, small, videos, memory):
+    settings = ("mask.name=tube", "model.position=sincos-1d", "model.patch_init=conv")
+    run = pretrain(videos, small(*settings), out=tmp_path / "a", source=memory, show_progress=False).out
+    card = (export_model(run, to="hf", out=tmp_path / "hf", data="moving shapes") / "README.md").read_text()
+    assert "Data: moving shapes." in card
+    assert "mask `tube`, ratio 0.75; motion auto; target normalised-pixels" in card
+    assert "6 steps of 4 clips, stored at step 6" in card
+    assert "VideoMAEForPreTraining.from_pretrained" in card
+    tuned = finetune(run, videos, small(*settings), out=tmp_path / "b", source=memory, show_progress=False).out
+    evaluation = {"top1": {"top1": 0.5, "low": 0.25, "high": 0.75, "videos": 16}}
+    (tuned / "evaluation.json").write_text(json.dumps(evaluation))
+    folder = export_model(tuned, to="hf", out=tmp_path / "hf-b")
+    card = (folder / "README.md").read_text()
+    assert "* top-1 50.0%, 95% interval 25.0% to 75.0%, on 16 test videos" in card
+    assert json.loads((folder / "config.json").read_text())["id2label"]["0"] == videos.classes[0]
+    assert load_pretrained(folder).labels == videos.classes
+    # An export is a starting point as the run was.
+    assert torch.equal(load_encoder(folder)(VIDEO), load_encoder(tuned)(VIDEO))
+
+
+def test_an_export_of_an_export_tells_what_the_run_told(tmp_path, small, videos, memory):
+    settings = small("mask.name=tube", "model.position=sincos-1d")
+    run = pretrain(videos, settings, out=tmp_path / "run", source=memory, show_progress=False).out
+    (run / "probe.json").write_text('{"top1": {"linear": 0.5}, "chance": 0.25}')
+    place = run
+    for to in ("safetensors", "videomae", "hf"):
+        place = export_model(place, to=to, out=tmp_path / to, data="moving shapes" if place == run else None)
+        card = card_of(place)
+        assert "mask `tube`, ratio 0.75" in card
+        assert "stored at step 6" in card
+        assert "* linear of the frozen encoder: top-1 50.0%" in card
+        assert "Data: moving shapes." in card
+        assert "not trained by mgm" not in card
+    assert "from `videomae`, an export of `run`." in card
+    by_file = export_model(place / "model.safetensors", to="videomae", out=tmp_path / "by-file")
+    assert "mask `tube`" in card_of(by_file)
+    about = json.loads((place / "mgm.json").read_text())
+    (place / "mgm.json").write_text(json.dumps({**about, "origin": {"name": 3}}))
+    with pytest.raises(ModelError, match=r"mgm.json: cannot be read as an export's description .*'config'"):
+        export_model(place, to="videomae", out=tmp_path / "damaged")
+    del about["origin"]  # of an earlier release
+    (place / "mgm.json").write_text(json.dumps(about))
+    assert "Settings are not recorded" in card_of(export_model(place, to="videomae", out=tmp_path / "older"))
+    assert "Settings are not recorded" in card_of(export_model(make("encoder"), to="videomae", out=tmp_path / "made"))
+
+
+def test_damaged_results_of_a_run_are_named_before_anything_is_written(tmp_path, small, videos, memory, monkeypatch):
+    run = pretrain(videos, small(), out=tmp_path / "run", source=memory, show_progress=False).out
+    for file, command in (("evaluation.json", "evaluate"), ("probe.json", "probe")):
+        for text in ("", "{", "[]", "{}", '{"top1": {"top1": "high"}}', '{"top1": {"x": null}, "chance": 0.5}'):
+            (run / file).write_text(text)
+            with pytest.raises(ModelError, match=rf"{file}: cannot be read as results.*mgm {command}', or delete it"):
+                export_model(run, to="safetensors", out=tmp_path / "out")
+        (run / file).unlink()
+    assert [f.name for f in tmp_path.iterdir()] == ["run"]
+    # Where one stands is no name for a page.
+    (run / "deeper").mkdir()
+    for place, path in ((run, "."), (run / "deeper", "..")):
+        monkeypatch.chdir(place)
+        card = (export_model(path, to="safetensors", out=tmp_path / place.name / "out") / "README.md").read_text()
+        assert "\n# run\n" in card
+        assert "from `run`." in card
+
+
+def test_heads_that_a_caller_names_count_in_every_format(tmp_path, small, videos, memory):
+    run = pretrain(
+        videos, small("model.position=sincos-1d"), out=tmp_path / "run", source=memory, show_progress=False
+    ).out
+    places = [
+        run,
+        export_model(run, to="safetensors", out=tmp_path / "own"),
+        export_model(run, to="videomae", out=tmp_path / "v"),
+    ]
+    encoders = [load_encoder(place, heads=4, frames=4, resolution=32) for place in places]
+    assert [encoder.spec.encoder.heads for encoder in encoders] == [4, 4, 4]
+    clip = torch.randint(0, 256, (1, *encoders[0].spec.video_shape), dtype=torch.uint8)
+    assert all(torch.equal(encoder(clip), encoders[0](clip)) for encoder in encoders)
+    assert not torch.equal(load_encoder(run)(clip), encoders[0](clip))
+    assert load_pretrained(run, heads=4).spec.decoder == load_pretrained(run).spec.decoder
+    for place in places:
+        with pytest.raises(ModelError, match="not divisible by 5 heads"):
+            load_encoder(place, heads=5)
+
+
+def test_one_foreign_format_becomes_another(tmp_path):
+    state = random_state(pretrained_shapes(dim=32, depth=2, width=16, layers=1))
+    torch.save({"model": state}, tmp_path / "official.pth")
+    there = export_model(tmp_path / "official.pth", to="hf", out=tmp_path / "hf", frames=4, resolution=32)
+    back = export_model(there, to="videomae", out=tmp_path / "back")
+    again = torch.load(back / "model.pth", weights_only=True)["model"]
+    assert set(again) == set(state)
+    assert all(torch.equal(again[key], state[key]) for key in state)
+    assert all("not trained by mgm" in card_of(folder) for folder in (there, back))
+    encoder = export_model(there, to="videomae", out=tmp_path / "encoder", part="encoder")
+    assert all(k.startswith("encoder.") for k in torch.load(encoder / "model.pth", weights_only=True)["model"])
+
+
+def test_what_a_format_cannot_hold(tmp_path):
+    torch.save(
+        {"model_state": random_state(maest_shapes(dim=32, depth=1, grid=(2, 4, 4), patch=8))}, tmp_path / "m.pth"
+    )
+    for to in ("hf", "videomae"):
+        with pytest.raises(ModelError, match=r"m.pth: .* cannot hold position 'learned-separable'.*class_token True"):
+            export_model(tmp_path / "m.pth", to=to, out=tmp_path / "out", part="encoder")
+    folder = export_model(tmp_path / "m.pth", to="safetensors", out=tmp_path / "out", part="encoder")
+    video = random_video(load_encoder(folder).spec)
+    assert torch.equal(load_encoder(folder)(video), load_encoder(tmp_path / "m.pth")(video))
+    with pytest.raises(ModelError, match="codes are not recomputed"):
+        load_encoder(folder, frames=8)
+    with pytest.raises(ModelError, match="holds an encoder alone"):
+        load_pretrained(folder)
+    for to in ("torch-export", "onnx"):
+        pytest.importorskip("onnxscript")
+        with pytest.raises(ModelError, match="depends on the mask"):
+            export_model(make("autoencoder"), to=to, out=tmp_path / "graph")
+    assert {f.name for f in tmp_path.iterdir()} == {"m.pth", "out"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"to": "keras"}, "to: found 'keras', expected one of hf, videomae"),
+        ({"to": "hf", "part": "decoder"}, "part: found 'decoder', expected one of whole, encoder"),
+        ({"to": "onnx", "video": "float16"}, "video: found 'float16', expected one of uint8, float32"),
+        ({"to": "hf", "bias_names": "bias"}, r"bias_names: found 'bias', expected one of q_bias, query\.bias"),
+        (
+            {"to": "hf", "video": "float32"},
+            "video: found 'float32' with the format hf, expected it with torch-export or onnx",
+        ),
+        ({"to": "videomae", "video": "uint8"}, "video: found 'uint8' with the format videomae"),
+        (
+            {"to": "safetensors", "bias_names": "q_bias"},
+            "bias_names: found 'q_bias' with the format safetensors.*leave it out",
+        ),
+        ({"to": "onnx", "bias_names": "query.bias"}, r"bias_names: found 'query\.bias' with the format onnx"),
+    ],
+)
+def test_choices_that_a_format_does_not_have(tmp_path, choice, words):
+    with pytest.raises(ModelError, match=words):
+        export_model(make("encoder"), out=tmp_path / "out", **choice)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_our_own_format_holds_every_model(tmp_path):
+    teacher = Encoder(SPEC)
+    spec = replace(SPEC, backbone="timesformer", decoder_attention="cross", position="sincos-3d")
+    model = MaskedAutoencoder(
+        spec, target={"normalised-pixels": 1.0, "hog": 0.5, "teacher": 0.1}, teacher=teacher
+    ).eval()
+    with pytest.raises(
+        ModelError,
+        match=r"position 'sincos-3d' .*backbone 'timesformer' .*decoder_attention 'cross' .*target normalised-pixels, hog, teacher",
+    ):
+        export_model(model, to="hf", out=tmp_path / "hf")
+    again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "out"))
+    assert (again.spec, again.goal.dim) == (spec, model.goal.dim)
+    assert all(torch.equal(again.state_dict()[key], value) for key, value in model.state_dict().items())
+    graph = export_model(model, to="torch-export", out=tmp_path / "graph", part="encoder") / "model.pt2"
+    close(torch.export.load(graph).module()(VIDEO), model.encoder(VIDEO).detach())
+    model.train()
+    export_model(model, to="torch-export", out=tmp_path / "again", part="encoder")
+    assert model.encoder.training
+
+
+def test_nothing_is_overwritten_by_accident(tmp_path, monkeypatch):
+    model, out = make("encoder"), tmp_path / "out"
+    export_model(model, to="videomae", out=out)
+    with pytest.raises(ModelError, match=r"an earlier export.*--overwrite"):
+        export_model(model, to="hf", out=out)
+    export_model(model, to="hf", out=out, overwrite=True)
+    assert not (out / "model.pth").exists()
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    (tmp_path / "file").touch()
+    for place in ("precious", "file"):
+        with pytest.raises(ModelError, match="no export of mgm, which is never replaced"):
+            export_model(model, to="hf", out=tmp_path / place, overwrite=True)
+    (tmp_path / "empty").mkdir()
+    export_model(model, to="hf", out=tmp_path / "empty")
+    with pytest.raises(ModelError, match="cannot be written"):
+        export_model(model, to="hf", out=tmp_path / "file" / "out")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="no export of mgm"):
+        export_model(model, to="hf", out=".", overwrite=True)
+    assert {f.name for f in tmp_path.iterdir()} == {"out", "precious", "file", "empty"}
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("PytorchStreamWriter failed")])
+def test_a_full_disk_leaves_the_earlier_export(tmp_path, monkeypatch, error):
+    model, out = make("encoder"), tmp_path / "out"
+    export_model(model, to="videomae", out=out)
+
+    def half(content, file):
+        file.write_bytes(b"half of")
+        raise error
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(ModelError, match=r"out: cannot be written \((No space|Pytorch)"):
+        export_model(model, to="videomae", out=out, overwrite=True)
+    monkeypatch.undo()
+    assert [f.name for f in tmp_path.iterdir()] == ["out"]
+    load_encoder(out, frames=4, resolution=32)
+
+
+def test_a_damaged_description_is_an_error(tmp_path):
+    from safetensors.torch import save_file
+
+    folder = export_model(make("encoder"), to="safetensors", out=tmp_path / "out")
+    shutil.rmtree(folder)
+    folder.mkdir()
+    for text in ("{", "{}", '{"spec": {"size": "debug"}}', '{"spec": {"size": "debug"}, "kind": "classifier"}'):
+        save_file({"a": torch.zeros(1)}, folder / "model.safetensors", metadata={"mgm": text})
+        with pytest.raises(ModelError, match="expected an export of mgm"):
+            load_encoder(folder)

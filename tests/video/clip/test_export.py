@@ -1,0 +1,280 @@
+"""What is exported in pieces equals what is read in one go, in every form."""
+
+import json
+import shutil
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mgm.errors import VideoError
+from mgm.video.clip import chunks
+from mgm.video.clip.chunks import MotionTotals, motion_chunks
+from mgm.video.clip.export import export_motion
+from mgm.video.clip.reader import MotionClip, read_motion
+from mgm.video.motion.cache import build_sidecar
+from mgm.video.motion.field import MotionField
+from mgm.video.motion.streaming import FrameField
+from tests.video.clips import VELOCITY, encode_moving, remux
+
+READINGS = [
+    {},
+    {"stride": 4},
+    {"stride": 3, "policy": "window_max"},
+    {"stride": 4, "policy": "sampled"},
+    {"stride": 4, "policy": "sampled", "reading": "raw"},
+    {"stride": 2, "reading": "raw"},
+    {"stride": 4, "camera": "median"},
+    {"stride": 11},
+]
+
+
+@pytest.fixture(autouse=True)
+def short_pieces(monkeypatch):
+    """So that 24 frames make several."""
+    monkeypatch.setattr(chunks, "_FRAMES", 5)
+
+
+@pytest.fixture(scope="module")
+def xvid(tmp_path_factory) -> Path:
+    """Its B-frames tell nothing."""
+    path = tmp_path_factory.mktemp("xvid") / "a.avi"
+    return encode_moving(path, codec="mpeg4", options={"bf": 2, "g": 9})
+
+
+def joined(pieces: list[MotionClip]) -> MotionClip:
+    vectors = np.concatenate([p.motion.vectors for p in pieces])
+    valid = np.concatenate([p.motion.valid for p in pieces])
+    motion = MotionField(vectors, valid, pieces[0].motion.source, pieces[0].motion.extent)
+    pts, index = np.concatenate([p.pts for p in pieces]), np.concatenate([p.index for p in pieces])
+    return MotionClip(pieces[0].path, motion, pts, index)
+
+
+def assert_equal(one: MotionClip, other: MotionClip) -> None:
+    assert np.array_equal(one.motion.vectors, other.motion.vectors)
+    assert np.array_equal(one.motion.valid, other.motion.valid)
+    assert (one.motion.source, one.motion.extent) == (other.motion.source, other.motion.extent)
+    assert np.array_equal(one.pts, other.pts)
+    assert np.array_equal(one.index, other.index)
+
+
+@pytest.mark.parametrize("options", READINGS, ids=str)
+def test_pieces_equal_the_whole(ordinary, options):
+    pieces = list(motion_chunks(ordinary, **options))
+    assert len(pieces) > 1
+    assert_equal(joined(pieces), read_motion(ordinary, **options))
+
+
+@pytest.mark.parametrize("options", READINGS[:4], ids=str)
+def test_where_b_frames_tell_nothing_too(xvid, options):
+    assert_equal(joined(list(motion_chunks(xvid, **options))), read_motion(xvid, **options))
+
+
+def test_from_a_sidecar_they_are_the_same(ordinary, tmp_path, monkeypatch):
+    video = Path(shutil.copy(ordinary, tmp_path / "a.mp4"))
+    expected = read_motion(video, stride=4)
+    build_sidecar(video)
+    monkeypatch.setattr("mgm.video.motion.cache.frame_fields", None)
+    assert_equal(joined(list(motion_chunks(video, stride=4))), expected)
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_they_come_upright(ordinary, tmp_path, rotation):
+    turned = remux(ordinary, tmp_path / "turned.mp4", rotation=rotation)
+    found = joined(list(motion_chunks(turned)))
+    assert found.motion.extent == ((64, 96) if rotation == 180 else (96, 64))
+    assert_equal(found, read_motion(turned))
+
+
+@pytest.mark.parametrize("stride", [1, 3, 8])
+def test_without_vectors_flow_is_measured(tmp_path, stride):
+    pytest.importorskip("cv2")
+    video = encode_moving(tmp_path / "a.webm", codec="libvpx-vp9")
+    found = joined(list(motion_chunks(video, stride=stride)))
+    assert found.motion.source == "flow"
+    assert_equal(found, read_motion(video, stride=stride, motion="auto"))
+
+
+def test_the_field_is_the_motion_of_the_content(ordinary, tmp_path):
+    export_motion(ordinary, tmp_path / "a.npz", stride=4)
+    with np.load(tmp_path / "a.npz") as found:
+        middle = np.median(found["vectors"][1:].reshape(-1, 2), axis=0)
+    assert middle == pytest.approx(4 * np.array(VELOCITY), abs=0.5)
+
+
+def test_npz(ordinary, tmp_path):
+    done = export_motion(ordinary, tmp_path / "new" / "a.npz", stride=4, camera="median")
+    assert done.files == (tmp_path / "new" / "a.npz",)
+    expected = read_motion(ordinary, stride=4, camera="median")
+    with np.load(done.files[0]) as found:
+        assert set(found.files) == {"vectors", "valid", "pts", "index", "attributes"}
+        assert found["vectors"].dtype == np.float32
+        assert np.array_equal(found["vectors"], expected.motion.vectors)
+        assert np.array_equal(found["valid"], expected.motion.valid)
+        assert np.array_equal(found["pts"], expected.pts)
+        assert found["index"].tolist() == [0, 4, 8, 12, 16, 20]
+        attributes = json.loads(found["attributes"].item())
+    assert attributes.pop("mgm")
+    assert attributes == {
+        "video": "ordinary.mp4",
+        "source": "codec",
+        "extent": [64, 96],
+        "cell": 8,
+        "stride": 4,
+        "policy": "window_sum",
+        "reading": "clean",
+        "camera": "median",
+    }
+    assert [p.name for p in done.files[0].parent.iterdir()] == ["a.npz"]
+
+
+def test_npz_of_the_same_motion_has_the_same_bytes(ordinary, tmp_path):
+    for name in ("a.npz", "b.npz"):
+        export_motion(ordinary, tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_npy(ordinary, tmp_path):
+    done = export_motion(ordinary, tmp_path / "a.npy", stride=4)
+    assert [p.name for p in done.files] == ["a.npy", "a.valid.npy", "a.npy.json"]
+    expected = read_motion(ordinary, stride=4)
+    vectors = np.load(done.files[0], mmap_mode="r")
+    assert vectors.offset == 128  # aligned
+    assert np.array_equal(vectors, expected.motion.vectors)
+    assert np.array_equal(np.load(done.files[1]), expected.motion.valid)
+    rest = json.loads(done.files[2].read_text())
+    assert rest["index"] == expected.index.tolist()
+    assert rest["pts"] == expected.pts.tolist()
+    assert (rest["source"], rest["stride"], rest["extent"]) == ("codec", 4, [64, 96])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npy", "a.npy.json", "a.valid.npy"]
+
+
+def test_zarr(ordinary, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    out = tmp_path / "a.zarr"
+    export_motion(ordinary, out, stride=12)
+    done = export_motion(ordinary, out, stride=4)  # replaces it
+    expected = read_motion(ordinary, stride=4)
+    group = zarr.open_group(out, mode="r")
+    assert np.array_equal(group["vectors"][:], expected.motion.vectors)
+    assert np.array_equal(group["valid"][:], expected.motion.valid)
+    assert np.array_equal(group["pts"][:], expected.pts)
+    assert np.array_equal(group["index"][:], expected.index)
+    assert group.attrs["stride"] == 4
+    assert group.attrs["extent"] == [64, 96]
+    assert done.files == (out,)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_without_zarr_it_says_what_to_install(ordinary, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(VideoError, match=r"pip install 'motion-guided-masking\[zarr\]'"):
+        export_motion(ordinary, tmp_path / "a.zarr")
+
+
+def test_totals_are_those_of_the_field(ordinary, tmp_path):
+    totals = export_motion(ordinary, tmp_path / "a.npz", stride=4).totals
+    motion = read_motion(ordinary, stride=4).motion
+    assert (totals.frames, totals.grid, totals.extent, totals.source) == (6, (8, 12), (64, 96), "codec")
+    assert totals.mean == pytest.approx(float(motion.magnitude.mean()))
+    assert totals.measured == pytest.approx(float(motion.valid.mean()))
+
+
+def test_the_percentile_is_right_to_a_64th():
+    rng = np.random.default_rng(0)
+    vectors = rng.gamma(0.5, 4, (8, 30, 40, 2)).astype(np.float32)
+    totals = MotionTotals()
+    for part in np.split(vectors, 4):
+        totals.add(MotionField(part, np.ones(part.shape[:3], np.bool_), "codec", (240, 320)))
+    expected = np.percentile(np.hypot(vectors[..., 0], vectors[..., 1]), 99, method="inverted_cdf")
+    assert totals.p99 <= expected < totals.p99 + 1 / 64
+    totals.add(MotionField(vectors * 1e6, np.ones(vectors.shape[:3], np.bool_), "codec", (240, 320)))
+    assert totals.p99 == 1024
+
+
+def test_a_failed_export_leaves_the_old_file_and_nothing_else(ordinary, tmp_path):
+    data = ordinary.read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
+    (tmp_path / "a.npz").write_bytes(b"old")
+    with pytest.raises(VideoError, match="truncated"):
+        export_motion(tmp_path / "cut.mp4", tmp_path / "a.npz")
+    assert (tmp_path / "a.npz").read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "cut.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("out", "options", "message"),
+    [
+        ("a.csv", {}, r"a\.csv: suffix is '\.csv', expected one of \.npz, \.npy, \.zarr"),
+        ("file/a.npz", {}, r"a\.npz: cannot be written \(.*\); make room, or choose"),
+        ("a.npz", {"stride": 0}, "stride is 0, expected 1 or more"),
+        ("a.npz", {"policy": "mean"}, "policy is 'mean', expected one of window_sum, sampled, window_max"),
+        ("a.npz", {"reading": "x"}, "reading is 'x', expected one of clean, references, raw"),
+        ("a.npz", {"camera": "x"}, "camera is 'x', expected one of none, median, affine"),
+    ],
+)
+def test_what_cannot_be_is_one_line(ordinary, tmp_path, out, options, message):
+    (tmp_path / "file").touch()
+    with pytest.raises(VideoError, match=message):
+        export_motion(ordinary, tmp_path / out, **options)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_memory_stays_flat(ordinary, tmp_path, monkeypatch):
+    """2400 frames are 69 MB of vectors."""
+    field = np.random.default_rng(0).integers(-40, 40, (45, 80, 2)).astype(np.float32) / 4
+    measured = np.ones((45, 80), np.bool_)
+
+    def many(*_, **__):
+        for i in range(2400):
+            yield FrameField(i, i / 25, "P", False, np.roll(field, i, axis=0), measured)
+
+    monkeypatch.setattr(chunks, "_FRAMES", 128)
+    monkeypatch.setattr(chunks, "stored_fields", many)
+    monkeypatch.setattr(chunks, "_first_picture", lambda _: (0, (360, 640)))
+    tracemalloc.start()
+    try:
+        done = export_motion(ordinary, tmp_path / "a.npy")
+        assert tracemalloc.get_traced_memory()[1] < 26e6
+    finally:
+        tracemalloc.stop()
+    assert done.totals.frames == 2400
+    assert np.array_equal(np.load(tmp_path / "a.npy", mmap_mode="r")[700], np.roll(field, 700, axis=0))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["h264_high_b3_refs4.mp4", "h264_vfr.mkv", "mpeg1.mpg", "h264_intra_only.mp4"])
+def test_real_streams(shared_data, monkeypatch, name):
+    monkeypatch.setattr(chunks, "_FRAMES", 40)
+    if name == "h264_intra_only.mp4":
+        pytest.importorskip("cv2")
+    video = shared_data / "codec_matrix" / name
+    assert_equal(joined(list(motion_chunks(video, stride=4))), read_motion(video, stride=4, motion="auto"))
+
+
+def test_nothing_of_the_users_is_replaced(tmp_path: Path, ordinary: Path):
+    video = tmp_path / "clip.npy"
+    video.write_bytes(ordinary.read_bytes())
+    with pytest.raises(VideoError, match=r"clip\.npy: is the video itself, expected another file to write"):
+        export_motion(video, video)
+    labels = tmp_path / "field.json"
+    labels.write_text("[1, 2]")
+    export_motion(ordinary, tmp_path / "field.npy")
+    assert labels.read_text() == "[1, 2]"
+    export_motion(ordinary, tmp_path / "field.npy", stride=2)  # an earlier export may be replaced
+
+    pytest.importorskip("zarr")
+    precious = tmp_path / "data.zarr" / "precious"
+    precious.mkdir(parents=True)
+    with pytest.raises(VideoError, match=r"data\.zarr: exists and is no motion field of mgm, .*; move it away"):
+        export_motion(ordinary, tmp_path / "data.zarr")
+    assert precious.is_dir()
+    for _ in range(2):
+        export_motion(ordinary, tmp_path / "field.zarr")
+
+
+def test_long_names(tmp_path: Path, ordinary: Path):
+    out = tmp_path / ("x" * 240 + ".npz")
+    assert export_motion(ordinary, out).files == (out,)

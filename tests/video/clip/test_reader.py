@@ -1,0 +1,318 @@
+"""Several clips of one opening equal those of openings of their own, from whatever the bytes come."""
+
+import io
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mgm.video.clip.reader
+from mgm.errors import VideoError
+from mgm.video import VideoReader, read_clip, read_motion
+from tests.video.clips import decode_whole, encode_moving, remux
+
+SIDE = 48
+
+
+@pytest.fixture
+def openings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every opening of a video, as it happens."""
+    seen: list[object] = []
+    real = mgm.video.clip.reader.open_video
+
+    def counted(place: object, **options: bool):
+        seen.append(place)
+        return real(place, **options)
+
+    monkeypatch.setattr(mgm.video.clip.reader, "open_video", counted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "most"),
+    [
+        ("closed.mp4", "libx264", {"g": 6}, 1),
+        ("refs.mov", "libx264", {"g": 9, "refs": 6, "bf": 5, "x264-params": "b-pyramid=strict"}, 1),
+        ("cues.mkv", "libx264", {"g": 6}, 1),
+        ("vp9.webm", "libvpx-vp9", {"g": 6, "cpu-used": 8, "b": "1M"}, 1),
+        ("mpeg4.avi", "mpeg4", {"g": 6, "bf": 2, "b": "2M"}, 1),
+        # A key picture inside a stream that is not IDR needs a decoder that forgives its leading pictures.
+        ("open.mp4", "libx264", {"g": 6, "x264-params": "open-gop=1"}, 20),
+        # No times, no index, or seeks that land anywhere: each clip is counted from the start of a new opening.
+        ("intra_refresh.mp4", "libx264", {"g": 6, "x264-params": "intra-refresh=1"}, 20),
+        ("programme.mpg", "mpeg2video", {"g": 6, "bf": 2, "b": "2M"}, 20),
+        ("transport.ts", "libx264", {"g": 6}, 20),
+        ("made_up_times.avi", "libx264", {"g": 6}, 20),
+        ("raw.h264", "libx264", {"g": 6}, 20),
+    ],
+)
+def test_clips_in_any_order(
+    tmp_path: Path, openings: list[object], name: str, codec: str, options: dict[str, str | int], most: int
+):
+    path = tmp_path / name
+    if path.suffix == ".h264":
+        remux(encode_moving(tmp_path / "source.mp4", frames=40, codec=codec, options=options), path)
+    else:
+        encode_moving(path, frames=40, codec=codec, options=options)
+    whole = decode_whole(path, size=SIDE)
+    source = "flow" if codec == "libvpx-vp9" else "codec"
+    rng = np.random.default_rng(0)
+    openings.clear()
+    with VideoReader(path) as reader:
+        for _ in range(20):
+            asked = {"start": int(rng.integers(40)), "frames": 2, "stride": int(rng.integers(1, 5))}
+            clip = reader.read_clip(**asked, size=SIDE, motion=source)
+            np.testing.assert_array_equal(clip.frames, whole[clip.index], err_msg=str(asked))
+            assert clip.index[0] == asked["start"]
+            if asked["start"] % 5 == 0:
+                count = len(openings)
+                alone = read_clip(path, **asked, size=SIDE, motion=source)
+                del openings[count:]
+                assert clip.motion is not None
+                assert alone.motion is not None
+                np.testing.assert_array_equal(clip.motion.vectors, alone.motion.vectors)
+                np.testing.assert_array_equal(clip.motion.valid, alone.motion.valid)
+                np.testing.assert_array_equal(clip.pts, alone.pts)
+        assert len(openings) <= most
+
+
+def test_a_long_file_is_entered_at_the_key_frame(tmp_path: Path):
+    path = encode_moving(tmp_path / "long.mp4", frames=200, size=(32, 48), options={"g": 10, "preset": "ultrafast"})
+    read: list[int] = []
+
+    class Counting(io.FileIO):
+        def readinto(self, buffer):
+            count = super().readinto(buffer)
+            read.append(count)
+            return count
+
+        def read(self, size=-1):
+            data = super().read(size)
+            read.append(len(data))
+            return data
+
+    with Counting(path) as file, VideoReader(file) as reader:
+        reader.read_clip(start=195, frames=1, size=None)
+        assert reader.read_clip(start=5, frames=1, size=None).index.tolist() == [5]
+    assert sum(read) < 3 * path.stat().st_size
+
+
+def test_a_reader_goes_on_after_an_error(ordinary: Path):
+    with VideoReader(ordinary) as reader:
+        first = reader.read_clip(start=9, size=SIDE)
+        with pytest.raises(VideoError, match="no frame 24"):
+            reader.read_clip(start=24)
+        np.testing.assert_array_equal(reader.read_clip(start=9, size=SIDE).frames, first.frames)
+    np.testing.assert_array_equal(reader.read_clip(start=9, size=SIDE).frames, first.frames)
+    reader.close()
+
+
+def test_motion_alone_is_the_same_motion(ordinary: Path):
+    clip = read_clip(ordinary, start=3, frames=4, stride=4, size=None)
+    alone = read_motion(ordinary, start=3, frames=4, stride=4)
+    assert clip.motion is not None
+    np.testing.assert_array_equal(alone.motion.vectors, clip.motion.vectors)
+    np.testing.assert_array_equal(alone.motion.valid, clip.motion.valid)
+    np.testing.assert_array_equal(alone.pts, clip.pts)
+    np.testing.assert_array_equal(alone.index, clip.index)
+    whole = read_motion(ordinary)
+    assert whole.motion.vectors.shape == (24, 8, 12, 2)
+
+
+def test_motion_alone_of_a_turned_video(tmp_path: Path, ordinary: Path):
+    turned = remux(ordinary, tmp_path / "turned.mp4", rotation=90)
+    clip = read_clip(turned, frames=4, stride=2, size=None, crop=None)
+    alone = read_motion(turned, frames=4, stride=2)
+    assert clip.motion is not None
+    assert clip.frames.shape[1:3] == (96, 64)
+    assert alone.motion.vectors.shape[1:3] == (12, 8)
+    np.testing.assert_array_equal(alone.motion.vectors, clip.motion.vectors)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts", "clip.h264"])
+def test_start_in_seconds(tmp_path: Path, ordinary: Path, name: str):
+    path = remux(ordinary, tmp_path / name)
+    whole = read_clip(path, frames=None, stride=1, size=SIDE)
+    with VideoReader(path) as reader:
+        for number in (17, 0, 9, 23):
+            for part in (0, 0.4, 0.9):
+                clip = reader.read_clip(start_seconds=whole.pts[number] + part / 25, frames=1, size=SIDE)
+                assert clip.index.tolist() == [number]
+                np.testing.assert_array_equal(clip.frames[0], whole.frames[number])
+    end = whole.pts[-1] + 1 / 25
+    with pytest.raises(VideoError, match=r"no frame (at|26)"):
+        read_clip(path, start_seconds=end + 0.1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"start_seconds": -1.0}, "start_seconds is -1.0, expected 0 or more"),
+        ({"start_seconds": float("nan")}, "start_seconds is nan, expected 0 or more"),
+        ({"start_seconds": 1.0, "start": 2}, "start is 2 and start_seconds is 1.0, expected one of the two"),
+        ({"start_seconds": 99.0}, r"no frame at 99 s: the video ends at 0\.96 s; choose a time before that"),
+        ({"motion": "vectors"}, "motion is 'vectors', expected one of codec, flow, difference, auto"),
+        ({"policy": "sum"}, "policy is 'sum', expected one of window_sum, sampled, window_max"),
+        ({"reading": "dirty"}, "reading is 'dirty', expected one of clean, references, raw"),
+        ({"camera": "pan"}, "camera is 'pan', expected one of none, median, affine"),
+        ({"short": "loop"}, "short is 'loop', expected one of repeat_last, wrap, error"),
+    ],
+)
+def test_requests_that_cannot_be_met(ordinary: Path, asked: dict[str, object], words: str):
+    with pytest.raises(VideoError, match=words) as error:
+        read_clip(ordinary, **asked)
+    assert str(error.value).startswith(f"{ordinary}: ")
+
+
+def test_auto_takes_vectors_where_there_are_some(tmp_path: Path, ordinary: Path):
+    vp9 = encode_moving(tmp_path / "a.webm", codec="libvpx-vp9", options={"cpu-used": 8, "b": "1M"})
+    intra = encode_moving(tmp_path / "intra.mp4", options={"g": 1})
+    for path, source in ((ordinary, "codec"), (vp9, "flow"), (intra, "flow")):
+        asked = {"start": 4, "frames": 4, "stride": 2, "size": None, "crop": None}
+        clip = read_clip(path, motion="auto", **asked)
+        assert clip.motion is not None
+        assert clip.motion.source == source
+        assert clip.motion.valid.mean() > 0.9
+        # The texture moves by (3, -2) a frame.
+        np.testing.assert_allclose(np.median(clip.motion.vectors, axis=(0, 1, 2)), (6, -4), atol=0.6)
+        alone = read_motion(path, motion="auto", start=4, frames=4, stride=2)
+        np.testing.assert_allclose(alone.motion.vectors, clip.motion.vectors, atol=1e-5)
+
+
+def test_flow_of_short_and_turned_videos(tmp_path: Path, ordinary: Path):
+    asked = {"start": 18, "frames": 4, "stride": 3, "size": None, "crop": None, "motion": "flow"}
+    upright = read_clip(ordinary, **asked).motion
+    turned = read_clip(remux(ordinary, tmp_path / "turned.mp4", rotation=90), **asked).motion
+    assert upright is not None
+    assert turned is not None
+    np.testing.assert_array_equal(upright.vectors[2], upright.vectors[1])  # frames 18, 21, 21, 21
+    np.testing.assert_array_equal(turned.vectors, upright.rotate(1).vectors)
+    still = read_clip(ordinary, **{**asked, "frames": 1, "start": 0}).motion
+    assert still is not None
+    assert not still.valid.any()
+
+
+def test_difference_sees_where_something_changes(ordinary: Path):
+    clip = read_clip(ordinary, start=6, frames=2, motion="difference", size=None)
+    assert clip.motion is not None
+    assert clip.motion.source == "difference"
+    assert clip.motion.magnitude.mean() > 1
+    with pytest.raises(VideoError, match="difference"):
+        read_clip(ordinary, start=6, frames=2, motion="difference", camera="median")
+
+
+def test_camera_motion_is_subtracted(ordinary: Path):
+    asked = {"start": 6, "frames": 3, "stride": 2, "size": None}
+    plain = read_clip(ordinary, **asked).motion
+    still = read_clip(ordinary, camera="median", **asked).motion
+    assert plain is not None
+    assert still is not None
+    assert np.median(plain.magnitude) > 6
+    assert np.median(still.magnitude) < 0.3
+
+
+class Doubled:
+    """A source of one's own, as docs/guide.md says."""
+
+    name = "raft"
+    pixels = "rgb24"
+    shrink = 1
+    in_pixels = True
+
+    def between(self, before, after):
+        assert before.shape == after.shape == (64, 96, 3)
+        return np.full((64, 96, 2), 2, np.float32)
+
+
+def test_a_source_of_ones_own(ordinary: Path):
+    motion = read_clip(ordinary, start=8, frames=2, motion=Doubled(), size=None).motion
+    assert motion is not None
+    assert motion.source == "raft"
+    np.testing.assert_array_equal(motion.vectors, np.full((2, 8, 12, 2), 2, np.float32))
+
+
+def test_bytes_files_and_urls_give_the_same_clip(ordinary: Path):
+    import fsspec
+
+    expected = read_clip(ordinary, start=9, size=SIDE)
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/clips/a.mp4", ordinary.read_bytes())
+    with ordinary.open("rb") as file:
+        file.seek(100)
+        for place, name in (
+            (str(ordinary), str(ordinary)),
+            (ordinary.read_bytes(), rf"<{ordinary.stat().st_size} bytes>"),
+            (file, str(ordinary)),
+            (io.BytesIO(ordinary.read_bytes()), "<BytesIO>"),
+            ("memory://clips/a.mp4", "memory://clips/a.mp4"),
+            (f"file://{ordinary}", f"file://{ordinary}"),
+        ):
+            with VideoReader(place) as reader:
+                for _ in range(2):
+                    clip = reader.read_clip(start=9, size=SIDE)
+                    np.testing.assert_array_equal(clip.frames, expected.frames)
+                    assert clip.path == name
+        assert not file.closed
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (b"", "<0 bytes>: empty, expected the bytes of a video file"),
+        (b"no video", "<8 bytes>: is plain text, expected a video"),
+        (io.BytesIO(b""), "<BytesIO>: the file object is empty"),
+        (io.BytesIO(b"\x00\x01" * 500), "<BytesIO>: FFmpeg cannot read it as a video"),
+        ("memory://nothing/here.mp4", r"memory://nothing/here\.mp4: cannot be opened .*; check the URL"),
+        (
+            "nosuch://a/b.mp4",
+            r"nosuch://a/b\.mp4: cannot be opened .*; check the URL, and that the package of its protocol",
+        ),
+        (42, "<int>: found a int, expected a path, URL, bytes or a binary file object"),
+    ],
+)
+def test_places_that_hold_no_video(place: object, words: str):
+    with pytest.raises(VideoError, match=words):
+        read_clip(place)
+
+
+def test_a_file_object_that_cannot_seek():
+    reading, writing = os.pipe()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as file, pytest.raises(VideoError, match=r"cannot seek .*, expected one that can"):
+        read_clip(file)
+
+
+def test_truncation_behind_a_seek_is_noticed(tmp_path: Path):
+    """A clip that lies in what is left reads; one that does not says what is missing."""
+    source = encode_moving(tmp_path / "source.mp4", frames=60, options={"g": 6})
+    front = remux(source, tmp_path / "front.mp4", options={"movflags": "faststart"})
+    data = front.read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(data[: len(data) * 6 // 10])
+    assert read_clip(cut, start=12, frames=2, size=SIDE).frames.shape[0] == 2
+    with pytest.raises(VideoError, match=r"cut\.mp4: truncated") as error:
+        read_clip(cut, start=54, frames=2, size=SIDE)
+    assert re.search(r"copy or download it again", str(error.value))
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+@pytest.mark.parametrize("asked", [{"start": 3, "frames": 4, "stride": 2}, {"index": [0, 5, 6, 20]}])
+def test_several_regions_of_one_pass_are_those_of_passes_of_their_own(tmp_path, openings, rotated, asked):
+    path = encode_moving(tmp_path / "clip.mp4", frames=24, codec="libx264", options={"g": 12, "bf": 2})
+    if rotated:
+        path = remux(path, tmp_path / "rotated.mp4", rotation=90)
+    boxes = [(0, 0, 40, 30), (8, 12, 30, 44), (0, 0, 48, 48)]
+    openings.clear()
+    with VideoReader(path) as reader:
+        clips = reader.read_clips(boxes, **asked, size=SIDE)
+        assert len(openings) == 1
+        assert reader.read_clips([], **asked) == []
+    for clip, box in zip(clips, boxes, strict=True):
+        alone = read_clip(path, **asked, size=SIDE, crop=box)
+        np.testing.assert_array_equal(clip.frames, alone.frames)
+        np.testing.assert_array_equal(clip.motion.vectors, alone.motion.vectors)
+        np.testing.assert_array_equal(clip.motion.valid, alone.motion.valid)
+        assert clip.motion.extent == alone.motion.extent
+        np.testing.assert_array_equal(clip.index, alone.index)

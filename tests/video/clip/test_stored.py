@@ -1,0 +1,134 @@
+"""Clips read with a sidecar of motion are those read without it, and cost less decoding."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mgm.video.clip.execution
+from mgm.errors import VideoError
+from mgm.video import VideoReader, read_clip, read_motion
+from mgm.video.motion.cache import build_sidecar, sidecar_path
+from tests.video.clips import encode_moving, remux
+
+pytest.importorskip("zstandard")
+POLICIES = ("window_sum", "sampled", "window_max")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("h264.mp4", "libx264", {"g": 9}),
+        ("open.mkv", "libx264", {"g": 9, "x264-params": "open-gop=1"}),
+        ("made_up_times.avi", "libx264", {"g": 9}),
+        ("mpeg4.mp4", "mpeg4", {"bf": 2, "g": 9, "b": "2M"}),
+        ("turned.mp4", "libx264", {"g": 9}),
+    ],
+)
+def test_the_same_clips(tmp_path: Path, name: str, codec: str, options: dict[str, str | int]):
+    path = tmp_path / name
+    encode_moving(tmp_path / f"plain_{name}", frames=30, codec=codec, options=options)
+    if name == "turned.mp4":
+        remux(tmp_path / f"plain_{name}", path, rotation=90)
+    else:
+        (tmp_path / f"plain_{name}").rename(path)
+    rng = np.random.default_rng(0)
+    asked = [
+        {
+            "start": int(rng.integers(30)),
+            "frames": int(rng.integers(1, 5)),
+            "stride": int(rng.integers(1, 5)),
+            "policy": POLICIES[i % 3],
+            "camera": "median" if i % 4 == 0 else "none",
+        }
+        for i in range(12)
+    ]
+    plain = [(read_clip(path, size=None, cache="ignore", **a), read_motion(path, cache="ignore", **a)) for a in asked]
+    build_sidecar(path)
+    with VideoReader(path) as reader:
+        for options_, (clip, alone) in zip(asked, plain, strict=True):
+            found = reader.read_clip(size=None, **options_)
+            np.testing.assert_array_equal(found.frames, clip.frames)
+            for stored, streamed in ((found, clip), (reader.read_motion(**options_), alone)):
+                assert stored.motion is not None
+                assert streamed.motion is not None
+                np.testing.assert_array_equal(stored.motion.vectors, streamed.motion.vectors)
+                np.testing.assert_array_equal(stored.motion.valid, streamed.motion.valid)
+                np.testing.assert_array_equal(stored.pts, streamed.pts)
+                assert stored.motion.extent == streamed.motion.extent
+
+
+@pytest.fixture
+def vectors_read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every clip whose motion came from the stream."""
+    seen: list[object] = []
+    real = mgm.video.clip.execution.codec_field
+
+    def counted(*arguments):
+        seen.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(mgm.video.clip.execution, "codec_field", counted)
+    return seen
+
+
+def test_built_once_used_while_it_fits(tmp_path: Path, ordinary: Path, vectors_read: list[object]):
+    path = tmp_path / "clip.mp4"
+    shutil.copy(ordinary, path)
+    expected = read_clip(path, start=9).motion
+    assert len(vectors_read) == 1
+    for cache, streamed in (("build", 1), ("use", 1), ("build", 1), ("ignore", 2)):
+        found = read_clip(path, start=9, cache=cache).motion
+        assert found is not None
+        assert expected is not None
+        np.testing.assert_array_equal(found.vectors, expected.vectors)
+        assert len(vectors_read) == streamed
+    assert sidecar_path(path).exists()
+
+    encode_moving(path, frames=20, options={"g": 5})  # another video under the same name
+    assert read_clip(path, start=9).index.max() < 20
+    assert len(vectors_read) == 3
+    read_clip(path, start=9, cache="build")
+    read_clip(path, start=9)
+    assert len(vectors_read) == 3
+
+
+def test_a_folder_of_sidecars(tmp_path: Path, ordinary: Path, vectors_read: list[object]):
+    read_clip(ordinary, cache="build", cache_folder=tmp_path / "cache")
+    read_clip(ordinary, cache_folder=tmp_path / "cache")
+    assert vectors_read == []
+    assert not sidecar_path(ordinary).exists()
+    read_clip(ordinary)
+    assert len(vectors_read) == 1
+
+
+def test_a_damaged_sidecar_costs_nothing_but_time(tmp_path: Path, ordinary: Path, vectors_read: list[object]):
+    path = tmp_path / "clip.mp4"
+    shutil.copy(ordinary, path)
+    expected = read_clip(path, start=3, frames=4)
+    built = build_sidecar(path)
+    data = bytearray(built.read_bytes())
+    data[60] ^= 255
+    built.write_bytes(data)
+    with VideoReader(path) as reader:
+        for _ in range(2):
+            found = reader.read_clip(start=3, frames=4)
+            assert found.motion is not None
+            assert expected.motion is not None
+            np.testing.assert_array_equal(found.motion.vectors, expected.motion.vectors)
+    assert len(vectors_read) == 3
+
+
+def test_the_raw_reading_and_bytes_are_streamed(tmp_path: Path, ordinary: Path, vectors_read: list[object]):
+    path = tmp_path / "clip.mp4"
+    shutil.copy(ordinary, path)
+    build_sidecar(path)
+    read_clip(path, reading="raw")
+    read_clip(path.read_bytes(), cache="build")
+    assert len(vectors_read) == 2
+
+
+def test_a_wrong_mode_is_an_error(ordinary: Path):
+    with pytest.raises(VideoError, match="cache is 'yes', expected one of use, build, ignore"):
+        read_clip(ordinary, cache="yes")

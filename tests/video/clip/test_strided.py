@@ -1,0 +1,115 @@
+"""Files prepared for strides: only reference frames are decoded, and their vectors tell whole steps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mgm.video.clip.decode
+from mgm.data.synthetic.known_motion import translating_frames
+from mgm.video import VideoReader, read_clip
+from mgm.video.container.metadata import probe
+from mgm.video.transcode.encode import transcode
+from mgm.video.transcode.profiles import make_profile
+from mgm.video.transcode.write import encode
+from tests.video.clips import decode_whole, remux
+
+VELOCITY = (1.5, -1.0)
+SIZE = (96, 128)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("strided") / "source.mp4"
+    encode(path, translating_frames(velocity=VELOCITY, frames=77, size=SIZE), fps=25)
+    return path
+
+
+@pytest.fixture(scope="module", params=[2, 4, 8])
+def prepared(request: pytest.FixtureRequest, source: Path) -> tuple[Path, int]:
+    stride = request.param
+    path = source.with_name(f"strided{stride}.mp4")
+    transcode(source, path, make_profile("strided", stride=stride, gop=32, crf=18))
+    return path, stride
+
+
+@pytest.fixture
+def decoded_packets(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every packet that reaches the decoder."""
+    seen: list[object] = []
+    real = mgm.video.clip.decode.decode_packet
+
+    def counted(video, packet):
+        if packet is not None:
+            seen.append(packet)
+        return real(video, packet)
+
+    monkeypatch.setattr(mgm.video.clip.decode, "decode_packet", counted)
+    return seen
+
+
+def test_clips_on_the_grid_decode_little_and_exactly(prepared: tuple[Path, int], decoded_packets: list[object]):
+    path, stride = prepared
+    whole = decode_whole(path, size=48)
+    assert probe(path).step == stride
+    with VideoReader(path) as reader:
+        for start in range(0, 77 - stride, stride):
+            decoded_packets.clear()
+            clip = reader.read_clip(start=start, frames=4, stride=stride, size=48)
+            np.testing.assert_array_equal(clip.frames, whole[clip.index])
+            # The way from the key frame, the clip, and the frames that fill the step to a key frame inside it.
+            keys = {int(i) for i in clip.index if i % 32 == 0 and i > 0}
+            way = (start % 32 or 32 * (start > 0)) // stride
+            assert len(decoded_packets) <= way + len(set(clip.index)) + len(keys) * (stride - 1) + 1
+
+
+def test_every_step_is_told_right(prepared: tuple[Path, int]):
+    path, stride = prepared
+    motion = read_clip(path, start=stride, frames=77 // stride - 2, stride=stride, size=None).motion
+    assert motion is not None
+    assert motion.valid.mean() > 0.9
+    error = np.abs(motion.vectors - np.float32(VELOCITY) * stride).max(axis=-1)
+    assert np.mean(error[motion.valid] <= 0.25 * stride) >= 0.9
+    for step in error[:, 2:-2, 2:-2]:  # each, those to key frames included
+        assert np.median(step) <= 0.25 * stride
+
+
+@pytest.mark.parametrize("asked", [{"start": 3}, {"start": 4, "stride": 3}, {"start": 8, "stride": 16}])
+def test_off_the_grid_and_over_several_steps(prepared: tuple[Path, int], asked: dict[str, int]):
+    path, stride = prepared
+    asked = {"stride": stride, **asked}
+    clip = read_clip(path, frames=3, size=None, **asked)
+    np.testing.assert_array_equal(clip.frames, decode_whole(path)[clip.index])
+    assert clip.motion is not None
+    found = np.median(clip.motion.vectors[clip.motion.valid], axis=0)
+    np.testing.assert_allclose(found, np.float32(VELOCITY) * asked["stride"], atol=0.3 * asked["stride"])
+
+
+def test_metadata_that_outlives_the_grid_is_not_believed(source: Path, tmp_path: Path, prepared: tuple[Path, int]):
+    """A second encoding keeps the comment that tells the profile."""
+    path, stride = prepared
+    if stride == 2:
+        pytest.skip("x264's own pyramid is a grid of stride 2")
+    comment = probe(path).step
+    assert comment == stride
+    import av
+
+    with av.open(str(path)) as container:
+        written = container.metadata["comment"]
+    liar = tmp_path / "liar.mp4"
+    with av.open(str(source)) as given, av.open(str(liar), "w") as out:
+        out.metadata["comment"] = written
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    honest = remux(source, tmp_path / "honest.mp4")
+    assert probe(liar).step == stride
+    for start in (stride, 2 * stride):
+        asked = {"start": start, "frames": 4, "stride": stride, "size": None}
+        found, expected = read_clip(liar, **asked).motion, read_clip(honest, **asked).motion
+        assert found is not None
+        assert expected is not None
+        np.testing.assert_array_equal(found.vectors, expected.vectors)
+        np.testing.assert_array_equal(found.valid, expected.valid)

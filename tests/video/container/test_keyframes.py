@@ -1,0 +1,164 @@
+"""Clips of any frame numbers: the same pixels and motion as those of a full decode."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mgm.data.synthetic.known_motion import make_translation
+from mgm.errors import VideoError
+from mgm.video import VideoReader, read_clip
+from mgm.video.clip import decode as onepass
+from mgm.video.clip.numbers import index_strides
+from mgm.video.container.stream import decode_packet
+
+FRAMES = 40
+VELOCITY = (2.5, -1.0)
+INDEX = [3, 4, 8, 8, 9, 15, 17, 24, 31, 39, 39]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """With B-frames and several groups of pictures."""
+    path = tmp_path_factory.mktemp("index") / "clip.mp4"
+    return make_translation(path, velocity=VELOCITY, frames=FRAMES, size=(80, 112), bframes=2, gop=13)
+
+
+@pytest.fixture(scope="module")
+def whole(video):
+    return read_clip(video, frames=None, stride=1, size=None)
+
+
+def summed(whole, index, strides):
+    """What moved over each step, from the motion of every single frame."""
+    parts = [
+        whole.motion.vectors[np.maximum(np.arange(i - s + 1, i + 1), 0)] for i, s in zip(index, strides, strict=True)
+    ]
+    return np.stack([part.sum(axis=0) for part in parts])
+
+
+def test_frames_are_those_of_a_full_decode(video, whole):
+    clip = read_clip(video, index=INDEX, size=None, motion=None)
+
+    np.testing.assert_array_equal(clip.frames, whole.frames[INDEX])
+    np.testing.assert_array_equal(clip.pts, whole.pts[INDEX])
+    assert clip.index.tolist() == INDEX
+
+
+def test_motion_is_summed_over_each_step(video, whole):
+    strides = [1, 1, 4, 4, 1, 6, 2, 7, 7, 8, 8]
+    motion = read_clip(video, index=INDEX, size=None).motion
+
+    assert index_strides(np.array(INDEX), default=3).tolist() == strides
+    np.testing.assert_allclose(motion.vectors[1:], summed(whole, INDEX, strides)[1:], atol=0.3)
+    medians = np.median(motion.vectors, axis=(1, 2))
+    np.testing.assert_allclose(medians, np.outer(strides, VELOCITY), rtol=0.2)  # the encoder guesses, too
+
+
+@pytest.mark.parametrize("policy", ["window_max", "sampled"])
+def test_other_policies_scale_with_the_step(tmp_path, policy):
+    plain = {"bframes": 0, "refs": 1, "frames": FRAMES, "size": (80, 112)}
+    path = make_translation(tmp_path / "plain.mp4", velocity=VELOCITY, **plain)
+    motion = read_clip(path, index=INDEX, size=None, policy=policy).motion
+    strides = index_strides(np.array(INDEX), default=1)
+
+    np.testing.assert_allclose(np.median(motion.vectors, axis=(1, 2)), np.outer(strides, VELOCITY), atol=0.3)
+
+
+def test_flow_is_measured_over_each_step(video):
+    index = [1, 2, 5, 5, 7]
+    motion = read_clip(video, index=index, size=None, motion="flow").motion
+
+    np.testing.assert_allclose(np.median(motion.vectors, axis=(1, 2)), np.outer([1, 1, 3, 3, 2], VELOCITY), atol=0.3)
+
+
+@pytest.mark.parametrize("motion", ["codec", "flow"])
+@pytest.mark.parametrize("policy", ["window_sum", "window_max", "sampled"])
+def test_even_numbers_are_read_as_a_start_and_a_stride(video, motion, policy):
+    expected = read_clip(video, start=6, frames=5, stride=3, motion=motion, policy=policy)
+    clip = read_clip(video, index=np.arange(6, 20, 3), motion=motion, policy=policy)
+    padded = read_clip(video, index=[6, 9, 12, 15, 18, 18], motion=motion, policy=policy)
+
+    for found in (clip, padded):  # the second one takes the way of uneven numbers
+        np.testing.assert_array_equal(found.frames[:5], expected.frames)
+        np.testing.assert_array_equal(found.motion.vectors[:5], expected.motion.vectors)
+        np.testing.assert_array_equal(found.motion.valid[:5], expected.motion.valid)
+    np.testing.assert_array_equal(padded.motion.vectors[5], expected.motion.vectors[4])
+
+
+def test_streams_without_times_are_read_by_number(tmp_path):
+    path = make_translation(tmp_path / "clip.avi", velocity=(2, 1), frames=20, size=(64, 96), bframes=2)
+    whole = read_clip(path, frames=None, stride=1, size=None)
+    for motion in ("codec", "flow"):
+        clip = read_clip(path, index=[2, 3, 7, 19], size=None, motion=motion)
+        np.testing.assert_array_equal(clip.frames, whole.frames[[2, 3, 7, 19]])
+        np.testing.assert_allclose(np.median(clip.motion.vectors[1], axis=(0, 1)), (2, 1), atol=0.3)
+
+
+def test_one_reader_reads_several_lists(video, whole):
+    with VideoReader(video) as reader:
+        for index in ([30, 31, 37], [0], [5, 5, 5], [2, 4, 6]):
+            clip = reader.read_clip(index=index, size=None)
+            np.testing.assert_array_equal(clip.frames, whole.frames[index])
+        assert reader.read_motion(index=[4, 5, 7]).index.tolist() == [4, 5, 7]
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        ([5, 4], "expected frame numbers of 0 or more in ascending order"),
+        ([], "expected frame numbers"),
+        ([-1, 2], "expected frame numbers"),
+        ([1.5, 2], "expected frame numbers"),
+        ([0, 1, 40], "no frame 40: the video has 40 frames"),
+        ([0, 20, 40], "40 frames, expected 41"),
+        ([41], "no frame 41: the video has 40 frames"),
+    ],
+)
+def test_numbers_that_cannot_be_read(video, index, words):
+    with pytest.raises(VideoError, match=words):
+        read_clip(video, index=index)
+
+
+def test_a_start_and_numbers_contradict_each_other(video):
+    with pytest.raises(VideoError, match="index and a start"):
+        read_clip(video, start=3, index=[1, 2])
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=20), st.integers(1, 9))
+def test_strides_are_positive_and_lead_back_to_the_frame_before(numbers, default):
+    index = np.sort(np.array(numbers, np.int64))
+    strides = index_strides(index, default=default)
+    moved = np.diff(index) > 0
+
+    assert (strides > 0).all()
+    np.testing.assert_array_equal((index - strides)[1:][moved], index[:-1][moved])
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_frames_far_from_each_other_are_read_without_most_of_those_between(tmp_path, bframes, monkeypatch):
+    path = make_translation(tmp_path / "a.mp4", velocity=VELOCITY, frames=60, size=(64, 80), bframes=bframes, gop=10)
+    whole = read_clip(path, frames=None, stride=1, size=None)
+    given = []
+    monkeypatch.setattr(
+        onepass, "decode_packet", lambda video, packet: given.append(packet) or decode_packet(video, packet)
+    )
+
+    for index in ([1, 58], [0, 9, 10, 19, 31, 59], [12, 33, 54]):
+        given.clear()
+        clip = read_clip(path, index=index, size=None, motion=None)
+        np.testing.assert_array_equal(clip.frames, whole.frames[index])
+        assert len(given) < 40
+    motion = read_clip(path, index=[12, 33, 54], size=None).motion
+    np.testing.assert_allclose(motion.vectors[1], whole.motion.vectors[13:34].sum(axis=0), atol=1e-3)
+
+
+@pytest.mark.real
+def test_every_codec_gives_frames_far_from_each_other(shared_data):
+    for path in sorted((shared_data / "codec_matrix").iterdir()):
+        whole = read_clip(path, frames=None, stride=1, size=48, motion=None)
+        last = len(whole.frames) - 1
+        for index in ([0, last], [3, 4, 41, 44, last - 1]):
+            clip = read_clip(path, index=index, size=48, motion=None)
+            np.testing.assert_array_equal(clip.frames, whole.frames[index], err_msg=path.name)
+            np.testing.assert_array_equal(clip.pts, whole.pts[index], err_msg=path.name)

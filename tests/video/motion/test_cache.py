@@ -1,0 +1,396 @@
+"""A sidecar gives back what the stream gives, bit for bit, or nothing at all."""
+
+import os
+import shutil
+import sys
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mgm.errors import VideoError
+from mgm.video.container.stream import open_video
+from mgm.video.motion import cache as module
+from mgm.video.motion.cache import (
+    BLOCK,
+    VERSION,
+    DamagedSidecarError,
+    build_sidecar,
+    open_sidecar,
+    sidecar_path,
+    sidecar_problem,
+    stored_fields,
+)
+from mgm.video.motion.cache_format import most_packed, pack, unpack
+from mgm.video.motion.streaming import FrameField, frame_fields
+from mgm.video.scan.scan import find_videos
+from tests.video.clips import encode_moving
+
+STREAMS = {
+    "b_frames.mp4": {"frames": 70, "options": {"g": 24}},
+    "odd_size.mkv": {"frames": 33, "size": (58, 86)},
+    "xvid.avi": {"frames": 40, "codec": "mpeg4", "options": {"bf": 2, "g": 12}},
+    "untimed.avi": {"frames": 32, "options": {"bf": 2}},
+}
+
+
+def streamed(path: Path) -> list[FrameField]:
+    with open_video(path, vectors=True, skip_loop_filter=True) as video:
+        return list(frame_fields(video))
+
+
+def assert_same_bits(a: np.ndarray, b: np.ndarray) -> None:
+    assert a.shape == b.shape
+    assert a.dtype == b.dtype
+    assert np.array_equal(a.view(np.uint32), b.view(np.uint32))
+
+
+def assert_equals_stream(path: Path, folder: Path | None = None) -> None:
+    expected = streamed(path)
+    build_sidecar(path, folder)
+    assert sidecar_problem(path, folder, blocks=True) is None
+    cached = open_sidecar(path, folder)
+    assert cached is not None
+    vectors, measured = cached.fields(0, cached.frames - 1)
+    assert_same_bits(vectors, np.stack([f.vectors for f in expected]))
+    assert np.array_equal(measured, np.stack([f.measured for f in expected]))
+    assert np.array_equal(cached.pts, [f.pts for f in expected], equal_nan=True)
+    assert cached.kinds == "".join(f.kind for f in expected)
+    assert cached.key.tolist() == [f.key for f in expected]
+    assert cached.grid == expected[0].measured.shape
+
+
+@pytest.fixture
+def video(ordinary: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(ordinary, tmp_path / "clip.mp4"))
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """70 frames: two whole blocks and a part of one."""
+    path = encode_moving(tmp_path_factory.mktemp("long") / "long.mp4", frames=70, options={"g": 24})
+    build_sidecar(path)
+    return path
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_gives_back_the_stream_bit_for_bit(tmp_path, name):
+    assert_equals_stream(encode_moving(tmp_path / name, **STREAMS[name]))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "name",
+    [
+        "codec_matrix/h264_high_b3_refs4.mp4",
+        "codec_matrix/h264_vfr.mkv",
+        "codec_matrix/h264_intra_only.mp4",
+        "codec_matrix/mpeg2.mpg",
+        "codec_matrix/h263.3gp",
+        "single_clips/openh264/BA_MW_D.264",
+        "moving_objects/tennis/tennis_h264_bframes.mp4",
+    ],
+)
+def test_gives_back_real_streams_bit_for_bit(shared_data, tmp_path, name):
+    assert_equals_stream(shared_data / name, tmp_path)
+
+
+def test_any_range_equals_a_slice_of_the_whole(long_video):
+    cached = open_sidecar(long_video)
+    assert cached is not None
+    assert cached.frames == 70
+    whole, measured = cached.fields(0, 69)
+    for first, last in ((0, 0), (0, 31), (31, 32), (32, 63), (5, 68), (64, 69), (69, 69)):
+        part = cached.fields(first, last)
+        assert_same_bits(part[0], whole[first : last + 1])
+        assert np.array_equal(part[1], measured[first : last + 1])
+    for first, last in ((-1, 3), (5, 4), (60, 70)):
+        with pytest.raises(VideoError, match="expected a range within 0 to 69"):
+            cached.fields(first, last)
+
+
+def test_a_clip_decompresses_only_its_blocks(long_video, monkeypatch):
+    cached = open_sidecar(long_video)
+    assert cached is not None
+    unpacked = []
+    monkeypatch.setattr(module, "unpack", lambda data, shape: unpacked.append(shape) or unpack(data, shape))
+    cached.fields(40, 50)
+    assert [shape[0] for shape in unpacked] == [BLOCK]
+
+
+@pytest.mark.parametrize("different", [1, 256, 257, 65536, 70000])
+def test_packing_keeps_every_bit(different):
+    """With few numbers they are coded in a byte, with many in two, with too many not at all."""
+    rng = np.random.default_rng(different)
+    numbers = rng.choice(2**32, different, replace=False).astype(np.uint32)  # NaN and infinities among them
+    numbers[0] = 0x80000000  # minus zero
+    values = numbers[rng.permutation(80000) % different].view(np.float32).reshape(2, 100, 200, 2)
+    measured = rng.random((2, 100, 200)) < 0.5
+    packed = pack(values, measured)
+    assert len(packed) <= most_packed(measured.shape)
+    back = unpack(packed, measured.shape)
+    assert_same_bits(back[0], values)
+    assert np.array_equal(back[1], measured)
+
+
+def test_there_is_none_before_it_is_built(video):
+    assert open_sidecar(video) is None
+    assert "No such file" in sidecar_problem(video)
+
+
+def rewritten_in_place(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(0, 1))  # the clock of the file system may be too coarse to tell
+
+
+def replaced_at_the_same_time(path: Path) -> None:
+    """As `rsync --times` would: only the content tells."""
+    state, data = path.stat(), path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def longer_at_the_same_time(path: Path) -> None:
+    state = path.stat()
+    with path.open("ab") as file:
+        file.write(bytes(100_000))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (rewritten_in_place, "changed: modified"),
+        (replaced_at_the_same_time, "changed: content)"),
+        (longer_at_the_same_time, "changed: size"),
+        (Path.unlink, "No such file"),
+    ],
+)
+def test_of_another_video_it_is_not_used(video, change, reason):
+    build_sidecar(video)
+    assert open_sidecar(video) is not None
+    change(video)
+    assert open_sidecar(video) is None
+    assert reason in sidecar_problem(video)
+
+
+def test_a_stale_one_is_built_anew(video):
+    build_sidecar(video)
+    os.utime(video, ns=(0, 1))
+    assert open_sidecar(video) is None
+    build_sidecar(video)
+    assert open_sidecar(video) is not None
+
+
+def test_no_damage_raises_and_none_gives_other_numbers(long_video, tmp_path):
+    video = Path(shutil.copy2(long_video, tmp_path / "clip.mp4"))
+    path = build_sidecar(video)
+    data = path.read_bytes()
+    cached = open_sidecar(video)
+    assert cached is not None
+    whole = cached.fields(0, 69)
+    refused = found = 0
+    for position in range(0, len(data), max(len(data) // 400, 1)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << position % 8
+        path.unlink()  # the one that is mapped must not change under it
+        path.write_bytes(damaged)
+        cached = open_sidecar(video)
+        if cached is None:
+            assert sidecar_problem(video)
+            refused += 1
+            continue
+        try:
+            vectors, measured = cached.fields(0, 69)
+        except DamagedSidecarError:
+            assert "is damaged" in sidecar_problem(video, blocks=True)
+            found += 1
+        else:
+            assert_same_bits(vectors, whole[0])
+            assert np.array_equal(measured, whole[1])
+    assert refused > 0
+    assert found > 300
+
+
+def test_a_part_of_one_is_not_used(video):
+    path = build_sidecar(video)
+    data = path.read_bytes()
+    for length in (0, 1, 7, 8, 30, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+        assert open_sidecar(video) is None
+        assert str(path) in sidecar_problem(video)
+    path.write_bytes(data + b"\0")
+    assert open_sidecar(video) is None
+
+
+def test_of_another_version_or_no_sidecar_it_is_not_used(video):
+    path = build_sidecar(video)
+    data = bytearray(path.read_bytes())
+    data[4] += 1
+    path.write_bytes(data)
+    assert open_sidecar(video) is None
+    assert f"of version {VERSION + 1}, expected {VERSION}" in sidecar_problem(video)
+    path.write_text("notes of mine " * 10)
+    assert "no sidecar of motion" in sidecar_problem(video)
+    path.unlink()
+    path.mkdir()
+    assert open_sidecar(video) is None
+
+
+def test_a_failed_build_leaves_the_old_one_and_no_part(video):
+    build_sidecar(video)
+    whole = video.read_bytes()
+    before = sidecar_path(video).read_bytes()
+    video.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(VideoError, match="truncated"):
+        build_sidecar(video)
+    assert sidecar_path(video).read_bytes() == before
+    assert sorted(p.name for p in video.parent.iterdir()) == ["clip.mp4", "clip.mp4.mgmv"]
+
+
+def test_a_video_that_grows_meanwhile_is_not_cached(video, monkeypatch):
+    def slow(opened):
+        yield from frame_fields(opened)
+        os.utime(video, ns=(0, 1))
+
+    monkeypatch.setattr(module, "frame_fields", slow)
+    with pytest.raises(VideoError, match="changed while its motion was read"):
+        build_sidecar(video)
+    assert [p.name for p in video.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_many_may_build_the_same_at_once(video):
+    with ThreadPoolExecutor(4) as pool:
+        paths = set(pool.map(lambda _: build_sidecar(video), range(12)))
+    assert paths == {sidecar_path(video)}
+    assert sidecar_problem(video, blocks=True) is None
+    assert sorted(p.name for p in video.parent.iterdir()) == ["clip.mp4", "clip.mp4.mgmv"]
+
+
+def test_in_a_folder_videos_of_one_name_have_their_own(ordinary, tmp_path):
+    videos = []
+    for label in ("walk", "run"):
+        (tmp_path / label).mkdir()
+        videos.append(Path(shutil.copy(ordinary, tmp_path / label / "0.mp4")))
+    paths = {build_sidecar(video, tmp_path / "new" / "cache") for video in videos}
+    assert len(paths) == 2
+    assert {p.parent for p in paths} == {tmp_path / "new" / "cache"}
+    assert all(open_sidecar(video, tmp_path / "new" / "cache") is not None for video in videos)
+    assert open_sidecar(videos[0]) is None
+
+
+def test_it_is_no_video_to_a_search(video):
+    build_sidecar(video)
+    assert list(find_videos([video.parent])) == [video]
+
+
+def test_a_place_that_cannot_be_written_is_one_line(video, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(VideoError, match=r"clip\.mp4\.\w+\.mgmv: cannot be written \(.*\); make room, or choose"):
+        build_sidecar(video, tmp_path / "file" / "cache")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only_is_read(video, tmp_path):
+    build_sidecar(video)
+    tmp_path.chmod(0o500)
+    try:
+        assert open_sidecar(video) is not None
+        with pytest.raises(VideoError, match="cannot be written"):
+            build_sidecar(video)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_what_has_no_vectors_or_no_such_level_is_an_error(tmp_path, video):
+    vp9 = encode_moving(tmp_path / "a.webm", codec="libvpx-vp9", frames=4)
+    with pytest.raises(VideoError, match="VP9 carries no exported motion vectors"):
+        build_sidecar(vp9)
+    with pytest.raises(VideoError, match="compression level 20, expected 1 to 19"):
+        build_sidecar(video, level=20)
+    with pytest.raises(VideoError, match="no such file"):
+        build_sidecar(tmp_path / "absent.mp4")
+    with pytest.raises(VideoError, match="expected a path"):
+        build_sidecar("memory://a.mp4")
+
+
+def test_without_zstandard_it_says_what_to_install_and_reads_the_stream(video, monkeypatch):
+    build_sidecar(video)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(VideoError, match=r"pip install 'motion-guided-masking\[cache\]'"):
+        build_sidecar(video)
+    assert open_sidecar(video) is None
+    assert "needs the package zstandard" in sidecar_problem(video)
+    assert len(list(stored_fields(video))) == 24
+
+
+def test_stored_fields_come_from_the_sidecar_where_there_is_one(video, monkeypatch):
+    expected = streamed(video)
+    raw = list(stored_fields(video, reading="raw"))
+    build_sidecar(video)
+
+    def fails(*_, **__):
+        raise AssertionError("decoded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "frame_fields", fails)
+        found = list(stored_fields(video))
+        with pytest.raises(AssertionError, match="decoded"):  # a sidecar knows the reading "clean" alone
+            list(stored_fields(video, reading="raw"))
+    for one, other in zip(found, expected, strict=True):
+        assert (one.index, one.pts, one.kind, one.key) == (other.index, other.pts, other.kind, other.key)
+        assert_same_bits(one.vectors, other.vectors)
+        assert np.array_equal(one.measured, other.measured)
+    for one, other in zip(stored_fields(video, reading="raw"), raw, strict=True):
+        assert_same_bits(one.vectors, other.vectors)
+
+
+def test_stored_fields_go_on_with_the_stream_where_a_block_is_damaged(long_video, tmp_path):
+    video = Path(shutil.copy2(long_video, tmp_path / "clip.mp4"))
+    path = build_sidecar(video)
+    cached = open_sidecar(video)
+    data = bytearray(path.read_bytes())
+    data[int(cached._offsets[1]) + 200] ^= 1
+    path.unlink()
+    path.write_bytes(data)
+    cached = open_sidecar(video)
+    cached.fields(0, 31)
+    with pytest.raises(DamagedSidecarError, match="block 1 is damaged"):
+        cached.fields(0, 32)
+    for one, other in zip(stored_fields(video), streamed(video), strict=True):
+        assert (one.index, one.pts) == (other.index, other.pts)
+        assert_same_bits(one.vectors, other.vectors)
+
+
+def test_memory_stays_flat(video, monkeypatch):
+    """600 frames are 17 MB of vectors."""
+    rng = np.random.default_rng(0)
+    field = rng.integers(-40, 40, (45, 80, 2)).astype(np.float32) / 4
+    measured = np.ones((45, 80), np.bool_)
+
+    def many(_):
+        for i in range(600):
+            yield FrameField(i, i / 25, "P", False, np.roll(field, i, axis=0), measured)
+
+    monkeypatch.setattr(module, "frame_fields", many)
+    build_sidecar(video, level=1)  # imports and caches
+    tracemalloc.start()
+    try:
+        build_sidecar(video, level=1)
+        assert tracemalloc.get_traced_memory()[1] < 8e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_size_that_changes_is_an_error(video, monkeypatch):
+    def changing(_):
+        for i, grid in enumerate([(8, 12), (8, 12), (9, 12)]):
+            yield FrameField(i, i / 25, "P", False, np.zeros((*grid, 2), np.float32), np.ones(grid, np.bool_))
+
+    monkeypatch.setattr(module, "frame_fields", changing)
+    with pytest.raises(VideoError, match=r"the size changes at frame 2 from \(8, 12\) to \(9, 12\) cells"):
+        build_sidecar(video)

@@ -1,0 +1,290 @@
+"""Motion between pictures: anchored where it is now, in the right unit, averaged over the right pixels."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mgm.data.synthetic.known_motion import object_over_pan_frames, translating_frames
+from mgm.errors import VideoError
+from mgm.video.motion.estimators import (
+    MOTION_NAMES,
+    Difference,
+    Flow,
+    PairSource,
+    make_source,
+    needed_pictures,
+    pair_fields,
+    to_cells,
+)
+from mgm.video.motion.field import grid_shape
+
+cv2 = pytest.importorskip("cv2")
+
+
+def gray(frame: np.ndarray, shrink: int = 1) -> np.ndarray:
+    """Luma at 1/shrink, every pixel the mean of those it stands for (those that are there, at the border)."""
+    luma = frame @ np.array([0.299, 0.587, 0.114])
+    height, width = (-(-side // shrink) for side in luma.shape)
+    wide = np.pad(luma, ((0, height * shrink - luma.shape[0]), (0, width * shrink - luma.shape[1])), mode="edge")
+    return np.rint(wide.reshape(height, shrink, width, shrink).mean(axis=(1, 3))).astype(np.uint8)
+
+
+def moving(velocity: tuple[float, float], size: tuple[int, int], shrink: int = 1, frames: int = 2) -> list[np.ndarray]:
+    return [gray(f, shrink) for f in translating_frames(velocity=velocity, frames=frames, size=size)]
+
+
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
+@pytest.mark.parametrize("velocity", [(5.25, -3.5), (-4, 0), (0, 4)])
+def test_flow_says_the_velocity(preset, velocity):
+    flow = Flow(preset).between(*moving(velocity, (96, 128)))
+    assert flow.dtype == np.float32
+    assert flow.shape == (96, 128, 2)
+    np.testing.assert_allclose(np.median(flow, axis=(0, 1)), velocity, atol=0.05)
+    assert np.abs(flow[16:-16, 16:-16] - np.float32(velocity)).max(axis=-1).mean() < 0.1
+
+
+@pytest.mark.parametrize("source", [Flow(shrink=1), Flow(), Flow("medium", shrink=1)], ids=str)
+@pytest.mark.parametrize(("side", "seed"), [(56, 1), (96, 1), (96, 2)])
+def test_an_object_is_marked_where_it_is_not_where_it_was(source, side, seed):
+    scene = object_over_pan_frames(pan=(0, 0), velocity=(20, 0), side=side, frames=2, size=(144, 240), seed=seed)
+    (before, was), (after, now) = scene
+    flow = source.between(gray(before, source.shrink), gray(after, source.shrink))
+    field_ = to_cells(flow, source.shrink, grid_shape(144, 240))
+    rows = slice((72 - side // 2) // 8 + 2, (72 + side // 2) // 8 - 1)
+    length = np.hypot(field_[..., 0], field_[..., 1])[rows]
+    left, covered, right = (
+        slice(int(a) // 8 + 1, int(b) // 8)
+        for a, b in zip((was[0], now[0], was[2]), (now[0], now[2], now[2]), strict=True)
+    )
+    np.testing.assert_allclose(np.median(field_[rows, covered], axis=(0, 1)), (20, 0), atol=0.5)
+    assert np.abs(length[:, right] - 20).mean() < 1
+    assert length[:, left].mean() < 13  # ground that the object has left: no flow is right there
+
+
+def test_flow_follows_a_zoom_in_small_pictures():
+    """The preset's own level of the pyramid makes this field 40% too short."""
+    y, x = np.mgrid[:72, :96]
+    picture = moving((0, 0), (72, 96))[0]
+    shifts = np.stack([(x - 47.5) * 0.08, (y - 35.5) * 0.08], axis=-1).astype(np.float32)
+    after = cv2.remap(
+        picture, *np.moveaxis(np.stack([x, y], axis=-1).astype(np.float32) - shifts, -1, 0), cv2.INTER_CUBIC
+    )
+    flow = Flow(shrink=1).between(picture, after)
+    assert (flow * shifts).sum() / np.square(shifts).sum() == pytest.approx(1, abs=0.05)
+    coarse = Flow(shrink=1, finest=2).between(picture, after)
+    assert (coarse * shifts).sum() / np.square(shifts).sum() < 0.8
+
+
+@pytest.fixture
+def opencv_threads() -> Iterator[None]:
+    before = cv2.getNumThreads()
+    yield
+    cv2.setNumThreads(before)
+
+
+@pytest.mark.usefixtures("opencv_threads")
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
+def test_flow_does_not_depend_on_threads_and_leaves_their_number_alone(preset):
+    scene = object_over_pan_frames(pan=(3, 1), velocity=(-4, 2), side=50, frames=2, size=(150, 230))
+    pictures = [gray(frame) for frame, _ in scene]
+    flows = []
+    for threads in (1, 2, 5):
+        cv2.setNumThreads(threads)
+        flows.append(Flow(preset).between(*pictures))
+        assert cv2.getNumThreads() == threads
+    np.testing.assert_array_equal(flows[1], flows[0])
+    np.testing.assert_array_equal(flows[2], flows[0])
+
+
+def test_flow_survives_pictures_that_crash_opencv():
+    """In a process of its own: what OpenCV does with 8 x 100 pixels unguarded is a segmentation fault."""
+    code = (
+        "import numpy as np\n"
+        "from mgm.video.motion.estimators import Flow\n"
+        "rng = np.random.default_rng(0)\n"
+        "for shape in [(8, 100), (100, 8), (24, 200), (200, 24), (1, 1), (3, 500), (32, 400), (33, 47)]:\n"
+        "    before, after = rng.integers(0, 256, (2, *shape), dtype=np.uint8)\n"
+        "    for flow in [Flow(), Flow('medium'), Flow(finest=2), Flow('fast', finest=0)]:\n"
+        "        measured = flow.between(before, after)\n"
+        "        assert measured.shape == (*shape, 2) and np.isfinite(measured).all(), (shape, flow)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_flow_takes_views_of_larger_pictures():
+    before, after = moving((2, 1), (64, 96))
+    wide = np.zeros((2, 70, 110), np.uint8)
+    wide[:, :64, :96] = before, after
+    np.testing.assert_array_equal(Flow().between(*wide[:, :64, :96]), Flow().between(before, after))
+
+
+def test_difference_is_the_change_of_luma():
+    before, after = np.random.default_rng(0).integers(0, 256, (2, 30, 41), dtype=np.uint8)
+    change = Difference().between(before, after)
+    assert change.dtype == np.float32
+    np.testing.assert_array_equal(change[..., 0], np.abs(before.astype(int) - after))
+    assert not change[..., 1].any()
+    np.testing.assert_array_equal(Difference().between(after, before), change)
+
+
+@pytest.mark.parametrize("source", [Flow(), Difference()])
+def test_pictures_must_be_two_grey_ones_of_one_size(source):
+    picture = np.zeros((40, 50), np.uint8)
+    for other in (picture[1:], picture.astype(np.float32), np.zeros((40, 50, 3), np.uint8)):
+        with pytest.raises(VideoError, match=f"{source.name}: pictures uint8 .40, 50. and .*expected two uint8"):
+            source.between(picture, other)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Flow("slow"), lambda: Flow(shrink=3), lambda: Flow(finest=3), lambda: Difference(0)]
+)
+def test_wrong_options_are_named(make):
+    with pytest.raises(VideoError, match=r"(flow|difference): (preset|shrink|finest) .*expected"):
+        make()
+
+
+def test_sources_by_name():
+    assert make_source("flow") == Flow()
+    assert make_source("difference") == Difference()
+    for source in (Flow(), Difference()):
+        assert isinstance(source, PairSource)
+        assert source.name in MOTION_NAMES
+    assert not isinstance(object(), PairSource)
+    with pytest.raises(VideoError, match=r"motion 'optical'.*expected flow or difference"):
+        make_source("optical")
+    with pytest.raises(VideoError, match=r"raft: needs weights.*RaftSource"):
+        make_source("raft")
+
+
+def test_a_missing_opencv_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(VideoError, match=r"needs the package opencv-python-headless: pip install .*\[flow\]"):
+        make_source("flow")
+    picture = np.zeros((40, 50), np.uint8)
+    with pytest.raises(VideoError, match="opencv-python-headless"):
+        Flow().between(picture, picture)
+    assert not Difference().between(picture, picture).any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(height=st.integers(1, 70), width=st.integers(1, 70), shrink=st.sampled_from([1, 2, 4]), seed=st.integers(0, 9))
+def test_cells_are_means_of_what_is_there(height, width, shrink, seed):
+    shape = -(-height // shrink), -(-width // shrink)
+    flow = np.random.default_rng(seed).normal(size=(*shape, 2)).astype(np.float32)
+    cells = to_cells(flow, shrink, grid_shape(height, width))
+    assert cells.dtype == np.float32
+    assert cells.shape == (*grid_shape(height, width), 2)
+    side = 8 // shrink
+    for row, column in np.ndindex(cells.shape[:2]):
+        part = flow[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        np.testing.assert_allclose(cells[row, column], shrink * part.mean(axis=(0, 1)), rtol=1e-4, atol=1e-5)
+    own = to_cells(flow, shrink, grid_shape(height, width), in_pixels=False)
+    np.testing.assert_allclose(own * shrink, cells, rtol=1e-5, atol=1e-6)
+
+
+def test_cells_of_a_picture_that_was_rounded_down():
+    flow = np.arange(8, dtype=np.float32).reshape(1, 8, 1).repeat(2, axis=-1)
+    cells = to_cells(flow, 4, grid_shape(4, 33), in_pixels=False)  # 33 / 4 is 8 pixels and a bit: the fifth cell
+    np.testing.assert_array_equal(cells[0, [0, 1, 2, 4], 0], [0.5, 2.5, 4.5, 7])
+
+
+def test_a_grid_of_another_size_is_refused():
+    with pytest.raises(VideoError, match="flow of 96 x 64 pixels at 1/2: does not fit 12 x 8 cells"):
+        to_cells(np.zeros((64, 96, 2), np.float32), 2, (8, 12))
+
+
+@dataclass
+class Spy(Mapping):
+    """Pictures full of their own number, and the pairs that were asked for; its flow is (after - before, after)."""
+
+    in_pixels: bool = True
+    name: str = "flow"
+    pixels: str = "gray"
+    shrink: int = 2
+    pairs: list[tuple[int, int]] = field(default_factory=list)
+    taken: set[int] = field(default_factory=set)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        self.taken.add(number)
+        return np.full((9, 13), number, np.uint8)
+
+    def __iter__(self) -> Iterator[int]:
+        raise AssertionError("pictures are taken by number")
+
+    def __len__(self) -> int:
+        raise AssertionError("pictures are taken by number")
+
+    def between(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        self.pairs.append((int(before[0, 0]), int(after[0, 0])))
+        change = np.float32(after[0, 0]) - before[0, 0]
+        return np.broadcast_to(np.float32([change, after[0, 0]]), (*after.shape, 2))
+
+
+def measured(wanted: list[int], stride: int, **options: bool) -> tuple[np.ndarray, np.ndarray, Spy]:
+    spy = Spy(**options)
+    numbers = np.array(wanted, np.int64)
+    vectors, valid = pair_fields(spy, spy, numbers, stride, grid_shape(18, 26))
+    assert vectors.dtype == np.float32
+    assert valid.dtype == bool
+    assert vectors.shape == (len(wanted), 3, 4, 2)
+    assert valid.shape == (len(wanted), 3, 4)
+    assert spy.taken == needed_pictures(numbers, stride)
+    assert (vectors == vectors[:, :1, :1]).all()
+    assert (valid == valid[:, :1, :1]).all()
+    return vectors[:, 0, 0], valid[:, 0, 0], spy
+
+
+def test_a_frame_moves_since_one_stride_before_it():
+    vectors, valid, spy = measured([5, 9, 13], 4)
+    assert spy.pairs == [(1, 5), (5, 9), (9, 13)]
+    np.testing.assert_array_equal(vectors, [(8, 10), (8, 18), (8, 26)])  # twice: pixels of the coded picture
+    assert valid.all()
+
+
+def test_near_the_start_motion_is_scaled_to_a_whole_stride():
+    vectors, valid, spy = measured([2, 6], 4)
+    assert spy.pairs == [(0, 2), (2, 6)]
+    np.testing.assert_array_equal(vectors, [(8, 8), (8, 12)])
+    assert valid.all()
+    vectors, _, _ = measured([2, 6], 4, in_pixels=False)
+    np.testing.assert_array_equal(vectors, [(2, 2), (4, 6)])
+
+
+def test_the_first_frame_of_a_video_holds_the_next_ones_motion():
+    vectors, valid, spy = measured([0, 3, 6], 3)
+    assert spy.pairs == [(0, 3), (3, 6)]
+    np.testing.assert_array_equal(vectors, [(6, 6), (6, 6), (6, 12)])
+    assert valid.tolist() == [False, True, True]
+
+
+def test_frames_that_repeat_are_measured_once():
+    vectors, valid, spy = measured([0, 4, 8, 0, 4, 8, 8], 4)
+    assert spy.pairs == [(0, 4), (4, 8)]
+    np.testing.assert_array_equal(vectors[:, 1], [8, 8, 16, 8, 8, 16, 16])
+    assert valid.tolist() == [False, True, True, False, True, True, True]
+    vectors, valid, spy = measured([0, 0], 4)
+    assert not vectors.any()
+    assert not valid.any()
+    assert spy.pairs == []
+    assert needed_pictures(np.array([0, 0]), 4) == set()
+
+
+@pytest.mark.parametrize("source", [Flow(), Flow(shrink=4), Flow("fast", shrink=1)], ids=str)
+def test_vectors_are_pixels_of_the_coded_picture_per_stride(source):
+    """Sides that are multiples of nothing."""
+    pictures = dict(enumerate(moving((2.5, -1.5), (139, 187), source.shrink, frames=9)))
+    vectors, valid = pair_fields(source, pictures, np.array([1, 4, 8]), 4, grid_shape(139, 187))
+    assert valid.all()
+    np.testing.assert_allclose(np.median(vectors, axis=(1, 2)), [(10, -6)] * 3, atol=0.5)
+
+
+def test_the_unit_of_difference_is_grey_levels():
+    pictures = {0: np.full((20, 30), 100, np.uint8), 1: np.full((20, 30), 130, np.uint8)}
+    vectors, _ = pair_fields(Difference(), pictures, np.array([1]), 4, grid_shape(80, 120))
+    np.testing.assert_array_equal(vectors, np.broadcast_to(np.float32([30, 0]), vectors.shape))

@@ -1,0 +1,171 @@
+"""Vectors and fields by hand, small enough to be worked out on paper."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mgm.video.motion.field import MotionField, compile_kernels, grid_shape, hold, literal_field, over_windows
+from mgm.video.motion.vectors import NO_VECTORS
+from tests.video.blocks import FUTURE, PAST, block
+
+
+def literal(*blocks, grid=(2, 2)):
+    return literal_field(np.concatenate(blocks), grid)
+
+
+def test_the_literal_reading_takes_list_0_first_and_keeps_its_zeros():
+    past, future = block(PAST, motion=(-24, 0)), block(FUTURE, motion=(16, 16))
+    for order in ((past, future), (future, past)):
+        np.testing.assert_array_equal(literal(*order)[0][0, 0], (6, 0))
+    np.testing.assert_array_equal(literal(future)[0][0, 0], (4, 4))
+    assert not literal(block(PAST), future)[0].any()
+    assert not literal(NO_VECTORS)[1].any()
+
+
+def test_the_literal_reading_clips_at_the_border():
+    field, seen = literal(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
+    assert np.argwhere(seen).tolist() == [[2, 2]]
+    assert field[2, 2, 0] == 1
+    assert not literal(block(PAST, at=(300, -100)))[1].any()
+
+
+def test_grid_covers_the_frame():
+    assert grid_shape(64, 96) == (8, 12)
+    assert grid_shape(258, 342) == (33, 43)
+
+
+def line(values):
+    """A field of one cell over time: dx as given."""
+    field = np.zeros((len(values), 1, 1, 2), np.float32)
+    field[:, 0, 0, 0] = values
+    return field
+
+
+def flags(text):
+    return np.array([c == "+" for c in text])[:, None, None]
+
+
+@pytest.mark.parametrize(
+    ("measured", "held"),
+    [
+        ("+++++", [1, 2, 3, 4, 5]),
+        ("+.+..", [1, 1, 3, 3, 3]),
+        ("..++.", [3, 3, 3, 4, 4]),
+        ("....+", [5] * 5),
+    ],
+)
+def test_hold_takes_the_earlier_measurement_else_the_next(measured, held):
+    mask = flags(measured)
+    given = np.where(mask[..., None], line([1, 2, 3, 4, 5]), 0).astype(np.float32)
+    np.testing.assert_array_equal(hold(given, mask)[:, 0, 0, 0], held)
+
+
+def test_hold_without_any_measurement_is_zero_and_cells_are_independent():
+    nothing = np.zeros((3, 1, 2, 2), np.float32)
+    measured = np.zeros((3, 1, 2), bool)
+    assert not hold(nothing, measured).any()
+    measured[1, 0, 1], nothing[1, 0, 1] = True, (7, 0)
+    np.testing.assert_array_equal(hold(nothing, measured)[:, 0, :, 0], [[0, 7]] * 3)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("window_sum", [6, 13, 4]), ("sampled", [9, 12, -6]), ("window_max", [9, 27, 27])]
+)
+def test_windows_of_three(policy, expected):
+    fields = line([1, 2, 3, 0, 9, 4, -3, 9, -2])
+    vectors, valid = over_windows(fields, flags("+" * 9), np.array([2, 5, 8]), stride=3, policy=policy)
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors[:, 0, 0, 0], expected)
+    assert valid.all()
+
+
+def test_a_window_before_the_first_frame_holds_its_displacement():
+    vectors, valid = over_windows(line([5, 1]), flags("++"), np.array([0, 1]), stride=4, policy="window_sum")
+    np.testing.assert_array_equal(vectors[:, 0, 0, 0], [20, 16])
+    assert valid.all()
+
+
+def test_a_window_is_valid_where_any_of_its_frames_was_measured():
+    fields, measured = line([1, 1, 1, 1]), flags("+...")
+    _, valid = over_windows(fields, measured, np.array([1, 3]), stride=2, policy="window_sum")
+    assert valid[:, 0, 0].tolist() == [True, False]
+    # Frames before the first stand for nothing that was measured.
+    _, valid = over_windows(fields, flags(".+++"), np.array([0]), stride=2, policy="window_max")
+    assert not valid.any()
+    _, valid = over_windows(fields, measured, np.array([1, 3]), stride=2, policy="sampled")
+    assert not valid.any()
+
+
+def pixels(field: MotionField, channel: int) -> np.ndarray:
+    """One channel spread over the pixels that the cells cover, cut to the extent."""
+    height, width = field.extent
+    return np.kron(field.vectors[0, ..., channel], np.ones((8, 8)))[:height, :width]
+
+
+def random_field(height: int, width: int, seed: int) -> MotionField:
+    rng = np.random.default_rng(seed)
+    shape = (2, *grid_shape(height, width))
+    return MotionField(
+        rng.normal(size=(*shape, 2)).astype(np.float32), rng.random(shape) < 0.5, "codec", (height, width)
+    )
+
+
+sides = st.integers(8, 60)
+
+
+@settings(deadline=None, max_examples=60)
+@given(height=sides, width=sides, seed=st.integers(0, 99))
+def test_turns_and_flips_undo_themselves_where_cells_are_whole(height, width, seed):
+    whole = random_field(8 * (height // 8), 8 * (width // 8), seed)
+    for other in (
+        whole.rotate(1).rotate(3),
+        whole.rotate(2).rotate(2),
+        whole.rotate(1).rotate(1).rotate(1).rotate(1),
+        whole.scaled(1, 1, flip=True).scaled(1, 1, flip=True),
+    ):
+        np.testing.assert_array_equal(other.vectors, whole.vectors)
+        np.testing.assert_array_equal(other.valid, whole.valid)
+        assert other.extent == whole.extent
+
+
+@settings(deadline=None, max_examples=60)
+@given(height=sides, width=sides, turns=st.integers(0, 3), seed=st.integers(0, 99))
+def test_a_turned_field_is_the_field_of_the_turned_picture(height, width, turns, seed):
+    field = random_field(height, width, seed)
+    turned = field.rotate(turns)
+    assert turned.extent == ((height, width) if turns % 2 == 0 else (width, height))
+    x, y = np.rot90(pixels(field, 0), turns), np.rot90(pixels(field, 1), turns)
+    expected = [(x, y), (y, -x), (-x, -y), (-y, x)][turns]
+    rows, columns = (np.minimum(np.arange(0, n, 8) + 4, n - 1) for n in turned.extent)
+    for channel in (0, 1):
+        centres = expected[channel][np.ix_(rows, columns)]
+        np.testing.assert_array_equal(turned.vectors[0, ..., channel], centres)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), height=sides, width=sides)
+def test_a_crop_shows_the_cell_under_each_centre(data, height, width):
+    field = random_field(height, width, 0)
+    x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    w, h = data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y))
+    cropped = field.crop((x, y, w, h))
+    assert cropped.extent == (h, w)
+    assert cropped.vectors.shape[1:3] == cropped.valid.shape[1:] == grid_shape(h, w)
+    rows, columns = (np.minimum(np.arange(0, n, 8) + 4, n - 1) for n in (h, w))
+    expected = pixels(field, 0)[y : y + h, x : x + w][np.ix_(rows, columns)]
+    np.testing.assert_array_equal(cropped.vectors[0, ..., 0], expected)
+
+
+def test_scaling_and_flipping_act_on_the_vectors():
+    field = random_field(16, 24, 1)
+    np.testing.assert_allclose(field.scaled(2, 0.5).vectors, field.vectors * np.float32([2, 0.5]))
+    flipped = field.scaled(1, 1, flip=True)
+    np.testing.assert_array_equal(flipped.vectors, field.vectors[:, :, ::-1] * np.float32([-1, 1]))
+    np.testing.assert_array_equal(flipped.valid, field.valid[:, :, ::-1])
+    np.testing.assert_allclose(field.magnitude, np.linalg.norm(field.vectors, axis=-1), rtol=1e-6)
+
+
+def test_kernels_can_be_compiled_beforehand():
+    """What `make setup` calls."""
+    compile_kernels()

@@ -1,0 +1,114 @@
+"""Clips of every reading are cut out of the whole video's field, and reading from references decodes less."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mgm.video.clip.decode
+from mgm.video import read_clip, read_motion
+from mgm.video.container.h264 import first_slice, nal_length_size
+from mgm.video.container.packets import Coded, Window
+from mgm.video.container.stream import open_video, packets
+from mgm.video.motion.reference_distance import Links, enclosing_frames, links_of
+from tests.video.clips import encode_moving
+
+
+def window(pictures: list[tuple[int, bool]]) -> Window:
+    """Of pictures (time, whether others refer to it) in decode order; frames are numbered from 100."""
+    coded = [
+        Coded(None, time, position == 0, reference, position == 0)
+        for position, (time, reference) in enumerate(pictures)
+    ]  # type: ignore[arg-type]
+    return Window(coded, base=100, order=sorted(time for time, _ in pictures))
+
+
+def links(found: Window) -> Links:
+    return links_of(found, {time: found.base + i for i, time in enumerate(found.order)})
+
+
+def test_enclosing_frames_are_the_later_references_and_theirs():
+    # shown I b B b P b, decoded I P B b b b; ten units of time apart
+    pyramid = window([(0, True), (40, True), (20, True), (10, False), (30, False), (50, False)])
+    assert links(pyramid).references == {100, 104, 102}
+    assert enclosing_frames(pyramid, links(pyramid), [101]) == {102, 104}
+    assert enclosing_frames(pyramid, links(pyramid), [103]) == {104}
+    assert enclosing_frames(pyramid, links(pyramid), [100, 104, 105]) == set()
+
+
+OPTIONS = {"g": 12, "bf": 3, "b_strategy": 0, "refs": 3}
+
+
+@pytest.fixture(scope="module")
+def pyramid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encode_moving(tmp_path_factory.mktemp("readings") / "a.mp4", frames=40, options=OPTIONS)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
+@pytest.mark.parametrize("reading", ["clean", "references", "raw"])
+def test_clips_are_cut_out_of_the_whole(tmp_path: Path, codec: str, reading: str):
+    options = OPTIONS if codec == "libx264" else {"g": 12, "bf": 2, "b": "2M"}
+    path = encode_moving(tmp_path / "a.mkv", frames=40, codec=codec, options=options)
+    whole = read_motion(path, reading=reading).motion
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        start, frames, stride = int(rng.integers(2, 30)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
+        policy = ("window_sum", "sampled")[int(rng.integers(2))]
+        asked = {"start": start, "frames": frames, "stride": stride, "policy": policy, "short": "repeat_last"}
+        for clip in (read_motion(path, reading=reading, **asked), read_clip(path, size=None, reading=reading, **asked)):
+            for motion, valid, end in zip(clip.motion.vectors, clip.motion.valid, clip.index.tolist(), strict=True):
+                window = range(max(end - stride + 1, 0), end + 1)
+                if policy == "sampled":
+                    window, times = range(end, end + 1), 1 if reading == "raw" else stride
+                    expected = whole.vectors[end] * np.float32(times)
+                else:
+                    expected = whole.vectors[list(window)].sum(axis=0)
+                np.testing.assert_array_equal(valid, whole.valid[list(window)].any(axis=0))
+                told = np.all(whole.valid[list(window)], axis=0)  # others hold what a clip may not have seen
+                np.testing.assert_allclose(motion[told], expected[told], rtol=1e-5, atol=1e-5)
+
+
+def sent(monkeypatch: pytest.MonkeyPatch, path: Path, **options: object) -> int:
+    """How many packets the decoder was given."""
+    real, count = mgm.video.clip.decode.decode_packet, 0
+
+    def counted(video, packet):
+        nonlocal count
+        count += packet is not None
+        return real(video, packet)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mgm.video.clip.decode, "decode_packet", counted)
+        read_motion(path, **options)
+    return count
+
+
+def test_reading_from_references_decodes_no_other_frames(pyramid: Path, monkeypatch: pytest.MonkeyPatch):
+    assert sent(monkeypatch, pyramid) == 40
+    with open_video(pyramid, vectors=False) as video:
+        lengths = nal_length_size(video) or 0
+        references = sum(first_slice(bytes(packet), lengths)[0] for packet in packets(video))
+    assert sent(monkeypatch, pyramid, reading="references") == references < 26
+    motion = read_motion(pyramid, reading="references").motion
+    assert motion.valid[1:12].mean() > 0.8
+    clean = read_motion(pyramid).motion
+    difference = np.abs(motion.vectors - clean.vectors).max(axis=-1)
+    assert 0 < np.median(difference[difference > 0]) < 0.5
+
+
+def test_without_b_frames_references_are_all_there_is(tmp_path: Path):
+    path = encode_moving(tmp_path / "a.mp4", frames=24, options={"bf": 0})
+    for policy in ("window_sum", "sampled", "window_max"):
+        clean, references = (
+            read_clip(path, start=3, frames=4, size=None, policy=policy, reading=reading).motion
+            for reading in ("clean", "references")
+        )
+        np.testing.assert_array_equal(clean.vectors, references.vectors)
+        np.testing.assert_array_equal(clean.valid, references.valid)
+
+
+def test_a_single_frame_that_nothing_tells_of_is_still(tmp_path: Path):
+    path = encode_moving(tmp_path / "a.mp4", frames=6, options={"bf": 0})
+    clip = read_motion(path, start=0, frames=1, reading="references")
+    assert not clip.motion.valid.any()
+    assert not clip.motion.vectors.any()

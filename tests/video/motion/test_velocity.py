@@ -1,0 +1,134 @@
+"""What vectors say of a velocity, small enough to be worked out on paper."""
+
+import numpy as np
+import pytest
+
+from mgm.video.motion.vectors import NO_VECTORS
+from mgm.video.motion.velocity import REACH, frame_evidence, reached, settle
+from tests.video.blocks import FUTURE, PAST, block
+
+
+def gathered(*blocks, grid=(2, 2), past=1.0, future=1.0, enclosing=None):
+    return frame_evidence(np.concatenate(blocks), grid, past=past, future=future, enclosing=enclosing)
+
+
+def velocity(*blocks, **options):
+    """Of the upper left cell."""
+    evidence = gathered(*blocks, **options)[:, 0, 0]
+    return (evidence[:2] / evidence[2]).tolist()
+
+
+def test_a_past_vector_is_negated_and_a_future_one_is_not():
+    assert velocity(block(PAST, motion=(-12, 8))) == [3, -2]
+    assert velocity(block(FUTURE, motion=(12, -8))) == [3, -2]
+
+
+def test_vectors_are_divided_by_their_distance_and_both_lists_count_the_same():
+    # 3 and 2.5 right; 0 and 1 down
+    found = velocity(block(PAST, motion=(-24, 0)), block(FUTURE, motion=(40, 16)), past=2, future=4)
+    assert found == [2.75, 0.5]
+
+
+@pytest.mark.parametrize("zero_first", [True, False])
+def test_a_spurious_zero_beside_a_displacement_does_not_count(zero_first):
+    blocks = [block(PAST), block(FUTURE, motion=(8, 4))]
+    assert velocity(*(blocks if zero_first else blocks[::-1])) == [2, 1]
+
+
+def test_a_zero_alone_is_a_measurement():
+    evidence = gathered(block(PAST), block(FUTURE))
+    assert not evidence[:2].any()
+    assert evidence[2].all()
+    assert not gathered(NO_VECTORS).any()
+
+
+def test_the_longer_of_two_that_point_the_same_way_does_not_count():
+    """It was taken from a farther reference than was thought."""
+    assert velocity(block(PAST, motion=(-16, 0)), block(FUTURE, motion=(8, 1))) == [2, 0.25]
+    assert velocity(block(PAST, motion=(-8, 1)), block(FUTURE, motion=(24, 0))) == [2, -0.25]
+    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(11, 0))) == [2.375, 0]  # not half as long again
+    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(0, 24))) == [1, 3]  # another way
+    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(-24, 0))) == [-2, 0]  # against each other
+
+
+def test_the_frame_that_encloses_another_has_its_say():
+    enclosing = gathered(block(PAST, motion=(-32, 0)), past=4)
+    assert velocity(block(PAST, motion=(-10, 0)), enclosing=enclosing) == [2.25, 0]
+    assert velocity(NO_VECTORS, enclosing=enclosing) == [2, 0]
+    assert velocity(block(PAST, motion=(-20, 0)), enclosing=enclosing) == [2, 0]  # too long
+    assert velocity(block(PAST, motion=(-4, 0)), enclosing=enclosing) == [1, 0]  # the enclosing one is
+    assert velocity(block(PAST), enclosing=enclosing) == [1, 0]  # still: within one list a zero is no sign of anything
+    assert (enclosing[0, 0, 0], enclosing[2, 0, 0]) == (2, 1)  # untouched
+
+
+def test_blocks_over_the_border_are_clipped():
+    # The last macroblock of a frame of 20 x 20 pixels: 3 x 3 cells, of which it covers the last one.
+    evidence = gathered(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
+    assert np.argwhere(evidence[2]).tolist() == [[2, 2]]
+    assert evidence[0, 2, 2] == 1
+    assert np.argwhere(gathered(block(PAST, at=(0, 0), motion=(-4, 0)), grid=(3, 3))[2]).tolist() == [[0, 0]]
+    assert not gathered(block(PAST, at=(300, -100))).any()
+
+
+@pytest.mark.parametrize(
+    ("side", "at", "cells"),
+    [
+        ((16, 8), (8, 4), [[0, 0], [0, 1]]),
+        ((16, 8), (8, 12), [[1, 0], [1, 1]]),
+        ((8, 16), (4, 8), [[0, 0], [1, 0]]),
+        ((8, 16), (12, 8), [[0, 1], [1, 1]]),
+        ((8, 8), (12, 4), [[0, 1]]),
+    ],
+)
+def test_partitions_fill_their_own_cells(side, at, cells):
+    evidence = gathered(block(PAST, side=side, at=at, motion=(-4, 0)))
+    assert np.argwhere(evidence[2]).tolist() == cells
+    assert evidence[0].sum() == evidence[2].sum() == len(cells)
+
+
+def test_parts_of_a_cell_count_by_area():
+    parts = [block(PAST, side=(4, 8), at=(2, 4), motion=(-4, 0))]
+    parts += [block(PAST, side=(4, 4), at=(6, y), motion=(-12, 0)) for y in (2, 6)]
+    assert gathered(*parts)[:, 0, 0].tolist() == [2, 0, 1]
+
+
+def test_settling_spreads_a_cell_and_keeps_what_is_uniform():
+    evidence = np.zeros((3, 13, 15), np.float32)
+    evidence[0], evidence[1], evidence[2] = 1.5, -3, 2
+    field, measured = settle(evidence, 2.0)
+    np.testing.assert_allclose(field, np.broadcast_to(np.float32([1.5, -3]), (13, 15, 2)), rtol=1e-5)
+    assert measured.all()
+    evidence[0] = 0
+    evidence[0, 6, 7] = 64 * 64
+    field, _ = settle(evidence, 2.0)
+    row = np.array([1, 6, 15, 20, 15, 6, 1])
+    np.testing.assert_allclose(field[3:10, 4:11, 0], np.outer(row, row), rtol=1e-5)
+    assert np.count_nonzero(field[..., 0]) == 49
+
+
+def test_gaps_are_filled_from_cells_near_by():
+    evidence = np.zeros((3, 5, 12), np.float32)
+    evidence[0, :, :4], evidence[2, :, :4] = 6, 2
+    field, measured = settle(evidence, 1.0)
+    assert measured[0].tolist() == [True] * 4 + [False] * 8
+    np.testing.assert_allclose(field[..., 0], np.broadcast_to([3.0] * (4 + REACH) + [0.0] * (8 - REACH), (5, 12)))
+    np.testing.assert_array_equal(reached(measured[None])[0], field[..., 0] > 0)
+    np.testing.assert_array_equal(reached(measured.T[None])[0], field[..., 0].T > 0)
+
+
+def test_more_evidence_weighs_more():
+    evidence = np.zeros((3, 1, 2), np.float32)
+    evidence[:, 0, 0], evidence[:, 0, 1] = (4, 0, 4), (3, 0, 1)  # four opinions of 1 and one of 3
+    field, _ = settle(evidence, 1.0)
+    np.testing.assert_allclose(field[0, 0], [(4 * 20 + 3 * 15) / (4 * 20 + 15), 0], rtol=1e-6)
+
+
+def test_cells_are_known_near_a_measured_one():
+    rng = np.random.default_rng(0)
+    measured = rng.random((4, 12, 17)) < 0.02
+    known = reached(measured)
+    for i, y, x in np.ndindex(*measured.shape):
+        near = measured[i, max(y - REACH, 0) : y + REACH + 1, max(x - REACH, 0) : x + REACH + 1]
+        assert known[i, y, x] == near.any()
+    assert reached(np.ones((1, 2, 2), bool)).all()
+    assert not reached(np.zeros((1, 2, 2), bool)).any()

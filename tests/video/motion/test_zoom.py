@@ -1,0 +1,248 @@
+"""Motion that differs from place to place and is known everywhere: a zoom, and an object over a panning ground."""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from mgm.data.synthetic.known_motion import object_over_pan_frames, translating_frames, zooming_frames
+from mgm.video import MotionField, read_clip
+from mgm.video.motion.camera import remove_camera
+from mgm.video.motion.estimators import Flow, needed_pictures, pair_fields
+from mgm.video.motion.field import grid_shape
+from mgm.video.transcode.write import encode
+
+ZOOMS = [1.02, 1 / 1.02]
+SIZE = (144, 192)
+FRAMES = 25
+Box = tuple[float, float, float, float]
+
+# What the encoder is told besides its defaults, the size of the frames and their pixel format.
+STREAMS: dict[str, tuple[dict[str, str | int], tuple[int, int], str]] = {
+    "baseline": ({"profile": "baseline"}, SIZE, "yuv420p"),
+    "b-frames": ({"bf": 3, "refs": 1, "b_strategy": 0}, SIZE, "yuv420p"),
+    "multi-reference": ({"bf": 0, "refs": 5}, SIZE, "yuv420p"),
+    "multi-reference b-frames": ({"bf": 3, "refs": 4}, SIZE, "yuv420p"),
+    "open gop": ({"g": 10, "x264-params": "open-gop=1"}, SIZE, "yuv420p"),
+    "no multiples of 16": ({}, (150, 202), "yuv420p"),
+    "odd sides": ({}, (141, 187), "yuv444p"),
+}
+
+
+def centres(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """x and y, from the upper left corner, of the centre of what each cell covers: (gh, gw) each."""
+    y, x = (
+        (np.arange(cells) * 8 + np.minimum(np.arange(1, cells + 1) * 8, length)) / 2
+        for cells, length in zip(grid_shape(*size), size, strict=True)
+    )
+    across, down = np.meshgrid(x, y)
+    return across, down
+
+
+def true_zoom(zoom: float, size: tuple[int, int], spans: Sequence[float]) -> np.ndarray:
+    """(T, gh, gw, 2): the displacement of what is now in each cell over the last `spans` frames."""
+    x, y = centres(size)
+    from_centre = np.stack([x - size[1] / 2, y - size[0] / 2], axis=-1)
+    return (1 - zoom ** -np.asarray(spans, float))[:, None, None, None] * from_centre
+
+
+def check(motion: MotionField, truth: np.ndarray, *, stride: int, error: float) -> None:
+    """`error` bounds the median over the cells, in pixels per frame of the stride."""
+    measured, true = motion.vectors[motion.valid], truth[motion.valid]
+    assert motion.valid.mean() > 0.85
+    assert np.corrcoef(measured.ravel(), true.ravel())[0, 1] > 0.95
+    assert np.median(np.abs(measured - true).max(axis=-1)) < error * stride
+    clear = np.abs(true) > 0.5 * stride
+    assert clear.sum() > 200
+    assert np.mean(np.sign(measured[clear]) == np.sign(true[clear])) > 0.97
+    # In its bulk the field is neither too short nor too long.
+    assert np.median(measured[clear] / true[clear]) == pytest.approx(1, abs=0.08)
+
+
+@cache
+def zoomed(zoom: float, size: tuple[int, int]) -> list[np.ndarray]:
+    return list(zooming_frames(zoom=zoom, times=range(FRAMES), size=size))
+
+
+@pytest.mark.parametrize("zoom", ZOOMS)
+@pytest.mark.parametrize("stream", STREAMS)
+def test_codec_vectors_follow_a_zoom(tmp_path: Path, stream: str, zoom: float):
+    options, size, pixel_format = STREAMS[stream]
+    path = tmp_path / "zoom.mp4"
+    encode(path, zoomed(zoom, size), fps=25, options=options, pixel_format=pixel_format)
+    for stride in (1, 4):
+        motion = read_clip(path, start=stride, frames=None, stride=stride, size=None, motion="codec").motion
+        assert motion is not None
+        # Blocks of 16 px carry one vector each, and x264 keeps those of the block beside it where that is cheaper.
+        check(motion, true_zoom(zoom, size, [stride] * len(motion.vectors)), stride=stride, error=0.22)
+
+
+def encode_at(path: Path, frames: Iterable[np.ndarray], times: Sequence[int], base: Fraction) -> None:
+    """H.264 with each frame at its own time, in units of `base`."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"x264-params": "cpu-independent=1"})
+        stream.pix_fmt, stream.height, stream.width = "yuv420p", *SIZE
+        stream.codec_context.time_base, stream.codec_context.thread_count = base, 1
+        for frame, time in zip(frames, times, strict=True):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = int(time), base
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("zoom", ZOOMS)
+def test_codec_vectors_follow_a_zoom_at_a_variable_rate(tmp_path: Path, zoom: float):
+    """Frames come after 20 to 80 ms; the camera zooms evenly in time."""
+    gaps = np.random.default_rng(0).choice([2, 4, 4, 6, 8], FRAMES - 1)
+    times = np.concatenate([[0], np.cumsum(gaps)])
+    path = tmp_path / "variable.mp4"
+    encode_at(path, zooming_frames(zoom=zoom, times=(times / 4).tolist(), size=SIZE), times.tolist(), Fraction(1, 100))
+    for stride in (1, 4):
+        clip = read_clip(path, start=stride, frames=None, stride=stride, size=None, motion="codec")
+        np.testing.assert_allclose(clip.pts * 100, times[clip.index], atol=1e-6)
+        assert clip.motion is not None
+        spans = (times[clip.index] - times[clip.index - stride]) / 4
+        check(clip.motion, true_zoom(zoom, SIZE, spans), stride=stride, error=0.22)
+
+
+def flow_of(path: Path, size: tuple[int, int], stride: int) -> MotionField:
+    """What `Flow` measures on the decoded luma of every `stride`-th frame from frame `stride` on."""
+    source = Flow()
+    height, width = (-(-side // source.shrink) for side in size)
+    wanted = np.arange(stride, FRAMES, stride)
+    needed = needed_pictures(wanted, stride)
+    with av.open(str(path)) as container:
+        pictures = {
+            number: frame.reformat(width, height, "gray", interpolation="AREA").to_ndarray()
+            for number, frame in enumerate(container.decode(video=0))
+            if number in needed
+        }
+    vectors, valid = pair_fields(source, pictures, wanted, stride, grid_shape(*size))
+    return MotionField(vectors, valid, source.name, size)
+
+
+@pytest.mark.parametrize("zoom", ZOOMS)
+@pytest.mark.parametrize("stream", ["b-frames", "no multiples of 16", "odd sides"])
+def test_flow_follows_a_zoom(tmp_path: Path, stream: str, zoom: float):
+    pytest.importorskip("cv2")
+    options, size, pixel_format = STREAMS[stream]
+    path = tmp_path / "zoom.mp4"
+    encode(path, zoomed(zoom, size), fps=25, options=options, pixel_format=pixel_format)
+    for stride in (1, 4):
+        motion = flow_of(path, size, stride)
+        check(motion, true_zoom(zoom, size, [stride] * len(motion.vectors)), stride=stride, error=0.15)
+
+
+SCENE = (192, 256)
+SCENES = {"against": ((5, 1), (-3, -1), 56), "across": ((-4, 2), (1, 3), 64)}
+"""The pan, the object's velocity on the screen, its side."""
+
+
+def in_view_before(scene: str, box: Box, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """(the cells of the object, those and the cells whose ground was in sight `stride` frames ago): bool (gh, gw) each.
+
+    Ground that enters the frame, or comes out from behind the object, has no past to point to: no vector is right there, and
+    encoders write any. A macroblock's side is left on all sides.
+    """
+    pan, velocity, _ = SCENES[scene]
+    x, y = centres(SCENE)
+    own = (x >= box[0]) & (x <= box[2]) & (y >= box[1]) & (y <= box[3])
+    was_x, was_y = x - pan[0] * stride, y - pan[1] * stride
+    seen = (was_x > 16) & (was_x < SCENE[1] - 16) & (was_y > 16) & (was_y < SCENE[0] - 16)
+    for ago in np.linspace(0, stride, 9):
+        then = [(box[k] - velocity[k % 2] * ago) + (16 if k > 1 else -16) for k in range(4)]
+        at_x, at_y = x - pan[0] * ago, y - pan[1] * ago
+        seen &= ~((at_x > then[0]) & (at_x < then[2]) & (at_y > then[1]) & (at_y < then[3]))
+    return own, seen | own
+
+
+@cache
+def scene_frames(scene: str, seed: int) -> list[tuple[np.ndarray, Box]]:
+    pan, velocity, side = SCENES[scene]
+    return list(object_over_pan_frames(pan=pan, velocity=velocity, side=side, frames=FRAMES, size=SCENE, seed=seed))
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("source", ["defaults", "baseline", "one reference", "flow"])
+def test_without_the_camera_the_peak_is_on_the_object(tmp_path: Path, source: str, scene: str):
+    """Where a vector can be right at all; see `in_view_before`."""
+    options = {"baseline": {"profile": "baseline"}, "one reference": {"bf": 0, "refs": 1}}.get(source, {})
+    if source == "flow":
+        pytest.importorskip("cv2")
+    stride = 2
+    hits: dict[str, list[bool]] = {"none": [], "median": [], "affine": []}
+    for seed in (0, 1):
+        frames = scene_frames(scene, seed)
+        path = tmp_path / f"{seed}.mp4"
+        encode(path, [frame for frame, _ in frames], fps=25, options=options)
+        numbers = range(stride, FRAMES, stride)
+        if source == "flow":
+            motion = flow_of(path, SCENE, stride)
+        else:
+            clip = read_clip(path, start=stride, frames=None, stride=stride, size=None, motion="codec")
+            assert clip.motion is not None
+            motion = clip.motion
+        for how, list_ in hits.items():
+            magnitude = remove_camera(motion, how).magnitude
+            for length, number in zip(magnitude, numbers, strict=True):
+                own, fair = in_view_before(scene, frames[number][1], stride)
+                list_.append(bool(own.flat[np.where(fair, length, -1).argmax()]))
+    assert np.mean(hits["median"]) >= 0.95
+    assert np.mean(hits["affine"]) >= 0.95
+    if source in ("one reference", "flow"):  # with more references, wrong distances are the longest vectors of all
+        assert np.mean(hits["none"]) <= 0.5
+
+
+def test_zoomed_frames_show_the_texture_at_its_places():
+    """Doubled, every other pixel lies on a pixel of the picture before."""
+    still = next(zooming_frames(zoom=1.3, times=[0], size=(96, 128)))
+    np.testing.assert_array_equal(still, next(zooming_frames(zoom=1, times=[7], size=(96, 128))))
+    small, large = zooming_frames(zoom=2, times=[0, 1], size=(97, 129))
+    # The centre is on a pixel where sides are odd: pixel 48 + 2 d of the large picture shows pixel 48 + d of the small one.
+    np.testing.assert_array_equal(large[::2, ::2], small[24:73, 32:97])
+    backwards = list(zooming_frames(zoom=0.5, times=[0, 1], size=(97, 129)))
+    np.testing.assert_array_equal(backwards, [large, small])
+
+
+def test_the_object_and_the_ground_move_by_their_own_velocities():
+    pan, velocity = (3, -2), (-1, 4)
+    scene = list(object_over_pan_frames(pan=pan, velocity=velocity, side=32, frames=5, size=(96, 128)))
+    for (before, was), (after, now) in pairwise(scene):
+        np.testing.assert_allclose(np.subtract(now, was), (*velocity, *velocity))
+        x0, y0, x1, y1 = (int(v) for v in now)
+        inside = before[y0 - 4 + 1 : y1 - 4 - 1, x0 + 1 + 1 : x1 + 1 - 1]
+        np.testing.assert_array_equal(after[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1], inside)
+        np.testing.assert_array_equal(after[:20, 3:60], before[2:22, :57])
+    middle = scene[2][1]
+    assert middle == (48, 32, 80, 64)
+
+
+def test_an_edge_between_pixels_mixes_by_area_and_a_box_ends_at_the_frame():
+    half, whole = (
+        next(object_over_pan_frames(pan=(0, 0), velocity=(0.5, 0), side=24, frames=count, size=(64, 64)))
+        for count in (2, 1)
+    )
+    assert half[1] == (19.75, 20, 43.75, 44)
+    assert whole[1] == (20, 20, 44, 44)
+    ground = next(object_over_pan_frames(pan=(0, 0), velocity=(0, 0), side=0, frames=1, size=(64, 64)))[0].astype(float)
+    # Column 19 is a quarter the object's: its first column shifted a quarter pixel lies between this one and the next.
+    share = (
+        np.abs(half[0][20:44, 19] - ground[20:44, 19]).mean() / np.abs(half[0][20:44, 20] - ground[20:44, 20]).mean()
+    )
+    assert 0.1 < share < 0.5
+    np.testing.assert_array_equal(half[0][:, :19], ground[:, :19])
+    leaving = list(object_over_pan_frames(pan=(0, 0), velocity=(30, 0), side=24, frames=3, size=(64, 64)))[2][1]
+    assert leaving == (50, 20, 64, 44)
+
+
+def test_textures_at_pixels_are_those_of_the_translation():
+    """Two ways to one series: summed directly, and by a fast transform."""
+    ground = next(object_over_pan_frames(pan=(0, 0), velocity=(0, 0), side=0, frames=1, size=(97, 131), seed=3))[0]
+    np.testing.assert_array_equal(ground, next(translating_frames(velocity=(1, 1), frames=1, size=(97, 131), seed=3)))
+    pans = [f for f, _ in object_over_pan_frames(pan=(1.3, -0.7), velocity=(0, 0), side=0, frames=4, size=(97, 131))]
+    np.testing.assert_array_equal(pans, list(translating_frames(velocity=(1.3, -0.7), frames=4, size=(97, 131))))

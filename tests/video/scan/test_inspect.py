@@ -1,0 +1,295 @@
+"""The audit of one file, compared with what the encoder was told, and with files broken on purpose."""
+
+import importlib
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from mgm.video import read_motion
+from mgm.video.scan.scan import scan_file
+from tests.video.broken import BROKEN, make_broken
+from tests.video.clips import VELOCITY, encode_moving, moving_frames, remux
+
+SPEED = float(np.hypot(*VELOCITY))
+
+
+def test_what_the_encoder_was_told(tmp_path: Path):
+    options = {"g": 8, "bf": 2, "refs": 3, "x264-params": "b-adapt=0:b-pyramid=none"}
+    record = scan_file(encode_moving(tmp_path / "a.mp4", frames=24, size=(128, 192), options=options))
+    assert (record.status, record.problem, record.where) == ("ok", None, None)
+    assert (record.container, record.codec, record.profile, record.pixel_format) == ("mp4", "h264", "High", "yuv420p")
+    assert (record.width, record.height, record.rotation, record.fps) == (192, 128, 0, 25)
+    assert (record.frames, record.declared_frames, record.seconds) == (24, 24, 24 / 25)
+    assert (record.gop, record.key_frames, record.b_frames, record.b_run, record.references) == (8, 3, True, 2, 3)
+    assert (record.vectors, record.motion_source, record.variable_rate) == (21 / 24, "codec", False)
+    assert record.motion == pytest.approx(SPEED, rel=0.05)
+    found = (tmp_path / "a.mp4").stat()
+    assert (record.bytes, record.modified) == (found.st_size, found.st_mtime)
+
+
+@pytest.mark.parametrize("references", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {}),
+        ("a.ts", {}),
+        ("a.mp4", {"profile": "baseline"}),
+        ("a.mkv", {"x264-params": "cqm=jvt"}),  # scaling lists in the parameter set
+    ],
+    ids=["high", "annex b", "baseline", "scaling lists"],
+)
+def test_references_of_h264(tmp_path: Path, name: str, options: dict[str, str], references: int):
+    path = encode_moving(tmp_path / name, frames=8, options={"refs": references, "bf": 0, **options})
+    assert scan_file(path).references == references
+
+
+def test_references_from_the_packets_where_the_header_has_none(tmp_path: Path):
+    path = encode_moving(tmp_path / "a.mp4", frames=8, options={"refs": 3, "bf": 0, "x264-params": "repeat-headers=1"})
+    data = bytearray(path.read_bytes())
+    counts = data.index(b"avcC") + 9
+    assert data[counts : counts + 2] == b"\xe1\0"
+    data[counts] = 0xE0  # no sequence parameter set; the byte behind it now says: no picture parameter set
+    path.write_bytes(data)
+    with av.open(str(path)) as container:
+        assert (container.streams.video[0].codec_context.extradata or b"")[5:7] == b"\xe0\0"
+    assert scan_file(path).references == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "references", "share"),
+    [
+        ("a.mpg", "mpeg2video", {"g": 8, "bf": 2}, 2, None),
+        ("a.avi", "mpeg4", {"g": 8}, 1, 21 / 24),
+        ("a.avi", "mpeg4", {"g": 1}, 0, 0),
+        ("a.avi", "mjpeg", {}, 0, 0),
+        ("a.webm", "libvpx-vp9", {"cpu-used": 8, "b": "1M"}, None, 0),
+    ],
+)
+def test_references_and_vectors_of_other_codecs(tmp_path, name, codec, options, references, share):
+    pixels = {"mjpeg": "yuvj420p"}.get(codec, "yuv420p")
+    path = encode_pictures(tmp_path / name, range(24), codec=codec, options=options, pixels=pixels)
+    record = scan_file(path)
+    assert record.references == references
+    if share is not None:
+        assert record.vectors == pytest.approx(share, abs=1e-6)
+    assert record.status == ("ok" if record.vectors else "intra_only" if codec == "mpeg4" else "no_vectors")
+    assert record.motion_source == ("codec" if record.vectors else "flow")
+    assert (record.motion is None) == (not record.vectors)
+    if record.motion is not None:
+        assert record.motion == pytest.approx(SPEED, rel=0.15)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mpg", "mpeg2video")])
+def test_motion_is_that_of_the_reader(tmp_path: Path, name: str, codec: str):
+    path = encode_moving(tmp_path / name, codec=codec, options={"g": 8, "bf": 2})
+    motion = read_motion(path).motion
+    assert scan_file(path).motion == pytest.approx(float(motion.magnitude[motion.valid].mean()), rel=1e-4)
+
+
+def encode_pictures(path, times, *, codec="libx264", options=None, pixels="yuv420p", base=Fraction(1, 25)) -> Path:
+    """One picture at each of the times, in units of `base`."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=25, options={k: str(v) for k, v in (options or {}).items()})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, pixels
+        stream.codec_context.time_base = base
+        for image, time in zip(moving_frames(len(times), (64, 96)), times, strict=True):
+            picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)
+            picture.pts, picture.time_base = time, base
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+@pytest.mark.parametrize(
+    ("times", "variable"),
+    [
+        ([round(i * 1001 / 30) for i in range(24)], False),  # 29.97 frames a second, rounded to milliseconds
+        ([40 * i for i in range(24)], False),
+        ([40 * i + 40 * (i > 12) for i in range(24)], True),  # one picture was dropped
+        ([40 * i + 5 * (i % 2) for i in range(24)], True),
+    ],
+    ids=["rounded", "regular", "dropped", "unsteady"],
+)
+def test_variable_rate(tmp_path: Path, name: str, times: list[int], variable: bool):
+    record = scan_file(encode_pictures(tmp_path / name, times, base=Fraction(1, 1000)))
+    assert (record.frames, record.variable_rate) == (24, variable)
+
+
+def test_a_raw_stream_has_no_clock(tmp_path: Path, ordinary: Path):
+    record = scan_file(remux(ordinary, tmp_path / "a.h264"))
+    assert (record.status, record.frames, record.container) == ("ok", 24, "h264")
+    assert (record.seconds, record.variable_rate, record.declared_frames) == (None, None, None)
+
+
+def test_stillness_is_measured_as_zero(tmp_path: Path):
+    path = tmp_path / "still.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(6):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(moving_frames(1, (64, 96))[0], format="rgb24")))
+        out.mux(stream.encode(None))
+    record = scan_file(path)
+    assert (record.motion, record.motion_source) == (0, "codec")
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("broken")
+    make_broken(root)
+    return root
+
+
+STATUS = {
+    "text.mp4": "not_video",
+    "empty.mp4": "empty",
+    "noise.mp4": "not_video",
+    "cut_index.mp4": "truncated",
+    "cut_within.mp4": "truncated",
+    "cut_between.mp4": "truncated",
+    "audio.mp4": "no_video_stream",
+    "flipped.mp4": "damaged",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_status_of_what_is_broken(broken: Path, name: str):
+    record = scan_file(broken / name)
+    assert record.status == STATUS[name]
+    assert not record.readable
+    assert not record.has_motion
+    assert record.problem is not None
+
+
+def test_what_came_before_the_damage_is_kept(broken: Path):
+    flipped, cut = scan_file(broken / "flipped.mp4"), scan_file(broken / "cut_between.mp4")
+    for record in (flipped, cut):
+        assert (record.codec, record.width, record.height, record.declared_frames) == ("h264", 96, 64, 24)
+        assert record.frames is not None
+        assert 0 < record.frames < 24
+    assert cut.frames is not None
+    assert flipped.problem is not None
+    assert flipped.where is not None
+    assert f"damaged at {flipped.where:.2f} s" in flipped.problem
+    assert flipped.where >= (flipped.seconds or 0)
+    assert cut.frames <= 3  # of three pictures in the file; the decoder may have held some
+    assert cut.where == pytest.approx(cut.frames / 25)
+
+
+CONTAINERS = {
+    "a.mkv": {},
+    "a.webm": {},
+    "a.avi": {},
+    "a.h264": {},
+    "a.ts": {},
+    "a.mp4": {"movflags": "frag_keyframe+empty_moov"},
+}
+
+
+def in_container(folder: Path, ordinary: Path, name: str) -> Path:
+    if name == "a.webm":
+        return encode_moving(folder / name, codec="libvpx-vp9", options={"cpu-used": 8, "b": "1M"})
+    if name == "a.avi":
+        return encode_moving(folder / name, codec="mpeg4", options={"g": 8})
+    return remux(ordinary, folder / name, options=CONTAINERS[name])
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_file_that_ends_too_early(tmp_path: Path, ordinary: Path, name: str):
+    whole = in_container(tmp_path, ordinary, name)
+    assert scan_file(whole).readable
+    data = whole.read_bytes()
+    whole.write_bytes(data[: len(data) * 93 // 100])
+    record = scan_file(whole)
+    assert record.status == "truncated"
+    assert record.frames is not None
+    assert 0 < record.frames < 24
+    assert record.problem is not None
+    assert record.problem.endswith("; copy or download it again")
+    if name != "a.h264":
+        assert record.where is not None
+        assert record.where - 0.04 * record.frames == pytest.approx(
+            0, abs=0.2
+        )  # the clock of some starts a little later
+
+
+def test_what_misses_its_end_is_not_of_another_kind(tmp_path: Path, ordinary: Path):
+    """An AVI without its index, and an MP4 cut within its own: FFmpeg finds no video in either, or a codec it does not know."""
+    path = in_container(tmp_path, ordinary, "a.avi")
+    path.write_bytes(path.read_bytes()[:3000])
+    assert scan_file(path).status == "truncated"
+    data = ordinary.read_bytes()
+    index = data.index(b"moov")
+    for share in range(1, 9):
+        path = tmp_path / f"{share}.mp4"
+        path.write_bytes(data[: index + (len(data) - index) * share // 10])
+        assert scan_file(path).status == "truncated"
+
+
+def test_whole_files_with_odd_sizes(tmp_path: Path, ordinary: Path):
+    """A live recording that never learnt its length, and bytes behind the end that belong to nothing."""
+    live = remux(ordinary, tmp_path / "live.mkv", options={"live": "1"})
+    assert (scan_file(live).status, scan_file(live).frames) == ("ok", 24)
+    longer = tmp_path / "longer.mp4"
+    longer.write_bytes(ordinary.read_bytes() + b"\x7f\xff\xff\xffjunk" * 40)
+    assert (scan_file(longer).status, scan_file(longer).frames) == ("ok", 24)
+
+
+def test_the_header_is_not_believed(tmp_path: Path):
+    path = encode_moving(tmp_path / "a.avi", codec="mpeg4")
+    data = bytearray(path.read_bytes())
+    data[(at := data.index(b"strh") + 8 + 32) : at + 4] = struct.pack("<I", 7)
+    path.write_bytes(data)
+    record = scan_file(path)
+    assert (record.declared_frames, record.frames, record.status) == (7, 24, "ok")
+
+
+def test_missing_files_and_errors_of_no_kind_are_records(
+    tmp_path: Path, ordinary: Path, monkeypatch: pytest.MonkeyPatch
+):
+    missing = scan_file(tmp_path / "missing.mp4")
+    assert (missing.status, missing.bytes, missing.modified) == ("unreadable", 0, None)
+
+    def fails(video: object) -> None:
+        raise ZeroDivisionError("of two\nlines")
+
+    monkeypatch.setattr(importlib.import_module("mgm.video.scan.inspect"), "frame_fields", fails)
+    record = scan_file(ordinary)
+    assert (record.status, record.readable) == ("crashed", False)
+    assert record.problem is not None
+    assert "reading it failed (ZeroDivisionError: of two lines), expected a video; remove it" in record.problem
+
+
+@pytest.mark.real
+def test_real_clips(shared_data: Path):
+    folder = shared_data / "codec_matrix"
+    found = {path.stem: scan_file(path) for path in sorted(folder.glob("h264_*"))}
+    assert found["h264_high_b3_refs4"].references == 4
+    assert found["h264_intra_only"].status == "intra_only"
+    assert {name for name, record in found.items() if record.variable_rate} == {"h264_vfr"}
+    assert found["h264_gop12_open"].gop == 12
+    raw = {path.stem: scan_file(path) for path in sorted((shared_data / "single_clips" / "openh264").iterdir())}
+    assert {record.status for record in raw.values()} == {"ok"}
+    assert raw["BA1_FT_C"].references == 1
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "status"),
+    [
+        ("libx264", {"x264-params": "tff=1"}, "interlaced"),
+        ("mpeg2video", {"flags": "+ildct+ilme", "b": "2M"}, "ok"),
+        ("libx264", {}, "ok"),
+    ],
+)
+def test_interlaced_h264_is_named(tmp_path: Path, codec: str, options: dict[str, str | int], status: str):
+    """Its field blocks say half the height, and nothing tells which they are; MPEG-2's vectors are right."""
+    record = scan_file(encode_moving(tmp_path / "a.mkv", codec=codec, options=options))
+    assert record.status == status
+    assert record.readable
+    assert record.interlaced is bool(options)
+    assert (record.problem or "").startswith(f"{tmp_path / 'a.mkv'}: interlaced H.264") == (status == "interlaced")

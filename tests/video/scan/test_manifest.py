@@ -1,0 +1,447 @@
+"""Manifests: what is written is read back, and whatever interrupts a scan, the same call ends with the same file."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mgm.errors import VideoError
+from mgm.files.journal import Journal
+from mgm.video.scan.manifest import read_manifest, update_manifest, write_manifest
+from mgm.video.scan.record import VideoRecord
+from mgm.video.scan.rows import SUFFIXES
+from mgm.video.scan.scan import scan_file, scan_to
+
+RECORDS = [
+    VideoRecord(path="a/b.mp4", bytes=12, modified=1700000000.1234567, status="ok", fps=29.97002997002997, frames=0),
+    VideoRecord(path='odd, "quoted"\nname é.mkv', bytes=2**40, status="damaged", where=0.0, problem="x: a, b; c"),
+    VideoRecord(path="c.avi", bytes=0, modified=0.0, status="empty", b_frames=False, variable_rate=True, vectors=1e-7),
+    VideoRecord(path="d.ts", bytes=5, status="ok", codec="h264", motion=1 / 3, motion_source="codec", rotation=-90),
+]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_written_is_read_back(tmp_path: Path, suffix: str):
+    path = tmp_path / f"m{suffix}"
+    write_manifest(path, iter(RECORDS))
+    assert list(read_manifest(path)) == RECORDS
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+ODD = ["a\rb", "a\r\nb", "\n", '"', '""\r', "a,b", "\t\v\f\x1b\x7f", "\x85\u2028", " a ", "\\", "'", "é\r"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_with_control_characters_are_read_back(tmp_path: Path, suffix: str):
+    records = [
+        VideoRecord(path=f"{name}.mp4", bytes=1, status="empty", problem=f"{name}.mp4: {name}; do {name}")
+        for name in ODD
+    ]
+    path = tmp_path / f"m{suffix}"
+    write_manifest(path, records)
+    assert list(read_manifest(path)) == records
+    if suffix == ".csv":
+        table = pytest.importorskip("pyarrow.csv")
+        options = table.ParseOptions(newlines_in_values=True)
+        assert table.read_csv(path, parse_options=options)["path"].to_pylist() == [r.path for r in records]
+
+
+def test_the_formats_are_what_other_programs_read(tmp_path: Path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for suffix in SUFFIXES:
+        write_manifest(tmp_path / f"m{suffix}", RECORDS)
+    lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert lines == [asdict(record) for record in RECORDS]
+    table = parquet.read_table(tmp_path / "m.parquet")
+    assert table.to_pylist() == lines
+    assert [str(kind) for kind in table.schema.types[:4]] == ["string", "int64", "double", "string"]
+    with (tmp_path / "m.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == [record.path for record in RECORDS]
+    assert (rows[2]["b_frames"], rows[2]["variable_rate"], rows[2]["fps"]) == ("false", "true", "")
+
+
+def test_columns_of_others_are_left_out(tmp_path: Path):
+    (tmp_path / "m.csv").write_text("label,path,bytes,status\n7,a.mp4,3,ok\n")
+    assert list(read_manifest(tmp_path / "m.csv")) == [VideoRecord(path="a.mp4", bytes=3, status="ok")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.txt", "", r"m\.txt: the suffix is '\.txt', expected one of \.jsonl, \.csv, \.parquet; rename it"),
+        ("m.jsonl", '{"a": 1}\n', r"row 1 is no row of a manifest .*expected what 'mgm scan --out' writes"),
+        ("m.jsonl", '{"path": "a", "bytes": 1, "status": "ok"}\n{"pa', r"row 2 is no row of a manifest"),
+        ("m.csv", "path,bytes,status\na.mp4,many,ok\n", r"row 1 is no row of a manifest .*many"),
+        ("m.csv", "path,bytes,status\na.mp4,1,fine\n", r"m\.csv: a\.mp4: status is 'fine', expected one of ok, "),
+        ("m.parquet", "nothing", r"row 1 is no row of a manifest"),
+        ("m.csv", None, r"m\.csv: no such file; make it with 'mgm scan VIDEOS --out "),
+    ],
+)
+def test_what_is_no_manifest_is_an_error(tmp_path: Path, name: str, content: str | None, message: str):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(VideoError, match=message):
+        list(read_manifest(tmp_path / name))
+
+
+def test_another_file_of_that_name_is_not_overwritten(tmp_path: Path):
+    mine = tmp_path / "labels.csv"
+    mine.write_text("video,label\na.mp4,3\n")
+    with pytest.raises(VideoError, match=r"labels\.csv: row 1 is no row of a manifest .*; choose another name"):
+        update_manifest(mine, [tmp_path], scan_file, died=scan_file)
+    assert mine.read_text() == "video,label\na.mp4,3\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["labels.csv"]
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(VideoError, match=r"needs the package pyarrow: pip install 'motion-guided-masking\[parquet\]'"):
+        update_manifest(tmp_path / "m.parquet", [tmp_path], scan_file, died=scan_file)
+
+
+class Reader:
+    """Stands in for the audit: size and time are the file's, `read` lists what it was called for."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.read: list[str] = []
+        self.fails_at = fails_at
+
+    def __call__(self, path: Path) -> VideoRecord:
+        if len(self.read) == self.fails_at:
+            raise KeyboardInterrupt
+        self.read.append(path.name)
+        found = path.stat()
+        status = "crashed" if path.name.startswith("crash") else "ok"
+        text = path.read_text() if path.is_file() else ""
+        return VideoRecord(
+            path=str(path), bytes=found.st_size, modified=found.st_mtime, status=status, problem=text or None
+        )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a backslash is no part of a name")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_that_look_like_escapes_stay_apart(tmp_path: Path, suffix: str):
+    raw = [
+        b"\xff",
+        rb"\xff",
+        rb"\x5cxff",
+        rb"\x5c\xff",
+        b"\\\xff",
+        rb"\\xff",
+        rb"\x\xff",
+        b"\xc3\xa9\r\xff",
+        rb"\xfg",
+        rb"\n",
+    ]
+    files = [Path(os.fsdecode(name + b".mp4")) for name in raw]
+
+    def read(path: Path) -> VideoRecord:
+        return VideoRecord(path=str(path), bytes=0, status="empty", problem=f"{path}: number {files.index(path)}")
+
+    manifest = tmp_path / f"m{suffix}"
+    update_manifest(manifest, files, read, died=read)
+    rows = list(read_manifest(manifest))
+    assert [row.problem for row in rows] == [f"{row.path}: number {number}" for number, row in enumerate(rows)]
+    assert len({row.path for row in rows}) == len(raw)
+    # Nothing is lost: every escape stands for one byte.
+    byte = re.compile(rb"\\x(5c|[89a-f][0-9a-f])")
+    names = [byte.sub(lambda found: bytes([int(found[1], 16)]), row.path.encode()) for row in rows]
+    assert names == [name + b".mp4" for name in raw]
+    assert [row.path for row in rows][-2:] == [r"\xfg.mp4", r"\n.mp4"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_manifest_without_permission(tmp_path: Path, files: list[Path], suffix: str, monkeypatch: pytest.MonkeyPatch):
+    manifest = tmp_path / f"m{suffix}"
+    write_manifest(manifest, RECORDS)
+    opened = Path.open
+
+    def refuse(path: Path, mode: str = "r", **options: Any) -> Any:
+        if path == manifest:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, mode, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    message = rf"m\{suffix}: cannot be read \(Permission denied\), .*; check its permissions"
+    with pytest.raises(VideoError, match=message):
+        list(read_manifest(manifest))
+    with pytest.raises(VideoError, match=message):
+        update_manifest(manifest, files, Reader(), died=Reader())
+    assert sorted(p.name for p in tmp_path.iterdir()) == [manifest.name, "videos"]
+
+
+def test_a_manifest_in_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    manifest = tmp_path / "m.csv"
+    looked = Path.stat
+
+    def refuse(path: Path, **options: Any) -> os.stat_result:
+        if path == manifest:
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(VideoError, match=r"m\.csv: cannot be read \(Permission denied\)"):
+        list(read_manifest(manifest))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_two_scans_at_once(tmp_path: Path, files: list[Path]):
+    """The second, in another process, is refused and changes nothing; the first ends as if alone."""
+    manifest, alone = tmp_path / "m.csv", tmp_path / "alone.csv"
+    update_manifest(alone, files, Reader(), died=Reader())
+    code = (
+        "import sys\nfrom mgm.errors import VideoError\nfrom mgm.video.scan.scan import scan_to\n"
+        "try:\n    scan_to(*sys.argv[1:])\nexcept VideoError as error:\n    print(error)"
+    )
+    said: list[str] = []
+
+    def second(done: int, total: int) -> None:
+        if done == 2:
+            command = [sys.executable, "-c", code, str(manifest), str(files[0].parent)]
+            said.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    update_manifest(manifest, files, Reader(), died=Reader(), progress=second)
+    assert said == [f"{manifest}: another scan is writing it; wait for it, or choose another name\n"]
+    assert manifest.read_bytes() == alone.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["alone.csv", "m.csv", "videos"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_two_writers_do_not_share_a_draft(tmp_path: Path):
+    path = tmp_path / "m.jsonl"
+
+    def records() -> Iterator[VideoRecord]:
+        yield RECORDS[0]
+        with pytest.raises(VideoError, match=r"m\.jsonl: another scan is writing it"):
+            write_manifest(path, RECORDS[2:])
+        yield RECORDS[1]
+
+    write_manifest(path, records())
+    assert list(read_manifest(path)) == RECORDS[:2]
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_a_killed_run_left_is_used_up(tmp_path: Path, files: list[Path], suffix: str):
+    """Killed while the manifest was written, or between that and the end of its journal."""
+    undisturbed, manifest = tmp_path / f"whole{suffix}", tmp_path / f"m{suffix}"
+    update_manifest(undisturbed, files, Reader(), died=Reader())
+    (tmp_path / f".m{suffix}.part").write_bytes(b"half a draft, longer than the manifest\n" * 1000)
+    with Journal(tmp_path / f"m{suffix}.journal") as journal:
+        journal.append(asdict(Reader()(files[0])))
+    update_manifest(manifest, files, Reader(), died=Reader())
+    assert manifest.read_bytes() == undisturbed.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([manifest.name, undisturbed.name, "videos"])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    (tmp_path / "videos").mkdir()
+    found = [tmp_path / "videos" / f"{name}.mp4" for name in ("a", "b", "crash", "d", "é")]
+    for file in found:
+        file.write_text(file.name)
+    return found
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_only_what_is_new_or_changed_is_read(tmp_path: Path, files: list[Path], suffix: str):
+    manifest = tmp_path / f"m{suffix}"
+    counted: list[tuple[int, int]] = []
+
+    def update(*given: Path) -> list[str]:
+        reader = Reader()
+        counted.clear()
+        update_manifest(
+            manifest, given, reader, died=reader, progress=lambda done, total: counted.append((done, total))
+        )
+        assert [record.path for record in read_manifest(manifest)] == [str(file) for file in given]
+        assert sorted(p.name for p in tmp_path.iterdir()) == [manifest.name, "videos"]
+        return reader.read
+
+    assert update(*files[:4]) == ["a.mp4", "b.mp4", "crash.mp4", "d.mp4"]
+    assert counted == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    assert update(*files[:4]) == ["crash.mp4"]  # it may have been the memory
+    assert counted == [(3, 4), (4, 4)]
+    files[0].write_text("longer than before")
+    os.utime(files[1], (1, 1))
+    assert update(*files) == ["a.mp4", "b.mp4", "crash.mp4", "é.mp4"]
+    assert next(read_manifest(manifest)).problem == "longer than before"
+    assert update(files[3], files[1]) == []
+
+
+def test_rows_of_an_older_mgm_are_read_again(tmp_path: Path, files: list[Path]):
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text("".join(json.dumps({"path": str(f), "bytes": f.stat().st_size}) + "\n" for f in files))
+    reader = Reader()
+    update_manifest(manifest, files, reader, died=reader)
+    assert reader.read == [file.name for file in files]
+
+
+def test_an_interrupted_update_goes_on(tmp_path: Path, files: list[Path]):
+    undisturbed, manifest = tmp_path / "whole.jsonl", tmp_path / "m.jsonl"
+    update_manifest(undisturbed, files, Reader(), died=Reader())
+    journal = tmp_path / "m.jsonl.journal"
+    with pytest.raises(KeyboardInterrupt):
+        update_manifest(manifest, files, Reader(fails_at=2), died=Reader())
+    assert not manifest.exists()
+    assert len(journal.read_text().splitlines()) == 2
+    with journal.open("ab") as file:
+        file.write(b'{"path": "torn by kill -9')
+    files[0].write_text("changed meanwhile")
+    reader = Reader()
+    update_manifest(manifest, files, reader, died=reader)
+    assert reader.read == ["a.mp4", "crash.mp4", "d.mp4", "é.mp4"]
+    files[0].write_text(files[0].name)
+    assert [r.path for r in read_manifest(manifest)] == [r.path for r in read_manifest(undisturbed)]
+    assert next(read_manifest(manifest)).problem == "changed meanwhile"
+    assert not journal.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files that are no text")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_that_are_no_text(tmp_path: Path, suffix: str):
+    file = tmp_path / os.fsdecode(b"\xff.mp4")
+    file.write_text("")
+    for expected in ([file.name], []):
+        reader = Reader()
+        update_manifest(tmp_path / f"m{suffix}", [file], reader, died=reader)
+        assert reader.read == expected
+    (record,) = read_manifest(tmp_path / f"m{suffix}")
+    assert record.path == f"{tmp_path}/\\xff.mp4"
+
+
+def test_a_folder_that_is_missing(tmp_path: Path, files: list[Path]):
+    with pytest.raises(VideoError, match=r"m\.csv\.journal: cannot be written \(No such file or directory\); check"):
+        update_manifest(tmp_path / "missing" / "m.csv", files, Reader(), died=Reader())
+    with pytest.raises(VideoError, match=r"m\.csv: cannot be written \(No such file or directory\)"):
+        write_manifest(tmp_path / "missing" / "m.csv", RECORDS)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_keeps_what_was_found(tmp_path: Path, files: list[Path], suffix: str):
+    """A limit on the size of files stands in for the disk: of the journal in the first run, of the manifest in the second."""
+    manifest = tmp_path / f"m{suffix}"
+    code = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from mgm.errors import VideoError\n"
+        "from tests.video.scan.test_manifest import Reader\n"
+        "from mgm.video.scan.manifest import update_manifest\n"
+        "limit, manifest, *files = sys.argv[1:]\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))\n"
+        "reader = Reader()\n"
+        "try:\n"
+        "    update_manifest(Path(manifest), [Path(f) for f in files], reader, died=reader)\n"
+        "except VideoError as error:\n"
+        "    print(error, len(reader.read))\n"
+    )
+    command = [sys.executable, "-c", code, "1500", str(manifest), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    journal = Path(f"{manifest}.journal")
+    assert f"{journal}: cannot be written (File too large); make room" in done.stdout, done.stderr
+    assert not manifest.exists()
+    whole_lines = journal.read_bytes().count(b"\n")
+    assert 0 < whole_lines < len(files)
+    reader = Reader()
+    update_manifest(manifest, files, reader, died=reader)
+    assert len(reader.read) == len(files) - whole_lines + ("crash.mp4" in [f.name for f in files[:whole_lines]])
+
+
+def test_a_manifest_that_cannot_be_written_keeps_the_old_one(tmp_path: Path):
+    path = tmp_path / "m.jsonl"
+    write_manifest(path, RECORDS[:1])
+
+    def records():
+        yield RECORDS[1]
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(VideoError, match=r"m\.jsonl: cannot be written \(No space left on device\); .*make room"):
+        write_manifest(path, records())
+    assert list(read_manifest(path)) == RECORDS[:1]
+    assert [p.name for p in tmp_path.iterdir()] == ["m.jsonl"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_kill_at_random_moments(tmp_path: Path, ordinary: Path, suffix: str):
+    """Killed with -9 three times, and then left alone: the same bytes as of an undisturbed scan, and no stray file."""
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for number in range(40):
+        shutil.copy(ordinary, videos / f"{number:02d}.mp4")
+    (videos / "text.mp4").write_text("no video")
+    scan_to(tmp_path / f"undisturbed{suffix}", videos)
+    out = tmp_path / "out"
+    out.mkdir()
+    manifest, journal = out / f"m{suffix}", out / f"m{suffix}.journal"
+    code = "import sys\nfrom mgm.video.scan.scan import scan_to\nscan_to(sys.argv[1], sys.argv[2])"
+    rng = np.random.default_rng(3)
+    sizes = []
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", code, str(manifest), str(videos)])
+        before = journal.stat().st_size if journal.exists() else 0
+        while process.poll() is None and (not journal.exists() or journal.stat().st_size <= before):
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.05))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        sizes.append(journal.stat().st_size if journal.exists() else 0)
+    assert sizes[0] > 0, "the first kill came after the scan had ended"
+    scan_to(manifest, videos)
+    assert manifest.read_bytes() == (tmp_path / f"undisturbed{suffix}").read_bytes()
+    assert [p.name for p in out.iterdir()] == [manifest.name]
+
+
+def fake(path: Path) -> VideoRecord:
+    """A row of which nothing is shared with another."""
+    number = int(path.stem.removeprefix("clip_")) / 7
+    problem = f"{path}: what was found, what was expected; what to do " * 4
+    return replace(RECORDS[0], path=str(path), problem=problem, seconds=number, motion=number / 3, modified=number / 5)
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from mgm.video.scan.manifest import read_manifest, update_manifest
+from tests.video.scan.test_manifest import fake
+
+if sys.argv[1].endswith("parquet"):
+    import pyarrow.parquet
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+files = [Path(f"/videos/{number % 400}/clip_{number:06d}.mp4") for number in range(100_000)]
+for file in files:
+    str(file)  # pathlib keeps the text
+before = peak()
+update_manifest(sys.argv[1], files, fake, died=fake)
+updated = peak()
+assert sum(1 for _ in read_manifest(sys.argv[1])) == len(files)
+print(updated - before, peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ru_maxrss has another unit")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_memory_does_not_hold_the_rows(tmp_path: Path, suffix: str):
+    """100,000 rows are 120 MB as dictionaries; the paths and their places in the journal are some 30 MB."""
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / f"m{suffix}")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    updating, reading = map(float, done.stdout.split())
+    most = 100 if suffix == ".parquet" else 60  # pyarrow keeps what it has used
+    assert updating < most
+    assert reading < most

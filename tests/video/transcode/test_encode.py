@@ -1,0 +1,469 @@
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mgm.errors import VideoError
+from mgm.video.container.h264 import first_slice, nal_length_size
+from mgm.video.container.stream import open_video, packets
+from mgm.video.motion.vectors import motion_vectors
+from mgm.video.transcode.encode import Transcoded, part_of, transcode
+from mgm.video.transcode.profiles import PROFILES, describe, make_profile, read_profile
+from mgm.video.transcode.write import encode
+from tests.video.broken import BROKEN, make_broken
+from tests.video.clips import decode_whole, encode_moving, moving_frames, remux
+
+KEEP = make_profile("compat", crf=4)
+"""Source's size, hardly any loss: pixels can be compared."""
+
+
+def times(path: Path) -> list[float]:
+    return [found.pts for found in motion_vectors(path)]
+
+
+def difference(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
+    """Mean over the worst frame, in grey levels."""
+    assert a.shape == b.shape
+    return float(np.abs(a.astype(np.int16) - b).mean(axis=(1, 2, 3)).max())
+
+
+def smooth_frames(count: int, size: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
+    """Coloured slopes that move: chroma can be halved without harm, and every frame, turn and mirroring differs."""
+    y, x = np.mgrid[: size[0], : size[1]] / max(size)
+    planes = ([x, y, 1 - x * y] for _ in range(count))
+    return [(30 + 180 * np.stack(p, -1) * (0.4 + 0.6 * i / count)).astype(np.uint8) for i, p in enumerate(planes)]
+
+
+def references(path: Path) -> list[int]:
+    """Display numbers of the frames that others may refer to, by nal_ref_idc."""
+    with open_video(path, vectors=False) as video:
+        lengths = nal_length_size(video)
+        found = [(packet.pts, first_slice(bytes(packet), lengths)[0]) for packet in packets(video)]
+    return [number for number, (_, reference) in enumerate(sorted(found)) if reference]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_is_recorded_in_the_file(ordinary: Path, tmp_path: Path, name: str):
+    profile = make_profile(name, crf=30, gop=16)
+    made = transcode(ordinary, tmp_path / "deep" / "out.mp4", profile)
+    size = (tmp_path / "deep" / "out.mp4").stat().st_size
+    assert made == Transcoded(str(ordinary), str(tmp_path / "deep" / "out.mp4"), "h264", "h264", 24, 64, 96, False,
+                              ordinary.stat().st_size, size)  # fmt: skip
+    with av.open(made.target) as container:
+        found = read_profile(container.metadata)
+        assert container.metadata["comment"] == describe(profile)
+        assert [s.type for s in container.streams] == ["video"]
+    assert found is not None
+    assert (found["profile"], found["gop"], found["crf"], found.get("stride")) == (name, 16, 30, profile.stride)
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["out.mp4"]
+
+
+def test_other_comments_are_no_profile():
+    assert describe(make_profile("strided", stride=8)) == (
+        "mgm profile=strided stride=8 gop=32 crf=23 short_side=256 preset=medium version=1"
+    )
+    for metadata in (
+        {},
+        {"comment": ""},
+        {"comment": "mgm"},
+        {"comment": "profile=strided"},
+        {"title": "mgm profile=x"},
+    ):
+        assert read_profile(metadata) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("fast", {}, "profile 'fast': expected one of motion, compat, strided"),
+        ("motion", {"stride": 4}, "stride is 4, expected none"),
+        ("strided", {"stride": 3}, "stride is 3, expected one of 2, 4, 8"),
+        ("strided", {"gop": 30}, "gop is 30, expected a multiple of the stride, 8 or more: try 32"),
+        ("strided", {"gop": 4}, "gop is 4, .*: try 8"),
+        ("motion", {"gop": 1}, "gop is 1, expected 2 or more"),
+        ("compat", {"crf": 0}, "crf is 0, expected 1 to 51"),
+        ("compat", {"short_side": 255}, "short side is 255, expected an even number"),
+    ],
+)
+def test_settings_that_a_profile_cannot_have(name: str, settings: dict[str, int], message: str):
+    with pytest.raises(VideoError, match=message):
+        make_profile(name, **settings)
+
+
+def test_motion_has_one_reference_and_no_b_frames(tmp_path: Path):
+    source = encode_moving(tmp_path / "in.mp4", frames=70)
+    transcode(source, tmp_path / "out.mp4", make_profile("motion"))
+    kinds = "".join(found.kind for found in motion_vectors(tmp_path / "out.mp4"))
+    assert set(kinds) == {"I", "P"}
+    assert all(kinds[i] == "I" for i in range(0, 70, 32))
+
+
+def still_and_cut(count: int) -> list[npt.NDArray[np.uint8]]:
+    """Black, then noise that changes with every frame, then a still."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (count, 32, 48, 3), dtype=np.uint8)
+    noise[: count // 3] = 0
+    noise[2 * count // 3 :] = noise[-1]
+    return list(noise)
+
+
+@pytest.mark.parametrize("stride", [2, 4, 8])
+@pytest.mark.parametrize("content", ["moving", "cuts", "black"])
+def test_strided_has_its_references_on_the_grid(tmp_path: Path, stride: int, content: str):
+    profile = make_profile("strided", stride=stride, gop=2 * stride)
+    for count in (1, 2, 3, stride, stride + 1, 2 * stride, 4 * stride - 1, 4 * stride + 1):
+        frames = {"moving": moving_frames(33, (32, 48))[:count], "cuts": still_and_cut(count),
+                  "black": [np.zeros((32, 48, 3), np.uint8)] * count}[content]  # fmt: skip
+        source, target = tmp_path / "in.mkv", tmp_path / "out.mp4"
+        encode(source, frames, fps=25, options={"preset": "ultrafast"})
+        transcode(source, target, profile)
+        last = {count - 1}  # an encoder does not end with a B-frame
+        assert set(references(target)) == set(range(0, count, stride)) | last
+        kinds = [found.kind for found in motion_vectors(target)]
+        assert [n for n, kind in enumerate(kinds) if kind == "I"] == list(range(0, count, 2 * stride))
+        assert {n for n, kind in enumerate(kinds) if kind == "B"} == set(range(count)) - set(references(target))
+
+
+def test_strided_vectors_span_the_stride(tmp_path: Path):
+    source = encode_moving(tmp_path / "in.mp4", frames=17, size=(96, 128))
+    transcode(source, tmp_path / "out.mp4", make_profile("strided", stride=4))
+    for found in motion_vectors(tmp_path / "out.mp4"):
+        if found.kind == "P":
+            moved = -found.vectors["motion_x"] / found.vectors["motion_scale"]
+            assert np.median(moved) == pytest.approx(4 * 3.0, abs=0.5)
+
+
+def test_irregular_times_are_kept_and_every_frame_comes_once(tmp_path: Path):
+    source, target = tmp_path / "vfr.mkv", tmp_path / "out.mp4"
+    frames = smooth_frames(20, (48, 64))
+    ticks = np.cumsum(np.random.default_rng(0).integers(1, 300, 20)).tolist()
+    with av.open(str(source), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"crf": "4"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for frame, tick in zip(frames, ticks, strict=True):
+            picture = av.VideoFrame.from_ndarray(frame)
+            picture.pts, picture.time_base = tick, Fraction(1, 1000)
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    for profile in (KEEP, make_profile("strided", crf=4)):
+        transcode(source, target, profile)
+        assert times(target) == pytest.approx(times(source), abs=1e-6)
+        assert times(target) == pytest.approx([tick / 1000 for tick in ticks], abs=1e-6)
+        assert difference(decode_whole(target), decode_whole(source)) < 2
+
+
+@pytest.mark.parametrize("container", ["h264", "avi", "ts", "mpg"])
+def test_sources_without_true_times(tmp_path: Path, container: str):
+    whole = tmp_path / "whole.mp4"
+    encode(whole, smooth_frames(20, (48, 64)), fps=25, options={"crf": 4})
+    source = tmp_path / f"in.{container}"
+    if container == "avi":
+        encode(source, smooth_frames(20, (48, 64)), fps=25, options={"crf": 4})
+    elif container == "mpg":
+        encode(source, smooth_frames(20, (48, 64)), fps=25, codec="mpeg1video", options={"b": "4M", "bf": 2})
+    else:
+        remux(whole, source)
+    transcode(source, tmp_path / "out.mp4", KEEP)
+    assert times(tmp_path / "out.mp4") == pytest.approx([n / 25 for n in range(20)], abs=1e-6)
+    assert difference(decode_whole(tmp_path / "out.mp4"), decode_whole(source)) < 2
+
+
+def test_what_an_edit_list_hides_stays_hidden(tmp_path: Path):
+    whole, source, target = tmp_path / "whole.mp4", tmp_path / "edited.mp4", tmp_path / "out.mp4"
+    encode(whole, smooth_frames(20, (48, 64)), fps=25, options={"crf": 4, "bf": 0})
+    with av.open(str(whole)) as given, av.open(str(source), "w", options={"avoid_negative_ts": "disabled"}) as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.pts = packet.pts - 5 * 512
+                packet.dts = packet.dts - 5 * 512
+                packet.stream = stream
+                out.mux(packet)
+    assert transcode(source, target, KEEP).frames == 15
+    assert difference(decode_whole(target), decode_whole(whole)[5:]) < 2
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_rotation_is_applied_and_no_longer_declared(tmp_path: Path, rotation: int):
+    encode(tmp_path / "flat.mp4", smooth_frames(4, (64, 96)), fps=25, options={"crf": 4})
+    source = remux(tmp_path / "flat.mp4", tmp_path / "turned.mp4", rotation=rotation)
+    made = transcode(source, tmp_path / "out.mp4", KEEP)
+    assert (made.height, made.width) == ((64, 96) if rotation == 180 else (96, 64))
+    with av.open(made.target) as container:
+        assert next(container.decode(video=0)).rotation == 0
+    # decode_whole turns by the angle that FFmpeg reports, not by the matrix
+    assert difference(decode_whole(Path(made.target)), decode_whole(source)) < 2
+
+
+def test_mirroring_is_applied(tmp_path: Path):
+    encode(tmp_path / "flat.mp4", smooth_frames(4, (64, 96)), fps=25, options={"crf": 4})
+    source = tmp_path / "mirrored.mp4"
+    with av.open(str(tmp_path / "flat.mp4")) as given, av.open(str(source), "w") as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        stream.set_display_matrix([-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30])
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    transcode(source, tmp_path / "out.mp4", KEEP)
+    expected = decode_whole(tmp_path / "flat.mp4")[:, :, ::-1]
+    assert difference(decode_whole(tmp_path / "out.mp4"), expected) < 2
+
+
+@pytest.mark.parametrize(
+    ("size", "short_side", "expected"),
+    [
+        ((8, 8), 256, (8, 8)),
+        ((1, 1), 256, (2, 2)),
+        ((3, 41), 0, (2, 40)),
+        ((65, 47), 256, (64, 46)),
+        ((64, 97), 32, (32, 48)),
+        ((300, 64), 32, (150, 32)),
+        ((16, 2000), 8, (8, 1000)),
+    ],
+)
+def test_sides_are_even_and_none_grows(
+    tmp_path: Path, size: tuple[int, int], short_side: int, expected: tuple[int, int]
+):
+    source = tmp_path / "in.mkv"
+    encode(source, smooth_frames(3, size), fps=10, codec="ffv1", pixel_format="yuv444p")
+    made = transcode(source, tmp_path / "out.mp4", make_profile("motion", short_side=short_side))
+    assert (made.height, made.width) == expected
+    assert decode_whole(tmp_path / "out.mp4").shape == (3, *expected, 3)
+
+
+def test_a_huge_picture_is_scaled_or_refused(tmp_path: Path):
+    source = tmp_path / "in.mkv"
+    encode(source, [np.zeros((16, 17000, 3), np.uint8)], fps=1, codec="ffv1")
+    assert transcode(source, tmp_path / "out.mp4", make_profile("motion", short_side=8)).width == 8500
+    with pytest.raises(VideoError, match=r"in.mkv: FFmpeg cannot encode its pictures .*choose a short side"):
+        transcode(source, tmp_path / "refused.mp4", KEEP)
+    assert not (tmp_path / "refused.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "suffix"),
+    [
+        ("libx264", "yuv420p10le", "mp4"),
+        ("libx264", "yuv444p", "mp4"),
+        ("libx264", "yuv422p10le", "mkv"),
+        ("mjpeg", "yuvj420p", "avi"),
+        ("ffv1", "gray", "mkv"),
+        ("libx264rgb", "rgb24", "mkv"),
+        ("ffv1", "bgra", "mkv"),
+        ("libvpx-vp9", "yuv420p", "webm"),
+    ],
+)
+def test_every_pixel_format_becomes_eight_bit_and_keeps_its_colours(
+    tmp_path: Path, codec: str, pixel_format: str, suffix: str
+):
+    source = tmp_path / f"in.{suffix}"
+    options = {"cpu-used": 8, "b": "2M"} if "vp9" in codec else {"b": "8M"} if codec == "mjpeg" else {}
+    encode(source, smooth_frames(5, (48, 64)), fps=10, codec=codec, pixel_format=pixel_format, options=options)
+    transcode(source, tmp_path / "out.mp4", KEEP)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].codec_context.pix_fmt in ("yuv420p", "yuvj420p")
+    assert difference(decode_whole(tmp_path / "out.mp4"), decode_whole(source)) < 3
+
+
+@pytest.mark.parametrize("colour_range", [1, 2])
+def test_colour_tags_are_kept(tmp_path: Path, colour_range: int):
+    source = tmp_path / "in.mp4"
+    with av.open(str(source), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        context = stream.codec_context
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = colour_range, 1, 1, 1
+        context.sample_aspect_ratio = Fraction(4, 3)
+        picture = av.VideoFrame.from_ndarray(smooth_frames(1, (48, 64))[0]).reformat(format="yuv420p")
+        picture.color_range, picture.colorspace = colour_range, 1
+        out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    turned = remux(source, tmp_path / "turned.mp4", rotation=90)
+    for given, aspect in ((source, Fraction(4, 3)), (turned, Fraction(3, 4))):
+        transcode(given, tmp_path / "out.mp4", KEEP)
+        with av.open(str(tmp_path / "out.mp4")) as container:
+            context = container.streams.video[0].codec_context
+            found = (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
+            assert found == (colour_range, 1, 1, 1)
+            assert container.streams.video[0].sample_aspect_ratio == aspect
+        with av.open(str(given)) as a, av.open(str(tmp_path / "out.mp4")) as b:  # luma as it was: no range conversion
+            before, after = (next(c.decode(video=0)).reformat(format="gray").to_ndarray() for c in (a, b))
+        before = np.rot90(before) if given == turned else before
+        assert np.abs(before.astype(int) - after).mean() < 2
+
+
+def test_interlaced_frames_become_progressive_one_for_one(tmp_path: Path):
+    fields = moving_frames(24, (64, 96))
+    woven = []
+    for top, bottom in zip(fields[::2], fields[1::2], strict=True):
+        frame = top.copy()
+        frame[1::2] = bottom[1::2]
+        woven.append(frame)
+    source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    encode(source, woven, fps=25, options={"x264-params": "tff=1", "crf": 10})
+    made = transcode(source, target, KEEP)
+    assert made.interlaced
+    assert (made.frames, times(target)) == (12, pytest.approx([n / 25 for n in range(12)], abs=1e-6))
+    with av.open(str(target)) as container:
+        assert not any(frame.interlaced_frame for frame in container.decode(video=0))
+
+    def combs(frames: npt.NDArray[np.uint8]) -> float:
+        grey = frames.mean(axis=-1)
+        return float(np.abs(grey[:, 1:-1] - (grey[:, :-2] + grey[:, 2:]) / 2).mean())
+
+    assert combs(decode_whole(target)) < 0.7 * combs(decode_whole(source))
+
+
+def test_a_stream_that_changes_its_size_keeps_the_first(tmp_path: Path):
+    source = tmp_path / "both.h264"
+    data = b""
+    for size in ((48, 64), (96, 96)):
+        encode(tmp_path / "part.mp4", smooth_frames(5, size), fps=25)
+        data += remux(tmp_path / "part.mp4", tmp_path / "part.h264").read_bytes()
+    source.write_bytes(data)
+    transcode(source, tmp_path / "out.mp4", KEEP)
+    assert decode_whole(tmp_path / "out.mp4").shape == (10, 48, 64, 3)
+
+
+def test_sound_is_dropped(tmp_path: Path):
+    source = tmp_path / "in.mp4"
+    with av.open(str(source), "w") as out:
+        video = out.add_stream("libx264", rate=25)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        sound = out.add_stream("aac", rate=16000, layout="mono")
+        for frame in smooth_frames(5, (48, 64)):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(frame)))
+        out.mux(video.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 3200), np.float32), format="fltp", layout="mono")
+        silence.rate = 16000
+        out.mux(sound.encode(silence))
+        out.mux(sound.encode(None))
+    assert transcode(source, tmp_path / "out.mp4", KEEP).frames == 5
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path, name: str):
+    source = encode_moving(tmp_path / "in.mp4", frames=40, size=(80, 112))
+    made = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    for target in made:
+        transcode(source, target, make_profile(name))
+    assert made[0].read_bytes() == made[1].read_bytes()
+
+
+def test_damage_is_its_reason_and_leaves_the_target_alone(tmp_path: Path):
+    make_broken(tmp_path)
+    for name, message in BROKEN.items():
+        target = tmp_path / "out" / f"{name}.mp4"
+        for before in (None, b"what was here"):
+            if before is not None:
+                target.write_bytes(before)
+            with pytest.raises(VideoError, match=message) as caught:
+                transcode(tmp_path / name, target, make_profile("motion"))
+            assert str(caught.value).startswith(str(tmp_path / name))
+            assert (target.read_bytes() if target.exists() else None) == before
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(f"{name}.mp4" for name in BROKEN)
+
+
+def test_parts_of_dead_processes_are_removed(ordinary: Path, tmp_path: Path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    dead, alive, other = (
+        part_of(tmp_path / name).with_suffix("").with_suffix(f".{pid}.part")
+        for name, pid in (("[a].mp4", gone.pid), ("[a].mp4", os.getppid()), ("b.mp4", gone.pid))
+    )
+    for path in (dead, alive, other):
+        path.touch()
+    transcode(ordinary, tmp_path / "[a].mp4", KEEP)
+    assert {p.name for p in tmp_path.iterdir()} == {"[a].mp4", alive.name, other.name}
+
+
+def test_windows_is_not_asked_for_a_process(ordinary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def kills(*arguments: object) -> None:
+        raise AssertionError("it would end the process")
+
+    fresh, old = (part_of(tmp_path / "b.mp4").with_suffix("").with_suffix(f".{pid}.part") for pid in (1, 2))
+    for path in (fresh, old):
+        path.touch()
+    os.utime(old, (1, 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", kills)
+        patch.setattr(sys, "platform", "win32")
+        transcode(ordinary, tmp_path / "b.mp4", KEEP)
+    assert {p.name for p in tmp_path.iterdir()} == {"b.mp4", fresh.name}
+
+
+def test_the_source_is_no_target(ordinary: Path, tmp_path: Path):
+    source = tmp_path / "a.mp4"
+    source.write_bytes(ordinary.read_bytes())
+    (tmp_path / "soft.mp4").symlink_to(source)
+    (tmp_path / "hard.mp4").hardlink_to(source)
+    for name in ("a.mp4", "soft.mp4", "hard.mp4"):
+        with pytest.raises(VideoError, match=rf"{name}: is the source itself, expected another file"):
+            transcode(source, tmp_path / name, KEEP)
+    assert source.read_bytes() == ordinary.read_bytes()
+    assert (tmp_path / "soft.mp4").is_symlink()
+
+
+def test_parts_have_short_names(tmp_path: Path):
+    parts = {part_of(tmp_path / name).name for name in ("x" * 251 + ".mp4", "x" * 250 + "y.mp4", "\udcff.mp4")}
+    assert len(parts) == 3
+    assert max(map(len, parts)) < 48
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on files")
+@pytest.mark.parametrize("limit", [20, 3000])
+def test_no_room_names_the_target(ordinary: Path, tmp_path: Path, limit: int):
+    code = (
+        "import resource, signal, sys\n"
+        "from mgm.video.transcode.profiles import make_profile\n"
+        "from mgm.video.transcode.encode import transcode\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "try:\n"
+        "    transcode(sys.argv[1], sys.argv[2], make_profile('motion', crf=1))\n"
+        "except ValueError as error:\n"
+        "    print(error)\n"
+    )
+    target = tmp_path / "out.mp4"
+    done = subprocess.run([sys.executable, "-c", code, ordinary, target], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{target}: cannot be written (File too large); make room")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_the_way_names_the_target(ordinary: Path, tmp_path: Path):
+    (tmp_path / "out.mp4").mkdir()
+    with pytest.raises(VideoError, match=r"out.mp4: cannot be written \(Is a directory\)"):
+        transcode(ordinary, tmp_path / "out.mp4", KEEP)
+    (tmp_path / "file").touch()
+    with pytest.raises(VideoError, match=r"out.mp4: cannot be written \(.*\)"):
+        transcode(ordinary, tmp_path / "file" / "out.mp4", KEEP)
+    assert {p.name for p in tmp_path.iterdir()} == {"out.mp4", "file"}
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_real_clips_keep_their_frames_times_and_pixels(shared_data: Path, tmp_path: Path):
+    target = tmp_path / "out.mp4"
+    sources = sorted((shared_data / "codec_matrix").iterdir())
+    sources += [shared_data / "single_clips" / name for name in (
+        "torchcodec/h264_10bits.mp4", "torchcodec/h265_10bits.mp4", "openh264/MR1_BT_A.h264",
+        "openh264/Cisco_Men_whisper_640x320_CABAC_Bframe_9.264", "torchcodec/bt709_full_range.mp4")]  # fmt: skip
+    for source in sources:
+        transcode(source, target, make_profile("compat", crf=10))
+        before, after = times(source), times(target)
+        assert len(after) == len(before), source
+        if not np.isnan(before).any() and source.suffix not in (".mpg",):
+            assert after == pytest.approx(before, abs=1e-4), source
+        assert all(a < b for a, b in pairwise(after)), source
+        assert difference(decode_whole(target, size=128), decode_whole(source, size=128)) < 4, source

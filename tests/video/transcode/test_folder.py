@@ -1,0 +1,574 @@
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mgm.video.transcode.folder as prepare_module
+from mgm.errors import VideoError
+from mgm.video.container.metadata import probe
+from mgm.video.transcode.encode import part_of
+from mgm.video.transcode.folder import prepare, prepare_command
+from mgm.video.transcode.manifest import PreparedVideo, target_names
+from mgm.video.transcode.profiles import describe, make_profile
+from tests.video.broken import BROKEN, make_broken
+from tests.video.clips import encode_moving, remux
+
+SMALL = {"short_side": 32, "crf": 35}
+"""Settings that encode quickly."""
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight videos in folders, two of them with one name, and two broken ones. Tests must not change it."""
+    root = tmp_path_factory.mktemp("prepare") / "videos"
+    for name in ("a/x.mp4", "a/y.mkv", "a-b/x.mp4", "b/c/x.avi", "b/c/x.mp4", "b/z.MOV"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        encode_moving(root / name.lower(), frames=12, options={"preset": "ultrafast"})
+    (root / "b" / "z.mov").rename(root / "b" / "z.MOV")
+    remux(root / "a" / "x.mp4", root / "turned.mp4", rotation=90)
+    encode_moving(root / "vp9.webm", frames=5, codec="libvpx-vp9", options={"cpu-used": 8, "b": "1M"})
+    (root / "b" / "text.mp4").write_text("no video")
+    shutil.copy(root / "a" / "x.mp4", root / "cut.mp4")
+    os.truncate(root / "cut.mp4", (root / "cut.mp4").stat().st_size // 2)
+    (root / "notes.txt").write_text("not looked at")
+    return root
+
+
+@pytest.fixture(scope="module")
+def undisturbed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a run that nothing interrupts leaves."""
+    dst = tmp_path_factory.mktemp("undisturbed")
+    prepare(videos, dst, **SMALL)
+    return contents(dst)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def manifest(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*.mp4")}
+
+
+def test_layout_manifest_and_failures(videos: Path, tmp_path: Path, undisturbed: dict[str, bytes]):
+    seen: list[PreparedVideo] = []
+    report = prepare(videos, tmp_path / "out", progress=seen.append, **SMALL)
+    assert contents(tmp_path / "out") == undisturbed
+    results = ["a-b/x.mp4", "a/x.mp4", "a/y.mp4", "b/c/x.avi.mp4", "b/c/x.mp4.mp4", "b/z.mp4", "turned.mp4", "vp9.mp4"]
+    assert sorted(undisturbed) == sorted(["manifest.jsonl", *results])
+    assert [r.target for r in report.done] == results
+    assert [r.source for r in report.failed] == ["b/text.mp4", "cut.mp4"]
+    assert "text.mp4: is plain text" in str(report.failed[0].problem)
+    assert "cut.mp4: an MP4 without its index" in str(report.failed[1].problem)
+    assert (len(report), report.skipped, len(seen)) == (10, 0, 10)
+    lines = manifest(tmp_path / "out")
+    assert [line["source"] for line in lines] == sorted(str(line["source"]) for line in lines)
+    for line, record in zip(lines, report, strict=True):
+        source = videos / record.source
+        assert line["bytes_in"] == source.stat().st_size
+        assert line["mtime_ns"] == source.stat().st_mtime_ns
+        assert line["profile"] == describe(make_profile("motion", **SMALL))
+        if record.status == "done":
+            found = probe(tmp_path / "out" / record.target)
+            assert (line["frames"], line["height"], line["width"]) == (found.frames, found.height, found.width)
+            assert line["bytes_out"] == (tmp_path / "out" / record.target).stat().st_size
+            assert (line["codec_out"], line["problem"]) == ("h264", None)
+    by_source = {line["source"]: line for line in lines}
+    assert (by_source["vp9.webm"]["codec_in"], by_source["vp9.webm"]["frames"]) == ("vp9", 5)
+    assert (by_source["turned.mp4"]["height"], by_source["turned.mp4"]["width"]) == (48, 32)
+    assert report.bytes_in == sum((videos / r.source).stat().st_size for r in report.done)
+    assert report.bytes_out == sum(len(undisturbed[name]) for name in results)
+
+
+def test_a_second_run_skips_what_is_done(videos: Path, tmp_path: Path, undisturbed: dict[str, bytes]):
+    source, out = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(videos, source)
+    prepare(source, out, **SMALL)
+    before = stamps(out)
+    again = prepare(source, out, **SMALL)
+    assert (again.skipped, len(again.done), len(again.failed)) == (8, 8, 2)
+    assert stamps(out) == before
+
+    os.utime(source / "a" / "x.mp4", ns=(1, 1))
+    (out / "a" / "y.mp4").unlink()
+    (out / "b" / "z.mp4").write_bytes(b"")
+    (source / "cut.mp4").write_bytes((source / "a" / "x.mp4").read_bytes())
+    report = prepare(source, out, **SMALL)
+    assert report.skipped == 5
+    assert "z.mp4: exists and is not of mgm prepare" in str({r.source: r.problem for r in report}["b/z.MOV"])
+    (out / "b" / "z.mp4").unlink()
+    assert prepare(source, out, **SMALL).skipped == 8
+    after = stamps(out)
+    redone = {name for name in after if after[name] != before.get(name)}
+    assert redone == {"a/x.mp4", "a/y.mp4", "b/z.mp4", "cut.mp4"}
+    assert contents(out)["a/y.mp4"] == undisturbed["a/y.mp4"]
+
+    other = prepare(source, out, "strided", stride=2, **SMALL)
+    assert (other.skipped, len(other.done)) == (0, 9)
+    assert not {name for name, stamp in stamps(out).items() if stamp == after[name]}
+
+
+def test_a_source_that_broke_loses_its_old_result(tmp_path: Path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    encode_moving(source / "a.mp4", frames=4)
+    encode_moving(source / "b.mp4", frames=4)
+    prepare(source, out, **SMALL)
+    (source / "a.mp4").write_bytes(b"")
+    report = prepare(source, out, **SMALL)
+    assert [r.status for r in report] == ["failed", "done"]
+    assert sorted(p.name for p in out.iterdir()) == ["b.mp4", "manifest.jsonl"]
+
+
+def test_a_new_neighbour_renames_and_leaves_no_stray(tmp_path: Path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    encode_moving(source / "a.mp4", frames=4)
+    prepare(source, out, **SMALL)
+    encode_moving(source / "a.mkv", frames=4)
+    before = (out / "a.mp4").stat()
+    assert prepare(source, out, **SMALL).skipped == 1
+    assert (out / "a.mp4.mp4").stat() == before
+    assert sorted(p.name for p in out.iterdir()) == ["a.mkv.mp4", "a.mp4.mp4", "manifest.jsonl"]
+    (source / "a.mkv").unlink()
+    prepare(source, out, **SMALL)
+    assert sorted(p.name for p in out.iterdir()) == ["a.mkv.mp4", "a.mp4", "manifest.jsonl"]
+    assert [line["source"] for line in manifest(out)] == ["a.mp4"]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """Two sources and their results."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    encode_moving(source / "a.mp4", frames=4)
+    encode_moving(source / "b.mp4", frames=5)
+    prepare(source, out, **SMALL)
+    return source, out
+
+
+def test_two_folders_of_sources_do_not_share_results(two: tuple[Path, Path], tmp_path: Path):
+    source, out = two
+    (tmp_path / "val").mkdir()
+    encode_moving(tmp_path / "val" / "a.mp4", frames=7)
+    before = contents(out)
+    for other in (tmp_path / "val", tmp_path / "val" / "a.mp4"):
+        with pytest.raises(
+            VideoError, match=rf"out: holds results of {source}, expected of .*/val or .* another folder"
+        ):
+            prepare(other, out, **SMALL)
+    assert contents(out) == before
+    (out / "manifest.jsonl").rename(out / "manifest.journal")  # as a killed run leaves it
+    with pytest.raises(VideoError, match="out: holds results of"):
+        prepare(tmp_path / "val", out, **SMALL)
+    (tmp_path / "link").symlink_to(source)
+    assert prepare(tmp_path / "link", out, **SMALL).skipped == 2
+    assert contents(out) == before
+
+
+def test_a_part_of_the_sources_joins_the_manifest(videos: Path, tmp_path: Path, undisturbed: dict[str, bytes]):
+    prepare(videos, tmp_path, **SMALL)
+    (tmp_path / "a" / "y.mp4").unlink()
+    (tmp_path / "b" / "c" / "x.avi.mp4").unlink()
+    one = prepare(videos / "a" / "y.mkv", tmp_path, **SMALL)
+    assert ([r.source for r in one], one.skipped, one.orphans) == (["a/y.mkv"], 0, ())
+    some = prepare(videos / "b" / "c", tmp_path, **SMALL)
+    assert ([r.source for r in some], some.skipped) == (["b/c/x.avi", "b/c/x.mp4"], 1)
+    assert contents(tmp_path) == undisturbed
+
+
+def test_files_one_by_one_end_like_their_folder(two: tuple[Path, Path], tmp_path: Path):
+    source, out = two
+    encode_moving(source / "a.mkv", frames=4)
+    prepare(source, tmp_path / "whole", **SMALL)
+    shutil.rmtree(out)
+    for name in ("a.mp4", "b.mp4", "a.mkv"):
+        assert len(prepare(source / name, out, **SMALL)) == 1
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("manifest.jsonl", b'{"path": "a.mp4", "bytes": 3}\n'),
+        ("manifest.jsonl", b"[1]"),
+        ("manifest.jsonl", b"notes without an end"),
+        ("manifest.jsonl", b"\xff\n"),
+        ("manifest.journal", b'{"path": "a.mp4", "bytes": 3}\n'),
+        ("manifest.journal", b"\xff\n"),
+    ],
+)
+def test_a_manifest_of_others_is_not_replaced(videos: Path, tmp_path: Path, name: str, before: bytes):
+    (tmp_path / name).write_bytes(before)
+    with pytest.raises(VideoError, match=rf"{name}: .*line 1.* expected"):
+        prepare(videos / "a", tmp_path, **SMALL)
+    assert contents(tmp_path) == {name: before}
+
+
+def test_results_without_a_source_are_named_and_kept(two: tuple[Path, Path]):
+    source, out = two
+    with av.open(str(out / "of_others.mp4"), "w") as container:
+        container.metadata["comment"] = "no UTF-8"
+        stream = container.add_stream("libx264", rate=25)
+        container.mux(stream.encode(av.VideoFrame(64, 48)))
+        container.mux(stream.encode(None))
+    written = (out / "of_others.mp4").read_bytes()
+    assert written.count(b"no UTF-8") == 1
+    (out / "of_others.mp4").write_bytes(written.replace(b"no UTF-8", b"\xff" * 8))
+    prepare(source / "a.mp4", out / "nested", **SMALL)
+    assert prepare(source, out, **SMALL).orphans == ()
+    (source / "b.mp4").unlink()
+    assert prepare(source, out, **SMALL).orphans == ("b.mp4",)
+    assert (out / "b.mp4").exists()
+    assert [line["source"] for line in manifest(out)] == ["a.mp4"]
+
+
+def dies_on_a(job: prepare_module._Job) -> PreparedVideo:
+    if job.source.stem == "a":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return prepare_module._prepare_one(job)
+
+
+def raises(error: Exception) -> Callable[..., None]:
+    def fails(*arguments: object) -> None:
+        raise error
+
+    return fails
+
+
+def with_cause(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("kind", ["missing", "full disk", "read error", "died", "unforeseen", "encoder"])
+def test_what_is_not_the_sources_fault_keeps_its_result(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    source, out = two
+    a, made, row = source / "a.mp4", (out / "a.mp4").read_bytes(), manifest(out)[0]
+    given = a.stat()
+    if kind == "missing":
+        a.rename(source / "elsewhere")
+        a.symlink_to(source / "unmounted.mp4")
+    else:
+        os.utime(a, ns=(1, 1))
+    errors: dict[str, Exception] = {
+        "full disk": with_cause(VideoError(f"{a}: cannot be written"), av.error.OSError(errno.ENOSPC, "full")),
+        "read error": with_cause(VideoError(f"{a}: damaged"), OSError(errno.EIO, "Input/output error")),
+        "unforeseen": RuntimeError("what"),
+        "encoder": VideoError(f"{out / 'a.mp4'}: the encoded file was checked and found wrong"),
+    }
+    with monkeypatch.context() as patch:
+        if kind in errors:
+            patch.setattr(prepare_module, "transcode", raises(errors[kind]))
+        if kind == "died":
+            patch.setattr(prepare_module, "_prepare_one", dies_on_a)
+        report = prepare(source, out, processes=2 if kind == "died" else 1, **SMALL)
+    (record,) = report.failed
+    assert (record.source, report.orphans) == ("a.mp4", ())
+    assert str(record.problem).endswith("; the earlier result is kept")
+    assert (out / "a.mp4").read_bytes() == made
+    assert manifest(out)[0] == {**row, "status": "failed", "problem": record.problem}
+
+    a.unlink()
+    if kind == "missing":
+        (source / "elsewhere").rename(a)
+        assert prepare(source, out, **SMALL).skipped == 2
+        assert manifest(out)[0] == row
+    a.write_bytes(b"")
+    assert a.stat().st_size != given.st_size
+    assert "is empty" in str(prepare(source, out, **SMALL).failed[0].problem)
+    assert not (out / "a.mp4").exists()
+
+
+def test_damage_that_changes_no_source_keeps_its_result(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
+    source, out = two
+    before = (out / "a.mp4").read_bytes()
+    monkeypatch.setattr(prepare_module, "transcode", raises(VideoError(f"{source / 'a.mp4'}: damaged at 0.1 s")))
+    report = prepare(source / "a.mp4", out, "compat", **SMALL)
+    assert [r.profile for r in report.failed] == [describe(make_profile("motion", **SMALL))]
+    assert (out / "a.mp4").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="short paths")
+def test_the_longest_names(tmp_path: Path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    encode_moving(source / "a.mp4", frames=4)
+    (source / "a.mp4").rename(source / ("x" * 251 + ".mp4"))
+    shutil.copy(source / ("x" * 251 + ".mp4"), source / ("y" * 252 + ".ts"))
+    long, longer = prepare(source, out, **SMALL)
+    assert long.status == "done"
+    assert "y.mp4: its name is too long for the file system (256 bytes)" in str(longer.problem)
+    assert str(longer.problem).endswith("give the source a shorter name")
+
+
+def test_every_kind_of_damage_is_a_record(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    make_broken(tmp_path / "in")
+    report = prepare(tmp_path / "in", tmp_path / "out", **SMALL)
+    assert {r.source for r in report.failed} == set(BROKEN)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["manifest.jsonl"]
+
+
+def test_one_video(videos: Path, tmp_path: Path, undisturbed: dict[str, bytes]):
+    report = prepare(videos / "a" / "y.mkv", tmp_path, **SMALL)
+    assert [(r.source, r.target) for r in report] == [("y.mkv", "y.mp4")]
+    assert (tmp_path / "y.mp4").read_bytes() == undisturbed["a/y.mp4"]
+
+
+def test_processes_give_the_same_files(videos: Path, tmp_path: Path, undisturbed: dict[str, bytes]):
+    prepare(videos, tmp_path, processes=2, **SMALL)
+    assert contents(tmp_path) == undisturbed
+
+
+def test_results_never_lie_among_the_sources(videos: Path, tmp_path: Path):
+    for dst in (videos, videos / "a", videos / "new", videos / "a" / ".." / "b"):
+        with pytest.raises(VideoError, match=r"lies inside the sources .* choose another"):
+            prepare(videos, dst)
+    (tmp_path / "link").symlink_to(videos)
+    with pytest.raises(VideoError, match="lies inside the sources"):
+        prepare(videos, tmp_path / "link" / "out")
+    with pytest.raises(VideoError, match=r"x.mp4: is a source itself"):
+        prepare(videos / "a" / "x.mp4", videos / "a")
+    shutil.copytree(videos / "a", tmp_path / "a" / "a")
+    with pytest.raises(VideoError, match=r"x.mp4: is a source itself"):
+        prepare(tmp_path / "a" / "a" / "x.mp4", tmp_path / "a" / "a")
+    assert sorted(p.name for p in videos.iterdir()) == sorted(
+        ["a", "a-b", "b", "cut.mp4", "notes.txt", "turned.mp4", "vp9.webm"]
+    )
+
+
+def test_bad_arguments(videos: Path, tmp_path: Path):
+    with pytest.raises(VideoError, match="no such file or folder"):
+        prepare(tmp_path / "missing", tmp_path / "out")
+    with pytest.raises(VideoError, match="stride is 5"):
+        prepare(videos, tmp_path / "out", "strided", stride=5)
+    (tmp_path / "file").touch()
+    with pytest.raises(VideoError, match=r"file: cannot be made \(File exists\)"):
+        prepare(videos, tmp_path / "file")
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_of_others_are_not_replaced(videos: Path, tmp_path: Path):
+    other = encode_moving(tmp_path / "x.mp4", frames=4)
+    before = other.read_bytes()
+    report = prepare(videos / "a", tmp_path, **SMALL)
+    assert [r.status for r in report] == ["failed", "done"]
+    assert "x.mp4: exists and is not of mgm prepare" in str(report.failed[0].problem)
+    assert other.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks on folders")
+def test_two_runs_do_not_work_on_one_folder(videos: Path, tmp_path: Path):
+    messages: list[str] = []
+
+    def second(record: PreparedVideo) -> None:
+        try:
+            prepare(videos, tmp_path, **SMALL)
+        except VideoError as error:
+            messages.append(str(error))
+
+    prepare(videos / "a", tmp_path, progress=second, **SMALL)
+    assert messages == [f"{tmp_path}: another 'mgm prepare' works on it; wait for it, or choose another folder"] * 2
+
+
+def dies_on_x(job: prepare_module._Job) -> PreparedVideo:
+    if job.source.stem == "x":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return prepare_module._prepare_one(job)
+
+
+def test_a_process_that_dies_costs_one_file(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(prepare_module, "_prepare_one", dies_on_x)
+    report = prepare(videos / "a", tmp_path, processes=2, **SMALL)
+    assert [r.status for r in report] == ["failed", "done"]
+    assert "x.mp4: the process that encoded it died" in str(report.failed[0].problem)
+
+
+def test_what_nobody_foresaw_is_a_record_too(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fails(*arguments: object) -> None:
+        raise MemoryError("two\nlines")
+
+    monkeypatch.setattr(prepare_module, "transcode", fails)
+    report = prepare(videos / "a", tmp_path, **SMALL)
+    assert [r.problem for r in report] == [
+        f"{videos / 'a' / name}: MemoryError: two lines, expected it to encode; report it with the video"
+        for name in ("x.mp4", "y.mkv")
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
+@pytest.mark.parametrize(
+    ("processes", "kills"), [pytest.param(1, 3, id="one"), pytest.param(2, 8, id="two", marks=pytest.mark.slow)]
+)
+def test_killed_at_any_moment_the_next_run_finishes(
+    videos: Path, tmp_path: Path, undisturbed: dict[str, bytes], processes: int, kills: int
+):
+    code = (
+        "import sys\n"
+        "from mgm.video.transcode.folder import prepare\n"
+        "if __name__ == '__main__':\n"
+        "    prepare(sys.argv[1], sys.argv[2], short_side=32, crf=35, processes=int(sys.argv[3]),\n"
+        "            progress=lambda record: print(record.source, flush=True))\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    out = tmp_path / "out"
+    rng = np.random.default_rng(0)
+    for _ in range(kills):
+        running = subprocess.Popen([sys.executable, script, videos, out, str(processes)], stdout=subprocess.PIPE)
+        assert running.stdout is not None
+        running.stdout.readline()  # it is at work, however slow the machine starts
+        time.sleep(rng.uniform(0, 0.25))
+        running.kill()
+        running.wait()
+        running.stdout.close()
+    prepare(videos, out, processes=processes, **SMALL)
+    assert contents(out) == undisturbed
+
+
+def sleeps(job: prepare_module._Job) -> PreparedVideo:
+    job.target.with_suffix(".pid").write_text(str(os.getpid()))
+    time.sleep(60)
+    return prepare_module._died(job)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no kill -9")
+def test_a_worker_ends_with_the_command(videos: Path, tmp_path: Path):
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys\n"
+        "import mgm.video.transcode.folder as module\n"
+        "from tests.video.test_prepare import sleeps\n"
+        "if __name__ == '__main__':\n"
+        "    module._prepare_one = sleeps\n"
+        "    module.prepare(sys.argv[1], sys.argv[2], processes=2)\n"
+    )
+    out = tmp_path / "out"
+    place = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])}
+    running = subprocess.Popen([sys.executable, script, videos / "a", out], env=place)
+    until(lambda: len(list(out.glob("*.pid"))) == 2)
+    workers = [int(path.read_text()) for path in out.glob("*.pid")]
+    running.kill()
+    running.wait()
+    until(lambda: not any(is_alive(worker) for worker in workers))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen within 20 s")
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(
+    videos: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+):
+    (tmp_path / "b" / "gone").mkdir(parents=True)
+    left = (".x.mp4.123.part", f"b/.z.mp4.{os.getpid()}.part", "b/gone/.q\n.mp4.1.part", ".manifest.jsonl.5.part")
+    left += (part_of(tmp_path / "b" / "z\n.mp4").name,)
+    kept = (".notes.part", "x.mp4.123.part", ".x.mp4.part", ".mgm-notes.1.part")
+    for name in (*left, *kept):
+        (tmp_path / name).write_bytes(b"")
+    prepare(videos, tmp_path, **SMALL)
+    assert contents(tmp_path) == {**undisturbed, **dict.fromkeys(kept, b"")}
+
+
+NAMES = st.builds(
+    "".join, st.lists(st.sampled_from(["a", "b/", "a.mp4/", ".mp4", ".avi"]), min_size=0, max_size=3)
+).map(lambda folder: folder + "v")
+
+
+@given(st.sets(st.tuples(NAMES, st.sampled_from([".mp4", ".avi", ".avi.mp4", ".webm"])).map("".join), max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_no_two_sources_share_a_target(names: set[str]):
+    sources = sorted(map(Path, names))
+    targets = target_names(sources)
+    assert len(set(targets)) == len(sources)
+    assert dict(zip(sources[::-1], target_names(sources[::-1]), strict=True)) == dict(
+        zip(sources, targets, strict=True)
+    )
+    for source, target in zip(sources, targets, strict=True):
+        assert target in (source.with_suffix(".mp4"), source.with_name(source.name + ".mp4"))
+        siblings = [other for other in sources if other.with_suffix(".mp4") == source.with_suffix(".mp4")]
+        if len(siblings) > 1:
+            assert target == source.with_name(source.name + ".mp4")
+
+
+def test_chains_of_names():
+    given_names = ["a.avi", "a.mp4", "a.avi.mp4", "d.mp4/v.avi", "d.avi"]
+    expected = ["a.avi.mp4", "a.mp4.mp4", "a.avi.mp4.mp4", "d.mp4/v.mp4", "d.avi.mp4"]
+    assert [str(p) for p in target_names(map(Path, given_names))] == expected
+
+
+def test_ray_says_what_to_install(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(VideoError, match=r"--ray needs the package ray: pip install 'motion-guided-masking\[ray\]'"):
+        prepare(videos, tmp_path, ray=True)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_ray_gives_the_same_files(
+    videos: Path, tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    report = prepare(videos, tmp_path / "out", ray=True, processes=2, **SMALL)
+    assert len(report.failed) == 2
+    assert contents(tmp_path / "out") == undisturbed
+
+
+def test_one_command_is_advised_everywhere(tmp_path, monkeypatch):
+    for name in ("videos", "my videos", "-odd"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert prepare_command("videos") == "mgm prepare videos videos-prepared"
+    assert prepare_command("videos/", "--crf", "20") == "mgm prepare videos videos-prepared --crf 20"
+    assert (
+        prepare_command(tmp_path / "my videos") == f"mgm prepare '{tmp_path}/my videos' '{tmp_path}/my videos-prepared'"
+    )
+    assert prepare_command("-odd") == "mgm prepare ./-odd ./-odd-prepared"
+    assert prepare_command("videos/a.mp4") == "mgm prepare videos/a.mp4 prepared"
+    monkeypatch.chdir("videos")
+    assert prepare_command(".") == "mgm prepare . ../videos-prepared"
+    assert prepare_command("..") == f"mgm prepare .. ../../{tmp_path.name}-prepared"
+
+
+def test_links_in_a_circle_cost_themselves_alone(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    encode_moving(tmp_path / "in" / "good.mp4", frames=5)
+    (tmp_path / "in" / "round.mp4").symlink_to(tmp_path / "in" / "round.mp4")
+    report = prepare(tmp_path / "in", tmp_path / "out", **SMALL)
+    assert [record.source for record in report.done] == ["good.mp4"]
+    (failed,) = report.failed
+    assert failed.problem.startswith(f"{tmp_path}/in/round.mp4: cannot be opened")
