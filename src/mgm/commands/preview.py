@@ -51,7 +51,7 @@ def preview(
 
     The numbers are means over many draws and over all clips; those of each clip stand in its picture and in statistics.csv.
     """
-    from mgm.data.clips.sampling import spread
+    from mgm.data.items import evenly_spaced
     from mgm.masks import mask_names, pool_statistics
     from mgm.show.preview import PreviewSettings, write_statistics
     from mgm.show.preview import preview as make
@@ -76,7 +76,9 @@ def preview(
         for item in _items(given):
             found.setdefault(item.path, item)  # of several parts of a file the first
     own = Path(os.path.realpath(out))  # what an earlier preview wrote is no video of the set
-    chosen = spread([item for path, item in found.items() if own not in Path(os.path.realpath(path)).parents], clips)
+    chosen = evenly_spaced(
+        [item for path, item in found.items() if own not in Path(os.path.realpath(path)).parents], clips
+    )
     if boxes is not None and len(chosen) > 1:
         raise MgmError(
             f"{boxes}: these are the boxes of one video, found {len(chosen)} videos; name the one that they belong to"

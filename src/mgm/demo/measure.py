@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from mgm.data.annotations import VideoItem
-from mgm.data.clips.sampling import spread, view_starts
+from mgm.data.clips.sampling import view_starts
 from mgm.data.clips.source import ClipSource
 from mgm.data.clips.transform import Geometry, centre_crop
+from mgm.data.items import evenly_spaced
 from mgm.data.synthetic.labelled import read_boxes
 from mgm.errors import VideoError
 from mgm.masks import build_mask, mask_rng, mask_statistics
@@ -57,7 +58,7 @@ def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Conf
     settings = config.clip_settings(motion=True)
     grid = config.model_spec().grid
     values: dict[str, list[tuple[float | None, float | None, float | None, float]]] = {name: [] for name in MASKS}
-    for number, item in enumerate(spread(items, CLIPS)):
+    for number, item in enumerate(evenly_spaced(items, CLIPS)):
         try:
             info = source.info(item.path)
             geometry = centre_crop(info.height, info.width, size=settings.size)

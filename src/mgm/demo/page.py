@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from mgm.data.annotations import VideoItem
-from mgm.data.clips.sampling import spread, view_starts
+from mgm.data.clips.sampling import view_starts
 from mgm.data.clips.source import ClipSource
 from mgm.data.clips.transform import centre_crop
+from mgm.data.items import evenly_spaced
 from mgm.errors import VideoError
 from mgm.masks import mask_rng
 from mgm.models import MaskedAutoencoder
@@ -145,7 +146,7 @@ def _first_picture(found: Findings, source: ClipSource) -> Animation | None:
 
 def _previews(found: Findings) -> Section:
     parts: list[Strip | Text] = []
-    for shown in spread(found.previews, 4):
+    for shown in evenly_spaced(found.previews, 4):
         numbers = ", ".join(
             f"{name} hides {s.motion_share:.0%} of the motion"
             + (f" and {s.object_share:.0%} of the object" if s.object_share is not None else "")
@@ -175,7 +176,7 @@ def _reconstructions(found: Findings, source: ClipSource) -> tuple[Section, ...]
         return ()
     items = found.videos.test or found.videos.train
     parts = []
-    for number, item in enumerate(spread(items, RECONSTRUCTIONS)):
+    for number, item in enumerate(evenly_spaced(items, RECONSTRUCTIONS)):
         try:
             parts.append(reconstruction_strip(found.model, item, source, found.config, number=number))
         except VideoError as error:

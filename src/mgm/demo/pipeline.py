@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mgm.data.annotations import VideoSet, find_set
-from mgm.data.clips.sampling import spread
 from mgm.data.clips.source import ClipSource, MemorySource
+from mgm.data.items import evenly_spaced
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.demo.measure import MaskMeasure, measure_masks
 from mgm.demo.page import write_page
@@ -123,7 +123,7 @@ def demo(
     )
     with clock.stage("preview masks"):
         _clear(folder / "previews")
-        chosen = spread([item.path for item in (videos.test or videos.train)], PREVIEWS)
+        chosen = evenly_spaced([item.path for item in (videos.test or videos.train)], PREVIEWS)
         settings = preview_settings(config, synthetic=data is None)
         for number, video in enumerate(chosen):
             try:

@@ -12,10 +12,9 @@ from pathlib import Path
 import torch
 
 from mgm.data.annotations import VideoSet, find_set
-from mgm.data.clips.sampling import spread
 from mgm.data.clips.source import FileSource
+from mgm.data.items import common_folder, evenly_spaced
 from mgm.data.loading.dataset import ClipSet
-from mgm.data.loading.fingerprint import common_folder
 from mgm.data.loading.loader import read_batch
 from mgm.data.loading.stages import STAGES, Stage, Stopwatch
 from mgm.data.shards.members import parse_member
@@ -103,7 +102,7 @@ def bench_data(
         DataError: fewer than half of the videos can be read.
     """
     found = videos if isinstance(videos, VideoSet) else find_set(videos)
-    items = tuple(spread(found.train, max(clips, 1)))
+    items = tuple(evenly_spaced(found.train, max(clips, 1)))
     rule = config.mask_rule()
     source = FileSource()
     clip_set = ClipSet(

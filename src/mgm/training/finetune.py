@@ -16,10 +16,10 @@ from torch import nn
 from mgm.data.annotations import VideoSet, find_set
 from mgm.data.augment.batch import Augmentation
 from mgm.data.augment.erasing import RandomErasing
+from mgm.data.augment.flip import directed_classes
 from mgm.data.augment.mixing import Mixing
 from mgm.data.augment.randaugment import parse_randaugment
 from mgm.data.clips.source import ClipSource
-from mgm.data.loading.direction import directed_classes
 from mgm.data.loading.loader import Batch
 from mgm.errors import DataError
 from mgm.models import Classifier, Encoder

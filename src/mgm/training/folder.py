@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from mgm.data.loading.fingerprint import difference, fingerprint
+from mgm.data.fingerprint import describe_change, fingerprint
 from mgm.errors import ConfigError, DataError
 from mgm.training.checkpoint import LAST, load_checkpoint, save_checkpoint
 from mgm.training.config import Config, parse_config
@@ -113,7 +113,7 @@ def _check_same(content: dict[str, Any], method: Method, run: Run) -> None:
             f"{run.out}: its run was begun by an earlier version of mgm, which took the videos in another order, so it cannot go "
             "on exactly; finish it with that version, or give another --out"
         )
-    changed = difference(content["data"]["fingerprint"], run.items)
+    changed = describe_change(content["data"]["fingerprint"], run.items)
     if changed is not None:
         raise DataError(
             f"{run.out}: its run cannot go on with another set of videos: {changed}; bring the set back, or give another --out"

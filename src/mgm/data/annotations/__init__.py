@@ -2,8 +2,8 @@
 
 from mgm.data.annotations.find import Found, find_set, understand
 from mgm.data.annotations.formats import FORMATS, format_names
-from mgm.data.annotations.items import VideoItem, VideoSet
 from mgm.data.annotations.spec import Spec, SpecLike, parse_spec
+from mgm.data.items import VideoItem, VideoSet
 
 __all__ = [
     "FORMATS",

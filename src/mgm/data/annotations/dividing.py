@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from mgm.data.annotations.holdout import held_out
-from mgm.data.annotations.items import VideoItem, VideoSet
 from mgm.data.annotations.listing import Side
 from mgm.data.annotations.reading import Sided
 from mgm.data.annotations.spec import Spec
+from mgm.data.items import VideoItem, VideoSet
 
 Placed = tuple[Side | None, VideoItem]
 

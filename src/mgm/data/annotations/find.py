@@ -12,7 +12,6 @@ from mgm.data.annotations.content import Content
 from mgm.data.annotations.dividing import Placed, divide
 from mgm.data.annotations.formats import read_listing
 from mgm.data.annotations.hints import where_instead
-from mgm.data.annotations.items import VideoItem, VideoSet
 from mgm.data.annotations.labels import Labels, settle_labels
 from mgm.data.annotations.listing import Entry, Listing, Side
 from mgm.data.annotations.places import Places
@@ -20,6 +19,7 @@ from mgm.data.annotations.ratio import mix
 from mgm.data.annotations.reading import Sided, read_spec
 from mgm.data.annotations.spec import Spec, SpecLike, parse_spec
 from mgm.data.clips.images import is_picture, picture_folders
+from mgm.data.items import VideoItem, VideoSet
 from mgm.errors import DataError
 
 MOST_MISSING = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mgm.data.annotations.items import VideoItem, VideoSet
+from mgm.data.items import VideoItem, VideoSet
 from mgm.errors import DataError, VideoError
 from mgm.video.scan.scan import find_videos
 

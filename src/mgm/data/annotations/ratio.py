@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mgm.data.annotations.items import VideoItem
-from mgm.data.clips.sampling import spread
+from mgm.data.items import VideoItem, evenly_spaced
 
 Items = tuple[VideoItem, ...]
 
@@ -22,4 +21,4 @@ def mix(videos: Items, pictures: Items, ratio: float | None) -> Items:
 def repeat(items: Items, count: int) -> Items:
     """`count` items: all of them as often as they fit, then a part."""
     whole, rest = divmod(max(count, 1), len(items))
-    return items * whole + tuple(spread(items, rest))
+    return items * whole + tuple(evenly_spaced(items, rest))

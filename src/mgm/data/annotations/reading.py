@@ -10,12 +10,12 @@ from mgm.data.annotations.classes import ClassNames
 from mgm.data.annotations.content import Content
 from mgm.data.annotations.folders import folder_set, videos_below
 from mgm.data.annotations.formats import read_listing
-from mgm.data.annotations.items import VideoItem, VideoSet
 from mgm.data.annotations.labels import join_labels, label_by_folders
 from mgm.data.annotations.listing import Entry, Listing, Side
 from mgm.data.annotations.spec import Spec
 from mgm.data.annotations.splits import annotation_files, read_split_folder, side_of
 from mgm.data.clips.images import are_frames, is_picture, picture_folders
+from mgm.data.items import VideoItem, VideoSet
 from mgm.errors import DataError, VideoError
 from mgm.video.scan.scan import VIDEO_SUFFIXES
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from mgm.data.annotations.find import Source, understand
 from mgm.data.annotations.holdout import GROUP
-from mgm.data.annotations.items import VideoItem
 from mgm.data.annotations.spec import SpecLike
 from mgm.data.clips.images import is_picture
+from mgm.data.items import VideoItem
 from mgm.data.shards.members import parse_member
 from mgm.video.scan.scan import VIDEO_SUFFIXES
 

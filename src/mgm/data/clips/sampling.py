@@ -1,4 +1,4 @@
-"""Which frames of a video make a clip, in training and in testing; and which videos stand for many.
+"""Which frames of a video make a clip, in training and in testing.
 
 Every function returns frame numbers, int64 (T,), ascending; numbers repeat where a video is too short. `total` is the number of
 frames of the video, or of the part of it that an annotation speaks of. What is random comes from the generator that is handed in.
@@ -6,9 +6,8 @@ frames of the video, or of the part of it that an annotation speaks of. What is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,6 @@ import numpy.typing as npt
 from mgm.errors import DataError
 from mgm.video.clip.numbers import clip_index
 
-T = TypeVar("T")
 Frames = npt.NDArray[np.int64]
 """Frame numbers of a clip, int64 (T,), ascending."""
 
@@ -230,9 +228,3 @@ def segment_clips(
         start = min(max(first + offset, 0), max(total - length, 0))
         found.append(clip_index(total, start=start, frames=frames, stride=stride))
     return found
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` of the items, evenly spread, so that every part of a sorted list has its share."""
-    step = max(len(items) / max(count, 1), 1.0)
-    return [items[int(i * step)] for i in range(min(count, len(items)))]

@@ -11,15 +11,15 @@ import numpy.typing as npt
 import torch
 import torch.utils.data
 
-from mgm.data.annotations import VideoItem
-from mgm.data.clips.displacement import patch_motion
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, ClipSource
 from mgm.data.clips.transform import Crop, centre_crop, draw_geometry, spatial_views
+from mgm.data.items import VideoItem
 from mgm.errors import DataError, VideoError
 from mgm.masks import Mask, mask_rng
 from mgm.video import MotionField
 from mgm.video.container.metadata import VideoInfo
+from mgm.video.motion.field import CELL
 
 Key = tuple[int, int]
 """(epoch, index of the video in the set)."""
@@ -281,3 +281,30 @@ def part_length(item: VideoItem, info: VideoInfo) -> int:
 def to_video(frames: npt.NDArray[np.uint8]) -> torch.Tensor:
     """uint8 (T, H, W, 3) to a uint8 (3, T, H, W) view of the same memory."""
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)
+
+
+def patch_motion(field: MotionField, grid: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Mean displacement (dx, dy) over each patch: float32 (T, h, w, 2), in the unit of the field.
+
+    Cells are weighted by the area that they share with a patch; the part of a cell beyond the field's extent is ignored. Cells
+    without a measurement hold that of a neighbour in time (see `MotionField.valid`) and have the same weight.
+
+    Args:
+        grid: (h, w), rows and columns of patches.
+    """
+    down, across = (_cell_weights(length, patches) for length, patches in zip(field.extent, grid, strict=True))
+    rows, columns = down.shape[1], across.shape[1]
+    mean: npt.NDArray[np.float32] = np.einsum(
+        "ir,trcd,jc->tijd", down, field.vectors[:, :rows, :columns], across, optimize=True
+    ).astype(np.float32)
+    return mean
+
+
+def _cell_weights(length: int, patches: int) -> npt.NDArray[np.float64]:
+    """float64 (patches, cells): fraction of each patch, on a side of `length` pixels, that each 8-px cell covers; rows sum to 1."""
+    begin = np.arange(patches)[:, None] * length / patches
+    end = begin + length / patches
+    cell = np.arange(-(-length // CELL)) * CELL
+    shared = np.minimum(end, np.minimum(cell + CELL, length)) - np.maximum(begin, cell)
+    weights: npt.NDArray[np.float64] = np.maximum(shared, 0) * patches / length
+    return weights

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from mgm.data.annotations.items import VideoItem, VideoSet
+from mgm.data.items import VideoItem, VideoSet
 from mgm.data.shards.members import Member
 from mgm.errors import DataError
 from mgm.video.container.locator import is_url

@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mgm.data.annotations.items import VideoItem, VideoSet
-from mgm.data.loading.fingerprint import common_folder
+from mgm.data.items import VideoItem, VideoSet, common_folder
 from mgm.data.shards.index import FORMAT, SET, index_name
 from mgm.data.shards.members import parse_member
 from mgm.errors import DataError, VideoError

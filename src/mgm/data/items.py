@@ -1,11 +1,14 @@
-"""What a set of videos is: items, their labels, and which are kept for judging."""
+"""A set of videos: its items, their labels and its split."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from mgm.errors import DataError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +84,18 @@ class VideoSet:
             return tuple(i if i.label is None else replace(i, label=moved[i.label]) for i in items)
 
         return replace(self, train=move(self.train), test=move(self.test), classes=classes)
+
+
+def evenly_spaced(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` items at even distances, so that every part of a sorted list is represented."""
+    step = max(len(items) / max(count, 1), 1.0)
+    return [items[int(i * step)] for i in range(min(count, len(items)))]
+
+
+def common_folder(paths: Sequence[str]) -> int:
+    """Number of characters of the deepest folder that contains all paths, including its last slash."""
+    if not paths:
+        return 0
+    low, high = min(paths), max(paths)  # a prefix of these two is a prefix of all
+    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    return low.rfind("/", 0, same) + 1

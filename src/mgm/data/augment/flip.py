@@ -1,4 +1,4 @@
-"""Labels that a mirrored clip would no longer have: those that tell left from right."""
+"""Classes whose labels a horizontal flip would make wrong: those that distinguish left from right."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def directed_classes(classes: Iterable[str]) -> tuple[str, ...]:
-    """The names that hold a word for a side or a sense of turning: "Pulling [something] from left to right", "turning_cw",
-    "SwipeLeft". Names are all there is to go by: a class called "7" may be one, too."""
+    """Names that contain a word for a side or for a sense of rotation: "Pulling [something] from left to right", "turning_cw",
+    "SwipeLeft". Only the names are examined, so a class named "7" may be directed, too."""
     return tuple(name for name in classes if {w.lower() for w in _WORD.findall(name)} & (_SIDES | _TURNS))

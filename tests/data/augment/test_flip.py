@@ -1,6 +1,6 @@
 import pytest
 
-from mgm.data.loading.direction import directed_classes
+from mgm.data.augment.flip import directed_classes
 from mgm.data.synthetic.labelled import CLASSES
 
 
@@ -9,14 +9,14 @@ from mgm.data.synthetic.labelled import CLASSES
     ["Pulling [something] from left to right", "turning_cw", "SwipeLeft", "turn-right", "LEFT", "Turning counterclockwise",
      "RightHook"],
 )  # fmt: skip
-def test_names_that_tell_left_from_right(name):
+def test_names_that_distinguish_left_from_right(name):
     assert directed_classes([name]) == (name,)
 
 
 @pytest.mark.parametrize(
     "name", ["Archery", "brightness", "CleftChin", "ApplyEyeMakeup", "cleaning copyright signs", "lefty", "growing", ""]
 )
-def test_names_that_do_not(name):
+def test_names_without_a_direction(name):
     assert directed_classes([name]) == ()
 
 
