@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mgm
-from mgm.data.annotations import find_set
-from mgm.data.annotations.summary import data_summary
+from mgm.data.annotations import load_set
+from mgm.data.annotations.summary import summarise_set
 
 CLASSES = 400
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
@@ -62,8 +62,8 @@ def main() -> None:
         listed, rows = make(Path(folder), arguments.lines, arguments.seed)
         for name, spec in (("path label", f"train={listed}"), ("kinetics csv", f"data={rows}")):
             given = f"{spec},root={folder}/videos"
-            print(f"{name:14} find_set     {seconds(lambda given=given: find_set(given)):6.2f}")
-            print(f"{name:14} data_summary {seconds(lambda given=given: data_summary(given)):6.2f}")
+            print(f"{name:14} load_set     {seconds(lambda given=given: load_set(given)):6.2f}")
+            print(f"{name:14} summarise_set {seconds(lambda given=given: summarise_set(given)):6.2f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from mgm.data.annotations import find_set
+from mgm.data.annotations import load_set
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.evaluation.metrics import accuracy, correct
 from mgm.evaluation.probes import attentive_probe
@@ -74,7 +74,7 @@ def main() -> None:
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()), flush=True)
     make_dataset(arguments.videos, train=1280, test=256, pan=0.25)
-    videos = find_set(arguments.videos)
+    videos = load_set(arguments.videos)
     shared = ("probe.clips_per_video=2", "probe.temporal_views=3", *arguments.settings)
     _, source = prepare_source(videos.items, load_config("debug", shared), motion=True, source=None)
     for seed in arguments.seeds:

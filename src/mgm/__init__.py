@@ -12,10 +12,10 @@ from mgm.errors import ConfigError, DataError, MaskError, MgmError, ModelError, 
 from mgm.version import VERSION
 
 if TYPE_CHECKING:
-    from mgm.data.annotations import VideoItem, VideoSet, find_set
-    from mgm.data.annotations.summary import data_summary
+    from mgm.data.annotations import VideoItem, VideoSet, load_set
+    from mgm.data.annotations.summary import summarise_set
     from mgm.data.loading.masking import MaskedClips, collate_masks
-    from mgm.data.shards.pack import pack
+    from mgm.data.shards.write import pack
     from mgm.demo import demo
     from mgm.evaluation.run import evaluate, probe
     from mgm.masks import TokenMask, build_mask, draw_statistics, make_mask, mask_names, mask_rng, mask_statistics
@@ -65,12 +65,12 @@ _HOMES = {
     "mask_statistics": "mgm.masks",
     "VideoItem": "mgm.data.annotations",
     "VideoSet": "mgm.data.annotations",
-    "data_summary": "mgm.data.annotations.summary",
-    "find_set": "mgm.data.annotations",
+    "summarise_set": "mgm.data.annotations.summary",
+    "load_set": "mgm.data.annotations",
     "MaskedClips": "mgm.data.loading.masking",
     "collate_masks": "mgm.data.loading.masking",
     "bench_data": "mgm.training.bench",
-    "pack": "mgm.data.shards.pack",
+    "pack": "mgm.data.shards.write",
     "finetune": "mgm.training",
     "load_config": "mgm.training",
     "load_encoder": "mgm.training",
@@ -103,17 +103,16 @@ __all__ = [
     "bench_data",
     "build_mask",
     "collate_masks",
-    "data_summary",
     "demo",
     "draw_statistics",
     "evaluate",
     "export_model",
     "export_motion",
-    "find_set",
     "finetune",
     "load_config",
     "load_encoder",
     "load_pretrained",
+    "load_set",
     "make_mask",
     "mask_names",
     "mask_rng",
@@ -128,6 +127,7 @@ __all__ = [
     "read_motion",
     "scan",
     "settings_for",
+    "summarise_set",
 ]
 
 TRAINING_PACKAGES = {

@@ -5,7 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from mgm.commands.pack import pack
-from mgm.data.annotations import find_set
+from mgm.data.annotations import load_set
 from mgm.data.shards.members import parse_member
 from mgm.training import load_config, pretrain
 
@@ -42,13 +42,13 @@ def test_a_set_is_packed_and_trains(tiny_set, tmp_path, app):
 def test_a_bad_video_is_named_and_the_status_tells(tiny_set, tmp_path, app):
     folder = tmp_path / "videos"
     folder.mkdir()
-    good = find_set(tiny_set).train[0].path
+    good = load_set(tiny_set).train[0].path
     (folder / "good.mp4").symlink_to(good)
     (folder / "bad.mp4").write_bytes(b"no video")
     result = CliRunner().invoke(app, [str(folder), str(tmp_path / "shards")], catch_exceptions=False)
     assert result.exit_code == 1
     assert f"{folder}/bad.mp4: is plain text, expected a video" in result.output
     assert "1 video in 1 shard" in result.output
-    (item,) = find_set(tmp_path / "shards").items
+    (item,) = load_set(tmp_path / "shards").items
     assert parse_member(item.path).name == "good.mp4"
     assert json.loads((tmp_path / "shards" / "shards.json").read_text())["videos"] == 1

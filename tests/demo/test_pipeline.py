@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mgm.data.annotations import find_set
+from mgm.data.annotations import load_set
 from mgm.demo import demo
 from mgm.demo.measure import measure_masks
 from mgm.errors import DataError
@@ -69,7 +69,7 @@ def test_without_labels_it_pretrains_and_shows(tiny_set, tmp_path):
 
 def test_a_list_is_as_good_as_a_folder(tiny_set, tmp_path):
     """Only what the list names is scanned."""
-    found = find_set(tiny_set / "train")
+    found = load_set(tiny_set / "train")
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(f"{item.path} {item.label}" for item in found.items))
     result = demo(f"data={listed}", out=tmp_path / "out", overrides=QUICK)
@@ -87,7 +87,7 @@ def test_a_folder_without_a_usable_video_is_an_error(tmp_path):
 
 def test_mgm_hides_more_of_the_moving_object_than_tube(tiny_set):
     config = load_config("debug")
-    videos = find_set(tiny_set)
+    videos = load_set(tiny_set)
     items, source = prepare_source(videos.test, config, motion=True, source=None)
     measures = {m.name: m for m in measure_masks(items, source, config)}
     assert measures["tube"].objects == pytest.approx(0.75, abs=0.1)

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 import mgm.commands.data
-from mgm.data.annotations import FORMATS
-from mgm.data.annotations.content import LABEL_COLUMNS, NAME_COLUMNS
+from mgm.data.annotations import ANNOTATION_FORMATS
+from mgm.data.annotations.annotation_file import LABEL_COLUMNS, NAME_COLUMNS
 from mgm.data.annotations.spec import ALIASES, KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ def test_every_format_has_its_row():
         for line in section("Formats").splitlines()
         if line[:3] == "| `"
     ]
-    assert rows == [[f"`{f.name}`", f"`{f.example}`", f.used_by] for f in FORMATS]
+    assert rows == [[f"`{f.name}`", f"`{f.example}`", f.used_by] for f in ANNOTATION_FORMATS]
 
 
 def test_every_key_is_explained():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mgm.data.annotations import VideoItem, VideoSet, find_set
+from mgm.data.annotations import VideoItem, VideoSet, load_set
 from mgm.data.clips.source import FileSource, MemorySource
 from mgm.data.loading.loader import read_views
 from mgm.errors import DataError
@@ -42,7 +42,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def videos(tiny_set):
-    return find_set(tiny_set)
+    return load_set(tiny_set)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from mgm.data.annotations import VideoItem, find_set
+from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.loading.dataset import ViewSet
 from mgm.data.synthetic.known_motion import make_translation
@@ -36,7 +36,7 @@ def view_set(items, *, temporal=2, spatial=3):
 
 @pytest.fixture(scope="module")
 def items(tiny_set):
-    return find_set(tiny_set).test[:5]
+    return load_set(tiny_set).test[:5]
 
 
 @pytest.fixture(scope="module")

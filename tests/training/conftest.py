@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mgm.data.annotations import VideoSet, find_set
+from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import MemorySource
 from mgm.training import Config, load_config
 
@@ -34,7 +34,7 @@ def small() -> Callable[..., Config]:
 
 @pytest.fixture(scope="session")
 def videos(tiny_set: Path) -> VideoSet:
-    return find_set(tiny_set)
+    return load_set(tiny_set)
 
 
 @pytest.fixture(scope="session")

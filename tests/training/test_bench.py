@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import mgm.commands.bench
 import mgm.video.clip.reader
-from mgm.data.annotations import VideoItem, find_set
+from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.loading.dataset import ClipSet, MaskRule
 from mgm.data.loading.loader import read_batch
@@ -126,7 +126,7 @@ def test_advice_on_workers(videos, small, monkeypatch):
 def test_the_command_prints_every_stage(tiny_set):
     app = typer.Typer()
     app.add_typer(mgm.commands.bench.bench, name="bench")
-    arguments = ["bench", "data", str(find_set(tiny_set).root), "--recipe", "debug", "--clips", "4", "--rate", "10"]
+    arguments = ["bench", "data", str(load_set(tiny_set).root), "--recipe", "debug", "--clips", "4", "--rate", "10"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     for stage in STAGES:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from mgm.data.annotations import VideoItem, find_set
+from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.source import FileSource, MemorySource
 from mgm.data.loading.loader import BatchOrder
 from mgm.errors import ConfigError, DataError, ModelError
@@ -330,7 +330,7 @@ def test_unreadable_videos_in_memory(run, small, videos, tmp_path):
 def test_folders_are_taken_as_they_are(run, small, tiny_set, tmp_path):
     folder = tmp_path / "plain"
     folder.mkdir()
-    for index, item in enumerate(find_set(tiny_set).train[:4]):
+    for index, item in enumerate(load_set(tiny_set).train[:4]):
         shutil.copy(item.path, folder / f"a clip {index}.mp4")
     outcome = run(small("pretrain.steps=2"), videos=folder, source=None)
     assert len(outcome.history.losses) == 2

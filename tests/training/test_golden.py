@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mgm.data.annotations import find_set
+from mgm.data.annotations import load_set
 from mgm.training import pretrain
 from mgm.video.transcode.write import encode
 
@@ -31,7 +31,7 @@ def blocks(tmp_path_factory):
                 yield frame
 
         encode(root / f"{number}.mp4", frames(), fps=12)
-    return find_set(root)
+    return load_set(root)
 
 
 def losses(blocks, config, out):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mgm.data.annotations import find_set
+from mgm.data.annotations import load_set
 from mgm.training import load_checkpoint, pretrain
 
 SCRIPT = Path(__file__).with_name("two_ranks.py")
@@ -28,7 +28,7 @@ def folder(tiny_set, tmp_path):
     """16 videos, of which four cannot be read."""
     root = tmp_path / "videos"
     root.mkdir()
-    for number, item in enumerate(find_set(tiny_set).train):
+    for number, item in enumerate(load_set(tiny_set).train):
         content = b"no video" if number % 4 == 1 else Path(item.path).read_bytes()
         (root / f"{number:02d}.mp4").write_bytes(content)
     return root
@@ -60,7 +60,7 @@ def test_two_ranks_learn_what_one_learns(tiny_set, tmp_path):
     """Of each step half the clips, the same loss, and so the same weights as alone; what rounding leaves of it."""
     root = tmp_path / "videos"
     root.mkdir()
-    for number, item in enumerate(find_set(tiny_set).train):
+    for number, item in enumerate(load_set(tiny_set).train):
         (root / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
     both = together(root, tmp_path / "both", share=0, steps=8)
     command = [sys.executable, str(SCRIPT), str(root), str(tmp_path / "alone"), "0", "8"]
@@ -83,7 +83,7 @@ def test_two_ranks_weigh_tokens_as_one_does(tiny_set, small, tmp_path):
     settings = ("mask.name=random", "mask.decoder.name=random", "pretrain.base_lr=0.5", "data.motion=null")
     videos = tmp_path / "videos"
     videos.mkdir()
-    for number, item in enumerate(find_set(tiny_set).train):
+    for number, item in enumerate(load_set(tiny_set).train):
         (videos / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
     first, second = together(videos, tmp_path / "two", *settings, share=0, steps=6)
     whole = small(*settings, "data.memory=false", "data.crop=centre", "pretrain.warmup=1")

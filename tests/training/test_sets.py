@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mgm.data.annotations import find_set
+from mgm.data.annotations import load_set
 from mgm.errors import DataError
 from mgm.evaluation.run import evaluate
 from mgm.training import finetune, pretrain
@@ -15,7 +15,7 @@ from mgm.training import finetune, pretrain
 @pytest.fixture
 def one_list(tiny_set, tmp_path):
     """Every clip of the tiny set in one list, as VideoMAE writes it."""
-    found = find_set(tiny_set)
+    found = load_set(tiny_set)
     lines = [f"{item.path} {item.label}" for item in found.items]
     (tmp_path / "all.csv").write_text("\n".join(lines))
     return tmp_path / "all.csv"
@@ -25,7 +25,7 @@ def test_finetune_and_evaluate_with_one_list(one_list, tmp_path, small):
     config = small("probe.temporal_views=1")
     outcome = finetune(None, one_list, config, out=tmp_path / "run", show_progress=False)
     assert len(outcome.history.losses) == 6
-    whole = find_set(one_list)
+    whole = load_set(one_list)
     assert len(whole.train) > len(whole.test) > 0
     result = evaluate(tmp_path / "run", one_list)
     assert (result["classes"], result["top1"]["videos"]) == (len(whole.classes), len(whole.test))
@@ -43,7 +43,7 @@ def test_videos_and_pictures_pretrain_together(tiny_set, tmp_path, small):
     for number in range(3):
         Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / f"{number}.jpg")
     spec = f"data={tiny_set},images={tmp_path},ratio=0.5"
-    found = find_set(spec)
+    found = load_set(spec)
     assert sum(i.path.endswith(".jpg") for i in found.train) == len(found.train) // 2 == 16
     config = small("pretrain.batch=8", "pretrain.steps=8", "data.motion=auto")
     for memory in (False, True):

@@ -13,7 +13,7 @@ from rich.table import Table
 from mgm.commands.options import Data
 
 if TYPE_CHECKING:
-    from mgm.data.annotations.find import Source
+    from mgm.data.annotations.resolve import ResolvedSource
     from mgm.data.annotations.summary import ClassCount, DataSummary
 
 MOST_CLASSES = 12
@@ -52,9 +52,9 @@ def show(
 
     mgm data show train=train.csv,test=val.csv,root=/videos
     """
-    from mgm.data.annotations.summary import data_summary
+    from mgm.data.annotations.summary import summarise_set
 
-    summary = data_summary(data)
+    summary = summarise_set(data)
     console = Console()
     _sources(console, summary.sources)
     _sides(console, summary)
@@ -68,15 +68,15 @@ def show(
 @data.command()
 def formats() -> None:
     """Every format of annotations that is understood, with an example of a line."""
-    from mgm.data.annotations import FORMATS
+    from mgm.data.annotations import ANNOTATION_FORMATS
 
     console = Console()
-    for found in FORMATS:
+    for found in ANNOTATION_FORMATS:
         console.print(f"[bold]{found.name}[/bold]  {found.used_by}", highlight=False, soft_wrap=True)
         _say(console, f"    {found.example}")
 
 
-def _sources(console: Console, sources: Sequence[Source]) -> None:
+def _sources(console: Console, sources: Sequence[ResolvedSource]) -> None:
     for source in sources:
         found = source.listing
         _say(console, str(found.file), style="bold")

@@ -33,9 +33,9 @@ Settings = Annotated[list[str] | None, typer.Argument(help="Settings that replac
 
 def open_set(data: str) -> VideoSet:
     """The set that an argument describes; what a user should know of it goes to standard error, once for all devices."""
-    from mgm.data.annotations import find_set
+    from mgm.data.annotations import load_set
 
-    videos = find_set(data)
+    videos = load_set(data)
     if os.environ.get("RANK", "0") == "0":
         for note in videos.notes:
             print(f"mgm: {note}", file=sys.stderr)

@@ -22,11 +22,11 @@ def pack(
     mgm pretrain, finetune and the others take OUT, or its URL, in place of the folder of videos. Run it again after an
     interruption: shards that are there are skipped. Exit status 1 where a video was left out.
     """
-    from mgm.data.annotations import find_set
-    from mgm.data.shards.pack import pack as pack_videos
+    from mgm.data.annotations import load_set
+    from mgm.data.shards.write import pack as pack_videos
 
     console = Console()
-    videos = find_set(data)
+    videos = load_set(data)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("packing", total=len({item.path for item in videos.items}))
         report = pack_videos(videos, out, shard_size=shard_size, progress=lambda path: progress.advance(task))

@@ -126,12 +126,12 @@ def preview(
 
 def _items(given: str) -> list[VideoItem]:
     """The videos of a folder, an annotation file or a specification; anything else is a video."""
-    from mgm.data.annotations import VideoItem, find_set
-    from mgm.data.annotations.splits import SUFFIXES
+    from mgm.data.annotations import VideoItem, load_set
+    from mgm.data.annotations.annotation_folder import SUFFIXES
 
     place = Path(given)
     described = place.is_dir() or "=" in given or place.suffix.lower() in (*SUFFIXES, ".yaml", ".yml")
-    return sorted(find_set(given).items, key=lambda item: item.path) if described else [VideoItem(given)]
+    return sorted(load_set(given).items, key=lambda item: item.path) if described else [VideoItem(given)]
 
 
 def _middle(item: VideoItem, span: int) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from mgm.data.annotations import VideoSet, find_set
+from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import evenly_spaced
 from mgm.data.synthetic.labelled import make_dataset
@@ -82,7 +82,7 @@ def demo(
     """Scan, preview, pretrain a tiny model with `mgm` masking, judge it, and write `report.html` and `metrics.json`.
 
     Args:
-        data: a set of videos, see `mgm.find_set`; labels are judged by; None makes labelled synthetic ones in `out/videos-SEED`.
+        data: a set of videos, see `mgm.load_set`; labels are judged by; None makes labelled synthetic ones in `out/videos-SEED`.
         out: a folder; what an earlier demo left in it is replaced, its synthetic videos are used again.
         overrides: settings of the recipe `debug`, `key=value`.
         processes: that scan; above 1 only under `if __name__ == "__main__":`.
@@ -109,7 +109,7 @@ def demo(
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
     with clock.stage("scan"), Progress(console=console, transient=True) as progress:
-        videos = find_set(place)
+        videos = load_set(place)
         files = _to_scan(place, videos)
         task = progress.add_task("scanning", total=len(find_videos(files)))
         report = scan(*files, processes=processes, progress=lambda record: progress.advance(task))

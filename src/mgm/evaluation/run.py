@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mgm.data.annotations import VideoItem, VideoSet, find_set
+from mgm.data.annotations import VideoItem, VideoSet, load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.errors import DataError
 from mgm.evaluation.probing import (
@@ -61,7 +61,7 @@ def probe(
     Args:
         run: the folder of `mgm pretrain`, or weights from elsewhere (see `mgm.load_encoder`); of a single file the result is
             written beside it, under its name with `.probe.json`.
-        data: a set with labels, see `find_set`.
+        data: a set with labels, see `load_set`.
         overrides: `key=value` settings, for example `probe.steps=800`.
         recipe: whose settings are taken for weights from elsewhere; None: mgm-vitb-k400.
         untrained: judge the same encoder untrained too, on the same videos.
@@ -70,7 +70,7 @@ def probe(
         MgmError: no such run, or the videos have no labels.
     """
     encoder, config = open_start(run, overrides, recipe=recipe)
-    videos = data if isinstance(data, VideoSet) else find_set(data)
+    videos = data if isinstance(data, VideoSet) else load_set(data)
     check_labels(videos)  # before they are read
     videos, source, left_out = _readable(videos, videos.items, config, source)
     trained = probe_encoder(encoder, videos, config, source, progress=progress)
@@ -97,7 +97,7 @@ def evaluate(
 
     Args:
         run: the folder of `mgm finetune`, or a classifier from elsewhere that names its classes (Hugging Face's).
-        data: a set (see `find_set`) whose classes are among those that it was trained on; it chooses among all that it knows.
+        data: a set (see `load_set`) whose classes are among those that it was trained on; it chooses among all that it knows.
         overrides, recipe: as of `probe`.
 
     Raises:
@@ -110,7 +110,7 @@ def evaluate(
             f"{run}: does not name its {classifier.head.out_features} classes, expected names to compare with the labels; "
             "export it to hf and write them into config.json as id2label"
         )
-    videos = (data if isinstance(data, VideoSet) else find_set(data)).with_classes(classes)
+    videos = (data if isinstance(data, VideoSet) else load_set(data)).with_classes(classes)
     if not videos.test:
         raise DataError(f"{videos.root}: no test videos ({videos.split}), expected some; give them with test=FILE")
     check_all_labelled(videos.root, videos.test)

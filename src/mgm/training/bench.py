@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from mgm.data.annotations import VideoSet, find_set
+from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import FileSource
 from mgm.data.items import common_folder, evenly_spaced
 from mgm.data.loading.dataset import ClipSet
@@ -94,14 +94,14 @@ def bench_data(
     the measurement. `data.memory` is left aside: it is files that are measured.
 
     Args:
-        videos: a folder, or a set made by `mgm.data.annotations.find_set`.
+        videos: a folder, or a set made by `mgm.data.annotations.load_set`.
         clips: how many to read, of as many videos, spread over the set.
         rate: clips per second that the training needs, over all its devices.
 
     Raises:
         DataError: fewer than half of the videos can be read.
     """
-    found = videos if isinstance(videos, VideoSet) else find_set(videos)
+    found = videos if isinstance(videos, VideoSet) else load_set(videos)
     items = tuple(evenly_spaced(found.train, max(clips, 1)))
     rule = config.mask_rule()
     source = FileSource()

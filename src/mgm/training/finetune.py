@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mgm.data.annotations import VideoSet, find_set
+from mgm.data.annotations import VideoSet, load_set
 from mgm.data.augment.batch import Augmentation
 from mgm.data.augment.erasing import RandomErasing
 from mgm.data.augment.flip import directed_classes
@@ -78,7 +78,7 @@ def finetune(
 
     Args:
         encoder: a pretrained encoder, or where one is (see `mgm.load_encoder`); None starts untrained. It is not changed.
-        videos: a set with labels, or what `mgm.find_set` makes one of.
+        videos: a set with labels, or what `mgm.load_set` makes one of.
 
     Warns:
         UserWarning: clips are mirrored although names of classes tell left from right.
@@ -86,7 +86,7 @@ def finetune(
     Raises:
         DataError: the set has no labels. MgmError: see `mgm.training.engine.fit`.
     """
-    found = videos if isinstance(videos, VideoSet) else find_set(videos)
+    found = videos if isinstance(videos, VideoSet) else load_set(videos)
     if not found.classes:
         raise DataError(f"{found.root}: has no labels, expected class folders or annotations; fine-tuning needs them")
     if not found.train or any(item.label is None for item in found.train):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mgm.data.annotations import VideoSet, find_set
+from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource
 from mgm.data.loading.loader import Batch
 from mgm.errors import DataError
@@ -72,7 +72,7 @@ def pretrain(
     """Pretrain an autoencoder on every training video of a set; labels are not looked at.
 
     Args:
-        videos: a set, or what `mgm.find_set` makes one of.
+        videos: a set, or what `mgm.load_set` makes one of.
         out: the run's folder; see `mgm.training.run.Run`.
         resume: go on with the run in `out`, exactly as if it had not been stopped; starts one where there is none.
         source: where clips come from; None: as `config.data` says.
@@ -80,7 +80,7 @@ def pretrain(
     Raises:
         MgmError: of the kind that fits; see `mgm.training.engine.fit`.
     """
-    found = videos if isinstance(videos, VideoSet) else find_set(videos)
+    found = videos if isinstance(videos, VideoSet) else load_set(videos)
     if not found.train:
         raise DataError(f"{found.root}: no training videos ({found.split}), expected some; give them with train=FILE")
     spec = config.model_spec()

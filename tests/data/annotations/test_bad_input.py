@@ -2,7 +2,7 @@
 
 import pytest
 
-from mgm.data.annotations import find_set, understand
+from mgm.data.annotations import load_set, resolve_set
 from mgm.errors import DataError
 from tests.data.annotations.files import touch, write
 
@@ -45,7 +45,7 @@ def test_lines_that_do_not_fit(tmp_path, lines, expected):
     touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     path = write(tmp_path / "list.txt", *lines)
     with pytest.raises(DataError, match=expected) as raised:
-        find_set(path)
+        load_set(path)
     assert str(raised.value).startswith(str(path))
     assert "\n" not in str(raised.value)
 
@@ -54,7 +54,7 @@ def test_the_number_is_that_of_the_file(tmp_path):
     """Blank lines count, as editors count them."""
     path = write(tmp_path / "list.txt", "", "a.mp4 0", "", "b.mp4 0", "  ", "c.mp4 x")
     with pytest.raises(DataError, match=r"line 6: found 'c.mp4 x'"):
-        find_set(path)
+        load_set(path)
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_the_number_is_that_of_the_file(tmp_path):
 def test_files_that_are_no_lists(tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=expected) as raised:
-        find_set(tmp_path / name)
+        load_set(tmp_path / name)
     assert str(raised.value).startswith(str(tmp_path / name))
 
 
 def test_a_byte_order_mark_and_carriage_returns(tmp_path):
     touch(tmp_path, "x/ä b.mp4", "y/c.mp4")
     (tmp_path / "train.txt").write_bytes(b"\xef\xbb\xbf" + "x/ä b.mp4 0\r\n\r\ny/c.mp4 1\r\n".encode())
-    found = find_set(tmp_path / "train.txt")
+    found = load_set(tmp_path / "train.txt")
     assert [i.label for i in found.train] == [0, 1]
     assert found.train[0].path.endswith("x/ä b.mp4")
 
@@ -92,25 +92,25 @@ def test_names_that_are_no_utf8(tmp_path):
     name = os.fsdecode(b"caf\xe9.mp4")
     (tmp_path / name).touch()
     (tmp_path / "train.txt").write_bytes(b"caf\xe9.mp4 0\nb.mp4 1\n")
-    found = find_set(tmp_path / "train.txt")
+    found = load_set(tmp_path / "train.txt")
     assert [i.path for i in found.train] == [str(tmp_path / name)]
 
 
 def test_numbers_with_gaps_keep_their_meaning(tmp_path):
     """A subset of a numbered list: classes without a video stay, and are said."""
-    from mgm.data.annotations.summary import data_summary
+    from mgm.data.annotations.summary import summarise_set
 
     touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     path = write(tmp_path / "train.txt", "a.mp4 0", "b.mp4 3", "c.mp4 3")
-    found = find_set(path)
+    found = load_set(path)
     assert found.classes == ("0", "1", "2", "3")
     assert [i.label for i in found.train] == [0, 3, 3]
-    assert data_summary(path).empty_classes == ("1", "2")
+    assert summarise_set(path).empty_classes == ("1", "2")
 
 
 def test_numbers_from_one(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4")
-    found = find_set(write(tmp_path / "train.txt", "a.mp4 1", "b.mp4 2"))
+    found = load_set(write(tmp_path / "train.txt", "a.mp4 1", "b.mp4 2"))
     assert (found.classes, [i.label for i in found.train]) == (("1", "2"), [0, 1])
 
 
@@ -126,7 +126,7 @@ def test_names_of_classes_that_do_not_fit(tmp_path, lines, expected):
     touch(tmp_path, "a.mp4", "b.mp4")
     train, names = write(tmp_path / "train.txt", "a.mp4 0", "b.mp4 1"), write(tmp_path / "names.txt", *lines)
     with pytest.raises(DataError, match=expected):
-        find_set(f"train={train},classes={names}")
+        load_set(f"train={train},classes={names}")
 
 
 def test_numbers_and_names_that_nothing_joins(tmp_path):
@@ -134,9 +134,9 @@ def test_numbers_and_names_that_nothing_joins(tmp_path):
     train = write(tmp_path / "train.txt", "a.mp4 0", "b.mp4 1")
     test = write(tmp_path / "test.csv", "path,label", "c.mp4,run")
     with pytest.raises(DataError, match=r"test.csv: line 2: label 'run', expected a number .*classes=FILE"):
-        find_set(f"train={train},test={test}")
+        load_set(f"train={train},test={test}")
     names = write(tmp_path / "names.txt", "hop", "run")
-    found = find_set(f"train={train},test={test},classes={names}")
+    found = load_set(f"train={train},test={test},classes={names}")
     assert [i.label for i in found.test] == [1]
 
 
@@ -147,10 +147,10 @@ def test_ambiguous_content_names_the_candidates(tmp_path):
     with pytest.raises(
         DataError, match=r"ambiguous: could be path-start-total .* or path-total-label .*format=path-start-total"
     ):
-        find_set(path)
-    spans = find_set(f"data={path},format=path-start-total")
+        load_set(path)
+    spans = load_set(f"data={path},format=path-start-total")
     assert [(i.start, i.end, i.label) for i in spans.train] == [(60, 61, None), (80, 82, None)]
-    totals = understand(f"train={path},format=path-total-label").listed
+    totals = resolve_set(f"train={path},format=path-total-label").listed
     assert [(i.start, i.end, i.label) for i in totals.train] == [(0, 60, 0), (0, 80, 1)]
     with pytest.raises(DataError, match=r"format=path-lable: no such format; did you mean path-label\?"):
-        find_set(f"data={path},format=path-lable")
+        load_set(f"data={path},format=path-lable")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mgm.data.annotations.content import Content
-from mgm.data.annotations.tables import read_kinetics
+from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.table_formats import read_kinetics
 from mgm.errors import DataError
 
 GOOD = '{"youtube_id": "a", "time_start": 1, "time_end": 11, "label": "x"}'
@@ -13,13 +13,13 @@ def test_a_broken_line_is_named(tmp_path):
     path = tmp_path / "set.jsonl"
     path.write_text(f"{GOOD}\n{GOOD}\n{{broken\n")
     with pytest.raises(DataError, match="line 3: no valid JSON"):
-        Content(path)
+        AnnotationFile(path)
 
 
 def test_one_record_is_enough(tmp_path):
     path = tmp_path / "set.jsonl"
     path.write_text(GOOD)
-    assert [entry.name for entry in read_kinetics(Content(path)).entries] == ["a_000001_000011"]
+    assert [entry.name for entry in read_kinetics(AnnotationFile(path)).entries] == ["a_000001_000011"]
 
 
 @pytest.mark.parametrize(
@@ -29,4 +29,4 @@ def test_a_record_without_its_times_is_named(tmp_path, wrong):
     path = tmp_path / "set.jsonl"
     path.write_text(f'{GOOD}\n{{"youtube_id": "b", {wrong}}}\n')
     with pytest.raises(DataError, match="2"):
-        read_kinetics(Content(path))
+        read_kinetics(AnnotationFile(path))

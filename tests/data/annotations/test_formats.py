@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mgm.data.annotations import FORMATS, find_set, understand
-from mgm.data.annotations.content import Content
-from mgm.data.annotations.formats import read_listing
+from mgm.data.annotations import ANNOTATION_FORMATS, load_set, resolve_set
+from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.formats import read_annotation
 from mgm.errors import DataError
 from mgm.video.scan.manifest import write_manifest
 from mgm.video.scan.record import VideoRecord
@@ -20,7 +20,7 @@ FIGHTS = SHARED / "surv_fights"
 
 
 def format_of(path):
-    return read_listing(Content(path)).format
+    return read_annotation(AnnotationFile(path)).format
 
 
 @pytest.mark.parametrize("separator", [" ", "\t", ","])
@@ -28,7 +28,7 @@ def test_path_label(tmp_path, separator):
     """VideoMAE, MAE-ST, SlowFast, V-JEPA, mmaction2 (space), TATS (tab), and a comma."""
     touch(tmp_path, "videos/run/a b.mp4", "videos/hop/c.mp4", "videos/run/d.mp4")
     lines = [f"videos/run/a b.mp4{separator}1", f"videos/hop/c.mp4{separator}0", f"videos/run/d.mp4{separator}1"]
-    found = find_set(write(tmp_path / "train.csv", *lines))
+    found = load_set(write(tmp_path / "train.csv", *lines))
     assert pairs(found, found.train) == [("a b.mp4", "run"), ("c.mp4", "hop"), ("d.mp4", "run")]
     assert found.classes == ("hop", "run")
     assert found.test == ()
@@ -37,7 +37,7 @@ def test_path_label(tmp_path, separator):
 
 def test_quotes_of_csv_writers(tmp_path):
     touch(tmp_path, 'x/a, "b".mp4', "y/c.mp4")
-    found = find_set(write(tmp_path / "train.csv", '"x/a, ""b"".mp4",0', "y/c.mp4,1"))
+    found = load_set(write(tmp_path / "train.csv", '"x/a, ""b"".mp4",0', "y/c.mp4,1"))
     assert [Path(i.path).name for i in found.train] == ['a, "b".mp4', "c.mp4"]
 
 
@@ -45,7 +45,7 @@ def test_a_list_without_a_split_holds_out_as_its_folder_does(tmp_path):
     names = [f"{c}/{c}{i}.mp4" for c in ("hop", "run") for i in range(40)]
     touch(tmp_path / "videos", *names)
     write(tmp_path / "all.txt", *(f"videos/{name} {int(name[0] == 'r')}" for name in names))
-    folder, listed = find_set(tmp_path / "videos"), find_set(tmp_path / "all.txt")
+    folder, listed = load_set(tmp_path / "videos"), load_set(tmp_path / "all.txt")
     for side in ("train", "test"):
         assert set(getattr(listed, side)) == set(getattr(folder, side))
     assert listed.classes == folder.classes
@@ -56,7 +56,7 @@ def test_path_start_total(tmp_path):
     """VideoMAE V2's pretraining list: a whole video, and a part of one."""
     touch(tmp_path, "a.mp4", "b c.mp4")
     path = write(tmp_path / "list.csv", "a.mp4 0 -1", "b c.mp4 30 64")
-    found = find_set(path)
+    found = load_set(path)
     assert format_of(path) == "path-start-total"
     assert shown(found, found.train) == [("a.mp4", None, 0, None), ("b c.mp4", None, 30, 94)]
     assert found.classes == ()
@@ -66,7 +66,7 @@ def test_path_total_label(tmp_path):
     """mmaction2's rawframes and VideoMAE V2's fine-tuning on frames: folders of pictures."""
     touch(tmp_path, *(f"run/x 1/img_{i:05d}.jpg" for i in range(3)), *(f"hop/y/img_{i:05d}.jpg" for i in range(5)))
     path = write(tmp_path / "train.txt", "run/x 1 3 0", "hop/y 5 1")
-    found = find_set(path)
+    found = load_set(path)
     assert format_of(path) == "path-total-label"
     assert shown(found, found.train) == [("x 1", "run", 0, 3), ("y", "hop", 0, 5)]
 
@@ -77,7 +77,7 @@ def test_index_label_path(tmp_path):
     touch(tmp_path / "hmdb", "dive/x y.avi")
     write(tmp_path / "ucf" / "train.txt", "0\t1\tDiving/v_Diving_g01_c01.avi", "1\t2\tFencing/v_Fencing_g02_c01.avi")
     write(tmp_path / "hmdb" / "test.txt", "0\t1\tdive/x y.avi")
-    found = find_set(f"train={tmp_path}/ucf/train.txt,test={tmp_path}/hmdb/test.txt")
+    found = load_set(f"train={tmp_path}/ucf/train.txt,test={tmp_path}/hmdb/test.txt")
     assert found.classes == ("Diving", "Fencing")
     assert pairs(found, found.test) == [("x y.avi", "Diving")]
 
@@ -95,14 +95,14 @@ def test_something_something(tmp_path):
         write(folder / f"something-something-v2-{name}.json", json.dumps(tree))
     touch(tmp_path / "webm", "78687.webm", "42326.mp4", "7.webm", "9.webm")
     with pytest.raises(DataError, match=rf"2 of 2 looked up would be found with root={tmp_path}/webm"):
-        find_set(folder / "something-something-v2-train.json")
-    found = find_set({"data": folder, "root": tmp_path / "webm"})
+        load_set(folder / "something-something-v2-train.json")
+    found = load_set({"data": folder, "root": tmp_path / "webm"})
     assert found.classes == ("Holding something", "Moving something up")
     assert pairs(found, found.train) == [("78687.webm", "Holding something"), ("42326.mp4", "Moving something up")]
     assert pairs(found, found.test) == [("7.webm", "Moving something up")]
     assert any("1 videos of the test side are not used" in note for note in found.notes)
     write(tmp_path / "answers.csv", "9;Holding something")
-    found = find_set(
+    found = load_set(
         {
             "train": folder / "something-something-v2-train.json",
             "test": folder / "something-something-v2-test.json",
@@ -125,7 +125,7 @@ def test_kinetics(tmp_path):
     touch(tmp_path / "k", "train/air_drumming/0347ZoDXyP0_000095_000105.mp4", "train/x/-3B32lodo2M_000059_000069.mkv")
     touch(tmp_path / "k", "val/air_drumming/_y7BVrsZ1LE_000004_000014.mp4")
     path = write(tmp_path / "k400.csv", *KINETICS)
-    found = find_set(f"data={path},root={tmp_path}/k")
+    found = load_set(f"data={path},root={tmp_path}/k")
     assert found.classes == ("air drumming", "tossing coin, twice")
     assert pairs(found, found.train) == [
         ("0347ZoDXyP0_000095_000105.mp4", "air drumming"),
@@ -140,20 +140,20 @@ def test_mini_kinetics(tmp_path):
     touch(tmp_path / "v", "0347ZoDXyP0_000095_000105.mp4", "_y7BVrsZ1LE_000004_000014.mp4")
     train = write(tmp_path / "train_ytid_list.txt", "0347ZoDXyP0")
     test = write(tmp_path / "val_ytid_list.txt", "_y7BVrsZ1LE", "notInTheCsv")
-    found = find_set(f"train={train},test={test},labels={path},root={tmp_path}/v")
+    found = load_set(f"train={train},test={test},labels={path},root={tmp_path}/v")
     assert found.classes == ()  # one class says nothing
     write(train, "0347ZoDXyP0", "-3B32lodo2M")
     touch(tmp_path / "v", "-3B32lodo2M_000059_000069.mp4")
-    found = find_set(f"train={train},test={test},labels={path},root={tmp_path}/v")
+    found = load_set(f"train={train},test={test},labels={path},root={tmp_path}/v")
     assert [label for _, label in pairs(found, found.train)] == ["air drumming", "tossing coin, twice"]
     assert pairs(found, found.test) == [("_y7BVrsZ1LE_000004_000014.mp4", "air drumming")]
     assert any("1 entries" in note and "notInTheCsv" in note for note in found.notes)
-    bare = find_set(f"train={train},root={tmp_path}/v")  # without labels the ids find their files too
+    bare = load_set(f"train={train},root={tmp_path}/v")  # without labels the ids find their files too
     assert {Path(i.path).name[:11] for i in bare.train} == {"0347ZoDXyP0", "-3B32lodo2M"}
 
     sigma = write(tmp_path / "sigma_train.txt", "0347ZoDXyP0_000095_000105 0", "-3B32lodo2M_000059_000069 1")
     names = write(tmp_path / "names.txt", "air drumming", "tossing coin")
-    found = find_set(f"train={sigma},classes={names},root={tmp_path}/v")
+    found = load_set(f"train={sigma},classes={names},root={tmp_path}/v")
     assert [label for _, label in pairs(found, found.train)] == ["air drumming", "tossing coin"]
 
 
@@ -168,16 +168,16 @@ def test_ucf101(tmp_path):
     write(lists / "testlist01.txt", "Biking/v_Biking_g01_c01.avi")
     write(lists / "trainlist02.txt", "Biking/v_Biking_g01_c01.avi 2")
     write(lists / "testlist02.txt", "Archery/v_Archery_g08_c01.avi", "Biking/v_Biking_g08_c01.avi")
-    found = find_set(f"data={lists},root={tmp_path}/ucf")
+    found = load_set(f"data={lists},root={tmp_path}/ucf")
     assert found.classes == ("Archery", "Biking")
     assert pairs(found, found.train) == [("v_Archery_g08_c01.avi", "Archery"), ("v_Biking_g08_c01.avi", "Biking")]
     assert pairs(found, found.test) == [("v_Biking_g01_c01.avi", "Biking")]
-    other = find_set(f"data={lists},root={tmp_path}/ucf,split=2")
+    other = load_set(f"data={lists},root={tmp_path}/ucf,split=2")
     assert (len(other.train), len(other.test)) == (1, 2)
-    alone = find_set(f"train={lists}/trainlist01.txt,test={lists}/testlist01.txt,root={tmp_path}/ucf")
+    alone = load_set(f"train={lists}/trainlist01.txt,test={lists}/testlist01.txt,root={tmp_path}/ucf")
     assert (alone.classes, alone.train, alone.test) == (found.classes, found.train, found.test)
     with pytest.raises(DataError, match=r"split=4: no such split, expected one of 1, 2"):
-        find_set(f"data={lists},split=4")
+        load_set(f"data={lists},split=4")
 
 
 def test_hmdb51(tmp_path):
@@ -188,7 +188,7 @@ def test_hmdb51(tmp_path):
     write(splits / "catch_test_split2.txt", "a.avi 1 ", "x.avi 1 ")
     touch(tmp_path / "v", "brush_hair/April_09_brush_hair.avi", "brush_hair/atheism (1).avi", "brush_hair/x.avi")
     touch(tmp_path / "v", "catch/a.avi", "catch/x.avi")
-    found = find_set(f"data={splits},root={tmp_path}/v")
+    found = load_set(f"data={splits},root={tmp_path}/v")
     assert found.classes == ("brush_hair", "catch")
     assert pairs(found, found.train) == [("April_09_brush_hair.avi", "brush_hair"), ("x.avi", "catch")]
     assert pairs(found, found.test) == [("atheism (1).avi", "brush_hair"), ("a.avi", "catch")]
@@ -206,13 +206,13 @@ def test_diving48(tmp_path):
     vocabulary = [["Back", "15som", "05Twis", "FREE"], ["Back", "15som", "15Twis", "FREE"]]
     names = write(tmp_path / "Diving48_vocab.json", json.dumps(vocabulary))
     touch(tmp_path / "rgb", "_8Vy3dlHg2w_00000.mp4", "_8Vy3dlHg2w_00001.mp4")
-    found = find_set(f"train={train},test={test},classes={names},root={tmp_path}/rgb")
+    found = load_set(f"train={train},test={test},classes={names},root={tmp_path}/rgb")
     assert found.classes == ("Back 15som 05Twis FREE", "Back 15som 15Twis FREE")
     assert shown(found, found.train) == [
         ("_8Vy3dlHg2w_00000.mp4", "Back 15som 15Twis FREE", 0, 141),
         ("_8Vy3dlHg2w_00001.mp4", "Back 15som 05Twis FREE", 12, 89),
     ]
-    numbered = find_set({"train": train, "test": test, "root": tmp_path / "rgb"})
+    numbered = load_set({"train": train, "test": test, "root": tmp_path / "rgb"})
     assert numbered.classes == ("0", "1")
 
 
@@ -221,11 +221,11 @@ def test_tables_of_your_own(tmp_path):
     table = write(
         tmp_path / "set.csv", "video,label,split", "x/a.mp4,hop,train", "x/b.mp4,run,train", "x/c.mp4,hop,test"
     )
-    found = find_set(table)
+    found = load_set(table)
     assert pairs(found, found.train) == [("a.mp4", "hop"), ("b.mp4", "run")]
     assert pairs(found, found.test) == [("c.mp4", "hop")]
     lines = write(tmp_path / "train.jsonl", '{"path": "x/a.mp4", "label": 3}', '{"path": "x/b.mp4", "label": 4}')
-    assert [i.label for i in find_set(lines).train] == [3, 4]
+    assert [i.label for i in load_set(lines).train] == [3, 4]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
@@ -239,7 +239,7 @@ def test_a_manifest_of_scan(tmp_path, suffix):
         VideoRecord(path=f"{tmp_path}/v/run/broken.mp4", bytes=1, status="damaged"),
     ]
     write_manifest(tmp_path / f"manifest{suffix}", records)
-    found = find_set(tmp_path / f"manifest{suffix}")
+    found = load_set(tmp_path / f"manifest{suffix}")
     assert sorted(pairs(found, found.items)) == [("a.mp4", "hop"), ("b.mp4", "run")]
     (note,) = found.notes
     assert note.endswith("2 broken files were left out (1 damaged, 1 empty)")
@@ -249,19 +249,19 @@ def test_arrays_of_text_and_pickles(tmp_path):
     """V-JEPA's .npy: text is read, objects are refused, since reading them can run code."""
     touch(tmp_path, "x/a.mp4", "y/b.mp4")
     np.save(tmp_path / "train.npy", np.array([["x/a.mp4", "0"], ["y/b.mp4", "1"]]))
-    found = find_set(tmp_path / "train.npy")
+    found = load_set(tmp_path / "train.npy")
     assert pairs(found, found.train) == [("a.mp4", "x"), ("b.mp4", "y")]
     np.save(tmp_path / "objects.npy", np.array([["x/a.mp4", 0], ["y/b.mp4", 1]], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match=r"objects.npy: is an array of Python objects, .* can run code"):
-        find_set(tmp_path / "objects.npy")
+        load_set(tmp_path / "objects.npy")
     np.save(tmp_path / "numbers.npy", np.zeros(3))
     with pytest.raises(DataError, match=r"is an array of float64 with 1 dimensions, expected text"):
-        find_set(tmp_path / "numbers.npy")
+        load_set(tmp_path / "numbers.npy")
 
 
 def test_a_list_without_labels(tmp_path):
     touch(tmp_path, "a b.mp4", "c.webm")
-    found = find_set(write(tmp_path / "list.txt", "a b.mp4", "c.webm"))
+    found = load_set(write(tmp_path / "list.txt", "a b.mp4", "c.webm"))
     assert (len(found.train), found.test, found.classes) == (2, (), ())
 
 
@@ -269,19 +269,19 @@ def test_dummy_labels_are_none(tmp_path):
     """Pretraining lists carry 0 or -1 for everything."""
     touch(tmp_path, "a.mp4", "b.mp4")
     for label in ("0", "-1"):
-        found = find_set(write(tmp_path / "list.txt", f"a.mp4 {label}", f"b.mp4 {label}"))
+        found = load_set(write(tmp_path / "list.txt", f"a.mp4 {label}", f"b.mp4 {label}"))
         assert (len(found.train), found.test, found.classes) == (2, (), ())
 
 
 def test_every_format_has_an_example_that_it_claims():
     """The example in the catalog is of its own format; those of JSON and tables are parts of a file."""
-    for found in FORMATS:
+    for found in ANNOTATION_FORMATS:
         if found.name in ("kinetics", "templates", "table", "manifest", "class-split"):
             continue
-        content = Content.__new__(Content)
+        content = AnnotationFile.__new__(AnnotationFile)
         content.path, content.kind, content.tree = Path("list.txt"), "text", None
         content.lines = [(1, found.example.replace("<tab>", "\t"))]
-        assert [other.name for other in FORMATS if other.claims(content)] == [found.name]
+        assert [other.name for other in ANNOTATION_FORMATS if other.claims(content)] == [found.name]
 
 
 real = pytest.mark.skipif(not PATAN.is_dir(), reason="the real annotations are not beside the checkout")
@@ -291,15 +291,15 @@ real = pytest.mark.skipif(not PATAN.is_dir(), reason="the real annotations are n
 @real
 def test_the_real_lists_of_patan():
     """The counts that its repository states: UCF14 1324 / 530, HMDB7 490 / 210."""
-    found = understand(f"train={PATAN}/ucf101_train_uh.txt,test={PATAN}/hmdb51_test_uh.txt").listed
+    found = resolve_set(f"train={PATAN}/ucf101_train_uh.txt,test={PATAN}/hmdb51_test_uh.txt").listed
     assert (len(found.train), len(found.test)) == (1324, 210)
     assert found.classes[:2] == ("RockClimbingIndoor", "Diving")
     assert len(found.classes) == 14
     assert {i.label for i in found.test} == set(range(7))
-    back = understand(f"train={PATAN}/hmdb51_train_hu.txt,test={PATAN}/ucf101_test_hu.txt").listed
+    back = resolve_set(f"train={PATAN}/hmdb51_train_hu.txt,test={PATAN}/ucf101_test_hu.txt").listed
     assert (len(back.train), len(back.test), len(back.classes)) == (980, 266, 14)
     with pytest.raises(DataError, match=r"4 files for train .*say which with train=FILE"):
-        understand(PATAN)
+        resolve_set(PATAN)
 
 
 @pytest.mark.real
@@ -312,7 +312,7 @@ def test_the_real_splits_of_surveillance_fights(train):
         if train == "splits"
         else f"train={FIGHTS}/{train},test={FIGHTS}/splits/split_group01_test.txt"
     )
-    found = find_set(spec)
+    found = load_set(spec)
     assert (len(found.train), len(found.test)) == (229, 71)
     assert found.classes == ("fight", "noFight")
     assert all(Path(i.path).parent.name == found.classes[i.label] and Path(i.path).is_file() for i in found.items)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mgm.data.annotations import find_set, understand
-from mgm.data.annotations import places as places_module
+from mgm.data.annotations import load_set, locate, resolve_set
 from mgm.errors import DataError
 from tests.data.annotations.files import touch, write
 
@@ -17,7 +16,7 @@ def paths(found):
 @pytest.mark.parametrize("place", ["list.txt", "lists/list.txt", "a/b/c/list.txt"])
 def test_names_start_from_the_list_or_a_folder_above(tmp_path, place):
     touch(tmp_path, "videos/a.mp4", "videos/b.mp4")
-    found = find_set(write(tmp_path / place, "videos/a.mp4", "videos/b.mp4"))
+    found = load_set(write(tmp_path / place, "videos/a.mp4", "videos/b.mp4"))
     assert [Path(p).resolve() for p in paths(found)] == [tmp_path / "videos/a.mp4", tmp_path / "videos/b.mp4"]
 
 
@@ -25,23 +24,23 @@ def test_names_start_from_the_working_directory(tmp_path, monkeypatch):
     touch(tmp_path / "work", "videos/a.mp4")
     path = write(tmp_path / "x" / "y" / "z" / "v" / "list.txt", "videos/a.mp4")
     monkeypatch.chdir(tmp_path / "work")
-    assert paths(find_set(path)) == ["videos/a.mp4"]
+    assert paths(load_set(path)) == ["videos/a.mp4"]
 
 
 def test_a_list_given_by_a_relative_path(tmp_path, monkeypatch):
     touch(tmp_path, "videos/a.mp4", "sub/x")
     write(tmp_path / "list.txt", "videos/a.mp4")
     monkeypatch.chdir(tmp_path / "sub")
-    assert paths(find_set("../list.txt")) == ["../videos/a.mp4"]
+    assert paths(load_set("../list.txt")) == ["../videos/a.mp4"]
     monkeypatch.chdir(tmp_path)
-    assert paths(find_set("list.txt")) == ["videos/a.mp4"]
+    assert paths(load_set("list.txt")) == ["videos/a.mp4"]
 
 
 def test_files_that_were_prepared_have_another_suffix(tmp_path):
     """`mgm prepare` keeps names and folders and writes .mp4."""
     touch(tmp_path / "prepared", "x/a b.mp4", "y/v1.0.mp4")
     path = write(tmp_path / "train.txt", "x/a b.avi 0", "y/v1.0.webm 1")
-    found = understand(f"train={path},root={tmp_path}/prepared")
+    found = resolve_set(f"train={path},root={tmp_path}/prepared")
     assert [Path(p).name for p in paths(found.videos)] == ["a b.mp4", "v1.0.mp4"]
     assert found.renamed[0] == ("x/a b.avi", f"{tmp_path}/prepared/x/a b.mp4")
 
@@ -50,7 +49,7 @@ def test_a_list_of_another_machine(tmp_path):
     """Absolute names: as many leading folders go as gives most hits, the same number for all."""
     touch(tmp_path / "k", "train/hop/1.mp4", "train/run/1.mp4", "hop/1.mp4")
     path = write(tmp_path / "train.csv", "/home/alice/k400/train/hop/1.mp4 0", "/home/alice/k400/train/run/1.mp4 1")
-    found = find_set(f"train={path},root={tmp_path}/k")
+    found = load_set(f"train={path},root={tmp_path}/k")
     assert paths(found) == [f"{tmp_path}/k/train/hop/1.mp4", f"{tmp_path}/k/train/run/1.mp4"]
 
 
@@ -58,16 +57,16 @@ def test_bare_file_names_only_where_none_is_shared(tmp_path):
     """Flattened copies: x.mp4 for hop/x.mp4. With two x.mp4 in the list a wrong video would pass for a right one."""
     touch(tmp_path / "flat", "1.mp4", "2.mp4")
     unique = write(tmp_path / "train.txt", "hop/1.mp4 0", "run/2.mp4 1")
-    assert len(find_set(f"train={unique},root={tmp_path}/flat").train) == 2
+    assert len(load_set(f"train={unique},root={tmp_path}/flat").train) == 2
     shared = write(tmp_path / "train.txt", "hop/1.mp4 0", "run/1.mp4 1")
     with pytest.raises(DataError, match=r"2 of 2 listed files are not there .* in another folder: hop/1.mp4 could be"):
-        find_set(f"train={shared},root={tmp_path}/flat")
+        load_set(f"train={shared},root={tmp_path}/flat")
 
 
 def test_ids_are_found_anywhere_below_the_root(tmp_path):
     touch(tmp_path / "v", "deep/er/78687.webm", "other/78687.mp4", "42.mp4")
     path = write(tmp_path / "train.txt", "78687", "42")
-    found = find_set(f"train={path},root={tmp_path}/v")
+    found = load_set(f"train={path},root={tmp_path}/v")
     assert [Path(i.path).name for i in found.train] == ["78687.webm", "42.mp4"]
     (note,) = found.notes
     assert note.startswith("1 names fit several files and the first is taken, such as ")
@@ -77,36 +76,36 @@ def test_ids_are_found_anywhere_below_the_root(tmp_path):
 
 def test_urls_are_not_looked_up(tmp_path):
     path = write(tmp_path / "train.txt", "https://example.org/a.mp4 0", "s3://bucket/b c.mp4 1")
-    assert paths(find_set(path)) == ["https://example.org/a.mp4", "s3://bucket/b c.mp4"]
+    assert paths(load_set(path)) == ["https://example.org/a.mp4", "s3://bucket/b c.mp4"]
 
 
 def test_missing_files(tmp_path):
     """Left out and said, up to half of them; above that the root is more likely wrong."""
     touch(tmp_path, "x/a.mp4", "y/b.mp4")
     few = write(tmp_path / "train.txt", "x/a.mp4 0", "y/b.mp4 1", "y/c.mp4 1")
-    found = find_set(few)
+    found = load_set(few)
     assert len(found.train) == 2
     assert found.notes == (f"{few}: 1 of 3 listed files are not there below {tmp_path}, such as y/c.mp4",)
     with pytest.raises(DataError, match=r"1 of 3 listed files"):
-        find_set(f"train={few},missing=error")
+        load_set(f"train={few},missing=error")
     many = write(tmp_path / "train.txt", "x/a.mp4 0", "y/b.mp4 1", "y/c.mp4 1", "y/d.mp4 1", "y/e.mp4 1")
     with pytest.raises(DataError, match=r"3 of 5 listed files are not there .* or leave them out with missing=skip"):
-        find_set(many)
-    assert len(find_set(f"train={many},missing=skip").train) == 2
+        load_set(many)
+    assert len(load_set(f"train={many},missing=skip").train) == 2
     none = write(tmp_path / "train.txt", "x/z.mp4 0", "y/z.mp4 1")
     with pytest.raises(DataError, match=r"2 of 2 listed files are not there"):
-        find_set(f"train={none},missing=skip")
+        load_set(f"train={none},missing=skip")
 
 
 def test_a_hint_names_the_root_that_would_find_them(tmp_path):
     touch(tmp_path, "data/set/videos/x/a.mp4", "data/set/videos/y/b.mp4")
     path = write(tmp_path / "data" / "set" / "labels" / "train.txt", "x/a.mp4 0", "y/b.mp4 1")
     with pytest.raises(DataError, match=rf"would be found with root={tmp_path}/data/set/videos;"):
-        find_set(path)
+        load_set(path)
     with pytest.raises(DataError, match=rf"2 of 2 looked up would be found with root={tmp_path}/data/set/videos;"):
-        find_set(f"train={path},root={tmp_path}/data")
+        load_set(f"train={path},root={tmp_path}/data")
     with pytest.raises(DataError, match=r"root=.*nowhere: no such folder"):
-        find_set(f"train={path},root={tmp_path}/nowhere")
+        load_set(f"train={path},root={tmp_path}/nowhere")
 
 
 def test_folders_are_listed_once_and_files_never_asked_for(tmp_path, monkeypatch):
@@ -114,7 +113,7 @@ def test_folders_are_listed_once_and_files_never_asked_for(tmp_path, monkeypatch
     touch(tmp_path / "v", *names)
     path = write(tmp_path / "train.txt", *(f"{name} {name[1]}" for name in names))
     listed = []
-    listdir = places_module.os.listdir
-    monkeypatch.setattr(places_module.os, "listdir", lambda folder: listed.append(folder) or listdir(folder))
-    assert len(find_set(f"train={path},root={tmp_path}/v").train) == 1000
+    listdir = locate.os.listdir
+    monkeypatch.setattr(locate.os, "listdir", lambda folder: listed.append(folder) or listdir(folder))
+    assert len(load_set(f"train={path},root={tmp_path}/v").train) == 1000
     assert len(listed) == len(set(listed)) <= 12

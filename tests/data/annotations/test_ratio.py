@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from mgm.data.annotations import VideoItem, find_set
-from mgm.data.annotations.ratio import mix
+from mgm.data.annotations import VideoItem, load_set
+from mgm.data.annotations.resolve import mix
 from mgm.errors import DataError
 from tests.data.annotations.files import touch, write
 
@@ -33,12 +33,12 @@ def test_pictures_beside_a_labelled_set(tmp_path):
     """They are for pretraining: unlabelled, and never for judging."""
     touch(tmp_path / "v", *(f"train/{c}/{i}.mp4" for c in "ab" for i in range(3)), "test/a/9.mp4", "test/b/9.mp4")
     touch(tmp_path / "p", "cat/1.jpg", "dog/2.PNG", "dog/notes.txt")
-    found = find_set(f"data={tmp_path}/v,images={tmp_path}/p,ratio=.5")
+    found = load_set(f"data={tmp_path}/v,images={tmp_path}/p,ratio=.5")
     assert found.classes == ("a", "b")
     assert Counter(i.label is None for i in found.train) == {False: 6, True: 6}
     assert len(found.test) == 2
     write(tmp_path / "pictures.txt", "p/cat/1.jpg 3", "p/dog/2.PNG 3", "p/gone.jpg 3")
-    listed = find_set(f"data={tmp_path}/v,images={tmp_path}/pictures.txt")
+    listed = load_set(f"data={tmp_path}/v,images={tmp_path}/pictures.txt")
     assert [i.label for i in listed.train[6:]] == [None, None]
     assert any("1 of 3 listed files" in note for note in listed.notes)
 
@@ -46,16 +46,16 @@ def test_pictures_beside_a_labelled_set(tmp_path):
 def test_folders_of_pictures_alone(tmp_path):
     """Still pictures are static clips with the labels of their folders; numbered without a gap they are frames of videos."""
     touch(tmp_path / "p", "cat/tom.jpg", "cat/tim.jpg", "dog/rex.jpg", "dog/max.jpg")
-    found = find_set(tmp_path / "p")
+    found = load_set(tmp_path / "p")
     assert (found.classes, len(found.items)) == (("cat", "dog"), 4)
     frames = [f"{c}/v{v}/img_{i:05d}.jpg" for c in ("hop", "run") for v in range(3) for i in range(9)]
     touch(tmp_path / "f", *frames)
-    found = find_set(tmp_path / "f")
+    found = load_set(tmp_path / "f")
     assert (found.classes, len(found.items)) == (("hop", "run"), 6)
-    assert len(find_set(f"data={tmp_path}/f,format=pictures").items) == 54
+    assert len(load_set(f"data={tmp_path}/f,format=pictures").items) == 54
     touch(tmp_path / "f", "run/extra/rex.jpg")
     with pytest.raises(DataError, match=r"ambiguous: .* say which with format=frames or format=pictures"):
-        find_set(tmp_path / "f")
-    assert len(find_set(f"images={tmp_path}/p").train) == 4
+        load_set(tmp_path / "f")
+    assert len(load_set(f"images={tmp_path}/p").train) == 4
     with pytest.raises(DataError, match="no picture found"):
-        find_set(f"images={touch(tmp_path / 'e', 'x.txt')}")
+        load_set(f"images={touch(tmp_path / 'e', 'x.txt')}")

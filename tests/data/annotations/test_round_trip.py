@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mgm.data.annotations.content import Content
-from mgm.data.annotations.formats import read_listing
+from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.formats import read_annotation
 
 # What a file system takes and a line can hold: no control characters, no slash, no blank at either end.
 letters = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters='/"')
@@ -42,7 +42,7 @@ WRITERS = {
 def test_lists(kind, names, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "round-trip.txt"
     path.write_text("\n".join(WRITERS[kind](name, i) for i, name in enumerate(names)), encoding="utf-8")
-    found = read_listing(Content(path))
+    found = read_annotation(AnnotationFile(path))
     assert found.format == kind.split()[0]
     assert [e.name for e in found.entries] == names
     if kind not in ("paths", "path-start-total"):
@@ -56,7 +56,7 @@ def test_folders_of_frames(names, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "frames.txt"
     folders = [name.removesuffix(".mp4") + "x" for name in names]
     path.write_text("\n".join(f"{name} {i + 20} {i}" for i, name in enumerate(folders)), encoding="utf-8")
-    found = read_listing(Content(path))
+    found = read_annotation(AnnotationFile(path))
     assert found.format == "path-total-label"
     assert [(e.name, e.end, e.label) for e in found.entries] == [(n, i + 20, i) for i, n in enumerate(folders)]
 
@@ -71,5 +71,5 @@ def test_tables_and_json(names, labels, tmp_path_factory):
     table.write_text("\n".join(["path,label", *(line(",", *row) for row in rows)]), encoding="utf-8")
     tree.write_text(json.dumps([{"path": n, "label": c} for n, c in zip(names, labels, strict=True)]), encoding="utf-8")
     for path in (table, tree):
-        found = read_listing(Content(Path(path)))
+        found = read_annotation(AnnotationFile(Path(path)))
         assert [(e.name, e.label) for e in found.entries] == list(zip(names, labels, strict=True))

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from mgm.data.annotations import Spec, find_set, parse_spec
+from mgm.data.annotations import Spec, load_set, parse_spec
 from mgm.data.annotations.spec import KEYS
 from mgm.errors import DataError
 from tests.data.annotations.files import touch, write
@@ -36,21 +36,21 @@ def test_a_file_of_the_same_keys(tmp_path, monkeypatch, name):
     lines = ["train: [train.txt]", "val: test.txt", "root: videos"]
     path = write(tmp_path / "sets" / name, *([json.dumps(tree)] if name.endswith("json") else lines))
     monkeypatch.chdir(tmp_path)
-    found = find_set(f"sets/{name}")
+    found = load_set(f"sets/{name}")
     assert (len(found.train), len(found.test), found.root) == (2, 1, f"sets/{name}")
     assert found.classes == ("x", "y")
-    assert find_set(path).items == tuple(type(i)(str(tmp_path / i.path), i.label, i.start, i.end) for i in found.items)
+    assert load_set(path).items == tuple(type(i)(str(tmp_path / i.path), i.label, i.start, i.end) for i in found.items)
 
 
 def test_a_path_goes_before_a_key(tmp_path, monkeypatch):
     touch(tmp_path, "train=x/a.mp4")
     monkeypatch.chdir(tmp_path)
-    assert [i.path for i in find_set("train=x").train] == ["train=x/a.mp4"]
+    assert [i.path for i in load_set("train=x").train] == ["train=x/a.mp4"]
 
 
 def test_one_video(tmp_path):
     touch(tmp_path, "a.mp4")
-    assert [i.path for i in find_set(tmp_path / "a.mp4").train] == [str(tmp_path / "a.mp4")]
+    assert [i.path for i in load_set(tmp_path / "a.mp4").train] == [str(tmp_path / "a.mp4")]
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_one_video(tmp_path):
 )
 def test_specifications_that_cannot_be(spec, expected):
     with pytest.raises(DataError, match=expected):
-        find_set(spec)
+        load_set(spec)
 
 
 def test_yaml_that_is_none(tmp_path):
     with pytest.raises(DataError, match=r"set.yaml: no valid YAML"):
-        find_set(write(tmp_path / "set.yaml", "train: [a"))
+        load_set(write(tmp_path / "set.yaml", "train: [a"))
     with pytest.raises(DataError, match=r"set.yaml: holds list, expected keys"):
-        find_set(write(tmp_path / "set.yaml", "- a"))
+        load_set(write(tmp_path / "set.yaml", "- a"))
 
 
 VALUES = [None, True, 1.5, -1, 0, [1], {"a": 1}, float("nan"), float("inf"), ""]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from mgm.data.annotations import VideoItem, VideoSet, find_set
+from mgm.data.annotations import VideoItem, VideoSet, load_set
 from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.loading.dataset import ClipSet, MaskRule
 from mgm.data.loading.loader import BatchOrder, batches
@@ -58,7 +58,7 @@ class Bad(FileSource):
 @pytest.fixture
 def set_of_files(tiny_set, tmp_path):
     """(items, folder) of many files, all good; ten of them in a folder of their own."""
-    originals = [item.path for item in find_set(tiny_set).train]
+    originals = [item.path for item in load_set(tiny_set).train]
     items = []
     for number in range(VIDEOS):
         folder = tmp_path / ("gone" if number in GONE else "files")

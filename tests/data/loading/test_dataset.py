@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mgm.data.annotations import VideoItem, find_set
+from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
 from mgm.data.loading.dataset import TRIES, ClipSet, MaskRule, ViewSet
 from mgm.data.loading.loader import collate
@@ -23,7 +23,7 @@ def make(items, **changes):
 
 @pytest.fixture(scope="module")
 def items(tiny_set):
-    return find_set(tiny_set).train
+    return load_set(tiny_set).train
 
 
 @pytest.fixture(scope="module")

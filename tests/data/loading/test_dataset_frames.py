@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from mgm.data.annotations import VideoItem, find_set
+from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
 from mgm.data.loading.dataset import ClipSet, ViewSet
@@ -62,7 +62,7 @@ def test_clips_are_taken_as_the_sampler_says(tmp_path):
 
 
 def test_a_sample_carries_the_numbers_it_was_drawn_from(tiny_set):
-    clips = make(find_set(tiny_set).train, repeats=2)
+    clips = make(load_set(tiny_set).train, repeats=2)
     assert [sample.key for sample in clips.read((3, 5))] == [(3, 5, 0), (3, 5, 1)]
     batch = collate([*clips.read((3, 5)), *clips.read((0, 1))])
     assert batch.keys.tolist() == [[3, 5, 0], [3, 5, 1], [0, 1, 0], [0, 1, 1]]

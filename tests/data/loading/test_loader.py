@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mgm.data.annotations import find_set
+from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.loading.dataset import ClipSet, MaskRule
 from mgm.data.loading.loader import Batch, BatchOrder, _Reader, batches
@@ -60,7 +60,7 @@ def test_orders_differ_by_epoch_and_seed():
 def clips(tiny_set):
     settings = ClipSettings(frames=4, stride=1, size=32, motion="codec")
     rule = MaskRule(build_mask("mgm"), (2, 4, 4), 0.75)
-    return ClipSet(find_set(tiny_set).train, FileSource(), settings, rule=rule, crop="multiscale", flip=True, seed=1)
+    return ClipSet(load_set(tiny_set).train, FileSource(), settings, rule=rule, crop="multiscale", flip=True, seed=1)
 
 
 def same(first, second):
@@ -134,7 +134,7 @@ def test_parts_of_a_step(clips, parts):
 
 
 def test_batches_without_masks_and_labels(tiny_set):
-    items = find_set(tiny_set / "train" / "left").train  # a single folder has no labels
+    items = load_set(tiny_set / "train" / "left").train  # a single folder has no labels
     settings = ClipSettings(frames=4, stride=1, size=32, motion=None)
     clips = ClipSet(items, FileSource(), settings, rule=None, crop="centre", flip=False, seed=0)
     (batch,) = batches(clips, BatchOrder(2, 3, 0), first=0, last=1)

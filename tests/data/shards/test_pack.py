@@ -18,13 +18,13 @@ import torch
 import webdataset
 
 import mgm.data.shards.members
-from mgm.data.annotations import VideoItem, VideoSet, find_set
+from mgm.data.annotations import VideoItem, VideoSet, load_set
 from mgm.data.clips.images import read_any
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
 from mgm.data.loading.dataset import ClipSet, MaskRule
 from mgm.data.loading.loader import BatchOrder, batches
 from mgm.data.shards.members import Member, member_name, parse_member
-from mgm.data.shards.pack import pack
+from mgm.data.shards.write import pack
 from mgm.errors import DataError
 from mgm.masks import build_mask
 from mgm.video.container.metadata import VideoInfo, probe
@@ -38,11 +38,11 @@ def files(tiny_set, tmp_path_factory):
     """A set of class folders, one video with a motion sidecar, and names that are no names of tar members."""
     root = tmp_path_factory.mktemp("files") / "a set"
     shutil.copytree(tiny_set, root)
-    first = find_set(root).train[0].path
+    first = load_set(root).train[0].path
     odd = Path(first).with_name("odd name+1&2#3.x.mp4")
     Path(first).rename(odd)
     build_sidecar(odd)
-    return find_set(root)
+    return load_set(root)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def packed(files, tmp_path_factory):
     out = tmp_path_factory.mktemp("packed") / "shards"
     size = sum(Path(item.path).stat().st_size for item in files.items)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mgm.data.shards.pack.MEBI", max(size // 4, 1))  # the videos are far below a MiB
+        patch.setattr("mgm.data.shards.write.MEBI", max(size // 4, 1))  # the videos are far below a MiB
         return out, pack(files, out, shard_size=1)
 
 
@@ -83,7 +83,7 @@ def test_a_packed_set_is_the_set(files, packed):
     folder, report = packed
     assert len(report.shards) >= 3
     assert (report.videos, report.skipped, report.failed) == (32, 0, {})
-    found = find_set(folder)
+    found = load_set(folder)
     assert (found.classes, found.split) == (files.classes, files.split)
     for side in ("train", "test"):
         labels = [item.label for item in getattr(files, side)]
@@ -107,16 +107,16 @@ def test_a_long_name_in_another_script_is_read(tiny_set, tmp_path):
     root = tmp_path / "flat"
     root.mkdir()
     path = root / f"{'動画' * 12}.mp4"  # 76 bytes, and more than the 255 of a file's name where each is written as %XX
-    shutil.copy(find_set(tiny_set).train[0].path, path)
+    shutil.copy(load_set(tiny_set).train[0].path, path)
     pack(VideoSet(str(root), (VideoItem(str(path)),), (), (), ""), tmp_path / "packed")
-    (item,) = find_set(tmp_path / "packed").train
+    (item,) = load_set(tmp_path / "packed").train
     assert FileSource().info(item.path) == probe(path)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_from_shards_are_those_from_files(files, packed, workers):
     expected = read(files)
-    found = find_set(packed[0])
+    found = load_set(packed[0])
     assert_same(read(found, workers=workers), expected)
     assert_same(
         read(found, workers=workers, first=3), expected[3:]
@@ -126,7 +126,7 @@ def test_batches_from_shards_are_those_from_files(files, packed, workers):
 def test_the_sidecar_travels(files, packed, monkeypatch):
     place, (item, member) = next(
         (place, (item, member))
-        for place, item in enumerate(find_set(packed[0]).train)
+        for place, item in enumerate(load_set(packed[0]).train)
         if (member := parse_member(item.path)).motion is not None
     )
     assert member.name.endswith("odd name+1&2#3.x.mp4")
@@ -135,13 +135,13 @@ def test_the_sidecar_travels(files, packed, monkeypatch):
         raise AssertionError("the motion was read from the stream")
 
     monkeypatch.setattr("mgm.video.clip.execution.codec_field", never)
-    both = [replace(files, train=files.train[place : place + 1]), replace(find_set(packed[0]), train=(item,))]
+    both = [replace(files, train=files.train[place : place + 1]), replace(load_set(packed[0]), train=(item,))]
     assert_same(*(read(videos) for videos in both))
 
 
 def test_a_sidecar_is_read_without_its_video_being_laid_out(packed, monkeypatch):
     """A reading process may be killed at any time: what it had put into /dev/shm would stay there."""
-    path = next(item.path for item in find_set(packed[0]).train if parse_member(item.path).motion is not None)
+    path = next(item.path for item in load_set(packed[0]).train if parse_member(item.path).motion is not None)
     member, asked = parse_member(path), []
 
     def spied(tar, span, name, read_span=mgm.data.shards.members.read_span):
@@ -157,7 +157,7 @@ def test_a_sidecar_is_read_without_its_video_being_laid_out(packed, monkeypatch)
 
 def test_a_damaged_sidecar_in_a_shard_costs_its_motion_nothing(packed, tmp_path):
     shutil.copytree(packed[0], tmp_path / "shards")
-    path = next(item.path for item in find_set(tmp_path / "shards").train if parse_member(item.path).motion is not None)
+    path = next(item.path for item in load_set(tmp_path / "shards").train if parse_member(item.path).motion is not None)
     expected = read_any(path, frames=4, stride=1, motion="codec").motion
     member = parse_member(path)
     for hurt in (0, 20):  # its head, its first block
@@ -171,7 +171,7 @@ def test_a_damaged_sidecar_in_a_shard_costs_its_motion_nothing(packed, tmp_path)
 def test_videos_larger_than_one_request_are_read_in_parts(files, packed, monkeypatch):
     expected = read(files)
     monkeypatch.setattr(mgm.data.shards.members, "WHOLE", 0)
-    assert_same(read(find_set(packed[0])), expected)
+    assert_same(read(load_set(packed[0])), expected)
 
 
 def test_videos_of_shards_are_kept_in_memory_too(files, packed):
@@ -182,7 +182,7 @@ def test_videos_of_shards_are_kept_in_memory_too(files, packed):
         clips = ClipSet(videos.train, source, settings, rule=None, crop="centre", flip=False, seed=0)
         return [clips[0, i].video for i in range(len(clips))]
 
-    for one, other in zip(small(files), small(find_set(packed[0])), strict=True):
+    for one, other in zip(small(files), small(load_set(packed[0])), strict=True):
         assert torch.equal(one, other)
 
 
@@ -210,11 +210,11 @@ def test_shards_over_fsspec(files, packed):
     remote = fsspec.filesystem("memory")
     remote.put(f"{packed[0]}/", "/bucket/shards/", recursive=True)
     try:
-        found = find_set("memory://bucket/shards")
+        found = load_set("memory://bucket/shards")
         expected = read(files)
         assert_same(read(found), expected)
         assert_same(read(found, workers=2), expected)
-        assert [i.label for i in find_set("memory://bucket/shards/shards.json").test] == [i.label for i in files.test]
+        assert [i.label for i in load_set("memory://bucket/shards/shards.json").test] == [i.label for i in files.test]
         remote.rm("/bucket/shards/shard-000001.tar")
         problems = [problem for batch in read(found) for problem in batch.problems]
         assert problems
@@ -271,7 +271,7 @@ def server(packed, monkeypatch):
 
 def test_shards_over_http_from_a_server_that_stumbles(files, packed, server):
     root = server.removesuffix("/shards")
-    local = find_set(packed[0])
+    local = load_set(packed[0])
     remote = tuple(replace(item, path=item.path.replace(str(packed[0].parent), root)) for item in local.train)
     expected = read(files)
     assert_same(read(replace(local, train=remote)), expected)
@@ -280,14 +280,14 @@ def test_shards_over_http_from_a_server_that_stumbles(files, packed, server):
 
 def test_the_index_comes_over_http_too(packed, server, monkeypatch):
     monkeypatch.setattr(_Ranges, "do_GET", http.server.SimpleHTTPRequestHandler.do_GET)
-    assert [item.label for item in find_set(server).train] == [item.label for item in find_set(packed[0]).train]
+    assert [item.label for item in load_set(server).train] == [item.label for item in load_set(packed[0]).train]
     with pytest.raises(DataError, match=r"nowhere/shards\.json: cannot be read .*expected a set of 'mgm pack'"):
-        find_set(f"{server}/nowhere")
+        load_set(f"{server}/nowhere")
 
 
 def test_a_server_that_gives_whole_files_is_named(packed, server, monkeypatch):
     monkeypatch.setattr(_Ranges, "whole", True)
-    local = find_set(packed[0])
+    local = load_set(packed[0])
     member = parse_member(local.train[1].path)
     place = str(replace(member, tar=f"{server}/{Path(member.tar).name}"))
     clips = ClipSet((VideoItem(place),), FileSource(), SETTINGS, rule=None, crop="centre", flip=False, seed=0)
@@ -298,7 +298,7 @@ def test_a_server_that_gives_whole_files_is_named(packed, server, monkeypatch):
 def test_packing_goes_on_where_it_was_stopped(files, tmp_path, monkeypatch):
     out = tmp_path / "shards"
     size = sum(Path(item.path).stat().st_size for item in files.items)
-    monkeypatch.setattr("mgm.data.shards.pack.MEBI", max(size // 4, 1))
+    monkeypatch.setattr("mgm.data.shards.write.MEBI", max(size // 4, 1))
     seen = []
 
     def stop(path):
@@ -316,7 +316,7 @@ def test_packing_goes_on_where_it_was_stopped(files, tmp_path, monkeypatch):
     report = pack(files, out, shard_size=1)
     assert report.skipped == len(whole)
     assert {name: (out / name).stat().st_mtime_ns for name in whole} == before
-    assert_same(read(find_set(out)), read(files))
+    assert_same(read(load_set(out)), read(files))
     (out / whole[0]).write_bytes(b"cut")
     assert pack(files, out, shard_size=1).skipped == len(report.shards) - 1
     with pytest.raises(DataError, match=r"shard-000000\.tar: holds other videos than this set would put there"):
@@ -330,7 +330,7 @@ def test_bad_files_are_left_out_and_named(files, tmp_path):
     report = pack(videos, tmp_path / "shards")
     assert set(report.failed) == {str(bad), str(tmp_path / "gone.mp4")}
     assert report.videos == 3 + len(files.test)
-    found = find_set(tmp_path / "shards")
+    found = load_set(tmp_path / "shards")
     assert [item.label for item in found.train] == [item.label for item in files.train[:3]]
     with pytest.raises(DataError, match=r"no video could be packed, expected at least one; the first: .*bad\.mp4"):
         pack(VideoSet("x", (VideoItem(str(bad)),), (), (), ""), tmp_path / "none")
@@ -342,7 +342,7 @@ def test_bad_files_are_left_out_and_named(files, tmp_path):
 def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path, monkeypatch, change):
     for number, item in enumerate(files.train[:4]):
         shutil.copy(item.path, tmp_path / f"{number}.mp4")
-    videos, out = find_set(tmp_path), tmp_path / "shards"
+    videos, out = load_set(tmp_path), tmp_path / "shards"
     victim = Path(videos.train[2].path)
     whole = victim.read_bytes()
 
@@ -355,7 +355,7 @@ def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path
         return info
 
     with monkeypatch.context() as patch:
-        patch.setattr("mgm.data.shards.pack.probe", probed)
+        patch.setattr("mgm.data.shards.write.probe", probed)
         report = pack(videos, out)
     assert list(report.failed) == [str(victim)]
     found = "cannot be read" if change == "goes" else "changed while it was packed"
@@ -363,7 +363,7 @@ def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path
     with tarfile.open(report.shards[0]) as tar:
         stems = {Path(name).stem for name in tar.getnames()}
     assert len(stems) == report.videos == 3  # nothing of the bad one is left
-    assert read(find_set(out), workers=0)
+    assert read(load_set(out), workers=0)
     victim.write_bytes(whole)
     assert pack(videos, out).videos == 4
 
@@ -372,7 +372,7 @@ def test_parts_of_one_file_share_its_bytes(files, tmp_path):
     path = files.train[-1].path
     items = tuple(VideoItem(path, label, start, start + 3) for label, start in ((0, 0), (1, 3)))
     pack(VideoSet("x", items, (), ("a", "b"), ""), tmp_path / "shards")
-    found = find_set(tmp_path / "shards")
+    found = load_set(tmp_path / "shards")
     assert [(item.label, item.start, item.end) for item in found.train] == [(0, 0, 3), (1, 3, 6)]
     assert len({item.path for item in found.train}) == 1
     assert names_in(tmp_path / "shards" / "shard-000000.tar") == ["00000000.mp4", "00000000.json"]
@@ -391,7 +391,7 @@ def test_a_damaged_index_is_named(packed, tmp_path):
     ):
         (folder / "shards.json").write_text(content)
         with pytest.raises(DataError, match=what):
-            find_set(folder)
+            load_set(folder)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "with space/ü+1&b=2#c.mkv", "100%.avi", "x.tar#offset=1&size=2&name=y"])
@@ -409,7 +409,7 @@ def test_a_shard_that_was_cut_names_the_video(packed, tmp_path):
     shutil.copytree(packed[0], folder)
     for shard in folder.glob("*.tar"):
         shard.write_bytes(shard.read_bytes()[:600])
-    clips = ClipSet(find_set(folder).train, FileSource(), SETTINGS, rule=None, crop="centre", flip=False, seed=0)
+    clips = ClipSet(load_set(folder).train, FileSource(), SETTINGS, rule=None, crop="centre", flip=False, seed=0)
     with pytest.raises(DataError, match=r"shard-\d+\.tar: train/\w+/.*the shard is truncated"):
         clips[0, 2]
     np.testing.assert_equal(len(clips), 16)

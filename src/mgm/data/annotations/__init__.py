@@ -1,19 +1,19 @@
 """Which videos there are, and their labels: folders, and the annotation files of every data set of the field."""
 
-from mgm.data.annotations.find import Found, find_set, understand
-from mgm.data.annotations.formats import FORMATS, format_names
+from mgm.data.annotations.formats import ANNOTATION_FORMATS, format_names
+from mgm.data.annotations.resolve import ResolvedSet, load_set, resolve_set
 from mgm.data.annotations.spec import Spec, SpecLike, parse_spec
 from mgm.data.items import VideoItem, VideoSet
 
 __all__ = [
-    "FORMATS",
-    "Found",
+    "ANNOTATION_FORMATS",
+    "ResolvedSet",
     "Spec",
     "SpecLike",
     "VideoItem",
     "VideoSet",
-    "find_set",
     "format_names",
+    "load_set",
     "parse_spec",
-    "understand",
+    "resolve_set",
 ]

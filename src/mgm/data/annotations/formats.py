@@ -6,14 +6,14 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mgm.data.annotations import lists, manifests, tables
-from mgm.data.annotations.content import Content
-from mgm.data.annotations.listing import Listing
+from mgm.data.annotations import table_formats, text_formats
+from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.video_list import VideoList
 from mgm.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class AnnotationFormat:
     """One format.
 
     Attributes:
@@ -27,62 +27,63 @@ class Format:
     name: str
     example: str
     used_by: str
-    claims: Callable[[Content], bool]
-    read: Callable[[Content], Listing]
+    claims: Callable[[AnnotationFile], bool]
+    read: Callable[[AnnotationFile], VideoList]
 
 
-FORMATS = (
-    Format(
+ANNOTATION_FORMATS = (
+    AnnotationFormat(
         "path-label",
         "abseiling/0347ZoDXyP0_000095_000105.mp4 0",
         "VideoMAE, MAE-ST, SlowFast, V-JEPA, TATS, mmaction2, UCF101 trainlist, SIGMA's Mini-Kinetics",
-        lambda content: lists.path_label_separator(content) is not None,
-        lists.read_path_label,
+        lambda content: text_formats.path_label_separator(content) is not None,
+        text_formats.read_path_label,
     ),
-    Format(
+    AnnotationFormat(
         "path-start-total",
         "k400/0347ZoDXyP0.mp4 0 -1",
         "VideoMAE V2 pretraining",
-        lists.is_path_start_total,
-        lists.read_path_start_total,
+        text_formats.is_path_start_total,
+        text_formats.read_path_start_total,
     ),
-    Format(
+    AnnotationFormat(
         "path-total-label",
         "rawframes/abseiling/0347ZoDXyP0 300 0",
         "VideoMAE V2 fine-tuning on frames, mmaction2 rawframes",
-        lists.is_path_total_label,
-        lists.read_path_total_label,
+        text_formats.is_path_total_label,
+        text_formats.read_path_total_label,
     ),
-    Format(
+    AnnotationFormat(
         "index-label-path",
         "0<tab>11<tab>climb/Silvesterklettern_climb_f_cm_np1.avi",
         "PATAN",
-        lists.is_index_label_path,
-        lists.read_index_label_path,
+        text_formats.is_index_label_path,
+        text_formats.read_index_label_path,
     ),
-    Format("paths", "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi", "UCF101 testlist, any list without labels",
-           lists.is_paths, lists.read_paths),
-    Format("ids", "0347ZoDXyP0", "Mini-Kinetics-200", lists.is_ids, lists.read_ids),
-    Format("id-text", "1420;Pushing something so that it falls off the table", "Something-Something V2 test answers",
-           lists.is_id_text, lists.read_id_text),
-    Format("class-split", "April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1", "HMDB51, a file per class",
-           lists.is_class_split, lists.read_class_split),
-    Format("kinetics", "abseiling,0347ZoDXyP0,95,105,train", "Kinetics csv", tables.is_kinetics, tables.read_kinetics),
-    Format("templates", '{"id": "78687", "template": "Holding [something] next to [something]", ...}',
-           "Something-Something V2 json", tables.is_templates, tables.read_templates),
-    Format("table", '{"vid_name": "_8Vy3dlHg2w_00000", "label": 30, "start_frame": 0, "end_frame": 141}',
-           "Diving48 V2 json, CSV or JSON with named columns", tables.is_table, tables.read_table),
-    Format("manifest", "path,bytes,modified,status,...", "mgm scan --out", manifests.is_manifest,
-           manifests.read_manifest_listing),
+    AnnotationFormat("paths", "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi", "UCF101 testlist, any list without labels",
+           text_formats.is_paths, text_formats.read_paths),
+    AnnotationFormat("ids", "0347ZoDXyP0", "Mini-Kinetics-200", text_formats.is_ids, text_formats.read_ids),
+    AnnotationFormat("id-text", "1420;Pushing something so that it falls off the table", "Something-Something V2 test answers",
+           text_formats.is_id_text, text_formats.read_id_text),
+    AnnotationFormat("class-split", "April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1", "HMDB51, a file per class",
+           text_formats.is_class_split, text_formats.read_class_split),
+    AnnotationFormat("kinetics", "abseiling,0347ZoDXyP0,95,105,train", "Kinetics csv",
+                     table_formats.is_kinetics, table_formats.read_kinetics),
+    AnnotationFormat("templates", '{"id": "78687", "template": "Holding [something] next to [something]", ...}',
+           "Something-Something V2 json", table_formats.is_templates, table_formats.read_templates),
+    AnnotationFormat("table", '{"vid_name": "_8Vy3dlHg2w_00000", "label": 30, "start_frame": 0, "end_frame": 141}',
+           "Diving48 V2 json, CSV or JSON with named columns", table_formats.is_table, table_formats.read_table),
+    AnnotationFormat("manifest", "path,bytes,modified,status,...", "mgm scan --out", table_formats.is_manifest,
+           table_formats.read_scan_manifest),
 )  # fmt: skip
 
 
 def format_names() -> tuple[str, ...]:
     """What `format=` takes, besides `frames` and `pictures` for folders."""
-    return tuple(found.name for found in FORMATS)
+    return tuple(found.name for found in ANNOTATION_FORMATS)
 
 
-def read_listing(content: Content, forced: str | None = None) -> Listing:
+def read_annotation(content: AnnotationFile, forced: str | None = None) -> VideoList:
     """Tell the format of some content, and read it.
 
     Raises:
@@ -93,8 +94,8 @@ def read_listing(content: Content, forced: str | None = None) -> Listing:
             near = difflib.get_close_matches(forced, format_names(), 1)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(format_names())}"
             raise DataError(f"format={forced}: no such format; {hint}")
-        return next(found for found in FORMATS if found.name == forced).read(content)
-    claimed = [found for found in FORMATS if found.claims(content)]
+        return next(found for found in ANNOTATION_FORMATS if found.name == forced).read(content)
+    claimed = [found for found in ANNOTATION_FORMATS if found.claims(content)]
     if len(claimed) > 1:
         could = " or ".join(f"{found.name} (as in '{found.example}')" for found in claimed)
         raise DataError(

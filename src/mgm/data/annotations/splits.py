@@ -1,120 +1,98 @@
-"""Folders of annotation files: which file is for training, which for testing, which names the classes."""
+"""Which side of a set each item goes to."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
 
-from mgm.data.annotations.classes import ClassNames, are_class_names, read_class_names
-from mgm.data.annotations.content import Content
-from mgm.data.annotations.formats import read_listing
-from mgm.data.annotations.listing import Listing, Side
-from mgm.data.annotations.lists import CLASS_SPLIT
-from mgm.errors import DataError
+from mgm.data.annotations.read import Sided
+from mgm.data.annotations.spec import Spec
+from mgm.data.annotations.video_list import Split
+from mgm.data.items import VideoItem, VideoSet
 
-SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet", ".npy", ".list")
+Placed = tuple[Split | None, VideoItem]
 
 
-@dataclass(frozen=True, slots=True)
-class SplitFolder:
-    """What a folder of annotation files holds.
+def divide(spec: Spec, read: Sequence[Sided], items: Sequence[Placed], classes: tuple[str, ...]) -> VideoSet:
+    """The two sides of a set.
 
-    Attributes:
-        listings: with the side that the name of each file tells.
-        names: the classes, where a file names them.
+    Of two held-out sides, test is for judging where it has labels, else val; `test_split` chooses. A set with labels whose
+    annotations tell no side holds some out (`held_out`); without labels all of it is for training.
     """
+    notes = []
+    judged, other = _judged(spec, items)
+    counts = Counter(side for side, _ in items)
+    if counts[other]:
+        notes.append(
+            f"{counts[other]:,} videos of the {other} side are not used, {counts[judged]:,} of {judged} are for judging; "
+            f"the other way round: test_split={other}"
+        )
+    train = [item for side, item in items if side in (None, "train")]
+    test = [item for side, item in items if side == judged]
+    if classes and (bare := sum(1 for item in test if item.label is None)):
+        notes.append(f"{bare:,} test videos have no label and are left out")
+        test = [item for item in test if item.label is not None]
+    split = _sentence(read, judged)
+    if classes and train and len(train) == len(items) == counts[None]:
+        keys = {item.path: "/".join(PurePath(item.path).parts[-2:]) for item in train}
+        held, split = held_out(list(keys.values()))
+        test = [item for item in train if keys[item.path] in held]
+        train = [item for item in train if keys[item.path] not in held]
+    return VideoSet(spec.text, tuple(train), tuple(test), classes, split, tuple(notes))
 
-    listings: tuple[tuple[Listing, Side | None], ...]
-    names: ClassNames | None
+
+def _judged(spec: Spec, items: Sequence[Placed]) -> tuple[Split, Split]:
+    """(the side that is for judging, the other one)."""
+    labelled = {side for side, item in items if item.label is not None}
+    there = {side for side, _ in items}
+    if spec.test_split == "val" or (spec.test_split is None and "val" in there and not labelled & {"test"}):
+        return "val", "test"
+    return "test", "val"
 
 
-def side_of(path: Path) -> Side | None:
-    """What the words of a file's name say: train_list.csv, trainlist01.txt, Diving48_V2_test.json, validate.csv."""
-    found: set[Side] = set()
-    for word in re.findall(r"[a-z]+", path.stem.lower()):
-        if word.startswith("train"):
-            found.add("train")
-        elif word.startswith("valid") or word in ("val", "vallist", "dev"):
-            found.add("val")
-        elif word.startswith("test"):
-            found.add("test")
-    return next(iter(found)) if len(found) == 1 else None
+def _sentence(read: Sequence[Sided], judged: Split) -> str:
+    """How train and test were told apart."""
+    if len(read) == 1 and read[0][0].split:
+        return read[0][0].split
+    parts = []
+    for side, word in (("train", "training"), (judged, "testing")):
+        named = [listing.file.name for listing, own in read if own == side]
+        inner = [
+            listing.file.name for listing, own in read if own is None and any(e.side == side for e in listing.entries)
+        ]
+        if named:
+            parts.append(f"{', '.join(named)} for {word}")
+        if inner:
+            parts.append(f"{', '.join(inner)} marks what is for {word}")
+    return "; ".join(parts) or "nothing tells train from test: all is for training"
 
 
-def annotation_files(folder: Path) -> list[Path]:
-    """The files of a folder that have a suffix of annotations, sorted."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != ".")
+HELD_OUT = 0.25
+"""Share of the source groups (or files) that is kept for testing."""
+
+GROUP = re.compile(r"(?:^|_)g(\d+)_")
+"""How UCF101 and its descendants name the source video of a clip: v_Archery_g01_c02.avi, g012_fi064.mp4."""
 
 
-def read_split_folder(folder: Path, *, split: int, forced: str | None) -> SplitFolder | None:
-    """Understand the annotation files of a folder::
+def held_out(names: Sequence[str]) -> tuple[set[str], str]:
+    """Those of the names, each `<class>/<file>`, that are kept for testing, and the sentence that says how they were chosen.
 
-        train.csv, val.csv (or test.csv)                         a file per side
-        trainlist01.txt, testlist01.txt, ..., classInd.txt       numbered splits, of which `split` is read (UCF101)
-        <class>_test_split1.txt, ...                             a file per class (HMDB51)
-        labels.json, train.json, validation.json, test.json      names of the classes beside them
-
-    Returns None where no file of it tells a side.
-
-    Raises:
-        DataError: several files for one side, no such split, or one that cannot be read.
+    By a checksum of class and name, so the split does not depend on the machine or on what else is in the set. Clips of one source
+    video, where names tell (`GROUP`), all go to the same side: otherwise recognising the source passes for recognising the class.
     """
-    files = annotation_files(folder)
-    by_class = [file for file in files if CLASS_SPLIT(file.stem)]
-    if len(by_class) > 1:
-        return SplitFolder(((_class_files(folder, by_class, split), None),), None)
-    sided: dict[Side, list[Path]] = {}
-    others = []
-    for file in files:
-        side = side_of(file)
-        if side is None:
-            others.append(file)
-        elif "answers" not in file.stem.lower():
-            sided.setdefault(side, []).append(file)
-    if not sided:
-        return None
-    order: tuple[Side, ...] = ("train", "val", "test")
-    chosen = [(_one_of(sided[side], folder, side, split), side) for side in order if side in sided]
-    names = None
-    for file in others:
-        content = Content(file)
-        if are_class_names(content):
-            if names is not None:
-                raise DataError(
-                    f"{folder}: {names.file.name} and {file.name} both name classes; say which with classes=FILE"
-                )
-            names = read_class_names(content)
-    listings = [(read_listing(Content(file), forced), side) for file, side in chosen]
-    return SplitFolder(tuple(listings), names)
+    scores = {name: _score(PurePath(name)) for name in names}
+    limit = max(HELD_OUT, min(scores.values()))  # a small set keeps at least one source for testing
+    held = {name for name, score in scores.items() if score < HELD_OUT or score == limit}
+    grouped = any(GROUP.search(PurePath(name).name) for name in names)
+    how = "source videos (from the g<number> in the names)" if grouped else "files"
+    return held, f"{HELD_OUT:.0%} of the {how} held out by a checksum of class and name"
 
 
-def _one_of(files: list[Path], folder: Path, side: Side, split: int) -> Path:
-    """The one file of a side, or that of the numbered split."""
-    if len(files) == 1:
-        return files[0]
-    numbered = {file: re.search(r"([0-9]+)$", file.stem) for file in files}
-    stems = {file.stem[: match.start()] if match else file.stem for file, match in numbered.items()}
-    if len(stems) == 1 and all(numbered.values()):
-        found = [file for file, match in numbered.items() if match and int(match.group(1)) == split]
-        if len(found) == 1:
-            return found[0]
-        known = sorted(int(match.group(1)) for match in numbered.values() if match)
-        raise DataError(f"{folder}: split={split}: no such split, expected one of {', '.join(map(str, known))}")
-    listed = ", ".join(file.name for file in files[:6])
-    raise DataError(
-        f"{folder}: {len(files)} files for {side} ({listed}), expected one; say which with {side if side != 'val' else 'test'}=FILE"
-    )
-
-
-def _class_files(folder: Path, files: list[Path], split: int) -> Listing:
-    chosen = [file for file in files if (m := CLASS_SPLIT(file.stem)) and int(m.group(2)) == split]
-    if not chosen:
-        known = sorted({m.group(2) for file in files if (m := CLASS_SPLIT(file.stem))})
-        raise DataError(f"{folder}: split={split}: no such split, expected one of {', '.join(known)}")
-    listings = [read_listing(Content(file), "class-split") for file in chosen]
-    unused = sum(int(note.split()[0]) for listing in listings for note in listing.notes)
-    notes = (f"{unused:,} videos are in neither side of split {split}",) if unused else ()
-    why = f"{len(chosen)} files named <class>_test_split{split}, lines that end in 0, 1 or 2"
-    entries = tuple(entry for listing in listings for entry in listing.entries)
-    return replace(listings[0], file=folder, why=why, entries=entries, notes=notes)
+def _score(name: PurePath) -> float:
+    """In [0, 1): a checksum of the source video, else of class and name (classes often number their files alike)."""
+    match = GROUP.search(name.name)
+    key = match.group(1) if match else name.as_posix()
+    return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=6).digest()) / 2**48

@@ -7,9 +7,9 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mgm.data.annotations.find import Source, understand
-from mgm.data.annotations.holdout import GROUP
+from mgm.data.annotations.resolve import ResolvedSource, resolve_set
 from mgm.data.annotations.spec import SpecLike
+from mgm.data.annotations.splits import GROUP
 from mgm.data.clips.images import is_picture
 from mgm.data.items import VideoItem
 from mgm.data.shards.members import parse_member
@@ -70,7 +70,7 @@ class DataSummary:
     """
 
     spec: str
-    sources: tuple[Source, ...]
+    sources: tuple[ResolvedSource, ...]
     split: str
     names: str
     train: SideCounts
@@ -127,16 +127,16 @@ class DataSummary:
         }
 
 
-def data_summary(spec: SpecLike) -> DataSummary:
+def summarise_set(spec: SpecLike) -> DataSummary:
     """Read what a specification describes and count it. Files that are missing are counted, not an error; nothing is decoded.
 
     Args:
-        spec: as for `find_set`.
+        spec: as for `load_set`.
 
     Raises:
-        DataError, VideoError: as `find_set`, but for missing files.
+        DataError, VideoError: as `load_set`, but for missing files.
     """
-    found = understand(spec)
+    found = resolve_set(spec)
     train, test = found.listed.train, found.listed.test
     mixed = found.videos.train
     shown = {item.path for item in found.pictures}

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from mgm.data.annotations.classes import ClassNames
-from mgm.data.annotations.content import Content
+from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.annotation_folder import annotation_files, read_split_folder, side_of
+from mgm.data.annotations.class_names import ClassNames
+from mgm.data.annotations.classes import join_labels, label_by_folders
 from mgm.data.annotations.folders import folder_set, videos_below
-from mgm.data.annotations.formats import read_listing
-from mgm.data.annotations.labels import join_labels, label_by_folders
-from mgm.data.annotations.listing import Entry, Listing, Side
+from mgm.data.annotations.formats import read_annotation
 from mgm.data.annotations.spec import Spec
-from mgm.data.annotations.splits import annotation_files, read_split_folder, side_of
+from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import are_frames, is_picture, picture_folders
 from mgm.data.items import VideoItem, VideoSet
 from mgm.errors import DataError, VideoError
@@ -21,7 +21,7 @@ from mgm.video.scan.scan import VIDEO_SUFFIXES
 
 FOLDER_FORMATS = ("frames", "pictures")
 
-Sided = tuple[Listing, Side | None]
+Sided = tuple[VideoList, Split | None]
 """An annotation, and the side that its key or its file's name gives to all of it."""
 
 
@@ -29,7 +29,7 @@ def read_spec(spec: Spec) -> tuple[list[Sided], ClassNames | None]:
     """Every annotation of a specification but its still pictures, and the names of the classes where a file beside them has any."""
     names: ClassNames | None = None
     read: list[Sided] = []
-    keys: tuple[tuple[tuple[str, ...], Side | None], ...] = (
+    keys: tuple[tuple[tuple[str, ...], Split | None], ...] = (
         (spec.data, None), (spec.train, "train"), (spec.test, "test"),
     )  # fmt: skip
     for places, side in keys:
@@ -40,7 +40,7 @@ def read_spec(spec: Spec) -> tuple[list[Sided], ClassNames | None]:
     return _with_labels(read, spec), names
 
 
-def _read_place(given: str, spec: Spec) -> Iterator[tuple[Listing, Side | None, ClassNames | None]]:
+def _read_place(given: str, spec: Spec) -> Iterator[tuple[VideoList, Split | None, ClassNames | None]]:
     """The annotations of a file, folder or URL, each with the side that its name tells."""
     from mgm.data.shards.index import is_shards, shard_set  # which knows what a set is
 
@@ -67,24 +67,26 @@ def _read_place(given: str, spec: Spec) -> Iterator[tuple[Listing, Side | None, 
     elif not place.exists():
         raise DataError(f"{place}: no such file or folder, expected videos or annotations; check the path")
     elif place.suffix.lower() in VIDEO_SUFFIXES or is_picture(str(place)):
-        yield Listing(place, "file", "one file", (Entry(str(place)),), "none"), None, None
+        yield VideoList(place, "file", "one file", (ListedVideo(str(place)),), "none"), None, None
     else:
-        yield read_listing(Content(place), spec.format), side_of(place), None
+        yield read_annotation(AnnotationFile(place), spec.format), side_of(place), None
 
 
-def _packed(place: Path, found: VideoSet) -> Listing:
+def _packed(place: Path, found: VideoSet) -> VideoList:
     """A set in shards as entries: its sides and classes are those of the set that was packed."""
-    sides: tuple[tuple[tuple[VideoItem, ...], Side], ...] = ((found.train, "train"), (found.test, "test"))
+    sides: tuple[tuple[tuple[VideoItem, ...], Split], ...] = ((found.train, "train"), (found.test, "test"))
     entries = tuple(
-        Entry(item.path, None if item.label is None else found.classes[item.label], item.start, item.end, side)
+        ListedVideo(item.path, None if item.label is None else found.classes[item.label], item.start, item.end, side)
         for items, side in sides
         for item in items
     )
     labels = "those of the set that was packed" if found.classes else "none"
-    return Listing(place, "folder of shards", "shards.json, as 'mgm pack' writes it", entries, labels, (), found.split)
+    return VideoList(
+        place, "folder of shards", "shards.json, as 'mgm pack' writes it", entries, labels, (), found.split
+    )
 
 
-def _folder_listing(folder: Path, forced: str | None) -> Listing | None:
+def _folder_listing(folder: Path, forced: str | None) -> VideoList | None:
     """A folder of videos, of folders of frames, or of pictures; None where it holds none of them."""
     if forced not in FOLDER_FORMATS:
         try:
@@ -115,21 +117,21 @@ def _folder_listing(folder: Path, forced: str | None) -> Listing | None:
     return _as_listing(folder, folder_set(folder, find_pictures), "pictures")
 
 
-def _as_listing(folder: Path, found: VideoSet, what: str) -> Listing:
+def _as_listing(folder: Path, found: VideoSet, what: str) -> VideoList:
     """A folder's set as entries, whose paths need no looking up."""
-    sides: tuple[tuple[tuple[VideoItem, ...], Side | None], ...] = (
+    sides: tuple[tuple[tuple[VideoItem, ...], Split | None], ...] = (
         (found.train, "train" if found.test else None),
         (found.test, "test"),
     )
     entries = tuple(
-        Entry(item.path, None if item.label is None else found.classes[item.label], side=side)
+        ListedVideo(item.path, None if item.label is None else found.classes[item.label], side=side)
         for items, side in sides
         for item in items
     )
     labels = "class folders" if found.classes else "none"
     note = _unused_lists(folder)
     why = "class folders" if found.classes else "no class folders"
-    return Listing(folder, f"folder of {what}", why, entries, labels, note, found.split)
+    return VideoList(folder, f"folder of {what}", why, entries, labels, note, found.split)
 
 
 def _unused_lists(folder: Path) -> tuple[str, ...]:
@@ -141,7 +143,7 @@ def _unused_lists(folder: Path) -> tuple[str, ...]:
     )
 
 
-def _of_side(listing: Listing, side: Side) -> Listing:
+def _of_side(listing: VideoList, side: Split) -> VideoList:
     """The entries of a place that was given for one side: those that its own split puts there; all of a folder, and where it puts
     none there."""
     wanted = ("train",) if side == "train" else ("val", "test")
@@ -150,10 +152,10 @@ def _of_side(listing: Listing, side: Side) -> Listing:
     return replace(listing, entries=tuple(replace(e, side=None) if e.side else e for e in entries))
 
 
-def _with_labels(read: list[tuple[Listing, Side | None]], spec: Spec) -> list[tuple[Listing, Side | None]]:
+def _with_labels(read: list[tuple[VideoList, Split | None]], spec: Spec) -> list[tuple[VideoList, Split | None]]:
     """Labels from `labels=`, and where nothing else has any from the folders in the paths."""
     if spec.labels is not None:
-        labelled = read_listing(Content(Path(spec.labels)), None)
+        labelled = read_annotation(AnnotationFile(Path(spec.labels)), None)
         if labelled.labels == "none":
             raise DataError(
                 f"labels={spec.labels}: has no labels ({labelled.why}), expected an annotation that has them"

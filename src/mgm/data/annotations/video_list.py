@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Side = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedVideo:
     """One line of an annotation.
 
     Attributes:
@@ -25,12 +25,12 @@ class Entry:
     label: int | str | None = None
     start: int = 0
     end: int | None = None
-    side: Side | None = None
+    side: Split | None = None
     line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class VideoList:
     """One annotation file, understood.
 
     Attributes:
@@ -46,7 +46,7 @@ class Listing:
     file: Path
     format: str
     why: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ListedVideo, ...]
     labels: str
     notes: tuple[str, ...] = ()
     split: str = ""

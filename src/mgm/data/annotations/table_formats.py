@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from mgm.data.annotations.content import (
+from mgm.data.annotations.annotation_file import (
     END_COLUMNS,
     IS_NUMBER,
     LABEL_COLUMNS,
     NAME_COLUMNS,
     SIDE_COLUMNS,
     START_COLUMNS,
-    Content,
+    AnnotationFile,
 )
-from mgm.data.annotations.listing import Entry, Listing, Side
+from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.errors import DataError
+from mgm.video.scan.manifest import read_manifest
 
-SIDES: dict[str, Side] = {
+SIDES: dict[str, Split] = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validate": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
 
 
-def columns(content: Content) -> tuple[str, ...]:
+def columns(content: AnnotationFile) -> tuple[str, ...]:
     """Names of the columns, or the keys of the first JSON object; none where it is no table."""
     if content.header is not None:
         return content.header[1]
@@ -34,12 +35,12 @@ def columns(content: Content) -> tuple[str, ...]:
 # Kinetics
 
 
-def is_kinetics(content: Content) -> bool:
+def is_kinetics(content: AnnotationFile) -> bool:
     """A table with youtube_id, time_start and time_end."""
     return {"youtube_id", "time_start", "time_end"} <= set(columns(content))
 
 
-def read_kinetics(content: Content) -> Listing:
+def read_kinetics(content: AnnotationFile) -> VideoList:
     """`label,youtube_id,time_start,time_end,split`: the video is called id_start_end, the seconds in six digits (Kinetics)."""
     entries = []
     for number, row in content.rows():
@@ -48,21 +49,23 @@ def read_kinetics(content: Content) -> Listing:
             name = f"{row['youtube_id']}_{begin:06d}_{end:06d}"
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise content.bad(number, ",".join(map(str, row.values())), "seconds in time_start and time_end") from error
-        entries.append(Entry(name, row.get("label") or None, side=_side(content, number, row), line=number))
+        entries.append(ListedVideo(name, row.get("label") or None, side=_side(content, number, row), line=number))
     labels = "column label" if "label" in columns(content) else "none"
-    return Listing(content.path, "kinetics", "a table with youtube_id, time_start and time_end", tuple(entries), labels)
+    return VideoList(
+        content.path, "kinetics", "a table with youtube_id, time_start and time_end", tuple(entries), labels
+    )
 
 
 # Something-Something
 
 
-def is_templates(content: Content) -> bool:
+def is_templates(content: AnnotationFile) -> bool:
     """JSON objects with an id and a template, or an id alone."""
     keys = set(columns(content))
     return content.tree is not None and "id" in keys and ("template" in keys or keys == {"id"})
 
 
-def read_templates(content: Content) -> Listing:
+def read_templates(content: AnnotationFile) -> VideoList:
     """`[{"id", "label", "template", "placeholders"}]`: the class is the template without its brackets (Something-Something V2)."""
     entries = []
     for number, row in content.rows():
@@ -70,10 +73,10 @@ def read_templates(content: Content) -> Listing:
             raise DataError(f"{content.path}: record {number} has the keys {', '.join(row)}, expected id; correct it")
         template = row.get("template")
         label = template.replace("[", "").replace("]", "") if isinstance(template, str) else None
-        entries.append(Entry(str(row["id"]), label, line=number))
+        entries.append(ListedVideo(str(row["id"]), label, line=number))
     labelled = any(entry.label is not None for entry in entries)
     why = "JSON objects with an id and a template" if labelled else "JSON objects with an id alone"
-    return Listing(
+    return VideoList(
         content.path, "templates", why, tuple(entries), "templates, without their brackets" if labelled else "none"
     )
 
@@ -81,14 +84,14 @@ def read_templates(content: Content) -> Listing:
 # Other tables
 
 
-def is_table(content: Content) -> bool:
+def is_table(content: AnnotationFile) -> bool:
     """A column that names the video, with or without a label; none of the tables above, nor a manifest."""
     names = set(columns(content))
     special = is_kinetics(content) or is_templates(content) or {"bytes", "status"} <= names
     return not special and bool(names & set(NAME_COLUMNS))
 
 
-def read_table(content: Content) -> Listing:
+def read_table(content: AnnotationFile) -> VideoList:
     """Columns or keys that name the video (`path`, `video`, `vid_name`, ...), and where there are any its label, its side of the
     split and its part `start_frame`, `end_frame` (Diving48's JSON, tables of your own)."""
     given = columns(content)
@@ -109,10 +112,10 @@ def read_table(content: Content) -> Listing:
                 f"{content.path}: {content.unit} {number}: frames {start} to {end}, expected an end above the start; correct it"
             )
         label = None if label_key is None else _label(row[label_key])
-        entries.append(Entry(str(row[name_key]), label, start, end, _side(content, number, row), number))
+        entries.append(ListedVideo(str(row[name_key]), label, start, end, _side(content, number, row), number))
     what = "columns" if content.kind == "text" else "JSON objects with the keys"
     why = f"{what} {', '.join(key for key in (name_key, label_key, start_key, end_key) if key is not None)}"
-    return Listing(
+    return VideoList(
         content.path, "table", why, tuple(entries), "none" if label_key is None else f"{label_key} of each row"
     )
 
@@ -122,7 +125,7 @@ def _label(value: Any) -> int | str:
     return int(text) if IS_NUMBER(text) else text
 
 
-def _frame(content: Content, number: int, row: dict[str, Any], key: str | None) -> int | None:
+def _frame(content: AnnotationFile, number: int, row: dict[str, Any], key: str | None) -> int | None:
     if key is None or row.get(key) in (None, ""):
         return None
     text = str(row[key]).strip()
@@ -133,7 +136,7 @@ def _frame(content: Content, number: int, row: dict[str, Any], key: str | None) 
     return int(text)
 
 
-def _side(content: Content, number: int, row: dict[str, Any]) -> Side | None:
+def _side(content: AnnotationFile, number: int, row: dict[str, Any]) -> Split | None:
     key = next((key for key in SIDE_COLUMNS if key in row), None)
     if key is None or row[key] in (None, ""):
         return None
@@ -143,3 +146,28 @@ def _side(content: Content, number: int, row: dict[str, Any]) -> Side | None:
             f"{content.path}: {content.unit} {number}: {key} is {row[key]!r}, expected one of {', '.join(SIDES)}; correct it"
         )
     return SIDES[text]
+
+
+# The manifest of `mgm scan`
+
+
+def is_manifest(content: AnnotationFile) -> bool:
+    """Parquet, or rows with path, bytes and status."""
+    return content.kind == "parquet" or {"path", "bytes", "status"} <= set(columns(content))
+
+
+def read_scan_manifest(content: AnnotationFile) -> VideoList:
+    """Rows of `mgm scan --out`; files that do not decode are left out and counted. Folders named in the paths may give labels."""
+    entries = []
+    broken: dict[str, int] = {}
+    for record in read_manifest(content.path):
+        if record.readable:
+            entries.append(ListedVideo(record.path))
+        else:
+            broken[record.status] = broken.get(record.status, 0) + 1
+    notes: tuple[str, ...] = ()
+    if broken:
+        counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in sorted(broken.items()))
+        notes = (f"{content.path}: {sum(broken.values())} broken files were left out ({counts})",)
+    why = "parquet" if content.kind == "parquet" else "rows with path, bytes and status"
+    return VideoList(content.path, "manifest", f"{why}, as 'mgm scan' writes them", tuple(entries), "none", notes)

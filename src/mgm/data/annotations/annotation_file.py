@@ -38,7 +38,7 @@ START_COLUMNS = ("start_frame", "start")
 END_COLUMNS = ("end_frame", "end")
 
 
-class Content:
+class AnnotationFile:
     """The content of one annotation file.
 
     Attributes:

@@ -73,7 +73,7 @@ def pack(
     cannot be read are left out and named.
 
     Args:
-        videos: of `mgm.data.annotations.find_set`.
+        videos: of `mgm.data.annotations.load_set`.
         shard_size: MiB of video after which a shard is full.
         progress: called with the path of each video.
 

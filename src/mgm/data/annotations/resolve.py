@@ -7,19 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from mgm.data.annotations.classes import read_class_names
-from mgm.data.annotations.content import Content
-from mgm.data.annotations.dividing import Placed, divide
-from mgm.data.annotations.formats import read_listing
-from mgm.data.annotations.hints import where_instead
-from mgm.data.annotations.labels import Labels, settle_labels
-from mgm.data.annotations.listing import Entry, Listing, Side
-from mgm.data.annotations.places import Places
-from mgm.data.annotations.ratio import mix
-from mgm.data.annotations.reading import Sided, read_spec
+from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.class_names import read_class_names
+from mgm.data.annotations.classes import ResolvedClasses, resolve_classes
+from mgm.data.annotations.formats import read_annotation
+from mgm.data.annotations.locate import FileLocator, where_instead
+from mgm.data.annotations.read import Sided, read_spec
 from mgm.data.annotations.spec import Spec, SpecLike, parse_spec
+from mgm.data.annotations.splits import Placed, divide
+from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import is_picture, picture_folders
-from mgm.data.items import VideoItem, VideoSet
+from mgm.data.items import VideoItem, VideoSet, evenly_spaced
 from mgm.errors import DataError
 
 MOST_MISSING = 0.5
@@ -27,7 +25,7 @@ MOST_MISSING = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ResolvedSource:
     """One file or folder of a set, as it was understood.
 
     Attributes:
@@ -38,8 +36,8 @@ class Source:
         hint: what would find them.
     """
 
-    listing: Listing
-    side: Side | None
+    listing: VideoList
+    side: Split | None
     root: str = ""
     missing: tuple[str, ...] = ()
     hint: str | None = None
@@ -57,7 +55,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ResolvedSet:
     """A set, and how it was understood.
 
     Attributes:
@@ -71,7 +69,7 @@ class Found:
     """
 
     spec: Spec
-    sources: tuple[Source, ...]
+    sources: tuple[ResolvedSource, ...]
     listed: VideoSet
     pictures: tuple[VideoItem, ...]
     absent: frozenset[str]
@@ -88,7 +86,7 @@ class Found:
         return replace(self.listed, train=mix(train, self.pictures, self.spec.ratio), test=test, notes=notes)
 
 
-def find_set(spec: SpecLike) -> VideoSet:
+def load_set(spec: SpecLike) -> VideoSet:
     """The set that a folder, an annotation file, or several of them describe.
 
     Args:
@@ -102,27 +100,29 @@ def find_set(spec: SpecLike) -> VideoSet:
         DataError: nothing there, a format that is unknown or ambiguous, a line that does not fit it (named), labels that cannot be,
             or more missing files than `missing` allows. VideoError: a folder without videos.
     """
-    found = understand(spec, hints=False)
+    found = resolve_set(spec, hints=False)
     if _too_few(found):
-        _refuse_missing(understand(spec))
+        _refuse_missing(resolve_set(spec))
     return found.videos
 
 
-def understand(given: SpecLike, *, hints: bool = True) -> Found:
-    """As `find_set`, with how the set was understood; missing files are no error here.
+def resolve_set(given: SpecLike, *, hints: bool = True) -> ResolvedSet:
+    """As `load_set`, with how the set was understood; missing files are no error here.
 
     Args:
         hints: look for what would find missing files, through every folder below the root.
     """
     spec = parse_spec(given)
     read, named = read_spec(spec)
-    labels = settle_labels(read, read_class_names(Content(Path(spec.classes))) if spec.classes is not None else named)
-    places = Places(None if spec.root is None else Path(spec.root))
+    labels = resolve_classes(
+        read, read_class_names(AnnotationFile(Path(spec.classes))) if spec.classes is not None else named
+    )
+    places = FileLocator(None if spec.root is None else Path(spec.root))
     sources, items = _look_up(read, labels, places, hints=hints)
     listed = divide(spec, read, items, labels.classes)
     pictures, picture_sources = _pictures(spec, places, hints=hints)
     read_notes = (note for source in sources for note in source.listing.notes)
-    return Found(
+    return ResolvedSet(
         spec=spec,
         sources=(*sources, *picture_sources),
         listed=replace(listed, notes=(*listed.notes, *read_notes, *_several_note(places))),
@@ -134,9 +134,9 @@ def understand(given: SpecLike, *, hints: bool = True) -> Found:
 
 
 def _look_up(
-    read: Sequence[Sided], labels: Labels, places: Places, *, hints: bool
-) -> tuple[list[Source], list[Placed]]:
-    sources: list[Source] = []
+    read: Sequence[Sided], labels: ResolvedClasses, places: FileLocator, *, hints: bool
+) -> tuple[list[ResolvedSource], list[Placed]]:
+    sources: list[ResolvedSource] = []
     items: list[Placed] = []
     for (listing, side), numbers in zip(read, labels.numbers, strict=True):
         known = listing.format.startswith("folder") or listing.format == "file"
@@ -147,11 +147,11 @@ def _look_up(
                 missing.append(entry.name)
             items.append((entry.side or side, VideoItem(path or entry.name, number, entry.start, entry.end)))
         hint = where_instead(places, listing, missing) if missing and hints else None
-        sources.append(Source(listing, side, places.roots.get(listing.file, ""), tuple(missing), hint))
+        sources.append(ResolvedSource(listing, side, places.roots.get(listing.file, ""), tuple(missing), hint))
     return sources, items
 
 
-def _several_note(places: Places) -> tuple[str, ...]:
+def _several_note(places: FileLocator) -> tuple[str, ...]:
     if not places.several:
         return ()
     name, paths = places.several[0]
@@ -161,7 +161,7 @@ def _several_note(places: Places) -> tuple[str, ...]:
     )
 
 
-def _pictures(spec: Spec, places: Places, *, hints: bool) -> tuple[tuple[VideoItem, ...], list[Source]]:
+def _pictures(spec: Spec, places: FileLocator, *, hints: bool) -> tuple[tuple[VideoItem, ...], list[ResolvedSource]]:
     """Still pictures beside the videos, without labels."""
     items: list[VideoItem] = []
     sources = []
@@ -176,20 +176,20 @@ def _pictures(spec: Spec, places: Places, *, hints: bool) -> tuple[tuple[VideoIt
             found = [str(folder / name) for folder, names in folders.items() for name in names]
             if not found:
                 raise DataError(f"images={place}: no picture found, expected .jpg, .png or the like; check the folder")
-            listing = Listing(path, "pictures", "given as images=", tuple(map(Entry, found)), "not looked at")
-            sources.append(Source(listing, "train"))
+            listing = VideoList(path, "pictures", "given as images=", tuple(map(ListedVideo, found)), "not looked at")
+            sources.append(ResolvedSource(listing, "train"))
             items += map(VideoItem, found)
             continue
-        listing = replace(read_listing(Content(path), None), labels="not looked at")
+        listing = replace(read_annotation(AnnotationFile(path), None), labels="not looked at")
         paths = places.resolve(listing)
         missing = tuple(e.name for e, p in zip(listing.entries, paths, strict=True) if p is None)
         hint = where_instead(places, listing, missing) if missing and hints else None
-        sources.append(Source(listing, "train", places.roots[path], missing, hint))
+        sources.append(ResolvedSource(listing, "train", places.roots[path], missing, hint))
         items += [VideoItem(p) for p in paths if p is not None]
     return tuple(items), sources
 
 
-def _too_few(found: Found) -> list[Source]:
+def _too_few(found: ResolvedSet) -> list[ResolvedSource]:
     """The annotations of which more files are missing than the specification allows, or all."""
     allowed = {"skip": 1.0, "error": 0.0, None: MOST_MISSING}[found.spec.missing]
     return [
@@ -200,8 +200,28 @@ def _too_few(found: Found) -> list[Source]:
     ]
 
 
-def _refuse_missing(found: Found) -> NoReturn:
+def _refuse_missing(found: ResolvedSet) -> NoReturn:
     source = _too_few(found)[0]
     partly = len(source.missing) < len(source.listing.entries) and found.spec.missing is None
     skip = "check root=, or leave them out with missing=skip; " if partly else ""
     raise DataError(f"{source.note}; {skip}'mgm data show' tells more")
+
+
+Items = tuple[VideoItem, ...]
+
+
+def mix(videos: Items, pictures: Items, ratio: float | None) -> Items:
+    """Videos, then pictures. With a ratio, pictures are that share of the whole: the kind that would be too few is repeated, the
+    last time around in part, evenly spread; an epoch goes once through the other kind. Each repetition is a sample of its own:
+    another clip, another crop."""
+    if ratio is None or not videos or not pictures:
+        return videos + pictures
+    if len(pictures) < ratio * (len(videos) + len(pictures)):
+        return videos + repeat(pictures, round(len(videos) * ratio / (1 - ratio)))
+    return repeat(videos, round(len(pictures) * (1 - ratio) / ratio)) + pictures
+
+
+def repeat(items: Items, count: int) -> Items:
+    """`count` items: all of them as often as they fit, then a part."""
+    whole, rest = divmod(max(count, 1), len(items))
+    return items * whole + tuple(evenly_spaced(items, rest))

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mgm.data.annotations.listing import Listing
-from mgm.data.annotations.lists import has_suffix
+from mgm.data.annotations.text_formats import has_suffix
+from mgm.data.annotations.video_list import VideoList
 from mgm.data.clips.images import IMAGE_SUFFIXES
 from mgm.errors import DataError, VideoError
 from mgm.video.container.locator import is_url
@@ -25,7 +25,7 @@ YOUTUBE_ID = 11
 
 
 @dataclass(slots=True)
-class Places:
+class FileLocator:
     """What is on disk below some roots. Each folder is listed once, however many names are in it.
 
     Args:
@@ -48,7 +48,7 @@ class Places:
     _stems: dict[str, dict[str, str]] = field(default_factory=dict)
     _below: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
-    def resolve(self, listing: Listing) -> list[str | None]:
+    def resolve(self, listing: VideoList) -> list[str | None]:
         """The path of every entry, None for those that are not there. URLs are not looked up.
 
         Raises:
@@ -181,3 +181,70 @@ def _above(folder: Path) -> Path | None:
         above = folder / ".."
         return None if above.resolve() == folder.resolve() else above
     return folder.parent
+
+
+LOOKED_UP = 200
+"""Missing names that a hint is made from."""
+NEIGHBOURS = 200
+"""Folders beside an annotation file that are tried as roots."""
+
+
+def where_instead(places: FileLocator, listing: VideoList, missing: Sequence[str]) -> str | None:
+    """What would find missing names, or None where nobody knows. Another root is named only where this one has none of them."""
+    some = list(missing[:: max(len(missing) // LOOKED_UP, 1)][:LOOKED_UP])
+    if places.root is None and len(missing) == len(listing.entries):
+        return _other_root(listing, some)
+    root = places.roots[listing.file]
+    below = places.below(root)
+    elsewhere = [(name, found) for name in some if (found := _same_name(below, name))]
+    if not elsewhere:
+        return None
+    name, found = elsewhere[0]
+    first = found[0]
+    better = _root_of(first, name)
+    if better is not None and os.path.normpath(better) != os.path.normpath(root):
+        return f"{_of(elsewhere, some)} would be found with root={better}"
+    return f"{_of(elsewhere, some)} have their file name below {root}, but in another folder: {name} could be {first}"
+
+
+def _same_name(below: Mapping[str, list[str]], name: str) -> list[str]:
+    last = name.rpartition("/")[2]
+    return below.get(last) or below.get(stem_of(last)) or []
+
+
+def _of(found: Sequence[object], some: Sequence[str]) -> str:
+    return f"{len(found)} of {len(some)} looked up" if len(some) > 1 else "it"
+
+
+def _root_of(path: str, name: str) -> str | None:
+    """What `path` has before `name`, suffixes aside; None where it does not end in it."""
+    whole, end = stem_of(path), stem_of(name).lstrip("/")
+    return (whole[: -len(end)].rstrip("/") or "/") if whole.endswith("/" + end) else None
+
+
+def _other_root(listing: VideoList, some: Sequence[str]) -> str:
+    """Folders beside the annotation file, and beside the folders above it."""
+    here = listing.file.resolve().parent
+    best, most = None, 0
+    for above in (here, *list(here.parents)[:2]):
+        try:
+            inner = sorted(entry.path for entry in os.scandir(above) if entry.is_dir())[:NEIGHBOURS]
+        except OSError:
+            continue
+        for folder in inner:
+            trial = FileLocator(Path(folder))
+            hits = sum(1 for name in some if trial.find(name, folder) is not None) if _promising(folder, some) else 0
+            if hits > most:
+                best, most = folder, hits
+    if best is None:
+        return "say where they are with root=FOLDER"
+    return f"{most} of {len(some)} looked up would be found with root={best}"
+
+
+def _promising(folder: str, some: Sequence[str]) -> bool:
+    """Whether the first folder or file of some name is in it: a folder is not searched through for bare ids."""
+    try:
+        inside = {stem_of(path.name) for path in Path(folder).iterdir()}
+    except OSError:
+        return False
+    return any(stem_of(name.lstrip("/").split("/")[0]) in inside for name in some)
