@@ -32,7 +32,7 @@ def main() -> None:
     args = parser.parse_args()
     rng = np.random.default_rng(SEED)
     vectors = rng.normal(size=(16, 32, 32, 2)).astype(np.float32)
-    motion = mgm.MotionField(vectors, np.ones((16, 32, 32), np.bool_), "codec", (256, 256))
+    motion = mgm.video.MotionField(vectors, np.ones((16, 32, 32), np.bool_), "codec", (256, 256))
     print_header(f"{DRAWS} draws at {GRID}, ratio {RATIO}, motion {vectors.shape}, one core, {args.clock} time", SEED)
     compile_kernels()
 
@@ -41,11 +41,11 @@ def main() -> None:
         for _ in range(DRAWS):
             mask.draw(GRID, RATIO, motion, generator)  # type: ignore[attr-defined]
 
-    masks = {name: mgm.build_mask(name) for name in mgm.mask_names()}
+    masks = {name: mgm.masks.build_mask(name) for name in mgm.list_masks()}
     for boundary in ("shift", "grow", "wrap"):
-        masks[f"mgm, {boundary}"] = mgm.build_mask("mgm", boundary=boundary)
+        masks[f"mgm, {boundary}"] = mgm.masks.build_mask("mgm", boundary=boundary)
     for name in ("mgm", "mgm-sparse", "mgmae", "motion-topk"):
-        masks[f"{name}, camera=median"] = mgm.build_mask(name, camera="median")
+        masks[f"{name}, camera=median"] = mgm.masks.build_mask(name, camera="median")
     functions = {name: functools.partial(draw, mask) for name, mask in masks.items()}
     timings = compare(functions, peer="tube", rounds=ROUNDS, clock=args.clock)
     print_table(timings, peer="tube", per=DRAWS, unit="us a mask", scale=1e6)

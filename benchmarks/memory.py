@@ -77,7 +77,7 @@ def fails(function: Callable[[], object]) -> None:
     """Call what must raise."""
     try:
         function()
-    except mgm.VideoError:
+    except mgm.errors.VideoError:
         return
     raise SystemExit("expected an error of a broken file, found none")
 
@@ -109,7 +109,7 @@ def entry_points(folder: Path) -> list[Callable[[], object]]:
             clip(path, start=30, reading="raw", short="wrap"),
             clip(path, camera="affine"),
             partial(read_motion, path, stride=4),
-            partial(mgm.motion_vectors, path),
+            partial(mgm.iter_motion_vectors, path),
             partial(streamed, path),
         ]
     for path in clips:

@@ -47,7 +47,7 @@ class Clips(Dataset):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="videos, labelled or not")
-    parser.add_argument("--mask", default="mgm", choices=mgm.mask_names(), help="which tokens are hidden")
+    parser.add_argument("--mask", default="mgm", choices=mgm.list_masks(), help="which tokens are hidden")
     parser.add_argument("--ratio", type=float, default=0.75, help="share of hidden tokens")
     parser.add_argument("--model", help="a folder or a name on the Hub; default: a small model with random weights")
     parser.add_argument("--steps", type=int, default=20)
@@ -61,7 +61,7 @@ def main() -> None:
     side = config.image_size // config.patch_size
     grid = (FRAMES // config.tubelet_size, side, side)
 
-    clips = Clips(args.folder, config.image_size, mgm.build_mask(args.mask).uses_motion)
+    clips = Clips(args.folder, config.image_size, mgm.masks.build_mask(args.mask).uses_motion)
     masked = mgm.MaskedClips(clips, args.mask, grid=grid, ratio=args.ratio)  # <- the one line that mgm adds
     loader = DataLoader(masked, args.batch, shuffle=True, drop_last=True, num_workers=args.workers)
     if not len(loader):

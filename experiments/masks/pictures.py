@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mgm.masks import mask_names
+from mgm.masks import list_masks
 from mgm.show.machine import machine, versions
 from mgm.show.preview import PreviewSettings, preview_clip
 
@@ -34,7 +34,7 @@ def main() -> None:
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()))
     for name, (path, stride) in CLIPS.items():
-        settings = PreviewSettings(stride=stride, masks=mask_names(), draws=200)
+        settings = PreviewSettings(stride=stride, masks=list_masks(), draws=200)
         shown = preview_clip(args.data / path, settings=settings)
         sheet = Image.fromarray(shown.picture(columns=5, cell_height=80))
         out = args.out / f"masks-{name}.png"

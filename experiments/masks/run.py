@@ -38,7 +38,7 @@ from mgm.masks import (
     MotionLike,
     build_mask,
     draw_statistics,
-    mask_names,
+    list_masks,
     mask_rng,
     pool_statistics,
 )
@@ -63,7 +63,7 @@ class Case:
 
 def rows() -> Iterator[tuple[str, Mask]]:
     """Every name; the rectangles under every border rule; what follows the motion also without the camera's."""
-    for name in mask_names():
+    for name in list_masks():
         if name not in ("block", "smm", "mgm"):
             yield name, build_mask(name)
             continue

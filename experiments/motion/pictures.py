@@ -40,7 +40,7 @@ from sheet import (
 import mgm
 from mgm.data.synthetic.known_motion import make_translation, object_over_pan_frames, translating_frames, zooming_frames
 from mgm.show.machine import machine, versions
-from mgm.video import MotionField, motion_vectors, read_motion
+from mgm.video import MotionField, iter_motion_vectors, read_motion
 from mgm.video.motion.camera import Camera, remove_camera
 from mgm.video.motion.field import Policy, Reading
 from mgm.video.transcode.write import encode
@@ -97,7 +97,7 @@ def references(out: Path) -> None:
 
 def blocks(video: Path, number: int, box: Box, out: Path) -> None:
     """The vectors of one frame as they lie in the stream, and the field made of them."""
-    frame = next(f for f in motion_vectors(video) if f.index == number)
+    frame = next(f for f in iter_motion_vectors(video) if f.index == number)
     picture = cut(mgm.read_clip(video, start=number, frames=1, size=None, motion=None).frames[0], box)
     motion = _last(read_motion(video, start=number - 8, frames=9).motion)
     x, y, width, height = box
@@ -139,7 +139,7 @@ def distances(folder: Path, out: Path) -> None:
     """The speed that two readings find in a picture that moves uniformly, frame by frame."""
     velocity, count = (3.0, -1.5), 40
     video = make_translation(folder / "translation.mp4", velocity=velocity, frames=count, gop=24)
-    kinds = [f.kind for f in motion_vectors(video)]
+    kinds = [f.kind for f in iter_motion_vectors(video)]
     figure = Figure(figsize=(WIDTH, 2.9))
     axes = figure.add_axes((0.075, 0.175, 0.905, 0.715))
     axes.set_facecolor("white")
@@ -180,7 +180,7 @@ def over_time(video: Path, folder: Path, box: Box, out: Path) -> None:
     pictures = mgm.read_clip(video, start=start, frames=24, stride=1, size=None, motion=None).frames
     again = folder / "again.mp4"
     encode(again, pictures, fps=25, options={"g": before})
-    kinds = [f.kind for f in motion_vectors(again)]
+    kinds = [f.kind for f in iter_motion_vectors(again)]
     raw, clean = (part_of(read_motion(again, reading=how).motion, first, count) for how in READINGS)
     scale = float(np.ceil(np.percentile(clean.crop(box).magnitude, 97)))
     gap, label = 0.06, 0.62

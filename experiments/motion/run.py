@@ -126,7 +126,7 @@ def measure_codec(path: Path, ways: Mapping[str, Way], *, stride: int, most: int
     """As `measure`, without the codec's own motion where its decoder exports none."""
     try:
         return measure(path, ways, stride=stride, most=most)
-    except mgm.VideoError:  # a file that cannot be read at all fails again, and says so
+    except mgm.errors.VideoError:  # a file that cannot be read at all fails again, and says so
         pictures = {name: way for name, way in ways.items() if way["motion"] != "codec"}
         return measure(path, pictures, stride=stride, most=most)
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.show.machine import machine, versions
-from mgm.video import motion_vectors, read_clip
+from mgm.video import iter_motion_vectors, read_clip
 from mgm.video.clip.rgb import FrameConverter
 from mgm.video.container.h264 import first_slice, nal_length_size
 from mgm.video.container.stream import decode_all, decode_packet, open_video, packets
@@ -103,7 +103,7 @@ def load(data: Path, folder: Path, fights: int, seed: int) -> list[Source]:
 def held_fields(path: Path, stride: int) -> Iterator[tuple[int, str, npt.NDArray[np.float32], npt.NDArray[np.bool_]]]:
     """(frame, kind, field, measured) of every stride-th frame; what is not measured holds the field before."""
     last = None
-    for found in motion_vectors(path):
+    for found in iter_motion_vectors(path):
         if found.index % stride:
             continue
         field, measured = settle(frame_evidence(found.vectors, grid_of(path), past=1.0, future=1.0), 1.0)
@@ -175,7 +175,7 @@ def measure_sum(sources: list[Source], folder: Path, stride: int) -> None:
     for source in sources:
         target = folder / f"{source.path.stem}_ordinary.mp4"
         size += transcode(source.path, target, PROFILES["compat"]).bytes_out
-        decoding += seconds(lambda target=target: list(motion_vectors(target)))
+        decoding += seconds(lambda target=target: list(iter_motion_vectors(target)))
         field = read_clip(target, frames=None, stride=stride, size=None).motion
         assert field is not None
         on_grid = [(n * stride, field.vectors[n]) for n in range(1, len(field.vectors))]
@@ -264,7 +264,7 @@ def compare_key(sources: list[Source], folder: Path) -> None:
         for source in sources:
             target = folder / f"{source.path.stem}_key.mp4"
             transcode(source.path, target, replace(STRIDED, stride=stride, gop=16))
-            everything = list(motion_vectors(target))
+            everything = list(iter_motion_vectors(target))
             held = {frame: field for frame, _, field, _ in held_fields(target, stride)}
             grid = grid_of(target)
             for key in [f.index for f in everything if f.kind == "I" and f.index >= 2 * stride]:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from mgm.commands.main import app, run
 from mgm.data.synthetic.labelled import make_translation
-from mgm.masks import mask_names
+from mgm.masks import list_masks
 from mgm.video.transcode.write import encode
 
 
@@ -136,7 +136,7 @@ def test_preview_writes_pictures_and_numbers(tmp_path):
     assert len(rows) == 1 + 2 * 2
     one = mgm("preview", tmp_path / "x" / "0.mp4", "--out", tmp_path / "one", "--masks", "all", *shape, "--no-video")
     assert one.returncode == 0, one.stderr
-    for name in mask_names():
+    for name in list_masks():
         assert f" {name} " in one.stdout
     assert {path.suffix for path in (tmp_path / "one").iterdir()} == {".csv", ".png"}
     # What an earlier call wrote below the folder is not taken for one of its videos.

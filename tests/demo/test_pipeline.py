@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mgm.data.annotations import load_set
-from mgm.demo import demo
+from mgm.demo import run_demo
 from mgm.demo.measure import measure_masks
 from mgm.errors import DataError
 from mgm.training import load_autoencoder, load_config
@@ -39,7 +39,7 @@ def folder(tiny_set: Path, tmp_path: Path) -> Path:
 
 
 def test_the_whole_line_on_a_folder_with_bad_files(folder, tmp_path):
-    result = demo(folder, out=tmp_path / "out", overrides=QUICK)
+    result = run_demo(folder, out=tmp_path / "out", overrides=QUICK)
     html = result.report.read_text(encoding="utf-8")
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["files"]["found"] == 19
@@ -60,10 +60,10 @@ def test_without_labels_it_pretrains_and_shows(tiny_set, tmp_path):
     flat.mkdir()
     for number, file in enumerate(sorted((tiny_set / "train").rglob("*.mp4"))):
         shutil.copy(file, flat / f"{number}.mp4")
-    result = demo(flat, out=tmp_path / "out", overrides=QUICK)
+    result = run_demo(flat, out=tmp_path / "out", overrides=QUICK)
     assert result.metrics["probes"] == {}
     assert "no class folders" in result.report.read_text(encoding="utf-8")
-    again = demo(flat, out=tmp_path / "out", overrides=QUICK)  # an earlier demo's run is replaced, not an error
+    again = run_demo(flat, out=tmp_path / "out", overrides=QUICK)  # an earlier demo's run is replaced, not an error
     assert again.metrics["pretrain"]["last loss"] == result.metrics["pretrain"]["last loss"]
 
 
@@ -72,7 +72,7 @@ def test_a_list_is_as_good_as_a_folder(tiny_set, tmp_path):
     found = load_set(tiny_set / "train")
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(f"{item.path} {item.label}" for item in found.items))
-    result = demo(f"data={listed}", out=tmp_path / "out", overrides=QUICK)
+    result = run_demo(f"data={listed}", out=tmp_path / "out", overrides=QUICK)
     assert result.metrics["files"]["found"] == 16
     assert len(result.metrics["videos"]["classes"]) == 8
     assert result.metrics["probes"]
@@ -82,7 +82,7 @@ def test_a_folder_without_a_usable_video_is_an_error(tmp_path):
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").write_text("text")
     with pytest.raises(DataError, match=r"none of 1 files can be used.*a\.mp4: is plain text"):
-        demo(tmp_path / "videos", out=tmp_path / "out", overrides=QUICK)
+        run_demo(tmp_path / "videos", out=tmp_path / "out", overrides=QUICK)
 
 
 def test_mgm_hides_more_of_the_moving_object_than_tube(tiny_set):
@@ -97,5 +97,5 @@ def test_mgm_hides_more_of_the_moving_object_than_tube(tiny_set):
 
 
 def test_a_model_that_predicts_no_pixels_has_no_reconstructions(tiny_set, tmp_path):
-    result = demo(tiny_set / "train", out=tmp_path / "out", overrides=(*QUICK, "model.target=motion"))
+    result = run_demo(tiny_set / "train", out=tmp_path / "out", overrides=(*QUICK, "model.target=motion"))
     assert "Reconstruction</h2>" not in result.report.read_text(encoding="utf-8")

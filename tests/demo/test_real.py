@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mgm.demo import demo
+from mgm.demo import run_demo
 
 SHARED = Path(os.environ.get("MGM_SHARED_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 
@@ -14,7 +14,7 @@ SHARED = Path(os.environ.get("MGM_SHARED_DATA", Path(__file__).parents[2].parent
 @pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "surv_fights").is_dir(), reason=f"no real clips at {SHARED}; set MGM_SHARED_DATA")
 def test_the_demo_on_real_clips(tmp_path):
-    result = demo(
+    result = run_demo(
         SHARED / "surv_fights", out=tmp_path, overrides=("pretrain.steps=5", "pretrain.warmup=1", "probe.steps=20")
     )
     assert result.metrics["files"]["found"] == 300

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.masks import mask_names
+from mgm.masks import list_masks
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "masks.md").read_text(encoding="utf-8")
@@ -30,11 +30,11 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_table_is_what_the_experiment_printed() -> None:
     printed = table_rows(RESULT.partition("\nsummary\n")[2])
-    assert len(printed) > len(mask_names())
+    assert len(printed) > len(list_masks())
     assert table_rows(PAGE) == printed
 
 
-@pytest.mark.parametrize("name", mask_names())
+@pytest.mark.parametrize("name", list_masks())
 def test_the_table_has_every_mask(name: str) -> None:
     labels = [row.split("`")[1] for row in table_rows(PAGE)]
     if name in ("block", "smm", "mgm"):

@@ -58,7 +58,7 @@ def test_a_clip_has_the_shapes_that_the_page_names(folder: Path) -> None:
 
 
 def test_the_formula_of_raw_vectors_gives_multiples_of_the_motion(folder: Path) -> None:
-    names = example("mgm.motion_vectors")
+    names = example("mgm.iter_motion_vectors")
 
     times = np.round(names["dx"] / VELOCITY[0])
     usual = np.abs(names["dx"] - times * VELOCITY[0]) + np.abs(names["dy"] - times * VELOCITY[1]) < 0.5

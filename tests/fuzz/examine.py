@@ -81,7 +81,7 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
     seconds, starts = float(rng.uniform(0, 0.9)), rng.integers(FRAMES, size=3).tolist()
     counted: list[int] = []
 
-    def clip(place: Path | bytes, **more: Any) -> mgm.Clip:
+    def clip(place: Path | bytes, **more: Any) -> mgm.video.Clip:
         asked = options | more
         found = mgm.read_clip(place, **asked)
         _check_clip(found, asked)
@@ -117,7 +117,7 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
         _check_motion(found.motion, len(found.index))
 
     def vectors() -> None:
-        for number, frame in enumerate(mgm.motion_vectors(path)):
+        for number, frame in enumerate(mgm.iter_motion_vectors(path)):
             _check(frame.index == number, f"frame {number} is called {frame.index}")
             _check(frame.vectors.dtype == VECTOR_DTYPE, f"vectors are {frame.vectors.dtype}")
             _check(isinstance(frame.pts, float) and frame.kind in "?IPBSsib", f"pts {frame.pts!r}, kind {frame.kind!r}")
@@ -125,7 +125,7 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
         _check(counted, "not one frame, and no error")
 
     def vectors_partly() -> None:
-        for frame in mgm.motion_vectors(path):
+        for frame in mgm.iter_motion_vectors(path):
             if frame.index == 2:
                 break
 
@@ -138,7 +138,7 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
             raise VideoError(record.problem)
         _check(0 <= record.vectors <= 1 and 1 <= record.gop <= record.frames, f"{record}")
         _check(min(record.width, record.height) > 0 and record.codec, f"{record}")
-        _check(counted in ([], [record.frames]), f"{record.frames} frames scanned, {counted} by motion_vectors")
+        _check(counted in ([], [record.frames]), f"{record.frames} frames scanned, {counted} by iter_motion_vectors")
 
     def first_frame() -> None:
         info = probe(path)
@@ -150,8 +150,8 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "read_clip(start_seconds=)", at_seconds
     yield "VideoReader", several
     yield "read_motion", motion_alone
-    yield "motion_vectors", vectors
-    yield "motion_vectors, closed early", vectors_partly
+    yield "iter_motion_vectors", vectors
+    yield "iter_motion_vectors, closed early", vectors_partly
     yield "scan_file", scan
     yield "probe", first_frame
 
@@ -173,7 +173,7 @@ def draw_options(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def _check_clip(clip: mgm.Clip, asked: dict[str, Any]) -> None:
+def _check_clip(clip: mgm.video.Clip, asked: dict[str, Any]) -> None:
     frames, index, pts, size, stride = clip.frames, clip.index, clip.pts, asked["size"], asked["stride"]
     T = len(index)
     _check(T > 0 and asked["frames"] in (None, T), f"{T} frames, asked for {asked['frames']}")
@@ -193,7 +193,7 @@ def _check_clip(clip: mgm.Clip, asked: dict[str, Any]) -> None:
         _check_motion(clip.motion, T)
 
 
-def _check_motion(motion: mgm.MotionField, T: int) -> None:
+def _check_motion(motion: mgm.video.MotionField, T: int) -> None:
     vectors, valid, extent = motion.vectors, motion.valid, motion.extent
     _check(min(extent) > 0, f"extent {extent}")
     shape = (T, *grid_shape(*extent))
@@ -205,14 +205,14 @@ def _check_motion(motion: mgm.MotionField, T: int) -> None:
     _check(np.isfinite(vectors).all(), "motion is not finite")
 
 
-def _check_same(found: mgm.Clip, other: mgm.Clip) -> None:
+def _check_same(found: mgm.video.Clip, other: mgm.video.Clip) -> None:
     """Two ways to read the same clip must agree."""
     same = np.array_equal(found.index, other.index) and np.array_equal(found.frames, other.frames)
     if not same:
         raise DifferentError(f"not the frames of another way to read the clip: {found.index}, {other.index}")
 
 
-def _check_against_sequential(clip: mgm.Clip, path: Path, options: dict[str, Any]) -> None:
+def _check_against_sequential(clip: mgm.video.Clip, path: Path, options: dict[str, Any]) -> None:
     """Frames must equal those of a decode from the first packet on, where that meets no damage and frames come in order of time."""
     convert = FrameConverter(size=options["size"], crop=options["crop"], name=str(path))
     wanted = set(clip.index.tolist())

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgm.errors import MaskError
-from mgm.masks import TokenMask, build_mask, make_mask, mask_names
+from mgm.masks import TokenMask, build_mask, list_masks, make_mask
 from mgm.masks.catalog import MASKS
 from tests.masks.fields import Field, field, moving_cells, random_peaks, still
 
 DOCS = Path(__file__).parents[2] / "docs"
 METHOD = (DOCS / "method.md").read_text(encoding="utf-8")
-EVERY = pytest.mark.parametrize("name", mask_names())
+EVERY = pytest.mark.parametrize("name", list_masks())
 OPTIONS = {
     "mgm": {
         "boundary": ["clip", "shift", "grow", "wrap"],
@@ -322,7 +322,7 @@ def test_unknown_option(name):
 def test_unknown_name_lists_the_names_and_the_nearest():
     with pytest.raises(MaskError, match="did you mean 'tube'") as error:
         build_mask("tubes")
-    assert all(name in str(error.value) for name in mask_names())
+    assert all(name in str(error.value) for name in list_masks())
 
 
 def test_a_name_that_is_near_to_none_is_not_guessed():
@@ -338,8 +338,8 @@ def test_unknown_option_names_the_nearest():
 
 def test_the_names_of_the_method():
     method = "random frame tube block smm smm-sparse mgm mgm-sparse motion-topk motion-prob mgmae multiblock score running-cell"
-    assert set(method.split()) <= set(mask_names())
-    assert all(MASKS[name].name == name for name in mask_names())
+    assert set(method.split()) <= set(list_masks())
+    assert all(MASKS[name].name == name for name in list_masks())
 
 
 @EVERY

@@ -93,7 +93,7 @@ def test_all_that_masks_call_is_compiled_beforehand():
     """By `make setup`: a compiler that starts in the first mask of a run would hold up every worker for seconds."""
     code = """if True:
         import numpy as np
-        from mgm.masks import build_mask, kernels, mask_names, motion_energy
+        from mgm.masks import build_mask, kernels, list_masks, motion_energy
         from tests.masks.fields import Field
         compiled = [kernel for kernel in vars(kernels).values() if hasattr(kernel, "signatures")]
         assert len(compiled) > 5
@@ -106,7 +106,7 @@ def test_all_that_masks_call_is_compiled_beforehand():
             wider = np.broadcast_to(vectors[:, :1], vectors.shape)
             for motion in (vectors, Field(vectors, valid, extent), Field(wider, valid[:, ::-1], extent), vectors.astype(float)):
                 motion_energy(motion, (8, 14, 14))
-                for name in mask_names():
+                for name in list_masks():
                     for camera in ("none", "median"):
                         mask = build_mask(name)
                         if hasattr(mask, "camera"):

@@ -8,8 +8,8 @@ from mgm.masks import (
     TokenMask,
     build_mask,
     draw_statistics,
+    list_masks,
     make_mask,
-    mask_names,
     mask_statistics,
     object_area,
     pool_statistics,
@@ -95,7 +95,7 @@ def test_boxes_need_an_extent():
         mask_statistics(left_half(), boxes=[[], []], extent=(0, 4))
 
 
-@pytest.mark.parametrize("name", mask_names())
+@pytest.mark.parametrize("name", list_masks())
 def test_grades_every_mask(name):
     rng = np.random.default_rng(0)
     motion = field(random_peaks(16, 28, 28, rng))
@@ -131,7 +131,7 @@ def test_statistics_over_draws_by_hand():
     assert found.fallback_share == pytest.approx(1 / 6)
 
 
-@pytest.mark.parametrize("name", mask_names())
+@pytest.mark.parametrize("name", list_masks())
 def test_draws_agree_with_each_mask_alone(name):
     rng = np.random.default_rng(0)
     motion = field(random_peaks(16, 28, 28, rng))

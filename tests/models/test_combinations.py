@@ -7,7 +7,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from mgm.errors import ModelError
-from mgm.masks import build_mask, mask_names, mask_rng
+from mgm.masks import build_mask, list_masks, mask_rng
 from mgm.models import SIZES, TARGETS, Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.sizes import ATTENTIONS, DECODER_ATTENTIONS
 from tests.models.clips import random_video
@@ -48,7 +48,7 @@ def test_every_combination_trains(backbone, attention, decoder, target):
     spec = spec_of(backbone, attention, decoder)
     video = random_video(spec)
     _, decode = draw("running-cell", spec)
-    for name in mask_names():
+    for name in list_masks():
         model = build(spec, target)
         optimiser = torch.optim.SGD(model.parameters(), lr=1e-3)
         equal_steps, mask = draw(name, spec)

@@ -11,7 +11,7 @@ from mgm.data.augment.erasing import RandomErasing
 from mgm.data.augment.mixing import Mixing
 from mgm.data.augment.randaugment import OPERATIONS, RandAugment
 from mgm.errors import ModelError
-from mgm.masks import mask_names
+from mgm.masks import list_masks
 from mgm.models import TARGETS, Classifier, Encoder
 from mgm.models.patches import MEAN, STD, TokenSplit
 from mgm.models.sizes import DECODER_ATTENTIONS
@@ -99,7 +99,7 @@ def test_every_combination_waits_for_nothing(gpu, backbone, attention, decoder, 
     assert gpu.waits == []
 
 
-@pytest.mark.parametrize("name", mask_names())
+@pytest.mark.parametrize("name", list_masks())
 def test_every_mask_waits_for_nothing(gpu, name):
     for backbone, attention in BACKBONES:
         spec = spec_of(backbone, attention, "self")

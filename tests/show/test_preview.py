@@ -9,7 +9,7 @@ from PIL import Image
 
 from mgm.data.synthetic.labelled import make_translation
 from mgm.errors import MgmError
-from mgm.masks import mask_names
+from mgm.masks import list_masks
 from mgm.show.figures import VEIL, paint_visibility
 from mgm.show.preview import PreviewSettings, preview, preview_clip, write_statistics
 from mgm.video.container.stream import decode_all, open_video
@@ -17,10 +17,10 @@ from mgm.video.container.stream import decode_all, open_video
 
 def test_rows_are_of_one_length_and_size(tmp_path):
     make_translation(tmp_path / "a.mp4", velocity=(2, 1), frames=20, size=(64, 96))
-    settings = PreviewSettings(frames=8, stride=2, size=64, patch=8, masks=mask_names())
+    settings = PreviewSettings(frames=8, stride=2, size=64, patch=8, masks=list_masks())
     shown = preview_clip(tmp_path / "a.mp4", settings=settings)
     labels = [label for label, _ in shown.rows()]
-    assert labels == ["frames", "motion", *mask_names()]
+    assert labels == ["frames", "motion", *list_masks()]
     assert {frames.shape for _, frames in shown.rows()} == {(8, 64, 64, 3)}
     assert shown.boxes is None
     assert all(s.object_share is None for s in shown.statistics.values())

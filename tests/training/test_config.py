@@ -4,7 +4,7 @@ import torch
 from mgm.errors import ConfigError
 from mgm.masks import build_mask
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.training.config import Config, load_config, override, parse_config, recipe_names
+from mgm.training.config import Config, list_recipes, load_config, override, parse_config
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def recipe(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_builds_its_models(name):
     config = load_config(name)
     with torch.device("meta"):
@@ -29,7 +29,7 @@ def test_every_recipe_builds_its_models(name):
     assert rule.mask.count(rule.grid, rule.ratio) > 0
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", list_recipes())
 def test_saving_and_loading_changes_nothing(name, tmp_path):
     config = load_config(name, ["mask.name=mgm", "mask.options={top_k: 3}"])
     config.save(tmp_path / "config.yaml")

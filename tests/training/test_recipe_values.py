@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from mgm.errors import ConfigError
-from mgm.training.config import Config, load_config, recipe_names
+from mgm.training.config import Config, list_recipes, load_config
 
 VALUES = [None, [1], {"a": 1}, "text", True, 1.5, -1, 0, 10**30, math.nan, math.inf]
 
@@ -57,7 +57,7 @@ def test_a_value_is_taken_as_written_or_refused(key, tmp_path):
     assert len(taken) < len(VALUES) - 3
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", list_recipes())
 def test_every_key_of_every_recipe_is_known_by_its_name(name, tmp_path):
     from importlib import resources
 

@@ -19,6 +19,6 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the whole run.")] = 0,
 ) -> None:
     """The whole line in minutes: scan, preview, pretrain a tiny model, judge it, write report.html and metrics.json."""
-    from mgm.demo import demo as run
+    from mgm.demo import run_demo
 
-    run(data, out=out, seed=seed)
+    run_demo(data, out=out, seed=seed)

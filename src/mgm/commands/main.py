@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from mgm import TRAINING_PACKAGES, missing_training
 from mgm.commands.bench import bench
 from mgm.commands.data import data
 from mgm.commands.demo import demo
@@ -26,6 +25,7 @@ from mgm.commands.preview import preview
 from mgm.commands.probe import probe
 from mgm.commands.scan import scan
 from mgm.errors import MgmError
+from mgm.lazy import TRAINING_PACKAGES, missing_training
 from mgm.version import VERSION
 
 

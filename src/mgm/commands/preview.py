@@ -52,12 +52,12 @@ def preview(
     The numbers are means over many draws and over all clips; those of each clip stand in its picture and in statistics.csv.
     """
     from mgm.data.items import evenly_spaced
-    from mgm.masks import mask_names, pool_statistics
+    from mgm.masks import list_masks, pool_statistics
     from mgm.show.preview import PreviewSettings, write_statistics
     from mgm.show.preview import preview as make
 
     console = Console()
-    names = mask_names() if masks == "all" else tuple(masks.split(","))
+    names = list_masks() if masks == "all" else tuple(masks.split(","))
     settings = PreviewSettings(
         frames=frames,
         stride=stride,

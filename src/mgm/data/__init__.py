@@ -1,1 +1,8 @@
-"""From annotated video to batches: sampling, joint transforms, data sets, the loader, and synthetic video."""
+"""Data: annotations, shards, clips with masks and labels, and the loader of a run.
+
+The public names stand in `__init__.pyi`.
+"""
+
+from mgm.lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

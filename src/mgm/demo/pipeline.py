@@ -71,7 +71,7 @@ class Findings:
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
-def demo(
+def run_demo(
     data: str | Path | None = None,
     *,
     out: str | Path = "mgm-demo",

@@ -1,36 +1,8 @@
-"""From motion to a mask over the tokens of a clip. numpy, and loops compiled by numba; no torch."""
+"""From motion to a mask over the tokens of a clip, with numpy and loops compiled by numba; without torch.
 
-from mgm.masks.catalog import build_mask, make_mask, mask_names
-from mgm.masks.grid import Grid
-from mgm.masks.mask import Mask, TokenMask
-from mgm.masks.motion import Motion, MotionLike, motion_energy
-from mgm.masks.seeding import mask_rng
-from mgm.masks.statistics import (
-    Boxes,
-    DrawStatistics,
-    MaskStatistics,
-    draw_statistics,
-    mask_statistics,
-    object_area,
-    pool_statistics,
-)
+The public names stand in `__init__.pyi`.
+"""
 
-__all__ = [
-    "Boxes",
-    "DrawStatistics",
-    "Grid",
-    "Mask",
-    "MaskStatistics",
-    "Motion",
-    "MotionLike",
-    "TokenMask",
-    "build_mask",
-    "draw_statistics",
-    "make_mask",
-    "mask_names",
-    "mask_rng",
-    "mask_statistics",
-    "motion_energy",
-    "object_area",
-    "pool_statistics",
-]
+from mgm.lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

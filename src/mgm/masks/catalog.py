@@ -37,7 +37,7 @@ MASKS: dict[str, type[Mask]] = {
 }
 
 
-def mask_names() -> tuple[str, ...]:
+def list_masks() -> tuple[str, ...]:
     """The names that `make_mask` and `build_mask` know, in the catalog's order."""
     return tuple(MASKS)
 
@@ -46,7 +46,7 @@ def build_mask(name: str | Mask, **options: object) -> Mask:
     """Build a mask once, to draw from it often.
 
     Args:
-        name: one of `mask_names()`; or `package.module:Class` for a mask of your own; or a mask, which is given back as it is.
+        name: one of `list_masks()`; or `package.module:Class` for a mask of your own; or a mask, which is given back as it is.
         options: fields of its class; those left out keep their defaults.
 
     Raises:
@@ -86,7 +86,7 @@ def make_mask(
     """Draw one mask by name: `build_mask(name, **options).draw(grid, ratio, motion, rng)`.
 
     Args:
-        name: one of `mask_names()`, or what else `build_mask` takes.
+        name: one of `list_masks()`, or what else `build_mask` takes.
         grid: tokens (t, h, w); (8, 14, 14) for 16 frames of 224 x 224 in tubelets of 2 x 16 x 16.
         ratio: share of tokens to hide, in (0, 1); see `Mask.count`.
         motion: a motion field or an array (T, gh, gw, 2) in pixels per sampling step, T a multiple of t; None for a

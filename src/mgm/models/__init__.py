@@ -1,47 +1,8 @@
-"""Models: video and mask in, representation, loss or logits out. Nothing here knows of video files or of training."""
+"""Models: video and mask in, representation, loss or logits out. Nothing here reads video files or trains.
 
-from mgm.models.autoencoder import MaskedAutoencoder, Reconstruction
-from mgm.models.classifier import Classifier
-from mgm.models.convert import from_huggingface, load_huggingface, to_huggingface
-from mgm.models.encoder import Encoder
-from mgm.models.position import position_code
-from mgm.models.sizes import SIZES, ModelSpec, Size, Stack
-from mgm.models.targets import (
-    TARGETS,
-    FrameDifference,
-    Goal,
-    Hog,
-    MotionTarget,
-    NormalisedPixels,
-    OneFrame,
-    Pixels,
-    Target,
-    TargetChoice,
-    TeacherFeatures,
-)
+The public names stand in `__init__.pyi`.
+"""
 
-__all__ = [
-    "SIZES",
-    "TARGETS",
-    "Classifier",
-    "Encoder",
-    "FrameDifference",
-    "Goal",
-    "Hog",
-    "MaskedAutoencoder",
-    "ModelSpec",
-    "MotionTarget",
-    "NormalisedPixels",
-    "OneFrame",
-    "Pixels",
-    "Reconstruction",
-    "Size",
-    "Stack",
-    "Target",
-    "TargetChoice",
-    "TeacherFeatures",
-    "from_huggingface",
-    "load_huggingface",
-    "position_code",
-    "to_huggingface",
-]
+from mgm.lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

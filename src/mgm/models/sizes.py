@@ -88,6 +88,11 @@ SIZES: Final[Mapping[str, Size]] = {
 }
 
 
+def list_models() -> tuple[str, ...]:
+    """Names of the model sizes, for `ModelSpec(size=...)` and the setting `model.size`; `SIZES` has their widths."""
+    return tuple(SIZES)
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """Everything that fixes the shapes and the arithmetic of a model; it is stored in checkpoints (`to_dict`).

@@ -7,7 +7,7 @@ from mgm.training.checkpoint import (
     load_encoder,
     load_pretrained,
 )
-from mgm.training.config import Config, load_config, recipe_names
+from mgm.training.config import Config, list_recipes, load_config
 from mgm.training.export.export import export_model
 from mgm.training.finetune import finetune
 from mgm.training.pretrain import pretrain
@@ -19,6 +19,7 @@ __all__ = [
     "Outcome",
     "export_model",
     "finetune",
+    "list_recipes",
     "load_autoencoder",
     "load_checkpoint",
     "load_classifier",
@@ -28,7 +29,6 @@ __all__ = [
     "open_classifier",
     "open_start",
     "pretrain",
-    "recipe_names",
     "run_config",
     "settings_for",
 ]

@@ -83,7 +83,7 @@ def test_a_built_mask_another_key_and_no_motion() -> None:
         def __getitem__(self, index: int) -> Mapping[str, Any]:
             return {"video": torch.zeros(1)}
 
-    masked = mgm.MaskedClips(Still(2), mgm.build_mask("tube"), grid=GRID, ratio=0.5, key="mask")
+    masked = mgm.MaskedClips(Still(2), mgm.masks.build_mask("tube"), grid=GRID, ratio=0.5, key="mask")
 
     assert set(masked[0]) == {"video", "mask"}
     assert len(list(masked)) == 2
@@ -108,17 +108,17 @@ def test_what_the_users_data_set_lacks_is_named() -> None:
 
 def test_collate_masks() -> None:
     masks = [mgm.make_mask("tube", grid=GRID, ratio=0.75, rng=np.random.default_rng(i)) for i in range(3)]
-    batch = mgm.collate_masks(masks)
+    batch = mgm.data.collate_masks(masks)
 
     assert batch.shape == (3, *GRID)
     assert np.array_equal(batch.numpy(), np.stack([mask.masked for mask in masks]))
-    assert torch.equal(mgm.collate_masks(masks, flat=True), batch.flatten(1))
+    assert torch.equal(mgm.data.collate_masks(masks, flat=True), batch.flatten(1))
 
 
 def test_masks_that_do_not_fit_together() -> None:
     one = mgm.make_mask("tube", grid=GRID, ratio=0.75, rng=np.random.default_rng(0))
     fewer = mgm.make_mask("tube", grid=GRID, ratio=0.5, rng=np.random.default_rng(0))
     with pytest.raises(MaskError, match=r"mask 1 hides 72 tokens of \(4, 6, 6\), expected 108"):
-        mgm.collate_masks([one, fewer])
+        mgm.data.collate_masks([one, fewer])
     with pytest.raises(MaskError, match="found no mask"):
-        mgm.collate_masks([])
+        mgm.data.collate_masks([])

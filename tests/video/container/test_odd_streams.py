@@ -11,7 +11,7 @@ import pytest
 from av.stream import Disposition
 
 from mgm.errors import VideoError
-from mgm.video import VideoReader, motion_vectors, read_clip
+from mgm.video import VideoReader, iter_motion_vectors, read_clip
 from mgm.video.container.metadata import probe
 from mgm.video.scan.scan import scan
 from tests.video.clips import decode_whole, encode_moving, remux
@@ -21,7 +21,7 @@ from tests.video.fields_stream import field_pictures
 def check(path: Path, *, draws: int = 12, motion: str | None = None) -> None:
     """Random clips, each by an opening of its own and by one for all, against the frames that a plain decode gives."""
     whole = decode_whole(path)
-    assert probe(path).frames == len(whole) == sum(1 for _ in motion_vectors(path))
+    assert probe(path).frames == len(whole) == sum(1 for _ in iter_motion_vectors(path))
     (record,) = scan(path)
     assert record.readable
     assert record.frames == len(whole)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mgm.errors import VideoError
-from mgm.video import motion_vectors, read_clip
+from mgm.video import iter_motion_vectors, read_clip
 from mgm.video.container.metadata import probe
 from tests.video.broken import BROKEN, make_broken
 from tests.video.clips import encode_moving, remux
@@ -18,7 +18,7 @@ from tests.video.clips import encode_moving, remux
 READERS: dict[str, Callable[[Path], object]] = {
     "clip": lambda path: read_clip(path, start=4, frames=8, stride=2, size=32),
     "frames only": lambda path: read_clip(path, frames=None, stride=1, motion=None, size=32),
-    "vectors": lambda path: list(motion_vectors(path)),
+    "vectors": lambda path: list(iter_motion_vectors(path)),
 }
 
 
@@ -105,7 +105,7 @@ def test_hidden_frames_of_an_edit_list_are_not_a_truncation(tmp_path: Path, ordi
                 packet.dts, packet.pts = packet.dts - shift, packet.pts - shift
                 packet.stream = stream
                 out.mux(packet)
-    whole = list(motion_vectors(path))
+    whole = list(iter_motion_vectors(path))
     clip = read_clip(path, frames=None, stride=1, size=32)
     assert 0 < len(whole) == len(clip.frames) <= 24
     expected = read_clip(ordinary, start=24 - len(whole), frames=None, stride=1, size=32)

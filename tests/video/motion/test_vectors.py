@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mgm.video import motion_vectors
+from mgm.video import iter_motion_vectors
 from tests.video.clips import encode_moving, remux
 
 COMPARED = ["source", "w", "h", "src_x", "src_y", "dst_x", "dst_y", "motion_x", "motion_y", "motion_scale"]
@@ -17,7 +17,7 @@ def test_equal_to_an_independent_extractor(shared_data: Path, name: str):
     kinds = (folder / name / "frame_types.txt").read_text().split()
     compared = 0
     with np.load(folder / f"{name}_motion_vectors.npz") as reference:
-        for frame in motion_vectors(folder / f"vid_{name}.mp4"):
+        for frame in iter_motion_vectors(folder / f"vid_{name}.mp4"):
             if frame.index == len(reference):
                 break
             assert frame.kind == kinds[frame.index]
@@ -30,7 +30,7 @@ def test_equal_to_an_independent_extractor(shared_data: Path, name: str):
 
 
 def test_frames_come_in_display_order_with_their_kind(ordinary: Path):
-    frames = list(motion_vectors(ordinary))
+    frames = list(iter_motion_vectors(ordinary))
     assert [frame.index for frame in frames] == list(range(24))
     np.testing.assert_allclose([frame.pts for frame in frames], np.arange(24) / 25)
     kinds = [frame.kind for frame in frames]
@@ -43,7 +43,7 @@ def test_frames_come_in_display_order_with_their_kind(ordinary: Path):
 
 def test_vectors_outlive_their_frame_and_the_file(ordinary: Path):
     copies, kept = [], []
-    for frame in motion_vectors(ordinary):
+    for frame in iter_motion_vectors(ordinary):
         kept.append(frame.vectors)
         copies.append(frame.vectors.copy())
     for copy, vectors in zip(copies, kept, strict=True):
@@ -53,11 +53,11 @@ def test_vectors_outlive_their_frame_and_the_file(ordinary: Path):
 
 def test_a_codec_without_vectors_yields_empty_frames(tmp_path: Path):
     path = encode_moving(tmp_path / "clip.webm", frames=4, codec="libvpx-vp9", options={"cpu-used": 8, "b": "1M"})
-    assert [len(frame.vectors) for frame in motion_vectors(path)] == [0] * 4
+    assert [len(frame.vectors) for frame in iter_motion_vectors(path)] == [0] * 4
 
 
 def test_a_raw_stream_has_no_times(tmp_path: Path, ordinary: Path):
     path = remux(ordinary, tmp_path / "clip.h264")
-    raw, timed = list(motion_vectors(path)), list(motion_vectors(ordinary))
+    raw, timed = list(iter_motion_vectors(path)), list(iter_motion_vectors(ordinary))
     assert all(math.isnan(frame.pts) for frame in raw)
     assert [(f.kind, len(f.vectors)) for f in raw] == [(f.kind, len(f.vectors)) for f in timed]

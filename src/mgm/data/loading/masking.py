@@ -56,7 +56,7 @@ class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
 
     Args:
         clips: your own data set; its samples are dictionaries. It is asked for `clips[index]` and for its length.
-        mask: a name of `mgm.mask_names()`, or a mask from `mgm.build_mask`.
+        mask: a name of `mgm.list_masks()`, or a mask from `mgm.masks.build_mask`.
         grid: tokens (t, h, w) of a clip: frames / tubelet, height / patch, width / patch.
         ratio: share of tokens to hide, in (0, 1).
         motion: the key of a sample's motion, a field as `mgm.read_clip` gives it or an array (T, gh, gw, 2); it is taken out of the

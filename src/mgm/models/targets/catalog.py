@@ -23,6 +23,12 @@ TARGETS: Final[Mapping[str, type[Target]]] = {
     "teacher": TeacherFeatures,
 }
 
+
+def list_targets() -> tuple[str, ...]:
+    """Names of the reconstruction targets, for the setting `model.target`."""
+    return tuple(TARGETS)
+
+
 TargetChoice = str | Target | Mapping[str, float]
 """A name of `TARGETS`, a target, or several names with the weights of their losses."""
 

@@ -6,7 +6,7 @@ from mgm.training.config.mask import DecoderMaskConfig, MaskConfig
 from mgm.training.config.model import ModelConfig
 from mgm.training.config.optim import FinetuneConfig, OptimConfig
 from mgm.training.config.probe import ProbeConfig
-from mgm.training.config.recipe import load_config, override, recipe_names
+from mgm.training.config.recipe import list_recipes, load_config, override
 from mgm.training.config.tree import Config
 
 __all__ = [
@@ -18,8 +18,8 @@ __all__ = [
     "ModelConfig",
     "OptimConfig",
     "ProbeConfig",
+    "list_recipes",
     "load_config",
     "override",
     "parse_config",
-    "recipe_names",
 ]

@@ -10,7 +10,7 @@ from mgm.training.config.section import Section
 
 
 class DecoderMaskConfig(Section):
-    """Which hidden tokens are reconstructed: those that this mask shows (VideoMAE V2); see `mgm.mask_names()`."""
+    """Which hidden tokens are reconstructed: those that this mask shows (VideoMAE V2); see `mgm.list_masks()`."""
 
     name: str = Field("running-cell", description="name of the mask")
     ratio: float = Field(0.5, gt=0, lt=1, description="share of all tokens that are not reconstructed")
@@ -18,7 +18,7 @@ class DecoderMaskConfig(Section):
 
 
 class MaskConfig(Section):
-    """Which tokens are hidden; see `mgm.mask_names()`."""
+    """Which tokens are hidden; see `mgm.list_masks()`."""
 
     name: str = Field("mgm", description="name of the mask")
     ratio: float = Field(0.75, gt=0, lt=1, description="share of hidden tokens")

@@ -14,7 +14,7 @@ from mgm.training.config.explain import parse_config
 from mgm.training.config.tree import Config
 
 
-def recipe_names() -> list[str]:
+def list_recipes() -> list[str]:
     """Names of the recipes that come with mgm."""
     return sorted(
         f.name.removesuffix(".yaml") for f in (resources.files("mgm") / "recipes").iterdir() if f.name.endswith(".yaml")
@@ -41,16 +41,16 @@ def _read_recipe(recipe: str | Path) -> dict[str, Any]:
         if path.suffix in (".yaml", ".yml"):
             if not path.is_file():
                 raise ConfigError(
-                    f"{recipe}: no such recipe file; check the path, or use one of ours: {', '.join(recipe_names())}"
+                    f"{recipe}: no such recipe file; check the path, or use one of ours: {', '.join(list_recipes())}"
                 )
             tree = read_yaml_file(path)
-        elif str(recipe) in recipe_names():
+        elif str(recipe) in list_recipes():
             tree = read_yaml((resources.files("mgm") / "recipes" / f"{recipe}.yaml").read_text(encoding="utf-8"))
         else:
-            near = difflib.get_close_matches(str(recipe), recipe_names(), 1)
+            near = difflib.get_close_matches(str(recipe), list_recipes(), 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(
-                f"{recipe}: no recipe of that name, expected one of {', '.join(recipe_names())} or a path to a .yaml file{hint}"
+                f"{recipe}: no recipe of that name, expected one of {', '.join(list_recipes())} or a path to a .yaml file{hint}"
             )
     except ConfigError:
         raise

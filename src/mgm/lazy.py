@@ -1,0 +1,56 @@
+"""Packages whose public names are imported when they are first used: `import mgm` never imports torch.
+
+The names of a package stand once, in its `__init__.pyi`, which type checkers and editors read as well. `lazy_loader` does the same
+without a hint for packages that are not installed.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+TRAINING_PACKAGES = {"torch", "pydantic", "yaml", "lightning_fabric", "PIL", "safetensors", "tensorboard"}
+
+
+def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package, from the imports of the stub beside its `__init__.py`.
+
+    `from mgm.rooms.file import name as name` is a name, `from mgm import room as room` a module of the package itself.
+    """
+    homes = _read_stub(Path(file).with_suffix(".pyi"))
+    names = sorted(homes)
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        home, original = homes[name]
+        try:
+            value = import_module(f"{home}.{original}") if home == package else getattr(import_module(home), original)
+        except ModuleNotFoundError as error:
+            if error.name in TRAINING_PACKAGES:
+                raise ModuleNotFoundError(missing_training(name), name=error.name) from error
+            raise
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return get, lambda: list(names), names
+
+
+def missing_training(subject: str) -> str:
+    """The message for a base installation from which `subject`, a name or a command, needs the packages for training."""
+    return f"{subject} needs the packages for training: pip install 'motion-guided-masking[train]', or '.[train]' in a checkout"
+
+
+def _read_stub(stub: Path) -> dict[str, tuple[str, str]]:
+    """Every imported name with its module and its name there."""
+    tree = ast.parse(stub.read_text(encoding="utf-8"))
+    return {
+        alias.asname or alias.name: (node.module or "", alias.name)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }

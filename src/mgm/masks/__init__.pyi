@@ -1,0 +1,17 @@
+from mgm.masks.catalog import build_mask as build_mask
+from mgm.masks.catalog import list_masks as list_masks
+from mgm.masks.catalog import make_mask as make_mask
+from mgm.masks.grid import Grid as Grid
+from mgm.masks.mask import Mask as Mask
+from mgm.masks.mask import TokenMask as TokenMask
+from mgm.masks.motion import Motion as Motion
+from mgm.masks.motion import MotionLike as MotionLike
+from mgm.masks.motion import motion_energy as motion_energy
+from mgm.masks.seeding import mask_rng as mask_rng
+from mgm.masks.statistics import Boxes as Boxes
+from mgm.masks.statistics import DrawStatistics as DrawStatistics
+from mgm.masks.statistics import MaskStatistics as MaskStatistics
+from mgm.masks.statistics import draw_statistics as draw_statistics
+from mgm.masks.statistics import mask_statistics as mask_statistics
+from mgm.masks.statistics import object_area as object_area
+from mgm.masks.statistics import pool_statistics as pool_statistics

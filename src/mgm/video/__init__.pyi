@@ -1,0 +1,14 @@
+from mgm.video.clip.export import export_motion as export_motion
+from mgm.video.clip.reader import Clip as Clip
+from mgm.video.clip.reader import MotionClip as MotionClip
+from mgm.video.clip.reader import VideoReader as VideoReader
+from mgm.video.clip.reader import read_clip as read_clip
+from mgm.video.clip.reader import read_motion as read_motion
+from mgm.video.motion.cache import build_sidecar as build_sidecar
+from mgm.video.motion.cache import open_sidecar as open_sidecar
+from mgm.video.motion.field import MotionField as MotionField
+from mgm.video.motion.vectors import FrameVectors as FrameVectors
+from mgm.video.motion.vectors import iter_motion_vectors as iter_motion_vectors
+from mgm.video.scan.manifest import read_manifest as read_manifest
+from mgm.video.scan.record import VideoRecord as VideoRecord
+from mgm.video.transcode.manifest import PrepareReport as PrepareReport
