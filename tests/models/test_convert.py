@@ -15,7 +15,7 @@ from mgm.models import (
     load_huggingface,
     to_huggingface,
 )
-from mgm.models.convert import Facts
+from mgm.models.convert import Overrides
 from mgm.models.sizes import Size, Stack
 from tests.models.clips import normalised, random_mask, random_video
 
@@ -113,7 +113,7 @@ FULL = {
 def compare_pretraining(changes, *, hidden, batch=2, std=0.1):
     """Tokens, prediction, loss, and the gradient of every parameter."""
     theirs, config = autoencoder_peer(std=std, **changes)
-    ours = from_huggingface(config, theirs.state_dict(), facts=Facts(heads=config["num_attention_heads"]))
+    ours = from_huggingface(config, theirs.state_dict(), overrides=Overrides(heads=config["num_attention_heads"]))
     assert isinstance(ours, MaskedAutoencoder)
     video, mask = random_video(ours.spec, batch=batch), random_mask(ours.spec, batch=batch, hidden=hidden)
     pixels = normalised(video).transpose(1, 2)
@@ -145,7 +145,7 @@ def compare_gradients(theirs, ours):
 def compare_classification(changes, *, batch=2, std=0.1):
     """Tokens, logits, loss, and the gradient of every parameter."""
     theirs, config = classifier_peer(std=std, **changes)
-    ours = from_huggingface(config, theirs.state_dict(), facts=Facts(heads=config["num_attention_heads"]))
+    ours = from_huggingface(config, theirs.state_dict(), overrides=Overrides(heads=config["num_attention_heads"]))
     assert isinstance(ours, Classifier)
     video, labels = random_video(ours.encoder.spec, batch=batch), torch.tensor([1, 6])[:batch]
     close(ours.encoder(video), theirs.videomae(normalised(video).transpose(1, 2)).last_hidden_state)
@@ -316,7 +316,7 @@ def test_small_models_have_six_heads_whatever_the_configuration_says():
     with pytest.warns(UserWarning, match="16 heads for ViT-S"):
         model = from_huggingface(config, theirs.state_dict())
     assert model.encoder.spec.encoder.heads == 6
-    assert from_huggingface(config, theirs.state_dict(), facts=Facts(heads=16)).encoder.spec.encoder.heads == 16
+    assert from_huggingface(config, theirs.state_dict(), overrides=Overrides(heads=16)).encoder.spec.encoder.heads == 16
 
 
 def test_what_hugging_face_cannot_be():

@@ -6,19 +6,19 @@ import torch.nn.functional as F
 
 from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.convert import Facts, Weights, from_weights, to_reference
+from mgm.models.convert import Overrides, Weights, from_weights, to_reference
 from mgm.models.position import sincos_1d
 from mgm.models.sizes import Size, Stack
 from tests.models.clips import normalised, random_mask, random_video
 from tests.models.reference import maest_shapes, mmaction, pretrained_shapes, random_state, tuned_shapes
 
-SMALL = Facts(frames=4, resolution=32, heads=2)
+SMALL = Overrides(frames=4, resolution=32, heads=2)
 PRETRAINED = random_state(pretrained_shapes(dim=32, depth=2, width=16, layers=1))
 TUNED = random_state(tuned_shapes(dim=32, depth=2, classes=5))
 
 
-def load(state, facts=SMALL, *, encoder_only=False, **more):
-    return from_weights(Weights(state, **more), facts, encoder_only=encoder_only)
+def load(state, overrides=SMALL, *, encoder_only=False, **more):
+    return from_weights(Weights(state, **more), overrides, encoder_only=encoder_only)
 
 
 def reference_blocks(state, x, prefix, depth, heads):
@@ -150,7 +150,7 @@ def test_logits_are_those_of_the_published_equations(kind):
 @pytest.mark.parametrize("classes", [None, 5])
 def test_maest_computes_what_its_equations_say(classes):
     state = random_state(maest_shapes(dim=32, depth=2, grid=(2, 4, 4), patch=8, classes=classes))
-    model = load(state, Facts(heads=2), encoder_only=classes is None)
+    model = load(state, Overrides(heads=2), encoder_only=classes is None)
     spec = model.spec if classes is None else model.encoder.spec
     assert (spec.frames, spec.resolution, spec.position, spec.class_token) == (4, 32, "learned-separable", True)
     video, mask = random_video(spec), random_mask(spec, hidden=20)
@@ -172,17 +172,17 @@ def test_maest_computes_what_its_equations_say(classes):
 def test_what_of_maest_is_refused():
     state = random_state(maest_shapes(dim=32, depth=1, grid=(2, 4, 4), patch=8))
     with pytest.raises(ModelError, match=r"MAE-ST's autoencoder.*mgm.load_encoder"):
-        load(state, Facts(heads=2))
+        load(state, Overrides(heads=2))
     with pytest.raises(ModelError, match="codes were learned for 4 frames and 16 places"):
-        load(state, Facts(heads=2, frames=8), encoder_only=True)
+        load(state, Overrides(heads=2, frames=8), encoder_only=True)
     joint = {k: v for k, v in state.items() if not k.startswith("pos_embed")} | {"pos_embed": torch.zeros(1, 33, 32)}
     with pytest.raises(ModelError, match="one learned code for all places"):
-        load(joint, Facts(heads=2), encoder_only=True)
+        load(joint, Overrides(heads=2), encoder_only=True)
 
 
 def test_attention_of_an_encoder_with_a_class_token():
     state = random_state(maest_shapes(dim=32, depth=2, grid=(2, 4, 4), patch=8))
-    encoder = load(state, Facts(heads=2), encoder_only=True)
+    encoder = load(state, Overrides(heads=2), encoder_only=True)
     weights = encoder.attention(random_video(encoder.spec), query=3)
     assert weights.shape == (2, 2, 32)
     assert (weights.sum(-1) < 1).all()
@@ -197,7 +197,7 @@ def test_heads_are_those_of_the_published_models(dim, width, heads):
     shapes = pretrained_shapes(dim=dim, depth=1, width=width, layers=1, patch=2)
     with torch.device("meta"):
         state = {name: torch.empty(shape) for name, shape in shapes.items()}
-        spec = load(state, Facts(frames=2, resolution=4)).spec
+        spec = load(state, Overrides(frames=2, resolution=4)).spec
     assert (spec.encoder.heads, spec.decoder.heads) == heads
 
 
@@ -205,7 +205,7 @@ def test_the_giant_of_v2():
     """Patches of 14 pixels, and an MLP of 48/11 the width."""
     shapes = pretrained_shapes(dim=88, depth=1, width=44, layers=1, patch=14, hidden=384)
     state = random_state(shapes)
-    model = load(state, Facts(frames=2, resolution=28, heads=8), encoder_only=True)
+    model = load(state, Overrides(frames=2, resolution=28, heads=8), encoder_only=True)
     assert model.spec.encoder == Stack(88, 1, 8, hidden=384)
     assert model.spec.patch == 14
     video = random_video(model.spec)
@@ -223,13 +223,13 @@ def test_a_specification_with_another_mlp_survives_its_dictionary():
 
 def test_the_command_line_in_a_file_is_believed_and_the_caller_more():
     arguments = {"num_frames": 8, "input_size": 64, "normlize_target": False, "lr": 1e-3}
-    model = load(PRETRAINED, Facts(heads=2), arguments=arguments)
+    model = load(PRETRAINED, Overrides(heads=2), arguments=arguments)
     assert (model.spec.frames, model.spec.resolution) == (8, 64)
     assert type(model.target).__name__ == "Pixels"
     assert load(PRETRAINED, SMALL, arguments=arguments).spec.frames == 4
-    assert load(PRETRAINED, Facts(heads=2)).spec.video_shape == (3, 16, 224, 224)
+    assert load(PRETRAINED, Overrides(heads=2)).spec.video_shape == (3, 16, 224, 224)
     segments = {"num_frames": 4, "num_segments": 2, "input_size": 32}
-    assert load(TUNED, Facts(heads=2), arguments=segments).encoder.spec.frames == 8
+    assert load(TUNED, Overrides(heads=2), arguments=segments).encoder.spec.frames == 8
 
 
 def test_one_bias_for_queries_keys_and_values():
@@ -264,25 +264,25 @@ def test_an_incomplete_file_of_maest_names_what_is_missing(classes):
         if classes is not None or not key.startswith("norm."):
             state = {name: value for name, value in whole.items() if name != key}
             with pytest.raises(ModelError, match=r"missing|expected weights of one of"):
-                load(state, Facts(heads=2), encoder_only=classes is None)
+                load(state, Overrides(heads=2), encoder_only=classes is None)
     for key in needed:
         for shape in ((), (7,), (2, 3)):
             with pytest.raises(ModelError, match="shape"):
-                load(whole | {key: torch.zeros(shape)}, Facts(heads=2), encoder_only=classes is None)
+                load(whole | {key: torch.zeros(shape)}, Overrides(heads=2), encoder_only=classes is None)
     without = {name: value for name, value in whole.items() if name != "blocks.1.attn.v.weight"}
     with pytest.raises(
         ModelError, match=r"1 keys of MAE-ST missing \(blocks.1.attn.v.weight\).*incomplete: fetch it again"
     ):
-        load(without, Facts(heads=2), encoder_only=True)
+        load(without, Overrides(heads=2), encoder_only=True)
 
 
 def test_maest_without_a_class_token_and_without_its_place():
     whole = random_state(maest_shapes(dim=32, depth=1, grid=(2, 4, 4), patch=8))
     for key in ("cls_token", "pos_embed_class"):
         with pytest.raises(ModelError, match=f"missing \\({key}\\)"):
-            load({name: value for name, value in whole.items() if name != key}, Facts(heads=2), encoder_only=True)
+            load({name: value for name, value in whole.items() if name != key}, Overrides(heads=2), encoder_only=True)
     neither = {name: value for name, value in whole.items() if name not in ("cls_token", "pos_embed_class")}
-    assert not load(neither, Facts(heads=2), encoder_only=True).spec.class_token
+    assert not load(neither, Overrides(heads=2), encoder_only=True).spec.class_token
 
 
 @pytest.mark.parametrize(
@@ -311,17 +311,17 @@ def test_whole_numbers_beside_the_encoder_do_not_stand_in_its_way():
     with pytest.raises(ModelError, match=r"attn.q.weight of int32"):
         load(
             maest | {"blocks.0.attn.q.weight": torch.zeros(32, 32, dtype=torch.int32)},
-            Facts(heads=2),
+            Overrides(heads=2),
             encoder_only=True,
         )
 
 
 @pytest.mark.parametrize(
-    "facts", [{"frames": 0}, {"heads": 0}, {"heads": True}, {"resolution": (8, 8, 8)}, {"resolution": ()}]
+    "overrides", [{"frames": 0}, {"heads": 0}, {"heads": True}, {"resolution": (8, 8, 8)}, {"resolution": ()}]
 )
-def test_facts_are_checked(facts):
-    with pytest.raises(ModelError, match=f"^{next(iter(facts))}: found"):
-        Facts(**facts)
+def test_facts_are_checked(overrides):
+    with pytest.raises(ModelError, match=f"^{next(iter(overrides))}: found"):
+        Overrides(**overrides)
 
 
 def test_parts_of_another_method_do_not_stand_in_the_way_of_the_encoder():
@@ -352,4 +352,4 @@ def test_an_unknown_format_lists_what_was_found_and_what_is_known():
     ):
         load({"conv1.weight": torch.zeros(1)})
     with pytest.raises(ModelError, match=r"heads of the encoder: a width of 96 does not tell them.*pass heads="):
-        load(random_state(tuned_shapes(dim=96, depth=1, classes=2)), Facts())
+        load(random_state(tuned_shapes(dim=96, depth=1, classes=2)), Overrides())

@@ -50,9 +50,9 @@ def test_only_asked_and_hidden_tokens_count(kind):
     result = model(video, mask, decode, predict=True)
     asked = (mask & decode).flatten(1)
     for i in range(2):
-        assert result.tokens[i][result.counted[i]].tolist() == asked[i].nonzero().flatten().tolist()
+        assert result.tokens[i][result.valid[i]].tolist() == asked[i].nonzero().flatten().tolist()
     error = (result.prediction - result.target).square().mean(2)
-    assert result.loss.item() == pytest.approx(error[result.counted].mean().item())
+    assert result.loss.item() == pytest.approx(error[result.valid].mean().item())
 
 
 @pytest.mark.parametrize("kind", ["self", "cross"])
@@ -60,11 +60,11 @@ def test_unequal_counts_do_not_mix_clips(kind):
     model = build(ModelSpec("debug", patch=8, frames=4, resolution=(32, 24), decoder_attention=kind))
     video, mask, decode = random_video(), random_mask(), unequal_decode()
     both = model(video, mask, decode, predict=True)
-    assert len(set(both.counted.sum(1).tolist())) == 2
+    assert len(set(both.valid.sum(1).tolist())) == 2
     for i in range(2):
         alone = model(video[i : i + 1], mask[i : i + 1], decode[i : i + 1], predict=True)
-        assert alone.counted is None
-        torch.testing.assert_close(both.prediction[i][both.counted[i]], alone.prediction[0], rtol=1e-5, atol=1e-5)
+        assert alone.valid is None
+        torch.testing.assert_close(both.prediction[i][both.valid[i]], alone.prediction[0], rtol=1e-5, atol=1e-5)
 
 
 def test_with_cross_attention_a_prediction_does_not_depend_on_what_else_is_asked():
@@ -73,9 +73,9 @@ def test_with_cross_attention_a_prediction_does_not_depend_on_what_else_is_asked
     everything = model(video, mask, predict=True)
     part = model(video, mask, decode, predict=True)
     for i in range(2):
-        place = torch.searchsorted(everything.tokens[i], part.tokens[i][part.counted[i]])
+        place = torch.searchsorted(everything.tokens[i], part.tokens[i][part.valid[i]])
         torch.testing.assert_close(
-            part.prediction[i][part.counted[i]], everything.prediction[i][place], rtol=1e-5, atol=1e-5
+            part.prediction[i][part.valid[i]], everything.prediction[i][place], rtol=1e-5, atol=1e-5
         )
 
 

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 from mgm.errors import ModelError
 from mgm.models import Encoder, ModelSpec
+from tests.errors import raises
 from tests.models.clips import SMALL, normalised, random_mask, random_video
 
 PARAMETERS = {"S": 21_879_936, "B": 86_227_200, "L": 303_860_736, "H": 631_607_040}
@@ -148,7 +149,7 @@ def test_a_place_keeps_its_separable_code():
 
 def test_at_another_grid_codes_are_interpolated():
     encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
-    other = encoder.at(frames=8, resolution=64, code="interpolated")
+    other = encoder.at(frames=8, resolution=64, position="interpolated")
     old, new = encoder.position.view(2, 4, 4, 32), other.position.view(4, 8, 8, 32)
     torch.testing.assert_close(new[0, 0, 0], old[0, 0, 0])  # a corner: nothing lies outside
     # Between two places of the old grid a new one lies at a quarter of the way.
@@ -156,7 +157,7 @@ def test_at_another_grid_codes_are_interpolated():
     torch.testing.assert_close(new[1, 0, 0], 0.75 * old[0, 0, 0] + 0.25 * old[1, 0, 0])
     again = Encoder(ModelSpec.from_dict(other.spec.to_dict()))
     assert torch.equal(again.position, other.position)  # a checkpoint of it, which holds no codes, is read as it was
-    back = other.at(frames=4, resolution=32, code="interpolated")
+    back = other.at(frames=4, resolution=32, position="interpolated")
     assert torch.equal(back.position, encoder.position)
     assert back.spec == encoder.spec
 
@@ -175,19 +176,19 @@ def test_grids_that_cannot_be():
     encoder = Encoder(SMALL)
     with pytest.raises(ModelError, match="frames: 5 frames cannot be cut into tubelets of 2"):
         encoder.at(frames=5)
-    with pytest.raises(ModelError, match="code: found 'learned', expected recomputed or interpolated"):
-        encoder.at(frames=8, code="learned")
+    with raises(ModelError, "unknown_name", subject="position"):
+        encoder.at(frames=8, position="learned")
 
 
 def test_learned_codes_are_stretched_in_time_and_space():
     spec = ModelSpec("debug", patch=8, frames=4, resolution=32, position="learned-separable", class_token=True)
     encoder = Encoder(spec)
-    other = encoder.at(frames=8, resolution=64, code="interpolated")
-    old, new = encoder.places().view(2, 4, 4, 32), other.places().view(4, 8, 8, 32)
+    other = encoder.at(frames=8, resolution=64, position="interpolated")
+    old, new = encoder.position_embedding().view(2, 4, 4, 32), other.position_embedding().view(4, 8, 8, 32)
     torch.testing.assert_close(new[0, 0, 0], old[0, 0, 0])
     torch.testing.assert_close(new[0, 0, 1], 0.75 * old[0, 0, 0] + 0.25 * old[0, 0, 1])
     torch.testing.assert_close(new[1, 0, 0], 0.75 * old[0, 0, 0] + 0.25 * old[1, 0, 0])
     assert torch.equal(other.class_token, encoder.class_token)
     assert torch.equal(encoder.at(frames=4)(video := random_video(spec)), encoder(video))
-    with pytest.raises(ModelError, match="learned codes have no formula; take code='interpolated'"):
+    with raises(ModelError, "unsupported", message="model-learned-position-recomputed"):
         encoder.at(frames=8)

@@ -3,14 +3,14 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.models import ModelSpec
-from mgm.models.patches import brightness, check_video, patches_of, split_mask, video_of
+from mgm.models.patches import check_video, patchify, split_mask, to_255, unpatchify
 from tests.models.clips import SMALL, normalised, random_mask, random_video
 
 
 def test_pixels_of_a_token_are_its_block_channel_last():
     video = random_video()
     _, h, w = SMALL.grid
-    patches = patches_of(video, SMALL)
+    patches = patchify(video, SMALL)
     for t, y, x in [(0, 0, 0), (1, 2, 1), (1, 3, 2)]:
         block = video[1, :, 2 * t : 2 * t + 2, 8 * y : 8 * y + 8, 8 * x : 8 * x + 8]
         assert torch.equal(patches[1, (t * h + y) * w + x], block.permute(1, 2, 3, 0).reshape(-1, 3))
@@ -19,9 +19,9 @@ def test_pixels_of_a_token_are_its_block_channel_last():
 def test_some_tokens_are_those_of_all_and_the_way_back_is_exact():
     video = random_video()
     index = torch.tensor([[3, 0, 23], [7, 8, 9]])
-    everything = patches_of(video, SMALL)
-    assert torch.equal(patches_of(video, SMALL, index), torch.stack([everything[0, index[0]], everything[1, index[1]]]))
-    assert torch.equal(video_of(everything, SMALL), video)
+    everything = patchify(video, SMALL)
+    assert torch.equal(patchify(video, SMALL, index), torch.stack([everything[0, index[0]], everything[1, index[1]]]))
+    assert torch.equal(unpatchify(everything, SMALL), video)
 
 
 @pytest.mark.parametrize("patch", [4, 6, 8])
@@ -32,7 +32,7 @@ def test_videos_of_any_memory(patch, dtype, order):
     spec = ModelSpec("debug", patch=patch, frames=4, resolution=4 * patch)
     video = random_video(spec).to(dtype)
     index = torch.randint(0, spec.tokens, (2, 5), generator=torch.Generator().manual_seed(0))
-    expected = patches_of(video, spec)[torch.arange(2)[:, None], index]
+    expected = patchify(video, spec)[torch.arange(2)[:, None], index]
     if order == "channels last":
         video = video.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
     elif order == "every other frame":
@@ -41,7 +41,7 @@ def test_videos_of_any_memory(patch, dtype, order):
         video = video.transpose(3, 4).contiguous().transpose(3, 4)
     elif order == "cut out":
         video = torch.nn.functional.pad(video, (1, 2))[..., 1:-2]
-    assert torch.equal(patches_of(video, spec, index), expected)
+    assert torch.equal(patchify(video, spec, index), expected)
 
 
 def test_a_mask_splits_into_ordered_indices():
@@ -56,7 +56,7 @@ def test_a_mask_splits_into_ordered_indices():
 
 def test_brightness_undoes_the_normalisation():
     video = random_video()
-    pixels, floats = brightness(patches_of(video, SMALL)), brightness(patches_of(normalised(video), SMALL))
+    pixels, floats = to_255(patchify(video, SMALL)), to_255(patchify(normalised(video), SMALL))
     torch.testing.assert_close(floats, pixels, rtol=1e-5, atol=1e-4)
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from mgm.errors import ModelError
-from mgm.models import position_code
+from mgm.models import sincos_embedding
 
 
 def test_flat_code_follows_the_formula():
-    code = position_code("sincos-1d", (2, 3, 5), 6)
+    code = sincos_embedding("sincos-1d", (2, 3, 5), 6)
     assert code.shape == (30, 6)
     assert code.dtype == torch.float32
     for place in (0, 1, 17, 29):
@@ -19,7 +19,7 @@ def test_flat_code_follows_the_formula():
 
 
 def test_separable_code_is_one_part_per_axis():
-    code = position_code("sincos-3d", (4, 3, 5), 16).view(4, 3, 5, 16)
+    code = sincos_embedding("sincos-3d", (4, 3, 5), 16).view(4, 3, 5, 16)
     t, h, w = code.split((4, 6, 6), dim=-1)
     assert torch.equal(t, t[:, :1, :1].expand_as(t))
     assert torch.equal(h, h[:1, :, :1].expand_as(h))
@@ -29,7 +29,7 @@ def test_separable_code_is_one_part_per_axis():
 @pytest.mark.parametrize("dim", [8, 16, 64, 128, 384])
 @pytest.mark.parametrize("kind", ["sincos-1d", "sincos-3d"])
 def test_every_place_has_its_own_code(kind, dim):
-    code = position_code(kind, (8, 14, 14), dim)
+    code = sincos_embedding(kind, (8, 14, 14), dim)
     assert code.shape == (1568, dim)
     assert len(torch.unique(code, dim=0)) == 1568
 
@@ -37,4 +37,4 @@ def test_every_place_has_its_own_code(kind, dim):
 @pytest.mark.parametrize("dim", [6, 9])
 def test_too_few_channels_for_three_axes(dim):
     with pytest.raises(ModelError, match=f"found dim {dim}.*take sincos-1d"):
-        position_code("sincos-3d", (2, 2, 2), dim)
+        sincos_embedding("sincos-3d", (2, 2, 2), dim)

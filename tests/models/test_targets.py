@@ -9,7 +9,6 @@ from mgm.models import (
     TARGETS,
     Encoder,
     FrameDifference,
-    Goal,
     Hog,
     MaskedAutoencoder,
     ModelSpec,
@@ -17,9 +16,10 @@ from mgm.models import (
     NormalisedPixels,
     OneFrame,
     Pixels,
+    ReconstructionObjective,
     TeacherFeatures,
 )
-from mgm.models.patches import patches_of, split_mask
+from mgm.models.patches import patchify, split_mask
 from tests.models.clips import SMALL, normalised, random_mask, random_video
 
 LARGER = ModelSpec("debug", patch=16, frames=4, resolution=(32, 48))
@@ -33,7 +33,7 @@ def test_normalised_pixels_follow_the_formula():
     video, masked = random_video(), masked_tokens()
     target = NormalisedPixels(SMALL)(video, masked)
     assert target.shape == (2, 18, NormalisedPixels(SMALL).dim) == (2, 18, 2 * 8 * 8 * 3)
-    pixels = patches_of(video, SMALL, masked).double() / 255
+    pixels = patchify(video, SMALL, masked).double() / 255
     for channel in range(3):
         x = pixels[..., channel]
         expected = (x - x.mean(2, keepdim=True)) / (x.var(2, keepdim=True, unbiased=True).sqrt() + 1e-6)
@@ -53,7 +53,7 @@ def test_a_flat_patch_is_exactly_zero():
 
 def test_raw_pixels_are_pixels():
     video, masked = random_video(), masked_tokens()
-    expected = patches_of(video, SMALL, masked).flatten(2) / 255
+    expected = patchify(video, SMALL, masked).flatten(2) / 255
     assert torch.equal(Pixels(SMALL)(video, masked), expected)
 
 
@@ -61,7 +61,7 @@ def test_raw_pixels_are_pixels():
 def test_the_picture_of_the_target_is_the_video(kind):
     video, masked, target = random_video(), masked_tokens(), kind(SMALL)
     picture = (target.pixels(target(video, masked), video, masked) * 255).round()
-    assert torch.equal(picture, patches_of(video, SMALL, masked).float())
+    assert torch.equal(picture, patchify(video, SMALL, masked).float())
 
 
 def test_one_frame_of_each_tubelet_follows_the_formula():
@@ -90,7 +90,7 @@ def test_one_frame_in_a_dark_patch_keeps_the_epsilon():
 def test_the_picture_of_one_frame_is_that_frame_twice():
     video, tokens, target = random_video(), masked_tokens(), OneFrame(SMALL)
     picture = (target.pixels(target(video, tokens), video, tokens) * 255).round().view(2, 18, 2, 64, 3)
-    frames = patches_of(video, SMALL, tokens).float().view(2, 18, 2, 64, 3)
+    frames = patchify(video, SMALL, tokens).float().view(2, 18, 2, 64, 3)
     late = tokens >= 12  # of the clip's last step the last frame is taken
     expected = torch.where(late[:, :, None, None], frames[:, :, 1], frames[:, :, 0])
     assert torch.equal(picture, expected[:, :, None].expand_as(picture))
@@ -100,7 +100,7 @@ def test_frame_difference_is_the_change_since_the_frame_before():
     video, tokens = random_video(), masked_tokens()
     signed = video.double() / 255
     change = torch.cat([torch.zeros_like(signed[:, :, :1]), signed[:, :, 1:] - signed[:, :, :-1]], dim=2)
-    expected = patches_of(change, SMALL, tokens).flatten(2)
+    expected = patchify(change, SMALL, tokens).flatten(2)
     torch.testing.assert_close(FrameDifference(SMALL)(video, tokens), expected.float(), rtol=1e-5, atol=1e-6)
 
 
@@ -177,7 +177,7 @@ def test_a_teacher_gives_normalised_features_of_the_whole_clip_and_stays_as_it_i
     result.loss.backward()
     assert not [p for p in teacher.parameters() if p.requires_grad or p.grad is not None]
     assert not teacher.training
-    assert not [name for name in model.state_dict() if "teacher" in name or "target" in name or "goal" in name]
+    assert not [name for name in model.state_dict() if "teacher" in name or "target" in name or "objective" in name]
 
 
 def test_a_model_is_loaded_without_its_teacher_but_not_trained():
@@ -206,10 +206,10 @@ def test_several_targets_are_weighed():
     assert list(parts) == ["normalised-pixels", "hog", "motion"]
     expected = parts["normalised-pixels"] + 0.5 * parts["hog"] + 2 * parts["motion"]
     assert result.loss.item() == pytest.approx(expected)
-    predicted, asked = model.goal.split(result.prediction), model.goal.split(result.target)
+    predicted, asked = model.objective.split(result.prediction), model.objective.split(result.target)
     for name, value in parts.items():
         assert (predicted[name] - asked[name]).square().mean().item() == pytest.approx(value)
-    assert isinstance(model.target, Goal)
+    assert isinstance(model.target, ReconstructionObjective)
 
 
 def test_goals_that_do_not_fit():
@@ -222,8 +222,8 @@ def test_goals_that_do_not_fit():
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_is_no_picture_says_so(name):
     model = MaskedAutoencoder(SMALL, target=name, teacher=Encoder(SMALL) if name == "teacher" else None)
-    assert model.goal.has_picture == (name in ("normalised-pixels", "pixels", "one-frame"))
-    if model.goal.has_picture:
+    assert model.objective.has_picture == (name in ("normalised-pixels", "pixels", "one-frame"))
+    if model.objective.has_picture:
         assert model.reconstruct(random_video(), random_mask()).dtype == torch.uint8
     else:
         with pytest.raises(ModelError, match=f"target {name}: its predictions are no pixels"):

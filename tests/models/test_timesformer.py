@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from mgm.errors import ModelError
 from mgm.models import Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.timesformer import same_places
+from mgm.models.timesformer import same_position_mask
 from tests.models.clips import random_mask, random_video
 
 SPEC = ModelSpec("debug", patch=8, frames=8, resolution=(32, 24), backbone="timesformer")
@@ -41,10 +41,10 @@ def plain(attention, x, allowed):
 def masked_full_attention(encoder, video, visible):
     """Every token of the clip goes through every block; explicit masks say who attends to whom."""
     index = torch.arange(SPEC.tokens)
-    same_place = index[:, None] % PLACES == index % PLACES
+    same_position = index[:, None] % PLACES == index % PLACES
     same_step = index[:, None] // PLACES == index // PLACES
     itself = torch.eye(SPEC.tokens, dtype=torch.bool)  # a hidden token needs something to look at; nobody looks at it
-    along_time = (same_place & visible[:, None]) | itself
+    along_time = (same_position & visible[:, None]) | itself
     within_step = (same_step & visible[:, None]) | itself
     x = encoder.embed(video)
     for block in encoder.blocks:
@@ -109,7 +109,7 @@ def test_attention_of_a_token_stays_in_its_step(encoder):
 
 
 def test_places_are_compared_within_the_frame():
-    same = same_places(torch.tensor([[0, 3, 4, 8]]), places=4)
+    same = same_position_mask(torch.tensor([[0, 3, 4, 8]]), places=4)
     assert torch.equal(same[0, 0].int(), torch.tensor([[1, 0, 1, 1], [0, 1, 0, 0], [1, 0, 1, 1], [1, 0, 1, 1]]).int())
 
 

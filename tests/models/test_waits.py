@@ -150,7 +150,7 @@ def test_a_split_stays_where_data_parallel_would_move_masks(gpu):
         return model(*moved[0]).loss
 
     split = model.split(mask, decode, device=video.device)
-    assert {split.visible.device, split.hidden.device, split.counted.device} == {GPU}
+    assert {split.visible.device, split.hidden.device, split.valid.device} == {GPU}
     loss = forward(video, split)
     assert gpu.waits == []
     other = forward(video, mask, decode)

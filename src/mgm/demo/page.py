@@ -172,7 +172,7 @@ def _previews(found: Findings) -> Section:
 
 def _reconstructions(found: Findings, source: ClipSource) -> tuple[Section, ...]:
     assert found.model is not None
-    if not found.model.goal.has_picture:  # a model that predicts motion or features shows nothing
+    if not found.model.objective.has_picture:  # a model that predicts motion or features shows nothing
         return ()
     items = found.videos.test or found.videos.train
     parts = []

@@ -5,7 +5,7 @@ from mgm.models.convert import from_huggingface as from_huggingface
 from mgm.models.convert import load_huggingface as load_huggingface
 from mgm.models.convert import to_huggingface as to_huggingface
 from mgm.models.encoder import Encoder as Encoder
-from mgm.models.position import position_code as position_code
+from mgm.models.position import sincos_embedding as sincos_embedding
 from mgm.models.sizes import SIZES as SIZES
 from mgm.models.sizes import ModelSpec as ModelSpec
 from mgm.models.sizes import Size as Size
@@ -13,12 +13,12 @@ from mgm.models.sizes import Stack as Stack
 from mgm.models.sizes import list_models as list_models
 from mgm.models.targets import TARGETS as TARGETS
 from mgm.models.targets import FrameDifference as FrameDifference
-from mgm.models.targets import Goal as Goal
 from mgm.models.targets import Hog as Hog
 from mgm.models.targets import MotionTarget as MotionTarget
 from mgm.models.targets import NormalisedPixels as NormalisedPixels
 from mgm.models.targets import OneFrame as OneFrame
 from mgm.models.targets import Pixels as Pixels
+from mgm.models.targets import ReconstructionObjective as ReconstructionObjective
 from mgm.models.targets import Target as Target
 from mgm.models.targets import TargetChoice as TargetChoice
 from mgm.models.targets import TeacherFeatures as TeacherFeatures

@@ -10,10 +10,10 @@ from mgm.errors import ModelError
 from mgm.models.cpu import Linear
 from mgm.models.decoder import DECODERS
 from mgm.models.encoder import Encoder
-from mgm.models.patches import TokenSplit, brightness, check_video, patches_of, split_tokens, video_of
-from mgm.models.position import code_of
+from mgm.models.patches import TokenSplit, check_video, patchify, split_tokens, to_255, unpatchify
+from mgm.models.position import position_embedding
 from mgm.models.sizes import ModelSpec
-from mgm.models.targets import Goal, Target, TargetChoice, build_goal
+from mgm.models.targets import ReconstructionObjective, Target, TargetChoice, build_objective
 
 
 # A tuple and not a frozen dataclass: Lightning Fabric rebuilds a model's output and refuses frozen dataclasses.
@@ -33,7 +33,7 @@ class Reconstruction(NamedTuple):
     prediction: Tensor | None = None
     target: Tensor | None = None
     tokens: Tensor | None = None
-    counted: Tensor | None = None
+    valid: Tensor | None = None
 
 
 class MaskedAutoencoder(nn.Module):
@@ -56,21 +56,21 @@ class MaskedAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         self.spec = spec
-        self.goal = build_goal(spec, target, teacher=teacher)
+        self.objective = build_objective(spec, target, teacher=teacher)
         self.encoder = Encoder(spec)
         self.encoder_to_decoder = Linear(spec.encoder.dim, spec.decoder.dim, bias=False)
         self.mask_token = nn.Parameter(torch.empty(1, 1, spec.decoder.dim))
-        self.decoder = DECODERS[spec.decoder_attention](spec, self.goal.dim)
+        self.decoder = DECODERS[spec.decoder_attention](spec, self.objective.dim)
         self.encoder.checkpointing = self.decoder.checkpointing = checkpointing
         nn.init.xavier_uniform_(self.encoder_to_decoder.weight)
         nn.init.trunc_normal_(self.mask_token, std=0.02, a=-0.02, b=0.02)
         self.position: Tensor
-        self.register_buffer("position", code_of(spec, spec.decoder.dim), persistent=False)
+        self.register_buffer("position", position_embedding(spec, spec.decoder.dim), persistent=False)
 
     @property
-    def target(self) -> Target | Goal:
+    def target(self) -> Target | ReconstructionObjective:
         """The one target, or the goal of several."""
-        return self.goal.targets[0][0] if len(self.goal.targets) == 1 else self.goal
+        return self.objective.targets[0][0] if len(self.objective.targets) == 1 else self.objective
 
     def forward(
         self,
@@ -93,14 +93,14 @@ class MaskedAutoencoder(nn.Module):
         "motion".
         Raises ModelError when shapes, types, counts or values do not fit.
         """
-        visible, tokens, counted = self._split(video, mask, decode)
-        self.goal.check_motion(motion, (len(video), self.spec.frames, *self.spec.grid[1:], 2))
-        prediction = self._predict(video, visible, tokens, counted).float()
-        target = self.goal.values(video, tokens, motion)
-        loss, parts = self.goal.loss(prediction, target, counted)
+        visible, tokens, valid = self._split(video, mask, decode)
+        self.objective.check_motion(motion, (len(video), self.spec.frames, *self.spec.grid[1:], 2))
+        prediction = self._predict(video, visible, tokens, valid).float()
+        target = self.objective.target_values(video, tokens, motion)
+        loss, parts = self.objective.loss(prediction, target, valid)
         if not predict:
             return Reconstruction(loss, parts)
-        return Reconstruction(loss, parts, prediction, target, tokens, counted)
+        return Reconstruction(loss, parts, prediction, target, tokens, valid)
 
     @torch.no_grad()
     def reconstruct(self, video: Tensor, mask: Tensor) -> Tensor:
@@ -113,15 +113,15 @@ class MaskedAutoencoder(nn.Module):
         """
         visible, masked, _ = self._split(video, mask, None)
         prediction = self._predict(video, visible, masked, None)
-        patches = _to_uint8(brightness(patches_of(video, self.spec)))
+        patches = _to_uint8(to_255(patchify(video, self.spec)))
         row = torch.arange(len(video), device=video.device)[:, None]
-        patches[row, masked] = _to_uint8(self.goal.pixels(prediction, video, masked) * 255)
-        return video_of(patches, self.spec)
+        patches[row, masked] = _to_uint8(self.objective.pixels(prediction, video, masked) * 255)
+        return unpatchify(patches, self.spec)
 
-    def _predict(self, video: Tensor, visible: Tensor, tokens: Tensor, counted: Tensor | None) -> Tensor:
+    def _predict(self, video: Tensor, visible: Tensor, tokens: Tensor, valid: Tensor | None) -> Tensor:
         seen = self.encoder_to_decoder(self.encoder.encode(video, visible)) + self.position[visible]
         hidden = self.mask_token + self.position[tokens]
-        prediction: Tensor = self.decoder(seen, hidden, counted=counted)
+        prediction: Tensor = self.decoder(seen, hidden, valid=valid)
         return prediction
 
     def split(self, mask: Tensor, decode: Tensor | None = None, *, device: torch.device | str = "cpu") -> TokenSplit:

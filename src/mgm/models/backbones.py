@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mgm.models.attention import Block
 from mgm.models.sizes import ModelSpec
-from mgm.models.timesformer import DividedBlock, same_places
+from mgm.models.timesformer import DividedBlock, same_position_mask
 
 
 class Backbone(Protocol):
@@ -61,7 +61,7 @@ class Divided:
 
     def layout(self, visible: Tensor | None) -> tuple[Tensor, ...]:
         """Which tokens share a place."""
-        return () if visible is None else (same_places(visible, places=self.spec.tokens // self.spec.grid[0]),)
+        return () if visible is None else (same_position_mask(visible, places=self.spec.tokens // self.spec.grid[0]),)
 
 
 def backbone_of(spec: ModelSpec) -> Backbone:

@@ -36,15 +36,15 @@ class SelfDecoder(Decoder):
 
     kind = Block
 
-    def forward(self, seen: Tensor, hidden: Tensor, *, counted: Tensor | None = None) -> Tensor:
+    def forward(self, seen: Tensor, hidden: Tensor, *, valid: Tensor | None = None) -> Tensor:
         """seen: (B, v, dim), visible tokens. hidden: (B, n, dim), mask tokens; both with the codes of their places.
 
         counted: bool (B, n), False for hidden tokens that only fill a row up: no other token attends to them.
         Returns the predictions (B, n, out).
         """
         mask = None
-        if counted is not None:
-            mask = torch.cat((counted.new_ones(seen.shape[:2]), counted), dim=1)[:, None, None, :]
+        if valid is not None:
+            mask = torch.cat((valid.new_ones(seen.shape[:2]), valid), dim=1)[:, None, None, :]
         # Mask tokens come last, whatever their place: the code carries it, and the last block can leave out the rest.
         x = torch.cat((seen, hidden), dim=1)
         for layer in self.blocks[:-1]:
@@ -63,7 +63,7 @@ class CrossDecoder(Decoder):
 
     kind = CrossBlock
 
-    def forward(self, seen: Tensor, hidden: Tensor, *, counted: Tensor | None = None) -> Tensor:
+    def forward(self, seen: Tensor, hidden: Tensor, *, valid: Tensor | None = None) -> Tensor:
         """As `SelfDecoder.forward`; `counted` changes nothing, for no token attends to a hidden one."""
         for layer in self.blocks:
             hidden = run_block(layer, hidden, seen, checkpointing=self.checkpointing)

@@ -10,8 +10,8 @@ from mgm.errors import ModelError
 from mgm.models.attention import initialise_blocks, run_block
 from mgm.models.backbones import backbone_of
 from mgm.models.cpu import Linear
-from mgm.models.patches import MEAN, STD, check_video, patches_of, send, split_mask
-from mgm.models.position import code_of, interpolate_code
+from mgm.models.patches import MEAN, STD, check_video, patchify, split_mask, to_device
+from mgm.models.position import interpolate_embedding, position_embedding
 from mgm.models.sizes import ModelSpec
 
 
@@ -40,7 +40,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=spec.norm_eps) if spec.encoder_norm else nn.Identity()
         initialise_blocks(self.blocks)
         self.set_drop_path(drop_path)
-        self._make_places(spec)
+        self._init_position(spec)
         self.scale: Tensor
         self.shift: Tensor
         mean, std = torch.tensor(MEAN), torch.tensor(STD)
@@ -60,7 +60,7 @@ class Encoder(nn.Module):
         check_video(video, self.spec)
         visible = None
         if mask is not None:
-            visible = send(split_mask(mask, self.spec, batch=len(video))[0], video.device)
+            visible = to_device(split_mask(mask, self.spec, batch=len(video))[0], video.device)
         return self.encode(video, visible, block=block)
 
     def encode(self, video: Tensor, visible: Tensor | None, *, block: int | None = None) -> Tensor:
@@ -76,16 +76,16 @@ class Encoder(nn.Module):
 
     def embed(self, video: Tensor, visible: Tensor | None = None) -> Tensor:
         """Tokens before the first block, (B, n, dim): linear embedding of the pixels plus the code of the place."""
-        pixels = patches_of(video, self.spec, visible).flatten(2)
+        pixels = patchify(video, self.spec, visible).flatten(2)
         normalised = pixels.to(self.patch_embed.weight.dtype)
         if video.dtype == torch.uint8:
             normalised = normalised * self.scale + self.shift
-        places = self.places()
-        place = places if visible is None else places[visible]
+        position_embedding = self.position_embedding()
+        place = position_embedding if visible is None else position_embedding[visible]
         x: Tensor = self.patch_embed(normalised) + place
         return x
 
-    def places(self) -> Tensor:
+    def position_embedding(self) -> Tensor:
         """The codes of all places, (N, dim), row-major (t, h, w)."""
         if self.position is not None:
             return self.position
@@ -115,7 +115,7 @@ class Encoder(nn.Module):
         *,
         frames: int | None = None,
         resolution: int | tuple[int, int] | None = None,
-        code: Literal["recomputed", "interpolated"] = "recomputed",
+        position: Literal["recomputed", "interpolated"] = "recomputed",
     ) -> "Encoder":
         """An encoder with the same weights for clips of another length or size.
 
@@ -126,23 +126,30 @@ class Encoder(nn.Module):
         Returns a copy, on the same device and in the same mode. Raises ModelError where the clip cannot be cut into
         patches, and where learned codes should be recomputed.
         """
-        if code not in ("recomputed", "interpolated"):
-            raise ModelError(f"code: found {code!r}, expected recomputed or interpolated")
+        if position not in ("recomputed", "interpolated"):
+            raise ModelError("position", f"found {position!r}", "recomputed or interpolated", reason="unknown_name")
         learned, known = self.position is None, self.spec.position_grid or self.spec.grid
         spec = replace(
             self.spec,
             frames=self.spec.frames if frames is None else frames,
             resolution=self.spec.resolution if resolution is None else resolution,
-            position_grid=known if code == "interpolated" and not learned else None,
+            position_grid=known if position == "interpolated" and not learned else None,
         )
         state = {name: value.detach().clone() for name, value in self.state_dict().items()}
         if learned and spec.grid != self.spec.grid:
-            if code == "recomputed":
-                raise ModelError("code: learned codes have no formula; take code='interpolated'")
-            (t, h, w), (steps, *places) = self.spec.grid, spec.grid
+            if position == "recomputed":
+                raise ModelError(
+                    "position",
+                    "learned embeddings have no formula to recompute",
+                    advice="pass position='interpolated'",
+                    reason="unsupported",
+                )
+            (t, h, w), (steps, *position_embedding) = self.spec.grid, spec.grid
             time, space = state["position_time"], state["position_space"]
-            state["position_time"] = interpolate_code(time, (t, 1, 1), (steps, 1, 1))
-            state["position_space"] = interpolate_code(space, (1, h, w), (1, places[0], places[1]))
+            state["position_time"] = interpolate_embedding(time, (t, 1, 1), (steps, 1, 1))
+            state["position_space"] = interpolate_embedding(
+                space, (1, h, w), (1, position_embedding[0], position_embedding[1])
+            )
         with torch.random.fork_rng(devices=[]):  # the initial weights are not kept
             other = Encoder(spec)
         other.load_state_dict(state)
@@ -167,13 +174,13 @@ class Encoder(nn.Module):
         self.norm = nn.Identity()
         self.spec = replace(self.spec, encoder_norm=False)
 
-    def _make_places(self, spec: ModelSpec) -> None:
+    def _init_position(self, spec: ModelSpec) -> None:
         """The class token, and what `places` is computed of: a fixed buffer, or two learned tables."""
         dim = spec.encoder.dim
         self.class_token = nn.Parameter(torch.empty(1, 1, dim)) if spec.class_token else None
         self.position: Tensor | None
         learned = spec.position == "learned-separable"
-        self.register_buffer("position", None if learned else code_of(spec, dim), persistent=False)
+        self.register_buffer("position", None if learned else position_embedding(spec, dim), persistent=False)
         if learned:
             t, h, w = spec.grid
             self.position_time = nn.Parameter(torch.empty(t, dim))

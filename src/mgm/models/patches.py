@@ -26,13 +26,13 @@ class TokenSplit(NamedTuple):
 
     visible: Tensor
     hidden: Tensor
-    counted: Tensor | None = None
+    valid: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "TokenSplit":
         """The same on a device; a GPU is not waited for."""
         place = torch.device(device)
-        counted = None if self.counted is None else send(self.counted, place)
-        return TokenSplit(send(self.visible, place), send(self.hidden, place), counted)
+        valid = None if self.valid is None else to_device(self.valid, place)
+        return TokenSplit(to_device(self.visible, place), to_device(self.hidden, place), valid)
 
 
 def check_video(video: object, spec: ModelSpec) -> None:
@@ -157,14 +157,14 @@ def _flat_mask(name: str, mask: object, spec: ModelSpec, batch: int, meaning: st
     return mask.flatten(1)
 
 
-def send(index: Tensor, device: torch.device) -> Tensor:
+def to_device(index: Tensor, device: torch.device) -> Tensor:
     """The tensor on `device`. A GPU takes it from page-locked memory: from other memory it would first finish its work."""
     if device.type == "cuda" and index.device.type == "cpu":
         return index.pin_memory().to(device, non_blocking=True)
     return index.to(device)
 
 
-def patches_of(video: Tensor, spec: ModelSpec, index: Tensor | None = None) -> Tensor:
+def patchify(video: Tensor, spec: ModelSpec, index: Tensor | None = None) -> Tensor:
     """The pixels of tokens, values and dtype as in the video.
 
     video: (B, 3, T, H, W). index: int64 (B, n), or None for all N tokens. Returns (B, n, token_pixels, 3).
@@ -188,7 +188,7 @@ def _take(video: Tensor, index: Tensor, tubelet: int, p: int) -> Tensor:
     last = video.stride(1) == 1  # channels are last in memory, as videos are decoded
     shape = (batch, t, tubelet, h, p, w, 3 * p) if last else (batch, 3, t, tubelet, h, p, w, p)
     lines = (video.permute(0, 2, 3, 4, 1) if last else video).reshape(shape)
-    words = _in_words(lines)
+    words = _as_int64(lines)
     cut = (lines if words is None else words).permute((0, 1, 3, 5, 2, 4, 6) if last else (0, 2, 4, 6, 3, 5, 1, 7))
     taken = cut[place] if words is None else cut[place].view(video.dtype)
     return (taken if last else taken.transpose(-1, -2)).reshape(batch, -1, tubelet * p * p, 3)
@@ -196,7 +196,7 @@ def _take(video: Tensor, index: Tensor, tubelet: int, p: int) -> Tensor:
 
 @torch.library.custom_op("mgm::take_patches", mutates_args=())
 def take_patches(video: Tensor, index: Tensor, tubelet: int, patch: int) -> Tensor:
-    """`patches_of` as one step for the compiler: left to itself it picks the pixels anew, one by one, for every use of them."""
+    """`patchify` as one step for the compiler: left to itself it picks the pixels anew, one by one, for every use of them."""
     return _take(video, index, tubelet, patch).contiguous()
 
 
@@ -205,7 +205,7 @@ def _(video: Tensor, index: Tensor, tubelet: int, patch: int) -> Tensor:
     return video.new_empty((*index.shape, tubelet * patch * patch, 3))
 
 
-def _in_words(lines: Tensor) -> Tensor | None:
+def _as_int64(lines: Tensor) -> Tensor | None:
     """The same memory in words of 8 bytes: indexing takes its time by the element. None where it cannot be divided so.
 
     Nor where a gradient must pass.
@@ -216,15 +216,15 @@ def _in_words(lines: Tensor) -> Tensor | None:
     return None if any(place * lines.element_size() % 8 for place in places) else lines.view(torch.int64)
 
 
-def video_of(patches: Tensor, spec: ModelSpec) -> Tensor:
-    """The inverse of `patches_of` without an index: (B, N, token_pixels, 3) -> (B, 3, T, H, W)."""
+def unpatchify(patches: Tensor, spec: ModelSpec) -> Tensor:
+    """The inverse of `patchify` without an index: (B, N, token_pixels, 3) -> (B, 3, T, H, W)."""
     t, h, w = spec.grid
     p = spec.patch
     cut = patches.reshape(len(patches), t, h, w, spec.tubelet, p, p, 3)
     return cut.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(len(patches), *spec.video_shape)
 
 
-def brightness(patches: Tensor) -> Tensor:
+def to_255(patches: Tensor) -> Tensor:
     """Pixels in the range 0 to 255, float32, of pixels as a video holds them: uint8, or floats in ImageNet's units.
 
     patches: (..., 3). Whole numbers keep the statistics of flat patches exact.

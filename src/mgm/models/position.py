@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.models.sizes import ModelSpec, Position
+from mgm.models.sizes import ModelSpec, PositionKind
 
 FLAT_BASE: Final = 10000.0
 # An axis has some ten places, not a thousand: with base 10000 most of its waves would hardly move along it.
 AXIS_BASE: Final = 30.0
 
 
-def code_of(spec: ModelSpec, dim: int) -> Tensor:
+def position_embedding(spec: ModelSpec, dim: int) -> Tensor:
     """The code that a model of `spec` adds to tokens of width `dim`: float32 (N, dim), computed on the model's grid, or
     on `spec.position_grid` and interpolated from there."""
     grid = spec.position_grid or spec.grid
-    code = position_code(spec.position, grid, dim)
-    return code if grid == spec.grid else interpolate_code(code, grid, spec.grid)
+    code = sincos_embedding(spec.position, grid, dim)
+    return code if grid == spec.grid else interpolate_embedding(code, grid, spec.grid)
 
 
-def interpolate_code(code: Tensor, grid: tuple[int, int, int], to: tuple[int, int, int]) -> Tensor:
+def interpolate_embedding(code: Tensor, grid: tuple[int, int, int], to: tuple[int, int, int]) -> Tensor:
     """A code of one grid as a code of another, trilinear: both grids cover the same clip.
 
     code: float32 (t*h*w, dim) of `grid`. Returns float32 (t'*h'*w', dim) of the grid `to`.
@@ -35,7 +35,7 @@ def interpolate_code(code: Tensor, grid: tuple[int, int, int], to: tuple[int, in
     return F.interpolate(volume, size=to, mode="trilinear", align_corners=False)[0].flatten(1).T.contiguous()
 
 
-def position_code(kind: Position, grid: tuple[int, int, int], dim: int) -> Tensor:
+def sincos_embedding(kind: PositionKind, grid: tuple[int, int, int], dim: int) -> Tensor:
     """The fixed code `kind` of a token grid.
 
     grid: (t, h, w). dim: width of the tokens. Returns float32 (t*h*w, dim), row-major (t, h, w), values in [-1, 1].

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, Self
 
 from mgm.errors import ModelError
 
-Position = Literal["sincos-1d", "sincos-3d", "learned-separable"]
+PositionKind = Literal["sincos-1d", "sincos-3d", "learned-separable"]
 POSITIONS: Final = ("sincos-1d", "sincos-3d", "learned-separable")
 PatchInit = Literal["conv", "xavier"]
 PATCH_INITS: Final = ("conv", "xavier")
@@ -126,7 +126,7 @@ class ModelSpec:
     tubelet: int = 2
     frames: int = 16
     resolution: int | tuple[int, int] = 224
-    position: Position = "sincos-1d"
+    position: PositionKind = "sincos-1d"
     patch_init: PatchInit = "conv"
     position_grid: tuple[int, int, int] | None = None
     backbone: BackboneName = "vit"

@@ -27,12 +27,12 @@ class DividedBlock(Residual):
         self.norm2 = nn.LayerNorm(dim, eps=eps)
         self.mlp = Mlp(dim, hidden=hidden)
 
-    def forward(self, x: Tensor, same_place: Tensor | None = None) -> Tensor:
-        """x: (B, n, dim), step after step. same_place: from `same_places`; None: nothing is hidden, n = N.
+    def forward(self, x: Tensor, same_position: Tensor | None = None) -> Tensor:
+        """x: (B, n, dim), step after step. same_place: from `same_position_mask`; None: nothing is hidden, n = N.
 
         Returns (B, n, dim).
         """
-        x = x + self._skip(self._along_time(x, same_place))
+        x = x + self._skip(self._along_time(x, same_position))
         x = x + self._skip(self._within_steps(x))
         return x + self._skip(self.mlp(self.norm2(x)))
 
@@ -47,14 +47,14 @@ class DividedBlock(Residual):
         out: Tensor = whole.flatten(2)
         return out
 
-    def _along_time(self, x: Tensor, same_place: Tensor | None) -> Tensor:
+    def _along_time(self, x: Tensor, same_position: Tensor | None) -> Tensor:
         normed = self.temporal_norm1(x)
-        if same_place is None:
+        if same_position is None:
             tubes = self._by_step(normed).transpose(1, 2)  # (B, h*w, t, dim)
             mixed = self.temporal_attn(tubes.flatten(0, 1)).view(tubes.shape).transpose(1, 2).flatten(1, 2)
         else:
             # One product of all pairs, of which a mask leaves the tubes: their lengths differ from place to place.
-            mixed = self.temporal_attn(normed, mask=same_place)
+            mixed = self.temporal_attn(normed, mask=same_position)
         out: Tensor = self.temporal_fc(mixed)
         return out
 
@@ -65,10 +65,10 @@ class DividedBlock(Residual):
 
     def _by_step(self, x: Tensor) -> Tensor:
         """(B, n, dim) -> (B, t, n / t, dim)."""
-        return x.view(x.shape[0], self.steps, -1, x.shape[2])  # see `patches_of` on len()
+        return x.view(x.shape[0], self.steps, -1, x.shape[2])  # see `patchify` on len()
 
 
-def same_places(visible: Tensor, *, places: int) -> Tensor:
+def same_position_mask(visible: Tensor, *, places: int) -> Tensor:
     """bool (B, 1, n, n): True where two tokens are at the same place (h, w) of the frame.
 
     visible: int64 (B, n), row-major (t, h, w). places: tokens of a step, h*w.

@@ -11,13 +11,13 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.convert import Facts, Model, Weights, at_facts, fill, from_weights, read_torch, read_weights
+from mgm.models.convert import Model, Overrides, Weights, apply_overrides, fill, from_weights, read_torch, read_weights
 
 FORMAT = "mgm-checkpoint-1"
 LAST = "last.pt"
 """Name of the newest checkpoint in a run's folder."""
 
-_NOTHING = Facts()
+_NO_OVERRIDES = Overrides()
 Kind = Literal["autoencoder", "classifier"]
 
 
@@ -80,11 +80,11 @@ def load_classifier(path: str | Path) -> tuple[Classifier, tuple[str, ...]]:
     return model, tuple(content["classes"])
 
 
-def model_of(content: dict[str, Any], facts: Facts = _NOTHING) -> MaskedAutoencoder | Classifier:
+def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> MaskedAutoencoder | Classifier:
     """The model, in evaluation mode, of what `load_checkpoint` read; frames, resolution and heads as in `facts`, where it has
     any. Raises ModelError where something of it is missing or damaged."""
     try:
-        spec = at_facts(ModelSpec.from_dict(content["spec"]), facts)
+        spec = apply_overrides(ModelSpec.from_dict(content["spec"]), overrides)
         model: MaskedAutoencoder | Classifier
         if content["kind"] == "classifier":
             classes = content["classes"]
@@ -93,7 +93,7 @@ def model_of(content: dict[str, Any], facts: Facts = _NOTHING) -> MaskedAutoenco
             # Old checkpoints know of no teacher. What one is must be known to build the head; its weights are not needed here.
             # Heads that a caller names are the encoder's.
             described = ModelSpec.from_dict(content["teacher"]) if "teacher" in content else None
-            teacher = None if described is None else at_facts(described, replace(facts, heads=None))
+            teacher = None if described is None else apply_overrides(described, replace(overrides, heads=None))
             model = MaskedAutoencoder(spec, target=content["target"], teacher=teacher)
         fill(model, content["model"])
     except (KeyError, TypeError, AttributeError) as error:
@@ -123,7 +123,7 @@ def load_pretrained(
     Raises:
         ModelError: no such file; of an unknown format; an encoder alone; damaged, or one that would need to run code.
     """
-    model = _load(path, Facts(frames, resolution, heads), encoder_only=False)
+    model = _load(path, Overrides(frames, resolution, heads), encoder_only=False)
     if isinstance(model, Encoder):
         raise ModelError(
             f"{path}: holds an encoder alone, expected an autoencoder or a classifier; use mgm.load_encoder"
@@ -143,7 +143,7 @@ def load_encoder(
     Arguments and errors as of `load_pretrained`, but an encoder is enough: of MAE-ST's autoencoders, and of files whose other
     parts belong to another method, it is taken alone.
     """
-    model = _load(path, Facts(frames, resolution, heads), encoder_only=True)
+    model = _load(path, Overrides(frames, resolution, heads), encoder_only=True)
     return model if isinstance(model, Encoder) else model.encoder
 
 
@@ -161,19 +161,23 @@ def holds_settings(path: str | Path) -> bool:
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
-def _load(path: str | Path, facts: Facts, *, encoder_only: bool) -> Model:
+def _load(path: str | Path, overrides: Overrides, *, encoder_only: bool) -> Model:
     found = load_checkpoint(path) if holds_settings(path) else read_weights(path)
-    return _named(path, found, facts, encoder_only=encoder_only)
+    return _named(path, found, overrides, encoder_only=encoder_only)
 
 
 def _named(
-    path: str | Path, found: dict[str, Any] | Weights, facts: Facts = _NOTHING, *, encoder_only: bool = False
+    path: str | Path,
+    found: dict[str, Any] | Weights,
+    overrides: Overrides = _NO_OVERRIDES,
+    *,
+    encoder_only: bool = False,
 ) -> Model:
     """The model of what was read, whose errors start with the path."""
     try:
         if isinstance(found, Weights):
-            return from_weights(found, facts, encoder_only=encoder_only).eval()
-        return model_of(found, facts)
+            return from_weights(found, overrides, encoder_only=encoder_only).eval()
+        return model_of(found, overrides)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except MemoryError as error:

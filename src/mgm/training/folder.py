@@ -17,7 +17,7 @@ from mgm.training.position import Position
 from mgm.training.run import Run
 from mgm.training.trouble import write_bad_videos
 
-CONFIG = "config.yaml"
+CONFIG_FILE = "config.yaml"
 
 HARMLESS = frozenset(
     {"data.workers", "data.read_timeout", "data.bad_share", "pretrain.checkpoint_every", "finetune.checkpoint_every"}
@@ -35,9 +35,9 @@ def check_folder(out: Path, *, resume: bool) -> None:
         raise ConfigError(f"{out}: found a file, expected the folder of a run; give another --out")
     if (out / LAST).exists() and not resume:
         raise ConfigError(f"{out}: holds a run already; go on with it with --resume, or give another --out")
-    if (out / CONFIG).exists() and not ((out / LOG).exists() or (out / LAST).exists()):
+    if (out / CONFIG_FILE).exists() and not ((out / LOG).exists() or (out / LAST).exists()):
         raise ConfigError(
-            f"{out}: holds a {CONFIG} that belongs to no run and would be overwritten; give another --out"
+            f"{out}: holds a {CONFIG_FILE} that belongs to no run and would be overwritten; give another --out"
         )
 
 
@@ -53,7 +53,7 @@ def begin(method: Method, run: Run, fabric: Fabric, history: History, *, resume:
             try:
                 run.out.mkdir(parents=True, exist_ok=True)
                 (run.out / LOG).write_text("", encoding="utf-8")
-                run.config.save(run.out / CONFIG)
+                run.config.save(run.out / CONFIG_FILE)
             except OSError as error:
                 raise ConfigError(f"{run.out}: cannot be written to ({error}); give another --out") from error
         return Position.now(0, 0, fabric.device)
@@ -101,7 +101,7 @@ def _check_same(content: dict[str, Any], method: Method, run: Run) -> None:
     if other:
         raise ConfigError(
             f"{run.out}: its run has other settings, so it cannot go on: {other}; "
-            f"give the settings that it had, as --recipe {run.out / CONFIG} does, or another --out"
+            f"give the settings that it had, as --recipe {run.out / CONFIG_FILE} does, or another --out"
         )
     for key, value in method.describe().items():  # a pretraining is no fine-tuning, nor one of other classes
         if content.get(key) != value:

@@ -55,7 +55,7 @@ class Pretraining:
     def describe(self) -> dict[str, Any]:
         """Kind, specification and target, for the checkpoint; and the teacher's specification, where there is one."""
         content = {"kind": "autoencoder", "spec": self.module.spec.to_dict(), "target": self.target}
-        teachers = [target.teacher_spec.to_dict() for target, _ in self.module.goal.targets
+        teachers = [target.teacher_spec.to_dict() for target, _ in self.module.objective.targets
                     if isinstance(target, TeacherFeatures)]  # fmt: skip
         return content | ({"teacher": teachers[0]} if teachers else {})
 

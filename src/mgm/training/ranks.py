@@ -9,7 +9,7 @@ import torch
 import torch.distributed
 from lightning_fabric import Fabric
 
-from mgm.models.patches import send
+from mgm.models.patches import to_device
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ def means_of(
     """
     if fabric.world_size == 1:
         return torch.stack([value.float() for value in computed]).tolist() if computed else [], list(known)
-    told = send(torch.tensor(known), fabric.device)
+    told = to_device(torch.tensor(known), fabric.device)
     together = torch.cat((*(value.float().view(1) for value in computed), told))
     means: list[float] = fabric.all_reduce(together, reduce_op="mean").tolist()
     return means[: len(computed)], means[len(computed) :]

@@ -430,7 +430,7 @@ def test_our_own_format_holds_every_model(tmp_path):
     ):
         export_model(model, to="hf", out=tmp_path / "hf")
     again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "out"))
-    assert (again.spec, again.goal.dim) == (spec, model.goal.dim)
+    assert (again.spec, again.objective.dim) == (spec, model.objective.dim)
     assert all(torch.equal(again.state_dict()[key], value) for key, value in model.state_dict().items())
     graph = export_model(model, to="torch-export", out=tmp_path / "graph", part="encoder") / "model.pt2"
     close(torch.export.load(graph).module()(VIDEO), model.encoder(VIDEO).detach())

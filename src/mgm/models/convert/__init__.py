@@ -1,26 +1,26 @@
 """Checkpoints of other programs to models of this package, and back. docs/checkpoints.md has the table of formats."""
 
-from mgm.models.convert.formats import METADATA, from_weights
+from mgm.models.convert.formats import METADATA_KEY, from_weights
 from mgm.models.convert.graph import VideoType, export_graph, write_onnx
-from mgm.models.convert.holds import check_videomae
 from mgm.models.convert.huggingface import HEAD_NORM_EPS, BiasNames, from_huggingface, load_huggingface, to_huggingface
 from mgm.models.convert.reference import arguments_of, to_reference
-from mgm.models.convert.shapes import Facts, Model, at_facts, fill
-from mgm.models.convert.weights import CONFIG, MARK, Weights, read_torch, read_weights
+from mgm.models.convert.representable import check_representable
+from mgm.models.convert.shapes import Model, Overrides, apply_overrides, fill
+from mgm.models.convert.weights import CONFIG_FILE, DESCRIPTION_FILE, Weights, read_torch, read_weights
 
 __all__ = [
-    "CONFIG",
+    "CONFIG_FILE",
+    "DESCRIPTION_FILE",
     "HEAD_NORM_EPS",
-    "MARK",
-    "METADATA",
+    "METADATA_KEY",
     "BiasNames",
-    "Facts",
     "Model",
+    "Overrides",
     "VideoType",
     "Weights",
+    "apply_overrides",
     "arguments_of",
-    "at_facts",
-    "check_videomae",
+    "check_representable",
     "export_graph",
     "fill",
     "from_huggingface",

@@ -16,55 +16,55 @@ from mgm.models.classifier import Classifier
 from mgm.models.convert.huggingface import from_huggingface
 from mgm.models.convert.maest import from_maest
 from mgm.models.convert.reference import from_reference
-from mgm.models.convert.shapes import Facts, Model, at_facts, build, fill
+from mgm.models.convert.shapes import Model, Overrides, apply_overrides, build, fill
 from mgm.models.convert.weights import Weights
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec
 
-METADATA: Final = "mgm"
+METADATA_KEY: Final = "mgm"
 """Key of a safetensors file's metadata under which an export of ours describes its model, in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class CheckpointFormat:
     """name: as messages give it. keys: some that such a file always has. read: the model of weights."""
 
     name: str
     keys: tuple[str, ...]
-    read: Callable[[Weights, Facts, bool], Model]
+    read: Callable[[Weights, Overrides, bool], Model]
 
     def recognises(self, keys: AbstractSet[str]) -> bool:
         """Whether a state dict with these keys is of this format."""
         return all(key in keys for key in self.keys)
 
 
-def from_weights(weights: Weights, facts: Facts, *, encoder_only: bool) -> Model:
+def from_weights(weights: Weights, overrides: Overrides, *, encoder_only: bool) -> Model:
     """The model in weights of a known format, in float32.
 
     facts: what the caller knows, which counts more than what the file says.
     encoder_only: an Encoder is wanted: what belongs to nothing else is not looked at.
     Raises ModelError where no format fits; it lists the keys found and the known formats.
     """
-    if METADATA in weights.metadata:
-        return _from_export(weights, facts)
+    if METADATA_KEY in weights.metadata:
+        return _from_export(weights, overrides)
     keys = set(weights.state)
-    for form in FORMATS:
+    for form in CHECKPOINT_FORMATS:
         if form.recognises(keys):
-            return form.read(weights, facts, encoder_only)
+            return form.read(weights, overrides, encoder_only)
     shown = ", ".join(sorted(keys)[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
-    known = "; ".join(f"{form.name} ({', '.join(form.keys)})" for form in FORMATS)
+    known = "; ".join(f"{form.name} ({', '.join(form.keys)})" for form in CHECKPOINT_FORMATS)
     raise ModelError(f"found the keys {shown}; expected weights of one of: {known}")
 
 
-def _from_export(weights: Weights, facts: Facts) -> Model:
+def _from_export(weights: Weights, overrides: Overrides) -> Model:
     try:
-        about = json.loads(weights.metadata[METADATA])
-        spec, kind = at_facts(ModelSpec.from_dict(about["spec"]), facts), about["kind"]
+        about = json.loads(weights.metadata[METADATA_KEY])
+        spec, kind = apply_overrides(ModelSpec.from_dict(about["spec"]), overrides), about["kind"]
         model: Model
         if kind == "autoencoder":
             # Heads that a caller names are the encoder's.
             teacher = (
-                at_facts(ModelSpec.from_dict(about["teacher"]), replace(facts, heads=None))
+                apply_overrides(ModelSpec.from_dict(about["teacher"]), replace(overrides, heads=None))
                 if about["teacher"]
                 else None
             )
@@ -77,19 +77,23 @@ def _from_export(weights: Weights, facts: Facts) -> Model:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"metadata: found {weights.metadata[METADATA][:200]}, expected an export of mgm") from error
+        raise ModelError(
+            f"metadata: found {weights.metadata[METADATA_KEY][:200]}, expected an export of mgm"
+        ) from error
     fill(model, weights.state)
     return model
 
 
-def _read_huggingface(weights: Weights, facts: Facts, encoder_only: bool) -> Model:
+def _read_huggingface(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
     if weights.config is None:
         raise ModelError(
             "found weights of Hugging Face's VideoMAE without their config.json, expected both in one folder; "
             "give the folder"
         )
-    heads = facts.heads or _confirmed_heads(weights.config, weights.export)
-    return from_huggingface(weights.config, weights.state, facts=replace(facts, heads=heads), encoder_only=encoder_only)
+    heads = overrides.heads or _confirmed_heads(weights.config, weights.export)
+    return from_huggingface(
+        weights.config, weights.state, overrides=replace(overrides, heads=heads), encoder_only=encoder_only
+    )
 
 
 def _confirmed_heads(config: Mapping[str, Any], export: Mapping[str, Any] | None) -> int | None:
@@ -104,24 +108,24 @@ def _confirmed_heads(config: Mapping[str, Any], export: Mapping[str, Any] | None
     return heads if heads == config.get("num_attention_heads") else None
 
 
-def _read_reference(weights: Weights, facts: Facts, encoder_only: bool) -> Model:
-    return build(_wanted(from_reference(weights.state), encoder_only), _stored_facts(weights.arguments, facts))
+def _read_reference(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
+    return build(_wanted(from_reference(weights.state), encoder_only), _stored_overrides(weights.arguments, overrides))
 
 
-def _read_maest(weights: Weights, facts: Facts, encoder_only: bool) -> Model:
+def _read_maest(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
     if not encoder_only and "head.weight" not in weights.state:
         raise ModelError(
             "holds MAE-ST's autoencoder, whose decoder (class token, learned places, one of two frames) models here cannot "
             "be; take its encoder alone: mgm.load_encoder, --part encoder"
         )
-    return build(_wanted(from_maest(weights.state), encoder_only), facts)
+    return build(_wanted(from_maest(weights.state), encoder_only), overrides)
 
 
 def _wanted(ours: Mapping[str, Tensor], encoder_only: bool) -> dict[str, Tensor]:
     return {key: value for key, value in ours.items() if not encoder_only or key.startswith("encoder.")}
 
 
-def _stored_facts(arguments: Mapping[str, Any], facts: Facts) -> Facts:
+def _stored_overrides(arguments: Mapping[str, Any], overrides: Overrides) -> Overrides:
     """What the reference's command line says of the clips and the target; of an export of ours the heads, the
     epsilons and the names of the classes too."""
     frames, side = arguments.get("num_frames"), arguments.get("input_size")
@@ -130,16 +134,16 @@ def _stored_facts(arguments: Mapping[str, Any], facts: Facts) -> Facts:
     if isinstance(frames, int) and isinstance(segments, int):
         frames *= segments
     return replace(
-        facts,
-        frames=facts.frames or (frames if isinstance(frames, int) else None),
-        resolution=facts.resolution or (side if isinstance(side, int) else None),
-        heads=facts.heads or arguments.get("encoder_num_heads"),
+        overrides,
+        frames=overrides.frames or (frames if isinstance(frames, int) else None),
+        resolution=overrides.resolution or (side if isinstance(side, int) else None),
+        heads=overrides.heads or arguments.get("encoder_num_heads"),
         decoder_heads=arguments.get("decoder_num_heads"),
         # The misspelling is the reference's.
         norm_eps=_epsilon(arguments.get("norm_eps")),
         head_norm_eps=_epsilon(arguments.get("head_norm_eps")),
         labels=_labels(arguments.get("labels")),
-        target="pixels" if arguments.get("normlize_target") is False else facts.target,
+        target="pixels" if arguments.get("normlize_target") is False else overrides.target,
     )
 
 
@@ -151,25 +155,31 @@ def _labels(stored: object) -> list[str] | None:
     return stored if isinstance(stored, list) and all(isinstance(name, str) for name in stored) else None
 
 
-# The first that fits is taken: MAE-ST's names contain those of a fine-tuned VideoMAE but for the attention's.
-FORMATS: Final = (
-    Format(
+# The first match wins: MAE-ST's keys contain those of a fine-tuned VideoMAE except for the attention's.
+CHECKPOINT_FORMATS: Final = (
+    CheckpointFormat(
         "Hugging Face VideoMAE",
         ("videomae.embeddings.patch_embeddings.projection.weight",),
         _read_huggingface,
     ),
-    Format("Hugging Face VideoMAEModel", ("embeddings.patch_embeddings.projection.weight",), _read_huggingface),
-    Format("MAE-ST", ("patch_embed.proj.weight", "blocks.0.attn.q.weight"), _read_maest),
-    Format("VideoMAE pre-trained", ("encoder.patch_embed.proj.weight", "encoder.blocks.0.attn.qkv.weight"), _read_reference),
-    Format("VideoMAE fine-tuned", ("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"), _read_reference),
-    Format(
+    CheckpointFormat(
+        "Hugging Face VideoMAEModel", ("embeddings.patch_embeddings.projection.weight",), _read_huggingface
+    ),
+    CheckpointFormat("MAE-ST", ("patch_embed.proj.weight", "blocks.0.attn.q.weight"), _read_maest),
+    CheckpointFormat(
+        "VideoMAE pre-trained",
+        ("encoder.patch_embed.proj.weight", "encoder.blocks.0.attn.qkv.weight"),
+        _read_reference,
+    ),
+    CheckpointFormat("VideoMAE fine-tuned", ("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"), _read_reference),
+    CheckpointFormat(
         "mmaction2 VideoMAE",
         ("backbone.patch_embed.projection.weight", "backbone.blocks.0.attn.qkv.weight"),
         _read_reference,
     ),
-    Format(
+    CheckpointFormat(
         "VideoMAE under backbone.",
         ("backbone.patch_embed.proj.weight", "backbone.blocks.0.attn.qkv.weight"),
         _read_reference,
     ),
-)  # fmt: skip
+)

@@ -15,9 +15,19 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
-from mgm.models.convert.holds import check_videomae
-from mgm.models.convert.shapes import KERNEL, Facts, Model, at_facts, fill, flattened, named_size, rows_of, unflattened
-from mgm.models.convert.weights import CONFIG, read_weights
+from mgm.models.convert.representable import check_representable
+from mgm.models.convert.shapes import (
+    PATCH_KERNEL,
+    Model,
+    Overrides,
+    apply_overrides,
+    fill,
+    flattened,
+    named_size,
+    rows_of,
+    unflattened,
+)
+from mgm.models.convert.weights import CONFIG_FILE, read_weights
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec, Stack
 from mgm.models.targets import Pixels
@@ -63,7 +73,7 @@ _BLOCK: Final[Mapping[str, str]] = {
     "mlp.fc1": "intermediate.dense",
     "mlp.fc2": "output.dense",
 }
-_NOTHING: Final = Facts()
+_NO_OVERRIDES: Final = Overrides()
 _PATCH_CONVOLUTION: Final = "videomae.embeddings.patch_embeddings.projection"
 
 
@@ -77,15 +87,21 @@ def load_huggingface(folder: str | Path, *, heads: int | None = None) -> Model:
     """
     found = read_weights(folder)
     if found.config is None:
-        raise ModelError(f"{folder}: has no {CONFIG}, expected a folder that save_pretrained of transformers wrote")
+        raise ModelError(
+            f"{folder}: has no {CONFIG_FILE}, expected a folder that save_pretrained of transformers wrote"
+        )
     try:
-        return from_huggingface(found.config, found.state, facts=Facts(heads=heads))
+        return from_huggingface(found.config, found.state, overrides=Overrides(heads=heads))
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from error
 
 
 def from_huggingface(
-    config: Mapping[str, Any], state: Mapping[str, Tensor], *, facts: Facts = _NOTHING, encoder_only: bool = False
+    config: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    *,
+    overrides: Overrides = _NO_OVERRIDES,
+    encoder_only: bool = False,
 ) -> Model:
     """The model of a configuration (as in config.json) and a state dict of Hugging Face's VideoMAE.
 
@@ -108,9 +124,9 @@ def from_huggingface(
     autoencoder = "decoder.head.weight" in state
     classes = rows_of(state, "classifier.weight") if "classifier.weight" in state else None
     spec, target = _read_config(
-        config, state, heads=facts.heads, classifier=classes is not None, autoencoder=autoencoder
+        config, state, heads=overrides.heads, classifier=classes is not None, autoencoder=autoencoder
     )
-    spec = at_facts(spec, facts)
+    spec = apply_overrides(spec, overrides)
 
     def make() -> Model:
         if autoencoder:
@@ -143,7 +159,7 @@ def to_huggingface(model: Model, *, bias_names: BiasNames = "q_bias") -> tuple[d
     transformers' decoder.norm and fc_norm have an epsilon of 1e-5, so outputs of a model with another differ slightly.
     Raises ModelError for what Hugging Face's VideoMAE cannot be: another code of places, another target.
     """
-    check_videomae(model, "Hugging Face's VideoMAE")
+    check_representable(model, "Hugging Face's VideoMAE")
     spec = _encoder(model).spec
     height, width = spec.frame_size
     config = {
@@ -307,7 +323,7 @@ def _to_ours(state: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
 
     ours = {our: take(their) for our, their in _renamed(model).items()}
     kernel = take(f"{_PATCH_CONVOLUTION}.weight")
-    ours[KERNEL] = flattened(kernel) if kernel.ndim == 5 else kernel
+    ours[PATCH_KERNEL] = flattened(kernel) if kernel.ndim == 5 else kernel
     for our, their in _blocks(model):
         inner = f"{their}.attention.attention"
         ours[f"{our}.attn.qkv.weight"] = _joined([take(f"{inner}.{part}.weight") for part in ("query", "key", "value")])
@@ -331,7 +347,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
 def _to_theirs(model: Model, bias_names: BiasNames) -> dict[str, Tensor]:
     ours = {key: value.detach().clone() for key, value in _state(model).items()}
     theirs = {their: ours[our] for our, their in _renamed(model).items()}
-    theirs[f"{_PATCH_CONVOLUTION}.weight"] = unflattened(ours[KERNEL], _encoder(model).spec)
+    theirs[f"{_PATCH_CONVOLUTION}.weight"] = unflattened(ours[PATCH_KERNEL], _encoder(model).spec)
     query_bias, value_bias = ("q_bias", "v_bias") if bias_names == "q_bias" else ("query.bias", "value.bias")
     for our, their in _blocks(model):
         inner = f"{their}.attention.attention"

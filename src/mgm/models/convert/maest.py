@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.models.convert.shapes import KERNEL, check_floating, kernel_sizes
+from mgm.models.convert.shapes import PATCH_KERNEL, check_floating, kernel_sizes
 from mgm.models.patches import MEAN, STD
 
 # MAE-ST normalises every channel with these.
@@ -100,5 +100,5 @@ def _normalise_as_imagenet(ours: dict[str, Tensor]) -> None:
     bias = ours.pop("encoder.patch_embed.proj.bias").double()
     scale = (torch.tensor(STD, dtype=torch.float64) / _STD).view(3, 1, 1, 1)
     shift = ((torch.tensor(MEAN, dtype=torch.float64) - _MEAN) / _STD).view(3, 1, 1, 1)
-    ours[KERNEL] = (kernel * scale).float()
+    ours[PATCH_KERNEL] = (kernel * scale).float()
     ours["encoder.patch_embed.bias"] = (bias + (kernel * shift).sum((1, 2, 3, 4))).float()

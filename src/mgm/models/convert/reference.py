@@ -15,7 +15,7 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
-from mgm.models.convert.shapes import KERNEL, Model, check_floating, unflattened
+from mgm.models.convert.shapes import PATCH_KERNEL, Model, check_floating, unflattened
 from mgm.models.encoder import Encoder
 from mgm.models.position import sincos_1d
 from mgm.models.targets import Pixels
@@ -68,7 +68,7 @@ def to_reference(model: Model) -> dict[str, Tensor]:
         spec = model.spec
     else:
         spec = model.encoder.spec
-    state[KERNEL] = unflattened(state[KERNEL], spec)
+    state[PATCH_KERNEL] = unflattened(state[PATCH_KERNEL], spec)
     state = {re.sub(r"(^encoder\.patch_embed\.)", r"\1proj.", key): value for key, value in state.items()}
     if isinstance(model, Classifier):
         return {key.removeprefix("encoder."): value for key, value in state.items()}

@@ -23,14 +23,14 @@ from mgm.models.sizes import SIZES, ModelSpec, Size, Stack, check_positive, chec
 
 Model = MaskedAutoencoder | Classifier | Encoder
 
-KERNEL: Final = "encoder.patch_embed.weight"
+PATCH_KERNEL: Final = "encoder.patch_embed.weight"
 # Shapes do not tell heads: these are those of the models that were published with such widths (1408: V2's giant).
 _ENCODER_HEADS: Final = {192: 3, 1408: 16} | {size.encoder.dim: size.encoder.heads for size in SIZES.values()}
 _DECODER_HEADS: Final = {size.decoder.dim: size.decoder.heads for size in SIZES.values()}
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Overrides:
     """What the names and shapes of a state dict do not tell; None: not known, so the field's usual value is taken.
 
     frames, resolution: of the clips, usually 16 and 224. heads: of the encoder; decoder_heads: of the decoder. target: a
@@ -55,19 +55,19 @@ class Facts:
             check_resolution(self.resolution)
 
 
-def build(ours: Mapping[str, Tensor], facts: Facts) -> Model:
+def build(ours: Mapping[str, Tensor], overrides: Overrides) -> Model:
     """The model of a state dict; an autoencoder where it has a decoder's head, a classifier where it has a head.
 
     Raises ModelError when names are missing or too many, or shapes do not fit together.
     """
-    spec = infer_spec(ours, facts)
-    state = dict(ours) | {KERNEL: flattened(ours[KERNEL])}
+    spec = infer_spec(ours, overrides)
+    state = dict(ours) | {PATCH_KERNEL: flattened(ours[PATCH_KERNEL])}
     model: Model
     if "decoder.head.weight" in ours:
-        model = MaskedAutoencoder(spec, target=facts.target)
+        model = MaskedAutoencoder(spec, target=overrides.target)
     elif "head.weight" in ours:
         classes = rows_of(ours, "head.weight")
-        labels = facts.labels if facts.labels is not None and len(facts.labels) == classes else None
+        labels = overrides.labels if overrides.labels is not None and len(overrides.labels) == classes else None
         model = Classifier(Encoder(spec), classes, labels=labels)
     else:
         model = Encoder(spec)
@@ -76,20 +76,20 @@ def build(ours: Mapping[str, Tensor], facts: Facts) -> Model:
     return model
 
 
-def at_facts(spec: ModelSpec, facts: Facts) -> ModelSpec:
+def apply_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:
     """The specification for the frames, the resolution and the heads of `facts`, where it has any; fixed codes are computed
     anew (`Encoder.at` interpolates them).
 
     Raises ModelError where patches or heads do not fit, or the codes of places were learned.
     """
-    other = replace(spec, frames=facts.frames or spec.frames, resolution=facts.resolution or spec.resolution)
-    if facts.heads not in (None, spec.encoder.heads):
-        size, depth = named_size(replace(spec.encoder, heads=facts.heads), spec.decoder)
+    other = replace(spec, frames=overrides.frames or spec.frames, resolution=overrides.resolution or spec.resolution)
+    if overrides.heads not in (None, spec.encoder.heads):
+        size, depth = named_size(replace(spec.encoder, heads=overrides.heads), spec.decoder)
         other = replace(other, size=size, decoder_depth=depth, decoder_dim=None)
     if other.grid != spec.grid and spec.position == "learned-separable":
         raise ModelError(
             "positions: learned codes are not recomputed; leave frames and resolution as they are, and stretch them with "
-            "encoder.at(..., code='interpolated')"
+            "encoder.at(..., position='interpolated')"
         )
     return other
 
@@ -163,19 +163,19 @@ def unflattened(weight: Tensor, spec: ModelSpec) -> Tensor:
     return kernel.permute(0, 4, 1, 2, 3).contiguous()
 
 
-def infer_spec(ours: Mapping[str, Tensor], facts: Facts) -> ModelSpec:
+def infer_spec(ours: Mapping[str, Tensor], overrides: Overrides) -> ModelSpec:
     """The specification that shapes and facts give. Raises ModelError where they do not fit together."""
-    dim, tubelet, patch = kernel_sizes(ours[KERNEL])
-    encoder = _stack(ours, "encoder", dim, facts.heads or _heads(dim, _ENCODER_HEADS, of="encoder"))
+    dim, tubelet, patch = kernel_sizes(ours[PATCH_KERNEL])
+    encoder = _stack(ours, "encoder", dim, overrides.heads or _heads(dim, _ENCODER_HEADS, of="encoder"))
     if "encoder_to_decoder.weight" in ours:
         width = rows_of(ours, "encoder_to_decoder.weight")
-        heads = facts.decoder_heads or _heads(width, _DECODER_HEADS, of="decoder")
+        heads = overrides.decoder_heads or _heads(width, _DECODER_HEADS, of="decoder")
         size, depth = named_size(encoder, _stack(ours, "decoder", width, heads))
     else:
         size, depth = named_size(encoder, None)
-    frames, resolution = facts.frames, facts.resolution
+    frames, resolution = overrides.frames, overrides.resolution
     if "encoder.position_time" in ours:
-        frames, resolution = _learned_places(ours, tubelet, patch, facts)
+        frames, resolution = _learned_places(ours, tubelet, patch, overrides)
     return ModelSpec(
         size,
         patch=patch,
@@ -186,8 +186,8 @@ def infer_spec(ours: Mapping[str, Tensor], facts: Facts) -> ModelSpec:
         decoder_depth=depth,
         encoder_norm="encoder.norm.weight" in ours,
         class_token="encoder.class_token" in ours,
-        norm_eps=ModelSpec.norm_eps if facts.norm_eps is None else facts.norm_eps,
-        head_norm_eps=ModelSpec.head_norm_eps if facts.head_norm_eps is None else facts.head_norm_eps,
+        norm_eps=ModelSpec.norm_eps if overrides.norm_eps is None else overrides.norm_eps,
+        head_norm_eps=ModelSpec.head_norm_eps if overrides.head_norm_eps is None else overrides.head_norm_eps,
     )
 
 
@@ -228,21 +228,21 @@ def _heads(dim: int, known: Mapping[int, int], *, of: str) -> int:
 
 
 def _learned_places(
-    ours: Mapping[str, Tensor], tubelet: int, patch: int, facts: Facts
+    ours: Mapping[str, Tensor], tubelet: int, patch: int, overrides: Overrides
 ) -> tuple[int, int | tuple[int, int]]:
     """Frames and resolution that learned codes were learned for."""
     frames = rows_of(ours, "encoder.position_time") * tubelet
     places = rows_of(ours, "encoder.position_space")
     side = math.isqrt(places)
     square = None if side * side != places else side * patch
-    resolution = facts.resolution or square
+    resolution = overrides.resolution or square
     if resolution is None:
         raise ModelError(f"positions: found {places} learned places of a frame, expected a square; pass resolution=")
     height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
-    if (height // patch) * (width // patch) != places or facts.frames not in (None, frames):
+    if (height // patch) * (width // patch) != places or overrides.frames not in (None, frames):
         raise ModelError(
             f"positions: codes were learned for {frames} frames and {places} places of a frame, expected those, found "
-            f"{facts.frames or frames} frames of {height} x {width} pixels; leave them out, and stretch the codes with "
-            "encoder.at(..., code='interpolated')"
+            f"{overrides.frames or frames} frames of {height} x {width} pixels; leave them out, and stretch the codes with "
+            "encoder.at(..., position='interpolated')"
         )
     return frames, resolution

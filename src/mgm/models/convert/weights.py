@@ -17,8 +17,8 @@ from torch import Tensor
 
 from mgm.errors import ModelError
 
-CONFIG: Final = "config.json"
-MARK: Final = "mgm.json"
+CONFIG_FILE: Final = "config.json"
+DESCRIPTION_FILE: Final = "mgm.json"
 """What every export of ours has beside its weights: it describes the model and where it came from."""
 _SAFETENSORS, _TORCH, _REFERENCE = "model.safetensors", "pytorch_model.bin", "model.pth"
 _IN_FOLDERS: Final = (_SAFETENSORS, f"{_SAFETENSORS}.index.json", _TORCH, f"{_TORCH}.index.json", _REFERENCE)
@@ -66,7 +66,7 @@ def read_weights(path: str | Path) -> Weights:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
     if not found:
         raise ModelError(f"{path}: no checkpoint, expected a file or a folder with weights; {_where(place)}")
-    if place.name.endswith(".index.json") or place.name == CONFIG:
+    if place.name.endswith(".index.json") or place.name == CONFIG_FILE:
         return _read_folder(place.parent)
     weights = _read_file(place)
     return _described(weights, place.parent) if place.name in _IN_FOLDERS else weights
@@ -124,7 +124,7 @@ def _read_folder(folder: Path) -> Weights:
                 "cannot be loaded back; give the run that it was exported from, or an export to hf, videomae or safetensors"
             )
         raise ModelError(
-            f"{folder}: no checkpoint, expected a run's folder with last.pt, an export of mgm, or {CONFIG} and "
+            f"{folder}: no checkpoint, expected a run's folder with last.pt, an export of mgm, or {CONFIG_FILE} and "
             f"{_SAFETENSORS} or {_TORCH} (or their index and shards), as save_pretrained(folder) of transformers writes them"
         )
     if not here[0].endswith(".index.json"):
@@ -145,7 +145,9 @@ def _read_folder(folder: Path) -> Weights:
 
 def _described(weights: Weights, folder: Path) -> Weights:
     """With what stands beside them in their folder."""
-    config, export = (_read_json(folder / n) if (folder / n).is_file() else None for n in (CONFIG, MARK))
+    config, export = (
+        _read_json(folder / n) if (folder / n).is_file() else None for n in (CONFIG_FILE, DESCRIPTION_FILE)
+    )
     return replace(weights, config=config, export=export)
 
 

@@ -6,9 +6,9 @@ from typing import Final
 from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec
-from mgm.models.targets.goal import Goal
 from mgm.models.targets.hog import Hog
 from mgm.models.targets.motion import MotionTarget
+from mgm.models.targets.objective import ReconstructionObjective
 from mgm.models.targets.pixels import FrameDifference, NormalisedPixels, OneFrame, Pixels
 from mgm.models.targets.target import Target
 from mgm.models.targets.teacher import TeacherFeatures
@@ -33,21 +33,25 @@ TargetChoice = str | Target | Mapping[str, float]
 """A name of `TARGETS`, a target, or several names with the weights of their losses."""
 
 
-def build_goal(spec: ModelSpec, choice: TargetChoice, *, teacher: Encoder | ModelSpec | None = None) -> Goal:
+def build_objective(
+    spec: ModelSpec, choice: TargetChoice, *, teacher: Encoder | ModelSpec | None = None
+) -> ReconstructionObjective:
     """The goal of a model of `spec`. teacher: whose features the target "teacher" are.
 
     Raises ModelError on an unknown name, a weight that is not above 0, or a teacher too many or too few.
     """
     if isinstance(choice, Target):
-        goal = Goal(((choice, 1.0),))
+        objective = ReconstructionObjective(((choice, 1.0),))
     else:
         weights = {choice: 1.0} if isinstance(choice, str) else choice
-        goal = Goal(tuple((_build(spec, name, teacher), float(weight)) for name, weight in weights.items()))
-    if teacher is not None and not any(isinstance(target, TeacherFeatures) for target, _ in goal.targets):
+        objective = ReconstructionObjective(
+            tuple((_build(spec, name, teacher), float(weight)) for name, weight in weights.items())
+        )
+    if teacher is not None and not any(isinstance(target, TeacherFeatures) for target, _ in objective.targets):
         raise ModelError(
             "teacher: found one, but the target is not 'teacher'; name it as target, or leave the teacher out"
         )
-    return goal
+    return objective
 
 
 def _build(spec: ModelSpec, name: str, teacher: Encoder | ModelSpec | None) -> Target:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mgm.models.patches import brightness
+from mgm.models.patches import to_255
 from mgm.models.targets.target import Target
 
 ORIENTATIONS: Final = 9
@@ -68,7 +68,7 @@ class Hog(Target):
         cut = video.reshape(len(video), 3, -1, self.spec.tubelet, *self.spec.frame_size).permute(0, 2, 4, 5, 3, 1)
         step, y, x = tokens // (h * w), tokens // w % h, tokens % w
         picked = cut[row, step[..., None, None], rows[y][..., :, None], columns[x][..., None, :]]
-        return (brightness(picked) / 255).permute(0, 1, 4, 5, 2, 3).reshape(*tokens.shape, -1, 3, p + 2, p + 2)
+        return (to_255(picked) / 255).permute(0, 1, 4, 5, 2, 3).reshape(*tokens.shape, -1, 3, p + 2, p + 2)
 
     def _reach(self, patches: int, device: torch.device) -> Tensor:
         """int64 (patches, patch + 2): the pixels of each patch along one side of the frame, its neighbours included."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mgm.models.cpu import can_normalise, normalised_pixels
-from mgm.models.patches import brightness, patches_of
+from mgm.models.patches import patchify, to_255
 from mgm.models.targets.target import Target
 
 # The reference adds this to the standard deviation of values in [0, 1].
@@ -46,7 +46,7 @@ class NormalisedPixels(Target):
 
     def _statistics(self, video: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """In units of 1/255: mean (B, n, 1, 3), centred pixels (B, n, token_pixels, 3), deviation (B, n, 1, 3)."""
-        pixels = brightness(patches_of(video, self.spec, tokens))
+        pixels = to_255(patchify(video, self.spec, tokens))
         mean = pixels.mean(2, keepdim=True)
         # In place: fresh memory costs more than the arithmetic. Two passes keep flat patches exact, which one would not.
         centred = pixels.sub_(mean)
@@ -68,7 +68,7 @@ class Pixels(Target):
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """Returns float32 (B, n, dim) in [0, 1]."""
         with torch.no_grad():
-            return brightness(patches_of(source, self.spec, tokens)).div_(255).flatten(2)
+            return to_255(patchify(source, self.spec, tokens)).div_(255).flatten(2)
 
     def pixels(self, prediction: Tensor, video: Tensor, tokens: Tensor) -> Tensor:
         """The prediction itself, (B, n, token_pixels, 3)."""
@@ -108,7 +108,7 @@ class OneFrame(Target):
         steps, tubelet = self.spec.grid[0], self.spec.tubelet
         step = tokens // (self.spec.tokens // steps)
         within = step * (self.spec.frames - 1) // max(1, steps - 1) - step * tubelet
-        frames = brightness(patches_of(video, self.spec, tokens)).view(*tokens.shape, tubelet, -1, 3)
+        frames = to_255(patchify(video, self.spec, tokens)).view(*tokens.shape, tubelet, -1, 3)
         pixels = frames.take_along_dim(within[:, :, None, None, None], dim=2).squeeze(2)
         mean = pixels.mean((2, 3), keepdim=True)
         centred = pixels - mean
@@ -142,4 +142,4 @@ class FrameDifference(Target):
 
     def _frames(self, video: Tensor, tokens: Tensor) -> Tensor:
         """In units of 1/255: float32 (B, n, tubelet, patch * patch, 3)."""
-        return brightness(patches_of(video, self.spec, tokens)).view(*tokens.shape, self.spec.tubelet, -1, 3)
+        return to_255(patchify(video, self.spec, tokens)).view(*tokens.shape, self.spec.tubelet, -1, 3)

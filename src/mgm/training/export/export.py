@@ -19,27 +19,27 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import (
-    MARK,
-    METADATA,
+    DESCRIPTION_FILE,
+    METADATA_KEY,
     BiasNames,
     Model,
     VideoType,
     arguments_of,
-    check_videomae,
+    check_representable,
     export_graph,
     to_huggingface,
     to_reference,
     write_onnx,
 )
 from mgm.models.patches import MEAN, STD
-from mgm.models.targets import Goal, TeacherFeatures
+from mgm.models.targets import ReconstructionObjective, TeacherFeatures
 from mgm.training.checkpoint import load_encoder, load_pretrained
 from mgm.training.export.model_card import Origin, model_card, origin_of
 from mgm.version import VERSION
 
 ExportFormat = Literal["hf", "videomae", "safetensors", "torch-export", "onnx"]
-Part = Literal["whole", "encoder"]
-FORMATS: Final[tuple[str, ...]] = get_args(ExportFormat)
+ExportPart = Literal["whole", "encoder"]
+EXPORT_FORMATS: Final[tuple[str, ...]] = get_args(ExportFormat)
 
 _BILINEAR: Final = 2  # Pillow's number
 _GRAPHS: Final = ("torch-export", "onnx")
@@ -57,7 +57,7 @@ def export_model(
     *,
     to: ExportFormat,
     out: str | Path,
-    part: Part = "whole",
+    part: ExportPart = "whole",
     overwrite: bool = False,
     data: str | None = None,
     video: VideoType | None = None,
@@ -95,7 +95,7 @@ def export_model(
         except ModelError as error:
             raise ModelError(f"{origin.name}: {error}") from error
         about = {**_about(loaded, to), "origin": replace(origin, data=data or origin.data).to_dict()}
-        (folder / MARK).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (folder / DESCRIPTION_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(
             model_card(loaded, origin, to, data=data, video=options.video, bias_names=options.bias_names),
             encoding="utf-8",
@@ -106,16 +106,16 @@ def export_model(
 
 def _share(folder: Path) -> None:
     """Every file as readable as a plain new file: safetensors writes temporary ones, which are their owner's alone."""
-    mode = (folder / MARK).stat().st_mode
+    mode = (folder / DESCRIPTION_FILE).stat().st_mode
     for file in folder.iterdir():
         file.chmod(stat.S_IMODE(mode))
 
 
-def _options(to: ExportFormat, part: Part, video: VideoType | None, bias_names: BiasNames | None) -> _Options:
+def _options(to: ExportFormat, part: ExportPart, video: VideoType | None, bias_names: BiasNames | None) -> _Options:
     """What was asked for. Raises ModelError for a misspelt choice, and for an option that the format does not have."""
     choices = (
         ("to", to, ExportFormat),
-        ("part", part, Part),
+        ("part", part, ExportPart),
         ("video", video or "uint8", VideoType),
         ("bias_names", bias_names or "q_bias", BiasNames),
     )
@@ -169,7 +169,7 @@ def _check_free(target: Path, *, overwrite: bool) -> None:
     if not target.exists() and not target.is_symlink():
         return
     empty = target.is_dir() and not any(target.iterdir())
-    ours = target.is_dir() and (target / MARK).is_file()
+    ours = target.is_dir() and (target / DESCRIPTION_FILE).is_file()
     if empty or (overwrite and ours):
         return
     advice = "choose another folder" if not ours else "choose another folder, or replace it with --overwrite"
@@ -178,7 +178,7 @@ def _check_free(target: Path, *, overwrite: bool) -> None:
 
 
 def _opened(
-    model: str | Path | Model, part: Part, *, frames: int | None, resolution: int | None, heads: int | None
+    model: str | Path | Model, part: ExportPart, *, frames: int | None, resolution: int | None, heads: int | None
 ) -> tuple[Model, Origin]:
     if isinstance(model, str | Path):
         load = load_encoder if part == "encoder" else load_pretrained
@@ -193,14 +193,14 @@ def _opened(
 
 
 def _about(model: Model, to: str) -> dict[str, Any]:
-    """What the model is, as `METADATA` of a safetensors file says it too."""
+    """What the model is, as `METADATA_KEY` of a safetensors file says it too."""
     spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
     about: dict[str, Any] = {"kind": _kind(model), "spec": spec.to_dict(), "format": to, "mgm": VERSION}
     if isinstance(model, Classifier):
         about |= {"classes": model.head.out_features, "labels": model.labels, "block": model.block}
     elif isinstance(model, MaskedAutoencoder):
-        teachers = [t.teacher_spec.to_dict() for t, _ in model.goal.targets if isinstance(t, TeacherFeatures)]
-        about |= {"target": _target(model.goal), "teacher": teachers[0] if teachers else None}
+        teachers = [t.teacher_spec.to_dict() for t, _ in model.objective.targets if isinstance(t, TeacherFeatures)]
+        about |= {"target": _target(model.objective), "teacher": teachers[0] if teachers else None}
     return about
 
 
@@ -210,9 +210,9 @@ def _kind(model: Model) -> str:
     return "classifier" if isinstance(model, Classifier) else "autoencoder"
 
 
-def _target(goal: Goal) -> str | dict[str, float]:
-    """As `build_goal` takes it."""
-    weights = {target.name: weight for target, weight in goal.targets}
+def _target(objective: ReconstructionObjective) -> str | dict[str, float]:
+    """As `build_objective` takes it."""
+    weights = {target.name: weight for target, weight in objective.targets}
     return next(iter(weights)) if list(weights.values()) == [1.0] else weights
 
 
@@ -238,7 +238,7 @@ def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
 
 
 def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
-    check_videomae(model, "VideoMAE's checkpoint")
+    check_representable(model, "VideoMAE's checkpoint")
     try:
         state = {key: value.cpu() for key, value in to_reference(model).items()}
         torch.save({"model": state, "args": arguments_of(model)}, folder / "model.pth")
@@ -248,7 +248,7 @@ def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
 
 def _write_safetensors(model: Model, folder: Path, options: _Options) -> None:
     about = json.dumps(_about(model, options.to))
-    _save_safetensors(model.state_dict(), folder / "model.safetensors", {METADATA: about})
+    _save_safetensors(model.state_dict(), folder / "model.safetensors", {METADATA_KEY: about})
 
 
 def _save_safetensors(state: Mapping[str, Tensor], file: Path, metadata: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from mgm.errors import MgmError, ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.convert import CONFIG, HEAD_NORM_EPS, MARK, BiasNames, Model, VideoType
+from mgm.models.convert import CONFIG_FILE, DESCRIPTION_FILE, HEAD_NORM_EPS, BiasNames, Model, VideoType
 from mgm.training.checkpoint import holds_settings, load_checkpoint
 from mgm.training.config import Config, OptimConfig, parse_config
 from mgm.training.export.examples import encoder_of, usage
@@ -23,7 +23,7 @@ _RELEASES: Final = {
     "query.bias": "Written for transformers 5.5.1 to 5.17; from 5.18 on it is read too, and the bias of the keys, which is "
     "zero, is reported as unexpected. 4.x up to 5.5.0 do not: for them export without `--bias-names query.bias`.",
 }
-_EXPORTED: Final = ("model.safetensors", "model.pth", CONFIG)
+_EXPORTED: Final = ("model.safetensors", "model.pth", CONFIG_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def origin_of(path: str | Path) -> Origin:
     named = place.name not in ("", "..")
     name = place.name if named else place.resolve().name or "model"  # the root has no name at all
     if not holds_settings(place):
-        beside = (place if place.is_dir() else place.parent) / MARK
+        beside = (place if place.is_dir() else place.parent) / DESCRIPTION_FILE
         of_export = place.is_dir() or place.name in _EXPORTED
         return _noted(beside, name) if of_export and beside.is_file() else Origin(name, foreign=True)
     content = load_checkpoint(place)

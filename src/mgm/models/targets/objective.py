@@ -12,7 +12,7 @@ from mgm.models.targets.target import Target
 
 
 @dataclass(frozen=True)
-class Goal:
+class ReconstructionObjective:
     """Targets with the weights of their losses. Predictions hold the targets' values one after the other.
 
     Raises ModelError when there is no target, two have one name, or a weight is not above 0.
@@ -40,7 +40,7 @@ class Goal:
         """A target needs the clip's motion."""
         return any(target.reads == "motion" for target, _ in self.targets)
 
-    def values(self, video: Tensor, tokens: Tensor, motion: Tensor | None) -> Tensor:
+    def target_values(self, video: Tensor, tokens: Tensor, motion: Tensor | None) -> Tensor:
         """The values to predict, float32 (B, n, dim). motion: float32 (B, T, h, w, 2) where a target reads it."""
         parts = []
         for target, _ in self.targets:
@@ -54,10 +54,10 @@ class Goal:
         parts = torch.split(values, [target.dim for target, _ in self.targets], dim=2)
         return {target.name: part for (target, _), part in zip(self.targets, parts, strict=True)}
 
-    def loss(self, prediction: Tensor, values: Tensor, counted: Tensor | None) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, prediction: Tensor, values: Tensor, valid: Tensor | None) -> tuple[Tensor, Mapping[str, Tensor]]:
         """(the weighted sum, {name: mean squared error}), scalars. counted: bool (B, n), the tokens that count; None: all."""
         asked = self.split(values)
-        parts = {name: _mean_square(part, asked[name], counted) for name, part in self.split(prediction).items()}
+        parts = {name: _mean_square(part, asked[name], valid) for name, part in self.split(prediction).items()}
         # A single target of weight 1 adds nothing to the graph.
         weighted = [
             parts[target.name] if weight == 1 else parts[target.name] * weight for target, weight in self.targets
@@ -92,8 +92,8 @@ class Goal:
             )
 
 
-def _mean_square(prediction: Tensor, values: Tensor, counted: Tensor | None) -> Tensor:
-    if counted is None:
+def _mean_square(prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:
+    if valid is None:
         return F.mse_loss(prediction, values)
     error = (prediction - values).square().mean(2)
-    return (error * counted).sum() / counted.sum()
+    return (error * valid).sum() / valid.sum()

@@ -32,7 +32,7 @@ _FREE: Final = frozenset(
 )
 
 
-def check_videomae(model: Model, whose: str) -> None:
+def check_representable(model: Model, whose: str) -> None:
     """Raises ModelError unless the model is a plain VideoMAE, as Hugging Face's code and the reference's build it.
 
     whose: the format's name for the message.
@@ -44,7 +44,7 @@ def check_videomae(model: Model, whose: str) -> None:
         if field.name not in _FREE and getattr(spec, field.name) != field.default
     ]
     if isinstance(model, MaskedAutoencoder) and type(model.target) not in (NormalisedPixels, Pixels):
-        names = ", ".join(target.name for target, _ in model.goal.targets)
+        names = ", ".join(target.name for target, _ in model.objective.targets)
         wrong.append(f"target {names} (expected normalised-pixels or pixels)")
     if isinstance(model, Classifier) and model.encoder.check_block(model.block) != spec.encoder.depth - 1:
         wrong.append(f"a head on block {model.block} (expected the last)")
