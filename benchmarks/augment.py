@@ -1,8 +1,8 @@
-"""Changing one clip of 16 x 224 x 224 for fine-tuning: each operation of RandAugment, against Pillow frame by frame, and all of it.
+"""Time the augmentation of one clip of 16 x 224 x 224: each operation of RandAugment against Pillow, and the whole augmentation.
 
 python benchmarks/augment.py [--clock cpu] [--device cuda]
 
-On a CPU one thread is timed. On a GPU, where training does this, each call waits for the device; Pillow stays on the CPU.
+On a CPU, with one thread. On a GPU, where training does this, each call synchronises; Pillow runs frame by frame on the CPU.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GREY = (128, 128, 128)
 
 
 def by_pillow(name: str, value: float) -> Callable[[Image.Image], Image.Image]:
-    """The same operation of one picture."""
+    """Pillow's operation on one picture."""
     bicubic = {"resample": Image.Resampling.BICUBIC, "fillcolor": GREY}
     data = {
         "shear_x": (1, value, 0, 0, 1, 0),
@@ -60,7 +60,7 @@ def by_pillow(name: str, value: float) -> Callable[[Image.Image], Image.Image]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print one row for each operation and part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--device", default="cpu")

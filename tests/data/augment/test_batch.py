@@ -12,6 +12,7 @@ from mgm.data.augment.erasing import RandomErasing
 from mgm.data.augment.mixing import Mix, Mixing, mix_clips, soft_targets
 from mgm.data.augment.randaugment import RandAugment
 from mgm.errors import ConfigError
+from tests.errors import raises
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ERASING = RandomErasing(MEAN, STD, 1.0)
@@ -102,7 +103,7 @@ def test_how_often_and_how_much_is_mixed():
     assert blends.var() == pytest.approx(1 / (4 * (2 * 0.8 + 1)), rel=0.05)  # of Beta(.8, .8)
     assert all(mix.box is not None for mix in draws(Mixing(0, 1.0)))
     assert np.mean([mix is None for mix in draws(Mixing(probability=0.4))]) == pytest.approx(0.6, abs=0.03)
-    with pytest.raises(ConfigError, match="mixup 0 and cutmix 0"):
+    with raises(ConfigError, "conflict", message="augment-nothing-to-mix"):
         Mixing(0, 0)
 
 

@@ -77,13 +77,6 @@ def test_colours_are_pillows_to_the_level(name, values, operation, content):
     np.testing.assert_array_equal(frames, CLIPS[content])  # the clip is left as it was
 
 
-def test_what_other_devices_compute_is_the_same(monkeypatch):
-    compiled = {(c, name, v): getattr(colour, name)(as_clip(f), *v) for c, f in CLIPS.items() for name, v, _ in cases()}
-    monkeypatch.setattr(colour, "_on_cpu", lambda clip: False)
-    for (content, name, values), expected in compiled.items():
-        assert torch.equal(getattr(colour, name)(as_clip(CLIPS[content]), *values), expected), name
-
-
 def test_grey_is_pillows():
     expected = pillow(CLIPS["noise"], lambda image: image.convert("L"))
     np.testing.assert_array_equal(colour.grey(as_clip(CLIPS["noise"]))[0].numpy(), expected)

@@ -1,4 +1,4 @@
-"""What fine-tuning does to a batch of clips beside cropping and mirroring them: RandAugment, mixing, erasing, soft targets."""
+"""Augmentation of a batch of clips for fine-tuning, besides crop and flip: RandAugment, erasing, mixing, soft targets."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from mgm.data.augment.erasing import RandomErasing
 from mgm.data.augment.mixing import Mixing, mix_clips, soft_targets
 from mgm.data.augment.randaugment import RandAugment
 
-# The last number of each generator's seed keeps their streams apart, and apart from those of clips and orders.
-CLIP_STREAM, BATCH_STREAM = 4, 5
+# Last number of each generator's seed: it keeps these random streams apart from each other, and from those of clips and orders.
+_CLIP_STREAM, _BATCH_STREAM = 4, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """The changes of a batch, on the device where it is: there they cost a fraction of what reading processes would pay.
+    """Changes a batch on the batch's own device. A GPU does it in a fraction of the time that reading processes would need.
 
     Attributes:
         classes: number of labels.
         smoothing: share of the target that is spread over all classes.
-        seed: of the run. What happens to a clip is a function of this and of its own numbers, what happens to a batch of this and
-            of the numbers of its first clip: the same in any number of reading processes, and after resuming.
+        seed: seed of the run. The change of a clip depends on this and on the clip's own key, the change of a batch on this and
+            on the key of its first clip: the same with any number of reading processes, and after resuming.
     """
 
     classes: int
@@ -36,10 +36,10 @@ class Augmentation:
 
     @torch.no_grad()
     def __call__(self, video: Tensor, label: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-        """Change a batch: RandAugment, then erasing, then mixing, as the reference does.
+        """Apply RandAugment, then erasing, then mixing, in the order of the reference.
 
         Args:
-            video: uint8 (B, 3, T, H, W); it is left as it was.
+            video: uint8 (B, 3, T, H, W); not modified.
             label: int64 (B,), none of them -1.
             keys: int64 (B, n), the numbers that each clip was drawn from (epoch, index, repeat), on the CPU.
 
@@ -49,17 +49,17 @@ class Augmentation:
         if self.randaugment is not None or self.erasing is not None:
             changed = torch.empty_like(video)
             for clip, key, result in zip(video, keys.tolist(), changed, strict=True):
-                result.copy_(self._clip(clip, np.random.default_rng([self.seed, *key, CLIP_STREAM])))
+                result.copy_(self._change_clip(clip, np.random.default_rng([self.seed, *key, _CLIP_STREAM])))
             video = changed
         mix = None
         if self.mixing is not None:
-            rng = np.random.default_rng([self.seed, *keys[0].tolist(), BATCH_STREAM])
+            rng = np.random.default_rng([self.seed, *keys[0].tolist(), _BATCH_STREAM])
             mix = self.mixing.draw(video.shape[-2], video.shape[-1], rng)
         if mix is not None:
             video = mix_clips(video, mix)
         return video, soft_targets(label, classes=self.classes, smoothing=self.smoothing, mix=mix)
 
-    def _clip(self, clip: Tensor, rng: np.random.Generator) -> Tensor:
+    def _change_clip(self, clip: Tensor, rng: np.random.Generator) -> Tensor:
         if self.randaugment is not None:
             clip = self.randaugment.apply(clip, self.randaugment.draw(rng))
         if self.erasing is not None:

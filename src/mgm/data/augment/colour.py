@@ -1,17 +1,17 @@
-"""Changes of colour for augmentation, the same for all frames of a clip, as Pillow makes them to the level.
+"""Colour changes for augmentation, the same for all frames of a clip, equal to Pillow's in every level.
 
 A clip is uint8 (3, T, H, W), RGB, on any device; every function returns a new one. Statistics (the range of `autocontrast`, the
-histogram of `equalize`, the mean of `contrast`) are those of each frame alone, as where a reference treats the frames one by one.
-What depends on nothing but a pixel's level goes through a table of 256.
+histogram of `equalize`, the mean of `contrast`) are computed for each frame alone, as in a reference that treats the frames one by
+one. Changes that depend on nothing but the level of a pixel use a table of 256 levels.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mgm.data.augment import levels
+_RED, _GREEN, _BLUE = 19595, 38470, 7471
+"""Weights of grey in units of 1 / 65536 (ITU-R 601-2, as in Pillow)."""
 
 
 def autocontrast(clip: Tensor) -> Tensor:
@@ -25,8 +25,8 @@ def autocontrast(clip: Tensor) -> Tensor:
 
 
 def equalize(clip: Tensor) -> Tensor:
-    """Make every level of each channel of each frame about equally frequent."""
-    count = _count(clip)
+    """Equalise the histogram of each channel of each frame."""
+    count = _histogram(clip)
     level = torch.arange(256, device=clip.device)
     last = torch.where(count > 0, level, 0).amax(2, keepdim=True)
     step = (count.sum(2, keepdim=True) - count.gather(2, last)) // 255
@@ -35,28 +35,21 @@ def equalize(clip: Tensor) -> Tensor:
     return _look_up(clip, torch.where(step > 0, table, level))
 
 
-def _count(clip: Tensor) -> Tensor:
-    """How many pixels of each channel and frame have each level, int64 (3, T, 256)."""
-    planes = clip.flatten(2)
-    if _on_cpu(clip):
-        return torch.from_numpy(levels.count(planes.contiguous().numpy()))
-    level = planes.long()
-    # Not `bincount`, for which a GPU is waited for: it looks for the largest level first.
+def _histogram(clip: Tensor) -> Tensor:
+    """Number of pixels at each level, by channel and frame, int64 (3, T, 256)."""
+    level = clip.flatten(2).long()
+    # `bincount` would synchronise with the GPU: it looks for the largest level first.
     return level.new_zeros(*level.shape[:2], 256).scatter_add_(2, level, torch.ones_like(level))
 
 
 def _look_up(clip: Tensor, table: Tensor) -> Tensor:
-    """Each level of each channel and frame through its own table, (3 or 1, T or 1, 256)."""
-    planes, tables = clip.flatten(2), table.to(torch.uint8).expand(*clip.shape[:2], 256)
-    if _on_cpu(clip):
-        found = torch.from_numpy(levels.look_up(planes.contiguous().numpy(), tables.contiguous().numpy()))
-    else:
-        found = tables.gather(2, planes.long())
-    return found.view(clip.shape)
+    """Replace each level of each channel and frame through its own table, (3 or 1, T or 1, 256)."""
+    tables = table.to(torch.uint8).expand(*clip.shape[:2], 256)
+    return tables.gather(2, clip.flatten(2).long()).view(clip.shape)
 
 
 def invert(clip: Tensor) -> Tensor:
-    """The negative."""
+    """Return the negative."""
     return 255 - clip
 
 
@@ -67,60 +60,40 @@ def posterize(clip: Tensor, bits: int) -> Tensor:
 
 def solarize(clip: Tensor, threshold: int) -> Tensor:
     """Invert the levels from `threshold` (0 to 256) on."""
-    level = _every_level(clip)
+    level = _all_levels(clip)
     return _look_up(clip, torch.where(level >= threshold, 255 - level, level))
 
 
 def solarize_add(clip: Tensor, amount: int) -> Tensor:
-    """Add `amount`, 0 to 128, to the levels of the darker half."""
-    level = _every_level(clip)
+    """Add `amount`, 0 to 128, to the levels below 128."""
+    level = _all_levels(clip)
     return _look_up(clip, torch.where(level < 128, level + amount, level))
 
 
 def saturation(clip: Tensor, factor: float) -> Tensor:
-    """0: grey, 1: as it is, above: more colourful. Pillow calls it Color."""
-    if _on_cpu(clip):
-        planes = clip.flatten(2).contiguous().numpy()
-        return torch.from_numpy(levels.saturate(planes, np.float32(factor))).view(clip.shape)
+    """Change the saturation; 0 is grey, 1 leaves the clip as it is. Pillow calls it Color."""
     return _blend(grey(clip).float(), clip, factor)
 
 
 def contrast(clip: Tensor, factor: float) -> Tensor:
-    """0: the mean grey of each frame everywhere, 1: as it is, above: more contrast."""
-    mean = (_grey_sums(clip).double() / clip[0, 0].numel() + 0.5).floor().float()
-    return _look_up(clip, _blend(mean[None, :, None], _every_level(clip), factor))
-
-
-def _grey_sums(clip: Tensor) -> Tensor:
-    """Sum of the lightness of each frame, int64 (T,)."""
-    if _on_cpu(clip):
-        return torch.from_numpy(levels.grey_sums(clip.flatten(2).contiguous().numpy()))
-    return grey(clip)[0].flatten(1).sum(1)
+    """Change the contrast; 0 is the mean grey of each frame, 1 leaves the clip as it is."""
+    total = grey(clip)[0].flatten(1).sum(1)
+    mean = (total.double() / clip[0, 0].numel() + 0.5).floor().float()
+    return _look_up(clip, _blend(mean[None, :, None], _all_levels(clip), factor))
 
 
 def brightness(clip: Tensor, factor: float) -> Tensor:
-    """0: black, 1: as it is, above: brighter."""
-    return _look_up(clip, (_every_level(clip) * factor).clamp_(0, 255))
+    """Change the brightness; 0 is black, 1 leaves the clip as it is."""
+    return _look_up(clip, (_all_levels(clip) * factor).clamp_(0, 255))
 
 
-def _on_cpu(clip: Tensor) -> bool:
-    """Whether the compiled loops can be had, which give the same in less time."""
-    return clip.device.type == "cpu"
-
-
-def _every_level(clip: Tensor) -> Tensor:
-    """float32 (1, 1, 256): 0 to 255, where the clip is."""
+def _all_levels(clip: Tensor) -> Tensor:
+    """0 to 255, float32 (1, 1, 256), on the clip's device."""
     return torch.arange(256, dtype=torch.float32, device=clip.device)[None, None]
 
 
 def sharpness(clip: Tensor, factor: float) -> Tensor:
-    """0: smoothed over 3 x 3 pixels, 1: as it is, above: sharper. Pixels at the border stay."""
-    if _on_cpu(clip):  # frame by frame, so that what lies between stays in the cache
-        return torch.cat([_sharpened(frame, factor) for frame in torch.split(clip, 1, dim=1)], dim=1)
-    return _sharpened(clip, factor)
-
-
-def _sharpened(clip: Tensor, factor: float) -> Tensor:
+    """Change the sharpness; 0 is smoothed over 3 x 3 pixels, 1 leaves the clip as it is. Border pixels do not change."""
     pixels = clip.float()
     rows = pixels[..., :-2, :] + pixels[..., 1:-1, :] + pixels[..., 2:, :]
     total = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * pixels[..., 1:-1, 1:-1]
@@ -130,12 +103,13 @@ def _sharpened(clip: Tensor, factor: float) -> Tensor:
 
 
 def grey(clip: Tensor) -> Tensor:
-    """int32 (1, T, H, W): lightness, 0 to 255."""
+    """Lightness, int32 (1, T, H, W), 0 to 255."""
     red, green, blue = clip.int()
-    weighted: Tensor = red * levels.RED + green * levels.GREEN + blue * levels.BLUE
+    weighted: Tensor = red * _RED + green * _GREEN + blue * _BLUE
     return (weighted + 0x8000 >> 16)[None]
 
 
 def _blend(start: Tensor, clip: Tensor, factor: float) -> Tensor:
-    """From `start` (0) to the clip (1) or beyond it. Pillow cuts the fraction off, in single precision."""
+    """Interpolate from `start` (factor 0) to the clip (1), or extrapolate beyond it. As in Pillow, fractions are truncated, in
+    single precision."""
     return ((clip.float() - start) * factor + start).clamp_(0, 255).to(torch.uint8)

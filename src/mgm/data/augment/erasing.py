@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """A box (x, y, width, height) in pixels and the seed of its noise."""
+    """A drawn box, (x, y, width, height) in pixels, and the seed of its noise."""
 
     box: tuple[int, int, int, int]
     seed: int
@@ -20,14 +20,15 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class RandomErasing:
-    """Erases one box of a clip with a probability: timm's mode "pixel", count 1, as a cube through time (recipes.md 1.3).
+    """Erases one box of a clip with a given probability: timm's mode "pixel", count 1, as a cube through time.
 
     Attributes:
-        mean, std: of the three channels, in 0..1: the noise is normal around them, as it is of mean 0 and variance 1 once the clip
-            is normalised; here it is cut to the levels 0 to 255, which one value in thirty would leave.
-        probability: that a clip is erased at all.
-        area: smallest and largest share of the frame's area.
-        shape: smallest and largest height over width, uniform in the logarithm.
+        mean, std: mean and standard deviation of the noise for each of the three channels, in 0..1. They are those that clips are
+            normalised by, so that the normalised noise has mean 0 and variance 1. Noise is clipped to the levels 0 to 255; one
+            value in thirty lies outside.
+        probability: probability that a clip is erased at all.
+        area: smallest and largest area of the box, as a share of the frame's.
+        shape: smallest and largest height / width, uniform in the logarithm.
     """
 
     mean: tuple[float, float, float]
@@ -37,7 +38,7 @@ class RandomErasing:
     shape: tuple[float, float] = (0.3, 1 / 0.3)
 
     def draw(self, height: int, width: int, rng: np.random.Generator) -> Erased | None:
-        """Where a clip is erased, if it is. Ten draws that do not fit into the frame erase nothing."""
+        """Draw the box of a clip; None if the clip is not erased, also when ten boxes in a row do not fit into the frame."""
         if rng.random() >= self.probability:
             return None
         for _ in range(10):
@@ -50,11 +51,13 @@ class RandomErasing:
         return None
 
     def apply(self, clip: Tensor, erased: Erased) -> Tensor:
-        """uint8 (3, T, H, W), on any device, to a new one. The noise is another one on another kind of device."""
+        """Erase the box of uint8 (3, T, H, W), on any device; returns a new clip. Noise differs between kinds of devices."""
         x, y, w, h = erased.box
         generator = torch.Generator(clip.device).manual_seed(erased.seed)
         noise = torch.randn((3, clip.shape[1], h, w), generator=generator, device=clip.device)
-        for channel, mean, std in zip(noise, self.mean, self.std, strict=True):  # a tensor of them would be waited for
+        for channel, mean, std in zip(
+            noise, self.mean, self.std, strict=True
+        ):  # copying a tensor of them would synchronise
             channel.mul_(std).add_(mean)
         result = clip.clone()
         result[..., y : y + h, x : x + w] = (noise * 255).round_().clamp_(0, 255).to(torch.uint8)

@@ -14,7 +14,7 @@ from mgm.data.augment import colour, warp
 from mgm.data.augment.warp import Interpolation
 from mgm.errors import ConfigError
 
-TOP = 10.0
+_MAX_MAGNITUDE = 10.0
 """The magnitude at which an operation is strongest."""
 
 Apply = Callable[[Tensor, float, Interpolation], Tensor]
@@ -25,8 +25,8 @@ class Operation:
     """One kind of change, stronger with the magnitude ("increasing", timm's `inc1`).
 
     Attributes:
-        value: what it is given, from the strength in 0..1 and a random sign.
-        apply: the change of a clip, uint8 (3, T, H, W), by a value.
+        value: computes the operation's parameter from the strength in 0..1 and a random sign.
+        apply: changes a clip, uint8 (3, T, H, W), by that parameter.
     """
 
     value: Callable[[float, int], float]
@@ -37,7 +37,7 @@ def _plain(function: Callable[[Tensor], Tensor]) -> Operation:
     return Operation(lambda strength, sign: 0.0, lambda clip, value, interpolation: function(clip))
 
 
-def _levels(function: Callable[[Tensor, int], Tensor], value: Callable[[float], int]) -> Operation:
+def _by_level(function: Callable[[Tensor, int], Tensor], value: Callable[[float], int]) -> Operation:
     return Operation(
         lambda strength, sign: value(strength), lambda clip, value, interpolation: function(clip, int(value))
     )
@@ -62,9 +62,9 @@ OPERATIONS: dict[str, Operation] = {
     "equalize": _plain(colour.equalize),
     "invert": _plain(colour.invert),
     "rotate": _move(warp.rotate, 30.0),  # degrees
-    "posterize": _levels(colour.posterize, lambda strength: max(4 - int(4 * strength), 1)),  # bits kept
-    "solarize": _levels(colour.solarize, lambda strength: 256 - int(256 * strength)),  # levels from here on
-    "solarize_add": _levels(colour.solarize_add, lambda strength: int(110 * strength)),
+    "posterize": _by_level(colour.posterize, lambda strength: max(4 - int(4 * strength), 1)),  # bits kept
+    "solarize": _by_level(colour.solarize, lambda strength: 256 - int(256 * strength)),  # levels from here on
+    "solarize_add": _by_level(colour.solarize_add, lambda strength: int(110 * strength)),
     "saturation": _enhance(colour.saturation),
     "contrast": _enhance(colour.contrast),
     "brightness": _enhance(colour.brightness),
@@ -74,26 +74,26 @@ OPERATIONS: dict[str, Operation] = {
     "translate_x": _move(warp.translate_x, 0.45),  # shares of the side
     "translate_y": _move(warp.translate_y, 0.45),
 }
-"""The fifteen operations that timm's RandAugment draws from, and how strength becomes a value."""
+"""The fifteen operations that timm's RandAugment draws from, and the parameter of each at a given strength."""
 
-Step = tuple[str, float]
-"""(operation, value): one change of a clip, drawn."""
+DrawnOperation = tuple[str, float]
+"""(name of the operation, its parameter)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RandAugment:
-    """Draws `count` operations with replacement; each happens with a probability of one half.
+    """Draws `count` operations with replacement; each is applied with a probability of one half.
 
     Attributes:
         magnitude: 0 to 10.
-        count: operations drawn.
-        spread: standard deviation of the magnitude, drawn anew for each operation and kept within 0 to 10. Infinite: the
+        count: number of operations drawn.
+        spread: standard deviation of the magnitude, which is drawn anew for each operation and clipped to 0 to 10. Infinite: the
             magnitude is uniform from 0 to `magnitude`.
-        probability: that a drawn operation happens.
-        interpolation: of rotated, sheared and shifted frames.
+        probability: probability that a drawn operation is applied.
+        interpolation: interpolation of rotated, sheared and shifted frames.
 
-    The reference changes whole frames, then crops; here the crop is decoded, and then changed: the order of timm's training on
-    images. It costs less, and grey that is shifted in takes a share of the crop, not of the frame.
+    The reference changes whole frames, then crops; here the crop is decoded and then changed, as in timm's training on images. It
+    costs less, and the grey that is shifted in is a share of the crop, not of the frame.
     """
 
     magnitude: float = 7.0
@@ -102,45 +102,45 @@ class RandAugment:
     probability: float = 0.5
     interpolation: Interpolation = "bicubic"
 
-    def draw(self, rng: np.random.Generator) -> tuple[Step, ...]:
-        """What happens to one clip."""
+    def draw(self, rng: np.random.Generator) -> tuple[DrawnOperation, ...]:
+        """Draw the operations of one clip."""
         names = list(OPERATIONS)
-        steps = []
+        drawn = []
         for number in rng.integers(len(names), size=self.count).tolist():
-            happens = rng.random() < self.probability
+            applied = rng.random() < self.probability
             magnitude = self._magnitude(rng)
             sign = 1 if rng.random() < 0.5 else -1
-            if happens:
-                strength = min(max(magnitude, 0.0), TOP) / TOP
-                steps.append((names[number], OPERATIONS[names[number]].value(strength, sign)))
-        return tuple(steps)
+            if applied:
+                strength = min(max(magnitude, 0.0), _MAX_MAGNITUDE) / _MAX_MAGNITUDE
+                drawn.append((names[number], OPERATIONS[names[number]].value(strength, sign)))
+        return tuple(drawn)
 
     def _magnitude(self, rng: np.random.Generator) -> float:
         if math.isinf(self.spread):
             return float(rng.uniform(0, self.magnitude))
         return float(rng.normal(self.magnitude, self.spread))
 
-    def apply(self, clip: Tensor, steps: tuple[Step, ...]) -> Tensor:
-        """uint8 (3, T, H, W), on any device, to a changed one."""
-        clip = clip.contiguous()  # plane by plane, where channels are looked at one by one
-        for name, value in steps:
+    def apply(self, clip: Tensor, drawn: tuple[DrawnOperation, ...]) -> Tensor:
+        """Apply drawn operations to uint8 (3, T, H, W), on any device; returns a new clip unless none was drawn."""
+        clip = clip.contiguous()  # planar: the operations treat channels one by one
+        for name, value in drawn:
             clip = OPERATIONS[name].apply(clip, value, self.interpolation)
         return clip
 
 
-_PARTS = {"m": "magnitude", "n": "count", "mstd": "spread", "p": "probability"}
+_FIELD_OF_LETTER = {"m": "magnitude", "n": "count", "mstd": "spread", "p": "probability"}
 _UNIFORM = 100.0
-"""An `mstd` above this draws magnitudes uniformly, in timm's form."""
+"""In timm's form, magnitudes are drawn uniformly if `mstd` is above this."""
 
 
 def parse_randaugment(text: str) -> RandAugment:
-    """RandAugment from timm's short form, "rand-m7-n4-mstd0.5-inc1": magnitude 7, 4 operations, spread .5, the increasing set. `p`
-    is the probability of an operation, and an `mstd` above 100 draws magnitudes uniformly from 0 to `m`.
+    """Parse timm's short form, such as "rand-m7-n4-mstd0.5-inc1": magnitude 7, 4 operations, spread .5, the increasing set. `p`
+    is the probability of an operation, and with an `mstd` above 100 magnitudes are uniform from 0 to `m`.
 
-    What is left out is as in timm: m10, n2, mstd0, p0.5. "rand-m9-mstd0.5-inc1", timm's usual one, has two operations.
+    Defaults are timm's: m10, n2, mstd0, p0.5. "rand-m9-mstd0.5-inc1", timm's usual one, has two operations.
 
     Raises:
-        ConfigError: anything else; timm's other set of operations (without `inc1`) and its weights are not known here.
+        ConfigError: any other text; timm's other set of operations (without `inc1`) and its weights are not supported.
     """
     head, *parts = text.split("-")
     values: dict[str, float] = {}
@@ -149,23 +149,26 @@ def parse_randaugment(text: str) -> RandAugment:
         match = re.fullmatch(r"([a-z]+)(\d+(?:\.\d+)?)", part)
         if match is not None and part == "inc1":
             increasing = True
-        elif match is not None and match[1] in _PARTS and _PARTS[match[1]] not in values:
-            values[_PARTS[match[1]]] = float(match[2])
+        elif match is not None and match[1] in _FIELD_OF_LETTER and _FIELD_OF_LETTER[match[1]] not in values:
+            values[_FIELD_OF_LETTER[match[1]]] = float(match[2])
         else:
             increasing = False
             break
     count, spread = values.pop("count", 2.0), values.pop("spread", 0.0)
     drawn = RandAugment(
-        values.get("magnitude", TOP),
+        values.get("magnitude", _MAX_MAGNITUDE),
         int(count),
         math.inf if spread > _UNIFORM else spread,
         values.get("probability", 0.5),
     )
-    fits = drawn.magnitude <= TOP and drawn.probability <= 1 and drawn.count == count
+    fits = drawn.magnitude <= _MAX_MAGNITUDE and drawn.probability <= 1 and drawn.count == count
     if head != "rand" or not increasing or not fits:
         raise ConfigError(
-            f"randaugment {text!r}: expected for example 'rand-m7-n4-mstd0.5-inc1': m magnitude up to 10 (if left out, 10), n "
-            "operations (2), mstd the magnitude's spread (0; above 100: uniform), p the probability of each up to 1 (0.5), and "
-            "always inc1, the operations that grow with the magnitude"
+            "randaugment",
+            f"found {text!r}",
+            "a form such as 'rand-m7-n4-mstd0.5-inc1'",
+            "m: magnitude up to 10 (default 10), n: number of operations (2), mstd: its spread (0; above 100: uniform), "
+            "p: probability of each operation (0.5), inc1: always, operations that grow with the magnitude",
+            reason="invalid_value",
         )
     return drawn

@@ -1,7 +1,8 @@
-"""Rotating, shearing and shifting the frames of a clip for augmentation; what comes in from outside is grey.
+"""Rotate, shear and shift the frames of a clip for augmentation; pixels from outside the frame are grey.
 
-A clip is uint8 (3, T, H, W), RGB, on any device. Coordinates and signs are Pillow's: pixels, y down, and a place of the result asks
-where in the source it comes from. Motion is not moved along: fine-tuning looks at none, and pretraining has no use for these.
+A clip is uint8 (3, T, H, W), RGB, on any device. Coordinates and signs are Pillow's: pixels, y down; a matrix maps
+a position of the result to its position in the source. Motion is not warped: fine-tuning reads none, and pretraining does not use
+these.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ FILL = 128
 
 
 def rotate(clip: Tensor, degrees: float, *, interpolation: Interpolation = "bilinear") -> Tensor:
-    """Turn around the centre, counter-clockwise."""
+    """Rotate around the centre, counter-clockwise."""
     height, width = clip.shape[-2:]
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x, y = width / 2, height / 2
@@ -52,9 +53,9 @@ def warp(
     *,
     interpolation: Interpolation = "bilinear",
 ) -> Tensor:
-    """The place (x, y) of the result, in pixels from the corner, shows (a x + b y + c, d x + e y + f) of the clip.
+    """Position (x, y) of the result, in pixels from the corner, shows position (a x + b y + c, d x + e y + f) of the clip.
 
-    Bilinear, it is Pillow's `transform` to the level but for rounding. Bicubic, torch's kernel is softer than Pillow's (a = -.75
+    Bilinear results equal Pillow's `transform` except for rounding. The bicubic kernel of torch is softer than Pillow's (a = -.75
     instead of -1).
     """
     a, b, c, d, e, f = matrix
@@ -64,7 +65,7 @@ def warp(
     from_x, from_y = a * x + b * y + c, d * x + e * y + f
     inside = (from_x >= 0) & (from_x < width) & (from_y >= 0) & (from_y < height)
     grid = torch.stack([from_x * (2 / width) - 1, from_y * (2 / height) - 1], dim=-1)
-    # All frames as channels of one picture: the grid is computed and looked up once.
+    # All frames as channels of one picture: one grid, interpolated once.
     moved = F.grid_sample(
         clip.float().flatten(0, 1)[None], grid[None], mode=interpolation, padding_mode="border", align_corners=False
     )[0]
