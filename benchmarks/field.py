@@ -14,7 +14,7 @@ from mgm.video import read_motion
 from mgm.video.container.metadata import probe
 from mgm.video.container.stream import open_video
 from mgm.video.motion.field import Reading
-from mgm.video.motion.streaming import frame_fields
+from mgm.video.motion.streaming import iter_frame_motion
 from peers import Peer, mv_extractor_vectors
 from timing import Clock, Timing, compare
 
@@ -36,7 +36,7 @@ def decode(path: str, **options: str) -> int:
 def fields(path: str, *, skip_loop_filter: bool, reading: Reading = "clean") -> int:
     """The field of every frame; with the loop filter the decoded pictures are those of a plain decode."""
     with open_video(path, vectors=True, skip_loop_filter=skip_loop_filter) as video:
-        return sum(1 for _ in frame_fields(video, reading=reading))
+        return sum(1 for _ in iter_frame_motion(video, reading=reading))
 
 
 def time_fields(path: str, peers: Sequence[Peer], *, rounds: int, clock: Clock) -> dict[str, Timing]:
@@ -76,11 +76,11 @@ def time_flow(path: str, *, rounds: int, clock: Clock) -> tuple[dict[str, Timing
         functions |= _opencv_flows(cv2, rgb)
         units |= {name: PAIRS for name in functions if name != FIELD}
     try:
-        from mgm.flow.raft import RaftSource
+        from mgm.flow.raft import RaftEstimator
     except ImportError as error:
         missing["RAFT-small"] = str(error)
     else:
-        raft = RaftSource(None)
+        raft = RaftEstimator(None)
         functions["RAFT-small, 12 iterations, random weights"] = lambda: raft.between(rgb[0], rgb[1])
     return compare(functions, peer=FIELD, rounds=rounds, units=units, clock=clock), missing
 

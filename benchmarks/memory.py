@@ -26,7 +26,7 @@ from mgm.data.synthetic.known_motion import translating_frames
 from mgm.video import VideoReader, read_motion
 from mgm.video.container.metadata import probe
 from mgm.video.container.stream import open_video
-from mgm.video.motion.streaming import frame_fields
+from mgm.video.motion.streaming import iter_frame_motion
 from mgm.video.transcode.write import encode
 from timing import print_header
 
@@ -92,7 +92,7 @@ def several(path: Path) -> None:
 def streamed(path: Path) -> None:
     """Some fields of a video, left in the middle."""
     with open_video(path, vectors=True, skip_loop_filter=True) as video:
-        for _ in itertools.islice(frame_fields(video), 10):
+        for _ in itertools.islice(iter_frame_motion(video), 10):
             pass
 
 

@@ -22,10 +22,11 @@ import numpy.typing as npt
 from agreement import Scores, agree, dis_maps, field_maps, grey_frames
 from run import DATA, clips_of, head, row
 
-import mgm.video.clip.decode
+import mgm.video.clip.clip_motion
 from mgm.show.machine import machine, versions
 from mgm.video import read_motion
-from mgm.video.motion.velocity import Evidence, frame_evidence
+from mgm.video.motion.field import VectorField
+from mgm.video.motion.velocity import VelocitySum, accumulate_vectors
 
 Parts = dict[str, Callable[..., object]]
 
@@ -36,10 +37,10 @@ def alone(
     *,
     past: float,
     future: float,
-    enclosing: Evidence | None = None,
-) -> Evidence:
+    enclosing: VelocitySum | None = None,
+) -> VelocitySum:
     """Evidence without that of the enclosing frame."""
-    return frame_evidence(vectors, grid, past=past, future=future)
+    return accumulate_vectors(vectors, grid, past=past, future=future)
 
 
 def of_any_length(
@@ -48,15 +49,15 @@ def of_any_length(
     *,
     past: float,
     future: float,
-    enclosing: Evidence | None = None,
-) -> Evidence:
+    enclosing: VelocitySum | None = None,
+) -> VelocitySum:
     """Evidence in which the longer of two opinions counts as well; spurious zeros do not."""
     first, other = (
-        frame_evidence(vectors[vectors["source"] == source], grid, past=past, future=future) for source in (-1, 1)
+        accumulate_vectors(vectors[vectors["source"] == source], grid, past=past, future=future) for source in (-1, 1)
     )
     both = (first[2] > 0) & (other[2] > 0)
     still, stills = (~e[:2].any(axis=0) for e in (first, other))
-    total: Evidence = first * ~(both & still & ~stills) + other * ~(both & stills & ~still)
+    total: VelocitySum = first * ~(both & still & ~stills) + other * ~(both & stills & ~still)
     return total if enclosing is None else total + enclosing
 
 
@@ -66,17 +67,20 @@ def short_of_enclosing(
     *,
     past: float,
     future: float,
-    enclosing: Evidence | None = None,
-) -> Evidence:
+    enclosing: VelocitySum | None = None,
+) -> VelocitySum:
     """Neither the enclosing frame nor the rule of length: the lists and their distances alone."""
     return of_any_length(vectors, grid, past=past, future=future)
 
 
-def unsmoothed(evidence: Evidence, interval: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def unsmoothed(total: VelocitySum, interval: float, out: VectorField | None = None) -> VectorField:
     """Each cell by itself."""
-    measured = evidence[2] > 0
-    velocity = evidence[:2] / np.where(measured, evidence[2], 1)
-    return np.moveaxis(velocity * np.float32(interval), 0, -1), measured
+    measured = total[2] > 0
+    velocity = total[:2] / np.where(measured, total[2], 1)
+    field = VectorField(np.moveaxis(velocity * np.float32(interval), 0, -1), measured)
+    if out is not None:
+        out.vectors[:], out.valid[:] = field.vectors, field.valid
+    return field
 
 
 def same(measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -84,14 +88,14 @@ def same(measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return measured
 
 
-SHARP: Parts = {"settle": unsmoothed, "reached": same}
+SHARP: Parts = {"smooth": unsmoothed, "smoothed_support": same}
 WAYS: dict[str, Parts] = {
     "all rules": {},
     "without smoothing": SHARP,
-    "without filling gaps from around": {"reached": same},
-    "without enclosing frames": {"frame_evidence": alone},
-    "without the rule of length": {"frame_evidence": of_any_length},
-    "distances, two lists, zeros, and nothing else": {"frame_evidence": short_of_enclosing, **SHARP},
+    "without filling gaps from around": {"smoothed_support": same},
+    "without enclosing frames": {"accumulate_vectors": alone},
+    "without the rule of length": {"accumulate_vectors": of_any_length},
+    "distances, two lists, zeros, and nothing else": {"accumulate_vectors": short_of_enclosing, **SHARP},
 }
 
 
@@ -103,7 +107,7 @@ def measure(path: Path, *, stride: int, most: int) -> dict[str, Scores]:
     for name, parts in WAYS.items():
         with ExitStack() as patched:
             for part, function in parts.items():
-                module = mgm.video.motion.streaming if part == "frame_evidence" else mgm.video.clip.decode
+                module = mgm.video.motion.streaming if part == "accumulate_vectors" else mgm.video.clip.clip_motion
                 patched.enter_context(patch.object(module, part, function))
             field = read_motion(path, frames=len(frames), stride=stride, cache="ignore").motion
         scores[name] = agree(field_maps(field), truth)

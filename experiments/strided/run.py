@@ -28,7 +28,7 @@ from mgm.video.clip.rgb import FrameConverter
 from mgm.video.container.h264 import first_slice, nal_length_size
 from mgm.video.container.stream import decode_all, decode_packet, open_video, packets
 from mgm.video.motion.field import grid_shape
-from mgm.video.motion.velocity import frame_evidence, settle
+from mgm.video.motion.velocity import accumulate_vectors, smooth
 from mgm.video.transcode.encode import transcode
 from mgm.video.transcode.profiles import PROFILES, Profile
 from mgm.video.transcode.write import encode
@@ -106,9 +106,9 @@ def held_fields(path: Path, stride: int) -> Iterator[tuple[int, str, npt.NDArray
     for found in iter_motion_vectors(path):
         if found.index % stride:
             continue
-        field, measured = settle(frame_evidence(found.vectors, grid_of(path), past=1.0, future=1.0), 1.0)
-        last = field if last is None else np.where(measured[..., None], field, last)
-        yield found.index, found.kind, last, measured
+        field = smooth(accumulate_vectors(found.vectors, grid_of(path), past=1.0, future=1.0), 1.0)
+        last = field.vectors if last is None else np.where(field.valid[..., None], field.vectors, last)
+        yield found.index, found.kind, last, field.valid
 
 
 def grid_of(path: Path) -> tuple[int, int]:
@@ -250,11 +250,11 @@ def across(
 
     Where a block has both, their difference spans the stride exactly; where it has one, that one is stretched.
     """
-    past, seen_past = settle(frame_evidence(first[first["source"] < 0], grid, past=1.0, future=1.0), 1.0)
-    future, seen_future = settle(frame_evidence(first[first["source"] > 0], grid, past=1.0, future=1.0), 1.0)
-    both = (seen_past & seen_future)[..., None]
-    alone = np.where(seen_past[..., None], past * (stride / before), future * (stride / after))
-    return np.where(both, past + future, alone).astype(np.float32), seen_past | seen_future
+    past = smooth(accumulate_vectors(first[first["source"] < 0], grid, past=1.0, future=1.0), 1.0)
+    future = smooth(accumulate_vectors(first[first["source"] > 0], grid, past=1.0, future=1.0), 1.0)
+    both = (past.valid & future.valid)[..., None]
+    alone = np.where(past.valid[..., None], past.vectors * (stride / before), future.vectors * (stride / after))
+    return np.where(both, past.vectors + future.vectors, alone).astype(np.float32), past.valid | future.valid
 
 
 def compare_key(sources: list[Source], folder: Path) -> None:

@@ -75,10 +75,10 @@ def test_the_motion_of_a_whole_video_is_that_of_its_content(folder: Path) -> Non
 
 
 def test_streamed_fields_are_those_of_every_frame(folder: Path) -> None:
-    field = example("frame_fields")["field"]
+    frame = example("iter_frame_motion")["frame"]
 
-    assert field.index == 31
-    np.testing.assert_allclose(np.median(field.vectors[field.measured], axis=0), VELOCITY, atol=0.3)
+    assert frame.index == 31
+    np.testing.assert_allclose(np.median(frame.field.vectors[frame.field.valid], axis=0), VELOCITY, atol=0.3)
 
 
 def test_one_opening_gives_several_clips(folder: Path) -> None:

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from mgm.errors import ModelError
-from mgm.flow.raft import Correlation, Raft, RaftSource, load_raft
-from mgm.video.motion.estimators import pair_fields
+from mgm.flow.raft import Correlation, Raft, RaftEstimator, load_raft
+from mgm.video.motion.estimators import pairwise_field
 
 UPDATE = {
     "encoder.convc1": "motion_encoder.convcorr1.0",
@@ -154,7 +154,7 @@ def test_torchvision_computes_the_same(tmp_path):
 
 
 def test_without_a_flow_head_nothing_moves(weights):
-    source = RaftSource(weights)
+    source = RaftEstimator(weights)
     torch.nn.init.zeros_(source.network.update_block.flow_head["conv2"].weight)
     torch.nn.init.zeros_(source.network.update_block.flow_head["conv2"].bias)
     assert not source.between(*pictures()).any()
@@ -175,7 +175,7 @@ def test_a_flow_head_that_always_adds_one_cell_moves_eight_pixels_a_time(weights
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 90), (64, 64), (65, 72), (70, 101)])
 def test_any_size_comes_back_as_it_went_in(weights, size):
-    flow = RaftSource(weights, iterations=2).between(*pictures(*size))
+    flow = RaftEstimator(weights, iterations=2).between(*pictures(*size))
     assert flow.shape == (*size, 2)
     assert flow.dtype == np.float32
     assert np.isfinite(flow).all()
@@ -183,14 +183,14 @@ def test_any_size_comes_back_as_it_went_in(weights, size):
 
 def test_padding_repeats_the_border(weights):
     """What is padded here by itself equals what was padded by hand."""
-    source = RaftSource(weights, iterations=3)
+    source = RaftEstimator(weights, iterations=3)
     before, after = pictures(69, 82)
     by_hand = [np.pad(picture, ((1, 2), (3, 3), (0, 0)), mode="edge") for picture in (before, after)]
     np.testing.assert_array_equal(source.between(before, after), source.between(*by_hand)[1:-2, 3:-3])
 
 
 def test_between_asks_the_later_picture_where_its_content_came_from(weights):
-    source = RaftSource(weights, iterations=3)
+    source = RaftEstimator(weights, iterations=3)
     before, after = pictures()
     with torch.inference_mode():
         first, second = torch.from_numpy(np.stack([after, before])).permute(0, 3, 1, 2).split(1)
@@ -202,8 +202,8 @@ def test_between_asks_the_later_picture_where_its_content_came_from(weights):
 def test_equal_pictures_give_equal_results(weights):
     before, after = pictures()
     before.flags.writeable = False
-    once = RaftSource(weights).between(before, after)
-    again = pickle.loads(pickle.dumps(RaftSource(weights))).between(before, np.asfortranarray(after))
+    once = RaftEstimator(weights).between(before, after)
+    again = pickle.loads(pickle.dumps(RaftEstimator(weights))).between(before, np.asfortranarray(after))
     np.testing.assert_array_equal(once, again)
 
 
@@ -285,10 +285,10 @@ def test_weights_that_do_not_fit_are_named(weights, tmp_path):
 def test_a_source_says_what_it_cannot_use(weights):
     before, after = pictures()
     with pytest.raises(ModelError, match="iterations: found 0, expected at least 1"):
-        RaftSource(weights, iterations=0)
+        RaftEstimator(weights, iterations=0)
     with pytest.raises(ModelError, match="device: found 'abacus', expected one that torch can use"):
-        RaftSource(weights, device="abacus")
-    source = RaftSource(weights, iterations=1)
+        RaftEstimator(weights, device="abacus")
+    source = RaftEstimator(weights, iterations=1)
     for wrong in (after[:, :-1], after[..., :1], after.astype(np.float32), after[..., 0]):
         with pytest.raises(ModelError, match="raft: found a picture"):
             source.between(before, wrong)
@@ -298,20 +298,20 @@ def test_a_source_says_what_it_cannot_use(weights):
 
 def test_random_weights_are_fixed_and_leave_the_random_state_alone(weights):
     before = torch.random.get_rng_state()
-    one, two = RaftSource(None, iterations=1), RaftSource(None, iterations=1)
+    one, two = RaftEstimator(None, iterations=1), RaftEstimator(None, iterations=1)
     load_raft(weights)
     assert torch.equal(torch.random.get_rng_state(), before)
     np.testing.assert_array_equal(one.between(*pictures()), two.between(*pictures()))
-    assert one == two != RaftSource(weights, iterations=1)
+    assert one == two != RaftEstimator(weights, iterations=1)
 
 
 def test_it_serves_as_a_source_of_motion(weights):
-    source = RaftSource(weights, iterations=1)
+    source = RaftEstimator(weights, iterations=1)
     shown = dict(enumerate(pictures(64, 80)))
-    vectors, valid = pair_fields(source, shown, np.array([0, 1]), 1, (8, 10))
+    field = pairwise_field(source, shown, np.array([0, 1]), 1, (8, 10))
     expected = source.between(shown[0], shown[1]).reshape(8, 8, 10, 8, 2).mean((1, 3))
-    np.testing.assert_allclose(vectors[1], expected, rtol=1e-4, atol=1e-5)
-    assert valid.all(axis=(1, 2)).tolist() == [False, True]
+    np.testing.assert_allclose(field.vectors[1], expected, rtol=1e-4, atol=1e-5)
+    assert field.valid.all(axis=(1, 2)).tolist() == [False, True]
     assert (source.name, source.pixels, source.shrink, source.in_pixels) == ("raft", "rgb24", 1, True)
 
 
@@ -339,7 +339,7 @@ def test_it_learns_to_see_motion(tmp_path):
             break
     path = tmp_path / "trained.pth"
     torch.save(model.state_dict(), path)
-    source = RaftSource(path, iterations=3)
+    source = RaftEstimator(path, iterations=3)
     before, after, motion = translated(np.random.default_rng(100), 16)
     pairs = zip(before.permute(0, 2, 3, 1).numpy(), after.permute(0, 2, 3, 1).numpy(), strict=True)
     found = np.stack([source.between(one, two) for one, two in pairs])

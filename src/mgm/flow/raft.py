@@ -144,7 +144,7 @@ def load_raft(path: str | Path) -> Raft:
 
 
 @dataclass(frozen=True)
-class RaftSource:
+class RaftEstimator:
     """Motion between two pictures by RAFT-small; a source of motion for whoever reads video.
 
     Attributes:

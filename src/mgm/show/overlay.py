@@ -17,7 +17,7 @@ from mgm.show.font import label_font
 from mgm.video.clip.chunks import MotionTotals, motion_chunks
 from mgm.video.clip.rgb import FrameConverter
 from mgm.video.container.stream import decode_all, open_video
-from mgm.video.motion.field import CELL, Reading
+from mgm.video.motion.field import CELL_PIXELS, Reading
 from mgm.video.transcode.write import encode
 
 Style = Literal["arrows", "wheel"]
@@ -128,8 +128,8 @@ class _Arrows:
         self.unit = min(size) / SHORT_SIDE
         self._size = size
         self._to_picture = np.array([size[1] / extent[1], size[0] / extent[0]])
-        self._every = max(round(30 * self.unit / (CELL * float(self._to_picture.min()))), 1)
-        self._spacing = self._every * CELL * float(self._to_picture.min())
+        self._every = max(round(30 * self.unit / (CELL_PIXELS * float(self._to_picture.min()))), 1)
+        self._spacing = self._every * CELL_PIXELS * float(self._to_picture.min())
         self._gain = 1.5 * self._spacing / (full_scale * float(self._to_picture.min()))
 
     def draw(self, picture: Picture, vectors: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Picture:
@@ -137,7 +137,7 @@ class _Arrows:
         mean, share = _blocks(vectors, valid, self._every)
         rows, columns = share.shape
         place = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1) + 0.5
-        centre = place * self._every * CELL * self._to_picture
+        centre = place * self._every * CELL_PIXELS * self._to_picture
         arrow = mean * self._to_picture * self._gain
         length = np.hypot(arrow[..., 0], arrow[..., 1])
         arrow *= np.minimum(1, 2.5 * self._spacing / np.maximum(length, 1e-6))[..., None]
@@ -190,7 +190,7 @@ class _Wheel:
         opacity *= np.where(valid, 1.0, _HELD_OPACITY)
         # Colours that count by their opacity, so that those of still cells do not bleed into moving ones.
         planes = np.concatenate([colour * opacity[..., None], opacity[..., None]], axis=-1)
-        box = (0, 0, width / CELL, height / CELL)
+        box = (0, 0, width / CELL_PIXELS, height / CELL_PIXELS)
         grown = [
             np.asarray(
                 Image.fromarray(np.ascontiguousarray(planes[..., k], np.float32)).resize(

@@ -14,7 +14,7 @@ from mgm.data.synthetic.known_motion import make_translation, translating_frames
 from mgm.errors import VideoError
 from mgm.masks import build_mask
 from mgm.video import read_clip
-from mgm.video.motion.estimators import Flow
+from mgm.video.motion.estimators import DisFlow
 
 VELOCITY = (3.0, -2.0)
 SIZE = (96, 128)
@@ -97,7 +97,7 @@ def test_motion_of_frames_is_measured_on_them(folder):
     assert clip.motion.valid[1:].all()
     np.testing.assert_allclose(np.median(clip.motion.vectors[1:], axis=(0, 1, 2)), [6, -4], atol=0.4)
     assert read_any(folder, frames=2, motion="difference").motion.source == "difference"
-    own = read_any(folder, frames=3, stride=2, size=None, crop=None, motion=Flow(shrink=1))
+    own = read_any(folder, frames=3, stride=2, size=None, crop=None, motion=DisFlow(shrink=1))
     np.testing.assert_allclose(np.median(own.motion.vectors[1:], axis=(0, 1, 2)), [6, -4], atol=0.4)
     with pytest.raises(VideoError, match=r"video: a folder of frames carries no motion vectors, .* motion='auto'"):
         read_any(folder, motion="codec")

@@ -15,8 +15,8 @@ from mgm.video.clip.chunks import MotionTotals, motion_chunks
 from mgm.video.clip.export import export_motion
 from mgm.video.clip.reader import MotionClip, read_motion
 from mgm.video.motion.cache import build_sidecar
-from mgm.video.motion.field import MotionField
-from mgm.video.motion.streaming import FrameField
+from mgm.video.motion.field import MotionField, VectorField
+from mgm.video.motion.streaming import FrameMotion
 from tests.video.clips import VELOCITY, encode_moving, remux
 
 READINGS = [
@@ -76,7 +76,7 @@ def test_from_a_sidecar_they_are_the_same(ordinary, tmp_path, monkeypatch):
     video = Path(shutil.copy(ordinary, tmp_path / "a.mp4"))
     expected = read_motion(video, stride=4)
     build_sidecar(video)
-    monkeypatch.setattr("mgm.video.motion.cache.frame_fields", None)
+    monkeypatch.setattr("mgm.video.motion.cache.iter_frame_motion", None)
     assert_equal(joined(list(motion_chunks(video, stride=4))), expected)
 
 
@@ -229,10 +229,10 @@ def test_memory_stays_flat(ordinary, tmp_path, monkeypatch):
 
     def many(*_, **__):
         for i in range(2400):
-            yield FrameField(i, i / 25, "P", False, np.roll(field, i, axis=0), measured)
+            yield FrameMotion(i, i / 25, "P", False, VectorField(np.roll(field, i, axis=0), measured))
 
     monkeypatch.setattr(chunks, "_FRAMES", 128)
-    monkeypatch.setattr(chunks, "stored_fields", many)
+    monkeypatch.setattr(chunks, "iter_cached_motion", many)
     monkeypatch.setattr(chunks, "_first_picture", lambda _: (0, (360, 640)))
     tracemalloc.start()
     try:

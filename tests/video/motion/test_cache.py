@@ -15,16 +15,17 @@ from mgm.video.container.stream import open_video
 from mgm.video.motion import cache as module
 from mgm.video.motion.cache import (
     BLOCK,
-    VERSION,
+    CACHE_VERSION,
     DamagedSidecarError,
     build_sidecar,
+    iter_cached_motion,
     open_sidecar,
     sidecar_path,
     sidecar_problem,
-    stored_fields,
 )
 from mgm.video.motion.cache_format import most_packed, pack, unpack
-from mgm.video.motion.streaming import FrameField, frame_fields
+from mgm.video.motion.field import VectorField
+from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
 from mgm.video.scan.scan import find_videos
 from tests.video.clips import encode_moving
 
@@ -36,9 +37,9 @@ STREAMS = {
 }
 
 
-def streamed(path: Path) -> list[FrameField]:
+def streamed(path: Path) -> list[FrameMotion]:
     with open_video(path, vectors=True, skip_loop_filter=True) as video:
-        return list(frame_fields(video))
+        return list(iter_frame_motion(video))
 
 
 def assert_same_bits(a: np.ndarray, b: np.ndarray) -> None:
@@ -53,13 +54,13 @@ def assert_equals_stream(path: Path, folder: Path | None = None) -> None:
     assert sidecar_problem(path, folder, blocks=True) is None
     cached = open_sidecar(path, folder)
     assert cached is not None
-    vectors, measured = cached.fields(0, cached.frames - 1)
-    assert_same_bits(vectors, np.stack([f.vectors for f in expected]))
-    assert np.array_equal(measured, np.stack([f.measured for f in expected]))
+    field = cached.read(0, cached.frames - 1)
+    assert_same_bits(field.vectors, np.stack([f.field.vectors for f in expected]))
+    assert np.array_equal(field.valid, np.stack([f.field.valid for f in expected]))
     assert np.array_equal(cached.pts, [f.pts for f in expected], equal_nan=True)
     assert cached.kinds == "".join(f.kind for f in expected)
     assert cached.key.tolist() == [f.key for f in expected]
-    assert cached.grid == expected[0].measured.shape
+    assert cached.grid == expected[0].field.valid.shape
 
 
 @pytest.fixture
@@ -101,14 +102,14 @@ def test_any_range_equals_a_slice_of_the_whole(long_video):
     cached = open_sidecar(long_video)
     assert cached is not None
     assert cached.frames == 70
-    whole, measured = cached.fields(0, 69)
+    whole = cached.read(0, 69)
     for first, last in ((0, 0), (0, 31), (31, 32), (32, 63), (5, 68), (64, 69), (69, 69)):
-        part = cached.fields(first, last)
-        assert_same_bits(part[0], whole[first : last + 1])
-        assert np.array_equal(part[1], measured[first : last + 1])
+        part = cached.read(first, last)
+        assert_same_bits(part.vectors, whole.vectors[first : last + 1])
+        assert np.array_equal(part.valid, whole.valid[first : last + 1])
     for first, last in ((-1, 3), (5, 4), (60, 70)):
         with pytest.raises(VideoError, match="expected a range within 0 to 69"):
-            cached.fields(first, last)
+            cached.read(first, last)
 
 
 def test_a_clip_decompresses_only_its_blocks(long_video, monkeypatch):
@@ -116,7 +117,7 @@ def test_a_clip_decompresses_only_its_blocks(long_video, monkeypatch):
     assert cached is not None
     unpacked = []
     monkeypatch.setattr(module, "unpack", lambda data, shape: unpacked.append(shape) or unpack(data, shape))
-    cached.fields(40, 50)
+    cached.read(40, 50)
     assert [shape[0] for shape in unpacked] == [BLOCK]
 
 
@@ -128,11 +129,11 @@ def test_packing_keeps_every_bit(different):
     numbers[0] = 0x80000000  # minus zero
     values = numbers[rng.permutation(80000) % different].view(np.float32).reshape(2, 100, 200, 2)
     measured = rng.random((2, 100, 200)) < 0.5
-    packed = pack(values, measured)
+    packed = pack(VectorField(values, measured))
     assert len(packed) <= most_packed(measured.shape)
     back = unpack(packed, measured.shape)
-    assert_same_bits(back[0], values)
-    assert np.array_equal(back[1], measured)
+    assert_same_bits(back.vectors, values)
+    assert np.array_equal(back.valid, measured)
 
 
 def test_there_is_none_before_it_is_built(video):
@@ -192,7 +193,7 @@ def test_no_damage_raises_and_none_gives_other_numbers(long_video, tmp_path):
     data = path.read_bytes()
     cached = open_sidecar(video)
     assert cached is not None
-    whole = cached.fields(0, 69)
+    whole = cached.read(0, 69)
     refused = found = 0
     for position in range(0, len(data), max(len(data) // 400, 1)):
         damaged = bytearray(data)
@@ -205,13 +206,13 @@ def test_no_damage_raises_and_none_gives_other_numbers(long_video, tmp_path):
             refused += 1
             continue
         try:
-            vectors, measured = cached.fields(0, 69)
+            field = cached.read(0, 69)
         except DamagedSidecarError:
             assert "is damaged" in sidecar_problem(video, blocks=True)
             found += 1
         else:
-            assert_same_bits(vectors, whole[0])
-            assert np.array_equal(measured, whole[1])
+            assert_same_bits(field.vectors, whole.vectors)
+            assert np.array_equal(field.valid, whole.valid)
     assert refused > 0
     assert found > 300
 
@@ -233,7 +234,7 @@ def test_of_another_version_or_no_sidecar_it_is_not_used(video):
     data[4] += 1
     path.write_bytes(data)
     assert open_sidecar(video) is None
-    assert f"of version {VERSION + 1}, expected {VERSION}" in sidecar_problem(video)
+    assert f"of version {CACHE_VERSION + 1}, expected {CACHE_VERSION}" in sidecar_problem(video)
     path.write_text("notes of mine " * 10)
     assert "no sidecar of motion" in sidecar_problem(video)
     path.unlink()
@@ -254,10 +255,10 @@ def test_a_failed_build_leaves_the_old_one_and_no_part(video):
 
 def test_a_video_that_grows_meanwhile_is_not_cached(video, monkeypatch):
     def slow(opened):
-        yield from frame_fields(opened)
+        yield from iter_frame_motion(opened)
         os.utime(video, ns=(0, 1))
 
-    monkeypatch.setattr(module, "frame_fields", slow)
+    monkeypatch.setattr(module, "iter_frame_motion", slow)
     with pytest.raises(VideoError, match="changed while its motion was read"):
         build_sidecar(video)
     assert [p.name for p in video.parent.iterdir()] == ["clip.mp4"]
@@ -325,28 +326,28 @@ def test_without_zstandard_it_says_what_to_install_and_reads_the_stream(video, m
         build_sidecar(video)
     assert open_sidecar(video) is None
     assert "needs the package zstandard" in sidecar_problem(video)
-    assert len(list(stored_fields(video))) == 24
+    assert len(list(iter_cached_motion(video))) == 24
 
 
 def test_stored_fields_come_from_the_sidecar_where_there_is_one(video, monkeypatch):
     expected = streamed(video)
-    raw = list(stored_fields(video, reading="raw"))
+    raw = list(iter_cached_motion(video, reading="raw"))
     build_sidecar(video)
 
     def fails(*_, **__):
         raise AssertionError("decoded")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "frame_fields", fails)
-        found = list(stored_fields(video))
+        patch.setattr(module, "iter_frame_motion", fails)
+        found = list(iter_cached_motion(video))
         with pytest.raises(AssertionError, match="decoded"):  # a sidecar knows the reading "clean" alone
-            list(stored_fields(video, reading="raw"))
+            list(iter_cached_motion(video, reading="raw"))
     for one, other in zip(found, expected, strict=True):
         assert (one.index, one.pts, one.kind, one.key) == (other.index, other.pts, other.kind, other.key)
-        assert_same_bits(one.vectors, other.vectors)
-        assert np.array_equal(one.measured, other.measured)
-    for one, other in zip(stored_fields(video, reading="raw"), raw, strict=True):
-        assert_same_bits(one.vectors, other.vectors)
+        assert_same_bits(one.field.vectors, other.field.vectors)
+        assert np.array_equal(one.field.valid, other.field.valid)
+    for one, other in zip(iter_cached_motion(video, reading="raw"), raw, strict=True):
+        assert_same_bits(one.field.vectors, other.field.vectors)
 
 
 def test_stored_fields_go_on_with_the_stream_where_a_block_is_damaged(long_video, tmp_path):
@@ -358,25 +359,25 @@ def test_stored_fields_go_on_with_the_stream_where_a_block_is_damaged(long_video
     path.unlink()
     path.write_bytes(data)
     cached = open_sidecar(video)
-    cached.fields(0, 31)
+    cached.read(0, 31)
     with pytest.raises(DamagedSidecarError, match="block 1 is damaged"):
-        cached.fields(0, 32)
-    for one, other in zip(stored_fields(video), streamed(video), strict=True):
+        cached.read(0, 32)
+    for one, other in zip(iter_cached_motion(video), streamed(video), strict=True):
         assert (one.index, one.pts) == (other.index, other.pts)
-        assert_same_bits(one.vectors, other.vectors)
+        assert_same_bits(one.field.vectors, other.field.vectors)
 
 
 def test_memory_stays_flat(video, monkeypatch):
     """600 frames are 17 MB of vectors."""
     rng = np.random.default_rng(0)
-    field = rng.integers(-40, 40, (45, 80, 2)).astype(np.float32) / 4
-    measured = np.ones((45, 80), np.bool_)
+    vectors = rng.integers(-40, 40, (45, 80, 2)).astype(np.float32) / 4
+    valid = np.ones((45, 80), np.bool_)
 
     def many(_):
         for i in range(600):
-            yield FrameField(i, i / 25, "P", False, np.roll(field, i, axis=0), measured)
+            yield FrameMotion(i, i / 25, "P", False, VectorField(np.roll(vectors, i, axis=0), valid))
 
-    monkeypatch.setattr(module, "frame_fields", many)
+    monkeypatch.setattr(module, "iter_frame_motion", many)
     build_sidecar(video, level=1)  # imports and caches
     tracemalloc.start()
     try:
@@ -389,8 +390,9 @@ def test_memory_stays_flat(video, monkeypatch):
 def test_a_size_that_changes_is_an_error(video, monkeypatch):
     def changing(_):
         for i, grid in enumerate([(8, 12), (8, 12), (9, 12)]):
-            yield FrameField(i, i / 25, "P", False, np.zeros((*grid, 2), np.float32), np.ones(grid, np.bool_))
+            still = VectorField(np.zeros((*grid, 2), np.float32), np.ones(grid, np.bool_))
+            yield FrameMotion(i, i / 25, "P", False, still)
 
-    monkeypatch.setattr(module, "frame_fields", changing)
+    monkeypatch.setattr(module, "iter_frame_motion", changing)
     with pytest.raises(VideoError, match=r"the size changes at frame 2 from \(8, 12\) to \(9, 12\) cells"):
         build_sidecar(video)

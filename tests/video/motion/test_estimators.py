@@ -14,12 +14,12 @@ from mgm.data.synthetic.known_motion import object_over_pan_frames, translating_
 from mgm.errors import VideoError
 from mgm.video.motion.estimators import (
     MOTION_NAMES,
-    Difference,
-    Flow,
-    PairSource,
-    make_source,
+    DisFlow,
+    LumaDifference,
+    MotionEstimator,
+    make_estimator,
     needed_pictures,
-    pair_fields,
+    pairwise_field,
     to_cells,
 )
 from mgm.video.motion.field import grid_shape
@@ -42,14 +42,14 @@ def moving(velocity: tuple[float, float], size: tuple[int, int], shrink: int = 1
 @pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
 @pytest.mark.parametrize("velocity", [(5.25, -3.5), (-4, 0), (0, 4)])
 def test_flow_says_the_velocity(preset, velocity):
-    flow = Flow(preset).between(*moving(velocity, (96, 128)))
+    flow = DisFlow(preset).between(*moving(velocity, (96, 128)))
     assert flow.dtype == np.float32
     assert flow.shape == (96, 128, 2)
     np.testing.assert_allclose(np.median(flow, axis=(0, 1)), velocity, atol=0.05)
     assert np.abs(flow[16:-16, 16:-16] - np.float32(velocity)).max(axis=-1).mean() < 0.1
 
 
-@pytest.mark.parametrize("source", [Flow(shrink=1), Flow(), Flow("medium", shrink=1)], ids=str)
+@pytest.mark.parametrize("source", [DisFlow(shrink=1), DisFlow(), DisFlow("medium", shrink=1)], ids=str)
 @pytest.mark.parametrize(("side", "seed"), [(56, 1), (96, 1), (96, 2)])
 def test_an_object_is_marked_where_it_is_not_where_it_was(source, side, seed):
     scene = object_over_pan_frames(pan=(0, 0), velocity=(20, 0), side=side, frames=2, size=(144, 240), seed=seed)
@@ -75,9 +75,9 @@ def test_flow_follows_a_zoom_in_small_pictures():
     after = cv2.remap(
         picture, *np.moveaxis(np.stack([x, y], axis=-1).astype(np.float32) - shifts, -1, 0), cv2.INTER_CUBIC
     )
-    flow = Flow(shrink=1).between(picture, after)
+    flow = DisFlow(shrink=1).between(picture, after)
     assert (flow * shifts).sum() / np.square(shifts).sum() == pytest.approx(1, abs=0.05)
-    coarse = Flow(shrink=1, finest=2).between(picture, after)
+    coarse = DisFlow(shrink=1, finest=2).between(picture, after)
     assert (coarse * shifts).sum() / np.square(shifts).sum() < 0.8
 
 
@@ -96,7 +96,7 @@ def test_flow_does_not_depend_on_threads_and_leaves_their_number_alone(preset):
     flows = []
     for threads in (1, 2, 5):
         cv2.setNumThreads(threads)
-        flows.append(Flow(preset).between(*pictures))
+        flows.append(DisFlow(preset).between(*pictures))
         assert cv2.getNumThreads() == threads
     np.testing.assert_array_equal(flows[1], flows[0])
     np.testing.assert_array_equal(flows[2], flows[0])
@@ -106,11 +106,11 @@ def test_flow_survives_pictures_that_crash_opencv():
     """In a process of its own: what OpenCV does with 8 x 100 pixels unguarded is a segmentation fault."""
     code = (
         "import numpy as np\n"
-        "from mgm.video.motion.estimators import Flow\n"
+        "from mgm.video.motion.estimators import DisFlow\n"
         "rng = np.random.default_rng(0)\n"
         "for shape in [(8, 100), (100, 8), (24, 200), (200, 24), (1, 1), (3, 500), (32, 400), (33, 47)]:\n"
         "    before, after = rng.integers(0, 256, (2, *shape), dtype=np.uint8)\n"
-        "    for flow in [Flow(), Flow('medium'), Flow(finest=2), Flow('fast', finest=0)]:\n"
+        "    for flow in [DisFlow(), DisFlow('medium'), DisFlow(finest=2), DisFlow('fast', finest=0)]:\n"
         "        measured = flow.between(before, after)\n"
         "        assert measured.shape == (*shape, 2) and np.isfinite(measured).all(), (shape, flow)\n"
     )
@@ -121,19 +121,19 @@ def test_flow_takes_views_of_larger_pictures():
     before, after = moving((2, 1), (64, 96))
     wide = np.zeros((2, 70, 110), np.uint8)
     wide[:, :64, :96] = before, after
-    np.testing.assert_array_equal(Flow().between(*wide[:, :64, :96]), Flow().between(before, after))
+    np.testing.assert_array_equal(DisFlow().between(*wide[:, :64, :96]), DisFlow().between(before, after))
 
 
 def test_difference_is_the_change_of_luma():
     before, after = np.random.default_rng(0).integers(0, 256, (2, 30, 41), dtype=np.uint8)
-    change = Difference().between(before, after)
+    change = LumaDifference().between(before, after)
     assert change.dtype == np.float32
     np.testing.assert_array_equal(change[..., 0], np.abs(before.astype(int) - after))
     assert not change[..., 1].any()
-    np.testing.assert_array_equal(Difference().between(after, before), change)
+    np.testing.assert_array_equal(LumaDifference().between(after, before), change)
 
 
-@pytest.mark.parametrize("source", [Flow(), Difference()])
+@pytest.mark.parametrize("source", [DisFlow(), LumaDifference()])
 def test_pictures_must_be_two_grey_ones_of_one_size(source):
     picture = np.zeros((40, 50), np.uint8)
     for other in (picture[1:], picture.astype(np.float32), np.zeros((40, 50, 3), np.uint8)):
@@ -142,7 +142,7 @@ def test_pictures_must_be_two_grey_ones_of_one_size(source):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Flow("slow"), lambda: Flow(shrink=3), lambda: Flow(finest=3), lambda: Difference(0)]
+    "make", [lambda: DisFlow("slow"), lambda: DisFlow(shrink=3), lambda: DisFlow(finest=3), lambda: LumaDifference(0)]
 )
 def test_wrong_options_are_named(make):
     with pytest.raises(VideoError, match=r"(flow|difference): (preset|shrink|finest) .*expected"):
@@ -150,26 +150,26 @@ def test_wrong_options_are_named(make):
 
 
 def test_sources_by_name():
-    assert make_source("flow") == Flow()
-    assert make_source("difference") == Difference()
-    for source in (Flow(), Difference()):
-        assert isinstance(source, PairSource)
+    assert make_estimator("flow") == DisFlow()
+    assert make_estimator("difference") == LumaDifference()
+    for source in (DisFlow(), LumaDifference()):
+        assert isinstance(source, MotionEstimator)
         assert source.name in MOTION_NAMES
-    assert not isinstance(object(), PairSource)
+    assert not isinstance(object(), MotionEstimator)
     with pytest.raises(VideoError, match=r"motion 'optical'.*expected flow or difference"):
-        make_source("optical")
-    with pytest.raises(VideoError, match=r"raft: needs weights.*RaftSource"):
-        make_source("raft")
+        make_estimator("optical")
+    with pytest.raises(VideoError, match=r"raft: needs weights.*RaftEstimator"):
+        make_estimator("raft")
 
 
 def test_a_missing_opencv_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(VideoError, match=r"needs the package opencv-python-headless: pip install .*\[flow\]"):
-        make_source("flow")
+        make_estimator("flow")
     picture = np.zeros((40, 50), np.uint8)
     with pytest.raises(VideoError, match="opencv-python-headless"):
-        Flow().between(picture, picture)
-    assert not Difference().between(picture, picture).any()
+        DisFlow().between(picture, picture)
+    assert not LumaDifference().between(picture, picture).any()
 
 
 @settings(deadline=None, max_examples=60)
@@ -229,7 +229,8 @@ class Spy(Mapping):
 def measured(wanted: list[int], stride: int, **options: bool) -> tuple[np.ndarray, np.ndarray, Spy]:
     spy = Spy(**options)
     numbers = np.array(wanted, np.int64)
-    vectors, valid = pair_fields(spy, spy, numbers, stride, grid_shape(18, 26))
+    found = pairwise_field(spy, spy, numbers, stride, grid_shape(18, 26))
+    vectors, valid = found.vectors, found.valid
     assert vectors.dtype == np.float32
     assert valid.dtype == bool
     assert vectors.shape == (len(wanted), 3, 4, 2)
@@ -275,16 +276,16 @@ def test_frames_that_repeat_are_measured_once():
     assert needed_pictures(np.array([0, 0]), 4) == set()
 
 
-@pytest.mark.parametrize("source", [Flow(), Flow(shrink=4), Flow("fast", shrink=1)], ids=str)
+@pytest.mark.parametrize("source", [DisFlow(), DisFlow(shrink=4), DisFlow("fast", shrink=1)], ids=str)
 def test_vectors_are_pixels_of_the_coded_picture_per_stride(source):
     """Sides that are multiples of nothing."""
     pictures = dict(enumerate(moving((2.5, -1.5), (139, 187), source.shrink, frames=9)))
-    vectors, valid = pair_fields(source, pictures, np.array([1, 4, 8]), 4, grid_shape(139, 187))
-    assert valid.all()
-    np.testing.assert_allclose(np.median(vectors, axis=(1, 2)), [(10, -6)] * 3, atol=0.5)
+    found = pairwise_field(source, pictures, np.array([1, 4, 8]), 4, grid_shape(139, 187))
+    assert found.valid.all()
+    np.testing.assert_allclose(np.median(found.vectors, axis=(1, 2)), [(10, -6)] * 3, atol=0.5)
 
 
 def test_the_unit_of_difference_is_grey_levels():
     pictures = {0: np.full((20, 30), 100, np.uint8), 1: np.full((20, 30), 130, np.uint8)}
-    vectors, _ = pair_fields(Difference(), pictures, np.array([1]), 4, grid_shape(80, 120))
+    vectors = pairwise_field(LumaDifference(), pictures, np.array([1]), 4, grid_shape(80, 120)).vectors
     np.testing.assert_array_equal(vectors, np.broadcast_to(np.float32([30, 0]), vectors.shape))

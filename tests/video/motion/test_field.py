@@ -5,29 +5,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mgm.video.motion.field import MotionField, compile_kernels, grid_shape, hold, literal_field, over_windows
+from mgm.video.motion.field import MotionField, VectorField, aggregate_windows, fill_gaps, grid_shape, raw_field
 from mgm.video.motion.vectors import NO_VECTORS
 from tests.video.blocks import FUTURE, PAST, block
 
 
 def literal(*blocks, grid=(2, 2)):
-    return literal_field(np.concatenate(blocks), grid)
+    return raw_field(np.concatenate(blocks), grid)
 
 
 def test_the_literal_reading_takes_list_0_first_and_keeps_its_zeros():
     past, future = block(PAST, motion=(-24, 0)), block(FUTURE, motion=(16, 16))
     for order in ((past, future), (future, past)):
-        np.testing.assert_array_equal(literal(*order)[0][0, 0], (6, 0))
-    np.testing.assert_array_equal(literal(future)[0][0, 0], (4, 4))
-    assert not literal(block(PAST), future)[0].any()
-    assert not literal(NO_VECTORS)[1].any()
+        np.testing.assert_array_equal(literal(*order).vectors[0, 0], (6, 0))
+    np.testing.assert_array_equal(literal(future).vectors[0, 0], (4, 4))
+    assert not literal(block(PAST), future).vectors.any()
+    assert not literal(NO_VECTORS).valid.any()
 
 
 def test_the_literal_reading_clips_at_the_border():
-    field, seen = literal(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
-    assert np.argwhere(seen).tolist() == [[2, 2]]
-    assert field[2, 2, 0] == 1
-    assert not literal(block(PAST, at=(300, -100)))[1].any()
+    field = literal(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
+    assert np.argwhere(field.valid).tolist() == [[2, 2]]
+    assert field.vectors[2, 2, 0] == 1
+    assert not literal(block(PAST, at=(300, -100))).valid.any()
 
 
 def test_grid_covers_the_frame():
@@ -58,15 +58,15 @@ def flags(text):
 def test_hold_takes_the_earlier_measurement_else_the_next(measured, held):
     mask = flags(measured)
     given = np.where(mask[..., None], line([1, 2, 3, 4, 5]), 0).astype(np.float32)
-    np.testing.assert_array_equal(hold(given, mask)[:, 0, 0, 0], held)
+    np.testing.assert_array_equal(fill_gaps(given, mask)[:, 0, 0, 0], held)
 
 
 def test_hold_without_any_measurement_is_zero_and_cells_are_independent():
     nothing = np.zeros((3, 1, 2, 2), np.float32)
     measured = np.zeros((3, 1, 2), bool)
-    assert not hold(nothing, measured).any()
+    assert not fill_gaps(nothing, measured).any()
     measured[1, 0, 1], nothing[1, 0, 1] = True, (7, 0)
-    np.testing.assert_array_equal(hold(nothing, measured)[:, 0, :, 0], [[0, 7]] * 3)
+    np.testing.assert_array_equal(fill_gaps(nothing, measured)[:, 0, :, 0], [[0, 7]] * 3)
 
 
 @pytest.mark.parametrize(
@@ -74,27 +74,27 @@ def test_hold_without_any_measurement_is_zero_and_cells_are_independent():
 )
 def test_windows_of_three(policy, expected):
     fields = line([1, 2, 3, 0, 9, 4, -3, 9, -2])
-    vectors, valid = over_windows(fields, flags("+" * 9), np.array([2, 5, 8]), stride=3, policy=policy)
-    assert vectors.dtype == np.float32
-    np.testing.assert_array_equal(vectors[:, 0, 0, 0], expected)
-    assert valid.all()
+    found = aggregate_windows(VectorField(fields, flags("+" * 9)), np.array([2, 5, 8]), stride=3, policy=policy)
+    assert found.vectors.dtype == np.float32
+    np.testing.assert_array_equal(found.vectors[:, 0, 0, 0], expected)
+    assert found.valid.all()
 
 
 def test_a_window_before_the_first_frame_holds_its_displacement():
-    vectors, valid = over_windows(line([5, 1]), flags("++"), np.array([0, 1]), stride=4, policy="window_sum")
-    np.testing.assert_array_equal(vectors[:, 0, 0, 0], [20, 16])
-    assert valid.all()
+    field = VectorField(line([5, 1]), flags("++"))
+    found = aggregate_windows(field, np.array([0, 1]), stride=4, policy="window_sum")
+    np.testing.assert_array_equal(found.vectors[:, 0, 0, 0], [20, 16])
+    assert found.valid.all()
 
 
 def test_a_window_is_valid_where_any_of_its_frames_was_measured():
-    fields, measured = line([1, 1, 1, 1]), flags("+...")
-    _, valid = over_windows(fields, measured, np.array([1, 3]), stride=2, policy="window_sum")
-    assert valid[:, 0, 0].tolist() == [True, False]
-    # Frames before the first stand for nothing that was measured.
-    _, valid = over_windows(fields, flags(".+++"), np.array([0]), stride=2, policy="window_max")
-    assert not valid.any()
-    _, valid = over_windows(fields, measured, np.array([1, 3]), stride=2, policy="sampled")
-    assert not valid.any()
+    field = VectorField(line([1, 1, 1, 1]), flags("+..."))
+    summed = aggregate_windows(field, np.array([1, 3]), stride=2, policy="window_sum")
+    assert summed.valid[:, 0, 0].tolist() == [True, False]
+    # Frames before the first count as not measured.
+    late = VectorField(field.vectors, flags(".+++"))
+    assert not aggregate_windows(late, np.array([0]), stride=2, policy="window_max").valid.any()
+    assert not aggregate_windows(field, np.array([1, 3]), stride=2, policy="sampled").valid.any()
 
 
 def pixels(field: MotionField, channel: int) -> np.ndarray:
@@ -166,6 +166,17 @@ def test_scaling_and_flipping_act_on_the_vectors():
     np.testing.assert_allclose(field.magnitude, np.linalg.norm(field.vectors, axis=-1), rtol=1e-6)
 
 
-def test_kernels_can_be_compiled_beforehand():
-    """What `make setup` calls."""
-    compile_kernels()
+def test_a_field_is_indexed_by_frame():
+    field = random_field(16, 24, 1)
+    assert len(field) == 2
+    second = field[1:]
+    np.testing.assert_array_equal(second.vectors, field.vectors[1:])
+    np.testing.assert_array_equal(second.valid, field.valid[1:])
+    assert (second.source, second.extent) == ("codec", (16, 24))
+
+
+def test_a_motion_field_prints_its_shape_and_unit_and_no_arrays():
+    field = MotionField(np.zeros((16, 28, 40, 2), np.float32), np.ones((16, 28, 40), bool), "codec", (224, 320))
+    assert (
+        repr(field) == "MotionField(16 x 28 x 40 cells, dx and dy in px, source='codec', 100% valid, extent=(224, 320))"
+    )

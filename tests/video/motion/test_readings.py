@@ -10,7 +10,7 @@ from mgm.video import read_clip, read_motion
 from mgm.video.container.h264 import first_slice, nal_length_size
 from mgm.video.container.packets import Coded, Window
 from mgm.video.container.stream import open_video, packets
-from mgm.video.motion.reference_distance import Links, enclosing_frames, links_of
+from mgm.video.motion.reference_distance import ReferenceGraph, enclosing_frames, follow_references
 from tests.video.clips import encode_moving
 
 
@@ -23,8 +23,8 @@ def window(pictures: list[tuple[int, bool]]) -> Window:
     return Window(coded, base=100, order=sorted(time for time, _ in pictures))
 
 
-def links(found: Window) -> Links:
-    return links_of(found, {time: found.base + i for i, time in enumerate(found.order)})
+def links(found: Window) -> ReferenceGraph:
+    return follow_references(found, {time: found.base + i for i, time in enumerate(found.order)})
 
 
 def test_enclosing_frames_are_the_later_references_and_theirs():

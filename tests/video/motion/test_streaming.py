@@ -7,14 +7,14 @@ import pytest
 
 from mgm.video import read_motion
 from mgm.video.container.stream import open_video
-from mgm.video.motion.streaming import FrameField, frame_fields
-from mgm.video.motion.velocity import reached
+from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
+from mgm.video.motion.velocity import smoothed_support
 from tests.video.clips import encode_moving, remux
 
 
-def streamed(path: Path, reading: str = "clean") -> list[FrameField]:
+def streamed(path: Path, reading: str = "clean") -> list[FrameMotion]:
     with open_video(path, vectors=True, skip_loop_filter=True) as video:
-        return list(frame_fields(video, reading=reading))
+        return list(iter_frame_motion(video, reading=reading))
 
 
 def check_against_the_clip_reader(path: Path) -> None:
@@ -23,10 +23,10 @@ def check_against_the_clip_reader(path: Path) -> None:
         clip = read_motion(path, reading=reading)
         assert [f.index for f in fields] == clip.index.tolist()
         np.testing.assert_array_equal([f.pts for f in fields], clip.pts)
-        measured = np.stack([f.measured for f in fields])
-        vectors = np.stack([f.vectors for f in fields])
+        measured = np.stack([f.field.valid for f in fields])
+        vectors = np.stack([f.field.vectors for f in fields])
         np.testing.assert_array_equal(measured, clip.motion.valid)
-        known = measured if reading == "raw" else reached(measured)
+        known = measured if reading == "raw" else smoothed_support(measured)
         np.testing.assert_array_equal(vectors[known], clip.motion.vectors[known])
         assert not vectors[~known].any()
 
@@ -63,14 +63,14 @@ def test_a_codec_without_vectors_has_frames_without_motion(tmp_path: Path):
     fields = streamed(path)
     assert [f.index for f in fields] == list(range(5))
     assert [f.key for f in fields] == [True, False, False, False, False]
-    assert not any(f.measured.any() for f in fields)
+    assert not any(f.field.valid.any() for f in fields)
 
 
 def test_only_a_few_frames_are_held(tmp_path: Path):
     """What makes an hour of video fit: frames leave soon after they come in."""
     path = encode_moving(tmp_path / "a.mp4", frames=120, size=(32, 48), options={"preset": "ultrafast", "bf": 3})
     with open_video(path, vectors=True) as video:
-        fields = frame_fields(video)
+        fields = iter_frame_motion(video)
         next(fields)
         demuxed = video.container.demux(video.stream)
         assert sum(1 for packet in demuxed if packet.size) > 100

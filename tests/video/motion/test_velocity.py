@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from mgm.video.motion.vectors import NO_VECTORS
-from mgm.video.motion.velocity import REACH, frame_evidence, reached, settle
+from mgm.video.motion.velocity import REACH, accumulate_vectors, compile_kernels, smooth, smoothed_support
 from tests.video.blocks import FUTURE, PAST, block
 
 
 def gathered(*blocks, grid=(2, 2), past=1.0, future=1.0, enclosing=None):
-    return frame_evidence(np.concatenate(blocks), grid, past=past, future=future, enclosing=enclosing)
+    return accumulate_vectors(np.concatenate(blocks), grid, past=past, future=future, enclosing=enclosing)
 
 
 def velocity(*blocks, **options):
     """Of the upper left cell."""
-    evidence = gathered(*blocks, **options)[:, 0, 0]
-    return (evidence[:2] / evidence[2]).tolist()
+    total = gathered(*blocks, **options)[:, 0, 0]
+    return (total[:2] / total[2]).tolist()
 
 
 def test_a_past_vector_is_negated_and_a_future_one_is_not():
@@ -36,9 +36,9 @@ def test_a_spurious_zero_beside_a_displacement_does_not_count(zero_first):
 
 
 def test_a_zero_alone_is_a_measurement():
-    evidence = gathered(block(PAST), block(FUTURE))
-    assert not evidence[:2].any()
-    assert evidence[2].all()
+    total = gathered(block(PAST), block(FUTURE))
+    assert not total[:2].any()
+    assert total[2].all()
     assert not gathered(NO_VECTORS).any()
 
 
@@ -63,9 +63,9 @@ def test_the_frame_that_encloses_another_has_its_say():
 
 def test_blocks_over_the_border_are_clipped():
     # The last macroblock of a frame of 20 x 20 pixels: 3 x 3 cells, of which it covers the last one.
-    evidence = gathered(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
-    assert np.argwhere(evidence[2]).tolist() == [[2, 2]]
-    assert evidence[0, 2, 2] == 1
+    total = gathered(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
+    assert np.argwhere(total[2]).tolist() == [[2, 2]]
+    assert total[0, 2, 2] == 1
     assert np.argwhere(gathered(block(PAST, at=(0, 0), motion=(-4, 0)), grid=(3, 3))[2]).tolist() == [[0, 0]]
     assert not gathered(block(PAST, at=(300, -100))).any()
 
@@ -81,9 +81,9 @@ def test_blocks_over_the_border_are_clipped():
     ],
 )
 def test_partitions_fill_their_own_cells(side, at, cells):
-    evidence = gathered(block(PAST, side=side, at=at, motion=(-4, 0)))
-    assert np.argwhere(evidence[2]).tolist() == cells
-    assert evidence[0].sum() == evidence[2].sum() == len(cells)
+    total = gathered(block(PAST, side=side, at=at, motion=(-4, 0)))
+    assert np.argwhere(total[2]).tolist() == cells
+    assert total[0].sum() == total[2].sum() == len(cells)
 
 
 def test_parts_of_a_cell_count_by_area():
@@ -93,42 +93,49 @@ def test_parts_of_a_cell_count_by_area():
 
 
 def test_settling_spreads_a_cell_and_keeps_what_is_uniform():
-    evidence = np.zeros((3, 13, 15), np.float32)
-    evidence[0], evidence[1], evidence[2] = 1.5, -3, 2
-    field, measured = settle(evidence, 2.0)
-    np.testing.assert_allclose(field, np.broadcast_to(np.float32([1.5, -3]), (13, 15, 2)), rtol=1e-5)
-    assert measured.all()
-    evidence[0] = 0
-    evidence[0, 6, 7] = 64 * 64
-    field, _ = settle(evidence, 2.0)
+    total = np.zeros((3, 13, 15), np.float32)
+    total[0], total[1], total[2] = 1.5, -3, 2
+    field = smooth(total, 2.0)
+    np.testing.assert_allclose(field.vectors, np.broadcast_to(np.float32([1.5, -3]), (13, 15, 2)), rtol=1e-5)
+    assert field.valid.all()
+    total[0] = 0
+    total[0, 6, 7] = 64 * 64
+    vectors = smooth(total, 2.0).vectors
     row = np.array([1, 6, 15, 20, 15, 6, 1])
-    np.testing.assert_allclose(field[3:10, 4:11, 0], np.outer(row, row), rtol=1e-5)
-    assert np.count_nonzero(field[..., 0]) == 49
+    np.testing.assert_allclose(vectors[3:10, 4:11, 0], np.outer(row, row), rtol=1e-5)
+    assert np.count_nonzero(vectors[..., 0]) == 49
 
 
 def test_gaps_are_filled_from_cells_near_by():
-    evidence = np.zeros((3, 5, 12), np.float32)
-    evidence[0, :, :4], evidence[2, :, :4] = 6, 2
-    field, measured = settle(evidence, 1.0)
+    total = np.zeros((3, 5, 12), np.float32)
+    total[0, :, :4], total[2, :, :4] = 6, 2
+    field = smooth(total, 1.0)
+    measured = field.valid
     assert measured[0].tolist() == [True] * 4 + [False] * 8
-    np.testing.assert_allclose(field[..., 0], np.broadcast_to([3.0] * (4 + REACH) + [0.0] * (8 - REACH), (5, 12)))
-    np.testing.assert_array_equal(reached(measured[None])[0], field[..., 0] > 0)
-    np.testing.assert_array_equal(reached(measured.T[None])[0], field[..., 0].T > 0)
+    np.testing.assert_allclose(
+        field.vectors[..., 0], np.broadcast_to([3.0] * (4 + REACH) + [0.0] * (8 - REACH), (5, 12))
+    )
+    np.testing.assert_array_equal(smoothed_support(measured[None])[0], field.vectors[..., 0] > 0)
+    np.testing.assert_array_equal(smoothed_support(measured.T[None])[0], field.vectors[..., 0].T > 0)
 
 
-def test_more_evidence_weighs_more():
-    evidence = np.zeros((3, 1, 2), np.float32)
-    evidence[:, 0, 0], evidence[:, 0, 1] = (4, 0, 4), (3, 0, 1)  # four opinions of 1 and one of 3
-    field, _ = settle(evidence, 1.0)
-    np.testing.assert_allclose(field[0, 0], [(4 * 20 + 3 * 15) / (4 * 20 + 15), 0], rtol=1e-6)
+def test_more_measurements_weighs_more():
+    total = np.zeros((3, 1, 2), np.float32)
+    total[:, 0, 0], total[:, 0, 1] = (4, 0, 4), (3, 0, 1)  # four opinions of 1 and one of 3
+    np.testing.assert_allclose(smooth(total, 1.0).vectors[0, 0], [(4 * 20 + 3 * 15) / (4 * 20 + 15), 0], rtol=1e-6)
 
 
 def test_cells_are_known_near_a_measured_one():
     rng = np.random.default_rng(0)
     measured = rng.random((4, 12, 17)) < 0.02
-    known = reached(measured)
+    known = smoothed_support(measured)
     for i, y, x in np.ndindex(*measured.shape):
         near = measured[i, max(y - REACH, 0) : y + REACH + 1, max(x - REACH, 0) : x + REACH + 1]
         assert known[i, y, x] == near.any()
-    assert reached(np.ones((1, 2, 2), bool)).all()
-    assert not reached(np.zeros((1, 2, 2), bool)).any()
+    assert smoothed_support(np.ones((1, 2, 2), bool)).all()
+    assert not smoothed_support(np.zeros((1, 2, 2), bool)).any()
+
+
+def test_kernels_can_be_compiled_ahead_of_the_first_clip():
+    """`make setup` calls it."""
+    compile_kernels()

@@ -13,7 +13,7 @@ import pytest
 from mgm.data.synthetic.known_motion import object_over_pan_frames, translating_frames, zooming_frames
 from mgm.video import MotionField, read_clip
 from mgm.video.motion.camera import remove_camera
-from mgm.video.motion.estimators import Flow, needed_pictures, pair_fields
+from mgm.video.motion.estimators import DisFlow, needed_pictures, pairwise_field
 from mgm.video.motion.field import grid_shape
 from mgm.video.transcode.write import encode
 
@@ -112,7 +112,7 @@ def test_codec_vectors_follow_a_zoom_at_a_variable_rate(tmp_path: Path, zoom: fl
 
 def flow_of(path: Path, size: tuple[int, int], stride: int) -> MotionField:
     """What `Flow` measures on the decoded luma of every `stride`-th frame from frame `stride` on."""
-    source = Flow()
+    source = DisFlow()
     height, width = (-(-side // source.shrink) for side in size)
     wanted = np.arange(stride, FRAMES, stride)
     needed = needed_pictures(wanted, stride)
@@ -122,8 +122,7 @@ def flow_of(path: Path, size: tuple[int, int], stride: int) -> MotionField:
             for number, frame in enumerate(container.decode(video=0))
             if number in needed
         }
-    vectors, valid = pair_fields(source, pictures, wanted, stride, grid_shape(*size))
-    return MotionField(vectors, valid, source.name, size)
+    return MotionField.of(pairwise_field(source, pictures, wanted, stride, grid_shape(*size)), source.name, size)
 
 
 @pytest.mark.parametrize("zoom", ZOOMS)

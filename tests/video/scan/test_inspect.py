@@ -258,7 +258,7 @@ def test_missing_files_and_errors_of_no_kind_are_records(
     def fails(video: object) -> None:
         raise ZeroDivisionError("of two\nlines")
 
-    monkeypatch.setattr(importlib.import_module("mgm.video.scan.inspect"), "frame_fields", fails)
+    monkeypatch.setattr(importlib.import_module("mgm.video.scan.inspect"), "iter_frame_motion", fails)
     record = scan_file(ordinary)
     assert (record.status, record.readable) == ("crashed", False)
     assert record.problem is not None

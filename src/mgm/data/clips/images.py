@@ -21,7 +21,7 @@ from mgm.video.clip.rgb import Box, upright_region
 from mgm.video.container.locator import is_url
 from mgm.video.container.metadata import VideoInfo, probe
 from mgm.video.motion.camera import remove_camera
-from mgm.video.motion.estimators import PairMotion, PairSource, make_source, needed_pictures
+from mgm.video.motion.estimators import MotionEstimator, PairwiseMotion, make_estimator, needed_pictures
 from mgm.video.motion.field import grid_shape
 
 IMAGE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"])
@@ -226,11 +226,13 @@ def _measured(request: Request, pictures: list[str], index: npt.NDArray[np.int64
             "(data.motion=auto, --motion auto)"
         )
     chosen: Any = request.motion
-    source: PairSource = make_source("flow" if chosen == "auto" else chosen) if isinstance(chosen, str) else chosen
+    source: MotionEstimator = (
+        make_estimator("flow" if chosen == "auto" else chosen) if isinstance(chosen, str) else chosen
+    )
     strides = np.full(len(index), request.stride)
     if request.index is not None:
         strides = index_strides(index, default=request.stride)
-    pairs = PairMotion(source, dict(zip(index.tolist(), strides.tolist(), strict=True)))
+    pairs = PairwiseMotion(source, dict(zip(index.tolist(), strides.tolist(), strict=True)))
     size = (0, 0)
     for number in sorted({*needed_pictures(index, strides), int(index[0])}):
         picture = _open(pictures[number])
@@ -239,5 +241,4 @@ def _measured(request: Request, pictures: list[str], index: npt.NDArray[np.int64
         image = Image.fromarray(picture).convert("L" if source.pixels == "gray" else "RGB")
         small = image.resize((-(-size[1] // source.shrink), -(-size[0] // source.shrink)), Image.Resampling.BILINEAR)
         pairs.add(number, np.asarray(small))
-    vectors, valid = pairs.fields(index)
-    return MotionField(vectors, valid, source.name, size)
+    return MotionField.of(pairs.field(index), source.name, size)

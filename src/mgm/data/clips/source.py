@@ -19,7 +19,7 @@ from mgm.video.clip.numbers import clip_index, index_strides
 from mgm.video.clip.options import Motion
 from mgm.video.container.metadata import VideoInfo
 from mgm.video.motion.camera import Camera, remove_camera
-from mgm.video.motion.field import Policy, over_windows
+from mgm.video.motion.field import Policy, aggregate_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +205,8 @@ class MemorySource:
             )
         field = kept.motion
         strides = index_strides(index, default=settings.stride)
-        vectors, valid = over_windows(field.vectors, field.valid, index, stride=strides, policy=settings.policy)
-        motion = remove_camera(MotionField(vectors, valid, field.source, field.extent), settings.camera)
+        step = aggregate_windows(field, index, stride=strides, policy=settings.policy)
+        motion = remove_camera(MotionField.of(step, field.source, field.extent), settings.camera)
         return frames, geometry.motion(motion)
 
     def clips(

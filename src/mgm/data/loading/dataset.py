@@ -19,7 +19,7 @@ from mgm.errors import DataError, VideoError
 from mgm.masks import Mask, mask_rng
 from mgm.video import MotionField
 from mgm.video.container.metadata import VideoInfo
-from mgm.video.motion.field import CELL
+from mgm.video.motion.field import CELL_PIXELS
 
 Key = tuple[int, int]
 """(epoch, index of the video in the set)."""
@@ -304,7 +304,7 @@ def _cell_weights(length: int, patches: int) -> npt.NDArray[np.float64]:
     """float64 (patches, cells): fraction of each patch, on a side of `length` pixels, that each 8-px cell covers; rows sum to 1."""
     begin = np.arange(patches)[:, None] * length / patches
     end = begin + length / patches
-    cell = np.arange(-(-length // CELL)) * CELL
-    shared = np.minimum(end, np.minimum(cell + CELL, length)) - np.maximum(begin, cell)
+    cell = np.arange(-(-length // CELL_PIXELS)) * CELL_PIXELS
+    shared = np.minimum(end, np.minimum(cell + CELL_PIXELS, length)) - np.maximum(begin, cell)
     weights: npt.NDArray[np.float64] = np.maximum(shared, 0) * patches / length
     return weights

@@ -16,7 +16,7 @@ from mgm.errors import VideoError
 from mgm.video import VideoReader
 from mgm.video.container.locator import is_url
 from mgm.video.container.metadata import VideoInfo
-from mgm.video.motion.cache import sidecar_of
+from mgm.video.motion.cache import sidecar_from_bytes
 
 WHOLE = 32 * 2**20
 """Bytes up to which a video is read in one go: one request over a network. Of a larger one only what a clip needs is read."""
@@ -102,7 +102,7 @@ def opened(path: str) -> Iterator[VideoReader]:
     sidecar = None
     if member.motion is not None:
         stored = read_span(member.tar, member.motion, name)
-        sidecar = sidecar_of(stored, name=name, size=member.video[1], modified=member.modified)
+        sidecar = sidecar_from_bytes(stored, name=name, size=member.video[1], modified=member.modified)
     with _file(member, name) as file, VideoReader(file, sidecar=sidecar) as reader:
         yield reader
 

@@ -14,11 +14,11 @@ from mgm.errors import VideoError
 from mgm.video.clip.reader import MotionClip, VideoReader
 from mgm.video.container.metadata import probe
 from mgm.video.container.stream import decode_all, open_video
-from mgm.video.motion.cache import stored_fields
+from mgm.video.motion.cache import iter_cached_motion
 from mgm.video.motion.camera import Camera, remove_camera
-from mgm.video.motion.field import MotionField, Policy, Reading, over_windows
-from mgm.video.motion.streaming import FrameField
-from mgm.video.motion.velocity import reached
+from mgm.video.motion.field import MotionField, Policy, Reading, VectorField, aggregate_windows
+from mgm.video.motion.streaming import FrameMotion
+from mgm.video.motion.velocity import smoothed_support
 
 _FRAMES = 128
 """Frames of a chunk: at 720p their fields take 15 MB."""
@@ -112,14 +112,14 @@ def motion_chunks(
     unit = 1 if reading == "raw" and policy == "sampled" else stride
     held = first if reading == "clean" else None
     for piece in _pieces(_every(video, reading, every), stride, held):
-        fields, measured = np.stack(piece.fields), np.stack(piece.measured)
-        vectors, valid = over_windows(fields, measured, np.array(piece.ends, np.intp), stride=unit, policy=policy)
-        motion = remove_camera(MotionField(vectors, valid, "codec", extent), camera)
+        fields = VectorField(np.stack(piece.fields), np.stack(piece.measured))
+        aggregated = aggregate_windows(fields, np.array(piece.ends, np.intp), stride=unit, policy=policy)
+        motion = remove_camera(MotionField.of(aggregated, "codec", extent), camera)
         yield MotionClip(str(video), motion.rotate(turns), np.array(piece.pts), np.array(piece.sampled, np.int64))
 
 
-def _every(video: str | Path, reading: Reading, every: int) -> Iterator[FrameField]:
-    return (frame for frame in stored_fields(video, reading=reading) if frame.index % every == 0)
+def _every(video: str | Path, reading: Reading, every: int) -> Iterator[FrameMotion]:
+    return (frame for frame in iter_cached_motion(video, reading=reading) if frame.index % every == 0)
 
 
 @dataclass(slots=True)
@@ -133,17 +133,17 @@ class _Piece:
     pts: list[float] = field(default_factory=list)
 
 
-def _pieces(fields: Iterator[FrameField], stride: int, held: npt.NDArray[np.float32] | None) -> Iterator[_Piece]:
+def _pieces(fields: Iterator[FrameMotion], stride: int, held: npt.NDArray[np.float32] | None) -> Iterator[_Piece]:
     """The video cut behind sampled frames, so that no window of a piece reaches into the one before. `held` is held until something
     is measured; None: nothing is held."""
     piece = _Piece()
     for frame in fields:
         if held is None:
-            piece.fields.append(frame.vectors)
+            piece.fields.append(frame.field.vectors)
         else:
-            held = np.where(_known(frame)[..., None], frame.vectors, held)
+            held = np.where(_known(frame)[..., None], frame.field.vectors, held)
             piece.fields.append(held)
-        piece.measured.append(frame.measured)
+        piece.measured.append(frame.field.valid)
         if frame.index % stride:
             continue
         piece.ends.append(len(piece.fields) - 1)
@@ -156,12 +156,12 @@ def _pieces(fields: Iterator[FrameField], stride: int, held: npt.NDArray[np.floa
         yield piece
 
 
-def _known(frame: FrameField) -> npt.NDArray[np.bool_]:
-    known: npt.NDArray[np.bool_] = reached(frame.measured[None])[0]
+def _known(frame: FrameMotion) -> npt.NDArray[np.bool_]:
+    known: npt.NDArray[np.bool_] = smoothed_support(frame.field.valid[None])[0]
     return known
 
 
-def _first_measured(fields: Iterator[FrameField]) -> npt.NDArray[np.float32] | None:
+def _first_measured(fields: Iterator[FrameMotion]) -> npt.NDArray[np.float32] | None:
     """What each cell holds before it is measured for the first time, float32 (gh, gw, 2); None where nothing is ever measured.
 
     It stops at the frame that completes it, usually the second one of the video.
@@ -169,9 +169,9 @@ def _first_measured(fields: Iterator[FrameField]) -> npt.NDArray[np.float32] | N
     held = seen = None
     for frame in fields:
         if held is None or seen is None:
-            held, seen = np.zeros_like(frame.vectors), np.zeros_like(frame.measured)
+            held, seen = np.zeros_like(frame.field.vectors), np.zeros_like(frame.field.valid)
         new = _known(frame) & ~seen
-        held[new] = frame.vectors[new]
+        held[new] = frame.field.vectors[new]
         seen |= new
         if seen.all():
             break

@@ -11,14 +11,11 @@ import numpy.typing as npt
 from mgm.video.clip.decode import Decoded
 from mgm.video.container.packets import Window
 from mgm.video.container.stream import OpenVideo
-from mgm.video.motion.field import Policy, Reading, hold, literal_field, over_windows
-from mgm.video.motion.reference_distance import Distance, Links, links_of, neighbour_references
-from mgm.video.motion.streaming import evidence_of
+from mgm.video.motion.field import Policy, Reading, VectorField, aggregate_windows, fill_gaps, raw_field
+from mgm.video.motion.reference_distance import Distance, ReferenceGraph, follow_references, neighbour_references
+from mgm.video.motion.streaming import accumulate_frame
 from mgm.video.motion.vectors import NO_VECTORS
-from mgm.video.motion.velocity import Evidence, reached, settle
-
-Field = tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]
-"""(displacement float32 (rows, columns, 2), measured bool (rows, columns))."""
+from mgm.video.motion.velocity import VelocitySum, smooth, smoothed_support
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,49 +47,46 @@ def codec_field(
     moving: list[int],
     steps: Stepping,
     grid: tuple[int, int],
-) -> Field:
+) -> VectorField:
     """The motion of the sampled frames `wanted` from the vectors of the frames `moving`, on a grid of (rows, columns)."""
     numbers = moving if window.order else [i for i in moving if i in decoded]
-    fields = np.empty((len(numbers), *grid, 2), np.float32)
-    measured = np.empty((len(numbers), *grid), np.bool_)
+    fields = VectorField.empty((len(numbers), *grid))
     evidence = _Evidence(video, window, decoded, steps, grid)
-    last: tuple[Evidence, float] | None = None
+    last: tuple[VelocitySum, float] | None = None
     for position, number in enumerate(numbers):
         if steps.reading == "raw":
             vectors = decoded[number].vectors
             assert vectors is not None
-            fields[position], measured[position] = literal_field(vectors, grid)
+            raw = raw_field(vectors, grid)
+            fields.vectors[position], fields.valid[position] = raw.vectors, raw.valid
             continue
         told, interval = evidence.of(number), evidence.interval(number)
         if steps.unit > 1 and not told[2].any():  # a key picture: each frame before it tells the whole step to it
             for between in range(number - steps.unit + 1, number):
                 told = told + evidence.of(between)
         if last is not None and last[0] is told and last[1] == interval:
-            fields[position], measured[position] = fields[position - 1], measured[position - 1]
+            fields.vectors[position], fields.valid[position] = fields.vectors[position - 1], fields.valid[position - 1]
         else:
-            settle(told, interval, out=(fields[position], measured[position]))
+            smooth(told, interval, out=fields[position])
         last = told, interval
-    return put_together(numbers, fields, measured, wanted, steps)
+    return put_together(numbers, fields, wanted, steps)
 
 
 def put_together(
     numbers: list[int],
-    fields: npt.NDArray[np.float32],
-    measured: npt.NDArray[np.bool_],
+    fields: VectorField,
     wanted: npt.NDArray[np.int64],
     steps: Stepping,
-) -> Field:
+) -> VectorField:
     """The motion of the sampled frames `wanted` from the fields of the frames `numbers`, gaps held."""
     if steps.reading != "raw":
-        hold(fields, reached(measured))
+        fill_gaps(fields.vectors, smoothed_support(fields.valid))
     if np.all(steps.stride == steps.unit) and numbers == wanted.tolist():
-        return fields, measured  # a whole video, frame by frame: nothing is to be added up
+        return fields  # a whole video, frame by frame: nothing is to be added up
     place = {number: position for position, number in enumerate(numbers)}
     ends = np.array([place[i] for i in wanted.tolist()], np.intp)
     literal = steps.reading == "raw" and steps.policy == "sampled"
-    return over_windows(
-        fields, measured, ends, stride=1 if literal else steps.stride // steps.unit, policy=steps.policy
-    )
+    return aggregate_windows(fields, ends, stride=1 if literal else steps.stride // steps.unit, policy=steps.policy)
 
 
 @dataclass(slots=True)
@@ -104,9 +98,9 @@ class _Evidence:
     decoded: dict[int, Decoded]
     steps: Stepping
     grid: tuple[int, int]
-    known: dict[int, Evidence] = field(default_factory=dict)
+    known: dict[int, VelocitySum] = field(default_factory=dict)
     anchors: list[float] = field(init=False)
-    links: Links = field(init=False)
+    links: ReferenceGraph = field(init=False)
     shown: dict[float, int] = field(init=False)  # numbers of the frames by their times
 
     def __post_init__(self) -> None:
@@ -118,9 +112,9 @@ class _Evidence:
         else:
             numbers = {d.packet: i for i, d in self.decoded.items() if d.packet is not None}
             self.shown = {d.time: i for i, d in self.decoded.items()}
-        self.links = links_of(self.window, numbers)
+        self.links = follow_references(self.window, numbers)
 
-    def of(self, number: int) -> Evidence:
+    def of(self, number: int) -> VelocitySum:
         """Of a frame and of those that enclose it."""
         if number not in self.known:
             distance = self._distance(number)
@@ -133,7 +127,7 @@ class _Evidence:
                 and number not in self.links.references
             ):
                 vectors = NO_VECTORS
-            self.known[number] = evidence_of(
+            self.known[number] = accumulate_frame(
                 vectors,
                 self.grid,
                 codec=self.video.codec,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mgm.video.clip.rgb import FrameConverter, PictureConverter, SeveralConverter
 from mgm.video.container.packets import Window
 from mgm.video.container.stream import OpenVideo, decode_packet
-from mgm.video.motion.estimators import PairMotion
+from mgm.video.motion.estimators import PairwiseMotion
 from mgm.video.motion.field import grid_shape
 from mgm.video.motion.vectors import KINDS, frame_vectors
 
@@ -64,7 +64,7 @@ def decode(
     window: Window,
     needs: Needs,
     image_of: FrameConverter | SeveralConverter,
-    pairs: PairMotion | None,
+    pairs: PairwiseMotion | None,
     *,
     last: int | None,
 ) -> dict[int, Decoded]:

@@ -16,8 +16,8 @@ from mgm.video.container.packets import UncountableError, Window
 from mgm.video.container.stream import OpenVideo
 from mgm.video.motion.cache import DamagedSidecarError, Sidecar
 from mgm.video.motion.camera import remove_camera
-from mgm.video.motion.estimators import PairMotion
-from mgm.video.motion.field import MotionField, grid_shape
+from mgm.video.motion.estimators import PairwiseMotion
+from mgm.video.motion.field import MotionField, VectorField, grid_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def carry_out(video: OpenVideo, window: Window, plan: Plan) -> Read:
     request, source, sidecar = plan.request, plan.source, plan.sidecar
     regions = [FrameConverter(size=request.size, crop=c, name=video.name) for c in request.crops or (request.crop,)]
     converter = SeveralConverter(tuple(regions)) if request.crops else regions[0]
-    pairs = None if source is None or source == "codec" else PairMotion(source, plan.stride_of)
+    pairs = None if source is None or source == "codec" else PairwiseMotion(source, plan.stride_of)
     if window.order:
         wanted = plan.sampled(window.base + len(window.order), ended=window.ended)
         needs = plan.needs(wanted, window)
@@ -83,15 +83,15 @@ def carry_out(video: OpenVideo, window: Window, plan: Plan) -> Read:
         return Read(decoded, wanted, pts, (None,) * len(regions))
     if pairs is not None:
         try:
-            motion = MotionField(*pairs.fields(wanted), pairs.source.name, extent)
+            motion = MotionField.of(pairs.field(wanted), pairs.source.name, extent)
         except VideoError as error:
             raise VideoError(f"{video.name}: {error}") from None
     elif sidecar is not None:
         _check_numbers(sidecar, window, video, pts, wanted)
-        motion = MotionField(*_stored_field(sidecar, plan, wanted), "codec", extent)
+        motion = MotionField.of(_stored_field(sidecar, plan, wanted), "codec", extent)
     else:
-        motion = MotionField(
-            *codec_field(video, window, decoded, wanted, plan.moving(wanted), plan.steps, grid_shape(*extent)),
+        motion = MotionField.of(
+            codec_field(video, window, decoded, wanted, plan.moving(wanted), plan.steps, grid_shape(*extent)),
             "codec",
             extent,
         )
@@ -124,12 +124,9 @@ def _check_numbers(
         raise DamagedSidecarError(f"{sidecar.path}: numbers frames otherwise than {video.name}; delete it")
 
 
-def _stored_field(
-    sidecar: Sidecar, plan: Plan, wanted: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def _stored_field(sidecar: Sidecar, plan: Plan, wanted: npt.NDArray[np.int64]) -> VectorField:
     numbers = plan.moving(wanted)
-    vectors, measured = sidecar.fields(numbers[0], numbers[-1])
-    if len(numbers) < len(vectors):
-        chosen = np.array(numbers) - numbers[0]
-        vectors, measured = vectors[chosen], measured[chosen]
-    return put_together(numbers, vectors, measured, wanted, plan.steps)
+    field = sidecar.read(numbers[0], numbers[-1])
+    if len(numbers) < len(field):
+        field = field[np.array(numbers) - numbers[0]]
+    return put_together(numbers, field, wanted, plan.steps)

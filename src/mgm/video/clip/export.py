@@ -21,7 +21,7 @@ from mgm.files.atomic import cannot_write, refuse_to_replace
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.clip.chunks import MotionTotals, motion_chunks
 from mgm.video.motion.camera import Camera
-from mgm.video.motion.field import CELL, MotionField, Policy, Reading
+from mgm.video.motion.field import CELL_PIXELS, MotionField, Policy, Reading
 
 FORMATS = (".npz", ".npy", ".zarr")
 
@@ -84,7 +84,7 @@ def export_motion(
             "video": Path(video).name,
             "source": totals.source,
             "extent": list(totals.extent),
-            "cell": CELL,
+            "cell": CELL_PIXELS,
             "stride": stride,
             "policy": policy,
             "reading": reading,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.video.container.stream import OpenVideo
 from mgm.video.motion.camera import Camera
-from mgm.video.motion.estimators import MOTION_NAMES, PairSource, make_source
+from mgm.video.motion.estimators import MOTION_NAMES, MotionEstimator, make_estimator
 from mgm.video.motion.field import Policy, Reading
 
 Short = Literal["repeat_last", "wrap", "error"]
@@ -39,14 +39,14 @@ class _Options(TypedDict, total=False):
 class MotionOptions(_Options, total=False):
     """What `read_motion` takes; see `read_clip`."""
 
-    motion: Motion | PairSource
+    motion: Motion | MotionEstimator
 
 
 class ClipOptions(_Options, total=False):
     """What `read_clip` takes."""
 
     size: int | tuple[int, int] | None
-    motion: Motion | PairSource | None
+    motion: Motion | MotionEstimator | None
 
 
 def no_vectors_message(video: OpenVideo) -> str:
@@ -71,7 +71,7 @@ class Request:
     index: Sequence[int] | npt.NDArray[np.int64] | None = None
     size: int | tuple[int, int] | None = 224
     crop: Literal["centre"] | tuple[int, int, int, int] | None = "centre"
-    motion: Motion | PairSource | None = "codec"
+    motion: Motion | MotionEstimator | None = "codec"
     policy: Policy = "window_sum"
     reading: Reading = "clean"
     camera: Camera = "none"
@@ -111,8 +111,8 @@ class Request:
             (self.cache, "cache", ("use", "build", "ignore")),
         ):
             if what == "motion" and str(chosen) == "raft":
-                make_source("raft")  # says what it needs
-            own = what == "motion" and (chosen is None or isinstance(chosen, PairSource))
+                make_estimator("raft")  # says what it needs
+            own = what == "motion" and (chosen is None or isinstance(chosen, MotionEstimator))
             if not own and chosen not in known:
                 raise VideoError(f"{self.name}: {what} is {chosen!r}, expected one of {', '.join(known)}")
         if self.motion is None and not self.with_pixels:
@@ -149,7 +149,7 @@ class Request:
         if self.crop not in ("centre", None) and not box:
             raise VideoError(f"{self.name}: crop is {self.crop!r}, expected 'centre', (x, y, width, height) or None")
 
-    def source_for(self, video: OpenVideo) -> Literal["codec"] | PairSource | None:
+    def source_for(self, video: OpenVideo) -> Literal["codec"] | MotionEstimator | None:
         """Where the motion comes from in this video."""
         if self.motion is None or not isinstance(self.motion, str):
             return self.motion
@@ -157,4 +157,4 @@ class Request:
             return "codec"
         if self.motion == "codec":
             raise VideoError(no_vectors_message(video))
-        return make_source("flow" if self.motion == "auto" else self.motion)
+        return make_estimator("flow" if self.motion == "auto" else self.motion)

@@ -16,8 +16,8 @@ from mgm.video.clip.numbers import clip_index, index_strides
 from mgm.video.clip.options import Request
 from mgm.video.container.packets import Window
 from mgm.video.container.stream import MOST_REORDERED
-from mgm.video.motion.estimators import PairSource, needed_pictures
-from mgm.video.motion.reference_distance import enclosing_frames, links_of
+from mgm.video.motion.estimators import MotionEstimator, needed_pictures
+from mgm.video.motion.reference_distance import enclosing_frames, follow_references
 from mgm.video.transcode.profiles import read_profile
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Plan:
 
     request: Request
     start: int
-    source: Literal["codec"] | PairSource | None
+    source: Literal["codec"] | MotionEstimator | None
     codec: str
     unit: int = 1
     sidecar: Sidecar | None = None  # where the fields are stored
@@ -114,7 +114,7 @@ class Plan:
         if self.unit > 1:
             moving = moving | {i for key in moving & inner_keys(window) for i in range(key - self.unit + 1, key)}
         if self.request.reading != "raw" and self.codec == "h264":
-            links = links_of(window, {pts: window.base + i for i, pts in enumerate(window.order)})
+            links = follow_references(window, {pts: window.base + i for i, pts in enumerate(window.order)})
             enclosing = enclosing_frames(window, links, moving)
             if self.request.reading == "references":  # of the others nothing is read; one frame tells the size
                 moving = (moving & links.references) | enclosing or {int(wanted[0])}

@@ -29,7 +29,7 @@ from mgm.video.container.packets import (
 from mgm.video.container.stream import OpenVideo, configure, open_video
 from mgm.video.motion.cache import DamagedSidecarError, Sidecar, build_sidecar, open_sidecar, sidecar_path
 from mgm.video.motion.camera import Camera
-from mgm.video.motion.estimators import PairSource, make_source
+from mgm.video.motion.estimators import MotionEstimator, make_estimator
 from mgm.video.motion.field import MotionField, Policy, Reading
 
 
@@ -72,7 +72,7 @@ def read_clip(
     index: Sequence[int] | npt.NDArray[np.int64] | None = None,
     size: int | tuple[int, int] | None = 224,
     crop: Literal["centre"] | tuple[int, int, int, int] | None = "centre",
-    motion: Motion | PairSource | None = "codec",
+    motion: Motion | MotionEstimator | None = "codec",
     policy: Policy = "window_sum",
     reading: Reading = "clean",
     camera: Camera = "none",
@@ -101,9 +101,9 @@ def read_clip(
             stretched to `size`. With `size=None`, "centre" keeps the whole frame.
         motion: "codec" reads the stream's motion vectors; "flow" measures optical flow between sampled frames (needs OpenCV);
             "difference" only where something changed; "auto" is "codec" where the stream has vectors, else "flow"; or a source
-            of your own, such as RAFT (see `mgm.video.motion.estimators.PairSource`). None reads frames only.
+            of your own, such as RAFT (see `mgm.video.motion.estimators.MotionEstimator`). None reads frames only.
         policy: how the frames that `stride` skips enter the motion of the codec: `window_sum` (default), `sampled` (the paper's
-            literal reading), `window_max`; see `mgm.video.motion.field.over_windows`. Other sources compare sampled frames.
+            literal reading), `window_max`; see `mgm.video.motion.field.aggregate_windows`. Other sources compare sampled frames.
         reading: "clean" divides by the reference distance, joins all vectors that span a frame and smooths (see
             `mgm.video.motion.velocity`); "references" does so with the vectors of reference pictures alone: of H.264, B-frames that
             no other refers to are decoded only where their pixels are wanted; "raw" is the literal reading: list 0 first, no
@@ -145,7 +145,7 @@ def read_motion(video: Place, **options: Unpack[MotionOptions]) -> MotionClip:
 
     Takes the arguments of `read_clip` but `size`; unlike there, the default is the whole video, every frame:
     `frames=None, stride=1, crop=None`. A field of one hour at 720p takes gigabytes;
-    `mgm.video.motion.streaming.frame_fields` streams.
+    `mgm.video.motion.streaming.iter_frame_motion` streams.
     """
     with VideoReader(video) as reader:
         return reader.read_motion(**options)
@@ -265,7 +265,7 @@ class VideoReader:
             start = self._frame_at(request.start_seconds, seek=seek)
         source = request.source_for(video)
         if source == "codec" and request.motion == "auto" and self._intra_only:
-            source = make_source("flow")
+            source = make_estimator("flow")
         plan = Plan(request, start, source, video.codec)
         if prepared and self._index.countable:
             plan = replace(plan, unit=prepared_unit(plan, video.container.metadata))

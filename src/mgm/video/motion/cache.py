@@ -8,12 +8,13 @@ are; the tail says where the index is, so that a file is written in one go and a
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import mmap
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -38,10 +39,10 @@ from mgm.video.motion.cache_format import (
     unshuffled,
     zstandard_package,
 )
-from mgm.video.motion.field import Reading, grid_shape
-from mgm.video.motion.streaming import FrameField, frame_fields
+from mgm.video.motion.field import Reading, VectorField, grid_shape
+from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
 
-VERSION = 2
+CACHE_VERSION = 2
 """Goes up when the layout changes, or when the same stream gives other fields than before."""
 
 BLOCK = 32
@@ -68,7 +69,7 @@ class _UnusableError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sidecar:
-    """The fields of a whole video, as `mgm.video.motion.streaming.frame_fields` yields them with the reading "clean", bit for bit.
+    """The fields of a whole video, as `iter_frame_motion` yields them with the reading "clean", bit for bit.
 
     Attributes:
         path: the sidecar's file, which stays mapped into memory as long as this object lives; or what errors call its bytes.
@@ -83,8 +84,8 @@ class Sidecar:
     pts: npt.NDArray[np.float64]
     kinds: str
     key: npt.NDArray[np.bool_]
-    _bytes: mmap.mmap | bytes = field(repr=False)
-    _offsets: npt.NDArray[np.int64] = field(repr=False)
+    _bytes: mmap.mmap | bytes = dataclasses.field(repr=False)
+    _offsets: npt.NDArray[np.int64] = dataclasses.field(repr=False)
 
     @property
     def frames(self) -> int:
@@ -96,11 +97,10 @@ class Sidecar:
         """(rows, columns) of 8-px cells."""
         return grid_shape(*self.extent)
 
-    def fields(self, first: int, last: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """The fields of frames `first` to `last`, both included; only the blocks that hold them are decompressed.
+    def read(self, first: int, last: int) -> VectorField:
+        """The displacements since the previous frame, (n, gh, gw), of frames `first` to `last`, both included; gaps not filled.
 
-        Returns:
-            (displacement since the previous frame float32 (n, gh, gw, 2) in coded pixels, not held; measured bool (n, gh, gw)).
+        Only the blocks that contain them are decompressed.
 
         Raises:
             VideoError: there are no such frames.
@@ -110,17 +110,16 @@ class Sidecar:
             raise VideoError(
                 f"{self.path}: frames {first} to {last} asked for, expected a range within 0 to {self.frames - 1}"
             )
-        vectors = np.empty((last - first + 1, *self.grid, 2), np.float32)
-        measured = np.empty((last - first + 1, *self.grid), np.bool_)
+        field = VectorField.empty((last - first + 1, *self.grid))
         for block in range(first // BLOCK, last // BLOCK + 1):
             start = block * BLOCK
             begin, end = max(first, start), min(last + 1, start + BLOCK)
-            got = self._block(block)
-            vectors[begin - first : end - first] = got[0][begin - start : end - start]
-            measured[begin - first : end - first] = got[1][begin - start : end - start]
-        return vectors, measured
+            stored = self._block(block)
+            field.vectors[begin - first : end - first] = stored.vectors[begin - start : end - start]
+            field.valid[begin - first : end - first] = stored.valid[begin - start : end - start]
+        return field
 
-    def _block(self, block: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    def _block(self, block: int) -> VectorField:
         shape = (min(BLOCK, self.frames - block * BLOCK), *self.grid)
         data = self._bytes[self._offsets[block] : self._offsets[block + 1]]
         try:
@@ -169,11 +168,13 @@ def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, l
         if not video.exports_vectors:
             raise VideoError(no_vectors_message(video))
         with written_whole(path) as file:
-            file.write(_HEAD.pack(_MAGIC, VERSION))
+            file.write(_HEAD.pack(_MAGIC, CACHE_VERSION))
             index = _Index()
-            for block in _blocks(frame_fields(video), video.name):
+            for block in _blocks(iter_frame_motion(video), video.name):
                 index.offsets.append(file.tell())
-                packed = pack(np.stack([f.vectors for f in block]), np.stack([f.measured for f in block]))
+                packed = pack(
+                    VectorField(np.stack([f.field.vectors for f in block]), np.stack([f.field.valid for f in block]))
+                )
                 file.write(compressor.compress(packed))
                 index.add(block)
             index.offsets.append(file.tell())
@@ -201,7 +202,7 @@ def open_sidecar(video_path: str | Path, folder: str | Path | None = None) -> Si
         return None
 
 
-def sidecar_of(data: bytes, *, name: str, size: int, modified: int) -> Sidecar | None:
+def sidecar_from_bytes(data: bytes, *, name: str, size: int, modified: int) -> Sidecar | None:
     """The sidecar that bytes from elsewhere hold; None where it cannot be used.
 
     Args:
@@ -232,9 +233,9 @@ def sidecar_problem(video_path: str | Path, folder: str | Path | None = None, *,
     return None
 
 
-def stored_fields(
+def iter_cached_motion(
     video_path: str | Path, *, reading: Reading = "clean", folder: str | Path | None = None
-) -> Iterator[FrameField]:
+) -> Iterator[FrameMotion]:
     """Yield the field of every frame of a video in display order: from its sidecar where there is a good one, else from the stream.
 
     Raises:
@@ -244,18 +245,16 @@ def stored_fields(
     done = 0
     while sidecar is not None and done < sidecar.frames:
         try:
-            fields = sidecar.fields(done, min(done + BLOCK, sidecar.frames) - 1)
+            stored = sidecar.read(done, min(done + BLOCK, sidecar.frames) - 1)
         except DamagedSidecarError:  # the stream has the rest
             sidecar = None
             break
-        for vectors, measured in zip(*fields, strict=True):
-            yield FrameField(
-                done, float(sidecar.pts[done]), sidecar.kinds[done], bool(sidecar.key[done]), vectors, measured
-            )
+        for i in range(len(stored)):
+            yield FrameMotion(done, float(sidecar.pts[done]), sidecar.kinds[done], bool(sidecar.key[done]), stored[i])
             done += 1
     if sidecar is None:
         with open_video(video_path, vectors=True, skip_loop_filter=True) as video:
-            yield from islice(frame_fields(video, reading=reading), done, None)
+            yield from islice(iter_frame_motion(video, reading=reading), done, None)
 
 
 def _open(video: Path, folder: str | Path | None) -> Sidecar:
@@ -285,8 +284,8 @@ def _parsed(path: Path, data: mmap.mmap | bytes) -> tuple[Sidecar, Mapping[str, 
     if len(data) < _HEAD.size + _TAIL.size or data[: len(_MAGIC)] != _MAGIC:
         raise _UnusableError(f"{path}: no sidecar of motion")
     version = _HEAD.unpack_from(data)[1]
-    if version != VERSION:
-        raise _UnusableError(f"{path}: of version {version}, expected {VERSION}")
+    if version != CACHE_VERSION:
+        raise _UnusableError(f"{path}: of version {version}, expected {CACHE_VERSION}")
     start, size, magic = _TAIL.unpack_from(data, len(data) - _TAIL.size)
     if magic != _MAGIC or start + size + _TAIL.size != len(data):
         raise _UnusableError(f"{path}: truncated or damaged")
@@ -321,14 +320,14 @@ def _changes(video: Path, identity: Mapping[str, int | str]) -> list[str]:
         return [error.strerror or "unreadable"]
 
 
-def _blocks(fields: Iterator[FrameField], name: str) -> Iterator[list[FrameField]]:
-    block: list[FrameField] = []
+def _blocks(fields: Iterator[FrameMotion], name: str) -> Iterator[list[FrameMotion]]:
+    block: list[FrameMotion] = []
     grid: tuple[int, ...] | None = None
     for each in fields:
-        grid = grid or each.measured.shape
-        if each.measured.shape != grid:
+        grid = grid or each.field.valid.shape
+        if each.field.valid.shape != grid:
             raise VideoError(
-                f"{name}: the size changes at frame {each.index} from {grid} to {each.measured.shape} cells, "
+                f"{name}: the size changes at frame {each.index} from {grid} to {each.field.valid.shape} cells, "
                 "expected one size; re-encode it"
             )
         block.append(each)
@@ -343,12 +342,12 @@ def _blocks(fields: Iterator[FrameField], name: str) -> Iterator[list[FrameField
 class _Index:
     """What is known of all frames, gathered as they pass."""
 
-    offsets: list[int] = field(default_factory=list)
-    pts: list[float] = field(default_factory=list)
-    kinds: list[str] = field(default_factory=list)
-    key: list[bool] = field(default_factory=list)
+    offsets: list[int] = dataclasses.field(default_factory=list)
+    pts: list[float] = dataclasses.field(default_factory=list)
+    kinds: list[str] = dataclasses.field(default_factory=list)
+    key: list[bool] = dataclasses.field(default_factory=list)
 
-    def add(self, block: list[FrameField]) -> None:
+    def add(self, block: list[FrameMotion]) -> None:
         """Note the frames of a block."""
         self.pts += [f.pts for f in block]
         self.kinds += [f.kind for f in block]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
+from mgm.video.motion.field import VectorField
 
 _MOST_COLOURS = 1 << 16
 
@@ -18,15 +19,15 @@ class UnreadableError(Exception):
     """Why compressed bytes cannot be read."""
 
 
-def pack(vectors: npt.NDArray[np.float32], measured: npt.NDArray[np.bool_]) -> bytes:
-    """vectors float32 (*shape, 2) and measured bool `shape` as bytes to compress: the palette of their numbers, the most frequent
+def pack(field: VectorField) -> bytes:
+    """A field as bytes to compress: the palette of their numbers, the most frequent
     first, and for each value its place in it.
 
     Vectors are quarter pixels over a few distances and their means: some hundred different numbers, whose bit patterns compress
     badly and whose places in a palette do well. Nothing is rounded.
     """
-    values = vectors.astype("<f4", copy=False).reshape(-1).view("<u4")
-    bits = np.packbits(measured).tobytes()
+    values = field.vectors.astype("<f4", copy=False).reshape(-1).view("<u4")
+    bits = np.packbits(field.valid).tobytes()
     palette = np.unique(values)
     if len(palette) > _MOST_COLOURS:
         return struct.pack("<I", 0) + shuffled(values) + bits
@@ -39,8 +40,8 @@ def pack(vectors: npt.NDArray[np.float32], measured: npt.NDArray[np.bool_]) -> b
     return struct.pack("<I", len(palette)) + palette[order].tobytes() + packed + bits
 
 
-def unpack(data: bytes, shape: tuple[int, int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """(vectors float32 (*shape, 2), measured bool `shape`) that `pack` was given, bit for bit.
+def unpack(data: bytes, shape: tuple[int, int, int]) -> VectorField:
+    """The field of `shape` that `pack` was given, bit for bit.
 
     Raises:
         ValueError, IndexError, struct.error: `data` is of another shape, or not from `pack`.
@@ -52,8 +53,8 @@ def unpack(data: bytes, shape: tuple[int, int, int]) -> tuple[npt.NDArray[np.flo
     codes = unshuffled(data[place : place + 2 * width * cells], np.dtype(f"<u{width}"))
     values = codes if colours == 0 else np.frombuffer(data, "<u4", colours, 4)[codes]
     bits = np.frombuffer(data, np.uint8, -(-cells // 8), place + 2 * width * cells)
-    measured = np.unpackbits(bits, count=cells).view(np.bool_).reshape(shape)
-    return values.view("<f4").reshape(*shape, 2), measured
+    valid = np.unpackbits(bits, count=cells).view(np.bool_).reshape(shape)
+    return VectorField(values.view("<f4").reshape(*shape, 2), valid)
 
 
 def most_packed(shape: tuple[int, int, int]) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
-from mgm.video.motion.field import CELL, MotionField
+from mgm.video.motion.field import CELL_PIXELS, MotionField
 
 Camera = Literal["none", "median", "affine"]
 
@@ -88,7 +88,7 @@ def _centres(rows: int, columns: int, extent: tuple[int, int]) -> Floats:
     """float32 (3, cells): 1, x and y of the centre of what each cell covers, from the frame's centre in half diagonals."""
     height, width = extent
     x, y = (
-        (np.arange(cells) * CELL + np.minimum(np.arange(1, cells + 1) * CELL, length)) / 2 - length / 2
+        (np.arange(cells) * CELL_PIXELS + np.minimum(np.arange(1, cells + 1) * CELL_PIXELS, length)) / 2 - length / 2
         for cells, length in ((columns, width), (rows, height))
     )
     unit = np.hypot(height, width) / 2

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
-from mgm.video.motion.field import CELL
+from mgm.video.motion.field import CELL_PIXELS, VectorField
 
 MOTION_NAMES = ("codec", "flow", "difference", "auto")
 """What a reader accepts by name; "auto" is "codec" where the stream has vectors, else "flow"."""
 
-PairName = Literal["flow", "difference", "raft"]
+EstimatorName = Literal["flow", "difference", "raft"]
 Pixels = Literal["gray", "rgb24"]
 Preset = Literal["ultrafast", "fast", "medium"]
 
@@ -30,7 +30,7 @@ objects come out too short."""
 
 
 @runtime_checkable
-class PairSource(Protocol):
+class MotionEstimator(Protocol):
     """Measures motion between two pictures. Any object with these members will do.
 
     Attributes:
@@ -42,7 +42,7 @@ class PairSource(Protocol):
     """
 
     @property
-    def name(self) -> PairName: ...
+    def name(self) -> EstimatorName: ...
     @property
     def pixels(self) -> Pixels: ...
     @property
@@ -59,7 +59,7 @@ class PairSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class DisFlow:
     """Dense optical flow by OpenCV's DIS (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016).
 
     Attributes:
@@ -72,7 +72,7 @@ class Flow:
     preset: Preset = "ultrafast"
     shrink: int = 2
     finest: int | None = None
-    name: ClassVar[PairName] = "flow"
+    name: ClassVar[EstimatorName] = "flow"
     pixels: ClassVar[Pixels] = "gray"
     in_pixels: ClassVar[bool] = True
 
@@ -84,7 +84,7 @@ class Flow:
         _check_shrink(self.name, self.shrink)
 
     def between(self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """float32 (h, w, 2), displacement in pixels of uint8 (h, w) pictures; see `PairSource`.
+        """float32 (h, w, 2), displacement in pixels of uint8 (h, w) pictures; see `MotionEstimator`.
 
         Raises:
             VideoError: OpenCV is missing, or the pictures are not two grey ones of one size.
@@ -110,7 +110,7 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class LumaDifference:
     """The absolute difference of luma: where something changed, not where to. Needs no other package.
 
     Only the `magnitude` of such a field means something; its unit is grey levels, 0..255. Objects leave a ghost where they were.
@@ -120,7 +120,7 @@ class Difference:
     """
 
     shrink: int = 4
-    name: ClassVar[PairName] = "difference"
+    name: ClassVar[EstimatorName] = "difference"
     pixels: ClassVar[Pixels] = "gray"
     in_pixels: ClassVar[bool] = False
 
@@ -139,7 +139,7 @@ class Difference:
         return change
 
 
-def make_source(name: str) -> PairSource:
+def make_estimator(name: str) -> MotionEstimator:
     """The source called "flow" or "difference", with its defaults.
 
     Raises:
@@ -147,11 +147,11 @@ def make_source(name: str) -> PairSource:
     """
     if name == "flow":
         _opencv()  # better now than after the pictures are decoded
-        return Flow()
+        return DisFlow()
     if name == "difference":
-        return Difference()
+        return LumaDifference()
     if name == "raft":
-        raise VideoError("raft: needs weights, expected a source object; pass mgm.flow.raft.RaftSource(weights)")
+        raise VideoError("raft: needs weights, expected a source object; pass mgm.flow.raft.RaftEstimator(weights)")
     raise VideoError(f"motion {name!r}: no such source of motion between pictures, expected flow or difference")
 
 
@@ -168,7 +168,7 @@ def to_cells(
     Raises:
         VideoError: the grid is not that of the picture.
     """
-    side = CELL // shrink
+    side = CELL_PIXELS // shrink
     starts: list[npt.NDArray[np.intp]] = []
     sizes: list[npt.NDArray[np.float32]] = []
     for length, cells in zip(flow.shape[:2], grid, strict=True):
@@ -189,12 +189,16 @@ def to_cells(
 
 
 def needed_pictures(wanted: npt.NDArray[np.int64], stride: int | npt.NDArray[np.int64]) -> set[int]:
-    """The numbers of the frames whose pictures `PairMotion` needs for the sampled frames `wanted`; `stride` may be one for each."""
+    """Numbers of the frames whose pictures `PairwiseMotion` needs for the sampled frames `wanted`.
+
+    Args:
+        stride: one for all, or one for each sampled frame.
+    """
     before = np.maximum(wanted - stride, 0)
     return {number for pair in zip(wanted.tolist(), before.tolist(), strict=True) if pair[0] > 0 for number in pair}
 
 
-class PairMotion:
+class PairwiseMotion:
     """The motion of sampled frames, each from the frame one stride before it, measured as the pictures come.
 
     Before frame `stride` it is measured from frame 0 and, where its unit is pixels, scaled to a whole stride. Frame 0 has no
@@ -206,7 +210,7 @@ class PairMotion:
     """
 
     def __init__(
-        self, source: PairSource, stride: int | Mapping[int, int], grid: tuple[int, int] | None = None
+        self, source: MotionEstimator, stride: int | Mapping[int, int], grid: tuple[int, int] | None = None
     ) -> None:
         self.source, self.grid = source, grid
         self._strides = stride if isinstance(stride, Mapping) else None
@@ -226,11 +230,10 @@ class PairMotion:
             self._fields[number] = field * whole
         self._pictures = {n: p for n, p in self._pictures.items() if n > number - self._longest} | {number: picture}
 
-    def fields(self, wanted: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Of the sampled frames `wanted`, int64 (T,); numbers may repeat.
+    def field(self, wanted: npt.NDArray[np.int64]) -> VectorField:
+        """(T, rows, columns) of the sampled frames `wanted`, int64 (T,), in pixels of the coded picture per stride.
 
-        Returns:
-            (vectors float32 (T, rows, columns, 2) in pixels of the coded picture per stride, valid bool (T, rows, columns)).
+        Numbers may repeat.
 
         Raises:
             VideoError: a picture that is needed never came.
@@ -251,21 +254,21 @@ class PairMotion:
         if not measured[0] and len(numbers) > 1:
             fields[0] = fields[1]
         valid = np.broadcast_to(measured[places][:, None, None], (len(wanted), *self.grid)).copy()
-        return fields[places], valid
+        return VectorField(fields[places], valid)
 
 
-def pair_fields(
-    source: PairSource,
+def pairwise_field(
+    source: MotionEstimator,
     pictures: Mapping[int, npt.NDArray[np.uint8]],
     wanted: npt.NDArray[np.int64],
     stride: int,
     grid: tuple[int, int],
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """`PairMotion` of pictures that are there already, by frame number: for decoders of your own."""
-    motion = PairMotion(source, stride, grid)
+) -> VectorField:
+    """`PairwiseMotion` of pictures that are there already, by frame number: for decoders of your own."""
+    motion = PairwiseMotion(source, stride, grid)
     for number in sorted(needed_pictures(wanted, stride)):
         motion.add(number, pictures[number])
-    return motion.fields(wanted)
+    return motion.field(wanted)
 
 
 def _opencv() -> ModuleType:

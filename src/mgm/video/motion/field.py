@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from mgm.video.motion.vectors import VECTOR_DTYPE
-from mgm.video.motion.velocity import compile_kernels as compile_evidence
 
-CELL = 8
+CELL_PIXELS = 8
 """Side of a cell of the motion field in pixels of the coded frame (the paper's M_t: T x H/8 x W/8)."""
 
 Policy = Literal["window_sum", "sampled", "window_max"]
 Reading = Literal["clean", "references", "raw"]
-Source = Literal["codec", "flow", "difference", "raft"]
+MotionSource = Literal["codec", "flow", "difference", "raft"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MotionField:
+class VectorField:
+    """Displacements with their mask of validity: of one frame, or of several along leading axes.
+
+    Attributes:
+        vectors: float32 (..., rows, columns, 2), displacement (dx, dy) in pixels of the coded frame.
+        valid: bool (..., rows, columns), False where nothing was measured and the displacement is zero or filled in.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> Self:
+        """Uninitialised arrays of `shape` = (..., rows, columns)."""
+        return cls(np.empty((*shape, 2), np.float32), np.empty(shape, np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, index: int | slice | npt.NDArray[np.integer]) -> Self:
+        """The field of some of the frames; a view where numpy gives one."""
+        return type(self)(self.vectors[index], self.valid[index])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotionField(VectorField):
     """The motion of a clip.
 
     Attributes:
@@ -32,10 +56,23 @@ class MotionField:
         extent: (height, width) of the region in pixels of the coded frame; the last row and column of cells may hang over it.
     """
 
-    vectors: npt.NDArray[np.float32]
-    valid: npt.NDArray[np.bool_]
-    source: Source
+    source: MotionSource
     extent: tuple[int, int]
+
+    @classmethod
+    def of(cls, field: VectorField, source: MotionSource, extent: tuple[int, int]) -> MotionField:
+        """The motion of a clip whose cells have the displacements of `field`, (T, gh, gw)."""
+        return cls(field.vectors, field.valid, source, extent)
+
+    def __getitem__(self, index: int | slice | npt.NDArray[np.integer]) -> Self:
+        return replace(self, vectors=self.vectors[index], valid=self.valid[index])
+
+    def __repr__(self) -> str:
+        """The shape, unit, source and share of valid cells, without the arrays."""
+        shape = " x ".join(str(side) for side in self.valid.shape)
+        unit = "grey levels" if self.source == "difference" else "px"
+        share = f"{self.valid.mean():.0%}" if self.valid.size else "none"
+        return f"MotionField({shape} cells, dx and dy in {unit}, source={self.source!r}, {share} valid, extent={self.extent})"
 
     @property
     def magnitude(self) -> npt.NDArray[np.float32]:
@@ -82,40 +119,34 @@ class MotionField:
 def _mirror(length: int) -> npt.NDArray[np.intp]:
     """The source cell of each cell of a mirrored axis of `length` pixels. The last cell may hang over the border, so that reversing
     the order of the cells would shift them by up to 7 pixels."""
-    centres = np.minimum(np.arange(0, length, CELL) + CELL // 2, length - 1)
-    index: npt.NDArray[np.intp] = (length - 1 - centres) // CELL
+    centres = np.minimum(np.arange(0, length, CELL_PIXELS) + CELL_PIXELS // 2, length - 1)
+    index: npt.NDArray[np.intp] = (length - 1 - centres) // CELL_PIXELS
     return index
 
 
 def _cell_index(start: int, length: int, cells: int) -> npt.NDArray[np.intp]:
     """The source cell under the centre of each 8-px cell of the range `start..start+length`."""
-    centres = start + np.minimum(np.arange(0, length, CELL) + CELL // 2, length - 1)
-    index: npt.NDArray[np.intp] = np.clip(centres // CELL, 0, cells - 1)
+    centres = start + np.minimum(np.arange(0, length, CELL_PIXELS) + CELL_PIXELS // 2, length - 1)
+    index: npt.NDArray[np.intp] = np.clip(centres // CELL_PIXELS, 0, cells - 1)
     return index
 
 
 def grid_shape(height: int, width: int) -> tuple[int, int]:
     """(rows, columns) of 8-px cells that cover a frame."""
-    return -(-height // CELL), -(-width // CELL)
+    return -(-height // CELL_PIXELS), -(-width // CELL_PIXELS)
 
 
-def literal_field(
-    vectors: npt.NDArray[np.void], grid: tuple[int, int]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def raw_field(vectors: npt.NDArray[np.void], grid: tuple[int, int]) -> VectorField:
     """One frame's vectors as a literal implementation reads them: list 0 where it exists, else list 1 negated, nothing divided.
 
     Args:
         vectors: array of `VECTOR_DTYPE`. Blocks that reach over the frame's border are clipped.
         grid: (rows, columns) of the field.
-
-    Returns:
-        (displacement float32 (rows, columns, 2), measured bool (rows, columns)).
     """
-    field = np.zeros((*grid, 2), np.float32)
-    seen = np.zeros(grid, np.bool_)
+    field = VectorField(np.zeros((*grid, 2), np.float32), np.zeros(grid, np.bool_))
     if len(vectors):
-        _spread(vectors, field, seen)
-    return field, seen
+        _spread(vectors, field.vectors, field.valid)
+    return field
 
 
 def _spread_kernel(vectors: Any, field: Any, seen: Any) -> None:
@@ -137,21 +168,21 @@ def _spread_kernel(vectors: Any, field: Any, seen: Any) -> None:
                     seen[y, x] = True
 
 
-def hold(fields: npt.NDArray[np.float32], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+def fill_gaps(vectors: npt.NDArray[np.float32], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """Fill cells of which nothing is known from the nearest earlier frame that knows them, else from the next; zero where none has.
 
     A frame without vectors is not "no motion": an I-frame in the middle of a throw would otherwise read as stillness.
 
     Args:
-        fields: float32 (n, rows, columns, 2), one field per frame; changed in place, and returned.
-        known: bool (n, rows, columns); see `mgm.video.motion.velocity.reached`.
+        vectors: float32 (n, rows, columns, 2), one field per frame; changed in place, and returned.
+        known: bool (n, rows, columns); see `mgm.video.motion.velocity.smoothed_support`.
     """
     if not known.all():
-        _hold(fields, known)
-    return fields
+        _fill(vectors, known)
+    return vectors
 
 
-def _hold_kernel(fields: Any, known: Any) -> None:
+def _fill_kernel(fields: Any, known: Any) -> None:
     count, rows, columns = known.shape
     for y in range(rows):
         for x in range(columns):
@@ -171,14 +202,13 @@ def _hold_kernel(fields: Any, known: Any) -> None:
                     fields[i, y, x, 1] = fields[i - 1, y, x, 1]
 
 
-def over_windows(
-    fields: npt.NDArray[np.float32],
-    measured: npt.NDArray[np.bool_],
+def aggregate_windows(
+    field: VectorField,
     ends: npt.NDArray[np.intp],
     *,
     stride: int | npt.NDArray[np.int64],
     policy: Policy,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+) -> VectorField:
     """The displacement since the previous sampled frame, from the displacement of every frame.
 
     `window_sum` adds up the `stride` frames that end at a sampled frame (agrees best with dense flow); `sampled` takes the
@@ -186,39 +216,38 @@ def over_windows(
     window times `stride`.
 
     Args:
-        fields: float32 (n, rows, columns, 2), displacement per frame, gaps already held.
-        measured: bool (n, rows, columns).
-        ends: positions in `fields` of the sampled frames. A window that starts before the first frame holds that frame's
+        field: displacement per frame, (n, rows, columns), gaps already filled.
+        ends: positions in `field` of the sampled frames. A window that starts before the first frame holds that frame's
             displacement for the missing ones.
         stride: frames from one sampled frame to the next, or int64 (T,), from the one before to each of them.
 
     Returns:
-        (vectors float32 (T, rows, columns, 2), valid bool (T, rows, columns): True where the window has a measurement).
+        (T, rows, columns); valid where the window has a measurement.
     """
     strides = np.broadcast_to(np.asarray(stride, np.int64), ends.shape)
     lengths = strides.astype(np.float32)[:, None, None, None]
     if policy == "sampled":
-        return fields[ends] * lengths, measured[ends]
+        return VectorField(field.vectors[ends] * lengths, field.valid[ends])
     if policy == "window_sum":
-        vectors = np.zeros((len(ends), *fields.shape[1:]), np.float32)
-        valid = np.zeros((len(ends), *measured.shape[1:]), np.bool_)
+        vectors = np.zeros((len(ends), *field.vectors.shape[1:]), np.float32)
+        valid = np.zeros((len(ends), *field.valid.shape[1:]), np.bool_)
         _sum(
-            np.ascontiguousarray(fields),
-            np.ascontiguousarray(measured),
+            np.ascontiguousarray(field.vectors),
+            np.ascontiguousarray(field.valid),
             ends,
             np.ascontiguousarray(strides),
             vectors,
             valid,
         )
-        return vectors, valid
+        return VectorField(vectors, valid)
     offset = np.arange(strides.max())
     window = ends[:, None] - np.minimum(offset, strides[:, None] - 1)
     inside = np.maximum(window, 0)
-    valid = np.any(measured[inside] & (window >= 0)[..., None, None], axis=1)
-    parts = fields[inside]
+    valid = np.any(field.valid[inside] & (window >= 0)[..., None, None], axis=1)
+    parts = field.vectors[inside]
     longest = np.argmax(np.square(parts).sum(axis=-1), axis=1)
     vectors = np.take_along_axis(parts, longest[:, None, :, :, None], axis=1)[:, 0]
-    return vectors * lengths, valid
+    return VectorField(vectors * lengths, valid)
 
 
 def _sum_kernel(fields: Any, measured: Any, ends: Any, strides: Any, vectors: Any, valid: Any) -> None:
@@ -237,15 +266,15 @@ def _sum_kernel(fields: Any, measured: Any, ends: Any, strides: Any, vectors: An
 
 # Compiled at first use, once: numba keeps the result beside this file, or in the user's cache folder. Importing mgm stays quick.
 _spread: Any = numba.njit(cache=True)(_spread_kernel)
-_hold: Any = numba.njit(cache=True)(_hold_kernel)
+_fill: Any = numba.njit(cache=True)(_fill_kernel)
 _sum: Any = numba.njit(cache=True)(_sum_kernel)
 
 
 def compile_kernels() -> None:
-    """Compile what is not compiled yet, seconds once per installation: `make setup` does it, so that no first clip has to wait."""
-    compile_evidence()
+    """Compile the kernels of this module that are not compiled yet."""
     vectors = np.zeros(1, VECTOR_DTYPE)
     vectors["motion_scale"] = 1
-    fields, measured = literal_field(vectors, (1, 1))
-    fields = hold(fields[None], np.zeros_like(measured)[None])
-    over_windows(fields, measured[None], np.zeros(1, np.int64), stride=1, policy="window_sum")
+    field = raw_field(vectors, (1, 1))
+    field = VectorField(field.vectors[None], field.valid[None])
+    fill_gaps(field.vectors, np.zeros_like(field.valid))
+    aggregate_windows(field, np.zeros(1, np.int64), stride=1, policy="window_sum")

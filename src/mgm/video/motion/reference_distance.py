@@ -51,7 +51,7 @@ def neighbour_references(pts: float, anchors: list[float]) -> Distance:
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
+class ReferenceGraph:
     """What the packets of H.264 pictures tell of their references, by frame number.
 
     Attributes:
@@ -63,7 +63,7 @@ class Links:
     references: frozenset[int]
 
 
-def links_of(window: Window, number: Mapping[int, int]) -> Links:
+def follow_references(window: Window, number: Mapping[int, int]) -> ReferenceGraph:
     """Follow the pictures of a window in decode order.
 
     Args:
@@ -81,10 +81,10 @@ def links_of(window: Window, number: Mapping[int, int]) -> Links:
         distances[index] = tracker.feed(time, reference=coded.reference, idr=coded.idr)
         if coded.reference:
             references.add(index)
-    return Links(distances, frozenset(references))
+    return ReferenceGraph(distances, frozenset(references))
 
 
-def enclosing_frames(window: Window, links: Links, frames: Iterable[int]) -> set[int]:
+def enclosing_frames(window: Window, links: ReferenceGraph, frames: Iterable[int]) -> set[int]:
     """The later reference pictures of frames, and those in turn: their vectors span those frames, too."""
     number = {pts: window.base + i for i, pts in enumerate(window.order)}
     found: set[int] = set()

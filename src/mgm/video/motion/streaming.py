@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import av.video.frame
 import numpy as np
@@ -12,13 +13,13 @@ import numpy.typing as npt
 
 from mgm.video.container.h264 import first_slice, nal_length_size
 from mgm.video.container.stream import EXPORTS_B_VECTORS, MOST_REORDERED, OpenVideo, decode_packet, no_frame, packets
-from mgm.video.motion.field import Reading, grid_shape, literal_field
+from mgm.video.motion.field import Reading, VectorField, grid_shape, raw_field
 from mgm.video.motion.reference_distance import Distance, ReferenceTracker, neighbour_references
 from mgm.video.motion.vectors import KINDS, NO_VECTORS, frame_vectors
-from mgm.video.motion.velocity import Evidence, frame_evidence, settle
+from mgm.video.motion.velocity import VelocitySum, accumulate_vectors, smooth
 
 
-def evidence_of(
+def accumulate_frame(
     vectors: npt.NDArray[np.void],
     grid: tuple[int, int],
     *,
@@ -26,9 +27,9 @@ def evidence_of(
     kind: str,
     distance: Distance,
     interval: float,
-    enclosing: Evidence | None,
-) -> Evidence:
-    """What the vectors of one frame, and of the frame that encloses it, say of its velocity; see `frame_evidence`.
+    enclosing: VelocitySum | None,
+) -> VelocitySum:
+    """What the vectors of one frame, and of the frame that encloses it, say of its velocity; see `accumulate_vectors`.
 
     Args:
         vectors: array of `VECTOR_DTYPE`.
@@ -41,11 +42,11 @@ def evidence_of(
     if kind == "B" and codec not in EXPORTS_B_VECTORS:
         vectors = NO_VECTORS
     before, after = distance
-    return frame_evidence(vectors, grid, past=before or interval, future=after or interval, enclosing=enclosing)
+    return accumulate_vectors(vectors, grid, past=before or interval, future=after or interval, enclosing=enclosing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FrameField:
+class FrameMotion:
     """The motion of one frame.
 
     Attributes:
@@ -53,9 +54,8 @@ class FrameField:
         pts: presentation time in seconds, NaN where nothing tells it.
         kind: "I", "P" or "B".
         key: decoding can start here.
-        vectors: float32 (gh, gw, 2), displacement (dx, dy) since the previous frame in pixels of the coded frame; zero where
-            nothing is known: not measured, and no cell near it is.
-        measured: bool (gh, gw), False in intra-coded blocks and I-frames.
+        field: (gh, gw), displacement since the previous frame in pixels of the coded frame; zero where nothing is known: not
+            measured, and no cell near it is. Not valid in intra-coded blocks and I-frames.
         rotation: that makes the frame upright, in degrees counter-clockwise; the field is not turned.
         interlaced: the frame is two fields; H.264's vectors of blocks coded field by field then have half the height, and
             nothing tells which those are.
@@ -65,13 +65,12 @@ class FrameField:
     pts: float
     kind: str
     key: bool
-    vectors: npt.NDArray[np.float32]
-    measured: npt.NDArray[np.bool_]
+    field: VectorField
     rotation: int = 0
     interlaced: bool = False
 
 
-def frame_fields(video: OpenVideo, *, reading: Reading = "clean") -> Iterator[FrameField]:
+def iter_frame_motion(video: OpenVideo, *, reading: Reading = "clean") -> Iterator[FrameMotion]:
     """Yield the field of every frame of a freshly opened video in display order, holding only a few frames at a time.
 
     Open it with `vectors=True, skip_loop_filter=True`: the pixels are not looked at.
@@ -115,7 +114,7 @@ class _Held:
     grid: tuple[int, int]
     rotation: int
     interlaced: bool
-    evidence: Evidence | None = None
+    velocity: VelocitySum | None = None
 
 
 @dataclass(slots=True)
@@ -125,21 +124,27 @@ class _Waiting:
     video: OpenVideo
     reading: Reading
     timed: bool
-    coded: deque[tuple[int, bool, bool]] = field(default_factory=deque)  # H.264 in decode order: (pts, reference, idr)
-    held: deque[_Held] = field(default_factory=deque)
-    tracker: ReferenceTracker = field(default_factory=ReferenceTracker)
-    distances: dict[int, Distance] = field(default_factory=dict)
-    unread: set[int] = field(default_factory=set)  # packets of pictures whose vectors the reading leaves out
-    numbers: dict[int, int] = field(default_factory=dict)  # untimed: the packet's position to the frame's number
+    coded: deque[tuple[int, bool, bool]] = dataclasses.field(
+        default_factory=deque
+    )  # H.264 in decode order: (pts, reference, idr)
+    held: deque[_Held] = dataclasses.field(default_factory=deque)
+    tracker: ReferenceTracker = dataclasses.field(default_factory=ReferenceTracker)
+    distances: dict[int, Distance] = dataclasses.field(default_factory=dict)
+    unread: set[int] = dataclasses.field(
+        default_factory=set
+    )  # packets of pictures whose vectors the reading leaves out
+    numbers: dict[int, int] = dataclasses.field(
+        default_factory=dict
+    )  # untimed: the packet's position to the frame's number
     count: int = 0
     last: float | None = None
     anchor: float | None = None
-    rate: float = field(init=False)
+    rate: float = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         self.rate = float(self.video.stream.average_rate or 0)  # a Fraction, made anew whenever it is asked for
 
-    def take(self, frames: list[av.video.frame.VideoFrame]) -> Iterator[FrameField]:
+    def take(self, frames: list[av.video.frame.VideoFrame]) -> Iterator[FrameMotion]:
         """Accept decoded frames, yield those that are ready."""
         for frame in frames:
             self._hold(frame)
@@ -147,7 +152,7 @@ class _Waiting:
         while self.held and self._is_ready():
             yield self._let_go()
 
-    def rest(self) -> Iterator[FrameField]:
+    def rest(self) -> Iterator[FrameMotion]:
         """Yield what is left when the stream has ended."""
         while self.held:
             yield self._let_go()
@@ -219,33 +224,29 @@ class _Waiting:
             return before, None
         return (before, after) if after is not None else None
 
-    def _evidence(self, frame: _Held) -> Evidence:
+    def _velocity(self, frame: _Held) -> VelocitySum:
         """With that of the frames that enclose it."""
-        if frame.evidence is None:
+        if frame.velocity is None:
             distance = self._distance(frame) or (None, None)
             after = None if distance[1] is None else self._shown_at(frame.time + distance[1])
-            frame.evidence = evidence_of(
+            frame.velocity = accumulate_frame(
                 frame.vectors,
                 frame.grid,
                 codec=self.video.codec,
                 kind=frame.kind,
                 distance=distance,
                 interval=frame.interval,
-                enclosing=None if after is None or after.grid != frame.grid else self._evidence(after),
+                enclosing=None if after is None or after.grid != frame.grid else self._velocity(after),
             )
-        return frame.evidence
+        return frame.velocity
 
-    def _let_go(self) -> FrameField:
+    def _let_go(self) -> FrameMotion:
         first = self.held[0]
-        if self.reading == "raw":
-            vectors, measured = literal_field(first.vectors, first.grid)
-        else:
-            vectors, measured = settle(self._evidence(first), first.interval)
+        raw = self.reading == "raw"
+        field = raw_field(first.vectors, first.grid) if raw else smooth(self._velocity(first), first.interval)
         self.held.popleft()
         if first.packet is not None:
             self.distances.pop(first.packet, None)
         if first.kind != "B":
             self.anchor = first.time
-        return FrameField(
-            first.index, first.pts, first.kind, first.key, vectors, measured, first.rotation, first.interlaced
-        )
+        return FrameMotion(first.index, first.pts, first.kind, first.key, field, first.rotation, first.interlaced)

@@ -8,9 +8,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from mgm.video.motion.field import VectorField
+from mgm.video.motion.field import compile_kernels as compile_field_kernels
 from mgm.video.motion.vectors import VECTOR_DTYPE
 
-Evidence = npt.NDArray[np.float32]
+VelocitySum = npt.NDArray[np.float32]
 """(3, rows, columns): the sum of velocities dx, dy (pixels of the coded frame per unit of time, forward in time), and how many they
 are; parts of a cell count by area. Where they are none, the cell is not measured."""
 
@@ -21,14 +23,14 @@ _SAME_WAY = np.float32(0.82)  # the cosine of 25 degrees, squared
 _LONGER = np.float32(1.5**2)
 
 
-def frame_evidence(
+def accumulate_vectors(
     vectors: npt.NDArray[np.void],
     grid: tuple[int, int],
     *,
     past: float,
     future: float,
-    enclosing: Evidence | None = None,
-) -> Evidence:
+    enclosing: VelocitySum | None = None,
+) -> VelocitySum:
     """The evidence of one frame's vectors, and of a later frame whose own vectors span this one.
 
     Each vector, divided by the time that it spans, is one opinion of the velocity. Two rules tell opinions that are wrong, first
@@ -52,11 +54,11 @@ def frame_evidence(
     return total
 
 
-def settle(
-    evidence: Evidence,
+def smooth(
+    velocity: VelocitySum,
     interval: float,
-    out: tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None = None,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    out: VectorField | None = None,
+) -> VectorField:
     """The displacement over `interval` (in the evidence's unit of time), smoothed.
 
     A vector is what was cheapest to write, and on plain surfaces nearly any is. The errors of neighbours are largely independent,
@@ -69,18 +71,17 @@ def settle(
     Returns:
         (displacement float32 (rows, columns, 2), zero where nothing is known; measured bool (rows, columns), the cell itself was).
     """
-    grid = evidence.shape[1:]
-    field, measured = out or (np.empty((*grid, 2), np.float32), np.empty(grid, np.bool_))
-    _settle(evidence, np.float32(interval), field, measured)
-    return field, measured
+    field = VectorField.empty(velocity.shape[1:]) if out is None else out
+    _smooth(velocity, np.float32(interval), field.vectors, field.valid)
+    return field
 
 
-def reached(measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Where `settle` knows the motion: cells that were measured or are near one that was; bool (n, rows, columns), as given."""
+def smoothed_support(measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Where `smooth` knows the motion: cells that were measured or are near one that was; bool (n, rows, columns), as given."""
     if measured.all():
         return measured
     known = np.zeros(measured.shape, np.bool_)
-    _reach(np.ascontiguousarray(measured), known)
+    _support(np.ascontiguousarray(measured), known)
     return known
 
 
@@ -141,7 +142,7 @@ def _join_kernel(new: Any, total: Any, drop_zeros: Any) -> None:
             total[2, y, x] += n
 
 
-def _settle_kernel(evidence: Any, interval: Any, field: Any, measured: Any) -> None:
+def _smooth_kernel(evidence: Any, interval: Any, field: Any, measured: Any) -> None:
     # Written so that the compiler makes vector instructions of the inner loops. The weights need not add up to one.
     rows, columns = measured.shape
     far, mid, near = np.float32(6), np.float32(15), np.float32(20)
@@ -171,7 +172,7 @@ def _settle_kernel(evidence: Any, interval: Any, field: Any, measured: Any) -> N
             seen[x] = count[x] > 0
 
 
-def _reach_kernel(measured: Any, known: Any) -> None:
+def _support_kernel(measured: Any, known: Any) -> None:
     count, rows, columns = measured.shape
     for i in range(count):
         for y in range(rows):
@@ -188,13 +189,14 @@ def _reach_kernel(measured: Any, known: Any) -> None:
 # Compiled at first use, once: numba keeps the result beside this file, or in the user's cache folder. Importing mgm stays quick.
 _join: Any = numba.njit(cache=True)(_join_kernel)
 _gather: Any = numba.njit(cache=True)(_gather_kernel)
-_settle: Any = numba.njit(cache=True)(_settle_kernel)
-_reach: Any = numba.njit(cache=True)(_reach_kernel)
+_smooth: Any = numba.njit(cache=True)(_smooth_kernel)
+_support: Any = numba.njit(cache=True)(_support_kernel)
 
 
 def compile_kernels() -> None:
-    """Compile what is not compiled yet."""
+    """Compile all kernels of motion ahead of the first clip, as `make setup` does: it takes seconds, once per installation."""
     vectors = np.zeros(1, VECTOR_DTYPE)
     vectors["motion_scale"] = 1
-    _, measured = settle(frame_evidence(vectors, (1, 1), past=1.0, future=1.0), 1.0)
-    reached(np.zeros_like(measured)[None])
+    field = smooth(accumulate_vectors(vectors, (1, 1), past=1.0, future=1.0), 1.0)
+    smoothed_support(np.zeros_like(field.valid)[None])
+    compile_field_kernels()

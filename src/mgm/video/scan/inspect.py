@@ -15,7 +15,7 @@ from mgm.video.clip.options import no_vectors_message
 from mgm.video.container.h264 import nal_length_size
 from mgm.video.container.parameter_sets import declared_end, most_references, nal_units, parameter_sets
 from mgm.video.container.stream import EXPORTS_VECTORS, OpenVideo, decode_packet, open_video, packets
-from mgm.video.motion.streaming import FrameField, frame_fields
+from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
 from mgm.video.scan.record import Status, VideoRecord
 
 
@@ -35,7 +35,7 @@ def _decode(record: VideoRecord) -> VideoRecord:
     tally, damage, ended = _Tally(), None, True
     with open_video(name, vectors=True, skip_loop_filter=True) as video:
         try:
-            for frame in frame_fields(video):
+            for frame in iter_frame_motion(video):
                 tally.add(frame)
         except VideoError as error:
             damage, ended = str(error), _at_end(video)
@@ -168,7 +168,7 @@ class _Tally:
     rotation: int | None = None
     interlaced: bool = False
 
-    def add(self, frame: FrameField) -> None:
+    def add(self, frame: FrameMotion) -> None:
         """Count one frame."""
         self.frames += 1
         self.rotation = frame.rotation if self.rotation is None else self.rotation
@@ -179,12 +179,13 @@ class _Tally:
         self.gop = max(self.gop, self.since_key)
         self.run = self.run + 1 if frame.kind == "B" else 0
         self.b_run = max(self.b_run, self.run)
-        measured = int(np.count_nonzero(frame.measured))
+        measured = int(np.count_nonzero(frame.field.valid))
         if measured:
             self.with_vectors += 1
             self.cells += measured
-            squares = np.square(frame.vectors[..., 0]) + np.square(frame.vectors[..., 1])  # a third of np.hypot's time
-            self.length += float(np.sqrt(squares[frame.measured]).sum(dtype=np.float64))
+            vectors = frame.field.vectors
+            squares = np.square(vectors[..., 0]) + np.square(vectors[..., 1])  # a third of np.hypot's time
+            self.length += float(np.sqrt(squares[frame.field.valid]).sum(dtype=np.float64))
         self.first, self.last = min(self.first, frame.pts), max(self.last, frame.pts)
         if self.previous is not None:
             self.shortest = min(self.shortest, frame.pts - self.previous)
