@@ -25,7 +25,7 @@ import numpy.typing as npt
 from mgm.show.machine import machine, versions
 from mgm.video import iter_motion_vectors, read_clip
 from mgm.video.clip.rgb import FrameConverter
-from mgm.video.container.h264 import first_slice, nal_length_size
+from mgm.video.container.h264 import parse_first_slice
 from mgm.video.container.stream import decode_all, decode_packet, open_video, packets
 from mgm.video.motion.field import grid_shape
 from mgm.video.motion.velocity import accumulate_vectors, smooth
@@ -141,9 +141,9 @@ def seconds(function: Callable[[], object], repeats: int = 3) -> float:
 def decode_references(path: Path) -> int:
     """Decode what the sampled frames need, and nothing else; with vectors."""
     with open_video(path, vectors=True) as video:
-        lengths = nal_length_size(video)
+        lengths = video.nal_length_size
         assert lengths is not None
-        wanted = [packet for packet in packets(video) if first_slice(bytes(packet), lengths)[0]]
+        wanted = [packet for packet in packets(video) if parse_first_slice(bytes(packet), lengths).reference]
         return sum(len(decode_packet(video, packet)) for packet in [*wanted, None])
 
 

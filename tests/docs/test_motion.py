@@ -84,8 +84,8 @@ def test_streamed_fields_are_those_of_every_frame(folder: Path) -> None:
 def test_one_opening_gives_several_clips(folder: Path) -> None:
     names = example("VideoReader")
 
-    assert [clip.index[0] for clip in names["clips"]] == [0, 8, 4]
-    assert names["second"].index[0] == 12  # half a second at 25 frames per second
+    assert [clip.frame_indices[0] for clip in names["clips"]] == [0, 8, 4]
+    assert names["second"].frame_indices[0] == 12  # half a second at 25 frames per second
 
 
 def test_bytes_are_read_and_the_camera_is_taken_off(folder: Path) -> None:
@@ -106,7 +106,7 @@ def test_any_list_of_frames_is_read(folder: Path) -> None:
     names: dict[str, Any] = {}
     exec(compile(code, "docs/transforms.md", "exec"), names)
 
-    assert names["clip"].index.tolist() == [0, 3, 7, 7, 15]
+    assert names["clip"].frame_indices.tolist() == [0, 3, 7, 7, 15]
     np.testing.assert_allclose(
         np.median(names["clip"].motion.vectors[2], axis=(0, 1)), np.multiply(VELOCITY, 4), atol=1
     )

@@ -114,7 +114,7 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
     def motion_alone() -> None:
         asked = {k: v for k, v in options.items() if k != "size"}
         found = read_motion(path, **asked)
-        _check_motion(found.motion, len(found.index))
+        _check_motion(found.motion, len(found.frame_indices))
 
     def vectors() -> None:
         for number, frame in enumerate(mgm.iter_motion_vectors(path)):
@@ -174,7 +174,7 @@ def draw_options(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _check_clip(clip: mgm.video.Clip, asked: dict[str, Any]) -> None:
-    frames, index, pts, size, stride = clip.frames, clip.index, clip.pts, asked["size"], asked["stride"]
+    frames, index, pts, size, stride = clip.frames, clip.frame_indices, clip.pts_seconds, asked["size"], asked["stride"]
     T = len(index)
     _check(T > 0 and asked["frames"] in (None, T), f"{T} frames, asked for {asked['frames']}")
     _check(frames.dtype == np.uint8 and frames.shape[::3] == (T, 3), f"frames {frames.dtype} {frames.shape}")
@@ -207,15 +207,17 @@ def _check_motion(motion: mgm.video.MotionField, T: int) -> None:
 
 def _check_same(found: mgm.video.Clip, other: mgm.video.Clip) -> None:
     """Two ways to read the same clip must agree."""
-    same = np.array_equal(found.index, other.index) and np.array_equal(found.frames, other.frames)
+    same = np.array_equal(found.frame_indices, other.frame_indices) and np.array_equal(found.frames, other.frames)
     if not same:
-        raise DifferentError(f"not the frames of another way to read the clip: {found.index}, {other.index}")
+        raise DifferentError(
+            f"not the frames of another way to read the clip: {found.frame_indices}, {other.frame_indices}"
+        )
 
 
 def _check_against_sequential(clip: mgm.video.Clip, path: Path, options: dict[str, Any]) -> None:
     """Frames must equal those of a decode from the first packet on, where that meets no damage and frames come in order of time."""
     convert = FrameConverter(size=options["size"], crop=options["crop"], name=str(path))
-    wanted = set(clip.index.tolist())
+    wanted = set(clip.frame_indices.tolist())
     peer: dict[int, npt.NDArray[np.uint8]] = {}
     times: list[int | None] = []
     try:
@@ -233,7 +235,7 @@ def _check_against_sequential(clip: mgm.video.Clip, path: Path, options: dict[st
     if not known or (len(known) == len(times) and all(a < b for a, b in pairwise(known))):
         wrong = [
             i
-            for i, image in zip(clip.index.tolist(), clip.frames, strict=True)
+            for i, image in zip(clip.frame_indices.tolist(), clip.frames, strict=True)
             if not np.array_equal(image, peer.get(i))
         ]
         if wrong:

@@ -99,7 +99,9 @@ def _frames(
         totals.add(chunk.motion)
         motion = chunk.motion
         # The two passes end together, unless an edit list hides frames from one of them.
-        for vectors, valid, seconds, picture in zip(motion.vectors, motion.valid, chunk.pts, pictures, strict=False):
+        for vectors, valid, seconds, picture in zip(
+            motion.vectors, motion.valid, chunk.pts_seconds, pictures, strict=False
+        ):
             if painter is None:
                 make = _Arrows if style == "arrows" else _Wheel
                 painter = make(picture.shape[:2], motion.extent, full_scale)

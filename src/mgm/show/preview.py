@@ -100,7 +100,7 @@ class Preview:
         return filmstrip(
             self.rows(),
             columns=columns,
-            times=self.clip.pts - self.clip.pts[0],
+            times=self.clip.pts_seconds - self.clip.pts_seconds[0],
             notes=self.notes(),
             ends={name: paint_visibility(s.visibility.mean(axis=0)) for name, s in self.draws.items()},
             end_name="how often seen",
@@ -113,12 +113,12 @@ class Preview:
 
     def strip(self, *, caption: str = "", legend: Legend | None = None, columns: int = 8) -> Strip:
         """The same for a report."""
-        times = self.clip.pts - self.clip.pts[0]
+        times = self.clip.pts_seconds - self.clip.pts_seconds[0]
         return strip(self.rows(), columns=columns, times=times, caption=caption, legend=legend)
 
     def write_video(self, path: str | Path, *, rounds: int = 3) -> None:
         """The rows as panels that move, side by side, as fast as the clip, `rounds` times over; see `write_panels`."""
-        pts = self.clip.pts
+        pts = self.clip.pts_seconds
         seconds = float(pts[-1] - pts[0])
         fps = (len(pts) - 1) / seconds if seconds > 0 else 8.0
         write_panels(path, self.rows(), fps=fps, notes=self.notes(), rounds=rounds)
@@ -153,7 +153,7 @@ def preview_clip(
         size=settings.size,
         motion=settings.motion,
     )
-    shown = true_boxes(path, clip.index.tolist(), settings.size, file=boxes)
+    shown = true_boxes(path, clip.frame_indices.tolist(), settings.size, file=boxes)
     extent = (float(settings.size), float(settings.size))
     masks: dict[str, TokenMask] = {}
     statistics: dict[str, MaskStatistics] = {}
@@ -256,5 +256,5 @@ def write_statistics(path: str | Path, made: Sequence[tuple[Preview, Path]]) -> 
         for shown, _ in made:
             for name, found in shown.draws.items():
                 values = [getattr(found, column) for column in columns]
-                table.writerow((shown.clip.path, int(shown.clip.index[0]), name, found.draws, *values))
+                table.writerow((shown.clip.path, int(shown.clip.frame_indices[0]), name, found.draws, *values))
     return path

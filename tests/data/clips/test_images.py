@@ -87,7 +87,7 @@ def test_crop_and_size_are_those_of_videos(frames, folder, tmp_path):
         assert np.abs(ours.frames.astype(int) - theirs.frames).mean() < 6  # chroma at half resolution, another filter
         assert ours.motion.extent == theirs.motion.extent
         assert ours.motion.vectors.shape == theirs.motion.vectors.shape
-        assert ours.index.tolist() == theirs.index.tolist() == [2, 5, 8, 11]
+        assert ours.frame_indices.tolist() == theirs.frame_indices.tolist() == [2, 5, 8, 11]
 
 
 def test_motion_of_frames_is_measured_on_them(folder):
@@ -104,8 +104,13 @@ def test_motion_of_frames_is_measured_on_them(folder):
 
 
 def test_a_clip_that_ends_behind_the_frames(folder):
-    assert read_any(folder, start=20, frames=4, stride=2, motion=None).index.tolist() == [20, 22, 22, 22]
-    assert read_any(folder, start=20, frames=4, stride=2, motion=None, short="wrap").index.tolist() == [20, 22, 20, 22]
+    assert read_any(folder, start=20, frames=4, stride=2, motion=None).frame_indices.tolist() == [20, 22, 22, 22]
+    assert read_any(folder, start=20, frames=4, stride=2, motion=None, short="wrap").frame_indices.tolist() == [
+        20,
+        22,
+        20,
+        22,
+    ]
     with pytest.raises(VideoError, match="24 frames, expected 27"):
         read_any(folder, start=20, frames=4, stride=2, motion=None, short="error")
     with pytest.raises(VideoError, match="no frame 24: it has 24 frames"):
@@ -201,7 +206,7 @@ def test_several_regions_and_any_frames_of_one_decoding(folder, picture):
             alone = read_any(path, crop=box, index=frames, **options)
             assert np.array_equal(clip.frames, alone.frames)
             assert np.array_equal(clip.motion.vectors, alone.motion.vectors)
-            assert clip.index.tolist() == frames.tolist()
+            assert clip.frame_indices.tolist() == frames.tolist()
     motion = read_any(folder, index=index, frames=5, size=None, crop=None, motion="flow").motion
     spans = np.array([3, 1, 1, 3])  # frames since the one before; a repeated number keeps its own
     medians = np.median(motion.vectors[1:], axis=(1, 2))

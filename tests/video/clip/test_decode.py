@@ -37,15 +37,15 @@ def check_random_clips(path: Path, *, draws: int, motion: bool, size: int | None
         asked = {"start": start, "frames": frames, "size": size, "motion": "codec" if motion else None}
         clip = read_clip(path, stride=stride, policy=POLICIES[draw % 3], **asked)
         index = sampled(len(whole), start=start, frames=frames, stride=stride)
-        assert clip.index.tolist() == index, asked
+        assert clip.frame_indices.tolist() == index, asked
         np.testing.assert_array_equal(clip.frames, whole[index], err_msg=str(asked))
         if field is not None:
             clip = read_clip(path, stride=1, **asked)
             assert clip.motion is not None
-            np.testing.assert_array_equal(clip.motion.valid, field.valid[clip.index])
+            np.testing.assert_array_equal(clip.motion.valid, field.valid[clip.frame_indices])
             both = clip.motion.valid
             # Times are rounded to milliseconds in some containers, and so are the gaps that vectors are divided by.
-            np.testing.assert_allclose(clip.motion.vectors[both], field.vectors[clip.index][both], atol=1e-4)
+            np.testing.assert_allclose(clip.motion.vectors[both], field.vectors[clip.frame_indices][both], atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_motion_of_h264_in_avi_equals_that_in_mp4(tmp_path: Path, ordinary: Path
     assert found.motion is not None
     assert expected.motion is not None
     np.testing.assert_allclose(found.motion.vectors, expected.motion.vectors, atol=1e-5)
-    np.testing.assert_allclose(found.pts, np.arange(24) / 25)
+    np.testing.assert_allclose(found.pts_seconds, np.arange(24) / 25)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_what_a_short_video_does(ordinary: Path, short: str, expected: list[int]
             read_clip(ordinary, **asked)
         return
     clip = read_clip(ordinary, **asked)
-    assert clip.index.tolist() == expected
+    assert clip.frame_indices.tolist() == expected
     np.testing.assert_array_equal(clip.frames, decode_whole(ordinary, size=SIDE)[expected])
-    np.testing.assert_allclose(clip.pts, np.array(expected) / 25)
+    np.testing.assert_allclose(clip.pts_seconds, np.array(expected) / 25)
     assert clip.motion is not None
     assert len(clip.motion.vectors) == 5
     np.testing.assert_array_equal(
@@ -150,7 +150,7 @@ def test_clip_index():
 
 def test_to_the_end_and_frames_only(ordinary: Path):
     clip = read_clip(str(ordinary), start=3, frames=None, stride=5, motion=None, size=SIDE)
-    assert clip.index.tolist() == [3, 8, 13, 18, 23]
+    assert clip.frame_indices.tolist() == [3, 8, 13, 18, 23]
     assert clip.motion is None
     assert clip.path == str(ordinary)
     assert clip.frames.dtype == np.uint8
@@ -162,7 +162,7 @@ def test_frames_that_only_motion_needs_are_read_but_not_shown(ordinary: Path):
     clip = read_clip(ordinary, start=12, frames=3, stride=4, size=None)
     assert steps is not None
     assert clip.motion is not None
-    for position, end in enumerate(clip.index):
+    for position, end in enumerate(clip.frame_indices):
         np.testing.assert_allclose(clip.motion.vectors[position], steps.vectors[end - 4 : end].sum(0), atol=1e-4)
 
 

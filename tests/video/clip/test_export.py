@@ -48,7 +48,7 @@ def joined(pieces: list[MotionClip]) -> MotionClip:
     vectors = np.concatenate([p.motion.vectors for p in pieces])
     valid = np.concatenate([p.motion.valid for p in pieces])
     motion = MotionField(vectors, valid, pieces[0].motion.source, pieces[0].motion.extent)
-    pts, index = np.concatenate([p.pts for p in pieces]), np.concatenate([p.index for p in pieces])
+    pts, index = np.concatenate([p.pts_seconds for p in pieces]), np.concatenate([p.frame_indices for p in pieces])
     return MotionClip(pieces[0].path, motion, pts, index)
 
 
@@ -56,8 +56,8 @@ def assert_equal(one: MotionClip, other: MotionClip) -> None:
     assert np.array_equal(one.motion.vectors, other.motion.vectors)
     assert np.array_equal(one.motion.valid, other.motion.valid)
     assert (one.motion.source, one.motion.extent) == (other.motion.source, other.motion.extent)
-    assert np.array_equal(one.pts, other.pts)
-    assert np.array_equal(one.index, other.index)
+    assert np.array_equal(one.pts_seconds, other.pts_seconds)
+    assert np.array_equal(one.frame_indices, other.frame_indices)
 
 
 @pytest.mark.parametrize("options", READINGS, ids=str)
@@ -113,7 +113,7 @@ def test_npz(ordinary, tmp_path):
         assert found["vectors"].dtype == np.float32
         assert np.array_equal(found["vectors"], expected.motion.vectors)
         assert np.array_equal(found["valid"], expected.motion.valid)
-        assert np.array_equal(found["pts"], expected.pts)
+        assert np.array_equal(found["pts"], expected.pts_seconds)
         assert found["index"].tolist() == [0, 4, 8, 12, 16, 20]
         attributes = json.loads(found["attributes"].item())
     assert attributes.pop("mgm")
@@ -145,8 +145,8 @@ def test_npy(ordinary, tmp_path):
     assert np.array_equal(vectors, expected.motion.vectors)
     assert np.array_equal(np.load(done.files[1]), expected.motion.valid)
     rest = json.loads(done.files[2].read_text())
-    assert rest["index"] == expected.index.tolist()
-    assert rest["pts"] == expected.pts.tolist()
+    assert rest["index"] == expected.frame_indices.tolist()
+    assert rest["pts"] == expected.pts_seconds.tolist()
     assert (rest["source"], rest["stride"], rest["extent"]) == ("codec", 4, [64, 96])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npy", "a.npy.json", "a.valid.npy"]
 
@@ -160,8 +160,8 @@ def test_zarr(ordinary, tmp_path):
     group = zarr.open_group(out, mode="r")
     assert np.array_equal(group["vectors"][:], expected.motion.vectors)
     assert np.array_equal(group["valid"][:], expected.motion.valid)
-    assert np.array_equal(group["pts"][:], expected.pts)
-    assert np.array_equal(group["index"][:], expected.index)
+    assert np.array_equal(group["pts"][:], expected.pts_seconds)
+    assert np.array_equal(group["index"][:], expected.frame_indices)
     assert group.attrs["stride"] == 4
     assert group.attrs["extent"] == [64, 96]
     assert done.files == (out,)

@@ -64,8 +64,8 @@ def test_clips_in_any_order(
         for _ in range(20):
             asked = {"start": int(rng.integers(40)), "frames": 2, "stride": int(rng.integers(1, 5))}
             clip = reader.read_clip(**asked, size=SIDE, motion=source)
-            np.testing.assert_array_equal(clip.frames, whole[clip.index], err_msg=str(asked))
-            assert clip.index[0] == asked["start"]
+            np.testing.assert_array_equal(clip.frames, whole[clip.frame_indices], err_msg=str(asked))
+            assert clip.frame_indices[0] == asked["start"]
             if asked["start"] % 5 == 0:
                 count = len(openings)
                 alone = read_clip(path, **asked, size=SIDE, motion=source)
@@ -74,7 +74,7 @@ def test_clips_in_any_order(
                 assert alone.motion is not None
                 np.testing.assert_array_equal(clip.motion.vectors, alone.motion.vectors)
                 np.testing.assert_array_equal(clip.motion.valid, alone.motion.valid)
-                np.testing.assert_array_equal(clip.pts, alone.pts)
+                np.testing.assert_array_equal(clip.pts_seconds, alone.pts_seconds)
         assert len(openings) <= most
 
 
@@ -95,7 +95,7 @@ def test_a_long_file_is_entered_at_the_key_frame(tmp_path: Path):
 
     with Counting(path) as file, VideoReader(file) as reader:
         reader.read_clip(start=195, frames=1, size=None)
-        assert reader.read_clip(start=5, frames=1, size=None).index.tolist() == [5]
+        assert reader.read_clip(start=5, frames=1, size=None).frame_indices.tolist() == [5]
     assert sum(read) < 3 * path.stat().st_size
 
 
@@ -115,8 +115,8 @@ def test_motion_alone_is_the_same_motion(ordinary: Path):
     assert clip.motion is not None
     np.testing.assert_array_equal(alone.motion.vectors, clip.motion.vectors)
     np.testing.assert_array_equal(alone.motion.valid, clip.motion.valid)
-    np.testing.assert_array_equal(alone.pts, clip.pts)
-    np.testing.assert_array_equal(alone.index, clip.index)
+    np.testing.assert_array_equal(alone.pts_seconds, clip.pts_seconds)
+    np.testing.assert_array_equal(alone.frame_indices, clip.frame_indices)
     whole = read_motion(ordinary)
     assert whole.motion.vectors.shape == (24, 8, 12, 2)
 
@@ -138,10 +138,10 @@ def test_start_in_seconds(tmp_path: Path, ordinary: Path, name: str):
     with VideoReader(path) as reader:
         for number in (17, 0, 9, 23):
             for part in (0, 0.4, 0.9):
-                clip = reader.read_clip(start_seconds=whole.pts[number] + part / 25, frames=1, size=SIDE)
-                assert clip.index.tolist() == [number]
+                clip = reader.read_clip(start_seconds=whole.pts_seconds[number] + part / 25, frames=1, size=SIDE)
+                assert clip.frame_indices.tolist() == [number]
                 np.testing.assert_array_equal(clip.frames[0], whole.frames[number])
-    end = whole.pts[-1] + 1 / 25
+    end = whole.pts_seconds[-1] + 1 / 25
     with pytest.raises(VideoError, match=r"no frame (at|26)"):
         read_clip(path, start_seconds=end + 0.1)
 
@@ -315,4 +315,4 @@ def test_several_regions_of_one_pass_are_those_of_passes_of_their_own(tmp_path, 
         np.testing.assert_array_equal(clip.motion.vectors, alone.motion.vectors)
         np.testing.assert_array_equal(clip.motion.valid, alone.motion.valid)
         assert clip.motion.extent == alone.motion.extent
-        np.testing.assert_array_equal(clip.index, alone.index)
+        np.testing.assert_array_equal(clip.frame_indices, alone.frame_indices)

@@ -55,7 +55,7 @@ def test_the_same_clips(tmp_path: Path, name: str, codec: str, options: dict[str
                 assert streamed.motion is not None
                 np.testing.assert_array_equal(stored.motion.vectors, streamed.motion.vectors)
                 np.testing.assert_array_equal(stored.motion.valid, streamed.motion.valid)
-                np.testing.assert_array_equal(stored.pts, streamed.pts)
+                np.testing.assert_array_equal(stored.pts_seconds, streamed.pts_seconds)
                 assert stored.motion.extent == streamed.motion.extent
 
 
@@ -63,13 +63,13 @@ def test_the_same_clips(tmp_path: Path, name: str, codec: str, options: dict[str
 def vectors_read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every clip whose motion came from the stream."""
     seen: list[object] = []
-    real = mgm.video.clip.execution.codec_field
+    real = mgm.video.clip.execution.motion_from_vectors
 
     def counted(*arguments):
         seen.append(arguments)
         return real(*arguments)
 
-    monkeypatch.setattr(mgm.video.clip.execution, "codec_field", counted)
+    monkeypatch.setattr(mgm.video.clip.execution, "motion_from_vectors", counted)
     return seen
 
 
@@ -87,7 +87,7 @@ def test_built_once_used_while_it_fits(tmp_path: Path, ordinary: Path, vectors_r
     assert sidecar_path(path).exists()
 
     encode_moving(path, frames=20, options={"g": 5})  # another video under the same name
-    assert read_clip(path, start=9).index.max() < 20
+    assert read_clip(path, start=9).frame_indices.max() < 20
     assert len(vectors_read) == 3
     read_clip(path, start=9, cache="build")
     read_clip(path, start=9)

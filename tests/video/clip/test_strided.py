@@ -56,11 +56,11 @@ def test_clips_on_the_grid_decode_little_and_exactly(prepared: tuple[Path, int],
         for start in range(0, 77 - stride, stride):
             decoded_packets.clear()
             clip = reader.read_clip(start=start, frames=4, stride=stride, size=48)
-            np.testing.assert_array_equal(clip.frames, whole[clip.index])
+            np.testing.assert_array_equal(clip.frames, whole[clip.frame_indices])
             # The way from the key frame, the clip, and the frames that fill the step to a key frame inside it.
-            keys = {int(i) for i in clip.index if i % 32 == 0 and i > 0}
+            keys = {int(i) for i in clip.frame_indices if i % 32 == 0 and i > 0}
             way = (start % 32 or 32 * (start > 0)) // stride
-            assert len(decoded_packets) <= way + len(set(clip.index)) + len(keys) * (stride - 1) + 1
+            assert len(decoded_packets) <= way + len(set(clip.frame_indices)) + len(keys) * (stride - 1) + 1
 
 
 def test_every_step_is_told_right(prepared: tuple[Path, int]):
@@ -79,7 +79,7 @@ def test_off_the_grid_and_over_several_steps(prepared: tuple[Path, int], asked: 
     path, stride = prepared
     asked = {"stride": stride, **asked}
     clip = read_clip(path, frames=3, size=None, **asked)
-    np.testing.assert_array_equal(clip.frames, decode_whole(path)[clip.index])
+    np.testing.assert_array_equal(clip.frames, decode_whole(path)[clip.frame_indices])
     assert clip.motion is not None
     found = np.median(clip.motion.vectors[clip.motion.valid], axis=0)
     np.testing.assert_allclose(found, np.float32(VELOCITY) * asked["stride"], atol=0.3 * asked["stride"])

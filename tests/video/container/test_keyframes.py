@@ -41,8 +41,8 @@ def test_frames_are_those_of_a_full_decode(video, whole):
     clip = read_clip(video, index=INDEX, size=None, motion=None)
 
     np.testing.assert_array_equal(clip.frames, whole.frames[INDEX])
-    np.testing.assert_array_equal(clip.pts, whole.pts[INDEX])
-    assert clip.index.tolist() == INDEX
+    np.testing.assert_array_equal(clip.pts_seconds, whole.pts_seconds[INDEX])
+    assert clip.frame_indices.tolist() == INDEX
 
 
 def test_motion_is_summed_over_each_step(video, whole):
@@ -100,7 +100,7 @@ def test_one_reader_reads_several_lists(video, whole):
         for index in ([30, 31, 37], [0], [5, 5, 5], [2, 4, 6]):
             clip = reader.read_clip(index=index, size=None)
             np.testing.assert_array_equal(clip.frames, whole.frames[index])
-        assert reader.read_motion(index=[4, 5, 7]).index.tolist() == [4, 5, 7]
+        assert reader.read_motion(index=[4, 5, 7]).frame_indices.tolist() == [4, 5, 7]
 
 
 @pytest.mark.parametrize(
@@ -161,4 +161,4 @@ def test_every_codec_gives_frames_far_from_each_other(shared_data):
         for index in ([0, last], [3, 4, 41, 44, last - 1]):
             clip = read_clip(path, index=index, size=48, motion=None)
             np.testing.assert_array_equal(clip.frames, whole.frames[index], err_msg=path.name)
-            np.testing.assert_array_equal(clip.pts, whole.pts[index], err_msg=path.name)
+            np.testing.assert_array_equal(clip.pts_seconds, whole.pts_seconds[index], err_msg=path.name)

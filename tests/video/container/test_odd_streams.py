@@ -30,8 +30,8 @@ def check(path: Path, *, draws: int = 12, motion: str | None = None) -> None:
         for start in [0, len(whole) - 1, *rng.integers(len(whole), size=draws).tolist()]:
             asked = {"start": start, "frames": 2, "stride": int(rng.integers(1, 4)), "size": None, "motion": motion}
             for clip in (reader.read_clip(**asked), read_clip(path, **asked)):
-                assert clip.index[0] == start
-                np.testing.assert_array_equal(clip.frames, whole[clip.index], err_msg=str(asked))
+                assert clip.frame_indices[0] == start
+                np.testing.assert_array_equal(clip.frames, whole[clip.frame_indices], err_msg=str(asked))
 
 
 def copy_packets(

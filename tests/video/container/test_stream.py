@@ -71,7 +71,7 @@ def test_motion_of_a_codec_without_vectors(tmp_path: Path):
 def test_a_clip_before_the_cut_is_read(folder: Path):
     """What is there is there: only a clip that reaches the damage is refused."""
     clip = read_clip(folder / "cut_within.mp4", frames=2, stride=2, size=32)
-    assert clip.index.tolist() == [0, 2]
+    assert clip.frame_indices.tolist() == [0, 2]
 
 
 def test_most_flipped_streams_are_found(tmp_path: Path, ordinary: Path):

@@ -7,23 +7,23 @@ import pytest
 
 import mgm.video.clip.decode
 from mgm.video import read_clip, read_motion
-from mgm.video.container.h264 import first_slice, nal_length_size
-from mgm.video.container.packets import Coded, Window
+from mgm.video.container.h264 import parse_first_slice
+from mgm.video.container.packets import CodedPicture, PacketWindow
 from mgm.video.container.stream import open_video, packets
 from mgm.video.motion.reference_distance import ReferenceGraph, enclosing_frames, follow_references
 from tests.video.clips import encode_moving
 
 
-def window(pictures: list[tuple[int, bool]]) -> Window:
+def window(pictures: list[tuple[int, bool]]) -> PacketWindow:
     """Of pictures (time, whether others refer to it) in decode order; frames are numbered from 100."""
     coded = [
-        Coded(None, time, position == 0, reference, position == 0)
+        CodedPicture(None, time, position == 0, reference, position == 0)
         for position, (time, reference) in enumerate(pictures)
     ]  # type: ignore[arg-type]
-    return Window(coded, base=100, order=sorted(time for time, _ in pictures))
+    return PacketWindow(coded, base=100, order=sorted(time for time, _ in pictures))
 
 
-def links(found: Window) -> ReferenceGraph:
+def links(found: PacketWindow) -> ReferenceGraph:
     return follow_references(found, {time: found.base + i for i, time in enumerate(found.order)})
 
 
@@ -56,7 +56,9 @@ def test_clips_are_cut_out_of_the_whole(tmp_path: Path, codec: str, reading: str
         policy = ("window_sum", "sampled")[int(rng.integers(2))]
         asked = {"start": start, "frames": frames, "stride": stride, "policy": policy, "short": "repeat_last"}
         for clip in (read_motion(path, reading=reading, **asked), read_clip(path, size=None, reading=reading, **asked)):
-            for motion, valid, end in zip(clip.motion.vectors, clip.motion.valid, clip.index.tolist(), strict=True):
+            for motion, valid, end in zip(
+                clip.motion.vectors, clip.motion.valid, clip.frame_indices.tolist(), strict=True
+            ):
                 window = range(max(end - stride + 1, 0), end + 1)
                 if policy == "sampled":
                     window, times = range(end, end + 1), 1 if reading == "raw" else stride
@@ -86,8 +88,8 @@ def sent(monkeypatch: pytest.MonkeyPatch, path: Path, **options: object) -> int:
 def test_reading_from_references_decodes_no_other_frames(pyramid: Path, monkeypatch: pytest.MonkeyPatch):
     assert sent(monkeypatch, pyramid) == 40
     with open_video(pyramid, vectors=False) as video:
-        lengths = nal_length_size(video) or 0
-        references = sum(first_slice(bytes(packet), lengths)[0] for packet in packets(video))
+        lengths = video.nal_length_size or 0
+        references = sum(parse_first_slice(bytes(packet), lengths).reference for packet in packets(video))
     assert sent(monkeypatch, pyramid, reading="references") == references < 26
     motion = read_motion(pyramid, reading="references").motion
     assert motion.valid[1:12].mean() > 0.8

@@ -21,8 +21,8 @@ def check_against_the_clip_reader(path: Path) -> None:
     for reading in ("clean", "references", "raw"):
         fields = streamed(path, reading)
         clip = read_motion(path, reading=reading)
-        assert [f.index for f in fields] == clip.index.tolist()
-        np.testing.assert_array_equal([f.pts for f in fields], clip.pts)
+        assert [f.index for f in fields] == clip.frame_indices.tolist()
+        np.testing.assert_array_equal([f.pts for f in fields], clip.pts_seconds)
         measured = np.stack([f.field.valid for f in fields])
         vectors = np.stack([f.field.vectors for f in fields])
         np.testing.assert_array_equal(measured, clip.motion.valid)

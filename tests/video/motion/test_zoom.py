@@ -104,9 +104,9 @@ def test_codec_vectors_follow_a_zoom_at_a_variable_rate(tmp_path: Path, zoom: fl
     encode_at(path, zooming_frames(zoom=zoom, times=(times / 4).tolist(), size=SIZE), times.tolist(), Fraction(1, 100))
     for stride in (1, 4):
         clip = read_clip(path, start=stride, frames=None, stride=stride, size=None, motion="codec")
-        np.testing.assert_allclose(clip.pts * 100, times[clip.index], atol=1e-6)
+        np.testing.assert_allclose(clip.pts_seconds * 100, times[clip.frame_indices], atol=1e-6)
         assert clip.motion is not None
-        spans = (times[clip.index] - times[clip.index - stride]) / 4
+        spans = (times[clip.frame_indices] - times[clip.frame_indices - stride]) / 4
         check(clip.motion, true_zoom(zoom, SIZE, spans), stride=stride, error=0.22)
 
 

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pytest
 
 from mgm.errors import VideoError
-from mgm.video.container.h264 import first_slice, nal_length_size
+from mgm.video.container.h264 import parse_first_slice
+from mgm.video.container.metadata import read_profile
 from mgm.video.container.stream import open_video, packets
 from mgm.video.motion.vectors import iter_motion_vectors
 from mgm.video.transcode.encode import Transcoded, part_of, transcode
-from mgm.video.transcode.profiles import PROFILES, describe, make_profile, read_profile
+from mgm.video.transcode.profiles import PROFILES, describe, make_profile
 from mgm.video.transcode.write import encode
 from tests.video.broken import BROKEN, make_broken
 from tests.video.clips import decode_whole, encode_moving, moving_frames, remux
@@ -44,8 +45,8 @@ def smooth_frames(count: int, size: tuple[int, int]) -> list[npt.NDArray[np.uint
 def references(path: Path) -> list[int]:
     """Display numbers of the frames that others may refer to, by nal_ref_idc."""
     with open_video(path, vectors=False) as video:
-        lengths = nal_length_size(video)
-        found = [(packet.pts, first_slice(bytes(packet), lengths)[0]) for packet in packets(video)]
+        lengths = video.nal_length_size
+        found = [(packet.pts, parse_first_slice(bytes(packet), lengths).reference) for packet in packets(video)]
     return [number for number, (_, reference) in enumerate(sorted(found)) if reference]
 
 

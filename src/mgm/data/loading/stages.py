@@ -24,12 +24,12 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 # What is watched. A stage that is entered inside another stops the other's clock.
 _WATCHED: tuple[tuple[Any, str, Stage], ...] = (
-    (mgm.video.clip.reader, "read_window", "demux"),
+    (mgm.video.clip.reader, "demux_window", "demux"),
     (mgm.video.clip.decode, "decode_packet", "decode"),
     (mgm.video.clip.rgb.FrameConverter, "__call__", "convert"),
     (mgm.video.clip.decode, "frame_vectors", "field"),
-    (mgm.video.clip.execution, "codec_field", "field"),
-    (mgm.video.clip.execution, "put_together", "field"),
+    (mgm.video.clip.execution, "motion_from_vectors", "field"),
+    (mgm.video.clip.execution, "aggregate", "field"),
     (mgm.video.clip.execution, "remove_camera", "field"),
     (mgm.video.clip.rgb.PictureConverter, "__call__", "field"),
     (mgm.video.motion.estimators.PairwiseMotion, "add", "field"),

@@ -195,6 +195,6 @@ def _read_in_pieces(
             clip = reader.read_motion(
                 start=start, frames=frames, stride=stride, motion="auto", policy=policy, reading=reading, camera=camera
             )
-            new = np.diff(clip.index, prepend=-1) > 0  # the last clip repeats its last frame
+            new = np.diff(clip.frame_indices, prepend=-1) > 0  # the last clip repeats its last frame
             motion = replace(clip.motion, vectors=clip.motion.vectors[new], valid=clip.motion.valid[new])
-            yield MotionClip(clip.path, motion, clip.pts[new], clip.index[new])
+            yield MotionClip(clip.path, motion, clip.pts_seconds[new], clip.frame_indices[new])

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.video.clip.decode import Decoded
-from mgm.video.container.packets import Window
+from mgm.video.container.packets import PacketWindow
 from mgm.video.container.stream import OpenVideo
 from mgm.video.motion.field import Policy, Reading, VectorField, aggregate_windows, fill_gaps, raw_field
 from mgm.video.motion.reference_distance import Distance, ReferenceGraph, follow_references, neighbour_references
@@ -19,7 +19,7 @@ from mgm.video.motion.velocity import VelocitySum, smooth, smoothed_support
 
 
 @dataclass(frozen=True, slots=True)
-class Stepping:
+class StepAggregation:
     """How the motion of sampled frames is put together from the motion of single ones.
 
     Attributes:
@@ -39,13 +39,13 @@ class Stepping:
         return 0 if self.policy == "sampled" else int(np.max(self.stride)) - self.unit
 
 
-def codec_field(
+def motion_from_vectors(
     video: OpenVideo,
-    window: Window,
+    window: PacketWindow,
     decoded: dict[int, Decoded],
     wanted: npt.NDArray[np.int64],
     moving: list[int],
-    steps: Stepping,
+    steps: StepAggregation,
     grid: tuple[int, int],
 ) -> VectorField:
     """The motion of the sampled frames `wanted` from the vectors of the frames `moving`, on a grid of (rows, columns)."""
@@ -69,14 +69,14 @@ def codec_field(
         else:
             smooth(told, interval, out=fields[position])
         last = told, interval
-    return put_together(numbers, fields, wanted, steps)
+    return aggregate(numbers, fields, wanted, steps)
 
 
-def put_together(
+def aggregate(
     numbers: list[int],
     fields: VectorField,
     wanted: npt.NDArray[np.int64],
-    steps: Stepping,
+    steps: StepAggregation,
 ) -> VectorField:
     """The motion of the sampled frames `wanted` from the fields of the frames `numbers`, gaps held."""
     if steps.reading != "raw":
@@ -94,9 +94,9 @@ class _Evidence:
     """What vectors say of the velocity of frames, in the unit of `Decoded.time`."""
 
     video: OpenVideo
-    window: Window
+    window: PacketWindow
     decoded: dict[int, Decoded]
-    steps: Stepping
+    steps: StepAggregation
     grid: tuple[int, int]
     known: dict[int, VelocitySum] = field(default_factory=dict)
     anchors: list[float] = field(init=False)

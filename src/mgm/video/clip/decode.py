@@ -9,8 +9,9 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.clip.rgb import FrameConverter, PictureConverter, SeveralConverter
-from mgm.video.container.packets import Window
+from mgm.spans import span
+from mgm.video.clip.rgb import FrameConverter, MultiCropConverter, PictureConverter
+from mgm.video.container.packets import PacketWindow
 from mgm.video.container.stream import OpenVideo, decode_packet
 from mgm.video.motion.estimators import PairwiseMotion
 from mgm.video.motion.field import grid_shape
@@ -61,9 +62,9 @@ class Decoded:
 
 def decode(
     video: OpenVideo,
-    window: Window,
+    window: PacketWindow,
     needs: Needs,
-    image_of: FrameConverter | SeveralConverter,
+    image_of: FrameConverter | MultiCropConverter,
     pairs: PairwiseMotion | None,
     *,
     last: int | None,
@@ -80,7 +81,7 @@ def decode(
     def take(frames: Iterable[av.video.frame.VideoFrame]) -> None:
         nonlocal newest
         for frame in frames:
-            image_of.look(frame)
+            image_of.observe(frame)
             if pairs is not None and pairs.grid is None:
                 pairs.grid = grid_shape(frame.height, frame.width)
             if timed:
@@ -92,7 +93,8 @@ def decode(
                 index = time = len(decoded)
                 seconds = index / rate if rate else float("nan")
             if pairs is not None and picture_of is not None and needs.picture(index):
-                pairs.add(index, picture_of(frame))
+                with span("field"):
+                    pairs.add(index, picture_of(frame))
             newest = KINDS[int(frame.pict_type)]
             moves = needs.vectors(index) or (needs.anchors is not None and index >= needs.anchors and newest != "B")
             decoded[index] = Decoded(
@@ -100,7 +102,7 @@ def decode(
                 seconds=seconds,
                 kind=newest,
                 image=image_of(frame) if needs.image(index) else None,
-                vectors=frame_vectors(frame) if moves else None,
+                vectors=_vectors(frame) if moves else None,
                 packet=frame.pts,
             )
 
@@ -119,12 +121,21 @@ def decode(
             continue
         if tells_references and coded.pts is not None:
             pending.discard(coded.pts)  # a flush brings it out
-        take(decode_packet(video, coded.packet))
-    take(decode_packet(video, None))
+        with span("decode"):
+            frames = decode_packet(video, coded.packet)
+        take(frames)
+    with span("decode"):
+        frames = decode_packet(video, None)
+    take(frames)
     return decoded
 
 
-def _unneeded(window: Window, pending: set[int]) -> set[int]:
+def _vectors(frame: av.video.frame.VideoFrame) -> npt.NDArray[np.void]:
+    with span("field"):
+        return frame_vectors(frame)
+
+
+def _unneeded(window: PacketWindow, pending: set[int]) -> set[int]:
     """The positions of the H.264 pictures of a timed window behind the last wanted one of their group: nothing that is wanted
     refers to them, since decoding starts anew at the next IDR picture. Frames far apart are read without most of those between."""
     unneeded = set()

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
-from mgm.video.clip.clip_motion import codec_field, put_together
+from mgm.spans import span
+from mgm.video.clip.clip_motion import aggregate, motion_from_vectors
 from mgm.video.clip.decode import Decoded, decode
 from mgm.video.clip.plan import Plan
-from mgm.video.clip.rgb import FrameConverter, SeveralConverter
-from mgm.video.container.packets import UncountableError, Window
+from mgm.video.clip.rgb import FrameConverter, MultiCropConverter
+from mgm.video.container.packets import PacketWindow, UncountableError
 from mgm.video.container.stream import OpenVideo
 from mgm.video.motion.cache import DamagedSidecarError, Sidecar
 from mgm.video.motion.camera import remove_camera
@@ -36,7 +37,7 @@ class Read:
     pts: npt.NDArray[np.float64]
     motions: tuple[MotionField | None, ...]
 
-    def entered_at_no_key(self, window: Window) -> bool:
+    def entered_at_no_key(self, window: PacketWindow) -> bool:
         """Whether decoding began behind the start of the video at a picture that the container called key, and is none."""
         if not window.base or not window.order or window.coded[0].pts not in window.order:
             return False
@@ -49,7 +50,7 @@ class Read:
         return np.stack([image[region] if isinstance(image, tuple) else image for image in found])
 
 
-def carry_out(video: OpenVideo, window: Window, plan: Plan) -> Read:
+def carry_out(video: OpenVideo, window: PacketWindow, plan: Plan) -> Read:
     """Decode a window as a plan says, on a decoder that `configure` set for it.
 
     Raises:
@@ -59,7 +60,7 @@ def carry_out(video: OpenVideo, window: Window, plan: Plan) -> Read:
     """
     request, source, sidecar = plan.request, plan.source, plan.sidecar
     regions = [FrameConverter(size=request.size, crop=c, name=video.name) for c in request.crops or (request.crop,)]
-    converter = SeveralConverter(tuple(regions)) if request.crops else regions[0]
+    converter = MultiCropConverter(tuple(regions)) if request.crops else regions[0]
     pairs = None if source is None or source == "codec" else PairwiseMotion(source, plan.stride_of)
     if window.order:
         wanted = plan.sampled(window.base + len(window.order), ended=window.ended)
@@ -83,20 +84,23 @@ def carry_out(video: OpenVideo, window: Window, plan: Plan) -> Read:
         return Read(decoded, wanted, pts, (None,) * len(regions))
     if pairs is not None:
         try:
-            motion = MotionField.of(pairs.field(wanted), pairs.source.name, extent)
+            with span("field"):
+                motion = MotionField.of(pairs.field(wanted), pairs.source.name, extent)
         except VideoError as error:
             raise VideoError(f"{video.name}: {error}") from None
     elif sidecar is not None:
         _check_numbers(sidecar, window, video, pts, wanted)
-        motion = MotionField.of(_stored_field(sidecar, plan, wanted), "codec", extent)
+        with span("field"):
+            motion = MotionField.of(_stored_field(sidecar, plan, wanted), "codec", extent)
     else:
-        motion = MotionField.of(
-            codec_field(video, window, decoded, wanted, plan.moving(wanted), plan.steps, grid_shape(*extent)),
-            "codec",
-            extent,
-        )
+        with span("field"):
+            found = motion_from_vectors(
+                video, window, decoded, wanted, plan.moving(wanted), plan.steps, grid_shape(*extent)
+            )
+        motion = MotionField.of(found, "codec", extent)
     if request.camera != "none":
-        motion = remove_camera(motion, request.camera)
+        with span("field"):
+            motion = remove_camera(motion, request.camera)
     return Read(decoded, wanted, pts, tuple(region.transform_motion(motion) for region in regions))
 
 
@@ -110,7 +114,7 @@ def _stored_pts(sidecar: Sidecar, wanted: npt.NDArray[np.int64]) -> npt.NDArray[
 
 def _check_numbers(
     sidecar: Sidecar,
-    window: Window,
+    window: PacketWindow,
     video: OpenVideo,
     pts: npt.NDArray[np.float64],
     wanted: npt.NDArray[np.int64],
@@ -129,4 +133,4 @@ def _stored_field(sidecar: Sidecar, plan: Plan, wanted: npt.NDArray[np.int64]) -
     field = sidecar.read(numbers[0], numbers[-1])
     if len(numbers) < len(field):
         field = field[np.array(numbers) - numbers[0]]
-    return put_together(numbers, field, wanted, plan.steps)
+    return aggregate(numbers, field, wanted, plan.steps)

@@ -77,8 +77,8 @@ def export_motion(
         write = _Zarr(folder) if out.suffix == ".zarr" else _Arrays(folder)
         for chunk in motion_chunks(video, stride=stride, policy=policy, reading=reading, camera=camera):
             totals.add(chunk.motion)
-            pts.append(chunk.pts)
-            index.append(chunk.index)
+            pts.append(chunk.pts_seconds)
+            index.append(chunk.frame_indices)
             write.append(chunk.motion)
         attributes = {
             "video": Path(video).name,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
-from mgm.video.container.stream import OpenVideo
+from mgm.video.container.stream import OpenVideo, no_vectors
 from mgm.video.motion.camera import Camera
 from mgm.video.motion.estimators import MOTION_NAMES, MotionEstimator, make_estimator
 from mgm.video.motion.field import Policy, Reading
@@ -47,15 +47,6 @@ class ClipOptions(_Options, total=False):
 
     size: int | tuple[int, int] | None
     motion: Motion | MotionEstimator | None
-
-
-def no_vectors_message(video: OpenVideo) -> str:
-    """What a user can do about a codec whose decoder exports no motion vectors."""
-    codec = video.codec.upper()
-    return (
-        f"{video.name}: {codec} carries no exported motion vectors, expected H.264, MPEG-4 part 2, MPEG-1/2 or H.263; "
-        "measure optical flow instead (motion='auto', --motion auto), or transcode it first (mgm prepare SRC DST)"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +147,5 @@ class Request:
         if self.motion in ("codec", "auto") and video.exports_vectors:
             return "codec"
         if self.motion == "codec":
-            raise VideoError(no_vectors_message(video))
+            raise no_vectors(video)
         return make_estimator("flow" if self.motion == "auto" else self.motion)

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
-from mgm.video.clip.clip_motion import Stepping
+from mgm.video.clip.clip_motion import StepAggregation
 from mgm.video.clip.decode import Needs, never
 from mgm.video.clip.numbers import clip_index, index_strides
 from mgm.video.clip.options import Request
-from mgm.video.container.packets import Window
-from mgm.video.container.stream import MOST_REORDERED
+from mgm.video.container.metadata import read_profile
+from mgm.video.container.packets import PacketWindow
+from mgm.video.container.stream import MOST_REORDERED, no_frame
 from mgm.video.motion.estimators import MotionEstimator, needed_pictures
 from mgm.video.motion.reference_distance import enclosing_frames, follow_references
-from mgm.video.transcode.profiles import read_profile
 
 if TYPE_CHECKING:
     from mgm.video.motion.cache import Sidecar
@@ -65,9 +65,9 @@ class Plan:
         return dict(zip(np.asarray(index).tolist(), np.asarray(self.strides).tolist(), strict=True))
 
     @property
-    def steps(self) -> Stepping:
+    def steps(self) -> StepAggregation:
         """How codec motion is put together."""
-        return Stepping(self.strides, self.unit, self.request.policy, self.request.reading)
+        return StepAggregation(self.strides, self.unit, self.request.policy, self.request.reading)
 
     @property
     def reach(self) -> int:
@@ -100,7 +100,7 @@ class Plan:
         """The last frame whose packets are read."""
         return self.last if self.last is None or not self.encloses else self.last + MOST_REORDERED
 
-    def needs(self, wanted: npt.NDArray[np.int64], window: Window) -> Needs:
+    def needs(self, wanted: npt.NDArray[np.int64], window: PacketWindow) -> Needs:
         """What is needed of which frame, `wanted` being the sampled ones."""
         sampled = set(wanted.tolist())
         image = sampled.__contains__ if self.request.with_pixels else never
@@ -156,9 +156,7 @@ class Plan:
         """The frame numbers of the clip. `count` frames are known; if `ended`, there are no more."""
         start, frames, stride, name = self.start, self.request.frames, self.request.stride, self.request.name
         if ended and not count:
-            raise VideoError(
-                f"{name}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
-            )
+            raise no_frame(name)
         if ended and start >= count:
             raise VideoError(f"{name}: no frame {start}: the video has {count} frames; choose a start below that")
         if self.request.index is not None:
@@ -197,13 +195,13 @@ def prepared_unit(plan: Plan, metadata: Mapping[str, str]) -> int:
     return unit if fits else 1  # type: ignore[return-value]
 
 
-def inner_keys(window: Window) -> set[int]:
+def inner_keys(window: PacketWindow) -> set[int]:
     """The numbers of the key pictures inside a window: the frames before them decode, those before the first one do not."""
     number = {pts: window.base + i for i, pts in enumerate(window.order)}
     return {number[c.pts] for c in window.coded[1:] if c.key and c.pts is not None and c.pts in number}
 
 
-def is_aligned(window: Window, plan: Plan) -> bool:
+def is_aligned(window: PacketWindow, plan: Plan) -> bool:
     """Whether the reference pictures of a window are just those of the grid: metadata outlives a cut or a second encoding."""
     if not window.order:
         return False

@@ -12,19 +12,20 @@ from typing import Literal, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from mgm.spans import span
 from mgm.video.clip.execution import Read, carry_out
 from mgm.video.clip.options import Cache, ClipOptions, Motion, MotionOptions, Request, Short
 from mgm.video.clip.plan import Plan, is_aligned, prepared_unit
 from mgm.video.clip.rgb import Box
-from mgm.video.container.keyframes import Index
-from mgm.video.container.locator import Place, is_url, name_of
+from mgm.video.container.keyframes import KeyframeIndex
+from mgm.video.container.locator import VideoLocator, describe_locator, is_url
 from mgm.video.container.packets import (
     NotAtStartError,
+    PacketWindow,
     UncountableError,
-    Window,
+    demux_window,
     frame_at,
     frame_at_by_decoding,
-    read_window,
 )
 from mgm.video.container.stream import OpenVideo, configure, open_video
 from mgm.video.motion.cache import DamagedSidecarError, Sidecar, build_sidecar, open_sidecar, sidecar_path
@@ -41,15 +42,15 @@ class Clip:
         path: the file.
         frames: uint8 (T, H, W, 3), RGB.
         motion: the motion field of the same region, or None where it was not asked for.
-        pts: float64 (T,), seconds.
-        index: int64 (T,), frame numbers in display order. Shorter videos repeat numbers (see `short` of `read_clip`).
+        pts_seconds: float64 (T,), presentation times.
+        frame_indices: int64 (T,), frame numbers in display order. Shorter videos repeat numbers (see `short` of `read_clip`).
     """
 
     path: str
     frames: npt.NDArray[np.uint8]
     motion: MotionField | None
-    pts: npt.NDArray[np.float64]
-    index: npt.NDArray[np.int64]
+    pts_seconds: npt.NDArray[np.float64]
+    frame_indices: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,12 +59,12 @@ class MotionClip:
 
     path: str
     motion: MotionField
-    pts: npt.NDArray[np.float64]
-    index: npt.NDArray[np.int64]
+    pts_seconds: npt.NDArray[np.float64]
+    frame_indices: npt.NDArray[np.int64]
 
 
 def read_clip(
-    video: Place,
+    video: VideoLocator,
     *,
     start: int = 0,
     start_seconds: float | None = None,
@@ -91,7 +92,7 @@ def read_clip(
     Args:
         video: a path, a URL that fsspec knows, the bytes of a file, or a binary file object that can seek.
         start: number of the first frame, in display order.
-        start_seconds: instead of `start`: the frame that is shown at this presentation time (the time line of `Clip.pts`).
+        start_seconds: instead of `start`: the frame that is shown at this presentation time (the time line of `Clip.pts_seconds`).
         frames: how many; None reads to the end of the video.
         index: instead of `start`, `frames` and `stride`: the frame numbers of the clip, ascending; they may repeat. Motion is then
             measured over the step from the frame before in the list, that of the first frame over the step to the second.
@@ -140,7 +141,7 @@ def read_clip(
         )
 
 
-def read_motion(video: Place, **options: Unpack[MotionOptions]) -> MotionClip:
+def read_motion(video: VideoLocator, **options: Unpack[MotionOptions]) -> MotionClip:
     """The motion of a clip without its frames: cheaper from the codec, as nothing is converted and the loop filter is left out.
 
     Takes the arguments of `read_clip` but `size`; unlike there, the default is the whole video, every frame:
@@ -165,14 +166,14 @@ class VideoReader:
         VideoError: as `read_clip`, but at the first clip.
     """
 
-    def __init__(self, video: Place, *, sidecar: Sidecar | None = None) -> None:
+    def __init__(self, video: VideoLocator, *, sidecar: Sidecar | None = None) -> None:
         """`sidecar`: the motion of the video where no file of it can lie beside."""
-        self.name = name_of(video)
+        self.name = describe_locator(video)
         self._place = video
         self._given = sidecar
         self._opened = ExitStack()
         self._video: OpenVideo | None = None
-        self._index = Index(by_decode_time=False)
+        self._index = KeyframeIndex(by_decode_time=False)
         self._indexed = False
         self._intra_only = False
         self._fresh = True  # nothing was demuxed since it was opened
@@ -271,7 +272,7 @@ class VideoReader:
             plan = replace(plan, unit=prepared_unit(plan, video.container.metadata))
         return replace(plan, sidecar=self._sidecar_for(plan))
 
-    def _is_intra_only(self, window: Window) -> bool:
+    def _is_intra_only(self, window: PacketWindow) -> bool:
         """Whether every picture is a key picture: such a stream has no motion, whatever its codec exports."""
         if not window.coded or not all(c.key for c in window.coded):
             return False
@@ -301,13 +302,14 @@ class VideoReader:
             self._video = self._opened.enter_context(open_video(self._place, vectors=False))
             self._fresh = True
             if not self._indexed:
-                self._index, self._indexed = Index.of(self._video), True
+                self._index, self._indexed = KeyframeIndex.of(self._video), True
         return self._video
 
-    def _window(self, plan: Plan, *, seek: bool) -> Window:
+    def _window(self, plan: Plan, *, seek: bool) -> PacketWindow:
         video = self._open()
         fresh, self._fresh = self._fresh, False
-        return read_window(video, self._index, plan.first, plan.read_to, fresh=fresh, seek=seek)
+        with span("demux"):
+            return demux_window(video, self._index, plan.first, plan.read_to, fresh=fresh, seek=seek)
 
     def _frame_at(self, seconds: float, *, seek: bool) -> int:
         if not self._index.countable:
@@ -326,7 +328,7 @@ class VideoReader:
             self._open()
         return number
 
-    def _decoder(self, plan: Plan, window: Window) -> OpenVideo:
+    def _decoder(self, plan: Plan, window: PacketWindow) -> OpenVideo:
         """The opened video with a decoder that does what the plan needs. What a decoder does cannot be changed once it has begun;
         packets do not mind by which opening they are decoded."""
         video = self._open()

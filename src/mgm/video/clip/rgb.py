@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
+from mgm.spans import span
 from mgm.video.motion.field import MotionField
 
 Box = tuple[int, int, int, int]
@@ -36,7 +37,7 @@ class FrameConverter:
     _shape: tuple[int, int] | None = field(default=None, init=False)  # height and width of the coded picture
     _turns: int = field(default=0, init=False)  # quarter turns counter-clockwise that make it upright
 
-    def look(self, picture: av.video.frame.VideoFrame) -> None:
+    def observe(self, picture: av.video.frame.VideoFrame) -> None:
         """Note the size and rotation of a decoded picture, which `transform_motion` needs where no picture is converted."""
         shape = (picture.height, picture.width)
         if shape != self._shape:
@@ -50,11 +51,12 @@ class FrameConverter:
 
     def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
         """uint8 (H, W, 3) RGB of a decoded picture."""
-        self.look(picture)
-        if self._graph is None:
-            self._graph = self._build(picture)
-        image = _through(self._graph, picture)
-        return np.rot90(image, self._turns).copy() if self._turns else image
+        self.observe(picture)
+        with span("convert"):
+            if self._graph is None:
+                self._graph = self._build(picture)
+            image = _through(self._graph, picture)
+            return np.rot90(image, self._turns).copy() if self._turns else image
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -64,10 +66,11 @@ class FrameConverter:
 
     def transform_motion(self, motion: MotionField) -> MotionField:
         """The motion of the region that the converted frames show, turned like them."""
-        region = self._coded_region(motion.extent)
-        if region != (0, 0, motion.extent[1], motion.extent[0]):
-            motion = motion.crop(region)
-        return motion.rotate(self._turns)
+        with span("transform"):
+            region = self._coded_region(motion.extent)
+            if region != (0, 0, motion.extent[1], motion.extent[0]):
+                motion = motion.crop(region)
+            return motion.rotate(self._turns)
 
     def _coded_region(self, shape: tuple[int, int]) -> Box:
         """The region in pixels of the coded (not yet upright) picture."""
@@ -95,15 +98,15 @@ class FrameConverter:
 
 
 @dataclass(frozen=True, slots=True)
-class SeveralConverter:
+class MultiCropConverter:
     """Several regions of the same decoded pictures, each as its own `FrameConverter` gives it."""
 
     parts: tuple[FrameConverter, ...]
 
-    def look(self, picture: av.video.frame.VideoFrame) -> None:
-        """See `FrameConverter.look`."""
+    def observe(self, picture: av.video.frame.VideoFrame) -> None:
+        """See `FrameConverter.observe`."""
         for part in self.parts:
-            part.look(picture)
+            part.observe(picture)
 
     def __call__(self, picture: av.video.frame.VideoFrame) -> tuple[npt.NDArray[np.uint8], ...]:
         """uint8 (H, W, 3) RGB of each region of a decoded picture."""
@@ -129,7 +132,7 @@ class PictureConverter:
     _graph: av.filter.Graph | None = field(default=None, init=False)
 
     def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
-        """The shrunk picture. All of one video must have one size; `FrameConverter.look` checks that."""
+        """The shrunk picture. All of one video must have one size; `FrameConverter.observe` checks that."""
         if self._graph is None:
             size = (-(-picture.height // self.shrink), -(-picture.width // self.shrink))
             self._graph = _graph(picture, (0, 0, picture.width, picture.height), size, self.pixels)

@@ -13,7 +13,7 @@ from mgm.video.container.stream import OpenVideo, Packet, packets
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Keyframe:
     """A key picture at which demuxing can start.
 
     Attributes:
@@ -29,7 +29,7 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Index:
+class KeyframeIndex:
     """The key pictures of a video: from the file's own index where that lists every packet (MP4, MOV), else as they are met.
 
     Demuxing costs one to two orders less than decoding, so that without an index packets are counted from the start of the video.
@@ -44,7 +44,7 @@ class Index:
     """
 
     by_decode_time: bool
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Keyframe] = field(default_factory=list)
     listed: int = 0
     usable: bool = True
     true_keys: bool = True
@@ -52,11 +52,11 @@ class Index:
     _frames: int = 0
 
     @classmethod
-    def of(cls, video: OpenVideo) -> Index:
+    def of(cls, video: OpenVideo) -> KeyframeIndex:
         """The index of a video, without an entry yet."""
         return cls(by_decode_time="mp4" in video.container.format.name)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Keyframe) -> None:
         """Remember a key picture, met while packets were counted from the start of the video."""
         if not self.by_decode_time and (not self.entries or entry.packets > self.entries[-1].packets):
             self.entries.append(entry)
@@ -89,20 +89,20 @@ class Index:
                 return
             listed = video.stream.index_entries[position]
             if listed.is_keyframe and not listed.is_discard:
-                self.entries.append(Entry(listed.timestamp, position, self._frames))
+                self.entries.append(Keyframe(listed.timestamp, position, self._frames))
             if video.codec == "mpeg4" and listed.size <= MOST_EMPTY:
                 self.countable = False
                 return
             self._frames += not listed.is_discard
             self.listed = position + 1
 
-    def seek(self, video: OpenVideo, position: int) -> tuple[Entry, Iterator[Packet]] | None:
+    def seek(self, video: OpenVideo, position: int) -> tuple[Keyframe, Iterator[Packet]] | None:
         """Go to an entry, or to one before it: (where it landed, the packets from there on). None: it failed."""
         landed = self._seek(video, position)
         self.usable = landed is not None
         return landed
 
-    def _seek(self, video: OpenVideo, position: int) -> tuple[Entry, Iterator[Packet]] | None:
+    def _seek(self, video: OpenVideo, position: int) -> tuple[Keyframe, Iterator[Packet]] | None:
         wanted = self.entries[position]
         try:
             video.container.seek(wanted.time, stream=video.stream)
@@ -119,7 +119,7 @@ class Index:
                     return landed, chain([packet], demuxed)
         return None
 
-    def _known(self, packet: Packet, wanted: Entry, position: int) -> Entry | None:
+    def _known(self, packet: Packet, wanted: Keyframe, position: int) -> Keyframe | None:
         if self.by_decode_time:
             return wanted if packet.dts == wanted.time else None
         if packet.pts is None:

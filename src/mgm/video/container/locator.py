@@ -13,13 +13,13 @@ from typing import BinaryIO, TypeAlias
 
 from mgm.errors import VideoError
 
-Place: TypeAlias = str | Path | bytes | BinaryIO
+VideoLocator: TypeAlias = str | Path | bytes | BinaryIO
 """A path; a URL of any file system that fsspec knows (https://, s3://, memory://, zip://...); the bytes of a file; or a binary file
 object that can seek, which is read from its beginning and left open."""
 
 
 @dataclass(frozen=True, slots=True)
-class Readable:
+class LocatedFile:
     """What FFmpeg is given: a path, or a file object. `name` is how errors call it."""
 
     name: str
@@ -34,7 +34,7 @@ class Readable:
         return self.file.read(512)
 
 
-def name_of(place: Place) -> str:
+def describe_locator(place: VideoLocator) -> str:
     """How errors call a video: its path or URL; bytes and file objects by what they are."""
     if isinstance(place, bytes):
         return f"<{len(place)} bytes>"
@@ -45,24 +45,24 @@ def name_of(place: Place) -> str:
 
 
 @contextmanager
-def readable(place: Place) -> Iterator[Readable]:
+def open_locator(place: VideoLocator) -> Iterator[LocatedFile]:
     """Open what FFmpeg cannot open by itself, and say what is wrong with what cannot be read at all.
 
     Raises:
         VideoError: no such file, a folder, empty, an object that cannot seek, a URL that cannot be opened.
     """
-    name = name_of(place)
+    name = describe_locator(place)
     if isinstance(place, bytes):
         if not place:
             raise VideoError(f"{name}: empty, expected the bytes of a video file")
-        yield Readable(name, io.BytesIO(place))
+        yield LocatedFile(name, io.BytesIO(place))
     elif isinstance(place, str | Path):
         if is_url(place):
             with _remote(str(place)) as file:
-                yield Readable(name, file)
+                yield LocatedFile(name, file)
         else:
             _check_file(Path(place))
-            yield Readable(name, name)
+            yield LocatedFile(name, name)
     else:
         if not (hasattr(place, "read") and hasattr(place, "seek")):
             raise VideoError(
@@ -77,10 +77,10 @@ def readable(place: Place) -> Iterator[Readable]:
             ) from error
         if size == 0:
             raise VideoError(f"{name}: the file object is empty, expected a video")
-        yield Readable(name, place)
+        yield LocatedFile(name, place)
 
 
-def is_url(place: Place) -> bool:
+def is_url(place: VideoLocator) -> bool:
     """Whether fsspec is to open it. One letter before the colon is a drive of Windows."""
     if not isinstance(place, str) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z0-9]+::", place) is None:
         return False

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mgm.errors import VideoError
-from mgm.video.container.h264 import first_slice, nal_length_size
-from mgm.video.container.keyframes import MOST_EMPTY, Entry, Index
+from mgm.video.container.h264 import parse_first_slice
+from mgm.video.container.keyframes import MOST_EMPTY, Keyframe, KeyframeIndex
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, Packet, decode_all, packets
 
 
 @dataclass(slots=True)
-class Coded:
+class CodedPicture:
     """One coded picture, as demuxed."""
 
     packet: Packet
@@ -26,7 +26,7 @@ class Coded:
 
 
 @dataclass(slots=True)
-class Window:
+class PacketWindow:
     """The coded pictures that decode display frames `first..last`, in decode order, from a key picture on.
 
     Attributes:
@@ -38,7 +38,7 @@ class Window:
         ended: the stream ended inside the window: `base + len(order)` frames is all there is.
     """
 
-    coded: list[Coded] = field(default_factory=list)
+    coded: list[CodedPicture] = field(default_factory=list)
     base: int = 0
     order: list[int] = field(default_factory=list)
     ended: bool = False
@@ -58,9 +58,9 @@ class UncountableError(Exception):
     """Frames of this stream cannot be told from its packets: they must be counted as they leave the decoder."""
 
 
-def read_window(
-    video: OpenVideo, index: Index, first: int, last: int | None, *, fresh: bool, seek: bool = True
-) -> Window:
+def demux_window(
+    video: OpenVideo, index: KeyframeIndex, first: int, last: int | None, *, fresh: bool, seek: bool = True
+) -> PacketWindow:
     """Demux to the last packet that display frames `first..last` need (None: to the end of the video), from the last key picture
     before them that the index knows, else from the start.
 
@@ -75,16 +75,16 @@ def read_window(
     """
     position = index.before_frame(video, first) if seek else -1
     for entry, demuxed in _landings(video, index, position, fresh=fresh):
-        window = _fill(video, index, demuxed, Window(base=entry.frames), first, last, entry.packets)
+        window = _fill(video, index, demuxed, PacketWindow(base=entry.frames), first, last, entry.packets)
         # Else the clip starts among the leading pictures of that key picture, or it was none.
         if not entry.frames or _reaches(window, first):
             return window
-    return _fill(video, index, packets(video), Window(), first, last, 0)
+    return _fill(video, index, packets(video), PacketWindow(), first, last, 0)
 
 
 def _landings(
-    video: OpenVideo, index: Index, position: int, *, fresh: bool
-) -> Iterator[tuple[Entry, Iterator[Packet]]]:
+    video: OpenVideo, index: KeyframeIndex, position: int, *, fresh: bool
+) -> Iterator[tuple[Keyframe, Iterator[Packet]]]:
     """Seek to an entry and to those before it, one by one. It ends where the container stands at its start."""
     if fresh and position >= 0 and not index.entries[position].frames:
         return
@@ -112,7 +112,7 @@ def _check_beginning(video: OpenVideo) -> None:
             return  # what comes later is shown later
 
 
-def _reaches(window: Window, first: int) -> bool:
+def _reaches(window: PacketWindow, first: int) -> bool:
     """Whether decoding `window` gives frame `first` exactly."""
     if not window.coded or not window.coded[0].key or window.coded[0].pts is None:
         return False
@@ -120,14 +120,20 @@ def _reaches(window: Window, first: int) -> bool:
 
 
 def _fill(
-    video: OpenVideo, index: Index, demuxed: Iterator[Packet], window: Window, first: int, last: int | None, before: int
-) -> Window:
+    video: OpenVideo,
+    index: KeyframeIndex,
+    demuxed: Iterator[Packet],
+    window: PacketWindow,
+    first: int,
+    last: int | None,
+    before: int,
+) -> PacketWindow:
     """Read packets into an empty window, `before` packets after the start of the video.
 
     Groups of pictures that end before `first` are dropped as they pass.
     """
     coded, order = window.coded, window.order
-    lengths = nal_length_size(video)
+    lengths = video.nal_length_size
     timed = video.timed and index.countable
     shown = window.base
     keys: list[int] = []  # positions in `coded` of key pictures
@@ -139,10 +145,11 @@ def _fill(
             count.check(packet, order)
         else:
             packet.pts = len(coded)  # the frame will tell by it which packet it came from
-        picture = Coded(packet, packet.pts, packet.is_keyframe)
+        picture = CodedPicture(packet, packet.pts, packet.is_keyframe)
         if lengths is not None:
-            picture.reference, picture.idr, intra = first_slice(bytes(packet), lengths)
-            picture.key = picture.key and intra
+            info = parse_first_slice(bytes(packet), lengths)
+            picture.reference, picture.idr = info.reference, info.idr
+            picture.key = picture.key and info.intra
         picture.key = picture.key and index.true_keys
         coded.append(picture)
         if not timed:
@@ -150,7 +157,7 @@ def _fill(
                 return window
             continue
         if picture.key and picture.pts is not None:
-            index.add(Entry(picture.pts, before, shown, packet.pos))
+            index.add(Keyframe(picture.pts, before, shown, packet.pos))
             if keys and first >= window.base + bisect.bisect_left(order, coded[keys[-1]].pts or 0):
                 _drop_before(window, keys[-1])
                 keys = [0]
@@ -195,7 +202,7 @@ def _holds(order: list[int], pts: int) -> bool:
     return position < len(order) and order[position] == pts
 
 
-def _drop_before(window: Window, position: int) -> None:
+def _drop_before(window: PacketWindow, position: int) -> None:
     """Forget the pictures before `position`, a key picture: all of them are displayed before it and its leading pictures."""
     gone = sum(1 for c in window.coded[:position] if c.pts is not None and not c.packet.is_discard)
     del window.coded[:position]
@@ -210,16 +217,16 @@ def count_frames(video: OpenVideo, demuxed: Iterator[Packet]) -> int:
         UncountableError: a packet is not a frame.
         VideoError: the file is damaged.
     """
-    window = _fill(video, Index.of(video), demuxed, Window(), 1 << 62, None, 0)
+    window = _fill(video, KeyframeIndex.of(video), demuxed, PacketWindow(), 1 << 62, None, 0)
     return window.base + len(window.order or window.coded)
 
 
-def frame_at(video: OpenVideo, index: Index, seconds: float, *, fresh: bool, seek: bool = True) -> int:
+def frame_at(video: OpenVideo, index: KeyframeIndex, seconds: float, *, fresh: bool, seek: bool = True) -> int:
     """Number of the frame that is shown at a time: the last one with a presentation time up to it; the first of the video where
     there is none. Streams without presentation times are counted by their frame rate.
 
     Raises:
-        NotAtStartError, UncountableError: see `read_window`.
+        NotAtStartError, UncountableError: see `demux_window`.
         VideoError: the file is damaged, or the time is behind its end.
     """
     time = math.floor(seconds / video.time_base + _TICK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeAlias
@@ -16,8 +16,9 @@ import av.video.stream
 from av.stream import Disposition
 
 from mgm.errors import VideoError
-from mgm.video.container.h264 import first_slice, nal_length_size
-from mgm.video.container.locator import Place, readable
+from mgm.spans import span
+from mgm.video.container.h264 import nal_length_size, parse_first_slice
+from mgm.video.container.locator import VideoLocator, open_locator
 
 MOST_REORDERED = 32
 """Packets after which a picture has left every decoder: H.264 holds back at most 16 frames of two fields."""
@@ -58,6 +59,7 @@ class OpenVideo:
         codec: FFmpeg's name of the codec, for example "h264".
         time_base: seconds per unit of the stream's presentation times.
         exports_vectors: whether the decoder of this stream exports motion vectors at all.
+        nal_length_size: see `mgm.video.container.h264.nal_length_size`; None: not H.264.
         decoder: what `configure` set: (vectors, skip_loop_filter, strict).
     """
 
@@ -67,6 +69,7 @@ class OpenVideo:
     codec: str = field(init=False)
     time_base: float = field(init=False)
     exports_vectors: bool = field(init=False)
+    nal_length_size: int | None = field(init=False)
     decoder: tuple[bool, bool, bool] = field(init=False, default=(False, False, True))
 
     def __post_init__(self) -> None:
@@ -74,6 +77,8 @@ class OpenVideo:
         self.codec = codec.canonical_name
         self.time_base = float(self.stream.time_base or 1)
         self.exports_vectors = codec.name in EXPORTS_VECTORS
+        extradata = self.stream.codec_context.extradata or b""
+        self.nal_length_size = nal_length_size(extradata) if self.codec == "h264" else None
 
     @property
     def timed(self) -> bool:
@@ -83,7 +88,7 @@ class OpenVideo:
 
 
 @contextmanager
-def open_video(place: Place, *, vectors: bool, skip_loop_filter: bool = False) -> Iterator[OpenVideo]:
+def open_video(place: VideoLocator, *, vectors: bool, skip_loop_filter: bool = False) -> Iterator[OpenVideo]:
     """Open a video for decoding on one thread.
 
     One thread, because under frame threading FFmpeg returns wrong vectors for H.264 with B-frames: they are read while another
@@ -96,7 +101,19 @@ def open_video(place: Place, *, vectors: bool, skip_loop_filter: bool = False) -
     Raises:
         VideoError: no such file, empty, not a video, no video stream.
     """
-    with readable(place) as given:
+    with ExitStack() as opened:
+        with span("open"):
+            video = opened.enter_context(_opened(place, vectors=vectors, skip_loop_filter=skip_loop_filter))
+        try:
+            yield video
+        finally:
+            with span("open"):
+                opened.close()
+
+
+@contextmanager
+def _opened(place: VideoLocator, *, vectors: bool, skip_loop_filter: bool) -> Iterator[OpenVideo]:
+    with open_locator(place) as given:
         name = given.name
         try:
             # Without the protocol's name a colon in a relative path would be taken for one.
@@ -177,8 +194,8 @@ def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.fram
 
 
 def _begins_clean(video: OpenVideo, packet: Packet) -> bool:
-    lengths = nal_length_size(video)
-    return lengths is None or first_slice(bytes(packet), lengths)[1]
+    lengths = video.nal_length_size
+    return lengths is None or parse_first_slice(bytes(packet), lengths).idr
 
 
 def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
@@ -232,11 +249,26 @@ def decode_all(video: OpenVideo) -> Iterator[av.video.frame.VideoFrame]:
             count += 1
             yield frame
     if not count:
-        raise no_frame(video)
+        raise no_frame(video.name)
 
 
-def no_frame(video: OpenVideo) -> VideoError:
+def no_frame(name: str) -> VideoError:
     """The error of a video whose packets give no frame."""
     return VideoError(
-        f"{video.name}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
+        name,
+        "no frame could be decoded",
+        "at least one",
+        "the file is damaged: remove it from the set",
+        reason="damaged",
+    )
+
+
+def no_vectors(video: OpenVideo) -> VideoError:
+    """The error of codec motion requested of a stream whose decoder exports no motion vectors."""
+    return VideoError(
+        video.name,
+        f"{video.codec.upper()} carries no exported motion vectors",
+        "H.264, MPEG-4 part 2, MPEG-1/2 or H.263",
+        "measure optical flow instead (motion='auto', --motion auto), or transcode it first (mgm prepare SRC DST)",
+        reason="no_vectors",
     )

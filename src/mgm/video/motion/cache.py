@@ -26,9 +26,8 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.files.atomic import written_whole
 from mgm.version import VERSION as MGM_VERSION
-from mgm.video.clip.options import no_vectors_message
 from mgm.video.container.locator import is_url
-from mgm.video.container.stream import open_video
+from mgm.video.container.stream import no_frame, no_vectors, open_video
 from mgm.video.motion.cache_format import (
     UnreadableError,
     decompress,
@@ -166,7 +165,7 @@ def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, l
     identity = _identity(Path(video_path)) if Path(video_path).is_file() else {}
     with open_video(video_path, vectors=True, skip_loop_filter=True) as video:
         if not video.exports_vectors:
-            raise VideoError(no_vectors_message(video))
+            raise no_vectors(video)
         with written_whole(path) as file:
             file.write(_HEAD.pack(_MAGIC, CACHE_VERSION))
             index = _Index()
@@ -356,9 +355,7 @@ class _Index:
     def pack(self, extent: tuple[int, int], identity: dict[str, int | str], name: str) -> bytes:
         """What stands behind the blocks, before compression."""
         if not self.pts:
-            raise VideoError(
-                f"{name}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
-            )
+            raise no_frame(name)
         known = {"mgm": MGM_VERSION, "frames": len(self.pts), "extent": extent, "video": identity}
         parts = [json.dumps(known).encode() + b"\n", np.array(self.offsets, "<i8").tobytes()]
         parts += [shuffled(np.array(self.pts, "<f8")), "".join(self.kinds).encode(), np.packbits(self.key).tobytes()]

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mgm.video.container.packets import Window
+from mgm.video.container.packets import PacketWindow
 
 MOST_REFERENCES = 16
 """Pictures that an H.264 decoder keeps for others to refer to."""
@@ -63,7 +63,7 @@ class ReferenceGraph:
     references: frozenset[int]
 
 
-def follow_references(window: Window, number: Mapping[int, int]) -> ReferenceGraph:
+def follow_references(window: PacketWindow, number: Mapping[int, int]) -> ReferenceGraph:
     """Follow the pictures of a window in decode order.
 
     Args:
@@ -84,7 +84,7 @@ def follow_references(window: Window, number: Mapping[int, int]) -> ReferenceGra
     return ReferenceGraph(distances, frozenset(references))
 
 
-def enclosing_frames(window: Window, links: ReferenceGraph, frames: Iterable[int]) -> set[int]:
+def enclosing_frames(window: PacketWindow, links: ReferenceGraph, frames: Iterable[int]) -> set[int]:
     """The later reference pictures of frames, and those in turn: their vectors span those frames, too."""
     number = {pts: window.base + i for i, pts in enumerate(window.order)}
     found: set[int] = set()

@@ -11,7 +11,7 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.container.h264 import first_slice, nal_length_size
+from mgm.video.container.h264 import parse_first_slice
 from mgm.video.container.stream import EXPORTS_B_VECTORS, MOST_REORDERED, OpenVideo, decode_packet, no_frame, packets
 from mgm.video.motion.field import Reading, VectorField, grid_shape, raw_field
 from mgm.video.motion.reference_distance import Distance, ReferenceTracker, neighbour_references
@@ -78,7 +78,7 @@ def iter_frame_motion(video: OpenVideo, *, reading: Reading = "clean") -> Iterat
     Raises:
         VideoError: the stream is damaged, or holds no frame.
     """
-    lengths = nal_length_size(video)
+    lengths = video.nal_length_size
     waiting = _Waiting(video, reading, video.timed)
     for position, packet in enumerate(packets(video)):
         if position == 0 and packet.pts is None:
@@ -88,15 +88,15 @@ def iter_frame_motion(video: OpenVideo, *, reading: Reading = "clean") -> Iterat
         if (
             lengths is not None and packet.pts is not None
         ):  # without one it is the second field of the picture before it
-            reference, idr, _ = first_slice(bytes(packet), lengths)
-            waiting.coded.append((packet.pts, reference, idr))
-            if reading == "references" and not reference:
+            info = parse_first_slice(bytes(packet), lengths)
+            waiting.coded.append((packet.pts, info.reference, info.idr))
+            if reading == "references" and not info.reference:
                 waiting.unread.add(packet.pts)
         yield from waiting.take(decode_packet(video, packet))
     yield from waiting.take(decode_packet(video, None))
     yield from waiting.rest()
     if not waiting.count:
-        raise no_frame(video)
+        raise no_frame(video.name)
 
 
 @dataclass(slots=True)

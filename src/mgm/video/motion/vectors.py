@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from av.sidedata.sidedata import SideDataContainer
 
-from mgm.video.container.locator import Place
+from mgm.video.container.locator import VideoLocator
 from mgm.video.container.stream import decode_all, open_video
 
 VECTOR_DTYPE = np.dtype(
@@ -68,7 +68,7 @@ def frame_vectors(frame: av.video.frame.VideoFrame) -> npt.NDArray[np.void]:
     return np.frombuffer(bytearray(data), VECTOR_DTYPE)
 
 
-def iter_motion_vectors(video: Place) -> Iterator[FrameVectors]:
+def iter_motion_vectors(video: VideoLocator) -> Iterator[FrameVectors]:
     """Yield the raw motion vectors of every frame of a video (a path, URL, bytes or file object), in display order.
 
     I-frames, and codecs without exported vectors (HEVC, VP9, AV1, MJPEG), yield frames with empty `vectors`.

@@ -11,10 +11,16 @@ import av.error
 import numpy as np
 
 from mgm.errors import VideoError
-from mgm.video.clip.options import no_vectors_message
-from mgm.video.container.h264 import nal_length_size
 from mgm.video.container.parameter_sets import declared_end, most_references, nal_units, parameter_sets
-from mgm.video.container.stream import EXPORTS_VECTORS, OpenVideo, decode_packet, open_video, packets
+from mgm.video.container.stream import (
+    EXPORTS_VECTORS,
+    OpenVideo,
+    decode_packet,
+    no_frame,
+    no_vectors,
+    open_video,
+    packets,
+)
 from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
 from mgm.video.scan.record import Status, VideoRecord
 
@@ -44,20 +50,18 @@ def _decode(record: VideoRecord) -> VideoRecord:
             references = most_references(parameter_sets(video.stream.codec_context.extradata or b""))
         else:
             references = tally.references(video)
-        no_vectors = None if video.exports_vectors else no_vectors_message(video)
+        without_vectors = None if video.exports_vectors else str(no_vectors(video))
     if record.codec == "h264" and references is None:
         references = _references(name)
     record = replace(record, references=references)
     if damage is None and tally.frames == 0:
-        damage = (
-            f"{name}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
-        )
+        damage = str(no_frame(name))
     if damage is not None:
         return _broken(record, damage, until=tally.end, ended=ended)
     if (problem := _too_short(record)) is not None:
         return replace(record, status="truncated", where=tally.end, problem=problem)
-    if no_vectors is not None:
-        return replace(record, status="no_vectors", problem=no_vectors)
+    if without_vectors is not None:
+        return replace(record, status="no_vectors", problem=without_vectors)
     if not record.vectors:
         problem = (
             f"{name}: none of its {tally.frames} frames carries motion vectors (all are intra-coded), expected P- or B-frames; "
@@ -111,7 +115,7 @@ def _references(name: str) -> int | None:
     """Most reference pictures of an H.264 stream that tells them in its packets; None where it does not before its first frame."""
     try:
         with open_video(name, vectors=False) as video:
-            lengths = nal_length_size(video)
+            lengths = video.nal_length_size
             for packet in packets(video) if lengths is not None else ():
                 found = most_references(nal_units(bytes(packet), lengths or 0))
                 if found is not None or decode_packet(video, packet):

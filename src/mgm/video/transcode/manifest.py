@@ -16,8 +16,8 @@ import av.error
 
 from mgm.errors import VideoError
 from mgm.files.journal import read_journal
+from mgm.video.container.metadata import read_profile
 from mgm.video.transcode.encode import PART, part_of
-from mgm.video.transcode.profiles import read_profile
 
 MANIFEST = "manifest.jsonl"
 JOURNAL = "manifest.journal"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mgm.errors import VideoError
@@ -128,11 +127,3 @@ def describe(profile: Profile) -> str:
         "version": VERSION,
     }
     return " ".join(["mgm", *(f"{key}={value}" for key, value in settings.items() if value is not None)])
-
-
-def read_profile(container_metadata: Mapping[str, str]) -> dict[str, str | int] | None:
-    """The settings that `describe` wrote into a file's metadata, numbers as int; None where the file is of another origin."""
-    first, *settings = container_metadata.get("comment", "").split() or [""]
-    pairs = [setting.partition("=") for setting in settings]
-    found: dict[str, str | int] = {key: int(value) if value.isdecimal() else value for key, _, value in pairs}
-    return found if first == "mgm" and "profile" in found else None
