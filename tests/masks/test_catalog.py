@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mgm.errors import MaskError
 from mgm.masks import TokenMask, build_mask, list_masks, make_mask
 from mgm.masks.catalog import MASKS
+from tests.errors import raises
 from tests.masks.fields import Field, field, moving_cells, random_peaks, still
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -117,7 +118,7 @@ def test_hides_exactly_its_count_and_repeats(name, data, shape, steps, ratio, ki
     if isinstance(ratio, str):
         ratio = (1 if ratio == "least" else tokens - 1) / tokens
     if int(ratio * tokens + 1e-9) < 1:
-        with pytest.raises(MaskError, match=rf"^{name}: "):
+        with raises(MaskError, "invalid_value", subject=name):
             mask.draw(grid, ratio, motion, np.random.default_rng(seed))
         return
     drawn = mask.draw(grid, ratio, motion, np.random.default_rng(seed))
@@ -210,14 +211,14 @@ def test_count_forgives_rounding(name):
 @EVERY
 @pytest.mark.parametrize("ratio", [0.0, 1.0, -0.5, 75, float("nan"), float("inf"), 0.001, 0.999999999999])
 def test_ratio_that_hides_nothing_or_everything(name, ratio):
-    with pytest.raises(MaskError, match=rf"^{name}: found .*expected .*;"):
+    with raises(MaskError, "invalid_value", subject=name):
         make_mask(name, grid=(1, 14, 14), ratio=ratio, rng=np.random.default_rng(0))
 
 
 @EVERY
 @pytest.mark.parametrize("grid", [(0, 14, 14), (8, 14), (8, 14, 14, 1), (8, -1, 14), (8.0, 14, 14), 8, None])
-def test_grid_that_is_none(name, grid):
-    with pytest.raises(MaskError, match=rf"^{name}: found grid"):
+def test_refuses_a_grid_that_is_not_three_positive_integers(name, grid):
+    with raises(MaskError, "invalid_value", subject=name):
         make_mask(name, grid=grid, ratio=0.75, rng=np.random.default_rng(0))
 
 
@@ -227,9 +228,9 @@ def test_grid_that_is_none(name, grid):
 def test_broken_motion_is_an_error_or_ignored(name, bad, wrap):
     vectors = random_peaks(16, 28, 28, np.random.default_rng(0))
     vectors[5, 3, 4, 1] = bad
-    check_refused_or_ignored(name, wrap(vectors), "frame 5")
+    check_refused_or_ignored(name, wrap(vectors), "invalid_value")
     if "camera" in [option.name for option in fields(MASKS[name])]:
-        check_refused_or_ignored(name, wrap(vectors), "frame 5", camera="median")
+        check_refused_or_ignored(name, wrap(vectors), "invalid_value", camera="median")
 
 
 @EVERY
@@ -237,14 +238,15 @@ def test_broken_motion_is_an_error_or_ignored(name, bad, wrap):
 @settings(max_examples=15, deadline=None)
 def test_one_broken_value_anywhere_is_an_error_or_ignored(name, data, shape, steps, bad):
     mask, grid = build_mask(name, **draw_options(name, data)), (steps, *shape)
-    if name == "score" and mask.scores is not None:  # then the motion is not looked at
+    if name == "score" and mask.scores is not None:  # it then ignores the motion
         mask = build_mask(name)
     vectors = random_peaks(2 * steps, *shape, np.random.default_rng(0))
     place = [data.draw(st.integers(0, side - 1)) for side in vectors.shape]
     vectors[tuple(place)] = bad
     if mask.uses_motion:
-        with pytest.raises(MaskError, match=rf"^{name}: found NaN or infinite motion, first in frame {place[0]};"):
+        with raises(MaskError, "invalid_value", subject=name) as caught:
             mask.draw(grid, 0.5, vectors, np.random.default_rng(0))
+        assert str(place[0]) in caught.value.found
     else:
         assert mask.draw(grid, 0.5, vectors, np.random.default_rng(0)).masked.shape == grid
 
@@ -252,20 +254,20 @@ def test_one_broken_value_anywhere_is_an_error_or_ignored(name, data, shape, ste
 @EVERY
 @pytest.mark.parametrize("frames", [1, 4, 15, 17])
 def test_frames_that_are_no_multiple_of_the_steps(name, frames):
-    check_refused_or_ignored(name, still(frames, 28, 28), f"{frames} frames")
+    check_refused_or_ignored(name, still(frames, 28, 28), "mismatch")
 
 
 @EVERY
 def test_motion_of_another_kind(name):
-    check_refused_or_ignored(name, [[[[0.0, 0.0]]]], "list")
-    check_refused_or_ignored(name, np.zeros((8, 14, 14)), r"\(8, 14, 14\)")
-    check_refused_or_ignored(name, np.zeros((8, 14, 14, 2), dtype=complex), "complex")
+    check_refused_or_ignored(name, [[[[0.0, 0.0]]]], "invalid_type")
+    check_refused_or_ignored(name, np.zeros((8, 14, 14)), "invalid_shape")
+    check_refused_or_ignored(name, np.zeros((8, 14, 14, 2), dtype=complex), "invalid_type")
 
 
-def check_refused_or_ignored(name, motion, found, **options):
+def check_refused_or_ignored(name, motion, reason, **options):
     mask, grid = build_mask(name, **options), (8, 14, 14)
     if mask.uses_motion:
-        with pytest.raises(MaskError, match=rf"^{name}: found .*{found}.*expected .*;"):
+        with raises(MaskError, reason, subject=name):
             mask.draw(grid, 0.75, motion, np.random.default_rng(0))
     else:
         drawn = mask.draw(grid, 0.75, motion, np.random.default_rng(0))
@@ -298,7 +300,7 @@ def test_touches_neither_global_random_state_nor_its_motion(name):
 @EVERY
 @pytest.mark.parametrize("rng", [0, None, np.random, random])
 def test_only_a_generator_is_random_enough(name, rng):
-    with pytest.raises(MaskError, match=rf"^{name}: found rng"):
+    with raises(MaskError, "invalid_type", subject=name):
         make_mask(name, grid=(8, 14, 14), ratio=0.75, rng=rng)
 
 
@@ -315,24 +317,25 @@ def test_a_mask_is_its_options(name):
 
 @EVERY
 def test_unknown_option(name):
-    with pytest.raises(MaskError, match=rf"^{name}: found unknown option 'colour', expected"):
+    with raises(MaskError, "unknown_name", subject=name):
         build_mask(name, colour="red")
 
 
 def test_unknown_name_lists_the_names_and_the_nearest():
-    with pytest.raises(MaskError, match="did you mean 'tube'") as error:
+    with raises(MaskError, "unknown_name", subject="tubes") as caught:
         build_mask("tubes")
-    assert all(name in str(error.value) for name in list_masks())
+    assert caught.value.expected == f"one of {', '.join(list_masks())}"
+    assert "tube" in caught.value.advice
 
 
 def test_a_name_that_is_near_to_none_is_not_guessed():
-    with pytest.raises(MaskError) as error:
+    with raises(MaskError, "unknown_name") as caught:
         build_mask("foo")
-    assert "did you mean" not in str(error.value)
+    assert caught.value.advice == ""
 
 
 def test_unknown_option_names_the_nearest():
-    with pytest.raises(MaskError, match="did you mean 'boundary'"):
+    with raises(MaskError, "unknown_name", message="mask-unknown-option"):
         build_mask("mgm", bondary="clip")
 
 
@@ -365,21 +368,23 @@ def test_a_mask_from_elsewhere(tmp_path, monkeypatch):
     assert (drawn.masked.all(axis=1) | ~drawn.masked.any(axis=1)).all()
     built = build_mask("my_masks:Columns")
     assert build_mask(built) is built
-    with pytest.raises(MaskError, match="found a mask that is built already together with the options speed"):
+    with raises(MaskError, "conflict", message="mask-built-with-options"):
         build_mask(built, speed=1)
-    with pytest.raises(MaskError, match=r"my_masks:Rows: cannot be imported .*expected package.module:Class"):
+    with raises(MaskError, "not_found", subject="my_masks:Rows"):
         build_mask("my_masks:Rows")
-    with pytest.raises(MaskError, match=r"no_such_module:Rows: cannot be imported"):
+    with raises(MaskError, "not_found", message="mask-not-importable"):
         build_mask("no_such_module:Rows")
-    with pytest.raises(MaskError, match=r"expected a class on mgm.masks.Mask"):
+    with raises(MaskError, "invalid_type", subject="my_masks:np"):
         build_mask("my_masks:np")
 
 
 @EVERY
-def test_every_docstring_tells_its_source(name):
+def test_every_docstring_names_its_source(name):
     text = " ".join((MASKS[name].__doc__ or "").split())
     assert text.startswith(f"`{name}`: ")
-    assert re.search(r"Eq\. \d|Table 4e|20\d\d|project's catalog", text)
+    assert re.search(r"Eq\. \d|Table \d|20\d\d|project", text), (
+        "name a paper with its year, an equation, or this project"
+    )
     for option in fields(MASKS[name]):
         documented = text + " ".join(base.__doc__ or "" for base in MASKS[name].__mro__[1:-1])
         assert re.search(rf"\b{option.name}\b[^.]*:", documented), option.name

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mgm.errors import MaskError
 from mgm.masks.multiblock import MultiBlock
+from tests.errors import raises
 
 GRID = (8, 14, 14)
 
@@ -168,5 +169,5 @@ def test_lists_are_taken_for_tuples():
     ],
 )
 def test_options_are_checked(option, value):
-    with pytest.raises(MaskError, match=rf"^multiblock: found option {option} = .*expected"):
+    with raises(MaskError, "invalid_value", subject="multiblock"):
         MultiBlock(**{option: value})

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mgm.errors import MaskError
 from mgm.masks.running_cell import RunningCell
+from tests.errors import raises
 
 GRID = (8, 14, 14)
 
@@ -114,7 +115,7 @@ def test_lists_are_taken_for_tuples():
     ],
 )
 def test_options_are_checked(option, value):
-    with pytest.raises(MaskError, match=rf"^running-cell: found option {option} = .*expected"):
+    with raises(MaskError, "invalid_value", subject="running-cell"):
         RunningCell(**{option: value})
 
 

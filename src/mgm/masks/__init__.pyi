@@ -4,7 +4,7 @@ from mgm.masks.catalog import make_mask as make_mask
 from mgm.masks.grid import Grid as Grid
 from mgm.masks.mask import Mask as Mask
 from mgm.masks.mask import TokenMask as TokenMask
-from mgm.masks.motion import Motion as Motion
+from mgm.masks.motion import MotionInput as MotionInput
 from mgm.masks.motion import MotionLike as MotionLike
 from mgm.masks.motion import motion_energy as motion_energy
 from mgm.masks.seeding import mask_rng as mask_rng

@@ -1,4 +1,4 @@
-"""Masks of single tokens that the motion of the video carries along."""
+"""Masks of single tokens that move with the video."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
@@ -8,31 +8,31 @@ from numpy.typing import NDArray
 
 from mgm.masks.grid import Grid
 from mgm.masks.kernels import nearest_square, trace
-from mgm.masks.mask import ROUNDING, Mask, TokenMask
-from mgm.masks.motion import Camera, Motion, read_motion, token_displacement
-from mgm.masks.options import check_option
+from mgm.masks.mask import ROUNDING, Mask, TokenMask, check_option
+from mgm.masks.motion import Camera, MotionInput, check_motion, token_displacement
 from mgm.masks.random import hide_lowest
 
 TOUCH = 1e-9
-"""Tokens: what lies nearer to the right or lower border has left the frame."""
+"""In tokens: a position nearer to the right or lower border counts as outside the frame."""
 
-Base: TypeAlias = Literal["middle", "first", "random"]
+BaseStep: TypeAlias = Literal["middle", "first", "random"]
 Holes: TypeAlias = Literal["base", "random"]
 
 
 @dataclass(frozen=True)
 class AdvectedTokens(Mask):
     """`mgm-sparse`: N = int(ratio * h * w) random tokens of the first step, carried along by the motion under them (Table 4e,
-    "MGM (Sparse)"; the paper does not say how).
+    "MGM (Sparse)"; the paper gives no rule).
 
-    A token is hidden where the content at its centre was hidden in the first step; `trace_back` finds it, fractions
-    of tokens included. Vectors tell where content came from, not where it goes: pushed forward by them, tokens stay behind
-    at the rear of what moves. What came in over the border is hidden as if the first step's set went on behind it. Where
-    too many or too few are hidden, because content spreads or is covered, chance takes back or adds some; it goes with the
-    content, as the set does. Without motion it is `tube`. `fallback` marks the steps without motion of their own.
+    A token is hidden if the content at its centre was hidden in the first step; `trace_back` finds that content, to
+    fractions of a token. Vectors point to the source of content, not to its destination: pushed forward along them,
+    tokens stay behind at the rear of moving objects. Content that enters over the border is hidden as if the first
+    step's set continued beyond it. If too many or too few are hidden, because content spreads or is covered, random
+    tokens are dropped or added; their order moves with the content. Without motion it is `tube`. `fallback` marks the
+    steps without motion of their own.
 
     Attributes:
-        camera: what is subtracted as the camera's motion; see `read_motion`. "none": the tokens follow the picture.
+        camera: the camera motion to subtract; see `check_motion`. "none": the tokens follow the picture.
     """
 
     name: ClassVar[str] = "mgm-sparse"
@@ -43,7 +43,7 @@ class AdvectedTokens(Mask):
     def __post_init__(self) -> None:
         check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
         count = self.count(grid, ratio)
         displacement, moves = _displacement(self.name, motion, grid=grid, camera=self.camera)
@@ -65,30 +65,30 @@ class WarpedVisible(Mask):
     by step, and each step shows the h * w - N tokens of the highest value; in the base step that is the drawn set. Here
     the motion is the codec's instead of RAFT's, and a token's value is that at the source of its centre, followed
     through all steps without resampling in between, instead of a mean over warped pixels. Steps before the base
-    are followed forward by the motion of the next step at the same place, because that is where it is known.
+    are followed forward along the motion of the next step at the same place, the only place where it is known.
 
-    A step without motion shows what its neighbour on the side of the base shows. `fallback` marks it.
+    A step without motion shows the same tokens as its neighbour towards the base. `fallback` marks it.
 
     Attributes:
         base: the step whose visible tokens are drawn: "middle" (t // 2, the original's default), "first", or "random".
-        holes: what a token is worth whose source lies outside the frame: "base", what its own place is worth in the
-            base step, as in the original; or "random", a visible token by the chance 1 - ratio.
-        camera: what is subtracted as the camera's motion; see `read_motion`. "none": the tokens follow the picture.
+        holes: value of a token whose source lies outside the frame: "base", the value of its own place in the base
+            step, as in the original; or "random", a visible token with probability 1 - ratio.
+        camera: the camera motion to subtract; see `check_motion`. "none": the tokens follow the picture.
     """
 
     name: ClassVar[str] = "mgmae"
     uses_motion: ClassVar[bool] = True
 
-    base: Base = "middle"
+    base: BaseStep = "middle"
     holes: Holes = "base"
     camera: Camera = "none"
 
     def __post_init__(self) -> None:
-        check_option(self.name, "base", self.base in get_args(Base), self.base, "middle, first or random")
+        check_option(self.name, "base", self.base in get_args(BaseStep), self.base, "middle, first or random")
         check_option(self.name, "holes", self.holes in get_args(Holes), self.holes, "base or random")
         check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
         count = self.count(grid, ratio)
         steps, height, width = grid
@@ -109,26 +109,26 @@ class WarpedVisible(Mask):
 def trace_back(
     displacement: NDArray[np.float64], *, base: int, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Where the content at each token's centre lies in the base step.
+    """Position in the base step of the content at each token's centre.
 
     Args:
         displacement: float64 (t, h * w, 2), (dy, dx) in tokens since the step before.
 
     Returns:
-        float64 (t, h * w, 2), (y, x) in tokens; and bool (t, h * w), True where the way there leaves the frame.
+        float64 (t, h * w, 2), (y, x) in tokens; and bool (t, h * w), True if the path leaves the frame.
     """
     place, lost = trace(displacement, base, *shape, TOUCH)
     return place, lost
 
 
 def _displacement(
-    name: str, motion: Motion | None, *, grid: Grid, camera: Camera
+    name: str, motion: MotionInput | None, *, grid: Grid, camera: Camera
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(t, h * w, 2), see `token_displacement`, and bool (t,), True where a step has motion of its own."""
+    """(t, h * w, 2), see `token_displacement`, and bool (t,), True for steps with motion of their own."""
     steps, height, width = grid
     if motion is None:
         return np.zeros((steps, height * width, 2)), np.zeros(steps, dtype=np.bool_)
-    cells = read_motion(name, motion, steps=steps, camera=camera)
+    cells = check_motion(name, motion, steps=steps, camera=camera)
     moves = cells.measured & (cells.power.reshape(steps, -1).max(axis=1) > 0)
     return token_displacement(cells, shape=(height, width)).reshape(steps, -1, 2), moves
 

@@ -1,4 +1,4 @@
-"""`block`: one rectangle that stays where it is, the paper's static baseline."""
+"""`block`: one static rectangle, the paper's baseline."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,7 +7,7 @@ import numpy as np
 
 from mgm.masks.grid import Grid
 from mgm.masks.mask import TokenMask, no_fallback
-from mgm.masks.motion import Motion
+from mgm.masks.motion import MotionInput
 from mgm.masks.rectangle import RectangleMask, rectangle_sides
 
 
@@ -15,16 +15,16 @@ from mgm.masks.rectangle import RectangleMask, rectangle_sides
 class BlockMask(RectangleMask):
     """`block`: one square at a random place, the same N tokens at every step (Table 4e, "Random Block").
 
-    Its centre is uniform over the frame, as the first one of `mgm`; under `boundary="shift"` that is moved to keep the
-    square inside. What is drawn at random besides the square, under `clip` or for a `share` below 1, is the same at
-    every step too. The options are those of `RectangleMask`.
+    Its centre is uniform over the frame, as the first one of `mgm`; `boundary="shift"` moves it to keep the square
+    inside. Random tokens besides the square, under `clip` or for a `share` below 1, are the same at every step too.
+    The options are those of `RectangleMask`.
     """
 
     name: ClassVar[str] = "block"
     uses_motion: ClassVar[bool] = False
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
-        """See `Mask.draw`; `motion` is not looked at."""
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; ignores `motion`."""
         count = self.count(grid, ratio)
         steps, height, width = grid
         sides = rectangle_sides((1, height, width), ratio * self.share, jitter=False, rng=rng)

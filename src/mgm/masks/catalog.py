@@ -11,7 +11,7 @@ from mgm.masks.advected import AdvectedTokens, WarpedVisible
 from mgm.masks.block import BlockMask
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask
-from mgm.masks.motion import Motion
+from mgm.masks.motion import MotionInput
 from mgm.masks.multiblock import MultiBlock
 from mgm.masks.random import FrameMask, RandomMask, TubeMask
 from mgm.masks.rectangle import MotionRectangle
@@ -38,7 +38,7 @@ MASKS: dict[str, type[Mask]] = {
 
 
 def list_masks() -> tuple[str, ...]:
-    """The names that `make_mask` and `build_mask` know, in the catalog's order."""
+    """Names for `make_mask` and `build_mask`, in the order of the catalog."""
     return tuple(MASKS)
 
 
@@ -46,30 +46,40 @@ def build_mask(name: str | Mask, **options: object) -> Mask:
     """Build a mask once, to draw from it often.
 
     Args:
-        name: one of `list_masks()`; or `package.module:Class` for a mask of your own; or a mask, which is given back as it is.
-        options: fields of its class; those left out keep their defaults.
+        name: one of `list_masks()`; or `package.module:Class` for a mask of your own; or a mask, which is returned unchanged.
+        options: fields of its class; omitted ones keep their defaults.
 
     Raises:
-        MaskError: unknown name or option, or a value that the option does not take.
+        MaskError: unknown name or option, or an invalid value of an option.
     """
     if isinstance(name, Mask):
         if options:
             raise MaskError(
-                f"{name.name}: found a mask that is built already together with the options {', '.join(options)}, "
-                "expected a name with options; pass them to the mask's class"
+                name.name,
+                f"found a built mask together with the options {', '.join(options)}",
+                "a name with options",
+                "pass them to the mask's class",
+                reason="conflict",
             )
         return name
     kind = _foreign(name) if ":" in name else MASKS.get(name)
     if kind is None:
         raise MaskError(
-            f"{name}: found no mask of this name, expected one of {', '.join(MASKS)}{_nearest(name, list(MASKS))}"
+            name,
+            "not the name of a mask",
+            f"one of {', '.join(MASKS)}",
+            _nearest(name, list(MASKS)),
+            reason="unknown_name",
         )
     known = [field.name for field in fields(kind)]
     for option in options:
         if option not in known:
             raise MaskError(
-                f"{name}: found unknown option {option!r}, expected {', '.join(known) or 'no options'}"
-                f"{_nearest(option, known) or '; leave it out'}"
+                name,
+                f"found unknown option {option!r}",
+                ", ".join(known) or "no options",
+                _nearest(option, known) or "leave it out",
+                reason="unknown_name",
             )
     return kind(**options)
 
@@ -79,48 +89,60 @@ def make_mask(
     *,
     grid: Grid,
     ratio: float,
-    motion: Motion | None = None,
+    motion: MotionInput | None = None,
     rng: np.random.Generator,
     **options: object,
 ) -> TokenMask:
     """Draw one mask by name: `build_mask(name, **options).draw(grid, ratio, motion, rng)`.
 
     Args:
-        name: one of `list_masks()`, or what else `build_mask` takes.
+        name: one of `list_masks()`, or another value that `build_mask` accepts.
         grid: tokens (t, h, w); (8, 14, 14) for 16 frames of 224 x 224 in tubelets of 2 x 16 x 16.
         ratio: share of tokens to hide, in (0, 1); see `Mask.count`.
         motion: a motion field or an array (T, gh, gw, 2) in pixels per sampling step, T a multiple of t; None for a
-            clip without motion, to which guided masks answer with a random centre and `fallback`.
+            clip without motion: guided masks then use a random centre and set `fallback`.
         rng: the only source of randomness; `mask_rng` makes one for a sample of a run.
         options: see `build_mask`.
 
     Raises:
-        MaskError: unknown name or option; a grid, ratio, motion or rng that cannot be used.
+        MaskError: unknown name or option; an invalid grid, ratio, motion or rng.
     """
     mask = build_mask(name, **options)
     if not isinstance(rng, np.random.Generator):  # a seed, a RandomState or the global `np.random`
         raise MaskError(
-            f"{mask.name}: found rng of type {type(rng).__name__}, expected numpy.random.Generator; "
-            "pass np.random.default_rng(seed) or mask_rng(...)"
+            mask.name,
+            f"found rng of type {type(rng).__name__}",
+            "numpy.random.Generator",
+            "pass np.random.default_rng(seed) or mask_rng(...)",
+            reason="invalid_type",
         )
     return mask.draw(grid, ratio, motion, rng)
 
 
 def _foreign(path: str) -> type[Mask]:
-    """The class that `package.module:Class` names, so that a recipe can use a mask that is not part of this package."""
+    """Import `package.module:Class`, a mask from another package."""
     module, _, attribute = path.partition(":")
     try:
         kind = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise MaskError(
-            f"{path}: cannot be imported ({error}), expected package.module:Class; "
-            "install the package, or put its folder on PYTHONPATH"
+            path,
+            f"cannot be imported ({error})",
+            "package.module:Class",
+            "install the package, or put its folder on PYTHONPATH",
+            reason="not_found",
         ) from error
     if not (isinstance(kind, type) and issubclass(kind, Mask)):
-        raise MaskError(f"{path}: found {kind!r}, expected a class on mgm.masks.Mask; see docs/adding-a-mask.md")
+        raise MaskError(
+            path,
+            f"found {kind!r}",
+            "a subclass of mgm.masks.Mask",
+            "see docs/adding-a-mask.md",
+            reason="invalid_type",
+        )
     return kind
 
 
 def _nearest(name: str, known: list[str]) -> str:
     match = get_close_matches(name, known, n=1)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    return f"did you mean {match[0]!r}?" if match else ""

@@ -9,8 +9,8 @@ Grid: TypeAlias = tuple[int, int, int]
 """Tokens of a clip: (steps, rows, columns); (8, 14, 14) for 16 frames of 224 x 224, tubelets of 2 x 16 x 16 (Eq. 1)."""
 
 
-def checked_grid(name: str, grid: Grid) -> Grid:
-    """The grid as three Python integers; `name` starts the message.
+def check_grid(name: str, grid: Grid) -> Grid:
+    """The grid as three Python integers; `name` is the subject of errors.
 
     Raises:
         MaskError: it is not three positive integers.
@@ -21,7 +21,10 @@ def checked_grid(name: str, grid: Grid) -> Grid:
         steps = height = width = 0
     if min(steps, height, width) < 1:
         raise MaskError(
-            f"{name}: found grid {grid!r}, expected three positive integers (steps, rows, columns); "
-            "divide frames by the tubelet and height and width by the patch"
+            name,
+            f"found grid {grid!r}",
+            "three positive integers (steps, rows, columns)",
+            "divide frames by the tubelet and height and width by the patch",
+            reason="invalid_value",
         )
     return steps, height, width

@@ -1,4 +1,4 @@
-"""What a mask is - the tokens that it hides - and the base of the classes that draw one."""
+"""The mask of a clip, the base of the classes that draw one, and the checks of their options."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.errors import MaskError
-from mgm.masks.grid import Grid, checked_grid
-from mgm.masks.motion import Motion
+from mgm.masks.grid import Grid, check_grid
+from mgm.masks.motion import MotionInput
 
 ROUNDING = 1e-9
-"""Far above the rounding error of `ratio * tokens`, far below the distance to a count that somebody meant otherwise."""
+"""Far above the rounding error of `ratio * tokens`, far below the distance to any other intended count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +33,19 @@ class TokenMask:
     def __post_init__(self) -> None:
         if self.masked.dtype != np.bool_ or self.masked.ndim != 3:
             raise MaskError(
-                f"TokenMask: found masked {self.masked.dtype} {self.masked.shape}, expected bool (t, h, w); "
-                "compare with a threshold or reshape it first"
+                "TokenMask",
+                f"found masked {self.masked.dtype} {self.masked.shape}",
+                "bool (t, h, w)",
+                "compare with a threshold or reshape it first",
+                reason="invalid_type" if self.masked.dtype != np.bool_ else "invalid_shape",
             )
         if self.fallback.dtype != np.bool_ or self.fallback.shape != self.masked.shape[:1]:
             raise MaskError(
-                f"TokenMask: found fallback {self.fallback.dtype} {self.fallback.shape}, "
-                f"expected bool ({self.masked.shape[0]},); give one value per step"
+                "TokenMask",
+                f"found fallback {self.fallback.dtype} {self.fallback.shape}",
+                f"bool ({self.masked.shape[0]},)",
+                "give one value per step",
+                reason="invalid_type" if self.fallback.dtype != np.bool_ else "invalid_shape",
             )
 
     @property
@@ -54,7 +60,7 @@ class TokenMask:
 
     @property
     def ratio(self) -> float:
-        """The share of tokens that is hidden, in (0, 1)."""
+        """Share of hidden tokens, in (0, 1)."""
         return float(self.masked.mean())
 
 
@@ -62,55 +68,60 @@ class TokenMask:
 class Mask(ABC):
     """A rule that draws masks: the generator of Eq. 2. Its fields are its options; an instance holds no other state.
 
-    A new mask is a frozen dataclass on this base and one line in `catalog.py`. It takes its randomness from the
-    generator that it is given and from nowhere else, and hides exactly `count(grid, ratio)` tokens.
+    A new mask is a frozen dataclass on this base and one line in `catalog.py`. Its only source of randomness is the
+    generator passed to `draw`, and it hides exactly `count(grid, ratio)` tokens.
     """
 
     name: ClassVar[str]
-    """The name in the catalog; every message of the mask starts with it."""
+    """The name in the catalog, and the subject of the mask's errors."""
     uses_motion: ClassVar[bool]
-    """False: `draw` never looks at the motion, so that a loader need not extract it."""
+    """False: `draw` ignores the motion, so a loader need not extract it."""
     equal_steps: ClassVar[bool] = True
     """True: every step hides the same number of tokens, which divided space-time attention needs."""
 
     @abstractmethod
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """Draw one mask.
 
         Args:
             grid: tokens (t, h, w) of the clip.
             ratio: share of tokens to hide, in (0, 1); see `count`.
-            motion: a `MotionLike` or an array (T, gh, gw, 2), T a multiple of t; None where the clip has none.
-            rng: the only source of randomness; the same state gives the same mask.
+            motion: a `MotionLike` or an array (T, gh, gw, 2), T a multiple of t; None for a clip without motion.
+            rng: the only source of randomness; equal states give equal masks.
 
         Raises:
-            MaskError: grid or ratio leave nothing to hide or to see, or the motion cannot be used.
+            MaskError: grid or ratio leave nothing to hide or nothing visible, or the motion cannot be used.
         """
 
     def count(self, grid: Grid, ratio: float) -> int:
         """The number of tokens that `draw` hides: per step where `equal_steps`, else in the whole clip.
 
-        It is int(ratio * tokens), 147 of 196 at .75 and 176 at .9, but a product that misses an integer by no more than
-        floating point's rounding counts as that integer: .29 * 100 is 28.999999999999996 and hides 29 tokens.
+        It is int(ratio * tokens), 147 of 196 at .75 and 176 at .9. A product that misses an integer by no more than the
+        rounding of floating point counts as that integer: .29 * 100 is 28.999999999999996 and hides 29 tokens.
 
         Raises:
-            MaskError: `grid` is not three positive integers, `ratio` is not in (0, 1), or one of the two sides is
-                empty.
+            MaskError: `grid` is not three positive integers, `ratio` is not in (0, 1), or no token would be
+                hidden or none visible.
         """
-        steps, height, width = checked_grid(self.name, grid)
+        steps, height, width = check_grid(self.name, grid)
         tokens = height * width if self.equal_steps else steps * height * width
         if not 0 < ratio < 1:  # NaN lands here too
             raise MaskError(
-                f"{self.name}: found mask ratio {ratio}, expected a share between 0 and 1; "
-                "write .75 to hide three quarters of the tokens"
+                self.name,
+                f"found mask ratio {ratio}",
+                "a share between 0 and 1",
+                "write .75 to hide three quarters of the tokens",
+                reason="invalid_value",
             )
         count = math.floor(ratio * tokens + ROUNDING)
         if not 1 <= count < tokens:
             where = "of each step" if self.equal_steps else "of the clip"
             raise MaskError(
-                f"{self.name}: found ratio {ratio} on a grid of {steps}x{height}x{width}, which hides {count} of the "
-                f"{tokens} tokens {where}; expected at least one hidden and one visible; "
-                "move the ratio towards one half or use more tokens"
+                self.name,
+                f"found ratio {ratio} on a grid of {steps}x{height}x{width}, which hides {count} of the {tokens} tokens {where}",
+                "at least one hidden and one visible token",
+                "move the ratio towards one half or use more tokens",
+                reason="invalid_value",
             )
         return count
 
@@ -118,3 +129,16 @@ class Mask(ABC):
 def no_fallback(grid: Grid) -> NDArray[np.bool_]:
     """`fallback` of a mask that ignores motion: bool (t,), all False."""
     return np.zeros(grid[0], dtype=np.bool_)
+
+
+def check_option(name: str, option: str, valid: bool, found: object, expected: str) -> None:
+    """Raise MaskError about the option of mask `name` unless it is `valid`."""
+    if not valid:
+        raise MaskError(
+            name, f"found option {option} = {found!r}", expected, "correct it or leave it out", reason="invalid_value"
+        )
+
+
+def is_real(value: object) -> bool:
+    """True for a finite int or float; False for bool."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,5 +1,4 @@
-"""Motion as the masks read it: where its cells lie on the token grid, how much moves in each, and where most of it
-does."""
+"""Motion on the token grid: cells pooled to tokens, magnitudes, and the peak of each step."""
 
 import math
 from dataclasses import dataclass
@@ -10,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.errors import MaskError
-from mgm.masks.grid import Grid, checked_grid
+from mgm.masks.grid import Grid, check_grid
 from mgm.masks.kernels import frame_medians, squared_magnitude, step_sums, tied_peaks
 
-CELL = 8
+CELL_PIXELS = 8
 """Side of a motion cell in pixels: the paper's motion map is T x H/8 x W/8 (section 3.3)."""
 
 Camera: TypeAlias = Literal["none", "median"]
-"""What is taken as the camera's motion and subtracted: nothing, as in the paper, or each frame's median."""
+"""The camera motion to subtract: none, as in the paper, or the median of each frame."""
 
 
 class MotionLike(Protocol):
-    """What a motion field must have to guide a mask; the field of a decoded clip has it."""
+    """The attributes of a motion field that guides a mask; `mgm.video.MotionField` has them."""
 
     @property
     def vectors(self) -> NDArray[np.floating[Any]]:
@@ -29,7 +28,7 @@ class MotionLike(Protocol):
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(T, gh, gw): False where nothing was measured and the vector was taken over from a neighbour in time."""
+        """(T, gh, gw): False where the vector was not measured but copied from a neighbour in time."""
 
     @property
     def extent(self) -> tuple[float, float]:
@@ -37,14 +36,14 @@ class MotionLike(Protocol):
         columns [8j, 8j + 8); the last row and column may hang over the region's edge."""
 
 
-Motion: TypeAlias = MotionLike | NDArray[Any]
+MotionInput: TypeAlias = MotionLike | NDArray[Any]
 """A `MotionLike`, or a plain array (T, gh, gw, 2) whose cells divide the frame evenly and are all valid. Where the
-length of a displacement counts, the cells of a plain array are taken for 8 x 8 pixels."""
+length of a displacement matters, the cells of a plain array count as 8 x 8 pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class CellGeometry:
-    """Where the cells lie. Lengths are in pixels, or in cells for a plain array; only their relation to `extent`
+    """Position of the cells. Lengths are in pixels, or in cells for a plain array; only their relation to `extent`
     matters.
 
     Attributes:
@@ -65,11 +64,11 @@ class CellMotion:
     """Checked motion.
 
     Attributes:
-        given: float32 (T, gh, gw, 2), displacement (dx, dy) in pixels, as it was measured.
-        camera: float64 (T, 2), what each frame's vectors are to be lessened by.
-        power: float64 (t, T / t, gh, gw), squared magnitude. Held vectors count like measured ones: they are the best
-            guess for intra-coded blocks, which often lie on what moves fastest.
-        measured: bool (t,), False where no cell of the step is valid.
+        given: float32 (T, gh, gw, 2), measured displacement (dx, dy) in pixels.
+        camera: float64 (T, 2), the camera's motion, to be subtracted from each frame's vectors.
+        power: float64 (t, T / t, gh, gw), squared magnitude. Vectors filled in from a neighbour count like measured
+            ones: they are the best guess for intra-coded blocks, which often lie on the fastest motion.
+        measured: bool (t,), False for steps without a valid cell.
     """
 
     given: NDArray[np.float32]
@@ -85,11 +84,11 @@ class CellMotion:
         return vectors.reshape(*self.power.shape, 2)
 
 
-def read_motion(name: str, motion: Motion, *, steps: int, camera: Camera = "none") -> CellMotion:
-    """Check motion, subtract the camera's, group the frames by the steps of a token grid; `name` starts the messages.
+def check_motion(name: str, motion: MotionInput, *, steps: int, camera: Camera = "none") -> CellMotion:
+    """Check motion, subtract the camera's, group the frames by the steps of a token grid; `name` is the subject of errors.
 
-    `camera="median"` takes the median displacement of the frame's valid cells (of all where none is valid) for a pan of
-    the camera. What follows zooms and rolls as well is in `mgm.video`, before a mask sees the motion.
+    `camera="median"` subtracts the median displacement of the frame's valid cells (of all cells if none is valid), a
+    camera's pan. `mgm.video` also subtracts zoom and roll, before a mask receives the motion.
 
     Raises:
         MaskError: wrong shape, NaN or infinity, T not a multiple of `steps`, or an extent that its cells do not cover.
@@ -102,32 +101,44 @@ def read_motion(name: str, motion: Motion, *, steps: int, camera: Camera = "none
         vectors, valid, extent = motion.vectors, motion.valid, motion.extent
     else:
         raise MaskError(
-            f"{name}: found motion of type {type(motion).__name__}, expected vectors, valid and extent, or an array; "
-            "pass the clip's motion field or a numpy array (T, gh, gw, 2)"
+            name,
+            f"found motion of type {type(motion).__name__}",
+            "vectors, valid and extent, or an array",
+            "pass the clip's motion field or a numpy array (T, gh, gw, 2)",
+            reason="invalid_type",
         )
     if vectors.ndim != 4 or vectors.shape[3] != 2 or 0 in vectors.shape or vectors.dtype.kind not in "fiu":
         raise MaskError(
-            f"{name}: found motion {vectors.dtype} {vectors.shape}, expected real numbers (T, gh, gw, 2); "
-            "put (dx, dy) on the last axis"
+            name,
+            f"found motion {vectors.dtype} {vectors.shape}",
+            "real numbers (T, gh, gw, 2)",
+            "put (dx, dy) on the last axis",
+            reason="invalid_shape" if vectors.dtype.kind in "fiu" else "invalid_type",
         )
     frames, rows, columns = vectors.shape[:3]
     if frames % steps:
         raise MaskError(
-            f"{name}: found motion of {frames} frames, expected a multiple of the {steps} steps of the grid; "
-            "take one motion map per frame of the clip"
+            name,
+            f"found motion of {frames} frames",
+            f"a multiple of the {steps} steps of the grid",
+            "take one motion map per frame of the clip",
+            reason="mismatch",
         )
     if valid is None or extent is None:
         geometry = cell_geometry((rows, columns), 1, (rows, columns))
         measured = np.ones(steps, dtype=np.bool_)
     else:
-        geometry = cell_geometry((rows, columns), CELL, _checked_extent(name, extent, cells=(rows, columns)))
+        geometry = cell_geometry((rows, columns), CELL_PIXELS, _check_extent(name, extent, cells=(rows, columns)))
         if valid.shape != vectors.shape[:3] or valid.dtype != np.bool_:
             raise MaskError(
-                f"{name}: found valid {valid.dtype} {valid.shape}, expected bool {vectors.shape[:3]}; "
-                "give one flag per cell"
+                name,
+                f"found valid {valid.dtype} {valid.shape}",
+                f"bool {vectors.shape[:3]}",
+                "give one flag per cell",
+                reason="invalid_type" if valid.dtype != np.bool_ else "mismatch",
             )
         measured = np.logical_or.reduce(valid.reshape(steps, -1), axis=1)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused as such
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and raises below
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     if camera == "median":
         used = np.ones(vectors.shape[:3], dtype=np.bool_) if valid is None else np.ascontiguousarray(valid)
@@ -137,8 +148,11 @@ def read_motion(name: str, motion: Motion, *, steps: int, camera: Camera = "none
     power, finite = squared_magnitude(vectors, subtracted)
     if not finite.all():
         raise MaskError(
-            f"{name}: found NaN or infinite motion, first in frame {int(finite.argmin())}; expected finite displacements; "
-            "set cells without a vector to 0, or pass motion=None for a clip without motion"
+            name,
+            f"found NaN or infinite motion, first in frame {int(finite.argmin())}",
+            "finite displacements",
+            "set cells without a vector to 0, or pass motion=None for a clip without motion",
+            reason="invalid_value",
         )
     grouped = (steps, frames // steps, rows, columns)
     return CellMotion(vectors, subtracted, power.reshape(grouped), measured, geometry)
@@ -147,11 +161,11 @@ def read_motion(name: str, motion: Motion, *, steps: int, camera: Camera = "none
 def motion_peaks(
     motion: CellMotion, *, shape: tuple[int, int], top_k: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Pool_topK of Eq. 7: where each step moves most. A step's magnitude is the maximum over its frames.
+    """Pool_topK of Eq. 7: the motion peak of each step. A step's magnitude is the maximum over its frames.
 
-    The nearest-neighbour upsampling of Eq. 6 only repeats cells, so the search runs on the cells themselves; what
-    it would add is a tie inside every cell, whose middle is the cell's centre. Blocks larger than a cell tie as
-    well. All ties resolve to the centre of the tied region: its centroid where that lies in the region, else the
+    The nearest-neighbour upsampling of Eq. 6 only repeats cells, so the search runs on the cells themselves;
+    upsampling would only add a tie inside every cell, whose middle is the cell's centre. Blocks larger than a cell
+    tie as well. All ties resolve to the centre of the tied region: its centroid where that lies in the region, else the
     tied cell nearest to it (at random among equally near ones, so that no side of the frame is preferred). `top_k`
     above 1 takes the magnitude-weighted centroid of the K strongest cells; cells that tie for the last places share
     them evenly.
@@ -160,8 +174,8 @@ def motion_peaks(
         shape: (h, w) of the token grid.
 
     Returns:
-        Centres, float64 (t, 2), (y, x) in tokens from the frame's top left corner, without meaning for steps that
-        do not move; and bool (t,), True where a step moves: it has a valid cell and a vector that is not 0.
+        Centres, float64 (t, 2), (y, x) in tokens from the frame's top left corner, undefined for steps without motion;
+        and bool (t,), True for steps with motion: a valid cell and a vector that is not 0.
     """
     geometry = motion.geometry
     rows, columns = motion.power.shape[2:]
@@ -187,7 +201,7 @@ def motion_peaks(
         above, level = flat > last, flat == last
         share = (places - above.sum(axis=1, keepdims=True)) / level.sum(axis=1, keepdims=True)
         weight = (above + level * share) * np.sqrt(flat)
-        # Scaled to the peak, so that no sum of float32 magnitudes, however small, is lost.
+        # Scaled to the peak, so that sums of very small float32 magnitudes do not vanish.
         weight /= np.sqrt(np.where(peak > 0, peak, 1))[:, None]
         sums = weight @ geometry.moments
         centres = sums[:, 1:] / np.where(sums[:, :1] > 0, sums[:, :1], 1)
@@ -195,7 +209,7 @@ def motion_peaks(
 
 
 def whole_clip(motion: CellMotion) -> CellMotion:
-    """The same motion as a single step that has all frames of the clip."""
+    """The same motion as a single step with all frames of the clip."""
     rows, columns = motion.power.shape[2:]
     return CellMotion(
         motion.given,
@@ -207,9 +221,9 @@ def whole_clip(motion: CellMotion) -> CellMotion:
 
 
 def token_displacement(motion: CellMotion, *, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """How far the content of each token moves from one step to the next.
+    """Displacement of each token's content from one step to the next.
 
-    The sum over the frames of the step of the mean displacement over the token's area. Held vectors count like measured
+    The mean displacement over the token's area, summed over the frames of the step. Filled vectors count like measured
     ones.
 
     Args:
@@ -222,28 +236,28 @@ def token_displacement(motion: CellMotion, *, shape: tuple[int, int]) -> NDArray
     summed = step_sums(motion.given, motion.camera, len(motion.power))
     rows, columns = token_shares(geometry, shape)
     dx, dy = rows @ summed[0] @ columns.T, rows @ summed[1] @ columns.T
-    scale = np.divide(shape, geometry.extent) * (geometry.cell / CELL)
+    scale = np.divide(shape, geometry.extent) * (geometry.cell / CELL_PIXELS)
     return np.stack([dy, dx], axis=-1) * scale
 
 
-def motion_energy(motion: Motion, grid: Grid) -> NDArray[np.float64]:
+def motion_energy(motion: MotionInput, grid: Grid) -> NDArray[np.float64]:
     """Motion magnitude pooled to tokens.
 
     A token's value is the mean magnitude over its area, each cell weighted by the exact area that they share, and over
-    the frames of its step; a constant field keeps its value. Held vectors count like measured ones.
+    the frames of its step; a constant field keeps its value. Filled vectors count like measured ones.
 
     Args:
-        motion: see `Motion`; T must be a multiple of t.
+        motion: see `MotionInput`; T must be a multiple of t.
         grid: tokens (t, h, w).
 
     Returns:
         float64 (t, h, w), pixels per sampling step, at least 0.
 
     Raises:
-        MaskError: the motion cannot be used; see `read_motion`.
+        MaskError: the motion cannot be used; see `check_motion`.
     """
-    steps, *shape = checked_grid("motion_energy", grid)
-    cells = read_motion("motion_energy", motion, steps=steps)
+    steps, *shape = check_grid("motion_energy", grid)
+    cells = check_motion("motion_energy", motion, steps=steps)
     magnitude = np.sqrt(cells.power).mean(axis=1)
     rows, columns = token_shares(cells.geometry, (shape[0], shape[1]))
     pooled: NDArray[np.float64] = rows @ magnitude @ columns.T
@@ -269,19 +283,24 @@ def cell_geometry(cells: tuple[int, int], cell: float, extent: tuple[float, floa
 
 @lru_cache(maxsize=64)
 def token_shares(geometry: CellGeometry, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The share of each row of tokens that each row of cells covers, float64 (h, gh), and of the columns, (w, gw);
-    both sum to 1 over the cells. They pool to (h, w) by `rows @ map @ columns.T`."""
+    """Share of each row of tokens covered by each row of cells, float64 (h, gh), and the same of the columns, (w, gw);
+    both sum to 1 over the cells. `rows @ map @ columns.T` pools a map to (h, w)."""
     rows, columns = (_overlap(edges, tokens=tokens) for edges, tokens in zip(geometry.edges, shape, strict=True))
     return rows, columns
 
 
-def _checked_extent(name: str, extent: tuple[float, float], *, cells: tuple[int, int]) -> tuple[float, float]:
+def _check_extent(name: str, extent: tuple[float, float], *, cells: tuple[int, int]) -> tuple[float, float]:
     height, width = (float(side) for side in extent)
-    if not (math.isfinite(height + width) and (math.ceil(height / CELL), math.ceil(width / CELL)) == cells):
+    if not (
+        math.isfinite(height + width) and (math.ceil(height / CELL_PIXELS), math.ceil(width / CELL_PIXELS)) == cells
+    ):
         raise MaskError(
-            f"{name}: found an extent of {height:g}x{width:g} pixels under {cells[0]}x{cells[1]} cells of {CELL}, "
-            f"expected more than {CELL * (cells[0] - 1)}x{CELL * (cells[1] - 1)} and at most "
-            f"{CELL * cells[0]}x{CELL * cells[1]}; give the (height, width) of the region that the cells cover"
+            name,
+            f"found an extent of {height:g}x{width:g} pixels under {cells[0]}x{cells[1]} cells of {CELL_PIXELS}",
+            f"more than {CELL_PIXELS * (cells[0] - 1)}x{CELL_PIXELS * (cells[1] - 1)} and at most "
+            f"{CELL_PIXELS * cells[0]}x{CELL_PIXELS * cells[1]}",
+            "give the (height, width) of the region that the cells cover",
+            reason="mismatch",
         )
     return height, width
 
@@ -289,7 +308,7 @@ def _checked_extent(name: str, extent: tuple[float, float], *, cells: tuple[int,
 def _nearest(
     tied: NDArray[np.bool_], target: NDArray[np.float64], geometry: CellGeometry, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Per row the centre of the tied cell nearest to `target`, (n, 2); one of them at random where several are."""
+    """Per row the centre of the tied cell nearest to `target`, (n, 2); a random one of several."""
     distance = np.square(geometry.centres[None] - target[:, None]).sum(axis=2)
     distance[~tied] = np.inf
     near = distance <= distance.min(axis=1, keepdims=True) * (1 + 1e-9)

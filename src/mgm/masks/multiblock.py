@@ -1,6 +1,5 @@
-"""`multiblock`: the union of a few large blocks through time, as V-JEPA hides it."""
+"""`multiblock`: the union of a few large blocks through time, as in V-JEPA."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
@@ -9,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.masks.grid import Grid
-from mgm.masks.mask import Mask, TokenMask, no_fallback
-from mgm.masks.motion import Motion
-from mgm.masks.options import check_option
+from mgm.masks.mask import Mask, TokenMask, check_option, is_real, no_fallback
+from mgm.masks.motion import MotionInput
 from mgm.masks.random import hide_lowest
+from mgm.masks.rectangle import Fill
 
-Trim: TypeAlias = Literal["random", "block"]
-Fill: TypeAlias = Literal["random", "near"]
+BlockTrim: TypeAlias = Literal["random", "block"]
 
 
 @dataclass(frozen=True)
@@ -24,22 +22,22 @@ class MultiBlock(Mask):
     section 3.2 and appendix: 8 blocks of .15 and 2 of .7 of the frame, aspect .75 to 1.5, through all steps).
 
     Each block draws its aspect and then its place, uniform where it fits into the frame. V-JEPA predicts the two groups
-    in turn, as two masks of one clip, and hides what their blocks cover; here all blocks make one mask of a fixed
+    in turn, as two masks of one clip of variable count; here all blocks make one mask of a fixed
     count. `numbers=(8, 0)` is its short-range mask, `numbers=(0, 2)` its long-range one. On 14 x 14 tokens they cover
     .63 and .83 of the frame on average, together .89: ratio .9 trims and fills least. At .75 `trim="block"` keeps more
     of the blocks' shape, but a block of .7 always covers the middle: some tokens are then visible in 1 mask of 100,
     under "random" all of them in 14 or more.
 
-    One draw of chance settles what is trimmed and filled at all steps: without `duration` all steps are the same.
+    One random order decides trimming and filling at all steps: with `duration` 1 all steps are equal.
 
     Attributes:
         numbers: blocks of each group.
         scales: area of a block as a share of the frame, in (0, 1], one per group.
         aspect: the range, (least, greatest), of a block's height / width.
-        duration: share of the steps that a block lasts, in (0, 1], at least one step, from a random one on. 1: all.
-        trim: what goes where the blocks cover more than N tokens: "random" ones of them, or "block": blocks are laid
-            one after the other in random order, and what the last ones add goes first.
-        fill: what comes where they cover fewer: "random" tokens outside, or "near": those nearest to a block, in
+        duration: share of the steps that a block lasts, in (0, 1], at least one step, from a random step on. 1: all.
+        trim: tokens shown again if the blocks cover more than N: "random", or "block": blocks are laid one after the
+            other in random order, and the tokens of the last ones are shown first.
+        fill: tokens hidden in addition if the blocks cover fewer: "random", or "near": those nearest to a block, in
             steps, rows and columns.
     """
 
@@ -50,7 +48,7 @@ class MultiBlock(Mask):
     scales: tuple[float, ...] = (0.15, 0.7)
     aspect: tuple[float, float] = (0.75, 1.5)
     duration: float = 1.0
-    trim: Trim = "random"
+    trim: BlockTrim = "random"
     fill: Fill = "random"
 
     def __post_init__(self) -> None:
@@ -68,11 +66,11 @@ class MultiBlock(Mask):
         check_option(self.name, "aspect", ordered, aspect, "two numbers above 0, the smaller one first")
         lasting = _are_real((self.duration,)) and 0 < self.duration <= 1
         check_option(self.name, "duration", lasting, self.duration, "a share in (0, 1]")
-        check_option(self.name, "trim", self.trim in get_args(Trim), self.trim, "random or block")
+        check_option(self.name, "trim", self.trim in get_args(BlockTrim), self.trim, "random or block")
         check_option(self.name, "fill", self.fill in get_args(Fill), self.fill, "random or near")
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
-        """See `Mask.draw`; `motion` is not looked at."""
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; ignores `motion`."""
         count = self.count(grid, ratio)
         steps, height, width = grid
         rows, columns = self._sides(grid, rng)
@@ -115,6 +113,4 @@ def _gaps(length: int, sides: NDArray[np.int64], rng: np.random.Generator) -> ND
 
 
 def _are_real(values: Sequence[object]) -> bool:
-    return isinstance(values, tuple) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) for value in values
-    )
+    return isinstance(values, tuple) and all(is_real(value) for value in values)

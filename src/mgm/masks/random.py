@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mgm.masks.grid import Grid
 from mgm.masks.kernels import lowest
 from mgm.masks.mask import Mask, TokenMask, no_fallback
-from mgm.masks.motion import Motion
+from mgm.masks.motion import MotionInput
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class RandomMask(Mask):
     uses_motion: ClassVar[bool] = False
     equal_steps: ClassVar[bool] = False
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
-        """See `Mask.draw`; `motion` is not looked at."""
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; ignores `motion`."""
         count = self.count(grid, ratio)
         flat = _choose(grid[0] * grid[1] * grid[2], count=count, rng=rng)
         return TokenMask(flat.reshape(grid), no_fallback(grid))
@@ -38,8 +38,8 @@ class FrameMask(Mask):
     name: ClassVar[str] = "frame"
     uses_motion: ClassVar[bool] = False
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
-        """See `Mask.draw`; `motion` is not looked at."""
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; ignores `motion`."""
         count = self.count(grid, ratio)
         masked = hide_lowest(rng.random((grid[0], grid[1] * grid[2])), count=count)
         return TokenMask(masked.reshape(grid), no_fallback(grid))
@@ -52,8 +52,8 @@ class TubeMask(Mask):
     name: ClassVar[str] = "tube"
     uses_motion: ClassVar[bool] = False
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
-        """See `Mask.draw`; `motion` is not looked at."""
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; ignores `motion`."""
         count = self.count(grid, ratio)
         steps, height, width = grid
         step = _choose(height * width, count=count, rng=rng).reshape(1, height, width)

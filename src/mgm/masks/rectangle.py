@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from mgm.masks.grid import Grid
 from mgm.masks.kernels import balance, rectangle_rank
-from mgm.masks.mask import ROUNDING, Mask, TokenMask
-from mgm.masks.motion import Camera, Motion, motion_peaks, read_motion, whole_clip
-from mgm.masks.options import check_option, is_real
+from mgm.masks.mask import ROUNDING, Mask, TokenMask, check_option, is_real
+from mgm.masks.motion import Camera, MotionInput, check_motion, motion_peaks, whole_clip
 from mgm.masks.random import hide_lowest
 
 Boundary: TypeAlias = Literal["clip", "shift", "grow", "wrap"]
@@ -23,16 +22,16 @@ Scope: TypeAlias = Literal["tubelet", "clip"]
 
 @dataclass(frozen=True)
 class RectangleMask(Mask):
-    """What the masks of one rectangle per step share: how it becomes exactly N = int(ratio * h * w) tokens a step.
+    """Base of the masks with one rectangle per step, cut to exactly N = int(ratio * h * w) tokens a step.
 
     Attributes:
-        boundary: what happens where the rectangle leaves the frame, and how the count is kept: see `place_rectangle`.
+        boundary: rule for a rectangle that leaves the frame, which also keeps the count: see `place_rectangle`.
         trim: which of too many tokens inside stay visible: see `place_rectangle`.
-        fill: which tokens outside make up for too few inside: see `place_rectangle`.
-        share: in (0, 1], the part of the hidden tokens that the rectangle takes, rounded, at least one; it is the
-            smaller for it. The rest is drawn at random from outside, anew in every step. 1 in the paper.
+        fill: which tokens outside are added to too few inside: see `place_rectangle`.
+        share: in (0, 1], the part of the hidden tokens inside the rectangle, rounded, at least one; it shrinks the
+            rectangle. The rest is drawn at random from outside, anew in every step. 1 in the paper.
         softness: at least 0, in tokens: the standard deviation of Gaussian noise on the distance of each token from the
-            rectangle's centre, by which its edge frays. 0 in the paper.
+            rectangle's centre, which frays its edge. 0 in the paper.
     """
 
     boundary: Boundary = "clip"
@@ -60,7 +59,7 @@ class RectangleMask(Mask):
         shape: tuple[int, int],
         rng: np.random.Generator,
     ) -> NDArray[np.bool_]:
-        """`place_rectangle` with these options, topped up where the rectangle takes only a share of `count`."""
+        """`place_rectangle` with these options, topped up to `count` if `share` is below 1."""
         inside = max(1, round(self.share * count))
         masked = place_rectangle(
             centres,
@@ -85,22 +84,22 @@ class MotionRectangle(RectangleMask):
     """`mgm`: a rectangle centred on the motion peak of each step, N = int(ratio * h * w) tokens in every step (Eq. 7).
 
     A step without motion of its own keeps the centre of the step before it; steps before the first known centre
-    take that one. A clip without any motion (or `motion=None`) takes one random centre, uniform over the frame, for
+    use that one. A clip without any motion (or `motion=None`) uses one random centre, uniform over the frame, for
     all steps. `fallback` of the result marks all steps without motion of their own.
 
     The options of `RectangleMask`, and:
 
     Attributes:
-        start: the first step's centre: "random", as the text of section 3.3, or "motion" like the other steps. The
+        start: the first step's centre: "random", as the text of section 3.3, or "motion", as the other steps. The
             paper draws the top left corner from rand(0, G - side), which keeps the rectangle inside; here the centre is
-            uniform over the whole frame, because the border rules deal with what hangs over, and because at
-            ratio .75 the side is 12 of 14 tokens: inside the frame it has hardly a place to go and always hides the
+            uniform over the whole frame, because the border rules handle the overhang, and because at
+            ratio .75 the side is 12 of 14 tokens: inside the frame it hardly moves and always hides the
             middle.
         jitter: vary height and width, see `rectangle_sides`.
-        top_k: the number of strongest motion cells whose centroid is followed; 1 in the paper.
+        top_k: number of strongest motion cells whose centroid is followed; 1 in the paper.
         scope: "tubelet": each step has a centre of its own, as in the paper. "clip": the strongest motion of the whole
-            clip gives one centre to all steps, the first one too whatever `start` says, and `fallback` speaks for all.
-        camera: what is subtracted from the motion as the camera's; nothing in the paper. See `read_motion`.
+            clip gives one centre to all steps, including the first whatever `start` is, and one `fallback` to all.
+        camera: the camera motion to subtract; none in the paper. See `check_motion`.
     """
 
     name: ClassVar[str] = "mgm"
@@ -121,7 +120,7 @@ class MotionRectangle(RectangleMask):
         check_option(self.name, "scope", self.scope in get_args(Scope), self.scope, "tubelet or clip")
         check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
         count = self.count(grid, ratio)
         shape = (grid[1], grid[2])
@@ -130,7 +129,7 @@ class MotionRectangle(RectangleMask):
         if motion is None:
             centres, moves = np.zeros((grid[0], 2)), np.zeros(grid[0], dtype=np.bool_)
         else:
-            cells = read_motion(self.name, motion, steps=grid[0], camera=self.camera)
+            cells = check_motion(self.name, motion, steps=grid[0], camera=self.camera)
             centres, moves = motion_peaks(
                 whole_clip(cells) if self.scope == "clip" else cells, shape=shape, top_k=self.top_k, rng=rng
             )
@@ -147,10 +146,10 @@ def rectangle_sides(
 ) -> NDArray[np.float64]:
     """Height and width of each step's rectangle (Eq. 5, Eq. 7): float64 (t, 2), in tokens, continuous, at least 1.
 
-    They start at w_0 = h_0 = sqrt(ratio * h * w); where an elongated grid is too short for such a square, one side
-    is cut to the grid and the other one grows so that the area holds. With `jitter` they then change by integers s_t
+    They start at w_0 = h_0 = sqrt(ratio * h * w); if an elongated grid is too short for such a square, one side
+    is cut to the grid and the other grows to keep the area. With `jitter` they then change by integers s_t
     in {-1, 0, 1}, independent in x and y (Eq. 7) or, without `aspect`, the same in both (Eq. 5), that sum to zero over
-    the clip. The paper has that sum keep the number of masked tokens, which it does not: `place_rectangle` does.
+    the clip. In the paper this sum is meant to keep the number of masked tokens, but it does not: `place_rectangle` does.
     """
     steps, height, width = grid
     area = ratio * height * width
@@ -167,8 +166,8 @@ def rectangle_sides(
 def zero_sum_jitter(steps: int, *, rng: np.random.Generator) -> NDArray[np.int64]:
     """The increments s_y, s_x of Eq. 7: int64 (steps, 2) in {-1, 0, 1}, each column with sum zero.
 
-    Drawn uniformly; what the sum has too much is then taken from that many increments, chosen at random among those
-    that stay in {-1, 0, 1}. There are always enough: a sum of S needs at least S increments of 1.
+    Drawn uniformly; the excess of the sum is then taken, one each, from random increments that stay in {-1, 0, 1}.
+    There are always enough: a sum of S needs at least S increments of 1.
     """
     jitter = rng.integers(-1, 2, size=(steps, 2))
     balance(jitter, rng.random((steps, 2)))
@@ -198,12 +197,12 @@ def place_rectangle(
         grow     the `count` nearest tokens
         wrap     the `count` nearest tokens on a frame whose opposite borders touch
 
-    `shift` and `grow` replace what is lost outside the frame by neighbours, so that the middle is hardly ever seen:
+    `shift` and `grow` replace tokens lost outside the frame by neighbours, so that the middle is hardly ever visible:
     at ratio .75 `shift` without jitter never shows 100 of 196 tokens.
 
-    `trim="random"` drops any tokens inside instead of the farthest. `fill="near"` makes up for what is missing under
-    `clip` with the tokens nearest to the rectangle in tokens, an even rim, where `grow` enlarges it in proportion; the
-    other rules always have enough.
+    `trim="random"` drops random tokens inside instead of the farthest. Under `clip`, `fill="near"` adds missing tokens
+    in order of their distance to the rectangle, an even rim, while `grow` enlarges it in proportion; the other rules
+    always have enough.
 
     Args:
         centres: (t, 2), (y, x) in tokens from the frame's top left corner.
@@ -221,7 +220,7 @@ def place_rectangle(
     noise = np.empty((len(centres), 0))
     if softness:
         noise = rng.standard_normal(size) * (2 * softness / np.sqrt(sides.prod(axis=1, keepdims=True)))
-    # One draw serves as order of the equally distant, which are equal up to rounding, and of the top-up.
+    # One draw orders both the tokens of equal distance (up to rounding) and the top-up.
     chance = rng.random(size)
     rank = rectangle_rank(
         centres,
@@ -229,11 +228,11 @@ def place_rectangle(
         noise,
         chance,
         shape,
-        boundary == "clip",
-        boundary == "wrap",
-        fill == "near",
-        trim == "random",
-        ROUNDING,
+        clip=boundary == "clip",
+        wrap=boundary == "wrap",
+        near=fill == "near",
+        loose=trim == "random",
+        tie=ROUNDING,
     )
     return hide_lowest(rank, count=count).reshape(size[0], *shape)
 

@@ -1,4 +1,4 @@
-"""`running-cell`: a small pattern, repeated over the frame, that runs on by one token from step to step."""
+"""`running-cell`: a small pattern, repeated over the frame, that advances by one token per step."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
@@ -7,15 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.masks.grid import Grid
-from mgm.masks.mask import Mask, TokenMask, no_fallback
-from mgm.masks.motion import Motion
-from mgm.masks.options import check_option
+from mgm.masks.mask import Mask, TokenMask, check_option, no_fallback
+from mgm.masks.motion import MotionInput
 from mgm.masks.random import hide_lowest
 
 Ties: TypeAlias = Literal["turn", "random"]
 
 GOLDEN = (5**0.5 - 1) / 2
-"""The golden section: steps of this length round a circle of length 1 spread evenly, however many they are."""
+"""The golden section: steps of this length round a circle of length 1 spread evenly for any number of steps."""
 
 
 @dataclass(frozen=True)
@@ -26,23 +25,22 @@ class RunningCell(Mask):
     VideoMAE V2 reconstructs a token where this mask shows it and the encoder's mask hides it.
 
     The frame is cut into cells of 2 x 2 tokens from its top left corner; those at the right and lower border may be
-    incomplete. Token k of its cell (row-major, C tokens) has at step s the turn k + s + phase, its place in the queue
-    is turn mod C, and one random phase serves all cells of the clip. A step hides the N tokens that come first in the
-    queue:
+    incomplete. Token k of its cell (row-major, C tokens) has turn k + s + phase at step s and place turn mod C in the queue;
+    all cells of the clip share one random phase. A step hides the N first tokens of the queue:
 
         C = 4, ratio .5, phase 0      ##   #.   ..   .#   ##
         # hidden, . visible           ..   .#   ##   #.   ..
 
     With ratio * C = m + f, m whole, 0 <= f < 1, on a grid that the cells divide, places 0 to m - 1 are hidden in every
     cell, and place m in a share f of them (up to the rounding of N): in C consecutive steps a token is visible
-    C - m - 1 or C - m times. Which cells hide place m is the matter of `ties`. On other grids incomplete cells lack
-    tokens of some places; the count stays N, and the last place that is needed is shared out in the same way. VideoMAE
+    C - m - 1 or C - m times. `ties` decides which cells hide place m. On other grids incomplete cells lack
+    tokens of some places; the count stays N, and the last place needed is distributed in the same way. VideoMAE
     V2 takes m / C for the ratio, .75 for .9, and grids of even sides only; at its ratios the masks are its own.
 
     Attributes:
         cell: (rows, columns) of a cell in tokens, at least 2 tokens.
-        ties: "turn": the cells have a random order, which moves on whenever the queue has gone round, so that a token
-            left out at its turn gets visible soon. "random": drawn afresh at every step.
+        ties: "turn": the cells have a random order, which advances with each round of the queue, so that a token left
+            out at its turn soon becomes visible. "random": drawn anew at every step.
     """
 
     name: ClassVar[str] = "running-cell"
@@ -66,8 +64,8 @@ class RunningCell(Mask):
         )
         check_option(self.name, "ties", self.ties in get_args(Ties), self.ties, "turn or random")
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
-        """See `Mask.draw`; `motion` is not looked at."""
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; ignores `motion`."""
         count = self.count(grid, ratio)
         steps, height, width = grid
         place, number = self._layout(height, width)

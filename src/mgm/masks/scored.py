@@ -1,4 +1,4 @@
-"""Masks that hide the tokens of the highest score: where most moves, or whatever else a map of scores says."""
+"""Masks that hide the tokens of the highest score: of the strongest motion, or of any other map."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
@@ -8,16 +8,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgm.errors import MaskError
 from mgm.masks.grid import Grid
-from mgm.masks.mask import Mask, TokenMask, no_fallback
-from mgm.masks.motion import Camera, CellGeometry, Motion, cell_geometry, read_motion, token_shares
-from mgm.masks.options import check_option, is_real
+from mgm.masks.mask import Mask, TokenMask, check_option, is_real, no_fallback
+from mgm.masks.motion import Camera, CellGeometry, MotionInput, cell_geometry, check_motion, token_shares
 from mgm.masks.random import hide_lowest
 
-Method: TypeAlias = Literal["top", "sampled"]
+Selection: TypeAlias = Literal["top", "sampled"]
 
 TIE = 1e-12
-"""Scores of a step that differ by less than this share of its largest are equal: far above what pooling rounds off, so
-that a tie is never settled by where a token lies."""
+"""Scores of a step are equal if they differ by less than this share of its largest: far above the rounding of pooling, so
+the position of a token never decides a tie."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,12 @@ class MotionTopK(Mask):
     """`motion-topk`: at every step the N = int(ratio * h * w) tokens with most motion (project's catalog, no paper).
 
     A token's motion is the mean magnitude over its area and its frames, as `motion_energy` pools it. Ties are drawn at
-    random: where fewer than N tokens move, the still ones among the hidden are a random set. A step without motion
-    hides random tokens; `fallback` marks it. It also marks a step whose vectors are all held, which is ranked by them.
+    random: if fewer than N tokens move, the still ones among the hidden are a random set. A step without motion
+    hides random tokens; `fallback` marks it. It also marks a step whose vectors are all filled in, which they rank.
 
     Attributes:
-        camera: "median" takes the median displacement of each frame off before magnitudes are read, so that a pan is
-            no motion; see `read_motion`. "none" reads the vectors as they are.
+        camera: "median" subtracts the median displacement of each frame before magnitudes are computed, so that a pan
+            does not count as motion; see `check_motion`. "none" uses the vectors unchanged.
     """
 
     name: ClassVar[str] = "motion-topk"
@@ -41,7 +40,7 @@ class MotionTopK(Mask):
     def __post_init__(self) -> None:
         _check_camera(self.name, self.camera)
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
         count = self.count(grid, ratio)
         energy, moves = _token_motion(self.name, motion, grid, camera=self.camera)
@@ -53,15 +52,15 @@ class MotionSampled(Mask):
     """`motion-prob`: at every step N = int(ratio * h * w) tokens, drawn without replacement with a probability that is
     proportional to their motion (project's catalog; drawn by the Gumbel top-k trick, Kool et al. 2019).
 
-    Motion and `fallback` as in `motion-topk`. Tokens without any weight are hidden last, at random among each other, so
-    that at a high ratio on a quiet step all that moves is hidden.
+    Motion and `fallback` as in `motion-topk`. Tokens without weight are hidden last, in random order, so
+    that a high ratio hides everything that moves in a quiet step.
 
     Attributes:
         camera: see `MotionTopK`.
         temperature: from .001 to 1000; a token is drawn in proportion to weight ** (1 / temperature). 1: to its motion;
-            a low one comes near to `motion-topk`, a high one to a random mask.
-        floor: at least 0; the weight that every token has besides its motion, as a share of the step's mean motion, so
-            that still tokens are hidden at times.
+            a low one approaches `motion-topk`, a high one a random mask.
+        floor: at least 0; weight added to every token, as a share of the step's mean motion, so that still tokens are
+            hidden at times.
     """
 
     name: ClassVar[str] = "motion-prob"
@@ -78,13 +77,13 @@ class MotionSampled(Mask):
             self.name, "floor", is_real(self.floor) and self.floor >= 0, self.floor, "a finite number of at least 0"
         )
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
         count = self.count(grid, ratio)
         energy, moves = _token_motion(self.name, motion, grid, camera=self.camera)
         mean = energy.mean(axis=1, keepdims=True)
         weight = energy / np.where(mean > 0, mean, 1) + self.floor
-        with np.errstate(divide="ignore"):  # no weight: minus infinity, behind all others
+        with np.errstate(divide="ignore"):  # no weight: minus infinity, after all others
             log = np.log(weight)
         return TokenMask(sampled(log / self.temperature, count=count, rng=rng).reshape(grid), ~moves)
 
@@ -95,8 +94,8 @@ class ScoreMask(Mask):
     caption's relevance, codec residuals (project's catalog; attention-guided masks in images: Kakogeorgiou et al.
     2022, AttMask).
 
-    With `scores` the motion is not looked at and `fallback` is False. Without them the score is the tokens' motion,
-    with the `fallback` of `motion-topk`. Two masks are equal where their options are, scores included.
+    With `scores` the motion is ignored and `fallback` is False. Without them the score is the tokens' motion,
+    with the `fallback` of `motion-topk`. Two masks are equal if their options are, scores included.
 
     Attributes:
         scores: real finite numbers (T, gh, gw), T a multiple of the grid's steps, or (gh, gw) for all steps. Any
@@ -104,25 +103,25 @@ class ScoreMask(Mask):
             float64 copy.
         method: "top": the N highest, ties at random. "sampled": N drawn without replacement with a probability
             proportional to exp(score / (temperature * deviation)), deviation being the standard deviation of the
-            step's scores, so that neither their unit nor their offset matters.
+            step's scores, so their unit and their offset do not matter.
         temperature: from .001 to 1000; see `method`, only for "sampled".
-        lowest: hide the lowest scores in place of the highest.
+        lowest: hide the lowest scores instead of the highest.
     """
 
     name: ClassVar[str] = "score"
     uses_motion: ClassVar[bool] = True
 
     scores: ArrayLike | None = None
-    method: Method = "top"
+    method: Selection = "top"
     temperature: float = 1.0
     lowest: bool = False
 
     def __post_init__(self) -> None:
-        check_option(self.name, "method", self.method in get_args(Method), self.method, "top or sampled")
+        check_option(self.name, "method", self.method in get_args(Selection), self.method, "top or sampled")
         _check_temperature(self.name, self.temperature)
         check_option(self.name, "lowest", isinstance(self.lowest, bool), self.lowest, "true or false")
         if self.scores is not None:
-            object.__setattr__(self, "scores", _checked_scores(self.name, self.scores))
+            object.__setattr__(self, "scores", _check_scores(self.name, self.scores))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ScoreMask) and self._key() == other._key()
@@ -130,8 +129,8 @@ class ScoreMask(Mask):
     def __hash__(self) -> int:
         return hash(self._key())
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
-        """See `Mask.draw`; `motion` is not looked at where there are `scores`."""
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; ignores `motion` if there are `scores`."""
         count = self.count(grid, ratio)
         if self.scores is None:
             score, moves = _token_motion(self.name, motion, grid, camera="none")
@@ -154,7 +153,7 @@ class ScoreMask(Mask):
 
 def highest(score: NDArray[np.float64], *, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """bool (steps, tokens): the `count` highest of each row, exactly; ties for the last places are drawn at random."""
-    # Sorted, not partitioned: that is many times slower where most tokens tie at 0, as they do.
+    # Sorted, not partitioned: partitioning is many times slower when most tokens tie at 0, as is usual.
     last = np.sort(score, axis=1)[:, -count, None]
     tie = TIE * np.abs(score).max(axis=1, keepdims=True)
     rank = rng.random(score.shape)
@@ -167,7 +166,7 @@ def sampled(log_weight: NDArray[np.float64], *, count: int, rng: np.random.Gener
     """bool (steps, tokens): `count` of each row drawn without replacement, one after the other with a probability
     proportional to exp(log_weight) among those left. Minus infinity is drawn last, at random.
 
-    The `count` largest of log_weight + Gumbel noise have just this distribution.
+    The `count` largest of log_weight + Gumbel noise have exactly this distribution.
     """
     chance = rng.exponential(size=log_weight.shape)
     with np.errstate(divide="ignore"):  # an exponential of exactly 0 wins
@@ -179,13 +178,13 @@ def sampled(log_weight: NDArray[np.float64], *, count: int, rng: np.random.Gener
 
 
 def _token_motion(
-    name: str, motion: Motion | None, grid: Grid, *, camera: Camera
+    name: str, motion: MotionInput | None, grid: Grid, *, camera: Camera
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Motion magnitude per token, float64 (t, h * w), and bool (t,): the step has a valid cell and moves."""
+    """Motion magnitude per token, float64 (t, h * w), and bool (t,): True for steps with a valid cell and motion."""
     steps, height, width = grid
     if motion is None:
         return np.zeros((steps, height * width)), np.zeros(steps, dtype=np.bool_)
-    cells = read_motion(name, motion, steps=steps, camera=camera)
+    cells = check_motion(name, motion, steps=steps, camera=camera)
     energy = _pool(np.sqrt(cells.power).mean(axis=1), cells.geometry, (height, width))
     return energy, cells.measured & (energy > 0).any(axis=1)
 
@@ -197,8 +196,11 @@ def _pool_scores(name: str, scores: NDArray[np.float64], grid: Grid) -> NDArray[
     if scores.ndim == 3:
         if len(scores) % steps:
             raise MaskError(
-                f"{name}: found scores of {len(scores)} frames, expected a multiple of the {steps} steps of the grid; "
-                "give one map per frame or per step, or a single one (gh, gw) for all steps"
+                name,
+                f"found scores of {len(scores)} frames",
+                f"a multiple of the {steps} steps of the grid",
+                "give one map per frame or per step, or a single one (gh, gw) for all steps",
+                reason="mismatch",
             )
         maps = (scores * (steps / len(scores))).reshape(steps, -1, *scores.shape[1:]).sum(axis=1)
     rows, columns = maps.shape[1:]
@@ -224,23 +226,29 @@ def _standardised(score: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(steady, 0.0, centred)
 
 
-def _checked_scores(name: str, scores: ArrayLike) -> NDArray[np.float64]:
+def _check_scores(name: str, scores: ArrayLike) -> NDArray[np.float64]:
     """A read-only float64 copy of (T, gh, gw) or (gh, gw) finite scores."""
     try:
         array: NDArray[Any] = np.asarray(scores)
-    except (TypeError, ValueError):  # rows of different length, or an object that is no array
+    except (TypeError, ValueError):  # rows of different length, or an object that is not an array
         array = np.empty(0, dtype=np.object_)
     if array.dtype.kind not in "fiub" or array.ndim not in (2, 3) or not array.size:
         raise MaskError(
-            f"{name}: found scores {array.dtype} {array.shape}, expected real numbers (T, gh, gw), or (gh, gw) for "
-            "all steps; give one score per cell"
+            name,
+            f"found scores {array.dtype} {array.shape}",
+            "real numbers (T, gh, gw), or (gh, gw) for all steps",
+            "give one score per cell",
+            reason="invalid_shape" if array.dtype.kind in "fiub" else "invalid_type",
         )
     copy = array.astype(np.float64)
     if not np.isfinite(copy).all():
         where = tuple(int(index) for index in np.argwhere(~np.isfinite(copy))[0])
         raise MaskError(
-            f"{name}: found NaN or infinite scores, first at {where}; expected finite numbers; "
-            "give cells without a score the lowest one"
+            name,
+            f"found NaN or infinite scores, first at {where}",
+            "finite numbers",
+            "give cells without a score the lowest one",
+            reason="invalid_value",
         )
     copy.flags.writeable = False
     return copy
@@ -251,6 +259,6 @@ def _check_camera(name: str, camera: str) -> None:
 
 
 def _check_temperature(name: str, temperature: float) -> None:
-    # Beyond these, floating point would lose the noise beside the weights, or the weights beside the noise.
+    # Outside this range, floating point loses either the noise or the weights in their sum.
     valid = is_real(temperature) and 1e-3 <= temperature <= 1e3
     check_option(name, "temperature", valid, temperature, "a number from .001 to 1000")

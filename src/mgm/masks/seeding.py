@@ -1,4 +1,4 @@
-"""Where a mask's randomness comes from: four numbers that name the draw, so that any worker can repeat it."""
+"""The generator of a mask: four numbers name the draw, so any worker can repeat it."""
 
 import operator
 
@@ -14,7 +14,7 @@ def mask_rng(seed: int, epoch: int, sample: int, repeat: int) -> np.random.Gener
         seed: the run's seed.
         epoch: the pass over the data.
         sample: the index of the video in its set, not in the batch or on the rank.
-        repeat: which copy of the sample under repeated augmentation; 0 without it.
+        repeat: number of the copy under repeated augmentation; 0 without it.
 
     Raises:
         MaskError: one of them is negative or not an integer.
@@ -27,6 +27,10 @@ def mask_rng(seed: int, epoch: int, sample: int, repeat: int) -> np.random.Gener
             valid = False
         if not valid:
             raise MaskError(
-                f"mask_rng: found {name} {value!r}, expected an integer of at least 0; pass its index or count"
+                "mask_rng",
+                f"found {name} {value!r}",
+                "an integer of at least 0",
+                "pass its index or count",
+                reason="invalid_value",
             )
     return np.random.default_rng(np.random.SeedSequence([operator.index(value) for value in key.values()]))

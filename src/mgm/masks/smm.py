@@ -1,4 +1,4 @@
-"""Simulated motion: masks that move by velocities that nobody saw in the video (section 3.2, Eq. 5)."""
+"""Simulated motion: masks that move at random velocities, independent of the video (section 3.2, Eq. 5)."""
 
 import math
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.masks.grid import Grid
-from mgm.masks.mask import Mask, TokenMask, no_fallback
-from mgm.masks.motion import Motion
-from mgm.masks.options import check_option, is_real
+from mgm.masks.mask import Mask, TokenMask, check_option, is_real, no_fallback
+from mgm.masks.motion import MotionInput
 from mgm.masks.random import hide_lowest
 from mgm.masks.rectangle import RectangleMask, rectangle_sides
 
@@ -22,8 +21,8 @@ class SimulatedRectangle(RectangleMask):
     """`smm`: a rectangle that starts anywhere and moves at random, N = int(ratio * h * w) tokens in every step (Eq. 5).
 
     Its centre is reflected at the frame's border; under `boundary="shift"` where the rectangle touches the border, and
-    it starts inside of that, as the paper's rand(0, G - side); under `wrap` it goes on at the opposite side. The paper
-    names random velocities v_xt, v_yt and no distribution. The options of `RectangleMask`, and:
+    it starts inside, as the paper's rand(0, G - side); under `wrap` it re-enters at the opposite side. The paper
+    names random velocities v_xt, v_yt without a distribution. The options of `RectangleMask`, and:
 
     Attributes:
         velocity: "linear": one velocity for the clip; "walk": a new one at each step.
@@ -44,8 +43,8 @@ class SimulatedRectangle(RectangleMask):
         _check_velocity(self.name, self.velocity, self.speed)
         check_option(self.name, "jitter", isinstance(self.jitter, bool), self.jitter, "true or false")
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
-        """See `Mask.draw`; `motion` is not looked at."""
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; ignores `motion`."""
         count = self.count(grid, ratio)
         shape = (grid[1], grid[2])
         sides = rectangle_sides(grid, ratio * self.share, jitter=self.jitter, rng=rng, aspect=False)
@@ -61,7 +60,7 @@ class SimulatedRectangle(RectangleMask):
 class SimulatedTokens(Mask):
     """`smm-sparse`: N = int(ratio * h * w) random tokens that move together (Table 4e, "SMM (Sparse)").
 
-    The set keeps its shape: it moves by whole tokens and goes on at the opposite border, so that the count holds.
+    The set keeps its shape: it moves by whole tokens and re-enters at the opposite border, which keeps the count.
 
     Attributes:
         velocity, speed: as for `smm`.
@@ -76,8 +75,8 @@ class SimulatedTokens(Mask):
     def __post_init__(self) -> None:
         _check_velocity(self.name, self.velocity, self.speed)
 
-    def draw(self, grid: Grid, ratio: float, motion: Motion | None, rng: np.random.Generator) -> TokenMask:
-        """See `Mask.draw`; `motion` is not looked at."""
+    def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
+        """See `Mask.draw`; ignores `motion`."""
         count = self.count(grid, ratio)
         steps, height, width = grid
         first = hide_lowest(rng.random((1, height * width)), count=count).reshape(height, width)
@@ -98,7 +97,7 @@ def simulated_path(steps: int, *, velocity: Velocity, speed: float, rng: np.rand
 
 
 def reflect(path: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fold positions into [0, room] as a ball that bounces at both ends; where there is no room they stay at 0."""
+    """Fold positions into [0, room] as a ball that bounces at both ends; without room they stay at 0."""
     period = np.where(room > 0, 2 * room, 1)
     folded: NDArray[np.float64] = np.minimum(np.mod(path, period), np.mod(-path, period))
     return np.where(room > 0, folded, 0)

@@ -1,4 +1,4 @@
-"""What a mask hides: the numbers by which masks are compared and a run shows whether its mask found the motion."""
+"""Statistics of masks: share of hidden motion and of hidden objects, overlap between steps and between draws."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.errors import MaskError
-from mgm.masks.grid import Grid, checked_grid
+from mgm.masks.grid import Grid, check_grid
 from mgm.masks.mask import TokenMask
-from mgm.masks.motion import Motion, motion_energy
+from mgm.masks.motion import MotionInput, motion_energy
 
 Boxes: TypeAlias = Sequence[Sequence[Sequence[float]] | NDArray[np.floating] | NDArray[np.integer]]
 """Per frame its boxes [x0, y0, x1, y1] in pixels of the region that the tokens cover; several count as their union."""
@@ -19,15 +19,15 @@ Boxes: TypeAlias = Sequence[Sequence[Sequence[float]] | NDArray[np.floating] | N
 
 @dataclass(frozen=True)
 class MaskStatistics:
-    """Statistics of one mask; all are shares in [0, 1], None where the clip gives no ground to compute them.
+    """Statistics of one mask; all are shares in [0, 1], None if the clip does not allow to compute them.
 
     Attributes:
         ratio: masked tokens of all tokens.
-        motion_share: masked motion energy of all motion energy (`motion_energy`); None where nothing moves.
-        object_share: masked object area of all object area inside the frame; None where there is no object.
+        motion_share: masked motion energy of all motion energy (`motion_energy`); None without motion.
+        object_share: masked object area of all object area inside the frame; None without an object.
         step_iou: intersection over union of the masked tokens of successive steps, mean over the clip: 1 = static;
             None for a single step.
-        fallback_share: steps that had no motion to follow.
+        fallback_share: steps without motion to follow.
     """
 
     ratio: float
@@ -39,14 +39,14 @@ class MaskStatistics:
 
 @dataclass(frozen=True, eq=False)
 class DrawStatistics:
-    """Statistics of a mask over many draws; shares in [0, 1], None where no clip gives ground to compute them.
+    """Statistics of a mask over many draws; shares in [0, 1], None if no clip allows to compute them.
 
     Attributes:
-        draws: how many.
+        draws: number of draws.
         count: the fewest and the most masked tokens of a step.
         ratio, motion_share, object_share, step_iou, fallback_share: means over the draws, see `MaskStatistics`.
         overlap: intersection over union of the masked tokens of two draws for one clip, mean over successive draws: 1 = the
-            clip is always masked alike; None for a single draw.
+            clip always gets the same mask; None for a single draw.
         visibility: float64 (t, h, w), the share of the draws in which the encoder sees the token.
     """
 
@@ -62,28 +62,28 @@ class DrawStatistics:
 
     @property
     def never_visible(self) -> int:
-        """Places, of h * w, that the encoder has not seen at any step of any draw."""
+        """Number of places, of h * w, that are hidden at every step of every draw."""
         return int((self.visibility.max(axis=0) == 0).sum())
 
     @property
     def least_visible(self) -> float:
-        """The share of the draws in which the token that is seen least often is seen."""
+        """Share of the draws in which the least visible token is visible."""
         return float(self.visibility.min())
 
 
 def mask_statistics(
     mask: TokenMask,
     *,
-    motion: Motion | None = None,
+    motion: MotionInput | None = None,
     boxes: Boxes | None = None,
     extent: tuple[float, float] | None = None,
 ) -> MaskStatistics:
-    """Grade a mask against the motion of its clip and, where known, the boxes of its objects.
+    """Compare a mask with the motion of its clip and, if known, the boxes of its objects.
 
     Args:
-        motion: what the mask was drawn from, or better: motion from elsewhere; see `Motion`.
+        motion: the motion that the mask was drawn from, or better an independent estimate; see `MotionInput`.
         boxes: see `Boxes`; as many frames as a multiple of the mask's steps.
-        extent: (height, width) in pixels of the region that the boxes refer to; that of `motion` where it has one.
+        extent: (height, width) in pixels of the region that the boxes refer to; default: that of `motion`.
 
     Raises:
         MaskError: motion or boxes cannot be used, or boxes come without an extent.
@@ -101,11 +101,11 @@ def mask_statistics(
 def draw_statistics(
     masks: Sequence[TokenMask],
     *,
-    motion: Motion | None = None,
+    motion: MotionInput | None = None,
     boxes: Boxes | None = None,
     extent: tuple[float, float] | None = None,
 ) -> DrawStatistics:
-    """Grade many draws for one clip; arguments and errors of `mask_statistics`.
+    """Statistics of many draws for one clip; arguments and errors as for `mask_statistics`.
 
     Raises:
         MaskError: no mask, masks of different grids, or as `mask_statistics`.
@@ -113,8 +113,11 @@ def draw_statistics(
     shapes = {mask.masked.shape for mask in masks}
     if len(shapes) != 1:
         raise MaskError(
-            f"draw_statistics: found masks of {len(shapes)} grids {sorted(shapes)}, expected at least one mask, all of one grid; "
-            "grade each grid on its own"
+            "draw_statistics",
+            f"found masks of {len(shapes)} grids {sorted(shapes)}",
+            "at least one mask, all of one grid",
+            "compute each grid on its own",
+            reason="mismatch" if shapes else "missing_value",
         )
     steps, height, width = shapes.pop()
     grid = (steps, height, width)
@@ -125,7 +128,11 @@ def draw_statistics(
             extent = getattr(motion, "extent", None)
         if extent is None:
             raise MaskError(
-                "mask_statistics: found boxes without an extent, expected (height, width) in pixels; pass extent="
+                "mask_statistics",
+                "found boxes without an extent",
+                "(height, width) in pixels",
+                "pass extent=",
+                reason="missing_value",
             )
         area = object_area(boxes, grid=grid, extent=extent)
     masked = np.stack([mask.masked for mask in masks])
@@ -144,7 +151,7 @@ def draw_statistics(
 
 
 def pool_statistics(clips: Sequence[DrawStatistics]) -> DrawStatistics:
-    """The same over several clips of one grid: each clip counts alike, those without ground for a share are left out of it.
+    """Statistics over several clips of one grid: each clip has equal weight; a share omits the clips where it is None.
 
     Raises:
         MaskError: no clip, or clips of different grids.
@@ -152,8 +159,11 @@ def pool_statistics(clips: Sequence[DrawStatistics]) -> DrawStatistics:
     shapes = {clip.visibility.shape for clip in clips}
     if len(shapes) != 1:
         raise MaskError(
-            f"pool_statistics: found clips of {len(shapes)} grids {sorted(shapes)}, expected at least one clip, all of one grid; "
-            "pool each grid on its own"
+            "pool_statistics",
+            f"found clips of {len(shapes)} grids {sorted(shapes)}",
+            "at least one clip, all of one grid",
+            "pool each grid on its own",
+            reason="mismatch" if shapes else "missing_value",
         )
     return DrawStatistics(
         draws=sum(clip.draws for clip in clips),
@@ -180,24 +190,31 @@ def object_area(boxes: Boxes, *, grid: Grid, extent: tuple[float, float]) -> NDA
         float64 (t, h, w), square pixels.
 
     Raises:
-        MaskError: the number of frames is not a multiple of t, or a box is not finite, not four numbers or turned
-            around.
+        MaskError: the number of frames is not a multiple of t, or a box is not finite, not four numbers or has
+            its corners swapped.
     """
-    steps, rows, columns = checked_grid("object_area", grid)
+    steps, rows, columns = check_grid("object_area", grid)
     if not (all(math.isfinite(side) for side in extent) and min(extent) > 0):
         raise MaskError(
-            f"object_area: found extent {extent}, expected a positive height and width; give the size in pixels"
+            "object_area",
+            f"found extent {extent}",
+            "a positive height and width",
+            "give the size in pixels",
+            reason="invalid_value",
         )
     if not len(boxes) or len(boxes) % steps:
         raise MaskError(
-            f"object_area: found boxes of {len(boxes)} frames, expected a multiple of the {steps} steps of the grid; "
-            "give one list per frame, empty where it has no box"
+            "object_area",
+            f"found boxes of {len(boxes)} frames",
+            f"a multiple of the {steps} steps of the grid",
+            "give one list per frame, an empty one for frames without a box",
+            reason="mismatch",
         )
     lines = (np.linspace(0, extent[0], rows + 1), np.linspace(0, extent[1], columns + 1))
     area = np.zeros((steps, rows, columns))
     for frame, found in enumerate(boxes):
         if len(found):
-            area[frame * steps // len(boxes)] += _union_area(_checked_boxes(found, frame=frame), lines)
+            area[frame * steps // len(boxes)] += _union_area(_check_boxes(found, frame=frame), lines)
     return area
 
 
@@ -205,7 +222,7 @@ def _union_area(
     boxes: NDArray[np.float64], lines: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Area (h, w) of the boxes' union in every token: exact, because the edges of boxes and tokens cut the frame into
-    pieces that lie wholly inside or outside of each."""
+    pieces that lie entirely inside or outside each."""
     y = np.unique(np.concatenate([lines[0], np.clip(boxes[:, [1, 3]].reshape(-1), 0, lines[0][-1])]))
     x = np.unique(np.concatenate([lines[1], np.clip(boxes[:, [0, 2]].reshape(-1), 0, lines[1][-1])]))
     in_y = (y[None, :-1] >= boxes[:, 1:2]) & (y[None, 1:] <= boxes[:, 3:4])
@@ -216,19 +233,25 @@ def _union_area(
     return area
 
 
-def _checked_boxes(boxes: Sequence[Sequence[float]] | NDArray[np.generic], *, frame: int) -> NDArray[np.float64]:
+def _check_boxes(boxes: Sequence[Sequence[float]] | NDArray[np.generic], *, frame: int) -> NDArray[np.float64]:
     try:
         array = np.asarray(boxes, dtype=np.float64)
     except (TypeError, ValueError):
         array = np.empty(0)
     if array.ndim != 2 or array.shape[1] != 4:
         raise MaskError(
-            f"object_area: found boxes {boxes!r} in frame {frame}, expected a list of [x0, y0, x1, y1] in pixels"
+            "object_area",
+            f"found boxes {boxes!r} in frame {frame}",
+            "a list of [x0, y0, x1, y1] in pixels",
+            reason="invalid_shape",
         )
     if not np.isfinite(array).all() or (array[:, :2] > array[:, 2:]).any():
         raise MaskError(
-            f"object_area: found boxes {array.tolist()} in frame {frame}, expected finite x0 <= x1 and y0 <= y1; "
-            "convert boxes given as [x, y, width, height]"
+            "object_area",
+            f"found boxes {array.tolist()} in frame {frame}",
+            "finite x0 <= x1 and y0 <= y1",
+            "convert boxes given as [x, y, width, height]",
+            reason="invalid_value",
         )
     return array
 
@@ -244,7 +267,7 @@ def _share(amount: NDArray[np.float64] | None, masked: NDArray[np.bool_]) -> flo
 
 def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_], *, axes: tuple[int, ...]) -> float:
     shared, united = (a & b).sum(axis=axes), (a | b).sum(axis=axes)
-    # Two that both hide nothing hide the same.
+    # Two empty masks are equal.
     return float(np.where(united > 0, shared / np.maximum(united, 1), 1.0).mean())
 
 
