@@ -32,7 +32,7 @@ import mgm
 from mgm.data.annotations import VideoItem
 from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.clips.transform import multi_scale_crop
-from mgm.data.loading.dataset import ClipSet, MaskRule
+from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
 from mgm.data.loading.loader import BatchOrder, batches, read_batch
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.data.synthetic.known_motion import make_translation
@@ -104,9 +104,7 @@ def clip_set(files: Sequence[Path], repeats: int = 1) -> ClipSet:
         tuple(VideoItem(str(file)) for file in files),
         FileSource(),
         ClipSettings(FRAMES, STRIDE, SIZE, "auto"),
-        rule=MaskRule(build_mask("mgm"), GRID, RATIO),
-        crop="multiscale",
-        flip=True,
+        ClipTransform("multiscale", flip=True, rule=MaskRule(build_mask("mgm"), GRID, RATIO)),
         seed=SEED,
         repeats=repeats,
     )
@@ -208,7 +206,9 @@ def small_set(folder: Path) -> ClipSet:
     Path(items[0].path).write_bytes(Path(items[0].path).read_bytes()[:3000])
     rule = MaskRule(build_mask("mgm"), (4, 4, 4), RATIO)
     settings = ClipSettings(8, 2, 64, "auto")
-    return ClipSet(tuple(items), FileSource(), settings, rule=rule, crop="multiscale", flip=True, seed=SEED, repeats=2)
+    return ClipSet(
+        tuple(items), FileSource(), settings, ClipTransform("multiscale", flip=True, rule=rule), seed=SEED, repeats=2
+    )
 
 
 def watch_memory(clips: ClipSet, count: int) -> None:

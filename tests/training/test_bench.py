@@ -11,7 +11,7 @@ import mgm.commands.bench
 import mgm.video.clip.reader
 from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.source import ClipSettings, FileSource
-from mgm.data.loading.dataset import ClipSet, MaskRule
+from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
 from mgm.data.loading.loader import read_batch
 from mgm.data.loading.stages import STAGES, Stopwatch
 from mgm.data.synthetic.known_motion import make_translation
@@ -24,7 +24,7 @@ from mgm.video.container.metadata import VideoInfo
 def clip_set(videos):
     settings = ClipSettings(frames=4, stride=1, size=32, motion="auto")
     rule = MaskRule(build_mask("mgm"), (2, 4, 4), 0.75)
-    return ClipSet(videos, FileSource(), settings, rule=rule, crop="multiscale", flip=True, seed=1)
+    return ClipSet(videos, FileSource(), settings, ClipTransform("multiscale", flip=True, rule=rule), seed=1)
 
 
 def test_watching_changes_nothing_and_ends(videos):
@@ -32,7 +32,7 @@ def test_watching_changes_nothing_and_ends(videos):
     before = dict(vars(mgm.video.clip.reader))
     plain = read_batch(clips, keys)
     stopwatch = Stopwatch()
-    with stopwatch.watch(clips.rule.mask):
+    with stopwatch.watch(clips.transform.rule.mask):
         watched = mgm.data.loading.loader.read_batch(clips, keys)
     assert torch.equal(plain.video, watched.video)
     assert torch.equal(plain.mask, watched.mask)
@@ -59,7 +59,7 @@ def test_an_error_inside_a_stage_stops_its_clock(tmp_path, videos):
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     clips = clip_set((VideoItem(str(tmp_path / "bad.mp4")), *videos.train[:2]))
     stopwatch = Stopwatch()
-    with stopwatch.watch(clips.rule.mask):
+    with stopwatch.watch(clips.transform.rule.mask):
         read_batch(clips, [(0, 0)])
     assert stopwatch._running == ["other"]
 

@@ -136,7 +136,7 @@ def run_demo(
     with clock.stage("read videos"):
         items, source = prepare_source(videos.items, config, motion=True, source=None)
         found.videos = videos = videos.only(item.path for item in items)
-        found.unreadable.update(source.problems if isinstance(source, MemorySource) else {})
+        found.unreadable.update(source.unreadable if isinstance(source, MemorySource) else {})
     with clock.stage("measure masks"):
         found.masks = measure_masks(videos.test or videos.train, source, config)
     with clock.stage("pretrain"):

@@ -126,7 +126,7 @@ def _readable(
 ) -> tuple[VideoSet, ClipSource, Mapping[str, str]]:
     """Of `items`, a part of the set, the videos that can be read, where their clips come from, and path -> problem of the rest."""
     items, source = prepare_source(items, config, motion=False, source=source)
-    left_out = source.problems if isinstance(source, MemorySource) else {}
+    left_out = source.unreadable if isinstance(source, MemorySource) else {}
     return videos.only(item.path for item in items), source, left_out
 
 

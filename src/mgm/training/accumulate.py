@@ -34,7 +34,7 @@ class Found:
 
     def add(self, batch: Batch, share: float) -> None:
         """Take over what a piece says of its clips, which are `share` of the step's."""
-        self.problems += batch.problems
+        self.problems += batch.unreadable
         second = {} if batch.decode is None else {"decoder_fallback": batch.decode_fallback}
         for name, value in {"fallback": batch.fallback, **second, "flow": batch.measured}.items():
             self.shares[name] = self.shares.get(name, 0.0) + value * share

@@ -14,7 +14,7 @@ import torch
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import FileSource
 from mgm.data.items import common_folder, evenly_spaced
-from mgm.data.loading.dataset import ClipSet
+from mgm.data.loading.dataset import ClipSet, ClipTransform
 from mgm.data.loading.loader import read_batch
 from mgm.data.loading.stages import STAGES, Stage, Stopwatch
 from mgm.data.shards.members import parse_member
@@ -109,9 +109,7 @@ def bench_data(
         items,
         source,
         config.clip_settings(motion=rule.mask.uses_motion),
-        rule=rule,
-        crop=config.data.crop,
-        flip=config.data.flip,
+        ClipTransform(config.data.crop, config.data.flip, rule),
         seed=config.seed,
         repeats=config.data.repeats,
     )

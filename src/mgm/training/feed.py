@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_fabric import Fabric
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mgm.data.annotations import VideoItem
-from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSource, FileSource, MemorySource
-from mgm.data.clips.transform import Crop
-from mgm.data.loading.dataset import ClipSet, MaskRule
+from mgm.data.loading.dataset import ClipSet, ClipTransform
 from mgm.data.loading.loader import Batch, BatchOrder, batches
 from mgm.errors import DataError
 from mgm.training.config import Config, OptimConfig
@@ -59,23 +56,13 @@ def reading_processes(config: Config, source: ClipSource) -> int:
     return 0 if isinstance(source, MemorySource) else config.data.workers
 
 
-@dataclass(frozen=True, slots=True)
-class Taking:
-    """How clips are taken: with which masks (None: without), crop and mirroring, and which frames."""
-
-    rule: MaskRule | None
-    crop: Crop
-    flip: bool
-    sampler: Sampler
-
-
 def make_run(
     items: tuple[VideoItem, ...],
     source: ClipSource,
     config: Config,
     optim: OptimConfig,
     plan: Schedule,
-    taking: Taking,
+    transform: ClipTransform,
     describe: Callable[[Config, Schedule, int, int], str],
     *,
     out: Path,
@@ -85,11 +72,8 @@ def make_run(
     clips = ClipSet(
         items,
         source,
-        config.clip_settings(motion=taking.rule is not None and taking.rule.uses_motion),
-        rule=taking.rule,
-        crop=taking.crop,
-        flip=taking.flip,
-        sampler=taking.sampler,
+        config.clip_settings(motion=transform.rule is not None and transform.rule.uses_motion),
+        transform,
         seed=config.seed,
         repeats=config.data.repeats,
     )
@@ -108,6 +92,6 @@ def make_run(
             timeout=config.data.read_timeout,
         )
 
-    left_out = source.problems if isinstance(source, MemorySource) else {}
+    left_out = source.unreadable if isinstance(source, MemorySource) else {}
     words = describe(config, plan, len(items), fabric.world_size)
     return Run(out, config, optim, plan, stream, order, items, config.data.repeats, left_out, words), fabric

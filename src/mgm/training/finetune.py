@@ -20,13 +20,13 @@ from mgm.data.augment.flip import directed_classes
 from mgm.data.augment.mixing import Mixing
 from mgm.data.augment.randaugment import parse_randaugment
 from mgm.data.clips.source import ClipSource
+from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
 from mgm.errors import DataError
 from mgm.models import Classifier, Encoder
 from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config, FinetuneConfig
-from mgm.training.feed import Taking
 from mgm.training.optim import Schedule, adamw, describe_rate
 from mgm.training.train import Outcome, train
 
@@ -124,7 +124,7 @@ def finetune(
         found.train,
         config,
         optim,
-        Taking(None, optim.crop, flip, config.sampler(optim.sampling, optim.sampling_rule)),
+        ClipTransform(optim.crop, flip, sampler=config.sampler(optim.sampling, optim.sampling_rule)),
         partial(describe_finetuning, classes=len(classes), flip=flip),
         out=Path(out),
         resume=resume,

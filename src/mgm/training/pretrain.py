@@ -12,12 +12,12 @@ from torch import nn
 
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource
+from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
 from mgm.errors import DataError
 from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
-from mgm.training.feed import Taking
 from mgm.training.optim import Schedule, adamw, describe_rate
 from mgm.training.train import Outcome, train
 
@@ -100,7 +100,7 @@ def pretrain(
         found.train,
         config,
         config.pretrain,
-        Taking(config.mask_rule(), data.crop, data.flip, config.sampler(data.sampling)),
+        ClipTransform(data.crop, data.flip, config.mask_rule(), config.sampler(data.sampling)),
         describe_pretraining,
         out=Path(out),
         resume=resume,

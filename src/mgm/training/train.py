@@ -12,10 +12,11 @@ from torch import nn
 
 from mgm.data.annotations import VideoItem
 from mgm.data.clips.source import ClipSource
+from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import BatchOrder
 from mgm.training.config import Config, OptimConfig
 from mgm.training.engine import fit
-from mgm.training.feed import Taking, make_run, prepare_source
+from mgm.training.feed import make_run, prepare_source
 from mgm.training.folder import check_folder
 from mgm.training.log import History
 from mgm.training.method import Method
@@ -36,7 +37,7 @@ def train(
     items: tuple[VideoItem, ...],
     config: Config,
     optim: OptimConfig,
-    taking: Taking,
+    transform: ClipTransform,
     describe: Callable[[Config, Schedule, int, int], str],
     *,
     out: Path,
@@ -55,12 +56,12 @@ def train(
         MgmError: of the kind that fits; see `mgm.training.engine.fit`.
     """
     check_folder(out, resume=resume)  # reading a set into memory takes minutes
-    motion = taking.rule is not None and taking.rule.uses_motion
+    motion = transform.rule is not None and transform.rule.uses_motion
     first = os.environ.get("RANK", "0") == "0"
     items, source = prepare_source(items, config, motion=motion, source=source, show_progress=show_progress and first)
     plan = schedule(optim, steps_per_epoch=BatchOrder(len(items), optim.batch, config.seed).steps_per_epoch)
     torch.manual_seed(config.seed)  # here: whatever was loaded before has drawn too
     method = build(plan)
-    run, fabric = make_run(items, source, config, optim, plan, taking, describe, out=out)
+    run, fabric = make_run(items, source, config, optim, plan, transform, describe, out=out)
     history = fit(method, run, fabric, resume=resume, show_progress=show_progress)
     return Outcome(out, method.module.cpu().eval(), history)

@@ -9,7 +9,7 @@ from PIL import Image
 from mgm.data.annotations import VideoItem
 from mgm.data.clips.images import are_frames, picture_folders, probe_any, read_any, read_any_clips
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
-from mgm.data.loading.dataset import ClipSet, MaskRule, ViewSet
+from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule, ViewSet
 from mgm.data.synthetic.known_motion import make_translation, translating_frames
 from mgm.errors import VideoError
 from mgm.masks import build_mask
@@ -185,7 +185,7 @@ def test_a_set_of_videos_pictures_and_frames(picture, folder, tmp_path, memory):
     if isinstance(source, MemorySource):
         assert source.load([i.path for i in items]) == {}
     rule = MaskRule(build_mask("mgm"), (2, 4, 4), 0.75)
-    clips = ClipSet(items, source, settings, rule=rule, crop="multiscale", flip=True, seed=3)
+    clips = ClipSet(items, source, settings, ClipTransform("multiscale", flip=True, rule=rule), seed=3)
     samples = [clips[(0, index)] for index in range(3)]
     assert [s.label for s in samples] == [0, -1, 1]
     assert [s.fallback for s in samples] == [0.0, 1.0, 0.0]

@@ -1,24 +1,29 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
-from mgm.data.loading.dataset import TRIES, ClipSet, MaskRule, ViewSet
+from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule, ViewSet, part_length
 from mgm.data.loading.loader import collate
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError, VideoError
 from mgm.masks import build_mask
+from mgm.video.container.metadata import VideoInfo
 from mgm.video.transcode.write import encode
+from tests.errors import raises
 
 SETTINGS = ClipSettings(frames=4, stride=1, size=32, motion="codec")
 GRID = (2, 4, 4)
 
 
 def make(items, **changes):
-    options = {"rule": MaskRule(build_mask("mgm"), GRID, 0.75), "crop": "multiscale", "flip": True, "seed": 7}
+    transform = ClipTransform("multiscale", flip=True, rule=MaskRule(build_mask("mgm"), GRID, 0.75))
+    chosen = {name: changes.pop(name) for name in ("rule", "crop", "flip") if name in changes}
     source = changes.pop("source", None) or FileSource()
-    return ClipSet(items, source, SETTINGS, **{**options, **changes})
+    return ClipSet(items, source, SETTINGS, replace(transform, **chosen), **{"seed": 7, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,7 @@ def items(tiny_set):
 
 @pytest.fixture(scope="module")
 def broken(items, tmp_path_factory):
-    """The items with files 3 and 5 that are no videos."""
+    """The items, with files 3 and 5 replaced by text."""
     folder = tmp_path_factory.mktemp("broken")
     bad = list(items)
     for index in (3, 5):
@@ -43,7 +48,7 @@ def same(first, second):
         torch.equal(first.video, second.video)
         and np.array_equal(first.mask, second.mask)
         and (first.label, first.index, first.fallback) == (second.label, second.index, second.fallback)
-        and first.problems == second.problems
+        and first.unreadable == second.unreadable
     )
 
 
@@ -79,28 +84,28 @@ def test_global_generators_are_left_alone(items):
     assert torch.equal(before[1], torch.get_rng_state())
 
 
-def test_unreadable_videos_are_replaced_and_named(items, broken):
+def test_an_unreadable_video_is_replaced_and_reported(items, broken):
     whole, damaged = make(items), make(broken)
     for index in range(16):
         sample = damaged[2, index]
         if index in (3, 5):
             assert same(sample, make(broken)[2, index])
             assert sample.index not in (3, 5)
-            path, message = sample.problems[0]
+            path, message = sample.unreadable[0]
             assert path == broken[index].path
             assert path in message
             assert sample.label == items[sample.index].label
         else:
             assert same(sample, whole[2, index])
-            assert sample.problems == ()
-    # Not always the same video stands in.
+            assert sample.unreadable == ()
+    # The substitutes differ.
     assert len({damaged[epoch, 3].index for epoch in range(8)}) > 2
 
 
-def test_a_set_that_cannot_be_read_at_all(broken):
-    with pytest.raises(DataError, match=rf"{TRIES} videos in a row could not be read"):
+def test_a_set_without_readable_videos(broken):
+    with raises(DataError, "too_many_failures"):
         make((broken[3], broken[5]))[0, 0]
-    with pytest.raises(DataError, match="no videos"):
+    with raises(DataError, "not_found", message="loading-empty-set"):
         make(())
 
 
@@ -132,13 +137,13 @@ def test_a_clip_is_decoded_once_for_all_repeats(items):
     assert source.calls == 1
 
 
-def test_only_the_first_repeat_names_the_problem(broken):
+def test_only_the_first_repeat_reports_the_unreadable_video(broken):
     samples = make(broken, repeats=3).read((0, 3))
-    assert [len(sample.problems) for sample in samples] == [1, 0, 0]
+    assert [len(sample.unreadable) for sample in samples] == [1, 0, 0]
 
 
-def test_what_stands_in_does_not_depend_on_how_far_reading_came(items, broken):
-    """A file that is gone, one that is damaged behind its header, one that is known to hang: the same clip in their place."""
+def test_the_substitute_does_not_depend_on_when_reading_failed(items, broken):
+    """A missing file, one that is damaged behind its header and one that is known to hang are replaced by the same clip."""
 
     class Late(FileSource):
         def clips(self, path, *args):
@@ -148,19 +153,19 @@ def test_what_stands_in_does_not_depend_on_how_far_reading_came(items, broken):
 
     def known(index):
         if index == 3:
-            raise VideoError(f"{items[3].path}: hangs")
+            raise VideoError(items[3].path, "hangs", reason="timed_out")
 
-    early, late, told = make(broken)[4, 3], make(items, source=Late())[4, 3], make(items).read((4, 3), known)[0]
-    for sample in (late, told):
+    early, late, guarded = make(broken)[4, 3], make(items, source=Late())[4, 3], make(items).read((4, 3), known)[0]
+    for sample in (late, guarded):
         assert torch.equal(sample.video, early.video)
         assert np.array_equal(sample.mask, early.mask)
         assert sample.index == early.index
-    assert late.problems == ((items[3].path, f"{items[3].path}: stale file handle"),)
+    assert late.unreadable == ((items[3].path, f"{items[3].path}: stale file handle"),)
 
 
 @pytest.fixture(scope="module")
 def numbered(tmp_path_factory):
-    """32 frames, each as bright as its number tells."""
+    """32 frames whose brightness encodes their number."""
     path = tmp_path_factory.mktemp("numbered") / "clip.mp4"
     encode(path, (np.full((48, 64, 3), 20 + 6 * i, np.uint8) for i in range(32)), fps=25)
     return str(path)
@@ -172,26 +177,28 @@ def numbers(video):
 
 @pytest.mark.parametrize("memory", [False, True])
 @pytest.mark.parametrize(("start", "end", "stride"), [(8, 20, 2), (10, 16, 1), (5, 8, 2), (28, None, 1), (30, 99, 1)])
-def test_clips_keep_to_the_part_that_an_annotation_speaks_of(numbered, start, end, stride, memory):
+def test_clips_stay_within_the_annotated_part(numbered, start, end, stride, memory):
     item = VideoItem(numbered, 1, start, end)
     settings = ClipSettings(4, stride, 32, None)
     source = MemorySource(48, None) if memory else FileSource()
-    clips = ClipSet((item,), source, settings, rule=None, crop="centre", flip=False, seed=0)
+    clips = ClipSet((item,), source, settings, ClipTransform("centre", flip=False), seed=0)
     stop = min(end or 32, 32)
     seen = [numbers(clips[epoch, 0].video) for epoch in range(30)]
     assert {n for clip in seen for n in clip} <= set(range(start, stop))
     if stop - start > 3 * stride:
         assert {clip[0] for clip in seen} == set(range(start, stop - 3 * stride))
-    else:  # what is too short repeats the last frame that the stride reaches
+    else:  # a part that is too short repeats the last frame that the stride reaches
         last = start + (stop - 1 - start) // stride * stride
         assert all(clip == [min(start + i * stride, last) for i in range(4)] for clip in seen)
     views = ViewSet((item,), source, settings, temporal=3, spatial=1)[0]
     assert {n for view in views.video for n in numbers(view)} <= set(range(start, stop))
 
 
-def test_a_part_behind_the_end_is_a_bad_video(numbered, items):
+def test_a_part_behind_the_end_is_an_unreadable_video(numbered, items):
     (sample,) = make((VideoItem(numbered, 0, 40, 60), *items[:4])).read((0, 0))
-    assert "frames 40 to 60" in sample.problems[0][1]
+    assert sample.unreadable[0].path == numbered
+    with raises(VideoError, "mismatch", message="loading-part-behind-the-end"):
+        part_length(VideoItem("clip.mp4", 0, 40, 60), VideoInfo(32, 48, 64, motion=True))
 
 
 @pytest.fixture(scope="module")
@@ -228,11 +235,11 @@ def test_views_of_an_unreadable_video(broken):
     views = ViewSet(broken, FileSource(), SETTINGS, temporal=2, spatial=1)[3]
     assert views.video.numel() == 0
     assert broken[3].path in views.problem
-    with pytest.raises(DataError, match="spatial views: 2"):
+    with raises(DataError, "invalid_value", message="loading-spatial-views"):
         ViewSet(broken, FileSource(), SETTINGS, temporal=2, spatial=2)
 
 
-def test_a_second_mask_says_what_is_reconstructed(items):
+def test_a_second_mask_selects_the_reconstructed_tokens(items):
     decode = MaskRule(build_mask("running-cell"), GRID, 0.5)
     plain, sample = make(items)[0, 1], make(items, rule=MaskRule(build_mask("mgm"), GRID, 0.75, decode))[0, 1]
     assert plain.decode is None
@@ -246,7 +253,7 @@ def test_a_second_mask_says_what_is_reconstructed(items):
     assert collate([plain]).decode is None
 
 
-def test_motion_comes_along_where_it_is_predicted(tmp_path):
+def test_samples_include_the_motion_that_a_model_predicts(tmp_path):
     """A clip that moves by (3, -2) pixels a frame at 64 px, shown at 32: (1.5, -1), mirrored (-1.5, -1)."""
     path = make_translation(tmp_path / "moving.mp4", velocity=(3.0, -2.0), frames=12, size=(64, 64), gop=12)
     rule = MaskRule(build_mask("tube"), GRID, 0.75, keep_motion=True)
@@ -260,9 +267,9 @@ def test_motion_comes_along_where_it_is_predicted(tmp_path):
     assert collate([clips[0, 0]]).to(torch.device("cpu")).motion.dtype == torch.float32
 
 
-def test_motion_that_was_not_read_is_missed(items):
+def test_motion_that_was_not_read_is_an_error(items):
     rule = MaskRule(build_mask("tube"), GRID, 0.75, keep_motion=True)
     settings = ClipSettings(frames=4, stride=1, size=32, motion=None)
-    clips = ClipSet(items, FileSource(), settings, rule=rule, crop="centre", flip=False, seed=0)
-    with pytest.raises(DataError, match="read without its motion"):
+    clips = ClipSet(items, FileSource(), settings, ClipTransform("centre", flip=False, rule=rule), seed=0)
+    with raises(DataError, "missing_value", subject=items[0].path):
         clips[0, 0]

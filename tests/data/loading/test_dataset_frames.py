@@ -1,4 +1,4 @@
-"""Which frames the samples of a set have: those of the part that an item names, as its sampler takes them."""
+"""The frames of samples: within the annotated part of the video, as chosen by the sampler."""
 
 import numpy as np
 import torch
@@ -6,19 +6,20 @@ import torch
 from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
-from mgm.data.loading.dataset import ClipSet, ViewSet
+from mgm.data.loading.dataset import ClipSet, ClipTransform, ViewSet
 from mgm.data.loading.loader import collate
 from mgm.video.transcode.write import encode
 
 SETTINGS = ClipSettings(4, 2, 32, None)
 
 
-def make(items, **changes):
-    return ClipSet(items, FileSource(), SETTINGS, rule=None, crop="multiscale", flip=True, seed=7, **changes)
+def make(items, *, sampler=None, **changes):
+    transform = ClipTransform("multiscale", flip=True, sampler=sampler)
+    return ClipSet(items, FileSource(), SETTINGS, transform, seed=7, **changes)
 
 
 def marked(tmp_path, frames=40):
-    """A video whose frames tell their number by their grey."""
+    """A video whose frames encode their number as a grey value."""
     path = tmp_path / "marked.mp4"
     pictures = (np.full((48, 64, 3), 4 + 6 * number, np.uint8) for number in range(frames))
     encode(path, pictures, fps=25, options={"crf": 4})
@@ -44,10 +45,10 @@ def test_a_part_of_a_video_is_a_video(tmp_path):
     short = make((VideoItem(path, 0, start=37),))[0, 0]
     assert shown(short.video) == [37, 39, 39, 39]
     outside = ViewSet((VideoItem(path, 0, start=40, end=50),), FileSource(), SETTINGS, temporal=1, spatial=1)[0]
-    assert "frames 40 to 50 are asked for, but the video has 40" in outside.problem
+    assert outside.problem.startswith(f"{path}: ")
 
 
-def test_clips_are_taken_as_the_sampler_says(tmp_path):
+def test_clips_have_the_frames_of_their_sampler(tmp_path):
     path = marked(tmp_path)
     items = (VideoItem(path, 0),)
     sparse = Sampler(4, 2, "sparse")
@@ -61,7 +62,7 @@ def test_clips_are_taken_as_the_sampler_says(tmp_path):
     assert torch.equal(torch.tensor([shown(v) for v in kept]), torch.tensor([shown(v) for v in views]))
 
 
-def test_a_sample_carries_the_numbers_it_was_drawn_from(tiny_set):
+def test_the_key_of_a_sample(tiny_set):
     clips = make(load_set(tiny_set).train, repeats=2)
     assert [sample.key for sample in clips.read((3, 5))] == [(3, 5, 0), (3, 5, 1)]
     batch = collate([*clips.read((3, 5)), *clips.read((0, 1))])

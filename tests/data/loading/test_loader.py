@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSettings, FileSource
-from mgm.data.loading.dataset import ClipSet, MaskRule
+from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
 from mgm.data.loading.loader import Batch, BatchOrder, _Reader, batches
 from mgm.masks import build_mask
 
@@ -60,7 +60,9 @@ def test_orders_differ_by_epoch_and_seed():
 def clips(tiny_set):
     settings = ClipSettings(frames=4, stride=1, size=32, motion="codec")
     rule = MaskRule(build_mask("mgm"), (2, 4, 4), 0.75)
-    return ClipSet(load_set(tiny_set).train, FileSource(), settings, rule=rule, crop="multiscale", flip=True, seed=1)
+    return ClipSet(
+        load_set(tiny_set).train, FileSource(), settings, ClipTransform("multiscale", flip=True, rule=rule), seed=1
+    )
 
 
 def same(first, second):
@@ -112,14 +114,14 @@ def test_pinned_batches_come_from_a_thread_that_ends_with_its_processes(clips, m
 
 def test_a_worker_hands_over_what_it_learns_and_keeps_nothing(clips):
     paths = [item.path for item in clips.items]
-    alone = ClipSet(clips.items, FileSource(), clips.settings, rule=None, crop="centre", flip=False, seed=1)
+    alone = ClipSet(clips.items, FileSource(), clips.settings, ClipTransform("centre", flip=False), seed=1)
     batch, learned = _Reader(alone)(([(0, 3), (0, 5)], {}), lambda index: None)
     assert set(learned) == {paths[3], paths[5]}
     again, nothing = _Reader(alone)(([(0, 3), (0, 5)], learned), lambda index: None)
     assert nothing == {}
     assert torch.equal(batch.video, again.video)
     assert set(alone.source.infos) == {paths[3], paths[5]}
-    parent = ClipSet(clips.items, FileSource(), clips.settings, rule=None, crop="centre", flip=False, seed=1)
+    parent = ClipSet(clips.items, FileSource(), clips.settings, ClipTransform("centre", flip=False), seed=1)
     list(batches(parent, BatchOrder(len(paths), 8, 0), first=0, last=2, workers=2))
     assert set(parent.source.infos) == set(paths)
 
@@ -136,9 +138,9 @@ def test_parts_of_a_step(clips, parts):
 def test_batches_without_masks_and_labels(tiny_set):
     items = load_set(tiny_set / "train" / "left").train  # a single folder has no labels
     settings = ClipSettings(frames=4, stride=1, size=32, motion=None)
-    clips = ClipSet(items, FileSource(), settings, rule=None, crop="centre", flip=False, seed=0)
+    clips = ClipSet(items, FileSource(), settings, ClipTransform("centre", flip=False), seed=0)
     (batch,) = batches(clips, BatchOrder(2, 3, 0), first=0, last=1)
     assert batch.mask is None
     assert batch.to(torch.device("cpu")).mask is None
     assert batch.label.tolist() == [-1, -1, -1]
-    assert (batch.fallback, batch.problems) == (0.0, ())
+    assert (batch.fallback, batch.unreadable) == (0.0, ())

@@ -21,7 +21,7 @@ import mgm.data.shards.members
 from mgm.data.annotations import VideoItem, VideoSet, load_set
 from mgm.data.clips.images import read_any
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
-from mgm.data.loading.dataset import ClipSet, MaskRule
+from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
 from mgm.data.loading.loader import BatchOrder, batches
 from mgm.data.shards.members import Member, member_name, parse_member
 from mgm.data.shards.write import pack
@@ -58,7 +58,12 @@ def packed(files, tmp_path_factory):
 def read(videos, *, source=None, workers=0, first=0, settings=SETTINGS, **options):
     rule = MaskRule(build_mask("mgm"), (2, 4, 4), 0.75)
     clips = ClipSet(
-        videos.train, source or FileSource(), settings, rule=rule, crop="multiscale", flip=True, seed=3, repeats=2
+        videos.train,
+        source or FileSource(),
+        settings,
+        ClipTransform("multiscale", flip=True, rule=rule),
+        seed=3,
+        repeats=2,
     )
     order = BatchOrder(len(videos.train), 6, 3)
     return list(batches(clips, order, first=first, last=5, workers=workers, **options))
@@ -71,7 +76,7 @@ def assert_same(first, second):
         assert torch.equal(one.mask, other.mask)
         assert torch.equal(one.label, other.label)
         assert torch.equal(one.index, other.index)
-        assert one.problems == other.problems == ()
+        assert one.unreadable == other.unreadable == ()
 
 
 def names_in(shard):
@@ -179,7 +184,7 @@ def test_videos_of_shards_are_kept_in_memory_too(files, packed):
 
     def small(videos):
         source = MemorySource(48, None)
-        clips = ClipSet(videos.train, source, settings, rule=None, crop="centre", flip=False, seed=0)
+        clips = ClipSet(videos.train, source, settings, ClipTransform("centre", flip=False), seed=0)
         return [clips[0, i].video for i in range(len(clips))]
 
     for one, other in zip(small(files), small(load_set(packed[0])), strict=True):
@@ -216,7 +221,7 @@ def test_shards_over_fsspec(files, packed):
         assert_same(read(found, workers=2), expected)
         assert [i.label for i in load_set("memory://bucket/shards/shards.json").test] == [i.label for i in files.test]
         remote.rm("/bucket/shards/shard-000001.tar")
-        problems = [problem for batch in read(found) for problem in batch.problems]
+        problems = [video for batch in read(found) for video in batch.unreadable]
         assert problems
         assert all("shard-000001.tar: " in message and "cannot be read" in message for _, message in problems)
     finally:
@@ -290,7 +295,7 @@ def test_a_server_that_gives_whole_files_is_named(packed, server, monkeypatch):
     local = load_set(packed[0])
     member = parse_member(local.train[1].path)
     place = str(replace(member, tar=f"{server}/{Path(member.tar).name}"))
-    clips = ClipSet((VideoItem(place),), FileSource(), SETTINGS, rule=None, crop="centre", flip=False, seed=0)
+    clips = ClipSet((VideoItem(place),), FileSource(), SETTINGS, ClipTransform("centre", flip=False), seed=0)
     with pytest.raises(DataError, match="does not serve parts of files"):
         clips[0, 0]
 
@@ -409,7 +414,7 @@ def test_a_shard_that_was_cut_names_the_video(packed, tmp_path):
     shutil.copytree(packed[0], folder)
     for shard in folder.glob("*.tar"):
         shard.write_bytes(shard.read_bytes()[:600])
-    clips = ClipSet(load_set(folder).train, FileSource(), SETTINGS, rule=None, crop="centre", flip=False, seed=0)
+    clips = ClipSet(load_set(folder).train, FileSource(), SETTINGS, ClipTransform("centre", flip=False), seed=0)
     with pytest.raises(DataError, match=r"shard-\d+\.tar: train/\w+/.*the shard is truncated"):
         clips[0, 2]
     np.testing.assert_equal(len(clips), 16)

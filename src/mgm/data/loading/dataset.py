@@ -1,4 +1,4 @@
-"""Samples: clips with their masks, label and number, drawn from nothing but (seed, epoch, index)."""
+"""Samples of a set of videos: clips with mask and label, each a function of the seed, the epoch and the index of its video."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, ClipSource
 from mgm.data.clips.transform import Crop, centre_crop, draw_geometry, spatial_views
 from mgm.data.items import VideoItem
+from mgm.data.unreadable import (
+    MAX_ATTEMPTS,
+    READ_ERRORS,
+    Unreadable,
+    draw_substitute,
+    too_many_unreadable,
+)
 from mgm.errors import DataError, VideoError
-from mgm.masks import Mask, mask_rng
+from mgm.masks import Mask, TokenMask, mask_rng
+from mgm.spans import span
 from mgm.video import MotionField
 from mgm.video.container.metadata import VideoInfo
 from mgm.video.motion.field import CELL_PIXELS
@@ -25,13 +33,10 @@ Key = tuple[int, int]
 """(epoch, index of the video in the set)."""
 
 Guard: TypeAlias = Callable[[int], None]
-"""Told the number of a video before it is read. Raises VideoError where it is known that reading it does not end well."""
+"""Called with the index of a video before it is read. Raises VideoError for a video on which a reading process hung or died."""
 
-TRIES = 8
-"""Substitutes that are tried for a video that cannot be read before the run is stopped."""
-
-# The last number of a generator's seed keeps its draws apart from the others'; masks have their own, see `mask_rng`.
-_CLIP, _SUBSTITUTE, _DECODE = 1, 3, 6
+# Last numbers of the seeds of generators, which keep their draws apart. Masks have generators of their own, see `mask_rng`.
+_CLIP, _DECODE = 1, 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,16 +45,16 @@ class Sample:
 
     Attributes:
         video: uint8 (3, T, H, W), RGB.
-        mask: bool (t, h, w), True = hidden from the encoder; None where none is drawn.
-        fallback: share of the mask's steps that had no motion to follow.
-        label: index of the class, -1 where there is none.
-        index: number of the video that was read.
-        problems: (path, message) of videos that could not be read and that this sample stands in for.
-        key: (epoch, index, repeat): what names the draw, for changes that are made of it later; see `mgm.data.augment.batch`.
-        decode: bool (t, h, w), True = reconstruct this token where it is hidden; None: all of them.
-        motion: float32 (T, h, w, 2), mean displacement (dx, dy) of every patch in pixels of the clip; None where not asked for.
+        mask: bool (t, h, w), True = hidden from the encoder; None without a mask rule.
+        fallback: fraction of the mask's steps that had no motion to follow.
+        label: index of the class, -1 without a label.
+        index: index of the video that was read.
+        unreadable: videos that could not be read and that this sample replaces.
+        key: (epoch, index, repeat), the seed of later random changes; see `mgm.data.augment.batch`.
+        decode: bool (t, h, w), True = reconstruct this token if it is hidden; None: reconstruct all.
+        motion: float32 (T, h, w, 2), mean displacement (dx, dy) of every patch in pixels of the clip; None unless requested.
         decode_fallback: as `fallback`, of the mask that `decode` comes from.
-        measured: the motion was measured on the pictures, not read from the stream.
+        measured: the motion was measured on the decoded frames, not read from the stream.
     """
 
     video: torch.Tensor
@@ -57,7 +62,7 @@ class Sample:
     fallback: float
     label: int
     index: int
-    problems: tuple[tuple[str, str], ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
     key: tuple[int, int, int] = (0, 0, 0)
     decode: npt.NDArray[np.bool_] | None = None
     motion: npt.NDArray[np.float32] | None = None
@@ -67,11 +72,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskRule:
-    """Which mask is drawn for each clip, on which token grid (t, h, w), with which ratio.
+    """The mask of every clip, with its token grid (t, h, w) and its ratio.
 
     Attributes:
-        decode: a second mask on the same grid; hidden tokens that it shows are reconstructed. None: all hidden ones.
-        keep_motion: the samples bring their motion along, for a model that predicts it.
+        decode: a second mask on the same grid; hidden tokens that it leaves visible are reconstructed. None: all hidden tokens.
+        keep_motion: samples include their motion, for a model that predicts it.
     """
 
     mask: Mask
@@ -82,18 +87,35 @@ class MaskRule:
 
     @property
     def uses_motion(self) -> bool:
-        """The motion of the clips must be read."""
+        """Whether the motion of the clips must be read."""
         return self.keep_motion or self.mask.uses_motion or (self.decode is not None and self.decode.mask.uses_motion)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTransform:
+    """The random choices from a video to a training clip: which frames, which crop, mirrored or not, which mask.
+
+    Attributes:
+        crop: kind of the crop.
+        flip: mirror every other clip.
+        rule: None: samples have no mask.
+        sampler: None: dense clips with the frames and the stride of the settings.
+    """
+
+    crop: Crop
+    flip: bool
+    rule: MaskRule | None = None
+    sampler: Sampler | None = None
 
 
 class ClipSet(torch.utils.data.Dataset[Sample]):
     """Random clips of videos, one per (epoch, index), the same in any process and any order.
 
-    A video that cannot be read is replaced by another one, chosen from the same numbers, and named in `Sample.problems`.
+    Another video, chosen from the same numbers, replaces a video that cannot be read; see `Sample.unreadable`.
 
     Args:
-        repeats: how many samples are made of one decoded clip, each with its own crop and mask (repeated augmentation). The first
-            one is the same for any number.
+        repeats: number of samples per decoded clip, each with its own crop and mask (repeated augmentation). The first one is the
+            same for any number.
     """
 
     def __init__(
@@ -101,23 +123,20 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         items: tuple[VideoItem, ...],
         source: ClipSource,
         settings: ClipSettings,
+        transform: ClipTransform,
         *,
-        rule: MaskRule | None,
-        crop: Crop,
-        flip: bool,
         seed: int,
         repeats: int = 1,
-        sampler: Sampler | None = None,
     ) -> None:
         if not items:
-            raise DataError("the set has no videos, expected at least one; check the folder with 'mgm scan'")
+            raise DataError(
+                "", "the set has no videos", "at least one", "check the folder with 'mgm scan'", reason="not_found"
+            )
         self.items = items
         self.source = source
         self.settings = settings
-        self.sampler = sampler or Sampler(settings.frames, settings.stride)
-        self.rule = rule
-        self.crop = crop
-        self.flip = flip
+        self.transform = transform
+        self.sampler = transform.sampler or Sampler(settings.frames, settings.stride)
         self.seed = seed
         self.repeats = repeats
 
@@ -129,83 +148,86 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         return self.read(key)[0]
 
     def read(self, key: Key, guard: Guard | None = None) -> list[Sample]:
-        """The `repeats` samples of one clip; only the first has `problems`.
+        """The `repeats` samples of one clip; only the first reports unreadable videos.
 
         Raises:
-            DataError: `TRIES` videos in a row could not be read.
+            DataError: `MAX_ATTEMPTS` videos in a row could not be read.
         """
         epoch, index = key
-        problems: list[tuple[str, str]] = []
-        for attempt in range(TRIES):
+        failed: list[Unreadable] = []
+        for attempt in range(MAX_ATTEMPTS):
             try:
                 if guard is not None:
                     guard(index)
-                return self._draw(epoch, index, attempt, tuple(problems))
-            except (VideoError, OSError) as error:  # a disk or a network that fails is no reason to stop, either
-                path = self.items[index].path
-                problems.append((path, str(error) if isinstance(error, VideoError) else f"{path}: {error}"))
-                # From numbers of its own, so that it does not matter how far reading came.
-                rng = np.random.default_rng([self.seed, epoch, index, attempt, _SUBSTITUTE])
-                index = int(rng.integers(len(self.items)))
-        raise DataError(
-            f"{TRIES} videos in a row could not be read, the last one: {problems[-1][1]}; check the set with 'mgm scan'"
-        )
+                return self._draw(epoch, index, attempt, tuple(failed))
+            except READ_ERRORS as error:
+                failed.append(Unreadable.from_error(self.items[index].path, error))
+                index = draw_substitute(len(self.items), seed=self.seed, epoch=epoch, index=index, attempt=attempt)
+        raise too_many_unreadable(failed)
 
-    def _draw(self, epoch: int, index: int, attempt: int, problems: tuple[tuple[str, str], ...]) -> list[Sample]:
+    def _draw(self, epoch: int, index: int, attempt: int, failed: tuple[Unreadable, ...]) -> list[Sample]:
         item = self.items[index]
         info = self.source.info(item.path)
         rng = np.random.default_rng([self.seed, epoch, index, attempt, _CLIP])
         step = info.step if item.start % info.step == 0 else 1  # the file's grid, in frames of the part
         frames = item.start + self.sampler.train(part_length(item, info), rng=rng, step=step)
+        crop, flip = self.transform.crop, self.transform.flip
         geometries = [
-            draw_geometry(self.crop, info.height, info.width, size=self.settings.size, flip=self.flip, rng=rng)
+            draw_geometry(crop, info.height, info.width, size=self.settings.size, flip=flip, rng=rng)
             for _ in range(self.repeats)
         ]
-        label = -1 if item.label is None else item.label
         samples = []
-        for repeat, (pixels, motion) in enumerate(self.source.clips(item.path, frames, geometries, self.settings)):
-            mask, fallback = self._mask(epoch, index, repeat, motion)
-            named = () if repeat else problems
-            key = (epoch, index, repeat)
-            decode, second = self._decode(epoch, index, repeat, motion)
-            kept = self._kept(item.path, motion)
-            measured = motion is not None and motion.source != "codec"
+        for repeat, view in enumerate(self.source.clips(item.path, frames, geometries, self.settings)):
+            with span("mask"):
+                mask = self._draw_mask(epoch, index, repeat, view.motion)
+                decode = self._draw_decode(epoch, index, repeat, view.motion)
             samples.append(
-                Sample(to_video(pixels), mask, fallback, label, index, named, key, decode, kept, second, measured)
+                Sample(
+                    video=to_video(view.frames),
+                    mask=None if mask is None else mask.masked,
+                    fallback=0.0 if mask is None else float(mask.fallback.mean()),
+                    label=-1 if item.label is None else item.label,
+                    index=index,
+                    unreadable=() if repeat else failed,
+                    key=(epoch, index, repeat),
+                    decode=None if decode is None else decode.visible,
+                    motion=self._patch_motion(item.path, view.motion),
+                    decode_fallback=0.0 if decode is None else float(decode.fallback.mean()),
+                    measured=view.motion is not None and view.motion.source != "codec",
+                )
             )
         return samples
 
-    def _mask(
-        self, epoch: int, index: int, repeat: int, motion: MotionField | None
-    ) -> tuple[npt.NDArray[np.bool_] | None, float]:
-        if self.rule is None:
-            return None, 0.0
-        rng = mask_rng(self.seed, epoch, index, repeat)
-        drawn = self.rule.mask.draw(self.rule.grid, self.rule.ratio, motion, rng)
-        return drawn.masked, float(drawn.fallback.mean())
+    def _draw_mask(self, epoch: int, index: int, repeat: int, motion: MotionField | None) -> TokenMask | None:
+        rule = self.transform.rule
+        if rule is None:
+            return None
+        return rule.mask.draw(rule.grid, rule.ratio, motion, mask_rng(self.seed, epoch, index, repeat))
 
-    def _decode(
-        self, epoch: int, index: int, repeat: int, motion: MotionField | None
-    ) -> tuple[npt.NDArray[np.bool_] | None, float]:
-        if self.rule is None or self.rule.decode is None:
-            return None, 0.0
-        rule = self.rule.decode
+    def _draw_decode(self, epoch: int, index: int, repeat: int, motion: MotionField | None) -> TokenMask | None:
+        rule = None if self.transform.rule is None else self.transform.rule.decode
+        if rule is None:
+            return None
         rng = np.random.default_rng([self.seed, epoch, index, repeat, _DECODE])
-        drawn = rule.mask.draw(rule.grid, rule.ratio, motion, rng)
-        return drawn.visible, float(drawn.fallback.mean())
+        return rule.mask.draw(rule.grid, rule.ratio, motion, rng)
 
-    def _kept(self, path: str, motion: MotionField | None) -> npt.NDArray[np.float32] | None:
-        if self.rule is None or not self.rule.keep_motion:
+    def _patch_motion(self, path: str, motion: MotionField | None) -> npt.NDArray[np.float32] | None:
+        rule = self.transform.rule
+        if rule is None or not rule.keep_motion:
             return None
         if motion is None:
             raise DataError(
-                f"{path}: read without its motion, expected it for a model that predicts it; set data.motion"
+                path,
+                "read without motion",
+                "motion for a model that predicts it",
+                "set data.motion",
+                reason="missing_value",
             )
-        return patch_motion(motion, self.rule.grid[1:])
+        return patch_motion(motion, rule.grid[1:])
 
 
 class ViewSet(torch.utils.data.Dataset["Views"]):
-    """For every video its views: `temporal` clips, as the sampler takes them, x up to three crops along its longer side."""
+    """The views of every video: `temporal` clips, as the sampler takes them, x up to three crops along the longer side."""
 
     def __init__(
         self,
@@ -218,7 +240,9 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
         sampler: Sampler | None = None,
     ) -> None:
         if spatial not in (1, 3):
-            raise DataError(f"spatial views: {spatial}, expected 1 (the centre) or 3 (both ends and the centre)")
+            raise DataError(
+                "spatial views", f"{spatial}", "1 (the centre) or 3 (both ends and the centre)", reason="invalid_value"
+            )
         self.items = items
         self.source = source
         self.settings = settings
@@ -233,7 +257,7 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
         return self.read(index)
 
     def read(self, index: int, guard: Guard | None = None) -> Views:
-        """The views of one video, in the order of time, then place."""
+        """The views of one video, ordered by time, then by position along the longer side."""
         item = self.items[index]
         settings = self.settings
         label = -1 if item.label is None else item.label
@@ -248,18 +272,23 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
                 else [centre_crop(info.height, info.width, size=size)]
             )
             views = [
-                to_video(pixels)
+                to_video(view.frames)
                 for frames in self.sampler.views(part_length(item, info), count=self.temporal)
-                for pixels, _ in self.source.clips(item.path, item.start + frames, crops, settings)
+                for view in self.source.clips(item.path, item.start + frames, crops, settings)
             ]
-        except (VideoError, OSError) as error:
-            return Views(torch.empty(0), label, index, str(error))
+        except READ_ERRORS as error:
+            return Views(torch.empty(0), label, index, Unreadable.from_error(item.path, error).message)
         return Views(torch.stack(views), label, index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Views:
-    """All views of one video: `video` uint8 (views, 3, T, H, W); `problem` says why there are none."""
+    """All views of one video.
+
+    Attributes:
+        video: uint8 (views, 3, T, H, W); empty if the video could not be read.
+        problem: the reason why it could not be read, with its path; None if it was read.
+    """
 
     video: torch.Tensor
     label: int
@@ -268,12 +297,15 @@ class Views:
 
 
 def part_length(item: VideoItem, info: VideoInfo) -> int:
-    """Frames of the part of a video that an item speaks of. Raises VideoError where it has none."""
+    """Number of frames in the part of a video that an item refers to. Raises VideoError if the part is empty."""
     end = info.frames if item.end is None else min(item.end, info.frames)
     if end <= item.start:
         raise VideoError(
-            f"{item.path}: frames {item.start} to {item.end} are asked for, but the video has {info.frames}; "
-            "check the annotation, or take the line out"
+            item.path,
+            f"has {info.frames} frames",
+            f"the annotated frames {item.start} to {'the end' if item.end is None else item.end}",
+            "correct the annotation, or remove the line",
+            reason="mismatch",
         )
     return end - item.start
 

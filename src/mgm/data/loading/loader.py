@@ -7,14 +7,18 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mgm.data.clips.source import FileSource
 from mgm.data.loading.background import in_background
 from mgm.data.loading.dataset import ClipSet, Guard, Key, Sample, Views, ViewSet
 from mgm.data.loading.pool import ReadingPool
+from mgm.data.unreadable import Unreadable
+from mgm.spans import span
 from mgm.video.container.metadata import VideoInfo
 
 
@@ -25,16 +29,16 @@ class Batch:
     Attributes:
         video: uint8 (B, 3, T, H, W).
         mask: bool (B, t, h, w), True = hidden from the encoder, or None; it stays on the CPU.
-        label: int64 (B,), -1 where a video has none.
-        index: int64 (B,), numbers of the videos.
+        label: int64 (B,), -1 without a label.
+        index: int64 (B,), indexes of the videos in the set.
         keys: int64 (B, 3), (epoch, index, repeat) of each clip; it stays on the CPU.
-        fallback: share of mask steps that had no motion to follow, mean over the batch.
-        problems: (path, message) of videos that could not be read and were replaced.
-        incidents: what happened to the processes that read since the batch before, one line each; see `ReadingPool`.
-        decode: bool (B, t, h, w), True = reconstruct this token where it is hidden, or None; it stays on the CPU.
+        fallback: fraction of mask steps that had no motion to follow, mean over the batch.
+        unreadable: videos that could not be read and were replaced.
+        incidents: one line per reading process that was lost since the previous batch; see `ReadingPool`.
+        decode: bool (B, t, h, w), True = reconstruct this token if it is hidden, or None; it stays on the CPU.
         motion: float32 (B, T, h, w, 2), mean displacement of every patch in pixels, or None.
         decode_fallback: as `fallback`, of the masks that `decode` comes from.
-        measured: share of the clips whose motion was measured on the pictures, not read from the stream.
+        measured: fraction of the clips whose motion was measured on the decoded frames, not read from the stream.
     """
 
     video: torch.Tensor
@@ -43,7 +47,7 @@ class Batch:
     index: torch.Tensor
     keys: torch.Tensor
     fallback: float
-    problems: tuple[tuple[str, str], ...]
+    unreadable: tuple[Unreadable, ...]
     incidents: tuple[str, ...] = ()
     decode: torch.Tensor | None = None
     motion: torch.Tensor | None = None
@@ -51,8 +55,8 @@ class Batch:
     measured: float = 0.0
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device; uint8 travels, normalisation happens there. Masks stay: a model counts their tokens, for which a
-        GPU would have to be waited for."""
+        """The batch on a device, as uint8; the model normalises it there. Masks stay on the CPU: a model counts their tokens, which
+        would synchronise with the GPU."""
         return replace(
             self,
             video=self.video.to(device, non_blocking=True),
@@ -61,7 +65,7 @@ class Batch:
         )
 
     def pin_memory(self) -> Batch:
-        """In page-locked memory, from which copies to a GPU overlap with computing."""
+        """The batch in page-locked memory, from which copies to a GPU overlap with computation."""
         return replace(
             self,
             video=self.video.pin_memory(),
@@ -72,23 +76,28 @@ class Batch:
 
 def collate(samples: list[Sample]) -> Batch:
     """Stack samples. Channels stay last in memory, as decoded."""
-    masks = [s.mask for s in samples if s.mask is not None]
-    decodes = [s.decode for s in samples if s.decode is not None]
-    motions = [s.motion for s in samples if s.motion is not None]
-    return Batch(
+    with span("collate"):
         # numpy stacks whole clips in a quarter of torch's time
-        video=torch.from_numpy(np.stack([s.video.permute(1, 2, 3, 0).numpy() for s in samples])).permute(0, 4, 1, 2, 3),
-        mask=torch.from_numpy(np.stack(masks)) if masks else None,
-        label=torch.tensor([s.label for s in samples]),
-        index=torch.tensor([s.index for s in samples]),
-        keys=torch.tensor([s.key for s in samples]),
-        fallback=float(np.mean([s.fallback for s in samples])),
-        problems=tuple(p for s in samples for p in s.problems),
-        decode=torch.from_numpy(np.stack(decodes)) if decodes else None,
-        motion=torch.from_numpy(np.stack(motions)) if motions else None,
-        decode_fallback=float(np.mean([s.decode_fallback for s in samples])),
-        measured=float(np.mean([s.measured for s in samples])),
-    )
+        video = torch.from_numpy(np.stack([s.video.permute(1, 2, 3, 0).numpy() for s in samples]))
+        return Batch(
+            video=video.permute(0, 4, 1, 2, 3),
+            mask=_stack([s.mask for s in samples]),
+            label=torch.tensor([s.label for s in samples]),
+            index=torch.tensor([s.index for s in samples]),
+            keys=torch.tensor([s.key for s in samples]),
+            fallback=float(np.mean([s.fallback for s in samples])),
+            unreadable=tuple(replaced for s in samples for replaced in s.unreadable),
+            decode=_stack([s.decode for s in samples]),
+            motion=_stack([s.motion for s in samples]),
+            decode_fallback=float(np.mean([s.decode_fallback for s in samples])),
+            measured=float(np.mean([s.measured for s in samples])),
+        )
+
+
+def _stack(arrays: Sequence[npt.NDArray[Any] | None]) -> torch.Tensor | None:
+    """Stack one optional field of all samples; None if they do not have it."""
+    present = [array for array in arrays if array is not None]
+    return torch.from_numpy(np.stack(present)) if present else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,55 @@
+"""Unreadable videos in training: another video of the set is read instead, and the sample names the one it replaces.
+
+A video is unreadable if reading it raises `READ_ERRORS`, or if a reading process hung or died on it (see `mgm.data.loading.pool`).
+The run stops if too many videos are unreadable (`data.bad_share`); see `mgm.training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mgm.errors import DataError, VideoError
+
+READ_ERRORS = (VideoError, OSError)
+"""OSError: a failing disk or network must not stop a run either."""
+
+MAX_ATTEMPTS = 8
+"""Videos tried for one sample before the run stops."""
+
+_SUBSTITUTE = 3  # last number of the seed: keeps these draws apart from those of clips and masks
+
+
+class Unreadable(NamedTuple):
+    """A video that could not be read, and the error as one line that begins with its path."""
+
+    path: str
+    message: str
+
+    @classmethod
+    def from_error(cls, path: str, error: VideoError | OSError) -> Unreadable:
+        """The video at `path`, whose reading raised `error`."""
+        if isinstance(error, OSError):
+            error = VideoError(path, str(error), reason="unreadable")
+        return cls(path, str(error))
+
+
+def draw_substitute(videos: int, *, seed: int, epoch: int, index: int, attempt: int) -> int:
+    """Number of the video to read instead of video `index`, out of `videos`.
+
+    It has a generator of its own, so that it does not depend on how many numbers were drawn before reading failed.
+    """
+    rng = np.random.default_rng([seed, epoch, index, attempt, _SUBSTITUTE])
+    return int(rng.integers(videos))
+
+
+def too_many_unreadable(failed: Sequence[Unreadable]) -> DataError:
+    """The error that stops a run after `MAX_ATTEMPTS` unreadable videos in a row."""
+    return DataError(
+        "",
+        f"{len(failed)} videos in a row could not be read, the last one: {failed[-1].message}",
+        advice="check the set with 'mgm scan'",
+        reason="too_many_failures",
+    )
