@@ -459,4 +459,4 @@ def test_a_kill_in_the_middle_of_a_checkpoint(run, small):
     resumed = run(config, resume=True)
     assert resumed.history.losses == whole.history.losses
     assert same_weights(resumed.model, whole.model)
-    assert [path.name for path in resumed.out.iterdir() if "partial" in path.name] == []
+    assert [path.name for path in resumed.out.iterdir() if path.suffix == ".part"] == []

@@ -1,39 +1,39 @@
-"""A file of records that survives kill -9: one JSON line each, appended as they are made, read back without a torn last one."""
+"""A file of records that survives kill -9: one line of JSON per record, appended as it is made."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
-from mgm.errors import VideoError
+from mgm.errors import FileError
+from mgm.files.atomic import cannot_write
+
+_ADVICE = "free some space, or check the folder and its permissions, and run it again: finished records are kept"
 
 
 class Journal:
-    """Appends records to a file, alone. What a killed process had half written is cut off when the file is opened again.
+    """Appends records to a file. Opening it cuts off the record that a killed process left unfinished.
+
+    One process at a time: the caller holds the lock of what the records are about, see `mgm.files.lock`.
 
     Args:
         path: the file; made if missing, in a folder that exists.
-        busy: the message of the error where another process has it open; None: one that names `path`.
 
     Raises:
-        VideoError: the file cannot be written (no such folder, no permission, a full disk), or another process writes it.
+        FileError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, busy: str | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file: BinaryIO = open_alone(path, busy or f"{path}: another run is writing it; wait for it to end")
-            self._file.truncate(_whole(path))
+            self._file = path.open("ab")
+            self._file.truncate(_complete_bytes(path))
         except OSError as error:
-            raise VideoError(
-                f"{path}: cannot be written ({error.strerror}); check the folder and its permissions"
-            ) from error
+            raise cannot_write(path, error, _ADVICE) from error
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one record and hand it to the operating system, so that it outlives this process."""
@@ -41,13 +41,11 @@ class Journal:
             self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
             self._file.flush()
         except OSError as error:
-            raise VideoError(
-                f"{self.path}: cannot be written ({error.strerror}); make room and run it again, what is written is kept"
-            ) from error
+            raise cannot_write(self.path, error, _ADVICE) from error
 
     def remove(self) -> None:
-        """Delete the file. Another process cannot have begun to write it."""
-        _let_go(self._file)
+        """Delete the file."""
+        self._file.close()
         self.path.unlink()
 
     def __enter__(self) -> Journal:
@@ -56,84 +54,19 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # a full disk: `append` has said so already
+        with suppress(OSError):  # a full disk, which `append` has reported
             self._file.close()
 
 
-def open_alone(path: Path, busy: str) -> BinaryIO:
-    """Open a file for appending, made if missing, locked until it is closed or the process ends, however it ends.
-
-    Without a lock on Windows and on file systems that have none: there one process at a time is up to the user.
-
-    Raises:
-        VideoError: with the message `busy`: another process, or another part of this one, has it open.
-        OSError: it cannot be opened.
-    """
-    for _ in range(100):
-        file = path.open("ab")
-        try:
-            _lock(file, busy)
-            if sys.platform == "win32" or os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        except FileNotFoundError:
-            pass  # as below
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # its owner renamed or removed it between opening and locking: the name is free again
-    raise VideoError(busy)
-
-
-@contextmanager
-def replacing(path: Path, part: Path, busy: str) -> Iterator[BinaryIO]:
-    """Write a file under the name `part`, alone; it becomes `path` once it is whole and on the disk, and goes after an error.
-
-    Raises:
-        VideoError, OSError: as `open_alone`; OSError also when the disk is full.
-    """
-    with open_alone(part, busy) as file:
-        try:
-            file.seek(0)
-            file.truncate()  # what a killed run left
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            _let_go(file)
-            part.replace(path)
-        except BaseException:
-            _let_go(file)
-            part.unlink(missing_ok=True)
-            raise
-
-
-def _let_go(file: BinaryIO) -> None:
-    """Before a file of `open_alone` is renamed or removed: Windows does neither with an open one; elsewhere the lock must last."""
-    if sys.platform == "win32":
-        file.close()
-
-
-def _lock(file: BinaryIO, busy: str) -> None:
-    if sys.platform == "win32":
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise VideoError(busy) from error
-    except OSError:
-        return  # some network file systems know no locks
-
-
 def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (byte offset, record) of every whole line, one at a time; nothing where there is no such file.
+    """Yield (byte offset, record) of every complete line, one at a time; none if the file does not exist.
 
     Raises:
-        VideoError: a line other than the last is no record.
+        FileError: a line other than the last is not a record.
     """
     if not path.exists():
         return
-    end = _whole(path)
+    end = _complete_bytes(path)
     with path.open("rb") as file:
         offset = 0
         for number, line in enumerate(file):
@@ -144,7 +77,7 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def read_record(path: Path, offset: int) -> dict[str, Any]:
-    """The record at a byte offset that `read_journal` gave."""
+    """The record at a byte offset of `read_journal`."""
     with path.open("rb") as file:
         file.seek(offset)
         return _parse(path, file.readline(), None)
@@ -157,11 +90,13 @@ def _parse(path: Path, line: bytes, number: int | None) -> dict[str, Any]:
         record = None
     if not isinstance(record, dict):
         where = "" if number is None else f" in line {number + 1}"
-        raise VideoError(f"{path}: found {line[:60]!r}{where}, expected a JSON record; delete the file to begin anew")
+        raise FileError(
+            path, f"found {line[:60]!r}{where}", "a JSON record", "delete the file to start again", reason="malformed"
+        )
     return record
 
 
-def _whole(path: Path) -> int:
+def _complete_bytes(path: Path) -> int:
     """Bytes up to and including the last line break."""
     size = path.stat().st_size
     with path.open("rb") as file:

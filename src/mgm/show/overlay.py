@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from mgm.errors import VideoError
-from mgm.files.atomic import cannot_write, refuse_to_replace
+from mgm.files.atomic import refuse_to_replace
 from mgm.show.font import label_font
 from mgm.video.clip.chunks import MotionTotals, motion_chunks
 from mgm.video.clip.rgb import FrameConverter
@@ -66,8 +66,8 @@ def overlay_video(
         What the motion amounts to.
 
     Raises:
-        VideoError: unreadable video, unknown style, another suffix, `out` cannot be written.
-        DataError: it cannot be encoded.
+        VideoError: unreadable video, unknown style, another suffix. DataError: it cannot be encoded.
+        FileError: `out` cannot be written.
     """
     out = Path(out)
     if out.suffix.lower() != ".mp4":
@@ -83,10 +83,7 @@ def overlay_video(
     totals = MotionTotals()
     with open_video(video, vectors=False) as opened:
         rate = opened.stream.average_rate or 25
-    try:
-        encode(out, _frames(video, style, reading, full_scale, totals), fps=rate, options={"crf": 18, "preset": "fast"})
-    except OSError as error:
-        raise cannot_write(out, error) from error
+    encode(out, _frames(video, style, reading, full_scale, totals), fps=rate, options={"crf": 18, "preset": "fast"})
     return totals
 
 

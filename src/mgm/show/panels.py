@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from mgm.files.atomic import cannot_write
 from mgm.show.figures import Clip
 from mgm.show.font import label_font
 from mgm.video.transcode.write import encode
@@ -67,13 +66,8 @@ def write_panels(
     """Write `panels` as an .mp4 (H.264) of `fps` frames a second, the whole `rounds` times over.
 
     Raises:
-        VideoError: the file cannot be written.
+        FileError: the file cannot be written.
         DataError: it cannot be encoded.
     """
     frames = list(panels(clips, notes=notes))
-    try:
-        encode(
-            path, (frame for _ in range(rounds) for frame in frames), fps=fps, options={"crf": 24, "preset": "veryfast"}
-        )
-    except OSError as error:
-        raise cannot_write(Path(path), error) from error
+    encode(path, (frame for _ in range(rounds) for frame in frames), fps=fps, options={"crf": 24, "preset": "veryfast"})

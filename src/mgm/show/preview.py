@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from mgm.data.clips.images import probe_any, read_any
 from mgm.data.clips.transform import Geometry
 from mgm.data.synthetic.labelled import read_boxes
 from mgm.errors import MgmError
-from mgm.files.atomic import cannot_write
+from mgm.files.atomic import atomic_write, cannot_write
 from mgm.masks import DrawStatistics, MaskStatistics, TokenMask, build_mask, draw_statistics, mask_rng, mask_statistics
 from mgm.show.figures import Clip, colour_motion, motion_scale, paint_mask, paint_visibility
 from mgm.show.filmstrip import encode_image, filmstrip, strip
@@ -219,12 +220,13 @@ def preview(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MgmError(str(cannot_write(folder, error))) from error  # of no video
+        raise cannot_write(folder, error) from error
     made = []
     for path in paths:
         shown = preview_clip(path, start=start, settings=settings or PreviewSettings(), boxes=boxes)
         picture = folder / f"{picture_name(path)}.png"
-        picture.write_bytes(encode_image(shown.picture()))
+        with atomic_write(picture) as file:
+            file.write(encode_image(shown.picture()))
         if moving:
             shown.write_video(picture.with_suffix(".mp4"))
         made.append((shown, picture))
@@ -250,11 +252,13 @@ def write_statistics(path: str | Path, made: Sequence[tuple[Preview, Path]]) -> 
         "never_visible",
         "fallback_share",
     )
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(("video", "start", "mask", "draws", *columns))
-        for shown, _ in made:
-            for name, found in shown.draws.items():
-                values = [getattr(found, column) for column in columns]
-                table.writerow((shown.clip.path, int(shown.clip.frame_indices[0]), name, found.draws, *values))
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(("video", "start", "mask", "draws", *columns))
+    for shown, _ in made:
+        for name, found in shown.draws.items():
+            values = [getattr(found, column) for column in columns]
+            table.writerow((shown.clip.path, int(shown.clip.frame_indices[0]), name, found.draws, *values))
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
     return path

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from mgm.errors import ModelError
+from mgm.files.atomic import atomic_path, cannot_write
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import Model, Overrides, Weights, apply_overrides, fill, from_weights, read_torch, read_weights
 
@@ -22,21 +23,17 @@ Kind = Literal["autoencoder", "classifier"]
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint beside its place, then move it there: a crash or a full disk leaves the previous one intact.
+    """Write a checkpoint. A crash or a full disk leaves the previous one intact.
 
     Raises:
-        ModelError: it could not be written.
+        FileError: the checkpoint cannot be written.
     """
-    partial = path.with_suffix(".partial")
+    advice = "the previous checkpoint is intact: free some space and continue with --resume"
     try:
-        torch.save({"format": FORMAT, **content}, partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        partial.unlink(missing_ok=True)
-        raise ModelError(
-            f"{path}: the checkpoint could not be written ({error}); the one before it is intact. "
-            "Free some space and go on with --resume"
-        ) from error
+        with atomic_path(path, advice=advice) as part:
+            torch.save({"format": FORMAT, **content}, part)
+    except RuntimeError as error:  # torch reports a full disk as a RuntimeError
+        raise cannot_write(path, OSError(str(error)), advice) from error
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -17,9 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mgm.video.transcode.folder as prepare_module
-from mgm.errors import VideoError
+from mgm.errors import FileError, VideoError
 from mgm.video.container.metadata import probe
-from mgm.video.transcode.encode import part_of
 from mgm.video.transcode.folder import prepare, prepare_command
 from mgm.video.transcode.manifest import PreparedVideo, target_names
 from mgm.video.transcode.profiles import describe, make_profile
@@ -217,8 +216,9 @@ def test_files_one_by_one_end_like_their_folder(two: tuple[Path, Path], tmp_path
 )
 def test_a_manifest_of_others_is_not_replaced(videos: Path, tmp_path: Path, name: str, before: bytes):
     (tmp_path / name).write_bytes(before)
-    with pytest.raises(VideoError, match=rf"{name}: .*line 1.* expected"):
+    with pytest.raises((VideoError, FileError)) as caught:
         prepare(videos / "a", tmp_path, **SMALL)
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
     assert contents(tmp_path) == {name: before}
 
 
@@ -317,8 +317,7 @@ def test_the_longest_names(tmp_path: Path):
     shutil.copy(source / ("x" * 251 + ".mp4"), source / ("y" * 252 + ".ts"))
     long, longer = prepare(source, out, **SMALL)
     assert long.status == "done"
-    assert "y.mp4: its name is too long for the file system (256 bytes)" in str(longer.problem)
-    assert str(longer.problem).endswith("give the source a shorter name")
+    assert f"{'y' * 252}.mp4: its name of 256 bytes" in str(longer.problem)
 
 
 def test_every_kind_of_damage_is_a_record(tmp_path: Path):
@@ -379,16 +378,16 @@ def test_files_of_others_are_not_replaced(videos: Path, tmp_path: Path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks on folders")
 def test_two_runs_do_not_work_on_one_folder(videos: Path, tmp_path: Path):
-    messages: list[str] = []
+    messages: list[tuple[str, str]] = []
 
     def second(record: PreparedVideo) -> None:
         try:
             prepare(videos, tmp_path, **SMALL)
-        except VideoError as error:
-            messages.append(str(error))
+        except FileError as error:
+            messages.append((error.reason, error.subject))
 
     prepare(videos / "a", tmp_path, progress=second, **SMALL)
-    assert messages == [f"{tmp_path}: another 'mgm prepare' works on it; wait for it, or choose another folder"] * 2
+    assert messages == [("locked", str(tmp_path))] * 2
 
 
 def dies_on_x(job: prepare_module._Job) -> PreparedVideo:
@@ -494,8 +493,7 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(
     videos: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ):
     (tmp_path / "b" / "gone").mkdir(parents=True)
-    left = (".x.mp4.123.part", f"b/.z.mp4.{os.getpid()}.part", "b/gone/.q\n.mp4.1.part", ".manifest.jsonl.5.part")
-    left += (part_of(tmp_path / "b" / "z\n.mp4").name,)
+    left = (f".mgm-{'0' * 16}.{'0' * 8}-{os.getpid()}-1.part", f"b/gone/.mgm-{'1' * 16}.{'0' * 8}-1-23.part")
     kept = (".notes.part", "x.mp4.123.part", ".x.mp4.part", ".mgm-notes.1.part")
     for name in (*left, *kept):
         (tmp_path / name).write_bytes(b"")

@@ -16,7 +16,7 @@ from mgm.data.items import VideoItem, VideoSet, common_folder
 from mgm.data.shards.index import FORMAT, SET, index_name
 from mgm.data.shards.members import parse_member
 from mgm.errors import DataError, VideoError
-from mgm.files.atomic import written_whole
+from mgm.files.atomic import atomic_write
 from mgm.video.container.locator import is_url
 from mgm.video.container.metadata import probe
 from mgm.video.motion.cache import open_sidecar, sidecar_path
@@ -169,7 +169,7 @@ def _existing(shard: Path, sources: list[_Source]) -> dict[str, Any] | None:
 
 def _write_shard(shard: Path, sources: list[_Source], progress: Callable[[str], None] | None) -> dict[str, Any]:
     samples, failed = [], {}
-    with written_whole(shard) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
+    with atomic_write(shard) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for source in sources:
             begun = tar.offset
             try:
@@ -279,5 +279,5 @@ def _member(
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps(content).encode())

@@ -13,7 +13,6 @@ Why a single frame says nothing about the class:
 
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import numpy.typing as npt
 from mgm.data.synthetic.known_motion import make_translation, translating_frames
 from mgm.data.synthetic.rendering import Track, draw_appearance, render
 from mgm.errors import DataError
+from mgm.files.atomic import atomic_write
 from mgm.video.transcode.write import encode
 
 __all__ = [
@@ -274,7 +274,5 @@ def _claim(root: Path, parameters: dict[str, object]) -> None:
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(content))
-    part.replace(path)
+    with atomic_write(path) as file:
+        file.write(json.dumps(content).encode())

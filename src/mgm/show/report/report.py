@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
-from pathlib import Path
 
+from mgm.files.atomic import atomic_write
 from mgm.show.report.data import DataFacts, Headline, MaskFacts, ProbeFacts, RunFacts
 from mgm.show.report.elements import Animation, Curve, Picture, Section, Text, Tone
 from mgm.show.report.page import anchors, part_html, section_html
@@ -39,15 +39,13 @@ class Report:
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
-    """Write `report` as one HTML file (UTF-8). Its folder is made when missing; never leaves half a file.
+    """Write `report` as one HTML file (UTF-8), which appears when it is complete. Its folder is made if missing.
 
-    Raises OSError when the place cannot be written, ValueError when a picture is no picture.
+    Raises FileError if the file cannot be written, ValueError if a picture is not valid.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.part")
-    draft.write_text(render_report(report), encoding="utf-8")
-    draft.replace(target)
+    page = render_report(report)
+    with atomic_write(path) as file:
+        file.write(page.encode())
 
 
 def render_report(report: Report) -> str:

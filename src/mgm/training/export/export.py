@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import stat
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
+from mgm.files.atomic import atomic_folder, cannot_write
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import (
     DESCRIPTION_FILE,
@@ -135,34 +134,14 @@ def written_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """A folder to fill that appears under its name when all of it is written.
 
     Raises:
-        ModelError: there is one already; with `overwrite`, one that is no export; it cannot be written.
+        ModelError: there is one already; with `overwrite`, one that is not an export. FileError: it cannot be written.
     """
-    part = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex[:12]}.part")
     try:
         _check_free(target, overwrite=overwrite)
-        part.mkdir(parents=True)
-        yield part
-        _take_place(part, target)
     except OSError as error:
-        raise ModelError(
-            f"{target}: cannot be written ({error.strerror or error}); make room, or choose a folder that you may write to"
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _take_place(part: Path, target: Path) -> None:
-    if not target.exists():
-        part.rename(target)
-        return
-    old = part.with_suffix(".old")
-    target.rename(old)
-    try:
-        part.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        raise cannot_write(target, error) from error
+    with atomic_folder(target) as folder:
+        yield folder
 
 
 def _check_free(target: Path, *, overwrite: bool) -> None:

@@ -6,18 +6,16 @@ import json
 import shutil
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
-from mgm.files.atomic import cannot_write, refuse_to_replace
+from mgm.files.atomic import put_in_place, refuse_to_replace, scratch_folder
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.clip.chunks import MotionTotals, motion_chunks
 from mgm.video.motion.camera import Camera
@@ -73,7 +71,7 @@ def export_motion(
     totals = MotionTotals()
     pts: list[npt.NDArray[np.float64]] = []
     index: list[npt.NDArray[np.int64]] = []
-    with _scratch(out) as folder:
+    with scratch_folder(out) as folder:
         write = _Zarr(folder) if out.suffix == ".zarr" else _Arrays(folder)
         for chunk in motion_chunks(video, stride=stride, policy=policy, reading=reading, camera=camera):
             totals.add(chunk.motion)
@@ -118,14 +116,14 @@ class _Arrays:
         """Put everything in its place; returns the files."""
         self._write_headers()
         if out.suffix == ".npz":
-            self._zip(pts, index, attributes).replace(out)
+            put_in_place(self._zip(pts, index, attributes), out)
             return (out,)
         valid, rest = out.with_suffix(".valid.npy"), out.with_suffix(".npy.json")
         described = {**attributes, "pts": [None if np.isnan(t) else t for t in pts.tolist()], "index": index.tolist()}
         (self._folder / "rest.json").write_text(json.dumps(described), encoding="utf-8")
         # The vectors come last: where they are, all is.
         for name, place in (("rest.json", rest), ("valid.npy", valid), ("vectors.npy", out)):
-            (self._folder / name).replace(place)
+            put_in_place(self._folder / name, place)
         return out, valid, rest
 
     def _write_headers(self) -> None:
@@ -181,9 +179,7 @@ class _Zarr:
         self._group.create_array("pts", data=pts)
         self._group.create_array("index", data=index)
         self._group.attrs.update(attributes)
-        if out.exists():  # a folder cannot be replaced in one step
-            out.replace(self._folder / "old")
-        (self._folder / "group").replace(out)
+        put_in_place(self._folder / "group", out)
         return (out,)
 
 
@@ -203,14 +199,3 @@ def _check_ours(out: Path) -> None:
         raise VideoError(
             f"{out}: exists and is no motion field of mgm, expected a free name or an earlier export; move it away"
         )
-
-
-@contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """A folder beside `out`, on its disk, that goes away whatever happens."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=out.parent, prefix=f".{out.name[:100]}.") as folder:
-            yield Path(folder)
-    except OSError as error:
-        raise cannot_write(out, error) from error

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
-from mgm.files.atomic import written_whole
+from mgm.files.atomic import atomic_write
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.container.locator import is_url
 from mgm.video.container.stream import no_frame, no_vectors, open_video
@@ -166,7 +166,7 @@ def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, l
     with open_video(video_path, vectors=True, skip_loop_filter=True) as video:
         if not video.exports_vectors:
             raise no_vectors(video)
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             file.write(_HEAD.pack(_MAGIC, CACHE_VERSION))
             index = _Index()
             for block in _blocks(iter_frame_motion(video), video.name):

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 from mgm.errors import VideoError
-from mgm.files.journal import Journal, read_journal, read_record, replacing
+from mgm.files.atomic import atomic_write
+from mgm.files.journal import Journal, read_journal, read_record
+from mgm.files.lock import locked
 from mgm.video.scan.record import COLUMNS, Row, Status, VideoRecord, from_row, path_name, to_row
 from mgm.video.scan.rows import WRITERS, check_suffix, exists, read_rows
 from mgm.workers.over_files import over_files
@@ -44,7 +46,8 @@ def write_manifest(path: str | Path, records: Iterable[VideoRecord]) -> None:
     """
     path = Path(path)
     check_suffix(path)
-    _write(path, map(to_row, records))
+    with locked(path):
+        _write(path, map(to_row, records))
 
 
 def update_manifest(
@@ -75,24 +78,21 @@ def update_manifest(
         next(read_rows(path), None)  # before anything is written beside it
     wanted = {path_name(str(file)): file for file in files}
     journal = path.with_name(f"{path.name}.journal")
-    try:
-        with Journal(journal, _busy(path)) as written:
-            done = _known(path, journal, written, wanted)
-            count = len(done)
+    with locked(path), Journal(journal) as written:
+        done = _known(path, journal, written, wanted)
+        count = len(done)
+        if progress is not None:
+            progress(count, len(wanted))
+        left = (file for name, file in wanted.items() if name not in done)
+        for _, record in over_files(audit, left, processes=processes, died=died):
+            written.append(to_row(record))
+            count += 1
             if progress is not None:
                 progress(count, len(wanted))
-            left = (file for name, file in wanted.items() if name not in done)
-            for _, record in over_files(audit, left, processes=processes, died=died):
-                written.append(to_row(record))
-                count += 1
-                if progress is not None:
-                    progress(count, len(wanted))
-            # Of two lines on a file the later counts.
-            places = {row.get("path"): place for place, row in read_journal(journal)}
-            _write(path, (read_record(journal, places[name]) for name in wanted))
-            written.remove()
-    except OSError as error:  # closing the journal once more tries to write what a full disk refused
-        raise _unwritable(journal, error) from error
+        # Of two lines about one file, the later one counts.
+        places = {row.get("path"): place for place, row in read_journal(journal)}
+        _write(path, (read_record(journal, places[name]) for name in wanted))
+        written.remove()
 
 
 def _known(manifest: Path, journal: Path, written: Journal, wanted: dict[str, Path]) -> set[str]:
@@ -120,19 +120,7 @@ def _current(row: Row, wanted: dict[str, Path]) -> bool:
 
 
 def _write(path: Path, rows: Iterable[Row]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with replacing(path, part, _busy(path)) as file:
-            WRITERS[path.suffix](file, rows)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _busy(path: Path) -> str:
-    return f"{path}: another scan is writing it; wait for it, or choose another name"
-
-
-def _unwritable(path: Path, error: OSError) -> VideoError:
-    return VideoError(
-        f"{path}: cannot be written ({error.strerror}); make room or check the folder, and run it again: what was found is kept"
-    )
+    with atomic_write(
+        path, advice="free some space or check the folder, and run it again: finished records are kept"
+    ) as file:
+        WRITERS[path.suffix](file, rows)

@@ -29,7 +29,7 @@ def check_suffix(path: Path) -> None:
 def exists(path: Path) -> bool:
     try:
         path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise unreadable(path, error) from error

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from hashlib import blake2b
 from pathlib import Path
 
 import av
@@ -21,15 +17,12 @@ import av.video.stream
 import numpy as np
 
 from mgm.errors import VideoError
+from mgm.files.atomic import atomic_path, cannot_write, refuse_to_replace
 from mgm.video.container.stream import OpenVideo, decode_all, open_video
 from mgm.video.motion.vectors import KINDS
 from mgm.video.transcode.normalise import Upright
 from mgm.video.transcode.profiles import Profile, describe
 
-PART = ".part"
-"""How the name of an unfinished file ends; it begins with a dot: nobody who lists videos sees it."""
-
-DAY = 86_400  # seconds; no video takes longer
 FINEST = 1_000_000  # ticks per second of the times in the result; an MP4 takes no nanoseconds
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
@@ -75,27 +68,11 @@ def transcode(source: str | Path, target: str | Path, profile: Profile) -> Trans
             then as it was.
     """
     source, target = Path(source), Path(target)
-    part = part_of(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if _is_there(target) and _is_same(source, target):
-            raise VideoError(f"{target}: is the source itself, expected another file; choose another name")
-        for left in target.parent.glob(f"{_stem(target)}.*{PART}"):
-            if not _belongs_to_a_process(left):
-                left.unlink(missing_ok=True)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    try:
+    refuse_to_replace(target, source)
+    with atomic_path(target) as part:
         made = _encode(source, target, part, profile)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
         bytes_out = part.stat().st_size
         _check(part, target, made, profile)
-        part.replace(target)
-    except OSError as error:  # some of FFmpeg's errors are one as well
-        raise _cannot_write(target, error) from error
-    finally:
-        part.unlink(missing_ok=True)
     return Transcoded(
         source=str(source),
         target=str(target),
@@ -240,59 +217,8 @@ def _encoder_errors(source: Path, target: Path) -> Iterator[None]:
         yield
     except av.error.FFmpegError as error:
         if error.errno in CANNOT_WRITE:
-            raise _cannot_write(target, error) from error
+            raise cannot_write(target, OSError(error.errno, error.strerror)) from error
         raise VideoError(
             f"{source}: FFmpeg cannot encode its pictures as H.264 ({error.strerror}), expected sides of at most 16384 pixels and "
             "an ordinary pixel format; choose a short side, or remove it from the set"
         ) from error
-
-
-def part_of(target: Path) -> Path:
-    """Where this process writes a file until it is whole: beside it, under a short name, as the file's own may be the longest."""
-    return target.with_name(f"{_stem(target)}.{os.getpid()}{PART}")
-
-
-def _stem(target: Path) -> str:
-    return f".mgm-{blake2b(os.fsencode(target.name), digest_size=8).hexdigest()}"
-
-
-def _is_there(target: Path) -> bool:
-    try:
-        target.stat()
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _is_same(source: Path, target: Path) -> bool:
-    try:
-        return target.samefile(source)
-    except OSError:  # opening it will tell
-        return False
-
-
-def _cannot_write(target: Path, error: OSError | av.error.FFmpegError) -> VideoError:
-    if error.errno == errno.ENAMETOOLONG:
-        return VideoError(
-            f"{target}: its name is too long for the file system ({len(os.fsencode(target.name))} bytes), expected at most 255 "
-            "in most; give the source a shorter name"
-        )
-    return VideoError(
-        f"{target}: cannot be written ({error.strerror}); make room, or choose another folder, and run it again"
-    )
-
-
-def _belongs_to_a_process(part: Path) -> bool:
-    """Whether the process that began a partial file may still be writing it."""
-    number = part.name.removesuffix(PART).rpartition(".")[2]
-    if not number.isdecimal() or int(number) == os.getpid():
-        return False
-    if sys.platform == "win32":  # where os.kill ends the process instead of asking for it
-        return time.time() - part.stat().st_mtime < DAY
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

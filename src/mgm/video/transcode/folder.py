@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mgm.errors import VideoError
+from mgm.errors import MgmError, VideoError
+from mgm.files.atomic import remove_parts
 from mgm.files.journal import Journal
+from mgm.files.lock import locked
 from mgm.video.scan.scan import find_videos
 from mgm.video.transcode.encode import transcode
 from mgm.video.transcode.manifest import (
@@ -24,7 +24,6 @@ from mgm.video.transcode.manifest import (
     is_ours,
     move_renamed,
     read_records,
-    remove_parts,
     target_names,
     text,
     write_manifest,
@@ -81,7 +80,7 @@ def prepare(
         dst.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VideoError(f"{dst}: cannot be made ({error.strerror}), expected a folder; choose another") from error
-    with _alone(dst):
+    with locked(dst, advice="wait for it to end, or choose another folder"):
         plan = _plan(src, sources, dst, chosen)
         remove_parts(dst)
         return _run(plan, dst, processes, ray, progress or (lambda record: None))
@@ -230,7 +229,7 @@ def _prepare_one(job: _Job) -> PreparedVideo:
                 f"{job.target}: exists and is not of mgm prepare, expected no such file; move it away or choose another folder"
             )
         made = transcode(job.source, job.target, job.profile)
-    except VideoError as error:
+    except MgmError as error:
         return job.failed(str(error), damaged=_is_damage(job.source, error))
     except Exception as error:  # one odd video must not end the work on a million others
         return job.failed(
@@ -255,14 +254,15 @@ def _prepare_one(job: _Job) -> PreparedVideo:
     )
 
 
-def _is_damage(source: Path, error: BaseException | None) -> bool:
-    """Whether an error tells of what is in the source, and not of a disk, of memory or of the result."""
-    if not str(error).startswith(f"{source}:") or _stamp(source) == NO_FILE:
+def _is_damage(source: Path, error: MgmError) -> bool:
+    """Whether an error is about the content of the source: not about the disk, the memory or the result."""
+    if not isinstance(error, VideoError) or not str(error).startswith(f"{source}:") or _stamp(source) == NO_FILE:
         return False
-    while error is not None:
-        if isinstance(error, OSError | MemoryError):
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError | MemoryError):
             return False
-        error = error.__cause__
+        cause = cause.__cause__
     return True
 
 
@@ -307,30 +307,6 @@ def _over_ray(jobs: list[_Job], processes: int) -> Iterator[tuple[_Job, Prepared
     finally:
         if started:
             ray.shutdown()
-
-
-@contextmanager
-def _alone(dst: Path) -> Iterator[None]:
-    """Hold the folder's lock, which ends with the process, however that ends."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    handle = os.open(dst, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise VideoError(
-                f"{dst}: another 'mgm prepare' works on it; wait for it, or choose another folder"
-            ) from error
-        except OSError:  # some network file systems know no locks on folders; one run at a time is then up to the user
-            yield
-            return
-        yield
-    finally:
-        os.close(handle)
 
 
 def _removed(target: Path) -> bool:

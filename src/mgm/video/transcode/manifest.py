@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -15,13 +14,12 @@ import av
 import av.error
 
 from mgm.errors import VideoError
+from mgm.files.atomic import atomic_write
 from mgm.files.journal import read_journal
 from mgm.video.container.metadata import read_profile
-from mgm.video.transcode.encode import PART, part_of
 
 MANIFEST = "manifest.jsonl"
 JOURNAL = "manifest.journal"
-_PART_NAME = re.compile(rf"\.(mgm-[0-9a-f]{{16}}|.+\.(mp4|jsonl))\.\d+{re.escape(PART)}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,24 +245,6 @@ def text(name: str) -> str:
 
 def write_manifest(path: Path, records: Iterable[PreparedVideo]) -> None:
     """Write one JSON line for each record: the whole file under its name, or not at all."""
-    part = part_of(path)
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            for record in records:
-                file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise VideoError(
-            f"{path}: cannot be written ({error.strerror}); make room and run it again, what is done is kept"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def remove_parts(dst: Path) -> None:
-    """Remove what killed runs left unfinished. Only while nobody else writes there."""
-    for path in dst.rglob(f".*{PART}"):
-        if _PART_NAME.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+    with atomic_write(path, advice="free some space and run it again: finished videos are kept") as file:
+        for record in records:
+            file.write(json.dumps(asdict(record), ensure_ascii=False).encode() + b"\n")

@@ -1,6 +1,5 @@
 """Frames to an encoded file, whole or not at all."""
 
-import os
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import DataError
+from mgm.files.atomic import atomic_path
 
 CONTAINERS = {
     ".avi": "avi",
@@ -55,21 +55,15 @@ def encode(
     container = CONTAINERS.get(path.suffix.lower())
     if container is None:
         raise DataError(f"{path}: no container is known for '{path.suffix}'; use one of {', '.join(CONTAINERS)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Two runs may write the same video at once; the suffix hides the unfinished file from anyone who lists videos.
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        count = _encode(part, path, frames, container, Fraction(fps).limit_denominator(90_000), codec,
-                        _with_defaults(codec, options), pixel_format, threads)  # fmt: skip
-        part.replace(path)
+        with atomic_path(path) as part:
+            return _encode(part, path, frames, container, Fraction(fps).limit_denominator(90_000), codec,
+                           _with_defaults(codec, options), pixel_format, threads)  # fmt: skip
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         raise DataError(
             f"{path}: {codec} refused {dict(options or {})} as {pixel_format} in {container}: {error}; "
             "check the options, the codec's name, and that both sides are even"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return count
 
 
 def _with_defaults(codec: str, options: Mapping[str, str | int] | None) -> dict[str, str]:
