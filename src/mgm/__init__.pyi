@@ -5,6 +5,7 @@ from mgm import masks as masks
 from mgm import models as models
 from mgm import video as video
 from mgm.data.annotations import load_set as load_set
+from mgm.data.benchmark import benchmark_data as benchmark_data
 from mgm.data.loading.masking import MaskedClips as MaskedClips
 from mgm.errors import MgmError as MgmError
 from mgm.evaluation.run import evaluate as evaluate
@@ -21,7 +22,6 @@ from mgm.training import load_config as load_config
 from mgm.training import load_encoder as load_encoder
 from mgm.training import load_pretrained as load_pretrained
 from mgm.training import settings_for as settings_for
-from mgm.training.bench import bench_data as bench_data
 from mgm.training.finetune import finetune as finetune
 from mgm.training.pretrain import pretrain as pretrain
 from mgm.video.clip.reader import VideoReader as VideoReader

@@ -1,4 +1,4 @@
-"""`mgm bench`: how fast things are, on this machine and these files."""
+"""`mgm bench`: speed on this machine and these files."""
 
 from __future__ import annotations
 
@@ -9,91 +9,91 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mgm.commands.options import Data, Settings
+from mgm.commands.options import Data, Recipe, Settings
 
 if TYPE_CHECKING:
-    from mgm.training.bench import DataBench
+    from mgm.data.benchmark import DataBenchmark
 
-bench = typer.Typer(no_args_is_help=True, help="How fast things are, on this machine and these files.")
+bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine and these files.")
 
-WHAT = {
+_DESCRIPTIONS = {
     "open": "opening and closing the file",
     "demux": "finding the packets of the clip",
-    "decode": "packets to pictures",
+    "decode": "packets to frames",
     "convert": "crop, scale, RGB",
     "field": "vectors to a motion field",
     "transform": "mirroring, motion of the crop",
     "mask": "drawing the mask",
     "collate": "clips to a batch",
-    "other": "what lies between",
+    "other": "everything else",
 }
-WIDTH = 24
+_BAR_WIDTH = 24
 
 
 @bench.callback()
 def main() -> None:
-    """How fast things are, on this machine and these files."""
+    """Measure speed on this machine and these files."""
 
 
 @bench.command()
 def data(
     spec: Data,
     settings: Settings = None,
-    recipe: Annotated[str, typer.Option(help="One of our recipes by name, or a .yaml file.")] = "mgm-vitb-k400",
-    clips: Annotated[int, typer.Option(help="How many clips are read, of as many videos.")] = 64,
+    recipe: Recipe = "mgm-vitb-k400",
+    clips: Annotated[int, typer.Option(help="Number of clips to read, each from another video.")] = 64,
     rate: Annotated[
-        float | None, typer.Option(help="Clips per second that the training needs, over all its devices.")
+        float | None, typer.Option(help="Clips per second that the training consumes, over all its devices.")
     ] = None,
 ) -> None:
-    """Read clips as pretraining does and tell where the time goes: how many workers a GPU needs, and what would save some.
+    """Read clips as pretraining does: time of each stage, number of workers that a GPU needs, and advice to read faster.
 
     mgm bench data videos/ --rate 1000 data.size=224 mask.name=mgm
     """
+    from mgm.data.benchmark import benchmark_data
     from mgm.training import load_config
-    from mgm.training.bench import bench_data
 
     console = Console()
     config = load_config(recipe, settings or ())
     with console.status(f"reading {clips} clips"):
-        found = bench_data(spec, config, clips=clips, rate=rate)
-    shown = (
+        result = benchmark_data(spec, config, clips=clips, rate=rate)
+    title = (
         f"{config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, mask {config.mask.name}"
     )
-    report(console, found, shown)
+    _print_result(console, result, title)
 
 
-def report(console: Console, found: DataBench, shown: str) -> None:
-    """The table and what follows from it."""
-    from mgm.data.loading.stages import STAGES
+def _print_result(console: Console, result: DataBenchmark, title: str) -> None:
+    """The time of each stage as a table, the totals and the advice."""
+    from mgm.data.benchmark import STAGES
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("stage", "ms/clip", "share"):
+    for name in ("stage", "ms/clip", "fraction"):
         table.add_column(name, justify="right" if name == "ms/clip" else "left", no_wrap=True)
-    table.add_column("what")
-    longest = max(found.seconds.values())
+    table.add_column("work")
+    longest = max(result.seconds.values())
     for stage in STAGES:
-        seconds = found.seconds[stage]
-        bar = "█" * max(round(WIDTH * seconds / longest), int(seconds > 0))
-        table.add_row(stage, f"{seconds * 1e3:.2f}", f"{bar} {seconds / found.computing:.0%}", WHAT[stage])
-    _say(console, shown)
+        seconds = result.seconds[stage]
+        bar = "█" * max(round(_BAR_WIDTH * seconds / longest), int(seconds > 0))
+        table.add_row(stage, f"{seconds * 1e3:.2f}", f"{bar} {seconds / result.computing:.0%}", _DESCRIPTIONS[stage])
+    _print(console, title)
     console.print(table)
-    repeats = f", {found.repeats} of each decoded one" if found.repeats > 1 else ""
-    _say(console, "")
-    _say(
+    repeats = f", {result.repeats} of each decoded one" if result.repeats > 1 else ""
+    _print(console, "")
+    _print(
         console,
-        f"{found.clips_per_second:.1f} clips/s from one core: {found.computing * 1e3:.1f} ms a clip{repeats}, and "
-        f"{found.waiting * 1e3:.1f} ms of waiting, for files or other programs ({found.clips} clips read)",
+        f"{result.clips_per_second:.1f} clips/s from one core: {result.computing * 1e3:.1f} ms per clip{repeats}, and "
+        f"{result.waiting * 1e3:.1f} ms of waiting, for files or other programs ({result.clips} clips read)",
     )
-    _say(
+    _print(
         console,
-        f"{found.decoded:.0f} pictures decoded for a clip that spans {found.span}; a first look at a video takes "
-        f"{found.first_look * 1e3:.1f} ms more, once",
+        f"{result.decoded:.0f} frames decoded for a clip that spans {result.span}; probing a video takes "
+        f"{result.probe_seconds * 1e3:.1f} ms more, once",
     )
-    if found.failed:
-        _say(console, f"{found.failed} videos cannot be read: mgm scan names them", style="yellow")
-    for line in found.advice:
-        _say(console, f"- {line}", style="bold")
+    if result.failed:
+        _print(console, f"{result.failed} videos cannot be read: list them with 'mgm scan'", style="yellow")
+    for line in result.advice:
+        _print(console, f"- {line}", style="bold")
 
 
-def _say(console: Console, line: str, style: str = "") -> None:
+def _print(console: Console, line: str, style: str = "") -> None:
     console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -87,11 +87,11 @@ def random_start(total: int, *, frames: int, stride: int, rng: np.random.Generat
                       f       f
 
     """
-    free = total - span(frames, stride)
+    free = total - clip_span(frames, stride)
     return int(rng.integers(free // step + 1)) * step if free > 0 else 0
 
 
-def span(frames: int, stride: int) -> int:
+def clip_span(frames: int, stride: int) -> int:
     """Frames of video from the first to the last one of a clip, both counted."""
     return (frames - 1) * stride + 1
 
@@ -168,7 +168,7 @@ def dense_views(total: int, *, frames: int, stride: int, views: int) -> list[Fra
 
 def view_starts(total: int, *, frames: int, stride: int, views: int) -> list[int]:
     """Where the clips of `dense_views` start."""
-    free = max(total - span(frames, stride), 0)
+    free = max(total - clip_span(frames, stride), 0)
     if views == 1:
         return [free // 2]
     return sorted({round(k * free / (views - 1)) for k in range(views)})
@@ -219,7 +219,7 @@ def segment_clips(
 
     A part that is shorter than the clip has it on its middle, moved into the video: neighbours then overlap.
     """
-    length = span(frames, stride)
+    length = clip_span(frames, stride)
     edges = np.arange(clips + 1) * total // clips
     found = []
     for first, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
