@@ -107,7 +107,7 @@ def measure(path: Path, *, stride: int, most: int) -> dict[str, Scores]:
     for name, parts in WAYS.items():
         with ExitStack() as patched:
             for part, function in parts.items():
-                module = mgm.video.motion.streaming if part == "accumulate_vectors" else mgm.video.clip.clip_motion
+                module = mgm.video.motion.velocity if part == "accumulate_vectors" else mgm.video.clip.clip_motion
                 patched.enter_context(patch.object(module, part, function))
             field = read_motion(path, frames=len(frames), stride=stride, cache="ignore").motion
         scores[name] = agree(field_maps(field), truth)

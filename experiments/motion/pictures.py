@@ -103,7 +103,7 @@ def blocks(video: Path, number: int, box: Box, out: Path) -> None:
     x, y, width, height = box
     size = (3.8, 3.8 * height / width)
     page = sheet(size[1] + 1.08)
-    page.say(f"what the stream holds: frame {number}, a {frame.kind}-frame", 0.12, 0.2, weight="bold")
+    page.say(f"what the stream holds: frame {number}, a {frame.picture_type}-frame", 0.12, 0.2, weight="bold")
     page.say(f"what mgm reads: motion since frame {number - 1}", 4.08, 0.2, weight="bold")
     axes = page.show(faint(picture), left=0.12, top=0.38, size=size)
     v = frame.vectors
@@ -139,7 +139,7 @@ def distances(folder: Path, out: Path) -> None:
     """The speed that two readings find in a picture that moves uniformly, frame by frame."""
     velocity, count = (3.0, -1.5), 40
     video = make_translation(folder / "translation.mp4", velocity=velocity, frames=count, gop=24)
-    kinds = [f.kind for f in iter_motion_vectors(video)]
+    kinds = [f.picture_type for f in iter_motion_vectors(video)]
     figure = Figure(figsize=(WIDTH, 2.9))
     axes = figure.add_axes((0.075, 0.175, 0.905, 0.715))
     axes.set_facecolor("white")
@@ -180,7 +180,7 @@ def over_time(video: Path, folder: Path, box: Box, out: Path) -> None:
     pictures = mgm.read_clip(video, start=start, frames=24, stride=1, size=None, motion=None).frames
     again = folder / "again.mp4"
     encode(again, pictures, fps=25, options={"g": before})
-    kinds = [f.kind for f in iter_motion_vectors(again)]
+    kinds = [f.picture_type for f in iter_motion_vectors(again)]
     raw, clean = (part_of(read_motion(again, reading=how).motion, first, count) for how in READINGS)
     scale = float(np.ceil(np.percentile(clean.crop(box).magnitude, 97)))
     gap, label = 0.06, 0.62

@@ -108,7 +108,7 @@ def held_fields(path: Path, stride: int) -> Iterator[tuple[int, str, npt.NDArray
             continue
         field = smooth(accumulate_vectors(found.vectors, grid_of(path), past=1.0, future=1.0), 1.0)
         last = field.vectors if last is None else np.where(field.valid[..., None], field.vectors, last)
-        yield found.index, found.kind, last, field.valid
+        yield found.index, found.picture_type, last, field.valid
 
 
 def grid_of(path: Path) -> tuple[int, int]:
@@ -267,7 +267,7 @@ def compare_key(sources: list[Source], folder: Path) -> None:
             everything = list(iter_motion_vectors(target))
             held = {frame: field for frame, _, field, _ in held_fields(target, stride)}
             grid = grid_of(target)
-            for key in [f.index for f in everything if f.kind == "I" and f.index >= 2 * stride]:
+            for key in [f.index for f in everything if f.picture_type == "I" and f.index >= 2 * stride]:
                 flow = source.reference(key, stride)
                 previous = held[key - stride]
                 found.setdefault("hold", []).append(cosine(pooled(previous), flow))

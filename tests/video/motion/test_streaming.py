@@ -22,7 +22,7 @@ def check_against_the_clip_reader(path: Path) -> None:
         fields = streamed(path, reading)
         clip = read_motion(path, reading=reading)
         assert [f.index for f in fields] == clip.frame_indices.tolist()
-        np.testing.assert_array_equal([f.pts for f in fields], clip.pts_seconds)
+        np.testing.assert_array_equal([f.pts_seconds for f in fields], clip.pts_seconds)
         measured = np.stack([f.field.valid for f in fields])
         vectors = np.stack([f.field.vectors for f in fields])
         np.testing.assert_array_equal(measured, clip.motion.valid)
@@ -62,7 +62,7 @@ def test_a_codec_without_vectors_has_frames_without_motion(tmp_path: Path):
     path = encode_moving(tmp_path / "a.webm", frames=5, codec="libvpx-vp9", options={"cpu-used": 8, "b": "1M"})
     fields = streamed(path)
     assert [f.index for f in fields] == list(range(5))
-    assert [f.key for f in fields] == [True, False, False, False, False]
+    assert [f.is_key for f in fields] == [True, False, False, False, False]
     assert not any(f.field.valid.any() for f in fields)
 
 

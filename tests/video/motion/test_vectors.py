@@ -20,7 +20,7 @@ def test_equal_to_an_independent_extractor(shared_data: Path, name: str):
         for frame in iter_motion_vectors(folder / f"vid_{name}.mp4"):
             if frame.index == len(reference):
                 break
-            assert frame.kind == kinds[frame.index]
+            assert frame.picture_type == kinds[frame.index]
             expected = reference[f"frame_{frame.index:03d}"].reshape(-1, len(COMPARED))
             assert len(frame.vectors) == len(expected)
             for column, field in enumerate(COMPARED):
@@ -32,13 +32,13 @@ def test_equal_to_an_independent_extractor(shared_data: Path, name: str):
 def test_frames_come_in_display_order_with_their_kind(ordinary: Path):
     frames = list(iter_motion_vectors(ordinary))
     assert [frame.index for frame in frames] == list(range(24))
-    np.testing.assert_allclose([frame.pts for frame in frames], np.arange(24) / 25)
-    kinds = [frame.kind for frame in frames]
+    np.testing.assert_allclose([frame.pts_seconds for frame in frames], np.arange(24) / 25)
+    kinds = [frame.picture_type for frame in frames]
     assert [i for i, kind in enumerate(kinds) if kind == "I"] == [0, 8, 16]
     assert set(kinds) == set("IPB")
     for frame in frames:
-        assert (len(frame.vectors) == 0) == (frame.kind == "I")
-        assert set(frame.vectors["source"].tolist()) <= ({-1} if frame.kind == "P" else {-1, 1})
+        assert (len(frame.vectors) == 0) == (frame.picture_type == "I")
+        assert set(frame.vectors["source"].tolist()) <= ({-1} if frame.picture_type == "P" else {-1, 1})
 
 
 def test_vectors_outlive_their_frame_and_the_file(ordinary: Path):
@@ -59,5 +59,5 @@ def test_a_codec_without_vectors_yields_empty_frames(tmp_path: Path):
 def test_a_raw_stream_has_no_times(tmp_path: Path, ordinary: Path):
     path = remux(ordinary, tmp_path / "clip.h264")
     raw, timed = list(iter_motion_vectors(path)), list(iter_motion_vectors(ordinary))
-    assert all(math.isnan(frame.pts) for frame in raw)
-    assert [(f.kind, len(f.vectors)) for f in raw] == [(f.kind, len(f.vectors)) for f in timed]
+    assert all(math.isnan(frame.pts_seconds) for frame in raw)
+    assert [(f.picture_type, len(f.vectors)) for f in raw] == [(f.picture_type, len(f.vectors)) for f in timed]

@@ -26,7 +26,7 @@ KEEP = make_profile("compat", crf=4)
 
 
 def times(path: Path) -> list[float]:
-    return [found.pts for found in iter_motion_vectors(path)]
+    return [found.pts_seconds for found in iter_motion_vectors(path)]
 
 
 def difference(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
@@ -101,7 +101,7 @@ def test_settings_that_a_profile_cannot_have(name: str, settings: dict[str, int]
 def test_motion_has_one_reference_and_no_b_frames(tmp_path: Path):
     source = encode_moving(tmp_path / "in.mp4", frames=70)
     transcode(source, tmp_path / "out.mp4", make_profile("motion"))
-    kinds = "".join(found.kind for found in iter_motion_vectors(tmp_path / "out.mp4"))
+    kinds = "".join(found.picture_type for found in iter_motion_vectors(tmp_path / "out.mp4"))
     assert set(kinds) == {"I", "P"}
     assert all(kinds[i] == "I" for i in range(0, 70, 32))
 
@@ -127,7 +127,7 @@ def test_strided_has_its_references_on_the_grid(tmp_path: Path, stride: int, con
         transcode(source, target, profile)
         last = {count - 1}  # an encoder does not end with a B-frame
         assert set(references(target)) == set(range(0, count, stride)) | last
-        kinds = [found.kind for found in iter_motion_vectors(target)]
+        kinds = [found.picture_type for found in iter_motion_vectors(target)]
         assert [n for n, kind in enumerate(kinds) if kind == "I"] == list(range(0, count, 2 * stride))
         assert {n for n, kind in enumerate(kinds) if kind == "B"} == set(range(count)) - set(references(target))
 
@@ -136,7 +136,7 @@ def test_strided_vectors_span_the_stride(tmp_path: Path):
     source = encode_moving(tmp_path / "in.mp4", frames=17, size=(96, 128))
     transcode(source, tmp_path / "out.mp4", make_profile("strided", stride=4))
     for found in iter_motion_vectors(tmp_path / "out.mp4"):
-        if found.kind == "P":
+        if found.picture_type == "P":
             moved = -found.vectors["motion_x"] / found.vectors["motion_scale"]
             assert np.median(moved) == pytest.approx(4 * 3.0, abs=0.5)
 

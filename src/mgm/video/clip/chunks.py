@@ -148,7 +148,7 @@ def _pieces(fields: Iterator[FrameMotion], stride: int, held: npt.NDArray[np.flo
             continue
         piece.ends.append(len(piece.fields) - 1)
         piece.sampled.append(frame.index)
-        piece.pts.append(frame.pts)
+        piece.pts.append(frame.pts_seconds)
         if len(piece.fields) >= _FRAMES:
             yield piece
             piece = _Piece()

@@ -13,9 +13,8 @@ from mgm.video.container.packets import PacketWindow
 from mgm.video.container.stream import OpenVideo
 from mgm.video.motion.field import Policy, Reading, VectorField, aggregate_windows, fill_gaps, raw_field
 from mgm.video.motion.reference_distance import Distance, ReferenceGraph, follow_references, neighbour_references
-from mgm.video.motion.streaming import accumulate_frame
 from mgm.video.motion.vectors import NO_VECTORS
-from mgm.video.motion.velocity import VelocitySum, smooth, smoothed_support
+from mgm.video.motion.velocity import VelocitySum, accumulate_frame, smooth, smoothed_support
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ class _Evidence:
                 vectors,
                 self.grid,
                 codec=self.video.codec,
-                kind="B" if frame is None else frame.kind,
+                picture_type="B" if frame is None else frame.kind,
                 distance=distance,
                 interval=self.interval(number),
                 enclosing=None if after is None else self.of(after),

@@ -15,7 +15,7 @@ from mgm.video.container.packets import PacketWindow
 from mgm.video.container.stream import OpenVideo, decode_packet
 from mgm.video.motion.estimators import PairwiseMotion
 from mgm.video.motion.field import grid_shape
-from mgm.video.motion.vectors import KINDS, frame_vectors
+from mgm.video.motion.vectors import PICTURE_TYPES, frame_vectors
 
 Wanted = Callable[[int], bool]
 """Whether a frame, by its number, is needed for something."""
@@ -95,7 +95,7 @@ def decode(
             if pairs is not None and picture_of is not None and needs.picture(index):
                 with span("field"):
                     pairs.add(index, picture_of(frame))
-            newest = KINDS[int(frame.pict_type)]
+            newest = PICTURE_TYPES[int(frame.pict_type)]
             moves = needs.vectors(index) or (needs.anchors is not None and index >= needs.anchors and newest != "B")
             decoded[index] = Decoded(
                 time=time,

@@ -105,11 +105,11 @@ def carry_out(video: OpenVideo, window: PacketWindow, plan: Plan) -> Read:
 
 
 def _stored_pts(sidecar: Sidecar, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    if wanted.max() >= sidecar.frames:
+    if wanted.max() >= sidecar.num_frames:
         raise DamagedSidecarError(
-            f"{sidecar.path}: has {sidecar.frames} frames, expected {wanted.max() + 1}; delete it"
+            f"{sidecar.path}: has {sidecar.num_frames} frames, expected {wanted.max() + 1}; delete it"
         )
-    return sidecar.pts[wanted]
+    return sidecar.pts_seconds[wanted]
 
 
 def _check_numbers(
@@ -123,7 +123,7 @@ def _check_numbers(
     if window.order:
         pts = np.array(window.order)[wanted - window.base] * video.time_base
     same = np.array_equal(pts, _stored_pts(sidecar, wanted), equal_nan=True)
-    short = window.ended and window.order and window.base + len(window.order) != sidecar.frames
+    short = window.ended and window.order and window.base + len(window.order) != sidecar.num_frames
     if not same or short:
         raise DamagedSidecarError(f"{sidecar.path}: numbers frames otherwise than {video.name}; delete it")
 

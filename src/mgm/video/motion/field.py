@@ -1,4 +1,9 @@
-"""From motion vectors to a motion field: displacement of every 8-px cell, what was measured and what was held."""
+"""Motion fields: one displacement per 8-px cell and a mask of validity, in time and over the strides of a clip.
+
+raw_field           vectors of one frame -> field, as a literal implementation reads them
+fill_gaps           forward fill of cells without a displacement
+aggregate_windows   displacement per frame -> displacement per sampling step
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,9 @@ CELL_PIXELS = 8
 """Side of a cell of the motion field in pixels of the coded frame (the paper's M_t: T x H/8 x W/8)."""
 
 Policy = Literal["window_sum", "sampled", "window_max"]
+"""How the displacements of several frames become one: see `aggregate_windows`."""
 Reading = Literal["clean", "references", "raw"]
+"""Which vectors are used, and how: see `mgm.read_clip`."""
 MotionSource = Literal["codec", "flow", "difference", "raft"]
 
 
@@ -25,7 +32,7 @@ class VectorField:
 
     Attributes:
         vectors: float32 (..., rows, columns, 2), displacement (dx, dy) in pixels of the coded frame.
-        valid: bool (..., rows, columns), False where nothing was measured and the displacement is zero or filled in.
+        valid: bool (..., rows, columns), False in cells that were not measured: their displacement is zero or filled in.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -40,8 +47,20 @@ class VectorField:
         return len(self.vectors)
 
     def __getitem__(self, index: int | slice | npt.NDArray[np.integer]) -> Self:
-        """The field of some of the frames; a view where numpy gives one."""
+        """The field of some of the frames; a view if numpy returns one."""
         return type(self)(self.vectors[index], self.valid[index])
+
+    def __repr__(self) -> str:
+        """The shape and the share of valid cells, without the arrays."""
+        return f"{type(self).__name__}({self._shape}, {self._share})"
+
+    @property
+    def _shape(self) -> str:
+        return f"{' x '.join(str(side) for side in self.valid.shape)} cells"
+
+    @property
+    def _share(self) -> str:
+        return f"{self.valid.mean() if self.valid.size else 0:.0%} valid"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,9 +70,9 @@ class MotionField(VectorField):
     Attributes:
         vectors: float32 (T, gh, gw, 2), displacement (dx, dy) in pixels of the coded frame since the previous sampled frame;
             x to the right, y down. Cell (i, j) covers rows 8i..8i+7 and columns 8j..8j+7 of the region that `frames` show.
-        valid: bool (T, gh, gw), False where nothing was measured (intra blocks, I-frames) and a neighbour fills in.
-        source: what measured it: "codec" (the stream's vectors), "flow", "difference" (grey levels, no direction) or "raft".
-        extent: (height, width) of the region in pixels of the coded frame; the last row and column of cells may hang over it.
+        valid: bool (T, gh, gw), False in cells that were not measured (intra blocks, I-frames) and filled from a neighbour.
+        source: "codec" (the stream's vectors), "flow", "difference" (grey levels, no direction) or "raft".
+        extent: (height, width) of the region in pixels of the coded frame; the last row and column of cells may extend over it.
     """
 
     source: MotionSource
@@ -61,7 +80,7 @@ class MotionField(VectorField):
 
     @classmethod
     def of(cls, field: VectorField, source: MotionSource, extent: tuple[int, int]) -> MotionField:
-        """The motion of a clip whose cells have the displacements of `field`, (T, gh, gw)."""
+        """A field of (T, gh, gw) cells with its source and extent."""
         return cls(field.vectors, field.valid, source, extent)
 
     def __getitem__(self, index: int | slice | npt.NDArray[np.integer]) -> Self:
@@ -69,10 +88,9 @@ class MotionField(VectorField):
 
     def __repr__(self) -> str:
         """The shape, unit, source and share of valid cells, without the arrays."""
-        shape = " x ".join(str(side) for side in self.valid.shape)
         unit = "grey levels" if self.source == "difference" else "px"
-        share = f"{self.valid.mean():.0%}" if self.valid.size else "none"
-        return f"MotionField({shape} cells, dx and dy in {unit}, source={self.source!r}, {share} valid, extent={self.extent})"
+        known = f"source={self.source!r}, {self._share}, extent={self.extent}"
+        return f"MotionField({self._shape}, dx and dy in {unit}, {known})"
 
     @property
     def magnitude(self) -> npt.NDArray[np.float32]:
@@ -88,8 +106,10 @@ class MotionField(VectorField):
         return replace(self, vectors=self.vectors[grid], valid=self.valid[grid], extent=(height, width))
 
     def scaled(self, factor_x: float, factor_y: float, *, flip: bool = False) -> MotionField:
-        """The field of frames stretched by the factors, and mirrored left to right if `flip`: vectors come out in pixels of the
-        result, dx negated when mirrored. Cells and `extent` keep counting pixels of the coded frame."""
+        """The field of frames scaled by the factors, and mirrored left to right if `flip`.
+
+        Vectors are in pixels of the result, with dx negated if mirrored. Cells and `extent` remain in pixels of the coded frame.
+        """
         factors = np.array([-factor_x if flip else factor_x, factor_y], np.float32)
         if not flip:
             return replace(self, vectors=self.vectors * factors)
@@ -102,7 +122,7 @@ class MotionField(VectorField):
         if turns == 0:
             return self
         vectors, valid = self.vectors, self.valid
-        if turns in (1, 2):  # the left edge comes from the right one
+        if turns in (1, 2):  # the left edge was the right one
             mirrored = _mirror(self.extent[1])
             vectors, valid = vectors[:, :, mirrored], valid[:, :, mirrored]
         if turns in (2, 3):
@@ -111,14 +131,16 @@ class MotionField(VectorField):
         if turns in (1, 3):
             vectors, valid = vectors.swapaxes(1, 2), valid.swapaxes(1, 2)
         dx, dy = vectors[..., 0], vectors[..., 1]
-        turned = [(dx, dy), (dy, -dx), (-dx, -dy), (-dy, dx)][turns]  # y points down: one turn makes right up
+        turned = [(dx, dy), (dy, -dx), (-dx, -dy), (-dy, dx)][turns]  # y points down: one turn turns right into up
         extent = self.extent if turns == 2 else self.extent[::-1]
         return replace(self, vectors=np.stack(turned, axis=-1), valid=np.ascontiguousarray(valid), extent=extent)
 
 
 def _mirror(length: int) -> npt.NDArray[np.intp]:
-    """The source cell of each cell of a mirrored axis of `length` pixels. The last cell may hang over the border, so that reversing
-    the order of the cells would shift them by up to 7 pixels."""
+    """The source cell of each cell of a mirrored axis of `length` pixels.
+
+    The last cell may extend over the border: reversing the order of the cells would shift them by up to 7 pixels.
+    """
     centres = np.minimum(np.arange(0, length, CELL_PIXELS) + CELL_PIXELS // 2, length - 1)
     index: npt.NDArray[np.intp] = (length - 1 - centres) // CELL_PIXELS
     return index
@@ -137,10 +159,10 @@ def grid_shape(height: int, width: int) -> tuple[int, int]:
 
 
 def raw_field(vectors: npt.NDArray[np.void], grid: tuple[int, int]) -> VectorField:
-    """One frame's vectors as a literal implementation reads them: list 0 where it exists, else list 1 negated, nothing divided.
+    """One frame's vectors as a literal implementation reads them: list 0 if it exists, else list 1 negated, without any division.
 
     Args:
-        vectors: array of `VECTOR_DTYPE`. Blocks that reach over the frame's border are clipped.
+        vectors: array of `VECTOR_DTYPE`. Blocks that extend over the frame's border are clipped.
         grid: (rows, columns) of the field.
     """
     field = VectorField(np.zeros((*grid, 2), np.float32), np.zeros(grid, np.bool_))
@@ -169,9 +191,9 @@ def _spread_kernel(vectors: Any, field: Any, seen: Any) -> None:
 
 
 def fill_gaps(vectors: npt.NDArray[np.float32], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Fill cells of which nothing is known from the nearest earlier frame that knows them, else from the next; zero where none has.
+    """Forward fill: unknown cells take the value of the nearest earlier frame that has one, else of the next; zero without either.
 
-    A frame without vectors is not "no motion": an I-frame in the middle of a throw would otherwise read as stillness.
+    A frame without vectors is not a still one: an I-frame in the middle of a throw would otherwise read as stillness.
 
     Args:
         vectors: float32 (n, rows, columns, 2), one field per frame; changed in place, and returned.
@@ -211,18 +233,18 @@ def aggregate_windows(
 ) -> VectorField:
     """The displacement since the previous sampled frame, from the displacement of every frame.
 
-    `window_sum` adds up the `stride` frames that end at a sampled frame (agrees best with dense flow); `sampled` takes the
-    sampled frame's own displacement times `stride` (the paper's literal reading, in the same unit); `window_max` the longest of the
-    window times `stride`.
+    `window_sum` adds the displacements of the `stride` frames that end at a sampled frame (agrees best with dense flow);
+    `sampled` takes the sampled frame's own displacement times `stride` (the paper's literal reading, in the same unit);
+    `window_max` takes the longest displacement of the window times `stride`.
 
     Args:
         field: displacement per frame, (n, rows, columns), gaps already filled.
-        ends: positions in `field` of the sampled frames. A window that starts before the first frame holds that frame's
-            displacement for the missing ones.
-        stride: frames from one sampled frame to the next, or int64 (T,), from the one before to each of them.
+        ends: positions in `field` of the sampled frames. In a window that starts before the first
+            frame, the missing frames have that frame's displacement.
+        stride: distance between sampled frames in frames, or int64 (T,): from the previous sampled frame to each.
 
     Returns:
-        (T, rows, columns); valid where the window has a measurement.
+        (T, rows, columns); valid if any frame of the window was measured.
     """
     strides = np.broadcast_to(np.asarray(stride, np.int64), ends.shape)
     lengths = strides.astype(np.float32)[:, None, None, None]
@@ -264,14 +286,14 @@ def _sum_kernel(fields: Any, measured: Any, ends: Any, strides: Any, vectors: An
                         valid[t, y, x] = True
 
 
-# Compiled at first use, once: numba keeps the result beside this file, or in the user's cache folder. Importing mgm stays quick.
+# Compiled at first use, which keeps `import mgm` quick; numba caches the result beside this file or in the user's cache folder.
 _spread: Any = numba.njit(cache=True)(_spread_kernel)
 _fill: Any = numba.njit(cache=True)(_fill_kernel)
 _sum: Any = numba.njit(cache=True)(_sum_kernel)
 
 
 def compile_kernels() -> None:
-    """Compile the kernels of this module that are not compiled yet."""
+    """Compile the kernels of this module."""
     vectors = np.zeros(1, VECTOR_DTYPE)
     vectors["motion_scale"] = 1
     field = raw_field(vectors, (1, 1))

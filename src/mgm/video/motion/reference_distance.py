@@ -1,4 +1,4 @@
-"""How far a motion vector reaches in time: the reference distance, which FFmpeg does not export."""
+"""The time that a motion vector spans: the distance to its reference picture, which FFmpeg does not export."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from dataclasses import dataclass, field
 from mgm.video.container.packets import PacketWindow
 
 MOST_REFERENCES = 16
-"""Pictures that an H.264 decoder keeps for others to refer to."""
+"""Reference pictures that an H.264 decoder keeps at most."""
 
 Distance = tuple[float | None, float | None]
-"""Time to the nearest earlier and to the nearest later reference picture; None: there is none."""
+"""Time to the nearest earlier and to the nearest later reference picture; None if there is none."""
 
 
 @dataclass(slots=True)
 class ReferenceTracker:
     """Estimates the distance to each picture's references from the pictures decoded before it.
 
-    A vector of list 0 points to an earlier picture, one of list 1 to a later one; which, is not exposed. The nearest already
-    decoded reference picture on that side is the best guess. With several references an encoder may have taken a farther one;
-    such a block then reads too long.
+    A vector of list 0 points to an earlier picture, one of list 1 to a later one; the picture itself is not exposed. The nearest
+    reference picture already decoded on that side is the best guess. With several references an encoder may have used a farther
+    one; the motion of such a block is then too long.
 
-    Feed pictures in DECODE order; H.264 says in each packet whether others refer to it, and an IDR picture forgets all before it.
+    Feed pictures in DECODE order. In H.264 each packet contains whether other pictures may refer to it; an IDR picture clears all
+    references before it.
     """
 
     references: list[float] = field(default_factory=list)  # ascending
     order: deque[float] = field(default_factory=deque)  # the same in decode order
 
     def feed(self, pts: float, *, reference: bool, idr: bool) -> Distance:
-        """(time to the nearest earlier reference, time to the nearest later one), in the unit of `pts`; None: there is none."""
+        """The distance to the nearest references, in the unit of `pts`."""
         if idr:
             self.references.clear()
             self.order.clear()
@@ -44,19 +45,20 @@ class ReferenceTracker:
         return distance
 
 
-def neighbour_references(pts: float, anchors: list[float]) -> Distance:
-    """The same for codecs whose references are their I- and P-pictures (MPEG-1/2/4); `anchors`: the times of those, ascending."""
-    earlier, later = bisect.bisect_left(anchors, pts), bisect.bisect_right(anchors, pts)
-    return (pts - anchors[earlier - 1] if earlier else None, anchors[later] - pts if later < len(anchors) else None)
+def neighbour_references(pts: float, references: list[float]) -> Distance:
+    """The distance to the nearest of `references`, ascending times. In MPEG-1/2/4 these are all I- and P-pictures."""
+    earlier, later = bisect.bisect_left(references, pts), bisect.bisect_right(references, pts)
+    before = pts - references[earlier - 1] if earlier else None
+    return before, references[later] - pts if later < len(references) else None
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceGraph:
-    """What the packets of H.264 pictures tell of their references, by frame number.
+    """The references of H.264 pictures as their packets declare them, by frame number.
 
     Attributes:
         distances: to the nearest references.
-        references: the frames that others may refer to.
+        references: frames that other pictures may refer to.
     """
 
     distances: Mapping[int, Distance]
@@ -67,7 +69,7 @@ def follow_references(window: PacketWindow, number: Mapping[int, int]) -> Refere
     """Follow the pictures of a window in decode order.
 
     Args:
-        number: of the frame, by the presentation time of its packet.
+        number: frame numbers by the presentation times of their packets.
     """
     tracker = ReferenceTracker()
     timed = bool(window.order)
@@ -84,12 +86,12 @@ def follow_references(window: PacketWindow, number: Mapping[int, int]) -> Refere
     return ReferenceGraph(distances, frozenset(references))
 
 
-def enclosing_frames(window: PacketWindow, links: ReferenceGraph, frames: Iterable[int]) -> set[int]:
-    """The later reference pictures of frames, and those in turn: their vectors span those frames, too."""
+def enclosing_frames(window: PacketWindow, graph: ReferenceGraph, frames: Iterable[int]) -> set[int]:
+    """The later reference pictures of `frames`, and theirs in turn: their vectors span those frames too."""
     number = {pts: window.base + i for i, pts in enumerate(window.order)}
     found: set[int] = set()
     for index in frames:
-        while index in links.distances and (after := links.distances[index][1]) is not None:
+        while index in graph.distances and (after := graph.distances[index][1]) is not None:
             index = number[round(window.order[index - window.base] + after)]
             found.add(index)
     return found

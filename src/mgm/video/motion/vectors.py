@@ -15,10 +15,7 @@ from mgm.video.container.stream import decode_all, open_video
 
 VECTOR_DTYPE = np.dtype(
     [
-        (
-            "source",
-            np.int32,
-        ),  # -1: list 0 (a past frame); +1: list 1 (a future frame). It names the list, not the distance.
+        ("source", np.int32),  # -1: list 0 (past); +1: list 1 (future); the list, not the distance
         ("w", np.uint8),
         ("h", np.uint8),
         ("src_x", np.int16),
@@ -32,11 +29,12 @@ VECTOR_DTYPE = np.dtype(
     ],
     align=True,
 )
-"""FFmpeg's AVMotionVector. It has padding bytes that nobody initialises: compare fields, never bytes."""
+"""FFmpeg's AVMotionVector. Its padding bytes are not initialised: compare fields, never bytes."""
 
 NO_VECTORS = np.empty(0, VECTOR_DTYPE)
 
-KINDS = "?IPBSsib"  # av.video.frame.PictureType by value
+PICTURE_TYPES = "?IPBSsib"
+"""Letters of `av.video.frame.PictureType`, by value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,26 +43,26 @@ class FrameVectors:
 
     Attributes:
         index: number of the frame in display order, from 0.
-        pts: presentation time in seconds, NaN where the container has none.
-        kind: "I", "P" or "B" (the decoder's other picture types by their letter).
-        vectors: array of `VECTOR_DTYPE`, one entry per block and list, possibly empty. `dst_x, dst_y` is the centre of the
+        pts_seconds: presentation time in seconds, NaN if the container has none.
+        picture_type: "I", "P" or "B" (other picture types of the decoder by their letter).
+        vectors: array of `VECTOR_DTYPE`, one element per block and list, possibly empty. `dst_x, dst_y` is the centre of the
             block in pixels of the coded frame; `-motion / motion_scale` is its displacement since the reference (list 0).
     """
 
     index: int
-    pts: float
-    kind: str
+    pts_seconds: float
+    picture_type: str
     vectors: npt.NDArray[np.void]
 
 
 def frame_vectors(frame: av.video.frame.VideoFrame) -> npt.NDArray[np.void]:
     """The exported vectors of a decoded frame: array of `VECTOR_DTYPE`, a copy that outlives the frame."""
-    # Not `frame.side_data`: that ties frame and data to each other, so that the picture's memory comes back only with the next
-    # garbage collection. It costs a tenth of decoding.
+    # `frame.side_data` would create a reference cycle of frame and data: the memory of the picture is then released by the
+    # garbage collector only, which costs a tenth of decoding.
     data = SideDataContainer(frame).get("MOTION_VECTORS")  # type: ignore[call-arg]
     if data is None:
         return NO_VECTORS
-    # Copying bytes costs a tenth of copying a structured array, which goes field by field.
+    # Copying bytes costs a tenth of copying a structured array, which numpy copies field by field.
     return np.frombuffer(bytearray(data), VECTOR_DTYPE)
 
 
@@ -74,9 +72,9 @@ def iter_motion_vectors(video: VideoLocator) -> Iterator[FrameVectors]:
     I-frames, and codecs without exported vectors (HEVC, VP9, AV1, MJPEG), yield frames with empty `vectors`.
 
     Raises:
-        VideoError: the video cannot be opened, is damaged, or holds no frame.
+        VideoError: the video cannot be opened, is damaged, or has no frame.
     """
     with open_video(video, vectors=True) as opened:
         for index, frame in enumerate(decode_all(opened)):
             pts = float("nan") if frame.pts is None else frame.pts * opened.time_base
-            yield FrameVectors(index, pts, KINDS[int(frame.pict_type)], frame_vectors(frame))
+            yield FrameVectors(index, pts, PICTURE_TYPES[int(frame.pict_type)], frame_vectors(frame))

@@ -1,4 +1,8 @@
-"""What the vectors that span a frame say of its velocity: gathered cell by cell, weighed against each other, smoothed."""
+"""Estimate per-cell velocity from all motion vectors that span a frame.
+
+accumulate_vectors   vectors -> sum and count of velocities per cell, without those that are wrong
+smooth               sums -> displacement, averaged over neighbouring cells
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,20 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from mgm.video.container.stream import EXPORTS_B_VECTORS
 from mgm.video.motion.field import VectorField
 from mgm.video.motion.field import compile_kernels as compile_field_kernels
-from mgm.video.motion.vectors import VECTOR_DTYPE
+from mgm.video.motion.reference_distance import Distance
+from mgm.video.motion.vectors import NO_VECTORS, VECTOR_DTYPE
 
 VelocitySum = npt.NDArray[np.float32]
-"""(3, rows, columns): the sum of velocities dx, dy (pixels of the coded frame per unit of time, forward in time), and how many they
-are; parts of a cell count by area. Where they are none, the cell is not measured."""
+"""(3, rows, columns): the sums of the velocities dx and dy (pixels of the coded frame per unit of time, forward in time), and their
+number, in which parts of a cell count by area. A cell with number 0 is not measured."""
 
 REACH = 3
-"""How many cells away a neighbour still counts."""
+"""Radius of the smoothing filter in cells."""
 
-_SAME_WAY = np.float32(0.82)  # the cosine of 25 degrees, squared
+_SAME_DIRECTION = np.float32(0.82)  # squared cosine of 25 degrees
 _LONGER = np.float32(1.5**2)
 
 
@@ -31,21 +37,21 @@ def accumulate_vectors(
     future: float,
     enclosing: VelocitySum | None = None,
 ) -> VelocitySum:
-    """The evidence of one frame's vectors, and of a later frame whose own vectors span this one.
+    """Sum the velocities of one frame's vectors, and of a later frame whose own vectors span this one.
 
-    Each vector, divided by the time that it spans, is one opinion of the velocity. Two rules tell opinions that are wrong, first
+    Each vector, divided by the time that it spans, is one estimate of the velocity. Two rules discard wrong estimates, first
     between the lists of a frame, then between a frame and the enclosing one:
 
-    * Zeros: a split B-macroblock exports both lists even for parts that use one. Where one list says exactly (0, 0) and the other
-      does not, the zero does not count.
-    * Length: who took a farther reference than the nearest reads longer, by a factor of two or more, and never shorter. Where one
-      opinion points the same way as the other and is at least half as long again, the longer one does not count.
+    * Zeros: a split B-macroblock exports both lists even for parts that use one. If one list is exactly (0, 0) and the other is
+      not, the zero is discarded.
+    * Length: a block with a farther reference than the nearest yields an estimate that is too long by a factor of two or more,
+      and never too short. If two estimates point the same way and one is at least half as long again, the longer is discarded.
 
     Args:
-        vectors: array of `VECTOR_DTYPE`. Blocks that reach over the frame's border are clipped.
+        vectors: array of `VECTOR_DTYPE`. Blocks that extend over the frame's border are clipped.
         grid: (rows, columns) of 8-px cells.
         past, future: the time that a vector of list 0 and of list 1 spans: the distances to the references.
-        enclosing: evidence of the next later reference picture; returned itself where there are no vectors.
+        enclosing: sum of the next later reference picture; returned itself if there are no vectors.
     """
     if not len(vectors):
         return np.zeros((3, *grid), np.float32) if enclosing is None else enclosing
@@ -54,22 +60,45 @@ def accumulate_vectors(
     return total
 
 
-def smooth(
-    velocity: VelocitySum,
+def accumulate_frame(
+    vectors: npt.NDArray[np.void],
+    grid: tuple[int, int],
+    *,
+    codec: str,
+    picture_type: str,
+    distance: Distance,
     interval: float,
-    out: VectorField | None = None,
-) -> VectorField:
-    """The displacement over `interval` (in the evidence's unit of time), smoothed.
-
-    A vector is what was cheapest to write, and on plain surfaces nearly any is. The errors of neighbours are largely independent,
-    their motion is not: evidence of the cells around, up to `REACH` away, is added up with binomial weights. So cells with more
-    of it count more, and a gap between measured cells is filled from them.
+    enclosing: VelocitySum | None,
+) -> VelocitySum:
+    """`accumulate_vectors` of one decoded frame, by the rules of its codec.
 
     Args:
-        out: where the result goes, instead of new arrays.
+        vectors: array of `VECTOR_DTYPE`.
+        grid: (rows, columns) of 8-px cells.
+        codec: FFmpeg's name of the codec. The decoders of the MPEG-4 family export exact zeros for B-frames: these are ignored.
+        picture_type: "I", "P" or "B".
+        distance: to the references, in the unit of `interval`.
+        interval: since the previous frame: the time that a vector with unknown reference is assumed to span.
+        enclosing: sum of the later reference picture in `distance`, if there is one.
+    """
+    if picture_type == "B" and codec not in EXPORTS_B_VECTORS:
+        vectors = NO_VECTORS
+    before, after = distance
+    return accumulate_vectors(vectors, grid, past=before or interval, future=after or interval, enclosing=enclosing)
+
+
+def smooth(velocity: VelocitySum, interval: float, out: VectorField | None = None) -> VectorField:
+    """The displacement over `interval` (in the unit of time of `velocity`), averaged over neighbouring cells.
+
+    An encoder chooses the vector that is cheapest to write, and on plain surfaces nearly any is cheap. The errors of neighbouring
+    cells are largely independent, their motion is not: the sums of the cells up to `REACH` away are added with binomial weights.
+    Cells with more vectors therefore weigh more, and a gap between measured cells is filled from them.
+
+    Args:
+        out: receives the result instead of new arrays.
 
     Returns:
-        (displacement float32 (rows, columns, 2), zero where nothing is known; measured bool (rows, columns), the cell itself was).
+        (rows, columns); zero where neither the cell nor one up to `REACH` away is measured. Valid where the cell itself is.
     """
     field = VectorField.empty(velocity.shape[1:]) if out is None else out
     _smooth(velocity, np.float32(interval), field.vectors, field.valid)
@@ -77,7 +106,7 @@ def smooth(
 
 
 def smoothed_support(measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Where `smooth` knows the motion: cells that were measured or are near one that was; bool (n, rows, columns), as given."""
+    """The cells for which `smooth` has a value: measured, or up to `REACH` away from a measured one; bool (n, rows, columns)."""
     if measured.all():
         return measured
     known = np.zeros(measured.shape, np.bool_)
@@ -114,7 +143,7 @@ def _gather_kernel(vectors: Any, past: Any, future: Any, total: Any) -> None:
 
 
 def _join_kernel(new: Any, total: Any, drop_zeros: Any) -> None:
-    """Add evidence to evidence, but what is wrong in either."""
+    """Add sums to sums, without the estimates that are wrong."""
     for y in range(total.shape[1]):
         for x in range(total.shape[2]):
             n, m = new[2, y, x], total[2, y, x]
@@ -129,8 +158,8 @@ def _join_kernel(new: Any, total: Any, drop_zeros: Any) -> None:
                 drop_new, drop_old = drop_zeros and a == 0, drop_zeros and b == 0
             else:
                 along = ax * bx + ay * by
-                if along > 0 and along * along > _SAME_WAY * a * b:
-                    # Of sums; multiplied by the other's count each tells its mean.
+                if along > 0 and along * along > _SAME_DIRECTION * a * b:
+                    # Compares the squared means a / n^2 and b / m^2 without a division.
                     drop_new = a * m * m > _LONGER * b * n * n
                     drop_old = b * n * n > _LONGER * a * m * m
             if drop_new:
@@ -142,15 +171,15 @@ def _join_kernel(new: Any, total: Any, drop_zeros: Any) -> None:
             total[2, y, x] += n
 
 
-def _smooth_kernel(evidence: Any, interval: Any, field: Any, measured: Any) -> None:
-    # Written so that the compiler makes vector instructions of the inner loops. The weights need not add up to one.
+def _smooth_kernel(velocity: Any, interval: Any, field: Any, measured: Any) -> None:
+    # The compiler vectorises these inner loops. The weights need not add up to one.
     rows, columns = measured.shape
     far, mid, near = np.float32(6), np.float32(15), np.float32(20)
     line = np.zeros(columns + 2 * REACH, np.float32)
     across = np.zeros((3, rows + 2 * REACH, columns), np.float32)
     for p in range(3):
         for y in range(rows):
-            row, out = evidence[p, y], across[p, y + REACH]
+            row, out = velocity[p, y], across[p, y + REACH]
             for x in range(columns):
                 line[x + REACH] = row[x]
             for x in range(columns):
@@ -164,9 +193,9 @@ def _smooth_kernel(evidence: Any, interval: Any, field: Any, measured: Any) -> N
             out = sums[p]
             for x in range(columns):
                 out[x] = near * d[x] + mid * (c[x] + e[x]) + far * (b[x] + f[x]) + (a[x] + g[x])
-        count, here, seen = evidence[2, y], field[y], measured[y]
+        count, here, seen = velocity[2, y], field[y], measured[y]
         for x in range(columns):
-            unit = interval / max(sums[2, x], np.float32(1e-30))  # where nothing is known, the sums are zero
+            unit = interval / max(sums[2, x], np.float32(1e-30))  # without any measurement the sums are zero
             here[x, 0] = sums[0, x] * unit
             here[x, 1] = sums[1, x] * unit
             seen[x] = count[x] > 0
@@ -186,7 +215,7 @@ def _support_kernel(measured: Any, known: Any) -> None:
                 known[i, y, x] = near
 
 
-# Compiled at first use, once: numba keeps the result beside this file, or in the user's cache folder. Importing mgm stays quick.
+# Compiled at first use, which keeps `import mgm` quick; numba caches the result beside this file or in the user's cache folder.
 _join: Any = numba.njit(cache=True)(_join_kernel)
 _gather: Any = numba.njit(cache=True)(_gather_kernel)
 _smooth: Any = numba.njit(cache=True)(_smooth_kernel)

@@ -177,11 +177,11 @@ class _Tally:
         self.frames += 1
         self.rotation = frame.rotation if self.rotation is None else self.rotation
         self.interlaced = self.interlaced or frame.interlaced
-        self.kinds.add(frame.kind)
-        self.key_frames += frame.key
-        self.since_key = 1 if frame.key else self.since_key + 1
+        self.kinds.add(frame.picture_type)
+        self.key_frames += frame.is_key
+        self.since_key = 1 if frame.is_key else self.since_key + 1
         self.gop = max(self.gop, self.since_key)
-        self.run = self.run + 1 if frame.kind == "B" else 0
+        self.run = self.run + 1 if frame.picture_type == "B" else 0
         self.b_run = max(self.b_run, self.run)
         measured = int(np.count_nonzero(frame.field.valid))
         if measured:
@@ -190,11 +190,11 @@ class _Tally:
             vectors = frame.field.vectors
             squares = np.square(vectors[..., 0]) + np.square(vectors[..., 1])  # a third of np.hypot's time
             self.length += float(np.sqrt(squares[frame.field.valid]).sum(dtype=np.float64))
-        self.first, self.last = min(self.first, frame.pts), max(self.last, frame.pts)
+        self.first, self.last = min(self.first, frame.pts_seconds), max(self.last, frame.pts_seconds)
         if self.previous is not None:
-            self.shortest = min(self.shortest, frame.pts - self.previous)
-            self.longest = max(self.longest, frame.pts - self.previous)
-        self.previous = frame.pts
+            self.shortest = min(self.shortest, frame.pts_seconds - self.previous)
+            self.longest = max(self.longest, frame.pts_seconds - self.previous)
+        self.previous = frame.pts_seconds
 
     def complete(self, record: VideoRecord, video: OpenVideo) -> VideoRecord:
         """The record with what was counted."""

@@ -19,7 +19,7 @@ import numpy as np
 from mgm.errors import VideoError
 from mgm.files.atomic import atomic_path, cannot_write, refuse_to_replace
 from mgm.video.container.stream import OpenVideo, decode_all, open_video
-from mgm.video.motion.vectors import KINDS
+from mgm.video.motion.vectors import PICTURE_TYPES
 from mgm.video.transcode.normalise import Upright
 from mgm.video.transcode.profiles import Profile, describe
 
@@ -192,7 +192,7 @@ def _check(part: Path, target: Path, made: _Made, profile: Profile) -> None:
                 times.append(float("nan") if picture.pts is None else picture.pts * video.time_base)
                 if (picture.height, picture.width) != (made.height, made.width):
                     problem = f"a frame of {picture.width} x {picture.height}, expected {made.width} x {made.height}"
-                if profile.stride and (KINDS[int(picture.pict_type)] != "B") != (number % profile.stride == 0):
+                if profile.stride and (PICTURE_TYPES[int(picture.pict_type)] != "B") != (number % profile.stride == 0):
                     off_grid.append(number)
     except VideoError as error:
         problem = str(error).replace(str(part), "the file")
