@@ -19,7 +19,7 @@ from mgm.errors import MgmError, Reason
 
 MESSAGES = Path(__file__).with_name("messages.txt")
 UPDATE = "MGM_UPDATE_MESSAGES"
-_TEMPORARY = re.compile(r"/\S*?/pytest-of-[^/]+/pytest-\d+(?:/popen-gw\d+)?/[^/\s]+")
+_TEMPORARY = re.compile(r"/\S*?/pytest-of-[^/]+/pytest-\d+(?:/popen-gw\d+)?/[^/\s:;,]+")
 
 ErrorType = TypeVar("ErrorType", bound=MgmError)
 
