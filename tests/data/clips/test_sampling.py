@@ -1,4 +1,4 @@
-"""Which frames make a clip, against the formulas of the reference (recipes.md 1.5), written out once more."""
+"""The frames of clips, against independent implementations of the reference's formulas (recipes.md 1.5)."""
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from mgm.data.clips.sampling import (
     view_starts,
 )
 from mgm.errors import DataError
+from tests.errors import raises
 
 totals, lengths, strides = st.integers(1, 80), st.integers(1, 20), st.integers(1, 6)
 seeds = st.integers(0, 2**32)
@@ -96,7 +97,7 @@ def test_the_reference_spreads_a_clip_over_all_of_its_span(total, frames, stride
     assert 0 <= clip.min() <= clip.max() < total
 
 
-def test_the_reference_has_the_wrong_spacing_and_ours_the_right_one():
+def test_the_spacing_of_the_reference_differs_from_the_stride():
     rng = np.random.default_rng(0)
     reference = reference_dense_clip(300, frames=16, stride=4, rng=rng)
     assert np.diff(reference.astype(float)).mean() == pytest.approx(64 / 15, abs=0.1)
@@ -180,9 +181,9 @@ def test_segments_without_a_generator_are_in_the_middle():
 @pytest.mark.parametrize("sampling", ["dense", "sparse", "segments"])
 @pytest.mark.parametrize("rule", ["exact", "reference"])
 @given(total=totals, count=st.integers(1, 4), seed=seeds)
-def test_a_sampler_gives_clips_that_can_be_read(sampling, rule, total, count, seed):
+def test_every_sampler_returns_frames_of_the_video(sampling, rule, total, count, seed):
     if (sampling, rule) == ("segments", "reference"):
-        with pytest.raises(DataError, match="takes no segments"):
+        with raises(DataError, "conflict", message="sampling-segments-reference"):
             Sampler(8, 2, sampling, rule)
         return
     sampler = Sampler(8, 2, sampling, rule)
@@ -195,7 +196,7 @@ def test_a_sampler_gives_clips_that_can_be_read(sampling, rule, total, count, se
     np.testing.assert_array_equal(clips[0], sampler.train(total, rng=np.random.default_rng(seed)))
 
 
-def test_a_sampler_takes_what_its_name_says():
+def test_a_sampler_follows_its_sampling_and_rule():
     rng = np.random.default_rng
     assert Sampler(4, 3).train(30, rng=rng(1)).tolist() == dense_clip(30, frames=4, stride=3, rng=rng(1)).tolist()
     reference = Sampler(4, 3, "dense", "reference").train(30, rng=rng(1))

@@ -1,1 +1,1 @@
-"""One clip: which frames, from which source, under which geometric transform."""
+"""Clips: frame sampling, sources, geometric transforms."""

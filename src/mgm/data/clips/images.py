@@ -1,4 +1,4 @@
-"""Still pictures and folders of frames, read like videos: what has no codec gets the same clips and motion fields."""
+"""Still pictures and folders of frames, read like videos: the same clips and motion fields without a video file."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from mgm.video.motion.estimators import MotionEstimator, PairwiseMotion, make_es
 from mgm.video.motion.field import grid_shape
 
 IMAGE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"])
-LEAST_FRAMES = 8
-"""Numbered pictures that make a folder one of frames, where nothing else tells."""
-RATE = 25.0
-"""Pictures per second: they have no clock, so that the times of a clip are only an order."""
+_MIN_FRAMES = 8
+"""Numbered pictures from which on a folder counts as the frames of a video."""
+_RATE = 25.0
+"""Assumed pictures per second: pictures have no time stamps, so that only the order of a clip's times has a meaning."""
 
 _NUMBERED = re.compile(r"(.*?)([0-9]+)").fullmatch
 
@@ -52,10 +52,10 @@ def probe_any(path: str) -> VideoInfo:
 
 
 def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
-    """`mgm.read_clip` of a video, a still picture or a folder of frames; arguments and results as there.
+    """`mgm.read_clip` for a video, a still picture or a folder of frames, with the same arguments and result.
 
-    A picture is a video of one frame: T times the same, its motion zero and nowhere valid, so that masks fall back to chance. The
-    motion of a folder of frames is measured on them: "auto" and "flow" by optical flow, "difference".
+    A picture is a video of one frame: it is repeated T times, its motion is zero and nowhere valid, so that masks fall back to
+    chance. The motion of a folder of frames is measured between them: "auto" and "flow" by optical flow, or "difference".
 
     Raises:
         VideoError: unreadable, `start` behind the end, frames of different sizes, or motion="codec" for a folder of frames.
@@ -68,7 +68,7 @@ def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
 
 
 def read_any_clips(path: str, crops: Sequence[Box], **options: Unpack[ClipOptions]) -> list[Clip]:
-    """`mgm.VideoReader.read_clips` of the same: one clip for each region (x, y, width, height), decoded once."""
+    """`mgm.VideoReader.read_clips` for the same inputs: one clip per region (x, y, width, height), decoded once."""
     if (pictures := _pictures(path)) is None:
         with opened(path) as reader:
             return reader.read_clips(crops, **options)
@@ -83,8 +83,11 @@ def _read(pictures: list[str], request: Request, crops: Sequence[Box] | None) ->
     odd = next((n for n, picture in decoded.items() if picture.shape != first.shape), None)
     if odd is not None:
         raise VideoError(
-            f"{pictures[odd]}: {decoded[odd].shape[1]}x{decoded[odd].shape[0]} pixels, expected {width}x{height} as of the others; "
-            "make them one size"
+            pictures[odd],
+            f"{decoded[odd].shape[1]}x{decoded[odd].shape[0]} pixels",
+            f"{width}x{height} like the other frames",
+            "resize the frames to one size",
+            reason="mismatch",
         )
     field = None
     if request.motion is not None:
@@ -93,17 +96,17 @@ def _read(pictures: list[str], request: Request, crops: Sequence[Box] | None) ->
     clips = []
     for crop in (request.crop,) if crops is None else crops:
         box = upright_region(height, width, request.size, crop)
-        shown = {number: _shown(picture, box, request.size) for number, picture in decoded.items()}
+        shown = {number: _crop_and_resize(picture, box, request.size) for number, picture in decoded.items()}
         motion = None
         if field is not None:
             part = field.crop(box) if box != (0, 0, width, height) else field
             motion = remove_camera(part, request.camera)
-        clips.append(Clip(request.name, np.stack([shown[n] for n in index.tolist()]), motion, index / RATE, index))
+        clips.append(Clip(request.name, np.stack([shown[n] for n in index.tolist()]), motion, index / _RATE, index))
     return clips
 
 
 def picture_folders(root: Path) -> dict[Path, list[str]]:
-    """Folder -> names of its pictures, sorted, for every folder below `root` that has any. Links to folders are followed once."""
+    """Folder -> sorted names of its pictures, for every folder below `root` with pictures. Links to folders are followed once."""
     found: dict[Path, list[str]] = {}
     seen: set[str] = set()
     for folder, inner, names in os.walk(root, followlinks=True):
@@ -120,17 +123,17 @@ def picture_folders(root: Path) -> dict[Path, list[str]]:
 
 
 def are_frames(names: list[str]) -> bool:
-    """Whether pictures are numbered without a gap, at least `LEAST_FRAMES` of them: the frames of a video."""
+    """Whether pictures are the frames of a video: at least `_MIN_FRAMES`, numbered without a gap."""
     try:
         series = _series(names, "")
     except VideoError:
         return False
     numbers = [int(m.group(2)) for name in series if (m := _NUMBERED(Path(name).stem))]
-    return len(numbers) == len(series) >= LEAST_FRAMES and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return len(numbers) == len(series) >= _MIN_FRAMES and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 def _pictures(path: str) -> list[str] | None:
-    """The files that are the frames of a picture or folder; None for anything else."""
+    """Paths of the frames of a picture or of a folder of frames; None for anything else."""
     if is_url(path) or parse_member(path) is not None:  # a member's path may be longer than a file system can look up
         return None
     if is_picture(path):
@@ -140,16 +143,21 @@ def _pictures(path: str) -> list[str] | None:
     try:
         names = [found.name for found in Path(path).iterdir() if is_picture(found.name)]
     except OSError as error:
-        raise VideoError(f"{path}: a folder that cannot be read ({error.strerror}); check its permissions") from error
+        raise VideoError(
+            path,
+            f"the folder cannot be read ({error.strerror})",
+            advice="check its permissions",
+            reason="unreadable",
+        ) from error
     if not names:
         raise VideoError(
-            f"{path}: is a folder without pictures, expected a video or a folder of frames; check the path"
+            path, "a folder without pictures", "a video or a folder of frames", "check the path", reason="not_video"
         )
     return [str(Path(path) / name) for name in _series(names, path)]
 
 
 def _series(names: list[str], path: str) -> list[str]:
-    """The names in the order of their numbers. Flow that tools store beside the frames (`flow_x_00001.jpg`) is left out."""
+    """The names sorted by their numbers, without the optical flow that some tools store beside the frames (`flow_x_00001.jpg`)."""
     series: dict[str, list[tuple[int, str]]] = {}
     for name in names:
         match = _NUMBERED(Path(name).stem)
@@ -158,51 +166,69 @@ def _series(names: list[str], path: str) -> list[str]:
     shown = {prefix: found for prefix, found in series.items() if not prefix.lower().startswith("flow")}
     if len(shown) != 1:
         raise VideoError(
-            f"{path}: pictures of the series {', '.join(sorted(series)[:4])}, expected one numbered series such as img_00001.jpg; "
-            "put each video's frames into a folder of its own"
+            path,
+            f"pictures of the series {', '.join(sorted(series)[:4])}",
+            "one numbered series such as img_00001.jpg",
+            "put the frames of each video into a separate folder",
+            reason="malformed",
         )
     return [name for _, name in sorted(next(iter(shown.values())))]
 
 
 def _open(path: str) -> npt.NDArray[np.uint8]:
     """uint8 (H, W, 3) RGB, upright."""
-    if Path(path).is_fifo():  # nobody may ever write to it
-        raise VideoError(f"{path}: is a pipe, expected a picture; remove it from the set")
+    if Path(path).is_fifo():  # opening it could block forever
+        raise VideoError(path, "a pipe", "a picture", "remove it from the set", reason="not_video")
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
             return np.asarray(upright.convert("RGB"))
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read as a picture ({error})"
-        raise VideoError(f"{path}: {found}, expected a picture; remove it from the set, or copy it again") from error
+        missing = isinstance(error, FileNotFoundError)
+        raise VideoError(
+            path,
+            "no such file" if missing else f"cannot be read as a picture ({error})",
+            "a picture",
+            "remove it from the set, or copy it again",
+            reason="not_found" if missing else "unreadable",
+        ) from error
 
 
 def _index(request: Request, count: int) -> npt.NDArray[np.int64]:
-    """The frame numbers of the clip; `count` frames are there."""
+    """Frame numbers of the clip, out of `count` frames."""
     if request.index is not None:
         index = np.asarray(request.index, np.int64)
         if index[-1] >= count:
-            raise VideoError(f"{request.name}: no frame {index[-1]}: it has {count} frames; choose an index below that")
+            raise _beyond_end(request.name, int(index[-1]), count)
         return index
-    start = request.start if request.start_seconds is None else int(request.start_seconds * RATE)
+    start = request.start if request.start_seconds is None else int(request.start_seconds * _RATE)
     if start >= count:
-        raise VideoError(f"{request.name}: no frame {start}: it has {count} frames; choose a start below that")
+        raise _beyond_end(request.name, start, count)
     if request.frames is None:
         return np.arange(start, count, request.stride, dtype=np.int64)
     last = start + (request.frames - 1) * request.stride
     if request.short == "error" and last >= count:
         raise VideoError(
-            f"{request.name}: {count} frames, expected {last + 1} for {request.frames} frames x stride {request.stride} from frame "
-            f"{start}; use a smaller stride, or short='repeat_last'"
+            request.name,
+            f"{count} frames",
+            f"{last + 1} for {request.frames} frames x stride {request.stride} from frame {start}",
+            "use a smaller stride, or short='repeat_last'",
+            reason="invalid_value",
         )
     short: Literal["repeat_last", "wrap"] = "wrap" if request.short == "wrap" else "repeat_last"
     return clip_index(count, start=start, frames=request.frames, stride=request.stride, short=short)
 
 
-def _shown(
+def _beyond_end(name: str, number: int, count: int) -> VideoError:
+    return VideoError(
+        name, f"has {count} frames", f"a frame {number}", "request frames below the count", reason="invalid_value"
+    )
+
+
+def _crop_and_resize(
     picture: npt.NDArray[np.uint8], box: tuple[int, int, int, int], size: int | tuple[int, int] | None
 ) -> npt.NDArray[np.uint8]:
-    """The part `box` = (x, y, width, height), bilinear, averaging when it shrinks."""
+    """The region `box` = (x, y, width, height), resized bilinearly, averaged if it shrinks."""
     x, y, w, h = box
     rows, columns = (h, w) if size is None else (size, size) if isinstance(size, int) else size
     part = picture[y : y + h, x : x + w]
@@ -212,18 +238,21 @@ def _shown(
 
 
 def _still(request: Request, frames: int, size: tuple[int, int]) -> MotionField:
-    """No motion, and nothing that measured it. A picture holds still whatever would have measured it."""
+    """Zero motion, nowhere valid, for any source of motion."""
     vectors = np.zeros((frames, *grid_shape(*size), 2), np.float32)
     named = request.motion == "difference"
     return MotionField(vectors, np.zeros(vectors.shape[:3], np.bool_), "difference" if named else "flow", size)
 
 
 def _measured(request: Request, pictures: list[str], index: npt.NDArray[np.int64]) -> MotionField:
-    """Motion between sampled frames, as `mgm.video.motion.estimators` measures it."""
+    """Motion between sampled frames, measured by `mgm.video.motion.estimators`."""
     if request.motion == "codec":
         raise VideoError(
-            f"{request.name}: a folder of frames carries no motion vectors, expected a video; measure them with motion='auto' "
-            "(data.motion=auto, --motion auto)"
+            request.name,
+            "a folder of frames without motion vectors",
+            "a video",
+            "measure the motion with motion='auto' (data.motion=auto, --motion auto)",
+            reason="no_vectors",
         )
     chosen: Any = request.motion
     source: MotionEstimator = (

@@ -1,7 +1,7 @@
-"""Which frames of a video make a clip, in training and in testing.
+"""Frame sampling: the frames of a clip, in training and in testing.
 
-Every function returns frame numbers, int64 (T,), ascending; numbers repeat where a video is too short. `total` is the number of
-frames of the video, or of the part of it that an annotation speaks of. What is random comes from the generator that is handed in.
+Every function returns frame numbers, int64 (T,), ascending; numbers repeat if a video is too short. `total` is the number of
+frames of the video, or of its annotated part. Random choices come from the generator that is passed in.
 """
 
 from __future__ import annotations
@@ -19,34 +19,37 @@ Frames = npt.NDArray[np.int64]
 """Frame numbers of a clip, int64 (T,), ascending."""
 
 Sampling = Literal["dense", "sparse", "segments"]
-Rule = Literal["exact", "reference"]
+SamplingRule = Literal["exact", "reference"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """How clips are taken from videos.
+    """Chooses the frames of clips.
 
     Attributes:
-        frames: of a clip.
-        stride: distance of its frames; `sparse` has no use for it.
-        sampling: `dense`: neighbours at `stride` from one place (Kinetics); `sparse`: one frame from each of `frames` equal parts
-            of the whole video (TSN's; Something-Something); `segments`: dense clips, each from its own part (V-JEPA's evaluation).
-        rule: `reference` takes exactly VideoMAE's frames, with what is odd about them; see `reference_dense_clip`.
+        frames: number of frames of a clip.
+        stride: distance of its frames; ignored by `sparse`.
+        sampling: `dense`: consecutive frames at `stride` (Kinetics); `sparse`: one frame from each of `frames` equal parts of the
+            whole video (TSN; Something-Something); `segments`: dense clips, each from its own part (V-JEPA's evaluation).
+        rule: `reference` chooses exactly VideoMAE's frames, including their irregularities; see `reference_dense_clip`.
     """
 
     frames: int
     stride: int
     sampling: Sampling = "dense"
-    rule: Rule = "exact"
+    rule: SamplingRule = "exact"
 
     def __post_init__(self) -> None:
         if self.rule == "reference" and self.sampling == "segments":
             raise DataError(
-                "sampling 'segments' with rule 'reference': the reference takes no segments; use rule 'exact'"
+                "sampling",
+                "'segments' with rule 'reference', which has no segments",
+                advice="use rule 'exact'",
+                reason="conflict",
             )
 
     def train(self, total: int, *, rng: np.random.Generator, step: int = 1) -> Frames:
-        """One random clip. `step`: see `random_start`; the reference knows none, and neither do sparse clips."""
+        """One random clip. `step`: see `random_start`; ignored by the reference and by sparse clips."""
         reference = self.rule == "reference"
         if self.sampling == "sparse":
             draw = reference_sparse_clip if reference else sparse_clip
@@ -56,7 +59,7 @@ class Sampler:
         return dense_clip(total, frames=self.frames, stride=self.stride, rng=rng, step=step)
 
     def views(self, total: int, *, count: int) -> list[Frames]:
-        """The temporal views of a video, the same every time. There are fewer than `count` where some would be equal."""
+        """The temporal views of a video, without random choices. Fewer than `count` if some would be equal."""
         if self.sampling == "sparse":
             return sparse_views(total, frames=self.frames, views=count)
         if self.sampling == "segments":
@@ -66,8 +69,8 @@ class Sampler:
 
 
 def dense_clip(total: int, *, frames: int, stride: int, rng: np.random.Generator, step: int = 1) -> Frames:
-    """A clip from a random place: pretraining, and fine-tuning on Kinetics, UCF101 and HMDB51. See `random_start`. Where the video
-    ends the clip stops advancing, and repeats the last frame that it has reached (VideoMAE's padding)::
+    """A clip from a random start: pretraining, and fine-tuning on Kinetics, UCF101 and HMDB51. See `random_start`. At the end of
+    the video the clip stops advancing and repeats the last frame that it has reached (VideoMAE's padding)::
 
         total=10, frames=4, stride=4
         f . . . f . . . f .           0, 4, 8, 8
@@ -78,8 +81,8 @@ def dense_clip(total: int, *, frames: int, stride: int, rng: np.random.Generator
 
 
 def random_start(total: int, *, frames: int, stride: int, rng: np.random.Generator, step: int = 1) -> int:
-    """A start from which the whole clip fits, uniformly; 0 where none does (VideoMAE's pretraining rule, which misses the last
-    `stride - 1` of these starts). With `step`, only its multiples: files prepared for strides read fastest from there::
+    """A start from which the whole clip fits, drawn uniformly; 0 if no start fits (VideoMAE's pretraining rule, which omits the
+    last `stride - 1` of these starts). With `step`, only its multiples: files prepared for strides read fastest from there::
 
         total=12, frames=2, stride=4: the clip spans 5 frames, starts 0..7
         . . . . . . . . . . . .
@@ -92,15 +95,15 @@ def random_start(total: int, *, frames: int, stride: int, rng: np.random.Generat
 
 
 def clip_span(frames: int, stride: int) -> int:
-    """Frames of video from the first to the last one of a clip, both counted."""
+    """Frames of video from the first to the last frame of a clip, both included."""
     return (frames - 1) * stride + 1
 
 
 def reference_dense_clip(total: int, *, frames: int, stride: int, rng: np.random.Generator) -> Frames:
-    """VideoMAE's training clip of fine-tuning, frame for frame (recipes.md 1.5): to compare with its results.
+    """VideoMAE's training clip of fine-tuning, frame for frame (recipes.md 1.5), to compare with its results.
 
-    What is odd about it: 16 frames are spread over 64 frames, ends included, so that they lie 64 / 15 = 4.27 apart, not 4, and
-    testing looks at another spacing than training; the last start is never drawn::
+    Irregularities: 16 frames are spread over 64 frames, ends included, so that they are 64 / 15 = 4.27 apart, not 4, and the
+    spacing differs between training and testing; the last start is never drawn::
 
         total=20, frames=4, stride=4, end=18: four frames spread over 2..18, ends included
         . . f . . . . f . . . . f . . . . f . .        2, 7, 12, 17
@@ -127,7 +130,7 @@ def sparse_clip(total: int, *, frames: int, rng: np.random.Generator) -> Frames:
         . . . | . . . | . . . | . . .
           f         f   f       f          1, 5, 6, 9
 
-    A part without a frame of its own takes the one at its beginning, so that a short video is shown whole, at an even pace.
+    A part that is shorter than a frame takes the frame at its beginning, so that a short video is sampled as a whole, evenly.
     """
     edges = np.arange(frames + 1, dtype=np.int64) * total // frames
     lengths = np.diff(edges)
@@ -138,8 +141,8 @@ def sparse_clip(total: int, *, frames: int, rng: np.random.Generator) -> Frames:
 def reference_sparse_clip(total: int, *, frames: int, rng: np.random.Generator) -> Frames:
     """VideoMAE's training clip of Something-Something, frame for frame (recipes.md 1.5).
 
-    What is odd about it: all parts have total // frames frames, so that up to `frames - 1` frames at the end are never seen, and
-    of a video with fewer frames than the clip only the first one is::
+    Irregularities: all parts have total // frames frames, so that up to `frames - 1` frames at the end are never sampled, and of a
+    video with fewer frames than the clip only the first frame is::
 
         total=15, frames=4: parts of 3 frames
         . . . | . . . | . . . | . . .   never: . . .
@@ -160,14 +163,14 @@ def dense_views(total: int, *, frames: int, stride: int, views: int) -> list[Fra
         . . . . f     f . . . .
         . . . . . . . . f     f
 
-    Equal clips are given once, so a video that is not longer than the clip has one view.
+    Equal clips are returned once, so a video that is not longer than the clip has one view.
     """
     starts = view_starts(total, frames=frames, stride=stride, views=views)
     return [clip_index(total, start=start, frames=frames, stride=stride) for start in starts]
 
 
 def view_starts(total: int, *, frames: int, stride: int, views: int) -> list[int]:
-    """Where the clips of `dense_views` start."""
+    """First frames of the clips of `dense_views`."""
     free = max(total - clip_span(frames, stride), 0)
     if views == 1:
         return [free // 2]
@@ -175,9 +178,9 @@ def view_starts(total: int, *, frames: int, stride: int, views: int) -> list[int
 
 
 def reference_dense_views(total: int, *, frames: int, stride: int, views: int) -> list[Frames]:
-    """VideoMAE's test clips of Kinetics, frame for frame (recipes.md 1.5): of the frames 0, stride, 2 * stride, ... windows of
-    `frames`, so that every start is a multiple of the stride and the last frames may stay unseen. Equal clips count as often as
-    they come::
+    """VideoMAE's test clips of Kinetics, frame for frame (recipes.md 1.5): windows of `frames` out of the frames 0, stride,
+    2 * stride, ..., so that every start is a multiple of the stride and the last frames may never be sampled. Equal clips are
+    repeated::
 
         total=12, frames=2, stride=4, views=2
         f . . . f . . . . . . .
@@ -198,7 +201,7 @@ def sparse_views(total: int, *, frames: int, views: int) -> list[Frames]:
         f . . . f . . . f . . . f . . .
         . . f . . . f . . . f . . . f .
 
-    Equal clips are given once.
+    Equal clips are returned once.
     """
     tick = total / frames
     places = np.arange(frames)
@@ -209,15 +212,15 @@ def sparse_views(total: int, *, frames: int, views: int) -> list[Frames]:
 def segment_clips(
     total: int, *, frames: int, stride: int, clips: int, rng: np.random.Generator | None = None
 ) -> list[Frames]:
-    """One dense clip from each of `clips` equal parts of the video: V-JEPA's evaluation, which joins the tokens of them all::
+    """One dense clip from each of `clips` equal parts of the video: V-JEPA's evaluation, which joins the tokens of all clips::
 
         total=20, frames=3, stride=2, clips=2; without a generator each is in the middle of its part
         . . f   f   f . . . | . . f   f   f . . .
 
     Args:
-        rng: where in its part a clip lies, uniformly; None: in the middle.
+        rng: draws the position of a clip in its part, uniformly; None: the middle.
 
-    A part that is shorter than the clip has it on its middle, moved into the video: neighbours then overlap.
+    A clip that is longer than its part is centred on it and shifted into the video: neighbours then overlap.
     """
     length = clip_span(frames, stride)
     edges = np.arange(clips + 1) * total // clips

@@ -12,21 +12,20 @@ import torch
 import torch.nn.functional as F
 
 from mgm.video import MotionField
+from mgm.video.clip.rgb import Box
 
 Crop = Literal["centre", "multiscale", "random_resized"]
-Box = tuple[int, int, int, int]
-"""(x, y, width, height) in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """What part of a frame is shown, how large, and whether mirrored.
+    """A crop, its scaling and an optional horizontal flip.
 
     Attributes:
         frame: (height, width) of the upright frame that `box` refers to.
-        box: (x, y, width, height) of the part shown, in pixels of `frame`; x and y even, since chroma has half the resolution.
+        box: (x, y, width, height) of the crop, in pixels of `frame`; x and y even, since chroma has half the resolution.
         size: (height, width) of the result.
-        flip: mirrored left to right.
+        flip: mirror left to right.
     """
 
     frame: tuple[int, int]
@@ -35,7 +34,7 @@ class Geometry:
     flip: bool = False
 
     def frames(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Apply to uint8 (T, height, width, 3) of shape `frame`; bilinear, averaging when it shrinks."""
+        """Apply to frames uint8 (T, height, width, 3) of shape `frame`; bilinear, averaged if it shrinks."""
         x, y, w, h = self.box
         part = frames[:, y : y + h, x : x + w]
         if (h, w) != self.size:
@@ -45,9 +44,9 @@ class Geometry:
         return mirrored(part) if self.flip else np.ascontiguousarray(part)
 
     def motion(self, field: MotionField) -> MotionField:
-        """Apply to the field of the whole frame. Vectors come out in pixels of the result; dx and dy scale with their own
-        factors and dx changes sign when mirrored. The field may have another resolution than `frame` (frames kept small, motion
-        as coded)."""
+        """Apply to the motion field of the whole frame. The resulting vectors are in pixels of the result: dx and dy are scaled by
+        separate factors, and a flip changes the sign of dx. The field may have another resolution than `frame` (small frames in
+        memory, motion as coded)."""
         rows, columns = field.extent
         x, y, w, h = self.box
         sy, sx = rows / self.frame[0], columns / self.frame[1]
@@ -56,7 +55,7 @@ class Geometry:
         return part.scaled(self.size[1] / (w * sx), self.size[0] / (h * sy), flip=self.flip)
 
     def boxes(self, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Apply to boxes (n, 4) of [x0, y0, x1, y1] in pixels of `frame`; clipped to the result, those outside are dropped."""
+        """Apply to boxes (n, 4) of [x0, y0, x1, y1] in pixels of `frame`; clipped to the result; boxes outside it are dropped."""
         x, y, w, h = self.box
         scale = np.array([self.size[1] / w, self.size[0] / h] * 2)
         moved = (np.asarray(boxes, np.float64).reshape(-1, 4) - [x, y, x, y]) * scale
@@ -69,23 +68,23 @@ class Geometry:
 
 
 def mirrored(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """uint8 (T, H, W, 3) mirrored left to right. A seventh of the time of a numpy copy: torch has a kernel for this layout."""
+    """Mirror uint8 (T, H, W, 3) left to right, in a seventh of numpy's time: torch has a kernel for this layout."""
     turned = torch.from_numpy(frames).permute(0, 3, 1, 2).flip(-1).permute(0, 2, 3, 1).numpy()
     return np.ascontiguousarray(turned)
 
 
 def draw_geometry(crop: Crop, height: int, width: int, *, size: int, flip: bool, rng: np.random.Generator) -> Geometry:
-    """The crop of one training clip by the name that a recipe gives it; see the functions of those names. The centre is the
-    centre, mirrored or not."""
+    """Draw the geometry of one training clip by the name of its crop in a recipe; see the functions of those names. A centre crop
+    may be mirrored, too."""
     if crop == "centre":
-        return replace(centre_crop(height, width, size=size), flip=_drawn(flip, rng))
+        return replace(centre_crop(height, width, size=size), flip=_draw_flip(flip, rng))
     if crop == "multiscale":
         return multi_scale_crop(height, width, size=size, flip=flip, rng=rng)
     return random_resized_crop(height, width, size=size, flip=flip, rng=rng)
 
 
 def short_side(height: int, width: int, *, size: int) -> Geometry:
-    """The whole frame, its shorter side scaled to `size`, its shape kept."""
+    """The whole frame, its shorter side scaled to `size`, its aspect ratio kept."""
     scale = size / min(height, width)
     return Geometry((height, width), (0, 0, width, height), (round(height * scale), round(width * scale)))
 
@@ -99,8 +98,8 @@ def centre_crop(height: int, width: int, *, size: int) -> Geometry:
 
 
 def spatial_views(height: int, width: int, *, size: int) -> list[Geometry]:
-    """The three squares of the multi-view protocol: both ends and the middle of the longer side, each of the shorter side's length.
-    A square video has one."""
+    """The three crops of the multi-view protocol: squares of the shorter side's length at both ends and in the middle of the longer
+    side. A square video has one."""
     side = min(height, width)
     slack = max(height, width) - side
     views = []
@@ -110,9 +109,9 @@ def spatial_views(height: int, width: int, *, size: int) -> list[Geometry]:
     return views
 
 
-MULTI_SCALES = (1.0, 0.875, 0.75, 0.66)
-SNAP = 3
-"""Pixels: a side of a multi-scale crop that is closer to the result's side takes it, and nothing is interpolated."""
+_SCALES = (1.0, 0.875, 0.75, 0.66)
+_SNAP = 3
+"""Pixels: a side of a multi-scale crop that differs less from the result's side is set to it, so that it need not be scaled."""
 
 
 def multi_scale_crop(height: int, width: int, *, size: int, flip: bool, rng: np.random.Generator) -> Geometry:
@@ -121,10 +120,10 @@ def multi_scale_crop(height: int, width: int, *, size: int, flip: bool, rng: np.
     motion scales by another factor in x than in y.
 
     Args:
-        flip: mirror every other clip. Off where labels tell left from right (Something-Something).
+        flip: mirror every other clip. Not for labels that distinguish left from right (Something-Something).
     """
     base = min(height, width)
-    sides = [_snapped(int(base * scale), size, base) for scale in MULTI_SCALES]
+    sides = [_snapped(int(base * scale), size, base) for scale in _SCALES]
     pairs = [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= 1]
     w, h = pairs[rng.integers(len(pairs))]
     quarter_x, quarter_y = (width - w) // 4, (height - h) // 4
@@ -133,7 +132,7 @@ def multi_scale_crop(height: int, width: int, *, size: int, flip: bool, rng: np.
     positions = corners_and_edges + quarters
     i, j = positions[rng.integers(len(positions))]
     box = (_even(i * quarter_x), _even(j * quarter_y), w, h)
-    return Geometry((height, width), box, (size, size), _drawn(flip, rng))
+    return Geometry((height, width), box, (size, size), _draw_flip(flip, rng))
 
 
 def random_resized_crop(
@@ -146,14 +145,14 @@ def random_resized_crop(
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Geometry:
-    """The crop of fine-tuning (recipes.md 1.3; Inception's): a part of the frame of random area, shape and place, stretched to
+    """The crop of fine-tuning (recipes.md 1.3; Inception's): a region of random area, aspect ratio and position, stretched to
     `size` x `size`.
 
     Args:
-        scale: smallest and largest share of the frame's area, drawn uniformly.
-        ratio: smallest and largest width over height, drawn uniformly in the logarithm.
+        scale: smallest and largest fraction of the frame's area, drawn uniformly.
+        ratio: smallest and largest width / height, drawn uniformly in the logarithm.
 
-    Ten draws that do not fit into the frame fall back to the largest centred part whose shape `ratio` allows.
+    After ten draws that do not fit into the frame: the largest centred region with an aspect ratio within `ratio`.
     """
     for _ in range(10):
         area = height * width * rng.uniform(*scale)
@@ -165,15 +164,15 @@ def random_resized_crop(
     else:
         w, h = min(width, round(height * ratio[1])), min(height, round(width / ratio[0]))
         x, y = (width - w) // 2, (height - h) // 2
-    return Geometry((height, width), (_even(x), _even(y), w, h), (size, size), _drawn(flip, rng))
+    return Geometry((height, width), (_even(x), _even(y), w, h), (size, size), _draw_flip(flip, rng))
 
 
-def _drawn(flip: bool, rng: np.random.Generator) -> bool:
+def _draw_flip(flip: bool, rng: np.random.Generator) -> bool:
     return bool(flip and rng.random() < 0.5)
 
 
 def _snapped(side: int, size: int, limit: int) -> int:
-    return size if abs(side - size) < SNAP and size <= limit else side
+    return size if abs(side - size) < _SNAP and size <= limit else side
 
 
 def _even(value: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from mgm.data.clips.sampling import Rule, Sampler, Sampling
+from mgm.data.clips.sampling import Sampler, Sampling, SamplingRule
 from mgm.data.clips.source import ClipSettings
 from mgm.data.loading.dataset import MaskRule
 from mgm.errors import ConfigError, MgmError
@@ -119,7 +119,7 @@ class Config(Section):
         source = data.motion if motion else None
         return ClipSettings(data.frames, data.stride, data.size, source, data.policy, data.camera)
 
-    def sampler(self, sampling: Sampling, rule: Rule = "exact") -> Sampler:
+    def sampler(self, sampling: Sampling, rule: SamplingRule = "exact") -> Sampler:
         """Which frames of a video make a clip of this configuration."""
         return Sampler(self.data.frames, self.data.stride, sampling, rule)
 
