@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev]'
 	$(BIN)/python -c "from mgm.video.motion.velocity import compile_kernels; compile_kernels()"
 	$(BIN)/python -c "from mgm.masks.kernels import compile_kernels; compile_kernels()"
-	$(BIN)/python -c "from mgm.models.cpu.pixels import compile_pixels; compile_pixels()"
+	$(BIN)/python -c "from mgm.models.accelerate.pixels import compile_pixels; compile_pixels()"
 	touch $(READY)
 
 demo: setup

@@ -32,6 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.masks import make_mask, mask_rng
 from mgm.models import MaskedAutoencoder, ModelSpec, to_huggingface
+from mgm.models.accelerate import accelerate_cpu
 from mgm.models.patches import MEAN, STD
 from timing import Clock, compare, print_header, print_table
 
@@ -118,6 +119,7 @@ def main() -> None:
         help="keep: freed memory stays with the process, as mgm.pretrain sets it on a CPU; here for all contenders",
     )
     parser.add_argument("--no-eager", action="store_true", help="leave out transformers without SDPA")
+    parser.add_argument("--plain", action="store_true", help="add mgm without accelerate_cpu")
     parser.add_argument("--profile", action="store_true", help="print where mgm's step spends its time instead")
     args = parser.parse_args()
     if args.threads:
@@ -140,7 +142,9 @@ def main() -> None:
             if args.profile:
                 profile(setting)
             else:
-                report(setting, args.rounds, args.steps, ceiling, eager=not args.no_eager, tune=args.tune)
+                report(
+                    setting, args.rounds, args.steps, ceiling, eager=not args.no_eager, plain=args.plain, tune=args.tune
+                )
 
 
 def device_name(device: torch.device) -> str:
@@ -148,14 +152,17 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def contenders(setting: Setting, *, eager: bool) -> dict[str, Callable[[], Contender]]:
+def contenders(setting: Setting, *, eager: bool, plain: bool) -> dict[str, Callable[[], Contender]]:
     """Ways to build each; on a GPU only one is in memory at a time."""
     names = {PEER: "sdpa", **({"transformers, eager": "eager"} if eager else {})}
     build: dict[str, Callable[[], Contender]] = {
         name: lambda kind=kind: theirs(setting, kind)  # type: ignore[misc]
         for name, kind in names.items()
     }
-    return build | {"mgm": lambda: ours(setting)}
+    build["mgm"] = lambda: ours(setting)
+    if plain:
+        build["mgm, plain PyTorch"] = lambda: ours(setting, accelerated=False)
+    return build
 
 
 def our_model(setting: Setting) -> MaskedAutoencoder:
@@ -164,9 +171,11 @@ def our_model(setting: Setting) -> MaskedAutoencoder:
     return MaskedAutoencoder(setting.spec)
 
 
-def ours(setting: Setting) -> Contender:
-    """mgm, from uint8."""
+def ours(setting: Setting, *, accelerated: bool = True) -> Contender:
+    """mgm, from uint8. accelerated: as `mgm pretrain` runs it on a CPU."""
     model = our_model(setting).to(setting.device)
+    if accelerated and setting.device.type == "cpu":
+        accelerate_cpu(model)
     run = compiled(model, setting)
     # Masks are split outside, as `mgm pretrain` does it: read inside, they would cut the compiled model into several graphs.
     return Contender(
@@ -264,9 +273,9 @@ def one(build: Callable[[], Contender]) -> Iterator[Contender]:
         torch.cuda.empty_cache()
 
 
-def report(setting: Setting, rounds: int, steps: int, ceiling: float, *, eager: bool, tune: bool) -> None:
+def report(setting: Setting, rounds: int, steps: int, ceiling: float, *, eager: bool, plain: bool, tune: bool) -> None:
     """Check, time and print one size at one ratio."""
-    builders = contenders(setting, eager=eager)
+    builders = contenders(setting, eager=eager, plain=plain)
     print(
         f"\n{setting.size}, ratio {setting.ratio:g}, {setting.spec.frames} x {setting.spec.frame_size[0]} px, "
         f"{setting.spec.tokens} tokens"
@@ -332,7 +341,6 @@ def best_batch(setting: Setting, build: Callable[[], Contender]) -> int:
 def flop_per_clip(setting: Setting) -> float:
     """Floating-point operations that a step of mgm needs, counted by torch; the same yardstick for all contenders."""
     video, _, mask, _ = data_of(setting, 1)
-    # Without memory behind it the model takes PyTorch's own operations, which the counter knows.
     fresh = our_model(setting).to("meta")
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         fresh(video.to("meta"), mask).loss.backward()

@@ -69,7 +69,7 @@ def test_features_of_a_block(encoder):
     assert torch.equal(middle, encoder.blocks[0](encoder.embed(video)))
     last = encoder(video, block=-1)
     assert torch.equal(encoder.norm(last), encoder(video))
-    with pytest.raises(ModelError, match="found 2, expected -2 to 1"):
+    with raises(ModelError, "invalid_value", subject="block", message="model-block-out-of-range"):
         encoder(video, block=2)
 
 
@@ -77,7 +77,7 @@ def test_attention_of_a_token(encoder):
     weights = encoder.attention(random_video(), query=5)
     assert weights.shape == (2, 2, 24)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2))
-    with pytest.raises(ModelError, match="token 24, expected 0 to 23"):
+    with raises(ModelError, "invalid_value", subject="query"):
         encoder.attention(random_video(), query=24)
 
 
@@ -107,7 +107,7 @@ def test_codes_of_places_are_in_no_checkpoint(encoder):
 def test_drop_path_grows_with_depth():
     encoder = Encoder(ModelSpec("tiny", patch=8, frames=4, resolution=16), drop_path=0.3)
     assert [block.drop_path for block in encoder.blocks] == pytest.approx([0, 0.1, 0.2, 0.3])
-    with pytest.raises(ModelError, match="drop_path: found 1"):
+    with raises(ModelError, "invalid_value", subject="drop_path"):
         encoder.set_drop_path(1)
 
 
@@ -119,11 +119,11 @@ def test_separable_code_is_used_when_asked():
 
 
 def test_errors_reach_the_caller(encoder):
-    with pytest.raises(ModelError, match=r"expected .B, 3, 4, 32, 24"):
+    with raises(ModelError, "invalid_shape", subject="video"):
         encoder(random_video()[0])
-    with pytest.raises(ModelError, match="hidden tokens in clip"):
+    with raises(ModelError, "invalid_value", subject="mask"):
         encoder(random_video(), torch.cat([random_mask(batch=1), random_mask(batch=1, hidden=3)]))
-    with pytest.raises(ModelError, match="NaN"):
+    with raises(ModelError, "invalid_value", subject="video"):
         encoder(torch.full((1, *SMALL.video_shape), float("nan")))
 
 
@@ -174,7 +174,7 @@ def test_a_copy_at_another_grid_is_a_copy_and_learns():
 
 def test_grids_that_cannot_be():
     encoder = Encoder(SMALL)
-    with pytest.raises(ModelError, match="frames: 5 frames cannot be cut into tubelets of 2"):
+    with raises(ModelError, "invalid_value", subject="frames"):
         encoder.at(frames=5)
     with raises(ModelError, "unknown_name", subject="position"):
         encoder.at(frames=8, position="learned")

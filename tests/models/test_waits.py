@@ -15,6 +15,7 @@ from mgm.masks import list_masks
 from mgm.models import TARGETS, Classifier, Encoder
 from mgm.models.patches import MEAN, STD, TokenSplit
 from mgm.models.sizes import DECODER_ATTENTIONS
+from tests.errors import raises
 from tests.models.clips import random_video
 from tests.models.standin import GPU, StandIn
 from tests.models.test_combinations import BACKBONES, build, draw, spec_of
@@ -171,9 +172,9 @@ def test_a_split_gives_what_its_masks_give():
         assert torch.equal(ahead.loss, direct.loss)
         assert torch.equal(ahead.tokens, direct.tokens)
     assert torch.equal(model.reconstruct(video, model.split(mask)), model.reconstruct(video, mask))
-    with pytest.raises(ModelError, match=r"a split of 2 clips with .* expected 1 clips"):
+    with raises(ModelError, "mismatch", subject="mask"):
         model(video[:1], model.split(mask))
-    with pytest.raises(ModelError, match="a mask beside a split"):
+    with raises(ModelError, "conflict", subject="decode"):
         model(video, model.split(mask), decode)
     assert isinstance(model.split(mask), TokenSplit)
 

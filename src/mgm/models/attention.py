@@ -1,4 +1,4 @@
-"""Transformer blocks: the reference's, pre-norm attention without key bias and an MLP; and one of cross-attention."""
+"""Transformer blocks: the reference's (pre-norm attention without key bias, MLP), and one with cross-attention."""
 
 from typing import Any
 
@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mgm.models.cpu import Linear, attention, linear
-
 
 class Attention(nn.Module):
     """Multi-head self-attention with a bias on queries and values, none on keys (the softmax would cancel it)."""
@@ -16,59 +14,69 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = Linear(dim, 3 * dim, bias=False)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.q_bias = nn.Parameter(torch.zeros(dim))
         self.v_bias = nn.Parameter(torch.zeros(dim))
-        self.proj = Linear(dim, dim)
+        self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, *, last: int | None = None, mask: Tensor | None = None) -> Tensor:
-        """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim): the last tokens alone ask, all of them answer.
+        """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim) for the queries of the last tokens alone.
 
-        mask: bool, broadcast to (B, heads, asking, n): False where a token does not attend to another.
+        mask: bool, broadcast to (B, heads, queries, n): False where a query does not attend to a token.
         """
         dim = x.shape[-1]
         bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
         if last is None:
-            query, key, value = linear(x, self.qkv.weight, bias).chunk(3, dim=-1)
+            query, key, value = self._linear(x, self.qkv.weight, bias).chunk(3, dim=-1)
         else:
-            query = linear(x[:, -last:], self.qkv.weight[:dim], self.q_bias)
-            key, value = linear(x, self.qkv.weight[dim:], bias[dim:]).chunk(2, dim=-1)
+            query = self._linear(x[:, -last:], self.qkv.weight[:dim], self.q_bias)
+            key, value = self._linear(x, self.qkv.weight[dim:], bias[dim:]).chunk(2, dim=-1)
         return self._mix(query, key, value, mask)
 
     def weights(self, x: Tensor, *, query: int) -> Tensor:
         """The attention that token `query` pays to all tokens. x: (B, n, dim). Returns (B, heads, n); rows sum to 1."""
         dim = x.shape[-1]
-        asked = split_heads(linear(x[:, query : query + 1], self.qkv.weight[:dim], self.q_bias), self.heads)
-        key = split_heads(linear(x, self.qkv.weight[dim : 2 * dim]), self.heads)
-        score: Tensor = asked @ key.transpose(2, 3) * (dim // self.heads) ** -0.5
+        one = split_heads(self._linear(x[:, query : query + 1], self.qkv.weight[:dim], self.q_bias), self.heads)
+        key = split_heads(self._linear(x, self.qkv.weight[dim : 2 * dim]), self.heads)
+        score: Tensor = one @ key.transpose(2, 3) * (dim // self.heads) ** -0.5
         return score.softmax(dim=-1).squeeze(2)
 
     def _mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         query, key, value = (split_heads(part, self.heads) for part in (query, key, value))
-        mixed = attention(query, key, value, mask=mask)
+        mixed = self._attend(query, key, value, mask)
         out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return out
 
+    # `accelerate_cpu` replaces the two operations below.
+    def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of some tokens to others, with the biases of `Attention`."""
+    """Multi-head attention from some tokens to others, with the biases of `Attention`."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.q = Linear(dim, dim)
-        self.kv = Linear(dim, 2 * dim, bias=False)
+        self.q = nn.Linear(dim, dim)
+        self.kv = nn.Linear(dim, 2 * dim, bias=False)
         self.v_bias = nn.Parameter(torch.zeros(dim))
-        self.proj = Linear(dim, dim)
+        self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        """x: (B, n, dim), the tokens that ask. memory: (B, m, dim), those that answer. Returns (B, n, dim)."""
-        key, value = linear(memory, self.kv.weight).chunk(2, dim=-1)
-        # The weights of a row sum to 1, so that a bias on the values is one on the result.
+        """x: (B, n, dim), for the queries. memory: (B, m, dim), for keys and values. Returns (B, n, dim)."""
+        key, value = self.kv(memory).chunk(2, dim=-1)
+        # The weights of a row sum to 1, so a bias on the values equals a bias on the result.
         query, key, value = (split_heads(part, self.heads) for part in (self.q(x), key, value))
-        mixed = attention(query, key, value)
+        mixed = self._attend(query, key, value)
         out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2) + self.v_bias)
         return out
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:  # `accelerate_cpu` replaces it
+        return F.scaled_dot_product_attention(query, key, value)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -77,13 +85,13 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between them; the hidden width is 4 x dim where none is given."""
+    """Two linear layers with an exact GELU between them. hidden: width between them, by default 4 x dim."""
 
     def __init__(self, dim: int, *, hidden: int | None = None) -> None:
         super().__init__()
         hidden = hidden or 4 * dim
-        self.fc1 = Linear(dim, hidden)
-        self.fc2 = Linear(hidden, dim)
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., dim). Returns (..., dim)."""
@@ -92,9 +100,9 @@ class Mlp(nn.Module):
 
 
 class Residual(nn.Module):
-    """What blocks of a transformer share: branches that are added to their input, and skipped at random in training.
+    """Base of transformer blocks: stochastic depth of the residual branches (Huang et al. 2016).
 
-    drop_path: probability, in training, that a clip skips a branch (stochastic depth, Huang et al. 2016).
+    drop_path: probability, in training, that a clip skips a branch.
     """
 
     def __init__(self, drop_path: float = 0.0) -> None:
@@ -105,14 +113,14 @@ class Residual(nn.Module):
         if not self.training or self.drop_path == 0:
             return branch
         keep = 1 - self.drop_path
-        # Divided by the chance to be kept, so that the expectation is that of evaluation.
+        # Divided by the probability to be kept, so that the expectation equals evaluation.
         return branch * branch.new_empty(len(branch), 1, 1).bernoulli_(keep).div_(keep)
 
 
 class Block(Residual):
     """x + attention(norm(x)), then x + mlp(norm(x)).
 
-    hidden: width of the MLP's hidden layer, None: 4 x dim. drop_path: as in `Residual`.
+    hidden: width of the MLP's hidden layer, by default 4 x dim. drop_path: as in `Residual`.
     """
 
     def __init__(self, dim: int, heads: int, *, eps: float, drop_path: float = 0.0, hidden: int | None = None) -> None:
@@ -137,7 +145,7 @@ class Block(Residual):
 
 
 class CrossBlock(Residual):
-    """x + attention(norm(x) to memory), then x + mlp(norm(x)); the tokens of x do not see each other (Fu et al. 2024)."""
+    """x + attention(norm(x) to memory), then x + mlp(norm(x)); tokens of x do not attend to each other (Fu et al. 2024)."""
 
     def __init__(self, dim: int, heads: int, *, eps: float, hidden: int | None = None) -> None:
         super().__init__()
@@ -154,16 +162,16 @@ class CrossBlock(Residual):
 
 
 def run_block(block: nn.Module, x: Tensor, *layout: Tensor, checkpointing: bool, **options: Any) -> Tensor:
-    """block(x, *layout, **options); with `checkpointing`, and where a gradient is wanted, nothing inside is kept for it."""
+    """block(x, *layout, **options); with `checkpointing`, activations are recomputed in the backward pass, not stored."""
     if checkpointing and torch.is_grad_enabled():
-        again: Tensor = checkpoint(block, x, *layout, use_reentrant=False, **options)
-        return again
+        recomputed: Tensor = checkpoint(block, x, *layout, use_reentrant=False, **options)
+        return recomputed
     out: Tensor = block(x, *layout, **options)
     return out
 
 
 def initialise_blocks(module: nn.Module) -> None:
-    """Sets every Linear of `module` as the reference does for pre-training: weights Xavier-uniform, biases zero."""
+    """Initialise every linear layer of `module` as the reference does for pretraining: weights Xavier-uniform, biases 0."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight)

@@ -1,4 +1,4 @@
-"""The masked autoencoder: encode what is visible, predict what is hidden (Tong et al. 2022; Fan et al. 2023)."""
+"""The masked autoencoder: encode visible tokens, predict hidden ones (Tong et al. 2022; Fan et al. 2023)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
-from mgm.models.cpu import Linear
 from mgm.models.decoder import DECODERS
 from mgm.models.encoder import Encoder
 from mgm.models.patches import TokenSplit, check_video, patchify, split_tokens, to_255, unpatchify
@@ -18,14 +17,14 @@ from mgm.models.targets import ReconstructionObjective, Target, TargetChoice, bu
 
 # A tuple and not a frozen dataclass: Lightning Fabric rebuilds a model's output and refuses frozen dataclasses.
 class Reconstruction(NamedTuple):
-    """What a masked autoencoder returns.
+    """The output of a masked autoencoder.
 
     loss: float32 scalar, the weighted sum of the targets' mean squared errors over the reconstructed tokens.
-    parts: {target: float32 scalar}, the errors before they are weighted.
-    prediction, target: float32 (B, n, dim), in the order of the tokens, several targets one after the other in dim (see
-    `Goal.split`); None unless asked for.
-    tokens: int64 (B, n), which tokens these are; None unless asked for.
-    counted: bool (B, n), False for tokens that only fill a row up; None where all count, or unless asked for.
+    parts: {target: float32 scalar}, the errors before weighting.
+    prediction, target: float32 (B, n, dim), in the order of the tokens, several targets concatenated along dim (see
+    `ReconstructionObjective.split`); None unless requested.
+    tokens: int64 (B, n), indices of these tokens; None unless requested.
+    valid: bool (B, n), False for padding; None without padding, or unless requested.
     """
 
     loss: Tensor
@@ -41,9 +40,9 @@ class MaskedAutoencoder(nn.Module):
 
     spec: sizes and shapes, backbone and kind of decoder.
     target: a name of `TARGETS`, a `Target`, or {name: weight} of several.
-    teacher: the encoder whose features the target "teacher" are; its specification alone builds a model to load.
+    teacher: the encoder whose features the target "teacher" predicts; a specification suffices to load a model.
     checkpointing: activation checkpointing in encoder and decoder, see `Encoder`.
-    Raises ModelError on an unknown target, and on a teacher that does not fit.
+    Raises ModelError for an unknown target or a teacher that does not fit.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class MaskedAutoencoder(nn.Module):
         self.spec = spec
         self.objective = build_objective(spec, target, teacher=teacher)
         self.encoder = Encoder(spec)
-        self.encoder_to_decoder = Linear(spec.encoder.dim, spec.decoder.dim, bias=False)
+        self.encoder_to_decoder = nn.Linear(spec.encoder.dim, spec.decoder.dim, bias=False)
         self.mask_token = nn.Parameter(torch.empty(1, 1, spec.decoder.dim))
         self.decoder = DECODERS[spec.decoder_attention](spec, self.objective.dim)
         self.encoder.checkpointing = self.decoder.checkpointing = checkpointing
@@ -69,7 +68,7 @@ class MaskedAutoencoder(nn.Module):
 
     @property
     def target(self) -> Target | ReconstructionObjective:
-        """The one target, or the goal of several."""
+        """The target, or the objective if there are several."""
         return self.objective.targets[0][0] if len(self.objective.targets) == 1 else self.objective
 
     def forward(
@@ -85,10 +84,10 @@ class MaskedAutoencoder(nn.Module):
 
         video: (B, 3, T, H, W), uint8, or floating point normalised as for `Encoder`.
         mask: bool (B, t, h, w) or (B, N), True = hidden; the same number of hidden tokens, at least one, in every clip,
-        and with divided attention in every step. It may stay on the CPU, which spares a GPU from being waited for.
-        Or what `split` made of both masks ahead; `decode` is None then.
-        decode: bool of the same shape, True = reconstruct this token where it is hidden (VideoMAE V2's decoder mask, section
-        3.2 of Wang et al. 2023); None reconstructs all hidden tokens. Tokens that nobody asks for are not computed.
+        and with divided attention in every step. A mask on the CPU spares a synchronisation with the GPU.
+        Alternatively the result of `split`, with decode=None.
+        decode: bool of the same shape, True = reconstruct this token if it is hidden (VideoMAE V2's decoder mask, section
+        3.2 of Wang et al. 2023); None reconstructs all hidden tokens. Other tokens are not computed.
         motion: float32 (B, T, h, w, 2), mean displacement (dx, dy) of every patch and frame in pixels; for the target
         "motion".
         Raises ModelError when shapes, types, counts or values do not fit.
@@ -104,12 +103,12 @@ class MaskedAutoencoder(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, video: Tensor, mask: Tensor) -> Tensor:
-        """The clip with its masked patches predicted, a picture to look at: uint8 (B, 3, T, H, W).
+        """The clip with its masked patches predicted, for display: uint8 (B, 3, T, H, W).
 
-        Visible patches are those of the input, bit by bit where it is uint8. Where the target is normalised pixels, a
-        masked patch is scaled by the mean and deviation of the true patch, which the model was never asked to predict.
-        Of several targets the first that is a picture is shown.
-        Arguments and errors as in `forward`; ModelError too where no target is a picture.
+        Visible patches equal the input, exactly if it is uint8. For the target normalised-pixels a masked patch is scaled
+        by the mean and deviation of the true patch, which the model does not predict.
+        Of several targets the first with pixels is shown.
+        Arguments and errors as in `forward`; also ModelError if no target has pixels.
         """
         visible, masked, _ = self._split(video, mask, None)
         prediction = self._predict(video, visible, masked, None)
@@ -125,27 +124,32 @@ class MaskedAutoencoder(nn.Module):
         return prediction
 
     def split(self, mask: Tensor, decode: Tensor | None = None, *, device: torch.device | str = "cpu") -> TokenSplit:
-        """What `forward` makes of masks, made ahead; give it to `forward` in their place.
+        """The token indices of masks, computed ahead of `forward`, which accepts them instead of the masks.
 
-        Masks must be read, and what reads them splits a compiled model into several graphs. DistributedDataParallel moves all
-        that `forward` is given to the GPU, which reading a mask there waits for. Indices that are there stay.
-        mask, decode, errors: as in `forward`. device: where the video is.
+        Reading masks splits a compiled model into several graphs. DistributedDataParallel moves all inputs of `forward` to the
+        GPU, where reading a mask synchronises; indices that are already there stay.
+        mask, decode, errors: as in `forward`. device: that of the video.
         """
-        batch = len(mask) if isinstance(mask, Tensor) else 1  # what else it is, is said there
+        batch = len(mask) if isinstance(mask, Tensor) else 1  # other types raise in split_tokens
         return split_tokens(mask, decode, self.spec, batch=batch).to(device)
 
     def _split(self, video: Tensor, mask: Tensor | TokenSplit, decode: Tensor | None) -> TokenSplit:
-        """On the video's device."""
+        """The token indices on the video's device."""
         check_video(video, self.spec)
         if not isinstance(mask, TokenSplit):
             return split_tokens(mask, decode, self.spec, batch=len(video)).to(video.device)
         if decode is not None:
-            raise ModelError("decode: found a mask beside a split, expected None; `split` takes both masks")
+            raise ModelError(
+                "decode", "found a mask beside a split", "None", "`split` takes both masks", reason="conflict"
+            )
         clips, tokens = len(mask.visible), mask.visible.shape[1] + mask.hidden.shape[1]
         if clips != len(video) or tokens > self.spec.tokens:
             raise ModelError(
-                f"mask: found a split of {clips} clips with {tokens} tokens, expected {len(video)} clips with at most "
-                f"{self.spec.tokens}; split the masks of these clips with this model"
+                "mask",
+                f"found a split of {clips} clips with {tokens} tokens",
+                f"{len(video)} clips with at most {self.spec.tokens}",
+                "split the masks of these clips with this model",
+                reason="mismatch",
             )
         return mask
 

@@ -1,7 +1,8 @@
-"""The backbones: tokens in, tokens out. A new one is one small class and one line in `backbone_of`."""
+"""The backbones: tokens in, tokens out. A new one is a class, and a line of `BACKBONES`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from torch import Tensor, nn
 
@@ -11,12 +12,7 @@ from mgm.models.timesformer import DividedBlock, same_position_mask
 
 
 class Backbone(Protocol):
-    """Which blocks an encoder has, and what they must know of where the tokens are."""
-
-    @property
-    def equal_steps(self) -> bool:
-        """Every step must have the same number of visible tokens."""
-        ...
+    """The blocks of an encoder, and the token positions that they need."""
 
     def blocks(self) -> list[nn.Module]:
         """The blocks. Each is called as `block(x, *layout)`, (B, n, dim) to (B, n, dim), and has `drop_path`, a rate, and
@@ -24,16 +20,18 @@ class Backbone(Protocol):
         ...
 
     def layout(self, visible: Tensor | None) -> tuple[Tensor, ...]:
-        """What all blocks need of where the tokens are, computed once per batch. visible: int64 (B, n); None: all N."""
+        """Arguments of every block that depend on the token positions, computed once per batch.
+
+        visible: int64 (B, n); None: all N.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Joint:
-    """Joint space-time attention: every visible token attends to all of them (VideoMAE; TimeSformer's "joint")."""
+    """Joint space-time attention: visible tokens attend to all visible tokens (VideoMAE; TimeSformer's "joint")."""
 
     spec: ModelSpec
-    equal_steps: bool = False
 
     def blocks(self) -> list[nn.Module]:
         """VideoMAE's blocks."""
@@ -41,16 +39,15 @@ class Joint:
         return [Block(stack.dim, stack.heads, eps=eps, hidden=stack.hidden) for _ in range(stack.depth)]
 
     def layout(self, visible: Tensor | None) -> tuple[Tensor, ...]:
-        """Nothing: the places are in the codes."""
+        """Nothing: the tokens contain their position embeddings."""
         return ()
 
 
 @dataclass(frozen=True)
 class Divided:
-    """Divided space-time attention: along time at each place, then within each step (TimeSformer)."""
+    """Divided space-time attention: along time at each position (h, w), then within each step (TimeSformer)."""
 
     spec: ModelSpec
-    equal_steps: bool = True
 
     def blocks(self) -> list[nn.Module]:
         """TimeSformer's blocks."""
@@ -60,11 +57,21 @@ class Divided:
         ]
 
     def layout(self, visible: Tensor | None) -> tuple[Tensor, ...]:
-        """Which tokens share a place."""
-        return () if visible is None else (same_position_mask(visible, places=self.spec.tokens // self.spec.grid[0]),)
+        """The result of `same_position_mask`."""
+        return (
+            () if visible is None else (same_position_mask(visible, positions=self.spec.tokens // self.spec.grid[0]),)
+        )
 
 
-def backbone_of(spec: ModelSpec) -> Backbone:
-    """The backbone that `spec` asks for. TimeSformer with joint attention has the blocks of a ViT: only its codes of time
-    and space were its own, for which `position` stands here."""
-    return Divided(spec) if spec.divided else Joint(spec)
+BACKBONES: Final[Mapping[tuple[str, str], type[Joint] | type[Divided]]] = {
+    ("vit", "joint"): Joint,
+    ("timesformer", "divided"): Divided,
+    # Only TimeSformer's separable position embeddings differ from a ViT; `ModelSpec.position` chooses those.
+    ("timesformer", "joint"): Joint,
+}
+"""All backbones by `ModelSpec.backbone` and `ModelSpec.attention`; `sizes.ATTENTIONS` lists the same names."""
+
+
+def build_backbone(spec: ModelSpec) -> Backbone:
+    """The backbone of a specification."""
+    return BACKBONES[spec.backbone, spec.attention_kind](spec)

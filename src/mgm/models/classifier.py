@@ -12,12 +12,12 @@ from mgm.models.encoder import Encoder
 class Classifier(nn.Module):
     """Mean over all tokens -> LayerNorm -> dropout -> linear head (VideoMAE's fine-tuning).
 
-    encoder: taken over, not copied: its final norm is removed, and a new one follows the mean.
-    block: the head looks at the output of this block (from 0; negative counts from the end); later blocks do not run.
+    encoder: used and modified, not copied: its final norm is removed, and a new one follows the mean.
+    block: the head reads the output of this block (from 0; negative counts from the end); later blocks do not run.
     checkpointing: activation checkpointing, see `Encoder`.
     classes: number of labels. dropout: rate before the head. drop_path: rate of stochastic depth of the last block.
     head_scale: factor on the initial head, small so that training starts from almost equal probabilities.
-    labels: the names of the classes, in the order of the logits, where they are known.
+    labels: names of the classes, in the order of the logits; None if unknown.
     Raises ModelError when a number is out of range.
     """
 
@@ -35,14 +35,19 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         if classes < 1:
-            raise ModelError(f"classes: found {classes}, expected at least 1")
+            raise ModelError("classes", f"found {classes}", "at least 1", reason="invalid_value")
         if not 0 <= dropout < 1:
-            raise ModelError(f"dropout: found {dropout}, expected at least 0 and less than 1")
+            raise ModelError("dropout", f"found {dropout}", "at least 0 and less than 1", reason="invalid_value")
         index = encoder.check_block(block)
-        # Without a gradient on several devices they would be waited for.
+        # On several devices, DistributedDataParallel would wait for their gradients.
         encoder.blocks[index + 1 :].requires_grad_(False)
         if labels is not None and len(labels) != classes:
-            raise ModelError(f"labels: found {len(labels)} names, expected one for each of the {classes} classes")
+            raise ModelError(
+                "labels",
+                f"found {len(labels)} names",
+                f"one for each of the {classes} classes",
+                reason="mismatch",
+            )
         encoder.set_drop_path(drop_path)
         encoder.remove_norm()
         encoder.checkpointing = checkpointing

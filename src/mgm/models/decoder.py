@@ -1,4 +1,4 @@
-"""Decoders: from the encoder's output and the hidden tokens' places to predictions for the hidden tokens."""
+"""Decoders: from the encoder's output and the positions of the hidden tokens to predictions for the hidden tokens."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Final
@@ -7,14 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from mgm.models.attention import Block, CrossBlock, initialise_blocks, run_block
-from mgm.models.cpu import Linear
 from mgm.models.sizes import ModelSpec
 
 
 class Decoder(nn.Module):
-    """Blocks, a norm and the head that turns tokens of the decoder's width into predictions.
+    """Blocks, a norm and the head that maps tokens of the decoder's width to predictions.
 
-    spec: sizes. out: values that are predicted per token. checkpointing: as in `Encoder`.
+    spec: sizes. out: predicted values per token. checkpointing: as in `Encoder`.
     """
 
     kind: ClassVar[type[Block] | type[CrossBlock]]
@@ -27,7 +26,7 @@ class Decoder(nn.Module):
             self.kind(dim, heads, eps=spec.norm_eps, hidden=spec.decoder.hidden) for _ in range(depth)
         )
         self.norm = nn.LayerNorm(dim, eps=spec.head_norm_eps)
-        self.head = Linear(dim, out)
+        self.head = nn.Linear(dim, out)
         initialise_blocks(self)
 
 
@@ -37,34 +36,34 @@ class SelfDecoder(Decoder):
     kind = Block
 
     def forward(self, seen: Tensor, hidden: Tensor, *, valid: Tensor | None = None) -> Tensor:
-        """seen: (B, v, dim), visible tokens. hidden: (B, n, dim), mask tokens; both with the codes of their places.
+        """seen: (B, v, dim), visible tokens. hidden: (B, n, dim), mask tokens; both with position embeddings.
 
-        counted: bool (B, n), False for hidden tokens that only fill a row up: no other token attends to them.
+        valid: bool (B, n), False for padding, to which no token attends; None: no padding.
         Returns the predictions (B, n, out).
         """
         mask = None
         if valid is not None:
             mask = torch.cat((valid.new_ones(seen.shape[:2]), valid), dim=1)[:, None, None, :]
-        # Mask tokens come last, whatever their place: the code carries it, and the last block can leave out the rest.
+        # Mask tokens come last regardless of their position, which is in the embedding, so that the last block can skip the others.
         x = torch.cat((seen, hidden), dim=1)
         for layer in self.blocks[:-1]:
             x = run_block(layer, x, checkpointing=self.checkpointing, mask=mask)
-        # Nothing reads the other tokens after the last block, so it computes none of them.
+        # The last block computes the hidden tokens only: nothing reads the others afterwards.
         x = run_block(self.blocks[-1], x, checkpointing=self.checkpointing, mask=mask, last=hidden.shape[1])
         out: Tensor = self.head(self.norm(x))
         return out
 
 
 class CrossDecoder(Decoder):
-    """CrossMAE's decoder (Fu et al. 2024): each hidden token attends to the visible ones, and to no other hidden token.
+    """CrossMAE's decoder (Fu et al. 2024): hidden tokens attend to visible tokens and not to each other.
 
-    Hidden tokens that nobody asks for cost nothing and change nothing.
+    So a prediction does not depend on which other tokens are reconstructed.
     """
 
     kind = CrossBlock
 
     def forward(self, seen: Tensor, hidden: Tensor, *, valid: Tensor | None = None) -> Tensor:
-        """As `SelfDecoder.forward`; `counted` changes nothing, for no token attends to a hidden one."""
+        """As `SelfDecoder.forward`; `valid` has no effect, for no token attends to a hidden one."""
         for layer in self.blocks:
             hidden = run_block(layer, hidden, seen, checkpointing=self.checkpointing)
         out: Tensor = self.head(self.norm(hidden))

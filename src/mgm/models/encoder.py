@@ -8,20 +8,19 @@ from torch import Tensor, nn
 
 from mgm.errors import ModelError
 from mgm.models.attention import initialise_blocks, run_block
-from mgm.models.backbones import backbone_of
-from mgm.models.cpu import Linear
+from mgm.models.backbones import build_backbone
 from mgm.models.patches import MEAN, STD, check_video, patchify, split_mask, to_device
 from mgm.models.position import interpolate_embedding, position_embedding
 from mgm.models.sizes import ModelSpec
 
 
 class Encoder(nn.Module):
-    """VideoMAE's ViT (Tong et al. 2022), or the backbone that `spec` asks for. It encodes visible tokens only.
+    """VideoMAE's ViT (Tong et al. 2022), or another backbone of `BACKBONES`, over visible tokens only.
 
     spec: sizes and shapes. drop_path: rate of stochastic depth of the last block, growing linearly from 0 at the first.
     Names of parameters are those of the reference's checkpoints; `patch_embed` is its convolution written as a linear
     layer over the channel-last pixels of a token, so that hidden patches are never embedded.
-    checkpointing: in training keep only the blocks' inputs and compute the rest once more on the way back: less memory,
+    checkpointing: in training, store the blocks' inputs only and recompute the rest in the backward pass: less memory,
     about a third more work, the same gradients.
     """
 
@@ -29,10 +28,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.spec = spec
         self.checkpointing = False
-        self.backbone = backbone_of(spec)
+        self.backbone = build_backbone(spec)
         dim = spec.encoder.dim
-        # PyTorch's initialisation of a Linear is that of a Conv3d of equal fan-in, which the reference leaves as it is.
-        self.patch_embed = Linear(3 * spec.token_pixels, dim)
+        # PyTorch initialises a Linear as a Conv3d of equal fan-in; the reference keeps that initialisation.
+        self.patch_embed = nn.Linear(3 * spec.token_pixels, dim)
         if spec.patch_init == "xavier":
             nn.init.xavier_uniform_(self.patch_embed.weight)
             nn.init.zeros_(self.patch_embed.bias)
@@ -53,8 +52,8 @@ class Encoder(nn.Module):
         video: (B, 3, T, H, W), uint8 RGB, normalised here; or floating point, taken as normalised with ImageNet's
         mean and standard deviation.
         mask: bool (B, t, h, w) or (B, N), True = hidden, the same number in every clip, and with divided attention in
-        every step; None shows everything. It may stay on the CPU, which spares a GPU from being waited for.
-        block: give the output of this block (from 0; negative counts from the end), without the final norm.
+        every step; None: all tokens are visible. A mask on the CPU spares a synchronisation with the GPU.
+        block: return the output of this block (from 0; negative counts from the end), without the final norm.
         Returns (B, n_visible, dim). Raises ModelError when shapes, types, counts or values do not fit.
         """
         check_video(video, self.spec)
@@ -75,18 +74,18 @@ class Encoder(nn.Module):
         return x if self.class_token is None else x[:, 1:]
 
     def embed(self, video: Tensor, visible: Tensor | None = None) -> Tensor:
-        """Tokens before the first block, (B, n, dim): linear embedding of the pixels plus the code of the place."""
+        """Tokens before the first block, (B, n, dim): linear embedding of the pixels plus the position embedding."""
         pixels = patchify(video, self.spec, visible).flatten(2)
         normalised = pixels.to(self.patch_embed.weight.dtype)
         if video.dtype == torch.uint8:
             normalised = normalised * self.scale + self.shift
-        position_embedding = self.position_embedding()
-        place = position_embedding if visible is None else position_embedding[visible]
-        x: Tensor = self.patch_embed(normalised) + place
+        positions = self.position_embedding()
+        positions = positions if visible is None else positions[visible]
+        x: Tensor = self.patch_embed(normalised) + positions
         return x
 
     def position_embedding(self) -> Tensor:
-        """The codes of all places, (N, dim), row-major (t, h, w)."""
+        """The position embeddings of all tokens, (N, dim), row-major (t, h, w)."""
         if self.position is not None:
             return self.position
         return (self.position_time[:, None] + self.position_space).flatten(0, 1)
@@ -94,14 +93,13 @@ class Encoder(nn.Module):
     def attention(self, video: Tensor, *, query: int, block: int = -1) -> Tensor:
         """The attention that one token pays to all tokens of an unmasked video, in one block.
 
-        query: index of the token, row-major (t, h, w). Returns (B, heads, N); each row sums to 1, or to less where there
-        is a class token, which takes the rest. Where attention is divided, it is that within the token's step, and 0 to
-        the others.
+        query: index of the token, row-major (t, h, w). Returns (B, heads, N); each row sums to 1, or to less with a class
+        token, which takes the rest. Of divided attention it is the attention within the token's step, 0 to other steps.
         Raises ModelError when the video does not fit, or the token or the block does not exist.
         """
         check_video(video, self.spec)
         if not 0 <= query < self.spec.tokens:
-            raise ModelError(f"query: found token {query}, expected 0 to {self.spec.tokens - 1}")
+            raise ModelError("query", f"found token {query}", f"0 to {self.spec.tokens - 1}", reason="invalid_value")
         index = self.check_block(block)
         x = self._with_class_token(self.embed(video))
         for layer in self.blocks[:index]:
@@ -120,11 +118,11 @@ class Encoder(nn.Module):
         """An encoder with the same weights for clips of another length or size.
 
         frames, resolution: as in `ModelSpec`; None keeps them. Patch and tubelet stay: they are in the weights.
-        code: where the codes of places come from. "recomputed": from their formula on the new grid; with sincos-3d a
-        place keeps its code. "interpolated": those of the old grid, stretched over the new one; with sincos-1d, whose
-        formula counts tokens, a place keeps about its code in this way only. Learned codes can only be interpolated.
-        Returns a copy, on the same device and in the same mode. Raises ModelError where the clip cannot be cut into
-        patches, and where learned codes should be recomputed.
+        position: origin of the position embeddings. "recomputed": their formula on the new grid; with sincos-3d a position
+        keeps its embedding. "interpolated": the embeddings of the old grid, interpolated to the new one; with sincos-1d,
+        whose formula numbers the tokens, only this keeps them similar. Learned embeddings can only be interpolated.
+        Returns a copy, on the same device and in the same mode. Raises ModelError if the clip cannot be divided into
+        patches, or if learned embeddings would have to be recomputed.
         """
         if position not in ("recomputed", "interpolated"):
             raise ModelError("position", f"found {position!r}", "recomputed or interpolated", reason="unknown_name")
@@ -144,13 +142,11 @@ class Encoder(nn.Module):
                     advice="pass position='interpolated'",
                     reason="unsupported",
                 )
-            (t, h, w), (steps, *position_embedding) = self.spec.grid, spec.grid
+            (t, h, w), (new_t, new_h, new_w) = self.spec.grid, spec.grid
             time, space = state["position_time"], state["position_space"]
-            state["position_time"] = interpolate_embedding(time, (t, 1, 1), (steps, 1, 1))
-            state["position_space"] = interpolate_embedding(
-                space, (1, h, w), (1, position_embedding[0], position_embedding[1])
-            )
-        with torch.random.fork_rng(devices=[]):  # the initial weights are not kept
+            state["position_time"] = interpolate_embedding(time, (t, 1, 1), (new_t, 1, 1))
+            state["position_space"] = interpolate_embedding(space, (1, h, w), (1, new_h, new_w))
+        with torch.random.fork_rng(devices=[]):  # the initial weights are replaced
             other = Encoder(spec)
         other.load_state_dict(state)
         for mine, theirs in zip(self.blocks, other.blocks, strict=True):
@@ -159,23 +155,23 @@ class Encoder(nn.Module):
         return other.to(self.patch_embed.weight).train(self.training)
 
     def set_drop_path(self, rate: float) -> None:
-        """Sets stochastic depth: 0 in the first block, growing linearly to `rate` in the last.
+        """Set stochastic depth: 0 in the first block, growing linearly to `rate` in the last.
 
         Raises ModelError outside [0, 1).
         """
         if not 0 <= rate < 1:
-            raise ModelError(f"drop_path: found {rate}, expected at least 0 and less than 1")
+            raise ModelError("drop_path", f"found {rate}", "at least 0 and less than 1", reason="invalid_value")
         last = max(1, len(self.blocks) - 1)
         for i, layer in enumerate(self.blocks):
             layer.drop_path = rate * i / last  # type: ignore[assignment]  # see `Backbone.blocks`
 
     def remove_norm(self) -> None:
-        """Drops the final norm for good, as fine-tuning does; `spec` says so from then on."""
+        """Remove the final norm, as fine-tuning does; `spec.encoder_norm` becomes False."""
         self.norm = nn.Identity()
         self.spec = replace(self.spec, encoder_norm=False)
 
     def _init_position(self, spec: ModelSpec) -> None:
-        """The class token, and what `places` is computed of: a fixed buffer, or two learned tables."""
+        """Create the class token and the position embeddings: a fixed buffer, or two learned tables."""
         dim = spec.encoder.dim
         self.class_token = nn.Parameter(torch.empty(1, 1, dim)) if spec.class_token else None
         self.position: Tensor | None
@@ -195,8 +191,14 @@ class Encoder(nn.Module):
         return torch.cat((self.class_token.expand(x.shape[0], -1, -1), x), dim=1)
 
     def check_block(self, block: int) -> int:
-        """The number of a block from 0, of one that may count from the end. Raises ModelError where there is none."""
+        """The index of a block, counted from 0. block: from 0, or negative from the end. Raises ModelError if out of range."""
         depth = len(self.blocks)
         if not -depth <= block < depth:
-            raise ModelError(f"block: found {block}, expected {-depth} to {depth - 1}; the encoder has {depth} blocks")
+            raise ModelError(
+                "block",
+                f"found {block}",
+                f"{-depth} to {depth - 1}",
+                f"the encoder has {depth} blocks",
+                reason="invalid_value",
+            )
         return block % depth

@@ -1,28 +1,35 @@
-"""The sizes of the models, in one table, and the specification from which an encoder and its decoder are built."""
+"""The sizes of the models, and the specification from which an encoder and its decoder are built."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any, Final, Literal, Self
 
 from mgm.errors import ModelError
 
 PositionKind = Literal["sincos-1d", "sincos-3d", "learned-separable"]
-POSITIONS: Final = ("sincos-1d", "sincos-3d", "learned-separable")
+POSITION_KINDS: Final = ("sincos-1d", "sincos-3d", "learned-separable")
 PatchInit = Literal["conv", "xavier"]
 PATCH_INITS: Final = ("conv", "xavier")
 BackboneName = Literal["vit", "timesformer"]
-BACKBONE_NAMES: Final = ("vit", "timesformer")
 AttentionKind = Literal["joint", "divided"]
 ATTENTIONS: Final[Mapping[str, tuple[str, ...]]] = {"vit": ("joint",), "timesformer": ("divided", "joint")}
-"""The attentions of each backbone, its own first."""
+"""The kinds of attention of each backbone, the default first."""
 DecoderAttention = Literal["self", "cross"]
 DECODER_ATTENTIONS: Final = ("self", "cross")
 
 
+def unknown_name(subject: str, found: object, known: Iterable[str], others: str = "") -> ModelError:
+    """The error for a name that is not in a catalog. others: what is accepted besides the known names."""
+    expected = f"one of {', '.join(known)}"
+    return ModelError(
+        subject, f"found {found!r}", f"{expected}, {others}" if others else expected, reason="unknown_name"
+    )
+
+
 def check_positive(name: str, value: object) -> None:
-    """Raises ModelError unless `value` is a whole number of at least 1."""
+    """Raises ModelError unless `value` is an integer of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ModelError(f"{name}: found {value!r}, expected a whole number of at least 1")
+        raise ModelError(name, f"found {value!r}", "an integer of at least 1", reason="invalid_value")
 
 
 def check_resolution(value: object) -> None:
@@ -31,21 +38,23 @@ def check_resolution(value: object) -> None:
         check_positive("resolution", value)
         return
     if not isinstance(value, tuple) or len(value) != 2:
-        raise ModelError(f"resolution: found {value!r}, expected one side in pixels, or a tuple (height, width)")
+        raise ModelError(
+            "resolution", f"found {value!r}", "one side in pixels, or a tuple (height, width)", reason="invalid_type"
+        )
     for side in value:
         check_positive("resolution", side)
 
 
 def _check_epsilon(name: str, value: object) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
-        raise ModelError(f"{name}: found {value!r}, expected a number of at least 0 and below 1")
+        raise ModelError(name, f"found {value!r}", "a number of at least 0 and below 1", reason="invalid_value")
 
 
 @dataclass(frozen=True)
 class Stack:
     """A stack of transformer blocks: `depth` blocks of width `dim` with `heads` attention heads.
 
-    hidden: width of the MLP's hidden layer, where it is not 4 x dim.
+    hidden: width of the MLP's hidden layer; None: 4 x dim.
     """
 
     dim: int
@@ -60,7 +69,12 @@ class Stack:
         if self.hidden == 4 * self.dim:  # one form per value, so that equal stacks compare equal
             object.__setattr__(self, "hidden", None)
         if self.dim % self.heads:
-            raise ModelError(f"Stack: dim {self.dim} is not divisible by {self.heads} heads; change one of them")
+            raise ModelError(
+                "Stack",
+                f"dim {self.dim} is not divisible by {self.heads} heads",
+                advice="change one of them",
+                reason="invalid_value",
+            )
 
     @property
     def mlp(self) -> int:
@@ -70,7 +84,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Size:
-    """The widths and depths of an encoder and of the decoder that pre-trains it."""
+    """The widths and depths of an encoder and of its decoder for pretraining."""
 
     encoder: Stack
     decoder: Stack
@@ -95,29 +109,29 @@ def list_models() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that fixes the shapes and the arithmetic of a model; it is stored in checkpoints (`to_dict`).
+    """The shapes and the arithmetic of a model, stored in checkpoints (`to_dict`).
 
-    size: a name of `SIZES`, or a `Size` for widths that have no name.
+    size: a name of `SIZES`, or a `Size` for other widths.
     patch: side of a patch in pixels. tubelet: frames per token. frames: frames per clip (T).
     resolution: pixels of a frame, one side or (height, width).
-    position: fixed code of the place of a token; "sincos-1d" is the reference's, "sincos-3d" helps small models;
-    "learned-separable" is a learned code per place of a frame plus one per step in time, as MAE-ST's encoders have it.
-    patch_init: how the patch embedding starts: "conv" as VideoMAE (PyTorch's convolution), "xavier" as MAE (He et al. 2022).
-    Patches then weigh twice as much against the code of their place, which decides what a small model learns.
-    position_grid: the grid (t, h, w) whose codes are interpolated to the model's grid; None: the code is computed on the
-    model's own. `Encoder.at` sets it.
+    position: position embedding of a token: "sincos-1d" is the reference's, "sincos-3d" helps small models; both are fixed.
+    "learned-separable" is a learned embedding per position (h, w) plus one per step in time, as in MAE-ST's encoders.
+    patch_init: initialisation of the patch embedding: "conv" as VideoMAE (PyTorch's convolution), "xavier" as MAE (He et al.
+    2022). With "xavier" patches weigh twice as much against their position embeddings, which matters to a small model.
+    position_grid: the grid (t, h, w) whose fixed embeddings are interpolated to the model's grid; None: embeddings are
+    computed on the model's grid. `Encoder.at` sets it.
     backbone: "vit" (VideoMAE's), or "timesformer" (Bertasius et al. 2021), which attends along time, then within a step.
-    attention: "joint" or "divided" where the backbone knows both; None: its own, joint for vit, divided for timesformer.
+    attention: "joint" or "divided" of a backbone that has both; None: its default, joint for vit, divided for timesformer.
     decoder_attention: "self": visible and mask tokens attend to each other (VideoMAE); "cross": mask tokens attend to the
     encoder's output alone (CrossMAE, Fu et al. 2024).
-    decoder_depth: blocks of the decoder, where it is not the size's own.
-    decoder_dim: width of the decoder, where it is not the size's own; the heads keep their width.
-    norm_eps: epsilon of the LayerNorms of blocks and of the encoder's end (reference 1e-6, Hugging Face 1e-12).
+    decoder_depth: blocks of the decoder; None: the size's.
+    decoder_dim: width of the decoder; None: the size's. The heads keep their width.
+    norm_eps: epsilon of the LayerNorms of blocks and at the end of the encoder (reference 1e-6, Hugging Face 1e-12).
     head_norm_eps: epsilon of the LayerNorm before a head, the decoder's or the classifier's (Hugging Face 1e-5).
-    encoder_norm: the encoder ends with a LayerNorm; a classifier's encoder does not.
-    class_token: a learned token goes through the encoder's blocks with the others and is left out of what it returns (MAE-ST).
+    encoder_norm: whether the encoder ends with a LayerNorm; a classifier's encoder does not.
+    class_token: whether a learned token goes through the encoder's blocks with the others; it is not returned (MAE-ST).
 
-    Raises ModelError when a value is unknown, or when the clip cannot be cut into whole patches.
+    Raises ModelError when a value is unknown, or when the clip is not divisible into whole patches.
     """
 
     size: str | Size = "B"
@@ -140,60 +154,97 @@ class ModelSpec:
     class_token: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.size, Size) and (not isinstance(self.size, str) or self.size not in SIZES):
-            raise ModelError(f"size: found {self.size!r}, expected one of {', '.join(SIZES)}, or a Size")
-        for name, choices in (
-            ("position", POSITIONS),
-            ("patch_init", PATCH_INITS),
-            ("backbone", BACKBONE_NAMES),
-            ("decoder_attention", DECODER_ATTENTIONS),
-        ):
-            if getattr(self, name) not in choices:
-                raise ModelError(f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(choices)}")
-        if self.attention is not None and self.attention not in ATTENTIONS[self.backbone]:
-            raise ModelError(
-                f"attention: found {self.attention!r}, expected {' or '.join(ATTENTIONS[self.backbone])} for the "
-                f"backbone {self.backbone}; divided attention is that of backbone timesformer"
-            )
+        self._check_names()
         for name in ("patch", "tubelet", "frames"):
             check_positive(name, getattr(self, name))
-        check_resolution(self.resolution)
         for name in ("decoder_depth", "decoder_dim"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
         for name in ("norm_eps", "head_norm_eps"):
             _check_epsilon(name, getattr(self, name))
-        if self.divided and self.class_token:
-            raise ModelError("class_token: found True, expected False with divided attention; or take attention joint")
-        if self.position_grid is not None and self.position == "learned-separable":
-            raise ModelError("position_grid: learned codes are stored, not computed on another grid; leave it out")
-        if self.decoder_dim is not None and self.decoder_dim % self._decoder_head:
-            raise ModelError(
-                f"decoder_dim: found {self.decoder_dim}, expected a multiple of the width of a head, {self._decoder_head}"
-            )
-        if self.position_grid is not None:
-            if not isinstance(self.position_grid, tuple) or len(self.position_grid) != 3:
-                raise ModelError(f"position_grid: found {self.position_grid!r}, expected three numbers (t, h, w)")
-            for places in self.position_grid:
-                check_positive("position_grid", places)
-        height, width = self.frame_size
-        if height % self.patch or width % self.patch:
-            raise ModelError(
-                f"resolution: {height} x {width} pixels cannot be cut into patches of {self.patch}; "
-                f"take {_multiple(height, self.patch)} x {_multiple(width, self.patch)}, or another patch"
-            )
-        if self.frames % self.tubelet:
-            raise ModelError(
-                f"frames: {self.frames} frames cannot be cut into tubelets of {self.tubelet}; "
-                f"take {_multiple(self.frames, self.tubelet)}, or another tubelet"
-            )
+        check_resolution(self.resolution)
+        self._check_combinations()
+        self._check_position_grid()
+        self._check_divisible()
         # One form per value, so that equal specifications compare equal.
+        height, width = self.frame_size
         if height == width:
             object.__setattr__(self, "resolution", height)
         if self.attention == ATTENTIONS[self.backbone][0]:
             object.__setattr__(self, "attention", None)
         if self.position_grid == self.grid:
             object.__setattr__(self, "position_grid", None)
+
+    def _check_names(self) -> None:
+        if not isinstance(self.size, Size) and (not isinstance(self.size, str) or self.size not in SIZES):
+            raise unknown_name("size", self.size, SIZES, "or a Size")
+        for name, choices in (
+            ("position", POSITION_KINDS),
+            ("patch_init", PATCH_INITS),
+            ("backbone", tuple(ATTENTIONS)),
+            ("decoder_attention", DECODER_ATTENTIONS),
+        ):
+            if getattr(self, name) not in choices:
+                raise unknown_name(name, getattr(self, name), choices)
+        if self.attention is not None and self.attention not in ATTENTIONS[self.backbone]:
+            raise ModelError(
+                "attention",
+                f"found {self.attention!r}",
+                f"{' or '.join(ATTENTIONS[self.backbone])} for the backbone {self.backbone}",
+                "only the backbone timesformer has divided attention",
+                reason="conflict",
+            )
+
+    def _check_combinations(self) -> None:
+        if self.divided and self.class_token:
+            raise ModelError(
+                "class_token",
+                "found True",
+                "False with divided attention",
+                "or choose attention joint",
+                reason="conflict",
+            )
+        if self.position_grid is not None and self.position == "learned-separable":
+            raise ModelError(
+                "position_grid",
+                "found a grid for learned position embeddings, which are stored and not computed",
+                advice="leave it out",
+                reason="conflict",
+            )
+        if self.decoder_dim is not None and self.decoder_dim % self._decoder_head:
+            raise ModelError(
+                "decoder_dim",
+                f"found {self.decoder_dim}",
+                f"a multiple of the width of a head, {self._decoder_head}",
+                reason="invalid_value",
+            )
+
+    def _check_position_grid(self) -> None:
+        if self.position_grid is None:
+            return
+        if not isinstance(self.position_grid, tuple) or len(self.position_grid) != 3:
+            raise ModelError(
+                "position_grid", f"found {self.position_grid!r}", "three numbers (t, h, w)", reason="invalid_type"
+            )
+        for positions in self.position_grid:
+            check_positive("position_grid", positions)
+
+    def _check_divisible(self) -> None:
+        height, width = self.frame_size
+        if height % self.patch or width % self.patch:
+            raise ModelError(
+                "resolution",
+                f"{height} x {width} pixels are not divisible into patches of {self.patch}",
+                advice=f"choose {_multiple(height, self.patch)} x {_multiple(width, self.patch)}, or another patch",
+                reason="invalid_value",
+            )
+        if self.frames % self.tubelet:
+            raise ModelError(
+                "frames",
+                f"{self.frames} frames are not divisible into tubelets of {self.tubelet}",
+                advice=f"choose {_multiple(self.frames, self.tubelet)}, or another tubelet",
+                reason="invalid_value",
+            )
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -222,7 +273,7 @@ class ModelSpec:
 
     @property
     def video_shape(self) -> tuple[int, int, int, int]:
-        """(3, T, H, W): the shape of a video that the model takes, without the batch."""
+        """(3, T, H, W): the shape of an input video, without the batch."""
         return 3, self.frames, *self.frame_size
 
     @property
@@ -232,7 +283,7 @@ class ModelSpec:
 
     @property
     def decoder(self) -> Stack:
-        """The decoder's blocks, `decoder_depth` of them and `decoder_dim` wide where these are given."""
+        """The decoder's blocks, with `decoder_depth` and `decoder_dim` if given."""
         stack = self._widths.decoder
         dim = self.decoder_dim or stack.dim
         # A hidden width that is not 4 x dim belongs to the size's own width.
@@ -241,8 +292,13 @@ class ModelSpec:
 
     @property
     def divided(self) -> bool:
-        """Attention is divided into time and space, which needs the same number of visible tokens in every step."""
-        return (self.attention or ATTENTIONS[self.backbone][0]) == "divided"
+        """Whether attention is divided into time and space; every step then has the same number of visible tokens."""
+        return self.attention_kind == "divided"
+
+    @property
+    def attention_kind(self) -> str:
+        """`attention`, or the backbone's default."""
+        return self.attention or ATTENTIONS[self.backbone][0]
 
     @property
     def _decoder_head(self) -> int:
@@ -254,7 +310,7 @@ class ModelSpec:
         return SIZES[self.size] if isinstance(self.size, str) else self.size
 
     def to_dict(self) -> dict[str, Any]:
-        """The specification as values that JSON keeps as they are."""
+        """The specification as JSON values."""
         values = asdict(self)
         if not isinstance(self.resolution, int):
             values["resolution"] = list(self.resolution)
@@ -264,14 +320,16 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The specification that `to_dict` wrote; keys that are missing take their defaults.
+        """The specification of a result of `to_dict`; missing keys take their defaults.
 
-        Raises ModelError on an unknown key or a value that does not fit.
+        Raises ModelError for an unknown key or an invalid value.
         """
         names = [field.name for field in fields(cls)]
         unknown = sorted(set(values) - set(names))
         if unknown:
-            raise ModelError(f"model specification: unknown {', '.join(unknown)}; expected {', '.join(names)}")
+            raise ModelError(
+                "model specification", f"found unknown {', '.join(unknown)}", ", ".join(names), reason="unknown_name"
+            )
         known = dict(values)
         try:
             if isinstance(known.get("size"), Mapping):
@@ -283,7 +341,9 @@ class ModelSpec:
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, ModelError):
                 raise
-            raise ModelError(f"model specification: {values} cannot be read ({error})") from error
+            raise ModelError(
+                "model specification", f"cannot be read from {values} ({error})", reason="malformed"
+            ) from error
 
 
 def _multiple(value: int, unit: int) -> int:

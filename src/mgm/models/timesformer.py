@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from mgm.models.attention import Attention, Mlp, Residual
-from mgm.models.cpu import Linear
 
 
 class DividedBlock(Residual):
@@ -12,8 +11,8 @@ class DividedBlock(Residual):
 
     steps: steps of a clip, t. Every step has the same number of tokens. hidden: as in `Block`.
 
-    Along time a token attends to the tokens at its own place (h, w) in all steps; where tokens are hidden, to the visible
-    ones among them, itself always included. The time branch ends with one more linear layer, as in the reference.
+    Along time a token attends to the visible tokens at its own position (h, w) in all steps, itself included. The time
+    branch ends with one more linear layer, as in the reference.
     """
 
     def __init__(self, dim: int, heads: int, *, steps: int, eps: float, hidden: int | None = None) -> None:
@@ -21,14 +20,14 @@ class DividedBlock(Residual):
         self.steps = steps
         self.temporal_norm1 = nn.LayerNorm(dim, eps=eps)
         self.temporal_attn = Attention(dim, heads)
-        self.temporal_fc = Linear(dim, dim)
+        self.temporal_fc = nn.Linear(dim, dim)
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
         self.mlp = Mlp(dim, hidden=hidden)
 
     def forward(self, x: Tensor, same_position: Tensor | None = None) -> Tensor:
-        """x: (B, n, dim), step after step. same_place: from `same_position_mask`; None: nothing is hidden, n = N.
+        """x: (B, n, dim), ordered by step. same_position: from `same_position_mask`; None: no token is hidden, n = N.
 
         Returns (B, n, dim).
         """
@@ -39,9 +38,9 @@ class DividedBlock(Residual):
     def weights(self, x: Tensor, *, query: int) -> Tensor:
         """The attention that token `query` pays within its step, 0 to all others. x: (B, N, dim). Returns (B, heads, N)."""
         x = x + self._along_time(x, None)
-        step, place = divmod(query, x.shape[1] // self.steps)
-        asked = self.norm1(self._by_step(x)[:, step])
-        row = self.attn.weights(asked, query=place)
+        step, position = divmod(query, x.shape[1] // self.steps)
+        tokens = self.norm1(self._by_step(x)[:, step])
+        row = self.attn.weights(tokens, query=position)
         whole = row.new_zeros(*row.shape[:2], self.steps, row.shape[2])
         whole[:, :, step] = row
         out: Tensor = whole.flatten(2)
@@ -53,7 +52,7 @@ class DividedBlock(Residual):
             tubes = self._by_step(normed).transpose(1, 2)  # (B, h*w, t, dim)
             mixed = self.temporal_attn(tubes.flatten(0, 1)).view(tubes.shape).transpose(1, 2).flatten(1, 2)
         else:
-            # One product of all pairs, of which a mask leaves the tubes: their lengths differ from place to place.
+            # One product over all pairs, masked to the tubes, for tubes differ in length.
             mixed = self.temporal_attn(normed, mask=same_position)
         out: Tensor = self.temporal_fc(mixed)
         return out
@@ -68,10 +67,10 @@ class DividedBlock(Residual):
         return x.view(x.shape[0], self.steps, -1, x.shape[2])  # see `patchify` on len()
 
 
-def same_position_mask(visible: Tensor, *, places: int) -> Tensor:
-    """bool (B, 1, n, n): True where two tokens are at the same place (h, w) of the frame.
+def same_position_mask(visible: Tensor, *, positions: int) -> Tensor:
+    """bool (B, 1, n, n): True where two tokens have the same position (h, w) in the frame.
 
-    visible: int64 (B, n), row-major (t, h, w). places: tokens of a step, h*w.
+    visible: int64 (B, n), row-major (t, h, w). positions: tokens per step, h*w.
     """
-    place = torch.remainder(visible, places)
-    return (place[:, :, None] == place[:, None, :])[:, None]
+    position = torch.remainder(visible, positions)
+    return (position[:, :, None] == position[:, None, :])[:, None]

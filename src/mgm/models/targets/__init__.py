@@ -1,4 +1,4 @@
-"""What a masked autoencoder predicts for a hidden token: targets, their catalog, and the goal that weighs them."""
+"""Targets of a masked autoencoder: their catalog, and the objective that weights them."""
 
 from mgm.models.targets.catalog import TARGETS, TargetChoice, build_objective
 from mgm.models.targets.hog import Hog

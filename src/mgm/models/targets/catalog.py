@@ -5,7 +5,7 @@ from typing import Final
 
 from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
-from mgm.models.sizes import ModelSpec
+from mgm.models.sizes import ModelSpec, unknown_name
 from mgm.models.targets.hog import Hog
 from mgm.models.targets.motion import MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
@@ -36,9 +36,9 @@ TargetChoice = str | Target | Mapping[str, float]
 def build_objective(
     spec: ModelSpec, choice: TargetChoice, *, teacher: Encoder | ModelSpec | None = None
 ) -> ReconstructionObjective:
-    """The goal of a model of `spec`. teacher: whose features the target "teacher" are.
+    """The objective of a model. teacher: the encoder of the target "teacher".
 
-    Raises ModelError on an unknown name, a weight that is not above 0, or a teacher too many or too few.
+    Raises ModelError for an unknown name, a weight that is not positive, or a missing or superfluous teacher.
     """
     if isinstance(choice, Target):
         objective = ReconstructionObjective(((choice, 1.0),))
@@ -49,17 +49,22 @@ def build_objective(
         )
     if teacher is not None and not any(isinstance(target, TeacherFeatures) for target, _ in objective.targets):
         raise ModelError(
-            "teacher: found one, but the target is not 'teacher'; name it as target, or leave the teacher out"
+            "teacher",
+            "found one for another target than 'teacher'",
+            advice="add the target 'teacher', or leave the teacher out",
+            reason="conflict",
         )
     return objective
 
 
 def _build(spec: ModelSpec, name: str, teacher: Encoder | ModelSpec | None) -> Target:
     if name not in TARGETS:
-        raise ModelError(f"target: found {name!r}, expected one of {', '.join(TARGETS)}, or a Target")
+        raise unknown_name("target", name, TARGETS, "or a Target")
     kind = TARGETS[name]
     if not issubclass(kind, TeacherFeatures):
         return kind(spec)
     if teacher is None:
-        raise ModelError("target teacher: found no teacher, expected an encoder whose features are predicted")
+        raise ModelError(
+            "target teacher", "found no teacher", "an encoder to predict features of", reason="missing_value"
+        )
     return kind(spec, teacher)

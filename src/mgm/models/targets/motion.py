@@ -13,7 +13,7 @@ from mgm.models.targets.target import Target
 class MotionTarget(Target):
     """The mean displacement (dx, dy) of each frame of a token since the frame before, in sides of a patch.
 
-    It needs the motion of the clip, which a batch brings along for the masks' sake; a pixel model sees none of it.
+    It reads the motion that a batch contains for its masks; the model itself reads pixels only.
     """
 
     name: ClassVar[str] = "motion"

@@ -1,4 +1,4 @@
-"""Targets made of pixels: normalised, as they are, of one frame of each tubelet, and the change from frame to frame."""
+"""Targets of pixels: normalised, unchanged, of one frame of each tubelet, and the difference between frames."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -6,14 +6,13 @@ from typing import ClassVar, Final
 import torch
 from torch import Tensor
 
-from mgm.models.cpu import can_normalise, normalised_pixels
 from mgm.models.patches import patchify, to_255
 from mgm.models.targets.target import Target
 
 # The reference adds this to the standard deviation of values in [0, 1].
 EPSILON: Final = 1e-6
-# MAE-ST normalises its videos with these and adds EPSILON to the variance of a patch in their unit.
-MAE_ST_STD: Final = 0.225
+# MAE-ST normalises its videos with this deviation and adds EPSILON to the variance of a patch in that unit.
+_MAE_ST_STD: Final = 0.225
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,11 @@ class NormalisedPixels(Target):
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """Returns float32 (B, n, dim); mean 0 and, in patches that are not flat, variance 1 per token and channel."""
         with torch.no_grad():
-            if can_normalise(source):
-                sizes = {"tubelet": self.spec.tubelet, "patch": self.spec.patch}
-                return normalised_pixels(source, tokens, **sizes, epsilon=255 * EPSILON)
             _, centred, deviation = self._statistics(source, tokens)
             return centred.div_(deviation).flatten(2)
 
     def pixels(self, prediction: Tensor, video: Tensor, tokens: Tensor) -> Tensor:
-        """The prediction scaled by the TRUE patch's mean and deviation, which nobody predicted: for pictures."""
+        """The prediction scaled by the TRUE patch's mean and deviation, which the model does not predict: for display."""
         mean, _, deviation = self._statistics(video, tokens)
         return (prediction.float().reshape(*tokens.shape, -1, 3) * deviation + mean) / 255
 
@@ -48,7 +44,7 @@ class NormalisedPixels(Target):
         """In units of 1/255: mean (B, n, 1, 3), centred pixels (B, n, token_pixels, 3), deviation (B, n, 1, 3)."""
         pixels = to_255(patchify(video, self.spec, tokens))
         mean = pixels.mean(2, keepdim=True)
-        # In place: fresh memory costs more than the arithmetic. Two passes keep flat patches exact, which one would not.
+        # In place: new memory costs more than the arithmetic. Two passes keep flat patches exact, one would not.
         centred = pixels.sub_(mean)
         deviation = torch.linalg.vector_norm(centred, dim=2, keepdim=True) / max(1, self.spec.token_pixels - 1) ** 0.5
         return mean, centred, deviation + 255 * EPSILON
@@ -56,7 +52,7 @@ class NormalisedPixels(Target):
 
 @dataclass(frozen=True)
 class Pixels(Target):
-    """Pixels as they are, RGB in [0, 1], flattened channel-last."""
+    """Pixels, RGB in [0, 1], flattened channel-last."""
 
     name: ClassVar[str] = "pixels"
 
@@ -79,9 +75,9 @@ class Pixels(Target):
 class OneFrame(Target):
     """One frame of each tubelet, normalised per patch over all its values: the target of MAE-ST (Feichtenhofer et al. 2022).
 
-    (x - mean) / sqrt(var + 1e-6) over the patch's pixels and channels together, unbiased variance; the epsilon counts in
-    the unit of MAE-ST's videos, (x - .45) / .225, x in [0, 1]. Of T frames in t tubelets the t that `linspace(0, T - 1)`
-    names are taken, rounded down: the first of each tubelet of 2, and the last of the clip.
+    (x - mean) / sqrt(var + 1e-6) over the patch's pixels and channels together, unbiased variance; the epsilon is in
+    the unit of MAE-ST's videos, (x - .45) / .225, x in [0, 1]. Of T frames in t tubelets the t frames of
+    `linspace(0, T - 1)`, rounded down, are used: the first of each tubelet of 2, and the last of the clip.
     """
 
     name: ClassVar[str] = "one-frame"
@@ -113,14 +109,14 @@ class OneFrame(Target):
         mean = pixels.mean((2, 3), keepdim=True)
         centred = pixels - mean
         variance = centred.square().sum((2, 3), keepdim=True) / (self.dim - 1)
-        return mean, centred, (variance + EPSILON * (255 * MAE_ST_STD) ** 2).sqrt()
+        return mean, centred, (variance + EPSILON * (255 * _MAE_ST_STD) ** 2).sqrt()
 
 
 @dataclass(frozen=True)
 class FrameDifference(Target):
-    """What changed since the frame before (MotionMAE, Yang et al. 2022): x_f - x_{f-1}, RGB in [0, 1], channel-last.
+    """Difference to the previous frame (MotionMAE, Yang et al. 2022): x_f - x_{f-1}, RGB in [0, 1], channel-last.
 
-    The clip's first frame has none before it; its difference is 0.
+    The difference of the clip's first frame is 0.
     """
 
     name: ClassVar[str] = "frame-difference"
@@ -132,11 +128,11 @@ class FrameDifference(Target):
 
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """Returns float32 (B, n, dim) in [-1, 1]."""
-        places = self.spec.tokens // self.spec.grid[0]
-        first = tokens < places
+        per_step = self.spec.tokens // self.spec.grid[0]
+        first = tokens < per_step
         with torch.no_grad():
             frames = self._frames(source, tokens)
-            before = self._frames(source, torch.where(first, tokens, tokens - places))[:, :, -1:]
+            before = self._frames(source, torch.where(first, tokens, tokens - per_step))[:, :, -1:]
             before = torch.where(first[:, :, None, None, None], frames[:, :, :1], before)
             return ((frames - torch.cat((before, frames[:, :, :-1]), dim=2)) / 255).flatten(2)
 

@@ -1,4 +1,4 @@
-"""What a target is: the values that a masked autoencoder predicts for a hidden token."""
+"""The base of targets: the values that a masked autoencoder predicts for a hidden token."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from mgm.models.sizes import ModelSpec
 
 @dataclass(frozen=True)
 class Target(ABC):
-    """Values per token, computed for the tokens that are asked for only.
+    """Values per token, computed for the given tokens only.
 
     A new target is a frozen dataclass on this base - a name, `dim` and `__call__` - and one line in `catalog.py`.
-    spec: of the model that predicts it.
+    spec: specification of the model.
     """
 
     name: ClassVar[str]
-    """The name in the catalog, and of its part of the loss."""
+    """The name in the catalog and in the parts of the loss."""
     reads: ClassVar[Literal["video", "motion"]] = "video"
-    """What it is computed from: the clip, or the motion that the batch brings along."""
+    """The source of the values: the clip, or the motion of the clip."""
 
     spec: ModelSpec
 
@@ -34,18 +34,23 @@ class Target(ABC):
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """The values, without a gradient.
 
-        source: the video (B, 3, T, H, W) as the model takes it, or float32 motion (B, T, h, w, 2), as `reads` says.
+        source: as `reads`, the video (B, 3, T, H, W) as for the model, or float32 motion (B, T, h, w, 2).
         tokens: int64 (B, n). Returns float32 (B, n, dim).
         """
 
     @property
     def has_picture(self) -> bool:
-        """Its predictions are pixels: it defines `pixels`."""
+        """Whether its predictions are pixels: it overrides `pixels`."""
         return type(self).pixels is not Target.pixels
 
     def pixels(self, prediction: Tensor, video: Tensor, tokens: Tensor) -> Tensor:
         """A prediction (B, n, dim) as pixels: float32 (B, n, token_pixels, 3), about [0, 1].
 
-        Raises ModelError where a prediction is no picture.
+        Raises ModelError if predictions are not pixels.
         """
-        raise ModelError(f"target {self.name}: its predictions are no pixels; only those of pixel targets can be shown")
+        raise ModelError(
+            f"target {self.name}",
+            "its predictions are not pixels",
+            advice="only predictions of pixel targets can be shown",
+            reason="unsupported",
+        )

@@ -15,11 +15,11 @@ from mgm.models.targets.target import Target
 
 @dataclass(frozen=True, eq=False)
 class TeacherFeatures(Target):
-    """What a frozen encoder, which sees the whole clip, gives for a token; each token normalised to mean 0, variance 1.
+    """Output of a frozen encoder for the whole clip; each token normalised to mean 0, variance 1.
 
-    teacher: any encoder of the model's token grid; or its specification alone, with which a model can be built and
-    loaded, but not trained. It is frozen here, belongs to no state dict, and follows the video from device to device.
-    Raises ModelError where its grid or its clips are others than the model's.
+    teacher: any encoder of the model's token grid; or its specification, to build and load a model that is not trained. The
+    encoder is frozen here, belongs to no state dict, and moves to the device of the video.
+    Raises ModelError if its grid or its clips differ from the model's.
     """
 
     name: ClassVar[str] = "teacher"
@@ -30,15 +30,18 @@ class TeacherFeatures(Target):
         found = self.teacher_spec
         if (found.grid, found.video_shape) != (self.spec.grid, self.spec.video_shape):
             raise ModelError(
-                f"teacher: found tokens {found.grid} of clips {found.video_shape}, expected {self.spec.grid} of "
-                f"{self.spec.video_shape} as the model has; use teacher.at(frames=..., resolution=...)"
+                "teacher",
+                f"found tokens {found.grid} of clips {found.video_shape}",
+                f"{self.spec.grid} of {self.spec.video_shape} as for the model",
+                "use teacher.at(frames=..., resolution=...)",
+                reason="mismatch",
             )
         if isinstance(self.teacher, Encoder):
             self.teacher.eval().requires_grad_(False)
 
     @property
     def teacher_spec(self) -> ModelSpec:
-        """What the teacher is."""
+        """The specification of the teacher."""
         return self.teacher.spec if isinstance(self.teacher, Encoder) else self.teacher
 
     @property
@@ -49,7 +52,9 @@ class TeacherFeatures(Target):
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """Returns float32 (B, n, dim)."""
         if not isinstance(self.teacher, Encoder):
-            raise ModelError("teacher: found a specification without weights, expected an encoder to train with")
+            raise ModelError(
+                "teacher", "found a specification without weights", "an encoder to train with", reason="missing_value"
+            )
         with torch.no_grad():
             if self.teacher.patch_embed.weight.device != source.device:
                 self.teacher.to(source.device)

@@ -1,22 +1,32 @@
-"""Normalised pixels of clips as they are decoded, uint8 with channels last: taken and normalised in one pass."""
+"""The target normalised-pixels of uint8 clips with channels last in memory, as videos are decoded, in one pass."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numba import njit
 from torch import Tensor
 
-from mgm.models.cpu.applies import recorded
-from mgm.models.cpu.threads import for_each
+from mgm.models.accelerate.threads import for_each
+from mgm.models.targets.pixels import EPSILON, NormalisedPixels
+
+
+@dataclass(frozen=True)
+class OnePassPixels(NormalisedPixels):
+    """`NormalisedPixels`, computed by `normalised_pixels` where it reads the video."""
+
+    def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
+        """Returns float32 (B, n, dim)."""
+        if not can_normalise(source):
+            return super().__call__(source, tokens)
+        sizes = {"tubelet": self.spec.tubelet, "patch": self.spec.patch}
+        with torch.no_grad():
+            return normalised_pixels(source, tokens, **sizes, epsilon=255 * EPSILON)
 
 
 def can_normalise(video: Tensor) -> bool:
     """Whether `normalised_pixels` reads this video: uint8 (B, 3, T, H, W) on the CPU, channels last in memory."""
-    return (
-        video.device.type == "cpu"
-        and video.dtype == torch.uint8
-        and video.permute(0, 2, 3, 4, 1).is_contiguous()
-        and not recorded()
-    )
+    return video.device.type == "cpu" and video.dtype == torch.uint8 and video.permute(0, 2, 3, 4, 1).is_contiguous()
 
 
 def normalised_pixels(video: Tensor, tokens: Tensor, *, tubelet: int, patch: int, epsilon: float) -> Tensor:
@@ -25,15 +35,15 @@ def normalised_pixels(video: Tensor, tokens: Tensor, *, tubelet: int, patch: int
     video: as in `can_normalise`. tokens: int64 (B, n), row-major (t, h, w). tubelet, patch: frames and pixels of a token.
     epsilon: in the video's unit, 1/255. Returns float32 (B, n, 3 * tubelet * patch * patch).
     """
-    take = _opaque if torch.compiler.is_compiling() else _normalised
-    out: Tensor = take(video, tokens, tubelet, patch, epsilon)
+    operation = _opaque if torch.compiler.is_compiling() else _normalised
+    out: Tensor = operation(video, tokens, tubelet, patch, epsilon)
     return out
 
 
 def _normalised(video: Tensor, tokens: Tensor, tubelet: int, patch: int, epsilon: float) -> Tensor:
     out = torch.empty(*tokens.shape, tubelet * patch, 3 * patch)
-    clips, places, values = video.permute(0, 2, 3, 4, 1).flatten(3).numpy(), tokens.numpy(), out.numpy()
-    for_each(lambda i: _normalise_clip(clips[i], places[i], tubelet, patch, epsilon, values[i]), len(clips))
+    clips, indices, values = video.permute(0, 2, 3, 4, 1).flatten(3).numpy(), tokens.numpy(), out.numpy()
+    for_each(lambda i: _normalise_clip(clips[i], indices[i], tubelet, patch, epsilon, values[i]), len(clips))
     return out.flatten(2)
 
 
@@ -48,7 +58,7 @@ def _(video: Tensor, tokens: Tensor, tubelet: int, patch: int, epsilon: float) -
 
 
 def compile_pixels() -> None:
-    """Compile what is not compiled yet."""
+    """Compile the kernel and cache it, so that no training step has to."""
     _normalised(
         torch.zeros(1, 2, 2, 2, 3, dtype=torch.uint8).permute(0, 4, 1, 2, 3),
         torch.zeros(1, 1, dtype=torch.int64),
@@ -62,8 +72,8 @@ def compile_pixels() -> None:
 def _normalise_clip(clip, tokens, tubelet, p, epsilon, out):  # type: ignore[no-untyped-def]
     """clip: uint8 (T, H, W * 3). tokens: int64 (n,). out: float32 (n, tubelet * p, p * 3).
 
-    Sums of whole numbers are exact, so one pass gives a flat patch the variance 0. All runs along a line of a patch, whose
-    3 p values, channels in turn, lie side by side.
+    Sums of integers are exact, so one pass gives a flat patch the variance 0. The inner loops run along a line of a patch,
+    whose 3 p values, channels in turn, lie side by side.
     """
     width = 3 * p
     rows, columns = clip.shape[1] // p, clip.shape[2] // width

@@ -1,47 +1,65 @@
-"""Attention of long rows that keeps its weights for the way back instead of computing them twice.
+"""Attention to many keys that keeps its weights for the backward pass instead of computing them twice.
 
-PyTorch's fused attention computes the products of queries and keys, and their exponentials, once more in the backward
-pass: right where memory is dear or slow. On a CPU a part of the weights may stay (`KEPT`).
+PyTorch's fused attention computes the products of queries and keys, and their exponentials, again in the backward pass:
+right where memory is scarce or slow. On a CPU, part of the weights can be kept (`_MAX_KEPT`).
 """
 
 import math
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mgm.models.cpu.applies import applies
-from mgm.models.cpu.linear import product
-from mgm.models.cpu.threads import for_each
+from mgm.models.accelerate.condition import applies
+from mgm.models.accelerate.linear import linear, product
+from mgm.models.accelerate.threads import for_each
+from mgm.models.attention import Attention, CrossAttention
 
-LONG: Final = 1024
-"""Keys from which on it gains; shorter rows fit a core's caches either way."""
-TILE: Final = 2**19
+_MIN_KEYS: Final = 1024
+"""Fewest keys for which this attention is faster; shorter rows fit into a core's caches anyway."""
+_TILE: Final = 2**19
 """Weights that a core works on at a time: about its second-level cache."""
-KEPT: Final = 2**25
-"""Weights that one call keeps, 128 MiB; those beyond are computed once more."""
+_MAX_KEPT: Final = 2**25
+"""Weights that one call keeps, 128 MiB; the others are computed again."""
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None) -> Tensor:
+class AcceleratedAttention(Attention):
+    """`Attention` with the operations of this package in training mode."""
+
+    def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return linear(x, weight, bias) if self.training else super()._linear(x, weight, bias)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        return attention(query, key, value, mask) if self.training else super()._attend(query, key, value, mask)
+
+
+class AcceleratedCrossAttention(CrossAttention):
+    """`CrossAttention` with the attention of this package in training mode."""
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return attention(query, key, value) if self.training else super()._attend(query, key, value)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.scaled_dot_product_attention`.
 
     query: (B, heads, n, d). key, value: (B, heads, m, d). mask: bool, broadcast to (B, heads, n, m), or None.
     Returns (B, heads, n, d).
     """
-    if mask is not None or key.shape[2] < LONG or not applies(query):
+    if mask is not None or key.shape[2] < _MIN_KEYS or not applies(query):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     # Powers of 2 are three times as fast as powers of e.
     scaled = query * (query.shape[3] ** -0.5 / math.log(2))
-    parts = (part.flatten(0, 1).contiguous() for part in (scaled, key, value))
-    mixed: Tensor = _Attention.apply(*parts)[0]  # type: ignore[no-untyped-call]
+    flat = (part.flatten(0, 1).contiguous() for part in (scaled, key, value))
+    mixed: Tensor = _Attention.apply(*flat)[0]  # type: ignore[no-untyped-call]
     return mixed.view(query.shape)
 
 
 class _Attention(torch.autograd.Function):
-    """query: (c, n, d), scaled by log2(e) / sqrt(d). key, value: (c, m, d). Returns (c, n, d) and what `_backward` reads."""
+    """query: (c, n, d), scaled by log2(e) / sqrt(d). key, value: (c, m, d). Returns (c, n, d) and the inputs of `_backward`."""
 
     @staticmethod
     def forward(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -63,7 +81,7 @@ class _Attention(torch.autograd.Function):
 
 @torch.library.custom_op("mgm::attention", mutates_args=())
 def _forward(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Returns the result (c, n, d); each row's largest score and the sum of its powers, (c, n, 1); kept powers (k, m)."""
+    """Returns the result (c, n, d); the largest score and the sum of powers of each row, (c, n, 1); kept powers (k, m)."""
     out, top, total, kept = _empty(query, key)
 
     def head(i: int) -> None:
@@ -84,21 +102,21 @@ def _forward(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor,
 def _backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, top: Tensor, total: Tensor, kept: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of query, key and value, of `grad`, that of the result, (c, n, d)."""
+    """Gradients of query, key and value. grad: the gradient of the result, (c, n, d)."""
     to_query, to_key, to_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
 
     def head(i: int) -> None:
         """Fills in one head of all gradients."""
-        # Rows are divided by their sums here, where they are short.
-        share = (grad[i] * out[i]).sum(1, keepdim=True).div_(total[i])
-        asked = grad[i] / total[i]
-        for row, power, to_score, stayed in _tiles(query, key, kept, i):
-            if not stayed:
+        # Divided by the sums of the rows here, where rows have d values and not m.
+        mean = (grad[i] * out[i]).sum(1, keepdim=True).div_(total[i])
+        scaled = grad[i] / total[i]
+        for row, power, to_score, is_kept in _tiles(query, key, kept, i):
+            if not is_kept:
                 torch.mm(query[i, row], key[i].t(), out=power)
                 power.sub_(top[i, row]).exp2_()
-            to_value[i].addmm_(power.t(), asked[row])
-            torch.mm(asked[row], value[i].t(), out=to_score)
-            to_score.sub_(share[row]).mul_(power)
+            to_value[i].addmm_(power.t(), scaled[row])
+            torch.mm(scaled[row], value[i].t(), out=to_score)
+            to_score.sub_(mean[row]).mul_(power)
             to_query[i, row] = product(to_score, key[i].t())
             to_key[i].addmm_(to_score.t(), query[i, row])
         to_query[i].mul_(math.log(2))
@@ -124,20 +142,28 @@ def _empty(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         torch.empty_like(query),
         query.new_empty(*query.shape[:2], 1),
         query.new_empty(*query.shape[:2], 1),
-        query.new_empty(min(rows, KEPT // key.shape[1]), key.shape[1]),
+        query.new_empty(min(rows, _MAX_KEPT // key.shape[1]), key.shape[1]),
     )
 
 
-def _tiles(query: Tensor, key: Tensor, kept: Tensor, head: int) -> Iterator[tuple[slice, Tensor, Tensor, bool]]:
-    """Equal tiles of a head's rows.
+class _Tile(NamedTuple):
+    """Some rows of a head's attention weights: powers of 2 of their scores, float32 (rows, m)."""
 
-    Yields which rows, where their powers are held, as much room again, and whether the powers stay for the way back.
-    """
+    rows: slice
+    powers: Tensor
+    scratch: Tensor
+    """As much memory again."""
+    is_kept: bool
+    """The powers are kept for the backward pass."""
+
+
+def _tiles(query: Tensor, key: Tensor, kept: Tensor, head: int) -> Iterator[_Tile]:
+    """Tiles of equal size over the rows of a head."""
     n, m = query.shape[1], key.shape[1]
-    size = -(-n // -(-n * m // TILE))
-    powers, room = query.new_empty(2, size, m)
+    size = -(-n // -(-n * m // _TILE))
+    powers, scratch = query.new_empty(2, size, m)
     for start in range(0, n, size):
-        rows, place = min(size, n - start), head * n + start
-        stays = place + rows <= len(kept)
-        power = kept[place : place + rows] if stays else powers[:rows]
-        yield slice(start, start + rows), power, room[:rows], stays
+        rows, first = min(size, n - start), head * n + start
+        is_kept = first + rows <= len(kept)
+        power = kept[first : first + rows] if is_kept else powers[:rows]
+        yield _Tile(slice(start, start + rows), power, scratch[:rows], is_kept)

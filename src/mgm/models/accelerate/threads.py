@@ -1,4 +1,4 @@
-"""Work on a CPU that is shared among threads by whole pieces."""
+"""Run independent pieces of work on the threads of a CPU, one piece per thread."""
 
 import os
 from collections.abc import Callable
@@ -10,13 +10,13 @@ import torch
 
 
 def for_each(work: Callable[[int], None], count: int) -> None:
-    """work(0) to work(count - 1), shared among as many threads as PyTorch has. Errors of `work` are raised.
+    """Call work(0) to work(count - 1) on as many threads as PyTorch uses. Errors of `work` are raised.
 
-    A thread does a piece alone. If all shared one operation after the other, each would wait at every one for the slowest,
-    and on a busy machine that takes many times as long as the operation.
+    Each piece runs on one thread. If all threads shared every operation, each operation would wait for the slowest thread,
+    which on a busy machine takes many times as long as the operation.
     """
 
-    @torch.no_grad()  # a thread's own setting, which threads do not inherit
+    @torch.no_grad()  # new threads do not inherit this setting
     def alone(piece: int) -> None:
         work(piece)
 
@@ -30,9 +30,9 @@ def for_each(work: Callable[[int], None], count: int) -> None:
 
 @lru_cache(maxsize=1)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads whose operations have one thread each. process: no thread outlives a fork."""
+    """Threads whose operations use one thread each. process: key of the cache, for a fork ends the threads."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="mgm", initializer=_take_one)
-    # A thread that sets its own number sets that of all threads that are yet to come, too: all start here, then it is put back.
+    # torch.set_num_threads in a thread also changes the default of later threads: start all here, then restore the default.
     together = Barrier(threads, timeout=60)
     list(pool.map(lambda _: together.wait(), range(threads)))
     torch.set_num_threads(threads)
@@ -41,4 +41,4 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 
 def _take_one() -> None:
     torch.set_num_threads(1)
-    torch.get_num_threads()  # a thread's first question is what gives it the number that was set last, of whichever thread
+    torch.get_num_threads()  # the first call in a thread fixes the number that was set last, in whichever thread

@@ -1,4 +1,4 @@
-"""Linear layers by oneDNN's product, which PyTorch is built with and keeps for other formats than float32."""
+"""Linear layers by oneDNN's matrix product, which PyTorch contains and uses for other formats than float32."""
 
 import platform
 from typing import Any, Final
@@ -8,46 +8,46 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mgm.models.cpu.applies import applies
+from mgm.models.accelerate.condition import applies
 
-ONEDNN: Final = (
+HAS_ONEDNN: Final = (
     platform.machine() in ("x86_64", "AMD64")
     and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
-"""Whether this build of PyTorch has the product. Its name is not public: without it, PyTorch's own stays."""
+"""Whether this build of PyTorch has the product. PyTorch has no public name for it; without it, `F.linear` is used."""
 
 
-class Linear(nn.Linear):
-    """`nn.Linear`, computed by `linear`."""
+class AcceleratedLinear(nn.Linear):
+    """`nn.Linear`, computed by `linear` in training mode."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., in). Returns (..., out)."""
-        return linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias) if self.training else super().forward(x)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.linear`. x: (..., in). weight: (out, in). bias: (out,). Returns (..., out)."""
-    if ONEDNN and applies(x) and _fits(x, weight):
+    if HAS_ONEDNN and applies(x) and _fits(x, weight):
         out: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
         return out
     return F.linear(x, weight, bias)
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
-    """x @ weight.T by the faster product, without a gradient. x: float32 (rows, in). weight: (out, in)."""
-    return _onednn(x, weight, None) if ONEDNN else x @ weight.t()
+    """x @ weight.T by the faster product, not differentiable. x: float32 (rows, in). weight: (out, in)."""
+    return _onednn(x, weight, None) if HAS_ONEDNN else x @ weight.t()
 
 
 def _fits(x: Tensor, weight: Tensor) -> bool:
-    """Whether they can be multiplied; where not, PyTorch says why, which oneDNN does not."""
+    """Whether the product exists. If not, `F.linear` raises an error that names the shapes; oneDNN does not."""
     return weight.dtype == x.dtype and weight.shape[1:] == x.shape[-1:]
 
 
 class _Linear(torch.autograd.Function):
-    """oneDNN's product for the result and the gradient of the input, PyTorch's (MKL's) for that of the weight.
+    """oneDNN's product for the result and the input's gradient, PyTorch's (MKL's) for the weight's gradient.
 
-    On an AMD EPYC 9004 the first two run at 107 GFLOP/s a core instead of 97, the third would at 90 instead of 97.
+    On an AMD EPYC 9004 the first two run at 107 GFLOP/s per core instead of 97, but the third at 90 instead of 97.
     """
 
     @staticmethod
@@ -61,7 +61,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """The gradients that are asked for, of input, weight and bias."""
+        """Gradients of input, weight and bias; None for those that need none."""
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad
         rows = grad.flatten(0, -2)
@@ -73,10 +73,10 @@ class _Linear(torch.autograd.Function):
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    # The compiler would take oneDNN's operation for one of inference, on packed weights: it gets it as an unknown one.
-    # Everywhere else that would only cost time.
-    take = torch.ops.mgm.linear if torch.compiler.is_compiling() else _onednn
-    out: Tensor = take(x, weight, bias)
+    # The compiler takes oneDNN's operation for inference on packed weights, so it sees an opaque operation. Outside of the
+    # compiler the opaque one would only cost time.
+    operation = torch.ops.mgm.linear if torch.compiler.is_compiling() else _onednn
+    out: Tensor = operation(x, weight, bias)
     return out
 
 
@@ -85,7 +85,7 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return out
 
 
-# Defined by hand, for `torch.library.custom_op` would add 50 us of checks to each of a step's many calls.
+# Defined by hand: `torch.library.custom_op` adds 50 us of checks to each of the many calls of a step.
 _LIBRARY: Final = torch.library.Library("mgm", "FRAGMENT")  # type: ignore[no-untyped-call]
 _LIBRARY.define("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")  # type: ignore[no-untyped-call]
 _LIBRARY.impl("linear", _onednn, "CPU")  # type: ignore[no-untyped-call]
