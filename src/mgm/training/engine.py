@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from mgm.data.loading.loader import Batch
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.errors import ConfigError, ModelError
+from mgm.models.accelerate import accelerate_cpu
 from mgm.training.accumulate import Found, accumulate
 from mgm.training.checkpoint import save_checkpoint
 from mgm.training.config import OptimConfig
@@ -65,6 +66,8 @@ def fit(method: Method, run: Run, fabric: Fabric, *, resume: bool, show_progress
         )
     history = History(bad=dict(run.left_out))
     peaks = [group["lr"] for group in method.optimiser.param_groups]
+    if fabric.device.type == "cpu":
+        accelerate_cpu(method.module)
     module, optimiser = fabric.setup(method.module, method.optimiser)
     position = begin(method, run, fabric, history, resume=resume)
     first = position.step

@@ -43,7 +43,7 @@ def check_representable(model: Model, whose: str) -> None:
         for field in fields(ModelSpec)
         if field.name not in _FREE and getattr(spec, field.name) != field.default
     ]
-    if isinstance(model, MaskedAutoencoder) and type(model.target) not in (NormalisedPixels, Pixels):
+    if isinstance(model, MaskedAutoencoder) and not isinstance(model.target, NormalisedPixels | Pixels):
         names = ", ".join(target.name for target, _ in model.objective.targets)
         wrong.append(f"target {names} (expected normalised-pixels or pixels)")
     if isinstance(model, Classifier) and model.encoder.check_block(model.block) != spec.encoder.depth - 1:

@@ -74,7 +74,7 @@ def _with_mgm(model: Model) -> str:
     spec = encoder_of(model).spec
     shape = ", ".join(map(str, spec.video_shape))
     # Other targets need more than the video: its motion, or a teacher, which no file holds.
-    predicts = isinstance(model, MaskedAutoencoder) and type(model.target) in (NormalisedPixels, Pixels)
+    predicts = isinstance(model, MaskedAutoencoder) and isinstance(model.target, NormalisedPixels | Pixels)
     function = "load_encoder" if isinstance(model, Encoder) else "load_pretrained"
     lines = [
         *(["import numpy as np"] if predicts else []),
