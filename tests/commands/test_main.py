@@ -149,7 +149,7 @@ def test_preview_writes_pictures_and_numbers(tmp_path):
     refused = mgm("preview", tmp_path, "--out", tmp_path / "x" / "0.mp4", *shape)
     assert "0.mp4: cannot be written" in refused.stderr
     two = mgm("preview", tmp_path, "--out", tmp_path / "out", "--boxes", tmp_path / "boxes.json")
-    assert "these are the boxes of one video, found 2 videos" in two.stderr
+    assert f"{tmp_path / 'boxes.json'}: found 2 videos" in two.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.errors import FileError, VideoError
+from mgm.errors import FileError, MgmError, VideoError
 from mgm.show import overlay
 from mgm.show.overlay import overlay_video, wheel
 from mgm.video.clip.chunks import motion_chunks
@@ -191,15 +191,15 @@ def test_without_vectors_flow_is_drawn(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("out", "style", "message"),
+    ("out", "style", "reason"),
     [
-        ("a.webm", "arrows", r"a\.webm: suffix is '\.webm', expected \.mp4"),
-        ("a.mp4", "rainbow", "style is 'rainbow', expected one of arrows, wheel"),
+        ("a.webm", "arrows", "invalid_value"),
+        ("a.mp4", "rainbow", "unknown_name"),
     ],
 )
-def test_what_cannot_be_is_one_line(moving, tmp_path, out, style, message):
+def test_refuses_what_it_cannot_write(moving, tmp_path, out, style, reason):
     (tmp_path / "file").touch()
-    with pytest.raises(VideoError, match=message):
+    with raises(MgmError, reason, subject=tmp_path / out):
         overlay_video(moving, tmp_path / out, style)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -213,7 +213,7 @@ def test_a_place_that_cannot_be_written(moving, tmp_path):
 def test_a_damaged_video_leaves_nothing(moving, tmp_path):
     data = moving.read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
-    with pytest.raises(VideoError, match="truncated"):
+    with pytest.raises(VideoError):
         overlay_video(tmp_path / "cut.mp4", tmp_path / "out.mp4", full_scale=3)
     assert [p.name for p in tmp_path.iterdir()] == ["cut.mp4"]
 

@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 from mgm.data.synthetic.labelled import make_translation
-from mgm.errors import MgmError
+from mgm.errors import ConfigError, DataError
 from mgm.masks import list_masks
 from mgm.show.figures import VEIL, paint_visibility
 from mgm.show.preview import PreviewSettings, preview, preview_clip, write_statistics
 from mgm.video.container.stream import decode_all, open_video
+from tests.errors import raises
 
 
 def test_rows_are_of_one_length_and_size(tmp_path):
@@ -60,7 +61,7 @@ def test_files_of_one_name_do_not_overwrite_each_other(tmp_path):
 
 
 def test_a_clip_that_does_not_divide_into_tokens_is_an_error(tmp_path):
-    with pytest.raises(MgmError, match="do not divide into tokens"):
+    with raises(ConfigError, "mismatch", subject="preview", message="preview-tokens"):
         preview_clip(tmp_path / "a.mp4", settings=PreviewSettings(size=100, patch=16))
 
 
@@ -77,7 +78,7 @@ def test_the_statistics_are_of_many_draws(tiny_set):
     assert hidden.startswith("hidden 75%, motion ")
     assert ", object " in hidden
     assert overlap.startswith("IoU of steps 1.00, of draws 0.")
-    assert never == "never seen 0 of 36"
+    assert never == "never visible 0 of 36"
 
 
 def test_the_picture_shows_how_often_each_place_is_seen():
@@ -119,7 +120,7 @@ def test_boxes_from_another_file(tmp_path):
     assert shown.draws["tube"].object_share is not None
     for text in ("{", "{}", "[]"):
         (tmp_path / "none.json").write_text(text)
-        with pytest.raises(MgmError, match=r"none.json: found no boxes, expected"):
+        with pytest.raises(DataError, match=r"none.json"):
             preview_clip(tmp_path / "a.mp4", settings=settings, boxes=tmp_path / "none.json")
-    with pytest.raises(MgmError, match=r"absent.json: found no boxes"):
+    with pytest.raises(DataError, match=r"absent.json"):
         preview_clip(tmp_path / "a.mp4", settings=settings, boxes=tmp_path / "absent.json")

@@ -1,4 +1,4 @@
-"""The whole line in minutes, from videos to a report: what `mgm demo` runs."""
+"""`mgm demo`: from videos to a report in minutes."""
 
 from mgm.demo.pipeline import DemoResult, run_demo
 

@@ -1,4 +1,4 @@
-"""How much of what moves each mask hides, over many clips."""
+"""Share of motion and objects that each mask hides, over many clips."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from mgm.training import Config
 from mgm.video.clip.numbers import clip_index
 from mgm.video.container.metadata import probe
 
-MASKS = ("mgm", "tube", "random")
-CLIPS = 256
+MEASURED_MASKS = ("mgm", "tube", "random")
+MEASURED_CLIPS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class MaskMeasure:
-    """A mask over many clips: means of `mgm.masks.MaskStatistics`, None where nothing could be measured.
+    """A mask over many clips: means of `mgm.masks.MaskStatistics`, None if not measured.
 
     Attributes:
         objects: share of the true boxes' area that is hidden; motion: share of the motion energy.
         overlap: intersection over union of consecutive steps; fallbacks: steps without motion, of `steps`.
-        clips: how many were measured.
+        clips: number of measured clips.
     """
 
     name: str
@@ -54,11 +54,13 @@ class MaskMeasure:
 
 
 def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Config) -> list[MaskMeasure]:
-    """Draw each mask on the middle clip of up to 256 videos, as training would, and average what it hides."""
+    """Draw each mask on the middle clip of up to 256 videos, as in training, and average its statistics."""
     settings = config.clip_settings(motion=True)
     grid = config.model_spec().grid
-    values: dict[str, list[tuple[float | None, float | None, float | None, float]]] = {name: [] for name in MASKS}
-    for number, item in enumerate(evenly_spaced(items, CLIPS)):
+    values: dict[str, list[tuple[float | None, float | None, float | None, float]]] = {
+        name: [] for name in MEASURED_MASKS
+    }
+    for number, item in enumerate(evenly_spaced(items, MEASURED_CLIPS)):
         try:
             info = source.info(item.path)
             geometry = centre_crop(info.height, info.width, size=settings.size)
@@ -68,7 +70,7 @@ def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Conf
             continue  # the scan has reported it
         index = clip_index(info.frames, start=start, frames=settings.frames, stride=settings.stride)
         boxes = boxes_of(item.path, index, geometry)
-        for name in MASKS:
+        for name in MEASURED_MASKS:
             options = config.mask.options if name == config.mask.name else {}
             mask = build_mask(name, **options).draw(
                 grid, config.mask.ratio, motion, mask_rng(config.seed, 0, number, 0)
@@ -83,13 +85,13 @@ def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Conf
 
 
 def boxes_of(path: str, index: np.ndarray[Any, Any], geometry: Geometry) -> list[np.ndarray[Any, Any]] | None:
-    """The true boxes of the clip's frames in pixels of the result, where a truth lies beside the video."""
+    """The true boxes of the clip's frames in pixels of the result; None without a file of boxes beside the video."""
     truth = read_boxes(path)
     if truth is None:
         return None
     whole = probe(path)
     native = centre_crop(whole.height, whole.width, size=geometry.size[0])
-    none = np.empty((0, 4))  # the truth ends at the last frame that has a box
+    none = np.empty((0, 4))  # the file of boxes ends at the last frame with a box
     return [native.boxes(truth[i] if i < len(truth) else none) for i in index.tolist()]
 
 

@@ -1,10 +1,9 @@
-"""The demo's findings as a report: which pictures, which words."""
+"""The demo's report: pictures and text from its findings."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,16 +13,17 @@ from mgm.data.clips.sampling import view_starts
 from mgm.data.clips.source import ClipSource
 from mgm.data.clips.transform import centre_crop
 from mgm.data.items import evenly_spaced
+from mgm.demo.findings import Findings
 from mgm.errors import VideoError
 from mgm.masks import mask_rng
 from mgm.models import MaskedAutoencoder
-from mgm.show.figures import Clip, paint_mask, reconstruction
+from mgm.show.figures import RgbFrames, paint_mask, reconstruction
 from mgm.show.filmstrip import animate, motion_legend, strip
 from mgm.show.machine import machine, versions
 from mgm.show.preview import motion_picture
-from mgm.show.report.data import (
+from mgm.show.report.elements import Animation, Code, Curve, Estimate, Section, Strip, Text, Tone
+from mgm.show.report.facts import (
     DataFacts,
-    Failure,
     Headline,
     MaskFacts,
     MaskRow,
@@ -31,12 +31,8 @@ from mgm.show.report.data import (
     ProbeResult,
     RunFacts,
 )
-from mgm.show.report.elements import Animation, Code, Curve, Estimate, Section, Strip, Text, Tone
 from mgm.show.report.report import Report, write_report
 from mgm.training import Config
-
-if TYPE_CHECKING:
-    from mgm.demo.pipeline import Findings
 
 RECONSTRUCTIONS = 3
 
@@ -74,11 +70,11 @@ def write_page(found: Findings, source: ClipSource) -> Path:
 
 
 def _verdict(found: Findings) -> tuple[str, Tone]:
-    """What is certain first, then what the first probe says of the representation, whatever it says."""
+    """The measured facts first, then the result of the first probe, good or bad."""
     certain = _certain(found)
     if not found.comparisons:
         reason = "labels" if not found.videos.classes else "test videos"
-        return f"{certain} Without {reason} there is nothing to judge the representation by.", "neutral"
+        return f"{certain} Without {reason} the representation cannot be evaluated.", "neutral"
     first = found.comparisons[0]
     words = (
         f"{certain} The {first.name} reads the {'motion' if found.synthetic else 'class'} from its frozen features at "
@@ -100,7 +96,7 @@ def _certain(found: Findings) -> str:
     explained = max(1 - float(np.mean(found.history.losses[-20:])), 0.0)
     return (
         f"{hidden}A tiny model learned from {len(found.videos.train):,} videos to predict {explained:.0%} of the structure "
-        "inside the patches that it could not see."
+        "inside the hidden patches."
     )
 
 
@@ -138,7 +134,7 @@ def _first_picture(found: Findings, source: ClipSource) -> Animation | None:
         alt="A clip, its motion from the compressed stream, and the mask that follows the motion, side by side",
         caption=(
             f"{Path(best.clip.path).name}: the frames, the motion vectors that the video's encoder left in the file, "
-            "and what the mask hides."
+            "and the mask."
         ),
         legend=motion_legend(best.full_scale),
     )
@@ -158,12 +154,12 @@ def _previews(found: Findings) -> Section:
         )
     where = f"All {len(found.previews)} previews are in {found.out / 'previews'}."
     boxes = (
-        " The thin boxes are the true ones, which the mask has never seen."
+        " The thin boxes are the true ones; the mask does not use them."
         if found.previews and found.previews[0].boxes
         else ""
     )
     lead = (
-        "Frames, the motion in the stream, and what two masks hide: mgm, a rectangle centred on the strongest "
+        "Frames, the motion in the stream, and two masks: mgm, a rectangle centred on the strongest "
         "motion of each step and topped "
         f"up at random where it hangs over the border, and tube, the same random tokens at every step.{boxes} {where}"
     )
@@ -172,7 +168,7 @@ def _previews(found: Findings) -> Section:
 
 def _reconstructions(found: Findings, source: ClipSource) -> tuple[Section, ...]:
     assert found.model is not None
-    if not found.model.objective.has_picture:  # a model that predicts motion or features shows nothing
+    if not found.model.objective.has_picture:  # a model that predicts motion or features has no picture
         return ()
     items = found.videos.test or found.videos.train
     parts = []
@@ -182,9 +178,8 @@ def _reconstructions(found: Findings, source: ClipSource) -> tuple[Section, ...]
         except VideoError as error:
             found.unreadable[item.path] = str(error)
     lead = (
-        "What the tiny model makes of what it does not see. Hidden patches are predicted up to brightness and "
-        "contrast, which are taken "
-        "from the true patch for the picture, because the target leaves them out: look at the structure inside the patches."
+        "The tiny model's prediction of the hidden patches. The target leaves out brightness and contrast, so the picture "
+        "takes them from the true patch: look at the structure inside the patches."
     )
     return (Section("Reconstruction", tuple(parts), lead=lead),)
 
@@ -192,7 +187,7 @@ def _reconstructions(found: Findings, source: ClipSource) -> tuple[Section, ...]
 def reconstruction_strip(
     model: MaskedAutoencoder, item: VideoItem, source: ClipSource, config: Config, *, number: int
 ) -> Strip:
-    """Frames, motion, mask and reconstruction of the middle clip of a video, as the model sees it; `number` seeds the mask."""
+    """Frames, motion, mask and reconstruction of the middle clip of a video at the model's size; `number` seeds the mask."""
     settings = config.clip_settings(motion=True)
     info = source.info(item.path)
     start = view_starts(info.frames, frames=settings.frames, stride=settings.stride, views=1)[0]
@@ -200,7 +195,7 @@ def reconstruction_strip(
     rule = config.mask_rule()
     mask = rule.mask.draw(rule.grid, rule.ratio, motion, mask_rng(config.seed, 0, number, 0))
     video = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)[None]
-    predicted: Clip = model.reconstruct(video, torch.from_numpy(mask.masked)[None])[0].permute(1, 2, 3, 0).numpy()
+    predicted: RgbFrames = model.reconstruct(video, torch.from_numpy(mask.masked)[None])[0].permute(1, 2, 3, 0).numpy()
     original, sees, made = reconstruction(frames, predicted, mask.masked)
     rows = [original]
     if motion is not None:
@@ -218,19 +213,18 @@ def _masks(found: Findings) -> MaskFacts | None:
 
 def _loss_note(found: Findings) -> str:
     return (
-        "Mean squared error of the hidden patches after each is normalised to mean 0 and variance 1: predicting "
-        "nothing costs 1. The plateau just "
-        "below 1 at the start is usual; structure is learned when the curve leaves it."
+        "Mean squared error of the hidden patches, each normalised to mean 0 and variance 1: a constant prediction "
+        "costs 1. The plateau just below 1 at the start is usual; the model learns structure when the curve leaves it."
     )
 
 
 def _probes(found: Findings) -> ProbeFacts:
     if not found.comparisons:
         reason = (
-            f"{found.place} has no class folders, so there are no labels to judge by. Put each class into a folder "
-            f"of its own to see this section filled."
+            f"{found.place} has no class folders, so there are no labels to evaluate. Put each class into a folder "
+            f"of its own to fill this section."
             if not found.videos.classes
-            else "After leaving out what could not be read there are not enough labelled videos on both sides of the split."
+            else "Without the unreadable files there are not enough labelled videos on both sides of the split."
         )
         return ProbeFacts(absent=reason)
     results = tuple(
@@ -244,7 +238,7 @@ def _probes(found: Findings) -> ProbeFacts:
     )
     probe = found.config.probe
     note = (
-        f"Frozen features; every test video is judged by up to {probe.temporal_views} temporal x "
+        f"Frozen features; every test video is classified from up to {probe.temporal_views} temporal x "
         f"{probe.spatial_views} spatial views (a square video "
         f"has one crop). Split: {found.videos.split}. Intervals are 95% over the test videos; they do not "
         f"include the choice of the seed."
@@ -256,10 +250,6 @@ def _probes(found: Findings) -> ProbeFacts:
 
 def _data(found: Findings) -> DataFacts:
     messages = {r.path: r.problem for r in found.scan.problems if r.problem} | found.history.bad | found.unreadable
-    failures = []
-    for path, message in sorted(messages.items()):
-        words, _, advice = message.removeprefix(f"{path}: ").rpartition("; ")
-        failures.append(Failure(path, words, advice))
     report = found.scan
     codecs = sorted({f"{r.codec} {r.width} x {r.height}" for r in report.readable})
     return DataFacts(
@@ -267,12 +257,12 @@ def _data(found: Findings) -> DataFacts:
         read=len(report) - len(messages),
         failed=len(messages),
         place=found.place,
-        failures=tuple(failures),
+        failures=tuple(messages[path] for path in sorted(messages)),
         more=(
             ("formats", ", ".join(codecs[:6]) + (f" and {len(codecs) - 6} more" if len(codecs) > 6 else "")),
             ("frames", f"{sum(r.frames or 0 for r in report.readable):,}"),
             ("with B-frames", f"{sum(bool(r.b_frames) for r in report.readable)} files"),
-            ("to learn from, to judge by", f"{len(found.videos.train)}, {len(found.videos.test)}"),
+            ("training, test", f"{len(found.videos.train)}, {len(found.videos.test)}"),
         ),
     )
 
@@ -292,9 +282,7 @@ def _next_steps(found: Findings) -> Section:
         f"mgm probe {run} {found.place}",
         f"mgm finetune {run} {found.place} --out runs/finetuned",
     ]
-    return Section(
-        "Go on from here", (Code("\n".join(lines)),), lead="Each stage of this page is a command of its own."
-    )
+    return Section("Next steps", (Code("\n".join(lines)),), lead="Each stage of this page is a command of its own.")
 
 
 def _notes(found: Findings) -> tuple[str, ...]:
@@ -303,20 +291,19 @@ def _notes(found: Findings) -> tuple[str, ...]:
         f"This is a demonstration at the smallest size that learns in minutes: {spec.frames} frames of "
         f"{found.config.data.size} pixels, one seed. It shows that "
         "each part works, not which mask is best: comparing masks needs each one's own ratio and at least three seeds.",
-        "The tiny model uses a separable position code and starts its patch embedding as MAE does: from the reference's start a "
-        "probe reads chance (docs/results.md). The sizes S, B, L and H follow the reference in both.",
+        "The tiny model uses a separable position embedding and starts its patch embedding as MAE does: from the reference's "
+        "start a probe reads chance (docs/results.md). The sizes S, B, L and H follow the reference in both.",
     ]
     if found.synthetic:
         notes.append(
-            "The videos are synthetic: the class is how one object moves, its look says nothing. They are real "
-            "H.264 files all the same, "
-            "and the motion is what their encoder found, not what was drawn."
+            "The videos are synthetic: the class is the motion of one object, independent of its appearance. They are real "
+            "H.264 files, and the motion is that found by their encoder, not the drawn one."
         )
     if found.comparisons:
         notes.append(
-            "Untrained is a strong baseline at this size: random weights keep all of the pixels, a token spans two "
-            "frames, and a probe "
-            "that picks tokens finds their motion. On the synthetic set a longer probe even puts it ahead (docs/results.md)."
+            "Untrained is a strong baseline at this size: random weights keep all pixels, a token spans two "
+            "frames, and a probe that selects tokens finds their motion. On the synthetic set it even wins under a longer "
+            "probe (docs/results.md)."
         )
     return tuple(notes)
 

@@ -1,4 +1,4 @@
-"""The stages of the demo, one after the other, each a few lines over the floor that does the work."""
+"""The stages of the demo, one after the other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,15 @@ from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import evenly_spaced
 from mgm.data.synthetic.labelled import make_dataset
-from mgm.demo.measure import MaskMeasure, measure_masks
+from mgm.demo.findings import Findings, metrics_of
+from mgm.demo.measure import measure_masks
 from mgm.demo.page import write_page
 from mgm.errors import DataError, VideoError
 from mgm.evaluation.metrics import Accuracy
-from mgm.evaluation.probing import Comparison, compare, probe_encoder, untrained_encoder
+from mgm.evaluation.probing import compare, probe_encoder, untrained_encoder
 from mgm.models import MaskedAutoencoder
-from mgm.show.machine import machine, versions
-from mgm.show.preview import Preview, PreviewSettings, preview
+from mgm.show.preview import PreviewSettings, preview
 from mgm.training import Config, load_config, pretrain
-from mgm.training.engine import History
 from mgm.training.feed import prepare_source
 from mgm.video.scan.scan import VIDEO_SUFFIXES, ScanReport, find_videos, scan
 
@@ -34,41 +33,20 @@ TRAIN_CLIPS, TEST_CLIPS, CLIP_FRAMES = 1280, 256, 16
 PREVIEWS = 10
 STEPS = "pretrain.steps=700"
 RUN = "demo-run"
-"""Folder of the demo's own run, which the next demo replaces: a name that nobody else gives to a run."""
+"""Folder of the demo's own run, which the next demo replaces: an unusual name, to spare other runs."""
 MEMORY = 2 * 2**30
-"""Bytes that the demo may keep of decoded videos; a larger folder is decoded anew for every clip."""
+"""Largest size of decoded videos in memory, in bytes; a larger folder is decoded anew for every clip."""
 
 REAL_VIDEO = ("data.stride=4", "data.flip=true", "data.crop=multiscale", "data.memory_side=64")
-"""What real video needs and the synthetic clips must not have: they are short, and mirroring changes their class."""
+"""Settings for real video; synthetic clips are short, and mirroring changes their class."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """Where the demo put its report, and the figures in it."""
+    """Path of the report, and its figures."""
 
     report: Path
     metrics: dict[str, Any]
-
-
-@dataclass(slots=True)
-class Findings:
-    """What the stages found, for the page and metrics.json."""
-
-    out: Path
-    config: Config
-    synthetic: bool
-    place: str
-    command: str
-    scan: ScanReport
-    videos: VideoSet
-    seconds: dict[str, float] = field(default_factory=dict)
-    previews: list[Preview] = field(default_factory=list)
-    masks: list[MaskMeasure] = field(default_factory=list)
-    history: History = field(default_factory=History)
-    model: MaskedAutoencoder | None = None
-    comparisons: list[Comparison] = field(default_factory=list)
-    chance: float | None = None
-    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 def run_demo(
@@ -79,16 +57,17 @@ def run_demo(
     overrides: tuple[str, ...] = (),
     processes: int = 1,
 ) -> DemoResult:
-    """Scan, preview, pretrain a tiny model with `mgm` masking, judge it, and write `report.html` and `metrics.json`.
+    """Scan, preview, pretrain a tiny model with `mgm` masking, evaluate it, and write `report.html` and `metrics.json`.
 
     Args:
-        data: a set of videos, see `mgm.load_set`; labels are judged by; None makes labelled synthetic ones in `out/videos-SEED`.
-        out: a folder; what an earlier demo left in it is replaced, its synthetic videos are used again.
+        data: a set of videos, see `mgm.load_set`; labels are used for evaluation. None: labelled synthetic
+            videos in `out/videos-SEED`.
+        out: a folder; results of an earlier demo are replaced, its synthetic videos reused.
         overrides: settings of the recipe `debug`, `key=value`.
-        processes: that scan; above 1 only under `if __name__ == "__main__":`.
+        processes: for the scan; above 1 only under `if __name__ == "__main__":`.
 
     Raises:
-        MgmError: no video in the folder can be used. A single bad one is reported, counted, skipped and listed.
+        DataError: no video in the folder can be used. Single bad ones are skipped and listed.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +98,7 @@ def run_demo(
     found = Findings(folder, config, data is None, place, command, report, videos, clock.seconds)
     console.print(
         f"{len(report)} files: {len(report.readable)} readable, {len(report.with_motion)} with motion vectors; "
-        f"{len(videos.train)} to learn from, {len(videos.test)} to judge by, {len(videos.classes)} classes"
+        f"{len(videos.train)} for training, {len(videos.test)} for testing, {len(videos.classes)} classes"
     )
     with clock.stage("preview masks"):
         _clear(folder / "previews")
@@ -127,9 +106,9 @@ def run_demo(
         settings = preview_settings(config, synthetic=data is None)
         for number, video in enumerate(chosen):
             try:
-                numbered = replace(settings, seed=settings.seed + number)  # or clips of one length would share a mask
+                numbered = replace(settings, seed=settings.seed + number)  # else clips of one length would share a mask
                 found.previews += [
-                    p for p, _ in preview([video], out=folder / "previews", settings=numbered, moving=False)
+                    made.preview for made in preview([video], out=folder / "previews", settings=numbered, moving=False)
                 ]
             except VideoError as error:
                 found.unreadable[video] = str(error)
@@ -146,7 +125,7 @@ def run_demo(
         found.history, found.model = outcome.history, outcome.model
     if videos.classes and videos.test and videos.train:
         with clock.stage("probe"):
-            _judge(found, source, console)
+            _evaluate(found, source, console)
     with clock.stage("write report"):
         path = write_page(found, source)
         metrics = metrics_of(found)
@@ -175,46 +154,19 @@ def preview_settings(config: Config, *, synthetic: bool) -> PreviewSettings:
     )
 
 
-def metrics_of(found: Findings) -> dict[str, Any]:
-    """The figures of the report as data."""
-    losses = found.history.losses
-    return {
-        "command": found.command,
-        "machine": machine(),
-        "versions": dict(versions()),
-        "seed": found.config.seed,
-        "seconds": {name: round(s, 2) for name, s in found.seconds.items()},
-        "files": {
-            "found": len(found.scan),
-            "readable": len(found.scan.readable),
-            "with motion vectors": len(found.scan.with_motion),
-            "problems": {r.path: r.problem for r in found.scan.problems} | found.history.bad | found.unreadable,
-        },
-        "videos": {
-            "train": len(found.videos.train),
-            "test": len(found.videos.test),
-            "classes": list(found.videos.classes),
-        },
-        "masks": {m.name: m.to_dict() for m in found.masks},
-        "pretrain": {
-            "steps": len(losses),
-            "clips per second": round(len(losses) * found.config.pretrain.batch / max(found.history.seconds, 1e-9), 1),
-            "first loss": losses[0],
-            "last loss": sum(losses[-20:]) / len(losses[-20:]),
-        },
-        "chance": found.chance,
-        "probes": {c.name: c.to_dict() for c in found.comparisons},
-        "config": found.config.model_dump(mode="json"),
-    }
-
-
 def _to_scan(place: str, videos: VideoSet) -> list[str]:
-    """The folder of a set, or its files that have a stream, unlike still pictures and folders of frames."""
+    """The folder of a set, or its video files: still pictures and folders of frames have no stream."""
     if Path(place).is_dir() and all(Path(item.path).is_relative_to(place) for item in videos.items):
         return [place]
     files = dict.fromkeys(item.path for item in videos.items if Path(item.path).suffix.lower() in VIDEO_SUFFIXES)
     if not files:
-        raise DataError(f"{place}: holds no video, expected some; the demo needs motion vectors, which pictures lack")
+        raise DataError(
+            place,
+            "contains no video",
+            "at least one",
+            "the demo needs motion vectors, which pictures lack",
+            reason="not_found",
+        )
     return list(files)
 
 
@@ -223,8 +175,11 @@ def _usable(videos: VideoSet, report: ScanReport) -> VideoSet:
     if not usable.train:
         reasons = [r.problem or f"{r.path}: no frame has motion vectors" for r in report][:3]
         raise DataError(
-            f"{videos.root}: none of {len(report)} files can be used, expected at least one with motion vectors (H.264, MPEG-4); "
-            "the first: " + " | ".join(reasons)
+            videos.root,
+            f"none of {len(report)} files can be used",
+            "at least one with motion vectors (H.264, MPEG-4)",
+            "the first: " + " | ".join(reasons),
+            reason="not_found",
         )
     return usable
 
@@ -239,9 +194,9 @@ def _fits(report: ScanReport) -> bool:
     return total < MEMORY
 
 
-def _judge(found: Findings, source: ClipSource, console: Console) -> None:
+def _evaluate(found: Findings, source: ClipSource, console: Console) -> None:
     assert found.model is not None
-    with console.status("judging the pretrained encoder") as status:
+    with console.status("evaluating the pretrained encoder") as status:
         trained = probe_encoder(
             found.model.encoder,
             found.videos,
@@ -280,7 +235,7 @@ def _share(value: float | None) -> str:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an earlier demo left in a folder of its own."""
+    """Delete the content of a folder of an earlier demo."""
     for file in sorted(folder.rglob("*"), reverse=True):
         if file.is_dir():
             file.rmdir()
@@ -289,7 +244,7 @@ def _clear(folder: Path) -> None:
 
 
 class _Clock:
-    """Announces the stages and remembers how long each took."""
+    """Prints the stages and records the seconds of each."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

@@ -1,6 +1,6 @@
-"""Pictures of motion, masks and reconstructions: pure functions from arrays to uint8 RGB clips.
+"""Pictures of motion, masks and reconstructions: pure functions from arrays to uint8 RGB frames.
 
-A clip is uint8 (T, H, W, 3); every function returns a new one and leaves its arguments as they were.
+Frames are uint8 (T, H, W, 3); every function returns new ones and leaves its arguments unchanged.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mgm.show.oklab import lch_to_rgb
-
-Clip = npt.NDArray[np.uint8]
+RgbFrames = npt.NDArray[np.uint8]
 Rgb = tuple[int, int, int]
 Ground = Literal["dark", "light"]
 
@@ -24,14 +22,14 @@ _GROUND_LIGHTNESS: dict[Ground, float] = {"dark": 0.21, "light": 0.97}
 _FULL_LIGHTNESS: dict[Ground, float] = {"dark": 0.80, "light": 0.66}
 _FULL_CHROMA = 0.165
 _HUE_OF_RIGHT = np.deg2rad(25.0)
-# Below 1 lifts slow motion out of the ground without letting coding noise shout; the wheel uses the same curve.
+# Below 1 lifts slow motion out of the ground without amplifying coding noise too much; the wheel uses the same curve.
 _STRENGTH_EXPONENT = 0.75
 
 
 def motion_scale(vectors: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_] | None = None) -> float:
     """The magnitude that `colour_motion` shows at full strength: the 99th percentile of the valid cells.
 
-    vectors: (T, gh, gw, 2), pixels per step. Never less than 1 px, so that the coding noise of a still clip stays dark.
+    vectors: (T, gh, gw, 2), pixels per step. At least 1 px, so that the coding noise of a still clip stays dark.
     """
     magnitude = np.hypot(vectors[..., 0], vectors[..., 1])
     if valid is not None:
@@ -48,14 +46,14 @@ def colour_motion(
     valid: npt.NDArray[np.bool_] | None = None,
     full_scale: float | None = None,
     ground: Ground = "dark",
-) -> Clip:
+) -> RgbFrames:
     """Motion as colour: hue is direction (right coral, down yellow-green, left cyan, up violet), strength is speed.
 
     vectors: float (T, gh, gw, 2), (dx, dy) in pixels of the coded frame per sampling step, one per square of `cell` px.
     extent: (height, width) in the same pixels of the region that the cells cover; the last row and column may hang over
-    it. size: (H, W) of the result, `extent` unless told. valid: bool (T, gh, gw); cells without a vector are hatched,
-    so that "no vector" does not look like "no motion". full_scale: the magnitude at full strength, `motion_scale`
-    unless told; give one value for clips that are to be compared.
+    it. size: (H, W) of the result, default `extent`. valid: bool (T, gh, gw); cells without a vector are hatched,
+    to differ from cells without motion. full_scale: the magnitude at full strength, default `motion_scale`;
+    give one value for clips to be compared.
     Returns uint8 (T, H, W, 3). Raises ValueError when the cells do not cover `extent`.
     """
     _, gh, gw, _ = vectors.shape
@@ -89,7 +87,7 @@ def colour_wheel(side: int = 96, *, ground: Ground = "dark") -> npt.NDArray[np.u
 def spread_tokens(masked: npt.NDArray[np.bool_], *, frames: int, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """A token mask pixel by pixel: bool (t, h, w) to bool (frames, H, W).
 
-    Raises ValueError when `frames` is no multiple of t.
+    Raises ValueError unless `frames` is a multiple of t.
     """
     steps, h, w = masked.shape
     if steps == 0 or frames % steps:
@@ -101,25 +99,25 @@ def spread_tokens(masked: npt.NDArray[np.bool_], *, frames: int, size: tuple[int
 
 
 def paint_mask(
-    frames: Clip,
+    frames: RgbFrames,
     masked: npt.NDArray[np.bool_],
     *,
     boxes: Sequence[npt.NDArray[np.floating]] | None = None,
     strength: float = 0.6,
     thickness: int | None = None,
-) -> Clip:
-    """`frames` with the masked tokens veiled and outlined: one sees both content and mask (as in Figures 4 and 5b).
+) -> RgbFrames:
+    """`frames` with the masked tokens veiled and outlined: both content and mask are visible (as in Figures 4 and 5b).
 
     frames: uint8 (T, H, W, 3). masked: bool (t, h, w), True = hidden from the encoder; T is a multiple of t. Pixels of
     visible tokens stay as they are; the outline lies inside the masked region and is open at the border of the frame.
     boxes: T arrays (n, 4) of true boxes, x0 y0 x1 y1 in pixels of `frames`, drawn on top. strength: of the veil, 0-1.
-    thickness: of the lines in pixels; unless told, an eightieth of the shorter side.
+    thickness: of the lines in pixels; default an eightieth of the shorter side.
     Returns uint8 (T, H, W, 3). Raises ValueError when the lengths do not fit.
     """
     height, width = frames.shape[1:3]
     line = max(1, round(min(height, width) / 80)) if thickness is None else thickness
     hidden = spread_tokens(masked, frames=len(frames), size=(height, width))
-    # Grey first: the veil then is one hue whatever the content, and colour itself says "visible".
+    # Grey first: the veil then has one hue for any content, and colour itself marks visible tokens.
     grey = frames @ np.array([0.299, 0.587, 0.114])
     veiled = (1 - strength) * grey[..., None] + strength * np.array(VEIL)
     painted = np.where(hidden[..., None], veiled, frames).round().astype(np.uint8)
@@ -133,25 +131,27 @@ def paint_mask(
 
 
 def paint_visibility(seen: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
-    """A map (h, w) of how often each place is seen, 0 to 1, as a small picture uint8 (h, w, 3): the veil's own colour where
-    never, white where twice as often as on average, and evenly lighter in between."""
+    """A map (h, w) of the visibility of each place, 0 to 1, as a small picture uint8 (h, w, 3): the colour of the veil for
+    never, white for twice the average, and evenly lighter in between."""
     share = np.minimum(seen / max(2 * float(np.mean(seen)), 1e-9), 1)[..., None]
     painted: npt.NDArray[np.uint8] = ((1 - share) * np.array(VEIL) + share * 255).round().astype(np.uint8)
     return painted
 
 
-def hide_masked(frames: Clip, masked: npt.NDArray[np.bool_]) -> Clip:
-    """What the encoder sees: `frames` uint8 (T, H, W, 3) with the masked tokens, bool (t, h, w), in flat grey."""
+def hide_masked(frames: RgbFrames, masked: npt.NDArray[np.bool_]) -> RgbFrames:
+    """The encoder's input: `frames` uint8 (T, H, W, 3) with the masked tokens, bool (t, h, w), in flat grey."""
     seen = frames.copy()
     seen[spread_tokens(masked, frames=len(frames), size=frames.shape[1:3])] = HIDDEN
     return seen
 
 
-def reconstruction(frames: Clip, predicted: Clip, masked: npt.NDArray[np.bool_]) -> list[tuple[str, Clip]]:
+def reconstruction(
+    frames: RgbFrames, predicted: RgbFrames, masked: npt.NDArray[np.bool_]
+) -> list[tuple[str, RgbFrames]]:
     """The labelled rows of a reconstruction: original, what the encoder sees, the prediction among the visible tokens.
 
     frames, predicted: uint8 (T, H, W, 3), the prediction already back in pixels; only its masked tokens are shown,
-    since visible tokens carry no loss and their prediction means nothing. masked: bool (t, h, w), True = predicted.
+    since visible tokens have no loss and their prediction is meaningless. masked: bool (t, h, w), True = predicted.
     Raises ValueError when the shapes differ.
     """
     if frames.shape != predicted.shape:
@@ -161,6 +161,39 @@ def reconstruction(frames: Clip, predicted: Clip, masked: npt.NDArray[np.bool_])
     hidden = spread_tokens(masked, frames=len(frames), size=frames.shape[1:3])
     filled = np.where(hidden[..., None], predicted, frames)
     return [("original", frames), ("encoder sees", hide_masked(frames, masked)), ("reconstructed", filled)]
+
+
+_TO_LMS = np.array(
+    [
+        [1.0, 0.3963377774, 0.2158037573],
+        [1.0, -0.1055613458, -0.0638541728],
+        [1.0, -0.0894841775, -1.2914855480],
+    ]
+)
+_TO_LINEAR_RGB = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)
+
+
+def _lch_to_rgb(
+    lightness: npt.NDArray[np.floating], chroma: npt.NDArray[np.floating], hue: npt.NDArray[np.floating]
+) -> npt.NDArray[np.uint8]:
+    """Oklab in cylindrical coordinates to sRGB (Ottosson, 2020): colours of even brightness. In HSV a yellow is far brighter than a
+    blue, so one direction of motion would look faster than another.
+
+    Arrays of one shape (...) to uint8 (..., 3). lightness 0 to 1, chroma from 0 (grey) to about .3, hue in radians.
+
+    Colours outside sRGB are clipped channel by channel.
+    """
+    lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1)
+    linear = np.clip((lab @ _TO_LMS.T) ** 3 @ _TO_LINEAR_RGB.T, 0, 1)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    rgb: npt.NDArray[np.uint8] = np.round(encoded * 255).astype(np.uint8)
+    return rgb
 
 
 def _cell_of_pixel(pixels: int, extent: int, cell: int, cells: int) -> npt.NDArray[np.intp]:
@@ -173,7 +206,7 @@ def _direction_colour(
 ) -> npt.NDArray[np.uint8]:
     strength = np.minimum(np.hypot(dx, dy), 1.0) ** _STRENGTH_EXPONENT
     low, high = _GROUND_LIGHTNESS[ground], _FULL_LIGHTNESS[ground]
-    return lch_to_rgb(low + (high - low) * strength, _FULL_CHROMA * strength, np.arctan2(dy, dx) + _HUE_OF_RIGHT)
+    return _lch_to_rgb(low + (high - low) * strength, _FULL_CHROMA * strength, np.arctan2(dy, dx) + _HUE_OF_RIGHT)
 
 
 def _hatch(height: int, width: int, ground: Ground) -> npt.NDArray[np.uint8]:
@@ -182,11 +215,11 @@ def _hatch(height: int, width: int, ground: Ground) -> npt.NDArray[np.uint8]:
     lightness = _GROUND_LIGHTNESS[ground] + np.where(
         (x + y) % period < period / 4, 0.14 if ground == "dark" else -0.14, 0.0
     )
-    return lch_to_rgb(lightness, np.zeros_like(lightness), np.zeros_like(lightness))
+    return _lch_to_rgb(lightness, np.zeros_like(lightness), np.zeros_like(lightness))
 
 
 def _shrink(region: npt.NDArray[np.bool_], by: int) -> npt.NDArray[np.bool_]:
-    """The region without a rim of `by` pixels: a square erosion, axis by axis. The frame's border is no rim."""
+    """The region without a rim of `by` pixels: a square erosion, axis by axis. The frame's border does not count as a rim."""
     _, height, width = region.shape
     tall = np.pad(region, ((0, 0), (by, by), (0, 0)), mode="edge")
     inner = np.logical_and.reduce([tall[:, k : k + height] for k in range(2 * by + 1)])
@@ -207,6 +240,6 @@ def _outline(frame: npt.NDArray[np.uint8], box: npt.NDArray[np.floating], line: 
         frame[y0 + line : y1 - line, x0 + line : x1 - line] = inner
 
 
-def _same_length(frames: Clip, what: str, length: int) -> None:
+def _same_length(frames: RgbFrames, name: str, length: int) -> None:
     if len(frames) != length:
-        raise ValueError(f"{what} of {length} frames given for a clip of {len(frames)}; both must have the same length")
+        raise ValueError(f"{name} of {length} frames given for a clip of {len(frames)}; both must have the same length")

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from mgm.show.figures import Clip, colour_wheel
+from mgm.show.figures import RgbFrames, colour_wheel
 from mgm.show.font import label_font
 from mgm.show.report.elements import Animation, Legend, Strip, StripRow
 
-LabelledClip = tuple[str, Clip]
+LabelledClip = tuple[str, RgbFrames]
 
 _MARGIN = 14
 _GAP = 4
@@ -46,13 +46,13 @@ def filmstrip(
     ends: Mapping[str, npt.NDArray[np.uint8]] | None = None,
     end_name: str = "",
 ) -> npt.NDArray[np.uint8]:
-    """A contact sheet with its labels painted in, for a file of its own: one row a clip, time running left to right.
+    """A contact sheet with painted labels, for a file of its own: one row per clip, time from left to right.
 
     rows: (label, uint8 (T, H, W, 3)), all of one T; each frame is resized to the first row's aspect. columns: the
     number of frames shown, evenly spread. times: seconds (T,), written under the columns. cell_height: pixels. notes: lines in
-    small print under a label. ends: a picture uint8 (h, w, 3) behind the last frame of a row, without smoothing; `end_name` is
+    small print under a label. ends: a picture uint8 (h, w, 3) after the last frame of a row, without smoothing; `end_name` is
     written under them.
-    Returns uint8 (H, W, 3), ready for `encode_image`. Raises ValueError when there are no rows or their lengths differ.
+    Returns uint8 (H, W, 3), ready for `encode_image`. Raises ValueError without rows or if their lengths differ.
     """
     notes, ends = notes or {}, ends or {}
     moments, cell_width = _layout(rows, columns, cell_height)
@@ -98,7 +98,7 @@ def strip(
     caption: str = "",
     legend: Legend | None = None,
 ) -> Strip:
-    """The same contact sheet for the report, where labels and times are text: readable on a phone and in either theme.
+    """A contact sheet for the report, with labels and times as text: readable on a phone and in either theme.
 
     Arguments and errors as for `filmstrip`. The gaps between frames are transparent.
     """
@@ -124,10 +124,10 @@ def animate(
     caption: str = "",
     legend: Legend | None = None,
 ) -> Animation:
-    """Clips that move side by side, as an animated WebP that loops and rests for a moment on its last frame.
+    """Clips that move side by side, as an animated WebP that loops and pauses on its last frame.
 
     panels: (label, uint8 (T, H, W, 3)), all of one T. fps: frames shown a second. height: of a panel, pixels. limit:
-    bytes that the animation shall not exceed; quality, then height, give way until it fits. Errors as for `filmstrip`.
+    largest size in bytes; quality, then height, are reduced until it fits. Errors as for `filmstrip`.
     """
     _layout(panels, 1, height)
     while True:
@@ -145,7 +145,7 @@ def motion_legend(full_scale: float) -> Legend:
     """The colour wheel and its words. full_scale: the magnitude at full strength, see `motion_scale`."""
     words = (
         f"Colour is direction, brightness is speed; the rim of the wheel is {full_scale:.1f} px a step or more. "
-        "Cells without a vector show the one that they hold."
+        "Cells without a vector show the one filled in."
     )
     return Legend(image=encode_image(colour_wheel(96)), text=words)
 
@@ -160,7 +160,7 @@ def _layout(rows: Sequence[LabelledClip], columns: int, cell_height: int) -> tup
     return pick_moments(len(rows[0][1]), columns), max(1, round(width * cell_height / height))
 
 
-def _resized(frames: Clip, width: int, height: int) -> list[Image.Image]:
+def _resized(frames: RgbFrames, width: int, height: int) -> list[Image.Image]:
     return [Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS) for frame in frames]
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
-from matplotlib import get_data_path
 from PIL import ImageFont
+
+from mgm.errors import MgmError
 
 
 @lru_cache(maxsize=8)
 def label_font(size: int) -> ImageFont.FreeTypeFont:
-    """The font that comes with matplotlib, `size` pixels high: the same on every machine, and it knows far more than ASCII."""
-    return ImageFont.truetype(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
+    """Pillow's own font, `size` pixels high: the same on every machine."""
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):  # Pillow was built without FreeType
+        raise MgmError(
+            "Pillow", "built without FreeType", "fonts", "install Pillow from PyPI", reason="missing_package"
+        )
+    return font

@@ -1,4 +1,4 @@
-"""The machine and the versions behind a figure: what every report and benchmark prints."""
+"""Machine and versions, printed by every report and benchmark."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def machine() -> str:
 
 
 def versions() -> tuple[tuple[str, str], ...]:
-    """(name, version) of what the figures depend on."""
+    """(name, version) of the packages that figures depend on."""
     libraries = "/".join(".".join(map(str, v)) for k, v in av.library_versions.items() if k == "libavcodec")
     found = [("mgm", VERSION), ("Python", platform.python_version()), ("FFmpeg libavcodec", libraries)]
     for name in ("av", "numpy", "numba", "torch", "lightning-fabric"):

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from mgm.errors import VideoError
 from mgm.files.atomic import refuse_to_replace
+from mgm.show.figures import Rgb
 from mgm.show.font import label_font
 from mgm.video.clip.chunks import MotionTotals, motion_chunks
 from mgm.video.clip.rgb import FrameConverter
@@ -21,8 +22,7 @@ from mgm.video.motion.field import CELL_PIXELS, Reading
 from mgm.video.transcode.write import encode
 
 Style = Literal["arrows", "wheel"]
-Rgb = tuple[int, int, int]
-Picture = npt.NDArray[np.uint8]
+RgbImage = npt.NDArray[np.uint8]
 
 SHORT_SIDE = 480
 """Pixels; smaller videos are enlarged by a whole number to at least this, so that arrows and words have room."""
@@ -51,30 +51,31 @@ def overlay_video(
 ) -> MotionTotals:
     """Write an .mp4 (H.264) of a video with the motion of each frame since the one before, upright, with a legend below.
 
-    "arrows": the mean of a few cells each, pointing where the content goes, longer than the motion by a factor that the legend
-    shows. "wheel": each cell in the colour of its direction (the Middlebury colours of Baker et al., "A Database and Evaluation
-    Methodology for Optical Flow", IJCV 2011), the denser the faster, over the frame in grey. What was not measured but held from
-    another frame is faint. Frames are shown at the video's mean rate; videos with a shorter side under 480 px are enlarged.
+    "arrows": the mean of a few cells each, pointing to the destination of the content, longer than the motion by a factor shown
+    in the legend. "wheel": each cell in the colour of its direction (the Middlebury colours of Baker et al., "A Database and
+    Evaluation Methodology for Optical Flow", IJCV 2011), denser for faster motion, over the frame in grey. Vectors filled in
+    from another frame are faint. Frames are shown at the video's mean rate; videos with a shorter side under 480 px are enlarged.
 
     Args:
-        out: ends in .mp4; appears when it is whole.
+        out: ends in .mp4; appears when it is complete.
         reading: see `mgm.read_clip`.
         full_scale: pixels of the coded frame per frame that are drawn at full length or colour. None: the 99th percentile of
-            the video, 1 px at least, which takes a pass over its motion beforehand.
+            the video, 1 px at least, which costs a pass over its motion beforehand.
 
     Returns:
-        What the motion amounts to.
+        Totals of the motion.
 
     Raises:
-        VideoError: unreadable video, unknown style, another suffix. DataError: it cannot be encoded.
+        VideoError: unreadable video, unknown style or another suffix.
         FileError: `out` cannot be written.
+        DataError: the frames cannot be encoded.
     """
     out = Path(out)
     if out.suffix.lower() != ".mp4":
-        raise VideoError(f"{out}: suffix is '{out.suffix}', expected .mp4")
+        raise VideoError(out, f"suffix is '{out.suffix}'", ".mp4", reason="invalid_value")
     refuse_to_replace(out, video)
     if style not in get_args(Style):
-        raise VideoError(f"{out}: style is {style!r}, expected one of {', '.join(get_args(Style))}")
+        raise VideoError(out, f"style is {style!r}", f"one of {', '.join(get_args(Style))}", reason="unknown_name")
     if full_scale is None:
         before = MotionTotals()
         for chunk in motion_chunks(video, reading=reading):
@@ -89,7 +90,7 @@ def overlay_video(
 
 def _frames(
     video: str | Path, style: Style, reading: Reading, full_scale: float, totals: MotionTotals
-) -> Iterator[Picture]:
+) -> Iterator[RgbImage]:
     pictures = _pictures(video)
     painter: _Arrows | _Wheel | None = None
     for chunk in motion_chunks(video, reading=reading):
@@ -106,7 +107,7 @@ def _frames(
             yield np.concatenate([painter.draw(picture, vectors, valid), bar.at(seconds)])
 
 
-def _pictures(video: str | Path) -> Iterator[Picture]:
+def _pictures(video: str | Path) -> Iterator[RgbImage]:
     """Every frame uint8 (H, W, 3) upright, enlarged if small, with even sides."""
     with open_video(video, vectors=False) as opened:
         convert: FrameConverter | None = None
@@ -131,7 +132,7 @@ class _Arrows:
         self._spacing = self._every * CELL_PIXELS * float(self._to_picture.min())
         self._gain = 1.5 * self._spacing / (full_scale * float(self._to_picture.min()))
 
-    def draw(self, picture: Picture, vectors: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Picture:
+    def draw(self, picture: RgbImage, vectors: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> RgbImage:
         """`picture` with the field (gh, gw, 2) on it."""
         mean, share = _blocks(vectors, valid, self._every)
         rows, columns = share.shape
@@ -152,14 +153,14 @@ class _Arrows:
         return np.asarray(image)
 
     def legend(self, bar: Image.Image, left: float) -> None:
-        """Draw what the arrows mean from `left` on."""
+        """Draw the legend of the arrows from `left` on."""
         middle = bar.height / 2
         per_pixel = float(self._to_picture.min()) * self._gain
         pixels = _round_number(46 * self.unit / per_pixel)
         pen, font = ImageDraw.Draw(bar), label_font(round(15 * self.unit))
         entries = (
             (pixels * per_pixel, _ARROW, 1.0, f"{pixels:g} px per frame"),
-            (24 * self.unit, _HELD, _HELD_OPACITY, "not measured, held"),
+            (24 * self.unit, _HELD, _HELD_OPACITY, "not measured, filled in"),
         )
         for length, colour, opacity, words in entries:
             centre = np.array([left + length / 2, middle])
@@ -182,12 +183,12 @@ class _Wheel:
         self._extent = extent
         self._full_scale = full_scale
 
-    def draw(self, picture: Picture, vectors: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Picture:
+    def draw(self, picture: RgbImage, vectors: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> RgbImage:
         """`picture` with the field (gh, gw, 2) on it."""
         height, width = self._extent
         colour, opacity = _wheel_colour(vectors / np.float32(self._full_scale))
         opacity *= np.where(valid, 1.0, _HELD_OPACITY)
-        # Colours that count by their opacity, so that those of still cells do not bleed into moving ones.
+        # Colours weighted by their opacity, so that those of still cells do not bleed into moving ones.
         planes = np.concatenate([colour * opacity[..., None], opacity[..., None]], axis=-1)
         box = (0, 0, width / CELL_PIXELS, height / CELL_PIXELS)
         grown = [
@@ -200,17 +201,17 @@ class _Wheel:
         ]
         grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
         ground = (0.85 * grey + 10)[..., None] * (1 - grown[3][..., None])
-        painted: Picture = (ground + np.stack(grown[:3], axis=-1)).clip(0, 255).round().astype(np.uint8)
+        painted: RgbImage = (ground + np.stack(grown[:3], axis=-1)).clip(0, 255).round().astype(np.uint8)
         return painted
 
     def legend(self, bar: Image.Image, left: float) -> None:
-        """Draw what the colours mean from `left` on."""
+        """Draw the legend of the colours from `left` on."""
         side = round(bar.height * 0.84)
         top = (bar.height - side) // 2
         bar.paste(Image.fromarray(wheel(side)), (round(left), top), _disc(side))
         pen, font = ImageDraw.Draw(bar), label_font(round(15 * self.unit))
         left += side + 14 * self.unit
-        rows = (f"rim: {self._full_scale:.2g} px per frame", "half as dense: not measured, held")
+        rows = (f"rim: {self._full_scale:.2g} px per frame", "half as dense: not measured, filled in")
         for row, words in enumerate(rows):
             pen.text((left, bar.height * (0.33 + 0.36 * row)), words, fill=_INK, font=font, anchor="lm")
 
@@ -227,7 +228,7 @@ class _Bar:
         self._still = Image.new("RGB", (width, painter.bar_height()), _BAR)
         painter.legend(self._still, 14 * self._unit)
 
-    def at(self, seconds: float) -> Picture:
+    def at(self, seconds: float) -> RgbImage:
         """The strip of a frame, uint8 (h, W, 3)."""
         bar = self._still.copy()
         if np.isfinite(seconds):
@@ -237,17 +238,17 @@ class _Bar:
         return np.asarray(bar)
 
 
-def wheel(side: int) -> Picture:
+def wheel(side: int) -> RgbImage:
     """The legend of style "wheel": uint8 (side, side, 3), each place in the colour of the motion from the centre to it, on grey."""
     along = ((np.arange(side) + 0.5) / side * 2 - 1).astype(np.float32)
     colour, opacity = _wheel_colour(np.stack(np.meshgrid(along, along), axis=-1))
-    mixed: Picture = (128 * (1 - opacity[..., None]) + colour * opacity[..., None]).round().astype(np.uint8)
+    mixed: RgbImage = (128 * (1 - opacity[..., None]) + colour * opacity[..., None]).round().astype(np.uint8)
     return mixed
 
 
 def _wheel_colour(motion: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Motion (..., 2), 1 = full scale, to the saturated colour of its direction (..., 3), 0..255, and its opacity (...), 0..1."""
-    angle = np.arctan2(-motion[..., 1], -motion[..., 0]) / np.pi  # as the authors' code has it: -1..1, red to the right
+    angle = np.arctan2(-motion[..., 1], -motion[..., 0]) / np.pi  # as in the authors' code: -1..1, red to the right
     place = (angle + 1) / 2 * (len(_wheel_rim()) - 1)
     low = np.floor(place).astype(np.intp)
     rest = (place - low)[..., None]
@@ -260,7 +261,7 @@ def _wheel_colour(motion: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float
 @lru_cache(maxsize=1)
 def _wheel_rim() -> npt.NDArray[np.float32]:
     """The 55 colours of the Middlebury wheel, (55, 3), 0..255: six runs between corners of the colour
-    cube, the longer the better the eye tells their hues apart."""
+    cube, longer between hues that the eye separates better."""
     rim = []
     for i, steps in enumerate(_WHEEL_STEPS):
         start, end = (np.array(_WHEEL_CORNERS[j % 6], np.float32) for j in (i, i + 1))
@@ -274,7 +275,7 @@ def _blocks(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(mean (h, w, 2), valid share (h, w)) of squares of `every` x `every` cells.
 
-    It is the mean of the valid cells where they are half of the square or more, else that of all.
+    The mean of the valid cells if they are at least half of the square, else the mean of all.
     """
     rows, columns = valid.shape
     edges = (np.arange(0, rows, every), np.arange(0, columns, every))
@@ -292,7 +293,7 @@ def _blocks(
 
 
 def _outline(centre: npt.NDArray[np.float64], arrow: npt.NDArray[np.float64], unit: float) -> list[tuple[float, float]]:
-    """The seven corners of an arrow whose middle is at `centre`."""
+    """The seven corners of an arrow with its middle at `centre`."""
     length = float(np.hypot(*arrow))
     along = arrow / length
     across = np.array([-along[1], along[0]])

@@ -1,4 +1,4 @@
-"""Clips side by side as a video: panels that move together, each with its name and what is to be said of it."""
+"""Clips side by side as a video: panels that move together, each with its name and notes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from mgm.show.figures import Clip
+from mgm.show.figures import RgbFrames
 from mgm.show.font import label_font
 from mgm.video.transcode.write import encode
 
@@ -22,9 +22,9 @@ _FAINT_INK = (165, 168, 176)
 
 
 def panels(
-    clips: Sequence[tuple[str, Clip]], *, notes: Mapping[str, Sequence[str]] | None = None, side: int = 224
+    clips: Sequence[tuple[str, RgbFrames]], *, notes: Mapping[str, Sequence[str]] | None = None, side: int = 224
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield frames uint8 (H, W, 3) of even sides with all clips on each, in rows from the upper left.
+    """Yield frames uint8 (H, W, 3) of even sides, each with all clips, in rows from the upper left.
 
     clips: (name, uint8 (T, h, w, 3)), all of one T; they are shown `side` pixels high. Up to four stand in one row. notes: lines
     in small print under a name.
@@ -57,7 +57,7 @@ def panels(
 
 def write_panels(
     path: str | Path,
-    clips: Sequence[tuple[str, Clip]],
+    clips: Sequence[tuple[str, RgbFrames]],
     *,
     fps: float,
     notes: Mapping[str, Sequence[str]] | None = None,
@@ -67,7 +67,7 @@ def write_panels(
 
     Raises:
         FileError: the file cannot be written.
-        DataError: it cannot be encoded.
+        DataError: the frames cannot be encoded.
     """
     frames = list(panels(clips, notes=notes))
     encode(path, (frame for _ in range(rounds) for frame in frames), fps=fps, options={"crf": 24, "preset": "veryfast"})

@@ -1,4 +1,4 @@
-"""What a mask hides of a video, before anything is trained: frames, motion and masks side by side, with the numbers."""
+"""Previews of masks before training: frames, motion and masks side by side, with statistics."""
 
 from __future__ import annotations
 
@@ -6,31 +6,44 @@ import csv
 import io
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from mgm.data.annotations import VideoItem, load_set
+from mgm.data.annotations.annotation_folder import SUFFIXES
 from mgm.data.clips.images import probe_any, read_any
 from mgm.data.clips.transform import Geometry
+from mgm.data.items import evenly_spaced
 from mgm.data.synthetic.labelled import read_boxes
-from mgm.errors import MgmError
+from mgm.errors import ConfigError, DataError, VideoError
 from mgm.files.atomic import atomic_write, cannot_write
-from mgm.masks import DrawStatistics, MaskStatistics, TokenMask, build_mask, draw_statistics, mask_rng, mask_statistics
-from mgm.show.figures import Clip, colour_motion, motion_scale, paint_mask, paint_visibility
+from mgm.masks import (
+    DrawStatistics,
+    MaskStatistics,
+    TokenMask,
+    build_mask,
+    draw_statistics,
+    mask_rng,
+    mask_statistics,
+    pool_statistics,
+)
+from mgm.show.figures import RgbFrames, colour_motion, motion_scale, paint_mask, paint_visibility
 from mgm.show.filmstrip import encode_image, filmstrip, strip
 from mgm.show.panels import write_panels
 from mgm.show.report.elements import Legend, Strip
 from mgm.video import MotionField
 from mgm.video.clip.options import Motion
-from mgm.video.clip.reader import Clip as VideoClip
+from mgm.video.clip.reader import Clip
 from mgm.video.clip.rgb import upright_region
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewSettings:
-    """How clips are cut and masked for a preview.
+    """Clips, masks and draws of a preview.
 
     Attributes:
         frames, stride, size: as for `mgm.read_clip`.
@@ -40,7 +53,7 @@ class PreviewSettings:
         options: options of each mask by name.
         motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
         seed: of the masks.
-        draws: how many masks of each kind the statistics over draws count; the pictures show the first.
+        draws: number of masks of each kind in the statistics over draws; the pictures show the first.
     """
 
     frames: int = 16
@@ -57,11 +70,14 @@ class PreviewSettings:
 
     @property
     def grid(self) -> tuple[int, int, int]:
-        """(t, h, w) tokens; MgmError where the clip does not divide into tokens."""
+        """(t, h, w) tokens; ConfigError if the clip does not divide into tokens."""
         if self.size % self.patch or self.frames % self.tubelet:
-            raise MgmError(
-                f"preview: {self.frames} frames of {self.size} pixels do not divide into tokens of {self.tubelet} x {self.patch} x "
-                f"{self.patch}; choose --size as a multiple of --patch and --frames as one of --tubelet"
+            raise ConfigError(
+                "preview",
+                f"{self.frames} frames of {self.size} pixels do not divide into tokens of {self.tubelet} x {self.patch} x "
+                f"{self.patch}",
+                advice="choose --size as a multiple of --patch and --frames as one of --tubelet",
+                reason="mismatch",
             )
         return self.frames // self.tubelet, self.size // self.patch, self.size // self.patch
 
@@ -71,12 +87,12 @@ class Preview:
     """One clip with its masks.
 
     Attributes:
-        clip: as read.
-        masks, statistics, draws: by name of the mask: the one that is shown, its statistics, and those over many draws.
-        boxes: true boxes per frame in pixels of `clip.frames`, where a truth lies beside the video.
+        clip: the clip as read.
+        masks, statistics, draws: by name of the mask: the one shown, its statistics, and those over many draws.
+        boxes: true boxes per frame in pixels of `clip.frames`; None without a file of boxes.
     """
 
-    clip: VideoClip
+    clip: Clip
     masks: dict[str, TokenMask]
     statistics: dict[str, MaskStatistics]
     draws: dict[str, DrawStatistics]
@@ -84,10 +100,10 @@ class Preview:
 
     @property
     def full_scale(self) -> float:
-        """Pixels per step that are shown at full colour."""
+        """Pixels per step shown at full colour."""
         return 1.0 if self.clip.motion is None else motion_scale(self.clip.motion.vectors)
 
-    def rows(self) -> list[tuple[str, Clip]]:
+    def rows(self) -> list[tuple[str, RgbFrames]]:
         """Labelled clips: frames, motion, one per mask."""
         frames = self.clip.frames
         rows = [("frames", frames)]
@@ -104,12 +120,12 @@ class Preview:
             times=self.clip.pts_seconds - self.clip.pts_seconds[0],
             notes=self.notes(),
             ends={name: paint_visibility(s.visibility.mean(axis=0)) for name, s in self.draws.items()},
-            end_name="how often seen",
+            end_name="visibility",
             cell_height=cell_height,
         )
 
     def notes(self) -> dict[str, tuple[str, ...]]:
-        """What the statistics over draws say of each mask, in a few words a line."""
+        """The statistics over draws of each mask, in short lines."""
         return {name: _notes(found) for name, found in self.draws.items()}
 
     def strip(self, *, caption: str = "", legend: Legend | None = None, columns: int = 8) -> Strip:
@@ -118,15 +134,15 @@ class Preview:
         return strip(self.rows(), columns=columns, times=times, caption=caption, legend=legend)
 
     def write_video(self, path: str | Path, *, rounds: int = 3) -> None:
-        """The rows as panels that move, side by side, as fast as the clip, `rounds` times over; see `write_panels`."""
+        """Write the rows as moving panels side by side, at the speed of the clip, `rounds` times; see `write_panels`."""
         pts = self.clip.pts_seconds
         seconds = float(pts[-1] - pts[0])
         fps = (len(pts) - 1) / seconds if seconds > 0 else 8.0
         write_panels(path, self.rows(), fps=fps, notes=self.notes(), rounds=rounds)
 
 
-def motion_picture(motion: MotionField, size: tuple[int, int], *, full_scale: float | None = None) -> Clip:
-    """The field in colour, as it is used: cells that were held show what they hold."""
+def motion_picture(motion: MotionField, size: tuple[int, int], *, full_scale: float | None = None) -> RgbFrames:
+    """The field in colour; cells without a measured vector show the one filled in."""
     return colour_motion(motion.vectors, extent=motion.extent, size=size, full_scale=full_scale)
 
 
@@ -140,7 +156,8 @@ def preview_clip(
     """Read one clip and draw its masks; `start=None` takes the middle of the video. `boxes`: see `preview`.
 
     Raises:
-        MgmError: the video or its boxes cannot be read, or the masks do not fit it.
+        VideoError: the video cannot be read.
+        DataError, MaskError: its boxes cannot be read, or the masks do not fit it.
     """
     grid = settings.grid
     info = probe_any(str(path))
@@ -182,7 +199,7 @@ def true_boxes(
     info = probe_any(str(path))
     box = upright_region(info.height, info.width, size, "centre")
     geometry = Geometry((info.height, info.width), box, (size, size))
-    none = np.empty((0, 4), np.float32)  # the truth ends at the last frame that has a box
+    none = np.empty((0, 4), np.float32)  # the file of boxes ends at the last frame with a box
     return [geometry.boxes((truth[i] if i < len(truth) else none).astype(np.float64)) for i in frames]
 
 
@@ -193,9 +210,36 @@ def _notes(found: DrawStatistics) -> tuple[str, ...]:
     objects = [f"object {found.object_share:.0%}"] if found.object_share is not None else []
     overlap = [f"IoU of steps {found.step_iou:.2f}"] if found.step_iou is not None else []
     overlap += [f"of draws {found.overlap:.2f}"] if found.overlap is not None else []
-    never = [f"never seen {found.never_visible} of {places}"]
+    never = [f"never visible {found.never_visible} of {places}"]
     never += [f"fallback {found.fallback_share:.0%}"] if found.fallback_share else []
     return tuple(", ".join(words) for words in (hidden + objects, overlap, never) if words)
+
+
+class WrittenPreview(NamedTuple):
+    """A preview and the path of its picture."""
+
+    preview: Preview
+    picture: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewReport:
+    """Previews of the videos of a set.
+
+    Attributes:
+        written: the previews with their pictures.
+        failed: errors of videos that could not be read.
+        statistics: path of the table, one row per clip and mask; None without previews.
+    """
+
+    written: tuple[WrittenPreview, ...]
+    failed: tuple[VideoError, ...]
+    statistics: Path | None
+
+    def pooled(self) -> dict[str, DrawStatistics]:
+        """Statistics over all clips by name of the mask."""
+        names = self.written[0].preview.draws if self.written else ()
+        return {name: pool_statistics([one.preview.draws[name] for one in self.written]) for name in names}
 
 
 def preview(
@@ -206,21 +250,16 @@ def preview(
     settings: PreviewSettings | None = None,
     moving: bool = True,
     boxes: str | Path | None = None,
-) -> list[tuple[Preview, Path]]:
+) -> list[WrittenPreview]:
     """Write `NAME.png` (a contact sheet) and, if `moving`, the video `NAME.mp4` for each video into the folder `out`; see
     `picture_name`.
 
-    Both show frames, motion, and what each mask hides, with the statistics over `settings.draws` draws; the sheet also
-    shows how often each place is seen. `boxes`: a file with the true boxes of the objects, in place of the one beside each
-    video; see `mgm.data.synthetic.labelled.read_boxes`.
-
-    Returns the previews with the path of their picture.
+    Both show frames, motion, and each mask, with the statistics over `settings.draws` draws; the sheet also shows the
+    visibility of each place. `boxes`: a file with the true boxes of the objects, instead of the one beside each video; see
+    `mgm.data.synthetic.labelled.read_boxes`.
     """
     folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+    _make_folder(folder)
     made = []
     for path in paths:
         shown = preview_clip(path, start=start, settings=settings or PreviewSettings(), boxes=boxes)
@@ -229,18 +268,97 @@ def preview(
             file.write(encode_image(shown.picture()))
         if moving:
             shown.write_video(picture.with_suffix(".mp4"))
-        made.append((shown, picture))
+        made.append(WrittenPreview(shown, picture))
     return made
 
 
+def preview_set(
+    videos: Sequence[str],
+    *,
+    out: str | Path,
+    clips: int = 10,
+    start: int | None = None,
+    settings: PreviewSettings | None = None,
+    moving: bool = True,
+    boxes: str | Path | None = None,
+) -> PreviewReport:
+    """Preview up to `clips` videos, evenly spaced, and write `statistics.csv`.
+
+    Args:
+        videos: videos, folders of videos, annotation files or specifications of sets, see `mgm.load_set`.
+        start: first frame; None: the middle of the video, or of its annotated part.
+        others: as for `preview`.
+
+    Raises:
+        VideoError: the only video cannot be read.
+        DataError: a set cannot be used, or `boxes` with several videos.
+        FileError: the folder cannot be written.
+    """
+    settings, folder = settings or PreviewSettings(), Path(out)
+    found: dict[str, VideoItem] = {}
+    for given in videos:
+        for item in _items(given):
+            found.setdefault(item.path, item)  # the first of several parts of a file
+    own = Path(os.path.realpath(folder))  # videos of an earlier preview do not belong to the set
+    chosen = evenly_spaced(
+        [item for path, item in found.items() if own not in Path(os.path.realpath(path)).parents], clips
+    )
+    if boxes is not None and len(chosen) > 1:
+        raise DataError(
+            boxes,
+            f"found {len(chosen)} videos",
+            "one, the video of these boxes",
+            "name it in place of the set",
+            reason="conflict",
+        )
+    _make_folder(folder)
+    written: list[WrittenPreview] = []
+    failed: list[VideoError] = []
+    span = (settings.frames - 1) * settings.stride + 1
+    for number, item in enumerate(chosen):
+        numbered = replace(settings, seed=settings.seed + number)  # else clips of one length would share a mask
+        try:
+            first = _middle(item, span) if start is None else start
+            written += preview([item.path], out=folder, start=first, settings=numbered, boxes=boxes, moving=moving)
+        except VideoError as error:
+            if len(chosen) == 1:
+                raise
+            failed.append(error)
+    table = write_statistics(folder / "statistics.csv", written) if written else None
+    return PreviewReport(tuple(written), tuple(failed), table)
+
+
+def _items(given: str) -> list[VideoItem]:
+    """The videos of a folder, an annotation file or a specification; anything else is a video."""
+    place = Path(given)
+    described = place.is_dir() or "=" in given or place.suffix.lower() in (*SUFFIXES, ".yaml", ".yml")
+    return sorted(load_set(given).items, key=lambda item: item.path) if described else [VideoItem(given)]
+
+
+def _middle(item: VideoItem, span: int) -> int | None:
+    """First frame of a clip in the middle of a part of a file; None for a whole file, whose length is not known yet."""
+    if item.end is None:
+        return item.start or None
+    return item.start + max(item.end - item.start - span, 0) // 2
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
 def picture_name(path: str | Path) -> str:
-    """A name for the picture of a video: its last two folders and its own, since class folders often number their files alike."""
+    """Name of the picture of a video: its last two folders and its own name.
+
+    Class folders often number their files alike."""
     parts = [p for p in Path(os.path.realpath(path)).with_suffix("").parts[-3:] if p.strip("/\\")]
     return "_".join(parts)
 
 
-def write_statistics(path: str | Path, made: Sequence[tuple[Preview, Path]]) -> Path:
-    """Write the statistics over draws as a table, one row per clip and mask; empty where a clip gives no ground for one."""
+def write_statistics(path: str | Path, made: Sequence[WrittenPreview]) -> Path:
+    """Write the statistics over draws as a table, one row per clip and mask; empty if a clip does not allow to compute one."""
     path = Path(path)
     columns = (
         "ratio",

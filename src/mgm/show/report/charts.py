@@ -1,4 +1,4 @@
-"""Charts as inline SVG: no script, colours from the page's style sheet, so that they follow its light and dark themes.
+"""Charts as inline SVG without script; colours come from the style sheet, so they follow light and dark themes.
 
 Every chart is drawn for a given width, since text in a scaled-down SVG would be too small to read on a phone.
 """
@@ -31,7 +31,7 @@ def nice_ticks(low: float, high: float, count: int) -> list[float]:
 def curve_svg(chart: CurveChart, *, width: int, height: int) -> str:
     """Curves over steps: the values faint, their running mean strong, the ends labelled; hovering reads a value.
 
-    width, height: of the viewBox, CSS pixels at full size. Without any finite value the chart says so.
+    width, height: of the viewBox, CSS pixels at full size. Without any finite value the chart contains a note.
     """
     finite = [
         (x, y) for curve in chart.curves for x, y in zip(curve.steps, curve.values, strict=True) if math.isfinite(y)
@@ -101,7 +101,7 @@ def interval_svg(chart: IntervalChart, *, width: int) -> str:
 
 @dataclass(frozen=True)
 class _Axis:
-    """A linear map from data, low to high, to pixels, start to end; what lies outside stops at the ends."""
+    """A linear map from data, low to high, to pixels, start to end; values outside stop at the ends."""
 
     low: float
     high: float
@@ -212,7 +212,7 @@ def _end_labels(ends: Sequence[tuple[float, str]], x: float, top: float, floor: 
 
 
 def _hover(chart: CurveChart, x_axis: _Axis, y_axis: _Axis, top: float, floor: float, right: float) -> list[str]:
-    """Invisible columns that show the values under the pointer; the readout stands at one place above the plot."""
+    """Invisible columns that show the values under the pointer; the readout has a fixed place above the plot."""
     smooth = [_thin(_smooth(curve)) for curve in chart.curves]
     longest = max(smooth, key=len)
     count = min(_HOVER_COLUMNS, len(longest))
@@ -261,19 +261,19 @@ def _reference(reference: tuple[str, float], axis: _Axis, top: float, floor: flo
     ]
 
 
-def _interval(estimate: Estimate, k: int, axis: _Axis, y: float, what: str, width: float) -> str:
+def _interval(estimate: Estimate, k: int, axis: _Axis, y: float, name: str, width: float) -> str:
     low, value, high = axis(estimate.low), axis(estimate.value), axis(estimate.high)
     words = f"{estimate.value:.1%}"
-    # The number stands right of its interval, or left of it, or over it: wherever it stays inside the chart.
+    # The number goes right of its interval, else left, else above: the first place inside the chart.
     if high + 56 < width:
         number = _text(high + 9, y + 4, words, kind="strong")
     elif low - 56 > axis.start:
         number = _text(low - 9, y + 4, words, anchor="end", kind="strong")
     else:
         number = _text(min(value, width - 24), y - 9, words, anchor="middle", kind="strong")
-    told = f"{what}: {estimate.value:.1%}, 95% interval {estimate.low:.1%} to {estimate.high:.1%}"
+    title = f"{name}: {estimate.value:.1%}, 95% interval {estimate.low:.1%} to {estimate.high:.1%}"
     return (
-        f"<g><title>{escape(told)}</title>"
+        f"<g><title>{escape(title)}</title>"
         + _line(low, y, high, y, f"whisker s{k % 4}")
         + f'<circle cx="{value:.1f}" cy="{y:.1f}" r="5.5" class="{"dot" if k == 0 else "ring"} s{k % 4}"/>'
         + number

@@ -1,6 +1,6 @@
-"""The parts that a page is made of, as data: what is shown, not how. `page` turns each into HTML.
+"""The parts of a page as data: content without layout. `html` turns each into HTML.
 
-Any text may hold any character; it is escaped when it is written. Pictures are encoded bytes (PNG, WebP, GIF or JPEG).
+Text may contain any character; it is escaped when written. Pictures are encoded bytes (PNG, WebP, GIF or JPEG).
 """
 
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ Tone = Literal["good", "neutral", "bad"]
 
 @dataclass(frozen=True)
 class Text:
-    """Plain words; an empty line starts a new paragraph."""
+    """Plain text; an empty line starts a new paragraph."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Code:
-    """Something to type or to copy, such as a command line; shown with its line breaks."""
+    """Text to copy, such as a command line; keeps its line breaks."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Facts:
+class FactList:
     """Names and values, for example ("seed", "0")."""
 
     facts: tuple[tuple[str, str], ...]
@@ -32,7 +32,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Legend:
-    """A small picture that explains the colours of a larger one, and its words."""
+    """A small picture that explains the colours of a larger one, and its text."""
 
     image: bytes
     text: str
@@ -40,7 +40,7 @@ class Legend:
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture. `alt` says what it shows to someone who cannot see it."""
+    """One picture. `alt` describes it for readers who cannot see it."""
 
     image: bytes
     alt: str
@@ -54,7 +54,7 @@ class Animation:
 
     image: bytes
     still: bytes
-    """One moment of it, same size: shown in print, to those who prefer reduced motion, and when the reader holds it."""
+    """One frame of it, same size: shown in print, with reduced motion, and on "Hold still"."""
     panels: tuple[str, ...]
     """The labels of the panels, left to right; the panels are equally wide."""
     alt: str
@@ -64,7 +64,7 @@ class Animation:
 
 @dataclass(frozen=True)
 class StripRow:
-    """One row of a strip: its label and one picture that holds its frames left to right, equally wide."""
+    """One row of a strip: its label and one picture with its frames left to right, equally wide."""
 
     label: str
     image: bytes
@@ -73,29 +73,29 @@ class StripRow:
 
 @dataclass(frozen=True)
 class Strip:
-    """A contact sheet: rows that share their moments, time running left to right."""
+    """A contact sheet: rows of the same moments, time from left to right."""
 
     rows: tuple[StripRow, ...]
     moments: tuple[str, ...]
-    """What stands under the columns, for example "0.27 s"; one a column, or none at all."""
+    """Text under the columns, for example "0.27 s"; one per column, or empty."""
     caption: str = ""
     legend: Legend | None = None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table that is more than words."""
+    """A cell of a table with a bar or a badge."""
 
     text: str
     share: float | None = None
     """0 to 1: a bar under the number."""
     tone: Tone | None = None
-    """A verdict: the words are set as a badge."""
+    """A verdict: the text is shown as a badge."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column. `note` explains it in small print; numbers stand right."""
+    """The head of a column. `note` explains it in small print; numbers are right-aligned."""
 
     name: str
     note: str = ""
@@ -104,7 +104,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows whose first cell is their head. `marked` is the row (its first cell) that the table is about."""
+    """Rows; the first cell of each is its head. `marked` is the head of the row to emphasise."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str | Cell, ...], ...]
@@ -123,7 +123,7 @@ class Curve:
     def __post_init__(self) -> None:
         if len(self.steps) != len(self.values):
             raise ValueError(
-                f"curve {self.label!r}: {len(self.steps)} steps and {len(self.values)} values; give one value a step"
+                f"curve {self.label!r}: {len(self.steps)} steps and {len(self.values)} values; give one value per step"
             )
 
 
@@ -149,7 +149,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class IntervalRow:
-    """One line of an interval chart: an estimate for each series, or None where it was not measured."""
+    """One line of an interval chart: an estimate for each series, or None if not measured."""
 
     label: str
     estimates: tuple[Estimate | None, ...]
@@ -168,7 +168,7 @@ class IntervalChart:
     caption: str = ""
 
 
-Part = Text | Code | Facts | Picture | Animation | Strip | Table | CurveChart | IntervalChart
+SectionPart = Text | Code | FactList | Picture | Animation | Strip | Table | CurveChart | IntervalChart
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,6 @@ class Section:
     """A titled part of the page."""
 
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[SectionPart, ...]
     lead: str = ""
-    """One or two sentences under the title: what to see here."""
+    """One or two sentences under the title."""

@@ -1,4 +1,4 @@
-"""The report of a run: what was found, what was done and what it showed, as one HTML file that needs nothing else."""
+"""The report of a run as one self-contained HTML file."""
 
 import os
 from dataclasses import dataclass
@@ -6,26 +6,26 @@ from html import escape
 from importlib import resources
 
 from mgm.files.atomic import atomic_write
-from mgm.show.report.data import DataFacts, Headline, MaskFacts, ProbeFacts, RunFacts
 from mgm.show.report.elements import Animation, Curve, Picture, Section, Text, Tone
-from mgm.show.report.page import anchors, part_html, section_html
+from mgm.show.report.facts import DataFacts, Headline, MaskFacts, ProbeFacts, RunFacts
+from mgm.show.report.html import anchors, part_html, section_html
 from mgm.show.report.sections import data_section, loss_section, mask_section, probe_section, run_section
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a page says. Only title and summary are needed; whatever else is absent leaves no trace."""
+    """Content of the page. Only title and summary are required; absent fields leave no trace."""
 
     title: str
     summary: str
     """The verdict in one sentence."""
     tone: Tone = "neutral"
     made: str = ""
-    """When and by what, in small print above the title."""
+    """Command and date, in small print above the title."""
     headlines: tuple[Headline, ...] = ()
     preview: Animation | Picture | None = None
     sections: tuple[Section, ...] = ()
-    """Previews and whatever a caller adds; they come right after the first screen."""
+    """Previews and other sections directly after the first screen."""
     masks: MaskFacts | None = None
     losses: tuple[Curve, ...] = ()
     loss_note: str = ""
@@ -35,7 +35,7 @@ class Report:
     data: DataFacts | None = None
     run: RunFacts | None = None
     notes: tuple[str, ...] = ()
-    """What this shows and what it does not."""
+    """Limits of the results."""
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:

@@ -1,6 +1,5 @@
-"""The sections that every run has: masks, loss, probes, data, the run itself. Facts go in, parts of a page come out."""
+"""The sections of every run: masks, loss, probes, data, the run itself, from facts to parts of a page."""
 
-from mgm.show.report.data import DataFacts, MaskFacts, ProbeFacts, ProbeResult, RunFacts
 from mgm.show.report.elements import (
     Cell,
     Code,
@@ -8,20 +7,21 @@ from mgm.show.report.elements import (
     Curve,
     CurveChart,
     Estimate,
-    Facts,
+    FactList,
     IntervalChart,
     IntervalRow,
-    Part,
     Section,
+    SectionPart,
     Table,
     Text,
 )
+from mgm.show.report.facts import DataFacts, MaskFacts, ProbeFacts, ProbeResult, RunFacts
 
 _FAILURES_SHOWN = 50
 
 
 def mask_section(masks: MaskFacts) -> Section:
-    """Masks side by side: what each hides of objects and motion, how it moves, how often it fell back."""
+    """Masks side by side: hidden share of objects and motion, overlap between steps, fallbacks."""
     fallback_note = "steps without motion to follow" if masks.steps is None else f"of {masks.steps:,} steps"
     columns = (
         Column("mask"),
@@ -45,9 +45,9 @@ def mask_section(masks: MaskFacts) -> Section:
         f"Every mask hides {share} of the tokens, so one that ignores motion hides about {share} of anything. "
         f"Measured on the same {_plural(masks.clips, 'clip')}."
     )
-    parts: list[Part] = [Table(columns, rows, marked=masks.subject)]
+    parts: list[SectionPart] = [Table(columns, rows, marked=masks.subject)]
     if all(row.object_covered is None for row in masks.rows):
-        parts.append(Text("The clips have no boxes, so how much of the moving object is covered was not measured."))
+        parts.append(Text("The clips have no boxes, so the covered share of the moving object was not measured."))
     return Section("What the mask hides", tuple(parts), lead)
 
 
@@ -64,7 +64,7 @@ def loss_section(curves: tuple[Curve, ...], note: str) -> Section:
 
 
 def probe_section(probes: ProbeFacts) -> Section:
-    """What frozen features tell, pretrained against untrained, or why nobody can say."""
+    """Accuracy of frozen features, pretrained against untrained, or the reason for its absence."""
     title = "What the encoder has learnt"
     if not probes.results:
         return Section(title, (Text(probes.absent or "No probe was run."),))
@@ -88,7 +88,7 @@ def probe_section(probes: ProbeFacts) -> Section:
     measured += [] if probes.classes is None else [f"{probes.classes} classes"]
     asked = "The same encoder before and after pretraining" if compared else "The pretrained encoder"
     lead = f"{asked}, asked in {_plural(len(rows), 'way')}" + (f": {', '.join(measured)}." if measured else ".")
-    parts: tuple[Part, ...] = (chart, table)
+    parts: tuple[SectionPart, ...] = (chart, table)
     return Section(title, parts + ((Text(probes.note),) if probes.note else ()), lead)
 
 
@@ -100,26 +100,20 @@ def _probe_row(result: ProbeResult, chance: float | None) -> tuple[str | Cell, .
     verdict: str | Cell = "—"
     if result.verdict is not None:
         words, tone = result.verdict
-        # A gain over an encoder that is worse than guessing is no achievement.
+        # A gain over an encoder worse than chance is not an achievement.
         guessing = tone != "bad" and chance is not None and result.pretrained.low <= chance
         verdict = Cell("not above chance", tone="neutral") if guessing else Cell(words, tone=tone)
     return result.name, _estimate(result.pretrained), _estimate(result.untrained), difference, verdict
 
 
 def data_section(data: DataFacts) -> Section:
-    """The files: how many, which formats, and every one that could not be used."""
+    """The files: counts, formats, and the unusable ones."""
     counts = (("files found", f"{data.found:,}"), ("read", f"{data.read:,}"), ("failed", f"{data.failed:,}"))
     place = (("folder", data.place),) if data.place else ()
-    parts: list[Part] = [Facts(place + counts + data.more)]
+    parts: list[SectionPart] = [FactList(place + counts + data.more)]
     if data.failures:
-        rows = tuple((f.file, f.found, f.advice) for f in data.failures[:_FAILURES_SHOWN])
-        parts.append(
-            Table(
-                (Column("file"), Column("what was found"), Column("what to do")),
-                rows,
-                caption="Files that could not be used",
-            )
-        )
+        rows = tuple((failure,) for failure in data.failures[:_FAILURES_SHOWN])
+        parts.append(Table((Column("files that could not be used"),), rows))
     left_out = len(data.failures) - _FAILURES_SHOWN
     if left_out > 0:
         parts.append(Text(f"And {left_out:,} more."))
@@ -131,9 +125,9 @@ def run_section(run: RunFacts) -> Section:
     facts: tuple[tuple[str, str], ...] = (("machine", run.machine),) if run.machine else ()
     facts += (("seed", str(run.seed)),) if run.seed is not None else ()
     facts += (("versions", ", ".join(f"{name} {version}" for name, version in run.versions)),) if run.versions else ()
-    parts: list[Part] = [Code(run.command)] if run.command else []
+    parts: list[SectionPart] = [Code(run.command)] if run.command else []
     if facts or run.more:
-        parts.append(Facts(facts + run.more))
+        parts.append(FactList(facts + run.more))
     if run.stages:
         total = sum(seconds for _, seconds in run.stages)
         rows = tuple(

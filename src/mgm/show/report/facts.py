@@ -1,4 +1,4 @@
-"""What a run has to tell, as data: its machine, its files, its masks, its probes. `sections` puts it into words."""
+"""Facts of a run: machine, files, masks, probes. `sections` turns them into parts of a page."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """How the run was made. What is empty is left out."""
+    """Command, machine and settings of the run. Empty fields are omitted."""
 
     machine: str = ""
     versions: tuple[tuple[str, str], ...] = ()
@@ -29,23 +29,15 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A file that could not be used: what was found in it, and what to do."""
-
-    file: str
-    found: str
-    advice: str
-
-
-@dataclass(frozen=True)
 class DataFacts:
-    """The files of the run. found = read + failed, counted by whoever read them."""
+    """The files of the run: found = read + failed."""
 
     found: int
     read: int
     failed: int
     place: str = ""
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[str, ...] = ()
+    """One line for each file that could not be used."""
     more: tuple[tuple[str, str], ...] = ()
 
 
@@ -61,7 +53,7 @@ class MaskRow:
     step_iou: float | None
     """Mean intersection over union of the masks of consecutive steps: 1 for a static mask."""
     fallbacks: int | None
-    """Steps that had no motion to follow."""
+    """Steps without motion to follow."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +62,17 @@ class MaskFacts:
 
     rows: tuple[MaskRow, ...]
     ratio: float
-    """Share of the tokens that is masked; a mask that knows nothing hides that share of anything."""
+    """Share of masked tokens; a mask independent of the content hides this share of anything."""
     clips: int
     steps: int | None = None
-    """Steps of all clips together: what the fallbacks are counted out of."""
+    """Steps of all clips together, the total of `fallbacks`."""
     subject: str = "mgm"
     """The name of the row that the run is about."""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """One way of asking what an encoder knows: top-1 before and after pretraining, and the paired difference."""
+    """One probe of an encoder: top-1 before and after pretraining, and the paired difference."""
 
     name: str
     pretrained: Estimate
@@ -90,7 +82,7 @@ class ProbeResult:
 
     @property
     def verdict(self) -> tuple[str, Tone] | None:
-        """Words and tone: a clear gain or loss when the difference's interval excludes zero; None without one."""
+        """Words and tone: a clear gain or loss if the difference's interval excludes zero; None without a difference."""
         if self.difference is None:
             return None
         if self.difference.low > 0:
@@ -100,7 +92,7 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class ProbeFacts:
-    """The probes of a run, or why there are none: without labels `results` is empty and `absent` says so."""
+    """The probes of a run. Without labels `results` is empty and `absent` contains the reason."""
 
     results: tuple[ProbeResult, ...] = ()
     chance: float | None = None

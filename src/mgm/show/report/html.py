@@ -1,4 +1,4 @@
-"""From parts to HTML: one small function a part. Everything is inline, all text is escaped, nothing is fetched."""
+"""Parts of a page as HTML: one small function per part. Everything is inline, all text is escaped, nothing is fetched."""
 
 import base64
 import re
@@ -14,12 +14,12 @@ from mgm.show.report.elements import (
     Code,
     Column,
     CurveChart,
-    Facts,
+    FactList,
     IntervalChart,
     Legend,
-    Part,
     Picture,
     Section,
+    SectionPart,
     Strip,
     Table,
     Text,
@@ -41,7 +41,7 @@ def section_html(section: Section, anchor: str) -> str:
 
 
 def anchors(titles: list[str]) -> list[str]:
-    """Ids for the titles of a page: letters and digits joined by hyphens, numbered where two would be equal."""
+    """Ids for the titles of a page: letters and digits joined by hyphens, numbered to be unique."""
     made: list[str] = []
     for title in titles:
         base = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
@@ -52,14 +52,14 @@ def anchors(titles: list[str]) -> list[str]:
     return made
 
 
-def part_html(part: Part) -> str:
+def part_html(part: SectionPart) -> str:
     """Any part as HTML."""
     match part:
         case Text():
             return _text(part)
         case Code():
             return f'<pre tabindex="0"><code>{escape(part.text)}</code></pre>'
-        case Facts():
+        case FactList():
             return _facts(part)
         case Picture():
             return f"<figure>{_img(part.image, part.alt)}{_caption(part.caption, part.legend)}</figure>"
@@ -93,7 +93,7 @@ def _text(part: Text) -> str:
     return "\n".join(f"<p>{escape(words.strip())}</p>" for words in part.text.split("\n\n") if words.strip())
 
 
-def _facts(part: Facts) -> str:
+def _facts(part: FactList) -> str:
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in part.facts)
     return f'<dl class="facts">{rows}</dl>'
 
@@ -104,7 +104,7 @@ def _img(image: bytes, alt: str, *, kind: str = "") -> str:
             (width, height), mime = opened.size, _MIME[opened.format or ""]
     except (UnidentifiedImageError, KeyError) as error:
         raise ValueError(
-            f"picture {alt!r}: the bytes are no PNG, WebP, GIF or JPEG; encode it with encode_image"
+            f"picture {alt!r}: the bytes are not PNG, WebP, GIF or JPEG; encode it with encode_image"
         ) from error
     data = base64.b64encode(image).decode("ascii")
     name = f' class="{kind}"' if kind else ""
@@ -112,9 +112,9 @@ def _img(image: bytes, alt: str, *, kind: str = "") -> str:
 
 
 def _caption(words: str, legend: Legend | None) -> str:
-    told = f"<p>{escape(words)}</p>" if words else ""
+    text = f"<p>{escape(words)}</p>" if words else ""
     wheel = f'<p class="legend">{_img(legend.image, "")}<span>{escape(legend.text)}</span></p>' if legend else ""
-    return f"<figcaption>{told}{wheel}</figcaption>" if told or wheel else ""
+    return f"<figcaption>{text}{wheel}</figcaption>" if text or wheel else ""
 
 
 def _strip(part: Strip) -> str:
@@ -153,7 +153,7 @@ def _column(column: Column) -> str:
 def _row(row: tuple[str | Cell, ...], table: Table) -> str:
     if len(row) != len(table.columns):
         raise ValueError(
-            f"table {table.caption!r}: {len(row)} cells under {len(table.columns)} columns; give one cell a column"
+            f"table {table.caption!r}: {len(row)} cells under {len(table.columns)} columns; give one cell per column"
         )
     first = row[0].text if isinstance(row[0], Cell) else row[0]
     cells = "".join(_cell(cell, column) for cell, column in zip(row[1:], table.columns[1:], strict=True))
