@@ -1,7 +1,9 @@
-"""RAFT-small, optical flow by a recurrent network (Teed & Deng, ECCV 2020), and motion between two pictures measured with it.
+"""RAFT-small, optical flow by a recurrent network (Teed & Deng, ECCV 2020), and an estimator of motion for `mgm.read_clip`.
+
+Optional: `mgm.video` does not import it.
 
 The weights are the user's: `raft-small.pth` of the authors' release, or torchvision's `raft_small_C_T_V1` and `_V2`,
-which hold the same network under other names.
+which contain the same network with other names of layers.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from mgm.errors import ModelError
 LEVELS: Final = 4
 """Levels of the correlation pyramid (Section 3.2)."""
 RADIUS: Final = 3
-"""Reach of a look-up in cells of each level, in both directions (Section 3.2)."""
+"""Radius of a look-up in cells of each level (Section 3.2)."""
 
 _STRIDE: Final = 8  # pixels per cell of the features
 _FEATURES, _HIDDEN, _CONTEXT = 128, 96, 64
@@ -35,8 +37,8 @@ _FILES: Final = "raft-small.pth of the authors or raft_small_C_T_V1 or _V2 of to
 class Raft(nn.Module):
     """RAFT-small: 990,162 parameters, named as in the authors' `raft-small.pth`.
 
-    Features at 1/8 of the resolution are correlated all with all; a convolutional GRU looks correlations up where the
-    flow points to, and refines the flow, which is then enlarged bilinearly.
+    Features at 1/8 of the resolution are correlated all with all. A convolutional GRU looks up correlations at the places
+    to which the flow points, and refines the flow, which is then enlarged bilinearly.
     The correlations of two pictures take about (H W / 64)^2 x 5.3 bytes: 10 MB at 340 x 256, 1.1 GB at 1280 x 720.
     """
 
@@ -47,35 +49,33 @@ class Raft(nn.Module):
         self.update_block = _Update()
 
     def forward(self, first: Tensor, second: Tensor, *, iterations: int = 12) -> Tensor:
-        """The displacement (dx, dy) in pixels from `first` to `second` of what is at each pixel of `first`.
+        """The displacement (dx, dy) in pixels from `first` to `second` of the content at each pixel of `first`.
 
         first, second: (B, 3, H, W) RGB, uint8 or floating point, 0 to 255. Any size; sides are padded to multiples of 8
         and to 64 at least, by repeating the border. Returns float32 (B, 2, H, W).
-        Raises ModelError when the shapes do not fit or there is no iteration.
+        Raises ModelError if the shapes do not fit or `iterations` is below 1.
         """
         *_, flow = self._refine(first, second, iterations)
         return _enlarge(flow, first)
 
     def predictions(self, first: Tensor, second: Tensor, *, iterations: int = 12) -> list[Tensor]:
-        """`forward`'s flow after each iteration, what the loss over the sequence needs (Section 3.4, Eq. 7)."""
+        """`forward`'s flow after each iteration, for a loss over the sequence (Section 3.4, Eq. 7)."""
         return [_enlarge(flow, first) for flow in self._refine(first, second, iterations)]
 
     def _refine(self, first: Tensor, second: Tensor, iterations: int) -> Iterator[Tensor]:
         """(B, 2, h, w) after each iteration, in cells of the padded features."""
         if first.ndim != 4 or first.shape[1] != 3 or first.shape != second.shape:
-            raise ModelError(
-                f"raft: found pictures {tuple(first.shape)} and {tuple(second.shape)}, expected (B, 3, H, W) twice"
-            )
-        if iterations < 1:
-            raise ModelError(f"iterations: found {iterations}, expected at least 1")
+            shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
+            raise ModelError("raft", f"found pictures {shapes}", "(B, 3, H, W) twice", reason="invalid_shape")
+        _check_iterations(iterations)
         one, two = _prepare(first), _prepare(second)
         pyramid = Correlation(*self.fnet(torch.cat([one, two])).chunk(2))
         hidden, context = self.cnet(one).split([_HIDDEN, _CONTEXT], dim=1)
         hidden, context = hidden.tanh(), context.relu()
-        here = _places(hidden)
+        here = _cell_coordinates(hidden)
         flow = torch.zeros_like(here)
         for _ in range(iterations):
-            # Each iteration is trained on its own step only, as the authors do: gradients reach earlier ones by the GRU.
+            # As in the authors' code, gradients flow to earlier iterations through the GRU only.
             flow = flow.detach()
             hidden, step = self.update_block(hidden, context, pyramid(here + flow), flow)
             flow = flow + step
@@ -97,100 +97,104 @@ class Correlation:
             level = F.avg_pool2d(level, 2)
             self.levels.append(level)
 
-    def __call__(self, places: Tensor) -> Tensor:
-        """Correlations around a place per cell of the first map, bilinear, zero outside.
+    def __call__(self, centres: Tensor) -> Tensor:
+        """Correlations around one point per cell of the first map, bilinear, zero outside.
 
-        places: (B, 2, h, w), (x, y) in cells of the second map. Returns (B, 4 x 49, h, w): by level, then dx, then dy
+        centres: (B, 2, h, w), (x, y) in cells of the second map. Returns (B, 4 x 49, h, w): by level, then dx, then dy
         in cells of that level, from -3 to 3.
         """
-        batch, _, height, width = places.shape
-        reach = torch.arange(-RADIUS, RADIUS + 1, device=places.device, dtype=places.dtype)
-        window = torch.stack(torch.meshgrid(reach, reach, indexing="ij"), dim=-1)
-        centres = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
+        batch, _, height, width = centres.shape
+        offsets = torch.arange(-RADIUS, RADIUS + 1, device=centres.device, dtype=centres.dtype)
+        window = torch.stack(torch.meshgrid(offsets, offsets, indexing="ij"), dim=-1)
+        points = centres.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
         taps = []
         for power, level in enumerate(self.levels):
-            sides = torch.tensor([level.shape[3], level.shape[2]], device=places.device, dtype=places.dtype)
-            # Counted from the borders and not from the centres of the outer cells, a map of one cell divides by no zero.
-            grid = (2 * (centres / 2**power + window) + 1) / sides - 1
+            sides = torch.tensor([level.shape[3], level.shape[2]], device=centres.device, dtype=centres.dtype)
+            # Relative to the borders, not to the centres of the outer cells, which would divide by zero in a map of one cell.
+            grid = (2 * (points / 2**power + window) + 1) / sides - 1
             found = F.grid_sample(level, grid, align_corners=False)
             taps.append(found.reshape(batch, height, width, -1))
         return torch.cat(taps, dim=-1).permute(0, 3, 1, 2)
 
 
 def load_raft(path: str | Path) -> Raft:
-    """RAFT-small with the weights of a file, in evaluation mode on the CPU. No code in the file is run.
+    """RAFT-small with the weights of a file, in evaluation mode on the CPU. Code in the file is not run.
 
     path: a state dict as .safetensors or as torch.save writes it, with the authors' names (with or without "module.")
     or torchvision's. Both releases take pixels as 2 x / 255 - 1.
-    Raises ModelError, starting with the path, when the file cannot be read or does not fit.
+    Raises ModelError about the path if the file cannot be read or does not fit.
     """
     state = {_our_name(key): value for key, value in _read(Path(path)).items()}
-    with torch.device("meta"):  # no numbers are drawn: the caller's random state stays as it is
+    with torch.device("meta"):  # draws no random numbers, which keeps the caller's random state
         model = Raft()
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     missing, unexpected = sorted(shapes.keys() - state.keys()), sorted(state.keys() - shapes.keys())
     if missing or unexpected:
         raise ModelError(
-            f"{path}: found {len(missing)} of {len(shapes)} keys missing ({', '.join(missing[:3])}) and "
-            f"{len(unexpected)} unexpected ({', '.join(unexpected[:3])}); expected the weights of RAFT-small: {_FILES}"
+            path,
+            f"found {len(missing)} of {len(shapes)} keys missing ({', '.join(missing[:3])}) and "
+            f"{len(unexpected)} unexpected ({', '.join(unexpected[:3])})",
+            f"the weights of RAFT-small: {_FILES}",
+            reason="mismatch",
         )
-    wrong = [
-        f"{key} {tuple(state[key].shape)}, expected {shapes[key]}" for key in shapes if state[key].shape != shapes[key]
-    ]
+    wrong = [f"{key} {tuple(state[key].shape)} for {shapes[key]}" for key in shapes if state[key].shape != shapes[key]]
     if wrong:
-        raise ModelError(f"{path}: {len(wrong)} shapes do not fit, found {'; '.join(wrong[:3])}; give {_FILES}")
+        found = f"found {len(wrong)} shapes that do not fit ({', '.join(wrong[:3])})"
+        raise ModelError(path, found, f"the weights of RAFT-small: {_FILES}", reason="mismatch")
     model.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
     return model.eval()
 
 
 @dataclass(frozen=True)
 class RaftEstimator:
-    """Motion between two pictures by RAFT-small; a source of motion for whoever reads video.
+    """Motion between two pictures by RAFT-small; a `mgm.video.motion.estimators.MotionEstimator`.
 
     Attributes:
-        weights: a file for `load_raft`. None takes fixed random weights: the time is that of a trained network, the
-            motion means nothing.
+        weights: a file for `load_raft`. None: fixed random weights, for measuring time; the motion is meaningless.
         iterations: refinements per pair (Section 3.3). The authors trained with 12.
-        device: where the network runs: "cpu", "cuda", "cuda:1".
-        name, pixels, shrink, in_pixels: for whoever reads the video: RGB of the full coded size in, pixels of it out.
+        device: of the network: "cpu", "cuda", "cuda:1".
+        name, pixel_format, shrink, in_pixels: takes RGB of the full coded size, returns pixels of it.
 
-    Raises ModelError when the weights do not fit, there is no iteration, or torch cannot use the device.
+    Raises ModelError if the weights do not fit, `iterations` is below 1, or torch cannot use the device.
     """
 
     weights: str | Path | None
     iterations: int = 12
     device: str = "cpu"
     name: ClassVar[Literal["raft"]] = "raft"
-    pixels: ClassVar[Literal["rgb24"]] = "rgb24"
+    pixel_format: ClassVar[Literal["rgb24"]] = "rgb24"
     shrink: ClassVar[int] = 1
     in_pixels: ClassVar[bool] = True
     network: Raft = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise ModelError(f"iterations: found {self.iterations}, expected at least 1")
+        _check_iterations(self.iterations)
         model = _random() if self.weights is None else load_raft(self.weights)
         try:
             model = model.to(self.device)
-        except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+        except (RuntimeError, AssertionError) as error:  # torch built without CUDA raises AssertionError
             raise ModelError(
-                f"device: found {self.device!r}, expected one that torch can use here, such as 'cpu' "
-                f"({str(error).splitlines()[0]})"
+                "device",
+                f"found {self.device!r} ({str(error).splitlines()[0]})",
+                "a device that torch can use here, such as 'cpu'",
+                reason="unsupported",
             ) from error
         object.__setattr__(self, "network", model.requires_grad_(False))
 
     def between(self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The displacement (dx, dy) in pixels, x right and y down, from `before` to `after`.
 
-        before, after: uint8 (h, w, 3) RGB. Returns float32 (h, w, 2), at each pixel of `after` the motion of what is
-        there: where it came from, as a codec's vectors are anchored. Equal pictures give equal results.
-        Raises ModelError for anything else.
+        before, after: uint8 (h, w, 3) RGB. Returns float32 (h, w, 2), at each pixel of `after` the motion of
+        its content since `before`, as in codecs. Equal pictures give equal results.
+        Raises ModelError for other pictures.
         """
         for picture in (before, after):
             if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.shape != before.shape:
                 raise ModelError(
-                    f"raft: found a picture {picture.shape} of {picture.dtype}, expected uint8 (h, w, 3) twice, "
-                    f"of one size; the first is {before.shape}"
+                    "raft",
+                    f"found pictures {before.dtype} {before.shape} and {after.dtype} {after.shape}",
+                    "two uint8 (h, w, 3) of one size",
+                    reason="invalid_shape",
                 )
         with torch.inference_mode():
             pair = torch.from_numpy(np.stack([after, before])).to(self.device).permute(0, 3, 1, 2)
@@ -221,7 +225,7 @@ class _Features(nn.Module):
 
 
 class _Bottleneck(nn.Module):
-    """A residual block through a quarter of the channels; where their number grows it halves the resolution."""
+    """A residual block through a quarter of the channels; it halves the resolution if it increases their number."""
 
     def __init__(self, given: int, channels: int, normalised: bool) -> None:
         super().__init__()
@@ -230,7 +234,7 @@ class _Bottleneck(nn.Module):
         self.conv1 = nn.Conv2d(given, narrow, 1)
         self.conv2 = nn.Conv2d(narrow, narrow, 3, stride=stride, padding=1)
         self.conv3 = nn.Conv2d(narrow, channels, 1)
-        # A list of one layer, for the release calls it downsample.0.
+        # A list of one layer: the releases name it downsample.0.
         self.downsample = nn.Sequential(nn.Conv2d(given, channels, 1, stride=stride)) if stride == 2 else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -301,20 +305,20 @@ def _padding(size: int) -> tuple[int, int]:
 
 
 def _prepare(picture: Tensor) -> Tensor:
-    """Padded to what the network takes, and in [-1, 1]."""
+    """The picture padded to a size that the network accepts, in [-1, 1]."""
     height, width = picture.shape[-2:]
     return F.pad(picture.float() / 127.5 - 1, (*_padding(width), *_padding(height)), mode="replicate")
 
 
 def _enlarge(flow: Tensor, picture: Tensor) -> Tensor:
-    """A flow in cells to one in pixels, of the size of the picture."""
+    """Flow in cells -> flow in pixels, of the size of the picture."""
     full = _STRIDE * F.interpolate(flow, scale_factor=_STRIDE, mode="bilinear", align_corners=True)
     height, width = picture.shape[-2:]
     top, left = _padding(height)[0], _padding(width)[0]
     return full[..., top : top + height, left : left + width]
 
 
-def _places(like: Tensor) -> Tensor:
+def _cell_coordinates(like: Tensor) -> Tensor:
     """(B, 2, h, w): the (x, y) of each cell."""
     batch, _, height, width = like.shape
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -345,33 +349,45 @@ def _our_name(key: str) -> str:
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise ModelError(f"{path}: no such file, expected the weights of RAFT-small: {_FILES}")
+        raise ModelError(path, "does not exist", f"the weights of RAFT-small: {_FILES}", reason="not_found")
     try:
         content: Any
         if path.suffix == ".safetensors":
-            # Imported here, because weights of the releases need no safetensors.
+            # Imported here: the weights of the releases do not need safetensors.
             from safetensors.torch import load_file
 
             content = load_file(path)
         else:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of what a file that holds no weights looks like
+                warnings.simplefilter("ignore")  # torch warns about files that only look like weights
                 content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what is damaged or foreign fails in any way: KeyError, struct.error, ...
+    except Exception as error:  # damaged and foreign files raise anything: KeyError, struct.error, ...
         raise ModelError(
-            f"{path}: cannot be read as weights ({' '.join(str(error).split())[:200]}), expected {_FILES}; "
-            "it is damaged, or needs to run code to be read, which mgm refuses"
+            path,
+            f"cannot be read as weights ({' '.join(str(error).split())[:200]})",
+            _FILES,
+            "it is damaged, or needs to run code to be read, which mgm refuses",
+            reason="unreadable",
         ) from error
     if not isinstance(content, Mapping):
-        raise ModelError(f"{path}: found {type(content).__name__}, expected tensors by name of layer: {_FILES}")
+        raise _not_tensors(path, type(content).__name__)
     wrong = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if wrong:
-        raise ModelError(f"{path}: found {', '.join(wrong[:3])}, expected tensors by name of layer: {_FILES}")
+        raise _not_tensors(path, ", ".join(wrong[:3]))
     return dict(content)
 
 
+def _not_tensors(path: Path, found: str) -> ModelError:
+    return ModelError(path, f"found {found}", f"tensors by name of layer: {_FILES}", reason="malformed")
+
+
+def _check_iterations(iterations: int) -> None:
+    if iterations < 1:
+        raise ModelError("iterations", f"found {iterations}", "at least 1", reason="invalid_value")
+
+
 def _random() -> Raft:
-    """The same random weights every time; the caller's random state stays as it is."""
+    """Fixed random weights; the caller's random state is kept."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         return Raft().eval()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mgm.errors import VideoError
 from mgm.video.motion.camera import camera_motion, remove_camera
 from mgm.video.motion.field import MotionField, grid_shape
+from tests.errors import raises
 
 SIZE = (258, 342)  # the last cells hang over the border
 
@@ -174,12 +175,12 @@ def test_fields_of_few_cells(size, frames, how):
 @pytest.mark.parametrize("how", ["median", "affine"])
 def test_a_difference_has_no_camera(how):
     field = MotionField(np.ones((1, 4, 4, 2), np.float32), np.ones((1, 4, 4), bool), "difference", (32, 32))
-    with pytest.raises(VideoError, match=rf"camera '{how}': motion 'difference' has no direction.*'codec' or 'flow'"):
+    with raises(VideoError, "conflict"):
         remove_camera(field, how)
     assert remove_camera(field, "none") is field
 
 
 def test_another_model_is_refused():
     field = MotionField(np.ones((1, 4, 4, 2), np.float32), np.ones((1, 4, 4), bool), "codec", (32, 32))
-    with pytest.raises(VideoError, match=r"camera 'homography'.*none, median, affine"):
+    with raises(VideoError, "unknown_name", message="motion-unknown-camera"):
         remove_camera(field, "homography")

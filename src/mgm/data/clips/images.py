@@ -267,7 +267,7 @@ def _measured(request: Request, pictures: list[str], index: npt.NDArray[np.int64
         picture = _open(pictures[number])
         size = picture.shape[0], picture.shape[1]
         pairs.grid = grid_shape(*size)
-        image = Image.fromarray(picture).convert("L" if source.pixels == "gray" else "RGB")
+        image = Image.fromarray(picture).convert("L" if source.pixel_format == "gray" else "RGB")
         small = image.resize((-(-size[1] // source.shrink), -(-size[0] // source.shrink)), Image.Resampling.BILINEAR)
         pairs.add(number, np.asarray(small))
     return MotionField.of(pairs.field(index), source.name, size)

@@ -70,7 +70,7 @@ def decode(
     last: int | None,
 ) -> dict[int, Decoded]:
     """Decode a window up to frame `last`: by number, every frame that came out. `pairs` is given the pictures it needs."""
-    picture_of = None if pairs is None else PictureConverter(pairs.source.pixels, pairs.source.shrink)
+    picture_of = None if pairs is None else PictureConverter(pairs.estimator.pixel_format, pairs.estimator.shrink)
     timed = bool(window.order)
     number = {pts: window.base + i for i, pts in enumerate(window.order)}
     decoded: dict[int, Decoded] = {}

@@ -85,9 +85,9 @@ def carry_out(video: OpenVideo, window: PacketWindow, plan: Plan) -> Read:
     if pairs is not None:
         try:
             with span("field"):
-                motion = MotionField.of(pairs.field(wanted), pairs.source.name, extent)
+                motion = MotionField.of(pairs.field(wanted), pairs.estimator.name, extent)
         except VideoError as error:
-            raise VideoError(f"{video.name}: {error}") from None
+            raise error.about(video.name) from None
     elif sidecar is not None:
         _check_numbers(sidecar, window, video, pts, wanted)
         with span("field"):
