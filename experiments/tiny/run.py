@@ -23,7 +23,7 @@ from mgm.evaluation.views import TokenBank, encode_views
 from mgm.models import Encoder
 from mgm.show.machine import machine, versions
 from mgm.training import Config, load_config, pretrain
-from mgm.training.feed import prepare_source
+from mgm.training.run import open_source
 
 BUDGETS = ((400, 1e-3), (1000, 2e-3))
 FEW = 400
@@ -76,7 +76,7 @@ def main() -> None:
     make_dataset(arguments.videos, train=1280, test=256, pan=0.25)
     videos = load_set(arguments.videos)
     shared = ("probe.clips_per_video=2", "probe.temporal_views=3", *arguments.settings)
-    _, source = prepare_source(videos.items, load_config("debug", shared), motion=True, source=None)
+    _, source = open_source(videos.items, load_config("debug", shared), motion=True, source=None)
     for seed in arguments.seeds:
         config = load_config("debug", (*shared, f"seed={seed}"))
         report(f"untrained, seed {seed}", untrained_encoder(config), config, videos, source)

@@ -16,12 +16,12 @@ from mgm.masks.seeding import mask_rng as mask_rng
 from mgm.models.sizes import list_models as list_models
 from mgm.models.targets.catalog import list_targets as list_targets
 from mgm.show.preview import preview as preview
+from mgm.training import config_for as config_for
 from mgm.training import export_model as export_model
 from mgm.training import list_recipes as list_recipes
 from mgm.training import load_config as load_config
 from mgm.training import load_encoder as load_encoder
 from mgm.training import load_pretrained as load_pretrained
-from mgm.training import settings_for as settings_for
 from mgm.training.finetune import finetune as finetune
 from mgm.training.pretrain import pretrain as pretrain
 from mgm.video.clip.reader import VideoReader as VideoReader

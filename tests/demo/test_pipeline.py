@@ -11,7 +11,7 @@ from mgm.demo import run_demo
 from mgm.demo.measure import measure_masks
 from mgm.errors import DataError
 from mgm.training import load_autoencoder, load_config
-from mgm.training.feed import prepare_source
+from mgm.training.run import open_source
 from tests.errors import raises
 
 # The clips have 8 frames, so a stride of 1; a few steps are enough to see that all is wired up.
@@ -89,7 +89,7 @@ def test_a_folder_without_a_usable_video_is_an_error(tmp_path):
 def test_mgm_hides_more_of_the_moving_object_than_tube(tiny_set):
     config = load_config("debug")
     videos = load_set(tiny_set)
-    items, source = prepare_source(videos.test, config, motion=True, source=None)
+    items, source = open_source(videos.test, config, motion=True, source=None)
     measures = {m.name: m for m in measure_masks(items, source, config)}
     assert measures["tube"].objects == pytest.approx(0.75, abs=0.1)
     assert measures["mgm"].objects > measures["tube"].objects + 0.05

@@ -54,7 +54,7 @@ def test_loading(folder: Path) -> None:
 
 
 def test_fine_tuning(folder: Path) -> None:
-    example("mgm.settings_for")
+    example("mgm.config_for")
 
     assert (folder / "runs" / "tuned-too" / "last.pt").is_file()
 

@@ -21,7 +21,7 @@ from mgm.evaluation.probing import (
 )
 from mgm.models import Classifier
 from mgm.training import load_config
-from mgm.training.config import override
+from mgm.training.recipe import override
 
 
 @pytest.fixture(scope="module")

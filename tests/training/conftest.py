@@ -5,7 +5,7 @@ import pytest
 
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import MemorySource
-from mgm.training import Config, load_config
+from mgm.training import Config, load_config, pretrain
 
 SMALL = [
     "data.frames=4",
@@ -43,3 +43,13 @@ def memory(videos: VideoSet) -> MemorySource:
     source = MemorySource(32, "codec")
     assert source.load([item.path for item in videos.items]) == {}
     return source
+
+
+@pytest.fixture
+def run(videos, memory, tmp_path):
+    """Pretrain quietly on the tiny set; returns the result."""
+
+    def go(config, out="run", *, source=memory, videos=videos, **options):
+        return pretrain(videos, config, out=tmp_path / out, source=source, show_progress=False, **options)
+
+    return go

@@ -6,12 +6,13 @@ import torch
 from mgm.data.annotations import VideoItem, VideoSet
 from mgm.data.augment.randaugment import RandAugment
 from mgm.data.clips.source import FileSource
-from mgm.errors import DataError
+from mgm.errors import DataError, ModelError
 from mgm.models import Encoder, ModelSpec
 from mgm.training import finetune, load_classifier, load_encoder, pretrain
-from mgm.training.config import override
-from mgm.training.finetune import augmentation, flips
-from tests.training.sources import raising
+from mgm.training.finetune import augmentation, resolve_flip
+from mgm.training.recipe import override
+from tests.errors import raises
+from tests.training.helpers import raising
 
 AUGMENTED = ("finetune.crop=random_resized", "finetune.randaugment=rand-m7-n4-mstd0.5-inc1", "finetune.erasing=0.5",
              "finetune.mixup=0.8", "finetune.cutmix=1", "finetune.label_smoothing=0.1", "finetune.sampling=sparse")  # fmt: skip
@@ -25,9 +26,9 @@ def tune(videos, memory, tmp_path):
     return go
 
 
-def test_a_video_that_is_mixed_with_itself_is_said(videos, small, memory, tmp_path):
+def test_mixing_one_video_warns(videos, small, memory, tmp_path):
     mixed = small("finetune.mixup=0.8", "finetune.micro_batch=1", "finetune.steps=1")
-    with pytest.warns(UserWarning, match="mixup and CutMix do nothing; raise finetune.micro_batch"):
+    with pytest.warns(UserWarning, match="mixup and CutMix"):
         finetune(None, videos, mixed, out=tmp_path / "one", source=memory, show_progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -92,11 +93,11 @@ def test_layer_decay_slows_the_first_blocks(tune, small):
     assert moved[0] < 0.1 * moved[1]
 
 
-def test_what_cannot_be_fine_tuned(tune, small, videos):
+def test_sets_and_encoders_that_cannot_be_fine_tuned(tune, small, videos):
     unlabelled = VideoSet("folder", videos.train, (), (), "no class folders, so no labels")
-    with pytest.raises(DataError, match="folder: has no labels, expected class folders or annotations"):
+    with raises(DataError, "missing_value", subject="folder", message="finetune-no-labels"):
         tune(None, small(), videos=unlabelled)
-    with pytest.raises(DataError, match=r"patch 16 instead of 8, frames 8 instead of 4"):
+    with raises(ModelError, "mismatch", message="finetune-encoder-mismatch"):
         tune(Encoder(ModelSpec("debug", patch=16, frames=8, resolution=32, position="sincos-3d")), small())
 
 
@@ -122,7 +123,7 @@ def test_the_loss_falls_with_everything_on(tune, small):
     assert sum(losses[-10:]) / 10 < 0.985 * losses[0]  # even the right answer costs the entropy of the soft targets
 
 
-def test_a_recipe_says_what_is_done_to_clips(small):
+def test_the_augmentation_of_a_recipe(small):
     whole = augmentation(small(*AUGMENTED).finetune, classes=8, seed=3)
     assert whole.randaugment == RandAugment()
     assert whole.erasing.probability == 0.5
@@ -132,19 +133,19 @@ def test_a_recipe_says_what_is_done_to_clips(small):
     assert augmentation(small(*AUGMENTED, "finetune.mixup_prob=0").finetune, classes=8, seed=3).mixing is None
 
 
-def test_clips_are_mirrored_only_where_the_labels_stay(videos):
+def test_clips_are_mirrored_unless_labels_distinguish_directions(videos):
     items = (VideoItem("a.mp4", 0),)
     safe = VideoSet("safe", items, (), ("Archery", "Diving"), "")
-    assert flips("auto", safe)
-    assert flips(True, safe)
-    assert not flips(False, safe)
-    assert not flips("auto", videos)  # right, left, turning_cw, ...
-    assert not flips(False, videos)
-    with pytest.warns(UserWarning, match=r"4 of 8 classes tell left from right, for example 'left'.*flip=auto"):
-        assert flips(True, videos)
+    assert resolve_flip("auto", safe)
+    assert resolve_flip(True, safe)
+    assert not resolve_flip(False, safe)
+    assert not resolve_flip("auto", videos)  # right, left, turning_cw, ...
+    assert not resolve_flip(False, videos)
+    with pytest.warns(UserWarning, match=r"4 of 8 classes .*'left'"):
+        assert resolve_flip(True, videos)
 
 
-def test_a_run_says_what_it_is_about_to_do(small, videos, memory, tmp_path, capsys):
+def test_the_summary_of_a_run(small, videos, memory, tmp_path, capsys):
     config = small(*AUGMENTED, "finetune.flip=auto", "finetune.steps=1", "finetune.warmup=0")
     finetune(None, videos, config, out=tmp_path / "run", source=memory)
     shown = capsys.readouterr().out

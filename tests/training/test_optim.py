@@ -7,7 +7,7 @@ import torch
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.training.config import OptimConfig
 from mgm.training.finetune import layer_rates
-from mgm.training.optim import Schedule, adamw, schedule
+from mgm.training.optim import Schedule, adamw, build_schedule
 
 SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
 
@@ -46,11 +46,11 @@ def test_runs_that_only_warm_up_and_runs_that_do_not():
 
 
 def test_lengths_in_epochs_and_in_steps():
-    plan = schedule(optim(steps=None, epochs=10, warmup=1.5, min_lr=1e-4), steps_per_epoch=7)
+    plan = build_schedule(optim(steps=None, epochs=10, warmup=1.5, min_lr=1e-4), steps_per_epoch=7)
     assert (plan.steps, plan.warmup) == (70, 10)
     assert plan.peak == pytest.approx(4e-4 * 64 / 256)
     assert plan.final == pytest.approx(1e-4 * 64 / 256)
-    plan = schedule(optim(warmup=300), steps_per_epoch=7)
+    plan = build_schedule(optim(warmup=300), steps_per_epoch=7)
     assert (plan.steps, plan.warmup) == (100, 100)
 
 

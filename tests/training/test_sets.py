@@ -1,4 +1,4 @@
-"""From an annotation file to a trained and judged model, and videos and still pictures in one run."""
+"""From an annotation file to an evaluated model, and videos and still pictures in one run."""
 
 import json
 
@@ -10,11 +10,12 @@ from mgm.data.annotations import load_set
 from mgm.errors import DataError
 from mgm.evaluation.run import evaluate
 from mgm.training import finetune, pretrain
+from tests.errors import raises
 
 
 @pytest.fixture
 def one_list(tiny_set, tmp_path):
-    """Every clip of the tiny set in one list, as VideoMAE writes it."""
+    """Every clip of the tiny set in one list, in the format of VideoMAE."""
     found = load_set(tiny_set)
     lines = [f"{item.path} {item.label}" for item in found.items]
     (tmp_path / "all.csv").write_text("\n".join(lines))
@@ -29,7 +30,7 @@ def test_finetune_and_evaluate_with_one_list(one_list, tmp_path, small):
     assert len(whole.train) > len(whole.test) > 0
     result = evaluate(tmp_path / "run", one_list)
     assert (result["classes"], result["top1"]["videos"]) == (len(whole.classes), len(whole.test))
-    # some classes of the run, numbered otherwise, are judged by their names
+    # some of the run's classes, in another order, are evaluated by their names
     kept = [i for i in whole.test if whole.classes[i.label] != whole.classes[0]]
     names = sorted({whole.classes[i.label] for i in kept})
     (tmp_path / "names.txt").write_text("\n".join(names))
@@ -52,7 +53,7 @@ def test_videos_and_pictures_pretrain_together(tiny_set, tmp_path, small):
         assert np.isfinite(outcome.history.losses).all()
         lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
         shares = [line["fallback"] for line in lines if "fallback" in line]
-        assert 0.3 < np.mean(shares) < 0.7  # half of the clips have nothing that moves, and their masks say so
+        assert 0.3 < np.mean(shares) < 0.7  # half of the clips are still, and their masks fall back
         assert outcome.history.bad == {}
 
 
@@ -60,10 +61,10 @@ def _same(config):
     return f"pretrain.batch={config.pretrain.batch}", f"pretrain.steps={config.pretrain.steps}", "data.motion=auto"
 
 
-def test_sides_that_are_empty_are_said_before_a_run(one_list, tiny_set, tmp_path, small):
+def test_empty_splits_and_missing_labels(one_list, tiny_set, tmp_path, small):
     test = one_list.rename(tmp_path / "test.csv")
-    with pytest.raises(DataError, match=r"test.csv: no training videos \(test.csv for testing\), .* train=FILE"):
+    with raises(DataError, "missing_value", message="pretrain-no-videos"):
         pretrain(test, small(), out=tmp_path / "run", show_progress=False)
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"1 of them without a label, .* without images="):
+    with raises(DataError, "missing_value"):
         finetune(None, f"data={tiny_set},images={tmp_path}/a.png", small(), out=tmp_path / "run", show_progress=False)

@@ -10,7 +10,7 @@ import torch
 from mgm.data.annotations import VideoItem, VideoSet
 from mgm.errors import DataError
 from mgm.training import load_config, pretrain
-from mgm.training.engine import Run
+from mgm.training.run import TrainingRun
 
 
 def main() -> None:
@@ -22,27 +22,21 @@ def main() -> None:
     small += ["model.size=debug", f"pretrain.steps={steps}", "pretrain.batch=4", "pretrain.warmup=1"]
     small += settings
     seen: list[int] = []
-    first = Run.__init__
+    batches = TrainingRun.batches
 
-    def watched(self, *args, **options):
-        first(self, *args, **options)
-        batches = self.batches
+    def watched(run, first):
+        for batch in batches(run, first):
+            seen.extend(batch.keys[:, 1].tolist())
+            yield batch
 
-        def stream(*asked):
-            for batch in batches(*asked):
-                seen.extend(batch.keys[:, 1].tolist())
-                yield batch
-
-        object.__setattr__(self, "batches", stream)
-
-    Run.__init__ = watched
+    TrainingRun.batches = watched
     try:
-        outcome = pretrain(videos, load_config("debug", small), out=out, show_progress=False)
-        told = {"bad": outcome.history.bad, "losses": outcome.history.losses}
+        trained = pretrain(videos, load_config("debug", small), out=out, show_progress=False)
+        result = {"bad": trained.history.bad, "losses": trained.history.losses}
     except DataError as error:
-        told = {"error": str(error)}
+        result = {"error": error.line, "reason": error.reason}
     rank = os.environ["RANK"]
-    (out / f"rank{rank}.json").write_text(json.dumps({"seen": seen, **told}))
+    (out / f"rank{rank}.json").write_text(json.dumps({"seen": seen, **result}))
 
 
 if __name__ == "__main__":

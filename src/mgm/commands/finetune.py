@@ -36,9 +36,9 @@ def finetune(
     """
     from mgm.evaluation.run import evaluate
     from mgm.training import finetune as train
-    from mgm.training import open_start
+    from mgm.training import open_encoder
 
-    encoder, config = open_start(run, settings or (), recipe=recipe)
+    encoder, config = open_encoder(run, settings or (), recipe=recipe)
     videos = open_set(data)
     outcome = train(None if from_scratch else encoder, videos, config, out=out, resume=resume)
     if not videos.test:

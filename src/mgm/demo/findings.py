@@ -13,7 +13,7 @@ from mgm.models import MaskedAutoencoder
 from mgm.show.machine import machine, versions
 from mgm.show.preview import Preview
 from mgm.training import Config
-from mgm.training.engine import History
+from mgm.training.log import RunHistory
 from mgm.video.scan.scan import ScanReport
 
 
@@ -31,7 +31,7 @@ class Findings:
     seconds: dict[str, float] = field(default_factory=dict)
     previews: list[Preview] = field(default_factory=list)
     masks: list[MaskMeasure] = field(default_factory=list)
-    history: History = field(default_factory=History)
+    history: RunHistory = field(default_factory=RunHistory)
     model: MaskedAutoencoder | None = None
     comparisons: list[Comparison] = field(default_factory=list)
     chance: float | None = None

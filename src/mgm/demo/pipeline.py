@@ -26,7 +26,7 @@ from mgm.evaluation.probing import compare, probe_encoder, untrained_encoder
 from mgm.models import MaskedAutoencoder
 from mgm.show.preview import PreviewSettings, preview
 from mgm.training import Config, load_config, pretrain
-from mgm.training.feed import prepare_source
+from mgm.training.run import open_source
 from mgm.video.scan.scan import VIDEO_SUFFIXES, ScanReport, find_videos, scan
 
 TRAIN_CLIPS, TEST_CLIPS, CLIP_FRAMES = 1280, 256, 16
@@ -113,7 +113,7 @@ def run_demo(
             except VideoError as error:
                 found.unreadable[video] = str(error)
     with clock.stage("read videos"):
-        items, source = prepare_source(videos.items, config, motion=True, source=None)
+        items, source = open_source(videos.items, config, motion=True, source=None)
         found.videos = videos = videos.only(item.path for item in items)
         found.unreadable.update(source.unreadable if isinstance(source, MemorySource) else {})
     with clock.stage("measure masks"):

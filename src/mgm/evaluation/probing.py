@@ -21,7 +21,7 @@ from mgm.evaluation.probes import attentive_probe, linear_probe
 from mgm.evaluation.views import Predictions, encode_views, predict_views
 from mgm.models import Classifier, Encoder
 from mgm.training.config import Config
-from mgm.training.feed import reading_processes
+from mgm.training.run import reading_workers
 
 Hits = npt.NDArray[np.bool_]
 
@@ -148,7 +148,7 @@ def counted(
 
 def _reading(config: Config, source: ClipSource) -> dict[str, Any]:
     """How views are read: as in training, by processes that a video may hang or kill."""
-    return {"workers": reading_processes(config, source), "timeout": config.data.read_timeout}
+    return {"workers": reading_workers(config, source), "timeout": config.data.read_timeout}
 
 
 def evaluation_dict(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, Any]:

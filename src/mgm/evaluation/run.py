@@ -22,10 +22,9 @@ from mgm.evaluation.probing import (
     probe_encoder,
     untrained_encoder,
 )
-from mgm.training.checkpoint import holds_settings
+from mgm.training.checkpoint import holds_settings, open_classifier, open_encoder
 from mgm.training.config import Config
-from mgm.training.feed import prepare_source
-from mgm.training.start import open_classifier, open_start
+from mgm.training.run import open_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def probe(
     Raises:
         MgmError: no such run, or the videos have no labels.
     """
-    encoder, config = open_start(run, overrides, recipe=recipe)
+    encoder, config = open_encoder(run, overrides, recipe=recipe)
     videos = data if isinstance(data, VideoSet) else load_set(data)
     check_labels(videos)  # before they are read
     videos, source, left_out = _readable(videos, videos.items, config, source)
@@ -125,7 +124,7 @@ def _readable(
     videos: VideoSet, items: tuple[VideoItem, ...], config: Config, source: ClipSource | None
 ) -> tuple[VideoSet, ClipSource, Mapping[str, str]]:
     """Of `items`, a part of the set, the videos that can be read, where their clips come from, and path -> problem of the rest."""
-    items, source = prepare_source(items, config, motion=False, source=source)
+    items, source = open_source(items, config, motion=False, source=source)
     left_out = source.unreadable if isinstance(source, MemorySource) else {}
     return videos.only(item.path for item in items), source, left_out
 

@@ -1,4 +1,4 @@
-"""Configuration, the engine, and the training methods."""
+"""Configuration and recipes, the training loop and its methods, checkpoints."""
 
 from mgm.training.checkpoint import (
     load_autoencoder,
@@ -6,17 +6,21 @@ from mgm.training.checkpoint import (
     load_classifier,
     load_encoder,
     load_pretrained,
+    open_classifier,
+    open_encoder,
+    run_config,
 )
-from mgm.training.config import Config, list_recipes, load_config
+from mgm.training.config import Config
 from mgm.training.export.export import export_model
 from mgm.training.finetune import finetune
+from mgm.training.loop import TrainingResult
 from mgm.training.pretrain import pretrain
-from mgm.training.start import open_classifier, open_start, run_config, settings_for
-from mgm.training.train import Outcome
+from mgm.training.recipe import config_for, list_recipes, load_config
 
 __all__ = [
     "Config",
-    "Outcome",
+    "TrainingResult",
+    "config_for",
     "export_model",
     "finetune",
     "list_recipes",
@@ -27,8 +31,7 @@ __all__ = [
     "load_encoder",
     "load_pretrained",
     "open_classifier",
-    "open_start",
+    "open_encoder",
     "pretrain",
     "run_config",
-    "settings_for",
 ]

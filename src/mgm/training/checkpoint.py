@@ -1,11 +1,12 @@
-"""Checkpoints: written whole or not at all, read without running code."""
+"""Checkpoints: written atomically, read without running code, and loaded as models with the settings to use them."""
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import torch
 
@@ -13,20 +14,22 @@ from mgm.errors import ModelError
 from mgm.files.atomic import atomic_path, cannot_write
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import Model, Overrides, Weights, apply_overrides, fill, from_weights, read_torch, read_weights
+from mgm.training.config import Config
+from mgm.training.recipe import EXTERNAL_RECIPE, config_for, load_config, override, parse_config
 
 FORMAT = "mgm-checkpoint-1"
 LAST = "last.pt"
 """Name of the newest checkpoint in a run's folder."""
 
 _NO_OVERRIDES = Overrides()
-Kind = Literal["autoencoder", "classifier"]
+_Loaded = TypeVar("_Loaded", Encoder, MaskedAutoencoder | Classifier)
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint. A crash or a full disk leaves the previous one intact.
+    """Write a checkpoint atomically: a crash or a full disk leaves the previous one intact.
 
     Raises:
-        FileError: the checkpoint cannot be written.
+        FileError: it cannot be written.
     """
     advice = "the previous checkpoint is intact: free some space and continue with --resume"
     try:
@@ -37,21 +40,24 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of ours: a run's folder or the file itself.
+    """Read the content of a run's checkpoint.
+
+    Args:
+        path: the run's folder, or the file itself.
 
     Raises:
-        ModelError: no such file, not a checkpoint of ours, or one that would need to run code.
+        ModelError: no such file, not a checkpoint of a run, or one that would need to run code.
     """
     file = Path(path)
     if file.is_dir():
         file = file / LAST
     if not file.is_file():
-        raise ModelError(f"{path}: no checkpoint, expected a run's folder with {LAST}, or a .pt file; check the path")
+        expected = f"a run's folder with {LAST}, or a .pt file"
+        raise ModelError(path, "found no checkpoint", expected, "check the path", reason="not_found")
     content = read_torch(file)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ModelError(
-            f"{file}: found another program's file, expected a checkpoint of mgm ({FORMAT}); see mgm.load_encoder"
-        )
+        expected = f"a checkpoint of mgm ({FORMAT})"
+        raise ModelError(file, "found another program's file", expected, "see mgm.load_encoder", reason="malformed")
     return content
 
 
@@ -60,9 +66,7 @@ def load_autoencoder(path: str | Path) -> MaskedAutoencoder:
     content = load_checkpoint(path)
     model = _named(path, content)
     if not isinstance(model, MaskedAutoencoder):
-        raise ModelError(
-            f"{path}: holds a {content['kind']}, expected a pretrained autoencoder; give the folder of 'mgm pretrain'"
-        )
+        raise _wrong_kind(path, model, "a pretrained autoencoder", "give the folder of 'mgm pretrain'")
     return model
 
 
@@ -71,15 +75,20 @@ def load_classifier(path: str | Path) -> tuple[Classifier, tuple[str, ...]]:
     content = load_checkpoint(path)
     model = _named(path, content)
     if not isinstance(model, Classifier):
-        raise ModelError(
-            f"{path}: holds an {content['kind']}, expected a fine-tuned classifier; give the folder of 'mgm finetune'"
-        )
+        raise _wrong_kind(path, model, "a fine-tuned classifier", "give the folder of 'mgm finetune'")
     return model, tuple(content["classes"])
 
 
 def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> MaskedAutoencoder | Classifier:
-    """The model, in evaluation mode, of what `load_checkpoint` read; frames, resolution and heads as in `facts`, where it has
-    any. Raises ModelError where something of it is missing or damaged."""
+    """The model of a checkpoint's content, in evaluation mode.
+
+    Args:
+        content: as read by `load_checkpoint`.
+        overrides: frames, resolution and heads that replace the checkpoint's.
+
+    Raises:
+        ModelError: a part of it is missing or damaged.
+    """
     try:
         spec = apply_overrides(ModelSpec.from_dict(content["spec"]), overrides)
         model: MaskedAutoencoder | Classifier
@@ -87,15 +96,15 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> M
             classes = content["classes"]
             model = Classifier(Encoder(spec), classes=len(classes), labels=classes)
         else:
-            # Old checkpoints know of no teacher. What one is must be known to build the head; its weights are not needed here.
-            # Heads that a caller names are the encoder's.
+            # Old checkpoints have no teacher. Its specification is needed to build the head; its weights are not.
+            # The caller's heads are those of the encoder.
             described = ModelSpec.from_dict(content["teacher"]) if "teacher" in content else None
             teacher = None if described is None else apply_overrides(described, replace(overrides, heads=None))
             model = MaskedAutoencoder(spec, target=content["target"], teacher=teacher)
         fill(model, content["model"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"found a checkpoint of mgm that does not describe its model ({error!r}); it is damaged"
+            "", f"the checkpoint has no valid description of its model ({error!r})", reason="damaged"
         ) from error
     return model.eval()
 
@@ -111,20 +120,18 @@ def load_pretrained(
 
     Args:
         path: a run's folder or checkpoint, an export of mgm, a folder of Hugging Face's VideoMAE, or a checkpoint of VideoMAE,
-            VideoMAE V2, one of their forks, mmaction2, or MAE-ST (fine-tuned). What it is shows in its content, not in its
-            name; docs/checkpoints.md has the table. Nothing in it is run.
-        frames, resolution: of the clips that the model shall take, where they are not those of the checkpoint, or where it
-            does not tell (then 16 and 224). A fixed code of places is computed anew.
-        heads: attention heads of the encoder, where the checkpoint does not tell them or tells them wrong.
+            VideoMAE V2, one of their forks, mmaction2, or MAE-ST (fine-tuned). The format is detected from the content, not
+            from the name; docs/checkpoints.md has the table. No code in it is run.
+        frames, resolution: those of the model's clips; None: those of the checkpoint, or 16 and 224 if it does not contain
+            them. A fixed position embedding is recomputed.
+        heads: attention heads of the encoder, if the checkpoint does not contain them or contains a wrong number.
 
     Raises:
-        ModelError: no such file; of an unknown format; an encoder alone; damaged, or one that would need to run code.
+        ModelError: no such file, an unknown format, an encoder only, a damaged file, or one that would need to run code.
     """
     model = _load(path, Overrides(frames, resolution, heads), encoder_only=False)
     if isinstance(model, Encoder):
-        raise ModelError(
-            f"{path}: holds an encoder alone, expected an autoencoder or a classifier; use mgm.load_encoder"
-        )
+        raise _wrong_kind(path, model, "an autoencoder or a classifier", "use mgm.load_encoder")
     return model
 
 
@@ -137,24 +144,24 @@ def load_encoder(
 ) -> Encoder:
     """A pretrained encoder, ready to embed video: `encoder(video) -> (B, n, dim)`.
 
-    Arguments and errors as of `load_pretrained`, but an encoder is enough: of MAE-ST's autoencoders, and of files whose other
-    parts belong to another method, it is taken alone.
+    Arguments and errors as in `load_pretrained`, but an encoder is sufficient: MAE-ST's autoencoders, and files whose other
+    parts belong to another method, load too.
     """
     model = _load(path, Overrides(frames, resolution, heads), encoder_only=True)
     return model if isinstance(model, Encoder) else model.encoder
 
 
 def holds_settings(path: str | Path) -> bool:
-    """Whether `path` is a run or a checkpoint of ours, which carries the configuration that made it."""
-    place = Path(path)
+    """Whether `path` is a run or a run's checkpoint, which contains its configuration."""
+    file = Path(path)
     try:
-        if place.is_dir():
-            return (place / LAST).is_file()
-        if not place.is_file() or not zipfile.is_zipfile(place):  # a pipe would be waited for
+        if file.is_dir():
+            return (file / LAST).is_file()
+        if not file.is_file() or not zipfile.is_zipfile(file):  # reading a pipe would block
             return False
-    except OSError:  # `read_weights` says why
+    except OSError:  # `read_weights` reports it
         return False
-    content = read_torch(place, mapped=True)
+    content = read_torch(file, mapped=True)
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
@@ -170,14 +177,75 @@ def _named(
     *,
     encoder_only: bool = False,
 ) -> Model:
-    """The model of what was read, whose errors start with the path."""
+    """Build a model; errors are about the path."""
     try:
         if isinstance(found, Weights):
             return from_weights(found, overrides, encoder_only=encoder_only).eval()
         return model_of(found, overrides)
     except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
+        raise error.about(": ".join(part for part in (str(path), error.subject) if part)) from error
     except MemoryError as error:
-        raise ModelError(
-            f"{path}: describes a model that does not fit into memory; check its frames and resolution"
-        ) from error
+        found_model = "describes a model that does not fit into memory"
+        raise ModelError(path, found_model, advice="check its frames and resolution", reason="unsupported") from error
+
+
+def _wrong_kind(path: str | Path, model: Model, expected: str, advice: str) -> ModelError:
+    kinds = {MaskedAutoencoder: "an autoencoder", Classifier: "a classifier", Encoder: "only an encoder"}
+    return ModelError(path, f"contains {kinds[type(model)]}", expected, advice, reason="mismatch")
+
+
+def run_config(run: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """The configuration in a run's checkpoint, with overrides."""
+    return override(parse_config(load_checkpoint(run)["config"], str(run)), overrides)
+
+
+def open_encoder(
+    path: str | Path, overrides: Sequence[str] = (), *, recipe: str | Path | None = None
+) -> tuple[Encoder, Config]:
+    """An encoder (see `load_encoder`) and the settings to continue with.
+
+    Args:
+        path: a run, or external weights.
+        overrides: `key=value` settings. For external weights, data.frames and data.size set the clips of the encoder.
+        recipe: replaces the run's own settings, for example for other videos than those of its pretraining; None: the run's
+            own, or `EXTERNAL_RECIPE` for external weights.
+
+    Raises:
+        MgmError: ModelError as `load_encoder`, ConfigError as `load_config`.
+    """
+    return _open(load_encoder, path, overrides, recipe)
+
+
+def open_classifier(
+    path: str | Path, overrides: Sequence[str] = (), *, recipe: str | Path | None = None
+) -> tuple[Classifier, Config]:
+    """A classifier (see `load_pretrained`) and the settings to evaluate it with.
+
+    Arguments and errors as in `open_encoder`; also ModelError if the model is not a classifier.
+    """
+    model, config = _open(load_pretrained, path, overrides, recipe)
+    if not isinstance(model, Classifier):
+        raise _wrong_kind(path, model, "a fine-tuned classifier", "give the folder of 'mgm finetune'")
+    return model, config
+
+
+def _open(
+    load: Callable[..., _Loaded], path: str | Path, overrides: Sequence[str], recipe: str | Path | None
+) -> tuple[_Loaded, Config]:
+    if holds_settings(path):
+        model = load(path)
+        if recipe is None:
+            return model, run_config(path, overrides)
+        return model, config_for(_encoder(model), recipe, overrides)
+    base = load_config(recipe or EXTERNAL_RECIPE, overrides)
+    overridden = {text.partition("=")[0] for text in overrides}
+    model = load(
+        path,
+        frames=base.data.frames if "data.frames" in overridden else None,
+        resolution=base.data.size if "data.size" in overridden else None,
+    )
+    return model, config_for(_encoder(model), recipe or EXTERNAL_RECIPE, overrides)
+
+
+def _encoder(model: Encoder | MaskedAutoencoder | Classifier) -> Encoder:
+    return model if isinstance(model, Encoder) else model.encoder

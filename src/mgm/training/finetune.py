@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,46 +21,15 @@ from mgm.data.augment.randaugment import parse_randaugment
 from mgm.data.clips.source import ClipSource
 from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
-from mgm.errors import DataError
+from mgm.errors import DataError, ModelError
 from mgm.models import Classifier, Encoder
 from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config, FinetuneConfig
-from mgm.training.optim import Schedule, adamw, describe_rate
-from mgm.training.train import Outcome, train
-
-
-@dataclass(slots=True)
-class Finetuning:
-    """The method: what the engine needs to know of classification."""
-
-    module: Classifier
-    optimiser: torch.optim.Optimizer
-    classes: tuple[str, ...]
-    augment: Augmentation
-
-    def weight(self, batch: Batch) -> float | None:
-        """Every clip counts as much."""
-        return None
-
-    def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
-        """Cross-entropy of the changed clips with the targets that came of changing them."""
-        if self.augment.mixing is not None and len(set(batch.index.tolist())) == 1:
-            warnings.warn(
-                "one video at a time is mixed with itself, so that mixup and CutMix do nothing; raise finetune.micro_batch or "
-                "finetune.batch, or set finetune.mixup and finetune.cutmix to 0",
-                stacklevel=2,
-            )
-        video, target = self.augment(batch.video, batch.label, batch.keys)
-        return F.cross_entropy(module(video).float(), target)
-
-    def parts(self) -> Mapping[str, torch.Tensor]:
-        """None: the loss is one."""
-        return {}
-
-    def describe(self) -> dict[str, Any]:
-        """Kind, specification and classes, for the checkpoint."""
-        return {"kind": "classifier", "spec": self.module.encoder.spec.to_dict(), "classes": list(self.classes)}
+from mgm.training.loop import TrainingResult, fit
+from mgm.training.method import StepResult
+from mgm.training.optim import Schedule, adamw
+from mgm.training.run import TrainingRun, check_folder, training_clips
 
 
 def finetune(
@@ -73,68 +41,99 @@ def finetune(
     resume: bool = False,
     source: ClipSource | None = None,
     show_progress: bool = True,
-) -> Outcome:
+) -> TrainingResult:
     """Train a classifier on labelled videos, from a pretrained encoder or from scratch.
 
     Args:
-        encoder: a pretrained encoder, or where one is (see `mgm.load_encoder`); None starts untrained. It is not changed.
-        videos: a set with labels, or what `mgm.load_set` makes one of.
+        encoder: a pretrained encoder or its path (see `mgm.load_encoder`), left unchanged; None: from scratch.
+        videos: a set with labels, or an argument of `mgm.load_set`.
+        out, resume, source: as in `mgm.pretrain`.
 
     Warns:
-        UserWarning: clips are mirrored although names of classes tell left from right.
+        UserWarning: clips are mirrored although class names distinguish left from right.
 
     Raises:
-        DataError: the set has no labels. MgmError: see `mgm.training.engine.fit`.
+        DataError: the set has no labels. ModelError: the encoder does not fit `config`.
+        MgmError: see `mgm.training.loop.fit`.
     """
     found = videos if isinstance(videos, VideoSet) else load_set(videos)
-    if not found.classes:
-        raise DataError(f"{found.root}: has no labels, expected class folders or annotations; fine-tuning needs them")
-    if not found.train or any(item.label is None for item in found.train):
-        bare = sum(1 for item in found.train if item.label is None)
-        raise DataError(
-            f"{found.root}: {len(found.train)} training videos ({found.split}), {bare} of them without a label, expected labelled "
-            "ones; give them with train=FILE, without images="
-        )
+    _check_labels(found)
+    check_folder(out, resume=resume)  # before the videos are read, which can take minutes
     optim = config.finetune
-    start = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
-    classes = found.classes
-    if start is not None:
-        _check_spec(start, config)
+    pretrained = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
+    if pretrained is not None:
+        _check_spec(pretrained, config)
+    flip = resolve_flip(optim.flip, found)
 
-    def build(plan: Schedule) -> Finetuning:
-        fresh = Encoder(config.model_spec())
-        if start is not None:
-            # copied by name, without the final norm, which fine-tuning drops
-            known = {k: v for k, v in start.state_dict().items() if not k.startswith("norm.")}
-            fresh.load_state_dict(known, strict=False)
-        model = Classifier(
-            fresh,
-            classes=len(classes),
-            dropout=optim.dropout,
-            drop_path=optim.drop_path,
-            checkpointing=config.model.checkpointing,
-        )
-        rates = layer_rates(depth=len(fresh.blocks), decay=optim.layer_decay)
-        augment = augmentation(optim, classes=len(classes), seed=config.seed)
-        return Finetuning(model, adamw(model, optim, peak=plan.peak, layer=rates), classes, augment)
-
-    flip = flips(optim.flip, found)
-    return train(
-        build,
-        found.train,
-        config,
-        optim,
-        ClipTransform(optim.crop, flip, sampler=config.sampler(optim.sampling, optim.sampling_rule)),
-        partial(describe_finetuning, classes=len(classes), flip=flip),
-        out=Path(out),
-        resume=resume,
-        source=source,
-        show_progress=show_progress,
+    transform = ClipTransform(optim.crop, flip, sampler=config.sampler(optim.sampling, optim.sampling_rule))
+    clips = training_clips(found.train, config, transform, source, show_progress=show_progress)
+    run = TrainingRun.prepare(out, config, optim, clips)
+    torch.manual_seed(config.seed)  # last: everything above may draw random numbers
+    start = Encoder(config.model_spec())
+    if pretrained is not None:
+        # copied by name, without the final norm, which fine-tuning drops
+        weights = {key: value for key, value in pretrained.state_dict().items() if not key.startswith("norm.")}
+        start.load_state_dict(weights, strict=False)
+    model = Classifier(
+        start,
+        classes=len(found.classes),
+        dropout=optim.dropout,
+        drop_path=optim.drop_path,
+        checkpointing=config.model.checkpointing,
     )
+    rates = layer_rates(depth=len(start.blocks), decay=optim.layer_decay)
+    optimiser = adamw(model, optim, peak=run.schedule.peak, layer=rates)
+    augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
+    method = Finetuning(model, optimiser, config, found.classes, flip, augment)
+    return fit(method, run, resume=resume, show_progress=show_progress)
+
+
+@dataclass(slots=True)
+class Finetuning:
+    """Classification as a `TrainingMethod`."""
+
+    module: Classifier
+    optimiser: torch.optim.Optimizer
+    config: Config
+    classes: tuple[str, ...]
+    flip: bool
+    augment: Augmentation
+
+    def step(self, module: nn.Module, batch: Batch) -> StepResult:
+        """Cross-entropy of the augmented clips with their soft targets."""
+        if self.augment.mixing is not None and len(set(batch.index.tolist())) == 1:
+            warnings.warn(
+                "a batch with clips of one video is mixed with itself, so that mixup and CutMix have no effect; raise "
+                "finetune.micro_batch or finetune.batch, or set finetune.mixup and finetune.cutmix to 0",
+                stacklevel=2,
+            )
+        video, target = self.augment(batch.video, batch.label, batch.keys)
+        return StepResult(F.cross_entropy(module(video).float(), target))
+
+    def describe(self) -> dict[str, Any]:
+        """Kind, specification and classes, for the checkpoint."""
+        return {"kind": "classifier", "spec": self.module.encoder.spec.to_dict(), "classes": list(self.classes)}
+
+    def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
+        """Three lines: clips; augmentation; length and learning rate."""
+        optim, data = self.config.finetune, self.config.data
+        frames = f"x stride {data.stride}" if optim.sampling == "dense" else "spread over the video"
+        changes = [f"{optim.crop} crop", "mirrored" if self.flip else "not mirrored"]
+        changes += [optim.randaugment] if optim.randaugment else []
+        named = (("erasing", optim.erasing), ("mixup", optim.mixup), ("cutmix", optim.cutmix),
+                 ("label smoothing", optim.label_smoothing))  # fmt: skip
+        changes += [f"{name} {value:g}" for name, value in named if value]
+        repeats = f", each in {data.repeats} crops" if data.repeats > 1 else ""
+        return (
+            f"{videos:,} videos of {len(self.classes)} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
+            f"{', '.join(changes)}\n"
+            f"{schedule.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)}{repeats}, "
+            f"{schedule.summary()}"
+        )
 
 
 def augmentation(optim: FinetuneConfig, *, classes: int, seed: int) -> Augmentation:
-    """What a recipe does to a batch."""
+    """The augmentation of a batch that the settings describe."""
     mixed = optim.mixup_prob > 0 and (optim.mixup > 0 or optim.cutmix > 0)
     return Augmentation(
         classes,
@@ -146,38 +145,24 @@ def augmentation(optim: FinetuneConfig, *, classes: int, seed: int) -> Augmentat
     )
 
 
-def flips(asked: bool | str, videos: VideoSet) -> bool:
-    """Whether clips are mirrored; "auto" is safe for the labels, as far as their names tell."""
+def resolve_flip(flip: bool | str, videos: VideoSet) -> bool:
+    """Whether clips are mirrored; "auto" mirrors unless a class name distinguishes left from right."""
     directed = directed_classes(videos.classes)
-    if asked is True and directed:
+    if flip is True and directed:
         warnings.warn(
-            f"{videos.root}: {len(directed)} of {len(videos.classes)} classes tell left from right, for example "
-            f"{directed[0]!r}, and every other clip is mirrored; set finetune.flip=auto or false",
+            f"{videos.root}: {len(directed)} of {len(videos.classes)} classes distinguish left from right, for example "
+            f"{directed[0]!r}, but every other clip is mirrored; set finetune.flip=auto or false",
             stacklevel=3,
         )
-    return not directed if asked == "auto" else bool(asked)
-
-
-def describe_finetuning(config: Config, plan: Schedule, videos: int, devices: int, *, classes: int, flip: bool) -> str:
-    """What a run is about to do, in three lines: before it starts is when a mistake is cheap."""
-    optim, data = config.finetune, config.data
-    frames = f"x stride {data.stride}" if optim.sampling == "dense" else "spread over the video"
-    changes = [f"{optim.crop} crop", "mirrored" if flip else "not mirrored"]
-    changes += [optim.randaugment] if optim.randaugment else []
-    named = (("erasing", optim.erasing), ("mixup", optim.mixup), ("cutmix", optim.cutmix),
-             ("label smoothing", optim.label_smoothing))  # fmt: skip
-    changes += [f"{name} {value:g}" for name, value in named if value]
-    repeats = f", each in {data.repeats} crops" if data.repeats > 1 else ""
-    return (
-        f"{videos:,} videos of {classes} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
-        f"{', '.join(changes)}\n"
-        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)}{repeats}, {describe_rate(plan)}"
-    )
+    return not directed if flip == "auto" else bool(flip)
 
 
 def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
-    """Learning-rate multiplier by parameter name: decay^(depth + 1 - i), i = 0 for the embedding and what is added to it,
-    k + 1 for block k, depth + 1 (multiplier 1) for the norm and the head."""
+    """Learning-rate multiplier by parameter name: decay^(depth + 1 - i).
+
+    i = 0 for the patch embedding, the class token and position embeddings, k + 1 for block k, depth + 1 (multiplier 1) for
+    the norm and the head.
+    """
 
     def rate(name: str) -> float:
         parts = name.split(".")
@@ -192,17 +177,33 @@ def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
     return rate
 
 
-def _check_spec(found: Encoder, config: Config) -> None:
+def _check_labels(videos: VideoSet) -> None:
+    if not videos.classes:
+        advice = "fine-tuning needs class folders or annotations"
+        raise DataError(videos.root, "has no labels", advice=advice, reason="missing_value")
+    unlabelled = sum(1 for item in videos.train if item.label is None)
+    if not videos.train or unlabelled:
+        raise DataError(
+            videos.root,
+            f"{len(videos.train)} training videos ({videos.split}), {unlabelled} of them without a label",
+            "labelled ones",
+            "give them with train=FILE, without images=",
+            reason="missing_value",
+        )
+
+
+def _check_spec(encoder: Encoder, config: Config) -> None:
     expected = config.model_spec()
     same = ("size", "patch", "tubelet", "frames", "frame_size", "position", "position_grid", "backbone", "attention")
-    keys = (*same, "class_token")
     wrong = [
-        f"{key} {getattr(found.spec, key)} instead of {getattr(expected, key)}"
-        for key in keys
-        if getattr(found.spec, key) != getattr(expected, key)
+        f"{key} {getattr(encoder.spec, key)} instead of {getattr(expected, key)}"
+        for key in (*same, "class_token")
+        if getattr(encoder.spec, key) != getattr(expected, key)
     ]
     if wrong:
-        raise DataError(
-            f"the encoder does not fit the recipe: {', '.join(wrong)}; use the recipe that it was pretrained with, "
-            "or mgm.settings_for of an encoder from elsewhere"
+        raise ModelError(
+            "encoder",
+            f"does not fit the recipe: {', '.join(wrong)}",
+            advice="use the recipe of its pretraining, or mgm.config_for for an external encoder",
+            reason="mismatch",
         )

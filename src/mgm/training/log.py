@@ -1,4 +1,4 @@
-"""What a run writes down while it runs, and what it shows."""
+"""The record of a run while it trains: log.jsonl, TensorBoard, warnings, the progress bar."""
 
 from __future__ import annotations
 
@@ -8,32 +8,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mgm.errors import ModelError
+from mgm.data.unreadable import Unreadable
+from mgm.errors import DataError, ModelError
+from mgm.files.atomic import cannot_write
 
 LOG = "log.jsonl"
+BAD_VIDEOS = "bad_videos.tsv"
+INCIDENTS = "incidents.txt"
+
+_TOLERATED_FAILURES = 8
+"""Failures that never stop a run: too few to estimate a fraction from."""
 
 
 @dataclass(slots=True)
-class Entry:
-    """One step, as the log has it.
+class StepRecord:
+    """One step in the log.
 
     Attributes:
-        loss, lr, norm: loss, learning rate, norm of the gradient before it is clipped.
-        parts: the errors that the loss is the weighted sum of, where it is one.
-        shares: `fallback`, of the mask steps that had no motion to follow; `decoder_fallback`, the same of the decoder's mask,
-            where there is one; `flow`, of the clips whose motion was measured on the pictures, not read from the stream.
-        speed: clips per second.
+        loss, lr, gradient_norm: the norm is that before clipping.
+        parts: the terms whose weighted sum is the loss; empty if it is not a sum.
+        fractions: `fallback`, of the mask's steps that had no motion to follow; `decoder_fallback`, the same of the decoder's
+            mask, if there is one; `flow`, of the clips whose motion was measured from the frames instead of read from the stream.
+        clips_per_second: mean since the run started or resumed.
     """
 
     step: int
     loss: float
     lr: float
-    norm: float
+    gradient_norm: float
     parts: dict[str, float] = field(default_factory=dict)
-    shares: dict[str, float] = field(default_factory=dict)
-    speed: float = 0.0
+    fractions: dict[str, float] = field(default_factory=dict)
+    clips_per_second: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """For a line of log.jsonl."""
@@ -41,26 +49,32 @@ class Entry:
             "step": self.step,
             "loss": self.loss,
             "lr": self.lr,
-            "gradient_norm": self.norm,
-            "clips_per_second": round(self.speed, 2),
-            **{name: round(share, 4) for name, share in self.shares.items()},
+            "gradient_norm": self.gradient_norm,
+            "clips_per_second": round(self.clips_per_second, 2),
+            **{name: round(fraction, 4) for name, fraction in self.fractions.items()},
             **({"parts": self.parts} if self.parts else {}),
         }
 
     def scalars(self) -> dict[str, float]:
         """For TensorBoard."""
-        values = {"loss": self.loss, "lr": self.lr, "gradient_norm": self.norm, "clips_per_second": self.speed}
-        return values | self.shares | {f"loss/{name}": value for name, value in self.parts.items()}
+        values = {
+            "loss": self.loss,
+            "lr": self.lr,
+            "gradient_norm": self.gradient_norm,
+            "clips_per_second": self.clips_per_second,
+        }
+        return values | self.fractions | {f"loss/{name}": value for name, value in self.parts.items()}
 
 
 @dataclass(slots=True)
-class History:
-    """What a run logged: one value per step since its very first one, resumed parts included; `seconds` of this part alone.
+class RunHistory:
+    """The course of a run: one value per step from step 0, resumed parts included.
 
     Attributes:
+        seconds: duration of this part of the run.
+        flow: sum over the steps of the fraction of clips whose motion was measured from the frames.
         bad: path -> message of the videos that could not be read, on any rank.
-        flow: sum over the steps of the share of clips whose motion was measured on the pictures, not read from the stream.
-        incidents: what happened to this rank's reading processes in this part, one line each.
+        incidents: losses of this rank's reading processes in this part of the run, one line each.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -71,38 +85,41 @@ class History:
     incidents: list[str] = field(default_factory=list)
 
     def read(self, out: Path, steps: int) -> None:
-        """Take over what the log of a stopped run says of its first `steps` steps.
+        """Read the first `steps` steps from the log of a stopped run.
 
         Raises:
-            ModelError: it says less.
+            ModelError: the log is shorter or damaged.
         """
         path = out / LOG
+        advice = "restore the file, or start anew in another folder"
         lines = path.read_text(encoding="utf-8").splitlines()[:steps] if path.exists() else []
         if len(lines) < steps:
-            raise ModelError(
-                f"{path}: holds {len(lines)} steps, expected the {steps} of the checkpoint beside it; "
-                "restore the file, or start anew in another folder"
-            )
-        for number, line in enumerate(lines):
+            expected = f"the {steps} of the checkpoint beside it"
+            raise ModelError(path, f"contains {len(lines)} steps", expected, advice, reason="truncated")
+        for number, line in enumerate(lines, 1):
             try:
                 self.add(json.loads(line))
             except (ValueError, LookupError, TypeError) as error:
-                raise ModelError(
-                    f"{path}: line {number + 1} is no step of a run, expected what mgm wrote there; restore the file, or start "
-                    "anew in another folder"
-                ) from error
+                found = f"line {number} is not a step of a run"
+                raise ModelError(path, found, advice=advice, reason="malformed") from error
 
-    def add(self, entry: Mapping[str, Any]) -> None:
-        """Take over one line of the log."""
-        self.losses.append(entry["loss"])
-        self.learning_rates.append(entry["lr"])
-        self.flow += entry.get("flow", 0.0)  # logs of earlier versions do not tell
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add one line of the log."""
+        self.losses.append(record["loss"])
+        self.learning_rates.append(record["lr"])
+        self.flow += record.get("flow", 0.0)  # not in the logs of earlier versions
+
+    def write_bad_videos(self, out: Path) -> None:
+        """Write one line per unreadable video: its path, a tab, the reason."""
+        if self.bad:
+            lines = [f"{path}\t{message}\n" for path, message in sorted(self.bad.items())]
+            (out / BAD_VIDEOS).write_text("".join(lines), encoding="utf-8")
 
 
-class Log:
-    """One JSON line per step, and TensorBoard; held back a little so that logging never waits for the disk."""
+class StepLog:
+    """One JSON line per step, and TensorBoard; buffered, so that a step rarely waits for the disk."""
 
-    def __init__(self, out: Path, history: History, active: bool) -> None:
+    def __init__(self, out: Path, history: RunHistory, active: bool) -> None:
         self.history = history
         self.lines: list[str] = []
         self.path = out / LOG
@@ -116,19 +133,23 @@ class Log:
             self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
             self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=done)
 
-    def write(self, entry: Entry) -> None:
-        """One step."""
-        self.history.add(entry.to_dict())
+    def write(self, record: StepRecord) -> None:
+        """Log one step."""
+        self.history.add(record.to_dict())
         if self.writer is None:
             return
-        self.lines.append(json.dumps(entry.to_dict()))
-        for name, value in entry.scalars().items():
-            self.writer.add_scalar(name, value, entry.step)
+        self.lines.append(json.dumps(record.to_dict()))
+        for name, value in record.scalars().items():
+            self.writer.add_scalar(name, value, record.step)
         if len(self.lines) >= 50:
             self.flush()
 
     def flush(self) -> None:
-        """Bring what was held back to the disk."""
+        """Write the buffered lines.
+
+        Raises:
+            FileError: the log cannot be written.
+        """
         text = "".join(line + "\n" for line in self.lines)
         self.lines.clear()
         if text:
@@ -136,10 +157,8 @@ class Log:
                 with self.path.open("a", encoding="utf-8") as file:
                     file.write(text)
             except OSError as error:
-                raise ModelError(
-                    f"{self.path}: could not be written ({error}); the last checkpoint is intact. Free some space and go on with "
-                    "--resume"
-                ) from error
+                advice = "the last checkpoint is intact: free some space and continue with --resume"
+                raise cannot_write(self.path, error, advice) from error
 
     def close(self) -> None:
         """Flush, and end TensorBoard's file."""
@@ -148,8 +167,76 @@ class Log:
             self.writer.close()
 
 
+@dataclass(slots=True)
+class RunWarnings:
+    """Warnings about the videos and reading processes of a run: kept in its history, shown on the console, each once.
+
+    Attributes:
+        out: the run's folder.
+        rank, ranks: number of this process, and of all.
+        console: None: nothing is shown.
+    """
+
+    out: Path
+    history: RunHistory
+    rank: int
+    ranks: int
+    console: Console | None
+
+    def unreadable(self, videos: list[Unreadable]) -> None:
+        """Show videos that could not be read."""
+        for path, message in videos:
+            if path not in self.history.bad:
+                self._show(message)
+            self.history.bad[path] = message
+
+    def incidents(self, lines: tuple[str, ...]) -> None:
+        """Show lost reading processes of this rank: the first sign of a machine that is short of memory."""
+        if not lines:
+            return
+        lines = tuple(f"rank {self.rank}: {line}" for line in lines) if self.ranks > 1 else lines
+        self.history.incidents += lines
+        with (self.out / INCIDENTS).open("a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+        for line in lines:
+            self._show(line)
+
+    def flow(self, record: StepRecord, clips: int) -> None:
+        """Warn once when `motion="auto"` falls back to optical flow: it costs reading time and changes what masks follow.
+
+        Args:
+            clips: clips of the step.
+        """
+        fraction = record.fractions["flow"]
+        if fraction and not self.history.flow and self.rank == 0:
+            self._show(
+                f"motion: optical flow is measured for {round(fraction * clips):,} of the {clips:,} clips of step "
+                f"{record.step}, whose files carry no motion vectors (VP9, HEVC, AV1, pictures and others); 'mgm scan' lists "
+                "them, 'mgm prepare' makes files with vectors"
+            )
+
+    def stop_if_too_many(self, failed: int, read: int, limit: float) -> None:
+        """Raise DataError if more than the fraction `limit` of the readings failed.
+
+        Args:
+            failed, read: readings that failed, and that returned a clip.
+        """
+        if failed > max(limit * (failed + read), _TOLERATED_FAILURES):
+            raise DataError(
+                "",
+                f"{failed} of the first {failed + read} clips could not be read",
+                f"at most {limit:.0%} (data.bad_share)",
+                f"the first: {next(iter(self.history.bad.values()))}; {self.out / BAD_VIDEOS} lists the videos",
+                reason="too_many_failures",
+            )
+
+    def _show(self, line: str) -> None:
+        if self.console is not None:
+            self.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def progress_bar(active: bool) -> Progress:
-    """Steps, what `progress_text` says, time gone and time left."""
+    """A bar of steps with `progress_text`, elapsed and remaining time."""
     columns: list[ProgressColumn] = [
         TextColumn("step {task.completed}/{task.total}"),
         BarColumn(),
@@ -161,6 +248,6 @@ def progress_bar(active: bool) -> Progress:
     return Progress(*columns, disable=not active)
 
 
-def progress_text(loss: float, speed: float) -> str:
-    """Loss and clips per second, as they stand beside the bar."""
-    return f"loss {loss:.4f} {speed:.0f} clips/s"
+def progress_text(loss: float, clips_per_second: float) -> str:
+    """Loss and clips per second, for the progress bar."""
+    return f"loss {loss:.4f} {clips_per_second:.0f} clips/s"

@@ -1,36 +1,49 @@
-"""What the engine asks of a training method."""
+"""The interface between the training loop and a training method; `Pretraining` and `Finetuning` implement it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from mgm.data.loading.loader import Batch
+from mgm.training.optim import Schedule
 
 
-class Method(Protocol):
-    """A training method: what it trains, its step, and what a checkpoint must say to rebuild it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class StepResult:
+    """The forward pass of a method on one micro-batch.
+
+    Attributes:
+        loss: scalar with its graph, the mean over the micro-batch; finite even for a weight of 0.
+        parts: detached scalars whose weighted sum is the loss, for the log; empty if the loss is not a sum.
+        weight: weight of the micro-batch in the mean loss of a step, in clips; None: every clip of every batch counts as one.
+    """
+
+    loss: torch.Tensor
+    parts: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    weight: float | None = None
+
+
+class TrainingMethod(Protocol):
+    """A model, its optimiser and its step. Logging, schedules, checkpoints and resuming are the loop's."""
 
     @property
     def module(self) -> nn.Module:
-        """What is trained."""
+        """The model to train."""
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
         """Its optimiser; the learning rate of each group is its peak."""
 
-    def weight(self, batch: Batch) -> float | None:
-        """How much counts in the mean loss of a batch, in clips: the pieces of a larger one add up by it. None where every clip
-        of every batch counts as much as another."""
-
-    def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
-        """The mean loss of a batch, finite where its weight is 0; `module` is `self.module` as wrapped for the devices."""
-
-    def parts(self) -> Mapping[str, torch.Tensor]:
-        """The errors that the last loss is the weighted sum of, scalars, for the log; empty where it is no sum."""
+    def step(self, module: nn.Module, batch: Batch) -> StepResult:
+        """Compute the loss of a micro-batch; `module` is `self.module` as wrapped for the devices."""
 
     def describe(self) -> dict[str, Any]:
-        """Kind and description of the model, for the checkpoint."""
+        """Kind and specification of the model, for the checkpoint."""
+
+    def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
+        """Three lines about the run, shown before it starts: the cheapest moment to notice a mistake."""

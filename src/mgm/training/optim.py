@@ -27,22 +27,21 @@ class Schedule:
     final: float
 
     def factor(self, step: int) -> float:
-        """Learning rate of step 0, 1, ... relative to `peak`. The first warm-up step is above 0, so that no step is idle."""
+        """Learning rate of step 0, 1, ... relative to `peak`. The first warm-up step is above 0, so that every step learns."""
         if step < self.warmup:
             return (step + 1) / self.warmup
         progress = (step - self.warmup) / max(self.steps - self.warmup, 1)
         low = self.final / self.peak
         return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
+    def summary(self) -> str:
+        """The peak of the learning rate, as a phrase."""
+        phrase = f"peak learning rate {self.peak:.2e} after {self.warmup} steps"
+        return f"{phrase}, at the end: the run is all warm-up" if self.warmup == self.steps else phrase
 
-def describe_rate(plan: Schedule) -> str:
-    """The course of the learning rate, in words."""
-    words = f"peak learning rate {plan.peak:.2e} after {plan.warmup} steps"
-    return f"{words}, at the end: the run is all warm-up" if plan.warmup == plan.steps else words
 
-
-def schedule(config: OptimConfig, *, steps_per_epoch: int) -> Schedule:
-    """The schedule of a run over a set of known length."""
+def build_schedule(config: OptimConfig, *, steps_per_epoch: int) -> Schedule:
+    """The schedule of a run; an epoch has `steps_per_epoch` steps."""
     scale = config.batch / 256
     unit = 1 if config.steps is not None else steps_per_epoch
     length = config.steps if config.steps is not None else (config.epochs or 0) * steps_per_epoch
@@ -52,17 +51,17 @@ def schedule(config: OptimConfig, *, steps_per_epoch: int) -> Schedule:
 def adamw(
     module: nn.Module, config: OptimConfig, *, peak: float, layer: Callable[[str], float] | None = None
 ) -> torch.optim.AdamW:
-    """AdamW whose weight decay spares vectors (biases, norms, tokens, places), as MAE and VideoMAE do.
+    """AdamW without weight decay on vectors (biases, norms, tokens, position embeddings), as in MAE and VideoMAE.
 
     Args:
         peak: learning rate at the top of the schedule.
-        layer: multiplier of the learning rate by parameter name (layer decay).
+        layer: parameter name -> multiplier of the learning rate (layer decay).
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        vector = parameter.squeeze().ndim < 2 or "position_" in name  # a learned code of places is a set of vectors
+        vector = parameter.squeeze().ndim < 2 or "position_" in name  # a learned position embedding is a set of vectors
         decay = 0.0 if vector else config.weight_decay
         groups.setdefault((decay, layer(name) if layer else 1.0), []).append(parameter)
     return torch.optim.AdamW(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,46 +17,10 @@ from mgm.errors import DataError
 from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
-from mgm.training.optim import Schedule, adamw, describe_rate
-from mgm.training.train import Outcome, train
-
-
-@dataclass(slots=True)
-class Pretraining:
-    """The method: what the engine needs to know of masked autoencoding."""
-
-    module: MaskedAutoencoder
-    optimiser: torch.optim.Optimizer
-    target: str | dict[str, float]
-    last: Mapping[str, torch.Tensor] = field(default_factory=dict)
-
-    def weight(self, batch: Batch) -> float | None:
-        """Tokens that are reconstructed, in clips of which all hidden ones are."""
-        if batch.decode is None:
-            return None
-        assert batch.mask is not None
-        return float((batch.mask & batch.decode).sum() / batch.mask[0].sum())
-
-    def loss(self, module: nn.Module, batch: Batch) -> torch.Tensor:
-        """The weighted errors of the targets at the hidden tokens (method.md 4)."""
-        assert batch.mask is not None
-        # Of a few clips it can be that none is asked for a token; their weight is 0, and the model need not know.
-        decode = None if self.weight(batch) == 0 else batch.decode
-        split = self.module.split(batch.mask, decode, device=batch.video.device)
-        result: Reconstruction = module(batch.video, split, motion=batch.motion)
-        self.last = {name: value.detach() for name, value in result.parts.items()}
-        return result.loss
-
-    def parts(self) -> Mapping[str, torch.Tensor]:
-        """The error of each target, where there are several."""
-        return self.last if len(self.last) > 1 else {}
-
-    def describe(self) -> dict[str, Any]:
-        """Kind, specification and target, for the checkpoint; and the teacher's specification, where there is one."""
-        content = {"kind": "autoencoder", "spec": self.module.spec.to_dict(), "target": self.target}
-        teachers = [target.teacher_spec.to_dict() for target, _ in self.module.objective.targets
-                    if isinstance(target, TeacherFeatures)]  # fmt: skip
-        return content | ({"teacher": teachers[0]} if teachers else {})
+from mgm.training.loop import TrainingResult, fit
+from mgm.training.method import StepResult
+from mgm.training.optim import Schedule, adamw
+from mgm.training.run import TrainingRun, check_folder, training_clips
 
 
 def pretrain(
@@ -68,77 +31,103 @@ def pretrain(
     resume: bool = False,
     source: ClipSource | None = None,
     show_progress: bool = True,
-) -> Outcome:
-    """Pretrain an autoencoder on every training video of a set; labels are not looked at.
+) -> TrainingResult:
+    """Pretrain an autoencoder on every training video of a set; labels are not used.
 
     Args:
-        videos: a set, or what `mgm.load_set` makes one of.
-        out: the run's folder; see `mgm.training.run.Run`.
-        resume: go on with the run in `out`, exactly as if it had not been stopped; starts one where there is none.
-        source: where clips come from; None: as `config.data` says.
+        videos: a set, or an argument of `mgm.load_set`.
+        out: the run's folder; see `mgm.training.run.TrainingRun`.
+        resume: continue the run in `out` exactly as if it had not been stopped; starts a new one if there is none.
+        source: the source of the clips; None: as `config.data` describes.
 
     Raises:
-        MgmError: of the kind that fits; see `mgm.training.engine.fit`.
+        DataError: the set has no training videos. MgmError: see `mgm.training.loop.fit`.
     """
     found = videos if isinstance(videos, VideoSet) else load_set(videos)
     if not found.train:
-        raise DataError(f"{found.root}: no training videos ({found.split}), expected some; give them with train=FILE")
-    spec = config.model_spec()
-    teacher = None
-    if config.model.teacher is not None:
-        teacher = load_encoder(config.model.teacher, frames=spec.frames, resolution=spec.resolution)
-
-    def build(plan: Schedule) -> Pretraining:
-        model = MaskedAutoencoder(
-            spec, target=config.model.target, teacher=teacher, checkpointing=config.model.checkpointing
+        raise DataError(
+            found.root,
+            f"no training videos ({found.split})",
+            advice="give them with train=FILE",
+            reason="missing_value",
         )
-        return Pretraining(model, adamw(model, config.pretrain, peak=plan.peak), config.model.target)
+    check_folder(out, resume=resume)  # before the videos are read, which can take minutes
+    spec, data, model_config = config.model_spec(), config.data, config.model
+    teacher = None
+    if model_config.teacher is not None:
+        teacher = load_encoder(model_config.teacher, frames=spec.frames, resolution=spec.resolution)
 
-    data = config.data
-    return train(
-        build,
-        found.train,
-        config,
-        config.pretrain,
-        ClipTransform(data.crop, data.flip, config.mask_rule(), config.sampler(data.sampling)),
-        describe_pretraining,
-        out=Path(out),
-        resume=resume,
-        source=source,
-        show_progress=show_progress,
+    transform = ClipTransform(data.crop, data.flip, config.mask_rule(), config.sampler(data.sampling))
+    clips = training_clips(found.train, config, transform, source, show_progress=show_progress)
+    run = TrainingRun.prepare(out, config, config.pretrain, clips)
+    torch.manual_seed(config.seed)  # last: everything above may draw random numbers
+    model = MaskedAutoencoder(
+        spec, target=model_config.target, teacher=teacher, checkpointing=model_config.checkpointing
     )
+    optimiser = adamw(model, config.pretrain, peak=run.schedule.peak)
+    return fit(Pretraining(model, optimiser, config), run, resume=resume, show_progress=show_progress)
 
 
-def describe_pretraining(config: Config, plan: Schedule, videos: int, devices: int) -> str:
-    """What a run is about to do, in three lines: before it starts is when a mistake is cheap."""
-    optim = config.pretrain
-    spec = config.model_spec()
-    hidden = config.mask_rule().mask.count(spec.grid, config.mask.ratio)
-    repeats = config.data.repeats
-    shown = plan.steps * optim.batch
-    return (
-        f"{videos:,} video{'s' * (videos != 1)}, clips of {config.data.frames} frames x stride {config.data.stride} "
-        f"at {config.data.size} px, "
-        f"{spec.tokens} tokens {spec.grid}\n"
-        f"model {_model_words(config)}, mask {config.mask.name} hides {hidden} tokens per "
-        f"{'step' if config.mask_rule().mask.equal_steps else 'clip'} ({config.mask.ratio:g})"
-        f"{_decoder_mask_words(config)}\n"
-        f"{plan.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)} = {shown:,} "
-        f"clips ({shown / videos:.1f} per video{f', each in {repeats} crops with {repeats} masks' if repeats > 1 else ''}), "
-        f"{describe_rate(plan)}"
-    )
+@dataclass(slots=True)
+class Pretraining:
+    """Masked autoencoding as a `TrainingMethod`."""
+
+    module: MaskedAutoencoder
+    optimiser: torch.optim.Optimizer
+    config: Config
+
+    def step(self, module: nn.Module, batch: Batch) -> StepResult:
+        """The weighted errors of the targets at the hidden tokens (method.md 4).
+
+        Loss weight: reconstructed tokens / hidden tokens per clip.
+        """
+        assert batch.mask is not None
+        weight = None if batch.decode is None else float((batch.mask & batch.decode).sum() / batch.mask[0].sum())
+        # A micro-batch of few clips may have no token to reconstruct: the model then reconstructs all, with weight 0.
+        decode = None if weight == 0 else batch.decode
+        split = self.module.split(batch.mask, decode, device=batch.video.device)
+        result: Reconstruction = module(batch.video, split, motion=batch.motion)
+        parts = {name: value.detach() for name, value in result.parts.items()} if len(result.parts) > 1 else {}
+        return StepResult(result.loss, parts, weight)
+
+    def describe(self) -> dict[str, Any]:
+        """Kind, specification, target, and the teacher's specification if there is a teacher, for the checkpoint."""
+        content = {
+            "kind": "autoencoder",
+            "spec": self.module.spec.to_dict(),
+            "target": self.config.model.target,
+        }
+        teachers = [target.teacher_spec.to_dict() for target, _ in self.module.objective.targets
+                    if isinstance(target, TeacherFeatures)]  # fmt: skip
+        return content | ({"teacher": teachers[0]} if teachers else {})
+
+    def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
+        """Three lines: clips and tokens; model and mask; length and learning rate."""
+        config = self.config
+        spec, rule, repeats = config.model_spec(), config.mask_rule(), config.data.repeats
+        hidden = rule.mask.count(spec.grid, config.mask.ratio)
+        clips = schedule.steps * config.pretrain.batch
+        each = f", each in {repeats} crops with {repeats} masks" if repeats > 1 else ""
+        return (
+            f"{videos:,} video{'s' * (videos != 1)}, clips of {config.data.frames} frames x stride {config.data.stride} "
+            f"at {config.data.size} px, {spec.tokens} tokens {spec.grid}\n"
+            f"model {_model_summary(config)}, mask {config.mask.name} hides {hidden} tokens per "
+            f"{'step' if rule.mask.equal_steps else 'clip'} ({config.mask.ratio:g}){_decoder_mask_summary(config)}\n"
+            f"{schedule.steps:,} steps of {config.pretrain.batch} clips on {devices} device{'s' * (devices > 1)} = {clips:,} "
+            f"clips ({clips / videos:.1f} per video{each}), {schedule.summary()}"
+        )
 
 
-def _model_words(config: Config) -> str:
-    """Size, and what is not the reference's."""
+def _model_summary(config: Config) -> str:
+    """The size, and every deviation from the reference."""
     model, spec = config.model, config.model_spec()
-    words: list[str] = [model.size]
-    words += [f"{spec.backbone} ({'divided' if spec.divided else 'joint'})"] if spec.backbone != "vit" else []
-    words += [f"{spec.decoder_attention}-attention decoder"] if spec.decoder_attention != "self" else []
-    words += [f"target {' + '.join(model.target_names)}"] if model.target != "normalised-pixels" else []
-    return ", ".join(words)
+    parts: list[str] = [model.size]
+    parts += [f"{spec.backbone} ({'divided' if spec.divided else 'joint'})"] if spec.backbone != "vit" else []
+    parts += [f"{spec.decoder_attention}-attention decoder"] if spec.decoder_attention != "self" else []
+    parts += [f"target {' + '.join(model.target_names)}"] if model.target != "normalised-pixels" else []
+    return ", ".join(parts)
 
 
-def _decoder_mask_words(config: Config) -> str:
+def _decoder_mask_summary(config: Config) -> str:
     second = config.mask.decoder
     return "" if second is None else f", {second.name} leaves {1 - second.ratio:.0%} of the tokens to reconstruct"

@@ -12,8 +12,9 @@ from mgm.errors import MgmError, ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import CONFIG_FILE, DESCRIPTION_FILE, HEAD_NORM_EPS, BiasNames, Model, VideoType
 from mgm.training.checkpoint import holds_settings, load_checkpoint
-from mgm.training.config import Config, OptimConfig, parse_config
+from mgm.training.config import Config, OptimConfig
 from mgm.training.export.examples import encoder_of, usage
+from mgm.training.recipe import parse_config
 from mgm.version import VERSION
 
 _COMMANDS: Final = {"evaluation.json": "evaluate", "probe.json": "probe"}

@@ -1,0 +1,296 @@
+"""The training loop of every method: learning rate, forward and backward, clipping, optimiser step, log, checkpoint."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed
+from lightning_fabric import Fabric
+from torch import nn
+
+from mgm.data.loading.loader import Batch
+from mgm.data.unreadable import Unreadable
+from mgm.errors import ModelError
+from mgm.models.accelerate import accelerate_cpu
+from mgm.models.patches import to_device
+from mgm.training.checkpoint import save_checkpoint
+from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_bar, progress_text
+from mgm.training.method import StepResult, TrainingMethod
+from mgm.training.run import TrainingRun, TrainingState
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingResult:
+    """A finished run: its folder, its model (on the CPU, in evaluation mode) and its history."""
+
+    out: Path
+    model: nn.Module
+    history: RunHistory
+
+
+def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress: bool) -> TrainingResult:
+    """Train to the end of the schedule.
+
+    The sequence of losses is a function of the configuration, the data and the machine: resuming continues it exactly.
+
+    Raises:
+        ConfigError: the folder contains another run.
+        ModelError: the loss or the gradient is not finite.
+        DataError: too many videos could not be read.
+        FileError: a checkpoint or the log cannot be written.
+    """
+    fabric, schedule = run.fabric, run.schedule
+    peaks = [group["lr"] for group in method.optimiser.param_groups]
+    if fabric.device.type == "cpu":
+        accelerate_cpu(method.module)
+    module, optimiser = fabric.setup(method.module, method.optimiser)
+    history = RunHistory(bad=dict(run.left_out))
+    state = run.begin(method, history, resume=resume)
+    first = state.step
+    log = StepLog(run.out, history, fabric.is_global_zero)
+    progress = progress_bar(show_progress and fabric.is_global_zero)
+    console = progress.console if show_progress else None
+    warnings = RunWarnings(run.out, history, fabric.global_rank, fabric.world_size, console)
+    started = time.perf_counter()
+    module.train()
+    try:
+        stream = _note_incidents(_read_first(run.batches(first), any_left=first < schedule.steps), warnings)
+        if show_progress:
+            fabric.print(method.summary(schedule, videos=len(run.clips), devices=fabric.world_size))
+            if first == schedule.steps:
+                fabric.print("the run is finished: no steps are left")
+            elif first:
+                fabric.print(f"resuming after step {first}")
+        with progress:
+            task = progress.add_task("", total=schedule.steps, completed=first, shown="")
+            for step in range(first, schedule.steps):
+                factor = schedule.factor(step)
+                for group, peak in zip(method.optimiser.param_groups, peaks, strict=True):
+                    group["lr"] = peak * factor
+
+                totals = train_step(method, module, stream, run)  # forward and backward
+                norm = _clip_gradient(fabric, module, optimiser, run.optim.clip_grad)
+                record, failures = _record(totals, norm, fabric, step=step, lr=schedule.peak * factor)
+
+                failed = state.failed + failures
+                if failures:
+                    warnings.unreadable(from_all_ranks(fabric, totals.unreadable))
+                    warnings.stop_if_too_many(failed, (step + 1) * run.optim.batch, run.config.data.bad_share)
+                if run.config.data.motion == "auto":
+                    warnings.flow(record, run.clips_per_step)
+                _check_finite(record, method, run)
+                record.clips_per_second = (step + 1 - first) * run.clips_per_step / (time.perf_counter() - started)
+
+                with uninterrupted():  # weights, log and state stay those of one step
+                    optimiser.step()
+                    optimiser.zero_grad(set_to_none=True)
+                    log.write(record)
+                    state = TrainingState.now(step + 1, failed, fabric.device)
+                shown = progress_text(record.loss, record.clips_per_second)
+                progress.update(task, completed=step + 1, shown=shown)
+                if (step + 1) % run.optim.checkpoint_every == 0:
+                    run.save(method, state, log)
+        run.save(method, state, log)
+    except KeyboardInterrupt:
+        run.save(method, state, log)
+        fabric.print(f"saved after step {state.step} of {schedule.steps}; continue with the same command and --resume")
+        raise
+    finally:
+        log.close()
+        if fabric.is_global_zero:
+            history.write_bad_videos(run.out)
+    history.seconds = time.perf_counter() - started
+    return TrainingResult(run.out, method.module.cpu().eval(), history)
+
+
+@dataclass(slots=True)
+class StepTotals:
+    """Sums over the micro-batches of a step on this rank; the mean over the ranks is the value of the batch.
+
+    Attributes:
+        loss: scalar on the device.
+        parts: scalars on the device, the terms whose weighted sum is the loss; empty if it is not a sum.
+        fractions: as in `StepRecord`.
+        unreadable: videos that could not be read.
+    """
+
+    loss: torch.Tensor
+    parts: dict[str, torch.Tensor] = field(default_factory=dict)
+    fractions: dict[str, float] = field(default_factory=dict)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    def add_clips(self, batch: Batch, fraction: float) -> None:
+        """Add the unreadable videos and the fractions of a micro-batch, whose clips are `fraction` of the step's."""
+        self.unreadable += batch.unreadable
+        second = {} if batch.decode is None else {"decoder_fallback": batch.decode_fallback}
+        for name, value in {"fallback": batch.fallback, **second, "flow": batch.measured}.items():
+            self.fractions[name] = self.fractions.get(name, 0.0) + value * fraction
+
+    def add_loss(self, loss: torch.Tensor, result: StepResult, weight: float) -> None:
+        """Add the weighted loss of a micro-batch and its parts, still unweighted in `result`."""
+        self.loss += loss.detach()
+        for name, value in result.parts.items():
+            self.parts[name] = self.parts.get(name, 0) + value * weight
+
+    def scale(self, factor: float) -> None:
+        """Multiply the losses."""
+        self.loss *= factor
+        self.parts = {name: value * factor for name, value in self.parts.items()}
+
+
+def train_step(method: TrainingMethod, module: nn.Module, stream: Iterator[Batch], run: TrainingRun) -> StepTotals:
+    """Accumulate the gradient of a step's mean loss in the parameters, as if its micro-batches were one batch.
+
+    The mean is over the weights (`StepResult.weight`), which may differ between micro-batches and ranks. Their sum is known
+    only after the last micro-batch: until then it is assumed to be the number of clips, and the finished gradient is rescaled.
+    Weights are numbers on the CPU, so that only runs on several ranks synchronise with the GPU here.
+
+    Raises:
+        ModelError: the weight of the whole step is 0.
+    """
+    fabric, clips = run.fabric, run.clips_per_rank
+    totals = StepTotals(torch.zeros((), device=fabric.device))
+    total_weight: float | None = None
+    for number in range(run.micro_batches):
+        batch = next(stream)
+        fraction = len(batch.index) / clips
+        totals.add_clips(batch, fraction)
+        batch = batch.to(fabric.device)
+        last = number == run.micro_batches - 1
+        with nullcontext() if last else fabric.no_backward_sync(module):
+            result = method.step(module, batch)
+            if result.weight is not None:
+                total_weight = (total_weight or 0.0) + result.weight
+                fraction = result.weight / clips
+            loss = result.loss * fraction
+            fabric.backward(loss)
+        totals.add_loss(loss, result, fraction)
+    if total_weight is not None:
+        _, (mean_weight,) = means_of(fabric, [], [total_weight])
+        if not mean_weight:
+            found = "leaves no hidden token of a step to reconstruct"
+            raise ModelError("mask.decoder", found, advice="lower mask.decoder.ratio", reason="invalid_value")
+        totals.scale(clips / mean_weight)
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        torch._foreach_mul_(gradients, clips / mean_weight)
+    return totals
+
+
+def means_of(
+    fabric: Fabric, computed: Sequence[torch.Tensor], known: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """The means over all ranks; every rank must call it, with equally many values.
+
+    Args:
+        computed: scalars on the device. Synchronises with the GPU once, regardless of the number of values.
+        known: numbers.
+    """
+    if fabric.world_size == 1:
+        return torch.stack([value.float() for value in computed]).tolist() if computed else [], list(known)
+    numbers = to_device(torch.tensor(known), fabric.device)
+    together = torch.cat((*(value.float().view(1) for value in computed), numbers))
+    means: list[float] = fabric.all_reduce(together, reduce_op="mean").tolist()
+    return means[: len(computed)], means[len(computed) :]
+
+
+def from_all_ranks(fabric: Fabric, items: list[T]) -> list[T]:
+    """The concatenated lists of all ranks; every rank must call it."""
+    if fabric.world_size == 1:
+        return items
+    gathered: list[list[T]] = [[] for _ in range(fabric.world_size)]
+    torch.distributed.all_gather_object(gathered, items)
+    return [item for part in gathered for item in part]
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Delay Ctrl-C until the end of the block, so that a checkpoint never contains half a step."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set signal handlers
+        yield
+        return
+    waiting: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: waiting.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting and callable(before):
+            before(*waiting[-1])
+
+
+def _read_first(stream: Iterator[Batch], *, any_left: bool) -> Iterator[Batch]:
+    """The stream with its first batch already read: a run without readable videos fails before it is announced."""
+    return chain([next(stream)], stream) if any_left else stream
+
+
+def _note_incidents(stream: Iterator[Batch], warnings: RunWarnings) -> Iterator[Batch]:
+    for batch in stream:
+        warnings.incidents(batch.incidents)
+        yield batch
+
+
+def _record(totals: StepTotals, norm: torch.Tensor, fabric: Fabric, *, step: int, lr: float) -> tuple[StepRecord, int]:
+    """The step's record over all ranks, and the number of readings that failed.
+
+    Every step synchronises with the GPU here: no weight may change before its loss is known to be finite.
+    """
+    (loss, norm_mean, *parts), (*fractions, failed) = means_of(
+        fabric, [totals.loss, norm, *totals.parts.values()], [*totals.fractions.values(), len(totals.unreadable)]
+    )
+    record = StepRecord(
+        step,
+        loss,
+        lr,
+        norm_mean,
+        dict(zip(totals.parts, parts, strict=True)),
+        dict(zip(totals.fractions, fractions, strict=True)),
+    )
+    return record, round(failed * fabric.world_size)
+
+
+def _clip_gradient(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> torch.Tensor:
+    """Clip the gradient to `limit`, if any; returns its norm before that, a scalar on the device."""
+    norm: torch.Tensor | None = fabric.clip_gradients(
+        module, optimiser, max_norm=limit or math.inf, error_if_nonfinite=False
+    )
+    assert norm is not None  # a largest norm was given
+    return norm
+
+
+def _check_finite(record: StepRecord, method: TrainingMethod, run: TrainingRun) -> None:
+    """Raise ModelError before a non-finite gradient reaches the weights, and save them for inspection."""
+    # 16-bit gradients overflow now and then; their scaler then skips the step and lowers its scale.
+    overflows = run.optim.precision == "16-mixed"
+    if math.isfinite(record.loss) and (overflows or math.isfinite(record.gradient_norm)):
+        return
+    if run.fabric.is_global_zero:
+        save_checkpoint(
+            run.out / "not_finite.pt",
+            {
+                **method.describe(),
+                "step": record.step,
+                "config": run.config.model_dump(mode="json"),
+                "model": method.module.state_dict(),
+            },
+        )
+    name, value = ("gradient", record.gradient_norm) if math.isfinite(record.loss) else ("loss", record.loss)
+    raise ModelError(
+        run.out,
+        f"the {name} of step {record.step} is {value}",
+        "a finite number",
+        "lower base_lr, set clip_grad to 1, or use precision 32-true; the weights before the step are in not_finite.pt",
+        reason="diverged",
+    )

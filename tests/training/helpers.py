@@ -1,0 +1,65 @@
+"""Helpers of the training tests: sources of clips that raise, sets with damaged videos, logs, weights."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from mgm.data.annotations import VideoItem
+from mgm.data.clips.source import ClipSource
+
+
+class Watched:
+    """Another source; calls `happen` before each clip, with the number of clips before it."""
+
+    def __init__(self, source: ClipSource, happen: Callable[[int], None]) -> None:
+        self.source = source
+        self.happen = happen
+        self.count = 0
+
+    def info(self, path: str) -> Any:
+        return self.source.info(path)
+
+    def clip(self, *args: Any) -> Any:
+        self.happen(self.count)
+        self.count += 1
+        return self.source.clip(*args)
+
+    def clips(self, *args: Any) -> Any:
+        self.happen(self.count)
+        self.count += 1
+        return self.source.clips(*args)
+
+
+def raising(source: ClipSource, error: type[BaseException], *, at: int) -> Watched:
+    """The source, which raises when clip number `at` is requested."""
+
+    def happen(count: int) -> None:
+        if count == at:
+            raise error
+
+    return Watched(source, happen)
+
+
+def same_weights(first, second):
+    """Whether two models have equal state dicts."""
+    states = first.state_dict(), second.state_dict()
+    return states[0].keys() == states[1].keys() and all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def read_log(out):
+    """The entries of log.jsonl."""
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def broken(videos, folder, *, count):
+    """The set with the first `count` training videos replaced by files that are not videos."""
+    folder.mkdir()
+    train = list(videos.train)
+    for index in range(count):
+        path = folder / f"{index}.mp4"
+        path.write_bytes(b"not a video")
+        train[index] = VideoItem(str(path), train[index].label)
+    return replace(videos, train=tuple(train))

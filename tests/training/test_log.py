@@ -1,0 +1,101 @@
+"""log.jsonl, and the warnings of a run."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mgm.errors import DataError, FileError, ModelError
+from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord
+from tests.errors import raises
+
+
+def test_a_log_shorter_than_the_checkpoint(run, small):
+    out = run(small()).out
+    (out / "log.jsonl").write_text("")
+    with raises(ModelError, "truncated", subject=out / "log.jsonl", message="run-log-short"):
+        run(small(), resume=True)
+
+
+def test_a_missing_log(run, small):
+    out = run(small()).out
+    (out / "log.jsonl").unlink()
+    with raises(ModelError, "truncated", subject=out / "log.jsonl"):
+        run(small(), resume=True)
+
+
+def test_a_damaged_line(run, small):
+    out = run(small()).out
+    lines = (out / "log.jsonl").read_text().splitlines()
+    (out / "log.jsonl").write_text("\n".join([*lines[:2], "{", *lines[3:]]))
+    with raises(ModelError, "malformed", subject=out / "log.jsonl", message="run-log-damaged"):
+        run(small(), resume=True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk(tmp_path):
+    (tmp_path / "log.jsonl").write_text("")
+    log = StepLog(tmp_path, RunHistory(), True)
+    log.path = Path("/dev/full")
+    log.write(StepRecord(0, 1.0, 0.1, 1.0))
+    with raises(FileError, "cannot_write", subject="/dev/full"):
+        log.flush()
+    log.close()
+
+
+def record(step, **fractions):
+    return StepRecord(step, 1.0, 0.1, 1.0, fractions=fractions)
+
+
+def test_a_record_in_the_log():
+    entry = StepRecord(3, 0.5, 0.1, 2.0, {"hog": 0.25}, {"fallback": 1 / 3, "flow": 0.0}, 12.3456)
+    assert list(entry.to_dict().items()) == [
+        ("step", 3),
+        ("loss", 0.5),
+        ("lr", 0.1),
+        ("gradient_norm", 2.0),
+        ("clips_per_second", 12.35),
+        ("fallback", 0.3333),
+        ("flow", 0.0),
+        ("parts", {"hog": 0.25}),
+    ]
+    assert entry.scalars()["loss/hog"] == 0.25
+
+
+@pytest.fixture
+def warnings(tmp_path):
+    console = Console(record=True, width=1000)
+    return RunWarnings(tmp_path, RunHistory(), 1, 2, console)
+
+
+def test_an_unreadable_video_is_shown_once(warnings):
+    warnings.unreadable([("a.mp4", "a.mp4: is empty")] * 2)
+    assert warnings.console.export_text().count("a.mp4: is empty") == 1
+    assert warnings.history.bad == {"a.mp4": "a.mp4: is empty"}
+
+
+def test_incidents_are_kept_with_their_rank(warnings):
+    warnings.incidents(())
+    assert not (warnings.out / "incidents.txt").exists()
+    warnings.incidents(("a process died",))
+    assert (warnings.out / "incidents.txt").read_text() == "rank 1: a process died\n"
+    assert warnings.history.incidents == ["rank 1: a process died"]
+
+
+def test_flow_is_shown_once_and_on_the_first_rank(warnings):
+    warnings.flow(record(0, flow=0.5), 8)
+    assert warnings.console.export_text() == ""
+    warnings.rank = 0
+    warnings.flow(record(0, flow=0.5), 8)
+    assert "4 of the 8 clips of step 0" in warnings.console.export_text()
+    warnings.history.add(record(0, flow=0.5).to_dict())
+    warnings.flow(record(1, flow=0.5), 8)
+    assert warnings.console.export_text() == ""
+
+
+def test_few_failures_never_stop_a_run(warnings):
+    warnings.history.bad = {"a.mp4": "a.mp4: is empty"}
+    warnings.stop_if_too_many(8, 0, 0.1)
+    warnings.stop_if_too_many(10, 90, 0.1)
+    with raises(DataError, "too_many_failures"):
+        warnings.stop_if_too_many(11, 89, 0.1)

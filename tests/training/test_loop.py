@@ -1,0 +1,280 @@
+"""The training loop, shown on pretraining; a batch in micro-batches has the loss and gradient of the whole one."""
+
+import os
+import shutil
+import signal
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from mgm.data.annotations import load_set
+from mgm.data.clips.source import FileSource
+from mgm.data.loading.loader import Batch
+from mgm.errors import ConfigError, DataError, ModelError
+from mgm.models import MaskedAutoencoder, ModelSpec
+from mgm.training import load_checkpoint, load_config, pretrain
+from mgm.training.log import StepLog
+from mgm.training.loop import StepTotals, train_step, uninterrupted
+from mgm.training.pretrain import Pretraining
+from tests.errors import raises
+from tests.training.helpers import broken, raising, read_log, same_weights
+
+
+def test_a_run_leaves_its_record(run, small):
+    config = small()
+    outcome = run(config)
+    out, history = outcome.out, outcome.history
+    assert load_config(out / "config.yaml") == config
+    entries = read_log(out)
+    assert [entry["step"] for entry in entries] == list(range(6))
+    assert [entry["loss"] for entry in entries] == history.losses
+    assert [entry["lr"] for entry in entries] == history.learning_rates
+    assert history.learning_rates[:2] == pytest.approx([config.pretrain.base_lr * 4 / 256 * f for f in (0.5, 1)])
+    assert all(entry["gradient_norm"] > 0 < entry["clips_per_second"] for entry in entries)
+    assert next(path.name for path in (out / "tensorboard").iterdir()).startswith("events.")
+    assert not (out / "bad_videos.tsv").exists()
+    content = load_checkpoint(out)
+    assert content["position"]["step"] == 6
+    assert (content["kind"], content["target"]) == ("autoencoder", "normalised-pixels")
+    assert not outcome.model.training
+
+
+def test_the_same_seed_gives_the_same_run(run, small):
+    first, second = run(small(), "first"), run(small(), "second")
+    assert first.history.losses == second.history.losses
+    assert same_weights(first.model, second.model)
+    other = run(small("seed=1"), "other")
+    assert other.history.losses != first.history.losses
+
+
+def test_the_state_of_the_process_does_not_matter(run, small):
+    first = run(small(), "first")
+    torch.rand(17)
+    assert run(small(), "second").history.losses == first.history.losses
+
+
+def test_workers_do_not_matter(run, small, videos):
+    alone = run(small("pretrain.steps=3", "data.workers=0"), "alone", source=FileSource())
+    shared = run(small("pretrain.steps=3", "data.workers=2"), "shared", source=FileSource())
+    assert alone.history.losses == shared.history.losses
+
+
+def test_an_interrupt_while_weights_change_waits(run, small, monkeypatch):
+    config = small()
+    whole = run(config, "whole")
+    write = StepLog.write
+
+    def interrupted(self, record):
+        if record.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)  # between the optimiser's step and the log's line
+        write(self, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StepLog, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    assert load_checkpoint(whole.out.parent / "run")["position"]["step"] == 4
+    resumed = run(config, resume=True)
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+
+
+def test_repeats_share_a_decode_and_count_once(run, small):
+    config = small("data.repeats=2", "pretrain.steps=3")
+    whole = run(config)
+    assert len(whole.history.losses) == 3
+    assert load_checkpoint(whole.out)["data"]["index"] == 12  # videos, not clips
+    parts = run(small("data.repeats=2", "pretrain.steps=3", "pretrain.micro_batch=2"), "parts")
+    assert parts.history.losses == pytest.approx(whole.history.losses, rel=1e-4)
+
+
+@pytest.mark.parametrize("micro", [1, 3, 4, 100])
+def test_accumulation_changes_nothing_but_rounding(run, small, micro):
+    whole, parts = run(small(), "whole"), run(small(f"pretrain.micro_batch={micro}"), "parts")
+    assert parts.history.losses == pytest.approx(whole.history.losses, rel=1e-4)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(run, small, tmp_path):
+    with raises(ModelError, "diverged", subject=tmp_path / "run"):
+        run(small("pretrain.base_lr=1e30", "pretrain.clip_grad=null", "pretrain.warmup=0"))
+    out = tmp_path / "run"
+    content = load_checkpoint(out / "not_finite.pt")
+    assert content["step"] == len(read_log(out)) > 0
+    assert not (out / "last.pt").exists()
+
+
+def test_an_unreadable_video_is_listed_and_replaced(run, small, videos, tmp_path):
+    damaged = broken(videos, tmp_path / "bad", count=1)
+    config = small("pretrain.steps=8")
+    outcome = run(config, videos=damaged, source=FileSource())
+    path = damaged.train[0].path
+    assert list(outcome.history.bad) == [path]
+    lines = (outcome.out / "bad_videos.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines] == [path]
+    # 16 videos in 8 steps of 4: it is met once in each of the two epochs, by a run that was stopped between them too.
+    assert load_checkpoint(outcome.out)["position"]["failed"] == 2
+    with pytest.raises(KeyboardInterrupt):
+        run(config, "stopped", videos=damaged, source=raising(FileSource(), KeyboardInterrupt, at=18))
+    resumed = run(config, "stopped", videos=damaged, source=FileSource(), resume=True)
+    assert resumed.history.losses == outcome.history.losses
+    assert list(resumed.history.bad) == [path]
+    assert load_checkpoint(resumed.out)["position"]["failed"] == 2
+
+
+def test_too_many_unreadable_videos_stop_the_run(run, small, videos, tmp_path):
+    damaged = broken(videos, tmp_path / "bad", count=8)
+    with raises(DataError, "too_many_failures"):
+        run(small("pretrain.steps=20"), videos=damaged, source=FileSource())
+    listed = (tmp_path / "run" / "bad_videos.tsv").read_text().splitlines()
+    assert 1 < len(listed) <= 8
+    assert {line.split("\t")[0] for line in listed} <= {item.path for item in damaged.train[:8]}
+    run(small("pretrain.steps=4", "data.bad_share=1"), "lenient", videos=damaged, source=FileSource())
+
+
+def test_a_plain_folder_is_a_set(run, small, tiny_set, tmp_path):
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for index, item in enumerate(load_set(tiny_set).train[:4]):
+        shutil.copy(item.path, folder / f"a clip {index}.mp4")
+    outcome = run(small("pretrain.steps=2"), videos=folder, source=None)
+    assert len(outcome.history.losses) == 2
+
+
+def test_the_loss_falls(run, small):
+    losses = run(
+        small("pretrain.steps=40", "pretrain.batch=16", "pretrain.warmup=4", "data.crop=centre")
+    ).history.losses
+    assert sum(losses[-5:]) < 0.97 * sum(losses[:5])
+
+
+def test_a_refused_run_prints_nothing(small, videos, memory, tmp_path, capsys):
+    damaged = broken(videos, tmp_path / "bad", count=16)
+    with pytest.raises(DataError):
+        pretrain(damaged, small(), out=tmp_path / "run", source=FileSource())
+    assert capsys.readouterr().out == ""
+    pretrain(videos, small("pretrain.steps=1"), out=tmp_path / "run", source=memory)
+    assert capsys.readouterr().out.startswith("16 videos, clips of 4 frames")
+    with raises(ConfigError, "mismatch"):
+        pretrain(videos, small("pretrain.steps=2"), out=tmp_path / "run", source=memory, resume=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(run, small, monkeypatch):
+    """The loss may still be finite."""
+    step = Pretraining.step
+
+    def spoiled(self, module, batch):
+        weight = next(iter(module.parameters()))
+        result = step(self, module, batch)
+        return replace(
+            result, loss=result.loss + (weight - weight.detach()).abs().sum().sqrt()
+        )  # 0, its slope is not finite
+
+    monkeypatch.setattr(Pretraining, "step", spoiled)
+    with raises(ModelError, "diverged", message="run-gradient-not-finite"):
+        run(small("pretrain.steps=1"))
+
+
+def test_an_interrupt_waits_for_the_end_of_the_block():
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("rest of the step")
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_errors_pass_and_other_threads_are_let_be():
+    with pytest.raises(ValueError, match="inside"), uninterrupted():
+        raise ValueError("inside")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    entered = []
+
+    def enter():
+        with uninterrupted():
+            entered.append(True)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert entered
+
+
+SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
+
+
+@pytest.fixture
+def method():
+    torch.manual_seed(0)
+    model = MaskedAutoencoder(SPEC, target={"normalised-pixels": 1.0, "hog": 0.5})
+    return Pretraining(model, torch.optim.SGD(model.parameters(), 0.1), load_config("debug"))
+
+
+@pytest.fixture
+def clips():
+    """Six clips of which 0, 1, 3, 6, 10 and 15 of the 24 hidden tokens are reconstructed."""
+    rng = torch.Generator().manual_seed(1)
+    mask = torch.zeros(6, SPEC.tokens, dtype=torch.bool)
+    decode = torch.zeros(6, SPEC.tokens, dtype=torch.bool)
+    for number, asked in enumerate((0, 1, 3, 6, 10, 15)):
+        hidden = torch.randperm(SPEC.tokens, generator=rng)[:24]
+        mask[number, hidden] = True
+        decode[number, hidden[:asked]] = True
+    video = torch.randint(0, 256, (6, *SPEC.video_shape), generator=rng, dtype=torch.uint8)
+    return video, mask.view(6, *SPEC.grid), decode.view(6, *SPEC.grid)
+
+
+def micro_batches(clips, sizes, *, decoded=True):
+    video, mask, decode = clips
+    first = 0
+    for size in sizes:
+        part = slice(first, first + size)
+        number = torch.arange(size)
+        chosen = decode[part] if decoded else None
+        yield Batch(video[part], mask[part], -torch.ones(size), number, torch.zeros(size, 3), 0.0, (), (), chosen)
+        first += size
+
+
+def gradients(method, clips, sizes, **options):
+    fabric = Fabric(devices=1, accelerator="cpu")
+    module, _ = fabric.setup(method.module, method.optimiser)
+    module.zero_grad()
+    run = SimpleNamespace(fabric=fabric, clips_per_rank=6, micro_batches=len(sizes))
+    totals = train_step(method, module, micro_batches(clips, sizes, **options), run)
+    return totals, {name: p.grad.clone() for name, p in method.module.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("sizes", [(6,), (3, 3), (1, 1, 1, 1, 1, 1), (1, 5), (4, 2)])
+@pytest.mark.parametrize("decoded", [True, False])
+def test_micro_batches_add_up_to_the_batch(method, clips, sizes, decoded):
+    video, mask, decode = clips
+    whole = method.module(video, mask, decode if decoded else None)
+    names, parameters = zip(*method.module.named_parameters(), strict=True)
+    expected = dict(zip(names, torch.autograd.grad(whole.loss, parameters), strict=True))
+    totals, gradient = gradients(method, clips, sizes, decoded=decoded)
+    assert float(totals.loss) == pytest.approx(float(whole.loss.detach()), rel=1e-6)
+    for name, value in totals.parts.items():
+        assert float(value) == pytest.approx(float(whole.parts[name].detach()), rel=1e-6)
+    assert gradient.keys() == expected.keys()
+    scale = max(float(g.abs().max()) for g in expected.values())
+    for name, value in expected.items():
+        torch.testing.assert_close(gradient[name], value, rtol=0, atol=1e-6 * scale)
+
+
+def test_a_step_without_reconstructed_tokens(method, clips):
+    video, mask, decode = clips
+    nothing = (video, mask, torch.zeros_like(decode))
+    with raises(ModelError, "invalid_value", message="run-nothing-to-reconstruct"):
+        gradients(method, nothing, (3, 3))
+
+
+def test_fractions_are_those_of_all_clips(method, clips):
+    first, second = micro_batches(clips, (2, 4))
+    totals = StepTotals(torch.zeros(()))
+    totals.add_clips(replace(first, fallback=0.5, measured=1.0), 2 / 6)
+    totals.add_clips(replace(second, decode_fallback=0.75), 4 / 6)
+    assert totals.fractions == pytest.approx({"fallback": 1 / 6, "decoder_fallback": 0.5, "flow": 1 / 3})
