@@ -1,6 +1,6 @@
 """Unreadable videos in training: another video of the set is read instead, and the sample names the one it replaces.
 
-A video is unreadable if reading it raises `READ_ERRORS`, or if a reading process hung or died on it (see `mgm.data.loading.pool`).
+A video is unreadable if reading it raises `READ_ERRORS`, or if a reading process hung or died on it (see `mgm.workers.pool`).
 The run stops if too many videos are unreadable (`data.bad_share`); see `mgm.training`.
 """
 

@@ -1,1 +1,1 @@
-"""Processes that may die: one function over many items."""
+"""Processes that may hang or die: each costs one item of the work, never the whole of it."""

@@ -1,5 +1,6 @@
 import multiprocessing
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
-from mgm.data.loading.loader import Batch, BatchOrder, _Reader, batches
+from mgm.data.loading.loader import Batch, BatchOrder, _Reader, batches, in_background
+from mgm.errors import DataError
 from mgm.masks import build_mask
+from tests.errors import raises
 
 
 @given(videos=st.integers(1, 50), batch=st.integers(1, 60), seed=st.integers(0, 2**40), epochs=st.integers(1, 4))
@@ -144,3 +147,36 @@ def test_batches_without_masks_and_labels(tiny_set):
     assert batch.to(torch.device("cpu")).mask is None
     assert batch.label.tolist() == [-1, -1, -1]
     assert (batch.fallback, batch.unreadable) == (0.0, ())
+
+
+def test_one_item_is_made_ahead_and_errors_come_in_their_place():
+    made = []
+
+    def items():
+        for number in range(5):
+            made.append(number)
+            yield number
+        raise DataError("set", "the end", reason="not_found")
+
+    stream = in_background(items())
+    assert next(stream) == 0
+    time.sleep(0.05)
+    assert 2 <= len(made) <= 3
+    assert [next(stream) for _ in range(4)] == [1, 2, 3, 4]
+    with raises(DataError, "not_found"):
+        next(stream)
+
+
+def test_a_stream_that_is_left_is_closed():
+    closed = []
+
+    def items():
+        try:
+            yield from range(100)
+        finally:
+            closed.append(True)
+
+    stream = in_background(items())
+    next(stream)
+    stream.close()
+    assert closed == [True]

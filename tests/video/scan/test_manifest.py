@@ -102,7 +102,7 @@ def test_another_file_of_that_name_is_not_overwritten(tmp_path: Path):
     mine = tmp_path / "labels.csv"
     mine.write_text("video,label\na.mp4,3\n")
     with pytest.raises(VideoError, match=r"labels\.csv: row 1 is no row of a manifest .*; choose another name"):
-        update_manifest(mine, [tmp_path], scan_file, died=scan_file)
+        update_manifest(mine, [tmp_path], scan_file, on_death=scan_file)
     assert mine.read_text() == "video,label\na.mp4,3\n"
     assert [p.name for p in tmp_path.iterdir()] == ["labels.csv"]
 
@@ -110,11 +110,11 @@ def test_another_file_of_that_name_is_not_overwritten(tmp_path: Path):
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(VideoError, match=r"needs the package pyarrow: pip install 'motion-guided-masking\[parquet\]'"):
-        update_manifest(tmp_path / "m.parquet", [tmp_path], scan_file, died=scan_file)
+        update_manifest(tmp_path / "m.parquet", [tmp_path], scan_file, on_death=scan_file)
 
 
 class Reader:
-    """Stands in for the audit: size and time are the file's, `read` lists what it was called for."""
+    """Stands in for the inspection: size and time are the file's, `read` lists what it was called for."""
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.read: list[str] = []
@@ -153,7 +153,7 @@ def test_names_that_look_like_escapes_stay_apart(tmp_path: Path, suffix: str):
         return VideoRecord(path=str(path), bytes=0, status="empty", problem=f"{path}: number {files.index(path)}")
 
     manifest = tmp_path / f"m{suffix}"
-    update_manifest(manifest, files, read, died=read)
+    update_manifest(manifest, files, read, on_death=read)
     rows = list(read_manifest(manifest))
     assert [row.problem for row in rows] == [f"{row.path}: number {number}" for number, row in enumerate(rows)]
     assert len({row.path for row in rows}) == len(raw)
@@ -180,7 +180,7 @@ def test_a_manifest_without_permission(tmp_path: Path, files: list[Path], suffix
     with pytest.raises(VideoError, match=message):
         list(read_manifest(manifest))
     with pytest.raises(VideoError, match=message):
-        update_manifest(manifest, files, Reader(), died=Reader())
+        update_manifest(manifest, files, Reader(), on_death=Reader())
     assert sorted(p.name for p in tmp_path.iterdir()) == [manifest.name, "videos"]
 
 
@@ -202,7 +202,7 @@ def test_a_manifest_in_a_folder_without_permission(tmp_path: Path, monkeypatch: 
 def test_two_scans_at_once(tmp_path: Path, files: list[Path]):
     """The second, in another process, is refused and changes nothing; the first ends as if alone."""
     manifest, alone = tmp_path / "m.csv", tmp_path / "alone.csv"
-    update_manifest(alone, files, Reader(), died=Reader())
+    update_manifest(alone, files, Reader(), on_death=Reader())
     code = (
         "import sys\nfrom mgm.errors import FileError\nfrom mgm.video.scan.scan import scan_to\n"
         "try:\n    scan_to(*sys.argv[1:])\nexcept FileError as error:\n    print(error.reason, error.subject)"
@@ -214,7 +214,7 @@ def test_two_scans_at_once(tmp_path: Path, files: list[Path]):
             command = [sys.executable, "-c", code, str(manifest), str(files[0].parent)]
             said.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    update_manifest(manifest, files, Reader(), died=Reader(), progress=second)
+    update_manifest(manifest, files, Reader(), on_death=Reader(), progress=second)
     assert said == [f"locked {manifest}\n"]
     assert manifest.read_bytes() == alone.read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["alone.csv", "m.csv", "videos"]
@@ -239,13 +239,13 @@ def test_two_writers_do_not_share_a_draft(tmp_path: Path):
 def test_what_a_killed_run_left_is_used_up(tmp_path: Path, files: list[Path], suffix: str):
     """Killed while the manifest was written, or between that and the end of its journal."""
     undisturbed, manifest = tmp_path / "other" / f"whole{suffix}", tmp_path / f"m{suffix}"
-    update_manifest(undisturbed, files, Reader(), died=Reader())
+    update_manifest(undisturbed, files, Reader(), on_death=Reader())
     part = tmp_path / f".mgm-{'0' * 16}.{'0' * 8}-1-0.part"
     part.write_bytes(b"half a draft, longer than the manifest\n" * 1000)
     os.utime(part, (1, 1))
     with Journal(tmp_path / f"m{suffix}.journal") as journal:
         journal.append(asdict(Reader()(files[0])))
-    update_manifest(manifest, files, Reader(), died=Reader())
+    update_manifest(manifest, files, Reader(), on_death=Reader())
     assert manifest.read_bytes() == undisturbed.read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([manifest.name, "other", "videos"])
 
@@ -268,7 +268,7 @@ def test_only_what_is_new_or_changed_is_read(tmp_path: Path, files: list[Path], 
         reader = Reader()
         counted.clear()
         update_manifest(
-            manifest, given, reader, died=reader, progress=lambda done, total: counted.append((done, total))
+            manifest, given, reader, on_death=reader, progress=lambda done, total: counted.append((done, total))
         )
         assert [record.path for record in read_manifest(manifest)] == [str(file) for file in given]
         assert sorted(p.name for p in tmp_path.iterdir()) == [manifest.name, "videos"]
@@ -289,23 +289,23 @@ def test_rows_of_an_older_mgm_are_read_again(tmp_path: Path, files: list[Path]):
     manifest = tmp_path / "m.jsonl"
     manifest.write_text("".join(json.dumps({"path": str(f), "bytes": f.stat().st_size}) + "\n" for f in files))
     reader = Reader()
-    update_manifest(manifest, files, reader, died=reader)
+    update_manifest(manifest, files, reader, on_death=reader)
     assert reader.read == [file.name for file in files]
 
 
 def test_an_interrupted_update_goes_on(tmp_path: Path, files: list[Path]):
     undisturbed, manifest = tmp_path / "whole.jsonl", tmp_path / "m.jsonl"
-    update_manifest(undisturbed, files, Reader(), died=Reader())
+    update_manifest(undisturbed, files, Reader(), on_death=Reader())
     journal = tmp_path / "m.jsonl.journal"
     with pytest.raises(KeyboardInterrupt):
-        update_manifest(manifest, files, Reader(fails_at=2), died=Reader())
+        update_manifest(manifest, files, Reader(fails_at=2), on_death=Reader())
     assert not manifest.exists()
     assert len(journal.read_text().splitlines()) == 2
     with journal.open("ab") as file:
         file.write(b'{"path": "torn by kill -9')
     files[0].write_text("changed meanwhile")
     reader = Reader()
-    update_manifest(manifest, files, reader, died=reader)
+    update_manifest(manifest, files, reader, on_death=reader)
     assert reader.read == ["a.mp4", "crash.mp4", "d.mp4", "é.mp4"]
     files[0].write_text(files[0].name)
     assert [r.path for r in read_manifest(manifest)] == [r.path for r in read_manifest(undisturbed)]
@@ -320,14 +320,14 @@ def test_names_that_are_no_text(tmp_path: Path, suffix: str):
     file.write_text("")
     for expected in ([file.name], []):
         reader = Reader()
-        update_manifest(tmp_path / f"m{suffix}", [file], reader, died=reader)
+        update_manifest(tmp_path / f"m{suffix}", [file], reader, on_death=reader)
         assert reader.read == expected
     (record,) = read_manifest(tmp_path / f"m{suffix}")
     assert record.path == f"{tmp_path}/\\xff.mp4"
 
 
 def test_a_folder_that_is_missing_is_made(tmp_path: Path, files: list[Path]):
-    update_manifest(tmp_path / "one" / "m.csv", files, Reader(), died=Reader())
+    update_manifest(tmp_path / "one" / "m.csv", files, Reader(), on_death=Reader())
     assert len(list(read_manifest(tmp_path / "one" / "m.csv"))) == len(files)
     write_manifest(tmp_path / "two" / "m.csv", RECORDS)
     assert list(read_manifest(tmp_path / "two" / "m.csv")) == RECORDS
@@ -336,7 +336,7 @@ def test_a_folder_that_is_missing_is_made(tmp_path: Path, files: list[Path]):
 def test_a_folder_that_cannot_be_made(tmp_path: Path, files: list[Path]):
     (tmp_path / "file").touch()
     with raises(FileError, "cannot_write"):
-        update_manifest(tmp_path / "file" / "m.csv", files, Reader(), died=Reader())
+        update_manifest(tmp_path / "file" / "m.csv", files, Reader(), on_death=Reader())
     with raises(FileError, "cannot_write"):
         write_manifest(tmp_path / "file" / "m.csv", RECORDS)
 
@@ -355,7 +355,7 @@ def test_a_full_disk_keeps_what_was_found(tmp_path: Path, files: list[Path], suf
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))\n"
         "reader = Reader()\n"
         "try:\n"
-        "    update_manifest(Path(manifest), [Path(f) for f in files], reader, died=reader)\n"
+        "    update_manifest(Path(manifest), [Path(f) for f in files], reader, on_death=reader)\n"
         "except FileError as error:\n"
         "    print(error.reason, error.subject)\n"
     )
@@ -367,7 +367,7 @@ def test_a_full_disk_keeps_what_was_found(tmp_path: Path, files: list[Path], suf
     whole_lines = journal.read_bytes().count(b"\n")
     assert 0 < whole_lines < len(files)
     reader = Reader()
-    update_manifest(manifest, files, reader, died=reader)
+    update_manifest(manifest, files, reader, on_death=reader)
     assert len(reader.read) == len(files) - whole_lines + ("crash.mp4" in [f.name for f in files[:whole_lines]])
 
 
@@ -426,7 +426,6 @@ MEMORY = """
 import resource, sys
 from pathlib import Path
 from mgm.video.scan.manifest import read_manifest, update_manifest
-from tests.errors import raises
 from tests.video.scan.test_manifest import fake
 
 if sys.argv[1].endswith("parquet"):
@@ -439,7 +438,7 @@ files = [Path(f"/videos/{number % 400}/clip_{number:06d}.mp4") for number in ran
 for file in files:
     str(file)  # pathlib keeps the text
 before = peak()
-update_manifest(sys.argv[1], files, fake, died=fake)
+update_manifest(sys.argv[1], files, fake, on_death=fake)
 updated = peak()
 assert sum(1 for _ in read_manifest(sys.argv[1])) == len(files)
 print(updated - before, peak() - before)

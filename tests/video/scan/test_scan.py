@@ -196,9 +196,27 @@ def test_a_file_that_kills_its_worker_is_named(tmp_path: Path, ordinary: Path, m
     monkeypatch.setattr(importlib.import_module("mgm.video.scan.scan"), "scan_file", dies_on_three)
     report = scan(tmp_path, processes=2)
     assert [record.frames for record in report] == [24, 24, 24, None, 24, 24, 24, 24, 24]
-    assert re.search(r"3\.mp4: the process that decoded it died, .*; remove it", report.records[3].problem or "")
+    assert str(report.records[3].problem).startswith(f"{tmp_path / '3.mp4'}: ")
     assert report.records[3].status == "crashed"
     assert not report.records[3].readable
+
+
+def hangs_on_three(path: Path) -> VideoRecord:
+    if path.stem == "3":
+        (path.parent / "pipe").read_bytes()  # waits in the kernel for a writer that never comes
+    return scan_file(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_file_that_hangs_costs_one_record(tmp_path: Path, ordinary: Path, monkeypatch: pytest.MonkeyPatch):
+    for i in range(9):
+        shutil.copy(ordinary, tmp_path / f"{i}.mp4")
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(importlib.import_module("mgm.video.scan.scan"), "scan_file", hangs_on_three)
+    report = scan(tmp_path, processes=2, timeout_seconds=2)
+    assert [record.frames for record in report] == [24, 24, 24, None, 24, 24, 24, 24, 24]
+    assert report.records[3].status == "crashed"
+    assert "2 s" in str(report.records[3].problem)
 
 
 def test_workers_killed_from_outside_cost_no_record(tmp_path: Path, ordinary: Path):

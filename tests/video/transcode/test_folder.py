@@ -400,7 +400,22 @@ def test_a_process_that_dies_costs_one_file(videos: Path, tmp_path: Path, monkey
     monkeypatch.setattr(prepare_module, "_prepare_one", dies_on_x)
     report = prepare(videos / "a", tmp_path, processes=2, **SMALL)
     assert [r.status for r in report] == ["failed", "done"]
-    assert "x.mp4: the process that encoded it died" in str(report.failed[0].problem)
+    assert str(report.failed[0].problem).startswith(f"{videos}/a/x.mp4: ")
+
+
+def hangs_on_x(job: prepare_module._Job) -> PreparedVideo:
+    if job.source.stem == "x":
+        (job.target.parent / "pipe").read_bytes()  # waits in the kernel for a writer that never comes
+    return prepare_module._prepare_one(job)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_video_that_hangs_costs_one_file(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(prepare_module, "_prepare_one", hangs_on_x)
+    report = prepare(videos / "a", tmp_path, processes=2, timeout_seconds=2, **SMALL)
+    assert [r.status for r in report] == ["failed", "done"]
+    assert "2 s" in str(report.failed[0].problem)
 
 
 def test_what_nobody_foresaw_is_a_record_too(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -448,7 +463,7 @@ def test_killed_at_any_moment_the_next_run_finishes(
 def sleeps(job: prepare_module._Job) -> PreparedVideo:
     job.target.with_suffix(".pid").write_text(str(os.getpid()))
     time.sleep(60)
-    return prepare_module._died(job)
+    raise AssertionError("it was not ended")
 
 
 @pytest.mark.slow
@@ -458,7 +473,7 @@ def test_a_worker_ends_with_the_command(videos: Path, tmp_path: Path):
     script.write_text(
         "import sys\n"
         "import mgm.video.transcode.folder as module\n"
-        "from tests.video.test_prepare import sleeps\n"
+        "from tests.video.transcode.test_folder import sleeps\n"
         "if __name__ == '__main__':\n"
         "    module._prepare_one = sleeps\n"
         "    module.prepare(sys.argv[1], sys.argv[2], processes=2)\n"

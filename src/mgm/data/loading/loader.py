@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from queue import Queue
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from mgm.data.clips.source import FileSource
-from mgm.data.loading.background import in_background
 from mgm.data.loading.dataset import ClipSet, Guard, Key, Sample, Views, ViewSet
-from mgm.data.loading.pool import ReadingPool
+from mgm.data.loading.memory import keep_freed_memory
 from mgm.data.unreadable import Unreadable
 from mgm.spans import span
 from mgm.video.container.metadata import VideoInfo
+from mgm.workers.pool import WorkerPool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +36,7 @@ class Batch:
         keys: int64 (B, 3), (epoch, index, repeat) of each clip; it stays on the CPU.
         fallback: fraction of mask steps that had no motion to follow, mean over the batch.
         unreadable: videos that could not be read and were replaced.
-        incidents: one line per reading process that was lost since the previous batch; see `ReadingPool`.
+        incidents: one line per reading process that was lost since the previous batch; see `WorkerPool`.
         decode: bool (B, t, h, w), True = reconstruct this token if it is hidden, or None; it stays on the CPU.
         motion: float32 (B, T, h, w, 2), mean displacement of every patch in pixels, or None.
         decode_fallback: as `fallback`, of the masks that `decode` comes from.
@@ -189,9 +191,69 @@ def _pinned(found: Generator[Batch]) -> Iterator[Batch]:
             yield batch.pin_memory()
 
 
+def in_background(items: Iterator[Batch], *, ahead: int = 1) -> Iterator[Batch]:
+    """The same batches from a thread that makes `ahead` of them in advance. Its errors are raised here, in their place."""
+    made: Queue[tuple[Batch | None, BaseException | None]] = Queue(ahead)
+    stopped = threading.Event()
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            for item in items:
+                made.put((item, None))
+                if stopped.is_set():
+                    break
+        except BaseException as raised:
+            error = raised
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:  # a generator ends its processes in the thread that ran it
+                close()
+        made.put((None, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = made.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+    finally:
+        stopped.set()
+        while thread.is_alive():  # it may wait for room
+            while not made.empty():
+                made.get()
+            thread.join(0.05)
+
+
 def read_batch(clips: ClipSet, keys: Sequence[Key], guard: Guard | None = None) -> Batch:
     """The batch of some samples."""
     return collate([sample for key in keys for sample in clips.read(key, guard)])
+
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+
+
+def _reading_pool(
+    read: Callable[[_Task, Guard], _Result], workers: int, timeout: float, paths: Sequence[str]
+) -> WorkerPool[_Task, _Result]:
+    return WorkerPool(
+        read,
+        workers=workers,
+        timeout_seconds=timeout,
+        name=paths.__getitem__,
+        timeout_advice="check the file and its disk, or raise the limit (data.read_timeout)",
+        set_up=_set_up_reading,
+    )
+
+
+def _set_up_reading() -> None:
+    keep_freed_memory()
+    torch.set_num_threads(1)  # beside a training process, threads of many workers spin against each other
 
 
 Infos = dict[str, VideoInfo]
@@ -219,8 +281,8 @@ def _read_batches(clips: ClipSet, tasks: Iterator[list[Key]], workers: int, time
     infos = clips.source.infos if isinstance(clips.source, FileSource) else {}
     paths = [item.path for item in clips.items]
     told = ((keys, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos}) for keys in tasks)
-    with ReadingPool(_Reader(clips), workers=workers, timeout=timeout, name=paths.__getitem__) as pool:
-        for batch, learned in pool.results(told):
+    with _reading_pool(_Reader(clips), workers, timeout, paths) as pool:
+        for batch, learned in pool.in_order(told):
             infos.update(learned)
             if pool.incidents:
                 batch = replace(batch, incidents=tuple(pool.incidents))
@@ -253,6 +315,6 @@ def read_views(views: ViewSet, *, workers: int = 0, timeout: float = 60) -> Iter
             yield from read(group)
         return
     paths = [item.path for item in views.items]
-    with ReadingPool(read, workers=workers, timeout=timeout, name=paths.__getitem__) as pool:
-        for found in pool.results(groups):
+    with _reading_pool(read, workers, timeout, paths) as pool:
+        for found in pool.in_order(groups):
             yield from found

@@ -23,6 +23,7 @@ from mgm.video.container.stream import (
 )
 from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
 from mgm.video.scan.record import Status, VideoRecord
+from mgm.workers.process import report_progress
 
 
 def audit(record: VideoRecord) -> VideoRecord:
@@ -43,6 +44,7 @@ def _decode(record: VideoRecord) -> VideoRecord:
         try:
             for frame in iter_frame_motion(video):
                 tally.add(frame)
+                report_progress()
         except VideoError as error:
             damage, ended = str(error), _at_end(video)
         record = tally.complete(_of_stream(record, video), video)

@@ -12,7 +12,7 @@ from mgm.files.journal import Journal, read_journal, read_record
 from mgm.files.lock import locked
 from mgm.video.scan.record import COLUMNS, Row, Status, VideoRecord, from_row, path_name, to_row
 from mgm.video.scan.rows import WRITERS, check_suffix, exists, read_rows
-from mgm.workers.over_files import over_files
+from mgm.workers.isolated import TIMEOUT_SECONDS, run_isolated
 
 RETRIED = frozenset({"unreadable", "crashed"})
 """What another run may find otherwise although the file is unchanged: permissions, the network, memory."""
@@ -53,10 +53,11 @@ def write_manifest(path: str | Path, records: Iterable[VideoRecord]) -> None:
 def update_manifest(
     path: str | Path,
     files: Sequence[Path],
-    audit: Callable[[Path], VideoRecord],
+    inspect: Callable[[Path], VideoRecord],
     *,
-    died: Callable[[Path], VideoRecord],
+    on_death: Callable[[Path, VideoError], VideoRecord],
     processes: int = 1,
+    timeout_seconds: float = TIMEOUT_SECONDS,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Make the manifest of `files`, one row each in their order. Rows whose file has kept its size and time are kept.
@@ -65,8 +66,7 @@ def update_manifest(
     Files that could not be opened, or crashed their process, are tried again.
 
     Args:
-        audit: a module's function (it travels to other processes).
-        died: makes the record of a file that ended its process.
+        inspect, on_death, processes, timeout_seconds: see `run_isolated`.
         progress: called with (files done, all files), first with those that were known.
 
     Raises:
@@ -84,7 +84,9 @@ def update_manifest(
         if progress is not None:
             progress(count, len(wanted))
         left = (file for name, file in wanted.items() if name not in done)
-        for _, record in over_files(audit, left, processes=processes, died=died):
+        for _, record in run_isolated(
+            inspect, left, processes=processes, on_death=on_death, timeout_seconds=timeout_seconds
+        ):
             written.append(to_row(record))
             count += 1
             if progress is not None:
@@ -108,7 +110,7 @@ def _known(manifest: Path, journal: Path, written: Journal, wanted: dict[str, Pa
 
 
 def _current(row: Row, wanted: dict[str, Path]) -> bool:
-    """Whether a row still says what an audit would."""
+    """Whether a row is what an inspection of the file would return."""
     file = wanted.get(row.get("path", ""))
     if file is None or not row.keys() >= COLUMNS.keys() or row["status"] in RETRIED:
         return False

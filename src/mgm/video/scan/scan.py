@@ -15,7 +15,7 @@ from mgm.errors import VideoError
 from mgm.video.scan.inspect import audit
 from mgm.video.scan.manifest import update_manifest
 from mgm.video.scan.record import Status, VideoRecord
-from mgm.workers.over_files import over_files
+from mgm.workers.isolated import TIMEOUT_SECONDS, run_isolated
 
 __all__ = [
     "VIDEO_SUFFIXES",
@@ -177,10 +177,9 @@ def scan_file(path: str | Path) -> VideoRecord:
         return replace(record, status="crashed", problem=problem)
 
 
-def _crashed(path: Path) -> VideoRecord:
-    """The record of a file that ended the process which read it: out of memory, or a crash in the decoder."""
-    problem = f"{path}: the process that decoded it died, expected it to decode; remove it from the set and report it"
-    return replace(_untouched(path), status="crashed", problem=problem)
+def _crashed(path: Path, error: VideoError) -> VideoRecord:
+    """The record of a file on which its process hung or died: out of memory, or a fault in the decoder."""
+    return replace(_untouched(path), status="crashed", problem=str(error.about(path)))
 
 
 def _closed(path: str | Path) -> str | None:
@@ -202,7 +201,12 @@ def _untouched(path: str | Path) -> VideoRecord:
     return VideoRecord(path=str(path), bytes=found.st_size, modified=found.st_mtime, status="unreadable")
 
 
-def scan(*paths: str | Path, processes: int = 1, progress: Callable[[VideoRecord], None] | None = None) -> ScanReport:
+def scan(
+    *paths: str | Path,
+    processes: int = 1,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    progress: Callable[[VideoRecord], None] | None = None,
+) -> ScanReport:
     """Decode every video once and report what it is. A broken file becomes a record with its problem, never an exception.
 
     So does a folder that cannot be listed; these records come last.
@@ -210,13 +214,16 @@ def scan(*paths: str | Path, processes: int = 1, progress: Callable[[VideoRecord
 
     Args:
         paths: files and folders (searched for files with a video's suffix).
-        processes: how many to decode in. With more than one, call it under `if __name__ == "__main__":`. With one, a file that
-            crashes the decoder takes this process with it.
+        processes: number of processes that decode. With more than one, call it under `if __name__ == "__main__":`. With one, the
+            files are decoded in this process, which a crash in the decoder ends and a hang stops; so are fewer than 8 files.
+        timeout_seconds: time without a new frame after which a file is given up, with the status "crashed".
         progress: called with each record as it is made, in no particular order.
     """
     files = _find(paths)
     results: dict[Path, VideoRecord] = {}
-    for file, record in over_files(scan_file, files, processes=_processes(files, processes), died=_crashed):
+    for file, record in run_isolated(
+        scan_file, files, processes=_processes(files, processes), on_death=_crashed, timeout_seconds=timeout_seconds
+    ):
         results[file] = record
         if progress is not None:
             progress(record)
@@ -227,6 +234,7 @@ def scan_to(
     manifest: str | Path,
     *paths: str | Path,
     processes: int = 1,
+    timeout_seconds: float = TIMEOUT_SECONDS,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Scan into a manifest: one row per video in the order of their paths, never all in memory. `read_manifest` reads it.
@@ -238,7 +246,7 @@ def scan_to(
 
     Args:
         manifest: ends in .jsonl, .csv or .parquet.
-        paths, processes: see `scan`.
+        paths, processes, timeout_seconds: see `scan`.
         progress: called with (files done, all files), first with those that were known.
 
     Raises:
@@ -247,7 +255,13 @@ def scan_to(
     """
     files = _find(paths)
     update_manifest(
-        manifest, files, scan_file, died=_crashed, processes=_processes(files, processes), progress=progress
+        manifest,
+        files,
+        scan_file,
+        on_death=_crashed,
+        processes=_processes(files, processes),
+        timeout_seconds=timeout_seconds,
+        progress=progress,
     )
 
 

@@ -22,6 +22,7 @@ from mgm.video.container.stream import OpenVideo, decode_all, open_video
 from mgm.video.motion.vectors import PICTURE_TYPES
 from mgm.video.transcode.normalise import Upright
 from mgm.video.transcode.profiles import Profile, describe
+from mgm.workers.process import report_progress
 
 FINEST = 1_000_000  # ticks per second of the times in the result; an MP4 takes no nanoseconds
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
@@ -117,6 +118,7 @@ def _encode(source: Path, target: Path, part: Path, profile: Profile) -> _Made:
                 picture.pts, picture.time_base = ticks, clock.unit
                 made.seconds.append(float(ticks * clock.unit))
                 out.mux(stream.encode(picture))
+                report_progress()
             if stream is None:
                 raise VideoError(
                     f"{source}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
@@ -189,6 +191,7 @@ def _check(part: Path, target: Path, made: _Made, profile: Profile) -> None:
     try:
         with open_video(part, vectors=False) as video:
             for number, picture in enumerate(decode_all(video)):
+                report_progress()
                 times.append(float("nan") if picture.pts is None else picture.pts * video.time_base)
                 if (picture.height, picture.width) != (made.height, made.width):
                     problem = f"a frame of {picture.width} x {picture.height}, expected {made.width} x {made.height}"

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from mgm.video.transcode.manifest import (
     write_manifest,
 )
 from mgm.video.transcode.profiles import Profile, describe, make_profile
-from mgm.workers.over_files import over_files
+from mgm.workers.isolated import TIMEOUT_SECONDS, run_isolated
 
 NO_FILE = (None, None)
 
@@ -44,6 +45,7 @@ def prepare(
     gop: int | None = None,
     crf: int | None = None,
     processes: int = 1,
+    timeout_seconds: float = TIMEOUT_SECONDS,
     ray: bool = False,
     progress: Callable[[PreparedVideo], None] | None = None,
 ) -> PrepareReport:
@@ -61,6 +63,7 @@ def prepare(
         dst: a folder outside `src`; made if missing. Files in it that this function did not make are never replaced.
         profile, stride, short_side, gop, crf: see `mgm.video.transcode.profiles`; None: the profile's own.
         processes: how many videos to encode at a time. With more than one, call it under `if __name__ == "__main__":`.
+        timeout_seconds: time without a new frame after which a video is given up; not with one process, nor with Ray.
         ray: one task of Ray for each video, on the cluster of RAY_ADDRESS (all of whose machines see `src` and `dst` under the same
             names), or in `processes` processes of this machine.
         progress: called with each record as it is made, in no particular order.
@@ -83,7 +86,13 @@ def prepare(
     with locked(dst, advice="wait for it to end, or choose another folder"):
         plan = _plan(src, sources, dst, chosen)
         remove_parts(dst)
-        return _run(plan, dst, processes, ray, progress or (lambda record: None))
+        if ray:
+            pairs = partial(_over_ray, processes=processes)
+        else:
+            pairs = partial(
+                run_isolated, _prepare_one, processes=processes, on_death=_died, timeout_seconds=timeout_seconds
+            )
+        return _run(plan, dst, pairs, progress or (lambda record: None))
 
 
 def prepare_command(source: str | Path, *options: str) -> str:
@@ -194,7 +203,12 @@ def _root(base: Path, dst: Path, known: dict[str, PreparedVideo]) -> tuple[str, 
     )
 
 
-def _run(plan: _Plan, dst: Path, processes: int, ray: bool, progress: Callable[[PreparedVideo], None]) -> PrepareReport:
+def _run(
+    plan: _Plan,
+    dst: Path,
+    run: Callable[[list[_Job]], Iterator[tuple[_Job, PreparedVideo]]],
+    progress: Callable[[PreparedVideo], None],
+) -> PrepareReport:
     known, results = dict(plan.known), dict[str, PreparedVideo]()
     with Journal(dst / JOURNAL) as journal:
         for record in move_renamed(dst, known.values(), plan.names):
@@ -207,8 +221,7 @@ def _run(plan: _Plan, dst: Path, processes: int, ray: bool, progress: Callable[[
                 progress(done)
         skipped = len(results)
         todo = [job for job in jobs if job.source_name not in results]
-        pairs = _over_ray(todo, processes) if ray else over_files(_prepare_one, todo, processes=processes, died=_died)
-        for job, record in pairs:
+        for job, record in run(todo):
             journal.append(asdict(record))
             results[job.source_name] = record
             progress(record)
@@ -266,15 +279,12 @@ def _is_damage(source: Path, error: MgmError) -> bool:
     return True
 
 
-def _died(job: _Job) -> PreparedVideo:
-    return job.failed(
-        f"{job.source}: the process that encoded it died (out of memory, or a crash in a decoder), expected it to finish; "
-        "use fewer processes, or remove it from the set and report it"
-    )
+def _died(job: _Job, error: VideoError) -> PreparedVideo:
+    return job.failed(str(error.about(job.source)))
 
 
 def _over_ray(jobs: list[_Job], processes: int) -> Iterator[tuple[_Job, PreparedVideo]]:
-    """The same as `over_files` on a cluster of Ray; this process alone writes the journal."""
+    """As `run_isolated`, on a cluster of Ray; this process alone writes the journal."""
     try:
         import ray
         import ray.exceptions
@@ -301,8 +311,11 @@ def _over_ray(jobs: list[_Job], processes: int) -> Iterator[tuple[_Job, Prepared
             job = running.pop(done[0])
             try:
                 record = ray.get(done[0])
-            except ray.exceptions.RayError:
-                record = _died(job)
+            except ray.exceptions.RayError as error:
+                found = f"its task of Ray failed ({type(error).__name__})"
+                record = _died(
+                    job, VideoError(job.source, found, advice="remove it from the set and report it", reason="crashed")
+                )
             yield job, record
     finally:
         if started:

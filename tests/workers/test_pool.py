@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-import mgm.data.loading.transfer
-from mgm.data.loading.background import in_background
-from mgm.data.loading.pool import PATIENCE, ReadingPool
+import mgm.workers.transfer
 from mgm.errors import DataError, ModelError, VideoError
+from mgm.workers.pool import MAX_DEATHS_IN_A_ROW, WorkerPool
+from mgm.workers.process import report_progress
+from tests.errors import raises
 
 
 def name(index):
@@ -24,14 +25,14 @@ def name(index):
 
 def run(read, tasks, *, workers=2, timeout=30.0):
     """(results, incidents) of a pool; no process is left."""
-    with ReadingPool(read, workers=workers, timeout=timeout, name=name) as pool:
-        found = list(pool.results(tasks))
+    with WorkerPool(read, workers=workers, timeout_seconds=timeout, name=name) as pool:
+        found = list(pool.in_order(tasks))
     assert multiprocessing.active_children() == []
     return found, pool.incidents
 
 
-def square(task, guard):
-    guard(task)
+def square(task, begin):
+    begin(task)
     time.sleep(0.02 * (task % 3))
     return os.getpid(), task * task
 
@@ -45,7 +46,7 @@ def test_results_come_in_order_from_several_processes():
     assert run(square, []) == ([], [])
 
 
-def arrays(task, guard):
+def arrays(task, begin):
     video = torch.arange(2 * 3 * 4 * 5 * 6).view(2, 4, 5, 6, 3).to(torch.uint8).permute(0, 4, 1, 2, 3)
     return {"video": video, "strided": video[:, :, ::2], "scalar": torch.tensor(1.5), "empty": torch.empty(0),
             "mask": np.arange(6).reshape(2, 3).T, "same": [task, None]}  # fmt: skip
@@ -53,7 +54,7 @@ def arrays(task, guard):
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_tensors_and_arrays_arrive_as_they_were(shared, monkeypatch):
-    monkeypatch.setattr(mgm.data.loading.transfer, "SHARED", shared and mgm.data.loading.transfer.SHARED)
+    monkeypatch.setattr(mgm.workers.transfer, "SHARED", shared and mgm.workers.transfer.SHARED)
     expected = arrays(0, None)
     for number, found in enumerate(run(arrays, range(3))[0]):
         assert found["same"] == [number, None]
@@ -66,16 +67,16 @@ def test_tensors_and_arrays_arrive_as_they_were(shared, monkeypatch):
 
 
 def test_memory_of_results_is_given_back():
-    def big(task, guard):
+    def big(task, begin):
         return torch.full((4 << 20,), task, dtype=torch.uint8)
 
     def mapped():
         return sum("mgm-batch" in line for line in Path("/proc/self/maps").read_text().splitlines())
 
-    with ReadingPool(big, workers=1, timeout=30, name=name) as pool:
-        for number, result in enumerate(pool.results(range(12))):
+    with WorkerPool(big, workers=1, timeout_seconds=30, name=name) as pool:
+        for number, result in enumerate(pool.in_order(range(12))):
             assert int(result[0]) == int(result[-1]) == number
-            if mgm.data.loading.transfer.SHARED:
+            if mgm.workers.transfer.SHARED:
                 assert mapped() <= 6  # this one, and those that are read ahead
         del result
     assert mapped() == 0
@@ -87,14 +88,14 @@ class Troubled:
     def __init__(self, folder, *, hang=(), kill=(), once=()):
         self.folder, self.hang, self.kill, self.once = folder, hang, kill, once
 
-    def __call__(self, task, guard):
+    def __call__(self, task, begin):
         found = []
         for index in task:
             try:
-                guard(index)
+                begin(index)
                 found.append(self.read(index))
             except VideoError as error:
-                found.append(str(error))
+                found.append((error.reason, error.subject, error.found))
         return found
 
     def read(self, index):
@@ -118,14 +119,14 @@ def test_a_read_that_hangs_costs_its_video(tmp_path):
     values = [v for batch in found for v in batch]
     assert [i for i, v in enumerate(values) if v != i] == [5, 22]
     for index in (5, 22):
-        assert values[index].startswith(f"video-{index}.mp4: no answer within 0.4 s (data.read_timeout), expected")
-    assert incidents == []  # the messages of the videos say it
+        assert values[index] == ("timed_out", f"video-{index}.mp4", "no answer within 0.4 s")
+    assert incidents == []  # the errors of the videos report it
 
 
 def test_a_video_that_hung_is_not_waited_for_again(tmp_path):
     began = time.perf_counter()
     found, _ = run(Troubled(tmp_path, hang=[1]), [[1, i] for i in range(10, 40)], timeout=0.5)
-    assert {batch[0].split(",")[0] for batch in found} == {"video-1.mp4: no answer within 0.5 s (data.read_timeout)"}
+    assert {batch[0][:2] for batch in found} == {("timed_out", "video-1.mp4")}
     assert [batch[1] for batch in found] == list(range(10, 40))
     assert time.perf_counter() - began < 0.5 * 15  # not 30 times
 
@@ -135,26 +136,51 @@ def test_a_killed_process_is_replaced_and_nothing_is_lost(tmp_path):
     assert [v for batch in found for v in batch] == list(range(32))
     assert len(incidents) == 2
     for index, line in zip((9, 18), sorted(incidents, key=lambda line: "video-18" in line), strict=True):
-        assert f"was killed by SIGKILL (out of memory?) while it read video-{index}.mp4; replaced" in line
+        assert "SIGKILL" in line
+        assert f"video-{index}.mp4" in line
 
 
 def test_a_video_that_kills_is_given_up(tmp_path):
     found, incidents = run(Troubled(tmp_path, kill=[6]), batched(16))
     values = [v for batch in found for v in batch]
     assert [i for i, v in enumerate(values) if v != i] == [6]
-    assert values[6].startswith("video-6.mp4: its reading process was killed by SIGKILL (out of memory?), 2 times")
+    assert values[6][:2] == ("crashed", "video-6.mp4")
     assert len(incidents) == 2
 
 
-def die(task, guard):
+def test_results_as_they_are_completed(tmp_path):
+    """Whatever killed a process runs again alone, after everything else; any number of items may be bad."""
+    kill, once, hang = range(10, 40, 2), [3, 41], [5]
+    read = Troubled(tmp_path, hang=hang, kill=kill, once=once)
+    with WorkerPool(read, workers=2, timeout_seconds=2, name=name) as pool:
+        found = list(pool.as_completed([[i] for i in range(48)]))
+    assert sorted(task for task, _ in found) == [[i] for i in range(48)]
+    reasons = {task[0]: value[0] for task, (value,) in found if not isinstance(value, int)}
+    assert reasons == {**dict.fromkeys(kill, "crashed"), **dict.fromkeys(hang, "timed_out")}
+    assert {task[0] for task, _ in found[-len(kill) - len(once) :]} == {*kill, *once}
+
+
+def steps(task, begin):
+    begin(task)
+    for _ in range(8):
+        time.sleep(0.1)
+        report_progress()
+    return task
+
+
+def test_the_time_limit_is_that_of_a_step_that_is_reported():
+    assert run(steps, range(3), timeout=0.5) == ([0, 1, 2], [])
+    report_progress()  # nothing outside of a worker
+
+
+def die(task, begin):
     os._exit(3)
 
 
 def test_processes_that_always_die_stop_the_run():
-    with pytest.raises(
-        DataError, match=rf"{2 * PATIENCE + 1} in a row; the last one ended with status 3 between videos"
-    ):
+    with raises(DataError, "too_many_failures", message="workers-die-in-a-row") as caught:
         run(die, range(4))
+    assert caught.value.found.startswith(f"{2 * MAX_DEATHS_IN_A_ROW + 1} ")
 
 
 class Late:
@@ -163,52 +189,51 @@ class Late:
     def __init__(self, folder):
         self.mark = folder / "stuck"
 
-    def __call__(self, task, guard):
+    def __call__(self, task, begin):
         try:
             self.mark.touch(exist_ok=False)
         except FileExistsError:
-            guard(task)
+            begin(task)
         else:
             time.sleep(1000)
         return task
 
 
 def test_a_process_that_comes_to_no_video_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr("mgm.data.loading.pool.STARTS", 0.5)
+    monkeypatch.setattr("mgm.workers.pool.START_SECONDS", 0.5)
     found, incidents = run(Late(tmp_path), range(6), timeout=0.5)
     assert found == list(range(6))
     assert len(incidents) == 1
-    assert "did nothing between videos; replaced" in incidents[0]
 
 
-def refuse(task, guard):
+def refuse(task, begin):
     if task == 3:
-        raise ModelError("three: found, expected two")
+        raise ModelError("three", "found", "two", reason="invalid_value")
     if task == 4:
         raise KeyError("four")
     return task
 
 
 def test_errors_arrive_as_they_were_raised():
-    with ReadingPool(refuse, workers=2, timeout=30, name=name) as pool:
-        results = pool.results([1, 2, 3])
+    with WorkerPool(refuse, workers=2, timeout_seconds=30, name=name) as pool:
+        results = pool.in_order([1, 2, 3])
         assert [next(results), next(results)] == [1, 2]
-        with pytest.raises(ModelError, match=r"^three: found, expected two$"):
+        with raises(ModelError, "invalid_value", subject="three"):
             next(results)
-    with pytest.raises(RuntimeError, match=r"(?s)a reading process failed.*in refuse.*KeyError: 'four'"):
+    with pytest.raises(RuntimeError, match=r"(?s)in refuse.*KeyError: 'four'"):
         run(refuse, [4])
 
 
 SCRIPT = """
-import sys, time
-from mgm.data.loading.pool import ReadingPool
-def read(task, guard):
-    guard(task)
+import multiprocessing, time
+from mgm.workers.pool import WorkerPool
+def read(task, begin):
+    begin(task)
     time.sleep(task)
     return task
-with ReadingPool(read, workers=2, timeout=1000, name=str) as pool:
-    print(*[worker.process.pid for worker in pool._workers], flush=True)
-    list(pool.results([0, 1000, 1000]))
+with WorkerPool(read, workers=2, timeout_seconds=1000, name=str) as pool:
+    print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+    list(pool.in_order([0, 1000, 1000]))
 """
 
 
@@ -224,36 +249,3 @@ def test_no_process_outlives_a_killed_run():
             return
         time.sleep(0.1)
     raise AssertionError(f"still running: {left}")
-
-
-def test_one_item_is_made_ahead_and_errors_come_in_their_place():
-    made = []
-
-    def items():
-        for number in range(5):
-            made.append(number)
-            yield number
-        raise DataError("the end")
-
-    stream = in_background(items())
-    assert next(stream) == 0
-    time.sleep(0.05)
-    assert 2 <= len(made) <= 3
-    assert [next(stream) for _ in range(4)] == [1, 2, 3, 4]
-    with pytest.raises(DataError, match="the end"):
-        next(stream)
-
-
-def test_a_stream_that_is_left_is_closed():
-    closed = []
-
-    def items():
-        try:
-            yield from range(100)
-        finally:
-            closed.append(True)
-
-    stream = in_background(items())
-    next(stream)
-    stream.close()
-    assert closed == [True]

@@ -1,0 +1,72 @@
+"""One function over many files, each of which may hang or kill the process that works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import Generic, TypeVar
+
+from mgm.errors import VideoError
+from mgm.workers.pool import WorkerPool
+from mgm.workers.process import BeginItem
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+TIMEOUT_SECONDS = 300.0
+"""Time without progress after which a file is given up. A network file system may stall for minutes."""
+
+
+def run_isolated(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    processes: int,
+    on_death: Callable[[Item, VideoError], Result],
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> Iterator[tuple[Item, Result]]:
+    """Yield (item, function(item)) of every item as it is done, in no particular order.
+
+    A result is kept once it is yielded; only a few items per process are held at a time, whatever the length of `items`.
+
+    Args:
+        function: a module's function (it travels to other processes); an exception that it raises ends the iteration. It may call
+            `report_progress` to restart the time limit.
+        processes: their number; with 1 the function runs here, without protection against hangs and crashes. With more, call it
+            under `if __name__ == "__main__":`.
+        on_death: makes the result of an item on which a process hung (reason "timed_out"), or two processes died ("crashed"): one
+            among others, one alone.
+        timeout_seconds: time limit of an item, from its beginning or its last progress.
+    """
+    source = iter(items)
+    first = list(islice(source, max(processes, 1)))
+    if processes <= 1 or not first:
+        for item in chain(first, source):
+            yield item, function(item)
+        return
+    pool: WorkerPool[tuple[int, Item], Result | VideoError] = WorkerPool(
+        _OneItem(function),
+        workers=len(first),
+        timeout_seconds=timeout_seconds,
+        name=lambda number: f"item {number}",
+        # The caller may hold threads (torch does), which a fork would copy in an undefined state.
+        start_method="spawn",
+    )
+    with pool:
+        for (_, item), result in pool.as_completed(enumerate(chain(first, source))):
+            yield item, on_death(item, result) if isinstance(result, VideoError) else result
+
+
+class _OneItem(Generic[Item, Result]):
+    """A task of one item: its result, or the error of an item that was given up."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        self._function = function
+
+    def __call__(self, task: tuple[int, Item], begin: BeginItem) -> Result | VideoError:
+        number, item = task
+        try:
+            begin(number)
+        except VideoError as error:
+            return error
+        return self._function(item)

@@ -1,0 +1,120 @@
+"""The inside of a worker process: it runs tasks until its pool closes the pipe, and ends with the process that started it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias
+
+from mgm.errors import MgmError, VideoError
+from mgm.workers.transfer import send_arrays
+
+BeginItem: TypeAlias = Callable[[int], None]
+"""Marks the beginning of the work on one item, by its number. Raises VideoError if an earlier worker hung or died on the item."""
+
+
+class Marker:
+    """The item that a process is working on and the time of its last progress, in memory that the pool reads.
+
+    Args:
+        context: of `multiprocessing`, as the process is started.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._values = context.RawArray("d", 2)  # number of the item; seconds of the monotonic clock, 0: between items
+
+    def begin(self, item: int) -> None:
+        """Mark the beginning of an item."""
+        self.end()  # the pool never sees the time of one item with the number of another
+        self._values[0] = item
+        self.advance()
+
+    def advance(self) -> None:
+        """Restart the time limit of the current item."""
+        self._values[1] = time.monotonic()
+
+    def end(self) -> None:
+        """Mark the end of an item."""
+        self._values[1] = 0
+
+    def read(self) -> tuple[int, float] | None:
+        """(number of the current item, seconds since its last progress); None between items."""
+        item, since = self._values
+        return (int(item), time.monotonic() - since) if since else None
+
+
+_marker: Marker | None = None
+"""Of this process, if it is a worker."""
+
+
+def report_progress() -> None:
+    """Restart the time limit of the item that this worker process is working on; does nothing in any other process.
+
+    For items whose length is unknown, such as whole videos: the limit then applies to each step and not to the item.
+    """
+    if _marker is not None:
+        _marker.advance()
+
+
+def end_with_parent() -> None:
+    """End this process when the process that started it is killed. Otherwise it would write on, and then wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def work(
+    function: Callable[[Any, BeginItem], Any],
+    set_up: Callable[[], None] | None,
+    pipe: Connection,
+    marker: Marker,
+    inherited: list[Connection],
+) -> None:
+    """Run tasks until the pool closes its end of the pipe.
+
+    Args:
+        set_up: called once, before the first task.
+        inherited: copies of the pool's pipes that a fork made. A pipe ends when all its copies are closed.
+    """
+    global _marker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the pool's owner decides
+    end_with_parent()
+    for other in inherited:
+        other.close()
+    _marker = marker
+    if set_up is not None:
+        set_up()
+    bad: dict[int, VideoError] = {}
+
+    def begin(item: int) -> None:
+        if item in bad:
+            raise bad[item]
+        marker.begin(item)
+
+    while True:
+        try:
+            number, task, more_bad = pipe.recv()
+        except (EOFError, OSError):
+            os._exit(0)
+        bad.update(more_bad)
+        outcome: tuple[str, Any]
+        try:
+            outcome = ("result", function(task, begin))
+        except MgmError as error:
+            outcome = ("error", error)
+        except BaseException:
+            outcome = ("failure", traceback.format_exc())
+        marker.end()
+        send_arrays(pipe, (number, outcome))
