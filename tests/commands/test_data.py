@@ -31,13 +31,13 @@ def test_show(tmp_path):
     done = run("show", f"train={train},test={test}", "--strict")
     assert done.exit_code == 0
     for part in (
-        "format   path-label: lines end in a space and one whole number",
+        "format   path-label: lines end in a space and one integer",
         "labels   numbers at the end of the lines",
         f"root     {tmp_path}",
         "split    train.csv for training; test.csv for testing",
         "classes  2 (names of the folders, one for each number)",
         f"{tmp_path}/hop/g01_a.mp4  0 hop",
-        "nothing is missing, and no video is on both sides",
+        "no file is missing, and no video is in both splits",
     ):
         assert part in done.output
     rows = [line.split() for line in done.output.splitlines()]
@@ -45,12 +45,12 @@ def test_show(tmp_path):
     assert ["run", "1", "1"] in rows
 
 
-def test_strict_fails_where_something_is_missing_or_on_both_sides(tmp_path):
+def test_strict_fails_where_something_is_missing_or_in_both_splits(tmp_path):
     touch(tmp_path, "hop/g01_a.mp4", "run/g02_b.mp4")
     train = write(tmp_path / "train.csv", "hop/g01_a.mp4 0", "run/g02_b.mp4 1", *(f"run/{i}.mp4 1" for i in range(5)))
     done = run("show", train)
     assert done.exit_code == 0
-    assert f"5 of 7 listed files are not there below {tmp_path}, such as run/0.mp4" in done.output
+    assert f"5 of 7 listed files are missing below {tmp_path}, such as run/0.mp4" in done.output
     assert "and 2 more: --all lists them" in done.output
     assert run("show", train, "--strict").exit_code == 1
     assert "and run/4.mp4" in run("show", train, "--all").output
@@ -58,8 +58,8 @@ def test_strict_fails_where_something_is_missing_or_on_both_sides(tmp_path):
     write(train, "hop/g01_a.mp4 0", "run/g02_b.mp4 1")
     done = run("show", f"train={train},test={twice}", "--strict")
     assert done.exit_code == 1
-    assert f"1 videos are on both sides, such as {tmp_path}/run/g02_b.mp4" in done.output
-    assert "1 source videos (from the g<number> in the names) have clips on both sides, such as g02" in done.output
+    assert f"1 videos are in both splits, such as {tmp_path}/run/g02_b.mp4" in done.output
+    assert "1 source videos (from the g<number> in the names) have clips in both splits, such as g02" in done.output
 
 
 def test_many_classes_are_cut(tmp_path):

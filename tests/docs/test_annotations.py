@@ -1,4 +1,4 @@
-"""What docs/data.md says is what there is."""
+"""docs/data.md lists the formats, keys and columns of the package."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_every_format_has_its_row():
 def test_every_key_is_explained():
     found = {
         key
-        for line in section("Asking for a set").splitlines()
+        for line in section("Specification").splitlines()
         if line[:3] == "| `"
         for key in re.findall(r"`(\w+)`", line.split("|")[1])
     }

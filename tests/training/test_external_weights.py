@@ -99,7 +99,7 @@ def test_an_external_classifier_is_evaluated_by_its_class_names(tmp_path, videos
     result = evaluate(folder, videos, overrides=SHORT, recipe="debug", source=memory)
     assert (result["classes"], result["top1"]["videos"]) == (10, 16)
     assert json.loads((folder / "evaluation.json").read_text()) == result
-    other = VideoSet(videos.root, videos.train, videos.test, ("cat", *videos.classes[1:]), videos.split)
+    other = VideoSet(videos.root, videos.train, videos.test, ("cat", *videos.classes[1:]), videos.split_rule)
     with pytest.raises(DataError, match=r"has the classes cat, .*expected those of the run: walking"):
         evaluate(folder, other, overrides=SHORT, recipe="debug", source=memory)
     with pytest.raises(DataError, match=r"weights: does not name its 3 classes"):

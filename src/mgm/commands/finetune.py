@@ -42,7 +42,7 @@ def finetune(
     videos = open_set(data)
     outcome = train(None if from_scratch else encoder, videos, config, out=out, resume=resume)
     if not videos.test:
-        print(f"nothing to judge by ({videos.split}): 'mgm evaluate {out} test=FILE' does it later; {out}/last.pt")
+        print(f"nothing to judge by ({videos.split_rule}): 'mgm evaluate {out} test=FILE' does it later; {out}/last.pt")
         return
     with Console(stderr=True).status("judging") as status:
         result = evaluate(out, videos, progress=status.update)

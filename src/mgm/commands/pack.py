@@ -1,4 +1,4 @@
-"""`mgm pack`"""
+"""`mgm pack`: write a set as tar shards."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from mgm.commands.options import Data
 
 def pack(
     data: Data,
-    out: Annotated[Path, typer.Argument(help="Folder of the shards. Serve it, or copy it to S3, as it is.")],
-    shard_size: Annotated[int, typer.Option(help="MiB of video after which a shard is full.")] = 1024,
+    out: Annotated[
+        Path, typer.Argument(help="Folder of the shards; it can be served over HTTP or copied to S3 as it is.")
+    ],
+    shard_size: Annotated[int, typer.Option(help="MiB of video per shard.")] = 1024,
 ) -> None:
-    """Pack a set into tar shards, motion sidecars included: few large files where millions of small ones are slow.
+    """Pack a set and its motion sidecars into tar shards: a few large files instead of millions of small ones.
 
-    mgm pretrain, finetune and the others take OUT, or its URL, in place of the folder of videos. Run it again after an
-    interruption: shards that are there are skipped. Exit status 1 where a video was left out.
+    The other commands accept OUT, or its URL, in place of the folder of videos. After an interruption, run it again: existing
+    shards are skipped. Exit status 1 if a video was left out.
     """
     from mgm.data.annotations import load_set
-    from mgm.data.shards.write import pack as pack_videos
+    from mgm.data.shards.write import pack_set
 
     console = Console()
     videos = load_set(data)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("packing", total=len({item.path for item in videos.items}))
-        report = pack_videos(videos, out, shard_size=shard_size, progress=lambda path: progress.advance(task))
+        report = pack_set(videos, out, shard_size=shard_size, progress=lambda path: progress.advance(task))
     for message in report.failed.values():
         console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
     videos_in = f"{report.videos:,} video{'s' * (report.videos != 1)}"

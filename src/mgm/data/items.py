@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class VideoItem:
-    """One video, or the part of it that an annotation speaks of.
+    """One video, or the annotated part of one.
 
     Attributes:
         path: a video, a still picture, or a folder of pictures that are the frames of a video.
-        label: indexes `VideoSet.classes`; None where it has none.
-        start, end: the part, frames start to end - 1 of the file; None: to the end of the file.
+        label: index into `VideoSet.classes`; None without a label.
+        start, end: frames start to end - 1 of the file; end None: to the end of the file.
     """
 
     path: str
@@ -32,19 +32,19 @@ class VideoSet:
     """The videos of one set.
 
     Attributes:
-        root: the folder, the annotation file or the specification: how errors call the set.
-        train: videos to learn from. Without labels, all of them. Where pictures are mixed in at a ratio, the rarer kind repeats.
-        test: videos kept for judging; empty without labels.
+        root: the folder, annotation file or specification; the set's name in errors.
+        train: videos for training; without labels, all of them. If pictures are mixed in at a ratio, the rarer kind repeats.
+        test: videos held out for testing; empty without labels.
         classes: names of the labels; empty without labels. Sorted, unless the annotations number them.
-        split: one sentence on how train and test were told apart.
-        notes: what a user should know before a run: files that are missing, rows that were left out.
+        split_rule: one sentence on how train and test are separated.
+        notes: warnings for a user before a run: missing files, entries that were left out.
     """
 
     root: str
     train: tuple[VideoItem, ...]
     test: tuple[VideoItem, ...]
     classes: tuple[str, ...]
-    split: str
+    split_rule: str
     notes: tuple[str, ...] = ()
 
     @property
@@ -53,7 +53,7 @@ class VideoSet:
         return self.train + self.test
 
     def only(self, paths: Iterable[str]) -> VideoSet:
-        """The set without the videos whose path is not in `paths`."""
+        """The set, restricted to videos whose path is in `paths`."""
         keep = set(paths)
         return replace(
             self,
@@ -62,21 +62,22 @@ class VideoSet:
         )
 
     def with_classes(self, classes: tuple[str, ...]) -> VideoSet:
-        """The set with its labels counted as those of other classes, which have at least the same names; a space and an underscore
-        are one.
+        """The set with labels that index other classes, which must include its own names. Spaces equal underscores.
 
         Raises:
-            DataError: it has a class that is none of them, or no labels at all.
+            DataError: a class of the set is not among them, or the set has no labels.
         """
         if self.classes == classes:
             return self
         number = {name.replace("_", " "): i for i, name in enumerate(classes)}
         unknown = [name for name in self.classes if name.replace("_", " ") not in number]
         if unknown or not self.classes:
-            found = ", ".join((unknown or ["none"])[:8])
             raise DataError(
-                f"{self.root}: has the classes {found}, expected those of the run: {', '.join(classes[:8])}"
-                f"{', ...' if len(classes) > 8 else ''}; where annotations only number them, name them with classes=FILE"
+                self.root,
+                f"classes {', '.join((unknown or ['none'])[:8])}",
+                f"those of the run: {', '.join(classes[:8])}{', ...' if len(classes) > 8 else ''}",
+                "if annotations only number the classes, name them with classes=FILE",
+                reason="mismatch",
             )
         moved = [number[name.replace("_", " ")] for name in self.classes]
 

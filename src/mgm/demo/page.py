@@ -240,7 +240,7 @@ def _probes(found: Findings) -> ProbeFacts:
     note = (
         f"Frozen features; every test video is classified from up to {probe.temporal_views} temporal x "
         f"{probe.spatial_views} spatial views (a square video "
-        f"has one crop). Split: {found.videos.split}. Intervals are 95% over the test videos; they do not "
+        f"has one crop). Split: {found.videos.split_rule}. Intervals are 95% over the test videos; they do not "
         f"include the choice of the seed."
     )
     return ProbeFacts(

@@ -111,7 +111,7 @@ def evaluate(
         )
     videos = (data if isinstance(data, VideoSet) else load_set(data)).with_classes(classes)
     if not videos.test:
-        raise DataError(f"{videos.root}: no test videos ({videos.split}), expected some; give them with test=FILE")
+        raise DataError(f"{videos.root}: no test videos ({videos.split_rule}), expected some; give them with test=FILE")
     check_all_labelled(videos.root, videos.test)
     videos, source, left_out = _readable(videos, videos.test, config, source)
     predictions = evaluate_classifier(classifier, videos, config, source, progress=progress)

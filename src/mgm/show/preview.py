@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.data.annotations import VideoItem, load_set
-from mgm.data.annotations.annotation_folder import SUFFIXES
+from mgm.data.annotations.annotation_folder import ANNOTATION_SUFFIXES
 from mgm.data.clips.images import probe_any, read_any
 from mgm.data.clips.transform import Geometry
 from mgm.data.items import evenly_spaced
@@ -331,7 +331,7 @@ def preview_set(
 def _items(given: str) -> list[VideoItem]:
     """The videos of a folder, an annotation file or a specification; anything else is a video."""
     place = Path(given)
-    described = place.is_dir() or "=" in given or place.suffix.lower() in (*SUFFIXES, ".yaml", ".yml")
+    described = place.is_dir() or "=" in given or place.suffix.lower() in (*ANNOTATION_SUFFIXES, ".yaml", ".yml")
     return sorted(load_set(given).items, key=lambda item: item.path) if described else [VideoItem(given)]
 
 

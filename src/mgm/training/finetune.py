@@ -185,7 +185,7 @@ def _check_labels(videos: VideoSet) -> None:
     if not videos.train or unlabelled:
         raise DataError(
             videos.root,
-            f"{len(videos.train)} training videos ({videos.split}), {unlabelled} of them without a label",
+            f"{len(videos.train)} training videos ({videos.split_rule}), {unlabelled} of them without a label",
             "labelled ones",
             "give them with train=FILE, without images=",
             reason="missing_value",

@@ -47,7 +47,7 @@ def pretrain(
     if not found.train:
         raise DataError(
             found.root,
-            f"no training videos ({found.split})",
+            f"no training videos ({found.split_rule})",
             advice="give them with train=FILE",
             reason="missing_value",
         )

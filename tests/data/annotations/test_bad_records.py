@@ -5,6 +5,7 @@ import pytest
 from mgm.data.annotations.annotation_file import AnnotationFile
 from mgm.data.annotations.table_formats import read_kinetics
 from mgm.errors import DataError
+from tests.errors import raises
 
 GOOD = '{"youtube_id": "a", "time_start": 1, "time_end": 11, "label": "x"}'
 
@@ -12,7 +13,7 @@ GOOD = '{"youtube_id": "a", "time_start": 1, "time_end": 11, "label": "x"}'
 def test_a_broken_line_is_named(tmp_path):
     path = tmp_path / "set.jsonl"
     path.write_text(f"{GOOD}\n{GOOD}\n{{broken\n")
-    with pytest.raises(DataError, match="line 3: no valid JSON"):
+    with raises(DataError, "malformed", subject=path, message="annotations-not-json"):
         AnnotationFile(path)
 
 
@@ -28,5 +29,5 @@ def test_one_record_is_enough(tmp_path):
 def test_a_record_without_its_times_is_named(tmp_path, wrong):
     path = tmp_path / "set.jsonl"
     path.write_text(f'{GOOD}\n{{"youtube_id": "b", {wrong}}}\n')
-    with pytest.raises(DataError, match="2"):
+    with raises(DataError, "malformed", subject=path):
         read_kinetics(AnnotationFile(path))

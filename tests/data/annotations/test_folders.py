@@ -4,6 +4,7 @@ import pytest
 
 from mgm.data.annotations import VideoItem, load_set
 from mgm.errors import DataError, VideoError
+from tests.errors import raises
 
 
 def make(root, *names):
@@ -29,13 +30,13 @@ def test_a_split_of_class_folders(tmp_path, train, test):
         VideoItem(str(tmp_path / train / "run" / "c.avi"), 1),
     )
     assert found.test == (VideoItem(str(tmp_path / test / "run" / "d.webm"), 1),)
-    assert found.split == f"folders {train}/ and {test}/"
+    assert found.split_rule == f"folders {train}/ and {test}/"
     assert found.items == found.train + found.test
 
 
 def test_a_class_that_is_never_trained(tmp_path):
     make(tmp_path, "train/a/1.mp4", "train/b/1.mp4", "test/a/2.mp4", "test/swim/2.mp4")
-    with pytest.raises(DataError, match=r"test: has the classes swim, expected those of train/ \(a, b\)"):
+    with raises(DataError, "mismatch", subject=tmp_path / "test", message="annotations-test-classes"):
         load_set(tmp_path)
 
 
@@ -82,7 +83,7 @@ def test_clips_of_one_source_stay_together(tmp_path):
     assert len(groups) == 40
     assert all(len(side) == 1 for side in groups.values())
     assert {True, False} == set(held.values())
-    assert "source videos" in found.split
+    assert "source videos" in found.split_rule
 
 
 def test_only(tmp_path):
@@ -92,7 +93,7 @@ def test_only(tmp_path):
 
 
 def test_folders_without_videos(tmp_path):
-    with pytest.raises(DataError, match="no such file or folder"):
+    with raises(DataError, "not_found", message="annotations-no-such-place"):
         load_set(tmp_path / "nowhere")
-    with pytest.raises(VideoError, match="no video found"):
+    with pytest.raises(VideoError):
         load_set(make(tmp_path, "a/notes.txt", "b/notes.txt"))

@@ -5,9 +5,10 @@ from collections import Counter
 import pytest
 
 from mgm.data.annotations import VideoItem, load_set
-from mgm.data.annotations.resolve import mix
+from mgm.data.annotations.resolve import mix_pictures
 from mgm.errors import DataError
 from tests.data.annotations.files import touch, write
+from tests.errors import raises
 
 VIDEOS = tuple(VideoItem(f"{i}.mp4", i % 2) for i in range(30))
 PICTURES = tuple(VideoItem(f"{i}.jpg") for i in range(50))
@@ -15,7 +16,7 @@ PICTURES = tuple(VideoItem(f"{i}.jpg") for i in range(50))
 
 @pytest.mark.parametrize("ratio", [0.1, 0.25, 0.5, 0.625, 0.8, 0.99])
 def test_the_share_is_the_stated_one(ratio):
-    mixed = mix(VIDEOS, PICTURES, ratio)
+    mixed = mix_pictures(VIDEOS, PICTURES, ratio)
     count = Counter(item.path.endswith(".jpg") for item in mixed)
     assert count[True] / len(mixed) == pytest.approx(ratio, abs=0.5 / min(count.values()))
     times = Counter(mixed)
@@ -26,7 +27,7 @@ def test_the_share_is_the_stated_one(ratio):
 
 
 def test_without_a_ratio_everything_comes_once():
-    assert mix(VIDEOS, PICTURES, None) == VIDEOS + PICTURES
+    assert mix_pictures(VIDEOS, PICTURES, None) == VIDEOS + PICTURES
 
 
 def test_pictures_beside_a_labelled_set(tmp_path):
@@ -54,8 +55,8 @@ def test_folders_of_pictures_alone(tmp_path):
     assert (found.classes, len(found.items)) == (("hop", "run"), 6)
     assert len(load_set(f"data={tmp_path}/f,format=pictures").items) == 54
     touch(tmp_path / "f", "run/extra/rex.jpg")
-    with pytest.raises(DataError, match=r"ambiguous: .* say which with format=frames or format=pictures"):
+    with raises(DataError, "conflict", subject=tmp_path / "f", message="annotations-frames-or-pictures"):
         load_set(tmp_path / "f")
     assert len(load_set(f"images={tmp_path}/p").train) == 4
-    with pytest.raises(DataError, match="no picture found"):
+    with raises(DataError, "not_found", message="annotations-no-pictures"):
         load_set(f"images={touch(tmp_path / 'e', 'x.txt')}")

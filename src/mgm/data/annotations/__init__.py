@@ -1,4 +1,4 @@
-"""Which videos there are, and their labels: folders, and the annotation files of every data set of the field."""
+"""Sets of videos and their labels: folders, and annotation files in the formats of the field's data sets."""
 
 from mgm.data.annotations.formats import ANNOTATION_FORMATS, format_names
 from mgm.data.annotations.resolve import ResolvedSet, load_set, resolve_set

@@ -1,21 +1,21 @@
-"""An annotation file, read once: its lines or its JSON, whatever wrote it."""
+"""Reads an annotation file once: as lines of text or as JSON, whichever program wrote it."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mgm.errors import DataError
+from mgm.errors import DataError, Reason
 
-SAMPLE = 1000
-"""Lines that are looked at to tell a format."""
+_SAMPLED_LINES = 1000
+"""Lines that a format is recognised by."""
 
 IS_NUMBER = re.compile(r"[+-]?[0-9]+").fullmatch
 
@@ -33,7 +33,7 @@ NAME_COLUMNS = (
     "youtube_id",
 )
 LABEL_COLUMNS = ("label", "class", "class_name", "label_id", "class_id", "target", "action")
-SIDE_COLUMNS = ("split", "subset")
+SPLIT_COLUMNS = ("split", "subset")
 START_COLUMNS = ("start_frame", "start")
 END_COLUMNS = ("end_frame", "end")
 
@@ -42,13 +42,13 @@ class AnnotationFile:
     """The content of one annotation file.
 
     Attributes:
-        path: where it is.
-        kind: "text", "json" (a tree), "records" (JSON lines) or "parquet".
-        lines: (number from 1, text without its ends) of the lines that are not blank; of text only.
-        tree: of "json" and "records".
+        path: path of the file.
+        kind: "text", "json" (one JSON value), "records" (JSON lines) or "parquet".
+        lines: (number from 1, text without surrounding white space) of the lines that are not blank. Empty for parquet.
+        tree: the JSON value of "json", the list of values of "records"; None otherwise.
 
     Raises:
-        DataError: it cannot be read, is empty, is no text, holds pickled objects, or is broken JSON.
+        DataError: the file cannot be read, is empty, is not text, contains pickled objects, or is not valid JSON.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,24 +60,24 @@ class AnnotationFile:
             self.kind = "parquet"
             return
         text = "\n".join(_array_lines(path)) if data.startswith(b"\x93NUMPY") else _decode(path, data)
-        # Not splitlines: a name may hold the other separators of Unicode.
+        # Not splitlines: a name may contain the other line separators of Unicode.
         lines = [line.strip(" \t\r") for line in text.split("\n")]
         self.lines = [(number, line) for number, line in enumerate(lines, 1) if line]
         if not self.lines:
-            raise DataError(f"{path}: holds nothing, expected a line for each video; write it again")
+            raise _empty(path)
         self.kind = "text"
         self._parse(text)
 
     def _parse(self, text: str) -> None:
-        """As JSON, where it is."""
-        first = self.lines[0][1]
-        declared = self.path.suffix.lower() in (".json", ".jsonl")
-        if not (declared or first[0] in "[{"):
+        """Parse JSON, if the file contains JSON."""
+        suffix = self.path.suffix.lower()
+        declared = suffix in (".json", ".jsonl")
+        if not (declared or self.lines[0][1][0] in "[{"):
             return
         try:
             self.tree = json.loads(text)
             self.kind = "json"
-            if self.path.suffix.lower() == ".jsonl" and isinstance(self.tree, dict):  # a single record
+            if suffix == ".jsonl" and isinstance(self.tree, dict):  # a single record
                 self.tree, self.kind = [self.tree], "records"
         except json.JSONDecodeError as whole:
             records = []
@@ -87,31 +87,28 @@ class AnnotationFile:
                 except json.JSONDecodeError as error:
                     if not declared:
                         return  # a path may begin with a bracket
-                    by_line = self.path.suffix.lower() == ".jsonl"
-                    at, why = (number, error.msg) if by_line else (whole.lineno, whole.msg)
-                    raise DataError(
-                        f"{self.path}: line {at}: no valid JSON ({why}), expected JSON; write it again, or rename it"
-                    ) from error
+                    at, why = (number, error.msg) if suffix == ".jsonl" else (whole.lineno, whole.msg)
+                    raise not_json(self.path, f"line {at}: {why}", "write the file again, or rename it") from error
             self.tree, self.kind = records, "records"
 
     @property
     def unit(self) -> str:
-        """What the numbers of its entries count."""
+        """Name of what entries are numbered by: "record" or "line"."""
         return "record" if self.kind == "json" else "line"
 
     @cached_property
     def sample(self) -> list[str]:
-        """Up to `SAMPLE` lines, spread over the file, the first one among them."""
-        step = max(len(self.lines) // SAMPLE, 1)
+        """At most about `_SAMPLED_LINES` lines at even distances, including the first."""
+        step = max(len(self.lines) // _SAMPLED_LINES, 1)
         return [line for _, line in self.lines[::step]]
 
-    def share(self, match: Any) -> float:
-        """Of the sampled lines, those of which `match(line)` is true."""
+    def fraction(self, match: Callable[[str], object]) -> float:
+        """Fraction of the sampled lines for which `match(line)` is true, 0..1."""
         return sum(1 for line in self.sample if match(line)) / max(len(self.sample), 1)
 
     @cached_property
     def header(self) -> tuple[str, tuple[str, ...]] | None:
-        """(separator, names of the columns in lower case) where the first line names columns; None where it is data."""
+        """(separator, names of the columns in lower case) if the first line names columns; None if it is data."""
         if self.kind != "text":
             return None
         first = self.lines[0][1]
@@ -122,39 +119,63 @@ class AnnotationFile:
                 return separator, tuple(fields)
         return None
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, or the keys of the first JSON object; empty if the file is not a table."""
+        if self.header is not None:
+            return self.header[1]
+        tree = self.tree
+        return tuple(tree[0]) if isinstance(tree, list) and tree and isinstance(tree[0], dict) else ()
+
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(line, values by column) of a table with a header, or of a list of JSON objects, whose lines are counted from 1.
+        """(number from 1, values by column) of each row of a table with a header, or of each object in a list of JSON objects.
 
         Raises:
-            DataError: a row with another number of columns, or a record that is no object.
+            DataError: a row has another number of columns, or a record is not an object.
         """
         if self.kind == "text" and self.header is not None:
             separator, names = self.header
             for number, line in self.lines[1:]:
                 fields = next(csv.reader([line], delimiter=separator))
                 if len(fields) != len(names):
-                    raise self.bad(number, line, f"{len(names)} columns ({', '.join(names)})")
+                    raise self.bad_line(number, line, f"{len(names)} columns ({', '.join(names)})")
                 yield number, dict(zip(names, fields, strict=True))
             return
         for number, record in enumerate(self.tree, 1):
             if not isinstance(record, dict):
-                raise DataError(
-                    f"{self.path}: record {number} is {_short(json.dumps(record))}, expected an object like the others; correct it"
-                )
+                raise self.bad_entry(number, f"found {_short(json.dumps(record))}", "an object like the others")
             yield number, record
 
-    def bad(self, number: int, line: str, expected: str) -> DataError:
-        """The error of one line."""
+    def bad_line(self, number: int, line: str, expected: str) -> DataError:
+        """The error of a line that does not fit the format."""
         first, text = self.lines[0] if self.lines else (0, "")
-        like = f" like line {first} ({_short(text)})" if number != first and self.header is None else ""
+        like = f", as in line {first} ({_short(text)})" if number != first and self.header is None else ""
         return DataError(
-            f"{self.path}: line {number}: found {_short(line)}, expected {expected}{like}; correct the line, or force another "
-            "format with format=NAME (docs/data.md lists them)"
+            self.path,
+            f"line {number}: found {_short(line)}",
+            expected + like,
+            "correct the line, or set another format with format=NAME (docs/data.md lists them)",
+            reason="malformed",
         )
+
+    def bad_entry(self, number: int, found: str, expected: str) -> DataError:
+        """The error of a row or record with a wrong or missing value."""
+        return DataError(
+            self.path, f"{self.unit} {number}: {found}", expected, f"correct the {self.unit}", reason="malformed"
+        )
+
+
+def not_json(path: str | Path, why: object, advice: str) -> DataError:
+    """The error of a file or URL that should contain JSON."""
+    return DataError(path, f"not valid JSON ({why})", advice=advice, reason="malformed")
 
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _empty(path: Path) -> DataError:
+    return DataError(path, "empty file", "one line per video", "write the file again", reason="empty")
 
 
 def _read(path: Path) -> bytes:
@@ -162,23 +183,29 @@ def _read(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read ({error.strerror}), expected an annotation file; check the path and its permissions"
+            path,
+            f"cannot be read ({error.strerror})",
+            "an annotation file",
+            "check the path and its permissions",
+            reason="unreadable",
         ) from error
     if not data.strip():
-        raise DataError(f"{path}: is empty, expected a line for each video; write it again")
+        raise _empty(path)
     return data
 
 
 def _decode(path: Path, data: bytes) -> str:
-    """Names that are no UTF-8 keep their bytes, as Python's own paths do."""
+    """Decode UTF-8. Names in other encodings keep their bytes, as in Python's own paths."""
+
+    def refused(found: str, expected: str, advice: str, reason: Reason = "unsupported") -> DataError:
+        return DataError(path, found, expected, advice, reason=reason)
+
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{path}: is UTF-16 text, expected UTF-8; save it as UTF-8")
+        raise refused("text in UTF-16", "UTF-8", "save the file as UTF-8")
     if data[:1] == b"\x80" and path.suffix in (".pkl", ".pickle", ".pk"):
-        raise DataError(
-            f"{path}: is a pickle, which can run code when it is read; expected text: write it as 'path label' lines"
-        )
+        raise refused("a pickle, which can run code when it is read", "text", "write it as 'path label' lines")
     if b"\0" in data[:4096]:
-        raise DataError(f"{path}: is no text, expected an annotation file; docs/data.md lists the formats")
+        raise refused("not a text file", "an annotation file", "docs/data.md lists the formats", "malformed")
     return data.decode("utf-8-sig", "surrogateescape")
 
 
@@ -187,17 +214,23 @@ def _array_lines(path: Path) -> list[str]:
     try:
         array = np.load(path, allow_pickle=False)
     except ValueError as error:
-        if "pickle" in str(error).lower():
+        if "pickle" in str(error).lower():  # NumPy has no type for it
             raise DataError(
-                f"{path}: is an array of Python objects, which NumPy keeps as a pickle: reading it can run code; expected an array "
-                "of text, or 'path label' lines: write it again with numpy.savetxt(..., fmt='%s')"
+                path,
+                "an array of Python objects, which NumPy stores as a pickle: reading it can run code",
+                "an array of text, or 'path label' lines",
+                "write it again with numpy.savetxt(..., fmt='%s')",
+                reason="unsupported",
             ) from error
         raise DataError(
-            f"{path}: cannot be read as an array ({error}), expected one of text; write it again"
+            path, f"not a readable array ({error})", "an array of text", "write it again", reason="malformed"
         ) from error
     if array.dtype.kind not in "US" or array.ndim not in (1, 2):
         raise DataError(
-            f"{path}: is an array of {array.dtype} with {array.ndim} dimensions, expected text: (n,) paths, or (n, 2) with labels"
+            path,
+            f"an array of {array.dtype} with {array.ndim} dimensions",
+            "text: (n,) paths, or (n, 2) with labels",
+            reason="invalid_type",
         )
     text = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
     return ["\t".join(row) if text.ndim == 2 else str(row) for row in text.tolist()]

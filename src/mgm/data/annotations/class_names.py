@@ -1,4 +1,4 @@
-"""Names of classes by their number: classInd.txt, labels.json, a vocabulary, one name per line."""
+"""Files of class names: classInd.txt, labels.json, a vocabulary, or one name per line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NUMBERED = re.compile(r"([0-9]+)[\s,]+(.+)").fullmatch
 
 @dataclass(frozen=True, slots=True)
 class ClassNames:
-    """The names, in the order of their numbers.
+    """Class names in the order of their numbers.
 
     Attributes:
-        file: where they are from.
-        base: the number of the first one, 0 or 1; None where the file does not number them.
+        file: the file that they come from.
+        base: number of the first one, 0 or 1; None if the file does not number them.
     """
 
     file: Path
@@ -28,28 +28,28 @@ class ClassNames:
     base: int | None
 
 
-def are_class_names(content: AnnotationFile) -> bool:
-    """Whether some content can only be names of classes: numbered lines, or JSON that maps names to numbers or lists words."""
-    tree = content.tree
+def contains_class_names(file: AnnotationFile) -> bool:
+    """Whether a file can only contain class names: numbered lines, or JSON that maps names to numbers or lists words."""
+    tree = file.tree
     if isinstance(tree, dict):
         return bool(tree) and (all(map(_is_number, tree.values())) or all(map(IS_NUMBER, tree)))
     if isinstance(tree, list):
         return bool(tree) and all(isinstance(row, list) and all(isinstance(w, str) for w in row) for row in tree)
-    numbers = [number for number, _ in _numbered(content)]
+    numbers = [number for number, _ in _numbered_lines(file)]
     return bool(numbers) and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
 
 
-def read_class_names(content: AnnotationFile) -> ClassNames:
-    """The names of a file.
+def read_class_names(file: AnnotationFile) -> ClassNames:
+    """Read the class names of a file.
 
     Raises:
-        DataError: numbers with gaps, names twice, or JSON of another shape.
+        DataError: numbers have gaps, a name occurs twice, or the JSON has another structure.
     """
-    path, tree = content.path, content.tree
-    if content.kind == "text":
-        pairs = _numbered(content)
+    path, tree = file.path, file.tree
+    if file.kind == "text":
+        pairs = _numbered_lines(file)
         if not pairs:
-            return ClassNames(path, _distinct(path, [line for _, line in content.lines]), None)
+            return ClassNames(path, _distinct(path, [line for _, line in file.lines]), None)
     elif isinstance(tree, dict) and tree and all(map(_is_number, tree.values())):
         pairs = [(int(number), name) for name, number in tree.items()]
     elif isinstance(tree, dict) and tree and all(map(IS_NUMBER, tree)):
@@ -59,7 +59,10 @@ def read_class_names(content: AnnotationFile) -> ClassNames:
         return ClassNames(path, _distinct(path, names), None)
     else:
         raise DataError(
-            f"{path}: holds no names of classes, expected lines '1 Name', one name per line, JSON {{name: number}} or a list"
+            path,
+            "no class names found",
+            "lines '1 Name', one name per line, JSON {name: number} or a list",
+            reason="malformed",
         )
     pairs.sort()
     numbers = [number for number, _ in pairs]
@@ -67,24 +70,27 @@ def read_class_names(content: AnnotationFile) -> ClassNames:
     if base not in (0, 1) or numbers != list(range(base, base + len(numbers))):
         gap = next((n for n, found in enumerate(numbers, base) if found != n), base)
         raise DataError(
-            f"{path}: numbers {numbers[0]} to {numbers[-1]} without {gap}, expected every number from 0 or 1 on once"
+            path,
+            f"numbers {numbers[0]} to {numbers[-1]} without {gap}",
+            "every number once, from 0 or 1",
+            reason="malformed",
         )
     return ClassNames(path, _distinct(path, [name for _, name in pairs]), base)
 
 
-def _numbered(content: AnnotationFile) -> list[tuple[int, str]]:
-    """(number, name) of lines such as `1 Name`, behind a header such as `id,name`; none where not all lines are such."""
-    if content.kind != "text":
+def _numbered_lines(file: AnnotationFile) -> list[tuple[int, str]]:
+    """(number, name) of lines such as `1 Name`, after a header such as `id,name`; empty unless all lines are of this form."""
+    if file.kind != "text":
         return []
-    lines = content.lines[1:] if re.fullmatch(r"(id|index),\w+", content.lines[0][1]) else content.lines
-    found = [_NUMBERED(line) for _, line in lines]
-    return [(int(match.group(1)), match.group(2)) for match in found if match] if all(found) else []
+    lines = file.lines[1:] if re.fullmatch(r"(id|index),\w+", file.lines[0][1]) else file.lines
+    matches = [_NUMBERED(line) for _, line in lines]
+    return [(int(match.group(1)), match.group(2)) for match in matches if match] if all(matches) else []
 
 
 def _distinct(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise DataError(f"{path}: has the class {twice[0]!r} twice, expected each name once; rename one")
+    repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if repeated:
+        raise DataError(path, f"class {repeated[0]!r} occurs twice", "each name once", "rename one", reason="malformed")
     return tuple(names)
 
 

@@ -1,19 +1,19 @@
-"""From labels as they are written - numbers, names, folders - to the classes of a set."""
+"""Resolves labels as written in annotations - numbers, names, folders - to the classes of a set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from mgm.data.annotations.class_names import ClassNames
-from mgm.data.annotations.folders import TEST_NAMES, TRAIN_NAMES
-from mgm.data.annotations.locate import YOUTUBE_ID, stem_of
+from mgm.data.annotations.folders import TEST_FOLDERS, TRAIN_FOLDERS
+from mgm.data.annotations.locate import YOUTUBE_ID_LENGTH, strip_suffix
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.errors import DataError
 
-MOST_GAPS = 10
-"""Classes for each one that has a video; above that, numbers are taken for something else than labels."""
+_MAX_CLASSES_PER_LABEL = 10
+"""Classes for each distinct label; if numbers imply more, they are taken for something other than labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,178 +22,222 @@ class ResolvedClasses:
 
     Attributes:
         classes: their names, in the order of their numbers; empty without labels.
-        numbers: for each listing the index into `classes` of each of its entries, or None.
-        names: where the names are from.
+        labels: for each list, the index into `classes` of each of its entries, or None.
+        names_from: source of the names, in words.
     """
 
     classes: tuple[str, ...]
-    numbers: tuple[tuple[int | None, ...], ...]
-    names: str
+    labels: tuple[tuple[int | None, ...], ...]
+    names_from: str
 
 
-def resolve_classes(listings: Sequence[tuple[VideoList, Split | None]], names: ClassNames | None) -> ResolvedClasses:
-    """Agree on one list of classes over all annotations of a set.
+@dataclass(frozen=True, slots=True)
+class _ClassIndex:
+    """Class names, the index of each label as written, and the source of the names."""
 
-    Numbers keep their meaning; their names are those of a file of names, else of the folders that the videos lie in, where each
-    number has one of its own, else the numbers. Names are sorted. Entries without a label get that of a folder named like a class.
+    classes: tuple[str, ...]
+    index: dict[int | str, int]
+    names_from: str
+
+
+def resolve_classes(lists: Sequence[VideoList], class_names: ClassNames | None) -> ResolvedClasses:
+    """Resolve the labels of all annotations of a set to one list of classes.
+
+    Numbers keep their meaning. Their names come from a file of class names, else from the folders of the videos if each number has
+    one of its own, else they are the numbers themselves. Names are sorted. Entries without a label get that of a folder named like
+    a class.
 
     Raises:
-        DataError: numbers below 0, without a name, or too large to be labels; numbers mixed with names.
+        DataError: a number is below 0, has no name or is too large for a label, or numbers are mixed with names.
     """
-    every = [(listing, entry) for listing, _ in listings for entry in listing.entries]
-    numbers = {entry.label for _, entry in every if isinstance(entry.label, int)}
-    texts = {entry.label for _, entry in every if isinstance(entry.label, str)}
+    labels = {entry.label for listed in lists for entry in listed.entries} - {None}
+    numbers = {label for label in labels if isinstance(label, int)}
+    names = {label for label in labels if isinstance(label, str)}
     if numbers == {-1}:
         numbers = set()
     if numbers and min(numbers) < 0:
-        raise _bad(every, min(numbers), "a label from 0 on, or -1 in every line of a list without labels")
-    if not numbers and not texts:
-        return ResolvedClasses((), tuple((None,) * len(listing.entries) for listing, _ in listings), "none")
-    if names is not None:
-        index, how = _by_file(every, numbers, texts, names), f"names from {names.file}"
-        classes = names.names
+        raise _bad_label(lists, min(numbers), "a label of 0 or more, or -1 in every line of a list without labels")
+    if not numbers and not names:
+        return _unlabelled(lists, "none")
+    if class_names is not None:
+        found = _index_by_file(lists, numbers, names, class_names)
     elif numbers:
-        learned = [entry for listing, side in listings if side != "test" for entry in listing.entries]
-        classes, index, how = _by_number(every, numbers, learned or [entry for _, entry in every])
-        for text in texts:  # the other annotation names what this one numbers
-            if text not in classes:
-                raise _bad(every, text, "a number as in the other annotations; name the classes with classes=FILE")
-            index[text] = classes.index(text)
+        found = _index_by_number(lists, numbers, names)
     else:
-        classes = tuple(sorted(texts))
-        index, how = {name: number for number, name in enumerate(classes)}, "names, sorted"
-    if len(classes) == 1 and names is None and any(side != "test" for _, side in listings):
-        none = tuple((None,) * len(listing.entries) for listing, _ in listings)
-        return ResolvedClasses((), none, f"none: every label is {classes[0]!r}, and one class says nothing")
-    folders = {name: number for number, name in enumerate(classes)}
-    found = tuple(tuple(_number(entry, index, folders) for entry in listing.entries) for listing, _ in listings)
-    return ResolvedClasses(tuple(classes), found, how)
+        found = _index_by_name(names)
+    if len(found.classes) == 1 and class_names is None and any(listed.split != "test" for listed in lists):
+        return _unlabelled(lists, f"none: every label is {found.classes[0]!r}; training needs two classes")
+    of_folder = {name: number for number, name in enumerate(found.classes)}
+
+    def label_of(entry: ListedVideo) -> int | None:
+        if entry.label is None or entry.label == -1:
+            return of_folder.get(_folder_of(entry.name))
+        return found.index[entry.label]
+
+    resolved = tuple(tuple(label_of(entry) for entry in listed.entries) for listed in lists)
+    return ResolvedClasses(found.classes, resolved, found.names_from)
 
 
-def join_labels(listing: VideoList, labelled: VideoList) -> VideoList:
-    """The entries of a listing with the labels, and where they are longer the names, that another one has for their ids.
+def _unlabelled(lists: Sequence[VideoList], names_from: str) -> ResolvedClasses:
+    return ResolvedClasses((), tuple((None,) * len(listed.entries) for listed in lists), names_from)
+
+
+def _index_by_file(
+    lists: Sequence[VideoList], numbers: set[int], names: set[str], class_names: ClassNames
+) -> _ClassIndex:
+    """Classes of a file of class names. Without a base of its own, numbers from 1 to the number of classes are counted from 1."""
+    count, base = len(class_names.names), class_names.base
+    if base is None:
+        base = int(bool(numbers) and min(numbers) >= 1 and max(numbers) == count)
+    index: dict[int | str, int] = {}
+    for number in numbers:
+        if not base <= number < base + count:
+            raise _bad_label(lists, number, f"{base} to {base + count - 1}, the classes of {class_names.file}")
+        index[number] = number - base
+    of_name = {name: number for number, name in enumerate(class_names.names)}
+    of_name |= {name.replace("_", " "): number for name, number in of_name.items()}
+    for name in names:
+        position = of_name.get(name, of_name.get(name.replace("_", " ")))
+        if position is None:
+            raise _bad_label(lists, name, f"a class of {class_names.file}")
+        index[name] = position
+    return _ClassIndex(class_names.names, index, f"names from {class_names.file}")
+
+
+def _index_by_number(lists: Sequence[VideoList], numbers: set[int], names: set[str]) -> _ClassIndex:
+    """Numbered classes, named by folders if those of the training videos correspond one to one to the numbers."""
+    base = 1 if min(numbers) == 1 else 0
+    count = max(numbers) + 1 - base
+    if count > _MAX_CLASSES_PER_LABEL * len(numbers) + 100:
+        listed, entry = _first_with(lists, max(numbers))
+        raise DataError(
+            listed.file,
+            f"{_position(listed, entry)}: label {entry.label}: found {len(numbers)} distinct labels",
+            f"{count:,}",
+            "check the columns",
+            reason="malformed",
+        )
+    name_of = _folder_names(lists)
+    by_folder = name_of is not None
+    texts = {number: (name_of or {}).get(number, str(number)) for number in range(base, base + count)}
+    classes = tuple(texts.values())
+    index: dict[int | str, int] = {number: number - base for number in texts}
+    for name in names:  # one annotation names the classes, another numbers them
+        if name not in classes:
+            raise _bad_label(lists, name, "a number as in the other annotations", "name the classes with classes=FILE")
+        index[name] = classes.index(name)
+    names_from = "names of the folders, one for each number" if by_folder else "numbers without names"
+    return _ClassIndex(classes, index, names_from + (", counted from 1" if base else ""))
+
+
+def _folder_names(lists: Sequence[VideoList]) -> dict[int, str] | None:
+    """Number -> folder, if each number has videos in one folder only and each folder belongs to one number; None otherwise."""
+    training = [entry for listed in lists if listed.split != "test" for entry in listed.entries]
+    folders: dict[int, set[str]] = {}
+    for entry in training or [entry for listed in lists for entry in listed.entries]:
+        if isinstance(entry.label, int):
+            folders.setdefault(entry.label, set()).add(_folder_of(entry.name))
+    single = {number: next(iter(names)) for number, names in folders.items() if len(names) == 1}
+    distinct = set(single.values())
+    one_to_one = len(single) == len(folders) > 1 and len(distinct) == len(single) and "" not in distinct
+    return single if one_to_one else None
+
+
+def _index_by_name(names: set[str]) -> _ClassIndex:
+    classes = tuple(sorted(names))
+    return _ClassIndex(classes, {name: number for number, name in enumerate(classes)}, "names, sorted")
+
+
+def join_labels(listed: VideoList, labelled: VideoList) -> VideoList:
+    """The entries of a list with the labels that another list has for their ids, and with its longer names if they are bare ids.
 
     Raises:
-        DataError: none of them is in it.
+        DataError: none of the entries is in the other list.
     """
     by_id: dict[str, list[ListedVideo]] = {}
     for entry in labelled.entries:
-        stem = stem_of(PurePosixPath(entry.name).name)
+        stem = strip_suffix(PurePosixPath(entry.name).name)
         keys = {stem, entry.name}
         if labelled.format == "kinetics":
-            keys.add(stem[:YOUTUBE_ID])
+            keys.add(stem[:YOUTUBE_ID_LENGTH])
         for key in keys:
             by_id.setdefault(key, []).append(entry)
     joined: list[ListedVideo] = []
     unknown = []
-    for entry in listing.entries:
-        found = by_id.get(entry.name) or by_id.get(stem_of(PurePosixPath(entry.name).name)) or []
-        if not found:
+    for entry in listed.entries:
+        matches = by_id.get(entry.name) or by_id.get(strip_suffix(PurePosixPath(entry.name).name)) or []
+        if not matches:
             unknown.append(entry.name)
         named = [
-            replace(entry, label=other.label, name=other.name if listing.format == "ids" else entry.name)
-            for other in found
+            replace(entry, label=other.label, name=other.name if listed.format == "ids" else entry.name)
+            for other in matches
         ]
         joined += dict.fromkeys(named)
     if not joined:
         raise DataError(
-            f"{listing.file}: {unknown[0]!r} is not in {labelled.file}, nor is any other, expected the labels of these ids; "
-            "check labels="
+            listed.file,
+            f"none of its entries, such as {unknown[0]!r}, is in {labelled.file}",
+            "labels of these ids",
+            "check labels=",
+            reason="mismatch",
         )
     lost: tuple[str, ...] = ()
     if unknown:
         lost = (
-            f"{len(unknown):,} entries of {listing.file} have no label in {labelled.file}, such as {unknown[0]}: left out",
+            f"{len(unknown):,} entries of {listed.file} without a label in {labelled.file} were left out, such as {unknown[0]}",
         )
     return replace(
-        listing,
+        listed,
         entries=tuple(joined),
         labels=f"{labelled.file} ({labelled.labels})",
-        notes=listing.notes + labelled.notes + lost,
+        notes=listed.notes + labelled.notes + lost,
     )
 
 
-def label_by_folders(listing: VideoList) -> VideoList:
-    """Of a list without labels whose names are those of class folders: the folders as labels, and train/ and test/ as sides::
+def label_by_folders(listed: VideoList) -> VideoList:
+    """Take labels from class folders in the names, and splits from train/ and test/; otherwise return the list unchanged::
 
     <class>/x.mp4                              labels
     train/<class>/x.mp4, test/<class>/y.mp4    labels and a split (test, val or validation)
     """
-    parts = [PurePosixPath(entry.name).parts for entry in listing.entries]
+    parts = [PurePosixPath(entry.name).parts for entry in listed.entries]
     shared = 0
     while all(len(p) > shared + 2 for p in parts) and len({p[shared] for p in parts}) == 1:
         shared += 1
     below = [p[shared:] for p in parts]
-    sides: list[Split | None] = [None] * len(below)
-    tests = next((name for name in TEST_NAMES if any(p[0] == name for p in below)), None)
-    trains = next((name for name in TRAIN_NAMES if any(p[0] == name for p in below)), None)
-    if tests and trains and all(p[0] in (tests, trains) for p in below):
-        sides = ["train" if p[0] == trains else "test" for p in below]
+    splits: list[Split | None] = [None] * len(below)
+    test = next((name for name in TEST_FOLDERS if any(p[0] == name for p in below)), None)
+    train = next((name for name in TRAIN_FOLDERS if any(p[0] == name for p in below)), None)
+    if test and train and all(p[0] in (test, train) for p in below):
+        splits = ["train" if p[0] == train else "test" for p in below]
         below = [p[1:] for p in below]
     if any(len(p) != 2 for p in below) or len({p[0] for p in below}) < 2:
-        return listing
+        return listed
     entries = tuple(
-        replace(entry, label=p[0], side=entry.side or side)
-        for entry, p, side in zip(listing.entries, below, sides, strict=True)
+        replace(entry, label=p[0], split=entry.split or split)
+        for entry, p, split in zip(listed.entries, below, splits, strict=True)
     )
-    return replace(listing, entries=entries, labels="class folders in the paths")
+    return replace(listed, entries=entries, labels="class folders in the paths")
 
 
-def _number(entry: ListedVideo, index: dict[int | str, int], folders: dict[str, int]) -> int | None:
-    if entry.label is None or entry.label == -1:
-        return folders.get(folder_of(entry.name))
-    return index[entry.label]
-
-
-def folder_of(name: str) -> str:
-    """Of `a/Class/video.mp4`: Class; empty where the name has no folder."""
+def _folder_of(name: str) -> str:
+    """`Class` of `a/Class/video.mp4`; empty if the name has no folder."""
     return name.rpartition("/")[0].rpartition("/")[2]
 
 
-def _by_file(
-    every: Sequence[tuple[VideoList, ListedVideo]], numbers: set[int], texts: set[str], names: ClassNames
-) -> dict[int | str, int]:
-    count = len(names.names)
-    base = names.base if names.base is not None else int(bool(numbers) and min(numbers) >= 1 and max(numbers) == count)
-    index: dict[int | str, int] = {}
-    known = {name: number for number, name in enumerate(names.names)}
-    known |= {name.replace("_", " "): number for name, number in known.items()}
-    for number in numbers:
-        if not base <= number < base + count:
-            raise _bad(every, number, f"{base} to {base + count - 1}, the classes of {names.file}")
-        index[number] = number - base
-    for text in texts:
-        found = known.get(text, known.get(text.replace("_", " ")))
-        if found is None:
-            raise _bad(every, text, f"a class of {names.file}")
-        index[text] = found
-    return index
+def _first_with(lists: Sequence[VideoList], label: int | str) -> tuple[VideoList, ListedVideo]:
+    """The first entry with a label, and its list."""
+    return next((listed, entry) for listed in lists for entry in listed.entries if entry.label == label)
 
 
-def _by_number(
-    every: Sequence[tuple[VideoList, ListedVideo]], numbers: set[int], learned: Iterable[ListedVideo]
-) -> tuple[tuple[str, ...], dict[int | str, int], str]:
-    base = 1 if min(numbers) == 1 else 0
-    count = max(numbers) + 1 - base
-    if count > MOST_GAPS * len(numbers) + 100:
-        raise _bad(
-            every,
-            max(numbers),
-            f"a label: {len(numbers)} different numbers are no {count:,} classes; check the columns",
-        )
-    folders: dict[int, set[str]] = {}
-    for entry in learned:
-        if isinstance(entry.label, int):
-            folders.setdefault(entry.label, set()).add(folder_of(entry.name))
-    single = {number: next(iter(found)) for number, found in folders.items() if len(found) == 1}
-    named = len(single) == len(folders) > 1 and len(set(single.values())) == len(single) and "" not in single.values()
-    texts = {number: single.get(number, str(number)) if named else str(number) for number in range(base, base + count)}
-    index: dict[int | str, int] = {number: number - base for number in texts}
-    how = "names of the folders, one for each number" if named else "numbers, which nothing names"
-    return tuple(texts.values()), index, how + (", counted from 1" if base else "")
+def _position(listed: VideoList, entry: ListedVideo) -> str:
+    return f"{'record' if listed.file.suffix.lower() == '.json' else 'line'} {entry.line}"
 
 
-def _bad(every: Sequence[tuple[VideoList, ListedVideo]], label: int | str, expected: str) -> DataError:
-    listing, entry = next((listing, entry) for listing, entry in every if entry.label == label)
-    unit = "record" if listing.file.suffix.lower() == ".json" else "line"
-    return DataError(f"{listing.file}: {unit} {entry.line}: label {label!r}, expected {expected}; correct it")
+def _bad_label(
+    lists: Sequence[VideoList], label: int | str, expected: str, advice: str = "correct the label"
+) -> DataError:
+    listed, entry = _first_with(lists, label)
+    return DataError(
+        listed.file, f"{_position(listed, entry)}: label {label!r}", expected, advice, reason="invalid_value"
+    )

@@ -1,72 +1,116 @@
-"""Sets that are folders: class folders, with or without splits, or a tree without labels."""
+"""Reads a folder of videos, of folders of frames, or of pictures, as a list of videos; class folders give the labels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from mgm.data.items import VideoItem, VideoSet
+from mgm.data.annotations.annotation_folder import annotation_files, split_of_name
+from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
+from mgm.data.clips.images import are_frames, picture_folders
 from mgm.errors import DataError, VideoError
 from mgm.video.scan.scan import find_videos
 
-TRAIN_NAMES = ("train", "training")
-TEST_NAMES = ("test", "val", "validation")
+TRAIN_FOLDERS = ("train", "training")
+TEST_FOLDERS = ("test", "val", "validation")
+PICTURE_FORMATS = ("frames", "pictures")
+"""Values of `format=` for folders of pictures."""
 
-Finder = Callable[[Path], list[Path]]
-"""The files below a folder that count, sorted; VideoError where there is none."""
+_Finder = Callable[[Path], list[Path]]
+"""Returns the videos below a folder, sorted; may raise VideoError if there are none."""
 
 
 def videos_below(folder: Path) -> list[Path]:
-    """Every file with a video's suffix."""
+    """Every file with a video's suffix. Raises VideoError if there are none."""
     return find_videos([folder])
 
 
-def folder_set(folder: Path, find: Finder = videos_below) -> VideoSet:
+def read_folder(folder: Path, format_name: str | None) -> VideoList | None:
+    """Read a folder of videos, of folders of frames, or of pictures; None if it contains none of them.
+
+    Annotation files take precedence over pictures, videos over both.
+
+    Args:
+        format_name: "frames" or "pictures" reads only pictures, as the frames of videos or as still pictures.
+
+    Raises:
+        DataError: the folder contains both numbered frames and other pictures, or its test/ has classes that its train/ lacks.
+    """
+    if format_name not in PICTURE_FORMATS:
+        try:
+            return _read_layout(folder, "videos", videos_below)
+        except VideoError:
+            if annotation_files(folder):
+                return None
+    folders = picture_folders(folder)
+    if not folders:
+        return None
+    framed = [path for path, names in folders.items() if are_frames(names)]
+    if format_name is None and framed and len(framed) < len(folders):
+        other = next(path for path in folders if path not in set(framed))
+        raise DataError(
+            folder,
+            f"ambiguous: {framed[0]} contains numbered frames and {other} other pictures",
+            advice="choose with format=frames or format=pictures",
+            reason="conflict",
+        )
+    if format_name == "frames" or (format_name is None and framed):
+        return _read_layout(folder, "folders of frames", lambda below: [p for p in folders if p.is_relative_to(below)])
+    pictures = [path / name for path, names in folders.items() for name in names]
+    return _read_layout(folder, "pictures", lambda below: [p for p in pictures if p.is_relative_to(below)])
+
+
+def _read_layout(folder: Path, kind: str, find: _Finder) -> VideoList:
     """Recognise the layout of a folder by its contents::
 
         root/train/<class>/x.mp4, root/test/<class>/y.mp4     labels and a split (test, val or validation)
-        root/<class>/x.mp4                                    labels; all in `train`, and `split` is empty: see `divide`
+        root/<class>/x.mp4                                    labels without a split: see `divide_set`
         root/x.mp4, or any other tree                         no labels
 
     Raises:
-        DataError: its test/ has classes that its train/ lacks. VideoError: no video in it.
+        DataError: test/ has classes that train/ lacks. VideoError: there are no videos.
     """
-    train, test = _sub(folder, TRAIN_NAMES), _sub(folder, TEST_NAMES)
-    if train and test:
-        classes, tested = _classes(train, find), _class_folders(test, find)
-        if classes and tested:
-            unknown = sorted(set(tested) - set(classes))
-            if unknown:
-                raise DataError(
-                    f"{test}: has the classes {', '.join(unknown)}, expected those of {train.name}/ "
-                    f"({', '.join(classes)}); rename the folders, or take them out"
-                )
-            return VideoSet(
-                str(folder),
-                _labelled(train, classes, find),
-                _labelled(test, classes, find),
-                classes,
-                f"folders {train.name}/ and {test.name}/",
+    train, test = _subfolder(folder, TRAIN_FOLDERS), _subfolder(folder, TEST_FOLDERS)
+    rule = ""
+    if train and test and (classes := _classes(train, find)) and (test_classes := _class_folders(test, find)):
+        if unknown := sorted(set(test_classes) - set(classes)):
+            raise DataError(
+                test,
+                f"classes {', '.join(unknown)}",
+                f"those of {train.name}/ ({', '.join(classes)})",
+                "rename the folders, or remove them",
+                reason="mismatch",
             )
-    classes = () if train and test else _classes(folder, find)  # a split is no pair of classes
-    if not classes:
-        items = tuple(VideoItem(str(p)) for p in find(folder))
-        return VideoSet(str(folder), items, (), (), "no class folders, so no labels")
-    return VideoSet(str(folder), _labelled(folder, classes, find), (), classes, "")
+        entries = [*_labelled(train, find, "train"), *_labelled(test, find, "test")]
+        rule = f"folders {train.name}/ and {test.name}/"
+    elif not (train and test) and (classes := _classes(folder, find)):  # train/ and test/ are not two classes
+        entries = _labelled(folder, find, None)
+    else:
+        classes, rule = (), "no class folders, so no labels"
+        entries = [ListedVideo(str(path)) for path in find(folder)]
+    return VideoList(
+        folder,
+        f"folder of {kind}",
+        "class folders" if classes else "no class folders",
+        tuple(entries),
+        "class folders" if classes else "none",
+        _unused_annotations(folder),
+        split_rule=rule,
+    )
 
 
-def _sub(folder: Path, names: tuple[str, ...]) -> Path | None:
+def _subfolder(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 
-def _classes(folder: Path, find: Finder) -> tuple[str, ...]:
-    """Names of the class folders, at least two: one says nothing."""
+def _classes(folder: Path, find: _Finder) -> tuple[str, ...]:
+    """Names of the class folders; empty if there are fewer than two."""
     classes = _class_folders(folder, find)
     return classes if len(classes) > 1 else ()
 
 
-def _class_folders(folder: Path, find: Finder) -> tuple[str, ...]:
-    """First-level folders with videos, sorted; none where a video lies outside of them or deeper."""
+def _class_folders(folder: Path, find: _Finder) -> tuple[str, ...]:
+    """First-level folders with videos, sorted; empty if a video lies outside of them or deeper."""
     try:
         names = [p.relative_to(folder).parts for p in find(folder)]
     except VideoError:
@@ -76,6 +120,12 @@ def _class_folders(folder: Path, find: Finder) -> tuple[str, ...]:
     return tuple(sorted({parts[0] for parts in names}))
 
 
-def _labelled(folder: Path, classes: tuple[str, ...], find: Finder) -> tuple[VideoItem, ...]:
-    number = {name: label for label, name in enumerate(classes)}
-    return tuple(VideoItem(str(p), number[p.relative_to(folder).parts[0]]) for p in find(folder))
+def _labelled(folder: Path, find: _Finder, split: Split | None) -> list[ListedVideo]:
+    return [ListedVideo(str(p), p.relative_to(folder).parts[0], split=split) for p in find(folder)]
+
+
+def _unused_annotations(folder: Path) -> tuple[str, ...]:
+    names = [p.name for p in annotation_files(folder) if split_of_name(p) is not None]
+    if not names:
+        return ()
+    return (f"{folder}: {', '.join(names[:4])} were not read; to use them, give them as train=FILE,test=FILE",)

@@ -1,4 +1,4 @@
-"""Every format of annotations that is understood: one explicit list, told apart by content."""
+"""The list of all annotation formats. A format is recognised by a file's content."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class AnnotationFormat:
     """One format.
 
     Attributes:
-        name: what `format=` takes.
-        example: one line of it, or one object.
-        used_by: who writes it.
-        claims: whether some content looks like it.
-        read: understands it; DataError names the line that does not fit.
+        name: value of `format=` that selects it.
+        example: one line or one object.
+        used_by: data sets or projects that write it.
+        matches: whether a file looks like it.
+        read: parses a file; raises DataError with the number of the first line that does not fit.
     """
 
     name: str
     example: str
     used_by: str
-    claims: Callable[[AnnotationFile], bool]
+    matches: Callable[[AnnotationFile], bool]
     read: Callable[[AnnotationFile], VideoList]
 
 
@@ -36,7 +36,7 @@ ANNOTATION_FORMATS = (
         "path-label",
         "abseiling/0347ZoDXyP0_000095_000105.mp4 0",
         "VideoMAE, MAE-ST, SlowFast, V-JEPA, TATS, mmaction2, UCF101 trainlist, SIGMA's Mini-Kinetics",
-        lambda content: text_formats.path_label_separator(content) is not None,
+        lambda file: text_formats.path_label_separator(file) is not None,
         text_formats.read_path_label,
     ),
     AnnotationFormat(
@@ -60,53 +60,98 @@ ANNOTATION_FORMATS = (
         text_formats.is_index_label_path,
         text_formats.read_index_label_path,
     ),
-    AnnotationFormat("paths", "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi", "UCF101 testlist, any list without labels",
-           text_formats.is_paths, text_formats.read_paths),
+    AnnotationFormat(
+        "paths",
+        "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi",
+        "UCF101 testlist, any list without labels",
+        text_formats.is_paths,
+        text_formats.read_paths,
+    ),
     AnnotationFormat("ids", "0347ZoDXyP0", "Mini-Kinetics-200", text_formats.is_ids, text_formats.read_ids),
-    AnnotationFormat("id-text", "1420;Pushing something so that it falls off the table", "Something-Something V2 test answers",
-           text_formats.is_id_text, text_formats.read_id_text),
-    AnnotationFormat("class-split", "April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1", "HMDB51, a file per class",
-           text_formats.is_class_split, text_formats.read_class_split),
-    AnnotationFormat("kinetics", "abseiling,0347ZoDXyP0,95,105,train", "Kinetics csv",
-                     table_formats.is_kinetics, table_formats.read_kinetics),
-    AnnotationFormat("templates", '{"id": "78687", "template": "Holding [something] next to [something]", ...}',
-           "Something-Something V2 json", table_formats.is_templates, table_formats.read_templates),
-    AnnotationFormat("table", '{"vid_name": "_8Vy3dlHg2w_00000", "label": 30, "start_frame": 0, "end_frame": 141}',
-           "Diving48 V2 json, CSV or JSON with named columns", table_formats.is_table, table_formats.read_table),
-    AnnotationFormat("manifest", "path,bytes,modified,status,...", "mgm scan --out", table_formats.is_manifest,
-           table_formats.read_scan_manifest),
-)  # fmt: skip
+    AnnotationFormat(
+        "id-text",
+        "1420;Pushing something so that it falls off the table",
+        "Something-Something V2 test answers",
+        text_formats.is_id_text,
+        text_formats.read_id_text,
+    ),
+    AnnotationFormat(
+        "class-split",
+        "April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1",
+        "HMDB51, a file per class",
+        text_formats.is_class_split,
+        text_formats.read_class_split,
+    ),
+    AnnotationFormat(
+        "kinetics",
+        "abseiling,0347ZoDXyP0,95,105,train",
+        "Kinetics csv",
+        table_formats.is_kinetics,
+        table_formats.read_kinetics,
+    ),
+    AnnotationFormat(
+        "templates",
+        '{"id": "78687", "template": "Holding [something] next to [something]", ...}',
+        "Something-Something V2 json",
+        table_formats.is_templates,
+        table_formats.read_templates,
+    ),
+    AnnotationFormat(
+        "table",
+        '{"vid_name": "_8Vy3dlHg2w_00000", "label": 30, "start_frame": 0, "end_frame": 141}',
+        "Diving48 V2 json, CSV or JSON with named columns",
+        table_formats.is_table,
+        table_formats.read_table,
+    ),
+    AnnotationFormat(
+        "manifest",
+        "path,bytes,modified,status,...",
+        "mgm scan --out",
+        table_formats.is_scan_manifest,
+        table_formats.read_scan_manifest,
+    ),
+)
 
 
 def format_names() -> tuple[str, ...]:
-    """What `format=` takes, besides `frames` and `pictures` for folders."""
-    return tuple(found.name for found in ANNOTATION_FORMATS)
+    """The values of `format=`, besides `frames` and `pictures` for folders."""
+    return tuple(known.name for known in ANNOTATION_FORMATS)
 
 
-def read_annotation(content: AnnotationFile, forced: str | None = None) -> VideoList:
-    """Tell the format of some content, and read it.
+def read_annotation(file: AnnotationFile, format_name: str | None = None) -> VideoList:
+    """Parse an annotation file, in the given format or in the one that its content matches.
 
     Raises:
-        DataError: no format fits, several do, there is none of the forced name, or a line does not fit.
+        DataError: `format_name` is unknown, no format matches or several do, or a line does not fit.
     """
-    if forced is not None:
-        if forced not in format_names():
-            near = difflib.get_close_matches(forced, format_names(), 1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(format_names())}"
-            raise DataError(f"format={forced}: no such format; {hint}")
-        return next(found for found in ANNOTATION_FORMATS if found.name == forced).read(content)
-    claimed = [found for found in ANNOTATION_FORMATS if found.claims(content)]
-    if len(claimed) > 1:
-        could = " or ".join(f"{found.name} (as in '{found.example}')" for found in claimed)
+    if format_name is not None:
+        chosen = next((known for known in ANNOTATION_FORMATS if known.name == format_name), None)
+        if chosen is None:
+            near = difflib.get_close_matches(format_name, format_names(), 1)
+            raise DataError(
+                f"format={format_name}",
+                "unknown format",
+                "" if near else f"one of {', '.join(format_names())}",
+                f"did you mean {near[0]}?" if near else "",
+                reason="unknown_name",
+            )
+        return chosen.read(file)
+    matching = [known for known in ANNOTATION_FORMATS if known.matches(file)]
+    if len(matching) > 1:
         raise DataError(
-            f"{content.path}: ambiguous: could be {could}; say which with format={claimed[0].name} or "
-            + " or ".join(f"format={found.name}" for found in claimed[1:])
+            file.path,
+            "ambiguous: could be " + " or ".join(f"{known.name} (as in '{known.example}')" for known in matching),
+            advice="choose with " + " or ".join(f"format={known.name}" for known in matching),
+            reason="conflict",
         )
-    if not claimed:
-        first = content.lines[0][1] if content.lines else ""
+    if not matching:
+        first = file.lines[0][1] if file.lines else ""
         first = first if len(first) <= 80 else first[:77] + "..."
         raise DataError(
-            f"{content.path}: begins with {first!r}, which is none of the formats {', '.join(format_names())}; docs/data.md shows "
-            "a line of each; force one with format=NAME"
+            file.path,
+            f"first line {first!r} fits none of the formats",
+            f"one of {', '.join(format_names())}",
+            "docs/data.md shows a line of each; set one with format=NAME",
+            reason="malformed",
         )
-    return claimed[0].read(content)
+    return matching[0].read(file)

@@ -1,70 +1,75 @@
-"""From what was asked for to a set: every place read, labels agreed on, files looked up, sides chosen."""
+"""Resolves a specification to a set: reads every place, resolves the classes, locates the files, divides into train and test."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 
 from mgm.data.annotations.annotation_file import AnnotationFile
 from mgm.data.annotations.class_names import read_class_names
 from mgm.data.annotations.classes import ResolvedClasses, resolve_classes
-from mgm.data.annotations.formats import read_annotation
-from mgm.data.annotations.locate import FileLocator, where_instead
-from mgm.data.annotations.read import Sided, read_spec
+from mgm.data.annotations.locate import FileLocator, suggest_location
+from mgm.data.annotations.read import read_pictures, read_spec
 from mgm.data.annotations.spec import Spec, SpecLike, parse_spec
-from mgm.data.annotations.splits import Placed, divide
-from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
-from mgm.data.clips.images import is_picture, picture_folders
+from mgm.data.annotations.splits import SplitItem, divide_set
+from mgm.data.annotations.video_list import VideoList
 from mgm.data.items import VideoItem, VideoSet, evenly_spaced
 from mgm.errors import DataError
 
-MOST_MISSING = 0.5
-"""Share of the listed files that may be missing: above it the root is more likely wrong than the copy incomplete."""
+_MAX_MISSING = 0.5
+"""Share of the listed files that may be missing. Above it, the root is more likely wrong than the copy incomplete."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSource:
-    """One file or folder of a set, as it was understood.
+    """One file or folder of a set, resolved.
 
     Attributes:
-        listing: its format, what told it, its entries.
-        side: the side that its key or its name gives to all of it.
-        root: what its names start from; empty where they are whole paths.
+        listed: its format and its entries.
+        root: folder that its names start from; "" if they are whole paths.
         missing: names that are not on disk.
-        hint: what would find them.
+        advice: how the missing files could be found; "" if nothing is missing or nothing was found.
     """
 
-    listing: VideoList
-    side: Split | None
+    listed: VideoList
     root: str = ""
     missing: tuple[str, ...] = ()
-    hint: str | None = None
+    advice: str = ""
 
     @property
     def note(self) -> str | None:
-        """One line on what is missing."""
-        if not self.missing:
-            return None
-        below = f" below {self.root}" if self.root else ""
-        return (
-            f"{self.listing.file}: {len(self.missing):,} of {len(self.listing.entries):,} listed files are not there{below}, "
-            f"such as {self.missing[0]}" + (f"; {self.hint}" if self.hint else "")
-        )
+        """One line on the missing files; None if nothing is missing."""
+        return missing_files(self).line if self.missing else None
+
+
+def missing_files(source: ResolvedSource, advice: str = "") -> DataError:
+    """The error of listed files that are not on disk.
+
+    Args:
+        advice: follows the advice of the source.
+    """
+    below = f" below {source.root}" if source.root else ""
+    return DataError(
+        source.listed.file,
+        f"{len(source.missing):,} of {len(source.listed.entries):,} listed files are missing{below}, such as "
+        f"{source.missing[0]}",
+        advice="; ".join(part for part in (source.advice, advice) if part),
+        reason="not_found",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSet:
-    """A set, and how it was understood.
+    """A set, and how its specification was resolved.
 
     Attributes:
-        spec: what was asked for.
-        sources: the files and folders that it is made of, still pictures last.
-        listed: the set as the annotations have it, with the names of missing files as they are written.
-        pictures: still pictures of `images=` that are there.
+        spec: the specification.
+        sources: the files and folders of the set, still pictures last.
+        listed: the set as listed; missing files keep their names as written.
+        pictures: the still pictures of `images=` that are on disk.
         absent: the paths in `listed` that are not on disk.
-        names: where the names of the classes are from.
+        names_from: source of the class names, in words.
         renamed: (listed name, path) of files found under another suffix.
     """
 
@@ -73,155 +78,138 @@ class ResolvedSet:
     listed: VideoSet
     pictures: tuple[VideoItem, ...]
     absent: frozenset[str]
-    names: str
+    names_from: str
     renamed: tuple[tuple[str, str], ...]
 
     @property
     def videos(self) -> VideoSet:
-        """The set of what is there, its train side mixed with the pictures."""
+        """The set without missing files, its training items mixed with the pictures."""
         train, test = self.listed.train, self.listed.test
         if self.absent:
-            train, test = (tuple(item for item in side if item.path not in self.absent) for side in (train, test))
+            train, test = (tuple(item for item in items if item.path not in self.absent) for items in (train, test))
         notes = (*self.listed.notes, *(source.note for source in self.sources if source.note is not None))
-        return replace(self.listed, train=mix(train, self.pictures, self.spec.ratio), test=test, notes=notes)
+        return replace(self.listed, train=mix_pictures(train, self.pictures, self.spec.ratio), test=test, notes=notes)
 
 
 def load_set(spec: SpecLike) -> VideoSet:
-    """The set that a folder, an annotation file, or several of them describe.
+    """Load the set that a folder, an annotation file, or several of them describe.
 
     Args:
         spec: a path, `key=value,...` parts, a mapping of the same keys, or a YAML file of them; see `parse_spec` and
-            docs/data.md. A folder of videos is understood as `folder_set` says, an annotation file by its content (`FORMATS`);
-            shards of `mgm pack` are a set, too, in a folder or at a URL.
+            docs/data.md. Folders are read by their layout (`mgm.data.annotations.folders`), annotation files by their content
+            (`ANNOTATION_FORMATS`); shards of `mgm pack`, in a folder or at a URL, are a set too.
 
-    Files that are listed but not there are left out and counted in `VideoSet.notes`.
+    Listed files that are missing are left out and counted in `VideoSet.notes`.
 
     Raises:
-        DataError: nothing there, a format that is unknown or ambiguous, a line that does not fit it (named), labels that cannot be,
-            or more missing files than `missing` allows. VideoError: a folder without videos.
+        DataError: the path does not exist, the format is unknown or ambiguous, a line does not fit it (the error has its number),
+            labels are not valid, or more files are missing than `missing` allows. VideoError: a folder without videos.
     """
-    found = resolve_set(spec, hints=False)
-    if _too_few(found):
-        _refuse_missing(resolve_set(spec))
+    found = resolve_set(spec, search_missing=False)
+    if _find_incomplete(found) is not None:
+        found = resolve_set(spec)
+        source = _find_incomplete(found)
+        if source is not None:
+            partly = len(source.missing) < len(source.listed.entries) and found.spec.missing is None
+            skip = "check root=, or leave them out with missing=skip; " if partly else ""
+            raise missing_files(source, f"{skip}see 'mgm data show'")
     return found.videos
 
 
-def resolve_set(given: SpecLike, *, hints: bool = True) -> ResolvedSet:
-    """As `load_set`, with how the set was understood; missing files are no error here.
+def resolve_set(given: SpecLike, *, search_missing: bool = True) -> ResolvedSet:
+    """As `load_set`, with the way in which the set was resolved; missing files are not an error.
 
     Args:
-        hints: look for what would find missing files, through every folder below the root.
+        search_missing: search all folders below the root for missing files, for advice.
     """
     spec = parse_spec(given)
-    read, named = read_spec(spec)
-    labels = resolve_classes(
-        read, read_class_names(AnnotationFile(Path(spec.classes))) if spec.classes is not None else named
-    )
-    places = FileLocator(None if spec.root is None else Path(spec.root))
-    sources, items = _look_up(read, labels, places, hints=hints)
-    listed = divide(spec, read, items, labels.classes)
-    pictures, picture_sources = _pictures(spec, places, hints=hints)
-    read_notes = (note for source in sources for note in source.listing.notes)
+    read = read_spec(spec)
+    class_names = read.class_names if spec.classes is None else read_class_names(AnnotationFile(Path(spec.classes)))
+    resolved = resolve_classes(read.lists, class_names)
+    locator = FileLocator(None if spec.root is None else Path(spec.root))
+    sources, items = _locate_items(read.lists, resolved, locator, search_missing=search_missing)
+    listed = divide_set(spec.text, read.lists, items, resolved.classes, spec.test_split)
+    pictures, picture_sources = _locate_pictures(spec, locator, search_missing=search_missing)
+    sources += picture_sources
+    notes = (*listed.notes, *(note for source in sources for note in source.listed.notes), *locator.notes)
     return ResolvedSet(
         spec=spec,
-        sources=(*sources, *picture_sources),
-        listed=replace(listed, notes=(*listed.notes, *read_notes, *_several_note(places))),
+        sources=tuple(sources),
+        listed=replace(listed, notes=notes),
         pictures=pictures,
         absent=frozenset(name for source in sources for name in source.missing),
-        names=labels.names,
-        renamed=tuple(places.renamed),
+        names_from=resolved.names_from,
+        renamed=tuple(locator.renamed),
     )
 
 
-def _look_up(
-    read: Sequence[Sided], labels: ResolvedClasses, places: FileLocator, *, hints: bool
-) -> tuple[list[ResolvedSource], list[Placed]]:
+def _locate_items(
+    lists: Sequence[VideoList], resolved: ResolvedClasses, locator: FileLocator, *, search_missing: bool
+) -> tuple[list[ResolvedSource], list[SplitItem]]:
     sources: list[ResolvedSource] = []
-    items: list[Placed] = []
-    for (listing, side), numbers in zip(read, labels.numbers, strict=True):
-        known = listing.format.startswith("folder") or listing.format == "file"
-        paths = [entry.name for entry in listing.entries] if known else places.resolve(listing)
-        missing = []
-        for entry, path, number in zip(listing.entries, paths, numbers, strict=True):
-            if path is None:
-                missing.append(entry.name)
-            items.append((entry.side or side, VideoItem(path or entry.name, number, entry.start, entry.end)))
-        hint = where_instead(places, listing, missing) if missing and hints else None
-        sources.append(ResolvedSource(listing, side, places.roots.get(listing.file, ""), tuple(missing), hint))
+    items: list[SplitItem] = []
+    for listed, labels in zip(lists, resolved.labels, strict=True):
+        source, paths = _locate(listed, locator, search_missing=search_missing)
+        sources.append(source)
+        items += [
+            SplitItem(entry.split or listed.split, VideoItem(path or entry.name, label, entry.start, entry.end))
+            for entry, path, label in zip(listed.entries, paths, labels, strict=True)
+        ]
     return sources, items
 
 
-def _several_note(places: FileLocator) -> tuple[str, ...]:
-    if not places.several:
-        return ()
-    name, paths = places.several[0]
-    return (
-        f"{len(places.several):,} names fit several files and the first is taken, such as {', '.join(paths[:3])} for {name}; "
-        "narrow it down with root=",
-    )
-
-
-def _pictures(spec: Spec, places: FileLocator, *, hints: bool) -> tuple[tuple[VideoItem, ...], list[ResolvedSource]]:
-    """Still pictures beside the videos, without labels."""
+def _locate_pictures(
+    spec: Spec, locator: FileLocator, *, search_missing: bool
+) -> tuple[tuple[VideoItem, ...], list[ResolvedSource]]:
+    """The still pictures beside the videos, without labels."""
     items: list[VideoItem] = []
     sources = []
     for place in spec.images:
-        path = Path(place)
-        if not path.exists():
-            raise DataError(
-                f"images={place}: no such file or folder, expected pictures or a list of them; check the path"
-            )
-        if path.is_dir() or is_picture(place):
-            folders = {path.parent: [path.name]} if is_picture(place) else picture_folders(path)
-            found = [str(folder / name) for folder, names in folders.items() for name in names]
-            if not found:
-                raise DataError(f"images={place}: no picture found, expected .jpg, .png or the like; check the folder")
-            listing = VideoList(path, "pictures", "given as images=", tuple(map(ListedVideo, found)), "not looked at")
-            sources.append(ResolvedSource(listing, "train"))
-            items += map(VideoItem, found)
-            continue
-        listing = replace(read_annotation(AnnotationFile(path), None), labels="not looked at")
-        paths = places.resolve(listing)
-        missing = tuple(e.name for e, p in zip(listing.entries, paths, strict=True) if p is None)
-        hint = where_instead(places, listing, missing) if missing and hints else None
-        sources.append(ResolvedSource(listing, "train", places.roots[path], missing, hint))
-        items += [VideoItem(p) for p in paths if p is not None]
+        source, paths = _locate(read_pictures(place), locator, search_missing=search_missing)
+        sources.append(source)
+        items += [VideoItem(path) for path in paths if path is not None]
     return tuple(items), sources
 
 
-def _too_few(found: ResolvedSet) -> list[ResolvedSource]:
-    """The annotations of which more files are missing than the specification allows, or all."""
-    allowed = {"skip": 1.0, "error": 0.0, None: MOST_MISSING}[found.spec.missing]
-    return [
-        source
-        for source in found.sources
-        if (count := len(source.missing))
-        and (count > allowed * (listed := len(source.listing.entries)) or count == listed)
-    ]
+def _locate(
+    listed: VideoList, locator: FileLocator, *, search_missing: bool
+) -> tuple[ResolvedSource, Sequence[str | None]]:
+    """Locate the entries of a list: (the source, the path of each entry or None). Names in folders are paths already."""
+    if listed.format.startswith("folder") or listed.format in ("file", "pictures"):
+        return ResolvedSource(listed), [entry.name for entry in listed.entries]
+    paths = locator.locate(listed)
+    missing = tuple(entry.name for entry, path in zip(listed.entries, paths, strict=True) if path is None)
+    advice = suggest_location(locator, listed, missing) if missing and search_missing else ""
+    return ResolvedSource(listed, locator.roots[listed.file], missing, advice), paths
 
 
-def _refuse_missing(found: ResolvedSet) -> NoReturn:
-    source = _too_few(found)[0]
-    partly = len(source.missing) < len(source.listing.entries) and found.spec.missing is None
-    skip = "check root=, or leave them out with missing=skip; " if partly else ""
-    raise DataError(f"{source.note}; {skip}'mgm data show' tells more")
+def _find_incomplete(found: ResolvedSet) -> ResolvedSource | None:
+    """The first source of which more files are missing than the specification allows, or all."""
+    allowed = {"skip": 1.0, "error": 0.0, None: _MAX_MISSING}[found.spec.missing]
+    for source in found.sources:
+        missing, listed = len(source.missing), len(source.listed.entries)
+        if missing and (missing > allowed * listed or missing == listed):
+            return source
+    return None
 
 
-Items = tuple[VideoItem, ...]
+def mix_pictures(
+    videos: tuple[VideoItem, ...], pictures: tuple[VideoItem, ...], ratio: float | None
+) -> tuple[VideoItem, ...]:
+    """Mix still pictures with videos, as in joint training (OmniMAE, Girdhar et al. 2023): videos first, then pictures.
 
-
-def mix(videos: Items, pictures: Items, ratio: float | None) -> Items:
-    """Videos, then pictures. With a ratio, pictures are that share of the whole: the kind that would be too few is repeated, the
-    last time around in part, evenly spread; an epoch goes once through the other kind. Each repetition is a sample of its own:
-    another clip, another crop."""
+    With a ratio, pictures are that share of all items: the kind that would be too few is repeated, the last time in part, at even
+    distances; an epoch contains every item of the other kind once. Each repetition is a sample of its own: another clip, another
+    crop.
+    """
     if ratio is None or not videos or not pictures:
         return videos + pictures
     if len(pictures) < ratio * (len(videos) + len(pictures)):
-        return videos + repeat(pictures, round(len(videos) * ratio / (1 - ratio)))
-    return repeat(videos, round(len(pictures) * (1 - ratio) / ratio)) + pictures
+        return videos + _repeated(pictures, round(len(videos) * ratio / (1 - ratio)))
+    return _repeated(videos, round(len(pictures) * (1 - ratio) / ratio)) + pictures
 
 
-def repeat(items: Items, count: int) -> Items:
-    """`count` items: all of them as often as they fit, then a part."""
+def _repeated(items: tuple[VideoItem, ...], count: int) -> tuple[VideoItem, ...]:
+    """`count` items: all of them as often as possible, then a part."""
     whole, rest = divmod(max(count, 1), len(items))
     return items * whole + tuple(evenly_spaced(items, rest))

@@ -1,4 +1,4 @@
-"""How a set is asked for: a path, `key=value` parts with commas between them, or the same keys in a small YAML or JSON file."""
+"""The specification of a set: a path, `key=value` parts separated by commas, or the same keys in a small YAML or JSON file."""
 
 from __future__ import annotations
 
@@ -19,23 +19,22 @@ from mgm.video.container.locator import is_url
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What makes up a set. Relative paths are those of the working directory, in a file those of its folder.
+    """The parts of a set. Relative paths start from the working directory, those in a file from the file's folder.
 
     Attributes:
-        text: as it was given: how errors call it.
-        data: folders or annotation files that tell their split themselves, or have none.
-        train, test: folders or annotation files whose side is given.
-        images: folders or lists of still pictures, for pretraining beside the videos; their labels are not looked at.
-        root: the folder that the names in annotations start from; without it that is looked for, see `Places`.
-        format: name of the format of every annotation file, where its content does not tell; `frames` or `pictures` for folders
-            of pictures.
-        classes: a file with the names of the classes.
-        labels: an annotation file that has the labels of what `train` and `test` only name.
-        split: which of several numbered splits.
-        test_split: which of two held-out sides is for judging: "test" or "val"; None: test where it has labels.
+        text: the specification as given, for errors.
+        data: folders or annotation files that contain their split themselves, or have none.
+        train, test: folders or annotation files for training and for testing.
+        images: folders or lists of still pictures, for pretraining beside the videos; their labels are not used.
+        root: folder that the names in annotations start from; None: see `FileLocator`.
+        format: name of the format of all annotation files, if their content is ambiguous; `frames` or `pictures` for folders of
+            pictures.
+        classes: a file of class names.
+        labels: an annotation file with the labels of the entries that `train` and `test` only name.
+        split: number of the split, if there are several numbered ones.
+        test_split: the held-out split used for testing, "test" or "val"; None: test where it has labels.
         ratio: share of the pictures among the training samples of an epoch; None: every video and every picture once.
-        missing: "skip" leaves out listed files that are not there, whatever their number, "error" takes none; None leaves out up to
-            half of them.
+        missing: "skip" leaves out any number of missing files, "error" allows none; None leaves out up to half of them.
     """
 
     text: str
@@ -55,7 +54,7 @@ class Spec:
     def __post_init__(self) -> None:
         problems = []
         if not (self.data or self.train or self.test or self.images):
-            problems.append("names no data, expected data=, train=, test= or images=")
+            problems.append("no data, expected data=, train=, test= or images=")
         if self.test_split not in (None, "test", "val"):
             problems.append(f"test_split is {self.test_split!r}, expected test or val")
         if self.missing not in (None, "skip", "error"):
@@ -65,45 +64,49 @@ class Spec:
         if self.ratio is not None and not 0 < self.ratio < 1:
             problems.append(f"ratio is {self.ratio:g}, expected a share of pictures between 0 and 1")
         if self.ratio is not None and not (self.images and (self.data or self.train)):
-            problems.append("ratio mixes pictures with videos, expected images= and data= or train= beside it")
+            problems.append("ratio without pictures or without videos, expected images= and data= or train=")
         if problems:
-            raise DataError(f"{self.text}: {'; '.join(problems)}")
+            raise DataError(self.text, "; ".join(problems), reason="invalid_value")
 
 
 SpecLike: TypeAlias = str | Path | Mapping[str, Any] | Spec
 """A path, `key=value,...`, a mapping of the same keys, or a `Spec`."""
 
-PLACES = ("data", "train", "test", "images")
-FILES = ("root", "classes", "labels")
+PLACE_KEYS = ("data", "train", "test", "images")
+"""Keys that may occur several times."""
+FILE_KEYS = ("root", "classes", "labels")
 KEYS = tuple(field.name for field in fields(Spec) if field.name != "text")
 ALIASES = {"val": "test", "validation": "test"}
 
 
 def parse_spec(given: SpecLike) -> Spec:
-    """Understand what was given::
+    """Parse a specification::
 
         videos/                                            a folder, or one annotation file, or one video
-        train=train.csv,test=val.csv,root=/videos          parts; a key may come several times
+        train=train.csv,test=val.csv,root=/videos          parts; data, train, test and images may occur several times
         set.yaml                                           the same keys in a file; several places as a list
 
     Raises:
-        DataError: no such path, an unknown key, or a value that does not fit it.
+        DataError: the path does not exist, a key is unknown, or a value is not valid.
     """
     if isinstance(given, Spec):
         return given
     if isinstance(given, Mapping):
-        return _from_tree(given, text=", ".join(f"{k}={v}" for k, v in given.items()), folder=None)
+        return _from_keys(given, text=", ".join(f"{k}={v}" for k, v in given.items()), folder=None)
     text = str(given)
     if is_url(text):
         return Spec(text=text, data=(text,))
     if _exists(text):
-        tree = _tree(Path(text))
-        return Spec(text=text, data=(text,)) if tree is None else _from_tree(tree, text=text, folder=Path(text).parent)
+        keys = _keys_of_file(Path(text))
+        return Spec(text=text, data=(text,)) if keys is None else _from_keys(keys, text=text, folder=Path(text).parent)
     if re.match(r"[A-Za-z_]+=", text):
         return _from_parts(text)
     raise DataError(
-        f"{text}: no such file or folder, expected a folder of videos, an annotation file, or parts such as "
-        "train=train.csv,test=val.csv,root=/videos; check the path"
+        text,
+        "no such file or folder",
+        "a folder of videos, an annotation file, or parts such as train=train.csv,test=val.csv,root=/videos",
+        "check the path",
+        reason="not_found",
     )
 
 
@@ -115,102 +118,113 @@ def _exists(text: str) -> bool:
 
 
 def _from_parts(text: str) -> Spec:
-    """A comma ends a part only where a key follows, so that paths may hold commas."""
+    """A comma ends a part only if a key follows, so that paths may contain commas."""
     known = "|".join((*KEYS, *ALIASES))
-    tree: dict[str, Any] = {}
+    keys: dict[str, Any] = {}
     for part in re.split(rf",\s*(?=(?:{known})=)", text):
         key, _, value = part.partition("=")
-        key = _known(key.strip(), text)
+        key = _known_key(key.strip(), text)
         if not value.strip():
-            raise DataError(f"{text}: {key} has no value, expected {key}=VALUE")
-        if key in PLACES:
-            tree.setdefault(key, []).append(value.strip())
-        elif key in tree:
-            raise DataError(f"{text}: {key} is given twice, expected it once")
+            raise DataError(text, f"{key} has no value", f"{key}=VALUE", reason="missing_value")
+        if key in PLACE_KEYS:
+            keys.setdefault(key, []).append(value.strip())
+        elif key in keys:
+            raise _given_twice(text, key)
         else:
-            tree[key] = value.strip()
-    return _from_tree(tree, text=text, folder=None)
+            keys[key] = value.strip()
+    return _from_keys(keys, text=text, folder=None)
 
 
-def _known(key: str, text: str) -> str:
+def _known_key(key: str, text: str) -> str:
     key = ALIASES.get(key, key)
     if key not in KEYS:
         near = difflib.get_close_matches(key, KEYS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(KEYS)}"
-        raise DataError(f"{text}: {key}: no such key; {hint}")
+        raise DataError(
+            text,
+            f"unknown key {key}",
+            "" if near else f"one of {', '.join(KEYS)}",
+            f"did you mean {near[0]}?" if near else "",
+            reason="unknown_name",
+        )
     return key
 
 
-def _tree(path: Path) -> dict[str, Any] | None:
-    """The keys of a specification in a file; None for every other file."""
+def _given_twice(subject: object, key: str) -> DataError:
+    return DataError(subject, f"{key} is given twice", "it once", reason="conflict")
+
+
+def _keys_of_file(path: Path) -> dict[str, Any] | None:
+    """The keys of a specification in a YAML or JSON file; None for every other file."""
     suffix = path.suffix.lower()
     if not path.is_file() or suffix not in (".yaml", ".yml", ".json"):
         return None
+    if suffix == ".json":
+        return _keys_of_json(path)
     try:
-        tree = _json_keys(path) if suffix == ".json" else read_yaml_file(path)
+        keys = read_yaml_file(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no valid YAML ({error}), expected keys such as train: or root:") from error
-    if suffix != ".json" and not isinstance(tree, dict):
-        found = "nothing" if tree is None else type(tree).__name__
-        raise DataError(f"{path}: holds {found}, expected keys such as train: and root:")
-    return tree
+        raise DataError(
+            path, f"not valid YAML ({error})", "keys such as train: or root:", reason="malformed"
+        ) from error
+    if not isinstance(keys, dict):
+        found = "nothing" if keys is None else type(keys).__name__
+        raise DataError(path, f"found {found}", "keys such as train: and root:", reason="malformed")
+    return keys
 
 
-def _json_keys(path: Path) -> dict[str, Any] | None:
-    """None where it is an annotation file, whose reader says what is wrong with it. Raises DataError on a key twice."""
+def _keys_of_json(path: Path) -> dict[str, Any] | None:
+    """The keys of a specification in a JSON file; None for an annotation file. Raises DataError if a key occurs twice."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        tree = json.loads(text)
+        keys = json.loads(text)
     except (OSError, ValueError):
         return None
-    if not isinstance(tree, dict) or not tree or not set(tree) <= {*KEYS, *ALIASES}:
+    if not isinstance(keys, dict) or not keys or not set(keys) <= {*KEYS, *ALIASES}:
         return None
     given = [key for key, _ in json.loads(text, object_pairs_hook=list)]
-    twice = next((key for key in given if given.count(key) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path}: {twice} is given twice, expected it once")
-    return tree
+    repeated = next((key for key in given if given.count(key) > 1), None)
+    if repeated is not None:
+        raise _given_twice(path, repeated)
+    return keys
 
 
-def _from_tree(tree: Mapping[str, Any], *, text: str, folder: Path | None) -> Spec:
+def _from_keys(keys: Mapping[str, Any], *, text: str, folder: Path | None) -> Spec:
     values: dict[str, Any] = {}
-    for given, value in tree.items():
-        key = _known(str(given), text)
-        if key in values and key in PLACES:
-            value = [*values[key], *(value if isinstance(value, list | tuple) else [value])]
-        if key in PLACES:
+    for given, value in keys.items():
+        key = _known_key(str(given), text)
+        if key in PLACE_KEYS:
             several = value if isinstance(value, list | tuple) else [value]
-            values[key] = tuple(_place(each, key, text, folder) for each in several)
-        elif key in FILES:
-            values[key] = _place(value, key, text, folder)
+            values[key] = (*values.get(key, ()), *(_parse_path(each, key, text, folder) for each in several))
+        elif key in FILE_KEYS:
+            values[key] = _parse_path(value, key, text, folder)
         elif key in ("split", "ratio"):
-            values[key] = _number(value, key, text)
+            values[key] = _parse_number(value, key, text)
         elif isinstance(value, str) and value.strip():
             values[key] = value
         else:
-            raise DataError(f"{text}: {key} is {_written(value)}, expected a name; leave the key out for none")
+            raise _invalid_value(text, key, value, "a name", "leave the key out for none")
     return Spec(text=text, **values)
 
 
-def _place(value: Any, key: str, text: str, folder: Path | None) -> str:
+def _parse_path(value: Any, key: str, text: str, folder: Path | None) -> str:
     if not isinstance(value, str | Path) or not str(value):
-        raise DataError(f"{text}: {key} is {_written(value)}, expected a path; leave the key out for none")
+        raise _invalid_value(text, key, value, "a path", "leave the key out for none")
     place = Path(value).expanduser() if str(value).startswith("~") else value
     return str(place if folder is None or is_url(place) else folder / place)
 
 
-def _number(value: Any, key: str, text: str) -> int | float:
-    """A number that text or a file gives. Nothing is rounded, and true is no number."""
+def _parse_number(value: Any, key: str, text: str) -> int | float:
+    """Parse a number from text or a file. Nothing is rounded, and booleans are not numbers."""
     try:
         number = float("nan" if isinstance(value, bool) else value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if math.isfinite(number) and (key != "split" or number.is_integer()):
         return int(number) if key == "split" else number
-    what = "a whole number" if key == "split" else "a number"
-    raise DataError(f"{text}: {key} is {_written(value)}, expected {what}")
+    raise _invalid_value(text, key, value, "an integer" if key == "split" else "a number")
 
 
-def _written(value: Any) -> str:
-    """As it stands in a file."""
-    return json.dumps(value) if value is None or isinstance(value, bool) else reprlib.repr(value)
+def _invalid_value(text: str, key: str, value: Any, expected: str, advice: str = "") -> DataError:
+    """The error of a value, shown as it is written in a file."""
+    written = json.dumps(value) if value is None or isinstance(value, bool) else reprlib.repr(value)
+    return DataError(text, f"{key} is {written}", expected, advice, reason="invalid_value")

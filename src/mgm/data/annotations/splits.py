@@ -1,4 +1,4 @@
-"""Which side of a set each item goes to."""
+"""Divides the items of a set into train and test."""
 
 from __future__ import annotations
 
@@ -7,92 +7,115 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
+from typing import Literal, NamedTuple
 
-from mgm.data.annotations.read import Sided
-from mgm.data.annotations.spec import Spec
-from mgm.data.annotations.video_list import Split
+from mgm.data.annotations.video_list import Split, VideoList
 from mgm.data.items import VideoItem, VideoSet
 
-Placed = tuple[Split | None, VideoItem]
+_HELD_OUT = 0.25
+"""Share of the source videos (or files) that is held out for testing."""
+
+SOURCE_NUMBER = re.compile(r"(?:^|_)g(\d+)_")
+"""Number of a clip's source video in names of UCF101 and its descendants: v_Archery_g01_c02.avi, g012_fi064.mp4."""
+
+TestSplit = Literal["test", "val"]
 
 
-def divide(spec: Spec, read: Sequence[Sided], items: Sequence[Placed], classes: tuple[str, ...]) -> VideoSet:
-    """The two sides of a set.
+class SplitItem(NamedTuple):
+    """An item and the split that its annotation gives; None if it gives none."""
 
-    Of two held-out sides, test is for judging where it has labels, else val; `test_split` chooses. A set with labels whose
-    annotations tell no side holds some out (`held_out`); without labels all of it is for training.
+    split: Split | None
+    item: VideoItem
+
+
+def divide_set(
+    name: str,
+    lists: Sequence[VideoList],
+    items: Sequence[SplitItem],
+    classes: tuple[str, ...],
+    test_split: TestSplit | None,
+) -> VideoSet:
+    """Divide the items of a set into train and test.
+
+    If a set has both test and val, test is used where it has labels, else val; `test_split` overrides this. A set with labels whose
+    annotations give no split holds some items out (`hold_out`); without labels all items are for training.
+
+    Args:
+        name: name of the set in errors, `VideoSet.root`.
+        lists: the lists that the items come from.
     """
     notes = []
-    judged, other = _judged(spec, items)
-    counts = Counter(side for side, _ in items)
-    if counts[other]:
+    used, unused = _choose_test_split(items, test_split)
+    counts = Counter(split for split, _ in items)
+    if counts[unused]:
         notes.append(
-            f"{counts[other]:,} videos of the {other} side are not used, {counts[judged]:,} of {judged} are for judging; "
-            f"the other way round: test_split={other}"
+            f"{counts[unused]:,} videos of the {unused} split are not used, {counts[used]:,} of {used} are for testing; "
+            f"to swap them: test_split={unused}"
         )
-    train = [item for side, item in items if side in (None, "train")]
-    test = [item for side, item in items if side == judged]
+    train = [item for split, item in items if split in (None, "train")]
+    test = [item for split, item in items if split == used]
     if classes and (bare := sum(1 for item in test if item.label is None)):
-        notes.append(f"{bare:,} test videos have no label and are left out")
+        notes.append(f"{bare:,} test videos without a label were left out")
         test = [item for item in test if item.label is not None]
-    split = _sentence(read, judged)
+    rule = _describe_split(lists, used)
     if classes and train and len(train) == len(items) == counts[None]:
         keys = {item.path: "/".join(PurePath(item.path).parts[-2:]) for item in train}
-        held, split = held_out(list(keys.values()))
+        held, rule = hold_out(list(keys.values()))
         test = [item for item in train if keys[item.path] in held]
         train = [item for item in train if keys[item.path] not in held]
-    return VideoSet(spec.text, tuple(train), tuple(test), classes, split, tuple(notes))
+    return VideoSet(name, tuple(train), tuple(test), classes, rule, tuple(notes))
 
 
-def _judged(spec: Spec, items: Sequence[Placed]) -> tuple[Split, Split]:
-    """(the side that is for judging, the other one)."""
-    labelled = {side for side, item in items if item.label is not None}
-    there = {side for side, _ in items}
-    if spec.test_split == "val" or (spec.test_split is None and "val" in there and not labelled & {"test"}):
+def _choose_test_split(items: Sequence[SplitItem], test_split: TestSplit | None) -> tuple[TestSplit, TestSplit]:
+    """(the split that is used for testing, the other one)."""
+    labelled = {split for split, item in items if item.label is not None}
+    splits = {split for split, _ in items}
+    if test_split == "val" or (test_split is None and "val" in splits and "test" not in labelled):
         return "val", "test"
     return "test", "val"
 
 
-def _sentence(read: Sequence[Sided], judged: Split) -> str:
-    """How train and test were told apart."""
-    if len(read) == 1 and read[0][0].split:
-        return read[0][0].split
+def _describe_split(lists: Sequence[VideoList], used: Split) -> str:
+    """One sentence on how train and test are separated."""
+    if len(lists) == 1 and lists[0].split_rule:
+        return lists[0].split_rule
     parts = []
-    for side, word in (("train", "training"), (judged, "testing")):
-        named = [listing.file.name for listing, own in read if own == side]
-        inner = [
-            listing.file.name for listing, own in read if own is None and any(e.side == side for e in listing.entries)
+    for split, purpose in (("train", "training"), (used, "testing")):
+        whole = [listed.file.name for listed in lists if listed.split == split]
+        partly = [
+            listed.file.name
+            for listed in lists
+            if listed.split is None and any(entry.split == split for entry in listed.entries)
         ]
-        if named:
-            parts.append(f"{', '.join(named)} for {word}")
-        if inner:
-            parts.append(f"{', '.join(inner)} marks what is for {word}")
-    return "; ".join(parts) or "nothing tells train from test: all is for training"
+        if whole:
+            parts.append(f"{', '.join(whole)} for {purpose}")
+        if partly:
+            parts.append(f"{', '.join(partly)} marks the videos for {purpose}")
+    return "; ".join(parts) or "no split is given: all videos are for training"
 
 
-HELD_OUT = 0.25
-"""Share of the source groups (or files) that is kept for testing."""
+def hold_out(names: Sequence[str]) -> tuple[set[str], str]:
+    """Choose test videos of a set without a split, by a checksum of class and name.
 
-GROUP = re.compile(r"(?:^|_)g(\d+)_")
-"""How UCF101 and its descendants name the source video of a clip: v_Archery_g01_c02.avi, g012_fi064.mp4."""
+    The choice does not depend on the machine or on the rest of the set. Clips of one source video, if names contain its number
+    (`SOURCE_NUMBER`), all go to the same split: otherwise a model could recognise the source instead of the class.
 
+    Args:
+        names: `<class>/<file>` of each video.
 
-def held_out(names: Sequence[str]) -> tuple[set[str], str]:
-    """Those of the names, each `<class>/<file>`, that are kept for testing, and the sentence that says how they were chosen.
-
-    By a checksum of class and name, so the split does not depend on the machine or on what else is in the set. Clips of one source
-    video, where names tell (`GROUP`), all go to the same side: otherwise recognising the source passes for recognising the class.
+    Returns:
+        (the names that are held out, one sentence on how they were chosen).
     """
-    scores = {name: _score(PurePath(name)) for name in names}
-    limit = max(HELD_OUT, min(scores.values()))  # a small set keeps at least one source for testing
-    held = {name for name, score in scores.items() if score < HELD_OUT or score == limit}
-    grouped = any(GROUP.search(PurePath(name).name) for name in names)
-    how = "source videos (from the g<number> in the names)" if grouped else "files"
-    return held, f"{HELD_OUT:.0%} of the {how} held out by a checksum of class and name"
+    scores = {name: _checksum(PurePath(name)) for name in names}
+    limit = max(_HELD_OUT, min(scores.values()))  # a small set holds out at least one source
+    held = {name for name, score in scores.items() if score < _HELD_OUT or score == limit}
+    grouped = any(SOURCE_NUMBER.search(PurePath(name).name) for name in names)
+    units = "source videos (from the g<number> in the names)" if grouped else "files"
+    return held, f"{_HELD_OUT:.0%} of the {units} held out by a checksum of class and name"
 
 
-def _score(name: PurePath) -> float:
-    """In [0, 1): a checksum of the source video, else of class and name (classes often number their files alike)."""
-    match = GROUP.search(name.name)
+def _checksum(name: PurePath) -> float:
+    """Checksum in [0, 1) of the source video, else of class and name (classes often number their files alike)."""
+    match = SOURCE_NUMBER.search(name.name)
     key = match.group(1) if match else name.as_posix()
     return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=6).digest()) / 2**48

@@ -1,7 +1,8 @@
-"""Tables: CSV with named columns, and lists of JSON objects."""
+"""Table formats: CSV with named columns, lists of JSON objects, and manifests of `mgm scan`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from mgm.data.annotations.annotation_file import (
@@ -9,115 +10,99 @@ from mgm.data.annotations.annotation_file import (
     IS_NUMBER,
     LABEL_COLUMNS,
     NAME_COLUMNS,
-    SIDE_COLUMNS,
+    SPLIT_COLUMNS,
     START_COLUMNS,
     AnnotationFile,
 )
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
-from mgm.errors import DataError
 from mgm.video.scan.manifest import read_manifest
 
-SIDES: dict[str, Split] = {
+_SPLIT_OF_WORD: dict[str, Split] = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validate": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
 
 
-def columns(content: AnnotationFile) -> tuple[str, ...]:
-    """Names of the columns, or the keys of the first JSON object; none where it is no table."""
-    if content.header is not None:
-        return content.header[1]
-    tree = content.tree
-    return tuple(tree[0]) if isinstance(tree, list) and tree and isinstance(tree[0], dict) else ()
-
-
 # Kinetics
 
 
-def is_kinetics(content: AnnotationFile) -> bool:
-    """A table with youtube_id, time_start and time_end."""
-    return {"youtube_id", "time_start", "time_end"} <= set(columns(content))
+def is_kinetics(file: AnnotationFile) -> bool:
+    """Whether the file is a table with youtube_id, time_start and time_end."""
+    return {"youtube_id", "time_start", "time_end"} <= set(file.columns)
 
 
-def read_kinetics(content: AnnotationFile) -> VideoList:
-    """`label,youtube_id,time_start,time_end,split`: the video is called id_start_end, the seconds in six digits (Kinetics)."""
+def read_kinetics(file: AnnotationFile) -> VideoList:
+    """`label,youtube_id,time_start,time_end,split` (Kinetics). The video's name is id_start_end, seconds in six digits."""
     entries = []
-    for number, row in content.rows():
+    for number, row in file.rows():
         try:
             begin, end = (round(float(row[key])) for key in ("time_start", "time_end"))
             name = f"{row['youtube_id']}_{begin:06d}_{end:06d}"
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise content.bad(number, ",".join(map(str, row.values())), "seconds in time_start and time_end") from error
-        entries.append(ListedVideo(name, row.get("label") or None, side=_side(content, number, row), line=number))
-    labels = "column label" if "label" in columns(content) else "none"
-    return VideoList(
-        content.path, "kinetics", "a table with youtube_id, time_start and time_end", tuple(entries), labels
-    )
+            line = ",".join(map(str, row.values()))
+            raise file.bad_line(number, line, "seconds in time_start and time_end") from error
+        entries.append(ListedVideo(name, row.get("label") or None, split=_split(file, number, row), line=number))
+    labels = "column label" if "label" in file.columns else "none"
+    return VideoList(file.path, "kinetics", "a table with youtube_id, time_start and time_end", tuple(entries), labels)
 
 
 # Something-Something
 
 
-def is_templates(content: AnnotationFile) -> bool:
-    """JSON objects with an id and a template, or an id alone."""
-    keys = set(columns(content))
-    return content.tree is not None and "id" in keys and ("template" in keys or keys == {"id"})
+def is_templates(file: AnnotationFile) -> bool:
+    """Whether the file contains JSON objects with an id and a template, or an id alone."""
+    keys = set(file.columns)
+    return file.tree is not None and "id" in keys and ("template" in keys or keys == {"id"})
 
 
-def read_templates(content: AnnotationFile) -> VideoList:
-    """`[{"id", "label", "template", "placeholders"}]`: the class is the template without its brackets (Something-Something V2)."""
+def read_templates(file: AnnotationFile) -> VideoList:
+    """`[{"id", "label", "template", "placeholders"}]` (Something-Something V2). The class is the template without brackets."""
     entries = []
-    for number, row in content.rows():
+    for number, row in file.rows():
         if "id" not in row:
-            raise DataError(f"{content.path}: record {number} has the keys {', '.join(row)}, expected id; correct it")
+            raise file.bad_entry(number, f"found the keys {', '.join(row)}", "id among them")
         template = row.get("template")
         label = template.replace("[", "").replace("]", "") if isinstance(template, str) else None
         entries.append(ListedVideo(str(row["id"]), label, line=number))
     labelled = any(entry.label is not None for entry in entries)
     why = "JSON objects with an id and a template" if labelled else "JSON objects with an id alone"
-    return VideoList(
-        content.path, "templates", why, tuple(entries), "templates, without their brackets" if labelled else "none"
-    )
+    labels = "templates, without their brackets" if labelled else "none"
+    return VideoList(file.path, "templates", why, tuple(entries), labels)
 
 
 # Other tables
 
 
-def is_table(content: AnnotationFile) -> bool:
-    """A column that names the video, with or without a label; none of the tables above, nor a manifest."""
-    names = set(columns(content))
-    special = is_kinetics(content) or is_templates(content) or {"bytes", "status"} <= names
+def is_table(file: AnnotationFile) -> bool:
+    """Whether the file has a column that names the video, with or without a label, and is none of the other tables."""
+    names = set(file.columns)
+    special = is_kinetics(file) or is_templates(file) or {"bytes", "status"} <= names
     return not special and bool(names & set(NAME_COLUMNS))
 
 
-def read_table(content: AnnotationFile) -> VideoList:
-    """Columns or keys that name the video (`path`, `video`, `vid_name`, ...), and where there are any its label, its side of the
-    split and its part `start_frame`, `end_frame` (Diving48's JSON, tables of your own)."""
-    given = columns(content)
-    name_key = next(key for key in NAME_COLUMNS if key in given)
-    label_key = next((key for key in LABEL_COLUMNS if key in given), None)
-    start_key, end_key = (next((k for k in keys if k in given), None) for keys in (START_COLUMNS, END_COLUMNS))
+def read_table(file: AnnotationFile) -> VideoList:
+    """A table whose columns or keys name the video (`path`, `video`, `vid_name`, ...) and, optionally, its label, its split and
+    its part, `start_frame` and `end_frame` (Diving48's JSON, other people's tables)."""
+    columns = file.columns
+    name_key = next(key for key in NAME_COLUMNS if key in columns)
+    label_key = next((key for key in LABEL_COLUMNS if key in columns), None)
+    start_key, end_key = (next((k for k in keys if k in columns), None) for keys in (START_COLUMNS, END_COLUMNS))
     entries = []
-    for number, row in content.rows():
+    for number, row in file.rows():
         missing = [key for key in (name_key, label_key) if key is not None and row.get(key) in (None, "")]
         if missing:
-            raise DataError(
-                f"{content.path}: {content.unit} {number}: no {' nor '.join(missing)}, expected one as in the others; correct it"
-            )
-        start = _frame(content, number, row, start_key) or 0
-        end = _frame(content, number, row, end_key)
+            raise file.bad_entry(number, f"{' and '.join(missing)} missing", "a value as in the others")
+        start = _frame(file, number, row, start_key) or 0
+        end = _frame(file, number, row, end_key)
         if end is not None and end <= start:
-            raise DataError(
-                f"{content.path}: {content.unit} {number}: frames {start} to {end}, expected an end above the start; correct it"
-            )
+            raise file.bad_entry(number, f"frames {start} to {end}", "an end after the start")
         label = None if label_key is None else _label(row[label_key])
-        entries.append(ListedVideo(str(row[name_key]), label, start, end, _side(content, number, row), number))
-    what = "columns" if content.kind == "text" else "JSON objects with the keys"
-    why = f"{what} {', '.join(key for key in (name_key, label_key, start_key, end_key) if key is not None)}"
-    return VideoList(
-        content.path, "table", why, tuple(entries), "none" if label_key is None else f"{label_key} of each row"
-    )
+        entries.append(ListedVideo(str(row[name_key]), label, start, end, _split(file, number, row), number))
+    kind = "columns" if file.kind == "text" else "JSON objects with the keys"
+    why = f"{kind} {', '.join(key for key in (name_key, label_key, start_key, end_key) if key is not None)}"
+    labels = "none" if label_key is None else f"{label_key} of each row"
+    return VideoList(file.path, "table", why, tuple(entries), labels)
 
 
 def _label(value: Any) -> int | str:
@@ -125,49 +110,45 @@ def _label(value: Any) -> int | str:
     return int(text) if IS_NUMBER(text) else text
 
 
-def _frame(content: AnnotationFile, number: int, row: dict[str, Any], key: str | None) -> int | None:
+def _frame(file: AnnotationFile, number: int, row: dict[str, Any], key: str | None) -> int | None:
     if key is None or row.get(key) in (None, ""):
         return None
     text = str(row[key]).strip()
     if not IS_NUMBER(text) or int(text) < 0:
-        raise DataError(
-            f"{content.path}: {content.unit} {number}: {key} is {text!r}, expected the number of a frame, from 0; correct it"
-        )
+        raise file.bad_entry(number, f"{key} is {text!r}", "a frame number, 0 or more")
     return int(text)
 
 
-def _side(content: AnnotationFile, number: int, row: dict[str, Any]) -> Split | None:
-    key = next((key for key in SIDE_COLUMNS if key in row), None)
+def _split(file: AnnotationFile, number: int, row: dict[str, Any]) -> Split | None:
+    key = next((key for key in SPLIT_COLUMNS if key in row), None)
     if key is None or row[key] in (None, ""):
         return None
-    text = str(row[key]).strip().lower()
-    if text not in SIDES:
-        raise DataError(
-            f"{content.path}: {content.unit} {number}: {key} is {row[key]!r}, expected one of {', '.join(SIDES)}; correct it"
-        )
-    return SIDES[text]
+    word = str(row[key]).strip().lower()
+    if word not in _SPLIT_OF_WORD:
+        raise file.bad_entry(number, f"{key} is {row[key]!r}", f"one of {', '.join(_SPLIT_OF_WORD)}")
+    return _SPLIT_OF_WORD[word]
 
 
-# The manifest of `mgm scan`
+# Manifests of `mgm scan`
 
 
-def is_manifest(content: AnnotationFile) -> bool:
-    """Parquet, or rows with path, bytes and status."""
-    return content.kind == "parquet" or {"path", "bytes", "status"} <= set(columns(content))
+def is_scan_manifest(file: AnnotationFile) -> bool:
+    """Whether the file is parquet, or has the columns path, bytes and status."""
+    return file.kind == "parquet" or {"path", "bytes", "status"} <= set(file.columns)
 
 
-def read_scan_manifest(content: AnnotationFile) -> VideoList:
-    """Rows of `mgm scan --out`; files that do not decode are left out and counted. Folders named in the paths may give labels."""
+def read_scan_manifest(file: AnnotationFile) -> VideoList:
+    """The manifest of `mgm scan --out`. Broken files are left out and counted. Folders in the paths may give labels."""
     entries = []
-    broken: dict[str, int] = {}
-    for record in read_manifest(content.path):
+    broken: Counter[str] = Counter()
+    for record in read_manifest(file.path):
         if record.readable:
             entries.append(ListedVideo(record.path))
         else:
-            broken[record.status] = broken.get(record.status, 0) + 1
+            broken[record.status] += 1
     notes: tuple[str, ...] = ()
     if broken:
         counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in sorted(broken.items()))
-        notes = (f"{content.path}: {sum(broken.values())} broken files were left out ({counts})",)
-    why = "parquet" if content.kind == "parquet" else "rows with path, bytes and status"
-    return VideoList(content.path, "manifest", f"{why}, as 'mgm scan' writes them", tuple(entries), "none", notes)
+        notes = (f"{file.path}: {broken.total()} broken files were left out ({counts})",)
+    why = "parquet" if file.kind == "parquet" else "rows with path, bytes and status"
+    return VideoList(file.path, "manifest", f"{why}, as 'mgm scan' writes them", tuple(entries), "none", notes)

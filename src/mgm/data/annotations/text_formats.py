@@ -1,19 +1,20 @@
-"""Lists: one line per video, a path and numbers around it. Lines are split from the right, since paths hold spaces."""
+"""Text formats: one video per line, a path and numbers beside it. Lines are split from the right: paths may contain spaces."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from mgm.data.annotations.annotation_file import IS_NUMBER, AnnotationFile
-from mgm.data.annotations.video_list import ListedVideo, VideoList
+from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import IMAGE_SUFFIXES
 from mgm.video.scan.scan import VIDEO_SUFFIXES
 
-SEPARATORS = {"\t": "tab", ",": "comma", " ": "space"}
-IS_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}").fullmatch
+_SEPARATORS = {"\t": "tab", ",": "comma", " ": "space"}
+_IS_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}").fullmatch
 HMDB51_SPLIT = re.compile(r"(.+)_test_split([1-9])").fullmatch
-"""How HMDB51 names its files: the class, and the number of the split."""
+"""The name of a file of HMDB51: the class, and the number of the split."""
 
 
 def has_suffix(name: str) -> bool:
@@ -22,241 +23,262 @@ def has_suffix(name: str) -> bool:
     return dot > 0 and name[dot:].lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
 
 
-def unquoted(name: str) -> str:
-    """Without the quotes that writers of CSV put around a name that holds the separator."""
+def _unquoted(name: str) -> str:
+    """Remove the quotes that CSV puts around a name that contains the separator."""
     return name[1:-1].replace('""', '"') if len(name) > 1 and name[0] == name[-1] == '"' else name
 
 
 # path label
 
 
-def path_label_separator(content: AnnotationFile) -> str | None:
-    """The separator before the label, where most lines end in a number behind one and none of the other lists fits better."""
-    if content.kind != "text" or content.header is not None or three_columns(content) or is_class_split(content):
+def path_label_separator(file: AnnotationFile) -> str | None:
+    """The separator before the label, if most lines end in one number and no other text format fits better; None otherwise."""
+    if file.kind != "text" or file.header is not None or _three_column_separator(file) or is_class_split(file):
         return None
-    shares = {s: content.share(lambda line, s=s: _one_number(line, s)) for s in SEPARATORS}
-    best = max(shares, key=lambda s: shares[s])
-    return best if shares[best] >= 0.5 else None
+    return _most_frequent_separator(file, _ends_in_one_number)
 
 
-def _one_number(line: str, separator: str) -> bool:
+def _most_frequent_separator(file: AnnotationFile, match: Callable[[str, str], object]) -> str | None:
+    """The separator with which most lines match; None if with none of them at least half of the lines do."""
+    fractions = {s: sum(1 for line in file.sample if match(line, s)) / max(len(file.sample), 1) for s in _SEPARATORS}
+    best = max(fractions, key=lambda s: fractions[s])
+    return best if fractions[best] >= 0.5 else None
+
+
+def _ends_in_one_number(line: str, separator: str) -> bool:
     name, _, label = line.rpartition(separator)
     return bool(name) and IS_NUMBER(label.strip()) is not None and IS_NUMBER(name.strip()) is None
 
 
-def read_path_label(content: AnnotationFile) -> VideoList:
-    """`path label`, split by a space, tab or comma (VideoMAE, MAE-ST, SlowFast, V-JEPA, TATS, mmaction2, UCF101)."""
-    separator = path_label_separator(content) or " "
-    word = SEPARATORS[separator]
-    expected = f"'path label' split by a {word}, the label a whole number"
+def read_path_label(file: AnnotationFile) -> VideoList:
+    """`path label`, separated by a space, tab or comma (VideoMAE, MAE-ST, SlowFast, V-JEPA, TATS, mmaction2, UCF101)."""
+    separator = path_label_separator(file) or " "
+    word = _SEPARATORS[separator]
+    expected = f"'path label' separated by a {word}, with an integer label"
     entries = []
-    for number, line in content.lines:
+    for number, line in file.lines:
         name, _, label = line.rpartition(separator)
         name, label = name.rstrip(), label.lstrip()
         if not name or not IS_NUMBER(label):
-            raise content.bad(number, line, expected)
+            raise file.bad_line(number, line, expected)
         before, _, second = name.rpartition(separator)
         if before and IS_NUMBER(second.strip()) and has_suffix(before.rstrip()):
-            raise content.bad(number, line, f"one label, {expected}")
-        entries.append(ListedVideo(unquoted(name), int(label), line=number))
-    why = f"lines end in a {word} and one whole number"
-    return VideoList(content.path, "path-label", why, tuple(entries), "numbers at the end of the lines")
+            raise file.bad_line(number, line, f"one label, {expected}")
+        entries.append(ListedVideo(_unquoted(name), int(label), line=number))
+    why = f"lines end in a {word} and one integer"
+    return VideoList(file.path, "path-label", why, tuple(entries), "numbers at the end of the lines")
 
 
 # path start total, path total label
 
 
-def three_columns(content: AnnotationFile) -> str | None:
-    """The separator, where most lines are a path and two numbers."""
-    if content.kind != "text" or content.header is not None:
+class _Columns(NamedTuple):
+    """A line of three columns."""
+
+    name: str
+    first: int
+    second: int
+
+
+def _three_column_separator(file: AnnotationFile) -> str | None:
+    """The separator, if most lines are a path and two integers; None otherwise."""
+    if file.kind != "text" or file.header is not None:
         return None
-    shares = {s: content.share(lambda line, s=s: _two_numbers(line, s) is not None) for s in SEPARATORS}
-    best = max(shares, key=lambda s: shares[s])
-    return best if shares[best] >= 0.5 else None
+    return _most_frequent_separator(file, _parse_columns)
 
 
-def _two_numbers(line: str, separator: str) -> tuple[str, int, int] | None:
+def _parse_columns(line: str, separator: str) -> _Columns | None:
     parts = line.rsplit(separator, 2)
     if len(parts) < 3 or not parts[0].strip() or not IS_NUMBER(parts[1].strip()) or not IS_NUMBER(parts[2].strip()):
         return None
-    return parts[0].rstrip(), int(parts[1]), int(parts[2])
+    return _Columns(parts[0].rstrip(), int(parts[1]), int(parts[2]))
 
 
-def _possible(content: AnnotationFile) -> tuple[bool, bool]:
-    """Whether the two numbers may be (start, total), and whether they may be (total, label).
+def _fits_start_and_total(rows: list[_Columns]) -> bool:
+    """Whether the integers can be a first frame and a number of frames, -1 for all.
 
-    A start of 0 or 1 is no number of frames, a total of 0 is none either. Where both fit, names without a suffix are folders of
-    frames with labels: a list of parts would have a start of 0 somewhere.
+    They can also be a number of frames and a label, unless a line contains a total of 0 or 1. If both are possible, names without
+    a suffix are folders of frames with labels: a list of parts would contain a start of 0.
     """
-    separator = three_columns(content)
+    if not all(start >= 0 and (total == -1 or total >= 1) for _, start, total in rows):
+        return False
+    return not _fits_total_and_label(rows) or any(has_suffix(_unquoted(row.name)) for row in rows)
+
+
+def _fits_total_and_label(rows: list[_Columns]) -> bool:
+    """Whether the integers can be a number of frames and a label: no video has 0 frames, and a list of videos of 1 frame is one of
+    starts."""
+    return all(total >= 2 and label >= 0 for _, total, label in rows)
+
+
+def _sampled_columns(file: AnnotationFile) -> list[_Columns]:
+    """The sampled lines of three columns; empty if the file does not have three."""
+    separator = _three_column_separator(file)
     if separator is None:
-        return False, False
-    rows = [row for line in content.sample if (row := _two_numbers(line, separator)) is not None]
-    spans = all(start >= 0 and (total == -1 or total >= 1) for _, start, total in rows)
-    totals = all(total >= 2 and label >= 0 for _, total, label in rows)
-    if spans and totals and not any(has_suffix(unquoted(name)) for name, _, _ in rows):
-        spans = False
-    return spans, totals
+        return []
+    return [row for line in file.sample if (row := _parse_columns(line, separator)) is not None]
 
 
-def is_path_start_total(content: AnnotationFile) -> bool:
-    """See `_possible`."""
-    return _possible(content)[0]
+def is_path_start_total(file: AnnotationFile) -> bool:
+    """Whether lines are a path and two integers that fit a first frame and a number of frames."""
+    rows = _sampled_columns(file)
+    return bool(rows) and _fits_start_and_total(rows)
 
 
-def is_path_total_label(content: AnnotationFile) -> bool:
-    """See `_possible`."""
-    return _possible(content)[1]
+def is_path_total_label(file: AnnotationFile) -> bool:
+    """Whether lines are a path and two integers that fit a number of frames and a label."""
+    rows = _sampled_columns(file)
+    return bool(rows) and _fits_total_and_label(rows)
 
 
-def read_path_start_total(content: AnnotationFile) -> VideoList:
+def read_path_start_total(file: AnnotationFile) -> VideoList:
     """`path start total`, total -1 for a whole video (VideoMAE V2's pretraining lists)."""
     entries = []
-    for number, line, name, start, total in _triples(content, "'path start total', total -1 for the whole file"):
+    for number, line, (name, start, total) in _columns(file, "'path start total', total -1 for the whole file"):
         if start < 0 or total < -1 or total == 0:
-            raise content.bad(number, line, "a start of 0 or more, and a total of 1 or more, or -1 for the whole file")
+            raise file.bad_line(
+                number, line, "a start of 0 or more, and a total of 1 or more, or -1 for the whole file"
+            )
         entries.append(ListedVideo(name, None, start, None if total == -1 else start + total, line=number))
-    why = "lines end in two whole numbers, which fit a first frame and a number of frames (-1: all)"
-    return VideoList(content.path, "path-start-total", why, tuple(entries), "none")
+    why = "lines end in two integers that fit a first frame and a number of frames (-1: all)"
+    return VideoList(file.path, "path-start-total", why, tuple(entries), "none")
 
 
-def read_path_total_label(content: AnnotationFile) -> VideoList:
-    """`path total label`, mostly of folders of frames (VideoMAE V2's fine-tuning on frames, mmaction2's rawframes)."""
+def read_path_total_label(file: AnnotationFile) -> VideoList:
+    """`path total label`, mostly folders of frames (VideoMAE V2's fine-tuning on frames, mmaction2's rawframes)."""
     entries = []
-    for number, line, name, total, label in _triples(content, "'path total label'"):
+    for number, line, (name, total, label) in _columns(file, "'path total label'"):
         if total < 1:
-            raise content.bad(number, line, "a number of frames of 1 or more")
+            raise file.bad_line(number, line, "a number of frames of 1 or more")
         entries.append(ListedVideo(name, label, 0, total, line=number))
-    why = "lines end in two whole numbers, which fit a number of frames and a label"
-    return VideoList(content.path, "path-total-label", why, tuple(entries), "numbers at the end of the lines")
+    why = "lines end in two integers that fit a number of frames and a label"
+    return VideoList(file.path, "path-total-label", why, tuple(entries), "numbers at the end of the lines")
 
 
-def _triples(content: AnnotationFile, expected: str) -> Iterator[tuple[int, str, str, int, int]]:
-    separator = three_columns(content) or " "
-    for number, line in content.lines:
-        row = _two_numbers(line, separator)
+def _columns(file: AnnotationFile, expected: str) -> Iterator[tuple[int, str, _Columns]]:
+    """(line number, line, its columns) of every line."""
+    separator = _three_column_separator(file) or " "
+    for number, line in file.lines:
+        row = _parse_columns(line, separator)
         if row is None:
-            raise content.bad(number, line, f"{expected}, split by a {SEPARATORS[separator]}")
-        yield number, line, unquoted(row[0]), row[1], row[2]
+            raise file.bad_line(number, line, f"{expected}, separated by a {_SEPARATORS[separator]}")
+        yield number, line, row._replace(name=_unquoted(row.name))
 
 
 # index label path
 
 
-def is_index_label_path(content: AnnotationFile) -> bool:
-    """Two whole numbers, then a path, split by tabs."""
-    return content.kind == "text" and content.share(_triple) >= 0.5
+def is_index_label_path(file: AnnotationFile) -> bool:
+    """Whether lines are two integers, then a path, separated by tabs."""
+    return file.kind == "text" and file.fraction(_is_index_label_path_line) >= 0.5
 
 
-def _triple(line: str) -> bool:
+def _is_index_label_path_line(line: str) -> bool:
     parts = line.split("\t", 2)
     return len(parts) == 3 and all(IS_NUMBER(p) for p in parts[:2]) and not IS_NUMBER(parts[2])
 
 
-def read_index_label_path(content: AnnotationFile) -> VideoList:
+def read_index_label_path(file: AnnotationFile) -> VideoList:
     """`index<tab>label<tab>path` (PATAN)."""
     entries = []
-    for number, line in content.lines:
-        if not _triple(line):
-            raise content.bad(number, line, "'index label path' split by tabs, index and label whole numbers")
+    for number, line in file.lines:
+        if not _is_index_label_path_line(line):
+            raise file.bad_line(number, line, "'index label path' separated by tabs, with integer index and label")
         _, label, name = line.split("\t", 2)
         entries.append(ListedVideo(name, int(label), line=number))
-    why = "lines are two whole numbers and a path, split by tabs"
-    return VideoList(content.path, "index-label-path", why, tuple(entries), "second column")
+    why = "lines are two integers and a path, separated by tabs"
+    return VideoList(file.path, "index-label-path", why, tuple(entries), "second column")
 
 
 # names alone
 
 
-def is_paths(content: AnnotationFile) -> bool:
-    """Lines that end in a suffix of videos or pictures, or single words that are no YouTube ids."""
-    if content.kind != "text" or content.header is not None or is_ids(content):
+def is_paths(file: AnnotationFile) -> bool:
+    """Whether lines end in a suffix of videos or pictures, or are single words other than YouTube ids."""
+    if file.kind != "text" or file.header is not None or is_ids(file):
         return False
-    return content.share(_is_name) >= 0.5
+    return file.fraction(_is_name) >= 0.5
 
 
 def _is_name(line: str) -> bool:
     return "\t" not in line and (has_suffix(line) or re.search(r"[\s,;]", line) is None)
 
 
-def read_paths(content: AnnotationFile) -> VideoList:
-    """One path per line, without labels (UCF101's test lists); `labels=` or folders named like classes may give them."""
+def read_paths(file: AnnotationFile) -> VideoList:
+    """One path per line, without labels (UCF101's test lists); `labels=` or folders named like classes may give labels."""
     entries = []
-    suffixed = content.share(has_suffix) >= 0.5
-    for number, line in content.lines:
+    suffixed = file.fraction(has_suffix) >= 0.5
+    for number, line in file.lines:
         if suffixed and not has_suffix(line):
-            raise content.bad(
-                number, line, "a path that ends in the suffix of a video or picture, and nothing behind it"
-            )
+            raise file.bad_line(number, line, "a path that ends in the suffix of a video or picture")
         entries.append(ListedVideo(line, line=number))
-    return VideoList(content.path, "paths", "lines are one path each", tuple(entries), "none")
+    return VideoList(file.path, "paths", "lines are one path each", tuple(entries), "none")
 
 
-def is_ids(content: AnnotationFile) -> bool:
-    """YouTube ids, 11 characters each."""
-    return content.kind == "text" and content.share(IS_YOUTUBE_ID) >= 0.5
+def is_ids(file: AnnotationFile) -> bool:
+    """Whether lines are YouTube ids, 11 characters each."""
+    return file.kind == "text" and file.fraction(_IS_YOUTUBE_ID) >= 0.5
 
 
-def read_ids(content: AnnotationFile) -> VideoList:
+def read_ids(file: AnnotationFile) -> VideoList:
     """One YouTube id per line (Mini-Kinetics-200)."""
     entries = []
-    for number, line in content.lines:
-        if not IS_YOUTUBE_ID(line):
-            raise content.bad(number, line, "a YouTube id of 11 characters")
+    for number, line in file.lines:
+        if not _IS_YOUTUBE_ID(line):
+            raise file.bad_line(number, line, "a YouTube id of 11 characters")
         entries.append(ListedVideo(line, line=number))
-    return VideoList(content.path, "ids", "lines are YouTube ids, 11 characters each", tuple(entries), "none")
+    return VideoList(file.path, "ids", "lines are YouTube ids, 11 characters each", tuple(entries), "none")
 
 
-def is_id_text(content: AnnotationFile) -> bool:
-    """An id, a semicolon and words."""
-    if content.kind != "text" or content.header is not None or path_label_separator(content) is not None:
+def is_id_text(file: AnnotationFile) -> bool:
+    """Whether lines are an id, a semicolon and words."""
+    if file.kind != "text" or file.header is not None or path_label_separator(file) is not None:
         return False
-    return content.share(_id_text) >= 0.5
+    return file.fraction(_is_id_text_line) >= 0.5
 
 
-def _id_text(line: str) -> bool:
+def _is_id_text_line(line: str) -> bool:
     name, _, text = line.partition(";")
     if has_suffix(line):
         return False
     return re.fullmatch(r"[\w-]+", name) is not None and bool(text.strip()) and not IS_NUMBER(text.strip().split()[-1])
 
 
-def read_id_text(content: AnnotationFile) -> VideoList:
-    """`id;text`, the text naming the class (Something-Something V2's test answers)."""
+def read_id_text(file: AnnotationFile) -> VideoList:
+    """`id;text`, where the text is the name of the class (Something-Something V2's test answers)."""
     entries = []
-    for number, line in content.lines:
+    for number, line in file.lines:
         name, _, text = line.partition(";")
         if not name.strip() or not text.strip():
-            raise content.bad(number, line, "'id;name of the class'")
+            raise file.bad_line(number, line, "'id;name of the class'")
         entries.append(ListedVideo(name.strip(), text.strip(), line=number))
     why = "lines are an id, a semicolon and words"
-    return VideoList(content.path, "id-text", why, tuple(entries), "words behind the semicolon")
+    return VideoList(file.path, "id-text", why, tuple(entries), "words after the semicolon")
 
 
 # one file per class
 
 
-def is_class_split(content: AnnotationFile) -> bool:
-    """Named `<class>_test_split<n>`, lines `video 0|1|2`."""
-    named = content.kind == "text" and HMDB51_SPLIT(content.path.stem) is not None
-    return named and content.share(lambda line: line.rpartition(" ")[2] in ("0", "1", "2")) >= 0.5
+def is_class_split(file: AnnotationFile) -> bool:
+    """Whether the file is named `<class>_test_split<n>` and its lines are `video 0|1|2`."""
+    named = file.kind == "text" and HMDB51_SPLIT(file.path.stem) is not None
+    return named and file.fraction(lambda line: line.rpartition(" ")[2] in ("0", "1", "2")) >= 0.5
 
 
-def read_class_split(content: AnnotationFile) -> VideoList:
-    """`video 0|1|2` in a file per class: 1 is for training, 2 for testing, 0 unused (HMDB51)."""
-    found = HMDB51_SPLIT(content.path.stem)
-    name = found.group(1) if found else content.path.stem
+def read_class_split(file: AnnotationFile) -> VideoList:
+    """`video 0|1|2` in a file per class: 1 for training, 2 for testing, 0 unused (HMDB51)."""
+    match = HMDB51_SPLIT(file.path.stem)
+    class_name = match.group(1) if match else file.path.stem
     entries = []
     unused = 0
-    for number, line in content.lines:
-        video, _, side = line.rpartition(" ")
-        if side not in ("0", "1", "2") or not video.strip():
-            raise content.bad(number, line, "'video n' with 1 for training, 2 for testing, 0 for neither")
-        unused += side == "0"
-        if side != "0":
-            entries.append(
-                ListedVideo(f"{name}/{video.strip()}", name, side="train" if side == "1" else "test", line=number)
-            )
+    for number, line in file.lines:
+        video, _, code = line.rpartition(" ")
+        if code not in ("0", "1", "2") or not video.strip():
+            raise file.bad_line(number, line, "'video n' with 1 for training, 2 for testing, 0 for neither")
+        unused += code == "0"
+        if code != "0":
+            split: Split = "train" if code == "1" else "test"
+            entries.append(ListedVideo(f"{class_name}/{video.strip()}", class_name, split=split, line=number))
     why = "the file is named <class>_test_split<n>, its lines end in 0, 1 or 2"
-    notes = (f"{unused} videos are in neither side of the split",) if unused else ()
-    return VideoList(content.path, "class-split", why, tuple(entries), "names of the files", notes)
+    notes = (f"{unused} videos are in neither part of the split",) if unused else ()
+    return VideoList(file.path, "class-split", why, tuple(entries), "names of the files", notes)

@@ -1,4 +1,4 @@
-"""What every reader of annotations makes of its file: entries, before anything is looked up on disk."""
+"""The videos that one annotation file or folder lists, before they are looked up on disk."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ Split = Literal["train", "val", "test"]
 
 @dataclass(frozen=True, slots=True)
 class ListedVideo:
-    """One line of an annotation.
+    """One entry of an annotation.
 
     Attributes:
         name: a path, absolute or relative to some root, or a bare id without a suffix.
-        label: a number as it is written, a name, or None.
-        start, end: frames start to end - 1 of the file; None: to its end.
-        side: of the split, where the annotation itself tells.
-        line: where it stands, from 1; 0 where the file has no lines.
+        label: a number as written, a name, or None.
+        start, end: frames start to end - 1 of the file; end None: to the end of the file.
+        split: split that the entry itself gives; None if it gives none.
+        line: line number from 1; 0 for files without lines.
     """
 
     name: str
     label: int | str | None = None
     start: int = 0
     end: int | None = None
-    side: Split | None = None
+    split: Split | None = None
     line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class VideoList:
-    """One annotation file, understood.
+    """The entries of one annotation file or folder.
 
     Attributes:
-        file: where it is.
+        file: path of the annotation file or folder.
         format: name of its format.
-        why: what of its content told the format.
+        why: content by which the format was recognised.
         entries: in the order of the file.
-        labels: where the labels are from; "none".
-        notes: what was left out of it.
-        split: one sentence on how it tells train from test by itself; empty where it does not.
+        labels: where the labels come from; "none" without labels.
+        notes: entries that were left out, and why.
+        split: split of all entries, from the key that the list was given under or from its file's name; None if neither gives one.
+        split_rule: one sentence on how the list itself separates train from test; empty if it does not.
     """
 
     file: Path
@@ -49,4 +50,5 @@ class VideoList:
     entries: tuple[ListedVideo, ...]
     labels: str
     notes: tuple[str, ...] = ()
-    split: str = ""
+    split: Split | None = None
+    split_rule: str = ""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mgm.data.shards.members import opened, parse_member
+from mgm.data.shards.members import open_item, parse_member
 from mgm.errors import VideoError
 from mgm.video import Clip, MotionField
 from mgm.video.clip.numbers import clip_index, index_strides
@@ -61,7 +61,7 @@ def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
         VideoError: unreadable, `start` behind the end, frames of different sizes, or motion="codec" for a folder of frames.
     """
     if (pictures := _pictures(path)) is None:
-        with opened(path) as reader:
+        with open_item(path) as reader:
             return reader.read_clip(**options)
     request = Request(path, with_pixels=True, **options)
     return _read(pictures, request, None)[0]
@@ -70,7 +70,7 @@ def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
 def read_any_clips(path: str, crops: Sequence[Box], **options: Unpack[ClipOptions]) -> list[Clip]:
     """`mgm.VideoReader.read_clips` for the same inputs: one clip per region (x, y, width, height), decoded once."""
     if (pictures := _pictures(path)) is None:
-        with opened(path) as reader:
+        with open_item(path) as reader:
             return reader.read_clips(crops, **options)
     return _read(pictures, Request(path, with_pixels=True, **options), crops)
 

@@ -1,1 +1,1 @@
-"""Videos packed into tar shards."""
+"""Sets packed into tar shards: `write` packs them, `index` lists their videos, `members` reads one video."""

@@ -1,4 +1,4 @@
-"""A set of videos packed into tar shards: its index, read from a folder or a URL."""
+"""Reads the index of a set in tar shards, from a folder or a URL."""
 
 from __future__ import annotations
 
@@ -9,74 +9,73 @@ from pathlib import Path
 from typing import Any
 
 from mgm.data.items import VideoItem, VideoSet
-from mgm.data.shards.members import Member
+from mgm.data.shards.members import ByteRange, ShardMember
 from mgm.errors import DataError
 from mgm.video.container.locator import is_url
 from mgm.video.container.metadata import VideoInfo
 
-FORMAT = "mgm-shards-1"
-SET = "shards.json"
-"""Describes the whole set: classes, how it was split, names of the shards. Written last, so that it is there when all is."""
+SHARDS_FORMAT = "mgm-shards-1"
+SHARDS_FILE = "shards.json"
+"""Describes the whole set: classes, split, names of the shards. It is written last: it exists only if the set is complete."""
 
-READERS = 16
+_READERS = 16
 """Index files that are read at a time."""
 
 
 def index_name(shard: str) -> str:
-    """The file beside a shard that says where its members are."""
+    """Name of the file beside a shard that contains the byte ranges of its members."""
     return f"{Path(shard).stem}.index.json"
 
 
 def is_shards(root: str | Path) -> bool:
-    """Whether a folder or URL is a set that `mgm pack` wrote; a URL can be nothing else."""
+    """Whether a folder or URL is a set written by `mgm pack`; no other set can be at a URL."""
     text = str(root)
-    return is_url(text) or Path(text).name == SET or (Path(text) / SET).is_file()
+    return is_url(text) or Path(text).name == SHARDS_FILE or (Path(text) / SHARDS_FILE).is_file()
 
 
-def shard_set(root: str | Path) -> VideoSet:
-    """The videos of shards, in the order of the set that was packed; paths as `mgm.data.shards.members` reads them.
+def load_shards(root: str | Path) -> VideoSet:
+    """Load the set in shards, in the order of the set that was packed; `mgm.data.shards.members` reads its paths.
 
     Args:
         root: a folder, a URL of one (http://, s3://, memory://), or of its shards.json.
 
     Raises:
-        DataError: no such set, or damaged.
+        DataError: there is no such set, or its index is damaged.
     """
-    place = str(root).removesuffix(SET).rstrip("/")
-    known = _load(f"{place}/{SET}")
+    place = str(root).removesuffix(SHARDS_FILE).rstrip("/")
+    shards_file = f"{place}/{SHARDS_FILE}"
+    content = _load_json(shards_file)
     try:
-        if known["format"] != FORMAT:
-            raise DataError(
-                f"{place}/{SET}: of format {known['format']}, expected {FORMAT}; pack it again with 'mgm pack'"
-            )
-        with ThreadPoolExecutor(READERS) as pool:
-            indexes = list(pool.map(_load, (f"{place}/{index_name(shard)}" for shard in known["shards"])))
-        found = []
-        for shard, index in zip(known["shards"], indexes, strict=True):
+        if content["format"] != SHARDS_FORMAT:
+            raise _not_of_pack(shards_file, f"format {content['format']!r}", SHARDS_FORMAT)
+        with ThreadPoolExecutor(_READERS) as pool:
+            indexes = list(pool.map(_load_json, (f"{place}/{index_name(shard)}" for shard in content["shards"])))
+        numbered: list[tuple[int, str, VideoItem]] = []
+        for shard, index in zip(content["shards"], indexes, strict=True):
             for sample in index["samples"]:
                 path = str(_member(f"{place}/{shard}", sample))
-                found += [(note["number"], note["split"], _item(path, note)) for note in sample["annotations"]]
-        found.sort(key=lambda entry: entry[0])
-        sides = {side: tuple(item for _, split, item in found if split == side) for side in ("train", "test")}
-        return VideoSet(place, sides["train"], sides["test"], tuple(known["classes"]), known["split"])
+                numbered += [(a["number"], a["split"], _item(path, a)) for a in sample["annotations"]]
+        numbered.sort(key=lambda entry: entry[0])
+        train, test = (tuple(item for _, split, item in numbered if split == name) for name in ("train", "test"))
+        return VideoSet(place, train, test, tuple(content["classes"]), content["split"])
+    except DataError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{place}: its index is damaged ({error!r}), expected what 'mgm pack' writes; pack it again"
-        ) from error
+        raise _not_of_pack(place, f"damaged index ({error!r})") from error
 
 
-def _item(path: str, note: Mapping[str, Any]) -> VideoItem:
-    return VideoItem(path, note["label"], note["start"], note["end"])
+def _item(path: str, annotation: Mapping[str, Any]) -> VideoItem:
+    return VideoItem(path, annotation["label"], annotation["start"], annotation["end"])
 
 
-def _member(tar: str, sample: Mapping[str, Any]) -> Member:
-    spans = {name: (offset, size) for name, (offset, size) in sample["members"].items()}
-    return Member(
-        tar, sample["name"], spans["video"], VideoInfo(**sample["info"]), spans.get("motion"), sample["modified"]
+def _member(tar: str, sample: Mapping[str, Any]) -> ShardMember:
+    parts = {name: ByteRange(offset, size) for name, (offset, size) in sample["members"].items()}
+    return ShardMember(
+        tar, sample["name"], parts["video"], VideoInfo(**sample["info"]), parts.get("motion"), sample["modified"]
     )
 
 
-def _load(place: str) -> dict[str, Any]:
+def _load_json(place: str) -> dict[str, Any]:
     try:
         if is_url(place):
             import fsspec
@@ -85,15 +84,23 @@ def _load(place: str) -> dict[str, Any]:
                 data = file.read()
         else:
             data = Path(place).read_bytes()
-    except Exception as error:  # every file system of fsspec has errors of its own
+    except Exception as error:  # every file system of fsspec has its own errors
         raise DataError(
-            f"{place}: cannot be read ({type(error).__name__}: {error}), expected a set of 'mgm pack'; check the path or URL, "
-            "and that the package of its protocol is installed (fsspec; aiohttp for http, s3fs for s3)"
+            place,
+            f"cannot be read ({type(error).__name__}: {error})",
+            "a set written by 'mgm pack'",
+            "check the path or URL, and that the package of its protocol is installed (fsspec; aiohttp for http, s3fs for s3)",
+            reason="unreadable",
         ) from error
     try:
-        found = json.loads(data)
+        content = json.loads(data)
     except ValueError as error:
-        raise DataError(f"{place}: is no JSON ({error}), expected what 'mgm pack' writes; pack it again") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{place}: found {type(found).__name__}, expected what 'mgm pack' writes; pack it again")
-    return found
+        raise _not_of_pack(place, f"not valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise _not_of_pack(place, f"found {type(content).__name__}", "an object")
+    return content
+
+
+def _not_of_pack(place: str, found: str, expected: str = "") -> DataError:
+    """The error of an index that `mgm pack` of this version did not write."""
+    return DataError(place, found, expected, "pack the set again with 'mgm pack'", reason="malformed")

@@ -1,4 +1,4 @@
-"""Videos inside tar shards: a name that says which bytes they are, and reading just those, here or over the network."""
+"""Reads single videos of tar shards, from disk or over the network, by a path that contains their byte range."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
 from mgm.errors import VideoError
@@ -18,77 +18,86 @@ from mgm.video.container.locator import is_url
 from mgm.video.container.metadata import VideoInfo
 from mgm.video.motion.cache import sidecar_from_bytes
 
-WHOLE = 32 * 2**20
-"""Bytes up to which a video is read in one go: one request over a network. Of a larger one only what a clip needs is read."""
+MAX_WHOLE_BYTES = 32 * 2**20
+"""Up to this size a video is read at once, over a network with one request. Of a larger one only the parts for a clip are read."""
 
-TRIES, PAUSE = 3, 0.5
-"""How often a request that failed is made, and seconds before the second time, doubled before each further one."""
+_MAX_ATTEMPTS = 3
+"""Attempts to read from a server."""
+RETRY_SECONDS = 0.5
+"""Seconds before the second attempt, doubled before each further one."""
 
 _MEMBER = re.compile(r"\.tar#offset=\d+&size=\d+&name=[^#]*&info=[\dx]+$")
 
-Span = tuple[int, int]
-"""(offset in the tar file, number of bytes)."""
+
+class ByteRange(NamedTuple):
+    """A part of a tar file, in bytes."""
+
+    offset: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ShardMember:
     """One video of a shard.
 
     Attributes:
         tar: path or URL of the shard.
-        name: of the file that was packed, below the folder of its set.
-        video, motion: where its bytes are, and those of its motion sidecar, if it has one.
-        modified: when the file was last changed, in ns: by it the sidecar knows its video.
-        info: what is known of the video.
+        name: name of the file that was packed, relative to the folder of its set.
+        video: its bytes.
+        info: its metadata.
+        motion: bytes of its motion sidecar; None without one.
+        modified: modification time of the packed file, in ns; the sidecar is valid for this file only.
     """
 
     tar: str
     name: str
-    video: Span
+    video: ByteRange
     info: VideoInfo
-    motion: Span | None = None
+    motion: ByteRange | None = None
     modified: int = 0
 
     def __str__(self) -> str:
-        """The path by which a data set names it; `parse_member` reads it."""
-        told: dict[str, str | int] = {"offset": self.video[0], "size": self.video[1], "name": self.name}
+        """The path of the video in a `VideoSet`; `parse_member` parses it."""
+        fields: dict[str, str | int] = {"offset": self.video.offset, "size": self.video.size, "name": self.name}
         if self.motion is not None:
-            told |= {"motion": f"{self.motion[0]}+{self.motion[1]}", "modified": self.modified}
+            fields |= {"motion": f"{self.motion.offset}+{self.motion.size}", "modified": self.modified}
         info = self.info
-        told["info"] = f"{info.frames}x{info.height}x{info.width}x{int(info.motion)}x{info.step}"
-        return f"{self.tar}#{urlencode(told, safe='/+', quote_via=quote)}"
+        fields["info"] = f"{info.frames}x{info.height}x{info.width}x{int(info.motion)}x{info.step}"
+        return f"{self.tar}#{urlencode(fields, safe='/+', quote_via=quote)}"
+
+    @property
+    def title(self) -> str:
+        """Shard and name, for people."""
+        return f"{self.tar}: {self.name}"
 
 
-def parse_member(path: str) -> Member | None:
-    """The video of a shard that a path names; None for any other path."""
+def parse_member(path: str) -> ShardMember | None:
+    """Parse the path of a shard's video; None for any other path."""
     if _MEMBER.search(path) is None:
         return None
     tar, _, rest = path.rpartition("#")
-    told = dict(parse_qsl(rest.replace("+", "%2B"), keep_blank_values=True))
-    frames, height, width, motion, step = map(int, told["info"].split("x"))
-    span = None
-    if "motion" in told:
-        offset, size = told["motion"].split("+")
-        span = (int(offset), int(size))
-    return Member(
+    fields = dict(parse_qsl(rest.replace("+", "%2B"), keep_blank_values=True))
+    frames, height, width, has_motion, step = map(int, fields["info"].split("x"))
+    motion = ByteRange(*map(int, fields["motion"].split("+"))) if "motion" in fields else None
+    return ShardMember(
         tar,
-        told["name"],
-        (int(told["offset"]), int(told["size"])),
-        VideoInfo(frames, height, width, bool(motion), step),
-        span,
-        int(told["modified"]) if span else 0,
+        fields["name"],
+        ByteRange(int(fields["offset"]), int(fields["size"])),
+        VideoInfo(frames, height, width, bool(has_motion), step),
+        motion,
+        int(fields["modified"]) if motion else 0,
     )
 
 
-def member_name(path: str) -> str:
-    """How a path is shown to people: shard and name for the video of a shard, any other path as it is."""
+def member_title(path: str) -> str:
+    """The path of an item for people: shard and name for a shard's video, any other path unchanged."""
     member = parse_member(path)
-    return path if member is None else f"{member.tar}: {member.name}"
+    return path if member is None else member.title
 
 
 @contextmanager
-def opened(path: str) -> Iterator[VideoReader]:
-    """A reader of the video that the path of a set names: a file, or a member of a shard with the motion sidecar that it may have.
+def open_item(path: str) -> Iterator[VideoReader]:
+    """Open the video of an item: a file, or a member of a shard with its motion sidecar.
 
     Raises:
         VideoError: the shard cannot be read.
@@ -98,59 +107,75 @@ def opened(path: str) -> Iterator[VideoReader]:
         with VideoReader(path) as reader:
             yield reader
         return
-    name = f"{member.tar}: {member.name}"
     sidecar = None
     if member.motion is not None:
-        stored = read_span(member.tar, member.motion, name)
-        sidecar = sidecar_from_bytes(stored, name=name, size=member.video[1], modified=member.modified)
-    with _file(member, name) as file, VideoReader(file, sidecar=sidecar) as reader:
+        stored = read_range(member.tar, member.motion, member.title)
+        sidecar = sidecar_from_bytes(stored, name=member.title, size=member.video.size, modified=member.modified)
+    with _open_member(member) as file, VideoReader(file, sidecar=sidecar) as reader:
         yield reader
 
 
-def read_span(tar: str, span: Span, name: str) -> bytes:
-    """Bytes of a shard.
+def read_range(tar: str, part: ByteRange, title: str) -> bytes:
+    """Read a part of a shard. Requests that fail are repeated `_MAX_ATTEMPTS` - 1 times.
+
+    Args:
+        title: name of the video, for errors.
 
     Raises:
-        VideoError: they are not there, or the server gives others.
+        VideoError: the shard cannot be read or is too short, or the server ignores ranges.
     """
-    offset, size = span
-    for attempt in range(TRIES):
+    for attempt in range(_MAX_ATTEMPTS):
         try:
-            data = _read(tar, offset, size)
-        except Exception as error:  # every file system of fsspec has errors of its own
-            if attempt == TRIES - 1 or not is_url(tar) or isinstance(error, FileNotFoundError | ImportError):
-                raise VideoError(
-                    f"{name}: the shard cannot be read ({type(error).__name__}: {error}); check it, and the connection"
-                ) from error
-            time.sleep(PAUSE * 2**attempt)
+            data = _request(tar, part)
+        except Exception as error:  # every file system of fsspec has its own errors
+            if attempt == _MAX_ATTEMPTS - 1 or not is_url(tar) or isinstance(error, FileNotFoundError | ImportError):
+                raise _unreadable(title, error) from error
+            time.sleep(RETRY_SECONDS * 2**attempt)
         else:
             break
-    if len(data) != size:
-        why = "its server does not serve parts of files (HTTP Range)" if len(data) > size else "the shard is truncated"
+    if len(data) > part.size:
         raise VideoError(
-            f"{name}: found {len(data)} bytes, expected {size}: {why}; copy the shard again, or serve it otherwise"
+            title,
+            f"{len(data)} bytes",
+            f"{part.size}",
+            "its server does not serve parts of files (HTTP Range): copy the shard, or use another server",
+            reason="unsupported",
+        )
+    if len(data) < part.size:
+        raise VideoError(
+            title, f"shard truncated: {len(data)} bytes", f"{part.size}", "copy the shard again", reason="truncated"
         )
     return data
 
 
-def _read(tar: str, offset: int, size: int) -> bytes:
+def _request(tar: str, part: ByteRange) -> bytes:
     if not is_url(tar):
         with Path(tar).open("rb") as file:
-            file.seek(offset)
-            return file.read(size)
+            file.seek(part.offset)
+            return file.read(part.size)
     from fsspec.core import url_to_fs
 
     files, path = url_to_fs(tar)
-    data: bytes = files.cat_file(path, start=offset, end=offset + size)
+    data: bytes = files.cat_file(path, start=part.offset, end=part.offset + part.size)
     return data
 
 
-class _Part(io.RawIOBase):
-    """A stretch of a file as a file of its own; `name` is how errors call it."""
+def _unreadable(title: str, error: Exception) -> VideoError:
+    """The error of a shard that cannot be opened or read."""
+    return VideoError(
+        title,
+        f"shard cannot be read ({type(error).__name__}: {error})",
+        advice="check the shard and the connection",
+        reason="unreadable",
+    )
 
-    def __init__(self, file: BinaryIO, span: Span, name: str) -> None:
+
+class _PartOfFile(io.RawIOBase):
+    """A part of a file as a file of its own; `name` is its name in errors."""
+
+    def __init__(self, file: BinaryIO, part: ByteRange, name: str) -> None:
         self._file, self._at, self.name = file, 0, name
-        self._offset, self._size = span
+        self._part = part
 
     def readable(self) -> bool:
         return True
@@ -159,14 +184,15 @@ class _Part(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence], 0)
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._part.size}[whence]
+        self._at = max(offset + base, 0)
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        size = min(len(buffer), self._size - self._at)
+        size = min(len(buffer), self._part.size - self._at)
         if size <= 0:
             return 0
-        self._file.seek(self._offset + self._at)
+        self._file.seek(self._part.offset + self._at)
         data = self._file.read(size)
         buffer[: len(data)] = data
         self._at += len(data)
@@ -177,17 +203,17 @@ class _Part(io.RawIOBase):
         super().close()
 
 
-class _Bytes(io.BytesIO):
-    """Bytes with a name that errors call them by."""
+class _NamedBytes(io.BytesIO):
+    """Bytes as a file; `name` is its name in errors."""
 
     def __init__(self, data: bytes, name: str) -> None:
         super().__init__(data)
         self.name = name
 
 
-def _file(member: Member, name: str) -> BinaryIO:
-    if member.video[1] <= WHOLE:
-        return _Bytes(read_span(member.tar, member.video, name), name)
+def _open_member(member: ShardMember) -> BinaryIO:
+    if member.video.size <= MAX_WHOLE_BYTES:
+        return _NamedBytes(read_range(member.tar, member.video, member.title), member.title)
     try:
         if is_url(member.tar):
             from fsspec.core import url_to_fs
@@ -197,5 +223,5 @@ def _file(member: Member, name: str) -> BinaryIO:
         else:
             file = open(member.tar, "rb")  # noqa: SIM115, PTH123  # closed with the part
     except Exception as error:
-        raise VideoError(f"{name}: the shard cannot be opened ({error}); check it, and the connection") from error
-    return cast(BinaryIO, io.BufferedReader(_Part(file, member.video, name), 1 << 16))
+        raise _unreadable(member.title, error) from error
+    return cast(BinaryIO, io.BufferedReader(_PartOfFile(file, member.video, member.title), 1 << 16))

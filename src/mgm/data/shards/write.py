@@ -1,4 +1,4 @@
-"""Many small files into a few large ones: tar shards in the layout of WebDataset, with an index beside each."""
+"""Packs a set of many small files into a few tar shards in the layout of WebDataset, with an index beside each."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mgm.data.items import VideoItem, VideoSet, common_folder
-from mgm.data.shards.index import FORMAT, SET, index_name
-from mgm.data.shards.members import parse_member
+from mgm.data.shards.index import SHARDS_FILE, SHARDS_FORMAT, index_name
+from mgm.data.shards.members import ByteRange, parse_member
 from mgm.errors import DataError, VideoError
 from mgm.files.atomic import atomic_write
 from mgm.video.container.locator import is_url
@@ -22,18 +22,18 @@ from mgm.video.container.metadata import probe
 from mgm.video.motion.cache import open_sidecar, sidecar_path
 
 MEBI = 2**20
-HEADER = 512
-"""Bytes of a tar member's header, whose names here are short."""
+_TAR_HEADER = 512
+"""Bytes of the header before a tar member; names here are short enough for one."""
 
 
 @dataclass(slots=True)
 class PackReport:
-    """What `pack` did.
+    """Result of `pack_set`.
 
     Attributes:
-        shards: paths of the shards. skipped: how many of them were there already.
-        videos: how many videos they hold, and `bytes` of tar files.
-        failed: path -> why, of the videos that were left out.
+        shards: paths of the shards. skipped: number of them that existed already.
+        videos: number of videos in the shards. bytes: size of the tar files.
+        failed: path -> error, of the videos that were left out.
     """
 
     shards: list[Path] = field(default_factory=list)
@@ -44,8 +44,8 @@ class PackReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    """A file to pack, and what is said of it."""
+class _PackedFile:
+    """A file to pack, with its annotations."""
 
     key: str
     path: Path
@@ -56,40 +56,41 @@ class _Source:
 
     @property
     def identity(self) -> list[Any]:
+        """Values that must not have changed for a shard to be kept."""
         return [self.key, self.name, self.size, self.modified, self.annotations]
 
 
-def pack(
+def pack_set(
     videos: VideoSet,
     out: str | Path,
     *,
     shard_size: int = 1024,
     progress: Callable[[str], None] | None = None,
 ) -> PackReport:
-    """Write a set as tar shards: `KEY.mp4` (bytes as they are), `KEY.json`, and `KEY.mgmv` where a motion sidecar lies beside it.
+    """Write a set as tar shards: `KEY.mp4` (bytes unchanged), `KEY.json`, and `KEY.mgmv` if there is a motion sidecar.
 
-    Each shard appears when it is whole, its index after it, the set's `shards.json` last. Run again after an interruption, it skips
-    the shards that are there. Samples are shuffled once, so that whoever streams the shards sees all classes mixed. Videos that
-    cannot be read are left out and named.
+    Each shard appears when it is complete, its index after it, and the set's `shards.json` last. A second call after an
+    interruption skips the shards that exist. Samples are shuffled once, so that a stream of the shards mixes all classes. Videos
+    that cannot be read are left out and reported.
 
     Args:
-        videos: of `mgm.data.annotations.load_set`.
-        shard_size: MiB of video after which a shard is full.
+        videos: as from `load_set`.
+        shard_size: MiB of video per shard.
         progress: called with the path of each video.
 
     Raises:
-        DataError: `out` holds shards of another set, or the set is packed already.
-        VideoError: `out` cannot be written.
+        DataError: `out` contains shards of another set, or the set is packed already.
+        FileError: `out` cannot be written.
     """
     if shard_size < 1:
-        raise DataError(f"shard size: {shard_size} MiB, expected 1 or more; 1024 is usual")
+        raise DataError("shard size", f"{shard_size} MiB", "1 or more", "1024 is usual", reason="invalid_value")
     folder = Path(out)
     report = PackReport()
-    for number, sources in enumerate(_divided(_sources(videos, report), shard_size * MEBI)):
+    for number, files in enumerate(_divided(_files_of(videos, report), shard_size * MEBI)):
         shard = folder / f"shard-{number:06d}.tar"
-        index = _existing(shard, sources)
+        index = _read_existing(shard, files)
         if index is None:
-            index = _write_shard(shard, sources, progress)
+            index = _write_shard(shard, files, progress)
         else:
             report.skipped += 1
         report.shards.append(shard)
@@ -97,185 +98,202 @@ def pack(
         report.bytes += shard.stat().st_size
         report.failed |= index["failed"]
     if not report.videos:
-        first = next(iter(report.failed.values()), "the set is empty")
-        raise DataError(f"{videos.root}: no video could be packed, expected at least one; the first: {first}")
-    known = {
-        "format": FORMAT,
+        first = next(iter(report.failed.values()), None)
+        raise DataError(
+            videos.root,
+            "no video could be packed" if first else "no videos",
+            "at least one",
+            f"first error: {first}" if first else "",
+            reason="missing_value" if first is None else "unreadable",
+        )
+    content = {
+        "format": SHARDS_FORMAT,
         "classes": list(videos.classes),
-        "split": videos.split,
+        "split": videos.split_rule,
         "videos": report.videos,
         "shards": [shard.name for shard in report.shards],
     }
-    _write_json(folder / SET, known)
+    _write_json(folder / SHARDS_FILE, content)
     return report
 
 
-def _sources(videos: VideoSet, report: PackReport) -> list[_Source]:
-    """The files of a set, each once, with all that is said of it; shuffled."""
-    notes: dict[str, list[dict[str, Any]]] = {}
-    sides = [("train", item) for item in videos.train] + [("test", item) for item in videos.test]
-    for number, (side, item) in enumerate(sides):
-        notes.setdefault(item.path, []).append(_note(number, side, item, videos.classes))
-    above = common_folder(list(notes))
-    found = []
-    for number, (path, said) in enumerate(notes.items()):
+def _files_of(videos: VideoSet, report: PackReport) -> list[_PackedFile]:
+    """The files of a set, each once, with all of its annotations; shuffled. Missing ones go into the report."""
+    annotations: dict[str, list[dict[str, Any]]] = {}
+    items = [("train", item) for item in videos.train] + [("test", item) for item in videos.test]
+    for number, (split, item) in enumerate(items):
+        annotations.setdefault(item.path, []).append(_annotation(number, split, item, videos.classes))
+    prefix = common_folder(list(annotations))
+    files = []
+    for number, (path, of_file) in enumerate(annotations.items()):
         if parse_member(path) is not None or is_url(path):
-            raise DataError(f"{videos.root}: found {path}, expected files to pack; it is packed already")
+            raise DataError(videos.root, f"already packed: {path}", "files to pack", reason="exists")
         try:
             state = Path(path).stat()
         except OSError as error:
-            report.failed[path] = f"{path}: cannot be read ({error.strerror}); left out"
+            report.failed[path] = _cannot_be_read(path, error).line
             continue
-        found.append(_Source(f"{number:08d}", Path(path), path[above:], state.st_size, state.st_mtime_ns, said))
-    random.Random(0).shuffle(found)
-    return found
+        files.append(_PackedFile(f"{number:08d}", Path(path), path[prefix:], state.st_size, state.st_mtime_ns, of_file))
+    random.Random(0).shuffle(files)
+    return files
 
 
-def _note(number: int, side: str, item: VideoItem, classes: Sequence[str]) -> dict[str, Any]:
+def _annotation(number: int, split: str, item: VideoItem, classes: Sequence[str]) -> dict[str, Any]:
     name = None if item.label is None or not classes else classes[item.label]
-    return {"number": number, "split": side, "label": item.label, "class": name, "start": item.start, "end": item.end}
+    return {"number": number, "split": split, "label": item.label, "class": name, "start": item.start, "end": item.end}
 
 
-def _divided(sources: list[_Source], most: int) -> Iterator[list[_Source]]:
-    shard: list[_Source] = []
+def _divided(files: list[_PackedFile], max_bytes: int) -> Iterator[list[_PackedFile]]:
+    """Divide the files into shards of at most `max_bytes`; a larger file is a shard of its own."""
+    shard: list[_PackedFile] = []
     size = 0
-    for source in sources:
-        if shard and size + source.size > most:
+    for file in files:
+        if shard and size + file.size > max_bytes:
             yield shard
             shard, size = [], 0
-        shard.append(source)
-        size += source.size
+        shard.append(file)
+        size += file.size
     if shard:
         yield shard
 
 
-def _existing(shard: Path, sources: list[_Source]) -> dict[str, Any] | None:
-    """The index of a shard that is there, whole; None where it is to be written."""
+def _read_existing(shard: Path, files: list[_PackedFile]) -> dict[str, Any] | None:
+    """The index of a shard that exists and is complete; None if it must be written.
+
+    Raises:
+        DataError: the shard contains other videos.
+    """
     try:
         index: dict[str, Any] = json.loads(shard.with_name(index_name(shard.name)).read_text(encoding="utf-8"))
-        there = index["bytes"] == shard.stat().st_size
+        complete = index["bytes"] == shard.stat().st_size
     except (OSError, ValueError, KeyError):
         return None
     failed = set(index["failed"])  # these may have changed: they are tried again
-    before = [told for told, source in zip(index["sources"], sources, strict=False) if str(source.path) not in failed]
-    now = [source.identity for source in sources if str(source.path) not in failed]
-    if len(index["sources"]) != len(sources) or before != now:
+    before = [old for old, file in zip(index["sources"], files, strict=False) if str(file.path) not in failed]
+    now = [file.identity for file in files if str(file.path) not in failed]
+    if len(index["sources"]) != len(files) or before != now:
         raise DataError(
-            f"{shard}: holds other videos than this set would put there, or older states of them; give another folder, or "
-            "remove this one"
+            shard,
+            "exists with other videos, or with older versions of them",
+            advice="choose another folder, or remove this one",
+            reason="exists",
         )
-    return index if there and not index["failed"] else None
+    return index if complete and not index["failed"] else None
 
 
-def _write_shard(shard: Path, sources: list[_Source], progress: Callable[[str], None] | None) -> dict[str, Any]:
+def _write_shard(shard: Path, files: list[_PackedFile], progress: Callable[[str], None] | None) -> dict[str, Any]:
+    """Write one shard and its index. Returns the index."""
     samples, failed = [], {}
-    with atomic_write(shard) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for source in sources:
-            begun = tar.offset
+    with atomic_write(shard) as out, tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for file in files:
+            start = tar.offset
             try:
-                samples.append(_add(tar, file, source))
+                samples.append(_add_video(tar, out, file))
             except VideoError as error:
-                failed[str(source.path)] = str(error)
-                _forget(tar, file, begun)
+                failed[str(file.path)] = error.line
+                _truncate(tar, out, start)
             if progress is not None:
-                progress(str(source.path))
+                progress(str(file.path))
     index = {
-        "format": FORMAT,
+        "format": SHARDS_FORMAT,
         "bytes": shard.stat().st_size,
         "samples": samples,
         "failed": failed,
-        "sources": [source.identity for source in sources],
+        "sources": [file.identity for file in files],
     }
     _write_json(shard.with_name(index_name(shard.name)), index)
     return index
 
 
-def _add(tar: tarfile.TarFile, file: BinaryIO, source: _Source) -> dict[str, Any]:
-    """Add the members of one video. Returns its line of the index."""
-    info = probe(source.path)
-    parts: list[tuple[str, str, _Content | bytes]] = []
-    told = {"name": source.name, "info": asdict(info), "annotations": source.annotations}
-    content = _Content(source)
+def _add_video(tar: tarfile.TarFile, out: BinaryIO, file: _PackedFile) -> dict[str, Any]:
+    """Add the members of one video. Returns its entry of the index."""
+    info = probe(file.path)
+    description = {"name": file.name, "info": asdict(info), "annotations": file.annotations}
+    content = _VideoBytes(file)
+    members: dict[str, ByteRange] = {}
     with content.file:
-        parts.append(("video", source.path.suffix.lower() or ".video", content))
-        parts.append(("json", ".json", json.dumps(told).encode()))
-        if len(source.annotations) == 1 and source.annotations[0]["label"] is not None:
-            parts.append(("label", ".cls", str(source.annotations[0]["label"]).encode()))
-        if (motion := _sidecar(source.path)) is not None:
-            parts.append(("motion", sidecar_path(source.path).suffix, motion))
-        members = {what: _member(tar, file, source, suffix, data) for what, suffix, data in parts}
+        members["video"] = _add_member(tar, out, file, file.path.suffix.lower() or ".video", content)
+        members["json"] = _add_member(tar, out, file, ".json", json.dumps(description).encode())
+        if len(file.annotations) == 1 and file.annotations[0]["label"] is not None:
+            label = str(file.annotations[0]["label"]).encode()
+            members["label"] = _add_member(tar, out, file, ".cls", label)
+        if (motion := _read_sidecar(file.path)) is not None:
+            members["motion"] = _add_member(tar, out, file, sidecar_path(file.path).suffix, motion)
         content.check()
-    return {"key": source.key, **told, "modified": source.modified, "members": members}
+    return {"key": file.key, **description, "modified": file.modified, "members": members}
 
 
-def _sidecar(video: Path) -> bytes | None:
-    """The bytes of the motion that is kept beside a video; None where there is none that is true of it."""
+def _read_sidecar(video: Path) -> bytes | None:
+    """The bytes of a video's motion sidecar; None without a valid one."""
     if open_sidecar(video) is None:
         return None
     try:
         return sidecar_path(video).read_bytes()
-    except OSError:  # it was taken away meanwhile
+    except OSError:  # removed meanwhile
         return None
 
 
-def _forget(tar: tarfile.TarFile, file: BinaryIO, begun: int) -> None:
-    """Take back what was written of a video that cannot be read to its end."""
-    file.seek(begun)
-    file.truncate()
-    tar.offset = begun
+def _truncate(tar: tarfile.TarFile, out: BinaryIO, start: int) -> None:
+    """Remove the members of a video that could not be read to its end."""
+    out.seek(start)
+    out.truncate()
+    tar.offset = start
 
 
-class _Content:
-    """The bytes of a video for `tarfile`, which would take one that others write to for a fault of the shard.
+class _VideoBytes:
+    """The bytes of a video, as a file for `tarfile`. A video that changes meanwhile is an error of the video, not of the shard.
 
     Raises:
-        VideoError: it cannot be read, or is not any more what it was when the shards were divided.
+        VideoError: the video cannot be read, or changed since the shards were divided.
     """
 
-    def __init__(self, source: _Source) -> None:
-        self._source = source
+    def __init__(self, file: _PackedFile) -> None:
+        self._expected = file
         try:
-            self.file = source.path.open("rb")
+            self.file = file.path.open("rb")
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise _cannot_be_read(file.path, error) from error
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes."""
         try:
             data = self.file.read(size)
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise _cannot_be_read(self._expected.path, error) from error
         if len(data) < size:
             raise self._changed()
         return data
 
     def check(self) -> None:
-        """Raise where the file was written to since its size and time were looked up."""
+        """Raise if the file was written to since its size and time were looked up."""
         state = os.fstat(self.file.fileno())
-        if (state.st_size, state.st_mtime_ns) != (self._source.size, self._source.modified):
+        if (state.st_size, state.st_mtime_ns) != (self._expected.size, self._expected.modified):
             raise self._changed()
 
     def _changed(self) -> VideoError:
         size = os.fstat(self.file.fileno()).st_size
         return VideoError(
-            f"{self._source.path}: changed while it was packed ({self._source.size} bytes, then {size}), expected a file that "
-            "nobody writes to; left out: run it again when it is complete"
+            self._expected.path,
+            f"changed while it was packed ({self._expected.size} bytes, then {size}); left out",
+            advice="pack the set again when the file is complete",
+            reason="conflict",
         )
 
-    def _unreadable(self, error: OSError) -> VideoError:
-        return VideoError(f"{self._source.path}: cannot be read ({error.strerror}); left out")
+
+def _cannot_be_read(path: str | Path, error: OSError) -> VideoError:
+    return VideoError(path, f"cannot be read ({error.strerror}); left out", reason="unreadable")
 
 
-def _member(
-    tar: tarfile.TarFile, file: BinaryIO, source: _Source, suffix: str, content: _Content | bytes
-) -> tuple[int, int]:
-    """Add one member; where its bytes are."""
-    header = tarfile.TarInfo(source.key + suffix)
-    header.size = len(content) if isinstance(content, bytes) else source.size
-    header.mtime = source.modified // 10**9
-    offset = file.tell() + HEADER
+def _add_member(
+    tar: tarfile.TarFile, out: BinaryIO, file: _PackedFile, suffix: str, content: _VideoBytes | bytes
+) -> ByteRange:
+    """Add one member. Returns the range of its bytes in the shard."""
+    header = tarfile.TarInfo(file.key + suffix)
+    header.size = len(content) if isinstance(content, bytes) else file.size
+    header.mtime = file.modified // 10**9
+    offset = out.tell() + _TAR_HEADER
     tar.addfile(header, io.BytesIO(content) if isinstance(content, bytes) else content)  # type: ignore[arg-type]  # it only reads
-    return offset, header.size
+    return ByteRange(offset, header.size)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
