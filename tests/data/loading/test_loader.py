@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
-from mgm.data.loading.loader import Batch, BatchOrder, _Reader, batches, in_background
+from mgm.data.loading.loader import Batch, BatchOrder, _BatchReader, _BatchTask, batches, in_background
 from mgm.errors import DataError
 from mgm.masks import build_mask
 from tests.errors import raises
@@ -19,7 +19,7 @@ from tests.errors import raises
 
 @given(videos=st.integers(1, 50), batch=st.integers(1, 60), seed=st.integers(0, 2**40), epochs=st.integers(1, 4))
 def test_every_epoch_shows_every_video_once(videos, batch, seed, epochs):
-    """Whatever the batch: epochs follow each other without a gap, none is cut short or padded."""
+    """For any batch size: epochs follow each other without a gap, and none is shortened or padded."""
     order = BatchOrder(videos, batch, seed)
     assert order.steps_per_epoch == max(videos // batch, 1)
     steps = -(-epochs * videos // batch)
@@ -115,13 +115,13 @@ def test_pinned_batches_come_from_a_thread_that_ends_with_its_processes(clips, m
     assert not [thread for thread in threading.enumerate() if "in_background" in thread.name]
 
 
-def test_a_worker_hands_over_what_it_learns_and_keeps_nothing(clips):
+def test_a_worker_returns_the_metadata_it_probed_and_keeps_none(clips):
     paths = [item.path for item in clips.items]
     alone = ClipSet(clips.items, FileSource(), clips.settings, ClipTransform("centre", flip=False), seed=1)
-    batch, learned = _Reader(alone)(([(0, 3), (0, 5)], {}), lambda index: None)
-    assert set(learned) == {paths[3], paths[5]}
-    again, nothing = _Reader(alone)(([(0, 3), (0, 5)], learned), lambda index: None)
-    assert nothing == {}
+    batch, probed = _BatchReader(alone)(_BatchTask([(0, 3), (0, 5)], {}), lambda index: None)
+    assert set(probed) == {paths[3], paths[5]}
+    again, none_new = _BatchReader(alone)(_BatchTask([(0, 3), (0, 5)], probed), lambda index: None)
+    assert none_new == {}
     assert torch.equal(batch.video, again.video)
     assert set(alone.source.infos) == {paths[3], paths[5]}
     parent = ClipSet(clips.items, FileSource(), clips.settings, ClipTransform("centre", flip=False), seed=1)

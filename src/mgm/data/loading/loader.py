@@ -1,4 +1,4 @@
-"""Batches: which samples, in which order, from a position that a checkpoint can name."""
+"""Batches of a run: their order, reading them in worker processes, and collating their samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from queue import Queue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -104,12 +104,12 @@ def _stack(arrays: Sequence[npt.NDArray[Any] | None]) -> torch.Tensor | None:
 
 @dataclass(frozen=True, slots=True)
 class BatchOrder:
-    """The order of a run: a function of the seed and the step alone, so a step number is all the position there is.
+    """The order of samples in a run: a function of the seed and the step, so that a step number determines the position.
 
     The epochs, each a permutation drawn from (seed, epoch), follow each other without a gap, and a step takes the next `batch` of
-    that endless list. So every epoch shows every video exactly once, whatever the batch: where a batch does not divide the set, the
-    end of one epoch and the beginning of the next share a step, and nothing is dropped, repeated or padded. On several ranks each
-    takes every `ranks`-th sample of the global batch: equally many, and none twice.
+    that endless list. Every epoch therefore contains every video exactly once, for any batch size: if the batch does not divide the
+    set, the end of one epoch and the beginning of the next share a step, and no video is dropped, repeated or padded. On several
+    ranks each takes every `ranks`-th sample of the global batch, so that all ranks have equally many and no sample appears twice.
 
     Attributes:
         videos: size of the set.
@@ -124,7 +124,7 @@ class BatchOrder:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Full batches in one pass over the set, at least 1: what a schedule counts as an epoch."""
+        """Full batches in one pass over the set, at least 1: the length of an epoch for schedules."""
         return max(self.videos // self.batch, 1)
 
     def place(self, step: int) -> tuple[int, int]:
@@ -132,14 +132,14 @@ class BatchOrder:
         return divmod(step * self.batch, self.videos)
 
     def keys(self, step: int) -> list[Key]:
-        """The samples of one step on this rank."""
+        """Keys of the samples of one step on this rank."""
         first = step * self.batch
         places = [divmod(place, self.videos) for place in range(first + self.rank, first + self.batch, self.ranks)]
         orders = {epoch: self._order(epoch) for epoch in {epoch for epoch, _ in places}}
         return [(epoch, orders[epoch][position]) for epoch, position in places]
 
     def parts(self, first: int, last: int, parts: int) -> Iterator[list[Key]]:
-        """The samples of steps `first..last-1`, each in `parts` pieces whose sizes differ by one at most."""
+        """Keys of the samples of steps `first..last-1`, each step in `parts` pieces whose sizes differ by at most one."""
         for step in range(first, last):
             keys = self.keys(step)
             for part in range(parts):
@@ -149,9 +149,9 @@ class BatchOrder:
         return _permutation(self.videos, self.seed, epoch)
 
 
-@lru_cache(maxsize=4)  # a step asks for the same one as the step before; one of a million videos takes .1 s
+@lru_cache(maxsize=4)  # consecutive steps need the same permutation, which takes .1 s for a million videos
 def _permutation(videos: int, seed: int, epoch: int) -> list[int]:
-    # The last number keeps this stream apart from those of clips and masks, whose generators start from the same two.
+    # The last number separates this generator from those of clips and masks, which are seeded with the same seed and epoch.
     order: list[int] = np.random.default_rng([seed, epoch, 0, 0, 2]).permutation(videos).tolist()
     return order
 
@@ -169,25 +169,27 @@ def batches(
 ) -> Iterator[Batch]:
     """The batches of steps `first..last-1`, each in `parts` pieces (gradient accumulation).
 
-    A batch holds the `repeats` samples of each of its videos, one behind the other.
+    A batch contains the `repeats` samples of each of its videos, adjacent to each other.
 
     Args:
-        workers: processes that read; 0 reads in this one, where nothing protects from a video that hangs or crashes. The batches
-            are the same for any number.
+        workers: number of reading processes; 0 reads in this process, without protection from a video that hangs or crashes. The
+            batches are the same for any number.
         pin: deliver page-locked memory, for copies to a GPU, one batch ahead.
-        timeout: seconds after which a video that is still being read is given up.
+        timeout: seconds after which reading a video is abandoned.
 
     Raises:
-        MgmError: what a worker raised, as it raised it.
+        MgmError: raised by a worker.
     """
-    tasks = order.parts(first, last, parts)
-    found = _read_batches(clips, tasks, workers, timeout) if workers else (read_batch(clips, keys) for keys in tasks)
-    return in_background(_pinned(found)) if pin else found
+    pieces = order.parts(first, last, parts)
+    read = (
+        _read_in_workers(clips, pieces, workers, timeout) if workers else (read_batch(clips, keys) for keys in pieces)
+    )
+    return in_background(_pinned(read)) if pin else read
 
 
-def _pinned(found: Generator[Batch]) -> Iterator[Batch]:
-    with closing(found):  # ends its processes
-        for batch in found:
+def _pinned(read: Generator[Batch]) -> Iterator[Batch]:
+    with closing(read):  # ends its processes
+        for batch in read:
             yield batch.pin_memory()
 
 
@@ -230,7 +232,7 @@ def in_background(items: Iterator[Batch], *, ahead: int = 1) -> Iterator[Batch]:
 
 
 def read_batch(clips: ClipSet, keys: Sequence[Key], guard: Guard | None = None) -> Batch:
-    """The batch of some samples."""
+    """Read the samples of some keys and collate them."""
     return collate([sample for key in keys for sample in clips.read(key, guard)])
 
 
@@ -256,65 +258,76 @@ def _set_up_reading() -> None:
     torch.set_num_threads(1)  # beside a training process, threads of many workers spin against each other
 
 
-Infos = dict[str, VideoInfo]
+class _BatchTask(NamedTuple):
+    """The keys of a batch, and the metadata of those of its videos that are probed already: path -> metadata."""
+
+    keys: list[Key]
+    infos: dict[str, VideoInfo]
+
+
+class _BatchResult(NamedTuple):
+    """A batch, and the metadata of the videos that were probed for it."""
+
+    batch: Batch
+    probed: dict[str, VideoInfo]
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads batches in a process of its own, and passes on what it learns of the videos: each is looked into once, not once in
+class _BatchReader:
+    """Reads batches in a worker process. Metadata travels with tasks and results, so that each video is probed once, not once in
     every process."""
 
     clips: ClipSet
 
-    def __call__(self, task: tuple[list[Key], Infos], guard: Guard) -> tuple[Batch, Infos]:
-        keys, told = task
+    def __call__(self, task: _BatchTask, guard: Guard) -> _BatchResult:
         source = self.clips.source
         if not isinstance(source, FileSource):
-            return read_batch(self.clips, keys, guard), {}
-        source.infos.clear()  # the training process keeps them: all of a large set are too many for each of many processes
-        source.infos.update(told)
-        batch = read_batch(self.clips, keys, guard)
-        return batch, dict(islice(source.infos.items(), len(told), None))
+            return _BatchResult(read_batch(self.clips, task.keys, guard), {})
+        source.infos.clear()  # the training process keeps them: the metadata of a large set is too much for every worker
+        source.infos.update(task.infos)
+        batch = read_batch(self.clips, task.keys, guard)
+        return _BatchResult(batch, dict(islice(source.infos.items(), len(task.infos), None)))
 
 
-def _read_batches(clips: ClipSet, tasks: Iterator[list[Key]], workers: int, timeout: float) -> Generator[Batch]:
+def _read_in_workers(clips: ClipSet, pieces: Iterator[list[Key]], workers: int, timeout: float) -> Generator[Batch]:
     infos = clips.source.infos if isinstance(clips.source, FileSource) else {}
     paths = [item.path for item in clips.items]
-    told = ((keys, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos}) for keys in tasks)
-    with _reading_pool(_Reader(clips), workers, timeout, paths) as pool:
-        for batch, learned in pool.in_order(told):
-            infos.update(learned)
+    tasks = (_BatchTask(keys, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos}) for keys in pieces)
+    with _reading_pool(_BatchReader(clips), workers, timeout, paths) as pool:
+        for batch, probed in pool.in_order(tasks):
+            infos.update(probed)
             if pool.incidents:
                 batch = replace(batch, incidents=tuple(pool.incidents))
                 pool.incidents.clear()
             yield batch
 
 
+_VIDEOS_PER_TASK = 4
+"""Videos whose views are read by one task: enough to fill a device, few enough for memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class _ViewReader:
     views: ViewSet
 
-    def __call__(self, group: range, guard: Guard | None = None) -> list[Views]:
-        return [self.views.read(index, guard) for index in group]
-
-
-GROUP = 4
-"""Videos whose views are read at once: enough to fill a device, few enough to hold in memory."""
+    def __call__(self, indexes: range, guard: Guard | None = None) -> list[Views]:
+        return [self.views.read(index, guard) for index in indexes]
 
 
 def read_views(views: ViewSet, *, workers: int = 0, timeout: float = 60) -> Iterator[Views]:
-    """The views of every video, in order; what cannot be read, hangs or kills its process says so in `Views.problem`.
+    """The views of every video, in order. A video that is unreadable, hangs or kills its process has a `Views.problem`.
 
     Args:
         workers, timeout: see `batches`.
     """
-    groups = (range(first, min(first + GROUP, len(views))) for first in range(0, len(views), GROUP))
+    count, step = len(views), _VIDEOS_PER_TASK
+    tasks = (range(first, min(first + step, count)) for first in range(0, count, step))
     read = _ViewReader(views)
     if not workers:
-        for group in groups:
-            yield from read(group)
+        for task in tasks:
+            yield from read(task)
         return
     paths = [item.path for item in views.items]
     with _reading_pool(read, workers, timeout, paths) as pool:
-        for found in pool.in_order(groups):
-            yield from found
+        for result in pool.in_order(tasks):
+            yield from result

@@ -1,4 +1,4 @@
-"""Masks for training code that is not ours: a data set that adds one to every sample, and a batch of masks as a tensor."""
+"""Masks for other training code: a data set that adds a mask to every sample, and a batch of masks as a tensor."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mgm.masks.grid import Grid
 from mgm.masks.kernels import compile_kernels
 
 
-class Clips(Protocol):
-    """Any map-style data set of dictionaries."""
+class ClipDicts(Protocol):
+    """Any map-style data set whose samples are dictionaries."""
 
     def __len__(self) -> int: ...
 
@@ -25,27 +25,32 @@ class Clips(Protocol):
 def collate_masks(masks: Sequence[TokenMask], *, flat: bool = False) -> torch.Tensor:
     """Masks of clips as one tensor: bool (B, t, h, w), or (B, t * h * w) with `flat`, True = hidden from the encoder.
 
-    The flat form is `bool_masked_pos` of Hugging Face's VideoMAE, whose tokens are in the same order (t, h, w); its `tubelet_size`
-    and `patch_size` are what makes a clip of frames x height x width the grid t x h x w.
+    The flat form is `bool_masked_pos` of Hugging Face's VideoMAE, whose tokens have the same order (t, h, w); its `tubelet_size`
+    and `patch_size` divide a clip of frames x height x width into the grid t x h x w.
 
     Raises:
-        MaskError: no mask, or masks of different grids or counts; an encoder of visible tokens needs equal counts in a batch.
+        MaskError: an empty list, or masks of different grids or counts; an encoder of visible tokens needs equal counts in a batch.
     """
     if not masks:
-        raise MaskError("collate_masks: found no mask, expected at least one; leave empty batches out")
+        raise MaskError(
+            "collate_masks", "found no mask", "at least one", "leave empty batches out", reason="missing_value"
+        )
     first = masks[0].masked
     for number, mask in enumerate(masks):
         if mask.masked.shape != first.shape or mask.masked.sum() != first.sum():
             raise MaskError(
-                f"collate_masks: mask {number} hides {mask.masked.sum()} tokens of {mask.masked.shape}, expected "
-                f"{first.sum()} of {first.shape} as the first one; draw all with one grid and one ratio"
+                "collate_masks",
+                f"mask {number} hides {mask.masked.sum()} tokens of {mask.masked.shape}",
+                f"{first.sum()} of {first.shape} like mask 0",
+                "draw all masks with one grid and one ratio",
+                reason="mismatch",
             )
     stacked = torch.stack([torch.from_numpy(mask.masked) for mask in masks])
     return stacked.flatten(1) if flat else stacked
 
 
 class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
-    """A data set whose samples get a mask, the same in any number of workers, in any order and on any rank::
+    """A data set that adds a mask to each sample, the same with any number of workers, in any order and on any rank::
 
         clips = mgm.MaskedClips(my_clips, "mgm", grid=(8, 14, 14), ratio=0.75)
         loader = DataLoader(clips, batch_size=8, shuffle=True, num_workers=4)
@@ -55,23 +60,23 @@ class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
                 loss = hugging_face_model(**batch).loss
 
     Args:
-        clips: your own data set; its samples are dictionaries. It is asked for `clips[index]` and for its length.
+        clips: your own data set, with `clips[index]` and `len(clips)`; its samples are dictionaries.
         mask: a name of `mgm.list_masks()`, or a mask from `mgm.masks.build_mask`.
         grid: tokens (t, h, w) of a clip: frames / tubelet, height / patch, width / patch.
-        ratio: share of tokens to hide, in (0, 1).
-        motion: the key of a sample's motion, a field as `mgm.read_clip` gives it or an array (T, gh, gw, 2); it is taken out of the
-            sample, since PyTorch cannot batch a field. Masks that ignore motion need none.
-        key: where the mask is put, bool (t * h * w,), True = hidden; Hugging Face's name by default.
+        ratio: fraction of tokens to hide, in (0, 1).
+        motion: key of a sample's motion, a field as returned by `mgm.read_clip` or an array (T, gh, gw, 2). It is removed from the
+            sample, since PyTorch cannot batch a field. Masks that ignore motion do not need it.
+        key: key of the mask in the sample, bool (t * h * w,), True = hidden; by default Hugging Face's name.
         seed: of the masks. A mask is a pure function of (seed, epoch, index).
-        options: of the mask, where it is given by name.
+        options: of the mask, if it is given by name.
 
     Raises:
-        MaskError: unknown name or option, or grid and ratio that leave nothing to hide or to see.
+        MaskError: unknown name or option, or grid and ratio that hide no token or all tokens.
     """
 
     def __init__(
         self,
-        clips: Clips,
+        clips: ClipDicts,
         mask: str | Mask,
         *,
         grid: Grid,
@@ -83,14 +88,14 @@ class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
     ) -> None:
         self.clips = clips
         self.mask = build_mask(mask, **options)
-        self.mask.count(grid, ratio)  # a grid or a ratio that cannot be is found here, not in a worker
-        compile_kernels()  # so that workers inherit them, instead of compiling or loading them each on its own
+        self.mask.count(grid, ratio)  # an impossible grid or ratio raises here, not in a worker
+        compile_kernels()  # so that workers inherit the kernels instead of compiling or loading them
         self.grid, self.ratio, self.motion, self.key, self.seed = grid, ratio, motion, key, seed
-        # In shared memory: workers that live through many epochs see the number change.
+        # In shared memory: persistent workers see the number change between epochs.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other masks from now on. Call it before each pass over the loader, as for PyTorch's DistributedSampler."""
+        """Draw the masks of another epoch. Call it before each pass over the loader, like PyTorch's DistributedSampler."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
@@ -100,20 +105,26 @@ class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
         """The sample without its motion, with its mask.
 
         Raises:
-            DataError: the sample is no dictionary, or has no motion for a mask that follows it.
+            DataError: the sample is not a dictionary, or has no motion for a mask that follows it.
         """
-        if not 0 <= index < len(self):  # ends a plain `for`, which knows no length
+        if not 0 <= index < len(self):  # ends a plain `for` loop, which ignores the length
             raise IndexError(f"clip {index} of {len(self)}")
         sample = self.clips[index]
         if not isinstance(sample, Mapping):
             raise DataError(
-                f"clip {index}: found {type(sample).__name__}, expected a dictionary such as "
-                f"{{'pixel_values': ..., '{self.motion}': ...}}; return one from __getitem__"
+                f"clip {index}",
+                f"found {type(sample).__name__}",
+                f"a dictionary such as {{'pixel_values': ..., '{self.motion}': ...}}",
+                "return one from __getitem__",
+                reason="invalid_type",
             )
         if self.mask.uses_motion and self.motion not in sample:
             raise DataError(
-                f"clip {index}: found {', '.join(map(str, sample)) or 'nothing'}, expected {self.motion!r} for the mask "
-                f"{self.mask.name}, which follows motion; add it (None where a clip has none), or name its key with motion="
+                f"clip {index}",
+                f"found the keys {', '.join(map(str, sample)) or '(none)'}",
+                f"{self.motion!r} for the mask {self.mask.name}, which follows motion",
+                "add it (None for a clip without motion), or pass its key as motion=",
+                reason="missing_value",
             )
         rest = {name: value for name, value in sample.items() if name != self.motion}
         rng = mask_rng(self.seed, int(self._epoch), index, 0)
