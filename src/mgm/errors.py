@@ -97,6 +97,10 @@ class MgmError(Exception):
         """The same error about another subject: the file that contains it, or the key that it was read from."""
         return type(self)(subject, self.found, self.expected, self.advice, reason=self.reason, at=self.at)
 
+    def within(self, container: object) -> Self:
+        """The same error, with its subject located in a file: `model.pth: heads`."""
+        return self.about(f"{container}: {self.subject}" if self.subject else container)
+
     def __str__(self) -> str:
         return self.line
 

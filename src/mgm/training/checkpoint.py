@@ -183,7 +183,7 @@ def _named(
             return from_weights(found, overrides, encoder_only=encoder_only).eval()
         return model_of(found, overrides)
     except ModelError as error:
-        raise error.about(": ".join(part for part in (str(path), error.subject) if part)) from error
+        raise error.within(path) from error
     except MemoryError as error:
         found_model = "describes a model that does not fit into memory"
         raise ModelError(path, found_model, advice="check its frames and resolution", reason="unsupported") from error

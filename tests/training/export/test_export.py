@@ -180,7 +180,7 @@ def test_sixteen_heads_of_a_small_model_survive(tmp_path):
 @pytest.mark.parametrize("kind", ["autoencoder", "classifier", "encoder"])
 def test_transformers_loads_the_folder_and_agrees(tmp_path, kind):
     transformers = pytest.importorskip("transformers")
-    from tests.models.test_convert import installed_bias_names
+    from tests.models.convert.transformers_peer import installed_bias_names
 
     model = make(kind)
     folder = export_model(model, to="hf", out=tmp_path / "out", bias_names=installed_bias_names())
@@ -212,7 +212,7 @@ def test_transformers_loads_the_folder_and_agrees(tmp_path, kind):
 def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys, kind, to):
     if to == "hf":
         pytest.importorskip("transformers")
-    from tests.models.test_convert import installed_bias_names
+    from tests.models.convert.transformers_peer import installed_bias_names
 
     options = {"bias_names": installed_bias_names()} if to == "hf" else {}
     folder = export_model(make(kind), to=to, out=tmp_path / "this" / "folder", **options)

@@ -1,4 +1,4 @@
-"""Which program wrote a state dict, told by its keys, and the model in it."""
+"""The formats of checkpoints, recognised by the keys of their state dicts, and the models in them."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec
 
 METADATA_KEY: Final = "mgm"
-"""Key of a safetensors file's metadata under which an export of ours describes its model, in JSON."""
+"""Key of a safetensors file's metadata under which an export of mgm describes its model, in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFormat:
-    """name: as messages give it. keys: some that such a file always has. read: the model of weights."""
+    """name: for messages. keys: some that every such file has. read: returns the model of weights."""
 
     name: str
     keys: tuple[str, ...]
     read: Callable[[Weights, Overrides, bool], Model]
 
     def recognises(self, keys: AbstractSet[str]) -> bool:
-        """Whether a state dict with these keys is of this format."""
+        """Whether a state dict with these keys has this format."""
         return all(key in keys for key in self.keys)
 
 
 def from_weights(weights: Weights, overrides: Overrides, *, encoder_only: bool) -> Model:
     """The model in weights of a known format, in float32.
 
-    facts: what the caller knows, which counts more than what the file says.
-    encoder_only: an Encoder is wanted: what belongs to nothing else is not looked at.
-    Raises ModelError where no format fits; it lists the keys found and the known formats.
+    overrides: values that take precedence over those of the file.
+    encoder_only: ignore tensors outside of the encoder.
+    Raises ModelError if no format fits; it lists the keys found and the known formats.
     """
     if METADATA_KEY in weights.metadata:
         return _from_export(weights, overrides)
     keys = set(weights.state)
-    for form in CHECKPOINT_FORMATS:
-        if form.recognises(keys):
-            return form.read(weights, overrides, encoder_only)
+    for checkpoint in CHECKPOINT_FORMATS:
+        if checkpoint.recognises(keys):
+            return checkpoint.read(weights, overrides, encoder_only)
     shown = ", ".join(sorted(keys)[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
-    known = "; ".join(f"{form.name} ({', '.join(form.keys)})" for form in CHECKPOINT_FORMATS)
-    raise ModelError(f"found the keys {shown}; expected weights of one of: {known}")
+    known = "; ".join(f"{checkpoint.name} ({', '.join(checkpoint.keys)})" for checkpoint in CHECKPOINT_FORMATS)
+    raise ModelError("", f"found the keys {shown}", f"weights of one of: {known}", reason="malformed")
 
 
 def _from_export(weights: Weights, overrides: Overrides) -> Model:
@@ -62,7 +62,7 @@ def _from_export(weights: Weights, overrides: Overrides) -> Model:
         spec, kind = apply_overrides(ModelSpec.from_dict(about["spec"]), overrides), about["kind"]
         model: Model
         if kind == "autoencoder":
-            # Heads that a caller names are the encoder's.
+            # The override of heads is for the encoder, not for its teacher.
             teacher = (
                 apply_overrides(ModelSpec.from_dict(about["teacher"]), replace(overrides, heads=None))
                 if about["teacher"]
@@ -70,16 +70,15 @@ def _from_export(weights: Weights, overrides: Overrides) -> Model:
             )
             model = MaskedAutoencoder(spec, target=about["target"], teacher=teacher)
         elif kind == "classifier":
-            block = about.get("block", -1)  # earlier exports name none
+            block = about.get("block", -1)  # absent in earlier exports
             model = Classifier(Encoder(spec), about["classes"], labels=about["labels"], block=block)
         else:
             model = Encoder(spec)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(
-            f"metadata: found {weights.metadata[METADATA_KEY][:200]}, expected an export of mgm"
-        ) from error
+        found = weights.metadata[METADATA_KEY][:200]
+        raise ModelError("metadata", f"found {found}", "an export of mgm", reason="malformed") from error
     fill(model, weights.state)
     return model
 
@@ -87,8 +86,11 @@ def _from_export(weights: Weights, overrides: Overrides) -> Model:
 def _read_huggingface(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
     if weights.config is None:
         raise ModelError(
-            "found weights of Hugging Face's VideoMAE without their config.json, expected both in one folder; "
-            "give the folder"
+            "",
+            "found weights of Hugging Face's VideoMAE without their config.json",
+            "both in one folder",
+            "pass the folder",
+            reason="missing_value",
         )
     heads = overrides.heads or _confirmed_heads(weights.config, weights.export)
     return from_huggingface(
@@ -97,39 +99,42 @@ def _read_huggingface(weights: Weights, overrides: Overrides, encoder_only: bool
 
 
 def _confirmed_heads(config: Mapping[str, Any], export: Mapping[str, Any] | None) -> int | None:
-    """The heads that config.json and the description of an export of ours beside it both name.
+    """The number of heads if config.json and the description of an export of mgm beside it agree, else None.
 
-    Only both: another program may have saved another model into the folder since.
+    Both are needed, for another program may have saved another model into the folder since.
     """
     try:
         heads = None if export is None else ModelSpec.from_dict(export["spec"]).encoder.heads
     except (KeyError, TypeError, ValueError, AttributeError):
-        return None  # of an export that is no longer whole
+        return None  # a damaged description
     return heads if heads == config.get("num_attention_heads") else None
 
 
 def _read_reference(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
-    return build(_wanted(from_reference(weights.state), encoder_only), _stored_overrides(weights.arguments, overrides))
+    return build(_select(from_reference(weights.state), encoder_only), _stored_overrides(weights.arguments, overrides))
 
 
 def _read_maest(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
     if not encoder_only and "head.weight" not in weights.state:
         raise ModelError(
-            "holds MAE-ST's autoencoder, whose decoder (class token, learned places, one of two frames) models here cannot "
-            "be; take its encoder alone: mgm.load_encoder, --part encoder"
+            "",
+            "found an autoencoder of MAE-ST, whose decoder (class token, learned position embeddings, one of two frames) "
+            "is not supported",
+            advice="load its encoder alone: mgm.load_encoder, --part encoder",
+            reason="unsupported",
         )
-    return build(_wanted(from_maest(weights.state), encoder_only), overrides)
+    return build(_select(from_maest(weights.state), encoder_only), overrides)
 
 
-def _wanted(ours: Mapping[str, Tensor], encoder_only: bool) -> dict[str, Tensor]:
+def _select(ours: Mapping[str, Tensor], encoder_only: bool) -> dict[str, Tensor]:
     return {key: value for key, value in ours.items() if not encoder_only or key.startswith("encoder.")}
 
 
 def _stored_overrides(arguments: Mapping[str, Any], overrides: Overrides) -> Overrides:
-    """What the reference's command line says of the clips and the target; of an export of ours the heads, the
-    epsilons and the names of the classes too."""
+    """Overrides from the stored command line of the reference: clips and target; of an export of mgm also heads, epsilons
+    and the names of the classes. overrides: the caller's, which take precedence."""
     frames, side = arguments.get("num_frames"), arguments.get("input_size")
-    # Fine-tuning builds the model for frames x segments, of which there is one unless the command line says otherwise.
+    # Fine-tuning builds the model for frames x segments; the default is one segment.
     segments = arguments.get("num_segments", 1)
     if isinstance(frames, int) and isinstance(segments, int):
         frames *= segments

@@ -18,15 +18,15 @@ from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.convert.shapes import Model
 from mgm.models.encoder import Encoder
 
-_PROTOBUF_LIMIT: Final = 1_900_000_000  # a single file holds less than 2 GiB; more goes to a file beside it
+_PROTOBUF_LIMIT: Final = 1_900_000_000  # bytes of a single file, below 2 GiB; larger weights go to a file beside it
 VideoType = Literal["uint8", "float32"]
 
 
 def export_graph(model: Model, *, video: VideoType) -> torch.export.ExportedProgram:
     """An encoder or a classifier as a graph of one input `video`, (B, 3, T, H, W), any B; see `Encoder` for its values.
 
-    video: the type of its input: uint8, normalised inside; or float32, taken as normalised.
-    Raises ModelError for an autoencoder: which tokens it computes depends on the mask, which no graph holds.
+    video: dtype of the input: uint8, which the graph normalises; or float32, already normalised.
+    Raises ModelError for an autoencoder: the tokens that it computes depend on the mask, which a graph does not contain.
     """
     batch = torch.export.Dim("batch", min=1)
     with _quiet():
@@ -36,14 +36,17 @@ def export_graph(model: Model, *, video: VideoType) -> torch.export.ExportedProg
 def write_onnx(model: Model, file: Path, *, video: VideoType) -> None:
     """The same graph as an ONNX file; its input is `video`, its output `tokens` or `logits`.
 
-    Raises ModelError as `export_graph`, and where onnx and onnxscript are not installed.
+    Raises ModelError as `export_graph`, and if onnx or onnxscript is not installed.
     """
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ModuleNotFoundError as error:
         raise ModelError(
-            f"onnx: the package {error.name} is missing; pip install 'motion-guided-masking[onnx]', or '.[onnx]' in a checkout"
+            "onnx",
+            f"the package {error.name} is not installed",
+            advice="pip install 'motion-guided-masking[onnx]', or '.[onnx]' in a checkout",
+            reason="missing_package",
         ) from error
     with _quiet():
         torch.onnx.export(
@@ -62,16 +65,19 @@ def write_onnx(model: Model, file: Path, *, video: VideoType) -> None:
 def _ready(model: Model) -> nn.Module:
     if isinstance(model, MaskedAutoencoder):
         raise ModelError(
-            "holds an autoencoder, expected an encoder or a classifier: which tokens it computes depends on the mask, which "
-            "no graph holds; export the encoder alone (part='encoder', --part encoder)"
+            "",
+            "found an autoencoder, whose computed tokens depend on a mask, which a graph does not contain",
+            "an encoder or a classifier",
+            "export the encoder alone (part='encoder', --part encoder)",
+            reason="unsupported",
         )
-    # A copy, because the caller's may be in training, and a graph made on a GPU runs on no other device.
+    # A copy, because the model may be in training, and a graph traced on a GPU runs on no other device.
     return copy.deepcopy(model).cpu().eval()
 
 
 def _example(model: Model, video: VideoType) -> Tensor:
     spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
-    # Two clips: a batch of one would be taken for a constant.
+    # Two clips: a batch of one would become a constant.
     return torch.zeros(2, *spec.video_shape, dtype=getattr(torch, video))
 
 
@@ -81,7 +87,7 @@ def _bytes(model: Model) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of its own inner workings and of a missing torchvision, about which nobody can do anything."""
+    """Silence the exporter's warnings about its internals and about a missing torchvision; users cannot act on them."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)

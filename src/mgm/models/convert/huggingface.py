@@ -1,11 +1,12 @@
 """Hugging Face VideoMAE checkpoints to models of this package, and back.
 
-Both spellings of the attention's biases are read: `attention.attention.q_bias`, which the files on the Hub hold, and
-`attention.attention.query.bias`, which transformers 5.5.1 to 5.17 wrote and to which they lost the former silently.
+Both names of the attention's biases are read: `attention.attention.q_bias` of the files on the Hub, and
+`attention.attention.query.bias`, which transformers 5.5.1 to 5.17 wrote, silently ignoring the former.
 """
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -26,6 +27,8 @@ from mgm.models.convert.shapes import (
     named_size,
     rows_of,
     unflattened,
+    wrong_keys,
+    wrong_shapes,
 )
 from mgm.models.convert.weights import CONFIG_FILE, read_weights
 from mgm.models.encoder import Encoder
@@ -34,7 +37,7 @@ from mgm.models.targets import Pixels
 
 BiasNames = Literal["q_bias", "query.bias"]
 
-# The values of transformers' VideoMAEConfig that matter here; a config.json need not spell them out.
+# Defaults of transformers' VideoMAEConfig, which a config.json may omit.
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "image_size": 224,
     "patch_size": 16,
@@ -80,20 +83,23 @@ _PATCH_CONVOLUTION: Final = "videomae.embeddings.patch_embeddings.projection"
 def load_huggingface(folder: str | Path, *, heads: int | None = None) -> Model:
     """The model in a folder that transformers saved; transformers is not needed. No code in the files is run.
 
-    folder: holds config.json and the weights of VideoMAEForPreTraining, VideoMAEForVideoClassification or VideoMAEModel:
-    model.safetensors or pytorch_model.bin, in shards or not.
-    heads: attention heads of the encoder, where config.json is wrong about them.
-    Raises ModelError, starting with the path, when a file is missing or does not fit.
+    folder: contains config.json and the weights of VideoMAEForPreTraining, VideoMAEForVideoClassification or
+    VideoMAEModel: model.safetensors or pytorch_model.bin, sharded or not.
+    heads: attention heads of the encoder, if those of config.json are wrong.
+    Raises ModelError about the path when a file is missing or does not fit.
     """
     found = read_weights(folder)
     if found.config is None:
         raise ModelError(
-            f"{folder}: has no {CONFIG_FILE}, expected a folder that save_pretrained of transformers wrote"
+            folder,
+            f"found no {CONFIG_FILE}",
+            "a folder that save_pretrained of transformers wrote",
+            reason="not_found",
         )
     try:
         return from_huggingface(found.config, found.state, overrides=Overrides(heads=heads))
     except ModelError as error:
-        raise ModelError(f"{folder}: {error}") from error
+        raise error.within(folder) from error
 
 
 def from_huggingface(
@@ -105,12 +111,12 @@ def from_huggingface(
 ) -> Model:
     """The model of a configuration (as in config.json) and a state dict of Hugging Face's VideoMAE.
 
-    A MaskedAutoencoder of weights of VideoMAEForPreTraining, a Classifier of those of VideoMAEForVideoClassification, an
-    Encoder of those of VideoMAEModel; the epsilons are the configuration's, so that outputs agree.
-    facts: heads, frames and resolution that count more than the configuration's.
-    encoder_only: the Encoder in any of these; what does not belong to it is not looked at.
-    Warns where the configuration names 16 heads for ViT-S: conversions of the official weights, trained with 6, say so.
-    Raises ModelError when the configuration asks for something else, or keys or shapes do not fit.
+    A MaskedAutoencoder for weights of VideoMAEForPreTraining, a Classifier for VideoMAEForVideoClassification, an Encoder
+    for VideoMAEModel; the epsilons are the configuration's, so that outputs agree.
+    overrides: heads, frames and resolution that take precedence over the configuration's.
+    encoder_only: return the Encoder of any of these and ignore the other weights.
+    Warns about 16 heads for ViT-S: conversions of the official weights have that value, but they were trained with 6.
+    Raises ModelError when the configuration describes another model, or keys or shapes do not fit.
     """
     if not any(key.startswith("videomae.") for key in state):  # the names of VideoMAEModel
         state = {f"videomae.{key}": value for key, value in state.items()}
@@ -118,24 +124,24 @@ def from_huggingface(
         state = {key: value for key, value in state.items() if key.startswith("videomae.")}
     if f"{_PATCH_CONVOLUTION}.weight" not in state:
         raise ModelError(
-            f"state dict: found no {_PATCH_CONVOLUTION}.weight, expected the weights of "
-            "VideoMAEForVideoClassification, VideoMAEForPreTraining or VideoMAEModel; save one of these"
+            "state dict",
+            f"found no {_PATCH_CONVOLUTION}.weight",
+            "the weights of VideoMAEForVideoClassification, VideoMAEForPreTraining or VideoMAEModel",
+            "save one of these",
+            reason="mismatch",
         )
-    autoencoder = "decoder.head.weight" in state
-    classes = rows_of(state, "classifier.weight") if "classifier.weight" in state else None
-    spec, target = _read_config(
-        config, state, heads=overrides.heads, classifier=classes is not None, autoencoder=autoencoder
-    )
+    kind = _kind_of(state)
+    spec, target = _read_config(config, state, kind, heads=overrides.heads)
     spec = apply_overrides(spec, overrides)
 
     def make() -> Model:
-        if autoencoder:
+        if kind.autoencoder:
             return MaskedAutoencoder(spec, target=target)
-        if classes is not None:
-            return Classifier(Encoder(spec), classes, labels=_labels(config, classes))
+        if kind.classes is not None:
+            return Classifier(Encoder(spec), kind.classes, labels=_labels(config, kind.classes))
         return Encoder(spec)
 
-    with torch.device("meta"):  # sizes of a wrong configuration cost no memory
+    with torch.device("meta"):  # a wrong configuration allocates no memory
         model = make()
     ours = _to_ours(state, model)
     shapes = {key: tuple(value.shape) for key, value in _state(model).items()}
@@ -143,7 +149,7 @@ def from_huggingface(
         f"{key} {tuple(ours[key].shape)}, expected {shapes[key]}" for key in shapes if ours[key].shape != shapes[key]
     ]
     if wrong:
-        raise ModelError(f"state dict: {len(wrong)} shapes do not fit config.json, found {'; '.join(wrong[:3])}")
+        raise wrong_shapes(wrong, of=CONFIG_FILE)
     model = make()
     if isinstance(model, Encoder):
         ours = {key.removeprefix("encoder."): value for key, value in ours.items()}
@@ -154,10 +160,10 @@ def from_huggingface(
 def to_huggingface(model: Model, *, bias_names: BiasNames = "q_bias") -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The configuration (for config.json) and the state dict from which transformers builds the same model.
 
-    bias_names: the spelling of the attention's biases. "q_bias" is that of the Hub, of transformers up to 5.5.0 and from
-    5.18.0 on; the releases between lose it silently and know "query.bias", with a bias of the keys, which is zero.
-    transformers' decoder.norm and fc_norm have an epsilon of 1e-5, so outputs of a model with another differ slightly.
-    Raises ModelError for what Hugging Face's VideoMAE cannot be: another code of places, another target.
+    bias_names: names of the attention's biases. "q_bias" is used on the Hub, by transformers up to 5.5.0 and from 5.18.0
+    on; the releases between silently ignore it and read "query.bias", with a bias of the keys, which is zero.
+    transformers' decoder.norm and fc_norm have an epsilon of 1e-5, so outputs of a model with another epsilon differ slightly.
+    Raises ModelError for models that Hugging Face's VideoMAE cannot represent: other position embeddings or targets.
     """
     check_representable(model, "Hugging Face's VideoMAE")
     spec = _encoder(model).spec
@@ -196,78 +202,45 @@ def _architecture(model: Model) -> str:
 
 
 def _labels(config: Mapping[str, Any], classes: int) -> list[str] | None:
-    """The names of the classes, where config.json has them all."""
+    """The names of the classes, or None unless config.json has all of them."""
     stored = config["id2label"] if isinstance(config.get("id2label"), Mapping) else {}
     names = {str(key): str(value) for key, value in stored.items()}
     labels = [names[str(i)] for i in range(classes) if str(i) in names]
     return labels if len(labels) == classes else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The kind of model in a state dict of Hugging Face's VideoMAE: an encoder alone if both are False and None."""
+
+    autoencoder: bool
+    classes: int | None
+
+
+def _kind_of(state: Mapping[str, Tensor]) -> _Kind:
+    classes = rows_of(state, "classifier.weight") if "classifier.weight" in state else None
+    return _Kind("decoder.head.weight" in state, classes)
+
+
 def _read_config(
-    config: Mapping[str, Any], state: Mapping[str, Tensor], *, heads: int | None, classifier: bool, autoencoder: bool
+    config: Mapping[str, Any], state: Mapping[str, Tensor], kind: _Kind, *, heads: int | None
 ) -> tuple[ModelSpec, str]:
-    """The specification and the name of the target."""
+    """The specification and the name of the target. Raises ModelError if the configuration describes another model."""
     c = {**_DEFAULTS, **config}
-    c["qkv_bias"] = config.get("qv_bias", c["qkv_bias"])  # transformers 5 renamed it
+    c["qkv_bias"] = config.get("qv_bias", c["qkv_bias"])  # renamed in transformers 5
     sides = c["patch_size"] if isinstance(c["patch_size"], list | tuple) else [c["patch_size"]] * 2
-    # As wide as the weights: the codes of places are computed before shapes are compared.
-    expected = {
-        "hidden_size": rows_of(state, f"{_PATCH_CONVOLUTION}.weight"),
-        "model_type": "videomae",
-        "num_channels": 3,
-        "hidden_act": "gelu",
-        "qkv_bias": True,
-    }
-    if classifier:
-        expected["use_mean_pooling"] = True
-    if autoencoder and "encoder_to_decoder.weight" in state:
-        expected["decoder_hidden_size"] = rows_of(state, "encoder_to_decoder.weight")
-    wrong = [
-        f"{key} {c.get(key)!r}, expected {value!r}" for key, value in expected.items() if c.get(key, value) != value
-    ]
-    # More blocks than tensors would be built for a long time before the first is missed.
-    counts = {
-        key: len(state) if key.endswith("layers") else None for key in _COUNTS if autoencoder or "decoder" not in key
-    }
-    wrong += [
-        f"{key} {c[key]!r}, expected a whole number of at least 1" + (f" and at most {most}" if most else "")
-        for key, most in counts.items()
-        if type(c[key]) is not int or c[key] < 1 or (most is not None and c[key] > most)
-    ]
-    wrong += [
-        f"{key} {c[key]!r}, expected true or false"
-        for key in ("use_mean_pooling", "norm_pix_loss")
-        if not isinstance(c[key], bool)
-    ]
+    wrong = _wrong_values(c, state, kind)
     if len(sides) != 2 or sides[0] != sides[1]:
         wrong.append(f"patch_size {sides}, expected a square")
     if wrong:
-        raise ModelError(f"config.json: found {'; '.join(wrong)}")
-    found = c["num_attention_heads"]
-    if heads is None and (c["hidden_size"], found) == (384, 16):
-        warnings.warn(
-            "config.json names 16 heads for ViT-S; the official weights were trained with 6, which are taken here. "
-            "Pass heads=16 for a model that was trained with 16.",
-            stacklevel=3,
-        )
-        heads = 6
-    encoder = Stack(c["hidden_size"], c["num_hidden_layers"], heads or found, hidden=c["intermediate_size"])
-    decoder = None  # without one in the weights, what the configuration says about it is an accident
-    if autoencoder:
-        decoder = Stack(
-            c["decoder_hidden_size"],
-            c["decoder_num_hidden_layers"],
-            c["decoder_num_attention_heads"],
-            hidden=c["decoder_intermediate_size"],
-        )
-    size, depth = named_size(encoder, decoder)
-    resolution = tuple(c["image_size"]) if isinstance(c["image_size"], list) else c["image_size"]
+        raise ModelError(CONFIG_FILE, f"found {'; '.join(wrong)}", reason="mismatch")
+    size, depth = named_size(*_stacks(c, kind, heads))
     spec = ModelSpec(
         size,
         patch=sides[0],
         tubelet=c["tubelet_size"],
         frames=c["num_frames"],
-        resolution=resolution,
+        resolution=tuple(c["image_size"]) if isinstance(c["image_size"], list) else c["image_size"],
         decoder_depth=depth,
         norm_eps=c["layer_norm_eps"],
         head_norm_eps=HEAD_NORM_EPS,
@@ -276,12 +249,69 @@ def _read_config(
     return spec, "normalised-pixels" if c["norm_pix_loss"] else "pixels"
 
 
+def _wrong_values(c: Mapping[str, Any], state: Mapping[str, Tensor], kind: _Kind) -> list[str]:
+    """The settings of a configuration that contradict the weights, or that models here do not have."""
+    # Widths are compared with the weights first: position embeddings are computed before shapes are compared.
+    expected = {
+        "hidden_size": rows_of(state, f"{_PATCH_CONVOLUTION}.weight"),
+        "model_type": "videomae",
+        "num_channels": 3,
+        "hidden_act": "gelu",
+        "qkv_bias": True,
+    }
+    if kind.classes is not None:
+        expected["use_mean_pooling"] = True
+    if kind.autoencoder and "encoder_to_decoder.weight" in state:
+        expected["decoder_hidden_size"] = rows_of(state, "encoder_to_decoder.weight")
+    wrong = [
+        f"{key} {c.get(key)!r}, expected {value!r}" for key, value in expected.items() if c.get(key, value) != value
+    ]
+    # More layers than tensors would take long to build before the first missing tensor is found.
+    largest = {
+        key: len(state) if key.endswith("layers") else None
+        for key in _COUNTS
+        if kind.autoencoder or "decoder" not in key
+    }
+    wrong += [
+        f"{key} {c[key]!r}, expected an integer of at least 1" + (f" and at most {most}" if most else "")
+        for key, most in largest.items()
+        if type(c[key]) is not int or c[key] < 1 or (most is not None and c[key] > most)
+    ]
+    wrong += [
+        f"{key} {c[key]!r}, expected true or false"
+        for key in ("use_mean_pooling", "norm_pix_loss")
+        if not isinstance(c[key], bool)
+    ]
+    return wrong
+
+
+def _stacks(c: Mapping[str, Any], kind: _Kind, heads: int | None) -> tuple[Stack, Stack | None]:
+    """The encoder, and the decoder of an autoencoder. Without decoder weights, the decoder's settings are meaningless."""
+    if heads is None and (c["hidden_size"], c["num_attention_heads"]) == (384, 16):
+        warnings.warn(
+            "config.json has 16 heads for ViT-S, but the official weights were trained with 6, which are used. "
+            "Pass heads=16 for a model that was trained with 16.",
+            stacklevel=4,
+        )
+        heads = 6
+    heads = heads or c["num_attention_heads"]
+    encoder = Stack(c["hidden_size"], c["num_hidden_layers"], heads, hidden=c["intermediate_size"])
+    if not kind.autoencoder:
+        return encoder, None
+    return encoder, Stack(
+        c["decoder_hidden_size"],
+        c["decoder_num_hidden_layers"],
+        c["decoder_num_attention_heads"],
+        hidden=c["decoder_intermediate_size"],
+    )
+
+
 def _encoder(model: Model) -> Encoder:
     return model if isinstance(model, Encoder) else model.encoder
 
 
 def _state(model: Model) -> dict[str, Tensor]:
-    """The state dict, with `encoder.` before the names of an encoder alone."""
+    """The state dict; the names of an encoder alone get the prefix `encoder.`."""
     prefix = "encoder." if isinstance(model, Encoder) else ""
     return {f"{prefix}{key}": value for key, value in model.state_dict().items()}
 
@@ -295,7 +325,7 @@ def _blocks(model: Model) -> list[tuple[str, str]]:
 
 
 def _renamed(model: Model) -> dict[str, str]:
-    """{our key: their key} of all tensors that only change their name."""
+    """{our key: their key} of all tensors that differ in name only."""
     layers = {f"{our}.{mine}": f"{their}.{other}" for our, their in _blocks(model) for mine, other in _BLOCK.items()}
     if _encoder(model).spec.encoder_norm:
         layers["encoder.norm"] = "videomae.layernorm"
@@ -329,17 +359,14 @@ def _to_ours(state: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
         ours[f"{our}.attn.qkv.weight"] = _joined([take(f"{inner}.{part}.weight") for part in ("query", "key", "value")])
         ours[f"{our}.attn.q_bias"] = take(f"{inner}.q_bias", f"{inner}.query.bias")
         ours[f"{our}.attn.v_bias"] = take(f"{inner}.v_bias", f"{inner}.value.bias")
-        rest.pop(f"{inner}.key.bias", None)  # it adds the same to every score of a query: the softmax cancels it
+        rest.pop(f"{inner}.key.bias", None)  # the softmax cancels it, for it adds the same to every score of a query
     if missing or rest:
-        raise ModelError(
-            f"state dict: {len(missing)} keys missing ({', '.join(missing[:3])}), "
-            f"{len(rest)} unexpected ({', '.join(sorted(rest)[:3])}); the weights do not belong to this config.json"
-        )
+        raise wrong_keys(missing, sorted(rest), f"the weights do not belong to this {CONFIG_FILE}")
     return ours
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    """One matrix of three, or that of them which does not fit to the others, for the comparison of shapes to name."""
+    """The parts concatenated, or a part of another shape, which the comparison of shapes then names."""
     odd = next((part for part in parts if part.shape != parts[0].shape or part.ndim != 2), None)
     return torch.cat(parts) if odd is None else odd
 
@@ -352,7 +379,7 @@ def _to_theirs(model: Model, bias_names: BiasNames) -> dict[str, Tensor]:
     for our, their in _blocks(model):
         inner = f"{their}.attention.attention"
         query, key, value = ours[f"{our}.attn.qkv.weight"].chunk(3)
-        # safetensors refuses tensors that share memory
+        # cloned, because safetensors refuses tensors that share memory
         theirs |= {f"{inner}.query.weight": query.clone(), f"{inner}.key.weight": key.clone()}
         theirs |= {f"{inner}.value.weight": value.clone()}
         theirs |= {

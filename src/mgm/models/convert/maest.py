@@ -1,6 +1,6 @@
-"""MAE-ST (Feichtenhofer et al. 2022): encoders with a class token and separable learned codes of places.
+"""MAE-ST (Feichtenhofer et al. 2022): encoders with a class token and separable learned position embeddings.
 
-Its decoder has a class token and learned codes too and predicts one of two frames: it is not taken over.
+Its decoder, which also has these and predicts one of two frames, is not supported.
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.models.convert.shapes import PATCH_KERNEL, check_floating, kernel_sizes
+from mgm.models.convert.shapes import PATCH_KERNEL, check_floating, kernel_sizes, wrong_shapes
 from mgm.models.patches import MEAN, STD
 
-# MAE-ST normalises every channel with these.
+# MAE-ST normalises every channel with these values.
 _MEAN: Final = 0.45
 _STD: Final = 0.225
-_PLACES: Final = {"pos_embed_spatial": "encoder.position_space", "pos_embed_temporal": "encoder.position_time"}
-_CLASS: Final = ("cls_token", "pos_embed_class")
+_POSITIONS: Final = {"pos_embed_spatial": "encoder.position_space", "pos_embed_temporal": "encoder.position_time"}
+_CLASS_TOKEN: Final = ("cls_token", "pos_embed_class")
 
 
 def from_maest(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder, or the classifier, of a state dict of MAE-ST in this package's names; the decoder's part is left out.
+    """The encoder, or the classifier, of a state dict of MAE-ST in this package's names, without the decoder.
 
-    The patch embedding is rewritten, without loss, for pixels normalised with ImageNet's statistics, as all models here
-    take them. The class token contains the code of its place.
-    Raises ModelError where the codes are not separable, and for what is missing or has another shape.
+    The patch embedding is rewritten, exactly, for pixels normalised with ImageNet's statistics, as for all models here.
+    The class token contains its position embedding.
+    Raises ModelError if the position embeddings are not separable, or if tensors are missing or have another shape.
     """
-    if "pos_embed" in state and not any(key in state for key in _PLACES):
+    if "pos_embed" in state and not any(key in state for key in _POSITIONS):
         raise ModelError(
-            "state dict: found pos_embed, one learned code for all places, expected MAE-ST's separable ones "
-            "(pos_embed_spatial, pos_embed_temporal)"
+            "state dict",
+            "found pos_embed, a joint learned position embedding",
+            "MAE-ST's separable ones (pos_embed_spatial, pos_embed_temporal)",
+            reason="unsupported",
         )
     _check(state)
     tuned = "head.weight" in state
@@ -43,17 +45,17 @@ def from_maest(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         if key == "cls_token":
             ours["encoder.class_token"] = value.float() + state["pos_embed_class"].float()
-        elif key in _PLACES:
-            ours[_PLACES[key]] = value.squeeze(0)
+        elif key in _POSITIONS:
+            ours[_POSITIONS[key]] = value.squeeze(0)
         elif key.startswith("head."):
             ours[key] = value
-        elif key.startswith("norm.") and tuned:  # its classifier's only norm follows the mean
+        elif key.startswith("norm.") and tuned:  # the only norm of its classifier follows the mean
             ours[f"fc_{key}"] = value
         elif not re.search(r"\.attn\.[qkv]\.", key):
             ours[f"encoder.{key}"] = value
     for block in _attentions(state):
         ours[f"encoder.{block}.qkv.weight"] = torch.cat([state[f"{block}.{part}.weight"] for part in "qkv"])
-        for part in "qv":  # the keys' bias adds the same to every score of a query: the softmax cancels it
+        for part in "qv":  # the softmax cancels the keys' bias, which adds the same to every score of a query
             ours[f"encoder.{block}.{part}_bias"] = state[f"{block}.{part}.bias"]
     _normalise_as_imagenet(ours)
     return ours
@@ -64,24 +66,27 @@ def _attentions(state: Mapping[str, Tensor]) -> list[str]:
 
 
 def _check(state: Mapping[str, Tensor]) -> None:
-    """What is put together here must be there and fit together; the rest is checked against the model."""
+    """Check the tensors that are combined here; the others are checked against the model."""
     kernel = state["patch_embed.proj.weight"]
     check_floating("patch_embed.proj.weight", kernel)
     dim, _, _ = kernel_sizes(kernel)
     expected: dict[str, tuple[int, ...]] = {"patch_embed.proj.bias": (dim,)}
-    for key in _PLACES:
-        places = state[key].shape[1] if key in state and state[key].ndim == 3 else 1
-        expected[key] = (1, places, dim)
-    if any(key in state for key in _CLASS):  # MAE-ST can be built without either
-        expected |= dict.fromkeys(_CLASS, (1, 1, dim))
+    for key in _POSITIONS:
+        positions = state[key].shape[1] if key in state and state[key].ndim == 3 else 1
+        expected[key] = (1, positions, dim)
+    if any(key in state for key in _CLASS_TOKEN):  # MAE-ST also exists without them
+        expected |= dict.fromkeys(_CLASS_TOKEN, (1, 1, dim))
     for block in _attentions(state):
         expected |= {f"{block}.{part}.weight": (dim, dim) for part in "qkv"}
         expected |= {f"{block}.{part}.bias": (dim,) for part in "qv"}
     missing = [key for key in expected if key not in state]
     if missing:
         raise ModelError(
-            f"state dict: {len(missing)} keys of MAE-ST missing ({', '.join(missing[:3])}), expected every tensor of its encoder; "
-            "the file is incomplete: fetch it again, or save the whole state dict"
+            "state dict",
+            f"{len(missing)} keys of MAE-ST are missing ({', '.join(missing[:3])})",
+            "every tensor of its encoder",
+            "the file is incomplete: fetch it again, or save the whole state dict",
+            reason="malformed",
         )
     wrong = [
         f"{key} {tuple(state[key].shape)}, expected {shape}"
@@ -89,7 +94,7 @@ def _check(state: Mapping[str, Tensor]) -> None:
         if state[key].shape != shape
     ]
     if wrong:
-        raise ModelError(f"state dict: {len(wrong)} shapes do not fit, found {'; '.join(wrong[:3])}")
+        raise wrong_shapes(wrong)
     for key in expected:
         check_floating(key, state[key])
 

@@ -1,6 +1,6 @@
-"""The names of the reference's checkpoints, which VideoMAE V2 and most work that follows VideoMAE share, and mmaction2's.
+"""The names of the reference's checkpoints, shared by VideoMAE V2 and most work that follows VideoMAE, and mmaction2's.
 
-They are this package's own names but for the embedding of patches, and a fine-tuned file has no `encoder.` before them.
+They equal this package's names except for the patch embedding; those of a fine-tuned file lack the prefix `encoder.`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from mgm.models.encoder import Encoder
 from mgm.models.position import sincos_1d
 from mgm.models.targets import Pixels
 
-# mmaction2 builds blocks of mmcv's parts.
+# mmaction2 uses mmcv's modules.
 _MMACTION: Final = {
     "patch_embed.projection.": "patch_embed.proj.",
     ".mlp.layers.0.0.": ".mlp.fc1.",
     ".mlp.layers.1.": ".mlp.fc2.",
     "cls_head.fc_cls.": "head.",
 }
-# The parts of the encoder, which a fine-tuned file names without a prefix.
+# The modules of the encoder, which have no prefix in a fine-tuned file.
 _ENCODER: Final = ("patch_embed.", "blocks.", "norm.", "pos_embed")
 
 
 def from_reference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of VideoMAE, V2, a fork or mmaction2 in this package's names, the patch embedding as a convolution.
 
-    Raises ModelError for what this package's models cannot be: another code of places, layer scale.
+    Raises ModelError for other position embeddings and for layer scale, which models here do not have.
     """
     ours: dict[str, Tensor] = {}
     for key, value in state.items():
@@ -44,13 +44,15 @@ def from_reference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.startswith(_ENCODER):
             name = f"encoder.{name}"
         if name.endswith((".gamma_1", ".gamma_2")):
-            raise ModelError(f"state dict: found {key}, layer scale, which models here do not have")
+            raise ModelError(
+                "state dict", f"found {key}, layer scale, which models here do not have", reason="unsupported"
+            )
         if name == "encoder.pos_embed":
-            _check_places(value)
+            _check_positions(value)
             continue
         ours[name.replace("patch_embed.proj.", "patch_embed.")] = value
     for name in [name for name in ours if name.endswith(".attn.qkv.bias")]:
-        # One bias for all three: the keys' adds the same to every score of a query, and the softmax cancels it.
+        # One bias for queries, keys and values; the softmax cancels the keys', which adds the same to every score of a query.
         query, _, value = ours.pop(name).chunk(3)
         prefix = name.removesuffix("qkv.bias")
         ours |= {f"{prefix}q_bias": query, f"{prefix}v_bias": value}
@@ -58,9 +60,9 @@ def from_reference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_reference(model: Model) -> dict[str, Tensor]:
-    """The state dict of a model in the reference's names, for its pre-training or, of a classifier, its fine-tuning code.
+    """The state dict of a model in the reference's names, for its pretraining or, of a classifier, its fine-tuning code.
 
-    An encoder alone keeps the prefix `encoder.`, from which the reference's fine-tuning starts.
+    An encoder alone keeps the prefix `encoder.`, as the reference's fine-tuning expects.
     """
     state = {key: value.detach().clone() for key, value in model.state_dict().items()}
     if not isinstance(model, MaskedAutoencoder | Classifier):
@@ -76,9 +78,9 @@ def to_reference(model: Model) -> dict[str, Tensor]:
 
 
 def arguments_of(model: Model) -> dict[str, Any]:
-    """What the names and shapes of `to_reference` do not tell, as the reference's command line would: the clips, the target
-    (its spelling of it) and, by the names of its models' arguments, the heads. What it has no argument for, the epsilons and
-    the names of the classes, has our names: its code leaves that alone."""
+    """Settings that the names and shapes of `to_reference` lack, as arguments of the reference's command line: the clips, the
+    target (in its spelling) and the heads (by the names of its models' arguments). The epsilons and the names of the classes,
+    for which it has no argument, have names of mgm; its code ignores them."""
     spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
     arguments: dict[str, Any] = {"num_frames": spec.frames, "encoder_num_heads": spec.encoder.heads}
     arguments |= {"norm_eps": float(spec.norm_eps), "head_norm_eps": float(spec.head_norm_eps)}
@@ -91,21 +93,24 @@ def arguments_of(model: Model) -> dict[str, Any]:
     return arguments
 
 
-def _check_places(stored: Tensor) -> None:
-    """mmaction2 stores the fixed code, which is computed here; a learned one would be lost."""
+def _check_positions(stored: Tensor) -> None:
+    """Raises ModelError unless a stored position embedding, as of mmaction2, equals the fixed one that models here compute."""
     check_floating("pos_embed", stored)
     shape = tuple(stored.shape)
     fits = len(shape) in (2, 3) and shape[:-2] in ((), (1,))
     if not fits or not torch.allclose(
-        stored.reshape(shape[-2:]).float(), sincos_1d(*shape[-2:]), rtol=0, atol=_slack(stored)
+        stored.reshape(shape[-2:]).float(), sincos_1d(*shape[-2:]), rtol=0, atol=_tolerance(stored)
     ):
         raise ModelError(
-            f"state dict: found pos_embed {shape} that is not the sine-cosine code of the flattened index, "
-            "expected that one; a learned code of VideoMAE's layout is not supported"
+            "state dict",
+            f"found a learned pos_embed {shape}",
+            "the sine-cosine embedding of the flattened index",
+            "learned position embeddings of VideoMAE's layout are not supported",
+            reason="unsupported",
         )
 
 
-def _slack(stored: Tensor) -> float:
-    """How far a stored sine or cosine may be from the exact one: angles of a thousand in single precision are off by up to
-    1e-4 and more, and storing a value up to 1 rounds it by up to half of the type's epsilon (bfloat16: 4e-3)."""
+def _tolerance(stored: Tensor) -> float:
+    """Largest error of a stored sine or cosine: angles of a thousand in single precision are wrong by 1e-4 and more, and
+    storing a value up to 1 rounds it by up to half of the dtype's epsilon (bfloat16: 4e-3)."""
     return 1e-3 + torch.finfo(stored.dtype).eps / 2

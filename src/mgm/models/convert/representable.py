@@ -1,4 +1,4 @@
-"""What a foreign format can hold: anything else is refused before a file is written, not lost in it."""
+"""The models that a foreign format can represent. Others are refused before a file is written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec
 from mgm.models.targets import NormalisedPixels, Pixels
 
-# Fields of ModelSpec that Hugging Face's VideoMAE and the reference can be built with. Every other field, also one that
-# is added after this was written, must have its default.
+# Fields of ModelSpec that may have any value in Hugging Face's VideoMAE and in the reference. Every other field, also a future
+# one, must have its default.
 _FREE: Final = frozenset(
     {
         "size",
@@ -32,10 +32,10 @@ _FREE: Final = frozenset(
 )
 
 
-def check_representable(model: Model, whose: str) -> None:
+def check_representable(model: Model, format_name: str) -> None:
     """Raises ModelError unless the model is a plain VideoMAE, as Hugging Face's code and the reference's build it.
 
-    whose: the format's name for the message.
+    format_name: for the message.
     """
     spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
     wrong = [
@@ -53,4 +53,4 @@ def check_representable(model: Model, whose: str) -> None:
         plain = next(field.default for field in fields(ModelSpec) if field.name == "position")
         if spec.position != plain:
             advice += f", or pretrain with model.position={plain}"
-        raise ModelError(f"{whose} cannot hold {', '.join(wrong)}; {advice}")
+        raise ModelError("", f"{format_name} cannot represent {', '.join(wrong)}", advice=advice, reason="unsupported")

@@ -1,7 +1,7 @@
-"""A model from a state dict in this package's names: what is missing to build it shows in the shapes.
+"""A model from a state dict in this package's names, whose specification is inferred from the shapes.
 
-Such a state dict has the names of `MaskedAutoencoder`, of `Classifier`, or only those that start with `encoder.`; the
-embedding of patches is still a convolution, (dim, 3, tubelet, patch, patch), whose shape tells the size of a token.
+Such a state dict has the names of `MaskedAutoencoder`, of `Classifier`, or only those that start with `encoder.`; the patch
+embedding is still a convolution, (dim, 3, tubelet, patch, patch), whose shape gives the size of a token.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from mgm.models.sizes import SIZES, ModelSpec, Size, Stack, check_positive, chec
 Model = MaskedAutoencoder | Classifier | Encoder
 
 PATCH_KERNEL: Final = "encoder.patch_embed.weight"
-# Shapes do not tell heads: these are those of the models that were published with such widths (1408: V2's giant).
+# The number of heads is not in the shapes: these are the published models of such widths (1408: V2's giant).
 _ENCODER_HEADS: Final = {192: 3, 1408: 16} | {size.encoder.dim: size.encoder.heads for size in SIZES.values()}
 _DECODER_HEADS: Final = {size.decoder.dim: size.decoder.heads for size in SIZES.values()}
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the names and shapes of a state dict do not tell; None: not known, so the field's usual value is taken.
+    """Settings that are not in the names and shapes of a state dict, or that replace those of a file; None: the default.
 
-    frames, resolution: of the clips, usually 16 and 224. heads: of the encoder; decoder_heads: of the decoder. target: a
-    name of `TARGETS`. norm_eps, head_norm_eps: as in `ModelSpec`, usually the reference's. labels: names of the classes.
-    Raises ModelError where a number is none of those.
+    frames, resolution: of the clips, by default 16 and 224. heads: of the encoder; decoder_heads: of the decoder. target: a
+    name of `TARGETS`. norm_eps, head_norm_eps: as in `ModelSpec`, by default the reference's. labels: names of the classes.
+    Raises ModelError for invalid numbers.
     """
 
     frames: int | None = None
@@ -56,9 +56,9 @@ class Overrides:
 
 
 def build(ours: Mapping[str, Tensor], overrides: Overrides) -> Model:
-    """The model of a state dict; an autoencoder where it has a decoder's head, a classifier where it has a head.
+    """The model of a state dict: an autoencoder if it has a decoder's head, a classifier if it has a head, else an encoder.
 
-    Raises ModelError when names are missing or too many, or shapes do not fit together.
+    Raises ModelError if names are missing or unexpected, or shapes do not fit together.
     """
     spec = infer_spec(ours, overrides)
     state = dict(ours) | {PATCH_KERNEL: flattened(ours[PATCH_KERNEL])}
@@ -77,10 +77,10 @@ def build(ours: Mapping[str, Tensor], overrides: Overrides) -> Model:
 
 
 def apply_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:
-    """The specification for the frames, the resolution and the heads of `facts`, where it has any; fixed codes are computed
-    anew (`Encoder.at` interpolates them).
+    """The specification for frames, resolution and heads of `overrides`; fixed position embeddings are recomputed (`Encoder.at`
+    interpolates them).
 
-    Raises ModelError where patches or heads do not fit, or the codes of places were learned.
+    Raises ModelError if patches or heads do not fit, or if position embeddings are learned.
     """
     other = replace(spec, frames=overrides.frames or spec.frames, resolution=overrides.resolution or spec.resolution)
     if overrides.heads not in (None, spec.encoder.heads):
@@ -88,67 +88,91 @@ def apply_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:
         other = replace(other, size=size, decoder_depth=depth, decoder_dim=None)
     if other.grid != spec.grid and spec.position == "learned-separable":
         raise ModelError(
-            "positions: learned codes are not recomputed; leave frames and resolution as they are, and stretch them with "
-            "encoder.at(..., position='interpolated')"
+            "position",
+            "found learned position embeddings, which cannot be recomputed",
+            advice="do not pass frames and resolution; interpolate with encoder.at(..., position='interpolated')",
+            reason="unsupported",
         )
     return other
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load a state dict, in the precision of the model. Raises ModelError that names what is missing, what does not belong
-    there, what has another shape, and what is no number.
+    """Load a state dict, in the precision of the model.
+
+    Raises ModelError that names missing and unexpected keys, other shapes, and tensors with NaN or infinity.
     """
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     missing, unexpected = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
     if missing or unexpected:
-        raise ModelError(
-            f"state dict: {len(missing)} keys missing ({', '.join(missing[:3])}), "
-            f"{len(unexpected)} unexpected ({', '.join(unexpected[:3])})"
-        )
+        raise wrong_keys(missing, unexpected)
     wrong = [
         f"{key} {tuple(state[key].shape)}, expected {shape}"
         for key, shape in expected.items()
         if tuple(state[key].shape) != shape
     ]
     if wrong:
-        advice = "; for the encoder alone take load_encoder" if any(w.startswith("decoder.head") for w in wrong) else ""
-        raise ModelError(f"state dict: {len(wrong)} shapes do not fit, found {'; '.join(wrong[:3])}{advice}")
+        advice = "for the encoder alone use load_encoder" if any(w.startswith("decoder.head") for w in wrong) else ""
+        raise wrong_shapes(wrong, advice)
     for key in expected:
         check_floating(key, state[key])
     model.load_state_dict(dict(state))
-    # Looked for in the model: what single precision cannot hold has become infinite only there.
+    # Checked in the model: values beyond single precision become infinite only there.
     for key, value in model.state_dict().items():
         if not value.is_meta and not torch.isfinite(value).all():
             raise ModelError(
-                f"state dict: {key} holds {(~torch.isfinite(value)).sum()} values that are no finite numbers, expected "
-                "weights; the training that wrote them diverged, or the file is damaged: take an earlier checkpoint"
+                "state dict",
+                f"found {(~torch.isfinite(value)).sum()} NaN or infinite values in {key}",
+                "finite weights",
+                "the training diverged, or the file is damaged: use an earlier checkpoint",
+                reason="diverged",
             )
 
 
+def wrong_keys(missing: Sequence[str], unexpected: Sequence[str], advice: str = "") -> ModelError:
+    """The error for a state dict whose keys are not those of the model."""
+    found = f"{len(missing)} keys missing ({', '.join(missing[:3])})"
+    found += f", {len(unexpected)} unexpected ({', '.join(unexpected[:3])})"
+    return ModelError("state dict", found, advice=advice, reason="mismatch")
+
+
+def wrong_shapes(wrong: Sequence[str], advice: str = "", *, of: str = "the model") -> ModelError:
+    """The error for a state dict whose shapes are not those of the model. wrong: key, shape and expected shape."""
+    found = f"{len(wrong)} shapes do not fit {of}, found {'; '.join(wrong[:3])}"
+    return ModelError("state dict", found, advice=advice, reason="invalid_shape")
+
+
 def check_floating(key: str, value: Tensor) -> None:
-    """Raises ModelError unless a tensor holds floating-point numbers: whole ones are weights of which a scale is kept elsewhere."""
+    """Raises ModelError unless a tensor is floating point: integers are quantised weights, whose scale is stored elsewhere."""
     if not value.is_floating_point():
         raise ModelError(
-            f"state dict: found {key} of {str(value.dtype).removeprefix('torch.')}, expected floating-point weights; "
-            "quantised ones are not read: convert them back to float32 with the program that wrote them"
+            "state dict",
+            f"found {key} of {str(value.dtype).removeprefix('torch.')}",
+            "floating-point weights",
+            "quantised weights are not supported: convert them to float32 with the program that wrote them",
+            reason="invalid_type",
         )
 
 
 def kernel_sizes(kernel: Tensor) -> tuple[int, int, int]:
-    """(dim, tubelet, patch) of a patch embedding, a convolution. Raises ModelError where it is not that of a video model."""
+    """(dim, tubelet, patch) of a patch embedding, a convolution. Raises ModelError unless it is that of a video model."""
     if kernel.ndim != 5 or kernel.shape[1] != 3 or kernel.shape[3] != kernel.shape[4]:
         raise ModelError(
-            f"patch embedding: found shape {tuple(kernel.shape)}, expected (dim, 3, tubelet, patch, patch) of a video model"
+            "patch embedding",
+            f"found shape {tuple(kernel.shape)}",
+            "(dim, 3, tubelet, patch, patch) of a video model",
+            reason="invalid_shape",
         )
     dim, _, tubelet, patch, _ = kernel.shape
     return dim, tubelet, patch
 
 
 def rows_of(ours: Mapping[str, Tensor], key: str) -> int:
-    """How many rows a matrix has. Raises ModelError where it is none."""
+    """The number of rows of a matrix. Raises ModelError for a tensor of another shape."""
     shape = tuple(ours[key].shape)
     if len(shape) < 2 or 0 in shape:
-        raise ModelError(f"state dict: found {key} of shape {shape}, expected a matrix with a row for each output")
+        raise ModelError(
+            "state dict", f"found {key} of shape {shape}", "a matrix with a row for each output", reason="invalid_shape"
+        )
     return shape[0]
 
 
@@ -164,7 +188,7 @@ def unflattened(weight: Tensor, spec: ModelSpec) -> Tensor:
 
 
 def infer_spec(ours: Mapping[str, Tensor], overrides: Overrides) -> ModelSpec:
-    """The specification that shapes and facts give. Raises ModelError where they do not fit together."""
+    """The specification of a state dict, from its shapes and from overrides. Raises ModelError if they do not fit together."""
     dim, tubelet, patch = kernel_sizes(ours[PATCH_KERNEL])
     encoder = _stack(ours, "encoder", dim, overrides.heads or _heads(dim, _ENCODER_HEADS, of="encoder"))
     if "encoder_to_decoder.weight" in ours:
@@ -175,7 +199,7 @@ def infer_spec(ours: Mapping[str, Tensor], overrides: Overrides) -> ModelSpec:
         size, depth = named_size(encoder, None)
     frames, resolution = overrides.frames, overrides.resolution
     if "encoder.position_time" in ours:
-        frames, resolution = _learned_places(ours, tubelet, patch, overrides)
+        frames, resolution = _learned_clip(ours, tubelet, patch, overrides)
     return ModelSpec(
         size,
         patch=patch,
@@ -192,13 +216,13 @@ def infer_spec(ours: Mapping[str, Tensor], overrides: Overrides) -> ModelSpec:
 
 
 def named_size(encoder: Stack, decoder: Stack | None) -> tuple[str | Size, int | None]:
-    """The size's name and its overridden decoder depth, or the size itself where it has no name. decoder: None: any."""
+    """The size's name and its decoder depth if that is another, or the size itself if it has no name. decoder: None: any."""
     for name, size in SIZES.items():
         if size.encoder == encoder and decoder is None:
             return name, None
         if size.encoder == encoder and decoder is not None and _alike(size.decoder, decoder):
             return name, None if size.decoder.depth == decoder.depth else decoder.depth
-    if decoder is None:  # half as wide with heads as wide, as the reference's are
+    if decoder is None:  # half the width, with heads of equal width, as in the reference
         half = 2 if encoder.heads % 2 == 0 else 1
         decoder = Stack(encoder.dim // half, 4, encoder.heads // half)
     return Size(encoder, decoder), None
@@ -211,10 +235,12 @@ def _alike(first: Stack, second: Stack) -> bool:
 def _stack(ours: Mapping[str, Tensor], part: str, dim: int, heads: int) -> Stack:
     numbers = {int(found[1]) for key in ours if (found := re.match(rf"{part}\.blocks\.(\d+)\.", key))}
     if not numbers or numbers != set(range(len(numbers))):
-        raise ModelError(f"{part}: found the blocks {sorted(numbers)[:9]}, expected all from 0 on; weights are missing")
+        raise ModelError(
+            part, f"found the blocks {sorted(numbers)[:9]}", "all from 0 on", "weights are missing", reason="malformed"
+        )
     first = f"{part}.blocks.0.mlp.fc1.weight"
     if first not in ours:
-        raise ModelError(f"{part}: found no {first}, expected the MLP of a block; weights are missing")
+        raise ModelError(part, f"found no {first}", "the MLP of a block", "weights are missing", reason="malformed")
     return Stack(dim, len(numbers), heads, hidden=rows_of(ours, first))
 
 
@@ -222,27 +248,41 @@ def _heads(dim: int, known: Mapping[int, int], *, of: str) -> int:
     if dim in known:
         return known[dim]
     if dim % 64:
-        advice = "pass heads=" if of == "encoder" else "take the encoder alone: mgm.load_encoder, --part encoder"
-        raise ModelError(f"heads of the {of}: a width of {dim} does not tell them, expected a multiple of 64; {advice}")
+        advice = "pass heads=" if of == "encoder" else "load the encoder alone: mgm.load_encoder, --part encoder"
+        raise ModelError(
+            f"heads of the {of}",
+            f"unknown for a width of {dim}",
+            "a multiple of 64",
+            advice,
+            reason="missing_value",
+        )
     return dim // 64
 
 
-def _learned_places(
+def _learned_clip(
     ours: Mapping[str, Tensor], tubelet: int, patch: int, overrides: Overrides
 ) -> tuple[int, int | tuple[int, int]]:
-    """Frames and resolution that learned codes were learned for."""
+    """Frames and resolution of the clips for which position embeddings were learned."""
     frames = rows_of(ours, "encoder.position_time") * tubelet
-    places = rows_of(ours, "encoder.position_space")
-    side = math.isqrt(places)
-    square = None if side * side != places else side * patch
+    positions = rows_of(ours, "encoder.position_space")
+    side = math.isqrt(positions)
+    square = None if side * side != positions else side * patch
     resolution = overrides.resolution or square
     if resolution is None:
-        raise ModelError(f"positions: found {places} learned places of a frame, expected a square; pass resolution=")
-    height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
-    if (height // patch) * (width // patch) != places or overrides.frames not in (None, frames):
         raise ModelError(
-            f"positions: codes were learned for {frames} frames and {places} places of a frame, expected those, found "
-            f"{overrides.frames or frames} frames of {height} x {width} pixels; leave them out, and stretch the codes with "
-            "encoder.at(..., position='interpolated')"
+            "position",
+            f"found {positions} learned embeddings per frame",
+            "a square number",
+            "pass resolution=",
+            reason="missing_value",
+        )
+    height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
+    if (height // patch) * (width // patch) != positions or overrides.frames not in (None, frames):
+        raise ModelError(
+            "position",
+            f"found {overrides.frames or frames} frames of {height} x {width} pixels",
+            f"the {frames} frames and {positions} positions per frame of the learned embeddings",
+            "do not pass frames and resolution; interpolate with encoder.at(..., position='interpolated')",
+            reason="mismatch",
         )
     return frames, resolution

@@ -1,4 +1,4 @@
-"""Weights in other people's files, read as data: no code of a file is ever run."""
+"""Weights in files of other programs, read as data: no code of a file is run."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from mgm.errors import ModelError
 
 CONFIG_FILE: Final = "config.json"
 DESCRIPTION_FILE: Final = "mgm.json"
-"""What every export of ours has beside its weights: it describes the model and where it came from."""
+"""The file in every export of mgm that describes the model and its origin."""
 _SAFETENSORS, _TORCH, _REFERENCE = "model.safetensors", "pytorch_model.bin", "model.pth"
 _IN_FOLDERS: Final = (_SAFETENSORS, f"{_SAFETENSORS}.index.json", _TORCH, f"{_TORCH}.index.json", _REFERENCE)
-# What `mgm export` writes that holds no weights to load.
+# Files of `mgm export` without weights to load.
 _GRAPHS: Final = ("model.pt2", "model.onnx")
 _SUFFIXES: Final = (".pt", ".pth", ".bin", ".safetensors", ".json")
-# Where training programs put the weights: VideoMAE and MAE; DeepSpeed; mmengine and Lightning; MAE-ST and SlowFast.
+# Keys of the weights in files of training programs: VideoMAE and MAE; DeepSpeed; mmengine and Lightning; MAE-ST and SlowFast.
 _WRAPPERS: Final = ("model", "module", "state_dict", "model_state", "model_state_dict")
-# What DistributedDataParallel, torch.compile and a module of Lightning's put before every name.
+# Prefixes of DistributedDataParallel, of torch.compile and of a LightningModule.
 _PREFIXES: Final = ("module.", "_orig_mod.", "model.")
-# How files start that are often found in the place of weights.
-_IMPOSTORS: Final[Mapping[bytes, str]] = {
-    b"version https://git-lfs": "a pointer of Git LFS, expected the weights it stands for; fetch them with 'git lfs pull'",
-    b"<": "a page of the web, expected weights; download the file itself",
+# The first bytes of files that are often downloaded instead of weights, and (found, expected, advice) for each.
+_IMPOSTORS: Final[Mapping[bytes, tuple[str, str, str]]] = {
+    b"version https://git-lfs": ("a pointer of Git LFS", "weights", "fetch them with 'git lfs pull'"),
+    b"<": ("a web page", "weights", "download the file itself"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What was found in a file or folder.
+    """The content of a file or folder with weights.
 
     state: name -> tensor. config: config.json of a folder of Hugging Face.
-    arguments: the command line of the training program, where it is stored beside the weights.
-    metadata: of a safetensors file. export: `MARK` of a folder that `mgm export` wrote.
+    arguments: the command line of the training program, if stored with the weights.
+    metadata: of a safetensors file. export: content of `DESCRIPTION_FILE` of a folder that `mgm export` wrote.
     """
 
     state: Mapping[str, Tensor]
@@ -53,64 +53,77 @@ class Weights:
 
 
 def read_weights(path: str | Path) -> Weights:
-    """The weights in a file (safetensors, or what torch.save wrote) or in a folder of Hugging Face, sharded or not.
+    """The weights in a file (of safetensors or torch.save) or in a folder of Hugging Face, sharded or not.
 
-    What the file is shows in its bytes and keys, not in its name. Raises ModelError, starting with the path.
+    The format is recognised by bytes and keys, not by the name. Raises ModelError about the path.
     """
     place = Path(path)
     try:
         if place.is_dir():
             return _read_folder(place)
         found = place.is_file()
-    except OSError as error:  # of a folder that may not be entered, or a name that is too long
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    except OSError as error:  # a folder without permission, or a name that is too long
+        raise unreadable(path, error, "check the path and its permissions") from error
     if not found:
-        raise ModelError(f"{path}: no checkpoint, expected a file or a folder with weights; {_where(place)}")
+        raise ModelError(
+            path, "not found", "a file or a folder with weights", _advice_for_missing(place), reason="not_found"
+        )
     if place.name.endswith(".index.json") or place.name == CONFIG_FILE:
         return _read_folder(place.parent)
     weights = _read_file(place)
     return _described(weights, place.parent) if place.name in _IN_FOLDERS else weights
 
 
-def read_torch(file: Path, *, mapped: bool = False) -> Any:
-    """What torch.save wrote, as data: containers, numbers, strings, tensors, and argparse.Namespace.
+def unreadable(path: str | Path, error: OSError, advice: str = "check its permissions") -> ModelError:
+    """The error for a file that cannot be opened."""
+    return ModelError(path, f"cannot be read ({error.strerror})", advice=advice, reason="unreadable")
 
-    The reference's files keep their command line as a Namespace, which weights_only alone refuses; it is a bag of
-    attributes, without code that reading could run.
-    mapped: leave tensors in the file until they are used; the file must then stay as it is.
-    Raises ModelError where the file is damaged, or needs code to be read.
+
+def read_torch(file: Path, *, mapped: bool = False) -> Any:
+    """The content of a file of torch.save, as data: containers, numbers, strings, tensors, and argparse.Namespace.
+
+    The reference's files contain their command line as a Namespace, which weights_only alone refuses; a Namespace only has
+    attributes, and reading it runs no code.
+    mapped: leave tensors in the file until they are used; the file must not change meanwhile.
+    Raises ModelError if the file is damaged, or if reading it would run code.
     """
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
-            warnings.simplefilter("ignore")  # of what a file that is no checkpoint looks like
+            warnings.simplefilter("ignore")  # about files of other formats
             return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(file))
-    except Exception as error:  # what is damaged or foreign fails in any way: KeyError, struct.error, ...
+    except Exception as error:  # damaged or foreign files raise KeyError, struct.error and more
         text = " ".join(str(error).split())
         needed = re.search(r"GLOBAL (\S+)", text)
         if needed:
             raise ModelError(
-                f"{file}: stores an object of {needed[1]}, expected tensors and plain values; it needs to run code to be "
-                "read, which mgm refuses. Where you trust it, open it with the program that wrote it and save its state dict alone"
+                file,
+                f"found an object of {needed[1]}, which only code in the file could read",
+                "tensors and plain values",
+                "mgm runs no code of files: if you trust it, open it with the program that wrote it and save its state dict",
+                reason="unsupported",
             ) from error
-        # torch's own text advises to switch the protection off.
+        # Without torch's advice to switch the protection off.
         reason = text.partition("WeightsUnpickler error: ")[2].partition(" Check the documentation")[0]
         if not reason and not text.startswith("Weights only load failed"):
             reason = text
         reason = reason.partition(". ")[0]
         raise ModelError(
-            f"{file}: cannot be read as weights ({reason[:200] or 'found no pickle'}), expected a checkpoint; "
-            "it is damaged, or needs to run code to be read, which mgm refuses"
+            file,
+            f"cannot be read as weights ({reason[:200] or 'not a pickle'})",
+            "a checkpoint",
+            "it is damaged, or only code in the file could read it, which mgm does not run",
+            reason="malformed",
         ) from error
 
 
-def _where(place: Path) -> str:
-    """What to do about a path to nothing, which may be the name of a model of the Hub."""
+def _advice_for_missing(place: Path) -> str:
+    """Advice about a missing path, which may be the name of a model of the Hugging Face Hub."""
     name = place.as_posix()
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) or place.parent.exists() or place.suffix in _SUFFIXES:
         return "check the path"
     return (
-        "check the path. Names of the Hugging Face Hub are not fetched; if this is one, fetch it with "
-        f"'hf download {name} --local-dir {place.name}' and give {place.name}"
+        "check the path. Models of the Hugging Face Hub are not downloaded; if this is one, download it with "
+        f"'hf download {name} --local-dir {place.name}' and pass {place.name}"
     )
 
 
@@ -120,31 +133,52 @@ def _read_folder(folder: Path) -> Weights:
         graph = next((name for name in _GRAPHS if (folder / name).is_file()), None)
         if graph is not None:
             raise ModelError(
-                f"{folder}: holds a graph ({graph}), expected weights: a graph runs without mgm, as its README.md shows, and "
-                "cannot be loaded back; give the run that it was exported from, or an export to hf, videomae or safetensors"
+                folder,
+                f"found a graph ({graph}), which runs without mgm, as its README.md shows, and cannot be loaded",
+                "weights",
+                "pass the run that it was exported from, or an export to hf, videomae or safetensors",
+                reason="unsupported",
             )
         raise ModelError(
-            f"{folder}: no checkpoint, expected a run's folder with last.pt, an export of mgm, or {CONFIG_FILE} and "
-            f"{_SAFETENSORS} or {_TORCH} (or their index and shards), as save_pretrained(folder) of transformers writes them"
+            folder,
+            "found no checkpoint",
+            f"a run's folder with last.pt, an export of mgm, or {CONFIG_FILE} and {_SAFETENSORS} or {_TORCH} (or their index and "
+            "shards), as save_pretrained(folder) of transformers writes them",
+            reason="not_found",
         )
     if not here[0].endswith(".index.json"):
         return _described(_read_file(folder / here[0]), folder)
     shards = _read_json(folder / here[0]).get("weight_map")
     if not isinstance(shards, dict) or not shards or not all(isinstance(name, str) for name in shards.values()):
-        raise ModelError(f"{folder / here[0]}: has no weight_map, expected one of tensor names to files of this folder")
+        raise ModelError(
+            folder / here[0],
+            "found no weight_map",
+            "one from tensor names to files of this folder",
+            reason="malformed",
+        )
     state: dict[str, Tensor] = {}
     for name in sorted(set(shards.values())):
         if Path(name).name != name or not (folder / name).is_file():
-            raise ModelError(f"{folder / here[0]}: names the file {name!r}, expected one of this folder; fetch it")
+            raise ModelError(
+                folder / here[0],
+                f"found the missing file {name!r}",
+                "files of this folder",
+                "download it",
+                reason="not_found",
+            )
         state |= _read_file(folder / name).state
     absent = sorted(set(shards) - set(state))
     if absent:
-        raise ModelError(f"{folder}: {len(absent)} tensors of the index are in no file ({', '.join(absent[:3])})")
+        raise ModelError(
+            folder,
+            f"{len(absent)} tensors of the index are missing in the files ({', '.join(absent[:3])})",
+            reason="malformed",
+        )
     return _described(Weights(state), folder)
 
 
 def _described(weights: Weights, folder: Path) -> Weights:
-    """With what stands beside them in their folder."""
+    """The weights with the configuration and the description in their folder."""
     config, export = (
         _read_json(folder / n) if (folder / n).is_file() else None for n in (CONFIG_FILE, DESCRIPTION_FILE)
     )
@@ -156,15 +190,15 @@ def _read_file(file: Path) -> Weights:
         with file.open("rb") as stream:
             head = stream.read(32)
     except OSError as error:
-        raise ModelError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
+        raise unreadable(file, error) from error
     if not head:
-        raise ModelError(f"{file}: is empty, expected weights; fetch it again")
-    # A safetensors file starts with the length of a JSON header; a pickle and a zip archive start otherwise.
+        raise ModelError(file, "found an empty file", "weights", "download it again", reason="empty")
+    # Only safetensors files start with the length of a JSON header; pickles and zip archives do not.
     if head[8:9] == b"{":
         return _read_safetensors(file)
-    for start, what in _IMPOSTORS.items():
+    for start, (found, expected, advice) in _IMPOSTORS.items():
         if head.startswith(start):
-            raise ModelError(f"{file}: is {what}")
+            raise ModelError(file, f"found {found}", expected, advice, reason="malformed")
     return _unwrapped(read_torch(file, mapped=True), file)
 
 
@@ -176,12 +210,14 @@ def _read_safetensors(file: Path) -> Weights:
         with safe_open(file, framework="pt") as opened:
             state = {name: opened.get_tensor(name) for name in list(opened.keys())}
             return Weights(_bare(state), metadata=opened.metadata() or {})
-    except (SafetensorError, ValueError, AttributeError) as error:  # the last: of a type that this torch does not have
-        raise ModelError(f"{file}: cannot be read as safetensors ({error}); fetch it again") from error
+    except (SafetensorError, ValueError, AttributeError) as error:  # AttributeError: a dtype that this torch lacks
+        raise ModelError(
+            file, f"cannot be read as safetensors ({error})", advice="download it again", reason="malformed"
+        ) from error
 
 
 def _unwrapped(content: Any, file: Path) -> Weights:
-    """The state dict within what a training program saved."""
+    """The state dict in the content of a file of a training program."""
     places = [content, *(content[name] for name in _WRAPPERS if name in content)] if isinstance(content, dict) else []
     for place in reversed(places):
         state = {k: v for k, v in place.items() if isinstance(v, Tensor)} if isinstance(place, Mapping) else {}
@@ -190,7 +226,10 @@ def _unwrapped(content: Any, file: Path) -> Weights:
             return Weights(_bare(state), arguments=_arguments(content))
     keys = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else type(content).__name__
     raise ModelError(
-        f"{file}: found {keys or 'nothing'}, expected a state dict, at the top or under one of {', '.join(_WRAPPERS)}"
+        file,
+        f"found {keys or 'nothing'}",
+        f"a state dict, at the top or under one of {', '.join(_WRAPPERS)}",
+        reason="malformed",
     )
 
 
@@ -198,8 +237,11 @@ def _check_plain(state: Mapping[str, Tensor], file: Path) -> None:
     odd = [key for key, value in state.items() if value.layout != torch.strided or value.is_quantized or value.is_meta]
     if odd:
         raise ModelError(
-            f"{file}: found {len(odd)} tensors that are sparse, quantised or without values ({', '.join(odd[:3])}), expected "
-            "plain ones; convert them with the program that wrote the file"
+            file,
+            f"found {len(odd)} tensors that are sparse, quantised or without values ({', '.join(odd[:3])})",
+            "plain ones",
+            "convert them with the program that wrote the file",
+            reason="unsupported",
         )
 
 
@@ -222,9 +264,11 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
+        raise unreadable(file, error) from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{file}: cannot be read as JSON ({error}); fetch it again") from error
+        raise ModelError(
+            file, f"cannot be read as JSON ({error})", advice="download it again", reason="malformed"
+        ) from error
     if not isinstance(content, dict):
-        raise ModelError(f"{file}: found {type(content).__name__}, expected an object of settings")
+        raise ModelError(file, f"found {type(content).__name__}", "an object of settings", reason="malformed")
     return content

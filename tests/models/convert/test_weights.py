@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from mgm.errors import ModelError
 from mgm.models import load_huggingface
 from mgm.models.convert import read_weights
+from tests.errors import raises
+from tests.models.convert.transformers_peer import autoencoder_peer
 from tests.models.reference import random_state, tuned_shapes
-from tests.models.test_convert import autoencoder_peer
 
 STATE = random_state(tuned_shapes(dim=32, depth=1, classes=3))
 
@@ -66,9 +67,7 @@ def test_arguments_are_data(tmp_path):
     )
     assert read_weights(tmp_path / "a.pth").arguments["side"] == 224
     torch.save({"model": STATE, "args": argparse.Namespace(out=Path("x"))}, tmp_path / "b.pth")
-    with pytest.raises(
-        ModelError, match=r"stores an object of pathlib\S*Path.*which mgm refuses.*save its state dict alone"
-    ):
+    with raises(ModelError, "unsupported", subject=tmp_path / "b.pth"):
         read_weights(tmp_path / "b.pth")
 
 
@@ -92,8 +91,10 @@ def test_code_is_refused(tmp_path, write, where):
     else:
         content[where] = Trap(sprung)
     write(content, tmp_path / "trap.pth")
-    with pytest.raises(ModelError, match="needs to run code to be read, which mgm refuses"):
+    with pytest.raises(ModelError) as caught:
         read_weights(tmp_path / "trap.pth")
+    assert caught.value.reason in ("unsupported", "malformed")
+    assert caught.value.subject == str(tmp_path / "trap.pth")
     assert not sprung.exists()
 
 
@@ -122,22 +123,19 @@ def test_folders_of_every_kind(tmp_path, how):
 def test_an_index_names_files_of_its_folder(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     index = tmp_path / "model.safetensors.index.json"
-    for text, words in [
-        (
-            '{"weight_map": {"a": "../secret.safetensors"}}',
-            r"names the file '../secret.safetensors', expected one of this",
-        ),
-        ('{"weight_map": {"a": "absent.safetensors"}}', "absent.safetensors"),
-        ('{"weight_map": []}', "has no weight_map"),
-        ("[1]", "found list, expected an object"),
-        ("{", "cannot be read as JSON"),
+    for text, reason in [
+        ('{"weight_map": {"a": "../secret.safetensors"}}', "not_found"),
+        ('{"weight_map": {"a": "absent.safetensors"}}', "not_found"),
+        ('{"weight_map": []}', "malformed"),
+        ("[1]", "malformed"),
+        ("{", "malformed"),
     ]:
         index.write_text(text)
-        with pytest.raises(ModelError, match=words):
+        with raises(ModelError, reason, subject=index):
             read_weights(tmp_path)
     save_file({"b": torch.zeros(1)}, tmp_path / "one.safetensors")
     index.write_text('{"weight_map": {"a": "one.safetensors"}}')
-    with pytest.raises(ModelError, match=r"1 tensors of the index are in no file \(a\)"):
+    with raises(ModelError, "malformed", subject=tmp_path):
         read_weights(tmp_path)
 
 
@@ -149,26 +147,23 @@ def test_damaged_files_are_model_errors(tmp_path):
     pieces = [whole[: len(whole) * i // 4] for i in range(1, 4)] + [file.read_bytes()[: 3000 * i] for i in range(1, 4)]
     for piece in [*pieces, b"", b"text", b"\x00" * 8 + b"{", b"\xff" * 8 + b"{"]:
         file.write_bytes(piece)
-        with pytest.raises(ModelError, match=str(file)):
+        with raises(ModelError, "malformed" if piece else "empty", subject=file):
             read_weights(file)
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "reason", "message"),
     [
-        (b"", "is empty, expected weights"),
-        (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n",
-            "a pointer of Git LFS.*git lfs pull",
-        ),
-        (b"<!DOCTYPE html><html>", "a page of the web"),
+        (b"", "empty", "empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "malformed", "git-lfs"),
+        (b"<!DOCTYPE html><html>", "malformed", "web-page"),
     ],
 )
-def test_what_is_often_found_in_the_place_of_weights(tmp_path, content, words):
+def test_files_that_are_often_downloaded_instead_of_weights(tmp_path, content, reason, message):
     file = tmp_path / "model.safetensors"
     file.write_bytes(content)
     for place in (file, tmp_path):
-        with pytest.raises(ModelError, match=rf"^{file}: is {words}" if content else f"^{file}: {words}"):
+        with raises(ModelError, reason, subject=file, message=f"checkpoint-{message}"):
             read_weights(place)
 
 
@@ -176,7 +171,7 @@ def test_tensors_without_plain_values_are_refused(tmp_path):
     odd = {"sparse": torch.eye(3).to_sparse(), "meta": torch.empty(3, device="meta")}
     for name, value in odd.items():
         torch.save(STATE | {name: value}, tmp_path / "weights.pth")
-        with pytest.raises(ModelError, match=rf"weights.pth: found 1 tensors that are sparse.*\({name}\)"):
+        with raises(ModelError, "unsupported", subject=tmp_path / "weights.pth"):
             read_weights(tmp_path / "weights.pth")
 
 
@@ -191,16 +186,15 @@ def test_tensors_of_a_gpu_come_to_the_cpu(tmp_path, monkeypatch):
 @pytest.mark.parametrize("graph", ["model.pt2", "model.onnx"])
 def test_an_exported_graph_is_told_from_a_folder_without_weights(tmp_path, graph):
     (tmp_path / graph).write_bytes(b"graph")
-    with pytest.raises(ModelError, match=rf"holds a graph \({graph}\), expected weights"):
+    with raises(ModelError, "unsupported", subject=tmp_path):
         read_weights(tmp_path)
 
 
 def test_a_name_of_the_hub_is_told_how_to_fetch_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = r"not fetched; .*'hf download MCG-NJU/videomae-base --local-dir videomae-base' and give videomae-base"
-    with pytest.raises(ModelError, match=command):
+    with raises(ModelError, "not_found", message="checkpoint-hub-name"):
         read_weights("MCG-NJU/videomae-base")
     (tmp_path / "runs").mkdir()
     for path in ("runs/a", "elsewhere/last.pt", "/no/where", "a", "../a/b"):
-        with pytest.raises(ModelError, match=r"expected a file or a folder with weights; check the path$"):
+        with raises(ModelError, "not_found", subject=path):
             read_weights(path)
