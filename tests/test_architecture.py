@@ -16,7 +16,7 @@ SOURCE = Path(mgm.__file__).parent
 
 # Floors from the ground up; a floor may import those on lines above its own. Floors on one line do not know each other.
 FLOORS = [
-    {"errors", "lazy", "spans", "version"},
+    {"errors", "lazy", "notebook", "spans", "version"},
     {"files", "workers"},
     {"video", "masks"},
     {"data", "models", "flow"},

@@ -1,9 +1,11 @@
 """The mask of a clip, the base of the classes that draw one, and the checks of their options."""
 
+from __future__ import annotations
+
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +13,17 @@ from numpy.typing import NDArray
 from mgm.errors import MaskError
 from mgm.masks.grid import Grid, check_grid
 from mgm.masks.motion import MotionInput
+from mgm.notebook import Pictured, draw
+
+if TYPE_CHECKING:
+    from mgm.notebook import Image
 
 ROUNDING = 1e-9
 """Far above the rounding error of `ratio * tokens`, far below the distance to any other intended count."""
 
 
 @dataclass(frozen=True, eq=False)
-class TokenMask:
+class TokenMask(Pictured):
     """The tokens of one clip that the encoder does not see (M of Eq. 2).
 
     Attributes:
@@ -47,6 +53,24 @@ class TokenMask:
                 "give one value per step",
                 reason="invalid_type" if self.fallback.dtype != np.bool_ else "invalid_shape",
             )
+
+    def show(self, clip: Any = None, *, columns: int = 8) -> Image:
+        """The hidden tokens, veiled and outlined, over the frames of `clip` (a `mgm.video.Clip`), as a `PIL.Image.Image`.
+
+        Raises:
+            MaskError: the number of frames is not a multiple of the mask's steps.
+        """
+        return draw("mask", self, clip, columns=columns)
+
+    def __repr__(self) -> str:
+        steps, height, width = self.masked.shape
+        counts = self.masked.sum(axis=(1, 2))
+        least, most = int(counts.min()), int(counts.max())
+        hidden = f"{least}" if least == most else f"{least} to {most}"
+        return (
+            f"TokenMask({steps} x {height} x {width} tokens, {hidden} of {height * width} hidden per step, ratio "
+            f"{self.ratio:.2f}, {int(self.fallback.sum())} of {steps} steps without motion to follow)"
+        )
 
     @property
     def visible(self) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ LabelledClip = tuple[str, RgbFrames]
 
 _MARGIN = 14
 _GAP = 4
-_PAPER = (240, 240, 238)
+PAPER = (240, 240, 238)
 _INK = (38, 40, 46)
 _FAINT_INK = (96, 100, 108)
 
@@ -65,7 +65,7 @@ def filmstrip(
     foot = 22 if names or ends else 0
     width = left + len(moments) * (cell_width + _GAP) - _GAP + _MARGIN + bool(ends) * (cell_width + 3 * _GAP)
     height = _MARGIN * 2 + len(rows) * (cell_height + _GAP) - _GAP + foot
-    sheet = Image.new("RGB", (width, height), _PAPER)
+    sheet = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(sheet)
     for i, (label, clip) in enumerate(rows):
         top = _MARGIN + i * (cell_height + _GAP)

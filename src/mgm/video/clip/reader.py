@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from mgm.notebook import Pictured, draw
 from mgm.spans import span
 from mgm.video.clip.execution import Read, carry_out
 from mgm.video.clip.options import Cache, ClipOptions, Motion, MotionOptions, Request, Short
@@ -33,9 +34,12 @@ from mgm.video.motion.camera import Camera
 from mgm.video.motion.estimators import MotionEstimator, make_estimator
 from mgm.video.motion.field import MotionField, Policy, Reading
 
+if TYPE_CHECKING:
+    from mgm.notebook import Image
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clip:
+class Clip(Pictured):
     """Frames and motion of one stretch of a video.
 
     Attributes:
@@ -52,15 +56,34 @@ class Clip:
     pts_seconds: npt.NDArray[np.float64]
     frame_indices: npt.NDArray[np.int64]
 
+    def show(self, *, columns: int = 8) -> Image:
+        """A contact sheet of frames and motion, at up to `columns` times, as a `PIL.Image.Image`."""
+        return draw("clip", self, columns=columns)
+
+    def __repr__(self) -> str:
+        motion = "no motion" if self.motion is None else f"{self.motion!r}"
+        return f"Clip({self.path}: frames uint8 {self.frames.shape}, {_span(self.pts_seconds)}, {motion})"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MotionClip:
+class MotionClip(Pictured):
     """The motion of one stretch of a video, without its frames. Attributes: see `Clip`."""
 
     path: str
     motion: MotionField
     pts_seconds: npt.NDArray[np.float64]
     frame_indices: npt.NDArray[np.int64]
+
+    def show(self, *, columns: int = 8) -> Image:
+        """The motion at up to `columns` times, as a `PIL.Image.Image`."""
+        return self.motion.show(columns=columns)
+
+    def __repr__(self) -> str:
+        return f"MotionClip({self.path}: {_span(self.pts_seconds)}, {self.motion!r})"
+
+
+def _span(pts_seconds: npt.NDArray[np.float64]) -> str:
+    return f"{pts_seconds[0]:.2f} s to {pts_seconds[-1]:.2f} s" if len(pts_seconds) else "no frames"
 
 
 def read_clip(

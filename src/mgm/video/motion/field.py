@@ -8,13 +8,17 @@ aggregate_windows   displacement per frame -> displacement per sampling step
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from mgm.notebook import Pictured, draw
 from mgm.video.motion.vectors import VECTOR_DTYPE
+
+if TYPE_CHECKING:
+    from mgm.notebook import Image
 
 CELL_PIXELS = 8
 """Side of a cell of the motion field in pixels of the coded frame (the paper's M_t: T x H/8 x W/8)."""
@@ -64,7 +68,7 @@ class VectorField:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MotionField(VectorField):
+class MotionField(VectorField, Pictured):
     """The motion of a clip.
 
     Attributes:
@@ -91,6 +95,10 @@ class MotionField(VectorField):
         unit = "grey levels" if self.source == "difference" else "px"
         known = f"source={self.source!r}, {self._share}, extent={self.extent}"
         return f"MotionField({self._shape}, dx and dy in {unit}, {known})"
+
+    def show(self, *, columns: int = 8) -> Image:
+        """The field in colour at up to `columns` frames, as a `PIL.Image.Image`: hue is direction, strength is speed."""
+        return draw("motion", self, columns=columns)
 
     @property
     def magnitude(self) -> npt.NDArray[np.float32]:

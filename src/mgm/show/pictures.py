@@ -1,0 +1,84 @@
+"""Contact sheets of clips, motion fields and masks: the pictures behind their `show()`."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from mgm.errors import MaskError
+from mgm.masks import TokenMask
+from mgm.show.figures import RgbFrames, colour_motion, colour_wheel, motion_scale, paint_mask
+from mgm.show.filmstrip import PAPER, filmstrip
+from mgm.video import Clip, MotionField
+
+TOKEN_PIXELS = 16
+"""Side of a token in the picture of a mask without its clip."""
+
+
+def draw_clip(clip: Clip, *, columns: int = 8) -> Image.Image:
+    """Frames, and motion if the clip has any, at up to `columns` evenly spaced times."""
+    rows = [("frames", clip.frames)]
+    times = clip.pts_seconds - clip.pts_seconds[0]
+    if clip.motion is None:
+        return Image.fromarray(filmstrip(rows, columns=columns, times=times))
+    size = (clip.frames.shape[1], clip.frames.shape[2])
+    return _with_motion(rows, clip.motion, size, columns=columns, times=times)
+
+
+def draw_motion(motion: MotionField, *, columns: int = 8) -> Image.Image:
+    """The field in colour at up to `columns` evenly spaced frames: hue is direction, strength is speed."""
+    return _with_motion([], motion, motion.extent, columns=columns, times=None)
+
+
+def draw_mask(mask: TokenMask, clip: Clip | None = None, *, columns: int = 8) -> Image.Image:
+    """Hidden tokens, veiled and outlined, over the frames of `clip`, or over an empty frame.
+
+    Raises:
+        MaskError: the number of frames is not a multiple of the mask's steps.
+    """
+    steps, height, width = mask.masked.shape
+    if clip is None:
+        ground = np.full((steps, height * TOKEN_PIXELS, width * TOKEN_PIXELS, 3), 255, np.uint8)
+        return Image.fromarray(filmstrip([("mask", paint_mask(ground, mask.masked))], columns=columns))
+    if len(clip.frames) % steps:
+        raise MaskError(
+            "TokenMask.show",
+            f"found a clip of {len(clip.frames)} frames",
+            f"a multiple of the mask's {steps} steps",
+            "give the clip that the mask was drawn for",
+            reason="mismatch",
+        )
+    rows = [("frames", clip.frames), ("mask", paint_mask(clip.frames, mask.masked))]
+    times = clip.pts_seconds - clip.pts_seconds[0]
+    return Image.fromarray(filmstrip(rows, columns=columns, times=times))
+
+
+def _with_motion(
+    rows: list[tuple[str, RgbFrames]],
+    motion: MotionField,
+    size: tuple[int, int],
+    *,
+    columns: int,
+    times: npt.NDArray[np.float64] | None,
+) -> Image.Image:
+    """A contact sheet with a last row for the motion, and the colour wheel behind it."""
+    scale = motion_scale(motion.vectors)
+    coloured = colour_motion(motion.vectors, extent=motion.extent, size=size, full_scale=scale)
+    sheet = filmstrip(
+        [*rows, ("motion", coloured)],
+        columns=columns,
+        times=times,
+        ends={"motion": _wheel(size)},
+        end_name=f"rim: {scale:.1f} px per step",
+    )
+    return Image.fromarray(sheet)
+
+
+def _wheel(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """The colour wheel in the middle of a picture of `size`, (height, width), on paper."""
+    side = min(size)
+    ground = Image.new("RGB", (size[1], size[0]), PAPER)
+    wheel = Image.fromarray(colour_wheel(side))
+    ground.paste(wheel, ((size[1] - side) // 2, (size[0] - side) // 2), wheel)
+    return np.asarray(ground)

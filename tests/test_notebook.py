@@ -1,0 +1,66 @@
+"""Clips, motion fields and masks print their shapes and show themselves as pictures."""
+
+import subprocess
+import sys
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mgm
+from mgm.data.synthetic.known_motion import make_translation
+from mgm.errors import MaskError
+from tests.errors import raises
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp("notebook") / "a.mp4"
+    make_translation(path, velocity=(3, -2), frames=32, size=(64, 96))
+    return mgm.read_clip(path, frames=8, stride=2, size=(64, 96))
+
+
+@pytest.fixture(scope="module")
+def mask(clip):
+    return mgm.make_mask("mgm", grid=(4, 4, 6), ratio=0.5, motion=clip.motion, rng=np.random.default_rng(0))
+
+
+def test_values_print_shapes_and_units(clip, mask):
+    assert "frames uint8 (8, 64, 96, 3)" in repr(clip)
+    assert "8 x 8 x 12 cells" in repr(clip)
+    assert "px" in repr(clip.motion)
+    assert repr(mask).startswith("TokenMask(4 x 4 x 6 tokens, 12 of 24 hidden per step, ratio 0.50")
+    assert max(len(repr(value)) for value in (clip.motion, mask)) < 200
+
+
+def test_a_notebook_shows_a_picture(clip, mask):
+    for value in (clip, clip.motion, mask):
+        with Image.open(BytesIO(value._repr_png_())) as picture:
+            assert picture.format == "PNG"
+            assert picture.width > picture.height
+
+
+def test_a_mask_is_drawn_over_its_clip(clip, mask):
+    shown = np.asarray(mask.show(clip, columns=4))
+    alone = np.asarray(mask.show(columns=4))
+    assert shown.shape[0] > alone.shape[0]  # a row of frames above the mask
+    with raises(MaskError, "mismatch", message="mask-shown-over-another-clip"):
+        mgm.make_mask("tube", grid=(3, 4, 6), ratio=0.5, rng=np.random.default_rng(0)).show(clip)
+
+
+def test_without_pillow_the_error_names_the_packages():
+    code = (
+        "import sys\n"
+        "sys.modules['PIL'] = None\n"
+        "import mgm, numpy as np\n"
+        "mask = mgm.make_mask('tube', grid=(2, 4, 4), ratio=0.5, rng=np.random.default_rng(0))\n"
+        "assert mask._repr_png_() is None\n"
+        "try:\n"
+        "    mask.show()\n"
+        "except ModuleNotFoundError as error:\n"
+        "    assert 'motion-guided-masking[train]' in str(error), error\n"
+        "else:\n"
+        "    raise AssertionError('no error')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
