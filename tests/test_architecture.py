@@ -1,6 +1,7 @@
-"""The house's rules that a machine can check: imports go down, the bottom floors need no torch, nobody imports the command line."""
+"""The rules of docs/architecture.md: imports go down, without circles; only commands use the public face."""
 
 import ast
+import graphlib
 import importlib
 import subprocess
 import sys
@@ -14,10 +15,10 @@ import mgm
 
 SOURCE = Path(mgm.__file__).parent
 
-# Floors from the ground up; a floor may import those on lines above its own. Floors on one line do not know each other.
+# From the ground up: a floor may import those on lines above its own. Floors on one line do not import each other.
 FLOORS = [
-    {"errors", "lazy", "notebook", "spans", "version"},
-    {"files", "workers"},
+    {"errors", "lazy", "spans", "version"},
+    {"files", "notebook", "workers"},
     {"video", "masks"},
     {"data", "models", "flow"},
     {"training"},
@@ -26,55 +27,107 @@ FLOORS = [
     {"demo"},
     {"commands"},
 ]
-LEVEL = {name: level for level, floor in enumerate(FLOORS) for name in floor}
+# The same within a floor.
+ROOMS = {
+    "video": [{"container"}, {"motion"}, {"clip"}, {"scan"}, {"transcode"}],
+    "data": [
+        {"items", "unreadable"},
+        {"fingerprint", "shards", "augment"},
+        {"clips", "synthetic"},
+        {"annotations", "loading"},
+        {"benchmark"},
+    ],
+    "training": [
+        {"config"},
+        {"optim", "recipe"},
+        {"checkpoint", "log", "method"},
+        {"run"},
+        {"loop"},
+        {"export", "finetune", "pretrain"},
+    ],
+    "demo": [{"measure"}, {"findings"}, {"page"}, {"pipeline"}],
+}
 HEAVY = {"torch", "lightning_fabric", "pydantic", "PIL", "transformers", "tensorboard"}
 
 
-def floor_of(module: str) -> str:
-    """ "mgm.video.scan.scan" -> "video"; "mgm" itself is the public face."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "face"
-
-
-def imports(file: Path) -> Iterator[str]:
-    """Every module that a file imports, inside functions too."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: relative import; write the whole name"
-            yield node.module or ""
+def module_of(file: Path) -> str:
+    """ "mgm.video.scan.scan" of its file; a package for its `__init__`."""
+    parts = file.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
+MODULES = {module_of(p) for p in FILES} | {"mgm"}
 
 
-def test_every_folder_is_a_floor():
+def imports(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every module that a file imports, and the names from it; inside functions too."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import; write the whole name"
+            yield node.module or "", tuple(alias.name for alias in node.names)
+
+
+def homes(package: str) -> dict[str, str]:
+    """The modules that define the public names of a package with a stub."""
+    stub = SOURCE.parent.joinpath(*package.split("."), "__init__.pyi")
+    if not stub.exists():
+        return {}
+    return {name: module for module, names in imports(stub) for name in names if module != package}
+
+
+def needed(file: Path) -> set[str]:
+    """The modules of mgm that a file imports; names of a public package by the module that defines them."""
+    found = set()
+    for module, names in imports(file):
+        if module.split(".")[0] == "mgm":
+            public = homes(module)
+            submodules = {f"{module}.{name}" for name in names} & MODULES
+            found |= submodules | {public[name] for name in names if name in public}
+            if not names or any(name not in public and f"{module}.{name}" not in MODULES for name in names):
+                found.add(module)
+    return found - {module_of(file)}
+
+
+NEEDED = {module_of(p): needed(p) for p in FILES}
+
+
+def check_order(kind: str, own: str, other: str, order: list[set[str]]) -> None:
+    level = {name: number for number, line in enumerate(order) for name in line}
+    assert own in level, f"{own} is new: give it a place in {kind} of this test and in docs/architecture.md"
+    assert own == other or level[other] < level[own], f"{own} imports {other}, which is not below it in {kind}"
+
+
+def test_every_folder_has_its_floor():
     here = {
         p.name if p.is_dir() else p.stem for p in SOURCE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()
     }
-    assert here - {"__init__"} == set(LEVEL), "a new folder belongs into FLOORS and docs/architecture.md"
+    assert here - {"__init__"} == set().union(*FLOORS), "a new folder needs a place in FLOORS and docs/architecture.md"
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_imports_go_down(file):
-    relative = file.relative_to(SOURCE)
-    own = relative.parts[0].removesuffix(".py")
-    for module in imports(file):
-        if module.split(".")[0] != "mgm":
+@pytest.mark.parametrize("module", sorted(NEEDED))
+def test_imports_go_down(module):
+    own = module.split(".")
+    for other in (name.split(".") for name in NEEDED[module]):
+        if len(other) == 1:
+            assert own[1] == "commands", f"{module} imports the public face; import from the room itself"
             continue
-        other = floor_of(module)
-        if other == "face":
-            assert own == "commands", f"{relative} imports the public face; import from the floor itself"
-            continue
-        assert own == other or LEVEL[other] < LEVEL[own], f"{relative} imports {module}, which is not below it"
+        check_order("FLOORS", own[1], other[1], FLOORS)
+        if own[1] == other[1] in ROOMS and len(own) > 2 and len(other) > 2:
+            check_order("ROOMS", own[2], other[2], ROOMS[own[1]])
+
+
+def test_no_circle():
+    graphlib.TopologicalSorter(NEEDED).prepare()  # raises CycleError with the modules of a circle
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_video_and_masks_need_no_torch(file):
     own = file.relative_to(SOURCE).parts[0]
     if own in ("video", "masks"):
-        assert not {module.split(".")[0] for module in imports(file)} & HEAVY
+        assert not {module.split(".")[0] for module, _ in imports(file)} & HEAVY
 
 
 def test_the_public_face_is_light():
@@ -102,7 +155,7 @@ def test_every_public_name_resolves(package):
         face.no_such_name  # noqa: B018
 
 
-def test_without_torch_training_says_what_to_install():
+def test_without_torch_the_error_names_the_packages_to_install():
     code = (
         "import sys\n"
         "sys.modules['torch'] = None\n"
@@ -118,7 +171,7 @@ def test_without_torch_training_says_what_to_install():
 
 
 def test_torchvision_is_absent():
-    """Beside a torch of another build it breaks lightning_fabric on import; see constraints.txt."""
+    """Next to a torch of another build it breaks lightning_fabric on import; see constraints.txt."""
     import importlib.util
 
     assert importlib.util.find_spec("torchvision") is None
