@@ -27,7 +27,7 @@ UPDATE = {
 
 
 def torchvision_name(key):
-    """An authors' name in torchvision's spelling, told by its parts."""
+    """An authors' name of a layer in torchvision's spelling."""
     first, _, rest = key.partition(".")
     layer, _, kind = rest.rpartition(".")
     if first == "update_block":
@@ -70,7 +70,7 @@ def translated(rng, count, *, reach=8, side=64):
 
 
 def end_point_error(flow, motion):
-    """As a share of the motion: 1 where nothing is seen to move."""
+    """The error relative to the motion: 1 for zero flow."""
     return ((flow - motion).norm(dim=1).mean() / motion.norm(dim=1).mean()).item()
 
 
@@ -88,7 +88,7 @@ def weights(tmp_path):
     return path
 
 
-def test_it_has_the_parameters_of_the_release():
+def test_raft_has_the_parameters_of_the_release():
     model = Raft()
     assert sum(p.numel() for p in model.parameters()) == 990_162
     names = model.state_dict().keys()
@@ -130,7 +130,7 @@ def looked_up(first, second, places):
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 11)])
 def test_the_look_up_follows_the_definition(height, width):
-    """At 8 x 8 the coarsest level is a single cell; odd sides lose their last row when they are halved."""
+    """At 8 x 8 the coarsest level is a single cell; odd sides lose their last row at each halving."""
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((2, 2, 5, height, width))
     places = rng.uniform(-4, 14, (2, 2, height, width))
@@ -175,7 +175,7 @@ def test_a_flow_head_that_always_adds_one_cell_moves_eight_pixels_a_time(weights
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 90), (64, 64), (65, 72), (70, 101)])
-def test_any_size_comes_back_as_it_went_in(weights, size):
+def test_the_flow_has_the_size_of_the_pictures(weights, size):
     flow = RaftEstimator(weights, iterations=2).between(*pictures(*size))
     assert flow.shape == (*size, 2)
     assert flow.dtype == np.float32
@@ -183,14 +183,14 @@ def test_any_size_comes_back_as_it_went_in(weights, size):
 
 
 def test_padding_repeats_the_border(weights):
-    """What is padded here by itself equals what was padded by hand."""
+    """Internal padding equals padding by hand."""
     source = RaftEstimator(weights, iterations=3)
     before, after = pictures(69, 82)
     by_hand = [np.pad(picture, ((1, 2), (3, 3), (0, 0)), mode="edge") for picture in (before, after)]
     np.testing.assert_array_equal(source.between(before, after), source.between(*by_hand)[1:-2, 3:-3])
 
 
-def test_between_asks_the_later_picture_where_its_content_came_from(weights):
+def test_between_places_motion_at_the_later_picture(weights):
     source = RaftEstimator(weights, iterations=3)
     before, after = pictures()
     with torch.inference_mode():
@@ -239,7 +239,7 @@ def test_weights_of_half_precision_are_widened(weights, tmp_path):
 
 
 class Code:
-    """Unpickling it would make a file."""
+    """Unpickling it would create a file."""
 
     def __init__(self, path):
         self.path = path
@@ -257,7 +257,7 @@ def test_a_file_that_needs_code_is_refused(tmp_path):
     assert not made.exists()
 
 
-def test_weights_that_do_not_fit_are_named(weights, tmp_path):
+def test_weights_that_do_not_fit_are_errors(weights, tmp_path):
     state, path = torch.load(weights, weights_only=True), tmp_path / "odd.pth"
 
     def refused(content, reason, message=None):
@@ -280,7 +280,7 @@ def test_weights_that_do_not_fit_are_named(weights, tmp_path):
         load_raft(tmp_path / "none.pth")
 
 
-def test_a_source_says_what_it_cannot_use(weights):
+def test_wrong_arguments_and_pictures_are_errors(weights):
     before, after = pictures()
     with raises(ModelError, "invalid_value", subject="iterations"):
         RaftEstimator(weights, iterations=0)
@@ -294,7 +294,7 @@ def test_a_source_says_what_it_cannot_use(weights):
         source.network(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 9))
 
 
-def test_random_weights_are_fixed_and_leave_the_random_state_alone(weights):
+def test_random_weights_are_fixed_and_keep_the_random_state(weights):
     before = torch.random.get_rng_state()
     one, two = RaftEstimator(None, iterations=1), RaftEstimator(None, iterations=1)
     load_raft(weights)
@@ -303,7 +303,7 @@ def test_random_weights_are_fixed_and_leave_the_random_state_alone(weights):
     assert one == two != RaftEstimator(weights, iterations=1)
 
 
-def test_it_serves_as_a_source_of_motion(weights):
+def test_raft_is_a_motion_estimator(weights):
     source = RaftEstimator(weights, iterations=1)
     shown = dict(enumerate(pictures(64, 80)))
     field = pairwise_field(source, shown, np.array([0, 1]), 1, (8, 10))
@@ -314,11 +314,11 @@ def test_it_serves_as_a_source_of_motion(weights):
 
 
 @pytest.mark.slow
-def test_it_learns_to_see_motion(tmp_path):
-    """From random weights, on textures moved by up to 8 px: the motion of new textures must come out, direction included."""
+def test_raft_learns_to_estimate_motion(tmp_path):
+    """Trained from random weights on textures moved by up to 8 px, it estimates the motion of new textures."""
     torch.manual_seed(2)
     model = Raft()
-    torch.nn.init.zeros_(model.cnet.conv2.weight)  # the large random context of the start drowns the correlations
+    torch.nn.init.zeros_(model.cnet.conv2.weight)  # large random context features would hide the correlations
     torch.nn.init.zeros_(model.cnet.conv2.bias)
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-4, weight_decay=1e-5)
     warm_up = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / 15, total_iters=14)

@@ -1,4 +1,4 @@
-"""A sidecar gives back what the stream gives, bit for bit, or nothing at all."""
+"""A sidecar contains the fields of the stream, bit for bit, or is not used."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from mgm.video.motion.cache import (
     sidecar_path,
     sidecar_problem,
 )
-from mgm.video.motion.cache_format import most_packed, pack, unpack
+from mgm.video.motion.cache_format import unpack
 from mgm.video.motion.field import VectorField
 from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
 from mgm.video.scan.scan import find_videos
@@ -77,7 +77,7 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_gives_back_the_stream_bit_for_bit(tmp_path, name):
+def test_a_sidecar_equals_the_stream_bit_for_bit(tmp_path, name):
     assert_equals_stream(encode_moving(tmp_path / name, **STREAMS[name]))
 
 
@@ -94,7 +94,7 @@ def test_gives_back_the_stream_bit_for_bit(tmp_path, name):
         "moving_objects/tennis/tennis_h264_bframes.mp4",
     ],
 )
-def test_gives_back_real_streams_bit_for_bit(shared_data, tmp_path, name):
+def test_sidecars_of_real_streams_equal_them_bit_for_bit(shared_data, tmp_path, name):
     assert_equals_stream(shared_data / name, tmp_path)
 
 
@@ -121,22 +121,7 @@ def test_a_clip_decompresses_only_its_blocks(long_video, monkeypatch):
     assert [shape[0] for shape in unpacked] == [BLOCK_FRAMES]
 
 
-@pytest.mark.parametrize("different", [1, 256, 257, 65536, 70000])
-def test_packing_keeps_every_bit(different):
-    """With few numbers they are coded in a byte, with many in two, with too many not at all."""
-    rng = np.random.default_rng(different)
-    numbers = rng.choice(2**32, different, replace=False).astype(np.uint32)  # NaN and infinities among them
-    numbers[0] = 0x80000000  # minus zero
-    values = numbers[rng.permutation(80000) % different].view(np.float32).reshape(2, 100, 200, 2)
-    measured = rng.random((2, 100, 200)) < 0.5
-    packed = pack(VectorField(values, measured))
-    assert len(packed) <= most_packed(measured.shape)
-    back = unpack(packed, measured.shape)
-    assert_same_bits(back.vectors, values)
-    assert np.array_equal(back.valid, measured)
-
-
-def test_there_is_none_before_it_is_built(video):
+def test_without_a_sidecar_the_problem_is_not_found(video):
     assert open_sidecar(video) is None
     assert sidecar_problem(video).reason == "not_found"
 
@@ -145,11 +130,11 @@ def rewritten_in_place(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    os.utime(path, ns=(0, 1))  # the clock of the file system may be too coarse to tell
+    os.utime(path, ns=(0, 1))  # the clock of the file system may be too coarse
 
 
 def replaced_at_the_same_time(path: Path) -> None:
-    """As `rsync --times` would: only the content tells."""
+    """As by `rsync --times`: only the content differs."""
     state, data = path.stat(), path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
@@ -173,7 +158,7 @@ def test_it_is_not_used_for_another_state_of_the_video(video, change):
     assert sidecar_problem(video).reason == "mismatch"
 
 
-def test_a_stale_one_is_built_anew(video):
+def test_a_stale_sidecar_is_built_again(video):
     build_sidecar(video)
     os.utime(video, ns=(0, 1))
     assert open_sidecar(video) is None
@@ -181,7 +166,7 @@ def test_a_stale_one_is_built_anew(video):
     assert open_sidecar(video) is not None
 
 
-def test_no_damage_raises_and_none_gives_other_numbers(long_video, tmp_path):
+def test_damage_is_detected_and_never_yields_other_numbers(long_video, tmp_path):
     video = Path(shutil.copy2(long_video, tmp_path / "clip.mp4"))
     path = build_sidecar(video)
     data = path.read_bytes()
@@ -192,7 +177,7 @@ def test_no_damage_raises_and_none_gives_other_numbers(long_video, tmp_path):
     for position in range(0, len(data), max(len(data) // 400, 1)):
         damaged = bytearray(data)
         damaged[position] ^= 1 << position % 8
-        path.unlink()  # the one that is mapped must not change under it
+        path.unlink()  # the mapped file must not change
         path.write_bytes(damaged)
         cached = open_sidecar(video)
         if cached is None:
@@ -211,7 +196,7 @@ def test_no_damage_raises_and_none_gives_other_numbers(long_video, tmp_path):
     assert found > 300
 
 
-def test_a_part_of_one_is_not_used(video):
+def test_a_truncated_sidecar_is_not_used(video):
     path = build_sidecar(video)
     data = path.read_bytes()
     for length in (0, 1, 7, 8, 30, len(data) // 2, len(data) - 1):
@@ -222,7 +207,7 @@ def test_a_part_of_one_is_not_used(video):
     assert open_sidecar(video) is None
 
 
-def test_of_another_version_or_no_sidecar_it_is_not_used(video):
+def test_another_version_or_another_file_is_not_used(video):
     path = build_sidecar(video)
     data = bytearray(path.read_bytes())
     data[4] += 1
@@ -236,7 +221,7 @@ def test_of_another_version_or_no_sidecar_it_is_not_used(video):
     assert open_sidecar(video) is None
 
 
-def test_a_failed_build_leaves_the_old_one_and_no_part(video):
+def test_a_failed_build_keeps_the_old_sidecar(video):
     build_sidecar(video)
     whole = video.read_bytes()
     before = sidecar_path(video).read_bytes()
@@ -247,7 +232,7 @@ def test_a_failed_build_leaves_the_old_one_and_no_part(video):
     assert sorted(p.name for p in video.parent.iterdir()) == ["clip.mp4", "clip.mp4.mgmv"]
 
 
-def test_a_video_that_grows_meanwhile_is_not_cached(video, monkeypatch):
+def test_a_video_that_changes_meanwhile_is_not_cached(video, monkeypatch):
     def slow(opened):
         yield from iter_frame_motion(opened)
         os.utime(video, ns=(0, 1))
@@ -258,7 +243,7 @@ def test_a_video_that_grows_meanwhile_is_not_cached(video, monkeypatch):
     assert [p.name for p in video.parent.iterdir()] == ["clip.mp4"]
 
 
-def test_many_may_build_the_same_at_once(video):
+def test_threads_may_build_the_same_sidecar_at_once(video):
     with ThreadPoolExecutor(4) as pool:
         paths = set(pool.map(lambda _: build_sidecar(video), range(12)))
     assert paths == {sidecar_path(video)}
@@ -266,7 +251,7 @@ def test_many_may_build_the_same_at_once(video):
     assert sorted(p.name for p in video.parent.iterdir()) == ["clip.mp4", "clip.mp4.mgmv"]
 
 
-def test_in_a_folder_videos_of_one_name_have_their_own(ordinary, tmp_path):
+def test_videos_of_one_name_have_their_own_sidecars_in_a_folder(ordinary, tmp_path):
     videos = []
     for label in ("walk", "run"):
         (tmp_path / label).mkdir()
@@ -278,7 +263,7 @@ def test_in_a_folder_videos_of_one_name_have_their_own(ordinary, tmp_path):
     assert open_sidecar(videos[0]) is None
 
 
-def test_it_is_no_video_to_a_search(video):
+def test_a_search_for_videos_skips_sidecars(video):
     build_sidecar(video)
     assert list(find_videos([video.parent])) == [video]
 
@@ -290,7 +275,7 @@ def test_a_place_that_cannot_be_written(video, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_read_only_is_read(video, tmp_path):
+def test_sidecars_of_a_read_only_folder_are_used(video, tmp_path):
     build_sidecar(video)
     tmp_path.chmod(0o500)
     try:
@@ -301,7 +286,7 @@ def test_a_folder_that_is_read_only_is_read(video, tmp_path):
         tmp_path.chmod(0o700)
 
 
-def test_what_has_no_vectors_or_no_such_level_is_an_error(tmp_path, video):
+def test_a_codec_without_vectors_and_wrong_arguments_are_errors(tmp_path, video):
     vp9 = encode_moving(tmp_path / "a.webm", codec="libvpx-vp9", frames=4)
     with raises(VideoError, "no_vectors"):
         build_sidecar(vp9)
@@ -313,7 +298,7 @@ def test_what_has_no_vectors_or_no_such_level_is_an_error(tmp_path, video):
         build_sidecar("memory://a.mp4")
 
 
-def test_without_zstandard_it_says_what_to_install_and_reads_the_stream(video, monkeypatch):
+def test_without_zstandard_the_stream_is_read(video, monkeypatch):
     build_sidecar(video)
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with raises(VideoError, "missing_package", message="motion-cache-without-zstandard"):
@@ -323,7 +308,7 @@ def test_without_zstandard_it_says_what_to_install_and_reads_the_stream(video, m
     assert len(list(iter_cached_motion(video))) == 24
 
 
-def test_stored_fields_come_from_the_sidecar_where_there_is_one(video, monkeypatch):
+def test_cached_motion_comes_from_the_sidecar(video, monkeypatch):
     expected = streamed(video)
     raw = list(iter_cached_motion(video, reading="raw"))
     build_sidecar(video)
@@ -334,7 +319,7 @@ def test_stored_fields_come_from_the_sidecar_where_there_is_one(video, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(module, "iter_frame_motion", fails)
         found = list(iter_cached_motion(video))
-        with pytest.raises(AssertionError, match="decoded"):  # a sidecar knows the reading "clean" alone
+        with pytest.raises(AssertionError, match="decoded"):  # a sidecar contains the reading "clean" only
             list(iter_cached_motion(video, reading="raw"))
     for one, other in zip(found, expected, strict=True):
         assert (one.index, one.pts_seconds) == (other.index, other.pts_seconds)
@@ -345,7 +330,7 @@ def test_stored_fields_come_from_the_sidecar_where_there_is_one(video, monkeypat
         assert_same_bits(one.field.vectors, other.field.vectors)
 
 
-def test_stored_fields_go_on_with_the_stream_where_a_block_is_damaged(long_video, tmp_path):
+def test_cached_motion_continues_from_the_stream_at_a_damaged_block(long_video, tmp_path):
     video = Path(shutil.copy2(long_video, tmp_path / "clip.mp4"))
     path = build_sidecar(video)
     cached = open_sidecar(video)

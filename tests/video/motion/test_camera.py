@@ -1,4 +1,4 @@
-"""What the camera did is taken out of a field, whatever moves in it; fits are compared with plain least squares."""
+"""The camera's motion is removed from a field with moving objects; fits are compared with plain least squares."""
 
 import numpy as np
 import pytest
@@ -10,11 +10,11 @@ from mgm.video.motion.camera import camera_motion, remove_camera
 from mgm.video.motion.field import MotionField, grid_shape
 from tests.errors import raises
 
-SIZE = (258, 342)  # the last cells hang over the border
+SIZE = (258, 342)  # the last cells extend over the border
 
 
 def centres(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of the centre of what each cell covers, (gh, gw) each."""
+    """x and y of the centre of each cell's pixels, (gh, gw) each."""
     y, x = (np.array([(np.arange(length)[c : c + 8] + 0.5).mean() for c in range(0, length, 8)]) for length in size)
     return tuple(np.meshgrid(x, y))
 
@@ -37,8 +37,8 @@ def random_affine(rng: np.random.Generator, frames: int) -> list[np.ndarray]:
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10**6), height=st.integers(96, 300), width=st.integers(96, 300))
-def test_an_affine_camera_is_taken_out_whole(seed, height, width):
-    """The pull towards a pan, worth a tenth of a cell, is all that is left."""
+def test_an_affine_camera_is_removed_completely(seed, height, width):
+    """Only the prior for a pan, of a tenth of a cell's weight, leaves a residual."""
     size = (height, width)
     field = field_of(*(affine(a, size) for a in random_affine(np.random.default_rng(seed), 3)), size=size)
     pan = field.vectors.mean(axis=(1, 2), keepdims=True)
@@ -47,7 +47,7 @@ def test_an_affine_camera_is_taken_out_whole(seed, height, width):
 
 
 def test_an_affine_fit_of_noise_is_that_of_least_squares():
-    """Where nothing lies far off, robust weights change little: numpy's lstsq is the peer."""
+    """Without outliers, robust weights change little: numpy's lstsq is the peer."""
     rng = np.random.default_rng(0)
     noisy = affine([[3, 0.02, -0.01], [-2, 0.015, 0.03]]) + rng.normal(0, 0.5, (*grid_shape(*SIZE), 2))
     x, y = (c.ravel() for c in centres(SIZE))
@@ -59,7 +59,7 @@ def test_an_affine_fit_of_noise_is_that_of_least_squares():
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.4])
 @pytest.mark.parametrize("place", ["left strip", "corner", "middle", "scattered"])
-def test_what_moves_on_its_own_does_not_tilt_the_fit(share, place):
+def test_moving_objects_do_not_tilt_the_fit(share, place):
     rng = np.random.default_rng(1)
     rows, columns = grid_shape(*SIZE)
     camera = affine([[3, 0.02, -0.01], [-2, 0.015, 0.03]])
@@ -96,7 +96,7 @@ def test_the_median_is_that_of_the_valid_cells():
 
 
 @pytest.mark.parametrize("how", ["median", "affine"])
-def test_what_is_subtracted_is_what_is_told(how):
+def test_remove_camera_subtracts_camera_motion(how):
     rng = np.random.default_rng(3)
     field = field_of(*rng.normal(0, 5, (3, *grid_shape(*SIZE), 2)), valid=rng.random((3, *grid_shape(*SIZE))) < 0.7)
     kept = field.vectors.copy()
@@ -108,13 +108,13 @@ def test_what_is_subtracted_is_what_is_told(how):
     assert (less.source, less.extent) == (field.source, field.extent)
 
 
-def test_none_takes_nothing():
+def test_none_subtracts_nothing():
     field = field_of(affine([[3, 0.02, 0], [1, 0, 0.02]]))
     assert remove_camera(field, "none") is field
     assert not camera_motion(field, "none").any()
 
 
-def test_only_valid_cells_are_asked():
+def test_only_valid_cells_count():
     rng = np.random.default_rng(4)
     camera = affine([[3, 0.02, -0.01], [-2, 0.015, 0.03]])
     valid = rng.random((1, *grid_shape(*SIZE))) < 0.3
@@ -123,7 +123,7 @@ def test_only_valid_cells_are_asked():
 
 
 @pytest.mark.parametrize(("count", "pan"), [(7, True), (8, False)])
-def test_few_valid_cells_are_taken_for_a_pan(count, pan):
+def test_fewer_than_eight_valid_cells_give_a_pan(count, pan):
     rng = np.random.default_rng(5)
     camera = affine([[3, 0.05, 0], [-2, 0, 0.05]])
     valid = np.zeros((2, *grid_shape(*SIZE)), bool)
@@ -136,7 +136,7 @@ def test_few_valid_cells_are_taken_for_a_pan(count, pan):
 
 
 @pytest.mark.parametrize("where", [np.s_[3:4, :], np.s_[:, 5:6], np.s_[0:3, 0:3]], ids=["row", "column", "corner"])
-def test_cells_that_tell_no_slope_draw_none(where):
+def test_cells_without_a_slope_give_a_pan(where):
     """Noise of cells on a line, or in a corner, must not grow into a wild motion at the other end of the frame."""
     rng = np.random.default_rng(6)
     valid = np.zeros((1, *grid_shape(*SIZE)), bool)
@@ -147,7 +147,7 @@ def test_cells_that_tell_no_slope_draw_none(where):
 
 
 @pytest.mark.parametrize("how", ["median", "affine"])
-def test_frames_without_motion_or_measurement_stay(how):
+def test_still_and_unmeasured_frames_are_unchanged(how):
     rows, columns = grid_shape(*SIZE)
     valid = np.ones((3, rows, columns), bool)
     valid[1] = False
@@ -161,7 +161,7 @@ def test_frames_without_motion_or_measurement_stay(how):
 @pytest.mark.parametrize(("size", "frames"), [((8, 8), 2), ((5, 200), 2), ((200, 9), 2), ((64, 64), 0)])
 @pytest.mark.parametrize("how", ["median", "affine"])
 def test_fields_of_few_cells(size, frames, how):
-    """One row has no slope along y."""
+    """One row of cells has no slope along y."""
     field = (
         field_of(*np.ones((frames, *grid_shape(*size), 2)), size=size)
         if frames
@@ -173,14 +173,14 @@ def test_fields_of_few_cells(size, frames, how):
 
 
 @pytest.mark.parametrize("how", ["median", "affine"])
-def test_a_difference_has_no_camera(how):
+def test_a_camera_of_difference_is_an_error(how):
     field = MotionField(np.ones((1, 4, 4, 2), np.float32), np.ones((1, 4, 4), bool), "difference", (32, 32))
     with raises(VideoError, "conflict"):
         remove_camera(field, how)
     assert remove_camera(field, "none") is field
 
 
-def test_another_model_is_refused():
+def test_an_unknown_camera_model_is_an_error():
     field = MotionField(np.ones((1, 4, 4, 2), np.float32), np.ones((1, 4, 4), bool), "codec", (32, 32))
     with raises(VideoError, "unknown_name", message="motion-unknown-camera"):
         remove_camera(field, "homography")

@@ -1,4 +1,4 @@
-"""Motion between pictures: anchored where it is now, in the right unit, averaged over the right pixels."""
+"""Motion between pictures: placed at the later picture, in the right unit, averaged over the right pixels."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ cv2 = pytest.importorskip("cv2")
 
 
 def gray(frame: np.ndarray, shrink: int = 1) -> np.ndarray:
-    """Luma at 1/shrink, every pixel the mean of those it stands for (those that are there, at the border)."""
+    """Luma at 1/shrink: every pixel is the mean of the pixels that it covers (at the border, of those inside)."""
     luma = frame @ np.array([0.299, 0.587, 0.114])
     height, width = (-(-side // shrink) for side in luma.shape)
     wide = np.pad(luma, ((0, height * shrink - luma.shape[0]), (0, width * shrink - luma.shape[1])), mode="edge")
@@ -42,7 +42,7 @@ def moving(velocity: tuple[float, float], size: tuple[int, int], shrink: int = 1
 
 @pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
 @pytest.mark.parametrize("velocity", [(5.25, -3.5), (-4, 0), (0, 4)])
-def test_flow_says_the_velocity(preset, velocity):
+def test_flow_is_the_velocity(preset, velocity):
     flow = DisFlow(preset).between(*moving(velocity, (96, 128)))
     assert flow.dtype == np.float32
     assert flow.shape == (96, 128, 2)
@@ -52,7 +52,7 @@ def test_flow_says_the_velocity(preset, velocity):
 
 @pytest.mark.parametrize("source", [DisFlow(shrink=1), DisFlow(), DisFlow("medium", shrink=1)], ids=str)
 @pytest.mark.parametrize(("side", "seed"), [(56, 1), (96, 1), (96, 2)])
-def test_an_object_is_marked_where_it_is_not_where_it_was(source, side, seed):
+def test_motion_is_at_the_new_place_of_an_object(source, side, seed):
     scene = object_over_pan_frames(pan=(0, 0), velocity=(20, 0), side=side, frames=2, size=(144, 240), seed=seed)
     (before, was), (after, now) = scene
     flow = source.between(gray(before, source.shrink), gray(after, source.shrink))
@@ -65,11 +65,11 @@ def test_an_object_is_marked_where_it_is_not_where_it_was(source, side, seed):
     )
     np.testing.assert_allclose(np.median(field_[rows, covered], axis=(0, 1)), (20, 0), atol=0.5)
     assert np.abs(length[:, right] - 20).mean() < 1
-    assert length[:, left].mean() < 13  # ground that the object has left: no flow is right there
+    assert length[:, left].mean() < 13  # ground behind the object's old place: every flow is wrong there
 
 
 def test_flow_follows_a_zoom_in_small_pictures():
-    """The preset's own level of the pyramid makes this field 40% too short."""
+    """At the preset's own level of the pyramid this field is 40% too short."""
     y, x = np.mgrid[:72, :96]
     picture = moving((0, 0), (72, 96))[0]
     shifts = np.stack([(x - 47.5) * 0.08, (y - 35.5) * 0.08], axis=-1).astype(np.float32)
@@ -91,7 +91,7 @@ def opencv_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("opencv_threads")
 @pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
-def test_flow_does_not_depend_on_threads_and_leaves_their_number_alone(preset):
+def test_flow_does_not_depend_on_threads_nor_changes_their_number(preset):
     scene = object_over_pan_frames(pan=(3, 1), velocity=(-4, 2), side=50, frames=2, size=(150, 230))
     pictures = [gray(frame) for frame, _ in scene]
     flows = []
@@ -104,7 +104,7 @@ def test_flow_does_not_depend_on_threads_and_leaves_their_number_alone(preset):
 
 
 def test_flow_survives_pictures_that_crash_opencv():
-    """In a process of its own: what OpenCV does with 8 x 100 pixels unguarded is a segmentation fault."""
+    """In a process of its own: without padding, OpenCV dies of a segmentation fault at 8 x 100 pixels."""
     code = (
         "import numpy as np\n"
         "from mgm.video.motion.estimators import DisFlow\n"
@@ -156,7 +156,7 @@ def test_wrong_options_are_errors_of_the_estimator(make, reason, name):
         make()
 
 
-def test_sources_by_name():
+def test_estimators_by_name():
     assert make_estimator("flow") == DisFlow()
     assert make_estimator("difference") == LumaDifference()
     for source in (DisFlow(), LumaDifference()):
@@ -181,7 +181,7 @@ def test_a_missing_opencv_is_named(monkeypatch):
 
 @settings(deadline=None, max_examples=60)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), shrink=st.sampled_from([1, 2, 4]), seed=st.integers(0, 9))
-def test_cells_are_means_of_what_is_there(height, width, shrink, seed):
+def test_cells_are_means_of_their_pixels(height, width, shrink, seed):
     shape = -(-height // shrink), -(-width // shrink)
     flow = np.random.default_rng(seed).normal(size=(*shape, 2)).astype(np.float32)
     cells = to_cells(flow, shrink, grid_shape(height, width))
@@ -197,7 +197,9 @@ def test_cells_are_means_of_what_is_there(height, width, shrink, seed):
 
 def test_cells_of_a_picture_that_was_rounded_down():
     flow = np.arange(8, dtype=np.float32).reshape(1, 8, 1).repeat(2, axis=-1)
-    cells = to_cells(flow, 4, grid_shape(4, 33), in_pixels=False)  # 33 / 4 is 8 pixels and a bit: the fifth cell
+    cells = to_cells(
+        flow, 4, grid_shape(4, 33), in_pixels=False
+    )  # 33 / 4 is rounded down to 8 pixels: the fifth cell has none
     np.testing.assert_array_equal(cells[0, [0, 1, 2, 4], 0], [0.5, 2.5, 4.5, 7])
 
 
@@ -208,24 +210,24 @@ def test_a_grid_of_another_size_is_refused():
 
 @dataclass
 class Spy(Mapping):
-    """Pictures full of their own number, and the pairs that were asked for; its flow is (after - before, after)."""
+    """Pictures filled with their own number, and the requested pairs; its flow is (after - before, after)."""
 
     in_pixels: bool = True
     name: str = "flow"
     pixel_format: str = "gray"
     shrink: int = 2
     pairs: list[tuple[int, int]] = field(default_factory=list)
-    taken: set[int] = field(default_factory=set)
+    requested: set[int] = field(default_factory=set)
 
     def __getitem__(self, number: int) -> np.ndarray:
-        self.taken.add(number)
+        self.requested.add(number)
         return np.full((9, 13), number, np.uint8)
 
     def __iter__(self) -> Iterator[int]:
-        raise AssertionError("pictures are taken by number")
+        raise AssertionError("pictures are requested by number")
 
     def __len__(self) -> int:
-        raise AssertionError("pictures are taken by number")
+        raise AssertionError("pictures are requested by number")
 
     def between(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         self.pairs.append((int(before[0, 0]), int(after[0, 0])))
@@ -242,7 +244,7 @@ def measured(wanted: list[int], stride: int, **options: bool) -> tuple[np.ndarra
     assert valid.dtype == bool
     assert vectors.shape == (len(wanted), 3, 4, 2)
     assert valid.shape == (len(wanted), 3, 4)
-    assert spy.taken == needed_pictures(numbers, stride)
+    assert spy.requested == needed_pictures(numbers, stride)
     assert (vectors == vectors[:, :1, :1]).all()
     assert (valid == valid[:, :1, :1]).all()
     return vectors[:, 0, 0], valid[:, 0, 0], spy
@@ -251,7 +253,7 @@ def measured(wanted: list[int], stride: int, **options: bool) -> tuple[np.ndarra
 def test_a_frame_moves_since_one_stride_before_it():
     vectors, valid, spy = measured([5, 9, 13], 4)
     assert spy.pairs == [(1, 5), (5, 9), (9, 13)]
-    np.testing.assert_array_equal(vectors, [(8, 10), (8, 18), (8, 26)])  # twice: pixels of the coded picture
+    np.testing.assert_array_equal(vectors, [(8, 10), (8, 18), (8, 26)])  # doubled: pixels of the coded picture
     assert valid.all()
 
 
@@ -264,7 +266,7 @@ def test_near_the_start_motion_is_scaled_to_a_whole_stride():
     np.testing.assert_array_equal(vectors, [(2, 2), (4, 6)])
 
 
-def test_the_first_frame_of_a_video_holds_the_next_ones_motion():
+def test_the_first_frame_of_a_video_takes_the_motion_of_the_next():
     vectors, valid, spy = measured([0, 3, 6], 3)
     assert spy.pairs == [(0, 3), (3, 6)]
     np.testing.assert_array_equal(vectors, [(6, 6), (6, 6), (6, 12)])
@@ -285,7 +287,7 @@ def test_frames_that_repeat_are_measured_once():
 
 @pytest.mark.parametrize("source", [DisFlow(), DisFlow(shrink=4), DisFlow("fast", shrink=1)], ids=str)
 def test_vectors_are_pixels_of_the_coded_picture_per_stride(source):
-    """Sides that are multiples of nothing."""
+    """With sides that are not multiples of 8."""
     pictures = dict(enumerate(moving((2.5, -1.5), (139, 187), source.shrink, frames=9)))
     found = pairwise_field(source, pictures, np.array([1, 4, 8]), 4, grid_shape(139, 187))
     assert found.valid.all()

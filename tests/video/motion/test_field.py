@@ -1,4 +1,4 @@
-"""Vectors and fields by hand, small enough to be worked out on paper."""
+"""Fields small enough to be calculated by hand."""
 
 import numpy as np
 import pytest
@@ -10,24 +10,24 @@ from mgm.video.motion.vectors import NO_VECTORS
 from tests.video.blocks import FUTURE, PAST, block
 
 
-def literal(*blocks, grid=(2, 2)):
+def raw(*blocks, grid=(2, 2)):
     return raw_field(np.concatenate(blocks), grid)
 
 
-def test_the_literal_reading_takes_list_0_first_and_keeps_its_zeros():
+def test_the_raw_field_prefers_list_0_and_keeps_its_zeros():
     past, future = block(PAST, motion=(-24, 0)), block(FUTURE, motion=(16, 16))
     for order in ((past, future), (future, past)):
-        np.testing.assert_array_equal(literal(*order).vectors[0, 0], (6, 0))
-    np.testing.assert_array_equal(literal(future).vectors[0, 0], (4, 4))
-    assert not literal(block(PAST), future).vectors.any()
-    assert not literal(NO_VECTORS).valid.any()
+        np.testing.assert_array_equal(raw(*order).vectors[0, 0], (6, 0))
+    np.testing.assert_array_equal(raw(future).vectors[0, 0], (4, 4))
+    assert not raw(block(PAST), future).vectors.any()
+    assert not raw(NO_VECTORS).valid.any()
 
 
-def test_the_literal_reading_clips_at_the_border():
-    field = literal(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
+def test_the_raw_field_clips_blocks_at_the_border():
+    field = raw(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
     assert np.argwhere(field.valid).tolist() == [[2, 2]]
     assert field.vectors[2, 2, 0] == 1
-    assert not literal(block(PAST, at=(300, -100))).valid.any()
+    assert not raw(block(PAST, at=(300, -100))).valid.any()
 
 
 def test_grid_covers_the_frame():
@@ -36,7 +36,7 @@ def test_grid_covers_the_frame():
 
 
 def line(values):
-    """A field of one cell over time: dx as given."""
+    """Vectors of one cell over time with these dx."""
     field = np.zeros((len(values), 1, 1, 2), np.float32)
     field[:, 0, 0, 0] = values
     return field
@@ -47,7 +47,7 @@ def flags(text):
 
 
 @pytest.mark.parametrize(
-    ("measured", "held"),
+    ("measured", "filled"),
     [
         ("+++++", [1, 2, 3, 4, 5]),
         ("+.+..", [1, 1, 3, 3, 3]),
@@ -55,13 +55,13 @@ def flags(text):
         ("....+", [5] * 5),
     ],
 )
-def test_hold_takes_the_earlier_measurement_else_the_next(measured, held):
+def test_gaps_take_the_earlier_measurement_else_the_next(measured, filled):
     mask = flags(measured)
     given = np.where(mask[..., None], line([1, 2, 3, 4, 5]), 0).astype(np.float32)
-    np.testing.assert_array_equal(fill_gaps(given, mask)[:, 0, 0, 0], held)
+    np.testing.assert_array_equal(fill_gaps(given, mask)[:, 0, 0, 0], filled)
 
 
-def test_hold_without_any_measurement_is_zero_and_cells_are_independent():
+def test_gaps_without_any_measurement_are_zero_and_cells_are_independent():
     nothing = np.zeros((3, 1, 2, 2), np.float32)
     measured = np.zeros((3, 1, 2), bool)
     assert not fill_gaps(nothing, measured).any()
@@ -80,7 +80,7 @@ def test_windows_of_three(policy, expected):
     assert found.valid.all()
 
 
-def test_a_window_before_the_first_frame_holds_its_displacement():
+def test_a_window_before_the_first_frame_repeats_its_displacement():
     field = VectorField(line([5, 1]), flags("++"))
     found = aggregate_windows(field, np.array([0, 1]), stride=4, policy="window_sum")
     np.testing.assert_array_equal(found.vectors[:, 0, 0, 0], [20, 16])
@@ -116,7 +116,7 @@ sides = st.integers(8, 60)
 
 @settings(deadline=None, max_examples=60)
 @given(height=sides, width=sides, seed=st.integers(0, 99))
-def test_turns_and_flips_undo_themselves_where_cells_are_whole(height, width, seed):
+def test_turns_and_flips_of_whole_cells_are_invertible(height, width, seed):
     whole = random_field(8 * (height // 8), 8 * (width // 8), seed)
     for other in (
         whole.rotate(1).rotate(3),

@@ -1,4 +1,4 @@
-"""Fields streamed over a whole video are those of the clip reader."""
+"""Streamed fields are those of the clip reader."""
 
 from pathlib import Path
 
@@ -66,8 +66,8 @@ def test_a_codec_without_vectors_has_frames_without_motion(tmp_path: Path):
     assert not any(f.field.valid.any() for f in fields)
 
 
-def test_only_a_few_frames_are_held(tmp_path: Path):
-    """What makes an hour of video fit: frames leave soon after they come in."""
+def test_frames_leave_the_queue_early(tmp_path: Path):
+    """An hour of video takes constant memory."""
     path = encode_moving(tmp_path / "a.mp4", frames=120, size=(32, 48), options={"preset": "ultrafast", "bf": 3})
     with open_video(path, vectors=True) as video:
         fields = iter_frame_motion(video)

@@ -1,3 +1,5 @@
+"""Raw vectors against an independent extractor, and their lifetime."""
+
 import math
 from pathlib import Path
 
@@ -29,13 +31,13 @@ def test_equal_to_an_independent_extractor(shared_data: Path, name: str):
     assert compared == 48
 
 
-def test_frames_come_in_display_order_with_their_kind(ordinary: Path):
+def test_frames_are_in_display_order_with_their_picture_type(ordinary: Path):
     frames = list(iter_motion_vectors(ordinary))
     assert [frame.index for frame in frames] == list(range(24))
     np.testing.assert_allclose([frame.pts_seconds for frame in frames], np.arange(24) / 25)
-    kinds = [frame.picture_type for frame in frames]
-    assert [i for i, kind in enumerate(kinds) if kind == "I"] == [0, 8, 16]
-    assert set(kinds) == set("IPB")
+    types = [frame.picture_type for frame in frames]
+    assert [i for i, kind in enumerate(types) if kind == "I"] == [0, 8, 16]
+    assert set(types) == set("IPB")
     for frame in frames:
         assert (len(frame.vectors) == 0) == (frame.picture_type == "I")
         assert set(frame.vectors["source"].tolist()) <= ({-1} if frame.picture_type == "P" else {-1, 1})

@@ -1,4 +1,4 @@
-"""What vectors say of a velocity, small enough to be worked out on paper."""
+"""Velocities of few vectors, small enough to be calculated by hand."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ from mgm.video.motion.velocity import REACH, accumulate_vectors, compile_kernels
 from tests.video.blocks import FUTURE, PAST, block
 
 
-def gathered(*blocks, grid=(2, 2), past=1.0, future=1.0, enclosing=None):
+def summed(*blocks, grid=(2, 2), past=1.0, future=1.0, enclosing=None):
     return accumulate_vectors(np.concatenate(blocks), grid, past=past, future=future, enclosing=enclosing)
 
 
 def velocity(*blocks, **options):
-    """Of the upper left cell."""
-    total = gathered(*blocks, **options)[:, 0, 0]
+    """The velocity of the upper left cell."""
+    total = summed(*blocks, **options)[:, 0, 0]
     return (total[:2] / total[2]).tolist()
 
 
@@ -30,44 +30,47 @@ def test_vectors_are_divided_by_their_distance_and_both_lists_count_the_same():
 
 
 @pytest.mark.parametrize("zero_first", [True, False])
-def test_a_spurious_zero_beside_a_displacement_does_not_count(zero_first):
+def test_a_spurious_zero_beside_a_displacement_is_discarded(zero_first):
     blocks = [block(PAST), block(FUTURE, motion=(8, 4))]
     assert velocity(*(blocks if zero_first else blocks[::-1])) == [2, 1]
 
 
 def test_a_zero_alone_is_a_measurement():
-    total = gathered(block(PAST), block(FUTURE))
+    total = summed(block(PAST), block(FUTURE))
     assert not total[:2].any()
     assert total[2].all()
-    assert not gathered(NO_VECTORS).any()
+    assert not summed(NO_VECTORS).any()
 
 
-def test_the_longer_of_two_that_point_the_same_way_does_not_count():
-    """It was taken from a farther reference than was thought."""
+def test_the_longer_of_two_vectors_in_the_same_direction_is_discarded():
+    """Its reference is farther than the nearest."""
     assert velocity(block(PAST, motion=(-16, 0)), block(FUTURE, motion=(8, 1))) == [2, 0.25]
     assert velocity(block(PAST, motion=(-8, 1)), block(FUTURE, motion=(24, 0))) == [2, -0.25]
-    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(11, 0))) == [2.375, 0]  # not half as long again
-    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(0, 24))) == [1, 3]  # another way
-    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(-24, 0))) == [-2, 0]  # against each other
+    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(11, 0))) == [
+        2.375,
+        0,
+    ]  # less than half as long again
+    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(0, 24))) == [1, 3]  # another direction
+    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(-24, 0))) == [-2, 0]  # opposite directions
 
 
-def test_the_frame_that_encloses_another_has_its_say():
-    enclosing = gathered(block(PAST, motion=(-32, 0)), past=4)
+def test_vectors_of_the_enclosing_frame_count():
+    enclosing = summed(block(PAST, motion=(-32, 0)), past=4)
     assert velocity(block(PAST, motion=(-10, 0)), enclosing=enclosing) == [2.25, 0]
     assert velocity(NO_VECTORS, enclosing=enclosing) == [2, 0]
-    assert velocity(block(PAST, motion=(-20, 0)), enclosing=enclosing) == [2, 0]  # too long
-    assert velocity(block(PAST, motion=(-4, 0)), enclosing=enclosing) == [1, 0]  # the enclosing one is
-    assert velocity(block(PAST), enclosing=enclosing) == [1, 0]  # still: within one list a zero is no sign of anything
-    assert (enclosing[0, 0, 0], enclosing[2, 0, 0]) == (2, 1)  # untouched
+    assert velocity(block(PAST, motion=(-20, 0)), enclosing=enclosing) == [2, 0]  # the own vector is too long
+    assert velocity(block(PAST, motion=(-4, 0)), enclosing=enclosing) == [1, 0]  # the enclosing vector is too long
+    assert velocity(block(PAST), enclosing=enclosing) == [1, 0]  # a zero in the only list is a measurement
+    assert (enclosing[0, 0, 0], enclosing[2, 0, 0]) == (2, 1)  # unchanged
 
 
 def test_blocks_over_the_border_are_clipped():
-    # The last macroblock of a frame of 20 x 20 pixels: 3 x 3 cells, of which it covers the last one.
-    total = gathered(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
+    # The last macroblock of a frame of 20 x 20 pixels covers the last of its 3 x 3 cells.
+    total = summed(block(PAST, at=(24, 24), motion=(-4, 0)), grid=(3, 3))
     assert np.argwhere(total[2]).tolist() == [[2, 2]]
     assert total[0, 2, 2] == 1
-    assert np.argwhere(gathered(block(PAST, at=(0, 0), motion=(-4, 0)), grid=(3, 3))[2]).tolist() == [[0, 0]]
-    assert not gathered(block(PAST, at=(300, -100))).any()
+    assert np.argwhere(summed(block(PAST, at=(0, 0), motion=(-4, 0)), grid=(3, 3))[2]).tolist() == [[0, 0]]
+    assert not summed(block(PAST, at=(300, -100))).any()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_blocks_over_the_border_are_clipped():
     ],
 )
 def test_partitions_fill_their_own_cells(side, at, cells):
-    total = gathered(block(PAST, side=side, at=at, motion=(-4, 0)))
+    total = summed(block(PAST, side=side, at=at, motion=(-4, 0)))
     assert np.argwhere(total[2]).tolist() == cells
     assert total[0].sum() == total[2].sum() == len(cells)
 
@@ -89,10 +92,10 @@ def test_partitions_fill_their_own_cells(side, at, cells):
 def test_parts_of_a_cell_count_by_area():
     parts = [block(PAST, side=(4, 8), at=(2, 4), motion=(-4, 0))]
     parts += [block(PAST, side=(4, 4), at=(6, y), motion=(-12, 0)) for y in (2, 6)]
-    assert gathered(*parts)[:, 0, 0].tolist() == [2, 0, 1]
+    assert summed(*parts)[:, 0, 0].tolist() == [2, 0, 1]
 
 
-def test_settling_spreads_a_cell_and_keeps_what_is_uniform():
+def test_smoothing_spreads_a_cell_and_keeps_uniform_motion():
     total = np.zeros((3, 13, 15), np.float32)
     total[0], total[1], total[2] = 1.5, -3, 2
     field = smooth(total, 2.0)
@@ -106,7 +109,7 @@ def test_settling_spreads_a_cell_and_keeps_what_is_uniform():
     assert np.count_nonzero(vectors[..., 0]) == 49
 
 
-def test_gaps_are_filled_from_cells_near_by():
+def test_smoothing_fills_gaps_from_near_cells():
     total = np.zeros((3, 5, 12), np.float32)
     total[0, :, :4], total[2, :, :4] = 6, 2
     field = smooth(total, 1.0)
@@ -121,11 +124,11 @@ def test_gaps_are_filled_from_cells_near_by():
 
 def test_more_measurements_weighs_more():
     total = np.zeros((3, 1, 2), np.float32)
-    total[:, 0, 0], total[:, 0, 1] = (4, 0, 4), (3, 0, 1)  # four opinions of 1 and one of 3
+    total[:, 0, 0], total[:, 0, 1] = (4, 0, 4), (3, 0, 1)  # four estimates of 1 and one of 3
     np.testing.assert_allclose(smooth(total, 1.0).vectors[0, 0], [(4 * 20 + 3 * 15) / (4 * 20 + 15), 0], rtol=1e-6)
 
 
-def test_cells_are_known_near_a_measured_one():
+def test_the_support_contains_cells_near_a_measured_one():
     rng = np.random.default_rng(0)
     measured = rng.random((4, 12, 17)) < 0.02
     known = smoothed_support(measured)

@@ -1,4 +1,4 @@
-"""Clips of every reading are cut out of the whole video's field, and reading from references decodes less."""
+"""The motion of a clip is that of the whole video, for every reading; reading="references" decodes fewer frames."""
 
 from pathlib import Path
 
@@ -8,33 +8,8 @@ import pytest
 import mgm.video.clip.decode
 from mgm.video import read_clip, read_motion
 from mgm.video.container.h264 import parse_first_slice
-from mgm.video.container.packets import CodedPicture, PacketWindow
 from mgm.video.container.stream import open_video, packets
-from mgm.video.motion.reference_distance import ReferenceGraph, enclosing_frames, follow_references
 from tests.video.clips import encode_moving
-
-
-def window(pictures: list[tuple[int, bool]]) -> PacketWindow:
-    """Of pictures (time, whether others refer to it) in decode order; frames are numbered from 100."""
-    coded = [
-        CodedPicture(None, time, position == 0, reference, position == 0)
-        for position, (time, reference) in enumerate(pictures)
-    ]  # type: ignore[arg-type]
-    return PacketWindow(coded, base=100, order=sorted(time for time, _ in pictures))
-
-
-def links(found: PacketWindow) -> ReferenceGraph:
-    return follow_references(found, {time: found.base + i for i, time in enumerate(found.order)})
-
-
-def test_enclosing_frames_are_the_later_references_and_theirs():
-    # shown I b B b P b, decoded I P B b b b; ten units of time apart
-    pyramid = window([(0, True), (40, True), (20, True), (10, False), (30, False), (50, False)])
-    assert links(pyramid).references == {100, 104, 102}
-    assert enclosing_frames(pyramid, links(pyramid), [101]) == {102, 104}
-    assert enclosing_frames(pyramid, links(pyramid), [103]) == {104}
-    assert enclosing_frames(pyramid, links(pyramid), [100, 104, 105]) == set()
-
 
 OPTIONS = {"g": 12, "bf": 3, "b_strategy": 0, "refs": 3}
 
@@ -46,7 +21,7 @@ def pyramid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
 @pytest.mark.parametrize("reading", ["clean", "references", "raw"])
-def test_clips_are_cut_out_of_the_whole(tmp_path: Path, codec: str, reading: str):
+def test_the_motion_of_a_clip_is_that_of_the_whole_video(tmp_path: Path, codec: str, reading: str):
     options = OPTIONS if codec == "libx264" else {"g": 12, "bf": 2, "b": "2M"}
     path = encode_moving(tmp_path / "a.mkv", frames=40, codec=codec, options=options)
     whole = read_motion(path, reading=reading).motion
@@ -66,12 +41,14 @@ def test_clips_are_cut_out_of_the_whole(tmp_path: Path, codec: str, reading: str
                 else:
                     expected = whole.vectors[list(window)].sum(axis=0)
                 np.testing.assert_array_equal(valid, whole.valid[list(window)].any(axis=0))
-                told = np.all(whole.valid[list(window)], axis=0)  # others hold what a clip may not have seen
-                np.testing.assert_allclose(motion[told], expected[told], rtol=1e-5, atol=1e-5)
+                sure = np.all(
+                    whole.valid[list(window)], axis=0
+                )  # others are filled from frames that a clip may not contain
+                np.testing.assert_allclose(motion[sure], expected[sure], rtol=1e-5, atol=1e-5)
 
 
-def sent(monkeypatch: pytest.MonkeyPatch, path: Path, **options: object) -> int:
-    """How many packets the decoder was given."""
+def decoded_packets(monkeypatch: pytest.MonkeyPatch, path: Path, **options: object) -> int:
+    """Number of packets that the decoder received."""
     real, count = mgm.video.clip.decode.decode_packet, 0
 
     def counted(video, packet):
@@ -85,12 +62,12 @@ def sent(monkeypatch: pytest.MonkeyPatch, path: Path, **options: object) -> int:
     return count
 
 
-def test_reading_from_references_decodes_no_other_frames(pyramid: Path, monkeypatch: pytest.MonkeyPatch):
-    assert sent(monkeypatch, pyramid) == 40
+def test_reading_references_decodes_only_reference_frames(pyramid: Path, monkeypatch: pytest.MonkeyPatch):
+    assert decoded_packets(monkeypatch, pyramid) == 40
     with open_video(pyramid, vectors=False) as video:
         lengths = video.nal_length_size or 0
         references = sum(parse_first_slice(bytes(packet), lengths).reference for packet in packets(video))
-    assert sent(monkeypatch, pyramid, reading="references") == references < 26
+    assert decoded_packets(monkeypatch, pyramid, reading="references") == references < 26
     motion = read_motion(pyramid, reading="references").motion
     assert motion.valid[1:12].mean() > 0.8
     clean = read_motion(pyramid).motion
@@ -98,7 +75,7 @@ def test_reading_from_references_decodes_no_other_frames(pyramid: Path, monkeypa
     assert 0 < np.median(difference[difference > 0]) < 0.5
 
 
-def test_without_b_frames_references_are_all_there_is(tmp_path: Path):
+def test_without_b_frames_all_frames_are_references(tmp_path: Path):
     path = encode_moving(tmp_path / "a.mp4", frames=24, options={"bf": 0})
     for policy in ("window_sum", "sampled", "window_max"):
         clean, references = (
@@ -109,7 +86,7 @@ def test_without_b_frames_references_are_all_there_is(tmp_path: Path):
         np.testing.assert_array_equal(clean.valid, references.valid)
 
 
-def test_a_single_frame_that_nothing_tells_of_is_still(tmp_path: Path):
+def test_a_single_frame_without_vectors_is_still(tmp_path: Path):
     path = encode_moving(tmp_path / "a.mp4", frames=6, options={"bf": 0})
     clip = read_motion(path, start=0, frames=1, reading="references")
     assert not clip.motion.valid.any()
