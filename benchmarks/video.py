@@ -26,7 +26,7 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 import numpy as np
 
 from field import DECODE, FIELD, PIXELS, time_fields, time_flow
-from mgm.data.synthetic.labelled import make_translation
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.video.container.metadata import probe
 from mgm.video.transcode.encode import transcode
 from mgm.video.transcode.profiles import PROFILES, describe

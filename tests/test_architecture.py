@@ -31,7 +31,7 @@ FLOORS = [
 ROOMS = {
     "video": [{"container"}, {"motion"}, {"clip"}, {"scan"}, {"transcode"}],
     "data": [
-        {"items", "unreadable"},
+        {"boxes", "items", "unreadable"},
         {"fingerprint", "shards", "augment"},
         {"clips", "synthetic"},
         {"annotations", "loading"},

@@ -1,12 +1,8 @@
 """`mgm data`: what it prints of a set, and its exit status."""
 
-import pytest
 from typer.testing import CliRunner
 
 from mgm.commands.data import data
-from mgm.commands.preview import _items, _middle
-from mgm.data.annotations import VideoItem
-from mgm.errors import DataError
 
 
 def touch(root, *names):
@@ -77,20 +73,3 @@ def test_formats_are_listed():
     for name in ("path-label", "kinetics", "templates", "class-split", "manifest"):
         assert name in done.output
     assert "abseiling,0347ZoDXyP0,95,105,train" in done.output
-
-
-def test_what_preview_takes(tmp_path):
-    touch(tmp_path, "x/b.mp4", "x/a.mp4")
-    path = write(tmp_path / "list.txt", "x/b.mp4", "x/a.mp4")
-    both = [VideoItem(f"{tmp_path}/x/a.mp4"), VideoItem(f"{tmp_path}/x/b.mp4")]
-    assert _items(str(path)) == _items(str(tmp_path / "x")) == _items(f"train={path}") == both
-    assert _items("absent.mp4") == [VideoItem("absent.mp4")]
-    with pytest.raises(DataError):
-        _items(f"trian={path}")
-
-
-def test_a_part_is_shown_from_its_middle():
-    assert _middle(VideoItem("a.mp4"), 10) is None  # the middle of the file
-    assert _middle(VideoItem("a.mp4", None, 30), 10) == 30
-    assert _middle(VideoItem("a.mp4", None, 30, 60), 10) == 40
-    assert _middle(VideoItem("a.mp4", None, 30, 35), 10) == 30

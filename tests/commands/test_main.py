@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mgm.commands.main import app, run
-from mgm.data.synthetic.labelled import make_translation
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.masks import list_masks
 from mgm.video.transcode.write import encode
 

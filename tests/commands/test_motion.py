@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from mgm.commands.motion import motion
-from mgm.data.synthetic.labelled import make_translation
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import VideoError
 from mgm.video.clip.reader import read_motion
 from mgm.video.motion.cache import open_sidecar

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from mgm.commands.prepare import prepare
-from mgm.data.synthetic.labelled import make_translation
+from mgm.data.synthetic.known_motion import make_translation
 
 APP = typer.Typer()
 APP.command()(prepare)

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from mgm.commands.scan import ADVICE, MOST_ROWS, summary_table
-from mgm.data.synthetic.labelled import make_translation
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.video.scan.manifest import read_manifest
 from mgm.video.scan.record import Status, VideoRecord
 from mgm.video.scan.scan import ScanSummary

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mgm.data.synthetic.labelled import make_translation
+from mgm.data.annotations import VideoItem
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ConfigError, DataError
 from mgm.masks import list_masks
 from mgm.show.figures import VEIL, paint_visibility
-from mgm.show.preview import PreviewSettings, preview, preview_clip, write_statistics
+from mgm.show.preview import PreviewSettings, _items, _middle, preview, preview_clip, write_statistics
 from mgm.video.container.stream import decode_all, open_video
+from tests.data.annotations.files import touch, write
 from tests.errors import raises
 
 
@@ -124,3 +126,20 @@ def test_boxes_from_another_file(tmp_path):
             preview_clip(tmp_path / "a.mp4", settings=settings, boxes=tmp_path / "none.json")
     with pytest.raises(DataError, match=r"absent.json"):
         preview_clip(tmp_path / "a.mp4", settings=settings, boxes=tmp_path / "absent.json")
+
+
+def test_what_preview_takes(tmp_path):
+    touch(tmp_path, "x/b.mp4", "x/a.mp4")
+    path = write(tmp_path / "list.txt", "x/b.mp4", "x/a.mp4")
+    both = [VideoItem(f"{tmp_path}/x/a.mp4"), VideoItem(f"{tmp_path}/x/b.mp4")]
+    assert _items(str(path)) == _items(str(tmp_path / "x")) == _items(f"train={path}") == both
+    assert _items("absent.mp4") == [VideoItem("absent.mp4")]
+    with pytest.raises(DataError):
+        _items(f"trian={path}")
+
+
+def test_a_part_is_shown_from_its_middle():
+    assert _middle(VideoItem("a.mp4"), 10) is None  # the middle of the file
+    assert _middle(VideoItem("a.mp4", None, 30), 10) == 30
+    assert _middle(VideoItem("a.mp4", None, 30, 60), 10) == 40
+    assert _middle(VideoItem("a.mp4", None, 30, 35), 10) == 30

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from mgm.data.annotations import VideoItem
+from mgm.data.boxes import read_boxes
 from mgm.data.clips.sampling import view_starts
 from mgm.data.clips.source import ClipSource
 from mgm.data.clips.transform import Geometry, centre_crop
 from mgm.data.items import evenly_spaced
-from mgm.data.synthetic.labelled import read_boxes
 from mgm.errors import VideoError
 from mgm.masks import build_mask, mask_rng, mask_statistics
 from mgm.training import Config

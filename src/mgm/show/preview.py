@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from mgm.data.annotations import VideoItem, load_set
 from mgm.data.annotations.annotation_folder import ANNOTATION_SUFFIXES
+from mgm.data.boxes import read_boxes
 from mgm.data.clips.images import probe_any, read_any
 from mgm.data.clips.transform import Geometry
 from mgm.data.items import evenly_spaced
-from mgm.data.synthetic.labelled import read_boxes
 from mgm.errors import ConfigError, DataError, VideoError
 from mgm.files.atomic import atomic_write, cannot_write
 from mgm.masks import (

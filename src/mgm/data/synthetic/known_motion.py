@@ -1,4 +1,4 @@
-"""Video whose motion is known everywhere, a pan, a zoom, or an object over a pan: what motion vectors are tested on."""
+"""Video with known motion everywhere - a pan, a zoom, or an object over a pan - for tests of motion vectors."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,12 +29,12 @@ def make_translation(
     pixel_format: str = "yuv420p",
     seed: int = 0,
 ) -> Path:
-    """Encode a video whose whole content translates by exactly ``velocity``, (dx, dy) in pixels per frame.
+    """Encode a video that translates by exactly ``velocity``, (dx, dy) in pixels per frame.
 
     Args:
-        path, fps, codec, options, pixel_format: see `encode`. The frames before encoding: see `translating_frames`.
+        path, fps, codec, options, pixel_format: see `encode`. For the frames before encoding, see `translating_frames`.
         size: (height, width) in pixels.
-        bframes, refs, gop: the encoder's ``bf``, ``refs`` and ``g``; its own defaults where None.
+        bframes, refs, gop: the encoder's ``bf``, ``refs`` and ``g``; None: its defaults.
 
     Raises:
         DataError: the encoder refuses the options or the size.
@@ -51,8 +51,8 @@ def translating_frames(
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield uint8 (H, W, 3) views of a texture that moves by ``velocity``, (dx, dy) in pixels per frame.
 
-    The texture has no wavelength under 4 px and is shifted in its Fourier series, so that a shift by any fraction of a
-    pixel is exact up to the rounding to 8 bits. Its period is 1.5 frames or more: nothing in view repeats.
+    The texture has no wavelength below 4 px and is shifted in its Fourier series, so that a shift by any fraction of a
+    pixel is exact except for rounding to 8 bits. Its period is 1.5 frames or more: no content in view repeats.
     """
     height, width = size
     texture = _draw_texture(size, seed)
@@ -68,9 +68,9 @@ def zooming_frames(
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield uint8 (H, W, 3) views, at each of ``times``, of a texture that grows by the factor ``zoom`` per unit of time.
 
-    What is at the distance ``d`` from the frame's centre at time ``t`` was at ``d * zoom ** (s - t)`` at time ``s``. The
-    series of the texture is summed at every pixel's own place: exact up to the rounding to 8 bits. The texture is never
-    shown smaller than it is, so that no wavelength falls under 4 px: a zoom below 1 is one above 1 run backwards.
+    Content at the distance ``d`` from the frame's centre at time ``t`` is at ``d * zoom ** (s - t)`` at time ``s``. The
+    Fourier series of the texture is summed at every pixel's position: exact except for rounding to 8 bits. The texture is
+    never minified, so that no wavelength falls below 4 px: a zoom below 1 is one above 1 in reverse.
     """
     texture = _draw_texture(size, seed)
     rows, columns = (np.arange(length) - (length - 1) / 2 for length in size)
@@ -93,12 +93,12 @@ def object_over_pan_frames(
 
     Args:
         pan: (dx, dy) of the background in pixels per frame.
-        velocity: (dx, dy) of the square on the screen in pixels per frame. Halfway it is in the frame's centre.
+        velocity: (dx, dy) of the square in the frame, in pixels per frame. At half time it is in the frame's centre.
         side: of the square in pixels.
 
     Yields:
-        (uint8 (H, W, 3), (x0, y0, x1, y1)): the box in pixels from the frame's upper left corner, sub-pixel, cut at its
-        border. Pixels on the square's edge mix both textures by the area that each covers.
+        (uint8 (H, W, 3), (x0, y0, x1, y1)): the box in pixels from the frame's upper left corner, sub-pixel, clipped
+        to the frame. Pixels on the square's edge mix both textures in proportion to their areas.
     """
     background, texture = _draw_texture(size, seed), _draw_texture(size, seed + 1)
     y, x = np.arange(size[0]), np.arange(size[1])
@@ -118,7 +118,7 @@ def object_over_pan_frames(
 class _Texture:
     """Two random periodic functions of the plane as Fourier series: lightness and tint, each of unit variance.
 
-    ``spectra``: complex128 (2, h, w // 2 + 1), as rfft2 gives them; ``tile``: (h, w), the period in pixels;
+    ``spectra``: complex128 (2, h, w // 2 + 1), as from rfft2; ``tile``: (h, w), the period in pixels;
     ``y``, ``x``: their frequencies in periods per pixel.
     """
 
@@ -129,11 +129,11 @@ class _Texture:
 
 
 def _draw_texture(size: tuple[int, int], seed: int) -> _Texture:
-    """No wavelength is under 4 px; the period is 1.5 frames or more."""
-    tile = (64 * math.ceil(1.5 * size[0] / 64), 64 * math.ceil(1.5 * size[1] / 64))  # sides that transform fast
+    """Draw a texture without wavelengths below 4 px, and with a period of 1.5 frames or more."""
+    tile = (64 * math.ceil(1.5 * size[0] / 64), 64 * math.ceil(1.5 * size[1] / 64))  # sizes with a fast transform
     y, x = np.fft.fftfreq(tile[0]), np.fft.rfftfreq(tile[1])
     frequency = np.hypot(y[:, None], x)
-    # Detail at every scale, as in a photograph: fine enough for a block search to lock on, no period for it to slip by.
+    # Detail at every scale, as in a photograph: fine enough for a block search, without a period that misleads it.
     envelope = np.where((frequency > 0) & (frequency <= 0.25), np.maximum(frequency, 1 / 64) ** -1.5, 0)
     spectra = np.fft.rfft2(np.random.default_rng(seed).standard_normal((2, *tile))) * envelope
     spectra /= np.fft.irfft2(spectra, tile).std(axis=(1, 2), keepdims=True)
@@ -141,9 +141,9 @@ def _draw_texture(size: tuple[int, int], seed: int) -> _Texture:
 
 
 def _sample(texture: _Texture, rows: Floats, columns: Floats) -> Floats:
-    """Float (2, rows, columns): the texture at the places (rows[i], columns[j]) in pixels: its series, summed directly."""
+    """The texture at the positions (rows[i], columns[j]) in pixels, float (2, rows, columns): its series, summed directly."""
     y, x = np.flatnonzero(np.abs(texture.y) <= 0.25), np.flatnonzero(texture.x <= 0.25)
-    # rfft2 keeps one of each pair of conjugate terms; those of frequency 0 along x have no partner.
+    # rfft2 keeps one of each pair of conjugate terms; those of frequency 0 along x are not in pairs.
     weight = np.where(x == 0, 1, 2) / math.prod(texture.tile)
     down = np.exp(2j * math.pi * np.outer(rows, texture.y[y]))
     across = np.exp(2j * math.pi * np.outer(texture.x[x], columns))
@@ -152,7 +152,7 @@ def _sample(texture: _Texture, rows: Floats, columns: Floats) -> Floats:
 
 
 def _overlap(pixels: npt.NDArray[np.int64], low: float, high: float) -> Floats:
-    """0..1, how much of each pixel [i, i + 1) lies in [low, high]."""
+    """Share of each pixel [i, i + 1) inside [low, high], 0..1."""
     shares: Floats = np.clip(np.minimum(pixels + 1, high) - np.maximum(pixels, low), 0, 1)
     return shares
 

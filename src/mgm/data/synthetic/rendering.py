@@ -1,6 +1,6 @@
-"""One textured object over a textured background, drawn from its known track: the pictures of the synthetic videos.
+"""Renders a textured object on a known track over a textured background, for synthetic videos.
 
-Everything here is smooth, so that a small model can predict hidden patches from visible ones within the minutes of a demo.
+All content is smooth, so that a small model can learn to predict hidden patches within the minutes of a demo.
 """
 
 import math
@@ -12,20 +12,20 @@ from numba import njit
 
 Floats = npt.NDArray[np.float64]
 
-# Lattice points per side of a texture; the background's tile is two frames wide. So coarse that a patch says much about its
-# neighbours: with finer ones and a narrower range of colours the loss of a tiny model took far longer to fall.
-BACKGROUND_CELLS, OBJECT_CELLS = 5, 3
-HUE_SPREAD = 2.2
-PROFILE_STEPS = 512
+# Lattice points per side of a texture; the background's tile is two frames wide. They are coarse, so that a patch predicts
+# its neighbours: with finer ones and a narrower range of colours, the loss of a tiny model fell far more slowly.
+_BACKGROUND_CELLS, _OBJECT_CELLS = 5, 3
+_HUE_SPREAD = 2.2
+_PROFILE_STEPS = 512
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """What a single frame shows of a clip apart from where the object is.
+    """The look of a clip: colours, textures and shape, without the position of the object.
 
     ``background``, ``texture``: float64 (n, n, 3) in 0..1, RGB at the points of a periodic lattice.
-    ``profile``: float64 (512, 2), by angle: the outline's radius over the object's radius (its maximum is 1), and the
-    cosine between the ray and the outline's normal, which turns a radial distance into a distance to the edge.
+    ``profile``: float64 (512, 2), by angle: the outline's radius / the object's radius (at most 1), and the cosine between
+    the ray and the outline's normal, which converts a radial distance to a distance from the edge.
     """
 
     background: Floats
@@ -35,10 +35,10 @@ class Appearance:
 
 @dataclass(frozen=True)
 class Track:
-    """Where the object is, frame by frame: in pixels from the frame's upper left corner, y downward, on a torus.
+    """Position of the object in each frame, in pixels from the frame's upper left corner, y downward, on a torus.
 
-    ``centre``: float64 (T, 2) x and y; ``radius``: float64 (T,); ``angle``: float64 (T,) in radians, growing clockwise
-    on the screen; ``offset``: float64 (T, 2), how far the background has moved.
+    ``centre``: float64 (T, 2) x and y; ``radius``: float64 (T,); ``angle``: float64 (T,) in radians, clockwise on the
+    screen; ``offset``: float64 (T, 2), displacement of the background.
     """
 
     centre: Floats
@@ -48,11 +48,11 @@ class Track:
 
 
 def draw_appearance(rng: np.random.Generator) -> Appearance:
-    """Draw colours, textures and a shape. Of object and background one is light and one is dark, in opposite hues."""
+    """Draw colours, textures and a shape. Object and background have opposite hues; one is light, the other dark."""
     hue, dark = rng.uniform(0, 2 * math.pi), rng.random() < 0.5
     low, high = (0.15, 0.6), (0.5, 0.98)
-    background = _texture(rng, BACKGROUND_CELLS, hue, lightness=low if dark else high, chroma=(0.04, 0.16))
-    texture = _texture(rng, OBJECT_CELLS, hue + math.pi, lightness=high if dark else low, chroma=(0.1, 0.22))
+    background = _texture(rng, _BACKGROUND_CELLS, hue, lightness=low if dark else high, chroma=(0.04, 0.16))
+    texture = _texture(rng, _OBJECT_CELLS, hue + math.pi, lightness=high if dark else low, chroma=(0.1, 0.22))
     return Appearance(background, texture, _profile(int(rng.integers(5))))
 
 
@@ -61,8 +61,8 @@ def render(look: Appearance, track: Track, *, size: int) -> tuple[npt.NDArray[np
 
     Returns:
         frames: uint8 (T, size, size, 3) RGB.
-        boxes: per frame int64 (n, 4), ``x0, y0, x1, y1`` with the far edges exclusive: the tight box of the pixels that
-            the object covers by half or more, one for each of the 1 to 4 pieces in which the frame's border cuts it.
+        boxes: per frame int64 (n, 4), ``x0, y0, x1, y1``, far edges exclusive: the tight box of the pixels that are at
+            least half covered by the object, one for each of the 1 to 4 pieces into which the frame's border cuts it.
     """
     frames = np.empty((len(track.centre), size, size, 3), np.uint8)
     pieces = np.empty((len(track.centre), 4, 4), np.int64)
@@ -74,16 +74,16 @@ def render(look: Appearance, track: Track, *, size: int) -> tuple[npt.NDArray[np
 def _texture(
     rng: np.random.Generator, cells: int, hue: float, *, lightness: tuple[float, float], chroma: tuple[float, float]
 ) -> Floats:
-    """A lattice of colours around one hue, float64 (cells, cells, 3) in 0..1."""
-    # The spline that joins the points averages them; extreme lightnesses at the points leave contrast between them.
+    """Draw a lattice of colours around one hue, float64 (cells, cells, 3) in 0..1."""
+    # The spline averages the points; extreme lightness at the points keeps contrast between them.
     light = lightness[0] + (lightness[1] - lightness[0]) * rng.beta(0.4, 0.4, (cells, cells))
     colourful = rng.uniform(*chroma, (cells, cells))
-    hues = hue + rng.uniform(-HUE_SPREAD, HUE_SPREAD, (cells, cells))
+    hues = hue + rng.uniform(-_HUE_SPREAD, _HUE_SPREAD, (cells, cells))
     return _oklab_to_rgb(light, colourful * np.cos(hues), colourful * np.sin(hues))
 
 
 def _oklab_to_rgb(lightness: Floats, a: Floats, b: Floats) -> Floats:
-    """Ottosson's Oklab to sRGB in 0..1, on a new last axis; there, equal lightness looks equally light in every hue."""
+    """Convert Ottosson's Oklab, in which equal lightness looks equal in every hue, to sRGB in 0..1 on a new last axis."""
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
@@ -100,8 +100,8 @@ def _oklab_to_rgb(lightness: Floats, a: Floats, b: Floats) -> Floats:
 
 
 def _profile(shape: int) -> Floats:
-    """One of five outlines around their centre. None is round or repeats within a third of a turn, so turning shows."""
-    angle = np.arange(PROFILE_STEPS) * (2 * math.pi / PROFILE_STEPS)
+    """One of five outlines. None is round or repeats within a third of a turn, so that rotation is visible."""
+    angle = np.arange(_PROFILE_STEPS) * (2 * math.pi / _PROFILE_STEPS)
     along, across = np.abs(np.cos(angle)), np.abs(np.sin(angle))
     radius = [
         (along**2 + (across / 0.6) ** 2) ** (-1 / 2),  # ellipse
@@ -111,7 +111,7 @@ def _profile(shape: int) -> Floats:
         1 + 0.34 * np.cos(2 * angle) + 0.14 * np.cos(angle),  # pear
     ][shape]
     radius = radius / radius.max()
-    slope = (np.roll(radius, -1) - np.roll(radius, 1)) * (PROFILE_STEPS / (4 * math.pi)) / radius
+    slope = (np.roll(radius, -1) - np.roll(radius, 1)) * (_PROFILE_STEPS / (4 * math.pi)) / radius
     return np.stack([radius, 1 / np.sqrt(1 + slope**2)], axis=-1)
 
 
