@@ -118,8 +118,9 @@ def test_a_checkpoint_without_the_description_of_its_model(tmp_path, autoencoder
     if key == "kind" and value != "absent":
         return  # any but a classifier is an autoencoder
     for load in (load_encoder, load_autoencoder):
-        with pytest.raises(ModelError, match=rf"^{tmp_path}: "):
+        with pytest.raises(ModelError) as caught:
             load(tmp_path)
+        assert caught.value.subject.startswith(str(tmp_path))
 
 
 def test_weights_of_a_run_are_whole_and_finite(tmp_path, autoencoder):
@@ -127,12 +128,12 @@ def test_weights_of_a_run_are_whole_and_finite(tmp_path, autoencoder):
     content.pop("format")
     state = content["model"]
     save_checkpoint(tmp_path / "last.pt", content | {"model": {k: state[k] for k in state if k != "mask_token"}})
-    with pytest.raises(ModelError, match=rf"^{tmp_path}: state dict: 1 keys missing \(mask_token\)"):
+    with raises(ModelError, "mismatch", subject=f"{tmp_path}: state dict"):
         load_encoder(tmp_path)
     save_checkpoint(
         tmp_path / "last.pt", content | {"model": state | {"mask_token": torch.full((1, 1, 16), torch.nan)}}
     )
-    with pytest.raises(ModelError, match="mask_token holds 16 values that are no finite numbers"):
+    with raises(ModelError, "diverged", subject=f"{tmp_path}: state dict"):
         load_encoder(tmp_path)
 
 
@@ -140,8 +141,9 @@ def test_paths_that_are_not_files(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     for place in (tmp_path / "pipe", tmp_path / "loop", "a" * 5000, "nul\0", tmp_path / "loop" / "deeper"):
-        with pytest.raises(ModelError, match=r"no checkpoint|cannot be read"):
+        with pytest.raises(ModelError) as caught:
             load_encoder(place)
+        assert caught.value.reason in ("not_found", "unreadable")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
@@ -149,8 +151,9 @@ def test_a_folder_that_may_not_be_entered(tmp_path, autoencoder):
     autoencoder[1].parent.chmod(0)
     try:
         for place in (autoencoder[1], autoencoder[1].parent):
-            with pytest.raises(ModelError, match=r"no checkpoint|cannot be read \(Permission denied\)"):
+            with pytest.raises(ModelError) as caught:
                 load_encoder(place)
+            assert caught.value.reason in ("not_found", "unreadable")
     finally:
         autoencoder[1].parent.chmod(0o700)
 
@@ -169,8 +172,9 @@ class Trap:
 def test_a_file_that_would_run_code_is_refused(tmp_path, write):
     sprung = tmp_path / "sprung"
     write({"format": "mgm-checkpoint-1", "kind": "autoencoder", "model": Trap(sprung)}, tmp_path / "trap.pt")
-    with pytest.raises(ModelError, match="needs to run code to be read, which mgm refuses"):
+    with pytest.raises(ModelError) as caught:
         load_encoder(tmp_path / "trap.pt")
+    assert caught.value.reason in ("unsupported", "malformed")
     assert not sprung.exists()
 
 

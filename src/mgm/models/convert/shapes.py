@@ -130,14 +130,17 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 def wrong_keys(missing: Sequence[str], unexpected: Sequence[str], advice: str = "") -> ModelError:
     """The error for a state dict whose keys are not those of the model."""
-    found = f"{len(missing)} keys missing ({', '.join(missing[:3])})"
-    found += f", {len(unexpected)} unexpected ({', '.join(unexpected[:3])})"
-    return ModelError("state dict", found, advice=advice, reason="mismatch")
+    counts = (
+        f"{len(keys)} {kind} keys ({', '.join(keys[:3])})"
+        for kind, keys in (("missing", missing), ("unexpected", unexpected))
+        if keys
+    )
+    return ModelError("state dict", f"found {' and '.join(counts)}", advice=advice, reason="mismatch")
 
 
 def wrong_shapes(wrong: Sequence[str], advice: str = "", *, of: str = "the model") -> ModelError:
     """The error for a state dict whose shapes are not those of the model. wrong: key, shape and expected shape."""
-    found = f"{len(wrong)} shapes do not fit {of}, found {'; '.join(wrong[:3])}"
+    found = f"{len(wrong)} shapes do not fit {of}: found {'; '.join(wrong[:3])}"
     return ModelError("state dict", found, advice=advice, reason="invalid_shape")
 
 

@@ -65,9 +65,7 @@ def read_weights(path: str | Path) -> Weights:
     except OSError as error:  # a folder without permission, or a name that is too long
         raise unreadable(path, error, "check the path and its permissions") from error
     if not found:
-        raise ModelError(
-            path, "not found", "a file or a folder with weights", _advice_for_missing(place), reason="not_found"
-        )
+        raise ModelError(path, "found no file or folder", "weights", _advice_for_missing(place), reason="not_found")
     if place.name.endswith(".index.json") or place.name == CONFIG_FILE:
         return _read_folder(place.parent)
     weights = _read_file(place)
