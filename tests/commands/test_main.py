@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mgm.commands.main import app, run
+from mgm import commands
+from mgm.commands.main import COMMANDS, GROUPS, app, run
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.masks import list_masks
 from mgm.video.transcode.write import encode
@@ -48,21 +50,13 @@ def run_folder(tiny_set, tmp_path_factory):
 
 
 def test_help_lists_every_command():
+    files = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - {"__init__", "main", "options"}
+    names = [command.__name__ for command in COMMANDS] + list(GROUPS)
+    assert set(names) == files, "a file of this folder is missing in COMMANDS or GROUPS of main.py"
     done = mgm("--help")
     assert done.returncode == 0
-    for command in (
-        "demo",
-        "scan",
-        "prepare",
-        "motion",
-        "preview",
-        "pretrain",
-        "finetune",
-        "probe",
-        "evaluate",
-        "export",
-    ):
-        assert command in done.stdout
+    listed = re.findall(r"^│ (\w+) ", done.stdout, re.MULTILINE)
+    assert [name for name in listed if name in names] == names
 
 
 @pytest.mark.parametrize("number", range(len(app.registered_commands)))
@@ -78,7 +72,7 @@ def test_an_interrupt_is_one_line(number, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         run()
     assert ended.value.code == 130
-    assert capsys.readouterr() == ("", "mgm: interrupted; what was saved is intact\n")
+    assert capsys.readouterr() == ("", "mgm: interrupted; saved files are intact\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals to another process")
@@ -98,7 +92,7 @@ def test_control_c_at_a_scan(tmp_path):
             time.sleep(0.002)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate()
-    assert (process.returncode, errors) == (130, "mgm: interrupted; what was saved is intact\n")
+    assert (process.returncode, errors) == (130, "mgm: interrupted; saved files are intact\n")
     assert 0 < len(journal.read_text().splitlines()) < 400
     assert not (tmp_path / "m.csv").exists()
 

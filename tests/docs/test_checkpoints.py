@@ -8,23 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-import typer
 from typer.testing import CliRunner
 
 import mgm.commands.export
-import mgm.commands.finetune
-import mgm.commands.probe
+from mgm.commands.main import app
 from tests.models.reference import pretrained_shapes, random_state
 
 PAGE = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 EXAMPLES = [code for language, code in BLOCKS if language == "python"]
 COMMANDS = [line for language, text in BLOCKS if not language for line in text.splitlines()]
-HOMES = {
-    "export": mgm.commands.export.export,
-    "finetune": mgm.commands.finetune.finetune,
-    "probe": mgm.commands.probe.probe,
-}
 
 
 @pytest.fixture
@@ -74,9 +67,7 @@ def test_every_example_of_the_page_has_its_test() -> None:
 def test_commands_run_as_they_are_written(line: str, folder: Path) -> None:
     if "onnx" in line:
         pytest.importorskip("onnxscript")
-    program, name, *arguments = shlex.split(line)
-    app = typer.Typer()
-    app.command()(HOMES[name])
+    program, *arguments = shlex.split(line)
 
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
 

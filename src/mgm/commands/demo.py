@@ -12,13 +12,13 @@ def demo(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Your videos, as for 'mgm data show'; labels are judged by. Without it: synthetic ones are made."
+            help="Your videos, as for 'mgm data show'. Labels, if any, are used for evaluation. Default: generate synthetic videos."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the report and everything behind it.")] = Path("mgm-demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the report and its data.")] = Path("mgm-demo"),
     seed: Annotated[int, typer.Option(help="Seed of the whole run.")] = 0,
 ) -> None:
-    """The whole line in minutes: scan, preview, pretrain a tiny model, judge it, write report.html and metrics.json."""
+    """Scan, preview, pretrain a tiny model, evaluate it, and write report.html and metrics.json, in minutes."""
     from mgm.demo import run_demo
 
     run_demo(data, out=out, seed=seed)

@@ -8,26 +8,28 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import mgm
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
 
 
 def evaluate(
     run: Annotated[
-        Path, typer.Argument(help="Folder of 'mgm finetune', or of a classifier from elsewhere that names its classes.")
+        Path,
+        typer.Argument(
+            help="Folder of 'mgm finetune', or of a classifier of another project with the names of its classes."
+        ),
     ],
     data: Data,
     settings: Settings = None,
     recipe: ForeignRecipe = None,
 ) -> None:
-    """Accuracy of a fine-tuned classifier on the test videos, over K temporal x 3 spatial views.
+    """Measure the accuracy of a fine-tuned classifier on the test videos, over K temporal x 3 spatial views.
 
     mgm evaluate runs/a-finetuned videos/ probe.temporal_views=5
     """
-    from mgm.evaluation.run import evaluate as judge
-
     videos = open_set(data)
     with Console(stderr=True).status("reading videos") as status:
-        result = judge(run, videos, overrides=tuple(settings or ()), recipe=recipe, progress=status.update)
+        result = mgm.evaluate(run, videos, overrides=tuple(settings or ()), recipe=recipe, progress=status.update)
     top1 = result["top1"]
     print(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos, {result['classes']} classes"
@@ -35,4 +37,4 @@ def evaluate(
     if result["top5"] is not None:
         print(f"top-5 {result['top5']:.1%}")
     if result["unreadable"]:
-        print(f"{result['unreadable']} videos could not be read and do not count")
+        print(f"{result['unreadable']} videos could not be read and are not counted")

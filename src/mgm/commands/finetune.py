@@ -8,44 +8,41 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import mgm
 from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set
 
 
 def finetune(
     run: Annotated[
-        Path, typer.Argument(help="Folder of 'mgm pretrain', whose settings are taken over; or weights from elsewhere.")
+        Path, typer.Argument(help="Folder of 'mgm pretrain', with its settings; or weights of another project.")
     ],
     data: Data,
     settings: Settings = None,
     recipe: ForeignRecipe = None,
     out: Out = Path("runs/finetune"),
     resume: Resume = False,
-    from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Start untrained: what fine-tuning is compared with.")
-    ] = False,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start untrained, as a baseline.")] = False,
 ) -> None:
     """Fine-tune a pretrained encoder on labelled videos and evaluate it over all views.
 
     mgm finetune runs/a videos/ --out runs/a-finetuned finetune.steps=500
 
-    Weights from elsewhere are a folder of Hugging Face's VideoMAE or a checkpoint of VideoMAE, V2, MAE-ST or mmaction2.
+    Weights of other projects: a folder of Hugging Face's VideoMAE or a checkpoint of VideoMAE, V2, MAE-ST or mmaction2.
 
     mgm finetune checkpoint.pth videos/ --recipe mgm-vitb-k400 --out runs/b
 
     mgm finetune runs/k400 ucf101/ --recipe finetune-vitb-ucf101 --out runs/ucf101
     """
-    from mgm.evaluation.run import evaluate
-    from mgm.training import finetune as train
     from mgm.training import open_encoder
 
     encoder, config = open_encoder(run, settings or (), recipe=recipe)
     videos = open_set(data)
-    outcome = train(None if from_scratch else encoder, videos, config, out=out, resume=resume)
+    outcome = mgm.finetune(None if from_scratch else encoder, videos, config, out=out, resume=resume)
     if not videos.test:
-        print(f"nothing to judge by ({videos.split_rule}): 'mgm evaluate {out} test=FILE' does it later; {out}/last.pt")
+        print(f"no test videos ({videos.split_rule}): run 'mgm evaluate {out} test=FILE' later; {out}/last.pt")
         return
-    with Console(stderr=True).status("judging") as status:
-        result = evaluate(out, videos, progress=status.update)
+    with Console(stderr=True).status("evaluating") as status:
+        result = mgm.evaluate(out, videos, progress=status.update)
     top1 = result["top1"]
     print(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos "

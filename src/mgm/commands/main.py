@@ -1,4 +1,4 @@
-"""`mgm`: the commands, and how an error reaches a terminal."""
+"""`mgm`: the list of commands, and the line of an error in a terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mgm.version import VERSION
 
 
 class _Commands(TyperGroup):
-    """Takes an interrupt before typer does, which would end without a word."""
+    """Handles an interrupt before typer, which would exit without a message."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -47,10 +47,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate, export):
+# In the order of `mgm --help`. A new command is a file of this folder, its import and its name here.
+COMMANDS = (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate, export)
+GROUPS = {"bench": bench, "data": data}
+
+for command in COMMANDS:
     app.command()(command)
-app.add_typer(bench, name="bench")
-app.add_typer(data, name="data")
+for group_name, group in GROUPS.items():
+    app.add_typer(group, name=group_name)
 
 
 def _show_version(wanted: bool) -> None:
@@ -71,11 +75,11 @@ def main(
 
 
 def run() -> None:
-    """The entry point: what a user can act on is one line on standard error and exit status 1; the rest keeps its traceback.
+    """Entry point. An error that the user can act on is one line on standard error and exit status 1; others keep their traceback.
 
-    An interrupt is one line and exit status 130, as of other programs.
+    An interrupt is one line and exit status 130, as in other programs.
     """
-    # On few cores OpenMP's spinning threads take the time of the decoding ones; must be set before torch is imported.
+    # On few cores OpenMP's spinning threads take time from those that decode. Read when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     warnings.formatwarning = _warning
     try:
@@ -93,14 +97,14 @@ def run() -> None:
 def _warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Ours are a line for the user; those of libraries keep the place that they speak of."""
+    """Warnings of mgm are one line for the user; those of libraries keep their file and line."""
     if Path(filename).is_relative_to(Path(__file__).parents[1]):
         return f"mgm: {message}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def _interrupted() -> NoReturn:
-    _fail("interrupted; what was saved is intact", status=130)
+    _fail("interrupted; saved files are intact", status=130)
 
 
 def _fail(message: str, *, status: int = 1) -> NoReturn:

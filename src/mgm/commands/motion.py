@@ -17,32 +17,35 @@ if TYPE_CHECKING:
 def motion(
     video: Annotated[Path, typer.Argument(help="One video.")],
     out: Annotated[Path | None, typer.Option(help="Write the field: .npz, .npy or .zarr.")] = None,
-    overlay: Annotated[Path | None, typer.Option(help="Write the video with its motion drawn on it: .mp4.")] = None,
-    style: Annotated[Literal["arrows", "wheel"], typer.Option(help="How --overlay draws.")] = "arrows",
-    stride: Annotated[int, typer.Option(help="Every how manieth frame --out takes.")] = 1,
+    overlay: Annotated[Path | None, typer.Option(help="Write the video with its motion drawn over it: .mp4.")] = None,
+    style: Annotated[Literal["arrows", "wheel"], typer.Option(help="Style of --overlay.")] = "arrows",
+    stride: Annotated[int, typer.Option(help="Distance between the frames of --out.")] = 1,
     policy: Annotated[
-        Literal["window_sum", "sampled", "window_max"], typer.Option(help="How skipped frames enter --out.")
+        Literal["window_sum", "sampled", "window_max"], typer.Option(help="Treatment of skipped frames in --out.")
     ] = "window_sum",
     reading: Annotated[
         Literal["clean", "references", "raw"],
-        typer.Option(help="clean: displacement since the frame before. references: quicker. raw: vectors as they are."),
+        typer.Option(help="clean: displacement since the previous frame. references: faster. raw: unchanged vectors."),
     ] = "clean",
     camera: Annotated[
-        Literal["none", "median", "affine"], typer.Option(help="What of the camera's motion --out leaves out.")
+        Literal["none", "median", "affine"], typer.Option(help="Camera motion to subtract in --out.")
     ] = "none",
     cache: Annotated[
         bool,
-        typer.Option(
-            "--cache", help="Keep the motion beside the video, as VIDEO.mgmv: later reads take it from there."
-        ),
+        typer.Option("--cache", help="Store the motion beside the video, as VIDEO.mgmv, for later reads."),
     ] = False,
 ) -> None:
-    """The motion field of a video: as arrays, as a video to look at, as a cache.
+    """Write the motion field of a video as arrays, as a video with drawn motion, or as a cache.
 
     mgm motion clip.mp4 --out field.npz --overlay motion.mp4
     """
     if out is None and overlay is None and not cache:
-        raise VideoError(f"{video}: nothing to write; give --out field.npz, --overlay motion.mp4 or --cache")
+        raise VideoError(
+            video,
+            "nothing to write",
+            advice="give --out field.npz, --overlay motion.mp4 or --cache",
+            reason="missing_value",
+        )
     from mgm.video.clip.chunks import MotionTotals, motion_chunks
     from mgm.video.clip.export import export_motion
     from mgm.video.motion.cache import build_sidecar
@@ -62,7 +65,7 @@ def motion(
             drawn = overlay_video(video, overlay, style, reading=reading)
             totals = totals or drawn
             written.append(overlay)
-        if cache:  # last: it refuses codecs that the others measure flow for
+        if cache:  # last: it raises for codecs whose flow the others measure
             written.append(build_sidecar(video))
         if totals is None:
             totals = MotionTotals()

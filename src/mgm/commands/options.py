@@ -15,24 +15,26 @@ if TYPE_CHECKING:
 Data = Annotated[
     str,
     typer.Argument(
-        help="Folder of videos, an annotation file, or train=FILE,test=FILE,root=FOLDER; 'mgm data show' tells what is understood."
+        help="Folder of videos, an annotation file, or train=FILE,test=FILE,root=FOLDER; 'mgm data show' prints how it is read."
     ),
 ]
-Recipe = Annotated[str, typer.Option(help="One of our recipes by name, or a .yaml file.")]
+Recipe = Annotated[str, typer.Option(help="Name of a recipe of mgm, or a .yaml file.")]
 ForeignRecipe = Annotated[
     str | None,
     typer.Option(
         "--recipe",
-        help="Whose settings are taken instead of the run's; for weights from elsewhere by default mgm-vitb-k400's.",
+        help="Recipe to use instead of the run's own settings. Default for weights of other projects: mgm-vitb-k400.",
     ),
 ]
-Out = Annotated[Path, typer.Option(help="The run's folder: config.yaml, log.jsonl, tensorboard/, last.pt.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out exactly where it stopped.")]
-Settings = Annotated[list[str] | None, typer.Argument(help="Settings that replace the recipe's: section.key=value ...")]
+Out = Annotated[Path, typer.Option(help="Folder of the run: config.yaml, log.jsonl, tensorboard/, last.pt.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in --out exactly where it stopped.")]
+Settings = Annotated[
+    list[str] | None, typer.Argument(help="Settings that replace those of the recipe: section.key=value ...")
+]
 
 
 def open_set(data: str) -> VideoSet:
-    """The set that an argument describes; what a user should know of it goes to standard error, once for all devices."""
+    """The set that an argument describes. Prints its notes to standard error, on the first device only."""
     from mgm.data.annotations import load_set
 
     videos = load_set(data)

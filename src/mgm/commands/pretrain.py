@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import mgm
 from mgm.commands.options import Data, Out, Recipe, Resume, Settings, open_set
 
 
@@ -18,11 +19,8 @@ def pretrain(
 
     mgm pretrain videos/ --out runs/a mask.name=tube pretrain.steps=2000
     """
-    from mgm.training import load_config
-    from mgm.training import pretrain as run
-
-    config = load_config(recipe, settings or ())
-    outcome = run(open_set(data), config, out=out, resume=resume)
+    config = mgm.load_config(recipe, settings or ())
+    outcome = mgm.pretrain(open_set(data), config, out=out, resume=resume)
     losses = outcome.history.losses
     print(
         f"loss {losses[0]:.4f} -> {sum(losses[-20:]) / len(losses[-20:]):.4f} in {outcome.history.seconds:.0f} s; {out}/last.pt"
@@ -32,5 +30,5 @@ def pretrain(
     if outcome.history.flow:
         clips = config.pretrain.batch * config.data.repeats
         print(
-            f"motion was measured on the pictures in {round(outcome.history.flow * clips):,} of {len(losses) * clips:,} clips"
+            f"motion was measured by optical flow in {round(outcome.history.flow * clips):,} of {len(losses) * clips:,} clips"
         )

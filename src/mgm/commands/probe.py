@@ -10,27 +10,27 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+import mgm
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
 
 
 def probe(
-    run: Annotated[Path, typer.Argument(help="Folder of 'mgm pretrain', or weights from elsewhere.")],
+    run: Annotated[Path, typer.Argument(help="Folder of 'mgm pretrain', or weights of another project.")],
     data: Data,
     settings: Settings = None,
     recipe: ForeignRecipe = None,
-    untrained: Annotated[bool, typer.Option(help="Judge the same encoder untrained too.")] = True,
+    untrained: Annotated[bool, typer.Option(help="Also probe the same encoder untrained.")] = True,
 ) -> None:
-    """What a frozen encoder knows: attentive probe, linear probe and k-NN, against the same encoder untrained.
+    """Evaluate frozen features: attentive probe, linear probe and k-NN, against the same encoder untrained.
 
     mgm probe runs/a videos/ probe.steps=800
     """
     from mgm.evaluation.metrics import accuracy
-    from mgm.evaluation.run import probe as judge
     from mgm.evaluation.run import result_file
 
     console = Console()
     with console.status("reading videos") as status:
-        report = judge(
+        report = mgm.probe(
             run,
             open_set(data),
             overrides=tuple(settings or ()),
