@@ -10,7 +10,7 @@ from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import FileError, MgmError, VideoError
 from mgm.show import overlay
 from mgm.show.overlay import overlay_video, wheel
-from mgm.video.clip.chunks import motion_chunks
+from mgm.video.clip.whole_video import motion_chunks
 from mgm.video.transcode.write import encode
 from tests.errors import raises
 

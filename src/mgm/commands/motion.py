@@ -11,7 +11,7 @@ from rich.console import Console
 from mgm.errors import VideoError
 
 if TYPE_CHECKING:
-    from mgm.video.clip.chunks import MotionTotals
+    from mgm.video.clip.whole_video import MotionTotals
 
 
 def motion(
@@ -46,8 +46,8 @@ def motion(
             advice="give --out field.npz, --overlay motion.mp4 or --cache",
             reason="missing_value",
         )
-    from mgm.video.clip.chunks import MotionTotals, motion_chunks
     from mgm.video.clip.export import export_motion
+    from mgm.video.clip.whole_video import MotionTotals, motion_chunks
     from mgm.video.motion.cache import build_sidecar
 
     console = Console()

@@ -16,7 +16,7 @@ from mgm.data.items import evenly_spaced
 from mgm.errors import VideoError
 from mgm.masks import build_mask, mask_rng, mask_statistics
 from mgm.training import Config
-from mgm.video.clip.numbers import clip_index
+from mgm.video.clip.plan import clip_frames
 from mgm.video.container.metadata import probe
 
 MEASURED_MASKS = ("mgm", "tube", "random")
@@ -68,7 +68,7 @@ def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Conf
             _, motion = source.clip(item.path, start, geometry, settings)
         except VideoError:
             continue  # the scan has reported it
-        index = clip_index(info.frames, start=start, frames=settings.frames, stride=settings.stride)
+        index = clip_frames(info.frames, start=start, frames=settings.frames, stride=settings.stride)
         boxes = boxes_of(item.path, index, geometry)
         for name in MEASURED_MASKS:
             options = config.mask.options if name == config.mask.name else {}

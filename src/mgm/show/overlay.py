@@ -15,8 +15,8 @@ from mgm.errors import VideoError
 from mgm.files.atomic import refuse_to_replace
 from mgm.show.figures import Rgb
 from mgm.show.font import label_font
-from mgm.video.clip.chunks import MotionTotals, motion_chunks
 from mgm.video.clip.rgb import FrameConverter
+from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.container.stream import decode_all, open_video
 from mgm.video.motion.field import CELL_PIXELS, Reading
 from mgm.video.transcode.write import encode

@@ -36,7 +36,7 @@ from mgm.show.filmstrip import encode_image, filmstrip, strip
 from mgm.show.panels import write_panels
 from mgm.show.report.elements import Legend, Strip
 from mgm.video import MotionField
-from mgm.video.clip.options import Motion
+from mgm.video.clip.options import MotionName
 from mgm.video.clip.reader import Clip
 from mgm.video.clip.rgb import upright_region
 
@@ -64,7 +64,7 @@ class PreviewSettings:
     ratio: float = 0.75
     masks: tuple[str, ...] = ("mgm",)
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    motion: Motion | None = "auto"
+    motion: MotionName | None = "auto"
     seed: int = 0
     draws: int = 100
 

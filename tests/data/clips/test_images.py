@@ -202,18 +202,18 @@ def test_several_regions_and_any_frames_of_one_decoding(folder, picture):
     options = {"frames": 5, "stride": 2, "size": 32, "motion": "flow"}
     for path, frames in ((folder, index), (picture, np.zeros(5, np.int64))):
         regions = boxes if path == folder else [(0, 0, 40, 40), (2, 2, 20, 30)]
-        clips = read_any_clips(path, regions, index=frames, **options)
+        clips = read_any_clips(path, regions, frame_indices=frames, **options)
         for clip, box in zip(clips, regions, strict=True):
-            alone = read_any(path, crop=box, index=frames, **options)
+            alone = read_any(path, crop=box, frame_indices=frames, **options)
             assert np.array_equal(clip.frames, alone.frames)
             assert np.array_equal(clip.motion.vectors, alone.motion.vectors)
             assert clip.frame_indices.tolist() == frames.tolist()
-    motion = read_any(folder, index=index, frames=5, size=None, crop=None, motion="flow").motion
+    motion = read_any(folder, frame_indices=index, frames=5, size=None, crop=None, motion="flow").motion
     spans = np.array([3, 1, 1, 3])  # frames since the previous one; a repeated number keeps its own
     medians = np.median(motion.vectors[1:], axis=(1, 2))
     np.testing.assert_allclose(medians, spans[:, None] * np.array(VELOCITY), atol=0.6)
     with raises(VideoError, "invalid_value", subject=folder):
-        read_any(folder, index=[3, 24], motion=None)
+        read_any(folder, frame_indices=[3, 24], motion=None)
 
 
 def test_a_pipe_among_the_pictures_is_an_error(tmp_path):

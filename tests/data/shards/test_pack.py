@@ -142,7 +142,7 @@ def test_the_sidecar_travels(files, packed, monkeypatch):
     def never(*_args, **_options):
         raise AssertionError("the motion was read from the stream")
 
-    monkeypatch.setattr("mgm.video.clip.execution.motion_from_vectors", never)
+    monkeypatch.setattr("mgm.video.clip.clip_motion.motion_from_vectors", never)
     both = [replace(files, train=files.train[place : place + 1]), replace(load_set(packed[0]), train=(item,))]
     assert_same(*(read(videos) for videos in both))
 

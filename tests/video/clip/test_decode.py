@@ -8,7 +8,7 @@ import pytest
 
 from mgm.errors import VideoError
 from mgm.video import read_clip
-from mgm.video.clip.numbers import clip_index
+from mgm.video.clip.plan import clip_frames
 from tests.video.clips import VELOCITY, decode_whole, encode_moving, remux
 
 SIDE = 48
@@ -142,10 +142,10 @@ def test_what_a_short_video_does(ordinary: Path, short: str, expected: list[int]
 
 
 def test_clip_index():
-    assert clip_index(9, start=0, frames=3, stride=4).tolist() == [0, 4, 8]
-    assert clip_index(8, start=0, frames=3, stride=4).tolist() == [0, 4, 4]
-    assert clip_index(8, start=1, frames=4, stride=4, short="wrap").tolist() == [1, 5, 1, 5]
-    assert clip_index(1, start=0, frames=2, stride=4).tolist() == [0, 0]
+    assert clip_frames(9, start=0, frames=3, stride=4).tolist() == [0, 4, 8]
+    assert clip_frames(8, start=0, frames=3, stride=4).tolist() == [0, 4, 4]
+    assert clip_frames(8, start=1, frames=4, stride=4, short="wrap").tolist() == [1, 5, 1, 5]
+    assert clip_frames(1, start=0, frames=2, stride=4).tolist() == [0, 0]
 
 
 def test_to_the_end_and_frames_only(ordinary: Path):

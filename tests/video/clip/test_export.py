@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from mgm.errors import FileError, VideoError
-from mgm.video.clip import chunks
-from mgm.video.clip.chunks import MotionTotals, motion_chunks
+from mgm.video.clip import whole_video
 from mgm.video.clip.export import export_motion
 from mgm.video.clip.reader import MotionClip, read_motion
+from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.motion.cache import build_sidecar
 from mgm.video.motion.field import MotionField, VectorField
 from mgm.video.motion.streaming import FrameMotion
@@ -35,7 +35,7 @@ READINGS = [
 @pytest.fixture(autouse=True)
 def short_pieces(monkeypatch):
     """So that 24 frames make several."""
-    monkeypatch.setattr(chunks, "_FRAMES", 5)
+    monkeypatch.setattr(whole_video, "_FRAMES", 5)
 
 
 @pytest.fixture(scope="module")
@@ -237,9 +237,9 @@ def test_memory_stays_flat(ordinary, tmp_path, monkeypatch):
         for i in range(2400):
             yield FrameMotion(i, i / 25, "P", False, VectorField(np.roll(field, i, axis=0), measured))
 
-    monkeypatch.setattr(chunks, "_FRAMES", 128)
-    monkeypatch.setattr(chunks, "iter_cached_motion", many)
-    monkeypatch.setattr(chunks, "_first_picture", lambda _: (0, (360, 640)))
+    monkeypatch.setattr(whole_video, "_FRAMES", 128)
+    monkeypatch.setattr(whole_video, "iter_cached_motion", many)
+    monkeypatch.setattr(whole_video, "_first_picture", lambda _: (0, (360, 640)))
     tracemalloc.start()
     try:
         done = export_motion(ordinary, tmp_path / "a.npy")
@@ -253,7 +253,7 @@ def test_memory_stays_flat(ordinary, tmp_path, monkeypatch):
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["h264_high_b3_refs4.mp4", "h264_vfr.mkv", "mpeg1.mpg", "h264_intra_only.mp4"])
 def test_real_streams(shared_data, monkeypatch, name):
-    monkeypatch.setattr(chunks, "_FRAMES", 40)
+    monkeypatch.setattr(whole_video, "_FRAMES", 40)
     if name == "h264_intra_only.mp4":
         pytest.importorskip("cv2")
     video = shared_data / "codec_matrix" / name

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import mgm.video.clip.execution
+import mgm.video.clip.clip_motion
 from mgm.errors import VideoError
 from mgm.video import VideoReader, read_clip, read_motion
 from mgm.video.motion.cache import build_sidecar, sidecar_path
@@ -63,13 +63,13 @@ def test_the_same_clips(tmp_path: Path, name: str, codec: str, options: dict[str
 def vectors_read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every clip whose motion came from the stream."""
     seen: list[object] = []
-    real = mgm.video.clip.execution.motion_from_vectors
+    real = mgm.video.clip.clip_motion.motion_from_vectors
 
     def counted(*arguments):
         seen.append(arguments)
         return real(*arguments)
 
-    monkeypatch.setattr(mgm.video.clip.execution, "motion_from_vectors", counted)
+    monkeypatch.setattr(mgm.video.clip.clip_motion, "motion_from_vectors", counted)
     return seen
 
 

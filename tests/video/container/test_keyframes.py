@@ -9,7 +9,7 @@ from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import VideoError
 from mgm.video import VideoReader, read_clip
 from mgm.video.clip import decode as onepass
-from mgm.video.clip.numbers import index_strides
+from mgm.video.clip.plan import frame_strides
 from mgm.video.container.stream import decode_packet
 
 FRAMES = 40
@@ -38,7 +38,7 @@ def summed(whole, index, strides):
 
 
 def test_frames_are_those_of_a_full_decode(video, whole):
-    clip = read_clip(video, index=INDEX, size=None, motion=None)
+    clip = read_clip(video, frame_indices=INDEX, size=None, motion=None)
 
     np.testing.assert_array_equal(clip.frames, whole.frames[INDEX])
     np.testing.assert_array_equal(clip.pts_seconds, whole.pts_seconds[INDEX])
@@ -47,9 +47,9 @@ def test_frames_are_those_of_a_full_decode(video, whole):
 
 def test_motion_is_summed_over_each_step(video, whole):
     strides = [1, 1, 4, 4, 1, 6, 2, 7, 7, 8, 8]
-    motion = read_clip(video, index=INDEX, size=None).motion
+    motion = read_clip(video, frame_indices=INDEX, size=None).motion
 
-    assert index_strides(np.array(INDEX), default=3).tolist() == strides
+    assert frame_strides(np.array(INDEX), default=3).tolist() == strides
     np.testing.assert_allclose(motion.vectors[1:], summed(whole, INDEX, strides)[1:], atol=0.3)
     medians = np.median(motion.vectors, axis=(1, 2))
     np.testing.assert_allclose(medians, np.outer(strides, VELOCITY), rtol=0.2)  # the encoder guesses, too
@@ -59,15 +59,15 @@ def test_motion_is_summed_over_each_step(video, whole):
 def test_other_policies_scale_with_the_step(tmp_path, policy):
     plain = {"bframes": 0, "refs": 1, "frames": FRAMES, "size": (80, 112)}
     path = make_translation(tmp_path / "plain.mp4", velocity=VELOCITY, **plain)
-    motion = read_clip(path, index=INDEX, size=None, policy=policy).motion
-    strides = index_strides(np.array(INDEX), default=1)
+    motion = read_clip(path, frame_indices=INDEX, size=None, policy=policy).motion
+    strides = frame_strides(np.array(INDEX), default=1)
 
     np.testing.assert_allclose(np.median(motion.vectors, axis=(1, 2)), np.outer(strides, VELOCITY), atol=0.3)
 
 
 def test_flow_is_measured_over_each_step(video):
     index = [1, 2, 5, 5, 7]
-    motion = read_clip(video, index=index, size=None, motion="flow").motion
+    motion = read_clip(video, frame_indices=index, size=None, motion="flow").motion
 
     np.testing.assert_allclose(np.median(motion.vectors, axis=(1, 2)), np.outer([1, 1, 3, 3, 2], VELOCITY), atol=0.3)
 
@@ -76,8 +76,8 @@ def test_flow_is_measured_over_each_step(video):
 @pytest.mark.parametrize("policy", ["window_sum", "window_max", "sampled"])
 def test_even_numbers_are_read_as_a_start_and_a_stride(video, motion, policy):
     expected = read_clip(video, start=6, frames=5, stride=3, motion=motion, policy=policy)
-    clip = read_clip(video, index=np.arange(6, 20, 3), motion=motion, policy=policy)
-    padded = read_clip(video, index=[6, 9, 12, 15, 18, 18], motion=motion, policy=policy)
+    clip = read_clip(video, frame_indices=np.arange(6, 20, 3), motion=motion, policy=policy)
+    padded = read_clip(video, frame_indices=[6, 9, 12, 15, 18, 18], motion=motion, policy=policy)
 
     for found in (clip, padded):  # the second one takes the way of uneven numbers
         np.testing.assert_array_equal(found.frames[:5], expected.frames)
@@ -90,7 +90,7 @@ def test_streams_without_times_are_read_by_number(tmp_path):
     path = make_translation(tmp_path / "clip.avi", velocity=(2, 1), frames=20, size=(64, 96), bframes=2)
     whole = read_clip(path, frames=None, stride=1, size=None)
     for motion in ("codec", "flow"):
-        clip = read_clip(path, index=[2, 3, 7, 19], size=None, motion=motion)
+        clip = read_clip(path, frame_indices=[2, 3, 7, 19], size=None, motion=motion)
         np.testing.assert_array_equal(clip.frames, whole.frames[[2, 3, 7, 19]])
         np.testing.assert_allclose(np.median(clip.motion.vectors[1], axis=(0, 1)), (2, 1), atol=0.3)
 
@@ -98,9 +98,9 @@ def test_streams_without_times_are_read_by_number(tmp_path):
 def test_one_reader_reads_several_lists(video, whole):
     with VideoReader(video) as reader:
         for index in ([30, 31, 37], [0], [5, 5, 5], [2, 4, 6]):
-            clip = reader.read_clip(index=index, size=None)
+            clip = reader.read_clip(frame_indices=index, size=None)
             np.testing.assert_array_equal(clip.frames, whole.frames[index])
-        assert reader.read_motion(index=[4, 5, 7]).frame_indices.tolist() == [4, 5, 7]
+        assert reader.read_motion(frame_indices=[4, 5, 7]).frame_indices.tolist() == [4, 5, 7]
 
 
 @pytest.mark.parametrize(
@@ -117,18 +117,18 @@ def test_one_reader_reads_several_lists(video, whole):
 )
 def test_numbers_that_cannot_be_read(video, index, words):
     with pytest.raises(VideoError, match=words):
-        read_clip(video, index=index)
+        read_clip(video, frame_indices=index)
 
 
 def test_a_start_and_numbers_contradict_each_other(video):
     with pytest.raises(VideoError, match="index and a start"):
-        read_clip(video, start=3, index=[1, 2])
+        read_clip(video, start=3, frame_indices=[1, 2])
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=20), st.integers(1, 9))
 def test_strides_are_positive_and_lead_back_to_the_frame_before(numbers, default):
     index = np.sort(np.array(numbers, np.int64))
-    strides = index_strides(index, default=default)
+    strides = frame_strides(index, default=default)
     moved = np.diff(index) > 0
 
     assert (strides > 0).all()
@@ -146,10 +146,10 @@ def test_frames_far_from_each_other_are_read_without_most_of_those_between(tmp_p
 
     for index in ([1, 58], [0, 9, 10, 19, 31, 59], [12, 33, 54]):
         given.clear()
-        clip = read_clip(path, index=index, size=None, motion=None)
+        clip = read_clip(path, frame_indices=index, size=None, motion=None)
         np.testing.assert_array_equal(clip.frames, whole.frames[index])
         assert len(given) < 40
-    motion = read_clip(path, index=[12, 33, 54], size=None).motion
+    motion = read_clip(path, frame_indices=[12, 33, 54], size=None).motion
     np.testing.assert_allclose(motion.vectors[1], whole.motion.vectors[13:34].sum(axis=0), atol=1e-3)
 
 
@@ -159,6 +159,6 @@ def test_every_codec_gives_frames_far_from_each_other(shared_data):
         whole = read_clip(path, frames=None, stride=1, size=48, motion=None)
         last = len(whole.frames) - 1
         for index in ([0, last], [3, 4, 41, 44, last - 1]):
-            clip = read_clip(path, index=index, size=48, motion=None)
+            clip = read_clip(path, frame_indices=index, size=48, motion=None)
             np.testing.assert_array_equal(clip.frames, whole.frames[index], err_msg=path.name)
             np.testing.assert_array_equal(clip.pts_seconds, whole.pts_seconds[index], err_msg=path.name)

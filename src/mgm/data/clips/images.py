@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from mgm.data.shards.members import open_item, parse_member
 from mgm.errors import VideoError
 from mgm.video import Clip, MotionField
-from mgm.video.clip.numbers import clip_index, index_strides
-from mgm.video.clip.options import ClipOptions, Request
-from mgm.video.clip.rgb import Box, upright_region
+from mgm.video.clip.options import Box, ClipOptions, keywords_of
+from mgm.video.clip.plan import frame_strides, sample_frames
+from mgm.video.clip.rgb import upright_region
 from mgm.video.container.locator import is_url
 from mgm.video.container.metadata import VideoInfo, probe
 from mgm.video.motion.camera import remove_camera
@@ -51,7 +51,8 @@ def probe_any(path: str) -> VideoInfo:
     return VideoInfo(len(pictures), height, width, motion=False)
 
 
-def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
+@keywords_of(ClipOptions)
+def read_any(path: str, options: ClipOptions) -> Clip:
     """`mgm.read_clip` for a video, a still picture or a folder of frames, with the same arguments and result.
 
     A picture is a video of one frame: it is repeated T times, its motion is zero and nowhere valid, so that masks fall back to
@@ -62,21 +63,25 @@ def read_any(path: str, **options: Unpack[ClipOptions]) -> Clip:
     """
     if (pictures := _pictures(path)) is None:
         with open_item(path) as reader:
-            return reader.read_clip(**options)
-    request = Request(path, with_pixels=True, **options)
-    return _read(pictures, request, None)[0]
+            return reader.read(options)[0]
+    return _read(path, pictures, options, (options.crop,))[0]
 
 
-def read_any_clips(path: str, crops: Sequence[Box], **options: Unpack[ClipOptions]) -> list[Clip]:
+@keywords_of(ClipOptions)
+def read_any_clips(path: str, crops: Sequence[Box], options: ClipOptions) -> list[Clip]:
     """`mgm.VideoReader.read_clips` for the same inputs: one clip per region (x, y, width, height), decoded once."""
     if (pictures := _pictures(path)) is None:
         with open_item(path) as reader:
-            return reader.read_clips(crops, **options)
-    return _read(pictures, Request(path, with_pixels=True, **options), crops)
+            return reader.read(options, crops)
+    return _read(path, pictures, options, crops)
 
 
-def _read(pictures: list[str], request: Request, crops: Sequence[Box] | None) -> list[Clip]:
-    index = _index(request, len(pictures))
+def _read(
+    path: str, pictures: list[str], options: ClipOptions, crops: Sequence[Literal["centre"] | Box | None]
+) -> list[Clip]:
+    options.check(path)
+    start = options.start if options.start_seconds is None else int(options.start_seconds * _RATE)
+    index = sample_frames(path, options, len(pictures), start=start)
     decoded = {number: _open(pictures[number]) for number in set(index.tolist())}
     first = decoded[int(index[0])]
     height, width = first.shape[:2]
@@ -90,18 +95,18 @@ def _read(pictures: list[str], request: Request, crops: Sequence[Box] | None) ->
             reason="mismatch",
         )
     field = None
-    if request.motion is not None:
-        still = is_picture(request.name)
-        field = _still(request, len(index), (height, width)) if still else _measured(request, pictures, index)
+    if options.motion is not None:
+        still = is_picture(path)
+        field = _still(options, len(index), (height, width)) if still else _measured(path, options, pictures, index)
     clips = []
-    for crop in (request.crop,) if crops is None else crops:
-        box = upright_region(height, width, request.size, crop)
-        shown = {number: _crop_and_resize(picture, box, request.size) for number, picture in decoded.items()}
+    for crop in crops:
+        box = upright_region(height, width, options.size, crop)
+        shown = {number: _crop_and_resize(picture, box, options.size) for number, picture in decoded.items()}
         motion = None
         if field is not None:
             part = field.crop(box) if box != (0, 0, width, height) else field
-            motion = remove_camera(part, request.camera)
-        clips.append(Clip(request.name, np.stack([shown[n] for n in index.tolist()]), motion, index / _RATE, index))
+            motion = remove_camera(part, options.camera)
+        clips.append(Clip(path, np.stack([shown[n] for n in index.tolist()]), motion, index / _RATE, index))
     return clips
 
 
@@ -194,37 +199,6 @@ def _open(path: str) -> npt.NDArray[np.uint8]:
         ) from error
 
 
-def _index(request: Request, count: int) -> npt.NDArray[np.int64]:
-    """Frame numbers of the clip, out of `count` frames."""
-    if request.index is not None:
-        index = np.asarray(request.index, np.int64)
-        if index[-1] >= count:
-            raise _beyond_end(request.name, int(index[-1]), count)
-        return index
-    start = request.start if request.start_seconds is None else int(request.start_seconds * _RATE)
-    if start >= count:
-        raise _beyond_end(request.name, start, count)
-    if request.frames is None:
-        return np.arange(start, count, request.stride, dtype=np.int64)
-    last = start + (request.frames - 1) * request.stride
-    if request.short == "error" and last >= count:
-        raise VideoError(
-            request.name,
-            f"{count} frames",
-            f"{last + 1} for {request.frames} frames x stride {request.stride} from frame {start}",
-            "use a smaller stride, or short='repeat_last'",
-            reason="invalid_value",
-        )
-    short: Literal["repeat_last", "wrap"] = "wrap" if request.short == "wrap" else "repeat_last"
-    return clip_index(count, start=start, frames=request.frames, stride=request.stride, short=short)
-
-
-def _beyond_end(name: str, number: int, count: int) -> VideoError:
-    return VideoError(
-        name, f"has {count} frames", f"a frame {number}", "request frames below the count", reason="invalid_value"
-    )
-
-
 def _crop_and_resize(
     picture: npt.NDArray[np.uint8], box: tuple[int, int, int, int], size: int | tuple[int, int] | None
 ) -> npt.NDArray[np.uint8]:
@@ -237,30 +211,30 @@ def _crop_and_resize(
     return np.asarray(Image.fromarray(part).resize((columns, rows), Image.Resampling.BILINEAR))
 
 
-def _still(request: Request, frames: int, size: tuple[int, int]) -> MotionField:
+def _still(options: ClipOptions, frames: int, size: tuple[int, int]) -> MotionField:
     """Zero motion, nowhere valid, for any source of motion."""
     vectors = np.zeros((frames, *grid_shape(*size), 2), np.float32)
-    named = request.motion == "difference"
+    named = options.motion == "difference"
     return MotionField(vectors, np.zeros(vectors.shape[:3], np.bool_), "difference" if named else "flow", size)
 
 
-def _measured(request: Request, pictures: list[str], index: npt.NDArray[np.int64]) -> MotionField:
+def _measured(path: str, options: ClipOptions, pictures: list[str], index: npt.NDArray[np.int64]) -> MotionField:
     """Motion between sampled frames, measured by `mgm.video.motion.estimators`."""
-    if request.motion == "codec":
+    if options.motion == "codec":
         raise VideoError(
-            request.name,
+            path,
             "a folder of frames without motion vectors",
             "a video",
             "measure the motion with motion='auto' (data.motion=auto, --motion auto)",
             reason="no_vectors",
         )
-    chosen: Any = request.motion
+    chosen: Any = options.motion
     source: MotionEstimator = (
         make_estimator("flow" if chosen == "auto" else chosen) if isinstance(chosen, str) else chosen
     )
-    strides = np.full(len(index), request.stride)
-    if request.index is not None:
-        strides = index_strides(index, default=request.stride)
+    strides = np.full(len(index), options.stride)
+    if options.frame_indices is not None:
+        strides = frame_strides(index, default=options.stride)
     pairs = PairwiseMotion(source, dict(zip(index.tolist(), strides.tolist(), strict=True)))
     size = (0, 0)
     for number in sorted({*needed_pictures(index, strides), int(index[0])}):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import DataError
-from mgm.video.clip.numbers import clip_index
+from mgm.video.clip.plan import clip_frames
 
 Frames = npt.NDArray[np.int64]
 """Frame numbers of a clip, int64 (T,), ascending."""
@@ -77,7 +77,7 @@ def dense_clip(total: int, *, frames: int, stride: int, rng: np.random.Generator
 
     """
     start = random_start(total, frames=frames, stride=stride, rng=rng, step=step)
-    return clip_index(total, start=start, frames=frames, stride=stride)
+    return clip_frames(total, start=start, frames=frames, stride=stride)
 
 
 def random_start(total: int, *, frames: int, stride: int, rng: np.random.Generator, step: int = 1) -> int:
@@ -166,7 +166,7 @@ def dense_views(total: int, *, frames: int, stride: int, views: int) -> list[Fra
     Equal clips are returned once, so a video that is not longer than the clip has one view.
     """
     starts = view_starts(total, frames=frames, stride=stride, views=views)
-    return [clip_index(total, start=start, frames=frames, stride=stride) for start in starts]
+    return [clip_frames(total, start=start, frames=frames, stride=stride) for start in starts]
 
 
 def view_starts(total: int, *, frames: int, stride: int, views: int) -> list[int]:
@@ -229,5 +229,5 @@ def segment_clips(
         free = end - first - length
         offset = int(rng.integers(free + 1)) if rng is not None and free > 0 else free // 2
         start = min(max(first + offset, 0), max(total - length, 0))
-        found.append(clip_index(total, start=start, frames=frames, stride=stride))
+        found.append(clip_frames(total, start=start, frames=frames, stride=stride))
     return found

@@ -17,8 +17,8 @@ from mgm.data.unreadable import READ_ERRORS, Unreadable
 from mgm.errors import DataError
 from mgm.spans import span
 from mgm.video import Clip, MotionField
-from mgm.video.clip.numbers import clip_index, index_strides
-from mgm.video.clip.options import Motion
+from mgm.video.clip.options import MotionName
+from mgm.video.clip.plan import clip_frames, frame_strides
 from mgm.video.container.metadata import VideoInfo
 from mgm.video.motion.camera import Camera, remove_camera
 from mgm.video.motion.field import Policy, aggregate_windows
@@ -40,7 +40,7 @@ class ClipSettings:
     frames: int
     stride: int
     size: int
-    motion: Motion | None
+    motion: MotionName | None
     policy: Policy = "window_sum"
     camera: Camera = "none"
 
@@ -105,7 +105,7 @@ class FileSource:
             path,
             [geometry.box for geometry in geometries],
             start=start if isinstance(start, int) else 0,
-            index=None if isinstance(start, int) else start,
+            frame_indices=None if isinstance(start, int) else start,
             frames=settings.frames,
             stride=settings.stride,
             size=geometries[0].size,
@@ -162,7 +162,7 @@ class MemorySource:
     """
 
     short_side: int
-    motion: Motion | None
+    motion: MotionName | None
     unreadable: dict[str, str] = field(default_factory=dict, init=False)
     _videos: dict[str, _StoredVideo] = field(default_factory=dict)
 
@@ -207,7 +207,7 @@ class MemorySource:
         video = self._video(path)
         index = start
         if isinstance(index, int):
-            index = clip_index(len(video.frames), start=index, frames=settings.frames, stride=settings.stride)
+            index = clip_frames(len(video.frames), start=index, frames=settings.frames, stride=settings.stride)
         frames = geometry.frames(video.frames[index])
         if settings.motion is None:
             return ClipView(frames, None)
@@ -220,7 +220,7 @@ class MemorySource:
                 "create the MemorySource with motion='auto'",
                 reason="missing_value",
             )
-        strides = index_strides(index, default=settings.stride)
+        strides = frame_strides(index, default=settings.stride)
         step = aggregate_windows(field, index, stride=strides, policy=settings.policy)
         motion = remove_camera(MotionField.of(step, field.source, field.extent), settings.camera)
         return ClipView(frames, geometry.motion(motion))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from mgm.video import MotionField
-from mgm.video.clip.rgb import Box
+from mgm.video.clip.options import Box
 
 Crop = Literal["centre", "multiscale", "random_resized"]
 

@@ -1,4 +1,4 @@
-"""From the vectors of decoded frames to the motion of the sampled ones."""
+"""The motion of a clip: from the vectors of decoded frames, from a sidecar, or from an estimator."""
 
 from __future__ import annotations
 
@@ -8,105 +8,131 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.clip.decode import Decoded
+from mgm.errors import VideoError
+from mgm.spans import span
+from mgm.video.clip.decode import DecodedClip, DecodedFrame
+from mgm.video.clip.plan import ClipPlan, StepAggregation
 from mgm.video.container.packets import PacketWindow
 from mgm.video.container.stream import OpenVideo
-from mgm.video.motion.field import Policy, Reading, VectorField, aggregate_windows, fill_gaps, raw_field
+from mgm.video.motion.cache import DamagedSidecarError, Sidecar
+from mgm.video.motion.camera import remove_camera
+from mgm.video.motion.field import (
+    MotionField,
+    VectorField,
+    aggregate_windows,
+    fill_gaps,
+    grid_shape,
+    raw_field,
+)
 from mgm.video.motion.reference_distance import Distance, ReferenceGraph, follow_references, neighbour_references
 from mgm.video.motion.vectors import NO_VECTORS
 from mgm.video.motion.velocity import VelocitySum, accumulate_frame, smooth, smoothed_support
 
 
-@dataclass(frozen=True, slots=True)
-class StepAggregation:
-    """How the motion of sampled frames is put together from the motion of single ones.
+def clip_motion(video: OpenVideo, window: PacketWindow, plan: ClipPlan, decoded: DecodedClip) -> MotionField | None:
+    """The motion of a decoded clip, in pixels of the whole coded frame; None for a clip of frames only.
 
-    Attributes:
-        stride: frames from one sampled frame to the next, or int64 (T,), from the one before to each of them.
-        unit: frames that one field spans: 1, or the distance between the reference frames of a file prepared for strides.
-        policy, reading: see `mgm.read_clip`.
+    Raises:
+        DamagedSidecarError: the plan's sidecar does not fit the video.
+        VideoError: a frame that an estimator compares did not decode.
     """
+    extent, pairs = decoded.converter.shape, decoded.pairs
+    if plan.source is None:
+        return None
+    with span("field"):
+        if pairs is not None:
+            try:
+                motion = MotionField.of(pairs.field(decoded.sampled), pairs.estimator.name, extent)
+            except VideoError as error:
+                raise error.about(video.name) from None
+        elif plan.sidecar is not None:
+            _check_sidecar(plan.sidecar, window, plan, decoded)
+            motion = MotionField.of(motion_from_sidecar(plan.sidecar, plan, decoded), "codec", extent)
+        else:
+            motion = MotionField.of(motion_from_vectors(video, window, plan, decoded), "codec", extent)
+        return motion if plan.options.camera == "none" else remove_camera(motion, plan.options.camera)
 
-    stride: int | npt.NDArray[np.int64]
-    unit: int
-    policy: Policy
-    reading: Reading
 
-    @property
-    def reach(self) -> int:
-        """How many frames before a sampled one its motion needs."""
-        return 0 if self.policy == "sampled" else int(np.max(self.stride)) - self.unit
-
-
-def motion_from_vectors(
-    video: OpenVideo,
-    window: PacketWindow,
-    decoded: dict[int, Decoded],
-    wanted: npt.NDArray[np.int64],
-    moving: list[int],
-    steps: StepAggregation,
-    grid: tuple[int, int],
-) -> VectorField:
-    """The motion of the sampled frames `wanted` from the vectors of the frames `moving`, on a grid of (rows, columns)."""
-    numbers = moving if window.order else [i for i in moving if i in decoded]
+def motion_from_vectors(video: OpenVideo, window: PacketWindow, plan: ClipPlan, decoded: DecodedClip) -> VectorField:
+    """The motion of a clip from its frames' vectors, (T, rows, columns)."""
+    steps, grid = plan.steps, grid_shape(*decoded.converter.shape)
+    numbers = list(plan.moving(int(decoded.sampled.max()) + 1))
+    if not window.order:
+        numbers = [i for i in numbers if i in decoded.frames]
     fields = VectorField.empty((len(numbers), *grid))
-    evidence = _Evidence(video, window, decoded, steps, grid)
+    velocities = _FrameVelocities(video, window, decoded.frames, steps, grid)
     last: tuple[VelocitySum, float] | None = None
     for position, number in enumerate(numbers):
         if steps.reading == "raw":
-            vectors = decoded[number].vectors
+            vectors = decoded.frames[number].vectors
             assert vectors is not None
             raw = raw_field(vectors, grid)
             fields.vectors[position], fields.valid[position] = raw.vectors, raw.valid
             continue
-        told, interval = evidence.of(number), evidence.interval(number)
-        if steps.unit > 1 and not told[2].any():  # a key picture: each frame before it tells the whole step to it
+        total, interval = velocities.of(number), velocities.interval(number)
+        if steps.unit > 1 and not total[2].any():  # a keyframe: each frame before it measures the whole step to it
             for between in range(number - steps.unit + 1, number):
-                told = told + evidence.of(between)
-        if last is not None and last[0] is told and last[1] == interval:
+                total = total + velocities.of(between)
+        if last is not None and last[0] is total and last[1] == interval:
             fields.vectors[position], fields.valid[position] = fields.vectors[position - 1], fields.valid[position - 1]
         else:
-            smooth(told, interval, out=fields[position])
-        last = told, interval
-    return aggregate(numbers, fields, wanted, steps)
+            smooth(total, interval, out=fields[position])
+        last = total, interval
+    return aggregate(numbers, fields, decoded.sampled, steps)
+
+
+def motion_from_sidecar(sidecar: Sidecar, plan: ClipPlan, decoded: DecodedClip) -> VectorField:
+    """The motion of a clip from stored fields, (T, rows, columns)."""
+    numbers = list(plan.moving(int(decoded.sampled.max()) + 1))
+    fields = sidecar.read(numbers[0], numbers[-1])
+    if len(numbers) < len(fields):
+        fields = fields[np.array(numbers) - numbers[0]]
+    return aggregate(numbers, fields, decoded.sampled, plan.steps)
 
 
 def aggregate(
-    numbers: list[int],
-    fields: VectorField,
-    wanted: npt.NDArray[np.int64],
-    steps: StepAggregation,
+    numbers: list[int], fields: VectorField, sampled: npt.NDArray[np.int64], steps: StepAggregation
 ) -> VectorField:
-    """The motion of the sampled frames `wanted` from the fields of the frames `numbers`, gaps held."""
+    """The motion of the sampled frames from the fields of the frames `numbers`, whose gaps are filled in place."""
     if steps.reading != "raw":
         fill_gaps(fields.vectors, smoothed_support(fields.valid))
-    if np.all(steps.stride == steps.unit) and numbers == wanted.tolist():
-        return fields  # a whole video, frame by frame: nothing is to be added up
-    place = {number: position for position, number in enumerate(numbers)}
-    ends = np.array([place[i] for i in wanted.tolist()], np.intp)
+    if np.all(steps.stride == steps.unit) and numbers == sampled.tolist():
+        return fields  # a whole video, frame by frame: there is nothing to add up
+    position = {number: place for place, number in enumerate(numbers)}
+    ends = np.array([position[i] for i in sampled.tolist()], np.intp)
     literal = steps.reading == "raw" and steps.policy == "sampled"
     return aggregate_windows(fields, ends, stride=1 if literal else steps.stride // steps.unit, policy=steps.policy)
 
 
+def _check_sidecar(sidecar: Sidecar, window: PacketWindow, plan: ClipPlan, decoded: DecodedClip) -> None:
+    """Raise DamagedSidecarError if a sidecar numbers frames in another way than the decoder does."""
+    known = int(decoded.sampled.max()) < sidecar.num_frames
+    same = known and np.array_equal(decoded.pts_seconds, sidecar.pts_seconds[decoded.sampled], equal_nan=True)
+    short = window.ended and window.order and window.base + len(window.order) != sidecar.num_frames
+    if not same or short:
+        raise DamagedSidecarError(
+            sidecar.path, f"its frames are not those of {plan.name}", advice="delete it", reason="damaged"
+        )
+
+
 @dataclass(slots=True)
-class _Evidence:
-    """What vectors say of the velocity of frames, in the unit of `Decoded.time`."""
+class _FrameVelocities:
+    """Velocities of single frames from their vectors, in the unit of `DecodedFrame.time`."""
 
     video: OpenVideo
     window: PacketWindow
-    decoded: dict[int, Decoded]
+    decoded: dict[int, DecodedFrame]
     steps: StepAggregation
     grid: tuple[int, int]
-    known: dict[int, VelocitySum] = field(default_factory=dict)
+    _known: dict[int, VelocitySum] = field(default_factory=dict)
     anchors: list[float] = field(init=False)
     links: ReferenceGraph = field(init=False)
     shown: dict[float, int] = field(init=False)  # numbers of the frames by their times
 
     def __post_init__(self) -> None:
-        base, order = self.window.base, self.window.order
         self.anchors = sorted(d.time for d in self.decoded.values() if d.kind != "B")
-        if order:
-            numbers = {time: base + i for i, time in enumerate(order)}
+        if self.window.order:
+            numbers = self.window.frame_numbers
             self.shown = {float(time): i for time, i in numbers.items()}
         else:
             numbers = {d.packet: i for i, d in self.decoded.items() if d.packet is not None}
@@ -114,8 +140,8 @@ class _Evidence:
         self.links = follow_references(self.window, numbers)
 
     def of(self, number: int) -> VelocitySum:
-        """Of a frame and of those that enclose it."""
-        if number not in self.known:
+        """Of a frame, including the vectors of those that enclose it."""
+        if number not in self._known:
             distance = self._distance(number)
             after = None if distance[1] is None else self.shown.get(self._time(number) + distance[1])
             frame = self.decoded.get(number)
@@ -126,7 +152,7 @@ class _Evidence:
                 and number not in self.links.references
             ):
                 vectors = NO_VECTORS
-            self.known[number] = accumulate_frame(
+            self._known[number] = accumulate_frame(
                 vectors,
                 self.grid,
                 codec=self.video.codec,
@@ -135,7 +161,7 @@ class _Evidence:
                 interval=self.interval(number),
                 enclosing=None if after is None else self.of(after),
             )
-        return self.known[number]
+        return self._known[number]
 
     def _time(self, number: int) -> float:
         return self.window.order[number - self.window.base] if self.window.order else number

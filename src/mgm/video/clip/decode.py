@@ -1,150 +1,217 @@
-"""One decode pass over a window of packets: pixels of the sampled frames, and the vectors that their motion is made of."""
+"""The decode loop: one pass over a window of packets, for the pixels of the sampled frames and the vectors of their motion."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
 from mgm.spans import span
+from mgm.video.clip.options import Box
+from mgm.video.clip.plan import ClipPlan, FrameNeeds, frame_needs, sample_frames
 from mgm.video.clip.rgb import FrameConverter, MultiCropConverter, PictureConverter
-from mgm.video.container.packets import PacketWindow
-from mgm.video.container.stream import OpenVideo, decode_packet
+from mgm.video.container.packets import CodedPicture, PacketWindow
+from mgm.video.container.shortcuts import ShortcutFailedError, UncountableError
+from mgm.video.container.stream import OpenVideo, Packet, decode_packet
 from mgm.video.motion.estimators import PairwiseMotion
 from mgm.video.motion.field import grid_shape
 from mgm.video.motion.vectors import PICTURE_TYPES, frame_vectors
 
-Wanted = Callable[[int], bool]
-"""Whether a frame, by its number, is needed for something."""
 
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """Which frames are wanted for what.
+@dataclass(slots=True)
+class DecodedFrame:
+    """The parts of a decoded frame that a clip uses.
 
     Attributes:
-        image: converted to pixels of the clip.
-        vectors: their motion vectors are kept.
-        picture: given to a source of motion that compares pictures.
-        anchors: from this frame on the vectors of I- and P-pictures are kept as well, and decoding goes on to the one behind the
-            last frame that is wanted: for codecs whose packets do not tell which pictures enclose a frame.
+        time: presentation time in the stream's time base; the frame's number for streams without presentation times.
+        seconds: the same in seconds.
+        kind: "I", "P" or "B".
+        images: uint8 (H, W, 3) of each region; None: not needed.
+        vectors: array of `VECTOR_DTYPE`.
+        packet: the presentation time of its packet.
     """
 
-    image: Wanted
-    vectors: Wanted
-    picture: Wanted
-    anchors: int | None = None
-
-    def any(self, number: int) -> bool:
-        """Whether the frame is wanted for anything."""
-        return self.image(number) or self.vectors(number) or self.picture(number)
+    time: float
+    seconds: float
+    kind: str
+    images: tuple[npt.NDArray[np.uint8], ...] | None
+    vectors: npt.NDArray[np.void] | None
+    packet: int | None
 
 
-def never(number: int) -> bool:
-    """Wants no frame."""
-    return False
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedClip:
+    """The result of a decode pass.
+
+    Attributes:
+        frames: by number, every frame that left the decoder.
+        sampled: int64 (T,), the numbers of the sampled frames.
+        pts_seconds: float64 (T,), their presentation times.
+        converter: for each region, that of its pixels.
+        pairs: the measured motion; None: not by an estimator.
+    """
+
+    frames: dict[int, DecodedFrame]
+    sampled: npt.NDArray[np.int64]
+    pts_seconds: npt.NDArray[np.float64]
+    converter: MultiCropConverter
+    pairs: PairwiseMotion | None
+
+    def images(self, region: int) -> npt.NDArray[np.uint8]:
+        """The pixels of a region, uint8 (T, H, W, 3)."""
+        found = [images for i in self.sampled.tolist() if (images := self.frames[i].images) is not None]
+        return np.stack([images[region] for images in found])
+
+
+def decode_clip(
+    video: OpenVideo, window: PacketWindow, plan: ClipPlan, crops: Sequence[Literal["centre"] | Box | None]
+) -> DecodedClip:
+    """Decode the frames that a plan needs, on a decoder that `configure` set up for it.
+
+    Args:
+        crops: the regions whose pixels are converted; see `crop` of `ClipOptions`.
+
+    Raises:
+        ShortcutFailedError: a frame is missing that the packets announced, or the window begins at a false keyframe.
+        VideoError: the stream is damaged, or ends before the clip.
+    """
+    size = plan.options.size
+    converter = MultiCropConverter(tuple(FrameConverter(size=size, crop=crop, name=plan.name) for crop in crops))
+    pairs = None if plan.source is None or plan.source == "codec" else PairwiseMotion(plan.source, plan.stride_of)
+    if window.order:
+        sampled = sample_frames(
+            plan.name, plan.options, window.base + len(window.order), start=plan.start, ended=window.ended
+        )
+        decoder = ClipDecoder(video, window, frame_needs(plan, window, sampled), converter, pairs)
+        frames = decoder.decode(plan.last)
+        decoder.check_complete(sampled)
+        pts_seconds = np.array(window.order)[sampled - window.base] * video.time_base
+    else:
+        frames = ClipDecoder(video, window, frame_needs(plan, window, None), converter, pairs).decode(plan.last)
+        ended = window.ended or plan.last is None or len(frames) <= plan.last
+        sampled = sample_frames(plan.name, plan.options, len(frames), start=plan.start, ended=ended)
+        pts_seconds = np.array([frames[i].seconds for i in sampled.tolist()])
+    return DecodedClip(frames, sampled, pts_seconds, converter, pairs)
 
 
 @dataclass(slots=True)
-class Decoded:
-    """What is kept of a decoded frame."""
+class ClipDecoder:
+    """Decodes a window up to the last needed frame.
 
-    time: float  # in the stream's time base; the frame's number where there are no presentation times
-    seconds: float
-    kind: str
-    image: npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], ...] | None
-    vectors: npt.NDArray[np.void] | None
-    packet: int | None  # the presentation time by which its packet is known
+    Attributes:
+        frames: by number, every frame that left the decoder so far.
+        pending: presentation times of needed frames that have not left the decoder.
+        newest: the kind of the frame that left the decoder last.
+        skipping: whether the current picture is not decoded.
+    """
 
+    video: OpenVideo
+    window: PacketWindow
+    needs: FrameNeeds
+    converter: MultiCropConverter
+    pairs: PairwiseMotion | None
+    frames: dict[int, DecodedFrame] = field(init=False, default_factory=dict)
+    pending: set[int] = field(init=False)
+    newest: str = field(init=False, default="")
+    skipping: bool = field(init=False, default=False)
+    _number: dict[int, int] = field(init=False)
+    _picture: PictureConverter | None = field(init=False, default=None)
+    _rate: float = field(init=False)
 
-def decode(
-    video: OpenVideo,
-    window: PacketWindow,
-    needs: Needs,
-    image_of: FrameConverter | MultiCropConverter,
-    pairs: PairwiseMotion | None,
-    *,
-    last: int | None,
-) -> dict[int, Decoded]:
-    """Decode a window up to frame `last`: by number, every frame that came out. `pairs` is given the pictures it needs."""
-    picture_of = None if pairs is None else PictureConverter(pairs.estimator.pixel_format, pairs.estimator.shrink)
-    timed = bool(window.order)
-    number = {pts: window.base + i for i, pts in enumerate(window.order)}
-    decoded: dict[int, Decoded] = {}
-    rate = float(video.stream.average_rate or 0)
-    pending = {pts for pts, i in number.items() if needs.any(i)}
-    newest = ""
+    def __post_init__(self) -> None:
+        self._number = self.window.frame_numbers
+        self.pending = {pts for pts, number in self._number.items() if self.needs.any(number)}
+        self._rate = float(self.video.stream.average_rate or 0)
+        if self.pairs is not None:
+            self._picture = PictureConverter(self.pairs.estimator.pixel_format, self.pairs.estimator.shrink)
 
-    def take(frames: Iterable[av.video.frame.VideoFrame]) -> None:
-        nonlocal newest
-        for frame in frames:
-            image_of.observe(frame)
-            if pairs is not None and pairs.grid is None:
-                pairs.grid = grid_shape(frame.height, frame.width)
-            if timed:
-                if frame.pts is None or frame.pts not in number:
-                    continue
-                index, time, seconds = number[frame.pts], frame.pts, frame.pts * video.time_base
-                pending.discard(time)
-            else:
-                index = time = len(decoded)
-                seconds = index / rate if rate else float("nan")
-            if pairs is not None and picture_of is not None and needs.picture(index):
-                with span("field"):
-                    pairs.add(index, picture_of(frame))
-            newest = PICTURE_TYPES[int(frame.pict_type)]
-            moves = needs.vectors(index) or (needs.anchors is not None and index >= needs.anchors and newest != "B")
-            decoded[index] = Decoded(
-                time=time,
-                seconds=seconds,
-                kind=newest,
-                image=image_of(frame) if needs.image(index) else None,
-                vectors=_vectors(frame) if moves else None,
-                packet=frame.pts,
-            )
+    def decode(self, last: int | None) -> dict[int, DecodedFrame]:
+        """By number, every frame that left the decoder, up to frame `last`."""
+        # H.264: a flush returns every pending picture. The MPEG decoders lose the vectors of the picture that a flush returns:
+        # there, decode on until the last needed one has left by itself.
+        h264 = self.video.codec == "h264"
+        unneeded = self._behind_needed() if self._number and h264 else set()
+        for position, coded in enumerate(self.window.coded):
+            if self._is_complete(last):
+                break
+            if coded.pts is not None:  # otherwise it is the second field of the picture before it
+                self.skipping = position in unneeded or self._is_unreferenced(coded)
+            if self.skipping:
+                continue
+            if h264 and coded.pts is not None:
+                self.pending.discard(coded.pts)
+            self._decode(coded.packet)
+        self._decode(None)
+        return self.frames
 
-    # The MPEG decoders lose the vectors of the picture that a flush brings out: there, go on until the last one came by itself.
-    tells_references = video.codec == "h264"
-    skipped = False
-    unneeded = _unneeded(window, pending) if timed and tells_references else set()
-    for position, coded in enumerate(window.coded):
-        complete = not pending if timed else last is not None and len(decoded) > last
-        if complete and (needs.anchors is None or newest != "B"):
-            break
-        if coded.pts is not None:  # without one it is the second field of the picture before it
-            # Nobody wants it and no other picture refers to it: the decoder never sees it.
-            skipped = position in unneeded or (timed and coded.reference is False and coded.pts not in pending)
-        if skipped:
-            continue
-        if tells_references and coded.pts is not None:
-            pending.discard(coded.pts)  # a flush brings it out
+    def check_complete(self, sampled: npt.NDArray[np.int64]) -> None:
+        """Raise ShortcutFailedError if the frames do not agree with their packets.
+
+        A frame that its packet announced and that did not leave the decoder shifts the numbers of all later ones.
+        """
+        window = self.window
+        numbers = range(window.base, window.base + len(window.order))
+        if any(self.needs.any(i) and i not in self.frames for i in numbers):
+            raise UncountableError
+        if not set(sampled.tolist()) <= set(numbers):
+            raise UncountableError
+        if window.base and window.coded[0].pts in self._number:
+            entry = self.frames.get(self._number[window.coded[0].pts])
+            if entry is not None and entry.kind in "PB":
+                raise ShortcutFailedError("keyframe_flags", lasting=True)
+
+    def _decode(self, packet: Packet | None) -> None:
         with span("decode"):
-            frames = decode_packet(video, coded.packet)
-        take(frames)
-    with span("decode"):
-        frames = decode_packet(video, None)
-    take(frames)
-    return decoded
+            frames = decode_packet(self.video, packet)
+        for frame in frames:
+            self._keep(frame)
 
+    def _keep(self, frame: av.video.frame.VideoFrame) -> None:
+        needs, pairs = self.needs, self.pairs
+        self.converter.observe(frame)
+        if pairs is not None and pairs.grid is None:
+            pairs.grid = grid_shape(frame.height, frame.width)
+        if self._number:
+            if frame.pts is None or frame.pts not in self._number:
+                return
+            number, time, seconds = self._number[frame.pts], frame.pts, frame.pts * self.video.time_base
+            self.pending.discard(time)
+        else:
+            number = time = len(self.frames)
+            seconds = number / self._rate if self._rate else float("nan")
+        if pairs is not None and self._picture is not None and number in needs.picture:
+            with span("field"):
+                pairs.add(number, self._picture(frame))
+        self.newest = PICTURE_TYPES[int(frame.pict_type)]
+        vectors = None
+        if number in needs.vectors or (needs.anchors is not None and number >= needs.anchors and self.newest != "B"):
+            with span("field"):
+                vectors = frame_vectors(frame)
+        images = self.converter(frame) if number in needs.image else None
+        self.frames[number] = DecodedFrame(time, seconds, self.newest, images, vectors, frame.pts)
 
-def _vectors(frame: av.video.frame.VideoFrame) -> npt.NDArray[np.void]:
-    with span("field"):
-        return frame_vectors(frame)
+    def _is_complete(self, last: int | None) -> bool:
+        complete = not self.pending if self._number else last is not None and len(self.frames) > last
+        return complete and (self.needs.anchors is None or self.newest != "B")
 
+    def _is_unreferenced(self, coded: CodedPicture) -> bool:
+        """Whether neither the clip nor another picture needs a picture."""
+        return bool(self._number) and coded.reference is False and coded.pts not in self.pending
 
-def _unneeded(window: PacketWindow, pending: set[int]) -> set[int]:
-    """The positions of the H.264 pictures of a timed window behind the last wanted one of their group: nothing that is wanted
-    refers to them, since decoding starts anew at the next IDR picture. Frames far apart are read without most of those between."""
-    unneeded = set()
-    wanted = False
-    for position in reversed(range(len(window.coded))):
-        coded = window.coded[position]
-        wanted = wanted or coded.pts in pending
-        if not wanted:
-            unneeded.add(position)
-        if coded.idr:
-            wanted = False
-    return unneeded
+    def _behind_needed(self) -> set[int]:
+        """Positions of the H.264 pictures behind the last needed one of their group: no needed picture refers to them, since
+        decoding starts anew at the next IDR picture. Frames far apart are read without most of the pictures between."""
+        behind = set()
+        needed = False
+        for position in reversed(range(len(self.window.coded))):
+            coded = self.window.coded[position]
+            needed = needed or coded.pts in self.pending
+            if not needed:
+                behind.add(position)
+            if coded.idr:
+                needed = False
+        return behind

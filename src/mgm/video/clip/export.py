@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.files.atomic import put_in_place, refuse_to_replace, scratch_folder
 from mgm.version import VERSION as MGM_VERSION
-from mgm.video.clip.chunks import MotionTotals, motion_chunks
+from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.motion.camera import Camera
 from mgm.video.motion.field import CELL_PIXELS, MotionField, Policy, Reading
 

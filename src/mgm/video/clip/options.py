@@ -1,151 +1,233 @@
-"""What is asked of a video."""
+"""The options of a clip, spelled once: a dataclass whose fields are the keyword arguments of `read_clip` and its relatives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, Protocol, Self, TypeVar, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from mgm.errors import VideoError
+from mgm.errors import Reason, VideoError
 from mgm.video.container.stream import OpenVideo, no_vectors
 from mgm.video.motion.camera import Camera
 from mgm.video.motion.estimators import MOTION_NAMES, MotionEstimator, make_estimator
 from mgm.video.motion.field import Policy, Reading
 
 Short = Literal["repeat_last", "wrap", "error"]
-Motion = Literal["codec", "flow", "difference", "auto"]
+MotionName = Literal["codec", "flow", "difference", "auto"]
 Cache = Literal["use", "build", "ignore"]
+Box = tuple[int, int, int, int]
+"""(x, y, width, height) in pixels."""
 
 
-class _Options(TypedDict, total=False):
-    start: int
-    start_seconds: float | None
-    frames: int | None
-    stride: int
-    index: Sequence[int] | npt.NDArray[np.int64] | None
-    crop: Literal["centre"] | tuple[int, int, int, int] | None
-    policy: Policy
-    reading: Reading
-    camera: Camera
-    short: Short
-    cache: Cache
-    cache_folder: str | Path | None
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipOptions:
+    """The keyword arguments of `mgm.read_clip`::
 
+        video   . . . . . . . . . . . .      start=2, frames=3, stride=4
+        clip        f       f       f        frames 2, 6, 10
+        motion    +++     +++++   +++++      added up by window_sum for each of them
 
-class MotionOptions(_Options, total=False):
-    """What `read_motion` takes; see `read_clip`."""
+    Args:
+        start: number of the first frame, in display order.
+        start_seconds: instead of `start`: the frame that is shown at this presentation time (the time line of
+            `Clip.pts_seconds`).
+        frames: number of frames; None reads to the end of the video.
+        stride: distance between sampled frames.
+        frame_indices: instead of `start`, `frames` and `stride`: the frame numbers of the clip, ascending; they may repeat.
+            Motion is then measured over the step from the frame before in the list, that of the first frame over the step to
+            the second.
+        size: side of the square result (or (height, width)) in pixels; None keeps the source's.
+        crop: "centre": the largest centred region of the result's shape; (x, y, width, height) in pixels of the upright frame
+            (chroma is stored at half resolution: x and y are rounded to even numbers of the coded frame); None: the whole frame,
+            stretched to `size`. With `size=None`, "centre" keeps the whole frame.
+        motion: "codec" reads the stream's motion vectors; "flow" measures optical flow between sampled frames (needs OpenCV);
+            "difference" measures only where something changed; "auto" is "codec" if the stream has vectors, else "flow"; or an
+            estimator of your own, such as RAFT (see `mgm.video.motion.estimators.MotionEstimator`). None reads frames only.
 
-    motion: Motion | MotionEstimator
+    Expert options:
+        policy: how the frames that `stride` skips enter the codec's motion: `window_sum`, `sampled` (the paper's literal
+            reading), `window_max`; see `mgm.video.motion.field.aggregate_windows`. Estimators compare sampled frames.
+        reading: "clean" divides by the reference distance, joins all vectors that span a frame and smooths (see
+            `mgm.video.motion.velocity`); "references" does so with the vectors of reference pictures alone: B-frames of H.264
+            that no other frame refers to are decoded only if their pixels are needed; "raw" is the literal reading: list 0
+            first, no division, and under `sampled` no multiplication by the stride.
+        camera: "median" or "affine" subtracts the motion of the camera; see `mgm.video.motion.camera.remove_camera`.
+        short: for a video that ends before the clip: `repeat_last` repeats the last frame that the stride reaches, `wrap` starts
+            again with the first, `error` raises.
+        cache: "use" takes clean codec motion from a valid sidecar file beside the video (see `mgm.video.motion.cache`), the same
+            bit for bit; "build" writes a missing one first; "ignore" reads the stream.
+        cache_folder: folder of the sidecars, instead of beside their videos.
+    """
 
-
-class ClipOptions(_Options, total=False):
-    """What `read_clip` takes."""
-
-    size: int | tuple[int, int] | None
-    motion: Motion | MotionEstimator | None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The arguments of `read_clip`."""
-
-    name: str
-    with_pixels: bool
     start: int = 0
     start_seconds: float | None = None
     frames: int | None = 16
     stride: int = 4
-    index: Sequence[int] | npt.NDArray[np.int64] | None = None
+    frame_indices: Sequence[int] | npt.NDArray[np.int64] | None = None
     size: int | tuple[int, int] | None = 224
-    crop: Literal["centre"] | tuple[int, int, int, int] | None = "centre"
-    motion: Motion | MotionEstimator | None = "codec"
+    crop: Literal["centre"] | Box | None = "centre"
+    motion: MotionName | MotionEstimator | None = "codec"
     policy: Policy = "window_sum"
     reading: Reading = "clean"
     camera: Camera = "none"
     short: Short = "repeat_last"
     cache: Cache = "use"
     cache_folder: str | Path | None = None
-    crops: tuple[tuple[int, int, int, int], ...] = ()
-    """Instead of `crop`: several regions of the same frames, all scaled to `size`."""
+    with_pixels: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        numbers = (
-            (self.stride, "stride"),
-            (1 if self.frames is None else self.frames, "frames"),
-            (self.start + 1, "start + 1"),
-        )
-        for value, what in numbers:
-            if value < 1:
-                raise VideoError(f"{self.name}: {what} is {value}, expected 1 or more")
+    def check(self, name: str) -> None:
+        """Raise VideoError, about the video `name`, for a value out of range or a combination that is not possible."""
+        if self.stride < 1:
+            raise _invalid(name, "stride", self.stride, "1 or more")
+        if self.frames is not None and self.frames < 1:
+            raise _invalid(name, "frames", self.frames, "1 or more, or None")
+        if self.start < 0:
+            raise _invalid(name, "start", self.start, "0 or more")
         if self.start_seconds is not None and not 0 <= self.start_seconds < float("inf"):
-            raise VideoError(f"{self.name}: start_seconds is {self.start_seconds}, expected 0 or more")
+            raise _invalid(name, "start_seconds", self.start_seconds, "0 or more")
         if self.start_seconds is not None and self.start:
-            raise VideoError(
-                f"{self.name}: start is {self.start} and start_seconds is {self.start_seconds}, expected one of the two"
-            )
-        if self.index is not None:
-            self._check_index(np.asarray(self.index))
-        if self.motion == "difference" and self.camera != "none":
-            raise VideoError(
-                f"{self.name}: camera is {self.camera!r} and motion is 'difference', which has no direction; expected camera 'none'"
-            )
-        for chosen, what, known in (
-            (self.motion, "motion", MOTION_NAMES),
-            (self.policy, "policy", ("window_sum", "sampled", "window_max")),
-            (self.reading, "reading", ("clean", "references", "raw")),
-            (self.camera, "camera", ("none", "median", "affine")),
-            (self.short, "short", ("repeat_last", "wrap", "error")),
-            (self.cache, "cache", ("use", "build", "ignore")),
-        ):
-            if what == "motion" and str(chosen) == "raft":
-                make_estimator("raft")  # says what it needs
-            own = what == "motion" and (chosen is None or isinstance(chosen, MotionEstimator))
-            if not own and chosen not in known:
-                raise VideoError(f"{self.name}: {what} is {chosen!r}, expected one of {', '.join(known)}")
-        if self.motion is None and not self.with_pixels:
-            raise VideoError(f"{self.name}: motion is None, expected a source of motion; read_clip reads frames alone")
-        self._check_shape()
+            found = f"start is {self.start} and start_seconds is {self.start_seconds}"
+            raise VideoError(name, found, "one of the two", reason="conflict")
+        if self.frame_indices is not None:
+            self._check_indices(name, np.asarray(self.frame_indices))
+        self._check_names(name)
+        self._check_shape(name)
 
-    def _check_index(self, index: npt.NDArray[np.int64]) -> None:
-        numbers = index.ndim == 1 and len(index) > 0 and np.issubdtype(index.dtype, np.integer)
-        if not numbers or index[0] < 0 or (np.diff(index) < 0).any():
+    def _check_indices(self, name: str, indices: npt.NDArray[np.int64]) -> None:
+        numbers = indices.ndim == 1 and len(indices) > 0 and np.issubdtype(indices.dtype, np.integer)
+        if not numbers or indices[0] < 0 or (np.diff(indices) < 0).any():
+            found = f"frame_indices is {self.frame_indices}"
             raise VideoError(
-                f"{self.name}: index is {self.index}, expected frame numbers of 0 or more in ascending order; sort them"
+                name, found, "frame numbers of 0 or more in ascending order", "sort them", reason="invalid_value"
             )
         if self.start or self.start_seconds is not None:
-            raise VideoError(f"{self.name}: index and a start are given, expected one of the two")
+            raise VideoError(name, "frame_indices and a start are given", "one of the two", reason="conflict")
 
-    def definite(self) -> Request:
-        """The same request with `start` and `stride` where `index` says no more than they would: they are read by faster ways."""
-        if self.index is None:
-            return self
-        index = np.asarray(self.index, np.int64)
-        steps = np.diff(index)
-        if len(index) > 1 and (steps[0] < 1 or (steps != steps[0]).any()):
-            return replace(self, index=index)
-        stride = int(steps[0]) if len(index) > 1 else self.stride
-        return replace(self, index=None, start=int(index[0]), frames=len(index), stride=stride, short="error")
+    def _check_names(self, name: str) -> None:
+        if self.motion == "difference" and self.camera != "none":
+            found = f"camera is {self.camera!r} and motion is 'difference', which has no direction"
+            raise VideoError(name, found, "camera 'none'", reason="conflict")
+        if self.motion is None:
+            if not self.with_pixels:
+                found = "motion is None"
+                raise VideoError(
+                    name, found, "a source of motion", "read frames alone with read_clip", reason="missing_value"
+                )
+        elif not isinstance(self.motion, MotionEstimator):
+            if str(self.motion) == "raft":
+                make_estimator("raft")  # raises an error with the names of its arguments
+            _check_choice(name, "motion", self.motion, MOTION_NAMES)
+        _check_choice(name, "policy", self.policy, get_args(Policy))
+        _check_choice(name, "reading", self.reading, get_args(Reading))
+        _check_choice(name, "camera", self.camera, get_args(Camera))
+        _check_choice(name, "short", self.short, get_args(Short))
+        _check_choice(name, "cache", self.cache, get_args(Cache))
 
-    def _check_shape(self) -> None:
+    def _check_shape(self, name: str) -> None:
         sizes = () if self.size is None else (self.size,) if isinstance(self.size, int) else tuple(self.size)
         if len(sizes) > 2 or any(not isinstance(side, int) or side < 1 for side in sizes):
-            raise VideoError(
-                f"{self.name}: size is {self.size!r}, expected a side or (height, width) of 1 pixel or more, or None"
-            )
+            raise _invalid(name, "size", repr(self.size), "a side or (height, width) of 1 pixel or more, or None")
         box = not isinstance(self.crop, str) and self.crop is not None and len(self.crop) == 4
         if self.crop not in ("centre", None) and not box:
-            raise VideoError(f"{self.name}: crop is {self.crop!r}, expected 'centre', (x, y, width, height) or None")
+            raise _invalid(name, "crop", repr(self.crop), "'centre', (x, y, width, height) or None")
 
-    def source_for(self, video: OpenVideo) -> Literal["codec"] | MotionEstimator | None:
-        """Where the motion comes from in this video."""
-        if self.motion is None or not isinstance(self.motion, str):
-            return self.motion
-        if self.motion in ("codec", "auto") and video.exports_vectors:
-            return "codec"
-        if self.motion == "codec":
+    def normalised(self) -> Self:
+        """The same options with `start` and `stride` in place of `frame_indices` at a constant distance: faster to read."""
+        if self.frame_indices is None:
+            return self
+        indices = np.asarray(self.frame_indices, np.int64)
+        steps = np.diff(indices)
+        if len(indices) > 1 and (steps[0] < 1 or (steps != steps[0]).any()):
+            return replace(self, frame_indices=indices)
+        stride = int(steps[0]) if len(indices) > 1 else self.stride
+        return replace(
+            self, frame_indices=None, start=int(indices[0]), frames=len(indices), stride=stride, short="error"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MotionOptions(ClipOptions):
+    """The keyword arguments of `mgm.video.read_motion`: those of `ClipOptions` but `size`, with other defaults."""
+
+    frames: int | None = None
+    stride: int = 1
+    crop: Literal["centre"] | Box | None = None
+    size: None = field(init=False, default=None)
+    with_pixels: ClassVar[bool] = False
+
+
+def motion_source(
+    options: ClipOptions, video: OpenVideo, *, vectors: bool
+) -> Literal["codec"] | MotionEstimator | None:
+    """The source of a clip's motion.
+
+    Args:
+        vectors: the stream may have motion vectors; see `Shortcuts.vectors`.
+
+    Raises:
+        VideoError: motion is "codec", and the decoder exports no vectors; OpenCV is missing for "flow".
+    """
+    if options.motion is None or not isinstance(options.motion, str):
+        return options.motion
+    if options.motion == "auto":
+        return "codec" if video.exports_vectors and vectors else make_estimator("flow")
+    if options.motion == "codec":
+        if not video.exports_vectors:
             raise no_vectors(video)
-        return make_estimator("flow" if self.motion == "auto" else self.motion)
+        return "codec"
+    return make_estimator(options.motion)
+
+
+def _check_choice(name: str, option: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise _invalid(name, option, repr(value), f"one of {', '.join(choices)}", reason="unknown_name")
+
+
+def _invalid(name: str, option: str, value: object, expected: str, *, reason: Reason = "invalid_value") -> VideoError:
+    """The error of an option's value."""
+    return VideoError(name, f"{option} is {value}", expected, reason=reason)
+
+
+Keywords = ParamSpec("Keywords")
+Options = TypeVar("Options", covariant=True)
+Subject = TypeVar("Subject")
+More = TypeVar("More")
+Result = TypeVar("Result")
+
+
+class _TakesKeywords(Protocol[Options, Keywords]):
+    @overload
+    def __call__(
+        self, function: Callable[[Subject, Options], Result], /
+    ) -> Callable[Concatenate[Subject, Keywords], Result]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[Subject, More, Options], Result], /
+    ) -> Callable[Concatenate[Subject, More, Keywords], Result]: ...
+
+
+def keywords_of(options: Callable[Keywords, Options]) -> _TakesKeywords[Options, Keywords]:
+    """Let a function that takes an options object last take its fields as keyword arguments instead.
+
+    Editors, type checkers and `help` show the fields with their types and defaults, so that an option is added in one place.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def with_keywords(*subjects: Any, **keywords: Any) -> Any:
+            return function(*subjects, options(**keywords))  # type: ignore[call-arg]
+
+        own = list(inspect.signature(function).parameters.values())[:-1]
+        own = [parameter.replace(kind=inspect.Parameter.POSITIONAL_ONLY) for parameter in own]
+        fields = inspect.signature(options).parameters.values()
+        with_keywords.__signature__ = inspect.Signature([*own, *fields])  # type: ignore[attr-defined]
+        with_keywords.__doc__ = f"{inspect.getdoc(function)}\n\n{inspect.getdoc(options)}"
+        return with_keywords
+
+    return decorate

@@ -1,216 +1,329 @@
-"""Which frames of a video a request takes, and what is needed of each."""
+"""The plan of a clip: the numbers of its frames, and the frames that its pixels and motion need."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
-from mgm.video.clip.clip_motion import StepAggregation
-from mgm.video.clip.decode import Needs, never
-from mgm.video.clip.numbers import clip_index, index_strides
-from mgm.video.clip.options import Request
+from mgm.video.clip.options import ClipOptions
 from mgm.video.container.metadata import read_profile
 from mgm.video.container.packets import PacketWindow
-from mgm.video.container.stream import MOST_REORDERED, no_frame
-from mgm.video.motion.estimators import MotionEstimator, needed_pictures
+from mgm.video.container.shortcuts import ShortcutFailedError
+from mgm.video.container.stream import MOST_REORDERED, OpenVideo, no_frame
+from mgm.video.motion.cache import Sidecar
+from mgm.video.motion.estimators import MotionEstimator
+from mgm.video.motion.field import Policy, Reading
 from mgm.video.motion.reference_distance import enclosing_frames, follow_references
 
-if TYPE_CHECKING:
-    from mgm.video.motion.cache import Sidecar
+_NO_END = 1 << 62
+"""A number above those of all frames."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A request made definite: the first frame, and the source of motion."""
+class StepAggregation:
+    """How the motion of sampled frames is aggregated from the motion of single frames.
 
-    request: Request
-    start: int
-    source: Literal["codec"] | MotionEstimator | None
-    codec: str
-    unit: int = 1
-    sidecar: Sidecar | None = None  # where the fields are stored
+    Attributes:
+        stride: frames from one sampled frame to the next, or int64 (T,), from the one before to each of them.
+        unit: frames that one field spans: 1, or the distance between the reference frames of a file prepared for strides.
+        policy, reading: see `ClipOptions`.
+    """
 
-    @property
-    def stored(self) -> bool:
-        """Whether the motion needs no decoding."""
-        return self.sidecar is not None
-
-    @property
-    def last(self) -> int | None:
-        """The last sampled frame; None: the video's end tells."""
-        if self.request.index is not None:
-            return int(self.request.index[-1])
-        if self.request.frames is None:
-            return None
-        return self.start + (self.request.frames - 1) * self.request.stride
-
-    @property
-    def strides(self) -> int | npt.NDArray[np.int64]:
-        """Frames from one sampled frame to the next, or from the one before to each of them."""
-        if self.request.index is None:
-            return self.request.stride
-        return index_strides(np.asarray(self.request.index), default=self.request.stride)
-
-    @property
-    def stride_of(self) -> int | Mapping[int, int]:
-        """The stride of all sampled frames, or by number the one of each."""
-        index = self.request.index
-        if index is None:
-            return self.request.stride
-        return dict(zip(np.asarray(index).tolist(), np.asarray(self.strides).tolist(), strict=True))
-
-    @property
-    def steps(self) -> StepAggregation:
-        """How codec motion is put together."""
-        return StepAggregation(self.strides, self.unit, self.request.policy, self.request.reading)
+    stride: int | npt.NDArray[np.int64]
+    unit: int
+    policy: Policy
+    reading: Reading
 
     @property
     def reach(self) -> int:
-        """How many frames before a sampled one its motion needs."""
-        if self.source == "codec":
-            return self.steps.reach
-        return 0 if self.source is None else int(np.max(self.strides))
+        """Number of frames before a sampled one that its motion needs."""
+        return 0 if self.policy == "sampled" else int(np.max(self.stride)) - self.unit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipPlan:
+    """A clip's options, resolved for one video.
+
+    Attributes:
+        name: of the video.
+        options: normalised.
+        source: of the motion; None: frames only.
+        codec: FFmpeg's name of the codec.
+        start, last: the first and the last sampled frame; `last` is None if the end of the video determines it.
+        steps: how codec motion is aggregated.
+        reach: number of frames before a sampled one that its motion needs.
+        first: the first frame whose packets are read.
+        read_to: the last frame whose packets are read; None: to the end.
+        needs_anchors: the motion needs the vectors of the frames that enclose a frame, and only the decoder shows which those are.
+        sidecar: the stored motion; None: motion is decoded or measured.
+    """
+
+    name: str
+    options: ClipOptions
+    source: Literal["codec"] | MotionEstimator | None
+    codec: str
+    start: int
+    last: int | None
+    steps: StepAggregation
+    reach: int
+    first: int
+    read_to: int | None
+    needs_anchors: bool
+    sidecar: Sidecar | None
 
     @property
-    def first(self) -> int:
-        """The first frame that is needed."""
-        # The step to a key picture of a prepared file is told by the frames before it, which decode from the key before.
-        before = self.unit if self.unit > 1 else 0
-        return self.start if self.stored else max(self.start - self.reach - before, 0)
+    def stride_of(self) -> int | Mapping[int, int]:
+        """The stride of all sampled frames, or the stride of each by its number."""
+        indices, stride = self.options.frame_indices, self.steps.stride
+        if indices is None or isinstance(stride, int):
+            return self.options.stride
+        return dict(zip(np.asarray(indices).tolist(), stride.tolist(), strict=True))
 
-    def moving(self, wanted: npt.NDArray[np.int64]) -> list[int]:
-        """The frames, ascending, whose fields make the codec's motion of the sampled ones."""
-        if not self.reach:
-            return sorted(set(wanted.tolist()))
-        low = max(int(wanted.min()) - self.reach, int(wanted.min()) % self.unit)
-        return list(range(low, int(wanted.max()) + 1, self.unit))
+    def sampled(self, end: int) -> Container[int]:
+        """The numbers of the sampled frames below `end`."""
+        if self.options.frame_indices is not None:
+            return frozenset(np.asarray(self.options.frame_indices).tolist())
+        return range(self.start, end, self.options.stride)
 
-    @property
-    def encloses(self) -> bool:
-        """Whether only the decoder tells which pictures' vectors enclose a frame."""
-        return self.source == "codec" and self.request.reading != "raw" and self.codec != "h264" and not self.stored
-
-    @property
-    def read_to(self) -> int | None:
-        """The last frame whose packets are read."""
-        return self.last if self.last is None or not self.encloses else self.last + MOST_REORDERED
-
-    def needs(self, wanted: npt.NDArray[np.int64], window: PacketWindow) -> Needs:
-        """What is needed of which frame, `wanted` being the sampled ones."""
-        sampled = set(wanted.tolist())
-        image = sampled.__contains__ if self.request.with_pixels else never
-        if self.source is None:
-            return Needs(image, never, never)
-        if self.source != "codec":
-            return Needs(image, never, (needed_pictures(wanted, self.strides) | sampled).__contains__)
-        if self.stored:  # without pixels one frame must still be looked at: which way up it is
-            return Needs(image, never, never if self.request.with_pixels else {int(wanted[0])}.__contains__)
-        moving = set(self.moving(wanted))
-        if self.unit > 1:
-            moving = moving | {i for key in moving & inner_keys(window) for i in range(key - self.unit + 1, key)}
-        if self.request.reading != "raw" and self.codec == "h264":
-            links = follow_references(window, {pts: window.base + i for i, pts in enumerate(window.order)})
-            enclosing = enclosing_frames(window, links, moving)
-            if self.request.reading == "references":  # of the others nothing is read; one frame tells the size
-                moving = (moving & links.references) | enclosing or {int(wanted[0])}
-            moving = moving | enclosing
-        return Needs(image, moving.__contains__, never, self.first if self.encloses else None)
-
-    def needs_untimed(self) -> Needs:
-        """The same where frames are counted as they leave the decoder, and nobody knows yet how many come."""
-        start, stride, last = self.start, self.request.stride, self.last
-        index = None if self.request.index is None else np.asarray(self.request.index)
-        listed = set() if index is None else set(index.tolist())
-        pictures = set() if index is None else needed_pictures(index, self.strides) | listed
-
-        def sampled(number: int) -> bool:
-            if index is not None:
-                return number in listed
-            return number >= start and (last is None or number <= last) and (number - start) % stride == 0
-
-        def before(number: int) -> bool:
-            return number >= start - self.reach and (last is None or number <= last)
-
-        def compared(number: int) -> bool:
-            if index is not None:
-                return number in pictures
-            return before(number) and ((number - start) % stride == 0 or (number == 0 and start < stride))
-
-        image = sampled if self.request.with_pixels else never
-        if self.source is None:
-            return Needs(image, never, never)
-        if self.source != "codec":
-            return Needs(image, never, compared)
-        if self.stored:
-            return Needs(image, never, sampled)
-        if self.request.reading != "raw":  # which frames enclose which, is known when all are there
-            return Needs(image, lambda number: number >= start - self.reach, never, start)
-        return Needs(image, before if self.reach else sampled, never)
-
-    def sampled(self, count: int, *, ended: bool) -> npt.NDArray[np.int64]:
-        """The frame numbers of the clip. `count` frames are known; if `ended`, there are no more."""
-        start, frames, stride, name = self.start, self.request.frames, self.request.stride, self.request.name
-        if ended and not count:
-            raise no_frame(name)
-        if ended and start >= count:
-            raise VideoError(f"{name}: no frame {start}: the video has {count} frames; choose a start below that")
-        if self.request.index is not None:
-            listed = np.asarray(self.request.index, np.int64)
-            if ended and listed[-1] >= count:
-                raise VideoError(
-                    f"{name}: no frame {listed[-1]}: the video has {count} frames; choose an index below that"
-                )
-            return listed
-        if frames is None:
-            return np.arange(start, count, stride, dtype=np.int64)
-        wanted = start + stride * np.arange(frames, dtype=np.int64)
-        if not ended or wanted[-1] < count:
-            return wanted
-        if self.request.short == "error":
-            raise VideoError(
-                f"{name}: {count} frames, expected {wanted[-1] + 1} for {frames} frames x stride {stride} from frame {start}; "
-                "use a smaller stride, or short='repeat_last'"
-            )
-        return clip_index(count, start=start, frames=frames, stride=stride, short=self.request.short)
+    def moving(self, end: int) -> Sequence[int]:
+        """The frames below `end`, ascending, whose fields make the codec's motion of the sampled ones."""
+        if self.reach:
+            return range(max(self.start - self.reach, self.start % self.steps.unit), end, self.steps.unit)
+        if self.options.frame_indices is not None:
+            return sorted(set(np.asarray(self.options.frame_indices).tolist()))
+        return range(self.start, end, self.options.stride)
 
 
-def prepared_unit(plan: Plan, metadata: Mapping[str, str]) -> int:
-    """How many frames one codec field may span: the stride of a file that `mgm prepare` made for strides, where the clip keeps to
-    its grid. Only every such frame is a reference there: its vectors tell the whole step, the frames between need no decoding."""
-    request = plan.request
-    if (
-        plan.source != "codec"
-        or request.index is not None
-        or request.policy != "window_sum"
-        or request.reading != "clean"
-    ):
-        return 1
-    unit = (read_profile(metadata) or {}).get("stride", 1)
-    fits = isinstance(unit, int) and unit > 0 and request.stride % unit == 0 and plan.start % unit == 0
-    return unit if fits else 1  # type: ignore[return-value]
+def plan_clip(
+    video: OpenVideo,
+    options: ClipOptions,
+    start: int,
+    source: Literal["codec"] | MotionEstimator | None,
+    *,
+    unit: int,
+    sidecar: Sidecar | None,
+) -> ClipPlan:
+    """Resolve the options of a clip that begins at frame `start`.
+
+    Args:
+        unit: see `StepAggregation`.
+        sidecar: the stored motion, if the clip may use it.
+    """
+    indices = options.frame_indices
+    stride: int | npt.NDArray[np.int64] = options.stride
+    if indices is not None:
+        stride = frame_strides(np.asarray(indices), default=options.stride)
+        last: int | None = int(indices[-1])
+    else:
+        last = None if options.frames is None else start + (options.frames - 1) * options.stride
+    steps = StepAggregation(stride, unit, options.policy, options.reading)
+    codec = source == "codec"
+    reach = steps.reach if codec else 0 if source is None else int(np.max(stride))
+    needs_anchors = codec and options.reading != "raw" and video.codec != "h264" and sidecar is None
+    # The step to a keyframe of a prepared file is measured by the frames before it, which decode from the keyframe before.
+    before = reach + (unit if unit > 1 else 0)
+    return ClipPlan(
+        name=video.name,
+        options=options,
+        source=source,
+        codec=video.codec,
+        start=start,
+        last=last,
+        steps=steps,
+        reach=reach,
+        first=start if sidecar is not None else max(start - before, 0),
+        read_to=last + MOST_REORDERED if last is not None and needs_anchors else last,
+        needs_anchors=needs_anchors,
+        sidecar=sidecar,
+    )
 
 
-def inner_keys(window: PacketWindow) -> set[int]:
-    """The numbers of the key pictures inside a window: the frames before them decode, those before the first one do not."""
-    number = {pts: window.base + i for i, pts in enumerate(window.order)}
+@dataclass(frozen=True, slots=True)
+class FrameNeeds:
+    """The numbers of the frames that are needed for something.
+
+    Attributes:
+        image: converted to pixels of the clip.
+        vectors: their motion vectors are kept.
+        picture: passed to a motion estimator; without pixels and vectors, the frame that shows the size and rotation.
+        anchors: from this frame on the vectors of I- and P-pictures are kept as well, and decoding continues to the one behind the
+            last needed frame: for streams whose packets do not show which pictures enclose a frame.
+    """
+
+    image: Container[int]
+    vectors: Container[int]
+    picture: Container[int]
+    anchors: int | None = None
+
+    def any(self, number: int) -> bool:
+        """Whether the frame is needed for anything."""
+        return number in self.image or number in self.vectors or number in self.picture
+
+
+def frame_needs(plan: ClipPlan, window: PacketWindow, sampled: npt.NDArray[np.int64] | None) -> FrameNeeds:
+    """The frames that a plan needs.
+
+    Args:
+        sampled: int64 (T,), the sampled frames; None where frames are counted as they leave the decoder, so that the end of the
+            video is not known yet.
+    """
+    end = _NO_END if plan.last is None else plan.last + 1
+    if sampled is not None:
+        end = int(sampled.max()) + 1
+    clip = plan.sampled(end)
+    image: Container[int] = clip if plan.options.with_pixels else ()
+    if plan.source is None:
+        return FrameNeeds(image, (), ())
+    if plan.sidecar is not None:
+        return FrameNeeds(image, (), () if plan.options.with_pixels else (plan.start,))
+    if plan.source != "codec":
+        return FrameNeeds(image, (), _compared(plan, clip, end))
+    moving = plan.moving(end)
+    if plan.options.reading == "raw":
+        return FrameNeeds(image, moving, ())
+    if sampled is None:  # the frames that enclose others are known when all are decoded
+        return FrameNeeds(image, range(plan.first, _NO_END), (), plan.first)
+    if plan.codec != "h264":
+        return FrameNeeds(image, moving, (), plan.first)
+    vectors = set(moving)
+    if plan.steps.unit > 1:  # the step to a keyframe is measured by the frames before it
+        unit = plan.steps.unit
+        vectors |= {i for key in vectors & _inner_keyframes(window) for i in range(key - unit + 1, key)}
+    graph = follow_references(window, window.frame_numbers)
+    enclosing = enclosing_frames(window, graph, vectors)
+    if plan.options.reading == "references":  # vectors of other frames are not read; one frame shows the size
+        vectors = (vectors & graph.references) | enclosing or {plan.start}
+    return FrameNeeds(image, vectors | enclosing, ())
+
+
+def _compared(plan: ClipPlan, clip: Container[int], end: int) -> Container[int]:
+    """The frames below `end` that a motion estimator compares: the sampled ones and those one stride before."""
+    stride_of = plan.stride_of
+    if not isinstance(stride_of, int):
+        before = {max(number - stride, 0) for number, stride in stride_of.items() if number > 0}
+        return before.union(stride_of)
+    if plan.start >= stride_of:
+        return range(plan.start - stride_of, end, stride_of)
+    return clip if plan.start == 0 else _Either((0,), clip)
+
+
+@dataclass(frozen=True, slots=True)
+class _Either:
+    """Numbers that are in one of two collections."""
+
+    one: Container[int]
+    other: Container[int]
+
+    def __contains__(self, number: object) -> bool:
+        return number in self.one or number in self.other
+
+
+def _inner_keyframes(window: PacketWindow) -> set[int]:
+    """The numbers of the keyframes inside a window: the frames before them decode, those before the first one do not."""
+    number = window.frame_numbers
     return {number[c.pts] for c in window.coded[1:] if c.key and c.pts is not None and c.pts in number}
 
 
-def is_aligned(window: PacketWindow, plan: Plan) -> bool:
-    """Whether the reference pictures of a window are just those of the grid: metadata outlives a cut or a second encoding."""
+def sample_frames(
+    name: str, options: ClipOptions, count: int, *, start: int, ended: bool = True
+) -> npt.NDArray[np.int64]:
+    """The frame numbers of a clip that begins at frame `start`, int64 (T,).
+
+    Args:
+        count: known frames of the video; if `ended`, all of them.
+
+    Raises:
+        VideoError: the video is empty, or ends before the clip.
+    """
+    if ended and not count:
+        raise no_frame(name)
+    if ended and start >= count:
+        raise _no_such_frame(name, start, count, "start" if options.frame_indices is None else "frame_indices")
+    if options.frame_indices is not None:
+        indices = np.asarray(options.frame_indices, np.int64)
+        if ended and indices[-1] >= count:
+            raise _no_such_frame(name, int(indices[-1]), count, "frame_indices")
+        return indices
+    frames, stride = options.frames, options.stride
+    if frames is None:
+        return np.arange(start, count, stride, dtype=np.int64)
+    sampled = start + stride * np.arange(frames, dtype=np.int64)
+    if not ended or sampled[-1] < count:
+        return sampled
+    if options.short == "error":
+        raise VideoError(
+            name,
+            f"{count} frames",
+            f"{sampled[-1] + 1} for {frames} frames x stride {stride} from frame {start}",
+            "use a smaller stride, or short='repeat_last'",
+            reason="invalid_value",
+        )
+    return clip_frames(count, start=start, frames=frames, stride=stride, short=options.short)
+
+
+def clip_frames(
+    count: int, *, start: int, frames: int, stride: int, short: Literal["repeat_last", "wrap"] = "repeat_last"
+) -> npt.NDArray[np.int64]:
+    """Frame numbers of a clip of a video of `count` frames, int64 (frames,); `start` must be one of them. `short`: see
+    `ClipOptions`."""
+    sampled = start + stride * np.arange(frames, dtype=np.int64)
+    reachable = sampled[sampled < count]
+    if short == "wrap":
+        return np.resize(reachable, frames)
+    return np.concatenate([reachable, np.full(frames - len(reachable), reachable[-1])])
+
+
+def frame_strides(frame_indices: npt.NDArray[np.int64], *, default: int) -> npt.NDArray[np.int64]:
+    """The distance of each frame of a clip to the one before it, int64 (T,). The first frame has the stride of the second; a
+    repeated number has that of the number it repeats, like its motion; `default` for a clip of one frame."""
+    steps = np.diff(frame_indices, prepend=frame_indices[:1])
+    known = np.flatnonzero(steps)
+    if not len(known):
+        return np.full(len(frame_indices), default, np.int64)
+    latest = np.maximum.accumulate(np.where(steps > 0, np.arange(len(frame_indices)), known[0]))
+    strides: npt.NDArray[np.int64] = steps[latest]
+    return strides
+
+
+def prepared_unit(options: ClipOptions, start: int, metadata: Mapping[str, str]) -> int:
+    """Number of frames that one codec field may span: the stride of a file that `mgm prepare` made for strides, if the clip keeps
+    to its grid. Only the frames of the grid are references there: their vectors span the whole step, and the frames between need
+    not be decoded."""
+    if options.frame_indices is not None or options.policy != "window_sum" or options.reading != "clean":
+        return 1
+    unit = (read_profile(metadata) or {}).get("stride", 1)
+    if not isinstance(unit, int) or unit < 1:
+        return 1
+    return unit if options.stride % unit == 0 and start % unit == 0 else 1
+
+
+def check_alignment(plan: ClipPlan, window: PacketWindow) -> None:
+    """Raise ShortcutFailedError unless the reference pictures of a window are exactly those of the grid of a prepared file."""
+    failed = ShortcutFailedError("profile", lasting=False)
     if not window.order:
-        return False
-    number = {pts: window.base + i for i, pts in enumerate(window.order)}
-    count = window.base + len(window.order)
-    top = (count - 1) // plan.unit * plan.unit  # behind it the encoder may end with a reference of its own
+        raise failed
+    unit, number = plan.steps.unit, window.frame_numbers
+    top = (
+        (window.base + len(window.order) - 1) // unit * unit
+    )  # behind it the encoder may end with a reference of its own
+    if plan.last is not None:
+        top = min(top, plan.last)
     for coded in window.coded:
         at = number.get(coded.pts) if coded.pts is not None else None
-        inside = at is not None and plan.first <= at <= min(top, top if plan.last is None else plan.last)
-        if inside and coded.reference != (at % plan.unit == 0):  # type: ignore[operator]
-            return False
-    return True
+        if at is not None and plan.first <= at <= top and coded.reference != (at % unit == 0):
+            raise failed
+
+
+def _no_such_frame(name: str, number: int, count: int, option: str) -> VideoError:
+    """The error of a frame number behind the end."""
+    return VideoError(
+        name,
+        f"no frame {number}: the video has {count} frames",
+        advice=f"choose {option} below that",
+        reason="invalid_value",
+    )

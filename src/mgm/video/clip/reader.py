@@ -1,38 +1,30 @@
-"""Frames and motion of clips in one decode pass: `read_clip`, `read_motion`, and `VideoReader` for several clips of one file."""
+"""Read clips: `read_clip`, `read_motion`, and `VideoReader` for several clips of one file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from mgm.notebook import Pictured, draw
 from mgm.spans import span
-from mgm.video.clip.execution import Read, carry_out
-from mgm.video.clip.options import Cache, ClipOptions, Motion, MotionOptions, Request, Short
-from mgm.video.clip.plan import Plan, is_aligned, prepared_unit
-from mgm.video.clip.rgb import Box
+from mgm.video.clip.clip_motion import clip_motion
+from mgm.video.clip.decode import DecodedClip, decode_clip
+from mgm.video.clip.options import Box, ClipOptions, MotionOptions, keywords_of, motion_source
+from mgm.video.clip.plan import ClipPlan, check_alignment, plan_clip, prepared_unit
 from mgm.video.container.keyframes import KeyframeIndex
 from mgm.video.container.locator import VideoLocator, describe_locator, is_url
-from mgm.video.container.packets import (
-    NotAtStartError,
-    PacketWindow,
-    UncountableError,
-    demux_window,
-    frame_at,
-    frame_at_by_decoding,
-)
+from mgm.video.container.packets import PacketWindow, demux_window, frame_at, frame_at_by_decoding
+from mgm.video.container.shortcuts import ShortcutFailedError, Shortcuts
 from mgm.video.container.stream import OpenVideo, configure, open_video
 from mgm.video.motion.cache import DamagedSidecarError, Sidecar, build_sidecar, open_sidecar, sidecar_path
-from mgm.video.motion.camera import Camera
-from mgm.video.motion.estimators import MotionEstimator, make_estimator
-from mgm.video.motion.field import MotionField, Policy, Reading
+from mgm.video.motion.field import MotionField
 
 if TYPE_CHECKING:
     from mgm.notebook import Image
@@ -45,9 +37,9 @@ class Clip(Pictured):
     Attributes:
         path: the file.
         frames: uint8 (T, H, W, 3), RGB.
-        motion: the motion field of the same region, or None where it was not asked for.
+        motion: the motion field of the same region; None if it was not requested.
         pts_seconds: float64 (T,), presentation times.
-        frame_indices: int64 (T,), frame numbers in display order. Shorter videos repeat numbers (see `short` of `read_clip`).
+        frame_indices: int64 (T,), frame numbers in display order. Shorter videos repeat numbers (see `short` of `ClipOptions`).
     """
 
     path: str
@@ -86,123 +78,60 @@ def _span(pts_seconds: npt.NDArray[np.float64]) -> str:
     return f"{pts_seconds[0]:.2f} s to {pts_seconds[-1]:.2f} s" if len(pts_seconds) else "no frames"
 
 
-def read_clip(
-    video: VideoLocator,
-    *,
-    start: int = 0,
-    start_seconds: float | None = None,
-    frames: int | None = 16,
-    stride: int = 4,
-    index: Sequence[int] | npt.NDArray[np.int64] | None = None,
-    size: int | tuple[int, int] | None = 224,
-    crop: Literal["centre"] | tuple[int, int, int, int] | None = "centre",
-    motion: Motion | MotionEstimator | None = "codec",
-    policy: Policy = "window_sum",
-    reading: Reading = "clean",
-    camera: Camera = "none",
-    short: Short = "repeat_last",
-    cache: Cache = "use",
-    cache_folder: str | Path | None = None,
-) -> Clip:
-    """Read `frames` frames, every `stride`-th from `start` on, with their motion, in one decode pass on one thread::
 
-        video   . . . . . . . . . . . .      start=2, frames=3, stride=4
-        clip        f       f       f        frames 2, 6, 10
-        motion    +++     +++++   +++++      what window_sum adds up for each of them
+@keywords_of(ClipOptions)
+def read_clip(video: VideoLocator, options: ClipOptions) -> Clip:
+    """Read frames of a video with their motion, in one decode pass on one thread.
 
-    Frames are bit-identical to those of a full sequential decode.
+    Frames are bit-identical to those of a full sequential decode. Videos with a display rotation come upright, motion included.
 
-    Args:
-        video: a path, a URL that fsspec knows, the bytes of a file, or a binary file object that can seek.
-        start: number of the first frame, in display order.
-        start_seconds: instead of `start`: the frame that is shown at this presentation time (the time line of `Clip.pts_seconds`).
-        frames: how many; None reads to the end of the video.
-        index: instead of `start`, `frames` and `stride`: the frame numbers of the clip, ascending; they may repeat. Motion is then
-            measured over the step from the frame before in the list, that of the first frame over the step to the second.
-        size: side of the square result (or (height, width)) in pixels; None keeps the source's.
-        crop: "centre": the largest centred region of the result's shape; (x, y, width, height) in pixels of the upright frame
-            (chroma is stored at half resolution: x and y are rounded to even numbers of the coded frame); None: the whole frame,
-            stretched to `size`. With `size=None`, "centre" keeps the whole frame.
-        motion: "codec" reads the stream's motion vectors; "flow" measures optical flow between sampled frames (needs OpenCV);
-            "difference" only where something changed; "auto" is "codec" where the stream has vectors, else "flow"; or a source
-            of your own, such as RAFT (see `mgm.video.motion.estimators.MotionEstimator`). None reads frames only.
-        policy: how the frames that `stride` skips enter the motion of the codec: `window_sum` (default), `sampled` (the paper's
-            literal reading), `window_max`; see `mgm.video.motion.field.aggregate_windows`. Other sources compare sampled frames.
-        reading: "clean" divides by the reference distance, joins all vectors that span a frame and smooths (see
-            `mgm.video.motion.velocity`); "references" does so with the vectors of reference pictures alone: of H.264, B-frames that
-            no other refers to are decoded only where their pixels are wanted; "raw" is the literal reading: list 0 first, no
-            division, and under `sampled` no multiplication by the stride.
-        camera: "median" or "affine" subtracts the motion of the camera; see `mgm.video.motion.camera.remove_camera`.
-        short: what a video does that ends before the clip: `repeat_last` repeats the last frame that the stride reaches, `wrap`
-            starts again with the first, `error` raises.
-        cache: "use" takes clean codec motion from a sidecar file where a valid one lies beside the video (see
-            `mgm.video.motion.cache`), the same bit for bit; "build" makes it where there is none; "ignore" does not look.
-        cache_folder: where sidecars are, instead of beside their videos.
-
-    Returns:
-        A `Clip`; videos with a display rotation come upright, motion included.
+    The video is a path, a URL that fsspec knows, the bytes of a file, or a binary file object that can seek; the keyword arguments
+    are the fields of `mgm.video.clip.options.ClipOptions`.
 
     Raises:
-        VideoError: unreadable, damaged or truncated file; `start` behind the end; "codec" motion asked of a stream that has none.
+        VideoError: unreadable, damaged or truncated file; `start` behind the end; "codec" motion of a stream that has none.
     """
     with VideoReader(video) as reader:
-        return reader.read_clip(
-            start=start,
-            start_seconds=start_seconds,
-            frames=frames,
-            stride=stride,
-            index=index,
-            size=size,
-            crop=crop,
-            motion=motion,
-            policy=policy,
-            reading=reading,
-            camera=camera,
-            short=short,
-            cache=cache,
-            cache_folder=cache_folder,
-        )
+        return reader.read(options)[0]
 
 
-def read_motion(video: VideoLocator, **options: Unpack[MotionOptions]) -> MotionClip:
-    """The motion of a clip without its frames: cheaper from the codec, as nothing is converted and the loop filter is left out.
+@keywords_of(MotionOptions)
+def read_motion(video: VideoLocator, options: MotionOptions) -> MotionClip:
+    """Read the motion of a video without its frames: cheaper from the codec, since pictures are neither converted nor deblocked.
 
-    Takes the arguments of `read_clip` but `size`; unlike there, the default is the whole video, every frame:
+    The keyword arguments are those of `read_clip` but `size`; the default is the whole video, every frame:
     `frames=None, stride=1, crop=None`. A field of one hour at 720p takes gigabytes;
     `mgm.video.motion.streaming.iter_frame_motion` streams.
     """
     with VideoReader(video) as reader:
-        return reader.read_motion(**options)
+        return reader.read_motion_of(options)
 
 
 class VideoReader:
-    """A video opened once for several clips: use it in a `with` block, or call `close`. For one thread at a time::
+    """A video that is opened once for several clips: use it in a `with` block, or call `close`. For one thread at a time::
 
         with mgm.VideoReader("video.mp4") as reader:
             for start in (0, 100, 50):
                 clip = reader.read_clip(start=start)
 
-    MP4 and MOV are entered at the key frame before a clip, by their own index. In other containers the first clip counts packets
-    from the start of the file (cheap, next to decoding), later ones enter at the key frames met before.
+    MP4 and MOV are entered at the keyframe before a clip, by their own index. In other containers the first clip counts packets
+    from the start of the file (cheap, compared to decoding), later ones enter at the keyframes that were passed before.
 
     Raises:
         VideoError: as `read_clip`, but at the first clip.
     """
 
     def __init__(self, video: VideoLocator, *, sidecar: Sidecar | None = None) -> None:
-        """`sidecar`: the motion of the video where no file of it can lie beside."""
+        """`sidecar`: the motion of a video without a sidecar file beside it."""
         self.name = describe_locator(video)
-        self._place = video
-        self._given = sidecar
+        self._locator = video
+        self._sidecars = _Sidecars(video, sidecar)
         self._opened = ExitStack()
         self._video: OpenVideo | None = None
-        self._index = KeyframeIndex(by_decode_time=False)
-        self._indexed = False
-        self._intra_only = False
-        self._fresh = True  # nothing was demuxed since it was opened
-        self._sidecars: dict[str | Path | None, Sidecar | None] = {}  # by the folder they were looked for in
+        self._keyframes: KeyframeIndex | None = None
+        self._shortcuts = Shortcuts()  # those that have not failed for the whole file
 
-    def __enter__(self) -> VideoReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -215,153 +144,183 @@ class VideoReader:
         self._video = None
         self._opened.close()
 
-    def read_clip(self, **options: Unpack[ClipOptions]) -> Clip:
-        """A clip of this video; arguments, defaults and errors as for `mgm.read_clip`."""
-        request = Request(self.name, with_pixels=True, **options).definite()
-        read = self._guarded(request)
-        return Clip(self.name, read.images(0), read.motions[0], read.pts, read.wanted)
+    @keywords_of(ClipOptions)
+    def read_clip(self, options: ClipOptions) -> Clip:
+        """Read a clip of this video; arguments and errors as for `mgm.read_clip`."""
+        return self.read(options)[0]
 
-    def read_clips(self, crops: Sequence[Box], **options: Unpack[ClipOptions]) -> list[Clip]:
-        """The same clip once for each region, from one decode pass: what `read_clip` with `crop=box` gives, bit for bit.
+    @keywords_of(ClipOptions)
+    def read_clips(self, crops: Sequence[Box], options: ClipOptions) -> list[Clip]:
+        """Read the same clip once for each region, in one decode pass: bit for bit the clips of `read_clip` with `crop=box`.
 
         Args:
-            crops: regions (x, y, width, height) in pixels of the upright frame, all scaled to `size`.
-            options: as for `mgm.read_clip`, but `crop`.
+            crops: regions (x, y, width, height) in pixels of the upright frame, all scaled to `size`; `crop` is ignored.
         """
-        if not crops:
-            return []
-        read = self._guarded(Request(self.name, with_pixels=True, crops=tuple(crops), **options).definite())
+        return self.read(options, crops) if crops else []
+
+    @keywords_of(MotionOptions)
+    def read_motion(self, options: MotionOptions) -> MotionClip:
+        """Read the motion of a clip of this video; arguments and errors as for `mgm.video.read_motion`."""
+        return self.read_motion_of(options)
+
+    def read(self, options: ClipOptions, crops: Sequence[Box] = ()) -> list[Clip]:
+        """Read the clip of an options object: one `Clip` for each of `crops`, or the one of `options.crop`."""
+        decoded, motion = self._read(options, crops or (options.crop,))
         return [
-            Clip(self.name, read.images(region), motion, read.pts, read.wanted)
-            for region, motion in enumerate(read.motions)
+            Clip(
+                self.name,
+                decoded.images(position),
+                None if motion is None else region.transform_motion(motion),
+                decoded.pts_seconds,
+                decoded.sampled,
+            )
+            for position, region in enumerate(decoded.converter.regions)
         ]
 
-    def read_motion(self, **options: Unpack[MotionOptions]) -> MotionClip:
-        """The motion of a clip of this video; arguments, defaults and errors as for `mgm.video.read_motion`."""
-        whole: MotionOptions = {"frames": None, "stride": 1, "crop": None}
-        whole.update(options)
-        request = Request(self.name, with_pixels=False, size=None, **whole).definite()
-        read = self._guarded(request)
-        (motion,) = read.motions
+    def read_motion_of(self, options: MotionOptions) -> MotionClip:
+        """Read the motion of an options object."""
+        decoded, motion = self._read(options, (options.crop,))
         assert motion is not None
-        return MotionClip(self.name, motion, read.pts, read.wanted)
+        region = decoded.converter.regions[0]
+        return MotionClip(self.name, region.transform_motion(motion), decoded.pts_seconds, decoded.sampled)
 
-    def _guarded(self, request: Request) -> Read:
+    def _read(
+        self, options: ClipOptions, crops: Sequence[Literal["centre"] | Box | None]
+    ) -> tuple[DecodedClip, MotionField | None]:
+        """Read with every shortcut that may work, then again without each one that fails."""
+        options.check(self.name)
+        options = options.normalised()
+        shortcuts = self._shortcuts
         try:
-            return self._read(request)
+            while True:
+                try:
+                    return self._attempt(options, crops, shortcuts)
+                except ShortcutFailedError as failed:
+                    shortcuts = shortcuts.without(failed.shortcut)
+                    if failed.lasting:
+                        self._shortcuts = self._shortcuts.without(failed.shortcut)
+                except DamagedSidecarError:  # the stream has all of it
+                    self._sidecars.discard(options)
         except BaseException:
             self.close()  # the decoder's state is unknown
             raise
 
-    def _read(self, request: Request) -> Read:
-        """Try the quick ways first. Each thing that turns out otherwise is noted, so that the same does not happen again."""
-        seek = prepared = True
-        while True:
-            try:
-                plan = self._plan(request, seek=seek, prepared=prepared)
-                window = self._window(plan, seek=seek)
-                if plan.unit > 1 and not is_aligned(window, plan):
-                    prepared = False
-                elif plan.source == "codec" and request.motion == "auto" and self._is_intra_only(window):
-                    self._intra_only = True
-                else:
-                    read = carry_out(self._decoder(plan, window), window, plan)
-                    if not read.entered_at_no_key(window):
-                        return read
-                    self._index.true_keys = self._index.usable = False
-                    self.close()
-            except NotAtStartError:
-                seek = False
-                self.close()
-            except UncountableError:
-                self._index.countable = False
-                self.close()
-            except DamagedSidecarError:  # the stream has it all
-                self._given = None
-                self._sidecars[request.cache_folder] = None
-                if request.cache == "build" and isinstance(self._place, str | Path):
-                    sidecar_path(self._place, request.cache_folder).unlink(missing_ok=True)
+    def _attempt(
+        self, options: ClipOptions, crops: Sequence[Literal["centre"] | Box | None], shortcuts: Shortcuts
+    ) -> tuple[DecodedClip, MotionField | None]:
+        """Plan, demux, decode, and derive the motion. Raises ShortcutFailedError to be called again."""
+        plan = self._plan(options, shortcuts)
+        video = self._open(shortcuts)
+        with span("demux"):
+            window = demux_window(video, self._index(video), plan.first, plan.read_to, shortcuts)
+        if plan.steps.unit > 1:
+            check_alignment(plan, window)
+        if plan.source == "codec" and options.motion == "auto" and self._is_intra_only(video, window, shortcuts):
+            raise ShortcutFailedError("vectors", lasting=True)
+        video = self._decoder(plan, window)
+        decoded = decode_clip(video, window, plan, crops)
+        return decoded, clip_motion(video, window, plan, decoded)
 
-    def _plan(self, request: Request, *, seek: bool, prepared: bool) -> Plan:
-        video = self._open()
-        start = request.start if request.index is None else int(request.index[0])
-        if request.start_seconds is not None:
-            start = self._frame_at(request.start_seconds, seek=seek)
-        source = request.source_for(video)
-        if source == "codec" and request.motion == "auto" and self._intra_only:
-            source = make_estimator("flow")
-        plan = Plan(request, start, source, video.codec)
-        if prepared and self._index.countable:
-            plan = replace(plan, unit=prepared_unit(plan, video.container.metadata))
-        return replace(plan, sidecar=self._sidecar_for(plan))
+    def _plan(self, options: ClipOptions, shortcuts: Shortcuts) -> ClipPlan:
+        video = self._open(shortcuts)
+        start = options.start if options.frame_indices is None else int(options.frame_indices[0])
+        if options.start_seconds is not None:
+            start = self._frame_at(options.start_seconds, shortcuts)
+            video = self._open(shortcuts)
+        source = motion_source(options, video, vectors=shortcuts.vectors)
+        unit = 1
+        if source == "codec" and shortcuts.profile and shortcuts.packet_times:
+            unit = prepared_unit(options, start, video.container.metadata)
+        sidecar = self._sidecars.find(options) if source == "codec" and unit == 1 else None
+        return plan_clip(video, options, start, source, unit=unit, sidecar=sidecar)
 
-    def _is_intra_only(self, window: PacketWindow) -> bool:
-        """Whether every picture is a key picture: such a stream has no motion, whatever its codec exports."""
+    def _frame_at(self, seconds: float, shortcuts: Shortcuts) -> int:
+        """Number of the frame that is shown at a time."""
+        if shortcuts.packet_times:
+            video = self._open(shortcuts)
+            return frame_at(video, self._index(video), seconds, shortcuts)
+        self.close()
+        video = self._open(shortcuts)
+        configure(video, vectors=False, skip_loop_filter=True, strict=True)
+        number = frame_at_by_decoding(video, seconds)
+        self.close()
+        return number
+
+    def _is_intra_only(self, video: OpenVideo, window: PacketWindow, shortcuts: Shortcuts) -> bool:
+        """Whether every picture is a keyframe: such a stream has no motion, whatever its codec exports."""
         if not window.coded or not all(c.key for c in window.coded):
             return False
         if len(window.coded) > 1:
             return True
-        return window.ended and self._index.all_keys(self._open(), window.base)  # the last one: those before it tell
+        if not window.ended or not shortcuts.packet_times:
+            return False
+        return self._index(video).all_keyframes(
+            video, window.base
+        )  # of a window of the last frame, those before it decide
 
-    def _sidecar_for(self, plan: Plan) -> Sidecar | None:
-        """The stored motion of the video, if the plan can use it and there is some, or it is to be built."""
-        request, place = plan.request, self._place
-        usable = plan.source == "codec" and plan.unit == 1 and request.reading == "clean" and request.cache != "ignore"
-        if usable and self._given is not None:
-            return self._given
-        if not usable or not isinstance(place, str | Path) or is_url(place):
-            return None
-        folder = request.cache_folder
-        if self._sidecars.get(folder) is None and (folder not in self._sidecars or request.cache == "build"):
-            found = open_sidecar(place, folder) if sidecar_path(place, folder).exists() else None
-            if found is None and request.cache == "build":
-                build_sidecar(place, folder)  # a folder that cannot be written is an error: it was asked for
-                found = open_sidecar(place, folder)
-            self._sidecars[folder] = found
-        return self._sidecars[folder]
-
-    def _open(self) -> OpenVideo:
+    def _open(self, shortcuts: Shortcuts) -> OpenVideo:
+        """The opened video; at its start if `shortcuts` does not allow to seek there."""
+        if self._video is not None and self._video.demuxed and not shortcuts.may_seek:
+            self.close()
         if self._video is None:
-            self._video = self._opened.enter_context(open_video(self._place, vectors=False))
-            self._fresh = True
-            if not self._indexed:
-                self._index, self._indexed = KeyframeIndex.of(self._video), True
+            self._video = self._opened.enter_context(open_video(self._locator, vectors=False))
         return self._video
 
-    def _window(self, plan: Plan, *, seek: bool) -> PacketWindow:
-        video = self._open()
-        fresh, self._fresh = self._fresh, False
-        with span("demux"):
-            return demux_window(video, self._index, plan.first, plan.read_to, fresh=fresh, seek=seek)
+    def _index(self, video: OpenVideo) -> KeyframeIndex:
+        if self._keyframes is None:
+            self._keyframes = KeyframeIndex.of(video)
+        return self._keyframes
 
-    def _frame_at(self, seconds: float, *, seek: bool) -> int:
-        if not self._index.countable:
-            self.close()
-            video = self._open()
-            configure(video, vectors=False, skip_loop_filter=True, strict=True)
-            number = frame_at_by_decoding(video, seconds)
-            self.close()
-            self._open()
-            return number
-        video = self._open()
-        fresh, self._fresh = self._fresh, False
-        number = frame_at(video, self._index, seconds, fresh=fresh, seek=seek)
-        if not seek:  # the next one stands at no start
-            self.close()
-            self._open()
-        return number
-
-    def _decoder(self, plan: Plan, window: PacketWindow) -> OpenVideo:
-        """The opened video with a decoder that does what the plan needs. What a decoder does cannot be changed once it has begun;
-        packets do not mind by which opening they are decoded."""
-        video = self._open()
+    def _decoder(self, plan: ClipPlan, window: PacketWindow) -> OpenVideo:
+        """The opened video with a decoder set up for a plan. The setup is fixed once the decoder has begun, but it may decode the
+        packets of an earlier opening."""
         codec = plan.source == "codec"
-        wanted = (codec and plan.sidecar is None, codec and not plan.request.with_pixels, window.strict)
-        if video.stream.codec_context.is_open and video.decoder != wanted:
+        vectors, skip_loop_filter = codec and plan.sidecar is None, codec and not plan.options.with_pixels
+        video = self._open(Shortcuts())
+        if video.stream.codec_context.is_open and video.decoder != (vectors, skip_loop_filter, window.strict):
             self.close()
-            video = self._open()
+            video = self._open(Shortcuts())
         if video.stream.codec_context.is_open:
             video.stream.codec_context.flush_buffers()  # it has seen the end of the clip before
         else:
-            configure(video, vectors=wanted[0], skip_loop_filter=wanted[1], strict=wanted[2])
+            configure(video, vectors=vectors, skip_loop_filter=skip_loop_filter, strict=window.strict)
         return video
+
+
+@dataclass(slots=True)
+class _Sidecars:
+    """The stored motion of a video.
+
+    Attributes:
+        given: the sidecar of the reader's argument.
+        found: by the folder that was searched; None: no usable sidecar.
+    """
+
+    video: VideoLocator
+    given: Sidecar | None
+    found: dict[str | Path | None, Sidecar | None] = field(default_factory=dict)
+
+    def find(self, options: ClipOptions) -> Sidecar | None:
+        """The stored motion, if a clip of these options can use it and it exists, or is to be built."""
+        if options.reading != "clean" or options.cache == "ignore":
+            return None
+        if self.given is not None:
+            return self.given
+        if not isinstance(self.video, str | Path) or is_url(self.video):
+            return None
+        folder = options.cache_folder
+        if folder not in self.found or (self.found[folder] is None and options.cache == "build"):
+            exists = sidecar_path(self.video, folder).exists()
+            sidecar = open_sidecar(self.video, folder) if exists else None
+            if sidecar is None and options.cache == "build":
+                build_sidecar(self.video, folder)  # a folder that cannot be written is an error: the user requested it
+                sidecar = open_sidecar(self.video, folder)
+            self.found[folder] = sidecar
+        return self.found[folder]
+
+    def discard(self, options: ClipOptions) -> None:
+        """Drop a sidecar that does not fit its video; under "build" the file is deleted, so that it is built again."""
+        self.given = None
+        self.found[options.cache_folder] = None
+        if options.cache == "build" and isinstance(self.video, str | Path):
+            sidecar_path(self.video, options.cache_folder).unlink(missing_ok=True)

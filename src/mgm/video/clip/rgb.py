@@ -14,10 +14,8 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.spans import span
+from mgm.video.clip.options import Box
 from mgm.video.motion.field import MotionField
-
-Box = tuple[int, int, int, int]
-"""(x, y, width, height) in pixels."""
 
 
 @dataclass(slots=True)
@@ -27,7 +25,7 @@ class FrameConverter:
     Args:
         size: side of the square result, or (height, width); None keeps the region's own.
         crop: "centre", a box in pixels of the upright frame, or None (the whole frame).
-        name: how errors call the video.
+        name: of the video, for errors.
     """
 
     size: int | tuple[int, int] | None
@@ -38,14 +36,12 @@ class FrameConverter:
     _turns: int = field(default=0, init=False)  # quarter turns counter-clockwise that make it upright
 
     def observe(self, picture: av.video.frame.VideoFrame) -> None:
-        """Note the size and rotation of a decoded picture, which `transform_motion` needs where no picture is converted."""
+        """Record the size and rotation of a decoded picture, which `transform_motion` uses."""
         shape = (picture.height, picture.width)
         if shape != self._shape:
             if self._shape is not None:
-                raise VideoError(
-                    f"{self.name}: the size changes from {self._shape} to {shape} (height, width) within the clip, "
-                    "expected one size; re-encode it"
-                )
+                found = f"the size changes from {self._shape} to {shape} (height, width) within the clip"
+                raise VideoError(self.name, found, "one size", "re-encode it", reason="unsupported")
             self._shape = shape
             self._turns = round(picture.rotation / 90) % 4
 
@@ -60,7 +56,7 @@ class FrameConverter:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width) of the coded pictures, once one was seen."""
+        """(height, width) of the coded pictures, after the first `observe`."""
         assert self._shape is not None
         return self._shape
 
@@ -78,7 +74,7 @@ class FrameConverter:
         try:
             x, y, w, h = upright_region(height, width, self.size, self.crop)
         except VideoError as error:
-            raise VideoError(f"{self.name}: {error}") from None
+            raise error.about(self.name) from None
         coded_height, coded_width = shape
         if self._turns == 1:  # upright = coded turned counter-clockwise: upright x is coded y
             x, y, w, h = coded_width - y - h, x, h, w
@@ -99,32 +95,32 @@ class FrameConverter:
 
 @dataclass(frozen=True, slots=True)
 class MultiCropConverter:
-    """Several regions of the same decoded pictures, each as its own `FrameConverter` gives it."""
+    """Several regions of the same decoded pictures, each by a `FrameConverter` of its own."""
 
-    parts: tuple[FrameConverter, ...]
+    regions: tuple[FrameConverter, ...]
 
     def observe(self, picture: av.video.frame.VideoFrame) -> None:
         """See `FrameConverter.observe`."""
-        for part in self.parts:
-            part.observe(picture)
+        for region in self.regions:
+            region.observe(picture)
 
     def __call__(self, picture: av.video.frame.VideoFrame) -> tuple[npt.NDArray[np.uint8], ...]:
         """uint8 (H, W, 3) RGB of each region of a decoded picture."""
-        return tuple(part(picture) for part in self.parts)
+        return tuple(region(picture) for region in self.regions)
 
     @property
     def shape(self) -> tuple[int, int]:
         """See `FrameConverter.shape`."""
-        return self.parts[0].shape
+        return self.regions[0].shape
 
 
 @dataclass(slots=True)
 class PictureConverter:
-    """Shrinks whole decoded pictures for a source of motion that compares them; as coded, not turned upright.
+    """Shrinks whole decoded pictures for a motion estimator; as coded, not turned upright.
 
     Args:
         pixels: "gray" gives uint8 (h, w), "rgb24" uint8 (h, w, 3).
-        shrink: sides are those of the coded picture over it, rounded up.
+        shrink: divisor of the coded picture's sides; they are rounded up.
     """
 
     pixels: Literal["gray", "rgb24"]
@@ -132,7 +128,7 @@ class PictureConverter:
     _graph: av.filter.Graph | None = field(default=None, init=False)
 
     def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
-        """The shrunk picture. All of one video must have one size; `FrameConverter.observe` checks that."""
+        """The shrunk picture. All pictures of a video must have one size; `FrameConverter.observe` checks that."""
         if self._graph is None:
             size = (-(-picture.height // self.shrink), -(-picture.width // self.shrink))
             self._graph = _graph(picture, (0, 0, picture.width, picture.height), size, self.pixels)
@@ -142,15 +138,14 @@ class PictureConverter:
 def _graph(picture: av.video.frame.VideoFrame, region: Box, size: tuple[int, int], pixels: str) -> av.filter.Graph:
     """A filter that crops `region` = (x, y, width, height), scales it to `size` = (height, width) and converts it."""
     graph = av.filter.Graph()
-    graph.threads = (
-        1  # as in decoding: clips are read side by side, and threads for one small picture cost more than they give
-    )
+    # As in decoding: clips are read side by side, and threads for one small picture cost more than they save.
+    graph.threads = 1
     nodes = [
         graph.add_buffer(
             width=picture.width,
             height=picture.height,
             format=picture.format,
-            time_base=picture.time_base or Fraction(1, 1000),  # raw streams have none; no filter here looks at times
+            time_base=picture.time_base or Fraction(1, 1000),  # raw streams have none; these filters ignore times
         )
     ]
     x, y, width, height = region
@@ -187,9 +182,8 @@ def upright_region(
         return (width - w) // 2, (height - h) // 2, w, h
     x, y, w, h = crop
     if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
-        raise VideoError(
-            f"crop {crop} (x, y, width, height) does not fit into the frame of {width} x {height} pixels; choose a box inside it"
-        )
+        found = f"crop {crop} (x, y, width, height) does not fit into the frame of {width} x {height} pixels"
+        raise VideoError("", found, advice="choose a box inside it", reason="invalid_value")
     return x, y, w, h
 
 

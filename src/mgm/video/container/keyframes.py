@@ -9,128 +9,121 @@ from itertools import chain
 
 import av.error
 
+from mgm.video.container.shortcuts import ShortcutFailedError, UncountableError
 from mgm.video.container.stream import OpenVideo, Packet, packets
+
+MOST_EMPTY = 19
+"""Bytes of an MPEG-4 picture that is only a placeholder (N-VOP): the decoder returns no frame for it."""
+
+_MOST_PASSED = 300
+"""Packets read after a seek in search of a known keyframe; programme and transport streams land near one, not at it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keyframe:
-    """A key picture at which demuxing can start.
+    """A picture at which demuxing can start.
 
     Attributes:
-        time: what to seek to, and what its packet is recognised by after a seek.
-        packets, frames: how many packets and displayed frames lie before it.
-        place: its byte in the file, which tells two of one time apart where a clock starts again; None: not known.
+        time: the target of a seek, and the time of the keyframe's packet, in the stream's time base.
+        packets, frames: number of packets and of displayed frames before it.
+        offset: its byte in the file, which distinguishes two of one time after a clock reset; None: unknown.
     """
 
     time: int
     packets: int
     frames: int
-    place: int | None = None
+    offset: int | None = None
 
 
 @dataclass(slots=True)
 class KeyframeIndex:
-    """The key pictures of a video: from the file's own index where that lists every packet (MP4, MOV), else as they are met.
+    """The keyframes of a video: from the file's own index where that lists every packet (MP4, MOV), else collected while demuxing.
 
-    Demuxing costs one to two orders less than decoding, so that without an index packets are counted from the start of the video.
+    Demuxing costs one to two orders of magnitude less than decoding, so that without an index packets are counted from the start
+    of the video.
 
     Attributes:
-        by_decode_time: whether `Entry.time` is that, or the presentation time.
-        entries: in the order of the file.
-        listed: how many packets of the file's index have been looked at.
-        usable: no seek has failed yet. Some containers (MPEG programme streams) land anywhere.
-        true_keys: no key picture has turned out to be none. AVI without an index of its own calls every picture a key.
-        countable: every timed packet is one frame. If not, frames are counted as they leave the decoder.
+        by_decode_time: `Keyframe.time` is a decode time; otherwise it is a presentation time.
+        keyframes: in the order of the file.
+        listed: number of packets of the file's index that were examined.
     """
 
     by_decode_time: bool
-    entries: list[Keyframe] = field(default_factory=list)
+    keyframes: list[Keyframe] = field(default_factory=list)
     listed: int = 0
-    usable: bool = True
-    true_keys: bool = True
-    countable: bool = True
     _frames: int = 0
 
     @classmethod
     def of(cls, video: OpenVideo) -> KeyframeIndex:
-        """The index of a video, without an entry yet."""
+        """The index of a video, empty so far."""
         return cls(by_decode_time="mp4" in video.container.format.name)
 
-    def add(self, entry: Keyframe) -> None:
-        """Remember a key picture, met while packets were counted from the start of the video."""
-        if not self.by_decode_time and (not self.entries or entry.packets > self.entries[-1].packets):
-            self.entries.append(entry)
+    def add(self, keyframe: Keyframe) -> None:
+        """Record a keyframe that was passed while packets were counted from the start of the video."""
+        if not self.by_decode_time and (not self.keyframes or keyframe.packets > self.keyframes[-1].packets):
+            self.keyframes.append(keyframe)
 
     def before_frame(self, video: OpenVideo, first: int) -> int:
-        """Position in `entries` of the last one with no more than `first` frames before it; -1: none."""
-        if not self.usable or not self.countable:
-            return -1
+        """Position in `keyframes` of the last one with at most `first` frames before it; -1: none is known.
+
+        Raises:
+            UncountableError: a listed packet is not a frame.
+        """
         if self.by_decode_time:
             self._list(video, first)
-        return bisect.bisect_right(self.entries, first, key=lambda e: e.frames) - 1 if self.countable else -1
+        return bisect.bisect_right(self.keyframes, first, key=lambda k: k.frames) - 1
 
     def before_time(self, video: OpenVideo, time: int) -> int:
-        """The same, by the entry's time."""
-        if not self.usable or not self.countable:
-            return -1
+        """The same, by the keyframe's time."""
         if self.by_decode_time:
             self._list(video, None)
-        return bisect.bisect_right(self.entries, time, key=lambda e: e.time) - 1 if self.countable else -1
+        return bisect.bisect_right(self.keyframes, time, key=lambda k: k.time) - 1
 
-    def all_keys(self, video: OpenVideo, first: int) -> bool:
-        """Whether every frame before `first` is a key picture, as far as that is known."""
+    def all_keyframes(self, video: OpenVideo, first: int) -> bool:
+        """Whether every frame up to `first` is known to be a keyframe."""
         self.before_frame(video, first)
-        return sum(1 for entry in self.entries[: first + 1] if entry.packets <= first) == first + 1
+        return sum(1 for k in self.keyframes[: first + 1] if k.packets <= first) == first + 1
 
     def _list(self, video: OpenVideo, first: int | None) -> None:
-        """Look at the file's index up to where `first` frames have passed: one of an hour has 100,000 packets."""
+        """Examine the file's index until `first` frames have passed: that of an hour has 100,000 packets."""
         for position in range(self.listed, len(video.stream.index_entries)):
             if first is not None and self._frames > first:
                 return
             listed = video.stream.index_entries[position]
-            if listed.is_keyframe and not listed.is_discard:
-                self.entries.append(Keyframe(listed.timestamp, position, self._frames))
             if video.codec == "mpeg4" and listed.size <= MOST_EMPTY:
-                self.countable = False
-                return
+                raise UncountableError
+            if listed.is_keyframe and not listed.is_discard:
+                self.keyframes.append(Keyframe(listed.timestamp, position, self._frames))
             self._frames += not listed.is_discard
             self.listed = position + 1
 
-    def seek(self, video: OpenVideo, position: int) -> tuple[Keyframe, Iterator[Packet]] | None:
-        """Go to an entry, or to one before it: (where it landed, the packets from there on). None: it failed."""
-        landed = self._seek(video, position)
-        self.usable = landed is not None
-        return landed
+    def seek(self, video: OpenVideo, position: int) -> tuple[Keyframe, Iterator[Packet]]:
+        """Seek to a keyframe; returns the one that was reached, or an earlier one, and the packets from there on.
 
-    def _seek(self, video: OpenVideo, position: int) -> tuple[Keyframe, Iterator[Packet]] | None:
-        wanted = self.entries[position]
+        Raises:
+            ShortcutFailedError: the seek did not reach a known keyframe.
+        """
+        target = self.keyframes[position]
         try:
-            video.container.seek(wanted.time, stream=video.stream)
+            video.container.seek(target.time, stream=video.stream)
         except (av.error.FFmpegError, OSError):
-            return None
-        demuxed = packets(video, before=wanted.packets)
+            raise ShortcutFailedError("seek", lasting=True) from None
+        demuxed = packets(video, before=target.packets)
         for _ in range(_MOST_PASSED):
             packet = next(demuxed, None)
             if packet is None:
-                return None
+                break
             if packet.is_keyframe:
-                landed = self._known(packet, wanted, position)
-                if landed is not None:
-                    return landed, chain([packet], demuxed)
-        return None
+                reached = self._find(packet, target, position)
+                if reached is not None:
+                    return reached, chain([packet], demuxed)
+        raise ShortcutFailedError("seek", lasting=True)
 
-    def _known(self, packet: Packet, wanted: Keyframe, position: int) -> Keyframe | None:
+    def _find(self, packet: Packet, target: Keyframe, position: int) -> Keyframe | None:
         if self.by_decode_time:
-            return wanted if packet.dts == wanted.time else None
+            return target if packet.dts == target.time else None
         if packet.pts is None:
             return None
-        found = bisect.bisect_left(self.entries, packet.pts, hi=position + 1, key=lambda e: e.time)
-        entry = self.entries[min(found, position)]
-        return entry if entry.time == packet.pts and entry.place == packet.pos else None
-
-
-MOST_EMPTY = 19
-"""Bytes of an MPEG-4 picture that is only a place holder (N-VOP): the decoder gives no frame for it."""
-
-_MOST_PASSED = 300
-"""Packets read after a seek in search of a known key picture; programme and transport streams land near one, not at it."""
+        found = bisect.bisect_left(self.keyframes, packet.pts, hi=position + 1, key=lambda k: k.time)
+        keyframe = self.keyframes[min(found, position)]
+        return keyframe if keyframe.time == packet.pts and keyframe.offset == packet.pos else None

@@ -1,4 +1,4 @@
-"""Where a video's bytes are: a file, a URL, a file object, bytes in memory."""
+"""The bytes of a video: a file, a URL, a file object, bytes in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ object that can seek, which is read from its beginning and left open."""
 
 @dataclass(frozen=True, slots=True)
 class LocatedFile:
-    """What FFmpeg is given: a path, or a file object. `name` is how errors call it."""
+    """The input of FFmpeg: a path or a file object. `name` is the subject of its errors."""
 
     name: str
     file: str | BinaryIO
@@ -35,7 +35,7 @@ class LocatedFile:
 
 
 def describe_locator(place: VideoLocator) -> str:
-    """How errors call a video: its path or URL; bytes and file objects by what they are."""
+    """The subject of a video's errors: its path or URL; size or type for bytes and file objects."""
     if isinstance(place, bytes):
         return f"<{len(place)} bytes>"
     if isinstance(place, str | Path):
@@ -46,7 +46,7 @@ def describe_locator(place: VideoLocator) -> str:
 
 @contextmanager
 def open_locator(place: VideoLocator) -> Iterator[LocatedFile]:
-    """Open what FFmpeg cannot open by itself, and say what is wrong with what cannot be read at all.
+    """Open a video for FFmpeg, with the errors that FFmpeg cannot explain.
 
     Raises:
         VideoError: no such file, a folder, empty, an object that cannot seek, a URL that cannot be opened.
@@ -54,7 +54,7 @@ def open_locator(place: VideoLocator) -> Iterator[LocatedFile]:
     name = describe_locator(place)
     if isinstance(place, bytes):
         if not place:
-            raise VideoError(f"{name}: empty, expected the bytes of a video file")
+            raise VideoError(name, "empty", "the bytes of a video file", reason="empty")
         yield LocatedFile(name, io.BytesIO(place))
     elif isinstance(place, str | Path):
         if is_url(place):
@@ -66,41 +66,53 @@ def open_locator(place: VideoLocator) -> Iterator[LocatedFile]:
     else:
         if not (hasattr(place, "read") and hasattr(place, "seek")):
             raise VideoError(
-                f"{name}: found a {type(place).__name__}, expected a path, URL, bytes or a binary file object"
+                name,
+                f"found {type(place).__name__}",
+                "a path, URL, bytes or a binary file object",
+                reason="invalid_type",
             )
         try:
             size = place.seek(0, io.SEEK_END)
             place.seek(0)
         except (OSError, ValueError) as error:  # not seekable, or closed
             raise VideoError(
-                f"{name}: the file object cannot seek ({error}), expected one that can; read it into bytes first"
+                name,
+                f"the file object cannot seek ({error})",
+                "one that can",
+                "read it into bytes first",
+                reason="unsupported",
             ) from error
         if size == 0:
-            raise VideoError(f"{name}: the file object is empty, expected a video")
+            raise VideoError(name, "the file object is empty", "a video", reason="empty")
         yield LocatedFile(name, place)
 
 
 def is_url(place: VideoLocator) -> bool:
-    """Whether fsspec is to open it. One letter before the colon is a drive of Windows."""
+    """Whether fsspec opens it. One letter before the colon is a drive of Windows."""
     if not isinstance(place, str) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z0-9]+::", place) is None:
         return False
     return not Path(place).exists()
+
+
+def cannot_open(name: str, cause: object, advice: str) -> VideoError:
+    """The error of a video that the operating system or the network refuses."""
+    return VideoError(name, f"cannot be opened ({cause})", advice=advice, reason="unreadable")
 
 
 def _check_file(file: Path) -> None:
     try:
         found = file.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise VideoError(f"{file}: no such file; check the path") from error
+        raise VideoError(file, "no such file", advice="check the path", reason="not_found") from error
     except (OSError, ValueError) as error:  # no permission, links in a circle, a name that no file can have
         why = getattr(error, "strerror", None) or error
-        raise VideoError(f"{file}: cannot be opened ({why}); check the path and its permissions") from error
+        raise cannot_open(str(file), why, "check the path and its permissions") from error
     if stat.S_ISDIR(found.st_mode):
-        raise VideoError(f"{file}: is a folder; give one video file")
+        raise VideoError(file, "is a folder", advice="give one video file", reason="not_video")
     if not stat.S_ISREG(found.st_mode):  # reading it might wait for ever
-        raise VideoError(f"{file}: is a pipe or a device, expected a file; write it to a file first")
+        raise VideoError(file, "is a pipe or a device", "a file", "write it to a file first", reason="not_video")
     if found.st_size == 0:
-        raise VideoError(f"{file}: the file is empty (0 bytes), expected a video; copy or download it again")
+        raise VideoError(file, "the file is empty (0 bytes)", "a video", "copy or download it again", reason="empty")
 
 
 @contextmanager
@@ -109,14 +121,14 @@ def _remote(url: str) -> Iterator[BinaryIO]:
         import fsspec
     except ModuleNotFoundError as error:
         raise VideoError(
-            f"{url}: reading a URL needs the package fsspec: "
-            "pip install 'motion-guided-masking[remote]', or '.[remote]' in a checkout"
+            url,
+            "reading a URL needs the package fsspec",
+            advice="pip install 'motion-guided-masking[remote]', or '.[remote]' in a checkout",
+            reason="missing_package",
         ) from error
     try:
         file = fsspec.open(url, "rb").open()
     except (OSError, ValueError, ImportError) as error:  # missing, unknown protocol, its package not installed
-        raise VideoError(
-            f"{url}: cannot be opened ({error}); check the URL, and that the package of its protocol is installed"
-        ) from error
+        raise cannot_open(url, error, "check the URL, and that the package of its protocol is installed") from error
     with file:
         yield file

@@ -1,26 +1,28 @@
-"""How long and how large a video is, without decoding more than its first frame."""
+"""Metadata of a video: length, size, profile, and the end that its container declares."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import BinaryIO
 
+from mgm.video.container.h264 import may_hold_fields, parameter_sets
 from mgm.video.container.locator import VideoLocator
-from mgm.video.container.packets import UncountableError, count_frames
-from mgm.video.container.parameter_sets import may_hold_fields, parameter_sets
+from mgm.video.container.packets import count_frames
+from mgm.video.container.shortcuts import UncountableError
 from mgm.video.container.stream import Packet, decode_all, decode_packet, no_frame, open_video, packets
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a sampler needs to know of a video.
+    """The length and size of a video, for samplers.
 
     Attributes:
         frames: counted from the packets.
         height, width: of the upright frame.
         motion: the codec exports motion vectors.
-        step: a clip that starts at a multiple of it reads fastest: the stride that `mgm prepare` made the file for, else 1.
+        step: clips that start at a multiple of it read fastest: the stride that `mgm prepare` made the file for, else 1.
     """
 
     frames: int
@@ -77,3 +79,51 @@ def read_profile(container_metadata: Mapping[str, str]) -> dict[str, str | int] 
     pairs = [setting.partition("=") for setting in settings]
     found: dict[str, str | int] = {key: int(value) if value.isdecimal() else value for key, _, value in pairs}
     return found if first == "mgm" and "profile" in found else None
+
+
+def declared_end(file: BinaryIO, size: int) -> int | None:
+    """The end of a Matroska, AVI or MP4 file in bytes, by the sizes of its outermost parts; None: unknown, or another container."""
+    head = file.read(64)
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        length, position = _ebml_size(head, 4)
+        position += length or 0
+        file.seek(position)
+        segment = file.read(12)
+        length, begin = _ebml_size(segment, 4)
+        return position + begin + length if segment[:4] == b"\x18\x53\x80\x67" and length is not None else None
+    if head[:4] == b"RIFF" and head[8:11] == b"AVI":
+        position = 0
+        while head[:4] == b"RIFF":
+            length = int.from_bytes(head[4:8], "little")
+            if length in (0, 0xFFFFFFFF):  # a writer that could not go back
+                return None
+            position += 8 + length
+            file.seek(position)
+            head = file.read(8)
+        return position
+    return _end_of_boxes(file, size) if head[4:8] == b"ftyp" else None
+
+
+def _ebml_size(data: bytes, position: int) -> tuple[int | None, int]:
+    """(a variable-length size of Matroska, the position behind it); None: unknown, as in live streams (RFC 8794 6)."""
+    first = data[position] if position < len(data) else 0
+    length = 9 - first.bit_length()
+    value = int.from_bytes(data[position : position + length], "big") & ((1 << 7 * length) - 1)
+    known = length <= 8 and value != (1 << 7 * length) - 1
+    return (value if known else None), position + length
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int | None:
+    position = 0
+    while position + 8 <= size:
+        file.seek(position)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length == 0 or not head[4:8].isalnum():  # a box that reaches to the end of the file, or not a box
+            return None
+        if length < 8:
+            return None
+        position += length
+    return position

@@ -1,4 +1,4 @@
-"""The packets of a clip: the fewest that decode it exactly, and which frames of the video they are."""
+"""The packets of a clip: the fewest that decode it exactly, and the numbers of their frames."""
 
 from __future__ import annotations
 
@@ -10,24 +10,35 @@ from dataclasses import dataclass, field
 from mgm.errors import VideoError
 from mgm.video.container.h264 import parse_first_slice
 from mgm.video.container.keyframes import MOST_EMPTY, Keyframe, KeyframeIndex
+from mgm.video.container.shortcuts import ShortcutFailedError, Shortcuts, UncountableError
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, Packet, decode_all, packets
+
+_TICK = 1e-3
+"""Fraction of a unit of the time base: floating point must not put a time before the frame that it belongs to."""
 
 
 @dataclass(slots=True)
 class CodedPicture:
-    """One coded picture, as demuxed."""
+    """One coded picture, as demuxed.
+
+    Attributes:
+        packet: the packet.
+        pts: its presentation time; where the stream has none, its position in the window.
+        key: decoding can start here.
+        reference: later pictures may refer to this one; None for codecs other than H.264, where only the decoder finds out.
+        idr: an H.264 IDR picture.
+    """
 
     packet: Packet
     pts: int | None
     key: bool
     reference: bool | None = None
-    """Whether later pictures may refer to this one; None where only the decoder will know (not H.264)."""
     idr: bool = False
 
 
 @dataclass(slots=True)
 class PacketWindow:
-    """The coded pictures that decode display frames `first..last`, in decode order, from a key picture on.
+    """The coded pictures that decode display frames `first..last`, in decode order, from a keyframe on.
 
     Attributes:
         coded: pictures in decode order.
@@ -35,7 +46,7 @@ class PacketWindow:
         order: presentation times of `coded` in display order; `order[i]` belongs to frame `base + i`. Empty where the
             container has none (raw streams) or FFmpeg makes them up in decode order (H.264 in AVI): frames must then be
             counted as they leave the decoder, and `pts` is the position in `coded`.
-        ended: the stream ended inside the window: `base + len(order)` frames is all there is.
+        ended: the stream ended inside the window: the video has `base + len(order)` frames.
     """
 
     coded: list[CodedPicture] = field(default_factory=list)
@@ -45,214 +56,227 @@ class PacketWindow:
 
     @property
     def strict(self) -> bool:
-        """Whether the decoder may take damage for an error. Inside a stream, an open group of pictures has leading pictures that
-        refer to others: that is no damage, and nobody looks at them."""
+        """Whether the decoder may treat damage as an error. Inside a stream, the leading pictures of an open group refer to
+        pictures before the window: that is not damage, and no clip uses them."""
         return not self.coded or self.coded[0].reference is None or self.coded[0].idr
 
+    @property
+    def frame_numbers(self) -> dict[int, int]:
+        """Numbers of the frames by presentation time; empty where frames must be counted."""
+        return {pts: self.base + i for i, pts in enumerate(self.order)}
 
-class NotAtStartError(Exception):
-    """Packets have been read and no entry leads back: the video must be opened again."""
+    def displayed_before(self, picture: CodedPicture) -> int:
+        """Number of frames of the video that are displayed before a picture."""
+        return self.base + bisect.bisect_left(self.order, picture.pts or 0)
 
-
-class UncountableError(Exception):
-    """Frames of this stream cannot be told from its packets: they must be counted as they leave the decoder."""
+    def drop_before(self, position: int) -> None:
+        """Drop the pictures before a keyframe: all of them are displayed before it and its leading pictures."""
+        gone = sum(1 for c in self.coded[:position] if c.pts is not None and not c.packet.is_discard)
+        del self.coded[:position]
+        del self.order[:gone]
+        self.base += gone
 
 
 def demux_window(
-    video: OpenVideo, index: KeyframeIndex, first: int, last: int | None, *, fresh: bool, seek: bool = True
+    video: OpenVideo, index: KeyframeIndex, first: int, last: int | None, shortcuts: Shortcuts
 ) -> PacketWindow:
-    """Demux to the last packet that display frames `first..last` need (None: to the end of the video), from the last key picture
-    before them that the index knows, else from the start.
-
-    Args:
-        fresh: nothing has been demuxed since the video was opened.
-        seek: use the index; without it packets are counted from the start.
+    """Demux to the last packet that display frames `first..last` need (None: to the end of the video), from the last keyframe
+    before them in the index, else from the start.
 
     Raises:
-        NotAtStartError: the packets would have to be counted from the start, but `fresh` is False.
-        UncountableError: a packet is not a frame.
+        ShortcutFailedError: the window needs to be read again without a shortcut; UncountableError if a packet is not a frame.
         VideoError: the file is damaged.
     """
-    position = index.before_frame(video, first) if seek else -1
-    for entry, demuxed in _landings(video, index, position, fresh=fresh):
-        window = _fill(video, index, demuxed, PacketWindow(base=entry.frames), first, last, entry.packets)
-        # Else the clip starts among the leading pictures of that key picture, or it was none.
-        if not entry.frames or _reaches(window, first):
+    position = index.before_frame(video, first) if shortcuts.may_seek else -1
+    for keyframe, demuxed in _entry_points(video, index, position):
+        reader = _WindowReader(
+            video, index, first, last, shortcuts, keyframe.packets, PacketWindow(base=keyframe.frames)
+        )
+        window = reader.read(demuxed)
+        # Else the clip starts among the leading pictures of that keyframe, or it was not one.
+        if not keyframe.frames or _reaches(window, first):
             return window
-    return _fill(video, index, packets(video), PacketWindow(), first, last, 0)
+    return _WindowReader(video, index, first, last, shortcuts).read(packets(video))
 
 
-def _landings(
-    video: OpenVideo, index: KeyframeIndex, position: int, *, fresh: bool
-) -> Iterator[tuple[Keyframe, Iterator[Packet]]]:
-    """Seek to an entry and to those before it, one by one. It ends where the container stands at its start."""
-    if fresh and position >= 0 and not index.entries[position].frames:
+def _entry_points(video: OpenVideo, index: KeyframeIndex, position: int) -> Iterator[tuple[Keyframe, Iterator[Packet]]]:
+    """Seek to a keyframe and to those before it, one by one. It ends if the container stands at its start.
+
+    Raises:
+        ShortcutFailedError: a seek failed, or no keyframe is left and packets of this opening have been read.
+    """
+    at_start = not video.demuxed
+    if at_start and (position < 0 or not index.keyframes[position].frames):
         return
-    if fresh and position >= 0:
+    if at_start:
         _check_beginning(video)
     for before in range(position, -1, -1):
-        landed = index.seek(video, before)
-        fresh = False
-        if landed is None:
-            break
-        yield landed
-    if not fresh:
-        raise NotAtStartError
+        yield index.seek(video, before)
+    raise ShortcutFailedError("seek", lasting=False)
 
 
 def _check_beginning(video: OpenVideo) -> None:
-    """Notice pictures before the first key picture in a file that is about to be entered behind them. Raises UncountableError."""
+    """Raise UncountableError for pictures before the first keyframe of a file that is about to be entered behind them."""
     order: list[int] = []
-    count = _Counting(video, at_start=True)
+    check = _PacketCheck(video, at_start=True)
     for packet in packets(video):
-        count.check(packet, order)
+        check(packet, order)
         if packet.pts is not None and not packet.is_discard:
             bisect.insort(order, packet.pts)
         if packet.dts is not None and order and packet.dts >= order[0]:
-            return  # what comes later is shown later
+            return  # later packets are displayed later
 
 
 def _reaches(window: PacketWindow, first: int) -> bool:
     """Whether decoding `window` gives frame `first` exactly."""
     if not window.coded or not window.coded[0].key or window.coded[0].pts is None:
         return False
-    return first >= window.base + bisect.bisect_left(window.order, window.coded[0].pts)
-
-
-def _fill(
-    video: OpenVideo,
-    index: KeyframeIndex,
-    demuxed: Iterator[Packet],
-    window: PacketWindow,
-    first: int,
-    last: int | None,
-    before: int,
-) -> PacketWindow:
-    """Read packets into an empty window, `before` packets after the start of the video.
-
-    Groups of pictures that end before `first` are dropped as they pass.
-    """
-    coded, order = window.coded, window.order
-    lengths = video.nal_length_size
-    timed = video.timed and index.countable
-    shown = window.base
-    keys: list[int] = []  # positions in `coded` of key pictures
-    count = _Counting(video, at_start=before == 0)
-    for packet in demuxed:
-        if packet.pts is None and not coded and not before:
-            timed = False
-        if timed:
-            count.check(packet, order)
-        else:
-            packet.pts = len(coded)  # the frame will tell by it which packet it came from
-        picture = CodedPicture(packet, packet.pts, packet.is_keyframe)
-        if lengths is not None:
-            info = parse_first_slice(bytes(packet), lengths)
-            picture.reference, picture.idr = info.reference, info.idr
-            picture.key = picture.key and info.intra
-        picture.key = picture.key and index.true_keys
-        coded.append(picture)
-        if not timed:
-            if last is not None and len(coded) > 2 * (last + MOST_REORDERED):  # a picture may come as two fields
-                return window
-            continue
-        if picture.key and picture.pts is not None:
-            index.add(Keyframe(picture.pts, before, shown, packet.pos))
-            if keys and first >= window.base + bisect.bisect_left(order, coded[keys[-1]].pts or 0):
-                _drop_before(window, keys[-1])
-                keys = [0]
-            keys.append(len(coded) - 1)
-        before += 1
-        if packet.pts is not None and not packet.is_discard:  # hidden by an edit list, but others may refer to it
-            bisect.insort(order, packet.pts)
-            shown += 1
-        if last is not None and packet.dts is not None and window.base + bisect.bisect_left(order, packet.dts) > last:
-            break  # every later packet is presented after its own decode time, so frames up to `last` are all here
-    else:
-        window.ended = True
-    for position in reversed(keys):
-        if position and first >= window.base + bisect.bisect_left(order, coded[position].pts or 0):
-            _drop_before(window, position)
-            break
-    return window
+    return first >= window.displayed_before(window.coded[0])
 
 
 @dataclass(slots=True)
-class _Counting:
-    """Notices packets that are not one frame each: fields, repeated times, pictures that no decoder shows."""
+class _WindowReader:
+    """Reads packets into a window. Groups of pictures that end before frame `first` are dropped as they pass.
+
+    Attributes:
+        passed: number of packets of the stream before the next one.
+        window: what was read so far.
+        timed: whether packets are numbered by their presentation times.
+        displayed: number of frames of the video among the packets so far.
+        keys: positions of keyframes in the window.
+    """
+
+    video: OpenVideo
+    index: KeyframeIndex
+    first: int
+    last: int | None
+    shortcuts: Shortcuts
+    passed: int = 0
+    window: PacketWindow = field(default_factory=PacketWindow)
+    timed: bool = field(init=False)
+    displayed: int = field(init=False)
+    keys: list[int] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.timed = self.video.timed and self.shortcuts.packet_times
+        self.displayed = self.window.base
+
+    def read(self, demuxed: Iterator[Packet]) -> PacketWindow:
+        """Read up to the last packet that is needed, or to the end."""
+        window, check = self.window, _PacketCheck(self.video, at_start=not self.passed)
+        for packet in demuxed:
+            if packet.pts is None and not window.coded and not self.passed:
+                self.timed = False
+            if not self.timed:
+                packet.pts = len(window.coded)  # identifies the packet of a decoded frame
+                window.coded.append(self._picture(packet))
+                # Twice: a picture may come as two fields.
+                if self.last is not None and len(window.coded) > 2 * (self.last + MOST_REORDERED):
+                    return window
+                continue
+            check(packet, window.order)
+            self._add(self._picture(packet))
+            if (
+                self.last is not None
+                and packet.dts is not None
+                and window.base + bisect.bisect_left(window.order, packet.dts) > self.last
+            ):
+                break  # every later packet is displayed after its own decode time, so frames up to `last` are all here
+        else:
+            window.ended = True
+        for position in reversed(self.keys):
+            if position and self.first >= window.displayed_before(window.coded[position]):
+                window.drop_before(position)
+                break
+        return window
+
+    def _picture(self, packet: Packet) -> CodedPicture:
+        key = packet.is_keyframe and self.shortcuts.keyframe_flags
+        length_size = self.video.nal_length_size
+        if length_size is None:
+            return CodedPicture(packet, packet.pts, key)
+        info = parse_first_slice(bytes(packet), length_size)
+        return CodedPicture(packet, packet.pts, key and info.intra, info.reference, info.idr)
+
+    def _add(self, picture: CodedPicture) -> None:
+        window, packet = self.window, picture.packet
+        window.coded.append(picture)
+        if picture.key and picture.pts is not None:
+            self.index.add(Keyframe(picture.pts, self.passed, self.displayed, packet.pos))
+            if self.keys and self.first >= window.displayed_before(window.coded[self.keys[-1]]):
+                window.drop_before(self.keys[-1])
+                self.keys = [0]
+            self.keys.append(len(window.coded) - 1)
+        self.passed += 1
+        if packet.pts is not None and not packet.is_discard:  # hidden by an edit list, but others may refer to it
+            bisect.insort(window.order, packet.pts)
+            self.displayed += 1
+
+
+@dataclass(slots=True)
+class _PacketCheck:
+    """Detects packets that are not one frame each: fields, repeated times, pictures that no decoder shows."""
 
     video: OpenVideo
     at_start: bool
     decoded_at: int | None = None
 
-    def check(self, packet: Packet, order: list[int]) -> None:
-        """Look at the next packet. Raises UncountableError."""
+    def __call__(self, packet: Packet, order: list[int]) -> None:
+        """Check the next packet; `order`: the presentation times before it, ascending. Raises UncountableError."""
         pts = packet.pts
         back = packet.dts is not None and self.decoded_at is not None and packet.dts < self.decoded_at
         empty = self.video.codec == "mpeg4" and packet.size <= MOST_EMPTY
-        # Pictures before the first key picture, in the file or on the screen: cut streams begin so, and nobody can decode them.
+        # Pictures before the first keyframe, in decode or in display order: cut streams begin so, and they cannot be decoded.
         headless = self.at_start and (pts is not None and order[:1] > [pts] if order else not packet.is_keyframe)
-        if pts is None or back or empty or (headless and not packet.is_discard) or _holds(order, pts):
+        if pts is None or back or empty or (headless and not packet.is_discard) or _contains(order, pts):
             raise UncountableError
         self.decoded_at = packet.dts if packet.dts is not None else self.decoded_at
 
 
-def _holds(order: list[int], pts: int) -> bool:
+def _contains(order: list[int], pts: int) -> bool:
     position = bisect.bisect_left(order, pts)
     return position < len(order) and order[position] == pts
 
 
-def _drop_before(window: PacketWindow, position: int) -> None:
-    """Forget the pictures before `position`, a key picture: all of them are displayed before it and its leading pictures."""
-    gone = sum(1 for c in window.coded[:position] if c.pts is not None and not c.packet.is_discard)
-    del window.coded[:position]
-    del window.order[:gone]
-    window.base += gone
-
-
 def count_frames(video: OpenVideo, demuxed: Iterator[Packet]) -> int:
-    """Frames of a video from all of its packets.
+    """Number of frames of a video, from all of its packets.
 
     Raises:
         UncountableError: a packet is not a frame.
         VideoError: the file is damaged.
     """
-    window = _fill(video, KeyframeIndex.of(video), demuxed, PacketWindow(), 1 << 62, None, 0)
+    window = _WindowReader(video, KeyframeIndex.of(video), 1 << 62, None, Shortcuts()).read(demuxed)
     return window.base + len(window.order or window.coded)
 
 
-def frame_at(video: OpenVideo, index: KeyframeIndex, seconds: float, *, fresh: bool, seek: bool = True) -> int:
-    """Number of the frame that is shown at a time: the last one with a presentation time up to it; the first of the video where
-    there is none. Streams without presentation times are counted by their frame rate.
+def frame_at(video: OpenVideo, index: KeyframeIndex, seconds: float, shortcuts: Shortcuts) -> int:
+    """Number of the frame that is shown at a time: the last one with a presentation time up to it, or the first of the video.
+    Streams without presentation times are counted by their frame rate.
 
     Raises:
-        NotAtStartError, UncountableError: see `demux_window`.
+        ShortcutFailedError: see `demux_window`.
         VideoError: the file is damaged, or the time is behind its end.
     """
     time = math.floor(seconds / video.time_base + _TICK)
-    position = index.before_time(video, time) if seek else -1
-    for entry, demuxed in _landings(video, index, position, fresh=fresh):
-        shown = _count_until(video, demuxed, time, seconds, at_start=not entry.packets)
-        if shown or not entry.frames:  # else it is shown before that key picture, though decoded after it
-            return max(entry.frames + shown - 1, 0)
+    position = index.before_time(video, time) if shortcuts.may_seek else -1
+    for keyframe, demuxed in _entry_points(video, index, position):
+        shown = _count_until(video, demuxed, time, seconds, at_start=not keyframe.packets)
+        if shown or not keyframe.frames:  # else it is shown before that keyframe, though decoded after it
+            return max(keyframe.frames + shown - 1, 0)
     if not video.timed:
         return _by_rate(video, seconds)
     return max(_count_until(video, packets(video), time, seconds, at_start=True) - 1, 0)
 
 
-_TICK = 1e-3
-"""Of the time base's unit: floating point must not put a frame's own time before it."""
-
-
 def _count_until(video: OpenVideo, demuxed: Iterator[Packet], time: int, seconds: float, *, at_start: bool) -> int:
-    """How many of the packets' frames are presented up to `time`."""
+    """Number of the packets' frames that are presented up to `time`."""
     order: list[int] = []
-    count = _Counting(video, at_start)
+    check = _PacketCheck(video, at_start)
     last: Packet | None = None
     for packet in demuxed:
         if packet.pts is None and last is None:
             return _by_rate(video, seconds) + 1
-        count.check(packet, order)
+        check(packet, order)
         if packet.pts is not None and not packet.is_discard:
             bisect.insort(order, packet.pts)
         last = packet
@@ -261,21 +285,8 @@ def _count_until(video: OpenVideo, demuxed: Iterator[Packet], time: int, seconds
     else:
         rate = float(video.stream.average_rate or 0)
         lasts = max(((last and last.duration) or 0) * video.time_base, 1 / rate if rate else 0.0)
-        check_end(video, seconds, (order[-1] * video.time_base if order else 0.0) + lasts)
+        _check_end(video, seconds, (order[-1] * video.time_base if order else 0.0) + lasts)
     return bisect.bisect_right(order, time)
-
-
-def check_end(video: OpenVideo, seconds: float, end: float) -> None:
-    """Raise VideoError if a time is not before the end of the video."""
-    if seconds >= end:
-        raise VideoError(
-            f"{video.name}: no frame at {seconds:g} s: the video ends at {end:.2f} s; choose a time before that"
-        )
-
-
-def _by_rate(video: OpenVideo, seconds: float) -> int:
-    """Number of a frame where nothing but the frame rate tells its time."""
-    return int(seconds * float(video.stream.average_rate or 0) + _TICK)
 
 
 def frame_at_by_decoding(video: OpenVideo, seconds: float) -> int:
@@ -288,5 +299,21 @@ def frame_at_by_decoding(video: OpenVideo, seconds: float) -> int:
         if frame.pts * video.time_base > seconds + _TICK * video.time_base:
             return max(number - 1, 0)
         end = frame.pts * video.time_base + 1 / float(video.stream.average_rate or 25)
-    check_end(video, seconds, end)
+    _check_end(video, seconds, end)
     return number
+
+
+def _check_end(video: OpenVideo, seconds: float, end: float) -> None:
+    """Raise VideoError if a time is not before the end of the video."""
+    if seconds >= end:
+        raise VideoError(
+            video.name,
+            f"no frame at {seconds:g} s: the video ends at {end:.2f} s",
+            advice="choose a time before that",
+            reason="invalid_value",
+        )
+
+
+def _by_rate(video: OpenVideo, seconds: float) -> int:
+    """Number of a frame by the stream's frame rate alone."""
+    return int(seconds * float(video.stream.average_rate or 0) + _TICK)

@@ -1,4 +1,4 @@
-"""Opening a video, what its stream says of itself, and the packets of a clip: the fewest that decode it exactly."""
+"""An open video: its first video stream, its packets in decode order, its frames in display order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from av.stream import Disposition
 from mgm.errors import VideoError
 from mgm.spans import span
 from mgm.video.container.h264 import nal_length_size, parse_first_slice
-from mgm.video.container.locator import VideoLocator, open_locator
+from mgm.video.container.locator import VideoLocator, cannot_open, open_locator
 
 MOST_REORDERED = 32
 """Packets after which a picture has left every decoder: H.264 holds back at most 16 frames of two fields."""
@@ -46,21 +46,22 @@ EXPORTS_VECTORS = frozenset(
 """FFmpeg's decoders (by name) that export motion vectors. HEVC, VP8, VP9, AV1, Theora and MJPEG do not."""
 
 EXPORTS_B_VECTORS = frozenset({"h264"})
-"""Of these, the codecs whose B-frames' vectors are true. Decoders of the MPEG-4 part 2 family export exact zeros for them, those of
-MPEG-1 and 2 zeros for list 0 in most blocks of a moving scene: there the frames that enclose them tell more."""
+"""The codecs among them whose B-frames have correct vectors. Decoders of the MPEG-4 part 2 family export exact zeros for them,
+those of MPEG-1 and 2 zeros for list 0 in most blocks of a moving scene: their motion is that of the frames that enclose them."""
 
 
 @dataclass(slots=True)
 class OpenVideo:
-    """An open container and its first video stream that is no cover picture.
+    """An open container and its first video stream other than cover pictures.
 
     Attributes:
-        name: how errors call it.
+        name: the subject of its errors.
         codec: FFmpeg's name of the codec, for example "h264".
         time_base: seconds per unit of the stream's presentation times.
         exports_vectors: whether the decoder of this stream exports motion vectors at all.
         nal_length_size: see `mgm.video.container.h264.nal_length_size`; None: not H.264.
-        decoder: what `configure` set: (vectors, skip_loop_filter, strict).
+        decoder: the settings of `configure`: (vectors, skip_loop_filter, strict).
+        demuxed: packets have been read since the video was opened.
     """
 
     name: str
@@ -71,6 +72,7 @@ class OpenVideo:
     exports_vectors: bool = field(init=False)
     nal_length_size: int | None = field(init=False)
     decoder: tuple[bool, bool, bool] = field(init=False, default=(False, False, True))
+    demuxed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         codec = self.stream.codec_context.codec
@@ -82,8 +84,8 @@ class OpenVideo:
 
     @property
     def timed(self) -> bool:
-        """Whether packets carry true presentation times. FFmpeg makes them up, in decode order, for H.264 and HEVC in AVI; raw
-        streams have none, which only their first packet tells."""
+        """Whether packets carry true presentation times. FFmpeg makes them up, in decode order, for H.264 and HEVC in AVI. Raw
+        streams have none, which shows only in their first packet."""
         return not ("avi" in self.container.format.name and self.codec in ("h264", "hevc"))
 
 
@@ -121,14 +123,10 @@ def _opened(place: VideoLocator, *, vectors: bool, skip_loop_filter: bool) -> It
             container = av.open(file, "r", metadata_errors="replace")
         except av.error.FFmpegError as error:  # some are an OSError as well
             if isinstance(error, PermissionError):
-                raise VideoError(
-                    f"{name}: cannot be opened ({error.strerror}); check the file's permissions"
-                ) from error
-            raise VideoError(f"{name}: {_why_unreadable(given.head(), error)}") from error
+                raise cannot_open(name, error.strerror, "check the file's permissions") from error
+            raise _not_a_video(name, given.head(), error) from error
         except OSError as error:
-            raise VideoError(
-                f"{name}: cannot be read ({error}); check the file, its permissions or the connection"
-            ) from error
+            raise cannot_open(name, error, "check the file, its permissions or the connection") from error
         with container:
             stream = _video_stream(container, name)
             video = OpenVideo(name, container, stream)
@@ -137,11 +135,11 @@ def _opened(place: VideoLocator, *, vectors: bool, skip_loop_filter: bool) -> It
 
 
 def configure(video: OpenVideo, *, vectors: bool, skip_loop_filter: bool, strict: bool) -> None:
-    """Set what a decoder does, before it opens with the first packet.
+    """Set up a decoder before its first packet opens it.
 
     Args:
         vectors, skip_loop_filter: see `open_video`.
-        strict: damage is an error. Without it the decoder paints over it and says nothing.
+        strict: damage is an error. Otherwise the decoder conceals it silently.
     """
     context = video.stream.codec_context
     context.thread_count = 1
@@ -160,36 +158,56 @@ def _video_stream(container: av.container.InputContainer, name: str) -> av.video
     if stream is None:
         kinds = {"cover picture" if s in covers else s.type for s in container.streams}
         found = ", ".join(sorted(kinds)) or "nothing"
-        raise VideoError(f"{name}: has no video stream (found: {found}), expected a video; remove it from the set")
+        raise VideoError(
+            name, f"has no video stream (found: {found})", "a video", "remove it from the set", reason="no_video_stream"
+        )
     if stream.codec_context is None:
-        raise VideoError(f"{name}: its video codec is unknown to FFmpeg; transcode it to H.264")
+        raise VideoError(
+            name, "its video codec is unknown to FFmpeg", advice="transcode it to H.264", reason="unsupported"
+        )
     return stream
 
 
-def _why_unreadable(head: bytes, error: av.error.FFmpegError) -> str:
-    """Say what the file really is, from its first bytes, where FFmpeg says only "invalid data"."""
+def _not_a_video(name: str, head: bytes, error: av.error.FFmpegError) -> VideoError:
+    """The error of a file that FFmpeg rejects as "invalid data", by its first bytes."""
     if head[4:8] == b"ftyp":
-        return "an MP4 without its index (moov), expected a complete file; it was truncated: copy or download it again"
+        return VideoError(
+            name,
+            "an MP4 without its index (moov)",
+            "a complete file",
+            "it was truncated: copy or download it again",
+            reason="truncated",
+        )
     if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
-        return "is plain text, expected a video; remove it from the set"
-    return f"FFmpeg cannot read it as a video ({error.strerror}), expected a video; it is damaged or of another kind"
+        return VideoError(name, "is plain text", "a video", "remove it from the set", reason="not_video")
+    return VideoError(
+        name,
+        f"FFmpeg cannot read it as a video ({error.strerror})",
+        "a video",
+        "it is damaged or of another kind",
+        reason="not_video",
+    )
 
 
 def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.frame.VideoFrame]:
     """Decode one packet (None flushes the decoder). Raises VideoError where the stream is damaged."""
     context = video.stream.codec_context
     if packet is not None and not context.is_open and video.decoder[2] and not _begins_clean(video, packet):
-        # Its first pictures refer to others that were cut off. Players leave them out; a strict decoder would call it damage.
+        # Its first pictures refer to others that were cut off. Players skip them; a strict decoder would report damage.
         configure(video, vectors=video.decoder[0], skip_loop_filter=video.decoder[1], strict=False)
     try:
         return context.decode(packet)
     except av.error.EOFError:
         return []
     except av.error.FFmpegError as error:
-        where = "" if packet is None or packet.pts is None else f" at {packet.pts * video.time_base:.2f} s"
+        at = None if packet is None or packet.pts is None else round(packet.pts * video.time_base, 2)
         raise VideoError(
-            f"{video.name}: damaged{where} ({error.strerror}), expected an intact stream; "
-            "repair it with 'ffmpeg -err_detect ignore_err -i IN OUT', or remove it from the set"
+            video.name,
+            f"damaged{'' if at is None else f' at {at:.2f} s'} ({error.strerror})",
+            "an intact stream",
+            "repair it with 'ffmpeg -err_detect ignore_err -i IN OUT', or remove it from the set",
+            reason="damaged",
+            at=at,
         ) from error
 
 
@@ -199,14 +217,15 @@ def _begins_clean(video: OpenVideo, packet: Packet) -> bool:
 
 
 def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
-    """The stream's packets in decode order from where the container stands, without FFmpeg's empty one at the end.
+    """The stream's packets in decode order from the container's position, without FFmpeg's empty one at the end.
 
     Args:
-        before: how many of the stream's packets lie before that place.
+        before: number of the stream's packets before that position.
 
     Raises:
         VideoError: the file is damaged, or an MP4 or MOV holds fewer pictures than its index lists.
     """
+    video.demuxed = True
     demuxed = video.container.demux(video.stream)
     count, complete = before, 0
     if "mp4" in video.container.format.name:  # an edit list may have taken packets out of the index
@@ -221,24 +240,23 @@ def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
         ) as error:  # PyAV: a stream appears that the header did not announce
             what = getattr(error, "strerror", None) or "a stream that its header does not announce"
             raise VideoError(
-                f"{video.name}: damaged after {count} frames ({what}), expected an intact file; copy or download it again"
+                video.name,
+                f"damaged after {count} frames ({what})",
+                "an intact file",
+                "copy or download it again",
+                reason="damaged",
             ) from error
         if packet is None:
             break
         if packet.is_corrupt and "mpegts" not in video.container.format.name:  # a lost TS packet may be of no harm
-            raise VideoError(
-                f"{video.name}: truncated: the file ends within frame {count} (in decode order), expected all of it; "
-                "copy or download it again"
-            )
+            raise truncated(video.name, f"the file ends within frame {count} (in decode order)", "all of it")
         if packet.is_discard:  # an edit list hides pictures, and may have taken others out of the index
             complete = 0
         if packet.size:
             count += 1
             yield packet
     if count < complete:
-        raise VideoError(
-            f"{video.name}: truncated: {count} frames in the file, expected {complete} by its index; copy or download it again"
-        )
+        raise truncated(video.name, f"{count} frames in the file", f"{complete} by its index")
 
 
 def decode_all(video: OpenVideo) -> Iterator[av.video.frame.VideoFrame]:
@@ -250,6 +268,11 @@ def decode_all(video: OpenVideo) -> Iterator[av.video.frame.VideoFrame]:
             yield frame
     if not count:
         raise no_frame(video.name)
+
+
+def truncated(name: str, found: str, expected: str) -> VideoError:
+    """The error of a file that ends too early."""
+    return VideoError(name, f"truncated: {found}", expected, "copy or download it again", reason="truncated")
 
 
 def no_frame(name: str) -> VideoError:

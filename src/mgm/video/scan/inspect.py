@@ -11,7 +11,8 @@ import av.error
 import numpy as np
 
 from mgm.errors import VideoError
-from mgm.video.container.parameter_sets import declared_end, most_references, nal_units, parameter_sets
+from mgm.video.container.h264 import most_references, nal_units, parameter_sets
+from mgm.video.container.metadata import declared_end
 from mgm.video.container.stream import (
     EXPORTS_VECTORS,
     OpenVideo,
