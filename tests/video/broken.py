@@ -5,6 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from mgm.errors import Reason
 from tests.video.clips import encode_moving, remux
 
 BROKEN = {
@@ -16,6 +17,18 @@ BROKEN = {
     "cut_between.mp4": "truncated: 3 frames in the file, expected 24 by its index; copy or download",
     "audio.mp4": r"has no video stream \(found: audio\), expected a video; remove it",
     "flipped.mp4": "damaged at .* s .*expected an intact stream; repair it with .*, or remove it",
+}
+
+
+REASONS: dict[str, Reason] = {
+    "text.mp4": "not_video",
+    "empty.mp4": "empty",
+    "noise.mp4": "not_video",
+    "cut_index.mp4": "truncated",
+    "cut_within.mp4": "truncated",
+    "cut_between.mp4": "truncated",
+    "audio.mp4": "no_video_stream",
+    "flipped.mp4": "damaged",
 }
 
 

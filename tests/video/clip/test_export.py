@@ -169,9 +169,9 @@ def test_zarr(ordinary, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
 
 
-def test_without_zarr_it_says_what_to_install(ordinary, tmp_path, monkeypatch):
+def test_a_missing_package(ordinary, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "zarr", None)
-    with pytest.raises(VideoError, match=r"pip install 'motion-guided-masking\[zarr\]'"):
+    with raises(VideoError, "missing_package", message="export-without-zarr"):
         export_motion(ordinary, tmp_path / "a.zarr")
 
 
@@ -199,25 +199,25 @@ def test_a_failed_export_leaves_the_old_file_and_nothing_else(ordinary, tmp_path
     data = ordinary.read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
     (tmp_path / "a.npz").write_bytes(b"old")
-    with pytest.raises(VideoError, match="truncated"):
+    with raises(VideoError, "truncated", subject=tmp_path / "cut.mp4"):
         export_motion(tmp_path / "cut.mp4", tmp_path / "a.npz")
     assert (tmp_path / "a.npz").read_bytes() == b"old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "cut.mp4"]
 
 
 @pytest.mark.parametrize(
-    ("out", "options", "message"),
+    ("out", "options", "reason", "message"),
     [
-        ("a.csv", {}, r"a\.csv: suffix is '\.csv', expected one of \.npz, \.npy, \.zarr"),
-        ("a.npz", {"stride": 0}, "stride is 0, expected 1 or more"),
-        ("a.npz", {"policy": "mean"}, "policy is 'mean', expected one of window_sum, sampled, window_max"),
-        ("a.npz", {"reading": "x"}, "reading is 'x', expected one of clean, references, raw"),
-        ("a.npz", {"camera": "x"}, "camera is 'x', expected one of none, median, affine"),
+        ("a.csv", {}, "unknown_name", "export-suffix"),
+        ("a.npz", {"stride": 0}, "invalid_value", None),
+        ("a.npz", {"policy": "mean"}, "unknown_name", None),
+        ("a.npz", {"reading": "x"}, "unknown_name", None),
+        ("a.npz", {"camera": "x"}, "unknown_name", None),
     ],
 )
-def test_what_cannot_be_is_one_line(ordinary, tmp_path, out, options, message):
+def test_options_that_are_not_possible(ordinary, tmp_path, out, options, reason, message):
     (tmp_path / "file").touch()
-    with pytest.raises(VideoError, match=message):
+    with raises(VideoError, reason, message=message):
         export_motion(ordinary, tmp_path / out, **options)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -274,7 +274,7 @@ def test_nothing_of_the_users_is_replaced(tmp_path: Path, ordinary: Path):
     pytest.importorskip("zarr")
     precious = tmp_path / "data.zarr" / "precious"
     precious.mkdir(parents=True)
-    with pytest.raises(VideoError, match=r"data\.zarr: exists and is no motion field of mgm, .*; move it away"):
+    with raises(VideoError, "exists", subject=tmp_path / "data.zarr", message="export-exists"):
         export_motion(ordinary, tmp_path / "data.zarr")
     assert precious.is_dir()
     for _ in range(2):

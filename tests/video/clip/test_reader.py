@@ -1,16 +1,18 @@
 """Several clips of one opening equal those of openings of their own, from whatever the bytes come."""
 
+import inspect
 import io
 import os
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mgm.video.clip.reader
-from mgm.errors import VideoError
+from mgm.errors import Reason, VideoError
 from mgm.video import VideoReader, read_clip, read_motion
+from mgm.video.clip.options import ClipOptions
+from tests.errors import raises
 from tests.video.clips import decode_whole, encode_moving, remux
 
 SIDE = 48
@@ -99,10 +101,10 @@ def test_a_long_file_is_entered_at_the_key_frame(tmp_path: Path):
     assert sum(read) < 3 * path.stat().st_size
 
 
-def test_a_reader_goes_on_after_an_error(ordinary: Path):
+def test_a_reader_can_be_used_after_an_error(ordinary: Path):
     with VideoReader(ordinary) as reader:
         first = reader.read_clip(start=9, size=SIDE)
-        with pytest.raises(VideoError, match="no frame 24"):
+        with raises(VideoError, "invalid_value", subject=ordinary):
             reader.read_clip(start=24)
         np.testing.assert_array_equal(reader.read_clip(start=9, size=SIDE).frames, first.frames)
     np.testing.assert_array_equal(reader.read_clip(start=9, size=SIDE).frames, first.frames)
@@ -142,28 +144,57 @@ def test_start_in_seconds(tmp_path: Path, ordinary: Path, name: str):
                 assert clip.frame_indices.tolist() == [number]
                 np.testing.assert_array_equal(clip.frames[0], whole.frames[number])
     end = whole.pts_seconds[-1] + 1 / 25
-    with pytest.raises(VideoError, match=r"no frame (at|26)"):
+    with raises(VideoError, "invalid_value", subject=path):
         read_clip(path, start_seconds=end + 0.1)
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("options", "reason", "message"),
     [
-        ({"start_seconds": -1.0}, "start_seconds is -1.0, expected 0 or more"),
-        ({"start_seconds": float("nan")}, "start_seconds is nan, expected 0 or more"),
-        ({"start_seconds": 1.0, "start": 2}, "start is 2 and start_seconds is 1.0, expected one of the two"),
-        ({"start_seconds": 99.0}, r"no frame at 99 s: the video ends at 0\.96 s; choose a time before that"),
-        ({"motion": "vectors"}, "motion is 'vectors', expected one of codec, flow, difference, auto"),
-        ({"policy": "sum"}, "policy is 'sum', expected one of window_sum, sampled, window_max"),
-        ({"reading": "dirty"}, "reading is 'dirty', expected one of clean, references, raw"),
-        ({"camera": "pan"}, "camera is 'pan', expected one of none, median, affine"),
-        ({"short": "loop"}, "short is 'loop', expected one of repeat_last, wrap, error"),
+        ({"start_seconds": -1.0}, "invalid_value", None),
+        ({"start_seconds": float("nan")}, "invalid_value", None),
+        ({"start_seconds": 1.0, "start": 2}, "conflict", "clip-two-starts"),
+        ({"start_seconds": 99.0}, "invalid_value", "clip-seconds-behind-end"),
+        ({"motion": "vectors"}, "unknown_name", "clip-unknown-motion"),
+        ({"policy": "sum"}, "unknown_name", None),
+        ({"reading": "dirty"}, "unknown_name", None),
+        ({"camera": "pan"}, "unknown_name", None),
+        ({"short": "loop"}, "unknown_name", None),
+        ({"cache": "yes"}, "unknown_name", None),
     ],
 )
-def test_requests_that_cannot_be_met(ordinary: Path, asked: dict[str, object], words: str):
-    with pytest.raises(VideoError, match=words) as error:
-        read_clip(ordinary, **asked)
-    assert str(error.value).startswith(f"{ordinary}: ")
+def test_options_that_are_not_possible(ordinary: Path, options: dict[str, object], reason: Reason, message: str | None):
+    with raises(VideoError, reason, subject=ordinary, message=message):
+        read_clip(ordinary, **options)
+
+
+def test_motion_alone_needs_a_source(ordinary: Path):
+    with raises(VideoError, "missing_value", subject=ordinary):
+        read_motion(ordinary, motion=None)
+
+
+def test_an_unknown_option_is_a_type_error(ordinary: Path):
+    with pytest.raises(TypeError, match="strid"):
+        read_clip(ordinary, strid=4)
+    with pytest.raises(TypeError, match="size"):
+        read_motion(ordinary, size=224)
+
+
+def test_options_are_the_fields_of_one_class():
+    """`help` shows every option with its default, spelled in `ClipOptions` alone."""
+    fields = inspect.signature(ClipOptions).parameters
+    for function in (read_clip, VideoReader.read_clip, VideoReader.read_clips):
+        shown = inspect.signature(function).parameters
+        assert {name: shown[name] for name in fields} == dict(fields)
+    assert inspect.signature(read_motion).parameters["frames"].default is None
+    assert "frame_indices" in (read_clip.__doc__ or "")
+
+
+def test_clips_print_their_shapes(ordinary: Path):
+    clip = read_clip(ordinary, frames=4, stride=2, size=SIDE)
+    for part in ("4 frames of 48 x 48 px", "frames 0 to 6", "0.00 to 0.24 s", "px"):
+        assert part in repr(clip)
+    assert "frames 0 to 23" in repr(read_motion(ordinary))
 
 
 def test_auto_takes_vectors_where_there_are_some(tmp_path: Path, ordinary: Path):
@@ -194,12 +225,12 @@ def test_flow_of_short_and_turned_videos(tmp_path: Path, ordinary: Path):
     assert not still.valid.any()
 
 
-def test_difference_sees_where_something_changes(ordinary: Path):
+def test_difference_measures_changes(ordinary: Path):
     clip = read_clip(ordinary, start=6, frames=2, motion="difference", size=None)
     assert clip.motion is not None
     assert clip.motion.source == "difference"
     assert clip.motion.magnitude.mean() > 1
-    with pytest.raises(VideoError, match="difference"):
+    with raises(VideoError, "conflict", subject=ordinary):
         read_clip(ordinary, start=6, frames=2, motion="difference", camera="median")
 
 
@@ -214,7 +245,7 @@ def test_camera_motion_is_subtracted(ordinary: Path):
 
 
 class Doubled:
-    """A source of one's own, as docs/guide.md says."""
+    """An estimator as in docs/motion.md."""
 
     name = "raft"
     pixels = "rgb24"
@@ -226,7 +257,7 @@ class Doubled:
         return np.full((64, 96, 2), 2, np.float32)
 
 
-def test_a_source_of_ones_own(ordinary: Path):
+def test_an_estimator_of_the_user(ordinary: Path):
     motion = read_clip(ordinary, start=8, frames=2, motion=Doubled(), size=None).motion
     assert motion is not None
     assert motion.source == "raft"
@@ -258,47 +289,43 @@ def test_bytes_files_and_urls_give_the_same_clip(ordinary: Path):
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    ("locator", "subject", "reason"),
     [
-        (b"", "<0 bytes>: empty, expected the bytes of a video file"),
-        (b"no video", "<8 bytes>: is plain text, expected a video"),
-        (io.BytesIO(b""), "<BytesIO>: the file object is empty"),
-        (io.BytesIO(b"\x00\x01" * 500), "<BytesIO>: FFmpeg cannot read it as a video"),
-        ("memory://nothing/here.mp4", r"memory://nothing/here\.mp4: cannot be opened .*; check the URL"),
-        (
-            "nosuch://a/b.mp4",
-            r"nosuch://a/b\.mp4: cannot be opened .*; check the URL, and that the package of its protocol",
-        ),
-        (42, "<int>: found a int, expected a path, URL, bytes or a binary file object"),
+        (b"", "<0 bytes>", "empty"),
+        (b"no video", "<8 bytes>", "not_video"),
+        (io.BytesIO(b""), "<BytesIO>", "empty"),
+        (io.BytesIO(b"\x00\x01" * 500), "<BytesIO>", "not_video"),
+        ("memory://nothing/here.mp4", "memory://nothing/here.mp4", "unreadable"),
+        ("nosuch://a/b.mp4", "nosuch://a/b.mp4", "unreadable"),
+        (42, "<int>", "invalid_type"),
     ],
 )
-def test_places_that_hold_no_video(place: object, words: str):
-    with pytest.raises(VideoError, match=words):
-        read_clip(place)
+def test_locators_without_a_video(locator: object, subject: str, reason: Reason):
+    with raises(VideoError, reason, subject=subject):
+        read_clip(locator)
 
 
 def test_a_file_object_that_cannot_seek():
     reading, writing = os.pipe()
     os.close(writing)
-    with os.fdopen(reading, "rb") as file, pytest.raises(VideoError, match=r"cannot seek .*, expected one that can"):
+    with os.fdopen(reading, "rb") as file, raises(VideoError, "unsupported"):
         read_clip(file)
 
 
 def test_truncation_behind_a_seek_is_noticed(tmp_path: Path):
-    """A clip that lies in what is left reads; one that does not says what is missing."""
+    """A clip before the cut reads; one behind it is an error."""
     source = encode_moving(tmp_path / "source.mp4", frames=60, options={"g": 6})
     front = remux(source, tmp_path / "front.mp4", options={"movflags": "faststart"})
     data = front.read_bytes()
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(data[: len(data) * 6 // 10])
     assert read_clip(cut, start=12, frames=2, size=SIDE).frames.shape[0] == 2
-    with pytest.raises(VideoError, match=r"cut\.mp4: truncated") as error:
+    with raises(VideoError, "truncated", subject=cut):
         read_clip(cut, start=54, frames=2, size=SIDE)
-    assert re.search(r"copy or download it again", str(error.value))
 
 
 @pytest.mark.parametrize("rotated", [False, True])
-@pytest.mark.parametrize("asked", [{"start": 3, "frames": 4, "stride": 2}, {"index": [0, 5, 6, 20]}])
+@pytest.mark.parametrize("asked", [{"start": 3, "frames": 4, "stride": 2}, {"frame_indices": [0, 5, 6, 20]}])
 def test_several_regions_of_one_pass_are_those_of_passes_of_their_own(tmp_path, openings, rotated, asked):
     path = encode_moving(tmp_path / "clip.mp4", frames=24, codec="libx264", options={"g": 12, "bf": 2})
     if rotated:

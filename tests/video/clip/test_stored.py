@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import mgm.video.clip.clip_motion
-from mgm.errors import VideoError
 from mgm.video import VideoReader, read_clip, read_motion
 from mgm.video.motion.cache import build_sidecar, sidecar_path
 from tests.video.clips import encode_moving, remux
@@ -127,8 +126,3 @@ def test_the_raw_reading_and_bytes_are_streamed(tmp_path: Path, ordinary: Path, 
     read_clip(path, reading="raw")
     read_clip(path.read_bytes(), cache="build")
     assert len(vectors_read) == 2
-
-
-def test_a_wrong_mode_is_an_error(ordinary: Path):
-    with pytest.raises(VideoError, match="cache is 'yes', expected one of use, build, ignore"):
-        read_clip(ordinary, cache="yes")

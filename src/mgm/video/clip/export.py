@@ -21,14 +21,14 @@ from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.motion.camera import Camera
 from mgm.video.motion.field import CELL_PIXELS, MotionField, Policy, Reading
 
-FORMATS = (".npz", ".npy", ".zarr")
+_SUFFIXES = (".npz", ".npy", ".zarr")
 
 Attributes = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What `export_motion` wrote: its files, that of the vectors first, and what is in them."""
+    """The result of `export_motion`: its files, that of the vectors first, and the totals of their field."""
 
     files: tuple[Path, ...]
     totals: MotionTotals
@@ -64,8 +64,8 @@ def export_motion(
         VideoError: see `motion_chunks`; another suffix; `out` cannot be written; no package zarr.
     """
     out = Path(out)
-    if out.suffix not in FORMATS:
-        raise VideoError(f"{out}: suffix is '{out.suffix}', expected one of {', '.join(FORMATS)}")
+    if out.suffix not in _SUFFIXES:
+        raise VideoError(out, f"suffix is '{out.suffix}'", f"one of {', '.join(_SUFFIXES)}", reason="unknown_name")
     refuse_to_replace(out, video)
     _check_ours(out)
     totals = MotionTotals()
@@ -93,7 +93,7 @@ def export_motion(
 
 
 class _Arrays:
-    """Vectors and validity as two growing .npy files; `.npy` and `.npz` are made of them."""
+    """Vectors and validity as two growing .npy files, the source of `.npy` and `.npz`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -113,7 +113,7 @@ class _Arrays:
     def finish(
         self, out: Path, pts: npt.NDArray[np.float64], index: npt.NDArray[np.int64], attributes: Attributes
     ) -> tuple[Path, ...]:
-        """Put everything in its place; returns the files."""
+        """Move the files to their names; returns them, that of the vectors first."""
         self._write_headers()
         if out.suffix == ".npz":
             put_in_place(self._zip(pts, index, attributes), out)
@@ -121,13 +121,13 @@ class _Arrays:
         valid, rest = out.with_suffix(".valid.npy"), out.with_suffix(".npy.json")
         described = {**attributes, "pts": [None if np.isnan(t) else t for t in pts.tolist()], "index": index.tolist()}
         (self._folder / "rest.json").write_text(json.dumps(described), encoding="utf-8")
-        # The vectors come last: where they are, all is.
+        # The vectors come last: if they exist, so does everything.
         for name, place in (("rest.json", rest), ("valid.npy", valid), ("vectors.npy", out)):
             put_in_place(self._folder / name, place)
         return out, valid, rest
 
     def _write_headers(self) -> None:
-        """The first 128 bytes of each file. They leave room for any number of frames, so that they can be written again."""
+        """The first 128 bytes of each file. They have room for any number of frames, so that they can be rewritten."""
         for name, kind, shape in (("vectors", "<f4", self._shape), ("valid", "|b1", self._shape[:-1])):
             path = self._folder / f"{name}.npy"
             described = repr({"descr": kind, "fortran_order": False, "shape": (self._count, *shape)})
@@ -159,7 +159,10 @@ class _Zarr:
             import zarr
         except ModuleNotFoundError as error:
             raise VideoError(
-                "a .zarr file needs the package zarr: pip install 'motion-guided-masking[zarr]', or '.[zarr]' in a checkout"
+                "zarr",
+                "the package is not installed, and .zarr files need it",
+                advice="pip install 'motion-guided-masking[zarr]', or '.[zarr]' in a checkout",
+                reason="missing_package",
             ) from error
         self._folder = folder
         self._group = zarr.create_group(folder / "group", zarr_format=3)
@@ -175,7 +178,7 @@ class _Zarr:
     def finish(
         self, out: Path, pts: npt.NDArray[np.float64], index: npt.NDArray[np.int64], attributes: Attributes
     ) -> tuple[Path, ...]:
-        """Put everything in its place; returns the group's folder."""
+        """Move the group to its name; returns its folder."""
         self._group.create_array("pts", data=pts)
         self._group.create_array("index", data=index)
         self._group.attrs.update(attributes)
@@ -184,7 +187,7 @@ class _Zarr:
 
 
 def _check_ours(out: Path) -> None:
-    """Raise VideoError where something other than an earlier export would be replaced by several files, or by a folder."""
+    """Raise VideoError if several files, or a folder, would replace something other than an earlier export."""
     try:
         if out.suffix == ".zarr" and out.exists():
             described = json.loads((out / "zarr.json").read_text(encoding="utf-8"))["attributes"]
@@ -197,5 +200,9 @@ def _check_ours(out: Path) -> None:
         ours = False
     if not ours:
         raise VideoError(
-            f"{out}: exists and is no motion field of mgm, expected a free name or an earlier export; move it away"
+            out,
+            "exists and is not a motion field of mgm",
+            "a free name or an earlier export",
+            "move it away",
+            reason="exists",
         )

@@ -324,6 +324,6 @@ def _no_such_frame(name: str, number: int, count: int, option: str) -> VideoErro
     return VideoError(
         name,
         f"no frame {number}: the video has {count} frames",
-        advice=f"choose {option} below that",
+        advice=f"choose {option} below {count}",
         reason="invalid_value",
     )

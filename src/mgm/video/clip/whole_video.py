@@ -1,16 +1,15 @@
-"""The motion of a whole video in pieces that fit memory, and what it amounts to."""
+"""The motion of a whole video in pieces that fit memory, and its totals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from mgm.errors import VideoError
+from mgm.video.clip.options import MotionOptions
 from mgm.video.clip.reader import MotionClip, VideoReader
 from mgm.video.container.metadata import probe
 from mgm.video.container.stream import decode_all, open_video
@@ -29,13 +28,13 @@ _LONGEST = 1024
 
 @dataclass(slots=True)
 class MotionTotals:
-    """What a field amounts to, gathered chunk by chunk.
+    """Totals of a motion field, added up chunk by chunk.
 
     Attributes:
         frames: sampled frames.
         grid: (rows, columns) of cells; (0, 0) before the first chunk.
         extent: (height, width) in pixels of the coded frame, turned upright.
-        source: what measured it.
+        source: see `MotionField`.
     """
 
     frames: int = 0
@@ -85,25 +84,17 @@ def motion_chunks(
 ) -> Iterator[MotionClip]:
     """Yield the motion of every `stride`-th frame of a whole video in pieces of some hundred frames, upright, in constant memory.
 
-    Together they are what `mgm.video.read_motion(video, stride=stride, motion="auto", ...)` gives: the codec's vectors (from the
-    sidecar where there is one), or optical flow where the stream has none. Only where a cell is first measured behind the last
-    sampled frame, it holds that here and zero there.
+    Together they equal `mgm.video.read_motion(video, stride=stride, motion="auto", ...)`: the codec's vectors (from a sidecar if
+    one exists), or optical flow for a stream without vectors. One difference: a cell that is first measured behind the last sampled
+    frame holds that value here, and zero there.
 
     Raises:
-        VideoError: unreadable or damaged video, an argument out of range, no OpenCV where flow is needed.
+        VideoError: unreadable or damaged video, an argument out of range, or OpenCV is missing and flow is needed.
     """
-    for value, what, known in (
-        (policy, "policy", get_args(Policy)),
-        (reading, "reading", get_args(Reading)),
-        (camera, "camera", get_args(Camera)),
-    ):
-        if value not in known:
-            raise VideoError(f"{video}: {what} is {value!r}, expected one of {', '.join(known)}")
-    if stride < 1:
-        raise VideoError(f"{video}: stride is {stride}, expected 1 or more")
+    MotionOptions(stride=stride, policy=policy, reading=reading, camera=camera).check(str(video))
     with open_video(video, vectors=False) as opened:
         has_vectors = opened.exports_vectors
-    every = stride if policy == "sampled" else 1  # as in a clip: between sampled frames nothing is looked at
+    every = stride if policy == "sampled" else 1  # as in a clip: frames between sampled ones are ignored
     first = _first_measured(_every(video, reading, every)) if has_vectors else None
     if first is None:
         yield from _read_in_pieces(video, stride=stride, policy=policy, reading=reading, camera=camera)
@@ -134,8 +125,11 @@ class _Piece:
 
 
 def _pieces(fields: Iterator[FrameMotion], stride: int, held: npt.NDArray[np.float32] | None) -> Iterator[_Piece]:
-    """The video cut behind sampled frames, so that no window of a piece reaches into the one before. `held` is held until something
-    is measured; None: nothing is held."""
+    """Cut the video behind sampled frames, so that no window of a piece reaches into the one before.
+
+    Args:
+        held: the value of each cell until it is measured; None: gaps are not filled.
+    """
     piece = _Piece()
     for frame in fields:
         if held is None:
@@ -162,9 +156,9 @@ def _known(frame: FrameMotion) -> npt.NDArray[np.bool_]:
 
 
 def _first_measured(fields: Iterator[FrameMotion]) -> npt.NDArray[np.float32] | None:
-    """What each cell holds before it is measured for the first time, float32 (gh, gw, 2); None where nothing is ever measured.
+    """The value of each cell before its first measurement, float32 (gh, gw, 2); None for a video without any measurement.
 
-    It stops at the frame that completes it, usually the second one of the video.
+    Reads until every cell is measured, usually to the second frame of the video.
     """
     held = seen = None
     for frame in fields:
@@ -188,8 +182,8 @@ def _first_picture(video: str | Path) -> tuple[int, tuple[int, int]]:
 def _read_in_pieces(
     video: str | Path, *, stride: int, policy: Policy, reading: Reading, camera: Camera
 ) -> Iterator[MotionClip]:
-    """Motion that is measured on pictures: one clip after another."""
-    frames = max(_FRAMES // stride, 2)  # of one alone, the first frame of the video would have none to hold
+    """Motion that an estimator measures, one clip after another."""
+    frames = max(_FRAMES // stride, 2)  # with one alone, the first frame of the video would have no value to hold
     with VideoReader(video) as reader:
         for start in range(0, probe(video).frames, frames * stride):
             clip = reader.read_motion(
