@@ -248,7 +248,7 @@ class Doubled:
     """An estimator as in docs/motion.md."""
 
     name = "raft"
-    pixels = "rgb24"
+    pixel_format = "rgb24"
     shrink = 1
     in_pixels = True
 

@@ -156,16 +156,18 @@ class VideoReader:
         Args:
             crops: regions (x, y, width, height) in pixels of the upright frame, all scaled to `size`; `crop` is ignored.
         """
-        return self.read(options, crops) if crops else []
+        return self.read(options, crops)
 
     @keywords_of(MotionOptions)
     def read_motion(self, options: MotionOptions) -> MotionClip:
         """Read the motion of a clip of this video; arguments and errors as for `mgm.video.read_motion`."""
         return self.read_motion_of(options)
 
-    def read(self, options: ClipOptions, crops: Sequence[Box] = ()) -> list[Clip]:
+    def read(self, options: ClipOptions, crops: Sequence[Box] | None = None) -> list[Clip]:
         """Read the clip of an options object: one `Clip` for each of `crops`, or the one of `options.crop`."""
-        decoded, motion = self._read(options, crops or (options.crop,))
+        if crops is not None and not crops:
+            return []
+        decoded, motion = self._read(options, (options.crop,) if crops is None else crops)
         return [
             Clip(
                 self.name,
