@@ -190,13 +190,6 @@ def test_options_are_the_fields_of_one_class():
     assert "frame_indices" in (read_clip.__doc__ or "")
 
 
-def test_clips_print_their_shapes(ordinary: Path):
-    clip = read_clip(ordinary, frames=4, stride=2, size=SIDE)
-    for part in ("4 frames of 48 x 48 px", "frames 0 to 6", "0.00 to 0.24 s", "px"):
-        assert part in repr(clip)
-    assert "frames 0 to 23" in repr(read_motion(ordinary))
-
-
 def test_auto_takes_vectors_where_there_are_some(tmp_path: Path, ordinary: Path):
     vp9 = encode_moving(tmp_path / "a.webm", codec="libvpx-vp9", options={"cpu-used": 8, "b": "1M"})
     intra = encode_moving(tmp_path / "intra.mp4", options={"g": 1})

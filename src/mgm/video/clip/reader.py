@@ -78,7 +78,6 @@ def _span(pts_seconds: npt.NDArray[np.float64]) -> str:
     return f"{pts_seconds[0]:.2f} s to {pts_seconds[-1]:.2f} s" if len(pts_seconds) else "no frames"
 
 
-
 @keywords_of(ClipOptions)
 def read_clip(video: VideoLocator, options: ClipOptions) -> Clip:
     """Read frames of a video with their motion, in one decode pass on one thread.
