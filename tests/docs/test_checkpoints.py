@@ -78,7 +78,7 @@ def test_commands_run_as_they_are_written(line: str, folder: Path) -> None:
 
 
 def test_formats_of_the_page_are_those_of_the_command() -> None:
-    from mgm.training.export.export import ANNOTATION_FORMATS
+    from mgm.training.export.write import EXPORT_FORMATS
 
-    assert set(ANNOTATION_FORMATS) == {value.value for value in mgm.commands.export.Target}
-    assert all(f"| `{name}` |" in PAGE for name in ANNOTATION_FORMATS)
+    assert set(EXPORT_FORMATS) == {value.value for value in mgm.commands.export.FormatChoice}
+    assert all(f"| `{name}` |" in PAGE for name in EXPORT_FORMATS)

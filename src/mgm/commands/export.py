@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 
-class Target(StrEnum):
+class FormatChoice(StrEnum):
     """Formats of `mgm.export_model`."""
 
     HF = "hf"
@@ -19,51 +19,51 @@ class Target(StrEnum):
     ONNX = "onnx"
 
 
-class Part(StrEnum):
-    """What is exported."""
+class PartChoice(StrEnum):
+    """Exported parts of a model."""
 
     WHOLE = "whole"
     ENCODER = "encoder"
 
 
-class Video(StrEnum):
-    """Types of a graph's input."""
+class VideoChoice(StrEnum):
+    """Dtypes of the input of a graph."""
 
     UINT8 = "uint8"
     FLOAT32 = "float32"
 
 
-class BiasNames(StrEnum):
-    """Spellings of the attention's biases."""
+class BiasChoice(StrEnum):
+    """Names of the attention's biases."""
 
     Q_BIAS = "q_bias"
     QUERY_BIAS = "query.bias"
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A run, or weights from elsewhere: a folder or a file.")],
-    to: Annotated[Target, typer.Option(help="Format to write.")],
-    out: Annotated[Path, typer.Option(help="The folder to make; it appears when all of it is written.")],
-    part: Annotated[Part, typer.Option(help="All of the model, or its encoder alone.")] = Part.WHOLE,
+    model: Annotated[Path, typer.Argument(help="A run, or external weights: a folder or a file.")],
+    to: Annotated[FormatChoice, typer.Option(help="Format to write.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; it appears when it is complete.")],
+    part: Annotated[PartChoice, typer.Option(help="The whole model, or its encoder alone.")] = PartChoice.WHOLE,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
-    data: Annotated[str | None, typer.Option(help="Name of the videos it was trained on, for the page.")] = None,
+    data: Annotated[str | None, typer.Option(help="Name of the training videos, for the model card.")] = None,
     video: Annotated[
-        Video | None,
-        typer.Option(help="Input of a graph: uint8 (normalised inside, the default) or normalised float32."),
+        VideoChoice | None,
+        typer.Option(help="Input of a graph: uint8 (default, normalised by the graph) or normalised float32."),
     ] = None,
     bias_names: Annotated[
-        BiasNames | None,
-        typer.Option(help="Spelling of biases in hf: q_bias (the default); query.bias for transformers 5.5.1 to 5.17."),
+        BiasChoice | None,
+        typer.Option(help="Names of biases in hf: q_bias (default), or query.bias for transformers 5.5.1 to 5.17."),
     ] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Frames of a clip; overrules the weights.")] = None,
-    resolution: Annotated[int | None, typer.Option(min=1, help="Side in pixels; overrules the weights.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Frames per clip, instead of the weights' own.")] = None,
+    resolution: Annotated[int | None, typer.Option(min=1, help="Side in pixels, instead of the weights' own.")] = None,
     heads: Annotated[
-        int | None, typer.Option(min=1, help="Attention heads of the encoder; overrules the weights.")
+        int | None, typer.Option(min=1, help="Attention heads of the encoder, instead of the weights' own.")
     ] = None,
 ) -> None:
-    """Write a model for another program, with a page that says what it is.
+    """Export a model for another program, with a model card.
 
-    hf: a folder for transformers; videomae: the reference's names; safetensors: ours, of one file that describes itself;
+    hf: a folder for transformers; videomae: the reference's names; safetensors: one file with a description of the model;
     torch-export and onnx: graphs of an encoder or a classifier.
 
     mgm export runs/b --to hf --out exported

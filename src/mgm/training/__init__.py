@@ -11,7 +11,7 @@ from mgm.training.checkpoint import (
     run_config,
 )
 from mgm.training.config import Config
-from mgm.training.export.export import export_model
+from mgm.training.export.write import export_model
 from mgm.training.finetune import finetune
 from mgm.training.loop import TrainingResult
 from mgm.training.pretrain import pretrain

@@ -77,9 +77,9 @@ def test_what_shapes_do_not_tell_comes_back_from_the_reference_format(tmp_path):
     close(again(video, mask).loss, model(video, mask).loss)
     state = torch.load(folder / "model.pth", weights_only=True)["model"]
     torch.save(state, tmp_path / "bare.pth")
-    with pytest.raises(ModelError, match=r"heads of the encoder: a width of 48.*pass heads="):
+    with raises(ModelError, "missing_value", subject=f"{tmp_path / 'bare.pth'}: heads of the encoder"):
         load_pretrained(tmp_path / "bare.pth")
-    with pytest.raises(ModelError, match=r"heads of the decoder: a width of 24.*mgm.load_encoder"):
+    with raises(ModelError, "missing_value", subject=f"{tmp_path / 'bare.pth'}: heads of the decoder"):
         load_pretrained(tmp_path / "bare.pth", heads=2)
     assert load_encoder(tmp_path / "bare.pth", heads=2).spec.encoder.heads == 2
 
@@ -128,7 +128,7 @@ def test_an_interrupted_export_leaves_nothing_that_looks_whole(tmp_path, monkeyp
     def interrupted(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mgm.training.export.export.model_card", interrupted)
+    monkeypatch.setattr("mgm.training.export.write.model_card", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export_model(make("encoder"), to="safetensors", out=tmp_path / "out")
     monkeypatch.undo()
@@ -154,9 +154,7 @@ def test_a_head_on_an_inner_block_stays_there(tmp_path):
     assert again.block == 0
     close(result(again), result(model))
     for to in ("hf", "videomae"):
-        with pytest.raises(
-            ModelError, match=r"cannot hold a head on block 0 \(expected the last\); export to safetensors"
-        ):
+        with raises(ModelError, "unsupported", subject="classifier"):
             export_model(model, to=to, out=tmp_path / "out")
     last = Classifier(make("encoder"), 3, block=1, head_scale=1).eval()
     close(result(load_pretrained(export_model(last, to="hf", out=tmp_path / "hf"))), result(last))
@@ -231,7 +229,7 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys, kind, to):
 
 def test_the_page_says_which_releases_of_transformers_read_it(tmp_path):
     plain = card_of(export_model(make("encoder"), to="hf", out=tmp_path / "a"))
-    assert "Releases 5.5.1 to 5.17 load this folder with biases of zero" in plain
+    assert "Releases 5.5.1 to 5.17 silently load this folder with biases of zero" in plain
     other = card_of(export_model(make("encoder"), to="hf", out=tmp_path / "b", bias_names="query.bias"))
     assert "Written for transformers 5.5.1 to 5.17" in other
     assert "biases of zero" not in other
@@ -314,7 +312,7 @@ def test_an_export_of_an_export_tells_what_the_run_told(tmp_path, small, videos,
     assert "mask `tube`" in card_of(by_file)
     about = json.loads((place / "mgm.json").read_text())
     (place / "mgm.json").write_text(json.dumps({**about, "origin": {"name": 3}}))
-    with pytest.raises(ModelError, match=r"mgm.json: cannot be read as an export's description .*'config'"):
+    with raises(ModelError, "malformed", subject=place / "mgm.json"):
         export_model(place, to="videomae", out=tmp_path / "damaged")
     del about["origin"]  # of an earlier release
     (place / "mgm.json").write_text(json.dumps(about))
@@ -324,10 +322,10 @@ def test_an_export_of_an_export_tells_what_the_run_told(tmp_path, small, videos,
 
 def test_damaged_results_of_a_run_are_named_before_anything_is_written(tmp_path, small, videos, memory, monkeypatch):
     run = pretrain(videos, small(), out=tmp_path / "run", source=memory, show_progress=False).out
-    for file, command in (("evaluation.json", "evaluate"), ("probe.json", "probe")):
+    for file in ("evaluation.json", "probe.json"):
         for text in ("", "{", "[]", "{}", '{"top1": {"top1": "high"}}', '{"top1": {"x": null}, "chance": 0.5}'):
             (run / file).write_text(text)
-            with pytest.raises(ModelError, match=rf"{file}: cannot be read as results.*mgm {command}', or delete it"):
+            with raises(ModelError, "malformed", subject=run / file):
                 export_model(run, to="safetensors", out=tmp_path / "out")
         (run / file).unlink()
     assert [f.name for f in tmp_path.iterdir()] == ["run"]
@@ -356,7 +354,7 @@ def test_heads_that_a_caller_names_count_in_every_format(tmp_path, small, videos
     assert not torch.equal(load_encoder(run)(clip), encoders[0](clip))
     assert load_pretrained(run, heads=4).spec.decoder == load_pretrained(run).spec.decoder
     for place in places:
-        with pytest.raises(ModelError, match="not divisible by 5 heads"):
+        with raises(ModelError, "invalid_value"):
             load_encoder(place, heads=5)
 
 
@@ -378,43 +376,37 @@ def test_what_a_format_cannot_hold(tmp_path):
         {"model_state": random_state(maest_shapes(dim=32, depth=1, grid=(2, 4, 4), patch=8))}, tmp_path / "m.pth"
     )
     for to in ("hf", "videomae"):
-        with pytest.raises(ModelError, match=r"m.pth: .* cannot hold position 'learned-separable'.*class_token True"):
+        with raises(ModelError, "unsupported", subject="m.pth"):
             export_model(tmp_path / "m.pth", to=to, out=tmp_path / "out", part="encoder")
     folder = export_model(tmp_path / "m.pth", to="safetensors", out=tmp_path / "out", part="encoder")
     video = random_video(load_encoder(folder).spec)
     assert torch.equal(load_encoder(folder)(video), load_encoder(tmp_path / "m.pth")(video))
-    with pytest.raises(ModelError, match="codes are not recomputed"):
+    with raises(ModelError, "unsupported", subject=f"{folder}: position"):
         load_encoder(folder, frames=8)
     with raises(ModelError, "mismatch", subject=folder):
         load_pretrained(folder)
     for to in ("torch-export", "onnx"):
         pytest.importorskip("onnxscript")
-        with pytest.raises(ModelError, match="depends on the mask"):
+        with raises(ModelError, "unsupported", subject="autoencoder", message="export-graph-of-autoencoder"):
             export_model(make("autoencoder"), to=to, out=tmp_path / "graph")
     assert {f.name for f in tmp_path.iterdir()} == {"m.pth", "out"}
 
 
 @pytest.mark.parametrize(
-    ("choice", "words"),
+    ("choice", "reason", "subject"),
     [
-        ({"to": "keras"}, "to: found 'keras', expected one of hf, videomae"),
-        ({"to": "hf", "part": "decoder"}, "part: found 'decoder', expected one of whole, encoder"),
-        ({"to": "onnx", "video": "float16"}, "video: found 'float16', expected one of uint8, float32"),
-        ({"to": "hf", "bias_names": "bias"}, r"bias_names: found 'bias', expected one of q_bias, query\.bias"),
-        (
-            {"to": "hf", "video": "float32"},
-            "video: found 'float32' with the format hf, expected it with torch-export or onnx",
-        ),
-        ({"to": "videomae", "video": "uint8"}, "video: found 'uint8' with the format videomae"),
-        (
-            {"to": "safetensors", "bias_names": "q_bias"},
-            "bias_names: found 'q_bias' with the format safetensors.*leave it out",
-        ),
-        ({"to": "onnx", "bias_names": "query.bias"}, r"bias_names: found 'query\.bias' with the format onnx"),
+        ({"to": "keras"}, "unknown_name", "to"),
+        ({"to": "hf", "part": "decoder"}, "unknown_name", "part"),
+        ({"to": "onnx", "video": "float16"}, "unknown_name", "video"),
+        ({"to": "hf", "bias_names": "bias"}, "unknown_name", "bias_names"),
+        ({"to": "hf", "video": "float32"}, "conflict", "video"),
+        ({"to": "videomae", "video": "uint8"}, "conflict", "video"),
+        ({"to": "safetensors", "bias_names": "q_bias"}, "conflict", "bias_names"),
+        ({"to": "onnx", "bias_names": "query.bias"}, "conflict", "bias_names"),
     ],
 )
-def test_choices_that_a_format_does_not_have(tmp_path, choice, words):
-    with pytest.raises(ModelError, match=words):
+def test_choices_that_a_format_does_not_have(tmp_path, choice, reason, subject):
+XX
         export_model(make("encoder"), out=tmp_path / "out", **choice)
     assert list(tmp_path.iterdir()) == []
 
@@ -425,10 +417,7 @@ def test_our_own_format_holds_every_model(tmp_path):
     model = MaskedAutoencoder(
         spec, target={"normalised-pixels": 1.0, "hog": 0.5, "teacher": 0.1}, teacher=teacher
     ).eval()
-    with pytest.raises(
-        ModelError,
-        match=r"position 'sincos-3d' .*backbone 'timesformer' .*decoder_attention 'cross' .*target normalised-pixels, hog, teacher",
-    ):
+    with raises(ModelError, "unsupported", subject="autoencoder", message="export-unrepresentable"):
         export_model(model, to="hf", out=tmp_path / "hf")
     again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "out"))
     assert (again.spec, again.objective.dim) == (spec, model.objective.dim)
@@ -443,7 +432,7 @@ def test_our_own_format_holds_every_model(tmp_path):
 def test_nothing_is_overwritten_by_accident(tmp_path, monkeypatch):
     model, out = make("encoder"), tmp_path / "out"
     export_model(model, to="videomae", out=out)
-    with pytest.raises(ModelError, match=r"an earlier export.*--overwrite"):
+    with raises(ModelError, "exists", subject=out, message="export-earlier"):
         export_model(model, to="hf", out=out)
     export_model(model, to="hf", out=out, overwrite=True)
     assert not (out / "model.pth").exists()
@@ -451,14 +440,14 @@ def test_nothing_is_overwritten_by_accident(tmp_path, monkeypatch):
     (tmp_path / "precious" / "file").touch()
     (tmp_path / "file").touch()
     for place in ("precious", "file"):
-        with pytest.raises(ModelError, match="no export of mgm, which is never replaced"):
+        with raises(ModelError, "exists", subject=tmp_path / place):
             export_model(model, to="hf", out=tmp_path / place, overwrite=True)
     (tmp_path / "empty").mkdir()
     export_model(model, to="hf", out=tmp_path / "empty")
     with raises(FileError, "cannot_write", subject=tmp_path / "file" / "out"):
         export_model(model, to="hf", out=tmp_path / "file" / "out")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match="no export of mgm"):
+    with raises(ModelError, "exists"):
         export_model(model, to="hf", out=".", overwrite=True)
     assert {f.name for f in tmp_path.iterdir()} == {"out", "precious", "file", "empty"}
 
@@ -488,5 +477,5 @@ def test_a_damaged_description_is_an_error(tmp_path):
     folder.mkdir()
     for text in ("{", "{}", '{"spec": {"size": "debug"}}', '{"spec": {"size": "debug"}, "kind": "classifier"}'):
         save_file({"a": torch.zeros(1)}, folder / "model.safetensors", metadata={"mgm": text})
-        with pytest.raises(ModelError, match="expected an export of mgm"):
+        with raises(ModelError, "malformed", subject=f"{folder}: metadata"):
             load_encoder(folder)

@@ -1,1 +1,1 @@
-"""Models written for other programs."""
+"""Export of models for other programs, with a model card."""

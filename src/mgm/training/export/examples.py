@@ -1,4 +1,4 @@
-"""Code for the page beside an exported model: how it is loaded and called, complete, so that it runs as it stands."""
+"""Code of a model card: complete examples that load and call the exported model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RATIO: Final = 0.75  # of the masks in the examples
 
 
 def usage(model: Model, to: str, video: VideoType) -> str:
-    """Complete examples in Markdown, for "this/folder" or, of a graph, for the folder where one stands."""
+    """Complete examples in Markdown, for "this/folder" or, for graphs, for the working directory."""
     blocks = {
         "hf": [_with_transformers(model), _with_mgm(model)],
         "torch-export": [
@@ -73,7 +73,7 @@ def _with_transformers(model: Model) -> str:
 def _with_mgm(model: Model) -> str:
     spec = encoder_of(model).spec
     shape = ", ".join(map(str, spec.video_shape))
-    # Other targets need more than the video: its motion, or a teacher, which no file holds.
+    # Other targets need more than the video: its motion, or a teacher, which no file contains.
     predicts = isinstance(model, MaskedAutoencoder) and isinstance(model.target, NormalisedPixels | Pixels)
     function = "load_encoder" if isinstance(model, Encoder) else "load_pretrained"
     lines = [

@@ -1,4 +1,4 @@
-"""The page beside an exported model: what it is, how it was trained, what was measured, how to load it."""
+"""The model card of an export: the model, its training, its results, and how to load it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from mgm.version import VERSION
 
 _COMMANDS: Final = {"evaluation.json": "evaluate", "probe.json": "probe"}
 _RELEASES: Final = {
-    "q_bias": "Read by transformers 4.x, 5.0 to 5.5.0, and from 5.18 on. Releases 5.5.1 to 5.17 load this folder with biases of "
-    "zero in the attention, without a word, and compute something else; for them export with `--bias-names query.bias`.",
-    "query.bias": "Written for transformers 5.5.1 to 5.17; from 5.18 on it is read too, and the bias of the keys, which is "
-    "zero, is reported as unexpected. 4.x up to 5.5.0 do not: for them export without `--bias-names query.bias`.",
+    "q_bias": "Read by transformers 4.x, 5.0 to 5.5.0, and from 5.18 on. Releases 5.5.1 to 5.17 silently load this folder with "
+    "biases of zero in the attention and compute wrong results; for them export with `--bias-names query.bias`.",
+    "query.bias": "Written for transformers 5.5.1 to 5.17. Releases from 5.18 on read it too, and report the bias of the keys, "
+    "which is zero, as unexpected. 4.x up to 5.5.0 do not: for them export without `--bias-names query.bias`.",
 }
 _EXPORTED: Final = ("model.safetensors", "model.pth", CONFIG_FILE)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an exported model came from.
+    """The origin of an exported model.
 
-    name: of the run, file or folder. settings: the run's configuration, None where it is not known. step: at which step.
-    results: what evaluation.json and probe.json of the run say, where there are any, in lines for the page.
-    foreign: another program trained it; where this is False and settings are None, nobody noted who did.
-    data: name of the videos, where an earlier export noted it. first: what that one was an export of.
+    name: of the run, file or folder. settings: the run's configuration, None if unknown. step: of the checkpoint.
+    results: content of evaluation.json and probe.json of the run, as lines of the model card.
+    foreign: trained by another program; if this is False and settings are None, the origin was not recorded.
+    data: name of the videos, if an earlier export recorded it. first: the name of the origin of that export.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Origin:
     first: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """What an export notes, so that an export of it can tell the same."""
+        """The record of an export, from which an export of the export gets the same model card."""
         config = None if self.settings is None else self.settings.model_dump(mode="json")
         noted = {"config": config, "step": self.step, "results": list(self.results), "foreign": self.foreign}
         return {"name": self.first or self.name, **noted, "data": self.data}
 
 
 def origin_of(path: str | Path) -> Origin:
-    """What is known of a run, or of weights from elsewhere. Raises ModelError where a file of the run is damaged."""
+    """The origin of a run or of external weights. Raises ModelError if a file of the run is damaged."""
     place = Path(path)
     named = place.name not in ("", "..")
-    name = place.name if named else place.resolve().name or "model"  # the root has no name at all
+    name = place.name if named else place.resolve().name or "model"  # the root has no name
     if not holds_settings(place):
         beside = (place if place.is_dir() else place.parent) / DESCRIPTION_FILE
         of_export = place.is_dir() or place.name in _EXPORTED
@@ -68,13 +68,16 @@ def origin_of(path: str | Path) -> Origin:
         config, step = content["config"], content["position"]["step"]
     except (KeyError, TypeError) as error:
         raise ModelError(
-            f"{path}: found a checkpoint without {error}, expected one of 'mgm pretrain' or 'mgm finetune'"
+            path,
+            f"found a checkpoint without {error}",
+            "one of 'mgm pretrain' or 'mgm finetune'",
+            reason="malformed",
         ) from error
     return Origin(name, parse_config(config, str(path)), step, results)
 
 
 def _noted(file: Path, name: str) -> Origin:
-    """What an earlier export noted. Older exports noted nothing."""
+    """The origin that an earlier export recorded; older exports have no record."""
     try:
         about = json.loads(file.read_text(encoding="utf-8"))
         if "origin" not in about:
@@ -87,17 +90,23 @@ def _noted(file: Path, name: str) -> Origin:
         if isinstance(error, MgmError):
             raise
         raise ModelError(
-            f"{file}: cannot be read as an export's description ({error!r}); export the model again, or delete the file"
+            file,
+            f"cannot be read as an export's description ({error!r})",
+            advice="export the model again, or delete the file",
+            reason="malformed",
         ) from error
 
 
 def _read(file: Path, lines: Callable[[Any], list[str]]) -> list[str]:
-    """The lines that a file of results gives; none where there is no such file."""
+    """The lines of a file of results; empty if the file does not exist."""
     try:
         return lines(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"{file}: cannot be read as results of mgm ({error!r}); measure again with 'mgm {_COMMANDS[file.name]}', or delete it"
+            file,
+            f"cannot be read as results of mgm ({error!r})",
+            advice=f"measure again with 'mgm {_COMMANDS[file.name]}', or delete it",
+            reason="malformed",
         ) from error
 
 
@@ -115,7 +124,7 @@ def _probed(content: Any) -> list[str]:
 def model_card(
     model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType, bias_names: BiasNames
 ) -> str:
-    """The page in Markdown."""
+    """The model card in Markdown."""
     first = "" if origin.first is None else f", an export of `{origin.first}`"
     parts = [
         _front(model, to),
@@ -156,7 +165,7 @@ def _table(model: Model) -> str:
         ("input", f"{spec.frames} frames of {' x '.join(map(str, spec.frame_size))} px, RGB"),
         ("token", f"{spec.tubelet} frames x {spec.patch} x {spec.patch} px; {spec.tokens} tokens"),
         ("backbone", f"{spec.backbone}, {'divided' if spec.divided else 'joint'} attention"),
-        ("code of places", spec.position),
+        ("position embedding", spec.position),
     ]
     if isinstance(model, MaskedAutoencoder):
         decoder = spec.decoder
@@ -166,9 +175,9 @@ def _table(model: Model) -> str:
 
 def _training(model: Model, origin: Origin) -> str:
     if origin.settings is None and not origin.foreign:
-        return "Settings are not recorded: ask who made the model, for its licence too."
+        return "Settings are not recorded: ask the author of the model, also for its licence."
     if origin.settings is None:
-        return "Settings are not known: the weights were not trained by mgm. See where they came from, for their licence too."
+        return "Settings are unknown: the weights were not trained by mgm. See their source, also for their licence."
     settings, data = origin.settings, origin.settings.data
     clips = f"clips of {data.frames} frames of {data.size} px, stride {data.stride}"
     if isinstance(model, Classifier):

@@ -1,12 +1,11 @@
-"""Models written for other programs: a folder that appears when all of it is written, with a page that says what it is."""
+"""Export of a model for another program: a folder of weights and a model card that appears when it is complete."""
 
 from __future__ import annotations
 
 import io
 import json
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -31,6 +30,7 @@ from mgm.models.convert import (
     write_onnx,
 )
 from mgm.models.patches import MEAN, STD
+from mgm.models.sizes import unknown_name
 from mgm.models.targets import ReconstructionObjective, TeacherFeatures
 from mgm.training.checkpoint import load_encoder, load_pretrained
 from mgm.training.export.model_card import Origin, model_card, origin_of
@@ -65,34 +65,35 @@ def export_model(
     resolution: int | None = None,
     heads: int | None = None,
 ) -> Path:
-    """Write a model for another program. Returns the folder; it appears when all of it is written.
+    """Export a model for another program. Returns the folder, which appears when it is complete.
 
     Args:
-        model: a run, or anything else that `load_pretrained` or, for its encoder, `load_encoder` takes; or a model itself.
+        model: a run, or any other input of `load_pretrained` or, for an encoder, of `load_encoder`; or a model.
         to: "hf": a folder for transformers' from_pretrained. "videomae": model.pth in the reference's names.
-            "safetensors": model.safetensors in our names, which describes itself: it holds what the others cannot.
+            "safetensors": model.safetensors in the names of mgm, with a description of the model: it can represent every model.
             "torch-export": model.pt2; "onnx": model.onnx: graphs of an encoder or a classifier with one input, the video.
         out: the folder to make.
-        part: "encoder" leaves the rest out: what embeds video, or what fine-tuning starts from.
-        overwrite: replace `out` where it is an earlier export.
-        data: name of the videos that it was trained on, for the page; a run does not know it.
-        video: of a graph, the type of its input: "uint8" (None), normalised inside, or "float32", normalised with ImageNet's
-            statistics.
-        bias_names: of "hf", "q_bias" (None) or "query.bias", see `to_huggingface`.
+        part: "encoder" omits the rest: to embed video, or to start fine-tuning.
+        overwrite: replace `out` if it is an earlier export.
+        data: name of the training videos, for the model card; runs do not record it.
+        video: dtype of the input of a graph: "uint8" (default), normalised by the graph, or "float32", normalised with
+            ImageNet's statistics.
+        bias_names: for "hf", "q_bias" (default) or "query.bias", see `to_huggingface`.
         frames, resolution, heads: as in `load_pretrained`.
 
     Raises:
-        ModelError: the model cannot be read; the format cannot hold it, or has no such option; `out` exists; it cannot be
+        ModelError: the model cannot be read; the format cannot represent it, or has no such option; `out` exists; it cannot be
             written.
     """
     options = _options(to, part, video, bias_names)
     loaded, origin = _opened(model, part, frames=frames, resolution=resolution, heads=heads)
     target = Path(out).absolute()
-    with written_folder(target, overwrite=overwrite) as folder:
+    _check_free(target, overwrite=overwrite)
+    with atomic_folder(target) as folder:
         try:
             _WRITERS[to](loaded, folder, options)
         except ModelError as error:
-            raise ModelError(f"{origin.name}: {error}") from error
+            raise error.within(origin.name) from error
         about = {**_about(loaded, to), "origin": replace(origin, data=data or origin.data).to_dict()}
         (folder / DESCRIPTION_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(
@@ -104,14 +105,14 @@ def export_model(
 
 
 def _share(folder: Path) -> None:
-    """Every file as readable as a plain new file: safetensors writes temporary ones, which are their owner's alone."""
+    """Give every file the permissions of a new file: safetensors writes temporary files, which only their owner can read."""
     mode = (folder / DESCRIPTION_FILE).stat().st_mode
     for file in folder.iterdir():
         file.chmod(stat.S_IMODE(mode))
 
 
 def _options(to: ExportFormat, part: ExportPart, video: VideoType | None, bias_names: BiasNames | None) -> _Options:
-    """What was asked for. Raises ModelError for a misspelt choice, and for an option that the format does not have."""
+    """The options of the format. Raises ModelError for an unknown choice or an option that the format does not have."""
     choices = (
         ("to", to, ExportFormat),
         ("part", part, ExportPart),
@@ -120,40 +121,33 @@ def _options(to: ExportFormat, part: ExportPart, video: VideoType | None, bias_n
     )
     for name, found, expected in choices:
         if found not in get_args(expected):
-            raise ModelError(f"{name}: found {found!r}, expected one of {', '.join(get_args(expected))}")
-    for name, value, whose in (("video", video, _GRAPHS), ("bias_names", bias_names, ("hf",))):
-        if value is not None and to not in whose:
+            raise unknown_name(name, found, get_args(expected))
+    for name, value, formats in (("video", video, _GRAPHS), ("bias_names", bias_names, ("hf",))):
+        if value is not None and to not in formats:
             raise ModelError(
-                f"{name}: found {value!r} with the format {to}, expected it with {' or '.join(whose)} alone; leave it out"
+                name,
+                f"found {value!r} for the format {to}",
+                f"the format {' or '.join(formats)}",
+                "leave it out",
+                reason="conflict",
             )
     return _Options(to, bias_names or "q_bias", video or "uint8")
 
 
-@contextmanager
-def written_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder to fill that appears under its name when all of it is written.
-
-    Raises:
-        ModelError: there is one already; with `overwrite`, one that is not an export. FileError: it cannot be written.
-    """
+def _check_free(target: Path, *, overwrite: bool) -> None:
+    """Raises ModelError unless the folder is missing, empty or, with `overwrite`, an earlier export."""
     try:
-        _check_free(target, overwrite=overwrite)
+        if not target.exists() and not target.is_symlink():
+            return
+        is_empty = target.is_dir() and not any(target.iterdir())
+        is_export = target.is_dir() and (target / DESCRIPTION_FILE).is_file()
     except OSError as error:
         raise cannot_write(target, error) from error
-    with atomic_folder(target) as folder:
-        yield folder
-
-
-def _check_free(target: Path, *, overwrite: bool) -> None:
-    if not target.exists() and not target.is_symlink():
+    if is_empty or (overwrite and is_export):
         return
-    empty = target.is_dir() and not any(target.iterdir())
-    ours = target.is_dir() and (target / DESCRIPTION_FILE).is_file()
-    if empty or (overwrite and ours):
-        return
-    advice = "choose another folder" if not ours else "choose another folder, or replace it with --overwrite"
-    found = "an earlier export" if ours else "something that is no export of mgm, which is never replaced"
-    raise ModelError(f"{target}: exists already, found {found}, expected a name that is free; {advice}")
+    found = "found an earlier export" if is_export else "found other content, which is never replaced"
+    advice = "choose another folder, or replace it with --overwrite" if is_export else "choose another folder"
+    raise ModelError(target, found, "a new folder", advice, reason="exists")
 
 
 def _opened(
@@ -164,7 +158,11 @@ def _opened(
         return load(model, frames=frames, resolution=resolution, heads=heads), origin_of(model)
     if any(value is not None for value in (frames, resolution, heads)):
         raise ModelError(
-            "frames, resolution and heads: found one beside a model, expected them with a path; leave them out"
+            "frames, resolution and heads",
+            "found one for a model",
+            "them for a path only",
+            "leave them out",
+            reason="conflict",
         )
     if part == "encoder" and not isinstance(model, Encoder):
         return model.encoder, Origin("encoder")
@@ -172,7 +170,7 @@ def _opened(
 
 
 def _about(model: Model, to: str) -> dict[str, Any]:
-    """What the model is, as `METADATA_KEY` of a safetensors file says it too."""
+    """The description of a model, also stored as `METADATA_KEY` of a safetensors file."""
     spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
     about: dict[str, Any] = {"kind": _kind(model), "spec": spec.to_dict(), "format": to, "mgm": VERSION}
     if isinstance(model, Classifier):
@@ -190,7 +188,7 @@ def _kind(model: Model) -> str:
 
 
 def _target(objective: ReconstructionObjective) -> str | dict[str, float]:
-    """As `build_objective` takes it."""
+    """The argument of `build_objective`."""
     weights = {target.name: weight for target, weight in objective.targets}
     return next(iter(weights)) if list(weights.values()) == [1.0] else weights
 
@@ -221,7 +219,7 @@ def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
     try:
         state = {key: value.cpu() for key, value in to_reference(model).items()}
         torch.save({"model": state, "args": arguments_of(model)}, folder / "model.pth")
-    except RuntimeError as error:  # torch reports a full disk so
+    except RuntimeError as error:  # a full disk, in torch
         raise OSError(str(error)) from error
 
 
@@ -231,18 +229,18 @@ def _write_safetensors(model: Model, folder: Path, options: _Options) -> None:
 
 
 def _save_safetensors(state: Mapping[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
-    # Imported here, because models that are never exported need no safetensors.
+    # Imported here, because only exports need safetensors.
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     try:
         save_file({key: value.contiguous() for key, value in state.items()}, file, {"format": "pt", **metadata})
-    except SafetensorError as error:  # a full disk, for one
+    except SafetensorError as error:  # for example a full disk
         raise OSError(str(error)) from error
 
 
 def _write_torch_export(model: Model, folder: Path, options: _Options) -> None:
-    # By way of memory: where the disk is full, torch's own writing ends the whole program instead of raising an error.
+    # In memory first: on a full disk, torch's writer aborts the process instead of raising an error.
     content = io.BytesIO()
     torch.export.save(export_graph(model, video=options.video), content)
     (folder / "model.pt2").write_bytes(content.getbuffer())
