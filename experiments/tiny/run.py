@@ -18,7 +18,7 @@ from mgm.data.annotations import load_set
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.evaluation.metrics import accuracy, correct
 from mgm.evaluation.probes import attentive_probe
-from mgm.evaluation.probing import untrained_encoder, views_to_learn, views_to_test
+from mgm.evaluation.probing import evaluation_views, training_views, untrained_encoder
 from mgm.evaluation.views import TokenBank, encode_views
 from mgm.models import Encoder
 from mgm.show.machine import machine, versions
@@ -40,8 +40,8 @@ def few(bank: TokenBank, videos: int) -> TokenBank:
 
 def report(name: str, encoder: Encoder, config: Config, videos, source) -> None:  # type: ignore[no-untyped-def]
     """Print one row per number of labels and budget of the probe."""
-    train = encode_views(encoder, views_to_learn(videos.train, config, source))
-    test = encode_views(encoder, views_to_test(videos.test, config, source, config.sampler(config.probe.sampling)))
+    train = encode_views(encoder, training_views(videos.train, config, source))
+    test = encode_views(encoder, evaluation_views(videos.test, config, source, config.sampler(config.probe.sampling)))
     for count in (len(train.label), FEW):
         bank = train if count == len(train.label) else few(train, count)
         for steps, lr in BUDGETS:

@@ -1,4 +1,4 @@
-"""Token banks whose labels are known to be there, or known not to be."""
+"""Token banks whose features contain their labels, or only noise."""
 
 import torch
 
@@ -6,7 +6,7 @@ from mgm.evaluation.views import TokenBank
 
 
 def bank(*, videos: int, views: int, classes: int, signal: float, seed: int) -> TokenBank:
-    """Noise around one direction per class, of length `signal`, and an offset that all share. Labels take turns."""
+    """Noise around one direction of length `signal` per class, plus a common offset. Labels alternate."""
     tokens, dim = 6, 16
     directions = torch.randn(classes, dim, generator=torch.Generator().manual_seed(99))
     directions /= directions.norm(dim=1, keepdim=True)

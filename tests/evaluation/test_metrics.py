@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mgm.evaluation.metrics import accuracy, correct, difference, top_k
+from mgm.evaluation.metrics import accuracy, accuracy_gain, correct, top_k
 
 PROBABILITY = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.2, 0.5, 0.3]])
 LABEL = np.array([0, 1, 1, 0])
@@ -54,10 +54,10 @@ def pairs(both, gained, lost, neither):
 )
 def test_a_paired_interval_is_the_published_one(counts, low, high, p):
     after, before = pairs(*counts)
-    result = difference(after, before)
+    result = accuracy_gain(after, before)
     assert (result.low, result.high) == pytest.approx((low, high), abs=6e-4)
     assert result.p == pytest.approx(p, abs=6e-5)
-    back = difference(before, after)
+    back = accuracy_gain(before, after)
     assert (back.value, back.low, back.high, back.p) == pytest.approx(
         (-result.value, -result.high, -result.low, result.p)
     )
@@ -66,32 +66,32 @@ def test_a_paired_interval_is_the_published_one(counts, low, high, p):
 def test_the_paired_interval_covers_what_it_should():
     rng = np.random.default_rng(1)
     kinds = rng.choice(4, size=(1000, 60), p=[0.4, 0.2, 0.1, 0.3])  # both, gained, lost, neither
-    found = [difference(k < 2, (k == 0) | (k == 2)) for k in kinds]
+    found = [accuracy_gain(k < 2, (k == 0) | (k == 2)) for k in kinds]
     assert 0.93 <= np.mean([d.low <= 0.1 <= d.high for d in found]) <= 0.98
 
 
 @pytest.mark.parametrize(("changed", "verdict"), [(1, "within noise"), (5, "within noise"), (6, "gain")])
-def test_a_handful_of_videos_tells_nothing(changed, verdict):
+def test_a_handful_of_videos_is_within_noise(changed, verdict):
     after, before = pairs(0, changed, 0, 0)
-    assert difference(after, before).verdict == verdict
+    assert accuracy_gain(after, before).verdict == verdict
     after, before = pairs(40, changed, 0, 40)
-    assert difference(after, before).verdict == verdict
+    assert accuracy_gain(after, before).verdict == verdict
 
 
-def test_a_difference_is_paired():
+def test_a_gain_is_paired():
     before = hits(50, 100)
     after = before.copy()
     after[50:58] = True  # the same videos, and eight more
-    result = difference(after, before)
+    result = accuracy_gain(after, before)
     assert result.value == pytest.approx(0.08)
     assert result.verdict == "gain"
-    assert difference(before, after).verdict == "loss"
-    # As large, but of many videos gained and lost: nobody knows.
+    assert accuracy_gain(before, after).verdict == "loss"
+    # The same size, from many videos gained and lost: not significant.
     shuffled = np.roll(after, 40)
-    assert difference(shuffled, before).value == pytest.approx(0.08)
-    assert difference(shuffled, before).verdict == "within noise"
-    same = difference(before, before)
+    assert accuracy_gain(shuffled, before).value == pytest.approx(0.08)
+    assert accuracy_gain(shuffled, before).verdict == "within noise"
+    same = accuracy_gain(before, before)
     assert (same.value, same.p, same.verdict) == (0, 1, "within noise")
     assert same.low == -same.high < 0  # of 100 other videos some might differ
     many = pairs(20_000, 9_000, 8_000, 20_000)
-    assert 0 < difference(*many).p < 1e-12
+    assert 0 < accuracy_gain(*many).p < 1e-12

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mgm.evaluation.knn import TEMPERATURE, nearest_neighbours
-from mgm.evaluation.probes import AttentivePooler, attentive_probe, linear_probe
+from mgm.evaluation.probes import TEMPERATURE, AttentivePooler, attentive_probe, linear_probe, nearest_neighbours
 from mgm.evaluation.views import TokenBank
 from mgm.training.config import ProbeConfig
 from tests.evaluation.banks import bank
@@ -12,8 +11,8 @@ CONFIG = ProbeConfig(steps=80, batch=32, lr=3e-3)
 CLASSES = 4
 
 
-def judge(name, train, test, classes=CLASSES):
-    """Probabilities by one of the three judgements."""
+def run_probe(name, train, test, classes=CLASSES):
+    """Class probabilities from one of the three probes."""
     if name == "attentive":
         return attentive_probe(train, test, classes=classes, heads=2, config=CONFIG, seed=0)
     if name == "linear":
@@ -26,10 +25,10 @@ def accuracy(probability, test):
 
 
 @pytest.mark.parametrize("name", ["attentive", "linear", "k-NN"])
-def test_labels_that_are_there_are_found(name):
+def test_labels_in_the_features_are_found(name):
     train = bank(videos=80, views=1, classes=CLASSES, signal=4, seed=0)
     test = bank(videos=40, views=3, classes=CLASSES, signal=4, seed=1)
-    probability = judge(name, train, test)
+    probability = run_probe(name, train, test)
     assert probability.shape == (40, CLASSES)
     assert probability.dtype == np.float64
     np.testing.assert_allclose(probability.sum(1), 1, rtol=1e-5)
@@ -37,25 +36,25 @@ def test_labels_that_are_there_are_found(name):
 
 
 @pytest.mark.parametrize("name", ["attentive", "linear", "k-NN"])
-def test_noise_is_judged_at_chance(name):
+def test_noise_scores_at_chance(name):
     train = bank(videos=80, views=1, classes=CLASSES, signal=0, seed=0)
     test = bank(videos=400, views=1, classes=CLASSES, signal=0, seed=1)
-    assert 0.17 <= accuracy(judge(name, train, test), test) <= 0.33  # 3.7 standard errors around 1/4
+    assert 0.17 <= accuracy(run_probe(name, train, test), test) <= 0.33  # 3.7 standard errors around 1/4
 
 
 @pytest.mark.parametrize("name", ["attentive", "linear", "k-NN"])
-def test_a_judgement_repeats_and_leaves_the_generator_alone(name):
+def test_a_probe_repeats_and_leaves_the_generator_alone(name):
     train = bank(videos=24, views=2, classes=CLASSES, signal=1, seed=0)
     test = bank(videos=12, views=1, classes=CLASSES, signal=1, seed=1)
     before = torch.get_rng_state()
-    first = judge(name, train, test)
+    first = run_probe(name, train, test)
     assert torch.equal(before, torch.get_rng_state())
     torch.rand(3)
-    np.testing.assert_array_equal(first, judge(name, train, test))
+    np.testing.assert_array_equal(first, run_probe(name, train, test))
 
 
 def marked_bank(*, videos, seed):
-    """Two classes whose tokens have the same mean: in one of them the marked channels agree on each token, in the other not."""
+    """Two classes whose tokens have the same mean: the marked channels agree on the tokens of one class only."""
     generator = torch.Generator().manual_seed(seed)
     label = torch.arange(videos) % 2
     tokens = 0.05 * torch.randn(videos, 4, 16, generator=generator)
@@ -67,10 +66,10 @@ def marked_bank(*, videos, seed):
     return TokenBank(tokens, torch.arange(videos), label)
 
 
-def test_attention_sees_what_the_mean_loses():
+def test_attention_uses_what_the_mean_loses():
     train, test = marked_bank(videos=64, seed=0), marked_bank(videos=40, seed=1)
-    assert accuracy(judge("attentive", train, test, 2), test) >= 0.95
-    assert accuracy(judge("linear", train, test, 2), test) <= 0.75
+    assert accuracy(run_probe("attentive", train, test, 2), test) >= 0.95
+    assert accuracy(run_probe("linear", train, test, 2), test) <= 0.75
 
 
 def test_the_pooler_ignores_the_order_of_tokens():
@@ -95,7 +94,7 @@ def test_neighbours_by_brute_force():
             votes[train.label[train.owner[neighbour]]] += np.exp(cosine[neighbour] / TEMPERATURE)
         expected[test.owner[view]] += votes / votes.sum() / 3
     np.testing.assert_allclose(nearest_neighbours(train, test, classes=3, k=6), expected, atol=1e-4)
-    whole = nearest_neighbours(train, test, classes=3, k=1000)  # more than there are
+    whole = nearest_neighbours(train, test, classes=3, k=1000)  # more than the bank contains
     np.testing.assert_allclose(whole.sum(1), 1, rtol=1e-5)
 
 

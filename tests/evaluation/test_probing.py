@@ -5,23 +5,19 @@ import numpy as np
 import pytest
 import torch
 
-from mgm.data.annotations import VideoItem, VideoSet, load_set
+from mgm.data.annotations import load_set
 from mgm.data.clips.source import FileSource, MemorySource
-from mgm.data.loading.loader import read_views
+from mgm.data.items import VideoItem, VideoSet
 from mgm.errors import DataError
 from mgm.evaluation import probing
-from mgm.evaluation import views as views_module
 from mgm.evaluation.probing import (
-    Judgement,
+    ProbeScores,
     compare,
-    evaluate_classifier,
-    evaluation_dict,
     probe_encoder,
     untrained_encoder,
 )
-from mgm.models import Classifier
 from mgm.training import load_config
-from mgm.training.recipe import override
+from tests.errors import raises
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +48,14 @@ def memory(videos):
     return source
 
 
-def test_an_encoder_is_judged_on_every_test_video(config, videos, memory):
-    said = []
-    result = probe_encoder(untrained_encoder(config), videos, config, memory, progress=said.append)
+def test_an_encoder_is_tested_on_every_test_video(config, videos, memory):
+    lines = []
+    result = probe_encoder(untrained_encoder(config), videos, config, memory, progress=lines.append)
     assert set(result.hits) == {"attentive probe", "linear probe", "3-NN"}
     assert {hits.shape for hits in result.hits.values()} == {(16,)}
-    assert (result.classes, result.chance, result.problems) == (videos.classes, 1 / 8, {})
+    assert (result.classes, result.chance, result.unreadable) == (videos.classes, 1 / 8, {})
     encoding = ["encoding", "encoding 16 of 32 videos", "encoding 32 of 32 videos"]
-    assert said == [*encoding, "attentive probe", "linear probe", "k-NN"]
+    assert lines == [*encoding, "attentive probe", "linear probe", "k-NN"]
     again = probe_encoder(untrained_encoder(config), videos, config, memory)
     assert all(np.array_equal(result.hits[name], again.hits[name]) for name in result.hits)
 
@@ -72,7 +68,7 @@ def test_unreadable_videos_are_reported_and_do_not_count(config, videos, tmp_pat
     )
     whole = probe_encoder(untrained_encoder(config), videos, config, FileSource())
     result = probe_encoder(untrained_encoder(config), damaged, config, FileSource())
-    assert list(result.problems) == [str(path)]
+    assert list(result.unreadable) == [str(path)]
     assert all(np.array_equal(result.hits[name], whole.hits[name]) for name in whole.hits)
     assert whole.tested == tuple(range(16))
     assert result.tested == tuple(range(1, 17))
@@ -92,7 +88,9 @@ def test_a_comparison_is_paired():
     before = np.arange(100) < 40
     after = np.arange(100) < 55
     all_of = tuple(range(100))
-    (row,) = compare(Judgement({"probe": after}, ("a",), {}, all_of), Judgement({"probe": before}, ("a",), {}, all_of))
+    (row,) = compare(
+        ProbeScores({"probe": after}, ("a",), {}, all_of), ProbeScores({"probe": before}, ("a",), {}, all_of)
+    )
     assert (row.pretrained.top1, row.untrained.top1, row.gain.verdict) == (0.55, 0.4, "gain")
     assert row.gain.value == pytest.approx(0.15)
     written = json.loads(json.dumps(row.to_dict()))
@@ -105,33 +103,19 @@ def test_a_comparison_is_paired():
     assert written["gain"]["verdict"] == "gain"
 
 
-def test_videos_that_were_read_one_time_alone_are_not_compared():
-    after = Judgement({"probe": np.array([True, True, False])}, ("a",), {"c": "hung"}, (0, 1, 3))
-    before = Judgement({"probe": np.array([False, True, True])}, ("a",), {"a": "hung"}, (1, 2, 3))
+def test_only_videos_tested_with_both_encoders_are_compared():
+    after = ProbeScores({"probe": np.array([True, True, False])}, ("a",), {"c": "hung"}, (0, 1, 3))
+    before = ProbeScores({"probe": np.array([False, True, True])}, ("a",), {"a": "hung"}, (1, 2, 3))
     (row,) = compare(after, before)  # of videos 1 and 3
     assert (row.pretrained.count, row.pretrained.top1, row.untrained.top1) == (2, 0.5, 0.5)
     assert row.gain.value == 0
-    with pytest.raises(DataError, match="no test video could be read both times"):
+    with raises(DataError, "too_many_failures", message="probing-no-common-video"):
         compare(after, replace(before, hits={"probe": np.array([True])}, tested=(2,)))
 
 
-def test_a_classifier_is_evaluated_over_its_views(config, videos, memory):
-    torch.manual_seed(0)
-    classifier = Classifier(untrained_encoder(config), 8, head_scale=100)
-    result = evaluate_classifier(classifier, videos, config, memory)
-    assert result.probability.shape == (16, 8)
-    np.testing.assert_allclose(result.probability.sum(1), 1, rtol=1e-5)
-    written = json.loads(json.dumps(evaluation_dict(result, videos.classes)))
-    assert written["top1"]["top1"] == np.mean(result.probability.argmax(1) == result.label)
-    assert written["top1"]["videos"] == 16
-    assert written["top5"] >= written["top1"]["top1"]
-    assert (written["classes"], written["unreadable"]) == (8, 0)
-    assert evaluation_dict(result, videos.classes[:5])["top5"] is None
-
-
 def test_the_views_of_the_recipe(config, videos, memory):
-    assert probing.views_to_learn(videos.train, config, memory)[0].video.shape == (1, 3, 4, 32, 32)
-    assert probing.views_to_test(videos.test, config, memory, config.sampler("dense"))[0].video.shape == (
+    assert probing.training_views(videos.train, config, memory)[0].video.shape == (1, 3, 4, 32, 32)
+    assert probing.evaluation_views(videos.test, config, memory, config.sampler("dense"))[0].video.shape == (
         3,
         3,
         4,
@@ -140,32 +124,14 @@ def test_the_views_of_the_recipe(config, videos, memory):
     )
 
 
-def test_sets_that_nothing_can_be_judged_by(config, videos, memory):
-    with pytest.raises(DataError, match="has no labels, expected class folders or annotations"):
+def test_sets_without_labels_or_test_videos(config, videos, memory):
+    with raises(DataError, "missing_value", message="probing-no-labels"):
         probe_encoder(untrained_encoder(config), VideoSet("x", videos.train, (), (), ""), config, memory)
-    with pytest.raises(DataError, match="16 training and 0 test videos"):
-        probe_encoder(untrained_encoder(config), replace(videos, test=()), config, memory)
+    with raises(DataError, "missing_value", message="probing-no-test-videos"):
+        probe_encoder(untrained_encoder(config), replace(videos, root="videos", test=()), config, memory)
 
 
-def test_videos_without_a_label_are_not_counted_as_wrong(config, videos, memory):
-    bare = replace(videos, test=(replace(videos.test[0], label=None), *videos.test[1:]))
-    with pytest.raises(DataError, match="1 of 32 videos have no label, expected one for each"):
+def test_a_video_without_a_label_is_an_error(config, videos, memory):
+    bare = replace(videos, root="videos", test=(replace(videos.test[0], label=None), *videos.test[1:]))
+    with raises(DataError, "missing_value", message="probing-unlabelled"):
         probe_encoder(untrained_encoder(config), bare, config, memory)
-
-
-def test_views_are_read_by_processes_of_their_own(config, videos, memory, monkeypatch):
-    """A video that hangs or kills its process must not take the judgement with it."""
-    asked = []
-
-    def watched(views, *, workers, timeout):
-        asked.append((workers, timeout))
-        return read_views(views)
-
-    monkeypatch.setattr(views_module, "read_views", watched)
-    settings = override(config, ["data.workers=3", "data.read_timeout=7", "data.memory=false"])
-    classifier = Classifier(untrained_encoder(config), len(videos.classes)).eval()
-    said = []
-    evaluate_classifier(classifier, videos, settings, FileSource(), progress=said.append)
-    evaluate_classifier(classifier, videos, settings, memory)
-    assert asked == [(3, 7), (0, 7)]
-    assert said == ["judging 16 of 16 videos"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -13,19 +13,21 @@ from rich.table import Table
 import mgm
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
 
+if TYPE_CHECKING:
+    from mgm.evaluation.run import ProbeReport
+
 
 def probe(
     run: Annotated[Path, typer.Argument(help="Folder of 'mgm pretrain', or weights of another project.")],
     data: Data,
     settings: Settings = None,
     recipe: ForeignRecipe = None,
-    untrained: Annotated[bool, typer.Option(help="Also probe the same encoder untrained.")] = True,
+    untrained: Annotated[bool, typer.Option(help="Also evaluate the same encoder untrained.")] = True,
 ) -> None:
-    """Evaluate frozen features: attentive probe, linear probe and k-NN, against the same encoder untrained.
+    """Evaluate a frozen encoder: attentive probe, linear probe and k-NN, compared with the same encoder untrained.
 
     mgm probe runs/a videos/ probe.steps=800
     """
-    from mgm.evaluation.metrics import accuracy
     from mgm.evaluation.run import result_file
 
     console = Console()
@@ -38,23 +40,30 @@ def probe(
             untrained=untrained,
             progress=status.update,
         )
+    console.print(_table(report))
+    console.print(
+        f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read; "
+        f"{result_file(run, 'probe.json')}"
+    )
+
+
+def _table(report: ProbeReport) -> Table:
+    """One row per probe: its accuracy and, with an untrained encoder, the gain."""
+    from mgm.evaluation.metrics import accuracy
+
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for name in ("", "top-1", "95% interval", "untrained", "gain, paired", "verdict"):
-        table.add_column(name, no_wrap=name != "verdict")
-    gains = {c.name: c for c in report.comparisons}
-    for name, hits in report.judgement.hits.items():
+    for column in ("", "top-1", "95% interval", "untrained", "gain, paired", "verdict"):
+        table.add_column(column, no_wrap=column != "verdict")
+    comparisons = {comparison.name: comparison for comparison in report.comparisons}
+    for name, hits in report.scores.hits.items():
         value = accuracy(hits)
         row = [name, f"{value.top1:.1%}", f"{value.low:.0%} - {value.high:.0%}"]
-        if name in gains:
-            gain = gains[name].gain
+        if name in comparisons:
+            gain = comparisons[name].gain
             row += [
-                f"{gains[name].untrained.top1:.1%}",
+                f"{comparisons[name].untrained.top1:.1%}",
                 f"{gain.value:+.1%} [{gain.low:+.0%}, {gain.high:+.0%}]",
                 gain.verdict,
             ]
         table.add_row(*row)
-    console.print(table)
-    unread = len(report.judgement.problems)
-    console.print(
-        f"chance {report.judgement.chance:.1%}; {unread} videos could not be read; {result_file(run, 'probe.json')}"
-    )
+    return table

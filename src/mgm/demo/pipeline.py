@@ -213,7 +213,7 @@ def _evaluate(found: Findings, source: ClipSource, console: Console) -> None:
         )
     found.comparisons = compare(trained, before)
     found.chance = trained.chance
-    found.unreadable.update(trained.problems)
+    found.unreadable.update(trained.unreadable)
 
 
 def _print_summary(found: Findings, console: Console) -> None:

@@ -1,1 +1,1 @@
-"""Judging a representation: views, metrics, probes, neighbours."""
+"""Evaluation of a representation: views, metrics, probes, nearest neighbours."""

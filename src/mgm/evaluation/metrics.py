@@ -1,35 +1,39 @@
-"""Accuracy and how sure one can be of it. The intervals cover the choice of test videos, not that of the training seed."""
+"""Accuracy with confidence intervals. The intervals cover the choice of test videos, not that of the training seed."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-Z = 1.959963984540054
+_Z = 1.959963984540054
 """Quantile of the normal distribution that leaves 2.5% above it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Top-1 accuracy with its 95% interval (Wilson's) over `count` videos. Few videos make it wide, also where all are right."""
+    """Top-1 accuracy with its 95% interval (Wilson's) over `count` videos. Few videos make it wide, even if all are correct."""
 
     top1: float
     low: float
     high: float
     count: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """For metrics.json and evaluation.json."""
+        return {"top1": self.top1, "low": self.low, "high": self.high, "videos": self.count}
+
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class AccuracyGain:
     """Difference of two accuracies on the same videos.
 
     Attributes:
         low, high: its 95% interval for paired proportions (Newcombe 1998, method 10).
-        p: of the exact sign test on the videos that only one of the two got right (McNemar's).
+        p: of the exact sign test on the videos that only one of the two classified correctly (McNemar's).
     """
 
     value: float
@@ -39,32 +43,32 @@ class Difference:
 
     @property
     def verdict(self) -> Literal["gain", "loss", "within noise"]:
-        """Whether the interval excludes 0 and the sign test agrees, which it cannot on fewer than six changed videos."""
+        """Whether the interval excludes 0 and the sign test agrees; with fewer than six changed videos it never does."""
         if self.p > 0.05 or self.low <= 0 <= self.high:
             return "within noise"
         return "gain" if self.low > 0 else "loss"
 
 
 def correct(probability: npt.NDArray[np.float64], label: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """bool (videos,): the most probable class is the label."""
+    """bool (videos,), True = the most probable class is the label."""
     hits: npt.NDArray[np.bool_] = probability.argmax(1) == label
     return hits
 
 
 def top_k(probability: npt.NDArray[np.float64], label: npt.NDArray[np.int64], k: int) -> float:
-    """Share of videos whose label is among the k most probable classes."""
+    """Fraction of videos whose label is among the k most probable classes."""
     best = np.argpartition(-probability, min(k, probability.shape[1]) - 1, axis=1)[:, :k]
     return float((best == label[:, None]).any(1).mean())
 
 
 def accuracy(hits: npt.NDArray[np.bool_]) -> Accuracy:
-    """Top-1 of per-video hits."""
-    share = float(hits.mean())
-    return Accuracy(share, *_wilson(share, len(hits)), len(hits))
+    """Top-1 accuracy from the hits of each video."""
+    fraction = float(hits.mean())
+    return Accuracy(fraction, *_wilson(fraction, len(hits)), len(hits))
 
 
-def difference(after: npt.NDArray[np.bool_], before: npt.NDArray[np.bool_]) -> Difference:
-    """How much better `after` is, video by video."""
+def accuracy_gain(after: npt.NDArray[np.bool_], before: npt.NDArray[np.bool_]) -> AccuracyGain:
+    """Gain in accuracy from `before` to `after`, paired by video."""
     count, new, old = len(after), float(after.mean()), float(before.mean())
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
     (new_low, new_high), (old_low, old_high) = _wilson(new, count), _wilson(old, count)
@@ -75,19 +79,19 @@ def difference(after: npt.NDArray[np.bool_], before: npt.NDArray[np.bool_]) -> D
 
     value = (gained - lost) / count
     low = value - reach(new - new_low, old_high - old)
-    return Difference(value, low, value + reach(new_high - new, old - old_low), _sign_test(gained, lost))
+    return AccuracyGain(value, low, value + reach(new_high - new, old - old_low), _sign_test(gained, lost))
 
 
-def _wilson(share: float, count: int) -> tuple[float, float]:
+def _wilson(fraction: float, count: int) -> tuple[float, float]:
     """95% score interval of a proportion (Wilson 1927)."""
-    spread = Z**2 / count
-    centre = (share + spread / 2) / (1 + spread)
-    half = Z / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / 4 / count)
+    spread = _Z**2 / count
+    centre = (fraction + spread / 2) / (1 + spread)
+    half = _Z / (1 + spread) * math.sqrt(fraction * (1 - fraction) / count + spread / 4 / count)
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def _correlation(both: int, gained: int, lost: int, neither: int) -> float:
-    """Of the two accuracies, with Newcombe's correction for continuity; 0 where one of them is 0 or 1."""
+    """Correlation of the two accuracies, with Newcombe's correction for continuity; 0 if one of them is 0 or 1."""
     spread = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
     if not spread:
         return 0.0
@@ -97,7 +101,7 @@ def _correlation(both: int, gained: int, lost: int, neither: int) -> float:
 
 
 def _sign_test(gained: int, lost: int) -> float:
-    """Probability of so uneven a split, or a more uneven one, where gains and losses are equally likely."""
+    """Probability of a split at least as uneven if gains and losses are equally likely."""
     changed = gained + lost
 
     def chance(k: int) -> float:

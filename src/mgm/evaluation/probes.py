@@ -1,4 +1,4 @@
-"""What a frozen encoder knows: an attentive probe, a linear probe."""
+"""Classifiers on frozen features: an attentive probe, a linear probe and k-nearest neighbours."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mgm.training.config import ProbeConfig
 class AttentivePooler(nn.Module):
     """One learned query that attends to all tokens of a clip, an MLP and a linear classifier (V-JEPA, v1).
 
-    Tokens carry where and when; their mean loses it. A probe that can pick tokens sees motion that a linear one on mean
-    features misses.
+    Tokens have a position in space and time, which their mean loses. A probe that can select tokens detects motion that a linear
+    probe on mean features misses.
     """
 
     def __init__(self, dim: int, heads: int, classes: int) -> None:
@@ -34,9 +34,9 @@ class AttentivePooler(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens after a layer norm without gain and shift, float32 (B, N, dim) -> logits (B, classes).
 
-        With one query per head, keys and values of single tokens need not be computed: the query goes through gain and key
-        matrix once (the shift cancels in the softmax), and gain, shift and value matrix are applied to the pooled token.
-        That is the same result for a fraction of the work.
+        With one query per head, keys and values of single tokens need not be computed: the query is multiplied by gain and key
+        matrix once (the shift cancels in the softmax), and gain, shift and value matrix are applied to the pooled token. The result
+        is the same, for a fraction of the work.
         """
         B, _, dim = tokens.shape
         width = dim // self.heads
@@ -54,12 +54,12 @@ class AttentivePooler(nn.Module):
 def attentive_probe(
     train: TokenBank, test: TokenBank, *, classes: int, heads: int, config: ProbeConfig, seed: int
 ) -> npt.NDArray[np.float64]:
-    """Train an attentive pooler on frozen tokens; class probabilities of the test videos, float64 (videos, classes).
+    """Train an attentive pooler on frozen tokens. Returns class probabilities of the test videos, float64 (videos, classes).
 
     AdamW, cosine to 0, no warm-up (V-JEPA's protocol), `config.steps` steps.
     """
     dim = train.tokens.shape[2]
-    known, asked = F.layer_norm(train.tokens, (dim,)), F.layer_norm(test.tokens, (dim,))
+    bank, queries = F.layer_norm(train.tokens, (dim,)), F.layer_norm(test.tokens, (dim,))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         probe = AttentivePooler(dim, heads, classes)
@@ -69,23 +69,23 @@ def attentive_probe(
         labels = train.label[train.owner]
         for _ in range(config.steps):
             chosen = torch.randint(len(labels), (config.batch,), generator=order)
-            loss = F.cross_entropy(probe(known[chosen]), labels[chosen])
+            loss = F.cross_entropy(probe(bank[chosen]), labels[chosen])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             rate.step()
         with torch.no_grad():
-            logits = torch.cat([probe.eval()(part) for part in torch.split(asked, 256)])
+            logits = torch.cat([probe.eval()(part) for part in torch.split(queries, 256)])
     return average_views(logits.softmax(-1), test.owner, len(test.label))
 
 
-DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
+_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def linear_probe(train: TokenBank, test: TokenBank, *, classes: int) -> npt.NDArray[np.float64]:
-    """Logistic regression on standardised mean features; probabilities of the test videos, float64 (videos, classes).
+    """Logistic regression on standardised mean features. Returns class probabilities of the test videos, float64 (videos, classes).
 
-    The strength of its weight decay is chosen on a fifth of the training videos; test videos have no say in it.
+    The weight decay is selected on a fifth of the training videos; test videos do not influence it.
     """
     features, test_features = train.mean, test.mean
     mean, deviation = features.mean(0), features.std(0) + 1e-6
@@ -93,11 +93,11 @@ def linear_probe(train: TokenBank, test: TokenBank, *, classes: int) -> npt.NDAr
     labels = train.label[train.owner]
     held = train.owner % 5 == 0
     scores = []
-    for decay in DECAYS:
+    for decay in _DECAYS:
         weight, bias = _logistic(features[~held], labels[~held], classes, decay)
         hits = (features[held] @ weight + bias).argmax(1) == labels[held]
         scores.append(float(hits.float().mean()))
-    weight, bias = _logistic(features, labels, classes, DECAYS[int(np.argmax(scores))])
+    weight, bias = _logistic(features, labels, classes, _DECAYS[int(np.argmax(scores))])
     return average_views((test_features @ weight + bias).softmax(-1), test.owner, len(test.label))
 
 
@@ -114,3 +114,21 @@ def _logistic(features: Tensor, labels: Tensor, classes: int, decay: float) -> t
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
     return weight.detach(), bias.detach()
+
+
+TEMPERATURE = 0.07
+"""Of the votes of nearest neighbours."""
+
+
+def nearest_neighbours(train: TokenBank, test: TokenBank, *, classes: int, k: int) -> npt.NDArray[np.float64]:
+    """Votes of the k nearest training clips, weighted by exp(cosine / .07); float64 (videos, classes), rows sum to 1.
+
+    Features are mean tokens, L2-normalised after subtraction of the training mean: without it, the cosines of an encoder whose
+    features share an offset are nearly equal.
+    """
+    centre = train.mean.mean(0)
+    bank, queries = F.normalize(train.mean - centre, dim=1), F.normalize(test.mean - centre, dim=1)
+    similarity, index = (queries @ bank.T).topk(min(k, len(bank)), dim=1)
+    weights = (similarity / TEMPERATURE).exp()
+    votes = torch.zeros(len(queries), classes).scatter_add_(1, train.label[train.owner][index], weights)
+    return average_views(votes / votes.sum(1, keepdim=True), test.owner, len(test.label))

@@ -1,4 +1,4 @@
-"""Judging a finished run on a folder of labelled videos: what `mgm probe` and `mgm evaluate` do."""
+"""Evaluation of a finished run on labelled videos: the functions behind `mgm probe` and `mgm evaluate`."""
 
 from __future__ import annotations
 
@@ -6,42 +6,47 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mgm.data.annotations import VideoItem, VideoSet, load_set
+from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource, MemorySource
+from mgm.data.items import VideoItem, VideoSet
 from mgm.errors import DataError
+from mgm.evaluation.metrics import accuracy, correct, top_k
 from mgm.evaluation.probing import (
     Comparison,
-    Judgement,
+    ProbeScores,
     check_all_labelled,
     check_labels,
     compare,
-    evaluate_classifier,
-    evaluation_dict,
+    evaluation_views,
     probe_encoder,
     untrained_encoder,
+    video_progress,
 )
+from mgm.evaluation.views import Predictions, predict_views
+from mgm.files.atomic import atomic_write
+from mgm.models import Classifier
 from mgm.training.checkpoint import holds_settings, open_classifier, open_encoder
 from mgm.training.config import Config
-from mgm.training.run import open_source
+from mgm.training.run import open_source, reading_workers
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """The verdict on an encoder; `comparisons` is empty where the untrained encoder was not asked for."""
+    """Scores of an encoder; `comparisons` with the untrained encoder is empty unless requested."""
 
-    judgement: Judgement
+    scores: ProbeScores
     comparisons: list[Comparison]
 
     def to_dict(self) -> dict[str, Any]:
         """For probe.json."""
         return {
-            "classes": list(self.judgement.classes),
-            "chance": self.judgement.chance,
-            "top1": {name: float(hits.mean()) for name, hits in self.judgement.hits.items()},
+            "classes": list(self.scores.classes),
+            "chance": self.scores.chance,
+            "top1": {name: float(hits.mean()) for name, hits in self.scores.hits.items()},
             "against untrained": {c.name: c.to_dict() for c in self.comparisons},
-            "unreadable": self.judgement.problems,
+            "unreadable": self.scores.unreadable,
         }
 
 
@@ -55,31 +60,32 @@ def probe(
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ProbeReport:
-    """Attentive probe, linear probe and k-NN of a frozen encoder; written to `probe.json` in the run's folder.
+    """Attentive probe, linear probe and k-NN on a frozen encoder; written to `probe.json` in the run's folder.
 
     Args:
-        run: the folder of `mgm pretrain`, or weights from elsewhere (see `mgm.load_encoder`); of a single file the result is
-            written beside it, under its name with `.probe.json`.
+        run: the folder of `mgm pretrain`, or external weights (see `mgm.load_encoder`). For a single file the result is written
+            beside it, under its name with `.probe.json`.
         data: a set with labels, see `load_set`.
         overrides: `key=value` settings, for example `probe.steps=800`.
-        recipe: whose settings are taken for weights from elsewhere; None: mgm-vitb-k400.
-        untrained: judge the same encoder untrained too, on the same videos.
+        recipe: recipe to use instead of the run's own settings; None: the run's own, or mgm-vitb-k400 for external weights.
+        untrained: also evaluate the same encoder untrained, on the same videos.
+        progress: called with one line of text per stage.
 
     Raises:
-        MgmError: no such run, or the videos have no labels.
+        MgmError: the run does not exist, or the videos have no labels.
     """
     encoder, config = open_encoder(run, overrides, recipe=recipe)
     videos = data if isinstance(data, VideoSet) else load_set(data)
     check_labels(videos)  # before they are read
-    videos, source, left_out = _readable(videos, videos.items, config, source)
-    trained = probe_encoder(encoder, videos, config, source, progress=progress)
+    readable = _open_readable(videos, videos.items, config, source)
+    trained = probe_encoder(encoder, readable.videos, config, readable.source, progress=progress)
     comparisons = []
     if untrained:
-        comparisons = compare(
-            trained, probe_encoder(untrained_encoder(config), videos, config, source, progress=progress)
-        )
-    report = ProbeReport(replace(trained, problems={**left_out, **trained.problems}), comparisons)
-    _write(Path(run), "probe.json", report.to_dict())
+        baseline = probe_encoder(untrained_encoder(config), readable.videos, config, readable.source, progress=progress)
+        comparisons = compare(trained, baseline)
+    scores = replace(trained, unreadable={**readable.unreadable, **trained.unreadable})
+    report = ProbeReport(scores, comparisons)
+    _write(run, "probe.json", report.to_dict())
     return report
 
 
@@ -92,50 +98,99 @@ def evaluate(
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in its folder.
+    """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in the run's folder.
 
     Args:
-        run: the folder of `mgm finetune`, or a classifier from elsewhere that names its classes (Hugging Face's).
-        data: a set (see `load_set`) whose classes are among those that it was trained on; it chooses among all that it knows.
-        overrides, recipe: as of `probe`.
+        run: the folder of `mgm finetune`, or an external classifier with names of its classes (Hugging Face's).
+        data: a set (see `load_set`) whose classes are among those of the classifier, which always chooses among all of its classes.
+        overrides, recipe, progress: as in `probe`.
 
     Raises:
-        MgmError: no such run, or other classes.
+        MgmError: the run does not exist, or the classes differ.
     """
     classifier, config = open_classifier(run, overrides, recipe=recipe)
     classes = classifier.labels
     if classes is None:
         raise DataError(
-            f"{run}: does not name its {classifier.head.out_features} classes, expected names to compare with the labels; "
-            "export it to hf and write them into config.json as id2label"
+            run,
+            f"does not name its {classifier.head.out_features} classes",
+            "names to compare with the labels",
+            "export it to hf and write the names into config.json as id2label",
+            reason="missing_value",
         )
     videos = (data if isinstance(data, VideoSet) else load_set(data)).with_classes(classes)
     if not videos.test:
-        raise DataError(f"{videos.root}: no test videos ({videos.split_rule}), expected some; give them with test=FILE")
+        raise DataError(
+            videos.root,
+            f"no test videos ({videos.split_rule})",
+            "at least one",
+            "pass them as test=FILE",
+            reason="missing_value",
+        )
     check_all_labelled(videos.root, videos.test)
-    videos, source, left_out = _readable(videos, videos.test, config, source)
-    predictions = evaluate_classifier(classifier, videos, config, source, progress=progress)
-    result = evaluation_dict(replace(predictions, problems={**left_out, **predictions.problems}), classes)
-    _write(Path(run), "evaluation.json", result)
+    readable = _open_readable(videos, videos.test, config, source)
+    predictions = evaluate_classifier(classifier, readable.videos, config, readable.source, progress=progress)
+    unreadable = {**readable.unreadable, **predictions.unreadable}
+    result = evaluation_dict(replace(predictions, unreadable=unreadable), classes)
+    _write(run, "evaluation.json", result)
     return result
 
 
-def _readable(
+def evaluate_classifier(
+    classifier: Classifier,
+    videos: VideoSet,
+    config: Config,
+    source: ClipSource,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> Predictions:
+    """Class probabilities of the test videos, averaged over their views, which are sampled as in the classifier's training."""
+    sampler = config.sampler(config.finetune.sampling, config.finetune.sampling_rule)
+    views = evaluation_views(videos.test, config, source, sampler)
+    return predict_views(
+        classifier,
+        views,
+        workers=reading_workers(config, source),
+        timeout=config.data.read_timeout,
+        progress=video_progress(progress, "classifying", len(views)),
+    )
+
+
+def evaluation_dict(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Top-1 and top-5 accuracy and the number of classes and videos, for evaluation.json."""
+    return {
+        "top1": accuracy(correct(predictions.probability, predictions.label)).to_dict(),
+        "top5": top_k(predictions.probability, predictions.label, 5) if len(classes) > 5 else None,
+        "classes": len(classes),
+        "unreadable": len(predictions.unreadable),
+    }
+
+
+class _Readable(NamedTuple):
+    """The readable videos of a set, the source of their clips, and path -> message of the others."""
+
+    videos: VideoSet
+    source: ClipSource
+    unreadable: Mapping[str, str]
+
+
+def _open_readable(
     videos: VideoSet, items: tuple[VideoItem, ...], config: Config, source: ClipSource | None
-) -> tuple[VideoSet, ClipSource, Mapping[str, str]]:
-    """Of `items`, a part of the set, the videos that can be read, where their clips come from, and path -> problem of the rest."""
+) -> _Readable:
+    """Open the source of `items`, a part of the set."""
     items, source = open_source(items, config, motion=False, source=source)
-    left_out = source.unreadable if isinstance(source, MemorySource) else {}
-    return videos.only(item.path for item in items), source, left_out
+    unreadable = source.unreadable if isinstance(source, MemorySource) else {}
+    return _Readable(videos.only(item.path for item in items), source, unreadable)
 
 
 def result_file(run: str | Path, name: str) -> Path:
-    """Where a result about `run` is written: in its folder; of a file of weights from elsewhere beside it, under its name."""
-    place = Path(run)
-    if place.is_dir():
-        return place / name
-    return place.with_name(name if holds_settings(place) else f"{place.name}.{name}")
+    """Path of a result about `run`: in its folder, or beside a file of external weights, under the name of that file."""
+    path = Path(run)
+    if path.is_dir():
+        return path / name
+    return path.with_name(name if holds_settings(path) else f"{path.name}.{name}")
 
 
-def _write(run: Path, name: str, content: dict[str, Any]) -> None:
-    result_file(run, name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def _write(run: str | Path, name: str, content: dict[str, Any]) -> None:
+    with atomic_write(result_file(run, name)) as file:
+        file.write(f"{json.dumps(content, indent=2)}\n".encode())

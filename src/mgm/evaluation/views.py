@@ -1,4 +1,4 @@
-"""Running a model over every view of every video."""
+"""Features and predictions of a model for every view of every video."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from mgm.data.loading.loader import read_views
 from mgm.errors import DataError, ModelError
 from mgm.models import Encoder
 
-BANK_LIMIT = 8 * 2**30
-"""Bytes of tokens that are kept in memory at most."""
+_BANK_LIMIT = 8 * 2**30
+"""Maximum number of bytes of tokens in memory."""
 
-GROUP = 16
-"""Videos whose views are held at once."""
+_VIDEOS_AT_ONCE = 16
+"""Videos whose views are in memory at the same time."""
 
-CLIPS = 32
-"""Clips that go through a model at once, however many views a video has."""
+_CLIPS_AT_ONCE = 32
+"""Clips per forward pass, for any number of views per video."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,16 +32,16 @@ class TokenBank:
 
     Attributes:
         tokens: float32 (V, N, dim), V views in the order of their videos.
-        owner: int64 (V,), position in `label` of the video that a view belongs to.
+        owner: int64 (V,), position in `label` of the video of each view.
         label: int64 (videos,).
-        problems: path -> message of videos that could not be read; they have no views and no label here.
-        index: which of the videos that were asked for these are, ascending.
+        unreadable: path -> message, of videos that could not be read; they have no views and no label here.
+        index: indexes of these videos in the set, ascending.
     """
 
     tokens: Tensor
     owner: Tensor
     label: Tensor
-    problems: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
     index: tuple[int, ...] = ()
 
     @property
@@ -57,12 +57,22 @@ class Predictions:
     Attributes:
         probability: float64 (videos, classes).
         label: int64 (videos,).
-        problems: path -> message of videos that could not be read; they count as nothing, not as wrong.
+        unreadable: path -> message, of videos that could not be read; they are left out, not counted as wrong.
     """
 
     probability: npt.NDArray[np.float64]
     label: npt.NDArray[np.int64]
-    problems: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ReadVideos:
+    """The videos of the views that went through a model; see `TokenBank`."""
+
+    owner: Tensor
+    label: Tensor
+    unreadable: dict[str, str]
+    index: tuple[int, ...]
 
 
 def encode_views(
@@ -78,15 +88,15 @@ def encode_views(
 
     Args:
         workers, timeout: of reading, see `mgm.data.loading.loader.batches`.
-        progress: told how many videos are done.
+        progress: called with the number of finished videos.
 
     Raises:
-        DataError: they do not fit into memory, or no video could be read.
+        DataError: the tokens do not fit into memory, or no video could be read.
     """
     tokens: list[Tensor] = []
-    found = read_views(views, workers=workers, timeout=timeout)
-    owner, label, problems, index = _run(encoder, views, found, tokens.append, device, progress)
-    return TokenBank(torch.cat(tokens), owner, label, problems, index)
+    read = read_views(views, workers=workers, timeout=timeout)
+    videos = _run(encoder, views, read, tokens.append, device, progress)
+    return TokenBank(torch.cat(tokens), videos.owner, videos.label, videos.unreadable, videos.index)
 
 
 def predict_views(
@@ -100,16 +110,17 @@ def predict_views(
 ) -> Predictions:
     """Softmax of every view, averaged over the views of a video (the multi-view protocol: K temporal x 3 spatial).
 
-    Arguments as of `encode_views`.
+    Arguments as in `encode_views`.
     """
     probability: list[Tensor] = []
 
     def keep(logits: Tensor) -> None:
         probability.append(logits.softmax(-1))
 
-    found = read_views(views, workers=workers, timeout=timeout)
-    owner, label, problems, _ = _run(classifier, views, found, keep, device, progress)
-    return Predictions(average_views(torch.cat(probability), owner, len(label)), label.numpy(), problems)
+    read = read_views(views, workers=workers, timeout=timeout)
+    videos = _run(classifier, views, read, keep, device, progress)
+    averaged = average_views(torch.cat(probability), videos.owner, len(videos.label))
+    return Predictions(averaged, videos.label.numpy(), videos.unreadable)
 
 
 def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArray[np.float64]:
@@ -124,41 +135,45 @@ def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArra
 def _run(
     model: nn.Module,
     views: ViewSet,
-    found: Iterator[Views],
+    read: Iterator[Views],
     keep: Callable[[Tensor], None],
     device: torch.device | None,
     progress: Callable[[int], None] | None,
-) -> tuple[Tensor, Tensor, dict[str, str], tuple[int, ...]]:
-    """Feed all views through a model in batches of videos; returns (owner, label, problems, index). It goes back where it was."""
+) -> _ReadVideos:
+    """Run a model on all views, in batches of videos, and pass its outputs to `keep`. The model then returns to its device."""
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     home = next((p.device for p in model.parameters()), device)
     model = model.to(device).eval()
     owner: list[int] = []
     label: list[int] = []
     index: list[int] = []
-    problems: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
     kept = 0
     try:
-        while group := list(islice(found, GROUP)):
+        while group := list(islice(read, _VIDEOS_AT_ONCE)):
             for item in group:
                 if item.problem is not None:
-                    problems[views.items[item.index].path] = item.problem
+                    unreadable[views.items[item.index].path] = item.problem
             readable = [item for item in group if item.problem is None]
             if not readable:
                 continue
             clips = torch.cat([item.video for item in readable])
-            output = torch.cat([model(part.to(device)).float().cpu() for part in torch.split(clips, CLIPS)])
-            if not output.isfinite().all():  # the largest of nothing but NaN is class 0
+            output = torch.cat([model(part.to(device)).float().cpu() for part in torch.split(clips, _CLIPS_AT_ONCE)])
+            if not output.isfinite().all():  # the argmax of NaNs is class 0
                 raise ModelError(
-                    f"{views.items[readable[0].index].path}: the model gives values that are no numbers, expected finite ones; "
-                    "are its weights those of a run that diverged?"
+                    views.items[readable[0].index].path,
+                    "the model returned NaN or infinity",
+                    advice="check whether its training diverged",
+                    reason="diverged",
                 )
             kept += output.nbytes
-            if kept > BANK_LIMIT:
+            if kept > _BANK_LIMIT:
                 raise DataError(
-                    f"the features of {len(owner)} views take {kept / 2**30:.1f} GB, expected at most "
-                    f"{BANK_LIMIT / 2**30:.0f}; probe fewer videos, or take fewer views (probe.clips_per_video, "
-                    "probe.temporal_views)"
+                    "features",
+                    f"{len(owner)} views take {kept / 2**30:.1f} GB",
+                    f"at most {_BANK_LIMIT / 2**30:.0f} GB",
+                    "probe fewer videos, or use fewer views (probe.clips_per_video, probe.temporal_views)",
+                    reason="invalid_value",
                 )
             keep(output)
             for item in readable:
@@ -166,11 +181,12 @@ def _run(
                 label.append(item.label)
                 index.append(item.index)
             if progress is not None:
-                progress(len(label) + len(problems))
+                progress(len(label) + len(unreadable))
     finally:
         model.to(home)
     if not label:
+        first = next(iter(unreadable.values()), "the set is empty")
         raise DataError(
-            f"none of {len(views)} videos could be read; the first: {next(iter(problems.values()), 'the set is empty')}"
+            "", f"none of {len(views)} videos could be read", advice=f"the first: {first}", reason="too_many_failures"
         )
-    return torch.tensor(owner), torch.tensor(label), problems, tuple(index)
+    return _ReadVideos(torch.tensor(owner), torch.tensor(label), unreadable, tuple(index))

@@ -1,0 +1,71 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mgm.data.annotations import load_set
+from mgm.data.clips.source import FileSource, MemorySource
+from mgm.data.loading.loader import read_views
+from mgm.evaluation import views as views_module
+from mgm.evaluation.probing import untrained_encoder
+from mgm.evaluation.run import evaluate_classifier, evaluation_dict, result_file
+from mgm.models import Classifier
+from mgm.training import load_config
+from mgm.training.recipe import override
+
+
+@pytest.fixture(scope="module")
+def config():
+    return load_config("debug", ["model.size=debug", "data.frames=4", "data.size=32"])
+
+
+@pytest.fixture(scope="module")
+def videos(tiny_set):
+    return load_set(tiny_set)
+
+
+@pytest.fixture(scope="module")
+def memory(videos):
+    source = MemorySource(32, None)
+    source.load([item.path for item in videos.items])
+    return source
+
+
+def test_a_classifier_is_evaluated_over_its_views(config, videos, memory):
+    torch.manual_seed(0)
+    classifier = Classifier(untrained_encoder(config), 8, head_scale=100)
+    result = evaluate_classifier(classifier, videos, config, memory)
+    assert result.probability.shape == (16, 8)
+    np.testing.assert_allclose(result.probability.sum(1), 1, rtol=1e-5)
+    written = json.loads(json.dumps(evaluation_dict(result, videos.classes)))
+    assert written["top1"]["top1"] == np.mean(result.probability.argmax(1) == result.label)
+    assert written["top1"]["videos"] == 16
+    assert written["top5"] >= written["top1"]["top1"]
+    assert (written["classes"], written["unreadable"]) == (8, 0)
+    assert evaluation_dict(result, videos.classes[:5])["top5"] is None
+
+
+def test_views_are_read_by_worker_processes(config, videos, memory, monkeypatch):
+    """A video that hangs or kills its process must not stop the evaluation."""
+    asked = []
+
+    def watched(views, *, workers, timeout):
+        asked.append((workers, timeout))
+        return read_views(views)
+
+    monkeypatch.setattr(views_module, "read_views", watched)
+    settings = override(config, ["data.workers=3", "data.read_timeout=7", "data.memory=false"])
+    classifier = Classifier(untrained_encoder(config), len(videos.classes)).eval()
+    lines = []
+    evaluate_classifier(classifier, videos, settings, FileSource(), progress=lines.append)
+    evaluate_classifier(classifier, videos, settings, memory)
+    assert asked == [(3, 7), (0, 7)]
+    assert lines == ["classifying 16 of 16 videos"]
+
+
+def test_results_of_a_run_and_of_external_weights(tmp_path):
+    assert result_file(tmp_path, "probe.json") == tmp_path / "probe.json"
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"")
+    assert result_file(weights, "probe.json") == tmp_path / "model.safetensors.probe.json"
