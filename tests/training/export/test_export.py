@@ -406,7 +406,7 @@ def test_what_a_format_cannot_hold(tmp_path):
     ],
 )
 def test_choices_that_a_format_does_not_have(tmp_path, choice, reason, subject):
-XX
+    with raises(ModelError, reason, subject=subject):
         export_model(make("encoder"), out=tmp_path / "out", **choice)
     assert list(tmp_path.iterdir()) == []
 
