@@ -213,7 +213,7 @@ def test_finetuning_by_another_recipe_on_mirrored_clips(run_folder, tiny_set, tm
     recipe = shutil.copy(run_folder / "config.yaml", tmp_path / "mine.yaml")
     settings = ["finetune.steps=1", "finetune.warmup=0", "finetune.flip=true", "finetune.sampling=sparse"]
     call = ["finetune", run_folder, tiny_set, "--recipe", recipe, "--out", tmp_path / "b", *settings]
-    with pytest.warns(UserWarning, match="4 of 8 classes tell left from right"):
+    with pytest.warns(UserWarning, match="4 of 8 classes"):
         done = CliRunner().invoke(app, [str(part) for part in call], catch_exceptions=False)
     assert "8 classes, clips of 8 frames spread over the video" in done.output
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from mgm.commands.pretrain import pretrain as command
 from mgm.data.clips.source import FileSource
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ModelError
@@ -78,15 +77,6 @@ def test_measured_motion_is_shown_and_counted(small, tmp_path, capsys):
     chosen = pretrain(tmp_path / "videos", small("pretrain.steps=1", "data.motion=flow"), out=tmp_path / "b")
     assert "optical flow" not in capsys.readouterr().out  # flow was chosen
     assert chosen.history.flow == 1
-
-
-def test_differences_of_grey_are_not_called_optical_flow(tiny_set, tmp_path, capsys):
-    settings = ["data.frames=4", "data.size=32", "data.motion=difference", "data.memory=false", "model.size=debug"]
-    settings += ["data.workers=0", "pretrain.steps=2", "pretrain.warmup=1", "pretrain.batch=4"]
-    command(str(tiny_set), settings, out=tmp_path)
-    shown = capsys.readouterr().out
-    assert "motion was measured on the pictures in 8 of 8 clips" in shown
-    assert "optical flow" not in shown
 
 
 def test_the_log_has_the_parts_of_a_sum(videos, small, memory, tmp_path):

@@ -37,7 +37,7 @@ def finetune(
 
     encoder, config = open_encoder(run, settings or (), recipe=recipe)
     videos = open_set(data)
-    outcome = mgm.finetune(None if from_scratch else encoder, videos, config, out=out, resume=resume)
+    trained = mgm.finetune(None if from_scratch else encoder, videos, config, out=out, resume=resume)
     if not videos.test:
         print(f"no test videos ({videos.split_rule}): run 'mgm evaluate {out} test=FILE' later; {out}/last.pt")
         return
@@ -46,5 +46,5 @@ def finetune(
     top1 = result["top1"]
     print(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos "
-        f"after {len(outcome.history.losses)} steps; {out}/evaluation.json"
+        f"after {len(trained.history.losses)} steps; {out}/evaluation.json"
     )

@@ -20,15 +20,12 @@ def pretrain(
     mgm pretrain videos/ --out runs/a mask.name=tube pretrain.steps=2000
     """
     config = mgm.load_config(recipe, settings or ())
-    outcome = mgm.pretrain(open_set(data), config, out=out, resume=resume)
-    losses = outcome.history.losses
-    print(
-        f"loss {losses[0]:.4f} -> {sum(losses[-20:]) / len(losses[-20:]):.4f} in {outcome.history.seconds:.0f} s; {out}/last.pt"
-    )
-    if outcome.history.bad:
-        print(f"{len(outcome.history.bad)} videos could not be read: {out}/bad_videos.tsv")
-    if outcome.history.flow:
+    history = mgm.pretrain(open_set(data), config, out=out, resume=resume).history
+    last = history.losses[-20:]
+    print(f"loss {history.losses[0]:.4f} -> {sum(last) / len(last):.4f} in {history.seconds:.0f} s; {out}/last.pt")
+    if history.bad:
+        print(f"{len(history.bad)} videos could not be read: {out}/bad_videos.tsv")
+    if history.flow:
         clips = config.pretrain.batch * config.data.repeats
-        print(
-            f"motion was measured by optical flow in {round(outcome.history.flow * clips):,} of {len(losses) * clips:,} clips"
-        )
+        measured, total = round(history.flow * clips), len(history.losses) * clips
+        print(f"motion was measured from the decoded frames in {measured:,} of {total:,} clips")

@@ -1,0 +1,39 @@
+"""`mgm finetune`: where it starts, and what it prints after a run."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import mgm
+import mgm.commands.finetune as module
+from mgm.commands.finetune import finetune
+
+SETTINGS = ["finetune.steps=2", "finetune.warmup=0", "finetune.batch=4"]
+SETTINGS += ["probe.temporal_views=1", "probe.spatial_views=1"]
+
+
+@pytest.fixture(scope="module")
+def pretrained(tiny_set, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "pretrained"
+    small = ["data.frames=4", "data.size=32", "data.workers=0", "model.size=debug", "pretrain.steps=1"]
+    config = mgm.load_config("debug", [*small, "pretrain.warmup=0", "pretrain.batch=4"])
+    mgm.pretrain(tiny_set, config, out=out, show_progress=False)
+    return out
+
+
+def test_the_result_is_evaluated(pretrained, tiny_set, tmp_path, capsys):
+    finetune(pretrained, str(tiny_set), SETTINGS, out=tmp_path)
+    written = json.loads((tmp_path / "evaluation.json").read_text())["top1"]
+    shown = capsys.readouterr().out.splitlines()[-1]
+    assert shown.startswith(f"top-1 {written['top1']:.1%}")
+    assert f"on {written['videos']} videos after 2 steps" in shown
+
+
+def test_a_set_without_test_videos(pretrained, tiny_set, tmp_path, capsys, monkeypatch):
+    videos = replace(mgm.load_set(tiny_set), test=())
+    monkeypatch.setattr(module, "open_set", lambda data: videos)
+    finetune(pretrained, "videos", SETTINGS, out=tmp_path, from_scratch=True)
+    assert "no test videos" in capsys.readouterr().out
+    assert not (tmp_path / "evaluation.json").exists()
+    assert (tmp_path / "last.pt").exists()
