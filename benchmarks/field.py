@@ -1,4 +1,4 @@
-"""The motion field of a whole video against a plain decode, and against optical flow."""
+"""Time the motion field of a whole video against a plain decode, and against optical flow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAIRS, SIZE = 8, 224
 
 
 def decode(path: str, **options: str) -> int:
-    """Decode every frame and look at none."""
+    """Decode every frame without using it."""
     with av.open(path) as container:
         context = container.streams.video[0].codec_context
         context.thread_count = 1
@@ -34,13 +34,13 @@ def decode(path: str, **options: str) -> int:
 
 
 def fields(path: str, *, skip_loop_filter: bool, reading: Reading = "clean") -> int:
-    """The field of every frame; with the loop filter the decoded pictures are those of a plain decode."""
+    """Number of frames, with the field of each; with the loop filter the decoded pictures are those of a plain decode."""
     with open_video(path, vectors=True, skip_loop_filter=skip_loop_filter) as video:
         return sum(1 for _ in iter_frame_motion(video, reading=reading))
 
 
 def time_fields(path: str, peers: Sequence[Peer], *, rounds: int, clock: Clock) -> dict[str, Timing]:
-    """Seconds for one frame of a whole video."""
+    """Seconds per frame of a whole video."""
     functions: dict[str, Callable[[], object]] = {
         DECODE: partial(decode, path),
         "the same, vectors exported": partial(decode, path, flags2="+export_mvs"),
@@ -61,7 +61,7 @@ def time_fields(path: str, peers: Sequence[Peer], *, rounds: int, clock: Clock) 
 
 
 def time_flow(path: str, *, rounds: int, clock: Clock) -> tuple[dict[str, Timing], dict[str, str]]:
-    """Seconds for the field of one frame, and for the flow of one pair at 224 px without its decoding; what is missing, and why."""
+    """Seconds for the field of one frame, and for the flow of one pair at 224 px without decoding; missing peers, with reasons."""
     start = max(probe(path).frames // 2 - PAIRS // 2, 0)
     rgb = list(mgm.read_clip(path, start=start, frames=PAIRS + 1, stride=1, size=SIZE, crop=None, motion=None).frames)
     functions: dict[str, Callable[[], object]] = {FIELD: partial(fields, path, skip_loop_filter=True)}

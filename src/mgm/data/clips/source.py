@@ -20,7 +20,7 @@ from mgm.video import Clip, MotionField
 from mgm.video.clip.options import MotionName
 from mgm.video.clip.plan import clip_frames, frame_strides
 from mgm.video.container.metadata import VideoInfo
-from mgm.video.motion.camera import Camera, remove_camera
+from mgm.video.motion.camera import CameraModel, remove_camera
 from mgm.video.motion.field import Policy, aggregate_windows
 
 
@@ -42,7 +42,7 @@ class ClipSettings:
     size: int
     motion: MotionName | None
     policy: Policy = "window_sum"
-    camera: Camera = "none"
+    camera: CameraModel = "none"
 
 
 class ClipView(NamedTuple):

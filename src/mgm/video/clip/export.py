@@ -18,7 +18,7 @@ from mgm.errors import VideoError
 from mgm.files.atomic import put_in_place, refuse_to_replace, scratch_folder
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
-from mgm.video.motion.camera import Camera
+from mgm.video.motion.camera import CameraModel
 from mgm.video.motion.field import CELL_PIXELS, MotionField, Policy, Reading
 
 _SUFFIXES = (".npz", ".npy", ".zarr")
@@ -41,7 +41,7 @@ def export_motion(
     stride: int = 1,
     policy: Policy = "window_sum",
     reading: Reading = "clean",
-    camera: Camera = "none",
+    camera: CameraModel = "none",
 ) -> Export:
     """Write the motion of a whole video to a file that appears when it is whole; memory stays flat whatever its length.
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mgm.errors import Reason, VideoError
 from mgm.video.container.stream import OpenVideo, no_vectors
-from mgm.video.motion.camera import Camera
+from mgm.video.motion.camera import CameraModel
 from mgm.video.motion.estimators import MOTION_NAMES, MotionEstimator, make_estimator
 from mgm.video.motion.field import Policy, Reading
 
@@ -75,7 +75,7 @@ class ClipOptions:
     motion: MotionName | MotionEstimator | None = "codec"
     policy: Policy = "window_sum"
     reading: Reading = "clean"
-    camera: Camera = "none"
+    camera: CameraModel = "none"
     short: Short = "repeat_last"
     cache: Cache = "use"
     cache_folder: str | Path | None = None
@@ -125,7 +125,7 @@ class ClipOptions:
             _check_choice(name, "motion", self.motion, MOTION_NAMES)
         _check_choice(name, "policy", self.policy, get_args(Policy))
         _check_choice(name, "reading", self.reading, get_args(Reading))
-        _check_choice(name, "camera", self.camera, get_args(Camera))
+        _check_choice(name, "camera", self.camera, get_args(CameraModel))
         _check_choice(name, "short", self.short, get_args(Short))
         _check_choice(name, "cache", self.cache, get_args(Cache))
 

@@ -14,7 +14,7 @@ from mgm.video.clip.reader import MotionClip, VideoReader
 from mgm.video.container.metadata import probe
 from mgm.video.container.stream import decode_all, open_video
 from mgm.video.motion.cache import iter_cached_motion
-from mgm.video.motion.camera import Camera, remove_camera
+from mgm.video.motion.camera import CameraModel, remove_camera
 from mgm.video.motion.field import MotionField, Policy, Reading, VectorField, aggregate_windows
 from mgm.video.motion.streaming import FrameMotion
 from mgm.video.motion.velocity import smoothed_support
@@ -80,7 +80,7 @@ def motion_chunks(
     stride: int = 1,
     policy: Policy = "window_sum",
     reading: Reading = "clean",
-    camera: Camera = "none",
+    camera: CameraModel = "none",
 ) -> Iterator[MotionClip]:
     """Yield the motion of every `stride`-th frame of a whole video in pieces of some hundred frames, upright, in constant memory.
 
@@ -180,7 +180,7 @@ def _first_picture(video: str | Path) -> tuple[int, tuple[int, int]]:
 
 
 def _read_in_pieces(
-    video: str | Path, *, stride: int, policy: Policy, reading: Reading, camera: Camera
+    video: str | Path, *, stride: int, policy: Policy, reading: Reading, camera: CameraModel
 ) -> Iterator[MotionClip]:
     """Motion that an estimator measures, one clip after another."""
     frames = max(_FRAMES // stride, 2)  # with one alone, the first frame of the video would have no value to hold

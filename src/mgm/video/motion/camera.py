@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.video.motion.field import CELL_PIXELS, MotionField
 
-Camera = Literal["none", "median", "affine"]
+CameraModel = Literal["none", "median", "affine"]
 
 _LEAST_CELLS = 8
 """Minimum of valid cells for an affine fit: three suffice without noise, but a robust fit must outvote some."""
@@ -30,7 +30,7 @@ _SLOPE_PRIOR = 0.1
 _Floats = npt.NDArray[np.float32]
 
 
-def remove_camera(field: MotionField, how: Camera) -> MotionField:
+def remove_camera(field: MotionField, how: CameraModel) -> MotionField:
     """The field minus the motion of the camera, frame by frame; `valid` is unchanged. See `camera_motion`.
 
     Raises:
@@ -40,7 +40,7 @@ def remove_camera(field: MotionField, how: Camera) -> MotionField:
     return field if how == "none" else replace(field, vectors=field.vectors - motion)
 
 
-def camera_motion(field: MotionField, how: Camera) -> _Floats:
+def camera_motion(field: MotionField, how: CameraModel) -> _Floats:
     """The motion that `remove_camera` subtracts: float32 (T, gh, gw, 2), in pixels of the coded frame like the field.
 
     Args:
@@ -51,8 +51,8 @@ def camera_motion(field: MotionField, how: Camera) -> _Floats:
     Raises:
         VideoError: unknown `how`, or a field without directions (source "difference").
     """
-    if how not in get_args(Camera):
-        known = ", ".join(get_args(Camera))
+    if how not in get_args(CameraModel):
+        known = ", ".join(get_args(CameraModel))
         raise VideoError("camera", f"found {how!r}", f"one of {known}", reason="unknown_name")
     vectors = field.vectors
     if how == "none":
@@ -73,7 +73,7 @@ def camera_motion(field: MotionField, how: Camera) -> _Floats:
     return np.ascontiguousarray(motion.swapaxes(1, 2)).reshape(vectors.shape)
 
 
-def no_direction(subject: str, how: Camera) -> VideoError:
+def no_direction(subject: str, how: CameraModel) -> VideoError:
     """The error of a camera model for motion "difference"."""
     return VideoError(
         subject,
