@@ -11,7 +11,7 @@ import numpy as np
 
 import mgm
 from mgm.video import read_motion
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.container.stream import open_video
 from mgm.video.motion.field import Reading
 from mgm.video.motion.streaming import iter_frame_motion
@@ -56,16 +56,16 @@ def time_fields(path: str, peers: Sequence[Peer], *, rounds: int, clock: Clock) 
     if any(peer.module.startswith("mvextractor") for peer in peers):
         functions["mv-extractor, vectors alone"] = lambda: sum(1 for _ in mv_extractor_vectors(path, pixels=False))
         functions[PIXELS] = lambda: sum(1 for _ in mv_extractor_vectors(path, pixels=True))
-    frames = probe(path).frames
+    frames = read_video_info(path).frames
     return compare(functions, peer=DECODE, rounds=rounds, units=dict.fromkeys(functions, frames), clock=clock)
 
 
 def time_flow(path: str, *, rounds: int, clock: Clock) -> tuple[dict[str, Timing], dict[str, str]]:
     """Seconds for the field of one frame, and for the flow of one pair at 224 px without decoding; missing peers, with reasons."""
-    start = max(probe(path).frames // 2 - PAIRS // 2, 0)
+    start = max(read_video_info(path).frames // 2 - PAIRS // 2, 0)
     rgb = list(mgm.read_clip(path, start=start, frames=PAIRS + 1, stride=1, size=SIZE, crop=None, motion=None).frames)
     functions: dict[str, Callable[[], object]] = {FIELD: partial(fields, path, skip_loop_filter=True)}
-    units = {FIELD: probe(path).frames}
+    units = {FIELD: read_video_info(path).frames}
     missing = {}
     try:
         import cv2

@@ -38,7 +38,7 @@ from mgm.data.loading.memory import keep_freed_memory
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.masks import build_mask, make_mask
 from mgm.models.patches import MEAN, STD
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.scan.scan import find_videos
 from timing import compare, print_header, print_table, ratios
 
@@ -78,7 +78,7 @@ def long_enough(files: Sequence[Path], count: int) -> list[Path]:
     """The first videos that hold a whole clip."""
     found: list[Path] = []
     for file in files:
-        if probe(str(file)).frames >= SPAN:
+        if read_video_info(str(file)).frames >= SPAN:
             found.append(file)
         if len(found) == count:
             break

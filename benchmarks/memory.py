@@ -24,7 +24,7 @@ import numpy as np
 import mgm
 from mgm.data.synthetic.known_motion import translating_frames
 from mgm.video import VideoReader, read_motion
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.container.stream import open_video
 from mgm.video.motion.streaming import iter_frame_motion
 from mgm.video.transcode.write import encode
@@ -99,7 +99,7 @@ def streamed(path: Path) -> None:
 def entry_points(folder: Path) -> list[Callable[[], object]]:
     """What is called in turn."""
     clips = make_clips(folder)
-    with_vectors = [path for path in clips if probe(path).motion]
+    with_vectors = [path for path in clips if read_video_info(path).motion]
     clip = partial(partial, mgm.read_clip, frames=4, size=64)
     calls: list[Callable[[], object]] = []
     for path in [*with_vectors, make_rotated(clips[0])]:
@@ -118,7 +118,7 @@ def entry_points(folder: Path) -> list[Callable[[], object]]:
             clip(path.read_bytes(), motion=None),
             clip(io.BytesIO(path.read_bytes()), motion=None),
             partial(several, path),
-            partial(probe, path),
+            partial(read_video_info, path),
         ]
     calls += [partial(fails, clip(path, motion="codec")) for path in clips if path not in with_vectors]
     calls += [partial(fails, partial(mgm.read_clip, path, frames=None, stride=1)) for path in make_broken(clips[0])]

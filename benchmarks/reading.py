@@ -9,7 +9,7 @@ import numpy as np
 
 import mgm
 from mgm.video import read_motion
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from peers import Peer, read_pyav, version_of
 from timing import Clock, Timing, compare, print_table
 
@@ -20,7 +20,7 @@ ORIGINAL = "decord, original file"
 
 def clip_starts(path: str, *, clips: int, rng: np.random.Generator) -> list[int]:
     """Random starts, multiples of the stride: a strided file is made for those, and the others get the same."""
-    last = probe(path).frames - 1 - (FRAMES - 1) * STRIDE
+    last = read_video_info(path).frames - 1 - (FRAMES - 1) * STRIDE
     if last < 0:
         raise SystemExit(f"{path}: shorter than {FRAMES} frames x stride {STRIDE}, expected a longer video")
     starts: list[int] = (STRIDE * rng.integers(last // STRIDE + 1, size=clips)).tolist()

@@ -27,7 +27,7 @@ import numpy as np
 
 from field import DECODE, FIELD, PIXELS, time_fields, time_flow
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.transcode.encode import transcode
 from mgm.video.transcode.profiles import PROFILES, describe
 from peers import Peer, load_peers
@@ -102,7 +102,7 @@ def main() -> None:
             videos = [folder / "synthetic.mp4"]
             make_translation(videos[0], velocity=(2, -1), frames=300, size=(256, 340), seed=SEED)
         for path in videos:
-            print(f"\n{path.name}: {probe(path)}")
+            print(f"\n{path.name}: {read_video_info(path)}")
             print_reading(path, peers, folder, clips=arguments.clips, rounds=arguments.rounds, clock=arguments.clock)
             print_motion(path, peers, rounds=arguments.rounds, clock=arguments.clock)
 

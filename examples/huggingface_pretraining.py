@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
 import mgm
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.scan.scan import find_videos
 
 FRAMES, STRIDE = 16, 4
@@ -35,7 +35,7 @@ class Clips(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         path = self.paths[index]
-        free = max(probe(path).frames - (FRAMES - 1) * STRIDE, 1)
+        free = max(read_video_info(path).frames - (FRAMES - 1) * STRIDE, 1)
         start = int(torch.randint(free, ()))
         clip = mgm.read_clip(path, start=start, frames=FRAMES, stride=STRIDE, size=self.size, motion=self.motion)
         pixels = (

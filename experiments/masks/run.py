@@ -45,7 +45,7 @@ from mgm.masks import (
 from mgm.show.machine import machine, versions
 from mgm.show.preview import true_boxes
 from mgm.video import read_clip
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.transcode.write import encode
 
 GRID, RATIO, FRAMES, SIZE = (8, 14, 14), 0.75, 16, 224
@@ -118,7 +118,7 @@ def large(folder: Path, count: int, seed: int) -> Iterator[Case]:
 def real(folder: Path) -> Iterator[Case]:
     """Clips of a sequence that overlap by three quarters."""
     path = folder / f"{folder.name}_h264_bframes.mp4"
-    for start in range(0, probe(path).frames - 2 * FRAMES, FRAMES // 2):
+    for start in range(0, read_video_info(path).frames - 2 * FRAMES, FRAMES // 2):
         indices = range(start, start + 2 * FRAMES, 2)
         yield Case(read_motion(path, start, 2), true_boxes(path, indices, SIZE, file=folder / "boxes.json") or [])
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import mgm
 from mgm.masks.motion import motion_energy
 from mgm.video import MotionField
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 
 GRID, MASK = 14, 7
 """Patches a side of the paper's grid, and of the square that a mask of a quarter of it hides."""
@@ -38,7 +38,7 @@ class Scores:
 
 def samples(path: Path, *, stride: int, most: int) -> int:
     """Number of frames of a clip of `stride` in the first `most` frames of a video."""
-    return (min(probe(path).frames, most) - 1) // stride + 1
+    return (min(read_video_info(path).frames, most) - 1) // stride + 1
 
 
 def grey_frames(path: Path, *, stride: int, most: int) -> list[npt.NDArray[np.uint8]]:

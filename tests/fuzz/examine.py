@@ -1,4 +1,4 @@
-"""What a damaged video must give to each way of reading it: a valid clip, or a VideoError."""
+"""Read a damaged video in every way. Each must return a valid clip or raise a VideoError about the file."""
 
 import contextlib
 import traceback
@@ -16,7 +16,7 @@ import mgm
 from mgm.errors import VideoError
 from mgm.video import VideoReader, read_motion
 from mgm.video.clip.rgb import FrameConverter
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.motion.field import grid_shape
 from mgm.video.motion.vectors import VECTOR_DTYPE
 from mgm.video.scan.scan import scan_file
@@ -28,8 +28,8 @@ class WrongError(Exception):
 
 
 class DifferentError(Exception):
-    """The frames are not those of a decode of the whole file. Where pictures are lost or key flags lie, there is no truth to
-    hold against: each case wants a look."""
+    """The frames are not those of a decode of the whole file. For lost pictures or false keyframe flags the correct result is
+    unknown: check each case by hand."""
 
 
 def _check(condition: object, what: str) -> None:
@@ -39,13 +39,14 @@ def _check(condition: object, what: str) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one call ended: "read", "raised" (as documented), "differs" (see `DifferentError`), "wrong" (a result or message) or
-    "undocumented" (an exception)."""
+    """How one call ended: "read", "raised" (as documented), "differs" (see `DifferentError`), "wrong" (a result or an error) or
+    "undocumented" (an exception). `reason`: of the VideoError."""
 
     call: str
     kind: str
     detail: str = ""
     trace: str = ""
+    reason: str = ""
 
 
 Stage = Callable[[str], None]
@@ -53,7 +54,7 @@ Examine = Callable[[Path, int, Stage], list[Outcome]]
 
 
 def examine(path: Path, seed: int, stage: Stage) -> list[Outcome]:
-    """Read one file in every way; `stage` is told the name of each call before it begins."""
+    """Read one file in every way; `stage` receives the name of each call before it begins."""
     outcomes = []
     for name, call in _calls(path, seed):
         stage(name)
@@ -61,9 +62,9 @@ def examine(path: Path, seed: int, stage: Stage) -> list[Outcome]:
             call()
             outcomes.append(Outcome(name, "read"))
         except VideoError as error:
-            message = str(error)
-            named = message.startswith((f"{path}: ", f"<{path.stat().st_size} bytes>: ")) and "\n" not in message
-            outcomes.append(Outcome(name, "raised" if named else "wrong", message))
+            subjects = (str(path), f"<{path.stat().st_size} bytes>")
+            named = error.subject in subjects and error.reason != "unspecified" and "\n" not in str(error)
+            outcomes.append(Outcome(name, "raised" if named else "wrong", str(error), reason=error.reason))
         except WrongError as error:
             outcomes.append(Outcome(name, "wrong", str(error)))
         except DifferentError as error:
@@ -74,7 +75,7 @@ def examine(path: Path, seed: int, stage: Stage) -> list[Outcome]:
 
 
 def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Every way to read a video, with arguments drawn from the seed. The only place that knows the reader's functions."""
+    """Every way to read a video, with arguments drawn from the seed. The only place that names the reader's functions."""
     rng = np.random.default_rng(seed)
     options = draw_options(rng)
     source = ("auto", "flow", "difference")[rng.integers(3)]
@@ -120,7 +121,8 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
         for number, frame in enumerate(mgm.iter_motion_vectors(path)):
             _check(frame.index == number, f"frame {number} is called {frame.index}")
             _check(frame.vectors.dtype == VECTOR_DTYPE, f"vectors are {frame.vectors.dtype}")
-            _check(isinstance(frame.pts, float) and frame.kind in "?IPBSsib", f"pts {frame.pts!r}, kind {frame.kind!r}")
+            _check(isinstance(frame.pts_seconds, float), f"pts_seconds {frame.pts_seconds!r}")
+            _check(frame.picture_type in "?IPBSsib", f"picture_type {frame.picture_type!r}")
             counted[:] = [number + 1]
         _check(counted, "not one frame, and no error")
 
@@ -135,13 +137,14 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
         numbers = [getattr(record, name) for name in ("fps", "seconds", "gop", "vectors", "motion", "frames")]
         _check(all(x is None or (np.isfinite(x) and x >= 0) for x in numbers), f"{record}")
         if not record.readable:
-            raise VideoError(record.problem)
+            _check(str(record.problem).startswith(f"{path}: "), f"problem {record.problem!r}")
+            raise VideoError(path, record.status, reason="unreadable")
         _check(0 <= record.vectors <= 1 and 1 <= record.gop <= record.frames, f"{record}")
         _check(min(record.width, record.height) > 0 and record.codec, f"{record}")
         _check(counted in ([], [record.frames]), f"{record.frames} frames scanned, {counted} by iter_motion_vectors")
 
     def first_frame() -> None:
-        info = probe(path)
+        info = read_video_info(path)
         _check(min(info.frames, info.height, info.width) > 0, f"{info}")
 
     yield "read_clip", with_motion
@@ -153,7 +156,7 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "iter_motion_vectors", vectors
     yield "iter_motion_vectors, closed early", vectors_partly
     yield "scan_file", scan
-    yield "probe", first_frame
+    yield "read_video_info", first_frame
 
 
 def draw_options(rng: np.random.Generator) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from mgm.errors import VideoError
 from mgm.masks import build_mask, mask_rng, mask_statistics
 from mgm.training import Config
 from mgm.video.clip.plan import clip_frames
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 
 MEASURED_MASKS = ("mgm", "tube", "random")
 MEASURED_CLIPS = 256
@@ -89,7 +89,7 @@ def boxes_of(path: str, index: np.ndarray[Any, Any], geometry: Geometry) -> list
     truth = read_boxes(path)
     if truth is None:
         return None
-    whole = probe(path)
+    whole = read_video_info(path)
     native = centre_crop(whole.height, whole.width, size=geometry.size[0])
     none = np.empty((0, 4))  # the file of boxes ends at the last frame with a box
     return [native.boxes(truth[i] if i < len(truth) else none) for i in index.tolist()]

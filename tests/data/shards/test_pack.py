@@ -27,7 +27,7 @@ from mgm.data.shards.members import ByteRange, ShardMember, member_title, open_i
 from mgm.data.shards.write import pack_set
 from mgm.errors import DataError, VideoError
 from mgm.masks import build_mask
-from mgm.video.container.metadata import VideoInfo, probe
+from mgm.video.container.metadata import VideoInfo, read_video_info
 from mgm.video.motion.cache import build_sidecar
 from tests.errors import raises
 
@@ -98,7 +98,7 @@ def test_a_packed_set_is_the_set(files, packed):
             member = parse_member(item.path)
             assert str(member) == item.path
             assert original.path.endswith(member.name)
-            assert member.info == probe(original.path)
+            assert member.info == read_video_info(original.path)
             offset, size = member.video
             assert Path(member.tar).read_bytes()[offset : offset + size] == Path(original.path).read_bytes()
 
@@ -118,7 +118,7 @@ def test_a_long_name_in_another_script_is_read(tiny_set, tmp_path):
     shutil.copy(load_set(tiny_set).train[0].path, path)
     pack_set(VideoSet(str(root), (VideoItem(str(path)),), (), (), ""), tmp_path / "packed")
     (item,) = load_set(tmp_path / "packed").train
-    assert FileSource().info(item.path) == probe(path)
+    assert FileSource().info(item.path) == read_video_info(path)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -354,7 +354,7 @@ def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path
     whole = victim.read_bytes()
 
     def probed(path):
-        info = probe(path)
+        info = read_video_info(path)
         if Path(path) == victim and change == "goes":
             victim.unlink()
         elif Path(path) == victim:
@@ -362,7 +362,7 @@ def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path
         return info
 
     with monkeypatch.context() as patch:
-        patch.setattr("mgm.data.shards.write.probe", probed)
+        patch.setattr("mgm.data.shards.write.read_video_info", probed)
         report = pack_set(videos, out)
     assert list(report.failed) == [str(victim)]
     found = "cannot be read" if change == "goes" else "changed while it was packed"

@@ -8,7 +8,7 @@ import pytest
 from mgm.data.synthetic.known_motion import translating_frames
 from mgm.spans import Stopwatch
 from mgm.video import VideoReader, read_clip
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.transcode.encode import transcode
 from mgm.video.transcode.profiles import make_profile
 from mgm.video.transcode.write import encode
@@ -36,7 +36,7 @@ def prepared(request: pytest.FixtureRequest, source: Path) -> tuple[Path, int]:
 def test_clips_on_the_grid_decode_little_and_exactly(prepared: tuple[Path, int]):
     path, stride = prepared
     whole = decode_whole(path, size=48)
-    assert probe(path).step == stride
+    assert read_video_info(path).step == stride
     with VideoReader(path) as reader:
         for start in range(0, 77 - stride, stride):
             stopwatch = Stopwatch()
@@ -76,7 +76,7 @@ def test_metadata_that_outlives_the_grid_is_not_trusted(source: Path, tmp_path: 
     path, stride = prepared
     if stride == 2:
         pytest.skip("x264's own pyramid is a grid of stride 2")
-    comment = probe(path).step
+    comment = read_video_info(path).step
     assert comment == stride
     import av
 
@@ -91,7 +91,7 @@ def test_metadata_that_outlives_the_grid_is_not_trusted(source: Path, tmp_path: 
                 packet.stream = stream
                 out.mux(packet)
     honest = remux(source, tmp_path / "honest.mp4")
-    assert probe(liar).step == stride
+    assert read_video_info(liar).step == stride
     for start in (stride, 2 * stride):
         asked = {"start": start, "frames": 4, "stride": stride, "size": None}
         found, expected = read_clip(liar, **asked).motion, read_clip(honest, **asked).motion

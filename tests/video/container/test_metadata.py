@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from mgm.video.container.metadata import VideoInfo, probe
+from mgm.video.container.metadata import VideoInfo, read_video_info
 from tests.video.clips import encode_moving, remux
 
 
 def test_what_a_video_is(tmp_path: Path, ordinary: Path):
-    assert probe(ordinary) == VideoInfo(frames=24, height=64, width=96, motion=True)
+    assert read_video_info(ordinary) == VideoInfo(frames=24, height=64, width=96, motion=True)
     turned = remux(ordinary, tmp_path / "turned.mp4", rotation=90)
-    assert probe(turned) == VideoInfo(frames=24, height=96, width=64, motion=True)
+    assert read_video_info(turned) == VideoInfo(frames=24, height=96, width=64, motion=True)
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,8 @@ def test_what_a_video_is(tmp_path: Path, ordinary: Path):
 )
 def test_containers_without_an_index_are_counted(tmp_path: Path, name: str, codec: str, motion: bool):
     path = encode_moving(tmp_path / name, frames=7, codec=codec)
-    assert probe(path) == VideoInfo(frames=7, height=64, width=96, motion=motion)
+    assert read_video_info(path) == VideoInfo(frames=7, height=64, width=96, motion=motion)
 
 
 def test_a_single_frame_that_only_a_flush_brings_out(tmp_path: Path):
-    assert probe(encode_moving(tmp_path / "one.mp4", frames=1)).frames == 1
+    assert read_video_info(encode_moving(tmp_path / "one.mp4", frames=1)).frames == 1

@@ -12,7 +12,7 @@ from av.stream import Disposition
 
 from mgm.errors import VideoError
 from mgm.video import VideoReader, iter_motion_vectors, read_clip
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.scan.scan import scan
 from tests.errors import raises
 from tests.video.clips import decode_whole, encode_moving, remux
@@ -22,7 +22,7 @@ from tests.video.fields_stream import field_pictures
 def check(path: Path, *, draws: int = 12, motion: str | None = None) -> None:
     """Random clips, each by an opening of its own and by one for all, against the frames that a plain decode gives."""
     whole = decode_whole(path)
-    assert probe(path).frames == len(whole) == sum(1 for _ in iter_motion_vectors(path))
+    assert read_video_info(path).frames == len(whole) == sum(1 for _ in iter_motion_vectors(path))
     (record,) = scan(path)
     assert record.readable
     assert record.frames == len(whole)
@@ -171,7 +171,7 @@ def test_a_cover_picture_is_not_a_video(tmp_path: Path, ordinary: Path):
     assert record.status == "no_video_stream"
     path = with_cover(tmp_path / "covered.mp4", video=ordinary)
     np.testing.assert_array_equal(read_clip(path).frames, read_clip(ordinary).frames)
-    assert probe(path) == probe(ordinary)
+    assert read_video_info(path) == read_video_info(ordinary)
 
 
 def test_of_several_video_streams_the_first_is_read(tmp_path: Path, ordinary: Path):
@@ -183,7 +183,7 @@ def test_of_several_video_streams_the_first_is_read(tmp_path: Path, ordinary: Pa
                 packet.stream = stream
                 out.mux(packet)
     np.testing.assert_array_equal(read_clip(tmp_path / "both.mkv").frames, read_clip(ordinary).frames)
-    assert probe(tmp_path / "both.mkv") == probe(ordinary)
+    assert read_video_info(tmp_path / "both.mkv") == read_video_info(ordinary)
 
 
 def test_paths_that_are_not_a_regular_file(tmp_path: Path):
@@ -191,7 +191,7 @@ def test_paths_that_are_not_a_regular_file(tmp_path: Path):
     (tmp_path / "round.mp4").symlink_to(tmp_path / "round.mp4")
     reasons = {"pipe.mp4": "not_video", "round.mp4": "unreadable", "x" * 300 + ".mp4": "unreadable"}
     for name, reason in reasons.items():
-        for read in (read_clip, probe):
+        for read in (read_clip, read_video_info):
             with raises(VideoError, reason, subject=tmp_path / name):
                 read(tmp_path / name)
     statuses = {Path(record.path).name: record.status for record in scan(tmp_path)}

@@ -10,7 +10,7 @@ import pytest
 
 from mgm.errors import VideoError
 from mgm.video import iter_motion_vectors, read_clip
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from tests.errors import raises
 from tests.video.broken import REASONS, make_broken
 from tests.video.clips import encode_moving, remux
@@ -43,19 +43,19 @@ def test_the_reason_of_a_broken_file(folder: Path, name: str, reader: str):
 @pytest.mark.parametrize("name", [name for name in REASONS if name != "flipped.mp4"])
 def test_metadata_of_a_broken_file(folder: Path, name: str):
     with raises(VideoError, REASONS[name], subject=folder / name):
-        probe(folder / name)
+        read_video_info(folder / name)
 
 
 def test_folders_missing_files_and_files_without_permission(tmp_path: Path, ordinary: Path):
     with raises(VideoError, "not_video", subject=tmp_path):
-        probe(tmp_path)
+        read_video_info(tmp_path)
     with raises(VideoError, "not_found", subject=tmp_path / "missing.mp4", message="clip-no-such-file"):
-        probe(tmp_path / "missing.mp4")
+        read_video_info(tmp_path / "missing.mp4")
     if os.geteuid():
         locked = remux(ordinary, tmp_path / "locked.mp4")
         locked.chmod(0)
         with raises(VideoError, "unreadable", subject=locked):
-            probe(locked)
+            read_video_info(locked)
 
 
 def test_motion_of_a_codec_without_vectors(tmp_path: Path):
@@ -107,4 +107,4 @@ def test_hidden_frames_of_an_edit_list_are_not_a_truncation(tmp_path: Path, ordi
     assert 0 < len(whole) == len(clip.frames) <= 24
     expected = read_clip(ordinary, start=24 - len(whole), frames=None, stride=1, size=32)
     np.testing.assert_array_equal(clip.frames, expected.frames)
-    assert probe(path).frames == len(whole)
+    assert read_video_info(path).frames == len(whole)

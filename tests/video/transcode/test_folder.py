@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import mgm.video.transcode.folder as prepare_module
 from mgm.errors import FileError, VideoError
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.transcode.folder import prepare, prepare_command
 from mgm.video.transcode.manifest import PreparedVideo, target_names
 from mgm.video.transcode.profiles import describe, make_profile
@@ -85,7 +85,7 @@ def test_layout_manifest_and_failures(videos: Path, tmp_path: Path, undisturbed:
         assert line["mtime_ns"] == source.stat().st_mtime_ns
         assert line["profile"] == describe(make_profile("motion", **SMALL))
         if record.status == "done":
-            found = probe(tmp_path / "out" / record.target)
+            found = read_video_info(tmp_path / "out" / record.target)
             assert (line["frames"], line["height"], line["width"]) == (found.frames, found.height, found.width)
             assert line["bytes_out"] == (tmp_path / "out" / record.target).stat().st_size
             assert (line["codec_out"], line["problem"]) == ("h264", None)

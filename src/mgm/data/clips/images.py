@@ -19,7 +19,7 @@ from mgm.video.clip.options import Box, ClipOptions, keywords_of
 from mgm.video.clip.plan import frame_strides, sample_frames
 from mgm.video.clip.rgb import upright_region
 from mgm.video.container.locator import is_url
-from mgm.video.container.metadata import VideoInfo, probe
+from mgm.video.container.metadata import VideoInfo, read_video_info
 from mgm.video.motion.camera import remove_camera
 from mgm.video.motion.estimators import MotionEstimator, PairwiseMotion, make_estimator, needed_pictures
 from mgm.video.motion.field import grid_shape
@@ -39,14 +39,14 @@ def is_picture(path: str) -> bool:
 
 
 def probe_any(path: str) -> VideoInfo:
-    """`mgm.video.container.metadata.probe` of a video, a still picture (1 frame) or a folder of frames.
+    """`mgm.video.container.metadata.read_video_info` of a video, a still picture (1 frame) or a folder of frames.
 
     Raises:
         VideoError: unreadable, or a folder without frames.
     """
     if (pictures := _pictures(path)) is None:
         member = parse_member(path)
-        return probe(path) if member is None else member.info
+        return read_video_info(path) if member is None else member.info
     height, width = _open(pictures[0]).shape[:2]
     return VideoInfo(len(pictures), height, width, motion=False)
 

@@ -18,7 +18,7 @@ from mgm.data.shards.members import ByteRange, parse_member
 from mgm.errors import DataError, VideoError
 from mgm.files.atomic import atomic_write
 from mgm.video.container.locator import is_url
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.motion.cache import open_sidecar, sidecar_path
 
 MEBI = 2**20
@@ -207,7 +207,7 @@ def _write_shard(shard: Path, files: list[_PackedFile], progress: Callable[[str]
 
 def _add_video(tar: tarfile.TarFile, out: BinaryIO, file: _PackedFile) -> dict[str, Any]:
     """Add the members of one video. Returns its entry of the index."""
-    info = probe(file.path)
+    info = read_video_info(file.path)
     description = {"name": file.name, "info": asdict(info), "annotations": file.annotations}
     content = _VideoBytes(file)
     members: dict[str, ByteRange] = {}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mgm.video.clip.options import MotionOptions
 from mgm.video.clip.reader import MotionClip, VideoReader
-from mgm.video.container.metadata import probe
+from mgm.video.container.metadata import read_video_info
 from mgm.video.container.stream import decode_all, open_video
 from mgm.video.motion.cache import iter_cached_motion
 from mgm.video.motion.camera import CameraModel, remove_camera
@@ -185,7 +185,7 @@ def _read_in_pieces(
     """Motion that an estimator measures, one clip after another."""
     frames = max(_FRAMES // stride, 2)  # with one alone, the first frame of the video would have no value to hold
     with VideoReader(video) as reader:
-        for start in range(0, probe(video).frames, frames * stride):
+        for start in range(0, read_video_info(video).frames, frames * stride):
             clip = reader.read_motion(
                 start=start, frames=frames, stride=stride, motion="auto", policy=policy, reading=reading, camera=camera
             )

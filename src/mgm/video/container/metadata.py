@@ -32,14 +32,14 @@ class VideoInfo:
     step: int = 1
 
 
-def probe(place: VideoLocator) -> VideoInfo:
+def read_video_info(locator: VideoLocator) -> VideoInfo:
     """Count the frames of a video, by its packets where each is a frame (demuxing is cheap), and decode the first one for its size
     and rotation.
 
     Raises:
         VideoError: unreadable, or without a single frame.
     """
-    with open_video(place, vectors=False) as video:
+    with open_video(locator, vectors=False) as video:
         demuxed = packets(video)
         passed: list[Packet] = []
         for packet in demuxed:
@@ -61,12 +61,12 @@ def probe(place: VideoLocator) -> VideoInfo:
                 raise UncountableError  # as a packet each, or two in one
             count = count_frames(video, chain(passed, demuxed))
         except UncountableError:
-            count = _count_by_decoding(place)
+            count = _count_by_decoding(locator)
     return VideoInfo(count, height, width, motion, step if isinstance(step, int) else 1)
 
 
-def _count_by_decoding(place: VideoLocator) -> int:
-    with open_video(place, vectors=False, skip_loop_filter=True) as video:
+def _count_by_decoding(locator: VideoLocator) -> int:
+    with open_video(locator, vectors=False, skip_loop_filter=True) as video:
         return sum(1 for _ in decode_all(video))
 
 
