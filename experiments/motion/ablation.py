@@ -1,4 +1,4 @@
-"""What does each rule of the clean reading add to its agreement with dense optical flow?
+"""The contribution of each rule of the clean reading to its agreement with dense optical flow.
 
     python experiments/motion/ablation.py [VIDEO...]
 

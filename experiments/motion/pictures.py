@@ -103,8 +103,8 @@ def blocks(video: Path, number: int, box: Box, out: Path) -> None:
     x, y, width, height = box
     size = (3.8, 3.8 * height / width)
     page = sheet(size[1] + 1.08)
-    page.say(f"the stream contains: frame {number}, a {frame.picture_type}-frame", 0.12, 0.2, weight="bold")
-    page.say(f"what mgm reads: motion since frame {number - 1}", 4.08, 0.2, weight="bold")
+    page.text(f"the stream contains: frame {number}, a {frame.picture_type}-frame", 0.12, 0.2, weight="bold")
+    page.text(f"motion field of mgm: motion since frame {number - 1}", 4.08, 0.2, weight="bold")
     axes = page.show(faint(picture), left=0.12, top=0.38, size=size)
     v = frame.vectors
     for place in zip(v["dst_x"] - x, v["dst_y"] - y, v["w"].astype(int), v["h"].astype(int), strict=True):
@@ -129,8 +129,8 @@ def blocks(video: Path, number: int, box: Box, out: Path) -> None:
         (2.12, 0.36, "white", "blocks; arrows in true length"),
     )
     for left, down, colour, words in legend:
-        page.say("■", left, low + down, color=colour)
-        page.say(words, left + 0.15, low + down, fontsize=8, color=FAINT)
+        page.text("■", left, low + down, color=colour)
+        page.text(words, left + 0.15, low + down, fontsize=8, color=FAINT)
     page.wheel(scale, "px per frame", left=4.08, top=low)
     save(page.figure, out)
 
@@ -146,7 +146,7 @@ def distances(folder: Path, out: Path) -> None:
     axes.axhline(np.hypot(*velocity), color=FAINT, linewidth=5, alpha=0.35, label="the truth", zorder=1)
     for reading, colour, name in (
         ("raw", PAST, "raw: vectors as they are"),
-        ("clean", FUTURE, "clean: what mgm reads"),
+        ("clean", FUTURE, "clean: the field of mgm"),
     ):
         motion = read_motion(video, reading=reading).motion  # type: ignore[arg-type]
         middle = np.median(motion.magnitude.reshape(count, -1), axis=1)
@@ -191,12 +191,12 @@ def over_time(video: Path, folder: Path, box: Box, out: Path) -> None:
     rows += [("raw", list(shades(raw, box, scale, hatched=True))), ("clean", list(shades(clean, box, scale)))]
     for i, (words, strip) in enumerate(rows):
         top = 0.36 + i * (size[1] + gap)
-        page.say(words, 0.12, top + size[1] / 2, weight="bold")
+        page.text(words, 0.12, top + size[1] / 2, weight="bold")
         for k, picture in enumerate(strip):
             left = 0.1 + label + k * (width + gap)
             page.show(picture, left=left, top=top, size=size)
             if i == 0:
-                page.say(f"{kinds[first + k]}  {start + first + k}", left + width / 2, 0.2, ha="center", fontsize=8.5)
+                page.text(f"{kinds[first + k]}  {start + first + k}", left + width / 2, 0.2, ha="center", fontsize=8.5)
     low = page.height - 0.6
     page.wheel(scale, "px per frame", left=0.1 + label, top=low)
     page.hatch(left=4.3, top=low, words="no vector: clean fills it from around, or holds")
@@ -212,7 +212,7 @@ def panels(pictures: Sequence[tuple[str, Picture]], scale: float, unit: str, out
     page = sheet(rows * (size[1] + 0.34) + 0.72)
     for i, (words, picture) in enumerate(pictures):
         left, top = 0.12 + i % columns * (width + gap), 0.32 + i // columns * (size[1] + 0.34)
-        page.say(words, left, top - 0.14, weight="bold", fontsize=8.5)
+        page.text(words, left, top - 0.14, weight="bold", fontsize=8.5)
         page.show(picture, left=left, top=top, size=size)
     page.wheel(scale, unit, left=0.12, top=page.height - 0.62)
     save(page.figure, out)
@@ -282,7 +282,7 @@ def cameras(folder: Path, out: Path) -> None:
         encode(video, [picture for picture, _ in frames], fps=25)
         motion = part_of(read_motion(video).motion, at, 1)
         top = 0.34 + i * (high + gap)
-        page.say(name, 0.12, top + high / 2, weight="bold")
+        page.text(name, 0.12, top + high / 2, weight="bold")
         picture, (x0, y0, x1, y1) = frames[at]
         for k, how in enumerate(ways):
             left = label + k * (width + gap)
@@ -297,11 +297,11 @@ def cameras(folder: Path, out: Path) -> None:
             axes.set_xlim(-0.5, size[1] - 0.5)
             axes.set_ylim(size[0] - 0.5, -0.5)
             if i == 0:
-                page.say(f'camera="{how}"', left, 0.2, weight="bold", fontsize=8.5)
+                page.text(f'camera="{how}"', left, 0.2, weight="bold", fontsize=8.5)
     words = (
         "arrows: motion since the previous frame, three times as long as it is, none under 0.5 px; white: the object"
     )
-    page.say(words, label, page.height - 0.15, fontsize=8, color=FAINT)
+    page.text(words, label, page.height - 0.15, fontsize=8, color=FAINT)
     save(page.figure, out)
 
 

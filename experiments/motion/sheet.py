@@ -60,7 +60,7 @@ class Sheet:
         axes.imshow(picture, interpolation="nearest", aspect="auto")
         return axes
 
-    def say(self, words: str, left: float, top: float, **how: Any) -> None:
+    def text(self, words: str, left: float, top: float, **how: Any) -> None:
         """Write text; `top` is its vertical centre."""
         chosen: dict[str, Any] = {"color": INK, "va": "center", "fontsize": 9} | how
         self.figure.text(left / WIDTH, 1 - top / self.height, words, **chosen)
@@ -69,15 +69,15 @@ class Sheet:
         """The legend of the colours, 0.5 inches high."""
         disc = colour_wheel(200, ground="light")
         self.show(disc, left=left, top=top, size=(0.5, 0.5))
-        self.say("colour: direction of the motion", left + 0.62, top + 0.15, fontsize=8, color=FAINT)
-        self.say(f"rim of the disc: {scale:.0f} {unit} or more", left + 0.62, top + 0.36, fontsize=8, color=FAINT)
+        self.text("colour: direction of the motion", left + 0.62, top + 0.15, fontsize=8, color=FAINT)
+        self.text(f"rim of the disc: {scale:.0f} {unit} or more", left + 0.62, top + 0.36, fontsize=8, color=FAINT)
 
     def hatch(self, *, left: float, top: float, words: str) -> None:
         """The legend of cells that were not measured."""
         field = np.zeros((1, 4, 8, 2), np.float32)
         shown = colour_motion(field, extent=(32, 64), valid=np.zeros((1, 4, 8), np.bool_), full_scale=1, ground="light")
         self.show(np.repeat(np.repeat(shown[0], 3, axis=0), 3, axis=1), left=left, top=top + 0.08, size=(0.56, 0.28))
-        self.say(words, left + 0.66, top + 0.22, fontsize=8, color=FAINT)
+        self.text(words, left + 0.66, top + 0.22, fontsize=8, color=FAINT)
 
 
 def sheet(height: float) -> Sheet:

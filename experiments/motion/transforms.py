@@ -58,7 +58,7 @@ def draw(
         )
     axes.set_xlim(-0.5, right - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
-    page.say(name, at[0], at[1] - 0.13, weight="bold", fontsize=7.1)
+    page.text(name, at[0], at[1] - 0.13, weight="bold", fontsize=7.1)
 
 
 def geometries(frames: Picture, field: MotionField, out: Path) -> None:
@@ -90,7 +90,7 @@ def geometries(frames: Picture, field: MotionField, out: Path) -> None:
         f"all squares are {SIZE} x {SIZE} px",
     )
     for number, line in enumerate(words):
-        page.say(line, 0.12 + first + 0.16, 0.5 + 0.2 * number, fontsize=8, color=FAINT)
+        page.text(line, 0.12 + first + 0.16, 0.5 + 0.2 * number, fontsize=8, color=FAINT)
     for number, (name, geometry) in enumerate(shown):
         at = (0.12 + number % 4 * (width + gap), 0.32 + 2.0 + 0.3 + number // 4 * (width + 0.34))
         draw(page, name, geometry, frames, field, at, width)
@@ -124,7 +124,7 @@ def changes(frames: Picture, other: Picture, out: Path) -> None:
     for number, (name, result) in enumerate(results):
         two = result[:, [0, -1]].permute(1, 2, 3, 0).numpy()
         left, top = 0.12 + number % columns * (width + gap), 0.3 + number // columns * (width / 2 + 0.32)
-        page.say(name, left, top - 0.12, weight="bold", fontsize=8)
+        page.text(name, left, top - 0.12, weight="bold", fontsize=8)
         page.show(np.concatenate(list(two), axis=1), left=left, top=top, size=(width, width / 2))
     save(page.figure, out)
 

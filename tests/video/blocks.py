@@ -1,4 +1,4 @@
-"""Vectors by hand."""
+"""Motion vectors by hand."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ def block(
     motion: tuple[int, int] = (0, 0),
     scale: int = 4,
 ) -> npt.NDArray[np.void]:
-    """One vector: the block's centre, its sides and what the stream says, in 1/scale pixels."""
+    """One vector: centre and sides of the block, and its motion in units of 1/scale pixels."""
     vector = np.zeros(1, VECTOR_DTYPE)
     for name, value in {
         "source": source, "w": side[0], "h": side[1], "dst_x": at[0], "dst_y": at[1],
