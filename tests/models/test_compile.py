@@ -6,7 +6,7 @@ from torch._dynamo.utils import counters
 
 from mgm.models import Classifier, Encoder
 from tests.models.clips import random_video
-from tests.models.test_combinations import build, draw, spec_of
+from tests.models.combinations import build, draw, spec_of
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,14 @@
+"""Specifications of models, their sizes and the work of a step."""
+
 import json
 
 import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from mgm.errors import ModelError
-from mgm.models import SIZES, ModelSpec, Size, Stack
+from mgm.models import SIZES, Classifier, Encoder, MaskedAutoencoder, ModelSpec, Size, Stack
 from tests.errors import raises
 
 
@@ -92,3 +97,53 @@ def test_the_words_of_errors():
         ModelSpec("S", frames=15)
     with raises(ModelError, "conflict", message="model-attention-of-another-backbone"):
         ModelSpec("S", attention="divided")
+
+
+GMACS = {"S": 56.9, "B": 180.3, "L": 596.8, "H": 1191.0}
+"""Multiply-accumulates of a view of 16 x 224 x 224 pixels (spec/recipes of the field: "GFLOPs" of the papers)."""
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("backbone", "decoder"), [("vit", "self"), ("vit", "cross"), ("timesformer", "self")])
+def test_every_size_builds_and_runs_without_memory(size, backbone, decoder):
+    spec = ModelSpec(size, backbone=backbone, decoder_attention=decoder)
+    with torch.device("meta"):
+        model = MaskedAutoencoder(spec)
+        video = torch.empty(1, *spec.video_shape, dtype=torch.uint8)
+    index = torch.arange(spec.tokens, device="meta")[None]
+    prediction = model._predict(video, index[:, :160], index[:, 160:], None)
+    assert prediction.shape == (1, 1408, 1536)
+
+
+@pytest.mark.parametrize("size", GMACS)
+def test_work_of_a_view_is_that_of_the_papers(size):
+    with torch.device("meta"):
+        model = Classifier(Encoder(ModelSpec(size)), 400).eval()
+        video = torch.empty(1, 3, 16, 224, 224)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(video)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(GMACS[size], rel=0.01)
+
+
+def test_work_of_pretraining_is_that_of_the_tokens_asked_for():
+    """ViT-B at .9: the reference takes 15.9 GMAC in the encoder and 19.5 in the decoder. Hidden patches are not embedded here,
+    and the decoder's last block asks for the hidden tokens alone."""
+    work = {}
+    for name, options, asked in (
+        ("self", {}, 1408),
+        ("cross", {"decoder_attention": "cross"}, 1408),
+        ("half", {}, 704),
+    ):
+        spec = ModelSpec("B", **options)
+        with torch.device("meta"):
+            model = MaskedAutoencoder(spec)
+            video = torch.empty(1, *spec.video_shape)
+        index = torch.arange(spec.tokens, device="meta")[None]
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
+            model._predict(video, index[:, :160], index[:, 160 : 160 + asked], None)
+        work[name] = counter.get_total_flops() / 2e9
+    embedding, last_block = 1408 * 1536 * 768, 160 * (10 * 384**2 + 2 * 1568 * 384)
+    assert work["self"] == pytest.approx(15.9 + 19.5 - (embedding + last_block) / 1e9, rel=0.01)
+    encoder = 15.9 - embedding / 1e9
+    assert (work["cross"] - encoder) < 0.65 * (work["self"] - encoder)
+    assert (work["half"] - encoder) < 0.5 * (work["self"] - encoder)

@@ -1,0 +1,34 @@
+"""Models of every backbone, decoder and target, and masks for them."""
+
+import numpy as np
+import torch
+
+from mgm.masks import build_mask, mask_rng
+from mgm.models import Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models.sizes import ATTENTIONS
+
+BACKBONES = [(backbone, attention) for backbone, kinds in ATTENTIONS.items() for attention in kinds]
+
+
+def spec_of(backbone, attention, decoder):
+    return ModelSpec(
+        "debug", patch=8, frames=4, resolution=32, backbone=backbone, attention=attention, decoder_attention=decoder
+    )
+
+
+def build(spec, target="normalised-pixels", **options):
+    torch.manual_seed(0)
+    teacher = Encoder(spec) if target == "teacher" else None
+    return MaskedAutoencoder(spec, target=target, teacher=teacher, **options)
+
+
+def draw(name, spec):
+    motion = np.random.default_rng(0).normal(size=(spec.frames, 4, 4, 2)).astype(np.float32)
+    mask = build_mask(name)
+    drawn = [mask.draw(spec.grid, 0.75, motion, mask_rng(0, 0, i, 0)).masked for i in range(2)]
+    return mask.equal_steps, torch.from_numpy(np.stack(drawn))
+
+
+def loss_of(model, video, mask, decode=None):
+    motion = torch.randn(2, 4, 4, 4, 2, generator=torch.Generator().manual_seed(0))
+    return model(video, mask, decode, motion=motion if model.objective.reads_motion else None).loss
