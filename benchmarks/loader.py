@@ -1,13 +1,13 @@
 """Clips per second and core of the whole data path: decode, multi-scale crop, flip, motion, mask, collate.
 
 python benchmarks/loader.py FOLDER                     # a folder of ordinary videos, at least 2 s long
-python benchmarks/loader.py FOLDER --clock cpu         # on a machine that others use, too
-python benchmarks/loader.py FOLDER --memory 20000      # do processes that load clips for days keep their size?
+python benchmarks/loader.py FOLDER --clock cpu         # on a machine shared with other programs
+python benchmarks/loader.py FOLDER --memory 20000      # whether processes that read clips for days grow
 
-The peer is a loader of the design of VideoMAE's public one, written anew from its description: decord reads the frames of a clip at
-full size, Pillow crops and resizes each of them, then they are stacked, scaled and normalised as floats, and a tube mask drawn. It
-delivers no motion. mgm delivers uint8 clips (normalised on the device), motion and the mask `mgm`, of the same files and of the
-same files after `mgm prepare`. Rounds are interleaved; every round reads the same clips. decord comes with
+The peer is a loader of the design of VideoMAE's public one, implemented independently from its description: decord reads the frames
+of a clip at full size, Pillow crops and resizes each of them, then they are stacked, scaled and normalised as floats, and a tube
+mask is drawn. It delivers no motion. mgm delivers uint8 clips (normalised on the device), motion and the mask `mgm`, from the same
+files and from the same files after `mgm prepare`. Rounds are interleaved; every round reads the same clips. decord is installed by
 `pip install -r benchmarks/requirements.txt`.
 """
 
@@ -51,13 +51,13 @@ def main() -> None:
     """Parse, prepare, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="ordinary videos")
-    parser.add_argument("--videos", type=int, default=24, help="clips of a round, one of each video")
+    parser.add_argument("--videos", type=int, default=24, help="clips per round, each from another video")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
-    parser.add_argument("--memory", type=int, metavar="CLIPS", help="instead: watch the memory of that many reads")
+    parser.add_argument("--memory", type=int, metavar="CLIPS", help="instead: measure memory over that many clips")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    keep_freed_memory()  # as reading processes do; the peer has it, too
+    keep_freed_memory()  # as in reading processes; for the peer, too
     files = long_enough(find_videos([args.folder]), args.videos)
     print_header(f"{len(files)} clips of {FRAMES} x stride {STRIDE} at {SIZE} px, {args.clock} time", SEED)
     if args.memory:
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def long_enough(files: Sequence[Path], count: int) -> list[Path]:
-    """The first videos that hold a whole clip."""
+    """The first videos that are at least as long as a clip."""
     found: list[Path] = []
     for file in files:
         if read_video_info(str(file)).frames >= SPAN:
@@ -159,14 +159,14 @@ def measure(files: Sequence[Path], prepared: dict[str, list[Path]], rounds: int,
     timings = compare(functions, peer=peer, rounds=rounds, units=units, clock=clock)  # type: ignore[arg-type]
     print_table(timings, peer=peer, unit="ms a clip")
     ratio, low, high = ratios(timings[twice].rounds, timings[alone].rounds)
-    print(f"repeats=2: {ratio:.2f} [{low:.2f}, {high:.2f}] per delivered clip of what repeats=1 costs")
+    print(f"repeats=2: {ratio:.2f} [{low:.2f}, {high:.2f}] of the cost of repeats=1 per delivered clip")
     for name, timing in timings.items():
         print(f"{name}: {1 / timing.seconds:.1f} clips/s on one core, {1 / timing.ratio:.2f} x the peer")
 
 
-def workers(clips: ClipSet, rounds: int, what: str) -> None:
-    """Wall time of reading with one worker process and with two, from the first batch on; and their processor time, which tells
-    what two would give on a machine that nobody else uses."""
+def workers(clips: ClipSet, rounds: int, files: str) -> None:
+    """Wall time of reading with one worker process and with two, after the first batch, and their processor time, which
+    estimates the gain of two on an idle machine."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
     used: dict[int, list[float]] = {1: [], 2: []}
     for number in range(rounds):
@@ -177,7 +177,7 @@ def workers(clips: ClipSet, rounds: int, what: str) -> None:
     gain, low, high = ratios(seconds[1], seconds[2])
     cost = ratios(used[2], used[1])[0]
     print(
-        f"{what}: two workers read {gain:.2f} [{low:.2f}, {high:.2f}] x what one reads, at {cost:.2f} x the processor time"
+        f"{files}: two workers read {gain:.2f} [{low:.2f}, {high:.2f}] x as many clips as one, at {cost:.2f} x the processor time"
     )
 
 
@@ -197,7 +197,7 @@ def _read_by(clips: ClipSet, count: int) -> tuple[float, float]:
 
 
 def small_set(folder: Path) -> ClipSet:
-    """Small videos, so that many clips are read in minutes; one of them is broken, since errors may keep what they interrupt."""
+    """Small videos, so that many clips are read in minutes; one is damaged, since errors may leak memory."""
     items = []
     for number in range(16):
         path = folder / f"{number}.mp4"
@@ -225,15 +225,17 @@ def watch_memory(clips: ClipSet, count: int) -> None:
         sizes = {"this process": resident(os.getpid())}
         sizes |= {f"worker {i + 1}": resident(p.pid) for i, p in enumerate(multiprocessing.active_children())}
         early = early or sizes
-        told = ", ".join(f"{name} {size:.1f} MB ({size - early.get(name, size):+.1f})" for name, size in sizes.items())
+        listed = ", ".join(
+            f"{name} {size:.1f} MB ({size - early.get(name, size):+.1f})" for name, size in sizes.items()
+        )
         print(
-            f"after {(step + 1) * BATCH * clips.repeats:,} clips: {told}; {time.perf_counter() - began:.0f} s",
+            f"after {(step + 1) * BATCH * clips.repeats:,} clips: {listed}; {time.perf_counter() - began:.0f} s",
             flush=True,
         )
 
 
 def resident(process: int | None) -> float:
-    """Memory of a process in MB that is its own: what it shares with others, such as a batch on its way, is left out."""
+    """Private memory of a process in MB, without memory shared with other processes, such as a batch in transfer."""
     size, shared = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1:3]
     return (int(size) - int(shared)) * os.sysconf("SC_PAGE_SIZE") / 1e6
 

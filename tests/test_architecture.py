@@ -45,6 +45,7 @@ ROOMS = {
         {"loop"},
         {"export", "finetune", "pretrain"},
     ],
+    "evaluation": [{"metrics", "views"}, {"probes"}, {"probing"}, {"run"}],
     "demo": [{"measure"}, {"findings"}, {"page"}, {"pipeline"}],
 }
 HEAVY = {"torch", "lightning_fabric", "pydantic", "PIL", "transformers", "tensorboard"}

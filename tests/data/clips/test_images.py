@@ -59,7 +59,7 @@ def test_a_picture_is_a_video_of_one_frame(picture):
 
 @pytest.mark.parametrize("camera", ["none", "median", "affine"])
 @pytest.mark.parametrize("motion", ["auto", "codec", "flow"])
-def test_no_option_gives_a_picture_motion(picture, motion, camera):
+def test_a_picture_has_no_motion_for_any_option(picture, motion, camera):
     field = read_any(picture, frames=4, motion=motion, camera=camera, size=32).motion
     assert not field.vectors.any()
     assert not field.valid.any()
@@ -74,7 +74,7 @@ def test_masks_fall_back_on_pictures(picture, name):
     assert mask.fallback.all() == rule.uses_motion
 
 
-def test_crop_and_size_are_those_of_videos(frames, folder, tmp_path):
+def test_crop_and_size_match_those_of_videos(frames, folder, tmp_path):
     """A lossless video of the same frames is the peer: the same crop, the same size, nearly the same pixels."""
     video = make_translation(tmp_path / "v.mp4", velocity=VELOCITY, frames=24, size=SIZE, options={"crf": 0})
     for options in (
@@ -126,7 +126,7 @@ def test_a_video_is_read_by_the_video_reader(tmp_path):
     assert np.array_equal(ours.motion.vectors, theirs.motion.vectors)
 
 
-def test_turned_pictures_come_upright(tmp_path):
+def test_rotated_pictures_are_turned_upright(tmp_path):
     """EXIF orientation 6: the camera was rotated by 90 degrees."""
     image = Image.fromarray(np.zeros((40, 60, 3), np.uint8))
     exif = Image.Exif()
@@ -196,7 +196,7 @@ def test_a_set_of_videos_pictures_and_frames(picture, folder, tmp_path, memory):
     assert [len(views[i].video) for i in range(3)] == [6, 3, 6]  # a picture has one temporal view
 
 
-def test_several_regions_and_any_frames_of_one_decoding(folder, picture):
+def test_several_regions_and_any_frames_from_one_decoding(folder, picture):
     boxes = [(0, 0, 64, 64), (32, 16, 80, 80)]
     index = np.array([1, 4, 5, 5, 8])
     options = {"frames": 5, "stride": 2, "size": 32, "motion": "flow"}

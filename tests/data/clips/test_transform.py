@@ -1,4 +1,4 @@
-"""One geometry for pixels, motion and boxes: whatever it does to one of them it does to the others."""
+"""One geometry for pixels, motion and boxes, which transforms all three alike."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def boxed(draw):
 
 
 def bounds(shown):
-    """The box around what is set in a bool (height, width), None around nothing."""
+    """The bounding box of a bool (height, width), or None if it is empty."""
     rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
     return None if not len(rows) else np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
 
@@ -155,7 +155,7 @@ def test_a_known_translation_is_transformed(translating, name, stride):
     assert name not in ("multi-scale", "random resized") or {g.flip for g in CROPS[name]} == {True, False}
 
 
-def test_several_views_of_one_decoded_clip_are_those_read_one_by_one(translating):
+def test_several_views_of_one_clip_equal_views_read_one_by_one(translating):
     """Repeated augmentation from whole frames in memory, against reading each crop from the file."""
     rng = np.random.default_rng(3)
     settings = ClipSettings(4, 1, 64, "codec")
@@ -172,7 +172,7 @@ def test_several_views_of_one_decoded_clip_are_those_read_one_by_one(translating
         np.testing.assert_array_equal(shown.valid, motion.valid)
 
 
-def test_pixels_move_as_the_motion_says(translating):
+def test_pixels_move_by_the_motion_field(translating):
     geometry = Geometry((112, 160), (32, 16, 80, 80), (160, 160), flip=True)  # 7 px left, 4 px up per frame
     frames, field = FileSource().clip(translating, 1, geometry, ClipSettings(4, 1, 160, "codec"))
     dx, dy = np.median(field.vectors[field.valid], axis=0).round().astype(int)
@@ -209,7 +209,7 @@ def test_views_show_both_ends_and_the_middle():
     assert [g.box[1] for g in spatial_views(180, 100, size=32)] == [0, 40, 80]
 
 
-def test_multi_scale_crops_take_all_sides_and_places():
+def test_multi_scale_crops_have_all_sides_and_positions():
     rng = np.random.default_rng(0)
     drawn = [multi_scale_crop(240, 320, size=224, flip=True, rng=rng) for _ in range(2000)]
     sides = {geometry.box[2:] for geometry in drawn}
@@ -220,7 +220,7 @@ def test_multi_scale_crops_take_all_sides_and_places():
     assert 0.45 < np.mean([geometry.flip for geometry in drawn]) < 0.55
 
 
-def test_sides_near_the_result_are_taken_as_they_are():
+def test_sides_near_the_result_are_set_to_it():
     """1 x 226 and .875 x 256 are 2 and 0 px from 224; .66 x 336 = 221 is 3 px away, and stays."""
     rng = np.random.default_rng(0)
 
@@ -252,12 +252,12 @@ def test_random_resized_crops_have_all_areas_and_shapes():
 
 
 @pytest.mark.parametrize(("height", "width", "box"), [(20, 400, (186, 0, 27, 20)), (400, 20, (0, 186, 20, 27))])
-def test_what_fits_no_crop_is_shown_by_its_middle(height, width, box):
+def test_frames_of_extreme_shape_are_cropped_to_their_middle(height, width, box):
     """Long strips: every shape of that much area is higher than the frame."""
     geometry = random_resized_crop(height, width, size=32, flip=False, rng=np.random.default_rng(0), scale=(0.9, 1.0))
     assert geometry.box == box
 
 
-def test_the_short_side_keeps_the_shape():
+def test_short_side_keeps_the_aspect_ratio():
     assert short_side(240, 320, size=224).size == (224, 299)
     assert short_side(320, 240, size=120) == Geometry((320, 240), (0, 0, 240, 320), (160, 120))

@@ -151,11 +151,11 @@ def test_the_substitute_does_not_depend_on_when_reading_failed(items, broken):
                 raise OSError("stale file handle")
             return super().clips(path, *args)
 
-    def known(index):
+    def guard(index):
         if index == 3:
             raise VideoError(items[3].path, "hangs", reason="timed_out")
 
-    early, late, guarded = make(broken)[4, 3], make(items, source=Late())[4, 3], make(items).read((4, 3), known)[0]
+    early, late, guarded = make(broken)[4, 3], make(items, source=Late())[4, 3], make(items).read((4, 3), guard)[0]
     for sample in (late, guarded):
         assert torch.equal(sample.video, early.video)
         assert np.array_equal(sample.mask, early.mask)
@@ -243,7 +243,7 @@ def test_a_second_mask_selects_the_reconstructed_tokens(items):
     decode = MaskRule(build_mask("running-cell"), GRID, 0.5)
     plain, sample = make(items)[0, 1], make(items, rule=MaskRule(build_mask("mgm"), GRID, 0.75, decode))[0, 1]
     assert plain.decode is None
-    assert sample.decode.reshape(2, -1).sum(1).tolist() == [8, 8]  # what the mask shows
+    assert sample.decode.reshape(2, -1).sum(1).tolist() == [8, 8]  # the visible tokens of the second mask
     assert same(plain, sample)  # it takes nothing from the other draws
     again = make(items, rule=MaskRule(build_mask("mgm"), GRID, 0.75, decode))
     assert len({again[epoch, 1].decode.tobytes() for epoch in range(8)}) > 1

@@ -1,4 +1,4 @@
-"""Memory of processes that do the same again and again: what a step or a clip frees, the next one uses."""
+"""Reuse of freed memory in processes that repeat the same allocations."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> bool:
-    """Ask the C library to keep freed memory for this process instead of giving it back to the system after every step.
+    """Make the C library keep freed memory in this process instead of returning it to the system after every step.
 
-    A step frees and asks for the same hundreds of megabytes again and again. By default glibc gives large blocks back at once, and
-    the system clears every page of the next ones: 8 to 12 % of a step of ViT-S on a CPU (benchmarks/step.py, --malloc), 3 to 5 % of
-    reading clips. The process stays as large as it has been at most.
+    A step allocates and frees the same hundreds of megabytes each time. By default glibc returns large blocks at once, and the
+    system clears every page of the next ones: 8 to 12 % of a step of ViT-S on a CPU (benchmarks/step.py, --malloc), 3 to 5 % of reading
+    clips. The process keeps its maximum size.
 
-    Returns whether the C library took it: glibc does, others are left as they are.
+    Returns whether the setting is supported: only by glibc.
     """
     if not sys.platform.startswith("linux"):
         return False
     library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):  # musl has a mallopt that does nothing
+    if not hasattr(library, "gnu_get_libc_version"):  # mallopt of musl has no effect
         return False
     return bool(library.mallopt(_MMAP_MAX, 0) and library.mallopt(_TRIM_THRESHOLD, -1))
