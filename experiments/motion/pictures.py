@@ -103,8 +103,8 @@ def blocks(video: Path, number: int, box: Box, out: Path) -> None:
     x, y, width, height = box
     size = (3.8, 3.8 * height / width)
     page = sheet(size[1] + 1.08)
-    page.text(f"the stream contains: frame {number}, a {frame.picture_type}-frame", 0.12, 0.2, weight="bold")
-    page.text(f"motion field of mgm: motion since frame {number - 1}", 4.08, 0.2, weight="bold")
+    page.text(f"what the stream holds: frame {number}, a {frame.picture_type}-frame", 0.12, 0.2, weight="bold")
+    page.text(f"what mgm reads: motion since frame {number - 1}", 4.08, 0.2, weight="bold")
     axes = page.show(faint(picture), left=0.12, top=0.38, size=size)
     v = frame.vectors
     for place in zip(v["dst_x"] - x, v["dst_y"] - y, v["w"].astype(int), v["h"].astype(int), strict=True):
@@ -146,7 +146,7 @@ def distances(folder: Path, out: Path) -> None:
     axes.axhline(np.hypot(*velocity), color=FAINT, linewidth=5, alpha=0.35, label="the truth", zorder=1)
     for reading, colour, name in (
         ("raw", PAST, "raw: vectors as they are"),
-        ("clean", FUTURE, "clean: the field of mgm"),
+        ("clean", FUTURE, "clean: what mgm reads"),
     ):
         motion = read_motion(video, reading=reading).motion  # type: ignore[arg-type]
         middle = np.median(motion.magnitude.reshape(count, -1), axis=1)

@@ -1,7 +1,7 @@
 """The field of content with a known velocity is that velocity, in the right direction and unit.
 
-A decoded vector is exact to a quarter pixel, and the displacement over a stride to a quarter pixel per frame. Exceptions: cells where
-ground enters the frame, where every vector is wrong, and the cells that smoothing mixes with those.
+A decoded vector is exact to a quarter pixel, and the displacement over a stride to a quarter pixel per frame. Exceptions:
+cells where ground enters the frame, where every vector is wrong, and the cells that smoothing mixes with those.
 """
 
 from pathlib import Path
@@ -51,8 +51,8 @@ def test_one_reference(tmp_path: Path, settings: str, velocity: tuple[float, flo
     ("stride", "policy", "share"), [(1, "window_sum", 0.88), (4, "window_sum", 0.69), (4, "sampled", 0.82)]
 )
 def test_ordinary_settings(tmp_path: Path, velocity: tuple[float, float], stride: int, policy: str, share: float):
-    """x264's defaults: three B-frames, three references. Motion from a farther reference than the nearest is too long, and smoothing
-    spreads it to the cells around; measured shares are .888 to 1 at stride 1, .696 to 1 summed over 4, .825 to 1 sampled.
+    """x264's defaults: three B-frames, three references. Motion from a farther reference than the nearest is too long, and
+    smoothing spreads it to the cells around; measured shares are .888 to 1 at stride 1, .696 to 1 summed over 4, .825 to 1 sampled.
     The direction and the median are right."""
     motion = translated(tmp_path, velocity, stride=stride, policy=policy)
     assert share_within_a_quarter(motion, velocity, stride=stride) >= share
