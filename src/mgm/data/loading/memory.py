@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Make the C library keep freed memory in this process instead of returning it to the system after every step.
 
     A step allocates and frees the same hundreds of megabytes each time. By default glibc returns large blocks at once, and the
-    system clears every page of the next ones: 8 to 12 % of a step of ViT-S on a CPU (benchmarks/step.py, --malloc), 3 to 5 % of reading
-    clips. The process keeps its maximum size.
+    system clears every page of the next ones: 8 to 12 % of a step of ViT-S on a CPU (benchmarks/step.py, --malloc), 3 to 5 %
+    of reading clips. The process keeps its maximum size.
 
     Returns whether the setting is supported: only by glibc.
     """
