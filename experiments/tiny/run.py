@@ -1,4 +1,4 @@
-"""What does a tiny model learn in minutes, by mask, and how much of it does the same model know untrained?
+"""Accuracy of a tiny model after minutes of pretraining, by mask, against the same model untrained.
 
     python experiments/tiny/run.py --masks mgm tube random --seeds 0 --steps 800
 
@@ -26,23 +26,23 @@ from mgm.training import Config, load_config, pretrain
 from mgm.training.run import open_source
 
 BUDGETS = ((400, 1e-3), (1000, 2e-3))
-FEW = 400
+FEW_LABELS = 400
 
 
 def few(bank: TokenBank, videos: int) -> TokenBank:
-    """The bank of the first videos, whose classes take turns by the set's random order."""
+    """The tokens of `videos` randomly chosen videos."""
     order = torch.randperm(len(bank.label), generator=torch.Generator().manual_seed(0))[:videos]
-    place = torch.full((len(bank.label),), -1)
-    place[order] = torch.arange(len(order))
-    kept = place[bank.owner] >= 0
-    return TokenBank(bank.tokens[kept], place[bank.owner[kept]], bank.label[order])
+    number = torch.full((len(bank.label),), -1)  # old number of a video -> new one, or -1
+    number[order] = torch.arange(len(order))
+    kept = number[bank.owner] >= 0
+    return TokenBank(bank.tokens[kept], number[bank.owner[kept]], bank.label[order])
 
 
 def report(name: str, encoder: Encoder, config: Config, videos, source) -> None:  # type: ignore[no-untyped-def]
     """Print one row per number of labels and budget of the probe."""
     train = encode_views(encoder, training_views(videos.train, config, source))
     test = encode_views(encoder, evaluation_views(videos.test, config, source, config.sampler(config.probe.sampling)))
-    for count in (len(train.label), FEW):
+    for count in (len(train.label), FEW_LABELS):
         bank = train if count == len(train.label) else few(train, count)
         for steps, lr in BUDGETS:
             settings = config.probe.model_copy(update={"steps": steps, "lr": lr})
@@ -84,12 +84,12 @@ def main() -> None:
             settings = (*shared, f"seed={seed}", f"mask.name={mask}", f"pretrain.steps={arguments.steps}")
             config = load_config("debug", settings)
             with tempfile.TemporaryDirectory() as folder:
-                outcome = pretrain(videos, config, out=Path(folder) / "run", source=source, show_progress=False)
-            losses = outcome.history.losses
+                result = pretrain(videos, config, out=Path(folder) / "run", source=source, show_progress=False)
+            losses = result.history.losses
             print(
-                f"{mask}, seed {seed}: loss {losses[0]:.3f} -> {sum(losses[-20:]) / 20:.3f} in {outcome.history.seconds:.0f} s"
+                f"{mask}, seed {seed}: loss {losses[0]:.3f} -> {sum(losses[-20:]) / 20:.3f} in {result.history.seconds:.0f} s"
             )
-            report(f"{mask}, seed {seed}", outcome.model.encoder, config, videos, source)  # type: ignore[arg-type]
+            report(f"{mask}, seed {seed}", result.model.encoder, config, videos, source)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def memory(videos: VideoSet) -> MemorySource:
 
 @pytest.fixture
 def run(videos, memory, tmp_path):
-    """Pretrain quietly on the tiny set; returns the result."""
+    """Pretrain on the tiny set without output; returns the result."""
 
     def go(config, out="run", *, source=memory, videos=videos, **options):
         return pretrain(videos, config, out=tmp_path / out, source=source, show_progress=False, **options)

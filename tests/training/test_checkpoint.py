@@ -83,13 +83,13 @@ def test_files_that_are_not_checkpoints(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere.pt"):
         with raises(ModelError, "not_found", subject=path):
             load_checkpoint(path)
-        with pytest.raises(ModelError):
+        with raises(ModelError, "not_found", subject=path):
             load_encoder(path)
     torch.save({"model": {}}, tmp_path / "other.pt")
-    with pytest.raises(ModelError):
+    with raises(ModelError, "malformed", subject=tmp_path / "other.pt"):
         load_encoder(tmp_path / "other.pt")
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(ModelError):
+    with raises(ModelError, "malformed", subject=tmp_path / "list.pt"):
         load_encoder(tmp_path / "list.pt")
     with raises(ModelError, "malformed", subject=tmp_path / "list.pt"):
         load_checkpoint(tmp_path / "list.pt")

@@ -74,14 +74,14 @@ def test_fine_tuning_starts_from_external_weights(write, tmp_path, videos, memor
     encoder, config = open_encoder(write(tmp_path / "weights"), SHORT, recipe="debug")
     assert config.model_spec() == encoder.spec
     config = config_for(encoder, "debug", (*SHORT, "finetune.base_lr=1e-30", "finetune.weight_decay=0"))
-    outcome = finetune(encoder, videos, config, out=tmp_path / "run", source=memory, show_progress=False)
+    trained = finetune(encoder, videos, config, out=tmp_path / "run", source=memory, show_progress=False)
     tuned, classes = load_classifier(tmp_path / "run")
     assert classes == videos.classes
     assert tuned.labels == classes
     video = torch.randint(0, 256, (1, *encoder.spec.video_shape), dtype=torch.uint8)
     # With a learning rate of almost 0 it is still the loaded encoder, to the last block.
     assert torch.equal(tuned.encoder(video), encoder(video, block=-1))
-    assert len(outcome.history.losses) == 2
+    assert len(trained.history.losses) == 2
 
 
 def test_an_official_file_is_probed(tmp_path, videos, memory):
@@ -129,12 +129,12 @@ def test_settings_that_do_not_fit_an_encoder(tmp_path, small, videos, memory):
 
 def test_a_run_continues_with_another_recipe(tmp_path, small, videos, memory):
     """Its encoder with the settings for other videos; frames and size stay those of the encoder."""
-    outcome = finetune(None, videos, small(), out=tmp_path / "run", source=memory, show_progress=False)
-    encoder, config = open_encoder(outcome.out, ["finetune.epochs=7"], recipe="finetune-vitb-ucf101")
+    trained = finetune(None, videos, small(), out=tmp_path / "run", source=memory, show_progress=False)
+    encoder, config = open_encoder(trained.out, ["finetune.epochs=7"], recipe="finetune-vitb-ucf101")
     assert (config.finetune.batch, config.finetune.epochs, config.finetune.dropout) == (128, 7, 0.5)
     assert config.model_spec() == encoder.spec
     assert (config.data.frames, config.data.size) == (4, 32)
-    assert open_encoder(outcome.out)[1] == small()
+    assert open_encoder(trained.out)[1] == small()
 
 
 def test_a_class_token_is_not_dropped(tmp_path, small, videos, memory):

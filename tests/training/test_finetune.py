@@ -48,13 +48,13 @@ def test_it_starts_from_the_encoder_and_leaves_it_unchanged(tune, small):
     torch.manual_seed(9)
     encoder = Encoder(config.model_spec())
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    outcome = tune(encoder, config)
+    trained = tune(encoder, config)
     after = encoder.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert encoder.spec.encoder_norm
     assert encoder.training
-    tuned = outcome.model.encoder.state_dict()
+    tuned = trained.model.encoder.state_dict()
     assert set(before) - set(tuned) == {"norm.weight", "norm.bias"}
     for name, value in tuned.items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=1e-20)
@@ -75,11 +75,11 @@ def test_a_folder_and_its_encoder_make_the_same_run(tune, small, videos, memory,
 
 
 def test_the_classifier_is_saved_with_its_classes(tune, small, videos):
-    outcome = tune(None, small())
-    model, classes = load_classifier(outcome.out)
+    trained = tune(None, small())
+    model, classes = load_classifier(trained.out)
     assert classes == videos.classes
     video = torch.zeros(1, 3, 4, 32, 32, dtype=torch.uint8)
-    assert torch.equal(model(video), outcome.model(video))
+    assert torch.equal(model(video), trained.model(video))
 
 
 def test_layer_decay_slows_the_first_blocks(tune, small):

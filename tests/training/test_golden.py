@@ -1,4 +1,4 @@
-"""The whole path from bytes to loss, against recorded numbers: a refactor that changes nothing changes none of them."""
+"""The whole path from bytes to loss, against recorded losses: a refactoring changes none of them."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ from mgm.data.annotations import load_set
 from mgm.training import pretrain
 from mgm.video.transcode.write import encode
 
-# The test prints what it found instead. Record that only with a reason why the arithmetic had to change.
+# The test prints its losses. Record new ones only with a reason for the change of the arithmetic.
 GOLDEN = (1.0679992, 1.0568776, 1.0520737, 1.0441215, 1.0328441)
 
 
 @pytest.fixture(scope="module")
 def blocks(tmp_path_factory):
-    """Eight videos of whole numbers alone, whose pixels are the same on every machine: tiles that move over others."""
+    """Eight videos of tiles that move over tiles, computed in integers: the same pixels on every machine."""
     root = tmp_path_factory.mktemp("blocks")
     rng = np.random.default_rng(0)
     for number in range(8):

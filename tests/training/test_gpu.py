@@ -1,4 +1,4 @@
-"""The same line on a CUDA device: pretraining in mixed precision, evaluation, and a picture afterwards."""
+"""The same path on a CUDA device: pretraining in mixed precision, evaluation, reconstruction."""
 
 import math
 
@@ -16,11 +16,11 @@ pytestmark = [
 
 def test_pretrain_probe_and_reconstruct(videos, memory, small, tmp_path):
     config = small("probe.steps=3", "probe.temporal_views=1")
-    outcome = pretrain(videos, config, out=tmp_path / "run", source=memory, show_progress=False)
-    assert all(map(math.isfinite, outcome.history.losses))
-    scores = probe_encoder(outcome.model.encoder, videos, config, memory)
+    trained = pretrain(videos, config, out=tmp_path / "run", source=memory, show_progress=False)
+    assert all(map(math.isfinite, trained.history.losses))
+    scores = probe_encoder(trained.model.encoder, videos, config, memory)
     assert len(scores.hits["attentive probe"]) == len(videos.test)
-    video = torch.zeros(1, *outcome.model.spec.video_shape, dtype=torch.uint8)
-    mask = torch.zeros(1, *outcome.model.spec.grid, dtype=torch.bool)
+    video = torch.zeros(1, *trained.model.spec.video_shape, dtype=torch.uint8)
+    mask = torch.zeros(1, *trained.model.spec.grid, dtype=torch.bool)
     mask[..., 0] = True
-    assert outcome.model.reconstruct(video, mask).shape == video.shape  # probing left the model where it was
+    assert trained.model.reconstruct(video, mask).shape == video.shape  # probing left the model where it was

@@ -26,8 +26,8 @@ from tests.training.helpers import broken, raising, read_log, same_weights
 
 def test_a_run_leaves_its_record(run, small):
     config = small()
-    outcome = run(config)
-    out, history = outcome.out, outcome.history
+    trained = run(config)
+    out, history = trained.out, trained.history
     assert load_config(out / "config.yaml") == config
     entries = read_log(out)
     assert [entry["step"] for entry in entries] == list(range(6))
@@ -40,7 +40,7 @@ def test_a_run_leaves_its_record(run, small):
     content = load_checkpoint(out)
     assert content["position"]["step"] == 6
     assert (content["kind"], content["target"]) == ("autoencoder", "normalised-pixels")
-    assert not outcome.model.training
+    assert not trained.model.training
 
 
 def test_the_same_seed_gives_the_same_run(run, small):
@@ -110,17 +110,17 @@ def test_a_loss_that_is_not_finite_stops_the_run(run, small, tmp_path):
 def test_an_unreadable_video_is_listed_and_replaced(run, small, videos, tmp_path):
     damaged = broken(videos, tmp_path / "bad", count=1)
     config = small("pretrain.steps=8")
-    outcome = run(config, videos=damaged, source=FileSource())
+    trained = run(config, videos=damaged, source=FileSource())
     path = damaged.train[0].path
-    assert list(outcome.history.bad) == [path]
-    lines = (outcome.out / "bad_videos.tsv").read_text().splitlines()
+    assert list(trained.history.bad) == [path]
+    lines = (trained.out / "bad_videos.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in lines] == [path]
     # 16 videos in 8 steps of 4: it is met once in each of the two epochs, by a run that was stopped between them too.
-    assert load_checkpoint(outcome.out)["position"]["failed"] == 2
+    assert load_checkpoint(trained.out)["position"]["failed"] == 2
     with pytest.raises(KeyboardInterrupt):
         run(config, "stopped", videos=damaged, source=raising(FileSource(), KeyboardInterrupt, at=18))
     resumed = run(config, "stopped", videos=damaged, source=FileSource(), resume=True)
-    assert resumed.history.losses == outcome.history.losses
+    assert resumed.history.losses == trained.history.losses
     assert list(resumed.history.bad) == [path]
     assert load_checkpoint(resumed.out)["position"]["failed"] == 2
 
@@ -140,8 +140,8 @@ def test_a_plain_folder_is_a_set(run, small, tiny_set, tmp_path):
     folder.mkdir()
     for index, item in enumerate(load_set(tiny_set).train[:4]):
         shutil.copy(item.path, folder / f"a clip {index}.mp4")
-    outcome = run(small("pretrain.steps=2"), videos=folder, source=None)
-    assert len(outcome.history.losses) == 2
+    trained = run(small("pretrain.steps=2"), videos=folder, source=None)
+    assert len(trained.history.losses) == 2
 
 
 def test_the_loss_falls(run, small):
@@ -153,7 +153,7 @@ def test_the_loss_falls(run, small):
 
 def test_a_refused_run_prints_nothing(small, videos, memory, tmp_path, capsys):
     damaged = broken(videos, tmp_path / "bad", count=16)
-    with pytest.raises(DataError):
+    with raises(DataError, "too_many_failures"):
         pretrain(damaged, small(), out=tmp_path / "run", source=FileSource())
     assert capsys.readouterr().out == ""
     pretrain(videos, small("pretrain.steps=1"), out=tmp_path / "run", source=memory)
@@ -216,7 +216,7 @@ def method():
 
 @pytest.fixture
 def clips():
-    """Six clips of which 0, 1, 3, 6, 10 and 15 of the 24 hidden tokens are reconstructed."""
+    """Six clips with 0, 1, 3, 6, 10 and 15 reconstructed tokens out of 24 hidden ones."""
     rng = torch.Generator().manual_seed(1)
     mask = torch.zeros(6, SPEC.tokens, dtype=torch.bool)
     decode = torch.zeros(6, SPEC.tokens, dtype=torch.bool)

@@ -29,7 +29,7 @@ def test_warm_up_then_cosine_step_by_step():
 
 @pytest.mark.parametrize("warmup", [0, 5])
 def test_the_schedule_is_transformers(warmup):
-    """But for its idle first step: their warm-up begins at 0, ours one step on."""
+    """Except for its idle first step: their warm-up starts at 0, that of mgm one step later."""
     from transformers import get_cosine_schedule_with_warmup
 
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)

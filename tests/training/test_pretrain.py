@@ -13,6 +13,7 @@ from mgm.errors import ModelError
 from mgm.models import TeacherFeatures
 from mgm.training import load_encoder, pretrain
 from mgm.training.checkpoint import load_autoencoder
+from tests.errors import raises
 from tests.training.helpers import raising
 
 
@@ -31,11 +32,11 @@ def run(videos, config, out, memory=None, **options):
 )
 def test_choices_train_and_load_again(videos, small, memory, tmp_path, settings):
     config = small("pretrain.steps=3", *settings)
-    outcome = run(videos, config, tmp_path, memory)
-    assert len(outcome.history.losses) == 3
+    trained = run(videos, config, tmp_path, memory)
+    assert len(trained.history.losses) == 3
     again = load_autoencoder(tmp_path)
-    assert again.spec == outcome.model.spec == config.model_spec()
-    states = again.state_dict(), outcome.model.state_dict()
+    assert again.spec == trained.model.spec == config.model_spec()
+    states = again.state_dict(), trained.model.state_dict()
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0] | states[1])
 
 
@@ -70,10 +71,10 @@ def test_measured_motion_is_shown_and_counted(small, tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         pretrain(tmp_path / "videos", config, out=tmp_path / "a", source=raising(FileSource(), KeyboardInterrupt, at=9))
     assert "optical flow is measured for 1 of the 4 clips of step 0" in " ".join(capsys.readouterr().out.split())
-    outcome = pretrain(tmp_path / "videos", config, out=tmp_path / "a", source=FileSource(), resume=True)
+    trained = pretrain(tmp_path / "videos", config, out=tmp_path / "a", source=FileSource(), resume=True)
     assert "optical flow" not in capsys.readouterr().out  # once
     assert [entry["flow"] for entry in entries(tmp_path / "a")] == [0.25] * 3
-    assert outcome.history.flow == 0.75
+    assert trained.history.flow == 0.75
     chosen = pretrain(tmp_path / "videos", small("pretrain.steps=1", "data.motion=flow"), out=tmp_path / "b")
     assert "optical flow" not in capsys.readouterr().out  # flow was chosen
     assert chosen.history.flow == 1
@@ -107,7 +108,7 @@ def test_a_student_learns_from_a_run_and_is_loaded_without_it(videos, small, mem
     assert isinstance(again.target, TeacherFeatures)
     video = torch.zeros(1, *again.spec.video_shape, dtype=torch.uint8)
     assert torch.equal(load_encoder(tmp_path / "student")(video), student.model.encoder(video))
-    with pytest.raises(ModelError):
+    with raises(ModelError, "not_found"):
         run(videos, config, tmp_path / "third", memory)
 
 

@@ -222,9 +222,9 @@ def test_a_batch_that_is_not_a_multiple_of_the_devices(small, monkeypatch, tmp_p
 
 def test_unreadable_videos_in_memory(run, small, videos, tmp_path):
     damaged = broken(videos, tmp_path / "bad", count=1)
-    outcome = run(small("data.memory=true"), videos=damaged, source=None)
-    assert list(outcome.history.bad) == [damaged.train[0].path]
-    assert damaged.train[0].path in (outcome.out / "bad_videos.tsv").read_text()
+    trained = run(small("data.memory=true"), videos=damaged, source=None)
+    assert list(trained.history.bad) == [damaged.train[0].path]
+    assert damaged.train[0].path in (trained.out / "bad_videos.tsv").read_text()
     several = broken(videos, tmp_path / "worse", count=3)
     with raises(DataError, "too_many_failures"):
         run(small("data.memory=true"), "worse", videos=several, source=None)

@@ -24,8 +24,8 @@ def one_list(tiny_set, tmp_path):
 
 def test_finetune_and_evaluate_with_one_list(one_list, tmp_path, small):
     config = small("probe.temporal_views=1")
-    outcome = finetune(None, one_list, config, out=tmp_path / "run", show_progress=False)
-    assert len(outcome.history.losses) == 6
+    trained = finetune(None, one_list, config, out=tmp_path / "run", show_progress=False)
+    assert len(trained.history.losses) == 6
     whole = load_set(one_list)
     assert len(whole.train) > len(whole.test) > 0
     result = evaluate(tmp_path / "run", one_list)
@@ -49,12 +49,12 @@ def test_videos_and_pictures_pretrain_together(tiny_set, tmp_path, small):
     config = small("pretrain.batch=8", "pretrain.steps=8", "data.motion=auto")
     for memory in (False, True):
         out = tmp_path / f"run-{memory}"
-        outcome = pretrain(spec, small(f"data.memory={memory}", *_same(config)), out=out, show_progress=False)
-        assert np.isfinite(outcome.history.losses).all()
+        trained = pretrain(spec, small(f"data.memory={memory}", *_same(config)), out=out, show_progress=False)
+        assert np.isfinite(trained.history.losses).all()
         lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
         shares = [line["fallback"] for line in lines if "fallback" in line]
         assert 0.3 < np.mean(shares) < 0.7  # half of the clips are still, and their masks fall back
-        assert outcome.history.bad == {}
+        assert trained.history.bad == {}
 
 
 def _same(config):

@@ -16,7 +16,7 @@ MOVES = re.compile(r"copy to the GPU at training/(pretrain|finetune)\.py:\d+ > t
 
 @pytest.fixture
 def on_gpu(monkeypatch):
-    """Trains with a stand-in as the device; returns the history and what the steps waited for."""
+    """Train with a stand-in as the device; returns the history and the synchronisations of the steps."""
 
     def make_fabric(optim):
         fabric = Fabric(accelerator="cpu", devices=1)
@@ -27,7 +27,7 @@ def on_gpu(monkeypatch):
         with monkeypatch.context() as patch, StandIn() as gpu:
             patch.setattr("lightning_fabric.accelerators.CPUAccelerator.setup_device", lambda self, device: None)
             patch.setattr("mgm.training.run.make_fabric", make_fabric)
-            patch.setattr("mgm.data.loading.loader.in_background", iter)  # the stand-in knows one thread
+            patch.setattr("mgm.data.loading.loader.in_background", iter)  # the stand-in supports one thread
             patch.setattr("torch.cuda.get_rng_state", lambda device: torch.get_rng_state())
             history = train().history
         return history, [wait for wait in gpu.waits if not MOVES.match(wait)]

@@ -17,8 +17,8 @@ from mgm.models.convert import Model, Overrides, Weights, apply_overrides, fill,
 from mgm.training.config import Config
 from mgm.training.recipe import EXTERNAL_RECIPE, config_for, load_config, override, parse_config
 
-FORMAT = "mgm-checkpoint-1"
-LAST = "last.pt"
+CHECKPOINT_FORMAT = "mgm-checkpoint-1"
+LAST_CHECKPOINT = "last.pt"
 """Name of the newest checkpoint in a run's folder."""
 
 _NO_OVERRIDES = Overrides()
@@ -34,7 +34,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     advice = "the previous checkpoint is intact: free some space and continue with --resume"
     try:
         with atomic_path(path, advice=advice) as part:
-            torch.save({"format": FORMAT, **content}, part)
+            torch.save({"format": CHECKPOINT_FORMAT, **content}, part)
     except RuntimeError as error:  # torch reports a full disk as a RuntimeError
         raise cannot_write(path, OSError(str(error)), advice) from error
 
@@ -50,13 +50,13 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path)
     if file.is_dir():
-        file = file / LAST
+        file = file / LAST_CHECKPOINT
     if not file.is_file():
-        expected = f"a run's folder with {LAST}, or a .pt file"
+        expected = f"a run's folder with {LAST_CHECKPOINT}, or a .pt file"
         raise ModelError(path, "found no checkpoint", expected, "check the path", reason="not_found")
     content = read_torch(file)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        expected = f"a checkpoint of mgm ({FORMAT})"
+    if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
+        expected = f"a checkpoint of mgm ({CHECKPOINT_FORMAT})"
         raise ModelError(file, "found another program's file", expected, "see mgm.load_encoder", reason="malformed")
     return content
 
@@ -156,13 +156,13 @@ def holds_settings(path: str | Path) -> bool:
     file = Path(path)
     try:
         if file.is_dir():
-            return (file / LAST).is_file()
+            return (file / LAST_CHECKPOINT).is_file()
         if not file.is_file() or not zipfile.is_zipfile(file):  # reading a pipe would block
             return False
     except OSError:  # `read_weights` reports it
         return False
     content = read_torch(file, mapped=True)
-    return isinstance(content, dict) and content.get("format") == FORMAT
+    return isinstance(content, dict) and content.get("format") == CHECKPOINT_FORMAT
 
 
 def _load(path: str | Path, overrides: Overrides, *, encoder_only: bool) -> Model:

@@ -15,7 +15,7 @@ from mgm.data.unreadable import Unreadable
 from mgm.errors import DataError, ModelError
 from mgm.files.atomic import cannot_write
 
-LOG = "log.jsonl"
+LOG_FILE = "log.jsonl"
 BAD_VIDEOS = "bad_videos.tsv"
 INCIDENTS = "incidents.txt"
 
@@ -90,7 +90,7 @@ class RunHistory:
         Raises:
             ModelError: the log is shorter or damaged.
         """
-        path = out / LOG
+        path = out / LOG_FILE
         advice = "restore the file, or start anew in another folder"
         lines = path.read_text(encoding="utf-8").splitlines()[:steps] if path.exists() else []
         if len(lines) < steps:
@@ -122,7 +122,7 @@ class StepLog:
     def __init__(self, out: Path, history: RunHistory, active: bool) -> None:
         self.history = history
         self.lines: list[str] = []
-        self.path = out / LOG
+        self.path = out / LOG_FILE
         self.writer: Any = None
         if active:
             from torch.utils.tensorboard import SummaryWriter  # imports slowly

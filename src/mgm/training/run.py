@@ -21,9 +21,9 @@ from mgm.data.loading.loader import Batch, BatchOrder, batches
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.errors import ConfigError, DataError
 from mgm.files.atomic import cannot_write
-from mgm.training.checkpoint import LAST, load_checkpoint, save_checkpoint
+from mgm.training.checkpoint import LAST_CHECKPOINT, load_checkpoint, save_checkpoint
 from mgm.training.config import Config, OptimConfig
-from mgm.training.log import LOG, RunHistory, StepLog
+from mgm.training.log import LOG_FILE, RunHistory, StepLog
 from mgm.training.method import TrainingMethod
 from mgm.training.optim import Schedule, build_schedule
 from mgm.training.recipe import parse_config
@@ -237,11 +237,11 @@ class TrainingRun:
             FileError: the folder cannot be written.
         """
         check_folder(self.out, resume=resume)
-        if not (self.out / LAST).exists():
+        if not (self.out / LAST_CHECKPOINT).exists():
             if self.fabric.is_global_zero:
                 self._make_folder()
             return TrainingState.now(0, 0, self.fabric.device)
-        content = load_checkpoint(self.out / LAST)
+        content = load_checkpoint(self.out / LAST_CHECKPOINT)
         self._check_same(content, method)
         before = content["data"]["ranks"]
         if before != self.order.ranks:
@@ -265,7 +265,7 @@ class TrainingRun:
             return
         epoch, index = self.order.place(state.step)
         save_checkpoint(
-            self.out / LAST,
+            self.out / LAST_CHECKPOINT,
             {
                 **method.describe(),
                 "position": state.to_dict(),
@@ -289,14 +289,14 @@ class TrainingRun:
     def _make_folder(self) -> None:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            (self.out / LOG).write_text("", encoding="utf-8")
+            (self.out / LOG_FILE).write_text("", encoding="utf-8")
             self.config.save(self.out / CONFIG_FILE)
         except OSError as error:
             raise cannot_write(self.out, error, _OTHER_OUT) from error
 
     def _check_same(self, content: dict[str, Any], method: TrainingMethod) -> None:
         """Raise ConfigError or DataError if a checkpoint does not belong to this run."""
-        changed = _changed_settings(parse_config(content["config"], str(self.out / LAST)), self.config)
+        changed = _changed_settings(parse_config(content["config"], str(self.out / LAST_CHECKPOINT)), self.config)
         if changed:
             advice = f"resume with its own settings: --recipe {self.out / CONFIG_FILE}, or {_OTHER_OUT}"
             raise ConfigError(self.out, f"its run has other settings: {changed}", advice=advice, reason="mismatch")
@@ -326,10 +326,10 @@ def check_folder(out: str | Path, *, resume: bool) -> None:
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise ConfigError(out, "found a file", "the folder of a run", _OTHER_OUT, reason="exists")
-    if (out / LAST).exists() and not resume:
+    if (out / LAST_CHECKPOINT).exists() and not resume:
         advice = f"continue it with --resume, or {_OTHER_OUT}"
         raise ConfigError(out, "contains a run already", advice=advice, reason="exists")
-    if (out / CONFIG_FILE).exists() and not ((out / LOG).exists() or (out / LAST).exists()):
+    if (out / CONFIG_FILE).exists() and not ((out / LOG_FILE).exists() or (out / LAST_CHECKPOINT).exists()):
         found = f"contains a {CONFIG_FILE} that does not belong to a run and would be overwritten"
         raise ConfigError(out, found, advice=_OTHER_OUT, reason="exists")
 
