@@ -113,7 +113,7 @@ def make_dataset(
     root = Path(root)
     _check_arguments(train=train, test=test, frames=frames, size=size, fps=fps, seed=seed, pan=pan, workers=workers)
     parameters = {"train": train, "test": test, "frames": frames, "size": size, "fps": fps, "seed": seed, "pan": pan}
-    _claim_folder(root, {"maker": "mgm.data.synthetic.labelled", "version": 1, **parameters})
+    _claim_folder(root, {"maker": "mgm.data.synthetic", "version": 1, **parameters})
     videos = {
         split: tuple(root / split / CLASSES[i % 8] / f"{i // 8:04d}.mp4" for i in range(count))
         for split, count in (("train", train), ("test", test))
