@@ -22,7 +22,7 @@ from mgm.video.container.keyframes import KeyframeIndex
 from mgm.video.container.locator import VideoLocator, describe_locator, is_url
 from mgm.video.container.packets import PacketWindow, demux_window, frame_at, frame_at_by_decoding
 from mgm.video.container.shortcuts import ShortcutFailedError, Shortcuts
-from mgm.video.container.stream import OpenVideo, configure, open_video
+from mgm.video.container.stream import DecoderSettings, OpenVideo, configure, open_video
 from mgm.video.motion.cache import DamagedSidecarError, Sidecar, build_sidecar, open_sidecar, sidecar_path
 from mgm.video.motion.field import MotionField
 
@@ -242,7 +242,7 @@ class VideoReader:
             return frame_at(video, self._index(video), seconds, shortcuts)
         self.close()
         video = self._open(shortcuts)
-        configure(video, vectors=False, skip_loop_filter=True, strict=True)
+        configure(video, DecoderSettings(skip_loop_filter=True))
         number = frame_at_by_decoding(video, seconds)
         self.close()
         return number
@@ -276,15 +276,19 @@ class VideoReader:
         """The opened video with a decoder set up for a plan. The setup is fixed once the decoder has begun, but it may decode the
         packets of an earlier opening."""
         codec = plan.source == "codec"
-        vectors, skip_loop_filter = codec and plan.sidecar is None, codec and not plan.options.with_pixels
+        settings = DecoderSettings(
+            vectors=codec and plan.sidecar is None,
+            skip_loop_filter=codec and not plan.options.with_pixels,
+            strict=window.strict,
+        )
         video = self._open(Shortcuts())
-        if video.stream.codec_context.is_open and video.decoder != (vectors, skip_loop_filter, window.strict):
+        if video.stream.codec_context.is_open and video.settings != settings:
             self.close()
             video = self._open(Shortcuts())
         if video.stream.codec_context.is_open:
             video.stream.codec_context.flush_buffers()  # it has seen the end of the clip before
         else:
-            configure(video, vectors=vectors, skip_loop_filter=skip_loop_filter, strict=window.strict)
+            configure(video, settings)
         return video
 
 

@@ -19,6 +19,18 @@ class SliceInfo(NamedTuple):
     intra: bool
 
 
+class SequenceInfo(NamedTuple):
+    """Properties of a stream, from a sequence parameter set.
+
+    Attributes:
+        max_references: `max_num_ref_frames`.
+        frames_only: `frame_mbs_only_flag`: no picture comes as two fields.
+    """
+
+    max_references: int
+    frames_only: bool
+
+
 def nal_length_size(extradata: bytes) -> int:
     """Bytes of the length before each NAL unit of a stream with this extradata; 0: start codes (Annex B).
 
@@ -56,20 +68,20 @@ def parse_first_slice(data: bytes, length_size: int) -> SliceInfo:
 def most_references(units: list[bytes]) -> int | None:
     """`max_num_ref_frames` of the first readable sequence parameter set; None without one."""
     found = _first_sequence(units)
-    return None if found is None else found[0]
+    return None if found is None else found.max_references
 
 
 def may_hold_fields(units: list[bytes]) -> bool:
     """Whether an H.264 picture may come as two fields, in packets of their own."""
     found = _first_sequence(units)
-    return found is not None and not found[1]
+    return found is not None and not found.frames_only
 
 
-def _first_sequence(units: list[bytes]) -> tuple[int, bool] | None:
+def _first_sequence(units: list[bytes]) -> SequenceInfo | None:
     for unit in units:
         if unit and unit[0] & 31 == 7:
             try:
-                return _sequence(unit)
+                return _parse_sequence(unit)
             except ValueError:
                 continue
     return None
@@ -125,8 +137,8 @@ class _Bits:
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 
 
-def _sequence(unit: bytes) -> tuple[int, bool]:
-    """(max_num_ref_frames, frame_mbs_only_flag) of a sequence parameter set with its emulation prevention (H.264 7.3.2.1.1)."""
+def _parse_sequence(unit: bytes) -> SequenceInfo:
+    """Parse a sequence parameter set, including its emulation prevention bytes (H.264 7.3.2.1.1)."""
     bits = _Bits(unit.replace(b"\0\0\3", b"\0\0")[1:])
     profile = bits.fixed(8)
     bits.fixed(16)  # constraint flags, level
@@ -156,7 +168,7 @@ def _sequence(unit: bytes) -> tuple[int, bool]:
     bits.fixed(1)  # gaps in frame_num
     bits.golomb()  # width, height
     bits.golomb()
-    return references, bits.fixed(1) == 1
+    return SequenceInfo(references, bits.fixed(1) == 1)
 
 
 def _skip_scaling_list(bits: _Bits, size: int) -> None:

@@ -34,46 +34,46 @@ class LocatedFile:
         return self.file.read(512)
 
 
-def describe_locator(place: VideoLocator) -> str:
+def describe_locator(locator: VideoLocator) -> str:
     """The subject of a video's errors: its path or URL; size or type for bytes and file objects."""
-    if isinstance(place, bytes):
-        return f"<{len(place)} bytes>"
-    if isinstance(place, str | Path):
-        return str(place)
-    name = getattr(place, "name", None)
-    return name if isinstance(name, str) else f"<{type(place).__name__}>"
+    if isinstance(locator, bytes):
+        return f"<{len(locator)} bytes>"
+    if isinstance(locator, str | Path):
+        return str(locator)
+    name = getattr(locator, "name", None)
+    return name if isinstance(name, str) else f"<{type(locator).__name__}>"
 
 
 @contextmanager
-def open_locator(place: VideoLocator) -> Iterator[LocatedFile]:
+def open_locator(locator: VideoLocator) -> Iterator[LocatedFile]:
     """Open a video for FFmpeg, with the errors that FFmpeg cannot explain.
 
     Raises:
         VideoError: no such file, a folder, empty, an object that cannot seek, a URL that cannot be opened.
     """
-    name = describe_locator(place)
-    if isinstance(place, bytes):
-        if not place:
+    name = describe_locator(locator)
+    if isinstance(locator, bytes):
+        if not locator:
             raise VideoError(name, "empty", "the bytes of a video file", reason="empty")
-        yield LocatedFile(name, io.BytesIO(place))
-    elif isinstance(place, str | Path):
-        if is_url(place):
-            with _remote(str(place)) as file:
+        yield LocatedFile(name, io.BytesIO(locator))
+    elif isinstance(locator, str | Path):
+        if is_url(locator):
+            with _remote(str(locator)) as file:
                 yield LocatedFile(name, file)
         else:
-            _check_file(Path(place))
+            _check_file(Path(locator))
             yield LocatedFile(name, name)
     else:
-        if not (hasattr(place, "read") and hasattr(place, "seek")):
+        if not (hasattr(locator, "read") and hasattr(locator, "seek")):
             raise VideoError(
                 name,
-                f"found {type(place).__name__}",
+                f"found {type(locator).__name__}",
                 "a path, URL, bytes or a binary file object",
                 reason="invalid_type",
             )
         try:
-            size = place.seek(0, io.SEEK_END)
-            place.seek(0)
+            size = locator.seek(0, io.SEEK_END)
+            locator.seek(0)
         except (OSError, ValueError) as error:  # not seekable, or closed
             raise VideoError(
                 name,
@@ -84,14 +84,14 @@ def open_locator(place: VideoLocator) -> Iterator[LocatedFile]:
             ) from error
         if size == 0:
             raise VideoError(name, "the file object is empty", "a video", reason="empty")
-        yield LocatedFile(name, place)
+        yield LocatedFile(name, locator)
 
 
-def is_url(place: VideoLocator) -> bool:
+def is_url(locator: VideoLocator) -> bool:
     """Whether fsspec opens it. One letter before the colon is a drive of Windows."""
-    if not isinstance(place, str) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z0-9]+::", place) is None:
+    if not isinstance(locator, str) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z0-9]+::", locator) is None:
         return False
-    return not Path(place).exists()
+    return not Path(locator).exists()
 
 
 def cannot_open(name: str, cause: object, advice: str) -> VideoError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TypeAlias
 
@@ -50,6 +50,21 @@ EXPORTS_B_VECTORS = frozenset({"h264"})
 those of MPEG-1 and 2 zeros for list 0 in most blocks of a moving scene: their motion is that of the frames that enclose them."""
 
 
+@dataclass(frozen=True, slots=True)
+class DecoderSettings:
+    """The setup of a decoder.
+
+    Attributes:
+        vectors: export motion vectors.
+        skip_loop_filter: leave out the deblocking filter. Vectors stay bit-identical, pixels do not: for motion alone.
+        strict: damage is an error. Otherwise the decoder conceals it silently.
+    """
+
+    vectors: bool = False
+    skip_loop_filter: bool = False
+    strict: bool = True
+
+
 @dataclass(slots=True)
 class OpenVideo:
     """An open container and its first video stream other than cover pictures.
@@ -60,7 +75,7 @@ class OpenVideo:
         time_base: seconds per unit of the stream's presentation times.
         exports_vectors: whether the decoder of this stream exports motion vectors at all.
         nal_length_size: see `mgm.video.container.h264.nal_length_size`; None: not H.264.
-        decoder: the settings of `configure`: (vectors, skip_loop_filter, strict).
+        settings: of the decoder, see `configure`.
         demuxed: packets have been read since the video was opened.
     """
 
@@ -71,7 +86,7 @@ class OpenVideo:
     time_base: float = field(init=False)
     exports_vectors: bool = field(init=False)
     nal_length_size: int | None = field(init=False)
-    decoder: tuple[bool, bool, bool] = field(init=False, default=(False, False, True))
+    settings: DecoderSettings = field(init=False, default=DecoderSettings())
     demuxed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -90,22 +105,21 @@ class OpenVideo:
 
 
 @contextmanager
-def open_video(place: VideoLocator, *, vectors: bool, skip_loop_filter: bool = False) -> Iterator[OpenVideo]:
+def open_video(locator: VideoLocator, *, vectors: bool, skip_loop_filter: bool = False) -> Iterator[OpenVideo]:
     """Open a video for decoding on one thread.
 
     One thread, because under frame threading FFmpeg returns wrong vectors for H.264 with B-frames: they are read while another
     thread still decodes the picture, and differ from run to run. Parallelise over clips instead.
 
     Args:
-        vectors: export motion vectors; must be set before the decoder opens, so it cannot be turned on later.
-        skip_loop_filter: leave out the deblocking filter. Vectors stay bit-identical, pixels do not: for motion alone.
+        vectors, skip_loop_filter: see `DecoderSettings`; fixed once the decoder has begun.
 
     Raises:
         VideoError: no such file, empty, not a video, no video stream.
     """
     with ExitStack() as opened:
         with span("open"):
-            video = opened.enter_context(_opened(place, vectors=vectors, skip_loop_filter=skip_loop_filter))
+            video = opened.enter_context(_opened(locator, vectors=vectors, skip_loop_filter=skip_loop_filter))
         try:
             yield video
         finally:
@@ -114,8 +128,8 @@ def open_video(place: VideoLocator, *, vectors: bool, skip_loop_filter: bool = F
 
 
 @contextmanager
-def _opened(place: VideoLocator, *, vectors: bool, skip_loop_filter: bool) -> Iterator[OpenVideo]:
-    with open_locator(place) as given:
+def _opened(locator: VideoLocator, *, vectors: bool, skip_loop_filter: bool) -> Iterator[OpenVideo]:
+    with open_locator(locator) as given:
         name = given.name
         try:
             # Without the protocol's name a colon in a relative path would be taken for one.
@@ -130,26 +144,21 @@ def _opened(place: VideoLocator, *, vectors: bool, skip_loop_filter: bool) -> It
         with container:
             stream = _video_stream(container, name)
             video = OpenVideo(name, container, stream)
-            configure(video, vectors=vectors, skip_loop_filter=skip_loop_filter, strict=True)
+            configure(video, DecoderSettings(vectors, skip_loop_filter))
             yield video
 
 
-def configure(video: OpenVideo, *, vectors: bool, skip_loop_filter: bool, strict: bool) -> None:
-    """Set up a decoder before its first packet opens it.
-
-    Args:
-        vectors, skip_loop_filter: see `open_video`.
-        strict: damage is an error. Otherwise the decoder conceals it silently.
-    """
+def configure(video: OpenVideo, settings: DecoderSettings) -> None:
+    """Set up a decoder before its first packet opens it."""
     context = video.stream.codec_context
     context.thread_count = 1
-    options = {"err_detect": "explode"} if strict else {}
-    if vectors:
+    options = {"err_detect": "explode"} if settings.strict else {}
+    if settings.vectors:
         options["flags2"] = "+export_mvs"
-    if skip_loop_filter:
+    if settings.skip_loop_filter:
         options["skip_loop_filter"] = "all"
     context.options = options
-    video.decoder = (vectors, skip_loop_filter, strict)
+    video.settings = settings
 
 
 def _video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
@@ -192,9 +201,9 @@ def _not_a_video(name: str, head: bytes, error: av.error.FFmpegError) -> VideoEr
 def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.frame.VideoFrame]:
     """Decode one packet (None flushes the decoder). Raises VideoError where the stream is damaged."""
     context = video.stream.codec_context
-    if packet is not None and not context.is_open and video.decoder[2] and not _begins_clean(video, packet):
+    if packet is not None and not context.is_open and video.settings.strict and not _begins_clean(video, packet):
         # Its first pictures refer to others that were cut off. Players skip them; a strict decoder would report damage.
-        configure(video, vectors=video.decoder[0], skip_loop_filter=video.decoder[1], strict=False)
+        configure(video, replace(video.settings, strict=False))
     try:
         return context.decode(packet)
     except av.error.EOFError:
