@@ -8,7 +8,6 @@ import pytest
 
 from mgm.errors import VideoError
 from mgm.video import read_clip
-from mgm.video.clip.plan import clip_frames
 from tests.errors import raises
 from tests.video.clips import VELOCITY, decode_whole, encode_moving, remux
 
@@ -122,33 +121,6 @@ def test_motion_of_h264_in_avi_equals_that_in_mp4(tmp_path: Path, ordinary: Path
     np.testing.assert_allclose(found.pts_seconds, np.arange(24) / 25)
 
 
-@pytest.mark.parametrize(
-    ("short", "expected"), [("repeat_last", [16, 19, 22, 22, 22]), ("wrap", [16, 19, 22, 16, 19]), ("error", None)]
-)
-def test_what_a_short_video_does(ordinary: Path, short: str, expected: list[int] | None):
-    asked = {"start": 16, "frames": 5, "stride": 3, "size": SIDE, "short": short}
-    if expected is None:
-        with raises(VideoError, "invalid_value", subject=ordinary, message="clip-longer-than-video"):
-            read_clip(ordinary, **asked)
-        return
-    clip = read_clip(ordinary, **asked)
-    assert clip.frame_indices.tolist() == expected
-    np.testing.assert_array_equal(clip.frames, decode_whole(ordinary, size=SIDE)[expected])
-    np.testing.assert_allclose(clip.pts_seconds, np.array(expected) / 25)
-    assert clip.motion is not None
-    assert len(clip.motion.vectors) == 5
-    np.testing.assert_array_equal(
-        clip.motion.vectors[expected.index(22)], read_clip(ordinary, start=22, frames=1, stride=3).motion.vectors[0]
-    )
-
-
-def test_clip_index():
-    assert clip_frames(9, start=0, frames=3, stride=4).tolist() == [0, 4, 8]
-    assert clip_frames(8, start=0, frames=3, stride=4).tolist() == [0, 4, 4]
-    assert clip_frames(8, start=1, frames=4, stride=4, short="wrap").tolist() == [1, 5, 1, 5]
-    assert clip_frames(1, start=0, frames=2, stride=4).tolist() == [0, 0]
-
-
 def test_to_the_end_and_frames_only(ordinary: Path):
     clip = read_clip(str(ordinary), start=3, frames=None, stride=5, motion=None, size=SIDE)
     assert clip.frame_indices.tolist() == [3, 8, 13, 18, 23]
@@ -188,27 +160,6 @@ def test_mpeg4_b_frames_move_as_the_frame_that_encloses_them(tmp_path: Path):
     assert motion is not None
     np.testing.assert_allclose(np.median(motion.vectors, axis=(0, 1, 2)), VELOCITY, atol=0.17)
     assert motion.valid.any(axis=(1, 2)).tolist() == [(i + 1) % 12 not in (0, 10, 11) for i in range(20)]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"start": 24}, "clip-start-behind-end"),
-        ({"start": 1000, "motion": None}, None),
-        ({"start": -1}, None),
-        ({"stride": 0}, "clip-stride"),
-        ({"frames": 0}, None),
-        ({"crop": (90, 0, 8, 8)}, "clip-crop-outside"),
-        ({"crop": (-1, 0, 8, 8)}, None),
-        ({"crop": (0, 0, 8, 0)}, None),
-        ({"crop": (0, 0, 8)}, None),
-        ({"size": 0}, None),
-    ],
-)
-def test_values_out_of_range(ordinary: Path, options: dict[str, object], message: str | None):
-    with raises(VideoError, "invalid_value", subject=ordinary, message=message) as error:
-        read_clip(ordinary, **options)
-    assert "\n" not in str(error.value)
 
 
 def test_a_picture_that_changes_its_size_is_an_error(tmp_path: Path):

@@ -1,7 +1,6 @@
 """What is exported in pieces equals what is read in one go, in every form."""
 
 import json
-import shutil
 import sys
 import tracemalloc
 from pathlib import Path
@@ -13,12 +12,10 @@ from mgm.errors import FileError, VideoError
 from mgm.video.clip import whole_video
 from mgm.video.clip.export import export_motion
 from mgm.video.clip.reader import MotionClip, read_motion
-from mgm.video.clip.whole_video import MotionTotals, motion_chunks
-from mgm.video.motion.cache import build_sidecar
 from mgm.video.motion.field import MotionField, VectorField
 from mgm.video.motion.streaming import FrameMotion
 from tests.errors import raises
-from tests.video.clips import VELOCITY, encode_moving, remux
+from tests.video.clips import VELOCITY, encode_moving
 
 READINGS = [
     {},
@@ -59,43 +56,6 @@ def assert_equal(one: MotionClip, other: MotionClip) -> None:
     assert (one.motion.source, one.motion.extent) == (other.motion.source, other.motion.extent)
     assert np.array_equal(one.pts_seconds, other.pts_seconds)
     assert np.array_equal(one.frame_indices, other.frame_indices)
-
-
-@pytest.mark.parametrize("options", READINGS, ids=str)
-def test_pieces_equal_the_whole(ordinary, options):
-    pieces = list(motion_chunks(ordinary, **options))
-    assert len(pieces) > 1
-    assert_equal(joined(pieces), read_motion(ordinary, **options))
-
-
-@pytest.mark.parametrize("options", READINGS[:4], ids=str)
-def test_where_b_frames_tell_nothing_too(xvid, options):
-    assert_equal(joined(list(motion_chunks(xvid, **options))), read_motion(xvid, **options))
-
-
-def test_from_a_sidecar_they_are_the_same(ordinary, tmp_path, monkeypatch):
-    video = Path(shutil.copy(ordinary, tmp_path / "a.mp4"))
-    expected = read_motion(video, stride=4)
-    build_sidecar(video)
-    monkeypatch.setattr("mgm.video.motion.cache.iter_frame_motion", None)
-    assert_equal(joined(list(motion_chunks(video, stride=4))), expected)
-
-
-@pytest.mark.parametrize("rotation", [90, 180, 270])
-def test_they_come_upright(ordinary, tmp_path, rotation):
-    turned = remux(ordinary, tmp_path / "turned.mp4", rotation=rotation)
-    found = joined(list(motion_chunks(turned)))
-    assert found.motion.extent == ((64, 96) if rotation == 180 else (96, 64))
-    assert_equal(found, read_motion(turned))
-
-
-@pytest.mark.parametrize("stride", [1, 3, 8])
-def test_without_vectors_flow_is_measured(tmp_path, stride):
-    pytest.importorskip("cv2")
-    video = encode_moving(tmp_path / "a.webm", codec="libvpx-vp9")
-    found = joined(list(motion_chunks(video, stride=stride)))
-    assert found.motion.source == "flow"
-    assert_equal(found, read_motion(video, stride=stride, motion="auto"))
 
 
 def test_the_field_is_the_motion_of_the_content(ordinary, tmp_path):
@@ -183,18 +143,6 @@ def test_totals_are_those_of_the_field(ordinary, tmp_path):
     assert totals.measured == pytest.approx(float(motion.valid.mean()))
 
 
-def test_the_percentile_is_right_to_a_64th():
-    rng = np.random.default_rng(0)
-    vectors = rng.gamma(0.5, 4, (8, 30, 40, 2)).astype(np.float32)
-    totals = MotionTotals()
-    for part in np.split(vectors, 4):
-        totals.add(MotionField(part, np.ones(part.shape[:3], np.bool_), "codec", (240, 320)))
-    expected = np.percentile(np.hypot(vectors[..., 0], vectors[..., 1]), 99, method="inverted_cdf")
-    assert totals.p99 <= expected < totals.p99 + 1 / 64
-    totals.add(MotionField(vectors * 1e6, np.ones(vectors.shape[:3], np.bool_), "codec", (240, 320)))
-    assert totals.p99 == 1024
-
-
 def test_a_failed_export_leaves_the_old_file_and_nothing_else(ordinary, tmp_path):
     data = ordinary.read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
@@ -248,16 +196,6 @@ def test_memory_stays_flat(ordinary, tmp_path, monkeypatch):
         tracemalloc.stop()
     assert done.totals.frames == 2400
     assert np.array_equal(np.load(tmp_path / "a.npy", mmap_mode="r")[700], np.roll(field, 700, axis=0))
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("name", ["h264_high_b3_refs4.mp4", "h264_vfr.mkv", "mpeg1.mpg", "h264_intra_only.mp4"])
-def test_real_streams(shared_data, monkeypatch, name):
-    monkeypatch.setattr(whole_video, "_FRAMES", 40)
-    if name == "h264_intra_only.mp4":
-        pytest.importorskip("cv2")
-    video = shared_data / "codec_matrix" / name
-    assert_equal(joined(list(motion_chunks(video, stride=4))), read_motion(video, stride=4, motion="auto"))
 
 
 def test_nothing_of_the_users_is_replaced(tmp_path: Path, ordinary: Path):

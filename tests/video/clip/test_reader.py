@@ -1,17 +1,13 @@
 """Several clips of one opening equal those of openings of their own, from whatever the bytes come."""
 
-import inspect
-import io
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mgm.video.clip.reader
-from mgm.errors import Reason, VideoError
+from mgm.errors import VideoError
 from mgm.video import VideoReader, read_clip, read_motion
-from mgm.video.clip.options import ClipOptions
 from tests.errors import raises
 from tests.video.clips import decode_whole, encode_moving, remux
 
@@ -80,27 +76,6 @@ def test_clips_in_any_order(
         assert len(openings) <= most
 
 
-def test_a_long_file_is_entered_at_the_key_frame(tmp_path: Path):
-    path = encode_moving(tmp_path / "long.mp4", frames=200, size=(32, 48), options={"g": 10, "preset": "ultrafast"})
-    read: list[int] = []
-
-    class Counting(io.FileIO):
-        def readinto(self, buffer):
-            count = super().readinto(buffer)
-            read.append(count)
-            return count
-
-        def read(self, size=-1):
-            data = super().read(size)
-            read.append(len(data))
-            return data
-
-    with Counting(path) as file, VideoReader(file) as reader:
-        reader.read_clip(start=195, frames=1, size=None)
-        assert reader.read_clip(start=5, frames=1, size=None).frame_indices.tolist() == [5]
-    assert sum(read) < 3 * path.stat().st_size
-
-
 def test_a_reader_can_be_used_after_an_error(ordinary: Path):
     with VideoReader(ordinary) as reader:
         first = reader.read_clip(start=9, size=SIDE)
@@ -146,48 +121,6 @@ def test_start_in_seconds(tmp_path: Path, ordinary: Path, name: str):
     end = whole.pts_seconds[-1] + 1 / 25
     with raises(VideoError, "invalid_value", subject=path):
         read_clip(path, start_seconds=end + 0.1)
-
-
-@pytest.mark.parametrize(
-    ("options", "reason", "message"),
-    [
-        ({"start_seconds": -1.0}, "invalid_value", None),
-        ({"start_seconds": float("nan")}, "invalid_value", None),
-        ({"start_seconds": 1.0, "start": 2}, "conflict", "clip-two-starts"),
-        ({"start_seconds": 99.0}, "invalid_value", "clip-seconds-behind-end"),
-        ({"motion": "vectors"}, "unknown_name", "clip-unknown-motion"),
-        ({"policy": "sum"}, "unknown_name", None),
-        ({"reading": "dirty"}, "unknown_name", None),
-        ({"camera": "pan"}, "unknown_name", None),
-        ({"short": "loop"}, "unknown_name", None),
-        ({"cache": "yes"}, "unknown_name", None),
-    ],
-)
-def test_options_that_are_not_possible(ordinary: Path, options: dict[str, object], reason: Reason, message: str | None):
-    with raises(VideoError, reason, subject=ordinary, message=message):
-        read_clip(ordinary, **options)
-
-
-def test_motion_alone_needs_a_source(ordinary: Path):
-    with raises(VideoError, "missing_value", subject=ordinary):
-        read_motion(ordinary, motion=None)
-
-
-def test_an_unknown_option_is_a_type_error(ordinary: Path):
-    with pytest.raises(TypeError, match="strid"):
-        read_clip(ordinary, strid=4)
-    with pytest.raises(TypeError, match="size"):
-        read_motion(ordinary, size=224)
-
-
-def test_options_are_the_fields_of_one_class():
-    """`help` shows every option with its default, spelled in `ClipOptions` alone."""
-    fields = inspect.signature(ClipOptions).parameters
-    for function in (read_clip, VideoReader.read_clip, VideoReader.read_clips):
-        shown = inspect.signature(function).parameters
-        assert {name: shown[name] for name in fields} == dict(fields)
-    assert inspect.signature(read_motion).parameters["frames"].default is None
-    assert "frame_indices" in (read_clip.__doc__ or "")
 
 
 def test_auto_takes_vectors_where_there_are_some(tmp_path: Path, ordinary: Path):
@@ -255,54 +188,6 @@ def test_an_estimator_of_the_user(ordinary: Path):
     assert motion is not None
     assert motion.source == "raft"
     np.testing.assert_array_equal(motion.vectors, np.full((2, 8, 12, 2), 2, np.float32))
-
-
-def test_bytes_files_and_urls_give_the_same_clip(ordinary: Path):
-    import fsspec
-
-    expected = read_clip(ordinary, start=9, size=SIDE)
-    memory = fsspec.filesystem("memory")
-    memory.pipe("/clips/a.mp4", ordinary.read_bytes())
-    with ordinary.open("rb") as file:
-        file.seek(100)
-        for place, name in (
-            (str(ordinary), str(ordinary)),
-            (ordinary.read_bytes(), rf"<{ordinary.stat().st_size} bytes>"),
-            (file, str(ordinary)),
-            (io.BytesIO(ordinary.read_bytes()), "<BytesIO>"),
-            ("memory://clips/a.mp4", "memory://clips/a.mp4"),
-            (f"file://{ordinary}", f"file://{ordinary}"),
-        ):
-            with VideoReader(place) as reader:
-                for _ in range(2):
-                    clip = reader.read_clip(start=9, size=SIDE)
-                    np.testing.assert_array_equal(clip.frames, expected.frames)
-                    assert clip.path == name
-        assert not file.closed
-
-
-@pytest.mark.parametrize(
-    ("locator", "subject", "reason"),
-    [
-        (b"", "<0 bytes>", "empty"),
-        (b"no video", "<8 bytes>", "not_video"),
-        (io.BytesIO(b""), "<BytesIO>", "empty"),
-        (io.BytesIO(b"\x00\x01" * 500), "<BytesIO>", "not_video"),
-        ("memory://nothing/here.mp4", "memory://nothing/here.mp4", "unreadable"),
-        ("nosuch://a/b.mp4", "nosuch://a/b.mp4", "unreadable"),
-        (42, "<int>", "invalid_type"),
-    ],
-)
-def test_locators_without_a_video(locator: object, subject: str, reason: Reason):
-    with raises(VideoError, reason, subject=subject):
-        read_clip(locator)
-
-
-def test_a_file_object_that_cannot_seek():
-    reading, writing = os.pipe()
-    os.close(writing)
-    with os.fdopen(reading, "rb") as file, raises(VideoError, "unsupported"):
-        read_clip(file)
 
 
 def test_truncation_behind_a_seek_is_noticed(tmp_path: Path):

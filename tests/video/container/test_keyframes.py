@@ -1,165 +1,52 @@
-"""Clips of any frame numbers: the same pixels and motion as those of a full decode."""
+"""Files are entered at the keyframe before a clip."""
 
-import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import io
+from pathlib import Path
 
-from mgm.data.synthetic.known_motion import make_translation
-from mgm.errors import VideoError
-from mgm.video import VideoReader, read_clip
-from mgm.video.clip import decode as onepass
-from mgm.video.clip.plan import frame_strides
-from mgm.video.container.stream import decode_packet
-from tests.errors import raises
-
-FRAMES = 40
-VELOCITY = (2.5, -1.0)
-INDEX = [3, 4, 8, 8, 9, 15, 17, 24, 31, 39, 39]
+from mgm.video import VideoReader
+from mgm.video.container.keyframes import KeyframeIndex
+from mgm.video.container.packets import demux_window
+from mgm.video.container.shortcuts import Shortcuts
+from mgm.video.container.stream import open_video
+from tests.video.clips import encode_moving
 
 
-@pytest.fixture(scope="module")
-def video(tmp_path_factory):
-    """With B-frames and several groups of pictures."""
-    path = tmp_path_factory.mktemp("index") / "clip.mp4"
-    return make_translation(path, velocity=VELOCITY, frames=FRAMES, size=(80, 112), bframes=2, gop=13)
+def test_a_long_file_is_entered_at_the_key_frame(tmp_path: Path):
+    path = encode_moving(tmp_path / "long.mp4", frames=200, size=(32, 48), options={"g": 10, "preset": "ultrafast"})
+    read: list[int] = []
+
+    class Counting(io.FileIO):
+        def readinto(self, buffer):
+            count = super().readinto(buffer)
+            read.append(count)
+            return count
+
+        def read(self, size=-1):
+            data = super().read(size)
+            read.append(len(data))
+            return data
+
+    with Counting(path) as file, VideoReader(file) as reader:
+        reader.read_clip(start=195, frames=1, size=None)
+        assert reader.read_clip(start=5, frames=1, size=None).frame_indices.tolist() == [5]
+    assert sum(read) < 3 * path.stat().st_size
 
 
-@pytest.fixture(scope="module")
-def whole(video):
-    return read_clip(video, frames=None, stride=1, size=None)
+def test_the_index_of_an_mp4_lists_its_keyframes(tmp_path: Path):
+    path = encode_moving(tmp_path / "a.mp4", frames=30, options={"g": 10, "sc_threshold": 0})
+    with open_video(path, vectors=False) as video:
+        index = KeyframeIndex.of(video)
+        assert [index.before_frame(video, number) for number in (0, 9, 10, 29)] == [0, 0, 1, 2]
+        assert [keyframe.frames for keyframe in index.keyframes] == [0, 10, 20]
+        reached, demuxed = index.seek(video, 1)
+        assert reached == index.keyframes[1]
+        assert next(demuxed).dts == reached.time
 
 
-def summed(whole, index, strides):
-    """What moved over each step, from the motion of every single frame."""
-    parts = [
-        whole.motion.vectors[np.maximum(np.arange(i - s + 1, i + 1), 0)] for i, s in zip(index, strides, strict=True)
-    ]
-    return np.stack([part.sum(axis=0) for part in parts])
-
-
-def test_frames_are_those_of_a_full_decode(video, whole):
-    clip = read_clip(video, frame_indices=INDEX, size=None, motion=None)
-
-    np.testing.assert_array_equal(clip.frames, whole.frames[INDEX])
-    np.testing.assert_array_equal(clip.pts_seconds, whole.pts_seconds[INDEX])
-    assert clip.frame_indices.tolist() == INDEX
-
-
-def test_motion_is_summed_over_each_step(video, whole):
-    strides = [1, 1, 4, 4, 1, 6, 2, 7, 7, 8, 8]
-    motion = read_clip(video, frame_indices=INDEX, size=None).motion
-
-    assert frame_strides(np.array(INDEX), default=3).tolist() == strides
-    np.testing.assert_allclose(motion.vectors[1:], summed(whole, INDEX, strides)[1:], atol=0.3)
-    medians = np.median(motion.vectors, axis=(1, 2))
-    np.testing.assert_allclose(medians, np.outer(strides, VELOCITY), rtol=0.2)  # the encoder guesses, too
-
-
-@pytest.mark.parametrize("policy", ["window_max", "sampled"])
-def test_other_policies_scale_with_the_step(tmp_path, policy):
-    plain = {"bframes": 0, "refs": 1, "frames": FRAMES, "size": (80, 112)}
-    path = make_translation(tmp_path / "plain.mp4", velocity=VELOCITY, **plain)
-    motion = read_clip(path, frame_indices=INDEX, size=None, policy=policy).motion
-    strides = frame_strides(np.array(INDEX), default=1)
-
-    np.testing.assert_allclose(np.median(motion.vectors, axis=(1, 2)), np.outer(strides, VELOCITY), atol=0.3)
-
-
-def test_flow_is_measured_over_each_step(video):
-    index = [1, 2, 5, 5, 7]
-    motion = read_clip(video, frame_indices=index, size=None, motion="flow").motion
-
-    np.testing.assert_allclose(np.median(motion.vectors, axis=(1, 2)), np.outer([1, 1, 3, 3, 2], VELOCITY), atol=0.3)
-
-
-@pytest.mark.parametrize("motion", ["codec", "flow"])
-@pytest.mark.parametrize("policy", ["window_sum", "window_max", "sampled"])
-def test_even_numbers_are_read_as_a_start_and_a_stride(video, motion, policy):
-    expected = read_clip(video, start=6, frames=5, stride=3, motion=motion, policy=policy)
-    clip = read_clip(video, frame_indices=np.arange(6, 20, 3), motion=motion, policy=policy)
-    padded = read_clip(video, frame_indices=[6, 9, 12, 15, 18, 18], motion=motion, policy=policy)
-
-    for found in (clip, padded):  # the second one takes the way of uneven numbers
-        np.testing.assert_array_equal(found.frames[:5], expected.frames)
-        np.testing.assert_array_equal(found.motion.vectors[:5], expected.motion.vectors)
-        np.testing.assert_array_equal(found.motion.valid[:5], expected.motion.valid)
-    np.testing.assert_array_equal(padded.motion.vectors[5], expected.motion.vectors[4])
-
-
-def test_streams_without_times_are_read_by_number(tmp_path):
-    path = make_translation(tmp_path / "clip.avi", velocity=(2, 1), frames=20, size=(64, 96), bframes=2)
-    whole = read_clip(path, frames=None, stride=1, size=None)
-    for motion in ("codec", "flow"):
-        clip = read_clip(path, frame_indices=[2, 3, 7, 19], size=None, motion=motion)
-        np.testing.assert_array_equal(clip.frames, whole.frames[[2, 3, 7, 19]])
-        np.testing.assert_allclose(np.median(clip.motion.vectors[1], axis=(0, 1)), (2, 1), atol=0.3)
-
-
-def test_one_reader_reads_several_lists(video, whole):
-    with VideoReader(video) as reader:
-        for index in ([30, 31, 37], [0], [5, 5, 5], [2, 4, 6]):
-            clip = reader.read_clip(frame_indices=index, size=None)
-            np.testing.assert_array_equal(clip.frames, whole.frames[index])
-        assert reader.read_motion(frame_indices=[4, 5, 7]).frame_indices.tolist() == [4, 5, 7]
-
-
-@pytest.mark.parametrize(
-    ("index", "message"),
-    [
-        ([5, 4], "clip-indices-not-ascending"),
-        ([], None),
-        ([-1, 2], None),
-        ([1.5, 2], None),
-        ([0, 1, 40], "clip-indices-behind-end"),
-        ([0, 20, 40], None),
-        ([41], None),
-    ],
-)
-def test_numbers_that_cannot_be_read(video, index, message):
-    with raises(VideoError, "invalid_value", subject=video, message=message):
-        read_clip(video, frame_indices=index)
-
-
-def test_a_start_and_numbers_contradict_each_other(video):
-    with raises(VideoError, "conflict", subject=video):
-        read_clip(video, start=3, frame_indices=[1, 2])
-
-
-@given(st.lists(st.integers(0, 60), min_size=1, max_size=20), st.integers(1, 9))
-def test_strides_are_positive_and_lead_back_to_the_frame_before(numbers, default):
-    index = np.sort(np.array(numbers, np.int64))
-    strides = frame_strides(index, default=default)
-    moved = np.diff(index) > 0
-
-    assert (strides > 0).all()
-    np.testing.assert_array_equal((index - strides)[1:][moved], index[:-1][moved])
-
-
-@pytest.mark.parametrize("bframes", [0, 2])
-def test_frames_far_from_each_other_are_read_without_most_of_those_between(tmp_path, bframes, monkeypatch):
-    path = make_translation(tmp_path / "a.mp4", velocity=VELOCITY, frames=60, size=(64, 80), bframes=bframes, gop=10)
-    whole = read_clip(path, frames=None, stride=1, size=None)
-    given = []
-    monkeypatch.setattr(
-        onepass, "decode_packet", lambda video, packet: given.append(packet) or decode_packet(video, packet)
-    )
-
-    for index in ([1, 58], [0, 9, 10, 19, 31, 59], [12, 33, 54]):
-        given.clear()
-        clip = read_clip(path, frame_indices=index, size=None, motion=None)
-        np.testing.assert_array_equal(clip.frames, whole.frames[index])
-        assert len(given) < 40
-    motion = read_clip(path, frame_indices=[12, 33, 54], size=None).motion
-    np.testing.assert_allclose(motion.vectors[1], whole.motion.vectors[13:34].sum(axis=0), atol=1e-3)
-
-
-@pytest.mark.real
-def test_every_codec_gives_frames_far_from_each_other(shared_data):
-    for path in sorted((shared_data / "codec_matrix").iterdir()):
-        whole = read_clip(path, frames=None, stride=1, size=48, motion=None)
-        last = len(whole.frames) - 1
-        for index in ([0, last], [3, 4, 41, 44, last - 1]):
-            clip = read_clip(path, frame_indices=index, size=48, motion=None)
-            np.testing.assert_array_equal(clip.frames, whole.frames[index], err_msg=path.name)
-            np.testing.assert_array_equal(clip.pts_seconds, whole.pts_seconds[index], err_msg=path.name)
+def test_other_containers_have_an_empty_index_until_packets_pass(tmp_path: Path):
+    path = encode_moving(tmp_path / "a.mkv", frames=30, options={"g": 10, "sc_threshold": 0})
+    with open_video(path, vectors=False) as video:
+        index = KeyframeIndex.of(video)
+        assert index.before_frame(video, 29) == -1
+        demux_window(video, index, 25, 25, Shortcuts())
+        assert [keyframe.frames for keyframe in index.keyframes] == [0, 10, 20]

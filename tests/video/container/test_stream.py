@@ -1,19 +1,20 @@
 """Files that are not an intact video raise an error with a reason."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from mgm.errors import VideoError
 from mgm.video import iter_motion_vectors, read_clip
 from mgm.video.container.metadata import read_video_info
+from mgm.video.scan.scan import scan
 from tests.errors import raises
 from tests.video.broken import REASONS, make_broken
-from tests.video.clips import encode_moving, remux
+from tests.video.clips import encode_moving
 
 READERS: dict[str, Callable[[Path], object]] = {
     "clip": lambda path: read_clip(path, start=4, frames=8, stride=2, size=32),
@@ -44,18 +45,6 @@ def test_the_reason_of_a_broken_file(folder: Path, name: str, reader: str):
 def test_metadata_of_a_broken_file(folder: Path, name: str):
     with raises(VideoError, REASONS[name], subject=folder / name):
         read_video_info(folder / name)
-
-
-def test_folders_missing_files_and_files_without_permission(tmp_path: Path, ordinary: Path):
-    with raises(VideoError, "not_video", subject=tmp_path):
-        read_video_info(tmp_path)
-    with raises(VideoError, "not_found", subject=tmp_path / "missing.mp4", message="clip-no-such-file"):
-        read_video_info(tmp_path / "missing.mp4")
-    if os.geteuid():
-        locked = remux(ordinary, tmp_path / "locked.mp4")
-        locked.chmod(0)
-        with raises(VideoError, "unreadable", subject=locked):
-            read_video_info(locked)
 
 
 def test_motion_of_a_codec_without_vectors(tmp_path: Path):
@@ -108,3 +97,79 @@ def test_hidden_frames_of_an_edit_list_are_not_a_truncation(tmp_path: Path, ordi
     expected = read_clip(ordinary, start=24 - len(whole), frames=None, stride=1, size=32)
     np.testing.assert_array_equal(clip.frames, expected.frames)
     assert read_video_info(path).frames == len(whole)
+
+
+def with_cover(path: Path, *, video: Path | None) -> Path:
+    """A cover picture, then a second of sound, or the pictures of a video."""
+    cover = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    with av.open(str(path), "w") as out:
+        picture = out.add_stream("mjpeg", rate=1)
+        picture.width, picture.height, picture.pix_fmt = 64, 64, "yuvj420p"
+        picture.disposition = Disposition.attached_pic
+        if video is None:
+            sound = out.add_stream("aac", rate=44100)
+        else:
+            with av.open(str(video)) as given:
+                stream = out.add_stream_from_template(given.streams.video[0])
+                packets = [packet for packet in given.demux(video=0) if packet.size]
+        out.mux(picture.encode(av.VideoFrame.from_ndarray(cover, format="rgb24").reformat(format="yuvj420p")))
+        out.mux(picture.encode(None))
+        if video is None:
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.float32), format="fltp", layout="mono")
+            silence.sample_rate = 44100
+            out.mux(sound.encode(silence))
+            out.mux(sound.encode(None))
+        else:
+            for packet in packets:
+                packet.stream = stream
+                out.mux(packet)
+    return path
+
+
+def test_a_cover_picture_is_not_a_video(tmp_path: Path, ordinary: Path):
+    (record,) = scan(with_cover(tmp_path / "song.mp4", video=None))
+    assert record.status == "no_video_stream"
+    path = with_cover(tmp_path / "covered.mp4", video=ordinary)
+    np.testing.assert_array_equal(read_clip(path).frames, read_clip(ordinary).frames)
+    assert read_video_info(path) == read_video_info(ordinary)
+
+
+def test_of_several_video_streams_the_first_is_read(tmp_path: Path, ordinary: Path):
+    other = encode_moving(tmp_path / "other.mp4", size=(32, 48), frames=30)
+    with av.open(str(tmp_path / "both.mkv"), "w") as out, av.open(str(ordinary)) as one, av.open(str(other)) as two:
+        streams = [out.add_stream_from_template(given.streams.video[0]) for given in (one, two)]
+        for given, stream in zip((one, two), streams, strict=True):
+            for packet in [p for p in given.demux(video=0) if p.size]:
+                packet.stream = stream
+                out.mux(packet)
+    np.testing.assert_array_equal(read_clip(tmp_path / "both.mkv").frames, read_clip(ordinary).frames)
+    assert read_video_info(tmp_path / "both.mkv") == read_video_info(ordinary)
+
+
+@pytest.mark.parametrize("pixels", ["gray", "yuv422p", "yuv444p", "yuv420p10le", "yuv444p10le", "bgr24", "yuva420p"])
+@pytest.mark.parametrize("size", [(63, 95), (64, 96), (17, 9)])
+def test_pixels_of_any_kind_and_odd_sides(tmp_path: Path, pixels: str, size: tuple[int, int]):
+    codec = {"yuva420p": "libvpx-vp9", "bgr24": "libx264rgb"}.get(pixels, "libx264")
+    path = tmp_path / "clip.mkv"
+    if pixels in ("yuv422p", "yuv420p10le"):  # of which x264 takes even sides alone
+        size = (size[0] // 2 * 2, size[1] // 2 * 2)
+    if pixels == "yuv420p10le":  # FFmpeg makes its colours of what lies behind a line that is no multiple of 32
+        size = (size[0], max(1, size[1] // 32) * 32)
+    frames = np.full((6, *size, 3), 200, np.uint8)
+    frames[:, : size[0] // 2] = 60
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = (*size, pixels)
+        stream.options = {"crf": "1"}
+        if pixels == "gray":
+            stream.codec_context.color_range = 2  # FFmpeg makes grey of the whole range
+        for frame in frames:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format=pixels)))
+        out.mux(stream.encode(None))
+    whole = read_clip(path, frames=None, stride=1, size=None, motion="auto")
+    assert whole.frames.shape == frames.shape
+    assert np.abs(whole.frames[:, :4].astype(int) - 60).max() <= 6
+    assert np.abs(whole.frames[:, -4:].astype(int) - 200).max() <= 6
+    clip = read_clip(path, motion="auto")
+    assert clip.frames.shape == (16, 224, 224, 3)
+    assert np.abs(clip.motion.vectors).max() < 1

@@ -1,0 +1,74 @@
+"""The options of a clip: one class, and errors about values that are not possible."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from mgm.errors import Reason, VideoError
+from mgm.video import VideoReader, read_clip, read_motion
+from mgm.video.clip.options import ClipOptions
+from tests.errors import raises
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "message"),
+    [
+        ({"start_seconds": -1.0}, "invalid_value", None),
+        ({"start_seconds": float("nan")}, "invalid_value", None),
+        ({"start_seconds": 1.0, "start": 2}, "conflict", "clip-two-starts"),
+        ({"start_seconds": 99.0}, "invalid_value", "clip-seconds-behind-end"),
+        ({"motion": "vectors"}, "unknown_name", "clip-unknown-motion"),
+        ({"policy": "sum"}, "unknown_name", None),
+        ({"reading": "dirty"}, "unknown_name", None),
+        ({"camera": "pan"}, "unknown_name", None),
+        ({"short": "loop"}, "unknown_name", None),
+        ({"cache": "yes"}, "unknown_name", None),
+    ],
+)
+def test_options_that_are_not_possible(ordinary: Path, options: dict[str, object], reason: Reason, message: str | None):
+    with raises(VideoError, reason, subject=ordinary, message=message):
+        read_clip(ordinary, **options)
+
+
+def test_motion_alone_needs_a_source(ordinary: Path):
+    with raises(VideoError, "missing_value", subject=ordinary):
+        read_motion(ordinary, motion=None)
+
+
+def test_an_unknown_option_is_a_type_error(ordinary: Path):
+    with pytest.raises(TypeError, match="strid"):
+        read_clip(ordinary, strid=4)
+    with pytest.raises(TypeError, match="size"):
+        read_motion(ordinary, size=224)
+
+
+def test_options_are_the_fields_of_one_class():
+    """`help` shows every option with its default, spelled in `ClipOptions` alone."""
+    fields = inspect.signature(ClipOptions).parameters
+    for function in (read_clip, VideoReader.read_clip, VideoReader.read_clips):
+        shown = inspect.signature(function).parameters
+        assert {name: shown[name] for name in fields} == dict(fields)
+    assert inspect.signature(read_motion).parameters["frames"].default is None
+    assert "frame_indices" in (read_clip.__doc__ or "")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": 24}, "clip-start-behind-end"),
+        ({"start": 1000, "motion": None}, None),
+        ({"start": -1}, None),
+        ({"stride": 0}, "clip-stride"),
+        ({"frames": 0}, None),
+        ({"crop": (90, 0, 8, 8)}, "clip-crop-outside"),
+        ({"crop": (-1, 0, 8, 8)}, None),
+        ({"crop": (0, 0, 8, 0)}, None),
+        ({"crop": (0, 0, 8)}, None),
+        ({"size": 0}, None),
+    ],
+)
+def test_values_out_of_range(ordinary: Path, options: dict[str, object], message: str | None):
+    with raises(VideoError, "invalid_value", subject=ordinary, message=message) as error:
+        read_clip(ordinary, **options)
+    assert "\n" not in str(error.value)
