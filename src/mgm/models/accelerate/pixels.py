@@ -79,7 +79,7 @@ def _normalise_clip(clip, tokens, tubelet, p, epsilon, out):  # type: ignore[no-
     rows, columns = clip.shape[1] // p, clip.shape[2] // width
     number = tubelet * p * p
     mean, scale = np.empty(width, np.float32), np.empty(width, np.float32)
-    for place, token in enumerate(tokens):
+    for row, token in enumerate(tokens):
         frame, y, x = token // (rows * columns) * tubelet, token // columns % rows * p, token % columns * width
         total, squares = np.zeros(width, np.int32), np.zeros(width, np.int32)
         for line in range(tubelet * p):
@@ -99,4 +99,4 @@ def _normalise_clip(clip, tokens, tubelet, p, epsilon, out):  # type: ignore[no-
         for line in range(tubelet * p):
             pixels = clip[frame + line // p, y + line % p, x : x + width]
             for i in range(width):
-                out[place, line, i] = (np.float32(pixels[i]) - mean[i]) * scale[i]
+                out[row, line, i] = (np.float32(pixels[i]) - mean[i]) * scale[i]

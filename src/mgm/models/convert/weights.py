@@ -57,19 +57,19 @@ def read_weights(path: str | Path) -> Weights:
 
     The format is recognised by bytes and keys, not by the name. Raises ModelError about the path.
     """
-    place = Path(path)
+    location = Path(path)
     try:
-        if place.is_dir():
-            return _read_folder(place)
-        found = place.is_file()
+        if location.is_dir():
+            return _read_folder(location)
+        found = location.is_file()
     except OSError as error:  # a folder without permission, or a name that is too long
         raise unreadable(path, error, "check the path and its permissions") from error
     if not found:
-        raise ModelError(path, "found no file or folder", "weights", _advice_for_missing(place), reason="not_found")
-    if place.name.endswith(".index.json") or place.name == CONFIG_FILE:
-        return _read_folder(place.parent)
-    weights = _read_file(place)
-    return _described(weights, place.parent) if place.name in _IN_FOLDERS else weights
+        raise ModelError(path, "found no file or folder", "weights", _advice_for_missing(location), reason="not_found")
+    if location.name.endswith(".index.json") or location.name == CONFIG_FILE:
+        return _read_folder(location.parent)
+    weights = _read_file(location)
+    return _described(weights, location.parent) if location.name in _IN_FOLDERS else weights
 
 
 def unreadable(path: str | Path, error: OSError, advice: str = "check its permissions") -> ModelError:
@@ -114,14 +114,14 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
         ) from error
 
 
-def _advice_for_missing(place: Path) -> str:
+def _advice_for_missing(location: Path) -> str:
     """Advice about a missing path, which may be the name of a model of the Hugging Face Hub."""
-    name = place.as_posix()
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) or place.parent.exists() or place.suffix in _SUFFIXES:
+    name = location.as_posix()
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) or location.parent.exists() or location.suffix in _SUFFIXES:
         return "check the path"
     return (
         "check the path. Models of the Hugging Face Hub are not downloaded; if this is one, download it with "
-        f"'hf download {name} --local-dir {place.name}' and pass {place.name}"
+        f"'hf download {name} --local-dir {location.name}' and pass {location.name}"
     )
 
 
@@ -216,9 +216,11 @@ def _read_safetensors(file: Path) -> Weights:
 
 def _unwrapped(content: Any, file: Path) -> Weights:
     """The state dict in the content of a file of a training program."""
-    places = [content, *(content[name] for name in _WRAPPERS if name in content)] if isinstance(content, dict) else []
-    for place in reversed(places):
-        state = {k: v for k, v in place.items() if isinstance(v, Tensor)} if isinstance(place, Mapping) else {}
+    candidates = (
+        [content, *(content[name] for name in _WRAPPERS if name in content)] if isinstance(content, dict) else []
+    )
+    for candidate in reversed(candidates):
+        state = {k: v for k, v in candidate.items() if isinstance(v, Tensor)} if isinstance(candidate, Mapping) else {}
         if state and all(isinstance(key, str) for key in state):
             _check_plain(state, file)
             return Weights(_bare(state), arguments=_arguments(content))

@@ -54,15 +54,15 @@ class Origin:
 
 def origin_of(path: str | Path) -> Origin:
     """The origin of a run or of external weights. Raises ModelError if a file of the run is damaged."""
-    place = Path(path)
-    named = place.name not in ("", "..")
-    name = place.name if named else place.resolve().name or "model"  # the root has no name
-    if not holds_settings(place):
-        beside = (place if place.is_dir() else place.parent) / DESCRIPTION_FILE
-        of_export = place.is_dir() or place.name in _EXPORTED
+    location = Path(path)
+    named = location.name not in ("", "..")
+    name = location.name if named else location.resolve().name or "model"  # the root has no name
+    if not holds_settings(location):
+        beside = (location if location.is_dir() else location.parent) / DESCRIPTION_FILE
+        of_export = location.is_dir() or location.name in _EXPORTED
         return _noted(beside, name) if of_export and beside.is_file() else Origin(name, foreign=True)
-    content = load_checkpoint(place)
-    folder = place if place.is_dir() else place.parent
+    content = load_checkpoint(location)
+    folder = location if location.is_dir() else location.parent
     results = [*_read(folder / "evaluation.json", _evaluated), *_read(folder / "probe.json", _probed)]
     try:
         config, step = content["config"], content["position"]["step"]
