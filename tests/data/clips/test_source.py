@@ -93,7 +93,7 @@ def test_unreadable_videos_are_left_out_and_reported(video, tmp_path):
     assert list(unreadable) == [str(broken)]
     assert source.unreadable == unreadable
     assert sorted(seen) == sorted([video, str(broken)])
-    with pytest.raises(VideoError):
+    with raises(VideoError, "not_video", subject=broken):
         source.info(str(broken))
 
 

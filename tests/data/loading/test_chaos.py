@@ -129,7 +129,7 @@ def test_an_epoch_on_a_bad_day_ends_and_keeps_every_readable_clip(set_of_files):
     assert all(path in message for path, message in reported.items())
     incidents = [line for batch in day for line in batch.incidents]
     assert len(incidents) == 1
-    assert "was killed by SIGKILL (out of memory?) while it read" in incidents[0]
+    assert "SIGKILL" in incidents[0]
     assert f"{DEADLY:03d}.mp4" in incidents[0]
 
 
