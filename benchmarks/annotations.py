@@ -1,8 +1,8 @@
-"""How long it takes to understand annotations of the size of Kinetics-400: processor time on one thread.
+"""Time the loading of annotations of the size of Kinetics-400: processor time on one thread.
 
     python benchmarks/annotations.py [--lines 240000]
 
-Makes a tree of empty files, 400 folders, with one of twenty listed files missing, a `path label` list and a csv of ids of it.
+Makes a tree of empty files in 400 folders, with one in twenty listed files missing, a `path label` list of it and a csv of ids.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import mgm
 from mgm.data.annotations import load_set
 from mgm.data.annotations.summary import summarise_set
+from mgm.version import VERSION
 
 CLASSES = 400
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 
-def make(root: Path, lines: int, seed: int) -> tuple[Path, Path]:
-    """The list and the csv."""
+def make_files(root: Path, lines: int, seed: int) -> tuple[Path, Path]:
+    """Write the files, the list and the csv. Returns the paths of the list and the csv."""
     rng = random.Random(seed)
     videos = root / "videos"
     for number in range(CLASSES):
@@ -56,13 +56,13 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=240_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, mgm {mgm.__version__}")
+    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, mgm {VERSION}")
     print(f"{arguments.lines:,} lines, {CLASSES} folders, seed {arguments.seed}; seconds of processor time")
     with tempfile.TemporaryDirectory() as folder:
-        listed, rows = make(Path(folder), arguments.lines, arguments.seed)
+        listed, rows = make_files(Path(folder), arguments.lines, arguments.seed)
         for name, spec in (("path label", f"train={listed}"), ("kinetics csv", f"data={rows}")):
             given = f"{spec},root={folder}/videos"
-            print(f"{name:14} load_set     {seconds(lambda given=given: load_set(given)):6.2f}")
+            print(f"{name:14} load_set      {seconds(lambda given=given: load_set(given)):6.2f}")
             print(f"{name:14} summarise_set {seconds(lambda given=given: summarise_set(given)):6.2f}")
 
 

@@ -27,3 +27,8 @@ def shown(videos, items):
 def pairs(videos, items):
     """(name of the file, name of the class) of items."""
     return [found[:2] for found in shown(videos, items)]
+
+
+def file_names(items):
+    """Names of the files of items."""
+    return [Path(item.path).name for item in items]

@@ -80,24 +80,6 @@ def test_urls_are_not_looked_up(tmp_path):
     assert paths(load_set(path)) == ["https://example.org/a.mp4", "s3://bucket/b c.mp4"]
 
 
-def test_missing_files(tmp_path):
-    """Left out and said, up to half of them; above that the root is more likely wrong."""
-    touch(tmp_path, "x/a.mp4", "y/b.mp4")
-    few = write(tmp_path / "train.txt", "x/a.mp4 0", "y/b.mp4 1", "y/c.mp4 1")
-    found = load_set(few)
-    assert len(found.train) == 2
-    assert found.notes == (f"{few}: 1 of 3 listed files are missing below {tmp_path}, such as y/c.mp4",)
-    with raises(DataError, "not_found", subject=few):
-        load_set(f"train={few},missing=error")
-    many = write(tmp_path / "train.txt", "x/a.mp4 0", "y/b.mp4 1", "y/c.mp4 1", "y/d.mp4 1", "y/e.mp4 1")
-    with raises(DataError, "not_found", message="annotations-most-files-missing"):
-        load_set(many)
-    assert len(load_set(f"train={many},missing=skip").train) == 2
-    none = write(tmp_path / "train.txt", "x/z.mp4 0", "y/z.mp4 1")
-    with raises(DataError, "not_found", message="annotations-all-files-missing"):
-        load_set(f"train={none},missing=skip")
-
-
 def test_a_hint_names_the_root_that_would_find_them(tmp_path):
     touch(tmp_path, "data/set/videos/x/a.mp4", "data/set/videos/y/b.mp4")
     path = write(tmp_path / "data" / "set" / "labels" / "train.txt", "x/a.mp4 0", "y/b.mp4 1")

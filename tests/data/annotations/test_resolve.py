@@ -44,19 +44,19 @@ def test_pictures_beside_a_labelled_set(tmp_path):
     assert any("1 of 3 listed files" in note for note in listed.notes)
 
 
-def test_folders_of_pictures_alone(tmp_path):
-    """Still pictures are static clips with the labels of their folders; numbered without a gap they are frames of videos."""
-    touch(tmp_path / "p", "cat/tom.jpg", "cat/tim.jpg", "dog/rex.jpg", "dog/max.jpg")
-    found = load_set(tmp_path / "p")
-    assert (found.classes, len(found.items)) == (("cat", "dog"), 4)
-    frames = [f"{c}/v{v}/img_{i:05d}.jpg" for c in ("hop", "run") for v in range(3) for i in range(9)]
-    touch(tmp_path / "f", *frames)
-    found = load_set(tmp_path / "f")
-    assert (found.classes, len(found.items)) == (("hop", "run"), 6)
-    assert len(load_set(f"data={tmp_path}/f,format=pictures").items) == 54
-    touch(tmp_path / "f", "run/extra/rex.jpg")
-    with raises(DataError, "conflict", subject=tmp_path / "f", message="annotations-frames-or-pictures"):
-        load_set(tmp_path / "f")
-    assert len(load_set(f"images={tmp_path}/p").train) == 4
-    with raises(DataError, "not_found", message="annotations-no-pictures"):
-        load_set(f"images={touch(tmp_path / 'e', 'x.txt')}")
+def test_missing_files(tmp_path):
+    """Left out and said, up to half of them; above that the root is more likely wrong."""
+    touch(tmp_path, "x/a.mp4", "y/b.mp4")
+    few = write(tmp_path / "train.txt", "x/a.mp4 0", "y/b.mp4 1", "y/c.mp4 1")
+    found = load_set(few)
+    assert len(found.train) == 2
+    assert found.notes == (f"{few}: 1 of 3 listed files are missing below {tmp_path}, such as y/c.mp4",)
+    with raises(DataError, "not_found", subject=few):
+        load_set(f"train={few},missing=error")
+    many = write(tmp_path / "train.txt", "x/a.mp4 0", "y/b.mp4 1", "y/c.mp4 1", "y/d.mp4 1", "y/e.mp4 1")
+    with raises(DataError, "not_found", message="annotations-most-files-missing"):
+        load_set(many)
+    assert len(load_set(f"train={many},missing=skip").train) == 2
+    none = write(tmp_path / "train.txt", "x/z.mp4 0", "y/z.mp4 1")
+    with raises(DataError, "not_found", message="annotations-all-files-missing"):
+        load_set(f"train={none},missing=skip")

@@ -1,0 +1,72 @@
+"""Annotation files that can, and cannot, be read as text, JSON or arrays."""
+
+import numpy as np
+import pytest
+
+from mgm.data.annotations import load_set
+from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.errors import DataError
+from tests.data.annotations.files import pairs, touch
+from tests.errors import raises
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason", "key"),
+    [
+        ("list.txt", b"", "empty", "empty"),
+        ("list.txt", b" \n\n", "empty", "empty"),
+        ("list.txt", "a.mp4 0".encode("utf-16"), "unsupported", "utf-16"),
+        ("list.txt", b"a\0b", "malformed", "not-text"),
+        ("list.pkl", b"\x80\x04\x95", "unsupported", "pickle"),
+        ("train.json", b'[{"id": "1"},]', "malformed", None),
+        ("train.json", b'[{"path": "a.mp4"}, 3]', "malformed", "not-an-object"),
+        ("train.json", b'{"a": {"b": 1}}', "malformed", None),
+    ],
+)
+def test_files_that_are_not_annotations(tmp_path, name, content, reason, key):
+    (tmp_path / name).write_bytes(content)
+    with raises(DataError, reason, subject=tmp_path / name, message=key and f"annotations-{key}"):
+        load_set(tmp_path / name)
+
+
+def test_a_byte_order_mark_and_carriage_returns(tmp_path):
+    touch(tmp_path, "x/ä b.mp4", "y/c.mp4")
+    (tmp_path / "train.txt").write_bytes(b"\xef\xbb\xbf" + "x/ä b.mp4 0\r\n\r\ny/c.mp4 1\r\n".encode())
+    found = load_set(tmp_path / "train.txt")
+    assert [i.label for i in found.train] == [0, 1]
+    assert found.train[0].path.endswith("x/ä b.mp4")
+
+
+def test_names_that_are_no_utf8(tmp_path):
+    """A name keeps its bytes, as Python's own paths do."""
+    import os
+
+    name = os.fsdecode(b"caf\xe9.mp4")
+    (tmp_path / name).touch()
+    (tmp_path / "train.txt").write_bytes(b"caf\xe9.mp4 0\nb.mp4 1\n")
+    found = load_set(tmp_path / "train.txt")
+    assert [i.path for i in found.train] == [str(tmp_path / name)]
+
+
+GOOD = '{"youtube_id": "a", "time_start": 1, "time_end": 11, "label": "x"}'
+
+
+def test_a_broken_line_is_named(tmp_path):
+    path = tmp_path / "set.jsonl"
+    path.write_text(f"{GOOD}\n{GOOD}\n{{broken\n")
+    with raises(DataError, "malformed", subject=path, message="annotations-not-json"):
+        AnnotationFile(path)
+
+
+def test_arrays_of_text_and_pickles(tmp_path):
+    """V-JEPA's .npy: text is read, objects are refused, since reading them can run code."""
+    touch(tmp_path, "x/a.mp4", "y/b.mp4")
+    np.save(tmp_path / "train.npy", np.array([["x/a.mp4", "0"], ["y/b.mp4", "1"]]))
+    found = load_set(tmp_path / "train.npy")
+    assert pairs(found, found.train) == [("a.mp4", "x"), ("b.mp4", "y")]
+    np.save(tmp_path / "objects.npy", np.array([["x/a.mp4", 0], ["y/b.mp4", 1]], dtype=object), allow_pickle=True)
+    with raises(DataError, "unsupported", subject=tmp_path / "objects.npy", message="annotations-array-of-objects"):
+        load_set(tmp_path / "objects.npy")
+    np.save(tmp_path / "numbers.npy", np.zeros(3))
+    with raises(DataError, "invalid_type", message="annotations-array-of-numbers"):
+        load_set(tmp_path / "numbers.npy")

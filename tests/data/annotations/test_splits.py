@@ -1,0 +1,69 @@
+"""Sets are divided into train and test."""
+
+from mgm.data.annotations import load_set
+from tests.data.annotations.files import file_names, touch, write
+
+
+def test_a_list_without_a_split_holds_out_as_its_folder_does(tmp_path):
+    names = [f"{c}/{c}{i}.mp4" for c in ("hop", "run") for i in range(40)]
+    touch(tmp_path / "videos", *names)
+    write(tmp_path / "all.txt", *(f"videos/{name} {int(name[0] == 'r')}" for name in names))
+    folder, listed = load_set(tmp_path / "videos"), load_set(tmp_path / "all.txt")
+    for side in ("train", "test"):
+        assert set(getattr(listed, side)) == set(getattr(folder, side))
+    assert listed.classes == folder.classes
+    assert listed.split_rule == folder.split_rule
+
+
+def sides(found):
+    """File name -> whether it is held out."""
+    return dict.fromkeys(file_names(found.train), False) | dict.fromkeys(file_names(found.test), True)
+
+
+def test_a_quarter_is_held_out_whatever_else_is_there(tmp_path):
+    files = [f"{name}/{name} {i}.mp4" for name in ("hop", "run") for i in range(200)]
+    whole = sides(load_set(touch(tmp_path / "whole", *files)))
+    part = sides(load_set(touch(tmp_path / "part", *files[::7], "run/g01_c01.mp4")))
+    assert len(whole) == 400
+    assert 0.18 < sum(whole.values()) / len(whole) < 0.32
+    assert all(whole[name] is side for name, side in part.items() if name in whole)
+
+
+def test_clips_of_one_source_stay_together(tmp_path):
+    files = [f"{c}/{n}" for c in "ab" for g in range(40) for n in (f"g{g:03d}_fi{c}.mp4", f"v_X_g{g:03d}_c02{c}.mp4")]
+    found = load_set(touch(tmp_path, *files, "a/plain.mp4"))  # one name without a group leaves the others' groups alone
+    held = {name: side for name, side in sides(found).items() if name != "plain.mp4"}
+    groups = {}
+    for name, side in held.items():
+        groups.setdefault(name[name.index("g0") + 1 :][:3], set()).add(side)
+    assert len(groups) == 40
+    assert all(len(side) == 1 for side in groups.values())
+    assert {True, False} == set(held.values())
+    assert "source videos" in found.split_rule
+
+
+def test_sides_that_are_not_used_are_said(tmp_path):
+    touch(tmp_path, *(f"x/{i}.mp4" for i in range(4)))
+    table = write(
+        tmp_path / "set.csv",
+        "path,label,split",
+        "x/0.mp4,a,train",
+        "x/1.mp4,b,train",
+        "x/2.mp4,a,val",
+        "x/3.mp4,b,test",
+    )
+    found = load_set(table)
+    assert [i.path[-5:] for i in found.test] == ["3.mp4"]
+    assert found.notes[0].startswith("1 videos of the val split are not used, 1 of test are for testing")
+    other = load_set(f"data={table},test_split=val")
+    assert [i.path[-5:] for i in other.test] == ["2.mp4"]
+
+
+def test_a_folder_for_training_and_a_list_for_testing(tmp_path):
+    """What the folder would hold out is for training where something else is for testing."""
+    touch(tmp_path, *(f"v/{c}/{i}.mp4" for c in "ab" for i in range(20)), "w/a/x.mp4")
+    test = write(tmp_path / "test.csv", "path,label", "w/a/x.mp4,a")
+    for key in ("data", "train"):
+        found = load_set(f"{key}={tmp_path}/v,test={test}")
+        assert (len(found.train), len(found.test), found.classes) == (40, 1, ("a", "b"))
+    assert len(load_set(f"train={tmp_path}/v").test) == 0 < len(load_set(tmp_path / "v").test)
