@@ -1,9 +1,9 @@
-"""Does a process that reads clips for days keep its size? Resident memory and open files over many reads, by every entry point.
+"""Resident memory and open files of a process over many reads, by every entry point.
 
     python benchmarks/memory.py --reads 10000
 
-Small clips in several codecs and containers, upright and rotated, whole and truncated; files that fail are part of it, as an
-exception may keep what it interrupted. Exits with status 1 where memory grew by 50 MB or an open file was left.
+Small clips in several codecs and containers, upright and rotated, whole and truncated; files that fail are included, since an
+exception may hold references. Exits with status 1 if memory grew by 50 MB or an open file was left.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def make_broken(source: Path) -> list[Path]:
 
 
 def fails(function: Callable[[], object]) -> None:
-    """Call what must raise."""
+    """Call a function that must raise."""
     try:
         function()
     except mgm.errors.VideoError:
@@ -90,14 +90,14 @@ def several(path: Path) -> None:
 
 
 def streamed(path: Path) -> None:
-    """Some fields of a video, left in the middle."""
+    """Stream some fields of a video, then stop."""
     with open_video(path, vectors=True, skip_loop_filter=True) as video:
         for _ in itertools.islice(iter_frame_motion(video), 10):
             pass
 
 
 def entry_points(folder: Path) -> list[Callable[[], object]]:
-    """What is called in turn."""
+    """The calls, made in turn."""
     clips = make_clips(folder)
     with_vectors = [path for path in clips if read_video_info(path).motion]
     clip = partial(partial, mgm.read_clip, frames=4, size=64)

@@ -1,4 +1,4 @@
-"""Reading clips from one file, opened anew for each: who returns which frames, and how long it takes."""
+"""Read clips from one file, opened anew for each: which frames each reader returns, and its time per clip."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def index_of(start: int) -> np.ndarray:
 
 
 def print_frames(path: str, peers: Sequence[Peer], starts: Sequence[int]) -> None:
-    """Check every reader's frames against a plain decode from the start, and say how its small pictures differ from ours.
+    """Compare every reader's frames with a plain decode from the start, and its resized pictures with ours.
 
     A frame counts as right if its pixels are, on average, within 2 grey levels: decoders agree bit by bit, but a conversion to RGB
     may round otherwise.
@@ -51,7 +51,7 @@ def print_frames(path: str, peers: Sequence[Peer], starts: Sequence[int]) -> Non
             resized = peer.read(path, index, SIZE).astype(np.int16)
             differs[peer.name] += float(np.abs(resized - small).mean()) / len(starts)
     total = len(starts) * FRAMES
-    print(f"The frames that were asked for, by a plain decode; {SIZE} px against mgm's area average in grey levels:")
+    print(f"The requested frames, by a plain decode; {SIZE} px against mgm's area average in grey levels:")
     print(f"{'mgm':44s} {right['mgm']:4d} of {total}")
     for peer in peers:
         print(

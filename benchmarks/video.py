@@ -1,8 +1,8 @@
-"""Reading a clip, and the motion of a whole video, against other readers and against optical flow; one core for everybody.
+"""Reading a clip, and the motion of a whole video, against other readers and against optical flow; one core for all.
 
     python benchmarks/video.py [VIDEO...]
 
-For every video three files are read: itself and what `mgm prepare` makes of it with the profiles `motion` and `strided`. Clips
+For every video three files are read: itself and the results of `mgm prepare` with the profiles `motion` and `strided`. Clips
 are 16 frames x stride 4 at 224 px, the whole frame stretched, from random starts, the file opened for each. On a busy machine
 `--clock cpu` counts processor time, of all threads, instead of the clock on the wall.
 
@@ -17,8 +17,8 @@ import os
 import tempfile
 from pathlib import Path
 
-# Before numpy, torch and OpenCV start theirs. One core, too, where the system can say so: mv-extractor cannot be told to take one
-# thread, and under FFmpeg's frame threads the vectors it returns are not even always right.
+# Before numpy, torch and OpenCV start their threads. Pin to one core, too, where the system can: mv-extractor has no option for one
+# thread, and under FFmpeg's frame threads its vectors are not always correct.
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -40,7 +40,7 @@ DEFAULT = ("mmaction2_demo.mp4", "mmaction2_test.mp4")
 
 
 def print_reading(path: Path, peers: list[Peer], folder: Path, *, clips: int, rounds: int, clock: Clock) -> None:
-    """Clips of a video and of what the profiles make of it."""
+    """Clips of a video and of its versions by the profiles."""
     starts = clip_starts(str(path), clips=clips, rng=np.random.default_rng(SEED))
     print(f"\nClips of {path.name} as it is, {path.stat().st_size} bytes")
     print_frames(str(path), peers, starts)
@@ -57,7 +57,7 @@ def print_reading(path: Path, peers: list[Peer], folder: Path, *, clips: int, ro
 
 
 def print_motion(path: Path, peers: list[Peer], *, rounds: int, clock: Clock) -> None:
-    """The field of a whole video, and flow."""
+    """The field of a whole video, and optical flow."""
     print(f"\nMotion of every frame of {path.name}")
     timings = time_fields(str(path), peers, rounds=rounds, clock=clock)
     print_table(timings, peer=DECODE, unit="ms a frame", second_peer=PIXELS if PIXELS in timings else None)

@@ -78,7 +78,7 @@ def _zero_block(data: bytes, rng: Random) -> bytes:
 def _repeat_block(data: bytes, rng: Random) -> bytes:
     start, end = _range(data, rng, 4096)
     at = int(rng.integers(len(data)))
-    if rng.random() < 0.5:  # over what is there
+    if rng.random() < 0.5:  # overwrite
         return data[:at] + data[start:end] + data[at + end - start :]
     return data[:at] + data[start:end] + data[at:]
 
@@ -101,7 +101,7 @@ def fields_head(data: bytes, rng: Random) -> bytes:
 
 
 def _codec_header(data: bytes, rng: Random) -> bytes:
-    """Damage what the decoder is set up with: SPS and PPS, the VOL header, avcC, hvcC, av1C; else the first picture's header."""
+    """Damage the setup of the decoder: SPS and PPS, the VOL header, avcC, hvcC, av1C; else the first picture's header."""
     with av.open(io.BytesIO(data)) as container:
         stream = container.streams.video[0]
         header = stream.codec_context.extradata or b""

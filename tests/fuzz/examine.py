@@ -191,7 +191,7 @@ def _check_clip(clip: mgm.video.Clip, asked: dict[str, Any]) -> None:
     _check(pts.dtype == np.float64 and pts.shape == (T,), f"pts {pts.dtype} {pts.shape}")
     _check(np.isfinite(pts).all() or np.isnan(pts).all(), f"pts {pts}")
     _check(not (np.diff(pts)[steps > 0] < 0).any(), f"pts {pts} of frames {index}")
-    _check((clip.motion is not None) == (asked["motion"] is not None), "motion is not what was asked for")
+    _check((clip.motion is not None) == (asked["motion"] is not None), "motion differs from the request")
     if clip.motion is not None:
         _check_motion(clip.motion, T)
 

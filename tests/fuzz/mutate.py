@@ -1,4 +1,4 @@
-"""Ways to damage a video: its bytes, its packets, what its headers say. Each is named, and pure given its randomness."""
+"""Ways to damage a video: its bytes, its packets, its headers. Each has a name and is a pure function of its randomness."""
 
 import io
 from collections.abc import Callable
@@ -138,7 +138,7 @@ def _keys(packets: list[Packet], rng: Random) -> list[Packet]:
 
 
 def _timed(change: Callable[[Packet, int, Random], Packet], *, share: float) -> Edit:
-    """An edit that changes the times of each packet with probability `share`; `change` is told the packet's position."""
+    """An edit that changes the times of each packet with probability `share`; `change` receives the packet's position."""
 
     def edit(packets: list[Packet], rng: Random) -> list[Packet]:
         return [change(p, i, rng) if rng.random() < share else p for i, p in enumerate(packets)]

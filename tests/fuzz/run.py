@@ -31,7 +31,7 @@ from tests.fuzz.sources import Case, damaged, draw_cases, make_sources
 
 @dataclass(frozen=True)
 class Usage:
-    """What a worker holds: resident bytes (0 where the system does not say) and open files."""
+    """Resources of a worker: resident bytes (0 if the system does not report them) and open files."""
 
     resident: int
     files: int
@@ -42,7 +42,7 @@ def _usage() -> Usage:
     if not statm.exists():
         return Usage(0, 0)
     gc.collect()
-    with contextlib.suppress(AttributeError, OSError):  # glibc keeps freed memory unless told
+    with contextlib.suppress(AttributeError, OSError):  # glibc keeps freed memory by default
         ctypes.CDLL(None).malloc_trim(0)
     return Usage(int(statm.read_text().split()[1]) * resource.getpagesize(), len(list(descriptors.iterdir())))
 
@@ -102,7 +102,7 @@ class Report:
 
 
 class Worker:
-    """A watched process, and what it is doing."""
+    """A watched process and its current task."""
 
     def __init__(self, number: int, sources: Path, folder: Path, function: Examine) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ class Run:
         return Worker(self.started, self.sources, self.folder / f"worker{self.started}", self.function)
 
     def over(self, cases: Iterable[Case]) -> Report:
-        """Read all cases; what they did."""
+        """Read all cases; returns the report."""
         queue = deque(cases)
         while queue or any(w.case for w in self.workers):
             for worker in self.workers:
@@ -258,7 +258,7 @@ def fuzz(
 
     Args:
         sources: folder of `make_sources`.
-        keep: folder for the files that did what they must not.
+        keep: folder for the files with findings.
         limit: seconds that one call may take.
         function: how a file is read; a module's function.
     """
@@ -301,7 +301,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=10.0, help="seconds that one call may take")
     parser.add_argument("--only", default="", help="only sources whose name contains this")
     parser.add_argument("--real", type=Path, help="folder of real videos to damage as well")
-    parser.add_argument("--keep", type=Path, help="folder for files that did what they must not")
+    parser.add_argument("--keep", type=Path, help="folder for files with findings")
     parser.add_argument("--strict", action="store_true", help="frames that differ from a whole decode count as failure")
     parser.add_argument("--replay", help="one case, SOURCE:MUTATION:SEED, read in this process")
     given = parser.parse_args()

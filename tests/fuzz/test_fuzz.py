@@ -16,7 +16,7 @@ from tests.fuzz.examine import Outcome, Stage, examine
 from tests.fuzz.run import Report, describe, fuzz
 from tests.fuzz.sources import SOURCES, Case, draw_cases, make_sources
 
-KEPT: list[Any] = []  # what the planted leaks hold
+KEPT: list[Any] = []  # held by the planted leaks
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A folder of files that are no intact video, each with what its error must say."""
+"""A folder of files that are not an intact video, each with the reason of its error."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Small encoded videos, and what a plain decode of a whole file says of them."""
+"""Small encoded videos, and the result of a plain decode of a whole file."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -47,7 +47,7 @@ def remux(source: Path, target: Path, *, rotation: int = 0, options: dict[str, s
 
 
 def decode_whole(path: Path, *, size: int | None = None) -> npt.NDArray[np.uint8]:
-    """Every frame, decoded in one go from the first packet to the last: what a clip must equal bit for bit."""
+    """Every frame, decoded at once from the first packet to the last: a clip must equal it bit for bit."""
     convert = FrameConverter(size=size, crop="centre", name=str(path))
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

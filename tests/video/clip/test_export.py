@@ -1,4 +1,4 @@
-"""What is exported in pieces equals what is read in one go, in every form."""
+"""An exported field equals one that is read at once, in every format."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ def short_pieces(monkeypatch):
 
 @pytest.fixture(scope="module")
 def xvid(tmp_path_factory) -> Path:
-    """Its B-frames tell nothing."""
+    """Its B-frames have no vectors."""
     path = tmp_path_factory.mktemp("xvid") / "a.avi"
     return encode_moving(path, codec="mpeg4", options={"bf": 2, "g": 9})
 

@@ -133,7 +133,7 @@ def test_turned_videos_come_upright_with_their_motion(tmp_path: Path, ordinary: 
     else:
         height, width = (size, size) if isinstance(size, int) else size
         assert upright.frames.shape == (12, height, width, 3)
-        # What moves in the pictures moves as the motion says: content follows it from frame to frame.
+        # Content follows the motion from frame to frame.
         region = upright_region(whole.shape[1], whole.shape[2], size, crop)
         assert upright.motion.extent == (region[3], region[2])
 

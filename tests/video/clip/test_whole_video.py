@@ -33,7 +33,7 @@ def short_pieces(monkeypatch):
 
 @pytest.fixture(scope="module")
 def xvid(tmp_path_factory) -> Path:
-    """Its B-frames tell nothing."""
+    """Its B-frames have no vectors."""
     path = tmp_path_factory.mktemp("xvid") / "a.avi"
     return encode_moving(path, codec="mpeg4", options={"bf": 2, "g": 9})
 
@@ -62,7 +62,7 @@ def test_pieces_equal_the_whole(ordinary, options):
 
 
 @pytest.mark.parametrize("options", READINGS[:4], ids=str)
-def test_where_b_frames_tell_nothing_too(xvid, options):
+def test_codecs_whose_b_frames_have_no_vectors(xvid, options):
     assert_equal(joined(list(motion_chunks(xvid, **options))), read_motion(xvid, **options))
 
 

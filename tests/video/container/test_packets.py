@@ -1,4 +1,4 @@
-"""Streams in which a packet is not a frame: clips are those of a plain decode all the same, and nothing calls them damaged."""
+"""Streams in which a packet is not a frame: their clips equal a plain decode, and they are not reported as damaged."""
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -58,7 +58,7 @@ def from_second_key(packets: list[av.Packet]) -> list[av.Packet]:
 def test_cut_at_the_key_picture_of_an_open_group(
     tmp_path: Path, codec: str, options: dict[str, str | int], suffix: str
 ):
-    """As `ffmpeg -ss ... -c copy` and broadcasts leave it: the first pictures refer to what is gone, and no player shows them."""
+    """As cut by `ffmpeg -ss ... -c copy` and broadcasts: the first pictures refer to missing ones, and players skip them."""
     source = encode_moving(tmp_path / f"source.{suffix}", frames=40, codec=codec, options=options)
     cut = copy_packets(source, tmp_path / f"cut.{suffix}", from_second_key)
     check(cut, motion="auto")

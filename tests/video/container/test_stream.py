@@ -55,13 +55,13 @@ def test_motion_of_a_codec_without_vectors(tmp_path: Path):
 
 
 def test_a_clip_before_the_cut_is_read(folder: Path):
-    """What is there is there: only a clip that reaches the damage is refused."""
+    """Only a clip that reaches the damage is an error."""
     clip = read_clip(folder / "cut_within.mp4", frames=2, stride=2, size=32)
     assert clip.frame_indices.tolist() == [0, 2]
 
 
 def test_most_flipped_streams_are_found(tmp_path: Path, ordinary: Path):
-    """The decoder paints over damage unless it is told not to. A flip within a valid code word cannot be seen."""
+    """A decoder conceals damage by default. A flip within a valid code word cannot be detected."""
     data = ordinary.read_bytes()
     rng = np.random.default_rng(0)
     found = 0
@@ -79,7 +79,7 @@ def test_most_flipped_streams_are_found(tmp_path: Path, ordinary: Path):
 
 
 def test_hidden_frames_of_an_edit_list_are_not_a_truncation(tmp_path: Path, ordinary: Path):
-    """A cut without re-encoding starts at a key frame and hides what comes before the cut."""
+    """A cut without re-encoding starts at a keyframe and hides the frames before the cut."""
     path = tmp_path / "edited.mp4"
     with av.open(str(ordinary)) as given, av.open(str(path), "w") as out:
         stream = out.add_stream_from_template(given.streams.video[0])
@@ -151,9 +151,9 @@ def test_of_several_video_streams_the_first_is_read(tmp_path: Path, ordinary: Pa
 def test_pixels_of_any_kind_and_odd_sides(tmp_path: Path, pixels: str, size: tuple[int, int]):
     codec = {"yuva420p": "libvpx-vp9", "bgr24": "libx264rgb"}.get(pixels, "libx264")
     path = tmp_path / "clip.mkv"
-    if pixels in ("yuv422p", "yuv420p10le"):  # of which x264 takes even sides alone
+    if pixels in ("yuv422p", "yuv420p10le"):  # x264 accepts only even sides
         size = (size[0] // 2 * 2, size[1] // 2 * 2)
-    if pixels == "yuv420p10le":  # FFmpeg makes its colours of what lies behind a line that is no multiple of 32
+    if pixels == "yuv420p10le":  # FFmpeg reads beyond lines whose length is not a multiple of 32
         size = (size[0], max(1, size[1] // 32) * 32)
     frames = np.full((6, *size, 3), 200, np.uint8)
     frames[:, : size[0] // 2] = 60
@@ -162,7 +162,7 @@ def test_pixels_of_any_kind_and_odd_sides(tmp_path: Path, pixels: str, size: tup
         stream.height, stream.width, stream.pix_fmt = (*size, pixels)
         stream.options = {"crf": "1"}
         if pixels == "gray":
-            stream.codec_context.color_range = 2  # FFmpeg makes grey of the whole range
+            stream.codec_context.color_range = 2  # FFmpeg converts grey to full range
         for frame in frames:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format=pixels)))
         out.mux(stream.encode(None))

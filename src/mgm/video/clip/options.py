@@ -107,7 +107,7 @@ class ClipOptions:
                 name, found, "frame numbers of 0 or more in ascending order", "sort them", reason="invalid_value"
             )
         if self.start or self.start_seconds is not None:
-            raise VideoError(name, "frame_indices and a start are given", "one of the two", reason="conflict")
+            raise VideoError(name, "both frame_indices and a start", "one of the two", reason="conflict")
 
     def _check_names(self, name: str) -> None:
         if self.motion == "difference" and self.camera != "none":

@@ -84,8 +84,8 @@ def read_clip(video: VideoLocator, options: ClipOptions) -> Clip:
 
     Frames are bit-identical to those of a full sequential decode. Videos with a display rotation come upright, motion included.
 
-    The video is a path, a URL that fsspec knows, the bytes of a file, or a binary file object that can seek; the keyword arguments
-    are the fields of `mgm.video.clip.options.ClipOptions`.
+    The video is a path, a URL that fsspec supports, the bytes of a file, or a binary file object that can seek. The keyword
+    arguments are the fields of `mgm.video.clip.options.ClipOptions`.
 
     Raises:
         VideoError: unreadable, damaged or truncated file; `start` behind the end; "codec" motion of a stream that has none.
@@ -297,20 +297,20 @@ class _Sidecars:
     """The stored motion of a video.
 
     Attributes:
-        given: the sidecar of the reader's argument.
+        argument: the sidecar that was passed to the reader.
         found: by the folder that was searched; None: no usable sidecar.
     """
 
     video: VideoLocator
-    given: Sidecar | None
+    argument: Sidecar | None
     found: dict[str | Path | None, Sidecar | None] = field(default_factory=dict)
 
     def find(self, options: ClipOptions) -> Sidecar | None:
         """The stored motion, if a clip of these options can use it and it exists, or is to be built."""
         if options.reading != "clean" or options.cache == "ignore":
             return None
-        if self.given is not None:
-            return self.given
+        if self.argument is not None:
+            return self.argument
         if not isinstance(self.video, str | Path) or is_url(self.video):
             return None
         folder = options.cache_folder
@@ -325,7 +325,7 @@ class _Sidecars:
 
     def discard(self, options: ClipOptions) -> None:
         """Drop a sidecar that does not fit its video; under "build" the file is deleted, so that it is built again."""
-        self.given = None
+        self.argument = None
         self.found[options.cache_folder] = None
         if options.cache == "build" and isinstance(self.video, str | Path):
             sidecar_path(self.video, options.cache_folder).unlink(missing_ok=True)

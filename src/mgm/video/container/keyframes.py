@@ -1,4 +1,4 @@
-"""Where decoding of a video can start, and how many of its frames lie before that."""
+"""Keyframes: the pictures at which decoding can start, and the number of frames before each."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from typing import BinaryIO, TypeAlias
 from mgm.errors import VideoError
 
 VideoLocator: TypeAlias = str | Path | bytes | BinaryIO
-"""A path; a URL of any file system that fsspec knows (https://, s3://, memory://, zip://...); the bytes of a file; or a binary file
-object that can seek, which is read from its beginning and left open."""
+"""A path; a URL of any file system that fsspec supports (https://, s3://, memory://, zip://...); the bytes of a file; or a binary
+file object that can seek, which is read from its beginning and left open."""
 
 
 @dataclass(frozen=True, slots=True)
