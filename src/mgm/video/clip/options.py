@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mgm.errors import Reason, VideoError
 from mgm.video.container.stream import OpenVideo, no_vectors
-from mgm.video.motion.camera import CameraModel
+from mgm.video.motion.camera import CameraModel, no_direction
 from mgm.video.motion.estimators import MOTION_NAMES, MotionEstimator, make_estimator
 from mgm.video.motion.field import Policy, Reading
 
@@ -111,8 +111,7 @@ class ClipOptions:
 
     def _check_names(self, name: str) -> None:
         if self.motion == "difference" and self.camera != "none":
-            found = f"camera is {self.camera!r} and motion is 'difference', which has no direction"
-            raise VideoError(name, found, "camera 'none'", reason="conflict")
+            raise no_direction(name, self.camera)
         if self.motion is None:
             if not self.with_pixels:
                 found = "motion is None"
