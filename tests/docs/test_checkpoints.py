@@ -62,7 +62,7 @@ def test_every_example_of_the_page_has_its_test() -> None:
     assert len(EXAMPLES) == 3
 
 
-# test_export.py has ONNX within seconds; as a command of the page it takes too long for every run.
+# tests/training/export covers ONNX within seconds; as a command of the page it is slow.
 @pytest.mark.parametrize("line", [pytest.param(c, marks=[pytest.mark.slow] * ("onnx" in c)) for c in COMMANDS])
 def test_commands_run_as_they_are_written(line: str, folder: Path) -> None:
     if "onnx" in line:

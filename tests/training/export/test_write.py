@@ -1,8 +1,7 @@
-"""Exported folders: complete, what other programs load from them, and what stands in the way of writing one."""
+"""Exported folders: complete, readable by other programs, and never a replacement of other content."""
 
 import json
 import os
-import re
 import shutil
 from dataclasses import replace
 
@@ -11,42 +10,11 @@ import torch
 
 from mgm.errors import FileError, ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, Size, Stack
-from mgm.training import export_model, finetune, load_encoder, load_pretrained, pretrain
+from mgm.training import export_model, load_encoder, load_pretrained, pretrain
 from tests.errors import raises
 from tests.models.clips import normalised, random_mask, random_video
 from tests.models.reference import maest_shapes, pretrained_shapes, random_state
-
-# transformers' norm before a head has an epsilon of its own.
-SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32, head_norm_eps=1e-5)
-VIDEO = random_video(SPEC)
-
-
-def make(kind):
-    torch.manual_seed(0)
-    model = {
-        "autoencoder": lambda: MaskedAutoencoder(SPEC),
-        "classifier": lambda: Classifier(Encoder(SPEC), 3, labels=["left", "right", "up"]),
-        "encoder": lambda: Encoder(SPEC),
-    }[kind]()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    return model.eval()
-
-
-def result(model):
-    """Tokens, logits, or the loss."""
-    with torch.no_grad():
-        if isinstance(model, MaskedAutoencoder):
-            return model(VIDEO, random_mask(SPEC, hidden=24)).loss
-        return model(VIDEO)
-
-
-def card_of(folder):
-    return (folder / "README.md").read_text(encoding="utf-8")
-
-
-def close(actual, expected):
-    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+from tests.training.export.models import SPEC, VIDEO, card_of, close, make, result
 
 
 @pytest.mark.parametrize("kind", ["autoencoder", "classifier", "encoder"])
@@ -67,11 +35,11 @@ def test_what_is_written_is_read_again(tmp_path, kind, to):
         assert again.labels == ("left", "right", "up")
 
 
-def test_what_shapes_do_not_tell_comes_back_from_the_reference_format(tmp_path):
+def test_settings_that_are_not_in_the_shapes_survive_the_reference_format(tmp_path):
     spec = replace(SPEC, size=Size(Stack(48, 1, 2), Stack(24, 1, 3)), resolution=(32, 24), head_norm_eps=1e-6)
     model = MaskedAutoencoder(spec, target="pixels").eval()
     folder = export_model(model, to="videomae", out=tmp_path / "out")
-    again = load_pretrained(folder, resolution=(32, 24))  # the reference's clips are square
+    again = load_pretrained(folder, resolution=(32, 24))  # the reference has square clips only
     assert again.spec == spec
     video, mask = random_video(spec), random_mask(spec, hidden=12)
     close(again(video, mask).loss, model(video, mask).loss)
@@ -84,8 +52,8 @@ def test_what_shapes_do_not_tell_comes_back_from_the_reference_format(tmp_path):
     assert load_encoder(tmp_path / "bare.pth", heads=2).spec.encoder.heads == 2
 
 
-def test_epsilons_and_names_of_classes_come_back_from_the_reference_format(tmp_path):
-    """Weights from Hugging Face have its epsilons: with the reference's, logits would be others."""
+def test_epsilons_and_names_of_classes_survive_the_reference_format(tmp_path):
+    """Weights of Hugging Face have other epsilons; with those of the reference, logits would differ."""
     spec = replace(SPEC, norm_eps=1e-3, head_norm_eps=1e-2)
     model = Classifier(Encoder(spec), 3, labels=["left", "right", "up"], head_scale=1).eval()
     folder = export_model(model, to="videomae", out=tmp_path / "out")
@@ -101,13 +69,13 @@ def test_epsilons_and_names_of_classes_come_back_from_the_reference_format(tmp_p
     assert load_encoder(encoder).spec.norm_eps == 1e-3
     content = torch.load(folder / "model.pth", weights_only=True)
     for odd in ({"norm_eps": "1e-3", "head_norm_eps": 2, "labels": ["left"]}, {"norm_eps": True, "labels": [1, 2, 3]}):
-        torch.save({"model": content["model"], "args": odd}, tmp_path / "odd.pth")  # as another program's would be
+        torch.save({"model": content["model"], "args": odd}, tmp_path / "odd.pth")  # as of another program
         odd = load_pretrained(tmp_path / "odd.pth", frames=4, resolution=32)
         assert (odd.encoder.spec.norm_eps, odd.encoder.spec.head_norm_eps, odd.labels) == (1e-6, 1e-6, None)
 
 
-def test_a_full_disk_ends_no_program(tmp_path):
-    """torch's own writer of graphs aborted the process, after which nothing could be cleaned up."""
+def test_a_full_disk_raises_an_error(tmp_path):
+    """The writer of graphs in torch aborted the process, so that no file could be removed."""
     resource = pytest.importorskip("resource")
     model = make("encoder")
     for to in ("hf", "videomae", "safetensors", "torch-export"):
@@ -124,7 +92,7 @@ def test_a_full_disk_ends_no_program(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_an_interrupted_export_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
+def test_an_interrupted_export_leaves_no_files(tmp_path, monkeypatch):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
 
@@ -137,7 +105,7 @@ def test_an_interrupted_export_leaves_nothing_that_looks_whole(tmp_path, monkeyp
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
-def test_files_are_for_whom_the_umask_says(tmp_path, umask, mode):
+def test_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
     before = os.umask(umask)
     try:
         for to in ("hf", "videomae", "safetensors", "torch-export"):
@@ -161,7 +129,7 @@ def test_a_head_on_an_inner_block_stays_there(tmp_path):
 
 
 def test_sixteen_heads_of_a_small_model_survive(tmp_path):
-    """Of the official ViT-S a configuration that says 16 is wrong; an export of ours that says it is right."""
+    """16 heads are wrong in the configuration of the official ViT-S, and right in that of an export of mgm."""
     spec = ModelSpec(Size(Stack(384, 1, 16), Stack(192, 1, 3)), patch=8, frames=2, resolution=16)
     folder = export_model(Encoder(spec), to="hf", out=tmp_path / "hf")
     for place in (folder, folder / "model.safetensors", folder / "config.json"):
@@ -169,7 +137,7 @@ def test_sixteen_heads_of_a_small_model_survive(tmp_path):
     again = export_model(folder, to="hf", out=tmp_path / "again", part="encoder")
     assert load_encoder(again).spec.encoder.heads == 16
     assert load_encoder(again, heads=6).spec.encoder.heads == 6
-    for text in (None, "{}", '{"spec": {"size": "S"}}'):  # without a word of ours that agrees, as before
+    for text in (None, "{}", '{"spec": {"size": "S"}}'):  # without a description that agrees
         (again / "mgm.json").unlink() if text is None else (again / "mgm.json").write_text(text)
         with pytest.warns(UserWarning, match="16 heads for ViT-S"):
             assert load_encoder(again).spec.encoder.heads == 6
@@ -198,45 +166,7 @@ def test_transformers_loads_the_folder_and_agrees(tmp_path, kind):
     close(actual, result(model))
 
 
-@pytest.mark.filterwarnings("ignore")  # of a missing torchvision, and of reading graphs
-@pytest.mark.parametrize(
-    ("kind", "to"),
-    [
-        *((kind, to) for kind in ("autoencoder", "classifier", "encoder") for to in ("hf", "videomae", "safetensors")),
-        ("classifier", "torch-export"),
-        ("encoder", "torch-export"),
-    ],
-)
-def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys, kind, to):
-    if to == "hf":
-        pytest.importorskip("transformers")
-    from tests.models.convert.transformers_peer import installed_bias_names
-
-    options = {"bias_names": installed_bias_names()} if to == "hf" else {}
-    folder = export_model(make(kind), to=to, out=tmp_path / "this" / "folder", **options)
-    examples = re.findall(r"^```python\n(.*?)^```$", card_of(folder), re.MULTILINE | re.DOTALL)
-    assert len(examples) == (2 if to == "hf" else 1)
-    monkeypatch.chdir(folder if to == "torch-export" else tmp_path)
-    for code in examples:
-        capsys.readouterr()
-        exec(compile(code, f"{kind} {to}", "exec"), {})
-        shown = capsys.readouterr().out
-        if kind == "classifier" and to != "torch-export":
-            assert shown.strip() in ("left", "right", "up")
-        else:
-            assert "tensor(" in shown or "torch.Size([1, " in shown
-
-
-def test_the_page_says_which_releases_of_transformers_read_it(tmp_path):
-    plain = card_of(export_model(make("encoder"), to="hf", out=tmp_path / "a"))
-    assert "Releases 5.5.1 to 5.17 silently load this folder with biases of zero" in plain
-    other = card_of(export_model(make("encoder"), to="hf", out=tmp_path / "b", bias_names="query.bias"))
-    assert "Written for transformers 5.5.1 to 5.17" in other
-    assert "biases of zero" not in other
-    assert "transformers 5" not in card_of(export_model(make("encoder"), to="videomae", out=tmp_path / "c"))
-
-
-@pytest.mark.filterwarnings("ignore")  # of a missing torchvision
+@pytest.mark.filterwarnings("ignore")  # about a missing torchvision
 def test_the_processor_of_the_folder_normalises_as_the_encoder(tmp_path):
     transformers = pytest.importorskip("transformers")
     folder = export_model(make("encoder"), to="hf", out=tmp_path / "out")
@@ -246,13 +176,13 @@ def test_the_processor_of_the_folder_normalises_as_the_encoder(tmp_path):
     torch.testing.assert_close(pixels, normalised(VIDEO[:1]).transpose(1, 2), rtol=0, atol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # PyTorch 2.11, of its own reading
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # PyTorch 2.11
 @pytest.mark.parametrize(("kind", "video"), [("classifier", "uint8"), ("encoder", "float32")])
 def test_a_graph_runs_without_the_package_for_any_batch(tmp_path, kind, video):
     model = make(kind)
     folder = export_model(model, to="torch-export", out=tmp_path / "out", video=video)
     graph = torch.export.load(folder / "model.pt2").module()
-    # Not one operation that only mgm knows.
+    # No operation of mgm.
     assert {getattr(node.target, "namespace", "aten") for node in graph.graph.nodes if node.op == "call_function"} == {
         "aten"
     }
@@ -274,71 +204,7 @@ def test_onnx_computes_the_same(tmp_path, kind, video):
     close(torch.from_numpy(actual), model(clips).detach())
 
 
-def test_a_run_is_exported_with_what_is_known_of_it(tmp_path, small, videos, memory):
-    settings = ("mask.name=tube", "model.position=sincos-1d", "model.patch_init=conv")
-    run = pretrain(videos, small(*settings), out=tmp_path / "a", source=memory, show_progress=False).out
-    card = (export_model(run, to="hf", out=tmp_path / "hf", data="moving shapes") / "README.md").read_text()
-    assert "Data: moving shapes." in card
-    assert "mask `tube`, ratio 0.75; motion auto; target normalised-pixels" in card
-    assert "6 steps of 4 clips, stored at step 6" in card
-    assert "VideoMAEForPreTraining.from_pretrained" in card
-    tuned = finetune(run, videos, small(*settings), out=tmp_path / "b", source=memory, show_progress=False).out
-    evaluation = {"top1": {"top1": 0.5, "low": 0.25, "high": 0.75, "videos": 16}}
-    (tuned / "evaluation.json").write_text(json.dumps(evaluation))
-    folder = export_model(tuned, to="hf", out=tmp_path / "hf-b")
-    card = (folder / "README.md").read_text()
-    assert "* top-1 50.0%, 95% interval 25.0% to 75.0%, on 16 test videos" in card
-    assert json.loads((folder / "config.json").read_text())["id2label"]["0"] == videos.classes[0]
-    assert load_pretrained(folder).labels == videos.classes
-    # An export is a starting point as the run was.
-    assert torch.equal(load_encoder(folder)(VIDEO), load_encoder(tuned)(VIDEO))
-
-
-def test_an_export_of_an_export_tells_what_the_run_told(tmp_path, small, videos, memory):
-    settings = small("mask.name=tube", "model.position=sincos-1d")
-    run = pretrain(videos, settings, out=tmp_path / "run", source=memory, show_progress=False).out
-    (run / "probe.json").write_text('{"top1": {"linear": 0.5}, "chance": 0.25}')
-    place = run
-    for to in ("safetensors", "videomae", "hf"):
-        place = export_model(place, to=to, out=tmp_path / to, data="moving shapes" if place == run else None)
-        card = card_of(place)
-        assert "mask `tube`, ratio 0.75" in card
-        assert "stored at step 6" in card
-        assert "* linear of the frozen encoder: top-1 50.0%" in card
-        assert "Data: moving shapes." in card
-        assert "not trained by mgm" not in card
-    assert "from `videomae`, an export of `run`." in card
-    by_file = export_model(place / "model.safetensors", to="videomae", out=tmp_path / "by-file")
-    assert "mask `tube`" in card_of(by_file)
-    about = json.loads((place / "mgm.json").read_text())
-    (place / "mgm.json").write_text(json.dumps({**about, "origin": {"name": 3}}))
-    with raises(ModelError, "malformed", subject=place / "mgm.json"):
-        export_model(place, to="videomae", out=tmp_path / "damaged")
-    del about["origin"]  # of an earlier release
-    (place / "mgm.json").write_text(json.dumps(about))
-    assert "Settings are not recorded" in card_of(export_model(place, to="videomae", out=tmp_path / "older"))
-    assert "Settings are not recorded" in card_of(export_model(make("encoder"), to="videomae", out=tmp_path / "made"))
-
-
-def test_damaged_results_of_a_run_are_named_before_anything_is_written(tmp_path, small, videos, memory, monkeypatch):
-    run = pretrain(videos, small(), out=tmp_path / "run", source=memory, show_progress=False).out
-    for file in ("evaluation.json", "probe.json"):
-        for text in ("", "{", "[]", "{}", '{"top1": {"top1": "high"}}', '{"top1": {"x": null}, "chance": 0.5}'):
-            (run / file).write_text(text)
-            with raises(ModelError, "malformed", subject=run / file):
-                export_model(run, to="safetensors", out=tmp_path / "out")
-        (run / file).unlink()
-    assert [f.name for f in tmp_path.iterdir()] == ["run"]
-    # Where one stands is no name for a page.
-    (run / "deeper").mkdir()
-    for place, path in ((run, "."), (run / "deeper", "..")):
-        monkeypatch.chdir(place)
-        card = (export_model(path, to="safetensors", out=tmp_path / place.name / "out") / "README.md").read_text()
-        assert "\n# run\n" in card
-        assert "from `run`." in card
-
-
-def test_heads_that_a_caller_names_count_in_every_format(tmp_path, small, videos, memory):
+def test_heads_can_be_overridden_in_every_format(tmp_path, small, videos, memory):
     run = pretrain(
         videos, small("model.position=sincos-1d"), out=tmp_path / "run", source=memory, show_progress=False
     ).out
@@ -371,7 +237,7 @@ def test_one_foreign_format_becomes_another(tmp_path):
     assert all(k.startswith("encoder.") for k in torch.load(encoder / "model.pth", weights_only=True)["model"])
 
 
-def test_what_a_format_cannot_hold(tmp_path):
+def test_models_that_a_format_cannot_represent(tmp_path):
     torch.save(
         {"model_state": random_state(maest_shapes(dim=32, depth=1, grid=(2, 4, 4), patch=8))}, tmp_path / "m.pth"
     )
@@ -411,7 +277,7 @@ def test_choices_that_a_format_does_not_have(tmp_path, choice, reason, subject):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_our_own_format_holds_every_model(tmp_path):
+def test_safetensors_represents_every_model(tmp_path):
     teacher = Encoder(SPEC)
     spec = replace(SPEC, backbone="timesformer", decoder_attention="cross", position="sincos-3d")
     model = MaskedAutoencoder(
@@ -429,7 +295,7 @@ def test_our_own_format_holds_every_model(tmp_path):
     assert model.encoder.training
 
 
-def test_nothing_is_overwritten_by_accident(tmp_path, monkeypatch):
+def test_only_earlier_exports_are_replaced(tmp_path, monkeypatch):
     model, out = make("encoder"), tmp_path / "out"
     export_model(model, to="videomae", out=out)
     with raises(ModelError, "exists", subject=out, message="export-earlier"):
