@@ -1,4 +1,4 @@
-"""YAML as a person means it: numbers as they are written, no key twice, and one line on what is wrong."""
+"""Reads and writes YAML strictly: numbers as in JSON, repeated keys are errors, and each error is one line."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, ScalarNode
 
-LIMIT = 2**20
-"""Bytes of a file of settings; a larger one is something else, and would take minutes to parse."""
+_MAX_BYTES = 2**20
+"""Size of a file of settings; a larger file is another kind of file, and would take minutes to parse."""
 
-# YAML 1.1, which PyYAML reads, takes 1e-3 for text, 010 for 8, 12:30 for 750 and 2020-01-01 for a date.
-_OTHERWISE = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
+# PyYAML implements YAML 1.1: it reads 1e-3 as text, 010 as 8, 12:30 as 750 and 2020-01-01 as a date.
+_REPLACED_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)$")
 _FLOAT = re.compile(
     r"(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
 _RESOLVERS = {
-    first: [(tag, pattern) for tag, pattern in rules if tag not in _OTHERWISE]
+    first: [(tag, pattern) for tag, pattern in rules if tag not in _REPLACED_TAGS]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
@@ -29,7 +29,7 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = {first: list(rules) for first, rules in _RESOLVERS.items()}  # noqa: RUF012
 
     def compose_mapping_node(self, anchor: Any) -> MappingNode:
-        """The mapping, none of whose keys comes twice; of two, PyYAML would take the last one."""
+        """Compose a mapping; raise if a key is repeated. PyYAML would use the last one."""
         node = super().compose_mapping_node(anchor)
         assert isinstance(node, MappingNode)
         seen: set[str] = set()
@@ -53,10 +53,10 @@ for _kind in (_Loader, _Dumper):
 
 
 def read_yaml(text: str) -> Any:
-    """What the text holds: dictionaries, lists, text, numbers, booleans, None.
+    """Parse YAML into dictionaries, lists, text, numbers, booleans and None.
 
     Raises:
-        ValueError: no YAML, or a key twice; the message is one line that names the place.
+        ValueError: the text is not valid YAML, or a key is repeated; the message is one line with the position.
     """
     try:
         return yaml.load(text, _Loader)
@@ -74,15 +74,15 @@ def read_yaml(text: str) -> Any:
 
 
 def read_yaml_file(path: Path) -> Any:
-    """What a file of settings holds, see `read_yaml`.
+    """Parse a file of settings, see `read_yaml`.
 
     Raises:
-        ValueError: no YAML, a key twice, no text, or too large.
-        OSError: it cannot be read.
+        ValueError: not valid YAML, a repeated key, not UTF-8, or too large.
+        OSError: the file cannot be read.
     """
     size = path.stat().st_size
-    if size > LIMIT:
-        raise ValueError(f"found {size / 2**20:.0f} MB, expected settings of at most {LIMIT / 2**20:.0f} MB")
+    if size > _MAX_BYTES:
+        raise ValueError(f"found {size / 2**20:.0f} MB, expected settings of at most {_MAX_BYTES / 2**20:.0f} MB")
     try:
         return read_yaml(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -90,6 +90,6 @@ def read_yaml_file(path: Path) -> Any:
 
 
 def write_yaml(tree: Any) -> str:
-    """Text that `read_yaml` reads back unchanged, keys in their order."""
+    """Format a tree as text that `read_yaml` parses to the same tree; keys keep their order."""
     text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False)
     return text
