@@ -1,4 +1,4 @@
-"""`mgm data`: what it prints of a set, and its exit status."""
+"""`mgm data`: its output and its exit status."""
 
 from typer.testing import CliRunner
 
@@ -58,7 +58,7 @@ def test_strict_fails_where_something_is_missing_or_in_both_splits(tmp_path):
     assert "1 source videos (from the g<number> in the names) have clips in both splits, such as g02" in done.output
 
 
-def test_many_classes_are_cut(tmp_path):
+def test_many_classes_are_shortened(tmp_path):
     names = [f"class{i:02d}/{j}.mp4" for i in range(30) for j in range(30 - i)]
     touch(tmp_path, *names)
     path = write(tmp_path / "train.txt", *(f"{name} {int(name[5:7])}" for name in names))

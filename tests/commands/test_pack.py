@@ -39,7 +39,7 @@ def test_a_set_is_packed_and_trains(tiny_set, tmp_path, app):
     assert losses["files"] == losses["shards"]
 
 
-def test_a_bad_video_is_named_and_the_status_tells(tiny_set, tmp_path, app):
+def test_a_bad_video_is_reported_with_exit_status_1(tiny_set, tmp_path, app):
     folder = tmp_path / "videos"
     folder.mkdir()
     good = load_set(tiny_set).train[0].path

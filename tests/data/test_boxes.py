@@ -8,7 +8,7 @@ from mgm.errors import DataError
 from tests.errors import raises
 
 
-def test_boxes_of_a_folder_count_where_a_video_has_none_of_its_own(tmp_path: Path) -> None:
+def test_a_videos_own_boxes_take_precedence_over_those_of_the_folder(tmp_path: Path) -> None:
     frames = [{"frame": 0, "boxes_xyxy": [[1, 2, 3, 4]]}]
     (tmp_path / "boxes.json").write_text(json.dumps({"frames": frames}))
     assert [boxes.tolist() for boxes in read_boxes(tmp_path / "a.mp4") or []] == [[[1, 2, 3, 4]]]
@@ -20,12 +20,12 @@ def test_boxes_of_a_folder_count_where_a_video_has_none_of_its_own(tmp_path: Pat
     assert read_boxes(tmp_path / "b.mp4") is None
 
 
-def test_read_boxes_without_truth_and_with_a_broken_one(tmp_path: Path) -> None:
+def test_videos_without_boxes_and_with_broken_ones(tmp_path: Path) -> None:
     video = tmp_path / "clip.mp4"
     assert read_boxes(video) is None
     video.with_suffix(".json").write_text('{"frames": [{"frame": 2, "boxes_xyxy": [[1, 2, 3, 4]]}]}')
     assert [len(boxes) for boxes in read_boxes(video) or []] == [0, 0, 1]
-    for foreign in ("{", "[]", '{"url": 1}'):  # many collections keep a JSON file beside each video
+    for foreign in ("{", "[]", '{"url": 1}'):  # many collections have other JSON files beside videos
         video.with_suffix(".json").write_text(foreign)
         assert read_boxes(video) is None
     for broken in ('{"frames": [{"frame": 0}]}', '{"frames": [{"frame": 0, "boxes_xyxy": [[1, 2]]}]}'):

@@ -1,10 +1,10 @@
-"""Trees of empty files, and annotation files with given lines: nothing is decoded where annotations are read."""
+"""Make trees of empty files and annotation files: reading annotations decodes nothing."""
 
 from pathlib import Path
 
 
 def touch(root: Path, *names: str) -> Path:
-    """Empty files below a folder."""
+    """Make empty files below a folder. Returns the folder."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -13,7 +13,7 @@ def touch(root: Path, *names: str) -> Path:
 
 
 def write(path: Path, *lines: str) -> Path:
-    """A text file of these lines."""
+    """Write a text file. Returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

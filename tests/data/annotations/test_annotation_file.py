@@ -37,8 +37,8 @@ def test_a_byte_order_mark_and_carriage_returns(tmp_path):
     assert found.train[0].path.endswith("x/ä b.mp4")
 
 
-def test_names_that_are_no_utf8(tmp_path):
-    """A name keeps its bytes, as Python's own paths do."""
+def test_names_in_other_encodings(tmp_path):
+    """A name keeps its bytes, as in Python's own paths."""
     import os
 
     name = os.fsdecode(b"caf\xe9.mp4")
@@ -51,7 +51,7 @@ def test_names_that_are_no_utf8(tmp_path):
 GOOD = '{"youtube_id": "a", "time_start": 1, "time_end": 11, "label": "x"}'
 
 
-def test_a_broken_line_is_named(tmp_path):
+def test_a_broken_json_line(tmp_path):
     path = tmp_path / "set.jsonl"
     path.write_text(f"{GOOD}\n{GOOD}\n{{broken\n")
     with raises(DataError, "malformed", subject=path, message="annotations-not-json"):
@@ -59,7 +59,7 @@ def test_a_broken_line_is_named(tmp_path):
 
 
 def test_arrays_of_text_and_pickles(tmp_path):
-    """V-JEPA's .npy: text is read, objects are refused, since reading them can run code."""
+    """V-JEPA's .npy: text is read, objects are refused: reading them can run code."""
     touch(tmp_path, "x/a.mp4", "y/b.mp4")
     np.save(tmp_path / "train.npy", np.array([["x/a.mp4", "0"], ["y/b.mp4", "1"]]))
     found = load_set(tmp_path / "train.npy")

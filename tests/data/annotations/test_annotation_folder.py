@@ -20,7 +20,7 @@ FIGHTS = SHARED / "surv_fights"
 
 
 def test_something_something(tmp_path):
-    """The json files of the data set, in a folder: names, training, validation, and a test side whose labels nobody has."""
+    """The JSON files of the data set, in a folder: class names, training, validation, and test without labels."""
     labels = {"Holding something": "0", "Moving something up": "1"}
     train = [
         {"id": "78687", "label": "holding a cup", "template": "Holding [something]", "placeholders": ["a cup"]},
@@ -52,7 +52,7 @@ def test_something_something(tmp_path):
 
 
 def test_ucf101(tmp_path):
-    """Lists that count from 1 with their names beside them; the test lists have no labels, their folders do."""
+    """Lists with labels from 1 and class names beside them; the test lists have labels in their folders only."""
     touch(
         tmp_path / "ucf", "Archery/v_Archery_g08_c01.avi", "Biking/v_Biking_g08_c01.avi", "Biking/v_Biking_g01_c01.avi"
     )
@@ -95,7 +95,7 @@ real = pytest.mark.skipif(not PATAN.is_dir(), reason="the real annotations are n
 @pytest.mark.real
 @real
 def test_the_real_lists_of_patan():
-    """The counts that its repository states: UCF14 1324 / 530, HMDB7 490 / 210."""
+    """The counts in its repository: UCF14 1324 / 530, HMDB7 490 / 210."""
     found = resolve_set(f"train={PATAN}/ucf101_train_uh.txt,test={PATAN}/hmdb51_test_uh.txt").listed
     assert (len(found.train), len(found.test)) == (1324, 210)
     assert found.classes[:2] == ("RockClimbingIndoor", "Diving")
@@ -111,7 +111,7 @@ def test_the_real_lists_of_patan():
 @real
 @pytest.mark.parametrize("train", ["splits/split_group01_train.txt", "splits"])
 def test_the_real_splits_of_surveillance_fights(train):
-    """229 / 71 clips, no source video on both sides; names start two folders above the list."""
+    """229 / 71 clips, no source video in both splits; names start two folders above the list."""
     spec = (
         f"{FIGHTS}/{train}"
         if train == "splits"

@@ -16,7 +16,7 @@ from tests.errors import raises
         (["0 Hop"], "invalid_value", "number-without-a-name"),
     ],
 )
-def test_names_of_classes_that_do_not_fit(tmp_path, lines, reason, key):
+def test_class_names_that_are_not_valid(tmp_path, lines, reason, key):
     touch(tmp_path, "a.mp4", "b.mp4")
     train, names = write(tmp_path / "train.txt", "a.mp4 0", "b.mp4 1"), write(tmp_path / "names.txt", *lines)
     with raises(DataError, reason, message=f"annotations-{key}"):

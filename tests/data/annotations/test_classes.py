@@ -17,7 +17,7 @@ def test_labels_that_are_not_valid(tmp_path):
 
 
 def test_numbers_with_gaps_keep_their_meaning(tmp_path):
-    """A subset of a numbered list: classes without a video stay, and are said."""
+    """A subset of a numbered list: classes without a video stay, and are reported."""
     from mgm.data.annotations.summary import summarise_set
 
     touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
@@ -34,7 +34,7 @@ def test_numbers_from_one(tmp_path):
     assert (found.classes, [i.label for i in found.train]) == (("1", "2"), [0, 1])
 
 
-def test_numbers_and_names_that_nothing_joins(tmp_path):
+def test_numbers_mixed_with_names(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     train = write(tmp_path / "train.txt", "a.mp4 0", "b.mp4 1")
     test = write(tmp_path / "test.csv", "path,label", "c.mp4,run")

@@ -23,7 +23,7 @@ def test_a_split_of_class_folders(tmp_path, train, test):
     assert found.items == found.train + found.test
 
 
-def test_a_class_that_is_never_trained(tmp_path):
+def test_a_class_without_training_videos(tmp_path):
     touch(tmp_path, "train/a/1.mp4", "train/b/1.mp4", "test/a/2.mp4", "test/swim/2.mp4")
     with raises(DataError, "mismatch", subject=tmp_path / "test", message="annotations-test-classes"):
         load_set(tmp_path)
@@ -35,8 +35,8 @@ def test_a_class_that_is_never_trained(tmp_path):
         ("1.mp4", "2.mp4"),
         ("a/1.mp4", "2.mp4"),  # a video outside of the class folders
         ("a/deep/1.mp4", "b/deep/2.mp4"),
-        ("a/1.mp4", "a/2.mp4"),  # one class says nothing
-        ("train/1.mp4", "test/2.mp4"),  # a split without classes is no pair of classes
+        ("a/1.mp4", "a/2.mp4"),  # one class only
+        ("train/1.mp4", "test/2.mp4"),  # train/ and test/ are not two classes
         ("train/a/1.mp4", "train/b/2.mp4", "test/3.mp4"),
         ("train/a/1.mp4", "train/b/2.mp4", "test/notes.txt"),
     ],

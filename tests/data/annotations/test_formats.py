@@ -1,4 +1,4 @@
-"""Every format, from a sample written as its documentation says, and from the real file where there is one."""
+"""Formats are recognised by content; lines that do not fit are errors."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.errors import raises
 
 
 def test_every_format_has_an_example_that_it_matches():
-    """The example in the catalog is of its own format; those of JSON and tables are parts of a file."""
+    """Each example matches its own format only. Those of JSON and tables are parts of a file."""
     for found in ANNOTATION_FORMATS:
         if found.name in ("kinetics", "templates", "table", "manifest", "class-split"):
             continue
@@ -46,7 +46,7 @@ def test_every_format_has_an_example_that_it_matches():
     ],
 )
 def test_lines_that_do_not_fit(tmp_path, key, lines):
-    """The line of the error contains the number of the line and its content."""
+    """The error contains the number of the line and its content."""
     touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     path = write(tmp_path / "list.txt", *lines)
     with raises(DataError, "malformed", subject=path, message=f"annotations-line-{key}") as caught:
@@ -54,8 +54,8 @@ def test_lines_that_do_not_fit(tmp_path, key, lines):
     assert "\n" not in str(caught.value)
 
 
-def test_ambiguous_content_names_the_candidates(tmp_path):
-    """Two numbers behind a video may be its part, or its length and its label."""
+def test_ambiguous_content_lists_the_candidates(tmp_path):
+    """Two numbers after a video may be its part, or its length and its label."""
     touch(tmp_path, "a.mp4", "b.mp4")
     path = write(tmp_path / "list.txt", "a.mp4 60 1", "b.mp4 80 2")
     with raises(DataError, "conflict", subject=path, message="annotations-ambiguous"):

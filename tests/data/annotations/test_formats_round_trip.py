@@ -1,4 +1,4 @@
-"""Property: whatever the files are called, each list format gives back the names and labels that were written."""
+"""Property: for any file names, each text format reads the names and labels that were written."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mgm.data.annotations.annotation_file import AnnotationFile
 from mgm.data.annotations.formats import read_annotation
 
-# What a file system takes and a line can hold: no control characters, no slash, no blank at either end.
+# Valid in a file system and in a line: no control characters, no slash, no space at either end.
 letters = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters='/"')
 words = st.text(letters, min_size=1, max_size=12).map(str.strip).filter(lambda word: word not in ("", ".", ".."))
 names = st.lists(st.tuples(words, words), min_size=1, max_size=6, unique=True).map(
@@ -52,7 +52,7 @@ def test_lists(kind, names, tmp_path_factory):
 @settings(max_examples=60, deadline=None)
 @given(names=names)
 def test_folders_of_frames(names, tmp_path_factory):
-    """Names without a suffix, two numbers behind them."""
+    """Names without a suffix, and two numbers."""
     path = tmp_path_factory.getbasetemp() / "frames.txt"
     folders = [name.removesuffix(".mp4") + "x" for name in names]
     path.write_text("\n".join(f"{name} {i + 20} {i}" for i, name in enumerate(folders)), encoding="utf-8")

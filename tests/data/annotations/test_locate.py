@@ -1,4 +1,4 @@
-"""Where listed videos are found: roots, other suffixes, lists of other machines, and hints where nothing is."""
+"""Listed videos are located by root, other suffixes and bare ids; advice suggests the root of missing ones."""
 
 from pathlib import Path
 
@@ -47,15 +47,15 @@ def test_files_that_were_prepared_have_another_suffix(tmp_path):
 
 
 def test_a_list_of_another_machine(tmp_path):
-    """Absolute names: as many leading folders go as gives most hits, the same number for all."""
+    """Absolute names: the number of leading folders to drop is the one with most hits, the same for all."""
     touch(tmp_path / "k", "train/hop/1.mp4", "train/run/1.mp4", "hop/1.mp4")
     path = write(tmp_path / "train.csv", "/home/alice/k400/train/hop/1.mp4 0", "/home/alice/k400/train/run/1.mp4 1")
     found = load_set(f"train={path},root={tmp_path}/k")
     assert paths(found) == [f"{tmp_path}/k/train/hop/1.mp4", f"{tmp_path}/k/train/run/1.mp4"]
 
 
-def test_bare_file_names_only_where_none_is_shared(tmp_path):
-    """Flattened copies: x.mp4 for hop/x.mp4. With two x.mp4 in the list a wrong video would pass for a right one."""
+def test_bare_file_names_only_if_all_are_distinct(tmp_path):
+    """Flattened copies: x.mp4 for hop/x.mp4. With two x.mp4 in the list, a wrong video could be taken."""
     touch(tmp_path / "flat", "1.mp4", "2.mp4")
     unique = write(tmp_path / "train.txt", "hop/1.mp4 0", "run/2.mp4 1")
     assert len(load_set(f"train={unique},root={tmp_path}/flat").train) == 2
@@ -75,12 +75,12 @@ def test_ids_are_found_anywhere_below_the_root(tmp_path):
     assert "78687.mp4" in note
 
 
-def test_urls_are_not_looked_up(tmp_path):
+def test_urls_are_not_checked(tmp_path):
     path = write(tmp_path / "train.txt", "https://example.org/a.mp4 0", "s3://bucket/b c.mp4 1")
     assert paths(load_set(path)) == ["https://example.org/a.mp4", "s3://bucket/b c.mp4"]
 
 
-def test_a_hint_names_the_root_that_would_find_them(tmp_path):
+def test_advice_suggests_the_root_of_missing_files(tmp_path):
     touch(tmp_path, "data/set/videos/x/a.mp4", "data/set/videos/y/b.mp4")
     path = write(tmp_path / "data" / "set" / "labels" / "train.txt", "x/a.mp4 0", "y/b.mp4 1")
     for spec in (path, f"train={path},root={tmp_path}/data"):
@@ -91,7 +91,7 @@ def test_a_hint_names_the_root_that_would_find_them(tmp_path):
         load_set(f"train={path},root={tmp_path}/nowhere")
 
 
-def test_folders_are_listed_once_and_files_never_asked_for(tmp_path, monkeypatch):
+def test_each_folder_is_listed_once(tmp_path, monkeypatch):
     names = [f"c{i % 10}/{i}.mp4" for i in range(1000)]
     touch(tmp_path / "v", *names)
     path = write(tmp_path / "train.txt", *(f"{name} {name[1]}" for name in names))

@@ -11,7 +11,7 @@ from tests.errors import raises
 
 
 def test_folders_of_pictures_alone(tmp_path):
-    """Still pictures are static clips with the labels of their folders; numbered without a gap they are frames of videos."""
+    """Still pictures are static clips with the labels of their folders; numbered without a gap, they are frames of videos."""
     touch(tmp_path / "p", "cat/tom.jpg", "cat/tim.jpg", "dog/rex.jpg", "dog/max.jpg")
     found = load_set(tmp_path / "p")
     assert (found.classes, len(found.items)) == (("cat", "dog"), 4)
@@ -36,7 +36,7 @@ def test_lists_beside_videos_are_mentioned(tmp_path):
 
 
 def test_shards_are_a_set_like_any_other(tiny_set, tmp_path):
-    """What was packed keeps its classes and sides, is counted, and takes pictures beside it."""
+    """A packed set keeps its classes and splits, is counted, and can be mixed with pictures."""
     files = load_set(tiny_set)
     few = replace(files, train=files.train[:3], test=files.test[:2])
     pack_set(few, tmp_path / "shards")

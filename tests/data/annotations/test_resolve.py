@@ -1,4 +1,4 @@
-"""Pictures beside videos at a stated share."""
+"""Sets with missing files, and with still pictures beside the videos."""
 
 from collections import Counter
 
@@ -21,17 +21,17 @@ def test_the_share_is_the_stated_one(ratio):
     assert count[True] / len(mixed) == pytest.approx(ratio, abs=0.5 / min(count.values()))
     times = Counter(mixed)
     assert set(times) == {*VIDEOS, *PICTURES}
-    for kind in (VIDEOS, PICTURES):  # none of a kind is shown more than once more than another
+    for kind in (VIDEOS, PICTURES):  # items of a kind differ by one repetition at most
         assert max(times[i] for i in kind) - min(times[i] for i in kind) <= 1
     assert min(max(times[i] for i in kind) for kind in (VIDEOS, PICTURES)) == 1
 
 
-def test_without_a_ratio_everything_comes_once():
+def test_without_a_ratio_every_item_occurs_once():
     assert mix_pictures(VIDEOS, PICTURES, None) == VIDEOS + PICTURES
 
 
 def test_pictures_beside_a_labelled_set(tmp_path):
-    """They are for pretraining: unlabelled, and never for judging."""
+    """They are for pretraining: without labels, and never in the test split."""
     touch(tmp_path / "v", *(f"train/{c}/{i}.mp4" for c in "ab" for i in range(3)), "test/a/9.mp4", "test/b/9.mp4")
     touch(tmp_path / "p", "cat/1.jpg", "dog/2.PNG", "dog/notes.txt")
     found = load_set(f"data={tmp_path}/v,images={tmp_path}/p,ratio=.5")
@@ -45,7 +45,7 @@ def test_pictures_beside_a_labelled_set(tmp_path):
 
 
 def test_missing_files(tmp_path):
-    """Left out and said, up to half of them; above that the root is more likely wrong."""
+    """Up to half may be missing and are reported; above that, the root is more likely wrong."""
     touch(tmp_path, "x/a.mp4", "y/b.mp4")
     few = write(tmp_path / "train.txt", "x/a.mp4 0", "y/b.mp4 1", "y/c.mp4 1")
     found = load_set(few)

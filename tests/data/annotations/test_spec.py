@@ -1,11 +1,11 @@
-"""How a set is asked for."""
+"""Specifications of sets: paths, `key=value` parts and files of keys."""
 
 import json
 
 import pytest
 import yaml
 
-from mgm.data.annotations import Spec, load_set, parse_spec
+from mgm.data.annotations import SetSpec, load_set, parse_spec
 from mgm.data.annotations.spec import KEYS
 from mgm.errors import DataError
 from tests.data.annotations.files import touch, write
@@ -15,7 +15,7 @@ from tests.errors import raises
 def test_parts_with_commas_between_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "train=a, b.csv,train=c.csv,val=d=1.csv,root=/videos, split=2,ratio=.25,images=x,missing=skip"
-    assert parse_spec(text) == Spec(
+    assert parse_spec(text) == SetSpec(
         text=text,
         train=("a, b.csv", "c.csv"),
         test=("d=1.csv",),
@@ -29,7 +29,7 @@ def test_parts_with_commas_between_them(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["set.yaml", "set.json"])
 def test_a_file_of_the_same_keys(tmp_path, monkeypatch, name):
-    """Its relative paths are those of its folder, wherever it is used."""
+    """Relative paths start from the file's folder, also from another working directory."""
     touch(tmp_path / "sets" / "videos", "x/a.mp4", "y/b.mp4", "x/c.mp4")
     write(tmp_path / "sets" / "train.txt", "x/a.mp4 0", "y/b.mp4 1")
     write(tmp_path / "sets" / "test.txt", "x/c.mp4 0")
@@ -43,7 +43,7 @@ def test_a_file_of_the_same_keys(tmp_path, monkeypatch, name):
     assert load_set(path).items == tuple(type(i)(str(tmp_path / i.path), i.label, i.start, i.end) for i in found.items)
 
 
-def test_a_path_goes_before_a_key(tmp_path, monkeypatch):
+def test_a_path_takes_precedence_over_a_key(tmp_path, monkeypatch):
     touch(tmp_path, "train=x/a.mp4")
     monkeypatch.chdir(tmp_path)
     assert [i.path for i in load_set("train=x").train] == ["train=x/a.mp4"]
@@ -89,7 +89,7 @@ VALUES = [None, True, 1.5, -1, 0, [1], {"a": 1}, float("nan"), float("inf"), ""]
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("name", ["set.yaml", "set.json"])
-def test_a_value_of_a_file_is_taken_as_written_or_refused(tmp_path, key, name):
+def test_a_value_in_a_file_is_used_as_written_or_refused(tmp_path, key, name):
     touch(tmp_path / "videos", "x/a.mp4", "y/b.mp4")
     path = tmp_path / name
     for value in VALUES:

@@ -15,15 +15,15 @@ def test_a_list_without_a_split_holds_out_as_its_folder_does(tmp_path):
     assert listed.split_rule == folder.split_rule
 
 
-def sides(found):
+def held_out(found):
     """File name -> whether it is held out."""
     return dict.fromkeys(file_names(found.train), False) | dict.fromkeys(file_names(found.test), True)
 
 
-def test_a_quarter_is_held_out_whatever_else_is_there(tmp_path):
+def test_a_quarter_is_held_out_independently_of_other_files(tmp_path):
     files = [f"{name}/{name} {i}.mp4" for name in ("hop", "run") for i in range(200)]
-    whole = sides(load_set(touch(tmp_path / "whole", *files)))
-    part = sides(load_set(touch(tmp_path / "part", *files[::7], "run/g01_c01.mp4")))
+    whole = held_out(load_set(touch(tmp_path / "whole", *files)))
+    part = held_out(load_set(touch(tmp_path / "part", *files[::7], "run/g01_c01.mp4")))
     assert len(whole) == 400
     assert 0.18 < sum(whole.values()) / len(whole) < 0.32
     assert all(whole[name] is side for name, side in part.items() if name in whole)
@@ -31,8 +31,10 @@ def test_a_quarter_is_held_out_whatever_else_is_there(tmp_path):
 
 def test_clips_of_one_source_stay_together(tmp_path):
     files = [f"{c}/{n}" for c in "ab" for g in range(40) for n in (f"g{g:03d}_fi{c}.mp4", f"v_X_g{g:03d}_c02{c}.mp4")]
-    found = load_set(touch(tmp_path, *files, "a/plain.mp4"))  # one name without a group leaves the others' groups alone
-    held = {name: side for name, side in sides(found).items() if name != "plain.mp4"}
+    found = load_set(
+        touch(tmp_path, *files, "a/plain.mp4")
+    )  # a name without a source number does not affect the others
+    held = {name: side for name, side in held_out(found).items() if name != "plain.mp4"}
     groups = {}
     for name, side in held.items():
         groups.setdefault(name[name.index("g0") + 1 :][:3], set()).add(side)
@@ -42,7 +44,7 @@ def test_clips_of_one_source_stay_together(tmp_path):
     assert "source videos" in found.split_rule
 
 
-def test_sides_that_are_not_used_are_said(tmp_path):
+def test_unused_splits_are_reported(tmp_path):
     touch(tmp_path, *(f"x/{i}.mp4" for i in range(4)))
     table = write(
         tmp_path / "set.csv",
@@ -60,7 +62,7 @@ def test_sides_that_are_not_used_are_said(tmp_path):
 
 
 def test_a_folder_for_training_and_a_list_for_testing(tmp_path):
-    """What the folder would hold out is for training where something else is for testing."""
+    """A folder holds nothing out if another place is for testing."""
     touch(tmp_path, *(f"v/{c}/{i}.mp4" for c in "ab" for i in range(20)), "w/a/x.mp4")
     test = write(tmp_path / "test.csv", "path,label", "w/a/x.mp4,a")
     for key in ("data", "train"):

@@ -1,4 +1,4 @@
-"""What `mgm data show` has to tell, as data."""
+"""The counts that `mgm data show` prints."""
 
 import json
 
@@ -6,7 +6,7 @@ from mgm.data.annotations.summary import summarise_set
 from tests.data.annotations.files import touch, write
 
 
-def test_counts_of_what_is_listed_and_what_is_there(tmp_path):
+def test_counts_of_listed_and_missing_items(tmp_path):
     touch(tmp_path, "hop/g01_a.mp4", "run/g02_b.mp4", "run/g02_c.mp4")
     train = write(tmp_path / "train.txt", "hop/g01_a.mp4 0", "run/g02_b.mp4 1", "run/g02_b.mp4 1", "run/g03_d.mp4 1")
     test = write(tmp_path / "test.txt", "run/g02_c.mp4 1", "hop/g01_a.mp4 0")
@@ -22,15 +22,15 @@ def test_counts_of_what_is_listed_and_what_is_there(tmp_path):
     assert tree["sources"][0]["format"] == "path-label"
 
 
-def test_groups_are_counted_within_their_class(tmp_path):
-    """UCF101 numbers the sources of each class anew: g01 of Archery is none of Biking."""
+def test_source_videos_are_counted_within_their_class(tmp_path):
+    """UCF101 restarts the numbers in each class: g01 of Archery is not g01 of Biking."""
     touch(tmp_path, "Archery/v_Archery_g01_c01.avi", "Biking/v_Biking_g01_c01.avi")
     train = write(tmp_path / "train.txt", "Archery/v_Archery_g01_c01.avi 0")
     test = write(tmp_path / "test.txt", "Biking/v_Biking_g01_c01.avi 1")
     assert summarise_set(f"train={train},test={test}").sources_in_both_splits == ()
 
 
-def test_parts_pictures_and_frames_are_told_apart(tmp_path):
+def test_parts_pictures_and_frames_are_distinguished(tmp_path):
     touch(tmp_path, "a.mp4", "b/img_1.jpg", "c.jpg")
     spans = write(tmp_path / "train.txt", "a.mp4 0 -1", "a.mp4 10 20", "b 1 4")
     found = summarise_set(f"train={spans}")

@@ -42,14 +42,14 @@ def test_mini_kinetics(tmp_path):
     train = write(tmp_path / "train_ytid_list.txt", "0347ZoDXyP0")
     test = write(tmp_path / "val_ytid_list.txt", "_y7BVrsZ1LE", "notInTheCsv")
     found = load_set(f"train={train},test={test},labels={path},root={tmp_path}/v")
-    assert found.classes == ()  # one class says nothing
+    assert found.classes == ()  # one class only
     write(train, "0347ZoDXyP0", "-3B32lodo2M")
     touch(tmp_path / "v", "-3B32lodo2M_000059_000069.mp4")
     found = load_set(f"train={train},test={test},labels={path},root={tmp_path}/v")
     assert [label for _, label in pairs(found, found.train)] == ["air drumming", "tossing coin, twice"]
     assert pairs(found, found.test) == [("_y7BVrsZ1LE_000004_000014.mp4", "air drumming")]
     assert any("1 entries" in note and "notInTheCsv" in note for note in found.notes)
-    bare = load_set(f"train={train},root={tmp_path}/v")  # without labels the ids find their files too
+    bare = load_set(f"train={train},root={tmp_path}/v")  # ids are located without labels too
     assert {Path(i.path).name[:11] for i in bare.train} == {"0347ZoDXyP0", "-3B32lodo2M"}
 
     sigma = write(tmp_path / "sigma_train.txt", "0347ZoDXyP0_000095_000105 0", "-3B32lodo2M_000059_000069 1")
@@ -59,7 +59,7 @@ def test_mini_kinetics(tmp_path):
 
 
 def test_diving48(tmp_path):
-    """Parts of files, numbers as labels, and a vocabulary that names them."""
+    """Parts of files, numbers as labels, and a vocabulary of class names."""
     rows = [
         {"vid_name": "_8Vy3dlHg2w_00000", "label": 1, "start_frame": 0, "end_frame": 141},
         {"vid_name": "_8Vy3dlHg2w_00001", "label": 0, "start_frame": 12, "end_frame": 89},
@@ -93,7 +93,7 @@ def test_tables_of_your_own(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_a_manifest_of_scan(tmp_path, suffix):
-    """Broken files are left out and counted; folders named in the paths are classes, as in the folder itself."""
+    """Broken files are left out and counted; folders in the paths are classes, as in the folder itself."""
     touch(tmp_path / "v", "hop/a.mp4", "run/b.mp4", "run/broken.mp4", "hop/empty.mp4")
     records = [
         VideoRecord(path=f"{tmp_path}/v/hop/a.mp4", bytes=1, status="ok"),
@@ -120,7 +120,7 @@ def test_one_record_is_enough(tmp_path):
 @pytest.mark.parametrize(
     "wrong", ['"time_start": 1', '"time_start": null, "time_end": 2', '"time_start": Infinity, "time_end": 2']
 )
-def test_a_record_without_its_times_is_named(tmp_path, wrong):
+def test_a_record_without_its_times_is_an_error(tmp_path, wrong):
     path = tmp_path / "set.jsonl"
     path.write_text(f'{GOOD}\n{{"youtube_id": "b", {wrong}}}\n')
     with raises(DataError, "malformed", subject=path):

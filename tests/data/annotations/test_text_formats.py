@@ -28,7 +28,7 @@ def test_path_label(tmp_path, separator):
     assert found.split_rule == "train.csv for training"
 
 
-def test_quotes_of_csv_writers(tmp_path):
+def test_quoted_names_of_csv(tmp_path):
     touch(tmp_path, 'x/a, "b".mp4', "y/c.mp4")
     found = load_set(write(tmp_path / "train.csv", '"x/a, ""b"".mp4",0', "y/c.mp4,1"))
     assert [Path(i.path).name for i in found.train] == ['a, "b".mp4', "c.mp4"]
@@ -54,7 +54,7 @@ def test_path_total_label(tmp_path):
 
 
 def test_index_label_path(tmp_path):
-    """PATAN's tab triples; numbers in one list are named by the folders of the other."""
+    """PATAN's tab triples; folders of one list name the numbers of the other."""
     touch(tmp_path / "ucf", "Diving/v_Diving_g01_c01.avi", "Fencing/v_Fencing_g02_c01.avi")
     touch(tmp_path / "hmdb", "dive/x y.avi")
     write(tmp_path / "ucf" / "train.txt", "0\t1\tDiving/v_Diving_g01_c01.avi", "1\t2\tFencing/v_Fencing_g02_c01.avi")
@@ -71,15 +71,15 @@ def test_a_list_without_labels(tmp_path):
 
 
 def test_dummy_labels_are_none(tmp_path):
-    """Pretraining lists carry 0 or -1 for everything."""
+    """Pretraining lists contain 0 or -1 in every line."""
     touch(tmp_path, "a.mp4", "b.mp4")
     for label in ("0", "-1"):
         found = load_set(write(tmp_path / "list.txt", f"a.mp4 {label}", f"b.mp4 {label}"))
         assert (len(found.train), found.test, found.classes) == (2, (), ())
 
 
-def test_the_number_is_that_of_the_file(tmp_path):
-    """Blank lines count, as editors count them."""
+def test_blank_lines_are_counted(tmp_path):
+    """Line numbers in errors are those of an editor."""
     path = write(tmp_path / "list.txt", "", "a.mp4 0", "", "b.mp4 0", "  ", "c.mp4 x")
     with raises(DataError, "malformed", message="annotations-line-after-blank-lines"):
         load_set(path)

@@ -1,4 +1,4 @@
-"""Erasing, mixing, soft targets, and what a batch goes through as a whole."""
+"""Augmentation of a whole batch: it depends on keys alone."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ ERASING = RandomErasing(MEAN, STD, 1.0)
 WHOLE = Augmentation(4, 0.1, 5, RandAugment(probability=1), ERASING, Mixing())
 
 
-def test_a_batch_is_changed_by_its_numbers_alone():
+def test_the_change_of_a_batch_depends_on_its_keys_alone():
     video, label, keys = random_batch()
     before = video.clone()
     torch.manual_seed(0)
@@ -36,7 +36,7 @@ def test_a_batch_is_changed_by_its_numbers_alone():
     assert not torch.equal(first, seeded)
 
 
-def test_a_clip_is_changed_alike_in_any_batch():
+def test_the_change_of_a_clip_does_not_depend_on_its_batch():
     video, label, keys = random_batch()
     alone = Augmentation(4, 0.1, 5, RandAugment(probability=1), ERASING)
     whole, _ = alone(video, label, keys)
@@ -45,7 +45,7 @@ def test_a_clip_is_changed_alike_in_any_batch():
     assert not torch.equal(*alone(video[:1].expand(2, -1, -1, -1, -1), label[:2], keys[:2])[0])  # repeats differ
 
 
-def test_nothing_asked_is_nothing_done():
+def test_without_any_augmentation_clips_stay_unchanged():
     video, label, keys = random_batch()
     same, target = Augmentation(4, 0.0, 5)(video, label, keys)
     assert torch.equal(same, video)

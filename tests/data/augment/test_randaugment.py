@@ -34,7 +34,7 @@ def test_fifteen_operations_are_drawn_equally_often():
     ("name", "most"),
     [("rotate", 30), ("shear_x", 0.3), ("shear_y", 0.3), ("translate_x", 0.45), ("translate_y", 0.45)],
 )
-def test_places_move_both_ways_by_the_magnitude(name, most):
+def test_geometric_operations_have_both_signs(name, most):
     found = values(ALL, name)
     assert (found > 0).mean() == pytest.approx(0.5, abs=0.07)
     assert np.abs(found).mean() == pytest.approx(0.7 * most, rel=0.02)
@@ -42,7 +42,7 @@ def test_places_move_both_ways_by_the_magnitude(name, most):
 
 
 @pytest.mark.parametrize("name", ["saturation", "contrast", "brightness", "sharpness"])
-def test_enhancements_go_up_and_down(name):
+def test_enhancements_increase_and_decrease(name):
     found = values(ALL, name)
     assert np.abs(found - 1).mean() == pytest.approx(0.63, rel=0.02)
     assert (found < 1).mean() == pytest.approx(0.5, abs=0.07)
@@ -91,7 +91,7 @@ def test_timms_short_form():
     assert parse_randaugment("rand-m9-mstd1-inc1") == RandAugment(9, 2, 1)
 
 
-def test_what_is_left_out_is_as_in_timm():
+def test_defaults_are_timms():
     assert parse_randaugment("rand-inc1") == RandAugment(magnitude=10, count=2, spread=0, probability=0.5)
     assert parse_randaugment("rand-m9-mstd0.5-inc1") == RandAugment(magnitude=9, count=2, spread=0.5)
 

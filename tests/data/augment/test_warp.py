@@ -12,7 +12,7 @@ from tests.data.augment.pictures import H, W, as_clip, as_frames, pillow
 
 
 def real_picture():
-    """Smooth enough that interpolation is meaningful."""
+    """Smooth frames, for which interpolation is meaningful."""
     y, x = np.mgrid[0:H, 0:W]
     waves = [np.sin(x / 3 + y / 7), np.cos(x / 5 - y / 4), np.sin((x + y) / 4)]
     return np.stack([np.stack(waves, axis=-1) * 110 + 128, np.stack(waves[::-1], axis=-1) * 90 + 120]).astype(np.uint8)
@@ -36,14 +36,12 @@ def place_cases():
 
 
 @pytest.mark.parametrize(("name", "value", "operation"), [pytest.param(*c, id=f"{c[0]} {c[1]}") for c in place_cases()])
-def test_places_are_pillows(name, value, operation):
+def test_positions_are_pillows(name, value, operation):
     frames = real_picture()
     expected = pillow(frames, operation).astype(int)
     found = as_frames(getattr(warp, name)(as_clip(frames), value)).astype(int)
     off = np.abs(found - expected).max(axis=-1)
-    assert (
-        off > 1
-    ).mean() < 0.01  # a place within a rounding error of the border is inside for one and outside for the other
+    assert (off > 1).mean() < 0.01  # positions within a rounding error of the border
     assert (found == warp.FILL).all(-1).mean() == pytest.approx((expected == warp.FILL).all(-1).mean(), abs=0.01)
     soft = as_frames(getattr(warp, name)(as_clip(frames), value, interpolation="bicubic")).astype(int)
     assert np.percentile(np.abs(soft - expected), 95) < 16
@@ -51,7 +49,7 @@ def test_places_are_pillows(name, value, operation):
 
 @given(st.sampled_from(["rotate", "shear_x", "shear_y", "translate_x", "translate_y"]))
 @settings(deadline=None)
-def test_nothing_moves_by_nothing(name):
+def test_parameters_of_0_change_nothing(name):
     frames = real_picture()
     np.testing.assert_allclose(as_frames(getattr(warp, name)(as_clip(frames), 0.0)).astype(int), frames, atol=1)
 

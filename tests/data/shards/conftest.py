@@ -12,7 +12,7 @@ from mgm.video.motion.cache import build_sidecar
 
 @pytest.fixture(scope="module")
 def files(tiny_set, tmp_path_factory):
-    """A set of class folders, one video with a motion sidecar, and names that are no names of tar members."""
+    """A set of class folders, one video with a motion sidecar, and a name with special characters."""
     root = tmp_path_factory.mktemp("files") / "a set"
     shutil.copytree(tiny_set, root)
     first = load_set(root).train[0].path
@@ -24,7 +24,7 @@ def files(tiny_set, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def packed(files, tmp_path_factory):
-    """(folder, report): shards that hold some videos each."""
+    """(folder, report): shards of some videos each."""
     out = tmp_path_factory.mktemp("packed") / "shards"
     size = sum(Path(item.path).stat().st_size for item in files.items)
     with pytest.MonkeyPatch.context() as patch:

@@ -8,7 +8,7 @@ from mgm.errors import DataError
 from tests.errors import raises
 
 
-def test_a_damaged_index_is_named(packed, tmp_path):
+def test_a_damaged_index_is_an_error(packed, tmp_path):
     folder = tmp_path / "shards"
     shutil.copytree(packed[0], folder)
     index = json.loads((folder / "shards.json").read_text())

@@ -26,7 +26,7 @@ from tests.data.shards.reading import SETTINGS, assert_same, read
 from tests.errors import raises
 
 
-def test_people_see_shard_and_name():
+def test_the_title_is_shard_and_name():
     member = ShardMember(
         "shards/a.tar", "fight/x y.mp4", ByteRange(512, 9), VideoInfo(9, 8, 8, True, 1), ByteRange(2048, 5), 7
     )
@@ -39,12 +39,10 @@ def test_batches_from_shards_are_those_from_files(files, packed, workers):
     expected = read(files)
     found = load_set(packed[0])
     assert_same(read(found, workers=workers), expected)
-    assert_same(
-        read(found, workers=workers, first=3), expected[3:]
-    )  # exact resume costs no reading of what came before
+    assert_same(read(found, workers=workers, first=3), expected[3:])  # resuming does not read the batches before
 
 
-def test_the_sidecar_travels(files, packed, monkeypatch):
+def test_the_sidecar_is_packed_too(files, packed, monkeypatch):
     place, (item, member) = next(
         (place, (item, member))
         for place, item in enumerate(load_set(packed[0]).train)
@@ -60,8 +58,8 @@ def test_the_sidecar_travels(files, packed, monkeypatch):
     assert_same(*(read(videos) for videos in both))
 
 
-def test_a_sidecar_is_read_without_its_video_being_laid_out(packed, monkeypatch):
-    """A reading process may be killed at any time: what it had put into /dev/shm would stay there."""
+def test_a_sidecar_is_read_without_temporary_files(packed, monkeypatch):
+    """A reading process may be killed at any time: its files in /dev/shm would stay there."""
     path = next(item.path for item in load_set(packed[0]).train if parse_member(item.path).motion is not None)
     member, asked = parse_member(path), []
 
@@ -76,7 +74,7 @@ def test_a_sidecar_is_read_without_its_video_being_laid_out(packed, monkeypatch)
     assert asked == [member.motion]
 
 
-def test_a_damaged_sidecar_in_a_shard_costs_its_motion_nothing(packed, tmp_path):
+def test_motion_does_not_depend_on_a_damaged_sidecar(packed, tmp_path):
     shutil.copytree(packed[0], tmp_path / "shards")
     path = next(item.path for item in load_set(tmp_path / "shards").train if parse_member(item.path).motion is not None)
     expected = read_any(path, frames=4, stride=1, motion="codec").motion
@@ -125,7 +123,7 @@ def test_shards_over_fsspec(files, packed):
 
 
 class _Ranges(http.server.SimpleHTTPRequestHandler):
-    """Serves parts of files, as web servers do and Python's own does not; the first answer to each question is an error."""
+    """Serves ranges of files, which Python's own server does not; the first response to each request is an error."""
 
     asked: ClassVar[set[str]] = set()
     whole = False
@@ -170,7 +168,7 @@ def server(packed, monkeypatch):
         thread.join()
 
 
-def test_shards_over_http_from_a_server_that_stumbles(files, packed, server):
+def test_shards_over_http_from_an_unreliable_server(files, packed, server):
     root = server.removesuffix("/shards")
     local = load_set(packed[0])
     remote = tuple(replace(item, path=item.path.replace(str(packed[0].parent), root)) for item in local.train)
@@ -186,7 +184,7 @@ def test_the_index_comes_over_http_too(packed, server, monkeypatch):
         load_set(f"{server}/nowhere")
 
 
-def test_a_server_that_gives_whole_files_is_named(packed, server, monkeypatch):
+def test_a_server_that_ignores_ranges_is_an_error(packed, server, monkeypatch):
     monkeypatch.setattr(_Ranges, "whole", True)
     local = load_set(packed[0])
     member = parse_member(local.train[1].path)
@@ -197,7 +195,7 @@ def test_a_server_that_gives_whole_files_is_named(packed, server, monkeypatch):
 
 @pytest.mark.parametrize("name", ["a.mp4", "with space/ü+1&b=2#c.mkv", "100%.avi", "x.tar#offset=1&size=2&name=y"])
 @pytest.mark.parametrize("motion", [None, ByteRange(700, 30)])
-def test_names_of_members_are_read_back(name, motion):
+def test_paths_of_members_are_parsed_back(name, motion):
     member = ShardMember(
         "s3://bucket/x y/shard-000001.tar", name, ByteRange(512, 100), VideoInfo(60, 240, 320, True, 4), motion
     )
@@ -207,7 +205,7 @@ def test_names_of_members_are_read_back(name, motion):
     assert parse_member(os.fspath(Path("a/b.tar"))) is None
 
 
-def test_a_shard_that_was_cut_names_the_video(packed, tmp_path):
+def test_a_truncated_shard_is_an_error_of_the_video(packed, tmp_path):
     folder = tmp_path / "shards"
     shutil.copytree(packed[0], folder)
     for shard in folder.glob("*.tar"):

@@ -1,4 +1,4 @@
-"""Sets packed into tar shards: the same samples as from files, over any file system, plain enough for WebDataset."""
+"""Sets are packed into tar shards that WebDataset can read."""
 
 import shutil
 import tarfile
@@ -46,7 +46,7 @@ def test_a_long_name_in_another_script_is_read(tiny_set, tmp_path):
     assert FileSource().info(item.path) == read_video_info(path)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # WebDataset leaves its files to the collector
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # WebDataset does not close its files
 def test_other_programs_read_the_shards(files, packed):
     """tarfile, and WebDataset: bytes, label and description of each sample under one key."""
     _, report = packed
@@ -63,10 +63,10 @@ def test_other_programs_read_the_shards(files, packed):
         assert sample["json"]["annotations"][0]["class"] == files.classes[item.label]
     assert sum("mgmv" in sample for sample in samples) == 1
     labels = [sample["cls"] for sample in samples]
-    assert labels != sorted(labels)  # mixed, for who streams them
+    assert labels != sorted(labels)  # shuffled, for streaming
 
 
-def test_packing_goes_on_where_it_was_stopped(files, tmp_path, monkeypatch):
+def test_interrupted_packing_is_resumed(files, tmp_path, monkeypatch):
     out = tmp_path / "shards"
     size = sum(Path(item.path).stat().st_size for item in files.items)
     monkeypatch.setattr("mgm.data.shards.write.MEBI", max(size // 4, 1))
@@ -82,7 +82,7 @@ def test_packing_goes_on_where_it_was_stopped(files, tmp_path, monkeypatch):
     whole = sorted(path.name for path in out.glob("*.tar"))
     assert 1 <= len(whole) < 4
     assert not (out / "shards.json").exists()
-    assert not list(out.glob(".*"))  # nothing half written
+    assert not list(out.glob(".*"))  # no unfinished file
     before = {name: (out / name).stat().st_mtime_ns for name in whole}
     report = pack_set(files, out, shard_size=1)
     assert report.skipped == len(whole)
@@ -94,7 +94,7 @@ def test_packing_goes_on_where_it_was_stopped(files, tmp_path, monkeypatch):
         pack_set(replace(files, train=files.train[1:]), out, shard_size=1)
 
 
-def test_bad_files_are_left_out_and_named(files, tmp_path):
+def test_bad_files_are_left_out_and_reported(files, tmp_path):
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"not a video at all")
     videos = replace(files, train=(*files.train[:3], VideoItem(str(bad), 0), VideoItem(str(tmp_path / "gone.mp4"), 0)))
@@ -133,7 +133,7 @@ def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path
     assert report.failed[str(victim)].startswith(f"{victim}: {found}")
     with tarfile.open(report.shards[0]) as tar:
         stems = {Path(name).stem for name in tar.getnames()}
-    assert len(stems) == report.videos == 3  # nothing of the bad one is left
+    assert len(stems) == report.videos == 3  # no member of the bad video is left
     assert read(load_set(out), workers=0)
     victim.write_bytes(whole)
     assert pack_set(videos, out).videos == 4

@@ -1,4 +1,4 @@
-"""Synthetic video: the truth beside it is true, only motion tells the class, and a run can be killed or repeated."""
+"""Synthetic video: its ground truth is right, only motion determines the class, and a run can be interrupted or repeated."""
 
 import json
 from collections import Counter
@@ -46,7 +46,7 @@ def dataset_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clips() -> dict[str, list[SyntheticClip]]:
-    """Forty clips of every class, none sharing its look with another."""
+    """Forty clips of every class, each with its own look."""
     return {
         label: [draw_clip(label, frames=8, size=32, pan=0.5, seed=(i, k)) for i in range(40)]
         for k, label in enumerate(CLASSES)
@@ -122,7 +122,7 @@ def test_the_first_frame_is_the_same_in_every_class() -> None:
 
 
 @pytest.mark.parametrize("t", [0, 4, 7])
-def test_no_statistic_of_a_frame_tells_the_class(clips: dict[str, list[SyntheticClip]], t: int) -> None:
+def test_statistics_of_a_frame_do_not_depend_on_the_class(clips: dict[str, list[SyntheticClip]], t: int) -> None:
     def statistics(clip: SyntheticClip) -> list[float]:
         largest = max(clip.boxes[t], key=lambda box: covered_area(box[None]))
         frame = clip.frames[t]
@@ -152,7 +152,7 @@ def test_pan_is_independent_of_the_class_and_moves_the_background(clips: dict[st
     assert np.abs(difference).max() <= 1
 
 
-def test_dataset_has_balanced_classes_exact_frames_and_its_truth(dataset_root: Path) -> None:
+def test_dataset_has_balanced_classes_exact_frames_and_ground_truth(dataset_root: Path) -> None:
     videos = sorted(dataset_root.rglob("*.mp4"))
     assert Counter(path.parts[-3] for path in videos) == {"train": 10, "test": 8}
     assert set(Counter(path.parent.name for path in videos if "train" in path.parts).values()) == {1, 2}

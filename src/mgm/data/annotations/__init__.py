@@ -2,14 +2,14 @@
 
 from mgm.data.annotations.formats import ANNOTATION_FORMATS, format_names
 from mgm.data.annotations.resolve import ResolvedSet, load_set, resolve_set
-from mgm.data.annotations.spec import Spec, SpecLike, parse_spec
+from mgm.data.annotations.spec import SetSpec, SetSpecLike, parse_spec
 from mgm.data.items import VideoItem, VideoSet
 
 __all__ = [
     "ANNOTATION_FORMATS",
     "ResolvedSet",
-    "Spec",
-    "SpecLike",
+    "SetSpec",
+    "SetSpecLike",
     "VideoItem",
     "VideoSet",
     "format_names",

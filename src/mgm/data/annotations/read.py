@@ -11,7 +11,7 @@ from mgm.data.annotations.class_names import ClassNames
 from mgm.data.annotations.classes import join_labels, label_by_folders
 from mgm.data.annotations.folders import PICTURE_FORMATS, read_folder, videos_below
 from mgm.data.annotations.formats import read_annotation
-from mgm.data.annotations.spec import Spec
+from mgm.data.annotations.spec import SetSpec
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import is_picture, picture_folders
 from mgm.data.items import VideoItem
@@ -33,7 +33,7 @@ class Annotations:
     class_names: ClassNames | None = None
 
 
-def read_spec(spec: Spec) -> Annotations:
+def read_spec(spec: SetSpec) -> Annotations:
     """Read all places of a specification, except its still pictures, with the labels of `labels=` or of folders in the paths."""
     keys: tuple[tuple[tuple[str, ...], Split | None], ...] = (
         (spec.data, None), (spec.train, "train"), (spec.test, "test"),
@@ -74,7 +74,7 @@ def no_such_path(subject: object, expected: str, advice: str = "check the path")
     return DataError(subject, "no such file or folder", expected, advice, reason="not_found")
 
 
-def _read_place(given: str, spec: Spec) -> Annotations:
+def _read_place(given: str, spec: SetSpec) -> Annotations:
     """Read a file, folder or URL; each list has the split that its file's name gives."""
     place = Path(given)
     if is_shards(given):
@@ -89,7 +89,7 @@ def _read_place(given: str, spec: Spec) -> Annotations:
     return Annotations((replace(listed, split=split_of_name(place)),))
 
 
-def _read_directory(folder: Path, spec: Spec) -> Annotations:
+def _read_directory(folder: Path, spec: SetSpec) -> Annotations:
     if (listed := read_folder(folder, spec.format)) is not None:
         return Annotations((listed,))
     format_name = None if spec.format in PICTURE_FORMATS else spec.format
@@ -132,7 +132,7 @@ def _restricted_to(listed: VideoList, split: Split) -> VideoList:
     return replace(listed, entries=tuple(replace(e, split=None) if e.split else e for e in entries), split=split)
 
 
-def _with_labels(lists: list[VideoList], spec: Spec) -> list[VideoList]:
+def _with_labels(lists: list[VideoList], spec: SetSpec) -> list[VideoList]:
     """Add labels from `labels=`, and from folders in the paths if no list has labels."""
     if spec.labels is not None:
         labelled = read_annotation(AnnotationFile(Path(spec.labels)))

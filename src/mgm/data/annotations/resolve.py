@@ -11,7 +11,7 @@ from mgm.data.annotations.class_names import read_class_names
 from mgm.data.annotations.classes import ResolvedClasses, resolve_classes
 from mgm.data.annotations.locate import FileLocator, suggest_location
 from mgm.data.annotations.read import read_pictures, read_spec
-from mgm.data.annotations.spec import Spec, SpecLike, parse_spec
+from mgm.data.annotations.spec import SetSpec, SetSpecLike, parse_spec
 from mgm.data.annotations.splits import SplitItem, divide_set
 from mgm.data.annotations.video_list import VideoList
 from mgm.data.items import VideoItem, VideoSet, evenly_spaced
@@ -73,7 +73,7 @@ class ResolvedSet:
         renamed: (listed name, path) of files found under another suffix.
     """
 
-    spec: Spec
+    spec: SetSpec
     sources: tuple[ResolvedSource, ...]
     listed: VideoSet
     pictures: tuple[VideoItem, ...]
@@ -91,7 +91,7 @@ class ResolvedSet:
         return replace(self.listed, train=mix_pictures(train, self.pictures, self.spec.ratio), test=test, notes=notes)
 
 
-def load_set(spec: SpecLike) -> VideoSet:
+def load_set(spec: SetSpecLike) -> VideoSet:
     """Load the set that a folder, an annotation file, or several of them describe.
 
     Args:
@@ -116,7 +116,7 @@ def load_set(spec: SpecLike) -> VideoSet:
     return found.videos
 
 
-def resolve_set(given: SpecLike, *, search_missing: bool = True) -> ResolvedSet:
+def resolve_set(given: SetSpecLike, *, search_missing: bool = True) -> ResolvedSet:
     """As `load_set`, with the way in which the set was resolved; missing files are not an error.
 
     Args:
@@ -159,7 +159,7 @@ def _locate_items(
 
 
 def _locate_pictures(
-    spec: Spec, locator: FileLocator, *, search_missing: bool
+    spec: SetSpec, locator: FileLocator, *, search_missing: bool
 ) -> tuple[tuple[VideoItem, ...], list[ResolvedSource]]:
     """The still pictures beside the videos, without labels."""
     items: list[VideoItem] = []
@@ -184,7 +184,7 @@ def _locate(
 
 
 def _find_incomplete(found: ResolvedSet) -> ResolvedSource | None:
-    """The first source of which more files are missing than the specification allows, or all."""
+    """The first source with more missing files than the specification allows, or with all files missing."""
     allowed = {"skip": 1.0, "error": 0.0, None: _MAX_MISSING}[found.spec.missing]
     for source in found.sources:
         missing, listed = len(source.missing), len(source.listed.entries)

@@ -18,7 +18,7 @@ from mgm.video.container.locator import is_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class SetSpec:
     """The parts of a set. Relative paths start from the working directory, those in a file from the file's folder.
 
     Attributes:
@@ -69,17 +69,17 @@ class Spec:
             raise DataError(self.text, "; ".join(problems), reason="invalid_value")
 
 
-SpecLike: TypeAlias = str | Path | Mapping[str, Any] | Spec
-"""A path, `key=value,...`, a mapping of the same keys, or a `Spec`."""
+SetSpecLike: TypeAlias = str | Path | Mapping[str, Any] | SetSpec
+"""A path, `key=value,...`, a mapping of the same keys, or a `SetSpec`."""
 
 PLACE_KEYS = ("data", "train", "test", "images")
 """Keys that may occur several times."""
 FILE_KEYS = ("root", "classes", "labels")
-KEYS = tuple(field.name for field in fields(Spec) if field.name != "text")
+KEYS = tuple(field.name for field in fields(SetSpec) if field.name != "text")
 ALIASES = {"val": "test", "validation": "test"}
 
 
-def parse_spec(given: SpecLike) -> Spec:
+def parse_spec(given: SetSpecLike) -> SetSpec:
     """Parse a specification::
 
         videos/                                            a folder, or one annotation file, or one video
@@ -89,16 +89,18 @@ def parse_spec(given: SpecLike) -> Spec:
     Raises:
         DataError: the path does not exist, a key is unknown, or a value is not valid.
     """
-    if isinstance(given, Spec):
+    if isinstance(given, SetSpec):
         return given
     if isinstance(given, Mapping):
         return _from_keys(given, text=", ".join(f"{k}={v}" for k, v in given.items()), folder=None)
     text = str(given)
     if is_url(text):
-        return Spec(text=text, data=(text,))
+        return SetSpec(text=text, data=(text,))
     if _exists(text):
         keys = _keys_of_file(Path(text))
-        return Spec(text=text, data=(text,)) if keys is None else _from_keys(keys, text=text, folder=Path(text).parent)
+        return (
+            SetSpec(text=text, data=(text,)) if keys is None else _from_keys(keys, text=text, folder=Path(text).parent)
+        )
     if re.match(r"[A-Za-z_]+=", text):
         return _from_parts(text)
     raise DataError(
@@ -117,7 +119,7 @@ def _exists(text: str) -> bool:
         return False
 
 
-def _from_parts(text: str) -> Spec:
+def _from_parts(text: str) -> SetSpec:
     """A comma ends a part only if a key follows, so that paths may contain commas."""
     known = "|".join((*KEYS, *ALIASES))
     keys: dict[str, Any] = {}
@@ -188,7 +190,7 @@ def _keys_of_json(path: Path) -> dict[str, Any] | None:
     return keys
 
 
-def _from_keys(keys: Mapping[str, Any], *, text: str, folder: Path | None) -> Spec:
+def _from_keys(keys: Mapping[str, Any], *, text: str, folder: Path | None) -> SetSpec:
     values: dict[str, Any] = {}
     for given, value in keys.items():
         key = _known_key(str(given), text)
@@ -203,7 +205,7 @@ def _from_keys(keys: Mapping[str, Any], *, text: str, folder: Path | None) -> Sp
             values[key] = value
         else:
             raise _invalid_value(text, key, value, "a name", "leave the key out for none")
-    return Spec(text=text, **values)
+    return SetSpec(text=text, **values)
 
 
 def _parse_path(value: Any, key: str, text: str, folder: Path | None) -> str:

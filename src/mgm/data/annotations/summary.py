@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mgm.data.annotations.resolve import ResolvedSource, resolve_set
-from mgm.data.annotations.spec import SpecLike
+from mgm.data.annotations.spec import SetSpecLike
 from mgm.data.annotations.splits import SOURCE_NUMBER
 from mgm.data.clips.images import is_picture
 from mgm.data.items import VideoItem
@@ -127,7 +127,7 @@ class DataSummary:
         }
 
 
-def summarise_set(spec: SpecLike) -> DataSummary:
+def summarise_set(spec: SetSpecLike) -> DataSummary:
     """Load the set of a specification and count it. Missing files are counted, not an error; nothing is decoded.
 
     Args:

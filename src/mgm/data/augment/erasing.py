@@ -23,9 +23,9 @@ class RandomErasing:
     """Erases one box of a clip with a given probability: timm's mode "pixel", count 1, as a cube through time.
 
     Attributes:
-        mean, std: mean and standard deviation of the noise for each of the three channels, in 0..1. They are those that clips are
-            normalised by, so that the normalised noise has mean 0 and variance 1. Noise is clipped to the levels 0 to 255; one
-            value in thirty lies outside.
+        mean, std: mean and standard deviation of the noise for each of the three channels, in 0..1. Clips are normalised by the
+            same values, so that the normalised noise has mean 0 and variance 1. Noise is clipped to the levels 0 to 255; one value
+            in thirty lies outside.
         probability: probability that a clip is erased at all.
         area: smallest and largest area of the box, as a share of the frame's.
         shape: smallest and largest height / width, uniform in the logarithm.
@@ -55,9 +55,8 @@ class RandomErasing:
         x, y, w, h = erased.box
         generator = torch.Generator(clip.device).manual_seed(erased.seed)
         noise = torch.randn((3, clip.shape[1], h, w), generator=generator, device=clip.device)
-        for channel, mean, std in zip(
-            noise, self.mean, self.std, strict=True
-        ):  # copying a tensor of them would synchronise
+        # One by one: copying a tensor of the values would synchronise with a GPU.
+        for channel, mean, std in zip(noise, self.mean, self.std, strict=True):
             channel.mul_(std).add_(mean)
         result = clip.clone()
         result[..., y : y + h, x : x + w] = (noise * 255).round_().clamp_(0, 255).to(torch.uint8)
