@@ -2,12 +2,8 @@
 
 import ast
 import graphlib
-import importlib
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -129,46 +125,6 @@ def test_video_and_masks_need_no_torch(file):
     own = file.relative_to(SOURCE).parts[0]
     if own in ("video", "masks"):
         assert not {module.split(".")[0] for module, _ in imports(file)} & HEAVY
-
-
-def test_the_public_face_is_light():
-    """`import mgm`, and `mgm --help`, start without torch: it takes seconds to import."""
-    code = (
-        "import sys, mgm, mgm.commands.main\n"
-        "mgm.read_clip, mgm.make_mask, mgm.scan\n"
-        "loaded = {'torch', 'PIL', 'pydantic', 'lightning_fabric'} & set(sys.modules)\n"
-        "assert not loaded, loaded\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@pytest.mark.parametrize("package", ["mgm", "mgm.video", "mgm.masks", "mgm.data", "mgm.models"])
-def test_every_public_name_resolves(package):
-    face = importlib.import_module(package)
-    folder = Path(face.__file__).parent
-    modules = {path.name.removesuffix(".py") for path in folder.iterdir()}
-    for name in face.__all__:
-        value = getattr(face, name)
-        assert value is not None
-        assert isinstance(value, ModuleType) or name not in modules, f"{package}.{name} is a module as well"
-    assert set(dir(face)) == set(face.__all__)
-    with pytest.raises(AttributeError, match="no_such_name"):
-        face.no_such_name  # noqa: B018
-
-
-def test_without_torch_the_error_names_the_packages_to_install():
-    code = (
-        "import sys\n"
-        "sys.modules['torch'] = None\n"
-        "import mgm\n"
-        "try:\n"
-        "    mgm.pretrain\n"
-        "except ModuleNotFoundError as error:\n"
-        "    assert 'motion-guided-masking[train]' in str(error), error\n"
-        "else:\n"
-        "    raise AssertionError('no error')\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_torchvision_is_absent():

@@ -34,6 +34,13 @@ def test_values_print_shapes_and_units(clip, mask):
     assert max(len(repr(value)) for value in (clip.motion, mask)) < 200
 
 
+def test_results_print_in_one_line(tiny_set):
+    found = mgm.load_set(str(tiny_set))
+    assert repr(found).startswith(f"VideoSet({tiny_set}: 16 training and 16 test videos, 8 classes; ")
+    scanned = mgm.scan(tiny_set / "test", processes=1)
+    assert repr(scanned) == "ScanReport(16 files: 16 readable, 16 with motion vectors, 0 with problems)"
+
+
 def test_a_notebook_shows_a_picture(clip, mask):
     for value in (clip, clip.motion, mask):
         with Image.open(BytesIO(value._repr_png_())) as picture:

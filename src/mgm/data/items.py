@@ -47,6 +47,12 @@ class VideoSet:
     split_rule: str
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return (
+            f"VideoSet({self.root}: {len(self.train)} training and {len(self.test)} test videos, {len(self.classes)} classes; "
+            f"{self.split_rule})"
+        )
+
     @property
     def items(self) -> tuple[VideoItem, ...]:
         """All videos, train first."""

@@ -39,6 +39,10 @@ class ProbeReport:
     scores: ProbeScores
     comparisons: list[Comparison]
 
+    def __repr__(self) -> str:
+        top1 = ", ".join(f"{name} {float(hits.mean()):.1%}" for name, hits in self.scores.hits.items())
+        return f"ProbeReport(top-1 on {len(self.scores.tested)} videos: {top1}; chance {self.scores.chance:.1%})"
+
     def to_dict(self) -> dict[str, Any]:
         """For probe.json."""
         return {

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -58,7 +58,7 @@ class DrawStatistics:
     step_iou: float | None
     fallback_share: float
     overlap: float | None
-    visibility: NDArray[np.float64]
+    visibility: NDArray[np.float64] = field(repr=False)
 
     @property
     def never_visible(self) -> int:

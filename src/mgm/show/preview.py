@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from mgm.data.annotations import VideoItem, load_set
 from mgm.data.annotations.annotation_folder import ANNOTATION_SUFFIXES
@@ -31,6 +32,7 @@ from mgm.masks import (
     mask_statistics,
     pool_statistics,
 )
+from mgm.notebook import Pictured
 from mgm.show.figures import RgbFrames, colour_motion, motion_scale, paint_mask, paint_visibility
 from mgm.show.filmstrip import encode_image, filmstrip, strip
 from mgm.show.panels import write_panels
@@ -83,7 +85,7 @@ class PreviewSettings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Preview:
+class Preview(Pictured):
     """One clip with its masks.
 
     Attributes:
@@ -97,6 +99,13 @@ class Preview:
     statistics: dict[str, MaskStatistics]
     draws: dict[str, DrawStatistics]
     boxes: list[npt.NDArray[np.float64]] | None
+
+    def show(self, *, columns: int = 8) -> Image.Image:
+        """The contact sheet as a `PIL.Image.Image`."""
+        return Image.fromarray(self.picture(columns=columns))
+
+    def __repr__(self) -> str:
+        return f"Preview({self.clip!r}, masks {', '.join(self.masks)})"
 
     @property
     def full_scale(self) -> float:
@@ -235,6 +244,9 @@ class PreviewReport:
     written: tuple[WrittenPreview, ...]
     failed: tuple[VideoError, ...]
     statistics: Path | None
+
+    def __repr__(self) -> str:
+        return f"PreviewReport({len(self.written)} previews, {len(self.failed)} unreadable videos, {self.statistics})"
 
     def pooled(self) -> dict[str, DrawStatistics]:
         """Statistics over all clips by name of the mask."""

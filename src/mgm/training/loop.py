@@ -40,6 +40,13 @@ class TrainingResult:
     model: nn.Module
     history: RunHistory
 
+    def __repr__(self) -> str:
+        losses = self.history.losses
+        course = f"loss {losses[0]:.4f} to {losses[-1]:.4f}" if losses else "no step"
+        return (
+            f"TrainingResult({type(self.model).__name__}, {len(losses)} steps, {course}, {self.history.seconds:.0f} s)"
+        )
+
 
 def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress: bool) -> TrainingResult:
     """Train to the end of the schedule.

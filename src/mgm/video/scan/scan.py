@@ -66,6 +66,10 @@ class ScanReport:
 
     records: tuple[VideoRecord, ...]
 
+    def __repr__(self) -> str:
+        readable, moving, problems = len(self.readable), len(self.with_motion), len(self.problems)
+        return f"ScanReport({len(self)} files: {readable} readable, {moving} with motion vectors, {problems} with problems)"
+
     def __len__(self) -> int:
         return len(self.records)
 

@@ -74,6 +74,10 @@ class PrepareReport:
     skipped: int
     orphans: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        orphans = len(self.orphans)
+        return f"PrepareReport({len(self)} videos: {len(self.failed)} failed, {self.skipped} done before; {orphans} orphans)"
+
     def __len__(self) -> int:
         return len(self.records)
 
