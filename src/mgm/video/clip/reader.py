@@ -103,7 +103,7 @@ def read_motion(video: VideoLocator, options: MotionOptions) -> MotionClip:
     `mgm.video.motion.streaming.iter_frame_motion` streams.
     """
     with VideoReader(video) as reader:
-        return reader.read_motion_of(options)
+        return reader._read_motion(options)
 
 
 class VideoReader:
@@ -160,7 +160,7 @@ class VideoReader:
     @keywords_of(MotionOptions)
     def read_motion(self, options: MotionOptions) -> MotionClip:
         """Read the motion of a clip of this video; arguments and errors as for `mgm.video.read_motion`."""
-        return self.read_motion_of(options)
+        return self._read_motion(options)
 
     def read(self, options: ClipOptions, crops: Sequence[Box] | None = None) -> list[Clip]:
         """Read the clip of an options object: one `Clip` for each of `crops`, or the one of `options.crop`."""
@@ -178,7 +178,7 @@ class VideoReader:
             for position, region in enumerate(decoded.converter.regions)
         ]
 
-    def read_motion_of(self, options: MotionOptions) -> MotionClip:
+    def _read_motion(self, options: MotionOptions) -> MotionClip:
         """Read the motion of an options object."""
         decoded, motion = self._read(options, (options.crop,))
         assert motion is not None
@@ -200,8 +200,9 @@ class VideoReader:
                     shortcuts = shortcuts.without(failed.shortcut)
                     if failed.lasting:
                         self._shortcuts = self._shortcuts.without(failed.shortcut)
-                except DamagedSidecarError:  # the stream has all of it
+                except DamagedSidecarError:
                     self._sidecars.discard(options)
+                    shortcuts = shortcuts.without("sidecar")
         except BaseException:
             self.close()  # the decoder's state is unknown
             raise
@@ -232,7 +233,9 @@ class VideoReader:
         unit = 1
         if source == "codec" and shortcuts.profile and shortcuts.packet_times:
             unit = prepared_unit(options, start, video.container.metadata)
-        sidecar = self._sidecars.find(options) if source == "codec" and unit == 1 else None
+        sidecar = None
+        if source == "codec" and unit == 1 and shortcuts.sidecar:
+            sidecar = self._sidecars.find(options)
         return plan_clip(video, options, start, source, unit=unit, sidecar=sidecar)
 
     def _frame_at(self, seconds: float, shortcuts: Shortcuts) -> int:
@@ -255,9 +258,8 @@ class VideoReader:
             return True
         if not window.ended or not shortcuts.packet_times:
             return False
-        return self._index(video).all_keyframes(
-            video, window.base
-        )  # of a window of the last frame, those before it decide
+        # The window is the last frame alone: the frames before it decide.
+        return self._index(video).all_keyframes(video, window.base)
 
     def _open(self, shortcuts: Shortcuts) -> OpenVideo:
         """The opened video; at its start if `shortcuts` does not allow to seek there."""
@@ -324,7 +326,7 @@ class _Sidecars:
         return self.found[folder]
 
     def discard(self, options: ClipOptions) -> None:
-        """Drop a sidecar that does not fit its video; under "build" the file is deleted, so that it is built again."""
+        """Drop a sidecar that does not fit its video; under "build" the file is deleted, so that the next clip builds it again."""
         self.argument = None
         self.found[options.cache_folder] = None
         if options.cache == "build" and isinstance(self.video, str | Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Shortcut = Literal["seek", "keyframe_flags", "packet_times", "profile", "vectors"]
+Shortcut = Literal["seek", "keyframe_flags", "packet_times", "profile", "sidecar", "vectors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Shortcuts:
         packet_times: every packet is one frame, shown at the packet's time. Otherwise: count frames as they leave the decoder.
         profile: a file that `mgm prepare` made for strides has references on the grid of that stride alone. Otherwise: read the
             vectors of every frame. Metadata survives a cut or a second encoding, the grid does not.
+        sidecar: the stored motion belongs to the video. Otherwise: read the vectors of the stream.
         vectors: a codec that exports motion vectors has some in this file. Otherwise, under `motion="auto"`: measure optical flow.
             A stream of keyframes alone has none.
     """
@@ -28,6 +29,7 @@ class Shortcuts:
     keyframe_flags: bool = True
     packet_times: bool = True
     profile: bool = True
+    sidecar: bool = True
     vectors: bool = True
 
     @property
@@ -36,7 +38,8 @@ class Shortcuts:
         return self.seek and self.keyframe_flags and self.packet_times
 
     def without(self, shortcut: Shortcut) -> Shortcuts:
-        """All but one."""
+        """All but one, which must be among them: no shortcut fails twice."""
+        assert getattr(self, shortcut), f"shortcut {shortcut} failed twice"
         return replace(self, **{shortcut: False})
 
 
