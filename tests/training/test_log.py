@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -99,3 +100,15 @@ def test_few_failures_never_stop_a_run(warnings):
     warnings.stop_if_too_many(10, 90, 0.1)
     with raises(DataError, "too_many_failures"):
         warnings.stop_if_too_many(11, 89, 0.1)
+
+
+def test_a_history_prints_and_shows_its_losses():
+    history = RunHistory([1.5, 1.25, float("nan"), 1.0], seconds=12.3, bad={"a.mp4": "a.mp4: is empty"})
+    assert repr(history) == "RunHistory(4 steps, loss 1.5000 -> 1.0000, 1 unreadable videos, 12 s)"
+    picture = np.asarray(history.show())
+    blue = (picture[..., 2] > picture[..., 0].astype(int) + 50).nonzero()
+    falling = np.polyfit(blue[1], blue[0], 1)[0]  # rows count downwards
+    assert falling > 0
+    assert history._repr_png_().startswith(b"\x89PNG")
+    assert repr(RunHistory()) == "RunHistory(0 steps, 0 s)"
+    assert RunHistory().show().size == history.show().size

@@ -41,6 +41,7 @@ def test_a_run_leaves_its_record(run, small):
     assert content["position"]["step"] == 6
     assert (content["kind"], content["target"]) == ("autoencoder", "normalised-pixels")
     assert not trained.model.training
+    assert repr(trained).startswith(f"TrainingResult({out}: MaskedAutoencoder of ")
 
 
 def test_the_same_seed_gives_the_same_run(run, small):

@@ -1,16 +1,21 @@
-"""Contact sheets of clips, motion fields and masks: the pictures behind their `show()`."""
+"""Contact sheets of clips, motion fields and masks, and the losses of a run: the pictures behind their `show()`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mgm.errors import MaskError
 from mgm.masks import TokenMask
 from mgm.show.figures import RgbFrames, colour_motion, colour_wheel, motion_scale, paint_mask
 from mgm.show.filmstrip import PAPER, filmstrip
+from mgm.show.font import label_font
 from mgm.video import Clip, MotionField
+
+_LABEL, _CURVE = (96, 100, 108), (38, 92, 168)
 
 TOKEN_PIXELS = 16
 """Side of a token in the picture of a mask without its clip."""
@@ -52,6 +57,28 @@ def draw_mask(mask: TokenMask, clip: Clip | None = None, *, columns: int = 8) ->
     rows = [("frames", clip.frames), ("mask", paint_mask(clip.frames, mask.masked))]
     times = clip.pts_seconds - clip.pts_seconds[0]
     return Image.fromarray(filmstrip(rows, columns=columns, times=times))
+
+
+def draw_losses(losses: Sequence[float], *, width: int = 640, height: int = 240) -> Image.Image:
+    """The losses of a run over its steps, with the first and last step and the range as labels; non-finite ones are omitted."""
+    sheet = Image.new("RGB", (width, height), PAPER)
+    pen, font = ImageDraw.Draw(sheet), label_font(13)
+    values = np.asarray(losses, np.float64)
+    steps = np.flatnonzero(np.isfinite(values))
+    if not len(steps):
+        pen.text((width / 2, height / 2), "no finite loss", fill=_LABEL, font=font, anchor="mm")
+        return sheet
+    low, high = values[steps].min(), values[steps].max()
+    left, top, right, bottom = 64, 16, width - 16, height - 32
+    x = left + (right - left) * steps / max(len(values) - 1, 1)
+    y = bottom - (bottom - top) * (values[steps] - low) / max(high - low, 1e-12)
+    pen.line((left, top, left, bottom, right, bottom), fill=_LABEL)
+    pen.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=_CURVE, width=2)
+    pen.text((left - 6, top), f"{high:.4g}", fill=_LABEL, font=font, anchor="rm")
+    pen.text((left - 6, bottom), f"{low:.4g}", fill=_LABEL, font=font, anchor="rm")
+    pen.text((left, height - 8), "step 0", fill=_LABEL, font=font, anchor="lb")
+    pen.text((right, height - 8), f"step {len(values) - 1:,}", fill=_LABEL, font=font, anchor="rb")
+    return sheet
 
 
 def _with_motion(

@@ -27,7 +27,7 @@ from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config, FinetuneConfig
 from mgm.training.loop import TrainingResult, fit
-from mgm.training.method import StepResult
+from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, adamw
 from mgm.training.run import TrainingRun, check_folder, training_clips
 
@@ -125,9 +125,9 @@ class Finetuning:
         changes += [f"{name} {value:g}" for name, value in named if value]
         repeats = f", each in {data.repeats} crops" if data.repeats > 1 else ""
         return (
-            f"{videos:,} videos of {len(self.classes)} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
+            f"{count(videos, 'video')} of {len(self.classes)} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
             f"{', '.join(changes)}\n"
-            f"{schedule.steps:,} steps of {optim.batch} clips on {devices} device{'s' * (devices > 1)}{repeats}, "
+            f"{count(schedule.steps, 'step')} of {optim.batch} clips on {count(devices, 'device')}{repeats}, "
             f"{schedule.summary()}"
         )
 

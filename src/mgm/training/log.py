@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,6 +14,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeE
 from mgm.data.unreadable import Unreadable
 from mgm.errors import DataError, ModelError
 from mgm.files.atomic import cannot_write
+from mgm.notebook import Pictured, draw
+
+if TYPE_CHECKING:
+    from mgm.notebook import Image
 
 LOG_FILE = "log.jsonl"
 BAD_VIDEOS = "bad_videos.tsv"
@@ -67,7 +71,7 @@ class StepRecord:
 
 
 @dataclass(slots=True)
-class RunHistory:
+class RunHistory(Pictured):
     """The course of a run: one value per step from step 0, resumed parts included.
 
     Attributes:
@@ -83,6 +87,15 @@ class RunHistory:
     flow: float = 0.0
     bad: dict[str, str] = field(default_factory=dict)
     incidents: list[str] = field(default_factory=list)
+
+    def show(self) -> Image:
+        """The losses over the steps, as a `PIL.Image.Image`."""
+        return draw("losses", self.losses)
+
+    def __repr__(self) -> str:
+        losses = f", loss {self.losses[0]:.4f} -> {self.losses[-1]:.4f}" if self.losses else ""
+        bad = f", {len(self.bad)} unreadable videos" if self.bad else ""
+        return f"RunHistory({len(self.losses):,} steps{losses}{bad}, {self.seconds:.0f} s)"
 
     def read(self, out: Path, steps: int) -> None:
         """Read the first `steps` steps from the log of a stopped run.

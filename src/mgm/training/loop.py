@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed
@@ -24,28 +24,33 @@ from mgm.data.unreadable import Unreadable
 from mgm.errors import ModelError
 from mgm.models.accelerate import accelerate_cpu
 from mgm.models.patches import to_device
+from mgm.notebook import Pictured
 from mgm.training.checkpoint import save_checkpoint
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_bar, progress_text
 from mgm.training.method import StepResult, TrainingMethod
 from mgm.training.run import TrainingRun, TrainingState
 
+if TYPE_CHECKING:
+    from mgm.notebook import Image
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TrainingResult:
+class TrainingResult(Pictured):
     """A finished run: its folder, its model (on the CPU, in evaluation mode) and its history."""
 
     out: Path
     model: nn.Module
     history: RunHistory
 
+    def show(self) -> Image:
+        """The losses over the steps, as a `PIL.Image.Image`."""
+        return self.history.show()
+
     def __repr__(self) -> str:
-        losses = self.history.losses
-        course = f"loss {losses[0]:.4f} to {losses[-1]:.4f}" if losses else "no step"
-        return (
-            f"TrainingResult({type(self.model).__name__}, {len(losses)} steps, {course}, {self.history.seconds:.0f} s)"
-        )
+        parameters = sum(p.numel() for p in self.model.parameters())
+        return f"TrainingResult({self.out}: {type(self.model).__name__} of {parameters:,} parameters, {self.history!r})"
 
 
 def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress: bool) -> TrainingResult:

@@ -18,7 +18,7 @@ from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
 from mgm.training.loop import TrainingResult, fit
-from mgm.training.method import StepResult
+from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, adamw
 from mgm.training.run import TrainingRun, check_folder, training_clips
 
@@ -109,11 +109,11 @@ class Pretraining:
         clips = schedule.steps * config.pretrain.batch
         each = f", each in {repeats} crops with {repeats} masks" if repeats > 1 else ""
         return (
-            f"{videos:,} video{'s' * (videos != 1)}, clips of {config.data.frames} frames x stride {config.data.stride} "
+            f"{count(videos, 'video')}, clips of {config.data.frames} frames x stride {config.data.stride} "
             f"at {config.data.size} px, {spec.tokens} tokens {spec.grid}\n"
             f"model {_model_summary(config)}, mask {config.mask.name} hides {hidden} tokens per "
             f"{'step' if rule.mask.equal_steps else 'clip'} ({config.mask.ratio:g}){_decoder_mask_summary(config)}\n"
-            f"{schedule.steps:,} steps of {config.pretrain.batch} clips on {devices} device{'s' * (devices > 1)} = {clips:,} "
+            f"{count(schedule.steps, 'step')} of {config.pretrain.batch} clips on {count(devices, 'device')} = {clips:,} "
             f"clips ({clips / videos:.1f} per video{each}), {schedule.summary()}"
         )
 
