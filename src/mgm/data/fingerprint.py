@@ -34,4 +34,4 @@ def describe_change(before: torch.Tensor, items: Sequence[VideoItem]) -> str | N
     if not added and old == new:
         return f"the same {len(now)} videos in another order"
     example = f" (such as {added[0]})" if added else ""
-    return f"{len(before)} videos then, {len(now)} now: {len(old - new)} of them gone or changed, {len(added)} new{example}"
+    return f"{len(before)} videos then, {len(now)} now: {len(old - new)} of them missing or changed, {len(added)} new{example}"
