@@ -1,4 +1,6 @@
 from mgm.video.clip.export import export_motion as export_motion
+from mgm.video.clip.options import ClipOptions as ClipOptions
+from mgm.video.clip.options import MotionOptions as MotionOptions
 from mgm.video.clip.reader import Clip as Clip
 from mgm.video.clip.reader import MotionClip as MotionClip
 from mgm.video.clip.reader import VideoReader as VideoReader

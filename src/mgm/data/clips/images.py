@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from mgm.data.shards.members import open_item, parse_member
 from mgm.errors import VideoError
 from mgm.video import Clip, MotionField
-from mgm.video.clip.options import Box, ClipOptions, keywords_of
+from mgm.video.clip.options import Box, ClipOptions, Crop, keywords_of
 from mgm.video.clip.plan import frame_strides, sample_frames
 from mgm.video.clip.rgb import upright_region
 from mgm.video.container.locator import is_url
@@ -76,9 +76,7 @@ def read_any_clips(path: str, crops: Sequence[Box], options: ClipOptions) -> lis
     return _read(path, pictures, options, crops)
 
 
-def _read(
-    path: str, pictures: list[str], options: ClipOptions, crops: Sequence[Literal["centre"] | Box | None]
-) -> list[Clip]:
+def _read(path: str, pictures: list[str], options: ClipOptions, crops: Sequence[Crop]) -> list[Clip]:
     options.check(path)
     start = options.start if options.start_seconds is None else int(options.start_seconds * _RATE)
     index = sample_frames(path, options, len(pictures), start=start)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
 from mgm.spans import span
-from mgm.video.clip.options import Box
+from mgm.video.clip.options import Crop
 from mgm.video.clip.plan import ClipPlan, FrameNeeds, frame_needs, sample_frames
 from mgm.video.clip.rgb import FrameConverter, MultiCropConverter, PictureConverter
 from mgm.video.container.packets import CodedPicture, PacketWindow
@@ -67,9 +66,7 @@ class DecodedClip:
         return np.stack([images[region] for images in found])
 
 
-def decode_clip(
-    video: OpenVideo, window: PacketWindow, plan: ClipPlan, crops: Sequence[Literal["centre"] | Box | None]
-) -> DecodedClip:
+def decode_clip(video: OpenVideo, window: PacketWindow, plan: ClipPlan, crops: Sequence[Crop]) -> DecodedClip:
     """Decode the frames that a plan needs, on a decoder that `configure` set up for it.
 
     Args:

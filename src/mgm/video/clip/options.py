@@ -23,6 +23,8 @@ MotionName = Literal["codec", "flow", "difference", "auto"]
 Cache = Literal["use", "build", "ignore"]
 Box = tuple[int, int, int, int]
 """(x, y, width, height) in pixels."""
+Crop = Literal["centre"] | Box | None
+"""The region of a clip, see `ClipOptions`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,7 +73,7 @@ class ClipOptions:
     stride: int = 4
     frame_indices: Sequence[int] | npt.NDArray[np.int64] | None = None
     size: int | tuple[int, int] | None = 224
-    crop: Literal["centre"] | Box | None = "centre"
+    crop: Crop = "centre"
     motion: MotionName | MotionEstimator | None = "codec"
     policy: Policy = "window_sum"
     reading: Reading = "clean"
@@ -156,7 +158,7 @@ class MotionOptions(ClipOptions):
 
     frames: int | None = None
     stride: int = 1
-    crop: Literal["centre"] | Box | None = None
+    crop: Crop = None
     size: None = field(init=False, default=None)
     with_pixels: ClassVar[bool] = False
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from mgm.notebook import Pictured, draw
 from mgm.spans import span
 from mgm.video.clip.clip_motion import clip_motion
 from mgm.video.clip.decode import DecodedClip, decode_clip
-from mgm.video.clip.options import Box, ClipOptions, MotionOptions, keywords_of, motion_source
+from mgm.video.clip.options import Box, ClipOptions, Crop, MotionOptions, keywords_of, motion_source
 from mgm.video.clip.plan import ClipPlan, check_alignment, plan_clip, prepared_unit
 from mgm.video.container.keyframes import KeyframeIndex
 from mgm.video.container.locator import VideoLocator, describe_locator, is_url
@@ -185,9 +185,7 @@ class VideoReader:
         region = decoded.converter.regions[0]
         return MotionClip(self.name, region.transform_motion(motion), decoded.pts_seconds, decoded.sampled)
 
-    def _read(
-        self, options: ClipOptions, crops: Sequence[Literal["centre"] | Box | None]
-    ) -> tuple[DecodedClip, MotionField | None]:
+    def _read(self, options: ClipOptions, crops: Sequence[Crop]) -> tuple[DecodedClip, MotionField | None]:
         """Read with every shortcut that may work, then again without each one that fails."""
         options.check(self.name)
         options = options.normalised()
@@ -208,7 +206,7 @@ class VideoReader:
             raise
 
     def _attempt(
-        self, options: ClipOptions, crops: Sequence[Literal["centre"] | Box | None], shortcuts: Shortcuts
+        self, options: ClipOptions, crops: Sequence[Crop], shortcuts: Shortcuts
     ) -> tuple[DecodedClip, MotionField | None]:
         """Plan, demux, decode, and derive the motion. Raises ShortcutFailedError to be called again."""
         plan = self._plan(options, shortcuts)

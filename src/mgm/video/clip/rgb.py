@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.spans import span
-from mgm.video.clip.options import Box
+from mgm.video.clip.options import Box, Crop
 from mgm.video.motion.field import MotionField
 
 
@@ -29,7 +29,7 @@ class FrameConverter:
     """
 
     size: int | tuple[int, int] | None
-    crop: Literal["centre"] | Box | None
+    crop: Crop
     name: str
     _graph: av.filter.Graph | None = field(default=None, init=False)
     _shape: tuple[int, int] | None = field(default=None, init=False)  # height and width of the coded picture
@@ -168,9 +168,7 @@ def _through(graph: av.filter.Graph, picture: av.video.frame.VideoFrame) -> npt.
     return np.ascontiguousarray(converted.to_ndarray(), np.uint8)
 
 
-def upright_region(
-    height: int, width: int, size: int | tuple[int, int] | None, crop: Literal["centre"] | Box | None
-) -> Box:
+def upright_region(height: int, width: int, size: int | tuple[int, int] | None, crop: Crop) -> Box:
     """The region (x, y, width, height) that a result of `size` shows of an upright frame of `height` x `width`."""
     if crop is None or (crop == "centre" and size is None):
         return 0, 0, width, height
