@@ -1,4 +1,4 @@
-"""Random clips and masks for the tests of models, and the small specification they fit."""
+"""Random clips and masks for a small specification, for the tests of models."""
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ def random_mask(spec: ModelSpec = SMALL, *, batch: int = 2, hidden: int = 18, se
 
 
 def normalised(video: Tensor) -> Tensor:
-    """The float video that a uint8 one stands for: ImageNet's mean and standard deviation, float32."""
+    """A uint8 video normalised with ImageNet's mean and standard deviation, float32."""
     mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1, 1)
     return (video.float() / 255 - mean) / std

@@ -1,8 +1,8 @@
-"""A GPU that is not there: tensors of the CPU that say they are on "cuda", and a record of what would wait for the device.
+"""A simulated GPU: tensors of the CPU whose device is "cuda", and a record of operations that would wait for the device.
 
-The numbers are real, so that masks on the CPU can be counted and losses compared. torch's FakeTensorMode can do neither,
-takes copies for free, and cannot go backward on "cuda" without one. Kernels, their precision and their speed are
-beyond this, and autocast is the CPU's.
+The numbers are real, so that masks on the CPU can be counted and losses compared. torch's FakeTensorMode supports neither,
+ignores copies, and has no backward pass on "cuda" without a GPU. Kernels, their precision and their speed are not
+simulated, and autocast is the CPU's.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ FROM_LISTS = {torch.tensor, torch.as_tensor, Tensor.new_tensor}
 class StandIn:
     """Context in which "cuda" is a device.
 
-    `device="cuda"`, `.to("cuda")` and the like mark the storage of a tensor, `.device` reads the mark, and what is computed
-    of marked tensors is marked. Operations between devices raise, as on a GPU.
+    `device="cuda"`, `.to("cuda")` and the like mark the storage of a tensor, `.device` reads the mark, and results
+    of marked tensors are marked. Operations between devices raise, as on a GPU.
 
     Attributes:
-        waits: one line for each time that the processor would have waited for the GPU, the operation and who asked: values,
-            or numbers of elements, that the GPU computes (torch tags such operations); copies to the CPU; copies to the GPU
-            from memory that is not page-locked.
+        waits: one line for each time that the CPU would have waited for the GPU, with the operation and its caller: reads of
+            values or of element counts that the GPU computes (torch tags such operations); copies to the CPU; copies to the
+            GPU from memory that is not page-locked.
     """
 
     def __init__(self) -> None:
         self.waits: list[str] = []
-        self._marked: dict[int, Any] = {}  # a storage that is kept gives its address to no other
+        self._marked: dict[int, Any] = {}  # keeps storages alive, so that no address is reused
         self._pinned: dict[int, Any] = {}
         self._stack = ExitStack()
 
@@ -114,7 +114,7 @@ class _Generator(torch.Generator):
 
 
 class _Functions(TorchFunctionMode):
-    """What Python asks of tensors and of torch."""
+    """Functions of tensors and of torch that Python calls."""
 
     def __init__(self, gpu: StandIn) -> None:
         self.gpu = gpu
@@ -183,7 +183,7 @@ SPECIAL = {
 
 
 class _Operations(TorchDispatchMode):
-    """What is computed, forward and backward."""
+    """Operations, forward and backward."""
 
     def __init__(self, gpu: StandIn) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ class _Operations(TorchDispatchMode):
     def _check(self, func: Any, args: Any, here: list[Tensor]) -> None:
         kind, name = func.overloadpacket, func.overloadpacket.__name__
         if kind is torch.ops.aten.copy_:
-            if here:  # `Tensor.to` takes another way
+            if here:  # not reached by `Tensor.to`
                 self.gpu.wait("copy_ between devices")
         elif kind in PICKS:
             indices = [index for index in args[1] if index is not None]

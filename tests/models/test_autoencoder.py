@@ -82,7 +82,7 @@ def test_reconstruction_keeps_visible_patches_bit_by_bit(model):
 
 @dataclass(frozen=True)
 class Perfect(NormalisedPixels):
-    """A target whose picture ignores the prediction: what a perfect model would show."""
+    """A target whose picture ignores the prediction, like that of a perfect model."""
 
     def pixels(self, prediction, video, masked):
         return super().pixels(self(video, masked), video, masked)
@@ -112,7 +112,7 @@ def test_bfloat16_autocast_gives_a_float32_loss(model):
     assert loss.item() == pytest.approx(model(random_video(), random_mask()).loss.item(), rel=0.02)
 
 
-def test_what_does_not_fit_is_named(model):
+def test_targets_and_masks_that_do_not_fit(model):
     with raises(ModelError, "unknown_name", subject="target", message="model-target-unknown"):
         MaskedAutoencoder(SMALL, target="hogs")
     with raises(ModelError, "invalid_value", subject="mask", message="model-mask-nothing-hidden"):
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_named(model):
         model(random_video(batch=1), random_mask())
 
 
-def test_what_is_no_tensor_is_named(model):
+def test_inputs_that_are_not_tensors(model):
     drawn = make_mask("random", grid=SMALL.grid, ratio=0.75, rng=np.random.default_rng(0))
     for ask in (model, model.encoder, lambda video, mask: model.split(mask)):
         with raises(ModelError, "invalid_type", subject="mask", message="model-mask-token-mask"):
@@ -135,13 +135,13 @@ def test_what_is_no_tensor_is_named(model):
     assert model(random_video(batch=1), torch.from_numpy(drawn.masked)[None]).loss.isfinite()
 
 
-def test_a_split_of_a_larger_grid_is_named(model):
+def test_a_split_of_a_larger_grid(model):
     larger = MaskedAutoencoder(replace(SMALL, frames=8))
     with raises(ModelError, "mismatch", subject="mask"):
         model(random_video(), larger.split(torch.arange(48).remainder(2).bool().expand(2, -1)))
 
 
-def test_motion_that_is_no_number_is_named():
+def test_motion_that_is_not_finite():
     motion = torch.zeros(2, SMALL.frames, *SMALL.grid[1:], 2)
     motion[1, 0, 0, 0, 0] = torch.nan
     with raises(ModelError, "invalid_value", subject="motion"):

@@ -24,7 +24,7 @@ def test_logits_are_the_head_of_the_normalised_mean():
     torch.testing.assert_close(model(video), model.head(pooled))
 
 
-def test_a_pretrained_encoder_loses_its_norm_and_says_so():
+def test_a_pretrained_encoder_loses_its_norm():
     encoder = MaskedAutoencoder(SMALL).encoder
     model = Classifier(encoder, 5)
     assert not [key for key in model.state_dict() if key.startswith("encoder.norm")]

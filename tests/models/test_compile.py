@@ -1,4 +1,4 @@
-"""torch.compile: what `split` made of the masks ahead leaves one graph, for all masks and, from the second on, all batches."""
+"""torch.compile: with masks split ahead, one graph for all masks and, from the second on, for all batch sizes."""
 
 import pytest
 import torch

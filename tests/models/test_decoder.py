@@ -45,7 +45,7 @@ def test_cross_attention_is_written_out():
 
 
 @pytest.mark.parametrize("kind", ["self", "cross"])
-def test_only_asked_and_hidden_tokens_count(kind):
+def test_the_loss_covers_selected_hidden_tokens(kind):
     model = build(ModelSpec("debug", patch=8, frames=4, resolution=(32, 24), decoder_attention=kind))
     video, mask, decode = random_video(), random_mask(), unequal_decode()
     result = model(video, mask, decode, predict=True)
@@ -68,7 +68,7 @@ def test_unequal_counts_do_not_mix_clips(kind):
         torch.testing.assert_close(both.prediction[i][both.valid[i]], alone.prediction[0], rtol=1e-5, atol=1e-5)
 
 
-def test_with_cross_attention_a_prediction_does_not_depend_on_what_else_is_asked():
+def test_with_cross_attention_a_prediction_does_not_depend_on_other_tokens():
     model = build(CROSS)
     video, mask, decode = random_video(), random_mask(), unequal_decode()
     everything = model(video, mask, predict=True)
@@ -80,7 +80,7 @@ def test_with_cross_attention_a_prediction_does_not_depend_on_what_else_is_asked
         )
 
 
-def test_asking_for_all_tokens_is_asking_for_the_hidden_ones():
+def test_selecting_all_tokens_selects_the_hidden_ones():
     model = build(SMALL)
     video, mask = random_video(), random_mask()
     assert torch.equal(model(video, mask, torch.ones_like(mask)).loss, model(video, mask).loss)

@@ -99,7 +99,7 @@ def test_one_seed_one_model():
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_codes_of_places_are_in_no_checkpoint(encoder):
+def test_fixed_position_embeddings_are_not_in_checkpoints(encoder):
     assert not [key for key in encoder.state_dict() if "position" in key or "scale" in key or "shift" in key]
     assert len(encoder.state_dict()) == len(list(encoder.parameters()))
 
@@ -111,7 +111,7 @@ def test_drop_path_grows_with_depth():
         encoder.set_drop_path(1)
 
 
-def test_separable_code_is_used_when_asked():
+def test_separable_position_embeddings_are_used():
     spec = ModelSpec("debug", patch=8, frames=4, resolution=16, position="sincos-3d")
     assert not torch.equal(
         Encoder(spec).position, Encoder(ModelSpec("debug", patch=8, frames=4, resolution=16)).position
@@ -128,7 +128,7 @@ def test_errors_reach_the_caller(encoder):
 
 
 @pytest.mark.parametrize("position", ["sincos-1d", "sincos-3d"])
-def test_at_another_grid_codes_are_recomputed(position):
+def test_at_another_grid_embeddings_are_recomputed(position):
     torch.manual_seed(0)
     encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32, position=position), drop_path=0.2).eval()
     other = encoder.at(frames=8, resolution=(48, 32))
@@ -141,22 +141,22 @@ def test_at_another_grid_codes_are_recomputed(position):
     assert torch.equal(other.at(frames=4, resolution=32)(video := random_video(encoder.spec)), encoder(video))
 
 
-def test_a_place_keeps_its_separable_code():
+def test_a_position_keeps_its_separable_embedding():
     encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32, position="sincos-3d"))
     larger = encoder.at(frames=8, resolution=64).position.view(4, 8, 8, 32)
     assert torch.equal(larger[:2, :4, :4].reshape(32, 32), encoder.position)
 
 
-def test_at_another_grid_codes_are_interpolated():
+def test_at_another_grid_embeddings_are_interpolated():
     encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
     other = encoder.at(frames=8, resolution=64, position="interpolated")
     old, new = encoder.position.view(2, 4, 4, 32), other.position.view(4, 8, 8, 32)
-    torch.testing.assert_close(new[0, 0, 0], old[0, 0, 0])  # a corner: nothing lies outside
-    # Between two places of the old grid a new one lies at a quarter of the way.
+    torch.testing.assert_close(new[0, 0, 0], old[0, 0, 0])  # at a corner nothing is interpolated
+    # A new position is at a quarter of the distance between two old ones.
     torch.testing.assert_close(new[0, 0, 1], 0.75 * old[0, 0, 0] + 0.25 * old[0, 0, 1])
     torch.testing.assert_close(new[1, 0, 0], 0.75 * old[0, 0, 0] + 0.25 * old[1, 0, 0])
     again = Encoder(ModelSpec.from_dict(other.spec.to_dict()))
-    assert torch.equal(again.position, other.position)  # a checkpoint of it, which holds no codes, is read as it was
+    assert torch.equal(again.position, other.position)  # checkpoints without embeddings restore them
     back = other.at(frames=4, resolution=32, position="interpolated")
     assert torch.equal(back.position, encoder.position)
     assert back.spec == encoder.spec
@@ -172,7 +172,7 @@ def test_a_copy_at_another_grid_is_a_copy_and_learns():
     assert encoder.patch_embed.weight.count_nonzero() > 0
 
 
-def test_grids_that_cannot_be():
+def test_grids_that_do_not_fit():
     encoder = Encoder(SMALL)
     with raises(ModelError, "invalid_value", subject="frames"):
         encoder.at(frames=5)
@@ -180,7 +180,7 @@ def test_grids_that_cannot_be():
         encoder.at(frames=8, position="learned")
 
 
-def test_learned_codes_are_stretched_in_time_and_space():
+def test_learned_embeddings_are_interpolated_in_time_and_space():
     spec = ModelSpec("debug", patch=8, frames=4, resolution=32, position="learned-separable", class_token=True)
     encoder = Encoder(spec)
     other = encoder.at(frames=8, resolution=64, position="interpolated")

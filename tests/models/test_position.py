@@ -8,7 +8,7 @@ from mgm.models import sincos_embedding
 from tests.errors import raises
 
 
-def test_flat_code_follows_the_formula():
+def test_flat_embedding_follows_the_formula():
     code = sincos_embedding("sincos-1d", (2, 3, 5), 6)
     assert code.shape == (30, 6)
     assert code.dtype == torch.float32
@@ -19,7 +19,7 @@ def test_flat_code_follows_the_formula():
             assert code[place, j].item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_separable_code_is_one_part_per_axis():
+def test_separable_embedding_has_one_part_per_axis():
     code = sincos_embedding("sincos-3d", (4, 3, 5), 16).view(4, 3, 5, 16)
     t, h, w = code.split((4, 6, 6), dim=-1)
     assert torch.equal(t, t[:, :1, :1].expand_as(t))
@@ -29,7 +29,7 @@ def test_separable_code_is_one_part_per_axis():
 
 @pytest.mark.parametrize("dim", [8, 16, 64, 128, 384])
 @pytest.mark.parametrize("kind", ["sincos-1d", "sincos-3d"])
-def test_every_place_has_its_own_code(kind, dim):
+def test_every_position_has_its_own_embedding(kind, dim):
     code = sincos_embedding(kind, (8, 14, 14), dim)
     assert code.shape == (1568, dim)
     assert len(torch.unique(code, dim=0)) == 1568

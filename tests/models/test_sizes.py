@@ -24,7 +24,7 @@ def test_a_frame_need_not_be_square():
     assert ModelSpec("tiny", patch=8, frames=8, resolution=(48, 64)).grid == (4, 6, 8)
 
 
-def test_decoder_depth_is_the_sizes_own_unless_given():
+def test_decoder_depth_defaults_to_the_size():
     assert [ModelSpec(name).decoder.depth for name in "SBLH"] == [4, 4, 12, 12]
     assert ModelSpec("H", decoder_depth=4).decoder == Stack(640, 4, 8)
 
@@ -63,7 +63,7 @@ def test_equal_sides_are_one_resolution():
         ({"head_norm_eps": float("nan")}, "invalid_value", "head_norm_eps"),
     ],
 )
-def test_what_does_not_fit_is_named(change, reason, subject):
+def test_invalid_specifications(change, reason, subject):
     with raises(ModelError, reason, subject=subject):
         ModelSpec(**change)
 
@@ -125,9 +125,9 @@ def test_work_of_a_view_is_that_of_the_papers(size):
     assert counter.get_total_flops() / 2e9 == pytest.approx(GMACS[size], rel=0.01)
 
 
-def test_work_of_pretraining_is_that_of_the_tokens_asked_for():
-    """ViT-B at .9: the reference takes 15.9 GMAC in the encoder and 19.5 in the decoder. Hidden patches are not embedded here,
-    and the decoder's last block asks for the hidden tokens alone."""
+def test_work_of_pretraining_is_that_of_the_reconstructed_tokens():
+    """ViT-B at .9: the reference needs 15.9 GMAC in the encoder and 19.5 in the decoder. Here hidden patches are not embedded,
+    and the decoder's last block computes the hidden tokens only."""
     work = {}
     for name, options, asked in (
         ("self", {}, 1408),

@@ -40,11 +40,11 @@ def plain(attention, x, allowed):
 
 
 def masked_full_attention(encoder, video, visible):
-    """Every token of the clip goes through every block; explicit masks say who attends to whom."""
+    """Every token of the clip goes through every block; explicit masks define the attention."""
     index = torch.arange(SPEC.tokens)
     same_position = index[:, None] % PLACES == index % PLACES
     same_step = index[:, None] // PLACES == index // PLACES
-    itself = torch.eye(SPEC.tokens, dtype=torch.bool)  # a hidden token needs something to look at; nobody looks at it
+    itself = torch.eye(SPEC.tokens, dtype=torch.bool)  # a hidden token attends to itself, and no other token to it
     along_time = (same_position & visible[:, None]) | itself
     within_step = (same_step & visible[:, None]) | itself
     x = encoder.embed(video)
@@ -62,7 +62,7 @@ def test_visible_tokens_alone_equal_masked_full_attention(encoder):
     torch.testing.assert_close(encoder(video, mask), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_tube_is_the_same_too(encoder):
+def test_a_tube_equals_masked_full_attention(encoder):
     video, mask = random_video(SPEC), equal_mask()[:, :1].expand(-1, STEPS, -1, -1)
     visible = ~mask.flatten(1)
     expected = masked_full_attention(encoder, video, visible)[visible].view(2, STEPS * 4, 32)
@@ -109,7 +109,7 @@ def test_attention_of_a_token_stays_in_its_step(encoder):
     assert torch.equal(row.view(2, 2, STEPS, PLACES).any(-1)[0, 0], torch.tensor([False, True, False, False]))
 
 
-def test_places_are_compared_within_the_frame():
+def test_positions_are_compared_within_the_frame():
     same = same_position_mask(torch.tensor([[0, 3, 4, 8]]), positions=4)
     assert torch.equal(same[0, 0].int(), torch.tensor([[1, 0, 1, 1], [0, 1, 0, 0], [1, 0, 1, 1], [1, 0, 1, 1]]).int())
 

@@ -51,13 +51,13 @@ def there(x):
         (lambda x: x.copy_(torch.zeros(3)), "copy_ between devices"),
     ],
 )
-def test_the_stand_in_sees_what_waits(gpu, ask, what):
+def test_the_stand_in_records_waits(gpu, ask, what):
     x = torch.ones(3, device="cuda")
     ask(x)
     assert [wait.partition(" at ")[0] for wait in gpu.waits] == [what]
 
 
-def test_the_stand_in_lets_pass_what_waits_for_nothing(gpu):
+def test_the_stand_in_allows_operations_without_a_wait(gpu):
     x = torch.ones(3, device="cuda", requires_grad=True)
     y = torch.zeros(3).pin_memory().to(x.device, non_blocking=True) + torch.arange(3, device=x.device)
     (x * y[torch.zeros(3, dtype=torch.long, device=GPU)] * 2 + torch.tensor(1.0)).sum().backward()
@@ -72,7 +72,7 @@ def test_the_stand_in_lets_pass_what_waits_for_nothing(gpu):
 
 
 def train(gpu, model, *inputs, steps=2, **options):
-    """Forward, backward, clipping and optimiser; what the second step waits for. In the first a teacher moves."""
+    """Forward, backward, clipping and optimiser; records the waits of the last step. A teacher moves in the first step."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     for _ in range(steps):
         gpu.waits.clear()
@@ -138,7 +138,7 @@ def test_mixed_precision_and_checkpointing_wait_for_nothing(gpu, backbone, atten
 
 
 def test_floating_point_is_looked_through_once(gpu):
-    """NaN in a clip is found by its sum, which must be read; a clip of uint8 has none."""
+    """The check for NaN reads the sum of a clip; clips of uint8 are not checked."""
     spec = spec_of("vit", "joint", "self")
     train(gpu, there(build(spec, "pixels")), there(torch.randn(2, *spec.video_shape)), draw("tube", spec)[1])
     assert len(gpu.waits) == 1
@@ -152,7 +152,7 @@ def test_a_mask_on_the_gpu_is_waited_for(gpu):
 
 
 def test_a_split_stays_where_data_parallel_would_move_masks(gpu):
-    """DistributedDataParallel hands everything to `_to_kwargs`, which moves it to the GPU: a mask, but not what `split` made."""
+    """`_to_kwargs` of DistributedDataParallel moves masks to the GPU; indices of `split` are already there."""
     spec = spec_of("vit", "joint", "self")
     model, video, (_, mask), (_, decode) = (
         there(build(spec)),
@@ -175,7 +175,7 @@ def test_a_split_stays_where_data_parallel_would_move_masks(gpu):
     assert loss.tolist() == other.tolist()
 
 
-def test_a_split_gives_what_its_masks_give():
+def test_a_split_equals_its_masks():
     spec = spec_of("vit", "joint", "self")
     model, video, (_, mask), (_, decode) = (
         build(spec),

@@ -34,7 +34,7 @@ def test_attention_is_pytorchs(monkeypatch, short_rows, kept, asking, onednn, th
 
 
 def test_attention_of_very_large_scores_is_finite(short_rows):
-    parts = qkv(scale=300)  # powers of which would overflow
+    parts = qkv(scale=300)  # their powers would overflow
     for value, expected in zip(
         gradients(accelerated, *parts), gradients(F.scaled_dot_product_attention, *parts), strict=True
     ):
@@ -49,7 +49,7 @@ def test_attention_gives_the_same_when_it_is_computed_again(short_rows):
 
 
 @pytest.mark.parametrize("case", ["no gradient", "mask", "float64", "autocast", "short"])
-def test_attention_is_left_to_pytorch(monkeypatch, short_rows, case):
+def test_attention_falls_back_to_pytorch(monkeypatch, short_rows, case):
     parts = [x.double() if case == "float64" else x for x in qkv()]
     if case == "short":
         monkeypatch.setattr(attention_module, "_MIN_KEYS", 41)
@@ -59,6 +59,6 @@ def test_attention_is_left_to_pytorch(monkeypatch, short_rows, case):
     assert short_rows == []
 
 
-def test_no_row_asks(short_rows):
+def test_no_queries(short_rows):
     query, key, value = qkv()
     assert accelerated(query[:, :, :0], key, value).shape == (2, 3, 0, 8)

@@ -28,7 +28,7 @@ def test_a_linear_layer_is_pytorchs(monkeypatch, shape, bias, learned, threads):
 
 
 @pytest.mark.skipif(not linear_module.HAS_ONEDNN, reason="this PyTorch has no oneDNN product")
-def test_a_linear_layer_takes_what_is_not_in_a_row_in_memory():
+def test_a_linear_layer_reads_strided_memory():
     x = torch.randn(2, 12, 9).transpose(1, 2).requires_grad_()
     weight = torch.randn(24, 12)[::2].requires_grad_()
     for mine, theirs in zip(gradients(linear, x, weight), gradients(F.linear, x, weight), strict=True):
@@ -36,7 +36,7 @@ def test_a_linear_layer_takes_what_is_not_in_a_row_in_memory():
 
 
 @pytest.mark.parametrize("case", ["no gradient", "float64", "autocast", "not there"])
-def test_a_linear_layer_is_left_to_pytorch(monkeypatch, case):
+def test_a_linear_layer_falls_back_to_pytorch(monkeypatch, case):
     monkeypatch.setattr(linear_module, "_onednn", None)
     monkeypatch.setattr(linear_module, "HAS_ONEDNN", case != "not there")
     dtype = torch.float64 if case == "float64" else torch.float32

@@ -23,7 +23,7 @@ def test_normalised_pixels_are_their_definition_in_double_precision(threads):
 
 
 @pytest.mark.parametrize("case", ["float", "channels first", "part of a clip"])
-def test_only_clips_as_they_are_decoded_are_normalised_in_one_pass(case):
+def test_only_decoded_clips_are_normalised_in_one_pass(case):
     video = decoded_clip()
     assert can_normalise(video)
     other = {"float": video.float(), "channels first": video.contiguous(), "part of a clip": video[:, :, ::2]}[case]

@@ -80,7 +80,7 @@ def test_there_and_back(bias_names, classes):
 
 
 @pytest.mark.parametrize("classes", [None, 5])
-def test_transformers_takes_what_is_written(classes):
+def test_transformers_loads_the_state_dict(classes):
     spec = ModelSpec("debug", patch=8, frames=4, resolution=16)
     model = MaskedAutoencoder(spec) if classes is None else Classifier(Encoder(spec), classes)
     names = {"VideoMAEForPreTraining", "VideoMAEForVideoClassification"}
@@ -164,7 +164,7 @@ def test_weights_of_another_shape_are_named(key, shape):
         from_huggingface(config, theirs.state_dict() | {key: torch.zeros(shape)})
 
 
-def test_the_encoder_is_taken_alone_whatever_stands_beside_it():
+def test_the_encoder_alone_ignores_other_tensors():
     theirs, config = autoencoder_peer()
     state = theirs.state_dict()
     broken = state | {"decoder.head.weight": torch.zeros(3, 3), "projector.weight": torch.zeros(2)}
@@ -176,7 +176,7 @@ def test_the_encoder_is_taken_alone_whatever_stands_beside_it():
 
 
 @pytest.mark.parametrize("stored", [None, ["a"], "names", {"0": "a"}])
-def test_names_of_classes_that_are_none(stored):
+def test_incomplete_names_of_classes(stored):
     theirs, config = classifier_peer()
     assert from_huggingface({**config, "id2label": stored}, theirs.state_dict()).labels is None
 
@@ -187,7 +187,7 @@ def test_weights_of_neither_kind():
         from_huggingface(config, theirs.decoder.state_dict())
 
 
-def test_small_models_have_six_heads_whatever_the_configuration_says():
+def test_small_models_have_six_heads():
     changes = {"hidden_size": 384, "num_attention_heads": 16, "intermediate_size": 1536, "num_hidden_layers": 1}
     theirs, config = classifier_peer(**changes)
     with pytest.warns(UserWarning, match="16 heads for ViT-S"):
@@ -196,7 +196,7 @@ def test_small_models_have_six_heads_whatever_the_configuration_says():
     assert from_huggingface(config, theirs.state_dict(), overrides=Overrides(heads=16)).encoder.spec.encoder.heads == 16
 
 
-def test_what_hugging_face_cannot_be():
+def test_models_that_hugging_face_cannot_represent():
     spec = ModelSpec(Size(Stack(16, 1, 2), Stack(8, 1, 2)), patch=8, frames=2, resolution=16, position="sincos-3d")
     with raises(ModelError, "unsupported", message="checkpoint-hf-position"):
         to_huggingface(MaskedAutoencoder(spec))

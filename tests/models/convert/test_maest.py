@@ -13,7 +13,7 @@ from tests.models.reference import maest_shapes, random_state
 
 
 @pytest.mark.parametrize("classes", [None, 5])
-def test_maest_computes_what_its_equations_say(classes):
+def test_maest_equals_its_equations(classes):
     state = random_state(maest_shapes(dim=32, depth=2, grid=(2, 4, 4), patch=8, classes=classes))
     model = load(state, Overrides(heads=2), encoder_only=classes is None)
     spec = model.spec if classes is None else model.encoder.spec
@@ -34,7 +34,7 @@ def test_maest_computes_what_its_equations_say(classes):
         close(model(video), x @ state["head.weight"].T + state["head.bias"])
 
 
-def test_what_of_maest_is_refused():
+def test_unsupported_parts_of_maest():
     state = random_state(maest_shapes(dim=32, depth=1, grid=(2, 4, 4), patch=8))
     with raises(ModelError, "unsupported", message="checkpoint-maest-autoencoder"):
         load(state, Overrides(heads=2))
@@ -54,7 +54,7 @@ def test_attention_of_an_encoder_with_a_class_token():
 
 
 @pytest.mark.parametrize("classes", [None, 5])
-def test_an_incomplete_file_of_maest_names_what_is_missing(classes):
+def test_an_incomplete_file_of_maest(classes):
     whole = random_state(maest_shapes(dim=32, depth=2, grid=(2, 4, 4), patch=8, classes=classes))
     needed = [key for key in whole if not key.startswith(("decoder_", "mask_token")) and "attn.k.bias" not in key]
     for key in set(needed) - {"head.weight"}:
@@ -72,7 +72,7 @@ def test_an_incomplete_file_of_maest_names_what_is_missing(classes):
         load(without, Overrides(heads=2), encoder_only=True)
 
 
-def test_maest_without_a_class_token_and_without_its_place():
+def test_maest_without_a_class_token_and_its_position():
     whole = random_state(maest_shapes(dim=32, depth=1, grid=(2, 4, 4), patch=8))
     for key in ("cls_token", "pos_embed_class"):
         with raises(ModelError, "malformed", subject="state dict"):

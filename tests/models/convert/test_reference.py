@@ -55,13 +55,13 @@ def test_published_sizes_have_the_names_shapes_and_parameters_of_the_reference(s
 
 
 def test_half_precision_becomes_single():
-    """DeepSpeed saves what it trained in."""
+    """DeepSpeed saves half precision."""
     model = load({key: value.half() for key, value in TUNED.items()})
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert torch.equal(model.head.weight, TUNED["head.weight"].half().float())
 
 
-def test_an_encoder_alone_keeps_the_names_that_fine_tuning_starts_from():
+def test_an_encoder_alone_keeps_the_prefix_of_fine_tuning():
     encoder = load(PRETRAINED, encoder_only=True)
     assert isinstance(encoder, Encoder)
     assert set(to_reference(encoder)) == {key for key in PRETRAINED if key.startswith("encoder.")}
@@ -113,7 +113,7 @@ def test_one_bias_for_queries_keys_and_values():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_a_fixed_code_of_places_may_be_stored_in_any_precision(dtype):
+def test_a_stored_position_embedding_may_have_any_precision(dtype):
     """bfloat16 has 8 bits: it stores a sine up to 2e-3 away, 4e-3 where it is cut off and not rounded."""
     code = {"backbone.pos_embed": sincos_1d(32, 32)[None]}
     state = {key: value.to(dtype) for key, value in (mmaction(TUNED) | code).items()}

@@ -1,4 +1,4 @@
-"""Files of weights: what they are shows in their content, and nothing in them is run."""
+"""Files of weights are recognised by their content, and no code in them is run."""
 
 import argparse
 import json
@@ -45,7 +45,7 @@ def same(state):
     ],
 )
 @pytest.mark.parametrize("zipped", [True, False])
-def test_state_dicts_are_found_in_what_programs_save(tmp_path, wrap, zipped):
+def test_state_dicts_in_files_of_training_programs(tmp_path, wrap, zipped):
     file = tmp_path / "weights.anything"
     torch.save(wrap(STATE), file, _use_new_zipfile_serialization=zipped)
     found = read_weights(file)
@@ -53,7 +53,7 @@ def test_state_dicts_are_found_in_what_programs_save(tmp_path, wrap, zipped):
     assert found.arguments in ({}, {"num_frames": 8})
 
 
-def test_safetensors_are_told_by_their_bytes(tmp_path):
+def test_safetensors_are_recognised_by_their_bytes(tmp_path):
     save_file(STATE, tmp_path / "weights.pth", metadata={"format": "pt"})
     found = read_weights(tmp_path / "weights.pth")
     same(found.state)
@@ -120,7 +120,7 @@ def test_folders_of_every_kind(tmp_path, how):
     assert all(torch.equal(again[key], expected[key]) for key in expected)
 
 
-def test_an_index_names_files_of_its_folder(tmp_path):
+def test_an_index_with_other_files(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     index = tmp_path / "model.safetensors.index.json"
     for text, reason in [
@@ -184,13 +184,13 @@ def test_tensors_of_a_gpu_come_to_the_cpu(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("graph", ["model.pt2", "model.onnx"])
-def test_an_exported_graph_is_told_from_a_folder_without_weights(tmp_path, graph):
+def test_an_exported_graph_has_no_weights(tmp_path, graph):
     (tmp_path / graph).write_bytes(b"graph")
     with raises(ModelError, "unsupported", subject=tmp_path):
         read_weights(tmp_path)
 
 
-def test_a_name_of_the_hub_is_told_how_to_fetch_it(tmp_path, monkeypatch):
+def test_a_name_of_the_hub_gets_advice(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with raises(ModelError, "not_found", message="checkpoint-hub-name"):
         read_weights("MCG-NJU/videomae-base")

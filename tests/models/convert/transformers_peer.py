@@ -51,7 +51,7 @@ def classifier_peer(**changes):
 
 
 def spelled(state, *, query_bias):
-    """The state dict with the biases named one way or the other, whatever this transformers calls them."""
+    """The state dict with the given names of biases, independent of the installed transformers."""
     out = {}
     for key, value in state.items():
         for part in ("q", "v"):
@@ -64,7 +64,7 @@ def spelled(state, *, query_bias):
 
 
 def installed_bias_names():
-    """The spelling that `to_huggingface` must take for the installed transformers: 5.5.1 to 5.17 have a bias of the keys."""
+    """The `bias_names` of `to_huggingface` for the installed transformers: 5.5.1 to 5.17 have a bias of the keys."""
     theirs, _ = classifier_peer()
     return "query.bias" if any(key.endswith("attention.key.bias") for key in theirs.state_dict()) else "q_bias"
 
@@ -75,7 +75,7 @@ def close(actual, expected):
 
 
 def widths(dim, heads, *, depth, decoder=(192, 3, 1)):
-    """Of a published size, with fewer blocks where that is quicker."""
+    """Settings of a published size, with fewer blocks to save time."""
     width, decoder_heads, layers = decoder
     return {
         "hidden_size": dim,
@@ -134,7 +134,7 @@ def compare_pretraining(changes, *, hidden, batch=2, std=0.1):
 
 
 def compare_gradients(theirs, ours):
-    """Of every parameter; a bias of the keys, which some releases have, adds the same to every score and learns nothing."""
+    """Compare all gradients but that of the keys' bias of some releases, which adds the same to every score and is 0."""
     for name, gradient in spelled(theirs, query_bias=False).items():
         if name.endswith("attention.key.bias"):
             assert gradient.abs().max() < 1e-5 * max(g.abs().max() for g in theirs.values())

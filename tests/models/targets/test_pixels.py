@@ -81,7 +81,7 @@ def test_the_picture_of_one_frame_is_that_frame_twice():
     video, tokens, target = random_video(), masked_tokens(), OneFrame(SMALL)
     picture = (target.pixels(target(video, tokens), video, tokens) * 255).round().view(2, 18, 2, 64, 3)
     frames = patchify(video, SMALL, tokens).float().view(2, 18, 2, 64, 3)
-    late = tokens >= 12  # of the clip's last step the last frame is taken
+    late = tokens >= 12  # the last step uses the last frame of the clip
     expected = torch.where(late[:, :, None, None], frames[:, :, 1], frames[:, :, 0])
     assert torch.equal(picture, expected[:, :, None].expand_as(picture))
 
