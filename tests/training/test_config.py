@@ -47,7 +47,7 @@ def test_the_mask_of_a_recipe_is_built_with_its_options():
     assert config.mask_rule().mask == build_mask("mgm", top_k=3)
 
 
-# epochs, batch, base_lr, layer_decay, drop_path, dropout, min_lr of recipes.md 1.3; stride, sampling, flip, views of 1.5
+# epochs, batch, base_lr, layer_decay, drop_path, dropout, min_lr; stride, sampling, flip, views: as in the scripts of the reference
 FINETUNED = {
     "k400": (75, 384, 5e-4, 0.75, 0.1, 0, 1e-6, 4, "dense", True, 5),
     "ssv2": (30, 384, 5e-4, 0.75, 0.1, 0, 1e-6, 2, "sparse", False, 2),

@@ -1,4 +1,4 @@
-"""The frames of clips, against independent implementations of the reference's formulas (recipes.md 1.5)."""
+"""The frames of clips, against independent implementations of the reference's formulas."""
 
 import numpy as np
 import pytest

@@ -100,7 +100,7 @@ def clip_span(frames: int, stride: int) -> int:
 
 
 def reference_dense_clip(total: int, *, frames: int, stride: int, rng: np.random.Generator) -> Frames:
-    """VideoMAE's training clip of fine-tuning, frame for frame (recipes.md 1.5), to compare with its results.
+    """VideoMAE's training clip of fine-tuning, frame for frame, to compare with its results.
 
     Irregularities: 16 frames are spread over 64 frames, ends included, so that they are 64 / 15 = 4.27 apart, not 4, and the
     spacing differs between training and testing; the last start is never drawn::
@@ -139,7 +139,7 @@ def sparse_clip(total: int, *, frames: int, rng: np.random.Generator) -> Frames:
 
 
 def reference_sparse_clip(total: int, *, frames: int, rng: np.random.Generator) -> Frames:
-    """VideoMAE's training clip of Something-Something, frame for frame (recipes.md 1.5).
+    """VideoMAE's training clip of Something-Something, frame for frame.
 
     Irregularities: all parts have total // frames frames, so that up to `frames - 1` frames at the end are never sampled, and of a
     video with fewer frames than the clip only the first frame is::
@@ -178,7 +178,7 @@ def view_starts(total: int, *, frames: int, stride: int, views: int) -> list[int
 
 
 def reference_dense_views(total: int, *, frames: int, stride: int, views: int) -> list[Frames]:
-    """VideoMAE's test clips of Kinetics, frame for frame (recipes.md 1.5): windows of `frames` out of the frames 0, stride,
+    """VideoMAE's test clips of Kinetics, frame for frame: windows of `frames` out of the frames 0, stride,
     2 * stride, ..., so that every start is a multiple of the stride and the last frames may never be sampled. Equal clips are
     repeated::
 
@@ -194,7 +194,7 @@ def reference_dense_views(total: int, *, frames: int, stride: int, views: int) -
 
 
 def sparse_views(total: int, *, frames: int, views: int) -> list[Frames]:
-    """`views` clips of one frame from each of `frames` equal parts, each view further into the parts (recipes.md 1.5): testing on
+    """`views` clips of one frame from each of `frames` equal parts, each view further into the parts: testing on
     Something-Something, where two views are VideoMAE's and n are VideoMAE V2's::
 
         total=16, frames=4, views=2: parts of 4 frames

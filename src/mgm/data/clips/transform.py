@@ -115,7 +115,7 @@ _SNAP = 3
 
 
 def multi_scale_crop(height: int, width: int, *, size: int, flip: bool, rng: np.random.Generator) -> Geometry:
-    """VideoMAE's pretraining crop (TSN's; recipes.md 1.5): sides of 1, .875, .75 or .66 of the shorter one, neighbours of that
+    """VideoMAE's pretraining crop (from TSN): sides of 1, .875, .75 or .66 of the shorter one, neighbours of that
     list combined into ten pairs of aspect ratios up to 4:3, at one of 13 fixed positions; stretched to `size` x `size`, so that
     motion scales by another factor in x than in y.
 
@@ -145,7 +145,7 @@ def random_resized_crop(
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Geometry:
-    """The crop of fine-tuning (recipes.md 1.3; Inception's): a region of random area, aspect ratio and position, stretched to
+    """The crop of fine-tuning (from Inception): a region of random area, aspect ratio and position, stretched to
     `size` x `size`.
 
     Args:
