@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import mgm
-from mgm.masks.motion import motion_energy
+from mgm.masks.cell_motion import motion_energy
 from mgm.video import MotionField
 from mgm.video.container.metadata import read_video_info
 

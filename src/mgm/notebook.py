@@ -37,7 +37,7 @@ class Pictured:
 
 
 def draw(kind: str, *values: Any, **options: Any) -> Image:
-    """Call `draw_<kind>` of `mgm.show.pictures`.
+    """Call `<kind>_sheet` of `mgm.show.pictures`.
 
     Raises:
         ModuleNotFoundError: with the packages to install, if those for pictures are missing.
@@ -48,5 +48,5 @@ def draw(kind: str, *values: Any, **options: Any) -> Image:
         if error.name in TRAINING_PACKAGES:
             raise ModuleNotFoundError(missing_training("a picture"), name=error.name) from error
         raise
-    image: Image = getattr(pictures, f"draw_{kind}")(*values, **options)
+    image: Image = getattr(pictures, f"{kind}_sheet")(*values, **options)
     return image

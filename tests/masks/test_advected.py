@@ -6,7 +6,7 @@ import pytest
 from mgm.errors import MaskError
 from mgm.masks import build_mask
 from mgm.masks.advected import trace_back
-from mgm.masks.motion import check_motion, token_displacement
+from mgm.masks.cell_motion import check_motion, token_displacement
 from tests.errors import raises
 from tests.masks.fields import field, still
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mgm.errors import MaskError
 from mgm.masks import build_mask, make_mask, mask_statistics
-from mgm.masks.motion import check_motion
+from mgm.masks.cell_motion import check_motion
 from mgm.masks.rectangle import MotionRectangle, place_rectangle, rectangle_sides, zero_sum_jitter
 from mgm.video.motion.camera import remove_camera
 from mgm.video.motion.field import MotionField

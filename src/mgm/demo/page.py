@@ -21,7 +21,7 @@ from mgm.show.figures import RgbFrames, paint_mask, reconstruction
 from mgm.show.filmstrip import animate, motion_legend, strip
 from mgm.show.machine import machine, versions
 from mgm.show.preview import motion_picture
-from mgm.show.report.elements import Animation, Code, Curve, Estimate, Section, Strip, Text, Tone
+from mgm.show.report.elements import Animation, Code, Curve, Estimate, PageSection, Strip, Text, Tone
 from mgm.show.report.facts import (
     DataFacts,
     Headline,
@@ -140,7 +140,7 @@ def _first_picture(found: Findings, source: ClipSource) -> Animation | None:
     )
 
 
-def _previews(found: Findings) -> Section:
+def _previews(found: Findings) -> PageSection:
     parts: list[Strip | Text] = []
     for shown in evenly_spaced(found.previews, 4):
         numbers = ", ".join(
@@ -163,10 +163,10 @@ def _previews(found: Findings) -> Section:
         "motion of each step and topped "
         f"up at random where it hangs over the border, and tube, the same random tokens at every step.{boxes} {where}"
     )
-    return Section("The mask on the clips", tuple(parts), lead=lead)
+    return PageSection("The mask on the clips", tuple(parts), lead=lead)
 
 
-def _reconstructions(found: Findings, source: ClipSource) -> tuple[Section, ...]:
+def _reconstructions(found: Findings, source: ClipSource) -> tuple[PageSection, ...]:
     assert found.model is not None
     if not found.model.objective.has_picture:  # a model that predicts motion or features has no picture
         return ()
@@ -181,7 +181,7 @@ def _reconstructions(found: Findings, source: ClipSource) -> tuple[Section, ...]
         "The tiny model's prediction of the hidden patches. The target leaves out brightness and contrast, so the picture "
         "takes them from the true patch: look at the structure inside the patches."
     )
-    return (Section("Reconstruction", tuple(parts), lead=lead),)
+    return (PageSection("Reconstruction", tuple(parts), lead=lead),)
 
 
 def reconstruction_strip(
@@ -267,7 +267,7 @@ def _data(found: Findings) -> DataFacts:
     )
 
 
-def _next_steps(found: Findings) -> Section:
+def _next_steps(found: Findings) -> PageSection:
     run = found.out / "demo-run"
     data = found.config.data
     shape = f" --frames {data.frames} --stride {data.stride} --size 144 --patch 24" if found.synthetic else ""
@@ -282,7 +282,7 @@ def _next_steps(found: Findings) -> Section:
         f"mgm probe {run} {found.place}",
         f"mgm finetune {run} {found.place} --out runs/finetuned",
     ]
-    return Section("Next steps", (Code("\n".join(lines)),), lead="Each stage of this page is a command of its own.")
+    return PageSection("Next steps", (Code("\n".join(lines)),), lead="Each stage of this page is a command of its own.")
 
 
 def _notes(found: Findings) -> tuple[str, ...]:

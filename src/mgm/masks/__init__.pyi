@@ -1,12 +1,12 @@
 from mgm.masks.catalog import build_mask as build_mask
 from mgm.masks.catalog import list_masks as list_masks
 from mgm.masks.catalog import make_mask as make_mask
+from mgm.masks.cell_motion import MotionInput as MotionInput
+from mgm.masks.cell_motion import MotionLike as MotionLike
+from mgm.masks.cell_motion import motion_energy as motion_energy
 from mgm.masks.grid import Grid as Grid
 from mgm.masks.mask import Mask as Mask
 from mgm.masks.mask import TokenMask as TokenMask
-from mgm.masks.motion import MotionInput as MotionInput
-from mgm.masks.motion import MotionLike as MotionLike
-from mgm.masks.motion import motion_energy as motion_energy
 from mgm.masks.seeding import mask_rng as mask_rng
 from mgm.masks.statistics import Boxes as Boxes
 from mgm.masks.statistics import DrawStatistics as DrawStatistics

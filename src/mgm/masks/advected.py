@@ -6,10 +6,10 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mgm.masks.cell_motion import Camera, MotionInput, check_motion, token_displacement
 from mgm.masks.grid import Grid
 from mgm.masks.kernels import nearest_square, trace
 from mgm.masks.mask import ROUNDING, Mask, TokenMask, check_option
-from mgm.masks.motion import Camera, MotionInput, check_motion, token_displacement
 from mgm.masks.random import hide_lowest
 
 TOUCH = 1e-9

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
 from mgm.masks.mask import TokenMask, no_fallback
-from mgm.masks.motion import MotionInput
 from mgm.masks.rectangle import RectangleMask, rectangle_sides
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from mgm.errors import MaskError
 from mgm.masks.advected import AdvectedTokens, WarpedVisible
 from mgm.masks.block import BlockMask
+from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask
-from mgm.masks.motion import MotionInput
 from mgm.masks.multiblock import MultiBlock
 from mgm.masks.random import FrameMask, RandomMask, TubeMask
 from mgm.masks.rectangle import MotionRectangle

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.errors import MaskError
+from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid, check_grid
-from mgm.masks.motion import MotionInput
 from mgm.notebook import Pictured, draw
 
 if TYPE_CHECKING:

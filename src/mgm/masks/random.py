@@ -6,10 +6,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
 from mgm.masks.kernels import lowest
 from mgm.masks.mask import Mask, TokenMask, no_fallback
-from mgm.masks.motion import MotionInput
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mgm.masks.cell_motion import Camera, MotionInput, check_motion, motion_peaks, whole_clip
 from mgm.masks.grid import Grid
 from mgm.masks.kernels import balance, rectangle_rank
 from mgm.masks.mask import ROUNDING, Mask, TokenMask, check_option, is_real
-from mgm.masks.motion import Camera, MotionInput, check_motion, motion_peaks, whole_clip
 from mgm.masks.random import hide_lowest
 
 Boundary: TypeAlias = Literal["clip", "shift", "grow", "wrap"]

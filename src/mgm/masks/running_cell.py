@@ -6,9 +6,9 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask, check_option, no_fallback
-from mgm.masks.motion import MotionInput
 from mgm.masks.random import hide_lowest
 
 Ties: TypeAlias = Literal["turn", "random"]

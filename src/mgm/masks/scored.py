@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgm.errors import MaskError
+from mgm.masks.cell_motion import Camera, CellGeometry, MotionInput, cell_geometry, check_motion, token_shares
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask, check_option, is_real, no_fallback
-from mgm.masks.motion import Camera, CellGeometry, MotionInput, cell_geometry, check_motion, token_shares
 from mgm.masks.random import hide_lowest
 
 Selection: TypeAlias = Literal["top", "sampled"]

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask, check_option, is_real, no_fallback
-from mgm.masks.motion import MotionInput
 from mgm.masks.random import hide_lowest
 from mgm.masks.rectangle import RectangleMask, rectangle_sides
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.errors import MaskError
+from mgm.masks.cell_motion import MotionInput, motion_energy
 from mgm.masks.grid import Grid, check_grid
 from mgm.masks.mask import TokenMask
-from mgm.masks.motion import MotionInput, motion_energy
 
 Boxes: TypeAlias = Sequence[Sequence[Sequence[float]] | NDArray[np.floating] | NDArray[np.integer]]
 """Per frame its boxes [x0, y0, x1, y1] in pixels of the region that the tokens cover; several count as their union."""

@@ -21,7 +21,7 @@ TOKEN_PIXELS = 16
 """Side of a token in the picture of a mask without its clip."""
 
 
-def draw_clip(clip: Clip, *, columns: int = 8) -> Image.Image:
+def clip_sheet(clip: Clip, *, columns: int = 8) -> Image.Image:
     """Frames, and motion if the clip has any, at up to `columns` evenly spaced times."""
     rows = [("frames", clip.frames)]
     times = clip.pts_seconds - clip.pts_seconds[0]
@@ -31,12 +31,12 @@ def draw_clip(clip: Clip, *, columns: int = 8) -> Image.Image:
     return _with_motion(rows, clip.motion, size, columns=columns, times=times)
 
 
-def draw_motion(motion: MotionField, *, columns: int = 8) -> Image.Image:
+def motion_sheet(motion: MotionField, *, columns: int = 8) -> Image.Image:
     """The field in colour at up to `columns` evenly spaced frames: hue is direction, strength is speed."""
     return _with_motion([], motion, motion.extent, columns=columns, times=None)
 
 
-def draw_mask(mask: TokenMask, clip: Clip | None = None, *, columns: int = 8) -> Image.Image:
+def mask_sheet(mask: TokenMask, clip: Clip | None = None, *, columns: int = 8) -> Image.Image:
     """Hidden tokens, veiled and outlined, over the frames of `clip`, or over an empty frame.
 
     Raises:

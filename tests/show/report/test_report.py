@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mgm.show.filmstrip import animate, encode_image, motion_legend, strip
-from mgm.show.report.elements import Cell, Code, Column, Curve, Estimate, Picture, Section, Table, Text
+from mgm.show.report.elements import Cell, Code, Column, Curve, Estimate, PageSection, Picture, Table, Text
 from mgm.show.report.facts import (
     DataFacts,
     Headline,
@@ -89,14 +89,16 @@ def full(make_clip) -> Report:
         headlines=(Headline("82%", "attentive probe", "chance 12.5%"),),
         preview=animate([("frames", clip), ("mask", clip)], alt="a clip", height=28, legend=legend),
         sections=(
-            Section("Clips", (strip([("frames", clip)], times=np.arange(8.0), legend=legend), Text("a\n\nb")), "lead"),
-            Section("Clips", (Picture(encode_image(clip[0]), "one frame", "caption"), Code("mgm demo"))),
+            PageSection(
+                "Clips", (strip([("frames", clip)], times=np.arange(8.0), legend=legend), Text("a\n\nb")), "lead"
+            ),
+            PageSection("Clips", (Picture(encode_image(clip[0]), "one frame", "caption"), Code("mgm demo"))),
         ),
         masks=MaskFacts((MaskRow("mgm", 0.91, 0.88, 0.7, 3), MaskRow("tube", 0.75, 0.75, 1.0, None)), 0.75, 20, 160),
         losses=(Curve("mgm", (0, 1, 2), (1.0, 0.9, 0.8)),),
         loss_note="falls",
         probes=ProbeFacts((probe,), 0.125, 512, 8, note="how"),
-        appendix=(Section("More", (Text("more"),)),),
+        appendix=(PageSection("More", (Text("more"),)),),
         data=DataFacts(3, 2, 1, "/videos", ("x.mp4: broken; copy it again",), (("codec", "H.264"),)),
         run=RunFacts(
             "2 cores", (("torch", "2.11"),), 0, (("scan", 1.5), ("pretrain", 158.0)), "mgm demo", (("a", "b"),)
@@ -146,8 +148,8 @@ def test_nothing_that_a_file_can_be_called_escapes(full):
         headlines=(Headline(_EVIL, _EVIL, _EVIL),),
         preview=replace(full.preview, alt=_EVIL, caption=_EVIL, panels=(_EVIL,)),
         sections=(
-            Section(_EVIL, (Text(_EVIL), Code(_EVIL), Picture(full.preview.still, _EVIL, _EVIL)), _EVIL),
-            Section("t", (Table((Column(_EVIL, _EVIL), Column("b")), ((_EVIL, Cell(_EVIL)),), _EVIL, _EVIL),)),
+            PageSection(_EVIL, (Text(_EVIL), Code(_EVIL), Picture(full.preview.still, _EVIL, _EVIL)), _EVIL),
+            PageSection("t", (Table((Column(_EVIL, _EVIL), Column("b")), ((_EVIL, Cell(_EVIL)),), _EVIL, _EVIL),)),
         ),
         masks=MaskFacts((MaskRow(_EVIL, None, None, None, None),), 0.75, 1, subject=_EVIL),
         losses=(Curve(_EVIL, (0, 1), (1.0, 0.5)), Curve("b", (0, 1), (1.0, 0.5))),
@@ -180,7 +182,7 @@ def test_bytes_that_are_no_picture_are_refused():
 def test_a_row_of_the_wrong_length_is_refused():
     table = Table((Column("a"), Column("b")), (("x",),), caption="t")
     with pytest.raises(ValueError, match="table 't': 1 cells under 2 columns"):
-        render_report(Report("T", "S", sections=(Section("s", (table,)),)))
+        render_report(Report("T", "S", sections=(PageSection("s", (table,)),)))
 
 
 def test_a_failed_write_leaves_the_old_page(full, tmp_path):

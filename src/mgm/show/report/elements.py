@@ -172,7 +172,7 @@ SectionPart = Text | Code | FactList | Picture | Animation | Strip | Table | Cur
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A titled part of the page."""
 
     title: str

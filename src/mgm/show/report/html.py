@@ -17,8 +17,8 @@ from mgm.show.report.elements import (
     FactList,
     IntervalChart,
     Legend,
+    PageSection,
     Picture,
-    Section,
     SectionPart,
     Strip,
     Table,
@@ -29,7 +29,7 @@ _MIME = {"PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "JPEG": "
 _WIDE, _NARROW = 860, 340
 
 
-def section_html(section: Section, anchor: str) -> str:
+def section_html(section: PageSection, anchor: str) -> str:
     """A section with its heading; `anchor` is its id on the page."""
     lead = f'<p class="lead">{escape(section.lead)}</p>' if section.lead else ""
     parts = "\n".join(part_html(part) for part in section.parts)

@@ -6,7 +6,7 @@ from html import escape
 from importlib import resources
 
 from mgm.files.atomic import atomic_write
-from mgm.show.report.elements import Animation, Curve, Picture, Section, Text, Tone
+from mgm.show.report.elements import Animation, Curve, PageSection, Picture, Text, Tone
 from mgm.show.report.facts import DataFacts, Headline, MaskFacts, ProbeFacts, RunFacts
 from mgm.show.report.html import anchors, part_html, section_html
 from mgm.show.report.sections import data_section, loss_section, mask_section, probe_section, run_section
@@ -24,13 +24,13 @@ class Report:
     """Command and date, in small print above the title."""
     headlines: tuple[Headline, ...] = ()
     preview: Animation | Picture | None = None
-    sections: tuple[Section, ...] = ()
+    sections: tuple[PageSection, ...] = ()
     """Previews and other sections directly after the first screen."""
     masks: MaskFacts | None = None
     losses: tuple[Curve, ...] = ()
     loss_note: str = ""
     probes: ProbeFacts | None = None
-    appendix: tuple[Section, ...] = ()
+    appendix: tuple[PageSection, ...] = ()
     """Sections that come after the results."""
     data: DataFacts | None = None
     run: RunFacts | None = None
@@ -91,7 +91,7 @@ def _header(report: Report) -> str:
     )
 
 
-def _sections(report: Report) -> list[Section]:
+def _sections(report: Report) -> list[PageSection]:
     sections = list(report.sections)
     if report.masks is not None:
         sections.append(mask_section(report.masks))
@@ -105,5 +105,7 @@ def _sections(report: Report) -> list[Section]:
     if report.run is not None:
         sections.append(run_section(report.run))
     if report.notes:
-        sections.append(Section("What this shows, and what it does not", tuple(Text(note) for note in report.notes)))
+        sections.append(
+            PageSection("What this shows, and what it does not", tuple(Text(note) for note in report.notes))
+        )
     return sections

@@ -10,7 +10,7 @@ from mgm.show.report.elements import (
     FactList,
     IntervalChart,
     IntervalRow,
-    Section,
+    PageSection,
     SectionPart,
     Table,
     Text,
@@ -20,7 +20,7 @@ from mgm.show.report.facts import DataFacts, MaskFacts, ProbeFacts, ProbeResult,
 _FAILURES_SHOWN = 50
 
 
-def mask_section(masks: MaskFacts) -> Section:
+def mask_section(masks: MaskFacts) -> PageSection:
     """Masks side by side: hidden share of objects and motion, overlap between steps, fallbacks."""
     fallback_note = "steps without motion to follow" if masks.steps is None else f"of {masks.steps:,} steps"
     columns = (
@@ -48,26 +48,26 @@ def mask_section(masks: MaskFacts) -> Section:
     parts: list[SectionPart] = [Table(columns, rows, marked=masks.subject)]
     if all(row.object_covered is None for row in masks.rows):
         parts.append(Text("The clips have no boxes, so the covered share of the moving object was not measured."))
-    return Section("What the mask hides", tuple(parts), lead)
+    return PageSection("What the mask hides", tuple(parts), lead)
 
 
-def loss_section(curves: tuple[Curve, ...], note: str) -> Section:
+def loss_section(curves: tuple[Curve, ...], note: str) -> PageSection:
     """The loss over the run."""
     alt = "; ".join(
         f"{c.label}: {c.values[0]:.3g} at step {c.steps[0]:g}, {c.values[-1]:.3g} at step {c.steps[-1]:g}"
         for c in curves
         if c.values
     )
-    return Section(
+    return PageSection(
         "Reconstruction loss", (CurveChart(curves, "loss on masked tokens", f"Loss over steps. {alt}", caption=note),)
     )
 
 
-def probe_section(probes: ProbeFacts) -> Section:
+def probe_section(probes: ProbeFacts) -> PageSection:
     """Accuracy of frozen features, pretrained against untrained, or the reason for its absence."""
     title = "What the encoder has learnt"
     if not probes.results:
-        return Section(title, (Text(probes.absent or "No probe was run."),))
+        return PageSection(title, (Text(probes.absent or "No probe was run."),))
     reference = None if probes.chance is None else ("chance", probes.chance)
     compared = any(r.untrained is not None for r in probes.results)
     series = ("pretrained", "untrained") if compared else ("pretrained",)
@@ -89,7 +89,7 @@ def probe_section(probes: ProbeFacts) -> Section:
     asked = "The same encoder before and after pretraining" if compared else "The pretrained encoder"
     lead = f"{asked}, asked in {_plural(len(rows), 'way')}" + (f": {', '.join(measured)}." if measured else ".")
     parts: tuple[SectionPart, ...] = (chart, table)
-    return Section(title, parts + ((Text(probes.note),) if probes.note else ()), lead)
+    return PageSection(title, parts + ((Text(probes.note),) if probes.note else ()), lead)
 
 
 def _probe_row(result: ProbeResult, chance: float | None) -> tuple[str | Cell, ...]:
@@ -106,7 +106,7 @@ def _probe_row(result: ProbeResult, chance: float | None) -> tuple[str | Cell, .
     return result.name, _estimate(result.pretrained), _estimate(result.untrained), difference, verdict
 
 
-def data_section(data: DataFacts) -> Section:
+def data_section(data: DataFacts) -> PageSection:
     """The files: counts, formats, and the unusable ones."""
     counts = (("files found", f"{data.found:,}"), ("read", f"{data.read:,}"), ("failed", f"{data.failed:,}"))
     place = (("folder", data.place),) if data.place else ()
@@ -117,10 +117,10 @@ def data_section(data: DataFacts) -> Section:
     left_out = len(data.failures) - _FAILURES_SHOWN
     if left_out > 0:
         parts.append(Text(f"And {left_out:,} more."))
-    return Section("The data", tuple(parts))
+    return PageSection("The data", tuple(parts))
 
 
-def run_section(run: RunFacts) -> Section:
+def run_section(run: RunFacts) -> PageSection:
     """Machine, versions, seed, and the seconds of each stage."""
     facts: tuple[tuple[str, str], ...] = (("machine", run.machine),) if run.machine else ()
     facts += (("seed", str(run.seed)),) if run.seed is not None else ()
@@ -134,7 +134,7 @@ def run_section(run: RunFacts) -> Section:
             (name, Cell(_duration(seconds), share=seconds / total if total else 0.0)) for name, seconds in run.stages
         )
         parts.append(Table((Column("stage"), Column("time", f"{_duration(total)} in all", number=True)), rows))
-    return Section("The run", tuple(parts))
+    return PageSection("The run", tuple(parts))
 
 
 def _share(value: float | None, *, per_cent: bool = True) -> Cell:

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from mgm.errors import MaskError
 from mgm.masks import motion_energy
-from mgm.masks.motion import check_motion, motion_peaks
+from mgm.masks.cell_motion import check_motion, motion_peaks
 from tests.errors import raises
 from tests.masks.fields import Field, field, moving_cells, still
 
