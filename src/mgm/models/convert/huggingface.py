@@ -211,7 +211,7 @@ def _labels(config: Mapping[str, Any], classes: int) -> list[str] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """The kind of model in a state dict of Hugging Face's VideoMAE: an encoder alone if both are False and None."""
+    """The kind of model in a state dict of Hugging Face's VideoMAE: `autoencoder` False and `classes` None: an encoder alone."""
 
     autoencoder: bool
     classes: int | None

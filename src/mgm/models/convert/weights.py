@@ -30,7 +30,7 @@ _WRAPPERS: Final = ("model", "module", "state_dict", "model_state", "model_state
 # Prefixes of DistributedDataParallel, of torch.compile and of a LightningModule.
 _PREFIXES: Final = ("module.", "_orig_mod.", "model.")
 # The first bytes of files that are often downloaded instead of weights, and (found, expected, advice) for each.
-_IMPOSTORS: Final[Mapping[bytes, tuple[str, str, str]]] = {
+_WRONG_DOWNLOADS: Final[Mapping[bytes, tuple[str, str, str]]] = {
     b"version https://git-lfs": ("a pointer of Git LFS", "weights", "fetch them with 'git lfs pull'"),
     b"<": ("a web page", "weights", "download the file itself"),
 }
@@ -194,7 +194,7 @@ def _read_file(file: Path) -> Weights:
     # Only safetensors files start with the length of a JSON header; pickles and zip archives do not.
     if head[8:9] == b"{":
         return _read_safetensors(file)
-    for start, (found, expected, advice) in _IMPOSTORS.items():
+    for start, (found, expected, advice) in _WRONG_DOWNLOADS.items():
         if head.startswith(start):
             raise ModelError(file, f"found {found}", expected, advice, reason="malformed")
     return _unwrapped(read_torch(file, mapped=True), file)
