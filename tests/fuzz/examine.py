@@ -83,9 +83,9 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
     counted: list[int] = []
 
     def clip(place: Path | bytes, **more: Any) -> mgm.video.Clip:
-        asked = options | more
-        found = mgm.read_clip(place, **asked)
-        _check_clip(found, asked)
+        query = options | more
+        found = mgm.read_clip(place, **query)
+        _check_clip(found, query)
         return found
 
     def with_motion() -> None:
@@ -106,15 +106,15 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
     def several() -> None:
         with VideoReader(path) as reader:
             for start in starts:
-                asked = options | {"start": start, "motion": None}
+                query = options | {"start": start, "motion": None}
                 with contextlib.suppress(VideoError):
-                    found = reader.read_clip(**asked)
-                    _check_clip(found, asked)
-                    _check_same(found, mgm.read_clip(path, **asked))
+                    found = reader.read_clip(**query)
+                    _check_clip(found, query)
+                    _check_same(found, mgm.read_clip(path, **query))
 
     def motion_alone() -> None:
-        asked = {k: v for k, v in options.items() if k != "size"}
-        found = read_motion(path, **asked)
+        query = {k: v for k, v in options.items() if k != "size"}
+        found = read_motion(path, **query)
         _check_motion(found.motion, len(found.frame_indices))
 
     def vectors() -> None:
@@ -176,22 +176,22 @@ def draw_options(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def _check_clip(clip: mgm.video.Clip, asked: dict[str, Any]) -> None:
-    frames, index, pts, size, stride = clip.frames, clip.frame_indices, clip.pts_seconds, asked["size"], asked["stride"]
+def _check_clip(clip: mgm.video.Clip, query: dict[str, Any]) -> None:
+    frames, index, pts, size, stride = clip.frames, clip.frame_indices, clip.pts_seconds, query["size"], query["stride"]
     T = len(index)
-    _check(T > 0 and asked["frames"] in (None, T), f"{T} frames, asked for {asked['frames']}")
+    _check(T > 0 and query["frames"] in (None, T), f"{T} frames, requested {query['frames']}")
     _check(frames.dtype == np.uint8 and frames.shape[::3] == (T, 3), f"frames {frames.dtype} {frames.shape}")
     wanted = frames.shape[1:3] if size is None else (size, size) if isinstance(size, int) else size
     _check(frames.shape == (T, *wanted, 3), f"frames {frames.shape} for size {size}")
-    begins = index[0] >= 0 if asked.get("start_seconds") is not None else index[0] == asked["start"]
-    _check(index.dtype == np.int64 and begins, f"index {index.dtype} {index}, start {asked['start']}")
+    begins = index[0] >= 0 if query.get("start_seconds") is not None else index[0] == query["start"]
+    _check(index.dtype == np.int64 and begins, f"index {index.dtype} {index}, start {query['start']}")
     steps = np.diff(index)
-    allowed = {0, stride} if asked["short"] == "repeat_last" else {stride}
-    _check(asked["short"] == "wrap" or set(steps.tolist()) <= allowed, f"index {index}, stride {stride}")
+    allowed = {0, stride} if query["short"] == "repeat_last" else {stride}
+    _check(query["short"] == "wrap" or set(steps.tolist()) <= allowed, f"index {index}, stride {stride}")
     _check(pts.dtype == np.float64 and pts.shape == (T,), f"pts {pts.dtype} {pts.shape}")
     _check(np.isfinite(pts).all() or np.isnan(pts).all(), f"pts {pts}")
     _check(not (np.diff(pts)[steps > 0] < 0).any(), f"pts {pts} of frames {index}")
-    _check((clip.motion is not None) == (asked["motion"] is not None), "motion differs from the request")
+    _check((clip.motion is not None) == (query["motion"] is not None), "motion differs from the request")
     if clip.motion is not None:
         _check_motion(clip.motion, T)
 

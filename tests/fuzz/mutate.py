@@ -112,7 +112,7 @@ def _dropped(packets: list[Packet], rng: Random) -> list[Packet]:
 
 
 def _headless(packets: list[Packet], rng: Random) -> list[Packet]:
-    """Starts between two key pictures."""
+    """Start between two keyframes."""
     return packets[rng.integers(1, len(packets)) :]
 
 

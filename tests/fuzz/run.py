@@ -121,7 +121,7 @@ class Worker:
         self.pipe.send(case)
 
     def end(self, *, kill: bool = False) -> int | None:
-        """Its exit code, after it was asked to end or killed."""
+        """Its exit code, after it was query to end or killed."""
         if kill:
             self.process.kill()
         else:

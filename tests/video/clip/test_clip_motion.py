@@ -29,8 +29,8 @@ def test_the_motion_of_a_clip_is_that_of_the_whole_video(tmp_path: Path, codec: 
     for _ in range(12):
         start, frames, stride = int(rng.integers(2, 30)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
         policy = ("window_sum", "sampled")[int(rng.integers(2))]
-        asked = {"start": start, "frames": frames, "stride": stride, "policy": policy, "short": "repeat_last"}
-        for clip in (read_motion(path, reading=reading, **asked), read_clip(path, size=None, reading=reading, **asked)):
+        query = {"start": start, "frames": frames, "stride": stride, "policy": policy, "short": "repeat_last"}
+        for clip in (read_motion(path, reading=reading, **query), read_clip(path, size=None, reading=reading, **query)):
             for motion, valid, end in zip(
                 clip.motion.vectors, clip.motion.valid, clip.frame_indices.tolist(), strict=True
             ):

@@ -34,13 +34,13 @@ def check_random_clips(path: Path, *, draws: int, motion: bool, size: int | None
             int(rng.choice([1, 2, 3, 4, 7])),
             int(rng.choice([1, 2, 5, 8])),
         )
-        asked = {"start": start, "frames": frames, "size": size, "motion": "codec" if motion else None}
-        clip = read_clip(path, stride=stride, policy=POLICIES[draw % 3], **asked)
+        query = {"start": start, "frames": frames, "size": size, "motion": "codec" if motion else None}
+        clip = read_clip(path, stride=stride, policy=POLICIES[draw % 3], **query)
         index = sampled(len(whole), start=start, frames=frames, stride=stride)
-        assert clip.frame_indices.tolist() == index, asked
-        np.testing.assert_array_equal(clip.frames, whole[index], err_msg=str(asked))
+        assert clip.frame_indices.tolist() == index, query
+        np.testing.assert_array_equal(clip.frames, whole[index], err_msg=str(query))
         if field is not None:
-            clip = read_clip(path, stride=1, **asked)
+            clip = read_clip(path, stride=1, **query)
             assert clip.motion is not None
             np.testing.assert_array_equal(clip.motion.valid, field.valid[clip.frame_indices])
             both = clip.motion.valid
@@ -139,7 +139,7 @@ def test_frames_that_only_motion_needs_are_read_but_not_shown(ordinary: Path):
         np.testing.assert_allclose(clip.motion.vectors[position], steps.vectors[end - 4 : end].sum(0), atol=1e-4)
 
 
-def test_the_raw_reading_keeps_what_the_stream_says(ordinary: Path):
+def test_the_raw_reading_keeps_the_vectors_of_the_stream(ordinary: Path):
     clean, raw = (
         read_clip(ordinary, start=1, frames=None, stride=1, size=None, reading=r).motion for r in ("clean", "raw")
     )
@@ -154,7 +154,7 @@ def test_the_raw_reading_keeps_what_the_stream_says(ordinary: Path):
 
 
 def test_mpeg4_b_frames_move_as_the_frame_that_encloses_them(tmp_path: Path):
-    """The decoder exports exact zeros for them. Those before a key frame are held."""
+    """The decoder exports exact zeros for them. Those before a keyframe are filled in."""
     path = encode_moving(tmp_path / "clip.mp4", codec="mpeg4", size=(96, 128), options={"bf": 2, "b": "4M"})
     motion = read_clip(path, start=1, frames=20, stride=1, size=None).motion
     assert motion is not None

@@ -34,7 +34,7 @@ def whole(video):
 
 
 def summed(whole, index, strides):
-    """What moved over each step, from the motion of every single frame."""
+    """The motion over each step, summed from that of every frame."""
     parts = [
         whole.motion.vectors[np.maximum(np.arange(i - s + 1, i + 1), 0)] for i, s in zip(index, strides, strict=True)
     ]
@@ -175,12 +175,12 @@ def test_clip_frames():
     ("short", "expected"), [("repeat_last", [16, 19, 22, 22, 22]), ("wrap", [16, 19, 22, 16, 19]), ("error", None)]
 )
 def test_a_video_that_ends_before_the_clip(ordinary: Path, short: str, expected: list[int] | None):
-    asked = {"start": 16, "frames": 5, "stride": 3, "size": SIDE, "short": short}
+    query = {"start": 16, "frames": 5, "stride": 3, "size": SIDE, "short": short}
     if expected is None:
         with raises(VideoError, "invalid_value", subject=ordinary, message="clip-longer-than-video"):
-            read_clip(ordinary, **asked)
+            read_clip(ordinary, **query)
         return
-    clip = read_clip(ordinary, **asked)
+    clip = read_clip(ordinary, **query)
     assert clip.frame_indices.tolist() == expected
     np.testing.assert_array_equal(clip.frames, decode_whole(ordinary, size=SIDE)[expected])
     np.testing.assert_allclose(clip.pts_seconds, np.array(expected) / 25)

@@ -56,19 +56,19 @@ def test_every_step_is_measured_right(prepared: tuple[Path, int]):
     assert motion.valid.mean() > 0.9
     error = np.abs(motion.vectors - np.float32(VELOCITY) * stride).max(axis=-1)
     assert np.mean(error[motion.valid] <= 0.25 * stride) >= 0.9
-    for step in error[:, 2:-2, 2:-2]:  # each, those to key frames included
+    for step in error[:, 2:-2, 2:-2]:  # each, including those to keyframes
         assert np.median(step) <= 0.25 * stride
 
 
-@pytest.mark.parametrize("asked", [{"start": 3}, {"start": 4, "stride": 3}, {"start": 8, "stride": 16}])
-def test_off_the_grid_and_over_several_steps(prepared: tuple[Path, int], asked: dict[str, int]):
+@pytest.mark.parametrize("query", [{"start": 3}, {"start": 4, "stride": 3}, {"start": 8, "stride": 16}])
+def test_off_the_grid_and_over_several_steps(prepared: tuple[Path, int], query: dict[str, int]):
     path, stride = prepared
-    asked = {"stride": stride, **asked}
-    clip = read_clip(path, frames=3, size=None, **asked)
+    query = {"stride": stride, **query}
+    clip = read_clip(path, frames=3, size=None, **query)
     np.testing.assert_array_equal(clip.frames, decode_whole(path)[clip.frame_indices])
     assert clip.motion is not None
     found = np.median(clip.motion.vectors[clip.motion.valid], axis=0)
-    np.testing.assert_allclose(found, np.float32(VELOCITY) * asked["stride"], atol=0.3 * asked["stride"])
+    np.testing.assert_allclose(found, np.float32(VELOCITY) * query["stride"], atol=0.3 * query["stride"])
 
 
 def test_metadata_that_outlives_the_grid_is_not_trusted(source: Path, tmp_path: Path, prepared: tuple[Path, int]):
@@ -93,8 +93,8 @@ def test_metadata_that_outlives_the_grid_is_not_trusted(source: Path, tmp_path: 
     honest = remux(source, tmp_path / "honest.mp4")
     assert read_video_info(liar).step == stride
     for start in (stride, 2 * stride):
-        asked = {"start": start, "frames": 4, "stride": stride, "size": None}
-        found, expected = read_clip(liar, **asked).motion, read_clip(honest, **asked).motion
+        query = {"start": start, "frames": 4, "stride": stride, "size": None}
+        found, expected = read_clip(liar, **query).motion, read_clip(honest, **query).motion
         assert found is not None
         assert expected is not None
         np.testing.assert_array_equal(found.vectors, expected.vectors)

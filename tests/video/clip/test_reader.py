@@ -1,4 +1,4 @@
-"""Several clips of one opening equal those of openings of their own, from whatever the bytes come."""
+"""Several clips of one opening equal clips of openings of their own."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ SIDE = 48
 
 @pytest.fixture
 def openings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Every opening of a video, as it happens."""
+    """The videos that are opened."""
     seen: list[object] = []
     real = mgm.video.clip.reader.open_video
 
@@ -36,9 +36,9 @@ def openings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         ("cues.mkv", "libx264", {"g": 6}, 1),
         ("vp9.webm", "libvpx-vp9", {"g": 6, "cpu-used": 8, "b": "1M"}, 1),
         ("mpeg4.avi", "mpeg4", {"g": 6, "bf": 2, "b": "2M"}, 1),
-        # A key picture inside a stream that is not IDR needs a decoder that forgives its leading pictures.
+        # A keyframe inside a stream that is not IDR needs a decoder that tolerates its leading pictures.
         ("open.mp4", "libx264", {"g": 6, "x264-params": "open-gop=1"}, 20),
-        # No times, no index, or seeks that land anywhere: each clip is counted from the start of a new opening.
+        # Without times, without an index, or with seeks that land anywhere, each clip is counted from the start of a new opening.
         ("intra_refresh.mp4", "libx264", {"g": 6, "x264-params": "intra-refresh=1"}, 20),
         ("programme.mpg", "mpeg2video", {"g": 6, "bf": 2, "b": "2M"}, 20),
         ("transport.ts", "libx264", {"g": 6}, 20),
@@ -60,13 +60,13 @@ def test_clips_in_any_order(
     openings.clear()
     with VideoReader(path) as reader:
         for _ in range(20):
-            asked = {"start": int(rng.integers(40)), "frames": 2, "stride": int(rng.integers(1, 5))}
-            clip = reader.read_clip(**asked, size=SIDE, motion=source)
-            np.testing.assert_array_equal(clip.frames, whole[clip.frame_indices], err_msg=str(asked))
-            assert clip.frame_indices[0] == asked["start"]
-            if asked["start"] % 5 == 0:
+            query = {"start": int(rng.integers(40)), "frames": 2, "stride": int(rng.integers(1, 5))}
+            clip = reader.read_clip(**query, size=SIDE, motion=source)
+            np.testing.assert_array_equal(clip.frames, whole[clip.frame_indices], err_msg=str(query))
+            assert clip.frame_indices[0] == query["start"]
+            if query["start"] % 5 == 0:
                 count = len(openings)
-                alone = read_clip(path, **asked, size=SIDE, motion=source)
+                alone = read_clip(path, **query, size=SIDE, motion=source)
                 del openings[count:]
                 assert clip.motion is not None
                 assert alone.motion is not None
@@ -127,8 +127,8 @@ def test_auto_takes_vectors_where_there_are_some(tmp_path: Path, ordinary: Path)
     vp9 = encode_moving(tmp_path / "a.webm", codec="libvpx-vp9", options={"cpu-used": 8, "b": "1M"})
     intra = encode_moving(tmp_path / "intra.mp4", options={"g": 1})
     for path, source in ((ordinary, "codec"), (vp9, "flow"), (intra, "flow")):
-        asked = {"start": 4, "frames": 4, "stride": 2, "size": None, "crop": None}
-        clip = read_clip(path, motion="auto", **asked)
+        query = {"start": 4, "frames": 4, "stride": 2, "size": None, "crop": None}
+        clip = read_clip(path, motion="auto", **query)
         assert clip.motion is not None
         assert clip.motion.source == source
         assert clip.motion.valid.mean() > 0.9
@@ -139,14 +139,14 @@ def test_auto_takes_vectors_where_there_are_some(tmp_path: Path, ordinary: Path)
 
 
 def test_flow_of_short_and_turned_videos(tmp_path: Path, ordinary: Path):
-    asked = {"start": 18, "frames": 4, "stride": 3, "size": None, "crop": None, "motion": "flow"}
-    upright = read_clip(ordinary, **asked).motion
-    turned = read_clip(remux(ordinary, tmp_path / "turned.mp4", rotation=90), **asked).motion
+    query = {"start": 18, "frames": 4, "stride": 3, "size": None, "crop": None, "motion": "flow"}
+    upright = read_clip(ordinary, **query).motion
+    turned = read_clip(remux(ordinary, tmp_path / "turned.mp4", rotation=90), **query).motion
     assert upright is not None
     assert turned is not None
     np.testing.assert_array_equal(upright.vectors[2], upright.vectors[1])  # frames 18, 21, 21, 21
     np.testing.assert_array_equal(turned.vectors, upright.rotate(1).vectors)
-    still = read_clip(ordinary, **{**asked, "frames": 1, "start": 0}).motion
+    still = read_clip(ordinary, **{**query, "frames": 1, "start": 0}).motion
     assert still is not None
     assert not still.valid.any()
 
@@ -161,9 +161,9 @@ def test_difference_measures_changes(ordinary: Path):
 
 
 def test_camera_motion_is_subtracted(ordinary: Path):
-    asked = {"start": 6, "frames": 3, "stride": 2, "size": None}
-    plain = read_clip(ordinary, **asked).motion
-    still = read_clip(ordinary, camera="median", **asked).motion
+    query = {"start": 6, "frames": 3, "stride": 2, "size": None}
+    plain = read_clip(ordinary, **query).motion
+    still = read_clip(ordinary, camera="median", **query).motion
     assert plain is not None
     assert still is not None
     assert np.median(plain.magnitude) > 6
@@ -203,19 +203,19 @@ def test_truncation_behind_a_seek_is_noticed(tmp_path: Path):
 
 
 @pytest.mark.parametrize("rotated", [False, True])
-@pytest.mark.parametrize("asked", [{"start": 3, "frames": 4, "stride": 2}, {"frame_indices": [0, 5, 6, 20]}])
-def test_several_regions_of_one_pass_are_those_of_passes_of_their_own(tmp_path, openings, rotated, asked):
+@pytest.mark.parametrize("query", [{"start": 3, "frames": 4, "stride": 2}, {"frame_indices": [0, 5, 6, 20]}])
+def test_several_regions_of_one_pass_are_those_of_passes_of_their_own(tmp_path, openings, rotated, query):
     path = encode_moving(tmp_path / "clip.mp4", frames=24, codec="libx264", options={"g": 12, "bf": 2})
     if rotated:
         path = remux(path, tmp_path / "rotated.mp4", rotation=90)
     boxes = [(0, 0, 40, 30), (8, 12, 30, 44), (0, 0, 48, 48)]
     openings.clear()
     with VideoReader(path) as reader:
-        clips = reader.read_clips(boxes, **asked, size=SIDE)
+        clips = reader.read_clips(boxes, **query, size=SIDE)
         assert len(openings) == 1
-        assert reader.read_clips([], **asked) == []
+        assert reader.read_clips([], **query) == []
     for clip, box in zip(clips, boxes, strict=True):
-        alone = read_clip(path, **asked, size=SIDE, crop=box)
+        alone = read_clip(path, **query, size=SIDE, crop=box)
         np.testing.assert_array_equal(clip.frames, alone.frames)
         np.testing.assert_array_equal(clip.motion.vectors, alone.motion.vectors)
         np.testing.assert_array_equal(clip.motion.valid, alone.motion.valid)

@@ -33,7 +33,7 @@ def test_the_same_clips(tmp_path: Path, name: str, codec: str, options: dict[str
     else:
         (tmp_path / f"plain_{name}").rename(path)
     rng = np.random.default_rng(0)
-    asked = [
+    query = [
         {
             "start": int(rng.integers(30)),
             "frames": int(rng.integers(1, 5)),
@@ -43,10 +43,10 @@ def test_the_same_clips(tmp_path: Path, name: str, codec: str, options: dict[str
         }
         for i in range(12)
     ]
-    plain = [(read_clip(path, size=None, cache="ignore", **a), read_motion(path, cache="ignore", **a)) for a in asked]
+    plain = [(read_clip(path, size=None, cache="ignore", **a), read_motion(path, cache="ignore", **a)) for a in query]
     build_sidecar(path)
     with VideoReader(path) as reader:
-        for options_, (clip, alone) in zip(asked, plain, strict=True):
+        for options_, (clip, alone) in zip(query, plain, strict=True):
             found = reader.read_clip(size=None, **options_)
             np.testing.assert_array_equal(found.frames, clip.frames)
             for stored, streamed in ((found, clip), (reader.read_motion(**options_), alone)):

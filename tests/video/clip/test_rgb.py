@@ -1,4 +1,4 @@
-"""What the frames show, the motion must show too: crops, sizes, turns, flips."""
+"""Pixels and motion show the same region: crops, sizes, rotations, flips."""
 
 from pathlib import Path
 
@@ -169,6 +169,6 @@ def test_other_pixel_formats(tmp_path: Path):
 
 
 def test_moving_frames_are_unlike_each_other(tmp_path: Path):
-    """Else every comparison of frames above would pass whatever was read."""
+    """Otherwise every comparison of frames above would pass for any frames."""
     clip = read_clip(encode_moving(tmp_path / "clip.mp4", frames=3), frames=3, stride=1, size=None)
     assert np.abs(clip.frames[0].astype(int) - clip.frames[1]).mean() > 10

@@ -27,7 +27,7 @@ READINGS = [
 
 @pytest.fixture(autouse=True)
 def short_pieces(monkeypatch):
-    """So that 24 frames make several."""
+    """24 frames then make several pieces."""
     monkeypatch.setattr(whole_video, "_FRAMES", 5)
 
 

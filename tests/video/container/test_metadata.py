@@ -6,7 +6,7 @@ from mgm.video.container.metadata import VideoInfo, read_video_info
 from tests.video.clips import encode_moving, remux
 
 
-def test_what_a_video_is(tmp_path: Path, ordinary: Path):
+def test_metadata_of_ordinary_and_rotated_videos(tmp_path: Path, ordinary: Path):
     assert read_video_info(ordinary) == VideoInfo(frames=24, height=64, width=96, motion=True)
     turned = remux(ordinary, tmp_path / "turned.mp4", rotation=90)
     assert read_video_info(turned) == VideoInfo(frames=24, height=96, width=64, motion=True)

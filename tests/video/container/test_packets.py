@@ -16,7 +16,7 @@ from tests.video.fields_stream import field_pictures
 
 
 def check(path: Path, *, draws: int = 12, motion: str | None = None) -> None:
-    """Random clips, each by an opening of its own and by one for all, against the frames that a plain decode gives."""
+    """Compare random clips, each of its own opening and of a shared one, with a plain decode."""
     whole = decode_whole(path)
     assert read_video_info(path).frames == len(whole) == sum(1 for _ in iter_motion_vectors(path))
     (record,) = scan(path)
@@ -25,10 +25,10 @@ def check(path: Path, *, draws: int = 12, motion: str | None = None) -> None:
     rng = np.random.default_rng(0)
     with VideoReader(path) as reader:
         for start in [0, len(whole) - 1, *rng.integers(len(whole), size=draws).tolist()]:
-            asked = {"start": start, "frames": 2, "stride": int(rng.integers(1, 4)), "size": None, "motion": motion}
-            for clip in (reader.read_clip(**asked), read_clip(path, **asked)):
+            query = {"start": start, "frames": 2, "stride": int(rng.integers(1, 4)), "size": None, "motion": motion}
+            for clip in (reader.read_clip(**query), read_clip(path, **query)):
                 assert clip.frame_indices[0] == start
-                np.testing.assert_array_equal(clip.frames, whole[clip.frame_indices], err_msg=str(asked))
+                np.testing.assert_array_equal(clip.frames, whole[clip.frame_indices], err_msg=str(query))
 
 
 def copy_packets(
@@ -95,7 +95,7 @@ def test_two_frames_of_one_time(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["raw.h264", "apart.mkv", "apart.ts", "apart.mp4", "together.mkv", "together.mp4"])
 def test_fields_as_pictures_of_their_own(tmp_path: Path, name: str):
-    """PAFF, as interlaced broadcasts have it: two packets a frame in some files, one in others."""
+    """PAFF, as in interlaced broadcasts: two packets a frame in some files, one in others."""
     pictures = field_pictures(60, gop=8)
     raw = tmp_path / "raw.h264"
     raw.write_bytes(b"".join(first + second for first, second, _ in pictures))
