@@ -39,7 +39,7 @@ from mgm.data.synthetic.known_motion import make_translation
 from mgm.masks import build_mask, make_mask
 from mgm.models.patches import MEAN, STD
 from mgm.video.container.metadata import read_video_info
-from mgm.video.scan.scan import find_videos
+from mgm.video.scan.find import find_videos
 from timing import compare, print_header, print_table, ratios
 
 SEED, FRAMES, STRIDE, SIZE = 0, 16, 4, 224
@@ -94,7 +94,9 @@ def prepare(files: Sequence[Path], out: Path, profile: str) -> list[Path]:
     links = [source / f"{i:04d}{file.suffix}" for i, file in enumerate(files)]
     for link, file in zip(links, files, strict=True):
         link.symlink_to(file.resolve())
-    mgm.prepare(source, out, profile, stride=STRIDE if profile == "strided" else None, processes=os.cpu_count() or 1)
+    mgm.prepare_videos(
+        source, out, profile, stride=STRIDE if profile == "strided" else None, processes=os.cpu_count() or 1
+    )
     return sorted(out.glob("*.mp4"))
 
 

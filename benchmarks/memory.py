@@ -27,7 +27,7 @@ from mgm.video import VideoReader, read_motion
 from mgm.video.container.metadata import read_video_info
 from mgm.video.container.stream import open_video
 from mgm.video.motion.streaming import iter_frame_motion
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 from timing import print_header
 
 SEED, FRAMES, SIZE = 0, 40, (96, 128)
@@ -46,7 +46,7 @@ def make_clips(folder: Path) -> list[Path]:
     frames = list(translating_frames(velocity=(3, -2), frames=FRAMES, size=SIZE, seed=SEED))
     paths = [folder / name for name, _, _ in CODECS]
     for path, (_, codec, options) in zip(paths, CODECS, strict=True):
-        encode(path, frames, fps=25, codec=codec, options=options)
+        write_video(path, frames, fps=25, codec=codec, options=options)
     return paths
 
 
@@ -126,7 +126,7 @@ def entry_points(folder: Path) -> list[Callable[[], object]]:
     scanned = folder / "scanned"
     scanned.mkdir()
     (scanned / "clip.mp4").write_bytes(clips[0].read_bytes())
-    calls.append(partial(mgm.scan, scanned))
+    calls.append(partial(mgm.scan_videos, scanned))
     return calls
 
 

@@ -28,8 +28,8 @@ import numpy as np
 from field import DECODE, FIELD, PIXELS, time_fields, time_flow
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.video.container.metadata import read_video_info
-from mgm.video.transcode.encode import transcode
-from mgm.video.transcode.profiles import PROFILES, describe
+from mgm.video.transcode.encode import transcode_video
+from mgm.video.transcode.profiles import PROFILES, describe_profile
 from peers import Peer, load_peers
 from reading import DECORD, FRAMES, SIZE, STRIDE, clip_starts, print_clips, print_frames, time_clips
 from timing import Clock, print_header, print_table
@@ -48,9 +48,9 @@ def print_reading(path: Path, peers: list[Peer], folder: Path, *, clips: int, ro
     few = [peer for peer in peers if peer.name in (DECORD, "torchcodec, exact", "PyAV, as a user writes it")]
     for name in ("motion", "strided"):
         prepared = folder / f"{path.stem}-{name}.mp4"
-        made = transcode(path, prepared, PROFILES[name])
+        made = transcode_video(path, prepared, PROFILES[name])
         print(
-            f"\nClips of {path.name} prepared: {describe(PROFILES[name])}; {made.bytes_out / made.bytes_in:.2f} of its bytes"
+            f"\nClips of {path.name}: {describe_profile(PROFILES[name])}; {made.bytes_out / made.bytes_in:.2f} of its bytes"
         )
         print_frames(str(prepared), few, starts)
         print_clips(time_clips(str(prepared), few, starts, original=str(path), rounds=rounds, clock=clock), few)

@@ -15,7 +15,7 @@ from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
 import mgm
 from mgm.video.container.metadata import read_video_info
-from mgm.video.scan.scan import find_videos
+from mgm.video.scan.find import find_videos
 
 FRAMES, STRIDE = 16, 4
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)

@@ -48,7 +48,7 @@ HEAVY = {"torch", "lightning_fabric", "pydantic", "PIL", "transformers", "tensor
 
 
 def module_of(file: Path) -> str:
-    """ "mgm.video.scan.scan" of its file; a package for its `__init__`."""
+    """ "mgm.video.scan.folder" of its file; a package for its `__init__`."""
     parts = file.relative_to(SOURCE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

@@ -34,7 +34,7 @@ def test_the_public_face_is_light():
     """`import mgm`, and `mgm --help`, start without torch, which takes seconds to import."""
     code = (
         "import sys, mgm, mgm.commands.main\n"
-        "mgm.read_clip, mgm.make_mask, mgm.scan\n"
+        "mgm.read_clip, mgm.make_mask, mgm.scan_videos\n"
         "loaded = {'torch', 'PIL', 'pydantic', 'lightning_fabric'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )

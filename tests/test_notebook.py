@@ -37,7 +37,7 @@ def test_values_print_shapes_and_units(clip, mask):
 def test_results_print_in_one_line(tiny_set):
     found = mgm.load_set(str(tiny_set))
     assert repr(found).startswith(f"VideoSet({tiny_set}: 16 training and 16 test videos, 8 classes; ")
-    scanned = mgm.scan(tiny_set / "test", processes=1)
+    scanned = mgm.scan_videos(tiny_set / "test", processes=1)
     assert repr(scanned) == "ScanReport(16 files: 16 readable, 16 with motion vectors, 0 with problems)"
 
 

@@ -46,7 +46,7 @@ from mgm.show.machine import machine, versions
 from mgm.show.preview import true_boxes
 from mgm.video import read_clip
 from mgm.video.container.metadata import read_video_info
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 GRID, RATIO, FRAMES, SIZE = (8, 14, 14), 0.75, 16, 224
 SEQUENCES = ("bmx-trees", "tennis")
@@ -103,7 +103,7 @@ def small(folder: Path, count: int, seed: int) -> Iterator[Case]:
             )
         )
         path = folder / f"{number}.mp4"
-        encode(path, (frame[top : top + SIZE, left : left + SIZE] for frame, _ in drawn), fps=25)
+        write_video(path, (frame[top : top + SIZE, left : left + SIZE] for frame, _ in drawn), fps=25)
         boxes = [np.array([box]) - [left, top, left, top] for _, box in drawn]
         yield Case(read_motion(path, 0, 1), boxes)
 

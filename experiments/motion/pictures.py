@@ -43,7 +43,7 @@ from mgm.show.machine import machine, versions
 from mgm.video import MotionField, iter_motion_vectors, read_motion
 from mgm.video.motion.camera import CameraModel, remove_camera
 from mgm.video.motion.field import Policy, Reading
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 OUT = Path(__file__).parents[2] / "docs" / "images"
@@ -179,7 +179,7 @@ def over_time(video: Path, folder: Path, box: Box, out: Path) -> None:
     start, before, first, count = 188, 12, 9, 7
     pictures = mgm.read_clip(video, start=start, frames=24, stride=1, size=None, motion=None).frames
     again = folder / "again.mp4"
-    encode(again, pictures, fps=25, options={"g": before})
+    write_video(again, pictures, fps=25, options={"g": before})
     kinds = [f.picture_type for f in iter_motion_vectors(again)]
     raw, clean = (part_of(read_motion(again, reading=how).motion, first, count) for how in READINGS)
     scale = float(np.ceil(np.percentile(clean.crop(box).magnitude, 97)))
@@ -279,7 +279,7 @@ def cameras(folder: Path, out: Path) -> None:
     page = sheet(2 * (high + gap) + 0.62)
     for i, (name, frames) in enumerate(clips.items()):
         video = folder / f"{name}.mp4"
-        encode(video, [picture for picture, _ in frames], fps=25)
+        write_video(video, [picture for picture, _ in frames], fps=25)
         motion = part_of(read_motion(video).motion, at, 1)
         top = 0.34 + i * (high + gap)
         page.text(name, 0.12, top + high / 2, weight="bold")

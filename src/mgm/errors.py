@@ -6,7 +6,7 @@
     +-- ConfigError     a recipe, an override or a run's settings are wrong
     +-- DataError       a set of videos or its annotations cannot be used
     +-- ModelError      a model received input that it cannot use, or a checkpoint does not fit
-    +-- FileError       a file cannot be written or locked
+    +-- FileError       a file other than a video cannot be read, written or locked
 
 Every error has a `reason` to branch on and four parts for people, from which its line is composed here and nowhere else:
 `subject: found, expected expected; advice`.
@@ -137,4 +137,4 @@ class ModelError(MgmError, ValueError):
 
 
 class FileError(MgmError):
-    """A file cannot be written or locked. The subject is its path."""
+    """A file other than a video cannot be read, written or locked. The subject is its path."""

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mgm import commands
 from mgm.commands.main import COMMANDS, GROUPS, app, run
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 
 def mgm(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -203,6 +203,6 @@ def test_encode_is_what_the_tests_need(tmp_path):
     import numpy as np
 
     write_sound(tmp_path / "sound.mp4")
-    encode(tmp_path / "video.mp4", (np.zeros((16, 16, 3), np.uint8) for _ in range(2)), fps=5)
+    write_video(tmp_path / "video.mp4", (np.zeros((16, 16, 3), np.uint8) for _ in range(2)), fps=5)
     with av.open(str(tmp_path / "sound.mp4")) as sound, av.open(str(tmp_path / "video.mp4")) as video:
         assert (len(sound.streams.video), len(video.streams.video)) == (0, 1)

@@ -19,7 +19,7 @@ from mgm.video.clip.rgb import FrameConverter
 from mgm.video.container.metadata import read_video_info
 from mgm.video.motion.field import grid_shape
 from mgm.video.motion.vectors import VECTOR_DTYPE
-from mgm.video.scan.scan import scan_file
+from mgm.video.scan.folder import scan_file
 from tests.fuzz.sources import FRAMES
 
 

@@ -6,7 +6,7 @@ import pytest
 from mgm.data.synthetic.known_motion import object_over_pan_frames
 from mgm.masks import build_mask, draw_statistics
 from mgm.video import read_clip
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 GRID, FRAMES, SIZE, SIDE = (8, 14, 14), 16, 224, 64
 # (velocity of the object, pan of the ground), pixels per frame; the object, 4 x 4 tokens, stays inside the frame.
@@ -25,7 +25,7 @@ def clips(tmp_path_factory):
             )
         )
         path = folder / f"{number}.mp4"
-        encode(path, (frame for frame, _ in drawn), fps=25)
+        write_video(path, (frame for frame, _ in drawn), fps=25)
         motion = read_clip(path, start=0, frames=FRAMES, stride=1, size=SIZE, motion="codec").motion
         made.append((motion, [[box] for _, box in drawn]))
     return made

@@ -11,7 +11,7 @@ from mgm.errors import FileError, MgmError, VideoError
 from mgm.show import overlay
 from mgm.show.overlay import overlay_video, wheel
 from mgm.video.clip.whole_video import motion_chunks
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 from tests.errors import raises
 
 SIZE = (120, 160)
@@ -63,7 +63,7 @@ def test_a_still_video_is_left_alone(tmp_path):
     """Only the codec's own traces remain."""
     rng = np.random.default_rng(0)
     picture = np.kron(rng.integers(0, 256, (15, 20, 1)), np.ones((8, 8, 3))).astype(np.uint8)
-    encode(tmp_path / "still.mp4", [picture] * 6, fps=25, options={"crf": 10})
+    write_video(tmp_path / "still.mp4", [picture] * 6, fps=25, options={"crf": 10})
     overlay_video(tmp_path / "still.mp4", tmp_path / "out.mp4")
     shown = frames_of(tmp_path / "out.mp4")[3, :480].astype(int)
     expected = np.kron(picture, np.ones((4, 4, 1), np.uint8)).astype(int)

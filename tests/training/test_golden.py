@@ -5,7 +5,7 @@ import pytest
 
 from mgm.data.annotations import load_set
 from mgm.training import pretrain
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 # The test prints its losses. Record new ones only with a reason for the change of the arithmetic.
 GOLDEN = (1.0679992, 1.0568776, 1.0520737, 1.0441215, 1.0328441)
@@ -30,7 +30,7 @@ def blocks(tmp_path_factory):
                 frame[y : y + 24, x : x + 24] = sprite
                 yield frame
 
-        encode(root / f"{number}.mp4", frames(), fps=12)
+        write_video(root / f"{number}.mp4", frames(), fps=12)
     return load_set(root)
 
 

@@ -8,18 +8,6 @@ import numpy as np
 from mgm.errors import Reason
 from tests.video.clips import encode_moving, remux
 
-BROKEN = {
-    "text.mp4": "is plain text, expected a video; remove it",
-    "empty.mp4": r"the file is empty \(0 bytes\), expected a video; copy or download it again",
-    "noise.mp4": "FFmpeg cannot read it as a video .*expected a video; it is damaged or of another kind",
-    "cut_index.mp4": r"an MP4 without its index \(moov\), expected a complete file; .*truncated: copy or download",
-    "cut_within.mp4": r"truncated: the file ends within frame \d+ .*expected all of it; copy or download",
-    "cut_between.mp4": "truncated: 3 frames in the file, expected 24 by its index; copy or download",
-    "audio.mp4": r"has no video stream \(found: audio\), expected a video; remove it",
-    "flipped.mp4": "damaged at .* s .*expected an intact stream; repair it with .*, or remove it",
-}
-
-
 REASONS: dict[str, Reason] = {
     "text.mp4": "not_video",
     "empty.mp4": "empty",
@@ -33,7 +21,7 @@ REASONS: dict[str, Reason] = {
 
 
 def make_broken(folder: Path) -> None:
-    """Write every file of `BROKEN`."""
+    """Write every file of `REASONS`."""
     whole = encode_moving(folder / "whole.mp4", options={"g": 8})
     data = whole.read_bytes()
     (folder / "text.mp4").write_text("no video at all\n" * 80)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mgm.data.synthetic.known_motion import translating_frames
 from mgm.video.clip.rgb import FrameConverter
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 VELOCITY = (3.0, -2.0)
 
@@ -29,7 +29,7 @@ def encode_moving(
     options: Mapping[str, str | int] | None = None,
 ) -> Path:
     """A texture that moves by `VELOCITY` pixels per frame."""
-    encode(path, moving_frames(frames, size), fps=25, codec=codec, options=options)
+    write_video(path, moving_frames(frames, size), fps=25, codec=codec, options=options)
     return path
 
 

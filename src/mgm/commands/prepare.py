@@ -14,39 +14,45 @@ from rich.progress import Progress
 if TYPE_CHECKING:
     from mgm.video.transcode.manifest import PrepareReport
 
-FEW = 3
+_NAMED_ORPHANS = 3
 """Results without a source that are named."""
 
 
 def prepare(
     src: Annotated[Path, typer.Argument(help="A folder of videos, or one video.")],
-    dst: Annotated[Path, typer.Argument(help="Folder of the results, outside SRC. Its manifest.jsonl lists them.")],
+    dst: Annotated[Path, typer.Argument(help="Folder of the results, outside SRC; its manifest.jsonl lists them.")],
     profile: Annotated[
         Literal["motion", "compat", "strided"],
         typer.Option(
-            help="motion: quick to read, no B-frames. compat: plays everywhere. strided: every stride-th frame decodes alone."
+            help="motion: fast to read, no B-frames. compat: plays everywhere. strided: each stride-th frame decodes alone."
         ),
     ] = "motion",
-    stride: Annotated[int | None, typer.Option(help="Of strided: 2, 4 or 8.  \\[default: 4]")] = None,
+    stride: Annotated[
+        int | None, typer.Option(help="Stride of the profile strided: 2, 4 or 8.  \\[default: 4]")
+    ] = None,
     short_side: Annotated[
         int | None,
-        typer.Option(help="Pixels, never scaled up; 0: as the source.  \\[default: 256, compat 0]"),
+        typer.Option(help="Short side in pixels, never scaled up; 0: as the source.  \\[default: 256, compat 0]"),
     ] = None,
     gop: Annotated[
-        int | None, typer.Option(help="Most frames between key pictures.  \\[default: 32, compat 250]")
+        int | None, typer.Option(help="Most frames between key frames.  \\[default: 32, compat 250]")
     ] = None,
-    crf: Annotated[int | None, typer.Option(help="x264's quality, smaller is better.  \\[default: 23]")] = None,
-    processes: Annotated[int, typer.Option(help="Videos encoded at a time; 0: one per core.")] = 0,
+    crf: Annotated[int | None, typer.Option(help="Quality of x264, smaller is better.  \\[default: 23]")] = None,
+    processes: Annotated[int, typer.Option(help="Number of encoding processes; 0: one per core.")] = 0,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds without a new frame after which a video is given up.")
+    ] = 300,
     ray: Annotated[
-        bool, typer.Option("--ray", help="On the Ray cluster of RAY_ADDRESS, or a local one; needs the extra 'ray'.")
+        bool,
+        typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one; needs the extra 'ray'."),
     ] = False,
 ) -> None:
-    """Transcode any video to a file that training reads fast: upright, small, every frame once, no sound.
+    """Transcode videos to files that training reads fast: upright, small, every frame once, no sound.
 
-    Run it again after an interruption: what is done is skipped. Exit status 1 where a video failed.
+    Run it again after an interruption: finished videos are skipped. Exit status 1 if a video failed.
     """
-    from mgm.video.scan.scan import find_videos
-    from mgm.video.transcode.folder import prepare as prepare_videos
+    from mgm.video.scan.find import find_videos
+    from mgm.video.transcode.folder import prepare_videos
 
     console = Console()
     with Progress(console=console, transient=True) as progress:
@@ -60,6 +66,7 @@ def prepare(
             gop=gop,
             crf=crf,
             processes=processes or os.cpu_count() or 1,
+            timeout_seconds=timeout,
             ray=ray,
             progress=lambda record: progress.advance(task),
         )
@@ -71,7 +78,7 @@ def prepare(
 
 
 def summary(report: PrepareReport) -> str:
-    """One line for all files, and one for results without a source where there are any."""
+    """One line for all files, and one for results without a source if there are any."""
     new = len(report.done) - report.skipped
     ratio = f" ({report.bytes_out / report.bytes_in:.0%})" if report.bytes_in else ""
     return (
@@ -83,8 +90,8 @@ def summary(report: PrepareReport) -> str:
 def _orphans(names: Sequence[str]) -> str:
     if not names:
         return ""
-    some = ", ".join(names[:FEW]) + (", ..." if len(names) > FEW else "")
-    return f"\n{_files(len(names))} in DST belong{'s' if len(names) == 1 else ''} to no source any more: {some}"
+    some = ", ".join(names[:_NAMED_ORPHANS]) + (", ..." if len(names) > _NAMED_ORPHANS else "")
+    return f"\n{_files(len(names))} in DST ha{'s' if len(names) == 1 else 've'} no source any more: {some}"
 
 
 def _files(count: int) -> str:

@@ -15,13 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from mgm.video.scan.record import Status
-    from mgm.video.scan.scan import Group, ScanSummary, VideoRecord
+    from mgm.video.scan.record import Status, VideoRecord
+    from mgm.video.scan.summary import ScanSummary, VideoGroup
 
 MOST_ROWS = 30
-"""Of the table; where sizes are more varied, they are put together by their short side."""
+"""Rows of the table; with more sizes, videos are grouped by their short side."""
 
-# What each class of problem is, and what to do; {prepare} is the command for the user's own folder, {too} what else it does.
+# Meaning of each status, and advice; {prepare}: the command for the user's own folder, {too}: its side effect.
 ADVICE: dict[Status, tuple[str, str]] = {
     "no_vectors": (
         "the codec exports no motion vectors",
@@ -35,26 +35,30 @@ ADVICE: dict[Status, tuple[str, str]] = {
     "not_video": ("of another kind, or destroyed", "remove it from the set"),
     "no_video_stream": ("sound without pictures", "remove it from the set"),
     "unreadable": ("cannot be opened", "check its permissions, then scan again"),
-    "crashed": ("the decoder failed on it", "remove it from the set and report it"),
+    "crashed": ("the decoder failed or hung", "remove it from the set and report it"),
 }
 
 
 def scan(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
-    processes: Annotated[int, typer.Option(help="Processes that decode; 0: one per core.")] = 0,
+    processes: Annotated[int, typer.Option(help="Number of decoding processes; 0: one per core.")] = 0,
     out: Annotated[
         Path | None,
-        typer.Option(help="Manifest, one row per file: .jsonl, .csv or .parquet. Goes on where it was interrupted."),
+        typer.Option(help="Manifest with one row per file: .jsonl, .csv or .parquet. An interrupted scan continues."),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Every single problem, in full.")] = False,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds without a new frame after which a file counts as crashed.")
+    ] = 300,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every problem.")] = False,
 ) -> None:
-    """Decode every video once: codec, size, length, motion vectors, and what is wrong with which file.
+    """Decode every video once: codec, size, length, motion vectors, and the problems of each file.
 
-    With --out, run it again later: only new and changed files are read. Exit status 1 where a file cannot be read.
+    With --out, a later run reads only new and changed files. Exit status 1 if a file cannot be read.
     """
+    from mgm.video.scan.find import find_videos
+    from mgm.video.scan.folder import scan_to_manifest, scan_videos
     from mgm.video.scan.manifest import read_manifest
-    from mgm.video.scan.scan import ScanSummary, find_videos, scan_to
-    from mgm.video.scan.scan import scan as scan_videos
+    from mgm.video.scan.summary import ScanSummary
 
     console = Console()
     count = processes or os.cpu_count() or 1
@@ -64,15 +68,17 @@ def scan(
             closed: list[Path] = []
             total = len(find_videos(paths, unreadable=closed.append)) + len(closed)
             task = progress.add_task("scanning", total=total)
-            found = scan_videos(*paths, processes=count, progress=lambda _: progress.advance(task))
+            found = scan_videos(
+                *paths, processes=count, timeout_seconds=timeout, progress=lambda _: progress.advance(task)
+            )
         else:
-            scan_to(out, *paths, processes=count, progress=_Counter(progress))
+            scan_to_manifest(out, *paths, processes=count, timeout_seconds=timeout, progress=_Counter(progress))
             found = read_manifest(out)
     summary = ScanSummary()
     for record in found:
         summary.add(record)
         if verbose and record.problem is not None:
-            _say(console, record.problem)
+            _print_line(console, record.problem)
     if verbose and summary.problems:
         console.print()
     _report(console, summary, paths, out, singly=not verbose)
@@ -94,7 +100,7 @@ def _progress(console: Console) -> Progress:
 
 
 class _Counter:
-    """Draws what `scan_to` counts. Files that were known beforehand must not raise the rate."""
+    """Shows the progress of `scan_to_manifest`. Files that were known beforehand must not raise the rate."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -116,41 +122,37 @@ def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path
     if summary.problems:
         console.print()
     for status, (count, first) in sorted(summary.problems.items()):
-        what, do = ADVICE[status]
+        meaning, advice = ADVICE[status]
         given = _given(paths, first)
         too = " (the good files too)" if given.is_dir() and count < summary.files else ""
-        do = do.format(prepare=prepare_command(given), too=too)
-        _say(console, f"{_words(status)}: {_files(count)} ({what}), such as {first.path}: {do}", style="bold")
+        advice = advice.format(prepare=prepare_command(given), too=too)
+        _print_line(
+            console, f"{_words(status)}: {_files(count)} ({meaning}), such as {first.path}: {advice}", style="bold"
+        )
     shown = [*summary.broken, *summary.others][: summary.limit]
     if singly and shown:
         console.print()
         for record in shown:
-            _say(console, _short(record), style="red" if not record.readable else "yellow")
+            _print_line(console, record.problem or "", style="red" if not record.readable else "yellow")
         total = sum(count for count, _ in summary.problems.values())
         if total > len(shown):
-            _say(
+            _print_line(
                 console,
                 f"and {total - len(shown):,} more: {'see ' + str(out) if out is not None else '--verbose lists all'}",
             )
     console.print()
     broken = summary.files - summary.readable
-    _say(
+    _print_line(
         console,
         f"{_files(summary.files)}: {summary.readable:,} readable, {summary.with_motion:,} with motion vectors, {broken:,} broken"
         + (f"; one row each in {out}" if out is not None else ""),
     )
 
 
-def _say(console: Console, line: str, style: str = "") -> None:
-    """One line, which only a terminal breaks. Names of files need not be valid text."""
+def _print_line(console: Console, line: str, style: str = "") -> None:
+    """Print one line, which only a terminal breaks. Names of files need not be valid text."""
     printable = line.encode("utf-8", "backslashreplace").decode()
     console.print(printable, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def _short(record: VideoRecord) -> str:
-    """What was found, without the advice: the line of its class has it."""
-    problem = (record.problem or "").removeprefix(f"{record.path}: ")
-    return f"{record.path}: {problem.split(', expected ' if record.readable else '; ')[0]}"
 
 
 def _words(status: str) -> str:
@@ -168,7 +170,7 @@ def _given(paths: list[Path], record: VideoRecord) -> Path:
 
 
 def summary_table(summary: ScanSummary, *, wide: bool = True) -> Table:
-    """One row per codec, size and status; without `wide` only what fits 80 columns."""
+    """One row per codec, size and status; without `wide` only the columns that fit 80 characters."""
     groups = summary.sizes if len(summary.sizes) <= MOST_ROWS else summary.classes
     table = Table(box=box.SIMPLE_HEAD, padding=(0, int(wide), 0, 0), show_edge=False)
     for name, extra, right in _COLUMNS:
@@ -181,7 +183,7 @@ def summary_table(summary: ScanSummary, *, wide: bool = True) -> Table:
     return table
 
 
-# Name, whether only a wide table has it, whether it is a number.
+# Name, only in a wide table, a number.
 _COLUMNS = (
     ("codec", False, False),
     ("size", False, False),
@@ -203,7 +205,7 @@ def _order(key: tuple[str, str, Status]) -> tuple[str, list[int], str]:
     return codec, [int(side) for side in size.rstrip("p").split("x") if side.isdecimal()], status
 
 
-def _cells(group: Group) -> tuple[str, ...]:
+def _cells(group: VideoGroup) -> tuple[str, ...]:
     if not group.frames:
         return (f"{group.files:,}", *["-"] * 8)
     low, high = group.rates or (0.0, 0.0)
@@ -221,8 +223,8 @@ def _cells(group: Group) -> tuple[str, ...]:
     )
 
 
-def _length(group: Group) -> str:
-    """Raw streams have no clock: a group that holds some is longer than its known seconds."""
+def _length(group: VideoGroup) -> str:
+    """Length of a group. Raw streams have no clock: a group with some of them is longer than its known seconds."""
     seconds, more = group.seconds, ">" if group.untimed else ""
     if group.untimed == group.files:
         return "?"

@@ -14,7 +14,7 @@ from mgm.show.machine import machine, versions
 from mgm.show.preview import Preview
 from mgm.training import Config
 from mgm.training.log import RunHistory
-from mgm.video.scan.scan import ScanReport
+from mgm.video.scan.folder import ScanReport
 
 
 @dataclass(slots=True)

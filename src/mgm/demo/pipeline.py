@@ -27,7 +27,8 @@ from mgm.models import MaskedAutoencoder
 from mgm.show.preview import PreviewSettings, preview
 from mgm.training import Config, load_config, pretrain
 from mgm.training.run import open_source
-from mgm.video.scan.scan import VIDEO_SUFFIXES, ScanReport, find_videos, scan
+from mgm.video.scan.find import VIDEO_SUFFIXES, find_videos
+from mgm.video.scan.folder import ScanReport, scan_videos
 
 TRAIN_CLIPS, TEST_CLIPS, CLIP_FRAMES = 1280, 256, 16
 PREVIEWS = 10
@@ -91,7 +92,7 @@ def run_demo(
         videos = load_set(place)
         files = _to_scan(place, videos)
         task = progress.add_task("scanning", total=len(find_videos(files)))
-        report = scan(*files, processes=processes, progress=lambda record: progress.advance(task))
+        report = scan_videos(*files, processes=processes, progress=lambda record: progress.advance(task))
     videos = _usable(videos, report)
     config = load_config("debug", (f"data.memory={str(_fits(report)).lower()}", *overrides))
     command = "mgm demo" + (f" --data {data}" if data is not None else "")

@@ -19,7 +19,7 @@ from mgm.video.clip.rgb import FrameConverter
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.container.stream import decode_all, open_video
 from mgm.video.motion.field import CELL_PIXELS, Reading
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 Style = Literal["arrows", "wheel"]
 RgbImage = npt.NDArray[np.uint8]
@@ -84,7 +84,9 @@ def overlay_video(
     totals = MotionTotals()
     with open_video(video, vectors=False) as opened:
         rate = opened.stream.average_rate or 25
-    encode(out, _frames(video, style, reading, full_scale, totals), fps=rate, options={"crf": 18, "preset": "fast"})
+    write_video(
+        out, _frames(video, style, reading, full_scale, totals), fps=rate, options={"crf": 18, "preset": "fast"}
+    )
     return totals
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from mgm.show.figures import RgbFrames
 from mgm.show.font import label_font
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 _GAP = 8
 _LINE = 17
@@ -70,4 +70,6 @@ def write_panels(
         DataError: the frames cannot be encoded.
     """
     frames = list(panels(clips, notes=notes))
-    encode(path, (frame for _ in range(rounds) for frame in frames), fps=fps, options={"crf": 24, "preset": "veryfast"})
+    write_video(
+        path, (frame for _ in range(rounds) for frame in frames), fps=fps, options={"crf": 24, "preset": "veryfast"}
+    )

@@ -12,7 +12,7 @@ from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError, VideoError
 from mgm.masks import build_mask
 from mgm.video.container.metadata import VideoInfo
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 from tests.errors import raises
 
 SETTINGS = ClipSettings(frames=4, stride=1, size=32, motion="codec")
@@ -167,7 +167,7 @@ def test_the_substitute_does_not_depend_on_when_reading_failed(items, broken):
 def numbered(tmp_path_factory):
     """32 frames whose brightness encodes their number."""
     path = tmp_path_factory.mktemp("numbered") / "clip.mp4"
-    encode(path, (np.full((48, 64, 3), 20 + 6 * i, np.uint8) for i in range(32)), fps=25)
+    write_video(path, (np.full((48, 64, 3), 20 + 6 * i, np.uint8) for i in range(32)), fps=25)
     return str(path)
 
 

@@ -8,7 +8,7 @@ from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
 from mgm.data.loading.dataset import ClipSet, ClipTransform, ViewSet
 from mgm.data.loading.loader import collate
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 SETTINGS = ClipSettings(4, 2, 32, None)
 
@@ -22,7 +22,7 @@ def marked(tmp_path, frames=40):
     """A video whose frames encode their number as a grey value."""
     path = tmp_path / "marked.mp4"
     pictures = (np.full((48, 64, 3), 4 + 6 * number, np.uint8) for number in range(frames))
-    encode(path, pictures, fps=25, options={"crf": 4})
+    write_video(path, pictures, fps=25, options={"crf": 4})
     return str(path)
 
 

@@ -9,9 +9,9 @@ from mgm.data.synthetic.known_motion import translating_frames
 from mgm.spans import Stopwatch
 from mgm.video import VideoReader, read_clip
 from mgm.video.container.metadata import read_video_info
-from mgm.video.transcode.encode import transcode
+from mgm.video.transcode.encode import transcode_video
 from mgm.video.transcode.profiles import make_profile
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 from tests.video.clips import decode_whole, remux
 
 VELOCITY = (1.5, -1.0)
@@ -21,7 +21,7 @@ SIZE = (96, 128)
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("strided") / "source.mp4"
-    encode(path, translating_frames(velocity=VELOCITY, frames=77, size=SIZE), fps=25)
+    write_video(path, translating_frames(velocity=VELOCITY, frames=77, size=SIZE), fps=25)
     return path
 
 
@@ -29,7 +29,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(request: pytest.FixtureRequest, source: Path) -> tuple[Path, int]:
     stride = request.param
     path = source.with_name(f"strided{stride}.mp4")
-    transcode(source, path, make_profile("strided", stride=stride, gop=32, crf=18))
+    transcode_video(source, path, make_profile("strided", stride=stride, gop=32, crf=18))
     return path, stride
 
 

@@ -8,7 +8,7 @@ import pytest
 from mgm.data.synthetic.known_motion import translating_frames
 from mgm.video import read_clip
 from mgm.video.clip.rgb import upright_region
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 from tests.video.clips import VELOCITY, encode_moving, remux
 
 
@@ -19,7 +19,7 @@ def quadrant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     still = next(translating_frames(velocity=(0, 0), frames=1, size=(96, 80), seed=1))
     path = tmp_path_factory.mktemp("convert") / "left.mp4"
     frames = [np.concatenate([m, still], axis=1) for m in moving]
-    encode(path, frames, fps=25, options={"bf": 0, "refs": 1, "crf": 16})
+    write_video(path, frames, fps=25, options={"bf": 0, "refs": 1, "crf": 16})
     return path
 
 
@@ -163,7 +163,7 @@ def test_other_pixel_formats(tmp_path: Path):
     for name in ("yuv444p", "yuvj420p"):
         path = tmp_path / f"{name}.mp4"
         grey = [np.full((32, 48, 3), level, np.uint8) for level in (0, 128, 255)]
-        encode(path, grey, fps=25, pixel_format=name, options={"crf": 1})
+        write_video(path, grey, fps=25, pixel_format=name, options={"crf": 1})
         clip = read_clip(path, frames=3, stride=1, size=None)
         assert np.abs(clip.frames.astype(int) - np.stack(grey)).max() <= 3, name
 

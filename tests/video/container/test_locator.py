@@ -10,7 +10,7 @@ import pytest
 from mgm.errors import Reason, VideoError
 from mgm.video import VideoReader, read_clip
 from mgm.video.container.metadata import read_video_info
-from mgm.video.scan.scan import scan
+from mgm.video.scan.folder import scan_videos
 from tests.errors import raises
 from tests.video.clips import remux
 
@@ -23,7 +23,7 @@ def test_paths_that_are_not_a_regular_file(tmp_path: Path):
         for read in (read_clip, read_video_info):
             with raises(VideoError, reason, subject=tmp_path / name):
                 read(tmp_path / name)
-    statuses = {Path(record.path).name: record.status for record in scan(tmp_path)}
+    statuses = {Path(record.path).name: record.status for record in scan_videos(tmp_path)}
     assert statuses == {"pipe.mp4": "not_video", "round.mp4": "unreadable"}
 
 

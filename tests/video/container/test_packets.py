@@ -10,7 +10,7 @@ import pytest
 
 from mgm.video import VideoReader, iter_motion_vectors, read_clip
 from mgm.video.container.metadata import read_video_info
-from mgm.video.scan.scan import scan
+from mgm.video.scan.folder import scan_videos
 from tests.video.clips import decode_whole, encode_moving
 from tests.video.fields_stream import field_pictures
 
@@ -19,7 +19,7 @@ def check(path: Path, *, draws: int = 12, motion: str | None = None) -> None:
     """Compare random clips, each of its own opening and of a shared one, with a plain decode."""
     whole = decode_whole(path)
     assert read_video_info(path).frames == len(whole) == sum(1 for _ in iter_motion_vectors(path))
-    (record,) = scan(path)
+    (record,) = scan_videos(path)
     assert record.readable
     assert record.frames == len(whole)
     rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from av.stream import Disposition
 from mgm.errors import VideoError
 from mgm.video import iter_motion_vectors, read_clip
 from mgm.video.container.metadata import read_video_info
-from mgm.video.scan.scan import scan
+from mgm.video.scan.folder import scan_videos
 from tests.errors import raises
 from tests.video.broken import REASONS, make_broken
 from tests.video.clips import encode_moving
@@ -127,7 +127,7 @@ def with_cover(path: Path, *, video: Path | None) -> Path:
 
 
 def test_a_cover_picture_is_not_a_video(tmp_path: Path, ordinary: Path):
-    (record,) = scan(with_cover(tmp_path / "song.mp4", video=None))
+    (record,) = scan_videos(with_cover(tmp_path / "song.mp4", video=None))
     assert record.status == "no_video_stream"
     path = with_cover(tmp_path / "covered.mp4", video=ordinary)
     np.testing.assert_array_equal(read_clip(path).frames, read_clip(ordinary).frames)

@@ -14,7 +14,7 @@ from mgm.video import MotionField, read_clip
 from mgm.video.motion.camera import remove_camera
 from mgm.video.motion.estimators import DisFlow, needed_pictures, pairwise_field
 from mgm.video.motion.field import grid_shape
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 ZOOMS = [1.02, 1 / 1.02]
 SIZE = (144, 192)
@@ -73,7 +73,7 @@ def zoomed(zoom: float, size: tuple[int, int]) -> list[np.ndarray]:
 def test_codec_vectors_follow_a_zoom(tmp_path: Path, stream: str, zoom: float):
     options, size, pixel_format = STREAMS[stream]
     path = tmp_path / "zoom.mp4"
-    encode(path, zoomed(zoom, size), fps=25, options=options, pixel_format=pixel_format)
+    write_video(path, zoomed(zoom, size), fps=25, options=options, pixel_format=pixel_format)
     for stride in (1, 4):
         motion = read_clip(path, start=stride, frames=None, stride=stride, size=None, motion="codec").motion
         assert motion is not None
@@ -130,7 +130,7 @@ def test_flow_follows_a_zoom(tmp_path: Path, stream: str, zoom: float):
     pytest.importorskip("cv2")
     options, size, pixel_format = STREAMS[stream]
     path = tmp_path / "zoom.mp4"
-    encode(path, zoomed(zoom, size), fps=25, options=options, pixel_format=pixel_format)
+    write_video(path, zoomed(zoom, size), fps=25, options=options, pixel_format=pixel_format)
     for stride in (1, 4):
         motion = flow_of(path, size, stride)
         check(motion, true_zoom(zoom, size, [stride] * len(motion.vectors)), stride=stride, error=0.15)
@@ -177,7 +177,7 @@ def test_without_the_camera_the_peak_is_on_the_object(tmp_path: Path, source: st
     for seed in (0, 1):
         frames = scene_frames(scene, seed)
         path = tmp_path / f"{seed}.mp4"
-        encode(path, [frame for frame, _ in frames], fps=25, options=options)
+        write_video(path, [frame for frame, _ in frames], fps=25, options=options)
         numbers = range(stride, FRAMES, stride)
         if source == "flow":
             motion = flow_of(path, SCENE, stride)

@@ -25,7 +25,7 @@ from mgm.video.motion.cache import (
 from mgm.video.motion.cache_format import unpack
 from mgm.video.motion.field import VectorField
 from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
-from mgm.video.scan.scan import find_videos
+from mgm.video.scan.find import find_videos
 from tests.errors import raises
 from tests.video.clips import encode_moving
 

@@ -9,7 +9,7 @@ from mgm.data.annotations.annotation_folder import annotation_files, split_of_na
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import are_frames, picture_folders
 from mgm.errors import DataError, VideoError
-from mgm.video.scan.scan import find_videos
+from mgm.video.scan.find import find_videos
 
 TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "val", "validation")

@@ -15,7 +15,7 @@ from mgm.data.annotations.video_list import VideoList
 from mgm.data.clips.images import IMAGE_SUFFIXES
 from mgm.errors import DataError, VideoError
 from mgm.video.container.locator import is_url
-from mgm.video.scan.scan import VIDEO_SUFFIXES, find_videos
+from mgm.video.scan.find import VIDEO_SUFFIXES, find_videos
 
 _PARENTS = 3
 """Folders above an annotation file that are tried as roots."""

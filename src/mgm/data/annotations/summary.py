@@ -13,7 +13,7 @@ from mgm.data.annotations.splits import SOURCE_NUMBER
 from mgm.data.clips.images import is_picture
 from mgm.data.items import VideoItem
 from mgm.data.shards.members import parse_member
-from mgm.video.scan.scan import VIDEO_SUFFIXES
+from mgm.video.scan.find import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mgm.data.annotations.annotation_file import IS_NUMBER, AnnotationFile
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import IMAGE_SUFFIXES
-from mgm.video.scan.scan import VIDEO_SUFFIXES
+from mgm.video.scan.find import VIDEO_SUFFIXES
 
 _SEPARATORS = {"\t": "tab", ",": "comma", " ": "space"}
 _IS_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}").fullmatch

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 Floats = npt.NDArray[np.floating]
 
@@ -42,7 +42,7 @@ def make_translation(
     named = {"bf": bframes, "refs": refs, "g": gop}
     chosen = {name: value for name, value in named.items() if value is not None} | dict(options or {})
     pictures = translating_frames(velocity=velocity, frames=frames, size=size, seed=seed)
-    encode(path, pictures, fps=fps, codec=codec, options=chosen, pixel_format=pixel_format)
+    write_video(path, pictures, fps=fps, codec=codec, options=chosen, pixel_format=pixel_format)
     return Path(path)
 
 

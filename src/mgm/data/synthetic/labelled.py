@@ -24,7 +24,7 @@ import numpy.typing as npt
 from mgm.data.synthetic.rendering import Track, draw_appearance, render
 from mgm.errors import DataError
 from mgm.files.atomic import atomic_write
-from mgm.video.transcode.write import encode
+from mgm.video.transcode.write import write_video
 
 CLASSES = ("right", "down", "left", "up", "growing", "shrinking", "turning_cw", "turning_ccw")
 _SPLITS = ("train", "test")
@@ -131,7 +131,7 @@ def make_dataset(
         clip = draw_clip(path.parent.name, frames=frames, size=size, pan=pan, seed=key)
         # The ground truth first, so that no video is without it.
         _write_json(path.with_suffix(".json"), _ground_truth(clip))
-        encode(path, clip.frames, fps=fps, options={"preset": "medium", "crf": 23})
+        write_video(path, clip.frames, fps=fps, options={"preset": "medium", "crf": 23})
 
     pool = ThreadPoolExecutor(workers)
     try:

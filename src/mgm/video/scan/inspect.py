@@ -1,11 +1,11 @@
-"""The audit of one file: decode it once from end to end, and say what it is, what it lacks, and where it breaks."""
+"""Inspect one file: decode it once from end to end, and record its properties, its damage and where it is damaged."""
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import av.error
 import numpy as np
@@ -21,21 +21,33 @@ from mgm.video.container.stream import (
     no_vectors,
     open_video,
     packets,
+    truncated,
 )
 from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
 from mgm.video.scan.record import Status, VideoRecord
 from mgm.workers.process import report_progress
 
 
-def audit(record: VideoRecord) -> VideoRecord:
-    """Complete the record of a file of which path, size and time are known: decode it once, on one thread, without the loop filter.
+def inspect_video(record: VideoRecord) -> VideoRecord:
+    """Complete a record that has the path, size and time of a file. Decodes it once, on one thread, without the loop filter.
 
-    What is wrong with the file is in the record; an error that this raises is none of a video's.
+    Problems of the file are in the record; an exception is a fault of this package.
     """
     try:
         return _decode(record)
     except VideoError as error:
-        return _broken(record, str(error))
+        return _broken(record, error)
+
+
+def with_problem(record: VideoRecord, error: VideoError, *, until: float | None = None) -> VideoRecord:
+    """The record of a file with an error: its status, the place of the damage and the problem.
+
+    Args:
+        until: seconds at which the last decoded frame ends, for errors without a place.
+    """
+    status: Status = next((status for status in get_args(Status) if status == error.reason), "unreadable")
+    where = until if error.at is None else round(error.at, 2)
+    return replace(record, status=status, where=where, problem=str(error))
 
 
 def _decode(record: VideoRecord) -> VideoRecord:
@@ -47,75 +59,65 @@ def _decode(record: VideoRecord) -> VideoRecord:
                 tally.add(frame)
                 report_progress()
         except VideoError as error:
-            damage, ended = str(error), _at_end(video)
+            damage, ended = error, _at_end(video)
         record = tally.complete(_of_stream(record, video), video)
         if video.codec == "h264":
             references = most_references(parameter_sets(video.stream.codec_context.extradata or b""))
         else:
             references = tally.references(video)
-        without_vectors = None if video.exports_vectors else str(no_vectors(video))
+        unsupported = None if video.exports_vectors else no_vectors(video)
     if record.codec == "h264" and references is None:
         references = _references(name)
     record = replace(record, references=references)
     if damage is None and tally.frames == 0:
-        damage = str(no_frame(name))
+        damage = no_frame(name)
     if damage is not None:
         return _broken(record, damage, until=tally.end, ended=ended)
-    if (problem := _too_short(record)) is not None:
-        return replace(record, status="truncated", where=tally.end, problem=problem)
-    if without_vectors is not None:
-        return replace(record, status="no_vectors", problem=without_vectors)
+    if (short := _too_short(record)) is not None:
+        return with_problem(record, short, until=tally.end)
+    problem = unsupported or _doubtful_vectors(record)
+    return replace(record, status="ok") if problem is None else with_problem(record, problem)
+
+
+def _doubtful_vectors(record: VideoRecord) -> VideoError | None:
+    """The error of a readable video without motion vectors, or with vectors of which some have another unit."""
     if not record.vectors:
-        problem = (
-            f"{name}: none of its {tally.frames} frames carries motion vectors (all are intra-coded), expected P- or B-frames; "
-            "measure optical flow instead (motion='auto', --motion auto), or transcode it first (mgm prepare SRC DST)"
+        return VideoError(
+            record.path,
+            f"none of its {record.frames} frames carries motion vectors (all are intra-coded)",
+            "P- or B-frames",
+            "measure optical flow instead (motion='auto', --motion auto), or transcode it first (mgm prepare SRC DST)",
+            reason="intra_only",
         )
-        return replace(record, status="intra_only", problem=problem)
     if record.interlaced and record.codec == "h264":
-        problem = (
-            f"{name}: interlaced H.264, expected progressive: nothing tells which blocks are coded field by field, and their "
-            "vectors have half the height; deinterlace it (mgm prepare SRC DST)"
+        return VideoError(
+            record.path,
+            "interlaced H.264: blocks coded field by field are not marked, and their vectors have half the height",
+            "progressive video",
+            "deinterlace it (mgm prepare SRC DST)",
+            reason="interlaced",
         )
-        return replace(record, status="interlaced", problem=problem)
-    return replace(record, status="ok")
+    return None
 
 
-# How the errors of opening and decoding begin after the file's name. The first that fits counts.
-_STATUS_BY_WORDS: tuple[tuple[str, Status], ...] = (
-    ("the file is empty", "empty"),
-    ("truncated", "truncated"),
-    ("an MP4 without its index", "truncated"),
-    ("is a pipe or a device", "not_video"),
-    ("is plain text", "not_video"),
-    ("FFmpeg cannot read it as a video", "not_video"),
-    ("has no video stream", "no_video_stream"),
-    ("damaged", "damaged"),
-    ("no frame could be decoded", "damaged"),
-)
-_WHERE = re.compile(r"damaged at (-?\d+\.\d+) s")
-
-
-def _broken(record: VideoRecord, problem: str, *, until: float | None = None, ended: bool = False) -> VideoRecord:
+def _broken(record: VideoRecord, error: VideoError, *, until: float | None = None, ended: bool = False) -> VideoRecord:
     """The record of a file that did not open, or not decode to its end.
 
     Args:
         until: seconds at which the last decoded frame ends.
-        ended: whether nothing follows the packet that did not decode.
+        ended: no packet follows the one that did not decode.
     """
-    words = problem.removeprefix(f"{record.path}: ")
-    status: Status = next((s for begin, s in _STATUS_BY_WORDS if words.startswith(begin)), "unreadable")
-    if status not in ("truncated", "empty"):  # what misses its end may look like anything
+    if error.reason not in ("truncated", "empty"):  # a file without its end may look like anything
         short = _too_short(record)
-        if short is None and status == "damaged" and ended and record.frames and record.declared_frames is None:
-            short = f"{record.path}: truncated: its last picture is incomplete, expected all of it; copy or download it again"
+        if short is None and error.reason == "damaged" and ended and record.frames and record.declared_frames is None:
+            short = truncated(record.path, "its last picture is incomplete", "all of it")
         if short is not None:
-            return replace(record, status="truncated", where=until, problem=short)
-    named = _WHERE.match(words)
-    return replace(record, status=status, where=float(named[1]) if named else until, problem=problem)
+            return with_problem(record, short, until=until)
+    return with_problem(record, error, until=until)
 
 
 def _references(name: str) -> int | None:
-    """Most reference pictures of an H.264 stream that tells them in its packets; None where it does not before its first frame."""
+    """Most reference pictures of an H.264 stream that declares them in its packets; None if it does not before its first frame."""
     try:
         with open_video(name, vectors=False) as video:
             lengths = video.nal_length_size
@@ -124,7 +126,7 @@ def _references(name: str) -> int | None:
                 if found is not None or decode_packet(video, packet):
                     return found
     except VideoError:
-        return None  # the audit itself meets it again, and reports it
+        return None  # the inspection has met the same error
     return None
 
 
@@ -154,7 +156,7 @@ def _of_stream(record: VideoRecord, video: OpenVideo) -> VideoRecord:
 
 @dataclass(slots=True)
 class _Tally:
-    """What the frames add up to, in constant memory."""
+    """Sums over the frames, in constant memory."""
 
     frames: int = 0
     with_vectors: int = 0
@@ -200,7 +202,7 @@ class _Tally:
         self.previous = frame.pts_seconds
 
     def complete(self, record: VideoRecord, video: OpenVideo) -> VideoRecord:
-        """The record with what was counted."""
+        """The record with the sums."""
         if not self.frames:
             return replace(record, frames=0)
         # Raw streams have no clock; FFmpeg only assumes a rate for them.
@@ -227,7 +229,7 @@ class _Tally:
         )
 
     def references(self, video: OpenVideo) -> int | None:
-        """Of codecs whose references are their I- and P-frames."""
+        """Most reference pictures of codecs whose references are their I- and P-frames."""
         if video.codec == "mjpeg":
             return 0
         if video.codec not in EXPORTS_VECTORS or not self.frames:
@@ -235,9 +237,9 @@ class _Tally:
         return 2 if "B" in self.kinds else int(bool(self.kinds - {"I"}))
 
 
-def _too_short(record: VideoRecord) -> str | None:
-    """The problem of a file that ends before its container says it does; None where it does not, and where nothing tells."""
-    if not record.bytes:  # a pipe, which nobody may ever write to
+def _too_short(record: VideoRecord) -> VideoError | None:
+    """The error of a file that is shorter than its container declares; None if it is not, or if the length is not declared."""
+    if not record.bytes:  # a pipe, which may never be written to
         return None
     if record.declared_frames and (record.frames or 0) >= record.declared_frames:
         return None  # all pictures are here, whatever a wrong size or bytes behind them suggest
@@ -248,4 +250,4 @@ def _too_short(record: VideoRecord) -> str | None:
         return None
     if end is None or end <= record.bytes:
         return None
-    return f"{record.path}: truncated: {record.bytes:,} bytes, expected {end:,} by its container; copy or download it again"
+    return truncated(record.path, f"{record.bytes:,} bytes", f"{end:,} by its container")

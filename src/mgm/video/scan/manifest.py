@@ -1,51 +1,58 @@
-"""A manifest: one record per video, brought up to date in steps that survive kill -9."""
+"""A manifest: one record per video as JSON lines, CSV or parquet, brought up to date in steps that survive kill -9."""
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import get_args
+from typing import Any, BinaryIO, get_args
 
-from mgm.errors import VideoError
+from mgm.errors import FileError, VideoError
 from mgm.files.atomic import atomic_write
 from mgm.files.journal import Journal, read_journal, read_record
 from mgm.files.lock import locked
 from mgm.video.scan.record import COLUMNS, Row, Status, VideoRecord, from_row, path_name, to_row
-from mgm.video.scan.rows import WRITERS, check_suffix, exists, read_rows
 from mgm.workers.isolated import TIMEOUT_SECONDS, run_isolated
 
-RETRIED = frozenset({"unreadable", "crashed"})
-"""What another run may find otherwise although the file is unchanged: permissions, the network, memory."""
+SUFFIXES = (".jsonl", ".csv", ".parquet")
+_ROWS_PER_GROUP = 2000
+
+_RETRIED = frozenset({"unreadable", "crashed"})
+"""Statuses that another run may not find again in an unchanged file: permissions, the network and memory change."""
 
 
 def read_manifest(path: str | Path) -> Iterator[VideoRecord]:
     """Yield the records of a manifest one by one, whatever its length. Columns that others have added are left out.
 
     Raises:
-        VideoError: no such file or no permission, a suffix other than .jsonl, .csv and .parquet, or no manifest.
+        FileError: no such file or no permission, a suffix other than .jsonl, .csv and .parquet, or not a manifest.
     """
     path = Path(path)
-    check_suffix(path)
-    if not exists(path):
-        raise VideoError(f"{path}: no such file; make it with 'mgm scan VIDEOS --out {path}'")
-    for row in read_rows(path):
+    _check_suffix(path)
+    if not _exists(path):
+        raise FileError(path, "no such file", advice=f"make it with 'mgm scan VIDEOS --out {path}'", reason="not_found")
+    for row in _read_rows(path):
         if row.get("status") not in get_args(Status):
-            raise VideoError(
-                f"{path}: {row['path']}: status is {row.get('status')!r}, expected one of {', '.join(get_args(Status))}; "
-                f"bring it up to date with 'mgm scan VIDEOS --out {path}'"
+            raise FileError(
+                path,
+                f"the status of {row['path']} is {row.get('status')!r}",
+                f"one of {', '.join(get_args(Status))}",
+                f"bring it up to date with 'mgm scan VIDEOS --out {path}'",
+                reason="unknown_name",
             )
         yield from_row(row)
 
 
 def write_manifest(path: str | Path, records: Iterable[VideoRecord]) -> None:
-    """Write records to a manifest as they come. The file appears under its name when it is whole.
+    """Write records to a manifest as they come. The file appears under its name when it is complete.
 
     Raises:
-        VideoError: another suffix than .jsonl, .csv and .parquet, a folder that cannot be written, a full disk, or another
-            process writes it.
+        FileError: a suffix other than .jsonl, .csv and .parquet; the file cannot be written; another process writes it.
     """
     path = Path(path)
-    check_suffix(path)
+    _check_suffix(path)
     with locked(path):
         _write(path, map(to_row, records))
 
@@ -70,12 +77,12 @@ def update_manifest(
         progress: called with (files done, all files), first with those that were known.
 
     Raises:
-        VideoError: as `write_manifest`; `path` is another kind of file, or cannot be read.
+        FileError: as `write_manifest`; `path` is another kind of file, or cannot be read.
     """
     path = Path(path)
-    check_suffix(path)
-    if exists(path):
-        next(read_rows(path), None)  # before anything is written beside it
+    _check_suffix(path)
+    if _exists(path):
+        next(_read_rows(path), None)  # before anything is written beside it
     wanted = {path_name(str(file)): file for file in files}
     journal = path.with_name(f"{path.name}.journal")
     with locked(path), Journal(journal) as written:
@@ -98,11 +105,11 @@ def update_manifest(
 
 
 def _known(manifest: Path, journal: Path, written: Journal, wanted: dict[str, Path]) -> set[str]:
-    """The files whose record is in the journal, after those of the manifest that are still true were added to it."""
+    """The files whose record is in the journal, after adding those of the manifest that are up to date."""
     latest = {row.get("path", ""): _current(row, wanted) for _, row in read_journal(journal)}
     done = {name for name, current in latest.items() if current}
-    if exists(manifest):
-        for row in read_rows(manifest):
+    if _exists(manifest):
+        for row in _read_rows(manifest):
             if row["path"] not in done and _current(row, wanted):
                 written.append({name: row[name] for name in COLUMNS})
                 done.add(row["path"])
@@ -112,7 +119,7 @@ def _known(manifest: Path, journal: Path, written: Journal, wanted: dict[str, Pa
 def _current(row: Row, wanted: dict[str, Path]) -> bool:
     """Whether a row is what an inspection of the file would return."""
     file = wanted.get(row.get("path", ""))
-    if file is None or not row.keys() >= COLUMNS.keys() or row["status"] in RETRIED:
+    if file is None or not row.keys() >= COLUMNS.keys() or row["status"] in _RETRIED:
         return False
     try:
         found = file.stat()
@@ -125,4 +132,126 @@ def _write(path: Path, rows: Iterable[Row]) -> None:
     with atomic_write(
         path, advice="free some space or check the folder, and run it again: finished records are kept"
     ) as file:
-        WRITERS[path.suffix](file, rows)
+        _WRITERS[path.suffix](file, rows)
+
+
+def _check_suffix(path: Path) -> None:
+    """Raise FileError for a suffix that is not a manifest's, and if the package that writes it is missing."""
+    if path.suffix not in SUFFIXES:
+        raise FileError(
+            path, f"the suffix is {path.suffix!r}", f"one of {', '.join(SUFFIXES)}", "rename it", reason="unsupported"
+        )
+    if _exists(path) and path.is_dir():
+        raise FileError(path, "is a folder", "the name of a file", "choose another name", reason="exists")
+    if path.suffix == ".parquet":
+        _parquet()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return True
+
+
+def _unreadable(path: Path, error: OSError) -> FileError:
+    return FileError(
+        path,
+        f"cannot be read ({error.strerror})",
+        "a manifest",
+        "check its permissions, or choose another name",
+        reason="unreadable",
+    )
+
+
+def _write_jsonl(file: BinaryIO, rows: Iterable[Row]) -> None:
+    for row in rows:
+        file.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+
+
+def _write_csv(file: BinaryIO, rows: Iterable[Row]) -> None:
+    file.write(",".join(COLUMNS).encode() + b"\n")
+    for row in rows:
+        file.write(",".join(_cell(row[name]) for name in COLUMNS).encode() + b"\n")
+
+
+def _cell(value: bool | int | float | str | None) -> str:
+    """Text always in quotes: csv.writer leaves them out around a carriage return, and readers then refuse the row."""
+    if isinstance(value, str):
+        return '"' + value.replace('"', '""') + '"'
+    return "" if value is None else str(value).lower()
+
+
+def _write_parquet(file: BinaryIO, rows: Iterable[Row]) -> None:
+    arrow, parquet = _parquet()
+    types = {bool: arrow.bool_(), int: arrow.int64(), float: arrow.float64(), str: arrow.string()}
+    schema = arrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    rows = iter(rows)
+    with parquet.ParquetWriter(file, schema) as writer:
+        while group := list(islice(rows, _ROWS_PER_GROUP)):
+            writer.write_table(arrow.Table.from_pylist(group, schema))
+
+
+_WRITERS: dict[str, Callable[[BinaryIO, Iterable[Row]], None]] = {
+    ".jsonl": _write_jsonl,
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+}
+
+
+def _read_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a file. Raises FileError for another kind of file, or one that cannot be read."""
+    read = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}[path.suffix]
+    number = 0
+    try:
+        for row in read(path):
+            if not (isinstance(row, dict) and isinstance(row.get("path"), str) and isinstance(row.get("bytes"), int)):
+                raise ValueError("without path and bytes")
+            yield row
+            number += 1
+    except (ValueError, csv.Error, OSError) as error:  # the errors of the readers of JSON, CSV and parquet
+        if isinstance(error, OSError) and error.errno is not None:
+            raise _unreadable(path, error) from error
+        raise FileError(
+            path,
+            f"row {number + 1} is not a row of a manifest ({error})",
+            "a file that 'mgm scan --out' writes",
+            "choose another name, or delete it",
+            reason="malformed",
+        ) from error
+
+
+def _read_jsonl(path: Path) -> Iterator[Any]:
+    with path.open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+def _read_csv(path: Path) -> Iterator[Any]:
+    parse: dict[type, Callable[[str], Any]] = {bool: "true".__eq__, int: int, float: float, str: str}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, strict=True):
+            yield {name: parse[COLUMNS[name]](text) if text else None for name, text in row.items() if name in COLUMNS}
+
+
+def _read_parquet(path: Path) -> Iterator[Any]:
+    _, parquet = _parquet()
+    with path.open("rb") as raw, parquet.ParquetFile(raw) as file:
+        for batch in file.iter_batches(_ROWS_PER_GROUP):
+            yield from batch.to_pylist()
+
+
+def _parquet() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise FileError(
+            "a manifest in parquet",
+            "the package pyarrow is missing",
+            advice="pip install 'motion-guided-masking[parquet]', or '.[parquet]' in a checkout",
+            reason="missing_package",
+        ) from error
+    return pyarrow, pyarrow.parquet

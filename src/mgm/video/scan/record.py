@@ -1,4 +1,4 @@
-"""What is known of one video, and as a row of a manifest."""
+"""The record of one video, and its row in a manifest."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ READABLE = frozenset({"ok", "no_vectors", "intra_only", "interlaced"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRecord:
-    """What `scan` found of one file. What the file does not tell is None; a broken file has what came before the damage.
+    """The properties of one file; None for one that the file does not declare. A broken file has those from before its damage.
 
     Attributes:
-        path: the file, as it was given. In a manifest, bytes of its name that are no UTF-8 are written `\\xNN`; a backslash that
+        path: the file, as it was given. In a manifest, bytes of its name that are not UTF-8 are written `\\xNN`; a backslash that
             would then read as such a byte is written `\\x5c`.
-        bytes: its size.
-        modified: when it was last changed, seconds since 1970.
+        bytes: size of the file.
+        modified: time of the last change, seconds since 1970.
         status: "ok"; "no_vectors": its codec exports none; "intra_only": its codec exports them, but no frame has any;
             "interlaced": H.264 in fields, whose vectors are partly half as high as the motion;
             "truncated": it ends too early; "damaged": its stream is broken; "empty": 0 bytes; "not_video"; "no_video_stream": sound
-            or nothing; "unreadable": it cannot be opened, or is a folder that cannot be listed; "crashed": it ended the process
-            that read it, or the reader failed on it.
-        where: seconds on the stream's clock at which a damaged file breaks, or up to which frames of a truncated one came out.
-        container, codec, profile, pixel_format: by FFmpeg's names.
+            or nothing; "unreadable": it cannot be opened, or is a folder that cannot be listed; "crashed": the process that read it
+            died, made no progress for too long, or failed.
+        where: seconds on the stream's clock at which a damaged file breaks, or up to which frames of a truncated one were decoded.
+        container, codec, profile, pixel_format: FFmpeg's names.
         width, height: of the coded frame in pixels, before rotation.
         rotation: in degrees, as the container declares it.
         interlaced: whether any frame is two fields.
         fps: the mean rate that the container declares or FFmpeg estimates.
         variable_rate: whether presentation intervals differ by more than 2 ms and more than rounding to the container's clock.
-        frames: counted by decoding, not believed from the header. Where the file breaks, the decoder may have held a few more.
-        declared_frames: what the header says.
+        frames: counted by decoding, not taken from the header. The decoder may have held a few more before the damage.
+        declared_frames: number in the header.
         seconds: last minus first presentation time plus one frame.
         gop: longest distance between two key frames, in frames.
         key_frames: frames at which decoding can start.
         b_frames, b_run: whether any frame is a B-frame, and the most of them in a row.
-        references: the most reference pictures that the stream allows itself. H.264: `max_num_ref_frames`; MPEG-1/2/4 and their
-            kin: 0 to 2 by their kinds of frames; None for other codecs.
-        vectors: share of frames of which motion vectors tell, their own or those of the reference picture that encloses them; 0
-            for codecs that export none. The zeros that decoders of the MPEG-4 family export for B-frames are no vectors.
-        motion: mean length of the motion in pixels of the coded frame per frame, over all cells where vectors measure it.
-        motion_source: what `motion="auto"` reads: "codec" where there are vectors, else "flow".
-        problem: one line: what was found, what was expected, what to do; None for a file without a problem.
+        references: the most reference pictures that the stream declares. H.264: `max_num_ref_frames`; MPEG-1/2/4 and their
+            relatives: 0 to 2 by their kinds of frames; None for other codecs.
+        vectors: share of frames that motion vectors describe, their own or those of the reference picture that encloses them; 0
+            for codecs that export none. The zeros that decoders of the MPEG-4 family export for B-frames are not vectors.
+        motion: mean length of the motion in pixels of the coded frame per frame, over all cells with measured vectors.
+        motion_source: source of motion under `motion="auto"`: "codec" if there are vectors, else "flow".
+        problem: one line: found, expected, advice; None for a file without a problem.
     """
 
     path: str
@@ -112,16 +112,12 @@ COLUMNS = {column.name: _kind(_HINTS[column.name]) for column in fields(VideoRec
 
 
 def to_row(record: VideoRecord) -> Row:
-    """As it is written, all of it valid text."""
-    row = {name: _text(value) if isinstance(value, str) else value for name, value in asdict(record).items()}
-    row["path"] = path_name(record.path)
-    if record.problem is not None and record.problem.startswith(record.path):
-        row["problem"] = row["path"] + _text(record.problem[len(record.path) :])
-    return row
+    """The row of a record, as valid text: the problem names the path as the column does."""
+    return {name: path_name(value) if isinstance(value, str) else value for name, value in asdict(record).items()}
 
 
-def _text(value: str) -> str:
-    r"""Bytes of a file's name that are no UTF-8 become `\xNN`: no format of a manifest has room for them."""
+def valid_text(value: str) -> str:
+    r"""Bytes that are not UTF-8 as `\xNN`, since manifests are text."""
     return os.fsencode(value).decode("utf-8", "backslashreplace")
 
 
@@ -129,10 +125,10 @@ _LIKE_A_BYTE = re.compile(r"\\(?=x(?:5c|[89a-f][0-9a-f]))")
 
 
 def path_name(path: str) -> str:
-    r"""`_text` of a path, with `\x5c` for a backslash that would look like one of its escapes: no two files share a name."""
-    return _text(path if os.sep == "\\" else _LIKE_A_BYTE.sub(r"\\x5c", path))
+    r"""A path as valid text, with `\x5c` for a backslash that would look like an escape: no two files share a name."""
+    return valid_text(path if os.sep == "\\" else _LIKE_A_BYTE.sub(r"\\x5c", path))
 
 
 def from_row(row: Row) -> VideoRecord:
-    """What a row says, and nothing of columns that others have added."""
+    """The record of a row; columns that others have added are left out."""
     return VideoRecord(**{name: row[name] for name in COLUMNS if name in row})

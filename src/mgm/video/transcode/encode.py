@@ -1,4 +1,4 @@
-"""One video to one training-friendly file: upright, scaled, every frame once, whole under its name or not at all."""
+"""Transcode one video to a file that training reads fast: upright, scaled, every frame once."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ import numpy as np
 
 from mgm.errors import VideoError
 from mgm.files.atomic import atomic_path, cannot_write, refuse_to_replace
-from mgm.video.container.stream import OpenVideo, decode_all, open_video
+from mgm.video.container.stream import OpenVideo, decode_all, no_frame, open_video
 from mgm.video.motion.vectors import PICTURE_TYPES
-from mgm.video.transcode.normalise import Upright
-from mgm.video.transcode.profiles import Profile, describe
+from mgm.video.transcode.normalise import PictureNormaliser
+from mgm.video.transcode.profiles import Profile, describe_profile
 from mgm.workers.process import report_progress
 
-FINEST = 1_000_000  # ticks per second of the times in the result; an MP4 takes no nanoseconds
-CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
+_FINEST_CLOCK = 1_000_000  # ticks per second of the times in the result; an MP4 cannot hold nanoseconds
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Transcoded:
     Attributes:
         source, target: the files.
         codec_in, codec_out: FFmpeg's names.
-        frames: of both.
+        frames: number of frames, of both files.
         height, width: of the result, upright, in pixels.
-        interlaced: whether frames of the source were; the result is progressive.
+        interlaced: whether frames of the source are; the result is progressive.
         bytes_in, bytes_out: sizes of the files.
     """
 
@@ -53,8 +53,8 @@ class Transcoded:
     bytes_out: int
 
 
-def transcode(source: str | Path, target: str | Path, profile: Profile) -> Transcoded:
-    """Encode a video as `profile` says into an MP4, with every frame that a player shows exactly once, at its time.
+def transcode_video(source: str | Path, target: str | Path, profile: Profile) -> Transcoded:
+    """Encode a video into an MP4 of a profile, with every frame that a player shows exactly once, at its time.
 
     The result is upright (a rotation or mirroring is applied, not declared), its sides are even, its pixels yuv420p in the source's
     colour matrix and range; HDR is not tone-mapped. Interlaced frames are deinterlaced, one out for each one in. Times are the
@@ -62,11 +62,11 @@ def transcode(source: str | Path, target: str | Path, profile: Profile) -> Trans
     source gives the same bytes every time.
 
     Args:
-        target: ends in .mp4; its folder is made. It appears when it is whole and has been decoded as a check.
+        target: ends in .mp4; its folder is made. It appears when it is complete and has been decoded as a check.
 
     Raises:
-        VideoError: the source is unreadable, damaged or truncated; the target cannot be written, or is the source. `target` is
-            then as it was.
+        VideoError: the source is unreadable, damaged or truncated. FileError: the target cannot be written, or is the source.
+            `target` is then as it was.
     """
     source, target = Path(source), Path(target)
     refuse_to_replace(target, source)
@@ -89,8 +89,8 @@ def transcode(source: str | Path, target: str | Path, profile: Profile) -> Trans
 
 
 @dataclass(slots=True)
-class _Made:
-    """What was sent to the encoder: the check after it compares."""
+class _Encoded:
+    """The pictures that were sent to the encoder, for the check of the result."""
 
     codec: str
     height: int = 0
@@ -99,32 +99,30 @@ class _Made:
     seconds: list[float] = field(default_factory=list)
 
 
-def _encode(source: Path, target: Path, part: Path, profile: Profile) -> _Made:
+def _encode(source: Path, target: Path, part: Path, profile: Profile) -> _Encoded:
     with open_video(source, vectors=False) as video:
-        made = _Made(video.codec)
+        made = _Encoded(video.codec)
         clock = _Clock(video)
-        shaper = Upright(video, profile.short_side)
-        # A late start is an edit of the film, whose clock has a thousand ticks a second unless told otherwise.
+        normaliser = PictureNormaliser(video, profile.short_side)
+        # A late start is an edit of the film, whose clock has a thousand ticks a second by default.
         container = {"movflags": "+faststart", "movie_timescale": str(clock.unit.denominator)}
         with _encoder_errors(source, target), av.open(str(part), "w", format="mp4", options=container) as out:
-            out.metadata["comment"] = describe(profile)
+            out.metadata["comment"] = describe_profile(profile)
             stream: av.video.stream.VideoStream | None = None
-            for picture, ticks in shaper.shape(decode_all(video), clock):
+            for picture, ticks in normaliser.normalise(decode_all(video), clock):
                 if stream is None:
-                    stream = _add_stream(out, picture, video, profile, clock, shaper)
+                    stream = _add_stream(out, picture, video, profile, clock, normaliser)
                     made.height, made.width = picture.height, picture.width
-                # A picture from a decoder carries its old type, which x264 would take as an order.
+                # A decoded picture carries its old type, which x264 would follow.
                 picture.pict_type = av.video.frame.PictureType.NONE
                 picture.pts, picture.time_base = ticks, clock.unit
                 made.seconds.append(float(ticks * clock.unit))
                 out.mux(stream.encode(picture))
                 report_progress()
             if stream is None:
-                raise VideoError(
-                    f"{source}: no frame could be decoded, expected at least one; the file is damaged: remove it from the set"
-                )
+                raise no_frame(str(source))
             out.mux(stream.encode(None))
-        made.interlaced = shaper.interlaced
+        made.interlaced = normaliser.interlaced
     return made
 
 
@@ -134,9 +132,9 @@ def _add_stream(
     video: OpenVideo,
     profile: Profile,
     clock: _Clock,
-    shaper: Upright,
+    normaliser: PictureNormaliser,
 ) -> av.video.stream.VideoStream:
-    # Closed captions of the source would end up in the pictures' packets.
+    # a53cc: otherwise closed captions of the source get into the pictures' packets.
     options = {**profile.options, "a53cc": "0"}
     stream = out.add_stream("libx264", rate=clock.rate, options=options)
     context = stream.codec_context
@@ -144,23 +142,23 @@ def _add_stream(
     context.height, context.width, context.pix_fmt = picture.height, picture.width, "yuv420p"
     context.time_base = clock.unit
     given = video.stream.codec_context
-    context.color_range, context.colorspace = shaper.colour_range, shaper.matrix
+    context.color_range, context.colorspace = normaliser.colour_range, normaliser.matrix
     context.color_primaries, context.color_trc = given.color_primaries, given.color_trc
     aspect = video.stream.sample_aspect_ratio
     if aspect:
-        context.sample_aspect_ratio = 1 / aspect if shaper.turned else aspect
+        context.sample_aspect_ratio = 1 / aspect if normaliser.transposed else aspect
     return stream
 
 
 class _Clock:
-    """Presentation times in whole units that only ever grow."""
+    """Presentation times in whole units, strictly increasing."""
 
     def __init__(self, video: OpenVideo) -> None:
         rate = video.stream.average_rate or video.stream.guessed_rate or Fraction(25)
         self.rate = Fraction(rate).limit_denominator(90_000)
         self._timed = video.timed
         self._given = video.stream.time_base or 1 / self.rate
-        self.unit = max(self._given, Fraction(1, FINEST)) if self._timed else 1 / self.rate
+        self.unit = max(self._given, Fraction(1, _FINEST_CLOCK)) if self._timed else 1 / self.rate
         self._from_zero = video.container.format.name in ("mpegts", "mpeg")
         self._start: int | None = None
         self._last: int | None = None
@@ -178,40 +176,43 @@ class _Clock:
             if self._start is None:
                 self._start = picture.pts if self._from_zero else 0
             ticks = round((picture.pts - self._start) * self._given / self.unit)
-        # Two frames at one time: a coarse clock, or a damaged one.
+        # Two frames may have one time: a coarse clock, or a damaged one.
         self._last = ticks if self._last is None else max(ticks, self._last + 1)
         return self._last
 
 
-def _check(part: Path, target: Path, made: _Made, profile: Profile) -> None:
-    """Decode what was written and compare it with what was sent to the encoder."""
+def _check(part: Path, target: Path, made: _Encoded, profile: Profile) -> None:
+    """Decode the result and compare it with the pictures that were sent to the encoder."""
     off_grid: list[int] = []
     times: list[float] = []
-    problem = None
     try:
         with open_video(part, vectors=False) as video:
             for number, picture in enumerate(decode_all(video)):
                 report_progress()
                 times.append(float("nan") if picture.pts is None else picture.pts * video.time_base)
                 if (picture.height, picture.width) != (made.height, made.width):
-                    problem = f"a frame of {picture.width} x {picture.height}, expected {made.width} x {made.height}"
+                    found = f"frame {number} has {picture.width} x {picture.height} pixels"
+                    raise _wrong(target, found, f"{made.width} x {made.height}")
                 if profile.stride and (PICTURE_TYPES[int(picture.pict_type)] != "B") != (number % profile.stride == 0):
                     off_grid.append(number)
     except VideoError as error:
-        problem = str(error).replace(str(part), "the file")
+        raise error if error.subject == str(target) else _wrong(target, error.found, error.expected) from error
     last = len(made.seconds) - 1
-    if problem is None and len(times) != len(made.seconds):
-        problem = f"{len(times)} frames, expected {len(made.seconds)}"
-    if problem is None and [number for number in off_grid if number != last]:  # no encoder ends with a B-frame
-        problem = f"frame {off_grid[0]} of the wrong type, expected a reference at every {profile.stride}th frame alone"
-    if problem is None:
-        drift = np.ptp(np.subtract(times, made.seconds))
-        if not drift <= 2 / FINEST:
-            problem = f"times that differ by {drift:.6f} s, expected the source's"
-    if problem is not None:
-        raise VideoError(
-            f"{target}: the encoded file was checked and found wrong: {problem}; report it with the source"
-        )
+    if len(times) != len(made.seconds):
+        raise _wrong(target, f"{len(times)} frames", f"{len(made.seconds)}")
+    if [number for number in off_grid if number != last]:  # no encoder ends with a B-frame
+        expected = f"a reference at every {profile.stride}th frame alone"
+        raise _wrong(target, f"frame {off_grid[0]} has the wrong type", expected)
+    drift = np.ptp(np.subtract(times, made.seconds))
+    if not drift <= 2 / _FINEST_CLOCK:
+        raise _wrong(target, f"times that differ by {drift:.6f} s", "the source's")
+
+
+def _wrong(target: Path, found: str, expected: str) -> VideoError:
+    """The error of a result that failed its check."""
+    return VideoError(
+        target, f"the check of the encoded file found {found}", expected, "report it with the source", reason="mismatch"
+    )
 
 
 @contextmanager
@@ -219,9 +220,12 @@ def _encoder_errors(source: Path, target: Path) -> Iterator[None]:
     try:
         yield
     except av.error.FFmpegError as error:
-        if error.errno in CANNOT_WRITE:
+        if error.errno in _WRITE_ERRORS:
             raise cannot_write(target, OSError(error.errno, error.strerror)) from error
         raise VideoError(
-            f"{source}: FFmpeg cannot encode its pictures as H.264 ({error.strerror}), expected sides of at most 16384 pixels and "
-            "an ordinary pixel format; choose a short side, or remove it from the set"
+            source,
+            f"FFmpeg cannot encode its pictures as H.264 ({error.strerror})",
+            "sides of at most 16384 pixels and an ordinary pixel format",
+            "choose a short side, or remove it from the set",
+            reason="unsupported",
         ) from error

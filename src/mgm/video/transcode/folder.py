@@ -1,4 +1,4 @@
-"""A folder of videos of any kind to a folder of training-friendly ones: in parallel, resumable, with a record of each."""
+"""Transcode a folder of videos of any kind for fast reading: in parallel, resumable, with a record of each video."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mgm.errors import MgmError, VideoError
-from mgm.files.atomic import remove_parts
+from mgm.errors import FileError, MgmError, VideoError
+from mgm.files.atomic import cannot_write, remove_parts
 from mgm.files.journal import Journal
 from mgm.files.lock import locked
-from mgm.video.scan.scan import find_videos
-from mgm.video.transcode.encode import transcode
+from mgm.video.scan.find import find_videos
+from mgm.video.scan.record import valid_text
+from mgm.video.transcode.encode import transcode_video
 from mgm.video.transcode.manifest import (
     JOURNAL,
     MANIFEST,
@@ -24,18 +25,17 @@ from mgm.video.transcode.manifest import (
     find_orphans,
     is_ours,
     move_renamed,
-    read_records,
+    read_prepared,
     target_names,
-    text,
-    write_manifest,
+    write_prepared,
 )
-from mgm.video.transcode.profiles import Profile, describe, make_profile
+from mgm.video.transcode.profiles import Profile, describe_profile, make_profile
 from mgm.workers.isolated import TIMEOUT_SECONDS, run_isolated
 
-NO_FILE = (None, None)
+_NO_FILE = (None, None)
 
 
-def prepare(
+def prepare_videos(
     src: str | Path,
     dst: str | Path,
     profile: str = "motion",
@@ -52,25 +52,26 @@ def prepare(
     """Transcode every video below `src` into the same layout below `dst` (`a/b.webm` to `a/b.mp4`), listed in `dst/manifest.jsonl`.
 
     Sources that would share a name keep their suffixes: `a.avi` and `a.mp4` become `a.avi.mp4` and `a.mp4.mp4`. A video that fails
-    becomes a record with its problem and stops nothing. Whatever ended an earlier run, running again finishes the work with the
-    same files byte for byte; what is done of the same source (size and time of modification) with the same profile is skipped.
-    An earlier result goes only when its source has changed and is damaged; a source that is missing or cannot be read, a full disk
-    or a process that dies leave it. Results whose source is gone stay and are named in the report.
+    becomes a record with its problem and stops nothing. Running again after any interruption finishes the work with the same files,
+    byte for byte; results of the same source (size and time of modification) with the same profile are skipped. An earlier result
+    is removed only if its source has changed and is damaged; after a missing or unreadable source, a full disk or a process that
+    dies it is kept. Results whose source is gone are kept and named in the report.
 
     Args:
         src: a folder, or one video. `dst` holds the results of one folder: once it does, `src` may also be a video or folder in
-            that folder, whose records join the others.
+            that folder, whose records are added to the others.
         dst: a folder outside `src`; made if missing. Files in it that this function did not make are never replaced.
         profile, stride, short_side, gop, crf: see `mgm.video.transcode.profiles`; None: the profile's own.
-        processes: how many videos to encode at a time. With more than one, call it under `if __name__ == "__main__":`.
+        processes: number of videos to encode at a time. With more than one, call it under `if __name__ == "__main__":`.
         timeout_seconds: time without a new frame after which a video is given up; not with one process, nor with Ray.
         ray: one task of Ray for each video, on the cluster of RAY_ADDRESS (all of whose machines see `src` and `dst` under the same
             names), or in `processes` processes of this machine.
         progress: called with each record as it is made, in no particular order.
 
     Raises:
-        VideoError: no video in `src`, a setting that the profile cannot have, `dst` inside `src`, `dst` holds results of another
-            folder or a manifest of another kind, or another run works on `dst`.
+        VideoError: no video in `src`, or a setting that the profile cannot have.
+        FileError: `dst` lies in `src`, cannot be written, holds results of another folder or a manifest of another kind, or is in
+            use by another run.
     """
     chosen = make_profile(profile, stride=stride, short_side=short_side, gop=gop, crf=crf)
     src, dst = Path(src), Path(dst)
@@ -78,11 +79,13 @@ def prepare(
         src, dst = src.absolute(), dst.absolute()
     sources = find_videos([src])
     if src.is_dir() and dst.resolve().is_relative_to(src.resolve()):
-        raise VideoError(f"{dst}: lies inside the sources {src}, expected a folder outside them; choose another")
+        raise FileError(
+            dst, f"lies inside the sources {src}", "a folder outside them", "choose another", reason="conflict"
+        )
     try:
         dst.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise VideoError(f"{dst}: cannot be made ({error.strerror}), expected a folder; choose another") from error
+        raise cannot_write(dst, error) from error
     with locked(dst, advice="wait for it to end, or choose another folder"):
         plan = _plan(src, sources, dst, chosen)
         remove_parts(dst)
@@ -96,8 +99,8 @@ def prepare(
 
 
 def prepare_command(source: str | Path, *options: str) -> str:
-    """The command, for a shell, that transcodes a folder into `FOLDER-prepared` beside it, or a single video into `prepared`, since
-    what lies beside a video is part of its set. Wherever `mgm` advises to prepare, it says this."""
+    """The shell command that transcodes a folder into `FOLDER-prepared` beside it, or a single video into `prepared`, since files
+    beside a video are part of its set. Every advice to prepare gives this command."""
     place, target = Path(source), Path("prepared")
     if place.is_dir():
         unnamed = place.name in ("", "..")  # the working directory, or one above it
@@ -108,7 +111,7 @@ def prepare_command(source: str | Path, *options: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _TranscodeJob:
     source: Path
     target: Path
     root: str
@@ -118,15 +121,15 @@ class _Job:
     old: PreparedVideo | None = None
 
     def failed(self, problem: str, *, damaged: bool = False) -> PreparedVideo:
-        """The record of a failure; removes the earlier result of a source that is damaged and is no longer what it was made of."""
+        """The record of a failure; removes the earlier result if its source has changed and is damaged."""
         mtime_ns, size = _stamp(self.source)
         record = PreparedVideo(
             self.root,
             self.source_name,
             self.target_name,
             "failed",
-            text(problem),
-            describe(self.profile),
+            valid_text(problem),
+            describe_profile(self.profile),
             mtime_ns,
             size,
         )
@@ -138,14 +141,14 @@ class _Job:
             if damaged and changed and _removed(self.target):
                 return record
             record = replace(old, status="failed")
-        return replace(record, problem=text(f"{problem}; the earlier result is kept"))
+        return replace(record, problem=valid_text(f"{problem}; the earlier result is kept"))
 
     def finished(self) -> PreparedVideo | None:
-        """The record of what an earlier run made, if that is what this one would."""
+        """The record of an earlier run, if its result is the one that this run would make."""
         old = self.old
         if old is None or not self._holds(old) or old.mtime_ns is None:
             return None
-        if (old.profile, old.target) != (describe(self.profile), self.target_name):
+        if (old.profile, old.target) != (describe_profile(self.profile), self.target_name):
             return None
         if (old.mtime_ns, old.bytes_in) != _stamp(self.source):
             return None
@@ -156,37 +159,43 @@ class _Job:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """What to do, and the records of the folder's other sources; `names`: the target of all of them by source."""
+class _FolderPlan:
+    """The jobs, the known records of the folder, the names of its `others` that are not in this run, and all targets by source."""
 
-    jobs: list[_Job]
+    jobs: list[_TranscodeJob]
     known: dict[str, PreparedVideo]
     others: frozenset[str]
     names: dict[str, str]
 
 
-def _plan(src: Path, sources: list[Path], dst: Path, profile: Profile) -> _Plan:
-    known = read_records(dst)
+def _plan(src: Path, sources: list[Path], dst: Path, profile: Profile) -> _FolderPlan:
+    known = read_prepared(dst)
     base = src if src.is_dir() else src.parent
     root, below = _root(base, dst, known)
     places = {below / source.relative_to(base): source for source in sources}
-    asked = sorted(places, key=Path.as_posix)
-    inside = "" if below == Path() else text(below.as_posix()) + "/"
-    wanted = {text(place.as_posix()) for place in asked}
+    requested = sorted(places, key=Path.as_posix)
+    inside = "" if below == Path() else valid_text(below.as_posix()) + "/"
+    wanted = {valid_text(place.as_posix()) for place in requested}
     others = {n for n in known if n not in wanted and not (src.is_dir() and n.startswith(inside))}
-    # Names depend on their neighbours, also on those that nobody asked for this time.
-    everything = [*asked, *map(Path, sorted(others))]
+    # Names depend on their neighbours, also on those that are not in this run.
+    everything = [*requested, *map(Path, sorted(others))]
     targets = dict(zip(everything, target_names(everything), strict=True))
     jobs = []
-    for place in asked:
+    for place in requested:
         source, target = places[place], targets[place]
-        jobs.append(_Job(source, dst / target, root, text(place.as_posix()), text(target.as_posix()), profile))
-    originals = {os.path.realpath(source) for source in sources}  # links in a circle are no error of all
+        jobs.append(
+            _TranscodeJob(
+                source, dst / target, root, valid_text(place.as_posix()), valid_text(target.as_posix()), profile
+            )
+        )
+    originals = {os.path.realpath(source) for source in sources}  # links in a circle are the error of one source
     for job in jobs:
         if os.path.realpath(job.target) in originals:
-            raise VideoError(f"{job.target}: is a source itself, expected results in another folder; choose another")
-    names = {text(place.as_posix()): text(target.as_posix()) for place, target in targets.items()}
-    return _Plan(jobs, known, frozenset(others), names)
+            raise FileError(
+                job.target, "is a source itself", "results in another folder", "choose another folder", reason="exists"
+            )
+    names = {valid_text(place.as_posix()): valid_text(target.as_posix()) for place, target in targets.items()}
+    return _FolderPlan(jobs, known, frozenset(others), names)
 
 
 def _root(base: Path, dst: Path, known: dict[str, PreparedVideo]) -> tuple[str, Path]:
@@ -194,19 +203,22 @@ def _root(base: Path, dst: Path, known: dict[str, PreparedVideo]) -> tuple[str, 
     base = base.resolve()
     roots = {record.root for record in known.values()}
     for folder in (base, *base.parents):
-        name = text(folder.as_posix())
+        name = valid_text(folder.as_posix())
         if not roots or roots == {name}:
             return name, base.relative_to(folder)
-    raise VideoError(
-        f"{dst}: holds results of {', '.join(sorted(roots))}, expected of {base} or a folder above it; choose another folder, or, "
-        f"where the same videos have only moved, change 'root' in its {MANIFEST}"
+    raise FileError(
+        dst,
+        f"holds results of {', '.join(sorted(roots))}",
+        f"of {base} or a folder above it",
+        f"choose another folder; if the same videos have only moved, change 'root' in its {MANIFEST}",
+        reason="conflict",
     )
 
 
 def _run(
-    plan: _Plan,
+    plan: _FolderPlan,
     dst: Path,
-    run: Callable[[list[_Job]], Iterator[tuple[_Job, PreparedVideo]]],
+    run: Callable[[list[_TranscodeJob]], Iterator[tuple[_TranscodeJob, PreparedVideo]]],
     progress: Callable[[PreparedVideo], None],
 ) -> PrepareReport:
     known, results = dict(plan.known), dict[str, PreparedVideo]()
@@ -228,25 +240,26 @@ def _run(
     remove_parts(dst)
     listed = {**results, **{name: known[name] for name in plan.others}}
     rows = [listed[name] for name in sorted(listed)]
-    write_manifest(dst / MANIFEST, rows)
+    write_prepared(dst / MANIFEST, rows)
     (dst / JOURNAL).unlink()
     return PrepareReport(tuple(results[job.source_name] for job in jobs), skipped, find_orphans(dst, rows))
 
 
-def _prepare_one(job: _Job) -> PreparedVideo:
-    """Transcode one video; whatever goes wrong becomes its record."""
+def _prepare_one(job: _TranscodeJob) -> PreparedVideo:
+    """Transcode one video; an error becomes its record."""
     mtime_ns, size = _stamp(job.source)
     try:
-        if _stamp(job.target) != NO_FILE and not is_ours(job.target):
-            return job.failed(
-                f"{job.target}: exists and is not of mgm prepare, expected no such file; move it away or choose another folder"
-            )
-        made = transcode(job.source, job.target, job.profile)
+        if _stamp(job.target) != _NO_FILE and not is_ours(job.target):
+            found = "exists and was not made by mgm prepare"
+            advice = "move it away, or choose another folder"
+            return job.failed(str(FileError(job.target, found, "no such file", advice, reason="exists")))
+        made = transcode_video(job.source, job.target, job.profile)
     except MgmError as error:
         return job.failed(str(error), damaged=_is_damage(job.source, error))
     except Exception as error:  # one odd video must not end the work on a million others
+        found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return job.failed(
-            f"{job.source}: {type(error).__name__}: {' '.join(str(error).split())}, expected it to encode; report it with the video"
+            str(VideoError(job.source, found, "it to encode", "report it with the video", reason="crashed"))
         )
     return PreparedVideo(
         root=job.root,
@@ -254,7 +267,7 @@ def _prepare_one(job: _Job) -> PreparedVideo:
         target=job.target_name,
         status="done",
         problem=None,
-        profile=describe(job.profile),
+        profile=describe_profile(job.profile),
         mtime_ns=mtime_ns,
         bytes_in=size,
         bytes_out=made.bytes_out,
@@ -269,7 +282,7 @@ def _prepare_one(job: _Job) -> PreparedVideo:
 
 def _is_damage(source: Path, error: MgmError) -> bool:
     """Whether an error is about the content of the source: not about the disk, the memory or the result."""
-    if not isinstance(error, VideoError) or not str(error).startswith(f"{source}:") or _stamp(source) == NO_FILE:
+    if not isinstance(error, VideoError) or error.subject != str(source) or _stamp(source) == _NO_FILE:
         return False
     cause: BaseException | None = error
     while cause is not None:
@@ -279,18 +292,21 @@ def _is_damage(source: Path, error: MgmError) -> bool:
     return True
 
 
-def _died(job: _Job, error: VideoError) -> PreparedVideo:
+def _died(job: _TranscodeJob, error: VideoError) -> PreparedVideo:
     return job.failed(str(error.about(job.source)))
 
 
-def _over_ray(jobs: list[_Job], processes: int) -> Iterator[tuple[_Job, PreparedVideo]]:
+def _over_ray(jobs: list[_TranscodeJob], processes: int) -> Iterator[tuple[_TranscodeJob, PreparedVideo]]:
     """As `run_isolated`, on a cluster of Ray; this process alone writes the journal."""
     try:
         import ray
         import ray.exceptions
     except ModuleNotFoundError as error:
-        raise VideoError(
-            "--ray needs the package ray: pip install 'motion-guided-masking[ray]', or '.[ray]' in a checkout"
+        raise FileError(
+            "--ray",
+            "the package ray is missing",
+            advice="pip install 'motion-guided-masking[ray]', or '.[ray]' in a checkout",
+            reason="missing_package",
         ) from error
     started = not ray.is_initialized()
     if started:
@@ -298,10 +314,10 @@ def _over_ray(jobs: list[_Job], processes: int) -> Iterator[tuple[_Job, Prepared
         ray.init(log_to_driver=False, **local)
     task = ray.remote(num_cpus=1, max_retries=1)(_prepare_one)
     left = iter(jobs)
-    running: dict[Any, _Job] = {}
+    running: dict[Any, _TranscodeJob] = {}
     try:
         while True:
-            # Enough to keep a growing cluster busy, few enough that a million videos do not fill its queue.
+            # Enough tasks to keep a growing cluster busy, and few enough that a million videos do not fill its queue.
             room = 2 * int(ray.cluster_resources().get("CPU", 1)) - len(running)
             for _, job in zip(range(room), left, strict=False):
                 running[task.remote(job)] = job
@@ -331,9 +347,9 @@ def _removed(target: Path) -> bool:
 
 
 def _stamp(path: Path) -> tuple[int | None, int | None]:
-    """(time of modification in ns, size in bytes), None where there is no such file."""
+    """(time of modification in ns, size in bytes); `_NO_FILE` if it does not exist."""
     try:
         found = path.stat()
     except OSError:
-        return NO_FILE
+        return _NO_FILE
     return found.st_mtime_ns, found.st_size

@@ -1,4 +1,4 @@
-"""What `prepare` leaves beside the videos: which became which, in a manifest."""
+"""The manifest of a folder of transcoded videos: the source, the settings and the problem of each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any, Literal
 import av
 import av.error
 
-from mgm.errors import VideoError
+from mgm.errors import FileError
 from mgm.files.atomic import atomic_write
 from mgm.files.journal import read_journal
 from mgm.video.container.metadata import read_profile
+from mgm.video.scan.record import valid_text
 
 MANIFEST = "manifest.jsonl"
 JOURNAL = "manifest.journal"
@@ -24,23 +25,23 @@ JOURNAL = "manifest.journal"
 
 @dataclass(frozen=True, slots=True)
 class PreparedVideo:
-    """What became of one source; one line of the manifest. Fields of the result are None where there is none.
+    """One source and its result; one line of the manifest. Fields of the result are None without a result.
 
-    A source that failed may have an earlier result that still stands: everything but `status` and `problem` then describes that.
+    A source that failed may have an earlier result that is kept: all fields but `status` and `problem` then describe that result.
 
     Attributes:
         root: the folder of sources, absolute.
         source: path below it.
         target: path below the folder of results, where the manifest lies.
         status: "done" or "failed".
-        problem: one line: what was found, what was expected, what to do; None where it is done.
-        profile: how it was encoded, as `describe` says it.
-        mtime_ns: when the source was last modified, in nanoseconds since 1970; None where it could not be asked.
+        problem: one line: found, expected, advice; None if it is done.
+        profile: its settings, as `describe_profile` writes them.
+        mtime_ns: time of the source's last change in nanoseconds since 1970; None if it could not be read.
         bytes_in, bytes_out: sizes of the files.
         codec_in, codec_out: FFmpeg's names.
-        frames: of both files.
+        frames: number of frames, of both files.
         height, width: of the result in pixels, upright.
-        interlaced: whether the source was, at least in part.
+        interlaced: whether any frame of the source is.
     """
 
     root: str
@@ -62,12 +63,12 @@ class PreparedVideo:
 
 @dataclass(frozen=True, slots=True)
 class PrepareReport:
-    """What became of the videos that were asked for.
+    """The records of a run of `prepare_videos`.
 
     Attributes:
-        records: of all of them, in the order of their paths.
-        skipped: how many were done by an earlier run.
-        orphans: results in the folder that belong to no source any more, as paths below it. They are left there.
+        records: of all sources of the run, in the order of their paths.
+        skipped: number of sources that an earlier run had done.
+        orphans: results in the folder whose source is gone, as paths below it. They are kept.
     """
 
     records: tuple[PreparedVideo, ...]
@@ -91,24 +92,24 @@ class PrepareReport:
 
     @property
     def failed(self) -> tuple[PreparedVideo, ...]:
-        """Sources without one."""
+        """Sources that failed."""
         return tuple(r for r in self.records if r.status == "failed")
 
     @property
     def bytes_in(self) -> int:
-        """Size of the sources that are done."""
+        """Size of the sources that are done, in bytes."""
         return sum(r.bytes_in or 0 for r in self.done)
 
     @property
     def bytes_out(self) -> int:
-        """Size of their results."""
+        """Size of their results, in bytes."""
         return sum(r.bytes_out or 0 for r in self.done)
 
 
 def target_names(sources: Iterable[Path]) -> list[Path]:
-    """For each relative path of a source the relative path of its result; no two are the same, and none is another's folder.
+    """The relative path of the result for each relative path of a source; all differ, and none is the folder of another.
 
-    Raises nothing, looks at no file: the same sources always get the same names.
+    A function of the names alone: the same sources always get the same names.
     """
     sources = list(sources)
     folders = {folder for source in sources for folder in source.parents}
@@ -130,31 +131,37 @@ def _with_suffix_kept(source: Path) -> Path:
     return source.with_name(source.name + ".mp4")
 
 
-def read_records(dst: Path) -> dict[str, PreparedVideo]:
-    """The records of a folder's manifest by source, brought up to date by the journal of a run that did not finish.
+def read_prepared(dst: Path) -> dict[str, PreparedVideo]:
+    """The records of a folder's manifest by source, brought up to date by the journal of an interrupted run.
 
     Raises:
-        VideoError: one of the two files is not what `prepare` writes, or cannot be read.
+        FileError: one of the two files was not written by `prepare_videos`, or cannot be read.
     """
     known: dict[str, PreparedVideo] = {}
     for path, rows in ((dst / MANIFEST, _rows(dst / MANIFEST)), (dst / JOURNAL, _journal_rows(dst / JOURNAL))):
         try:
             for number, row in enumerate(rows, 1):
                 if not _is_record(row):
-                    raise VideoError(
-                        f"{path}: line {number} is no record of this version of 'mgm prepare', expected its own file; "
-                        "move it away, or choose another folder"
+                    raise FileError(
+                        path,
+                        f"line {number} is not a record written by this version of 'mgm prepare'",
+                        advice="move the file away, or choose another folder",
+                        reason="malformed",
                     )
                 known[row["source"]] = PreparedVideo(**row)
         except OSError as error:
-            raise VideoError(
-                f"{path}: cannot be read ({error.strerror}), expected what 'mgm prepare' writes; choose another folder"
+            raise FileError(
+                path,
+                f"cannot be read ({error.strerror})",
+                "a file that 'mgm prepare' writes",
+                "choose another folder",
+                reason="unreadable",
             ) from error
     return known
 
 
 def _rows(path: Path) -> Iterator[Any]:
-    # To the last byte, unlike a journal: this file is only ever replaced as a whole, and a torn one is somebody else's.
+    # To the last byte, unlike a journal: this file is only replaced as a whole, so a torn one is not ours.
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -178,7 +185,7 @@ def _is_record(row: Any) -> bool:
 
 
 def is_ours(target: Path) -> bool:
-    """Whether a file is a result of `transcode`."""
+    """Whether a file is a result of `transcode_video`."""
     try:
         if not target.is_file():  # opening a pipe would wait for ever
             return False
@@ -189,7 +196,7 @@ def is_ours(target: Path) -> bool:
 
 
 def move_renamed(dst: Path, known: Iterable[PreparedVideo], names: dict[str, str]) -> list[PreparedVideo]:
-    """Give results the names that their sources now lead to, because another source with their name has come or gone.
+    """Rename results whose names changed, because another source with their name has come or gone.
 
     Args:
         dst: the folder of results.
@@ -197,7 +204,7 @@ def move_renamed(dst: Path, known: Iterable[PreparedVideo], names: dict[str, str
         names: source to target, as it should be.
 
     Returns:
-        The new records of those that have moved. What cannot be moved is left as it was.
+        The new records of the results that were renamed. A result that cannot be renamed stays.
     """
     moves = {r.source: r for r in known if names.get(r.source, r.target) != r.target}
     moved: list[PreparedVideo] = []
@@ -227,7 +234,7 @@ def _move(dst: Path, old: str, new: str) -> bool:
 
 
 def find_orphans(dst: Path, records: Iterable[PreparedVideo]) -> tuple[str, ...]:
-    """Results below a folder that no record names, sorted; those in folders with a manifest of their own belong there."""
+    """Results below a folder that no record names, sorted; without those in folders that have their own manifest."""
     targets = {record.target for record in records}
     found: list[str] = []
     for folder, folders, files in os.walk(dst):
@@ -236,19 +243,14 @@ def find_orphans(dst: Path, records: Iterable[PreparedVideo]) -> tuple[str, ...]
             continue
         for file in files:
             path = Path(folder, file)
-            name = text(path.relative_to(dst).as_posix())
+            name = valid_text(path.relative_to(dst).as_posix())
             if path.suffix == ".mp4" and name not in targets and is_ours(path):
                 found.append(name)
     return tuple(sorted(found))
 
 
-def text(name: str) -> str:
-    """A name as UTF-8 can write it: file systems allow any bytes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def write_manifest(path: Path, records: Iterable[PreparedVideo]) -> None:
-    """Write one JSON line for each record: the whole file under its name, or not at all."""
+def write_prepared(path: Path, records: Iterable[PreparedVideo]) -> None:
+    """Write one JSON line for each record."""
     with atomic_write(path, advice="free some space and run it again: finished videos are kept") as file:
         for record in records:
             file.write(json.dumps(asdict(record), ensure_ascii=False).encode() + b"\n")

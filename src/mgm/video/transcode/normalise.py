@@ -1,4 +1,4 @@
-"""Decoded pictures as a player shows them: upright, progressive, scaled; still YUV, for an encoder."""
+"""Make decoded pictures upright, progressive and of one size, as a player shows them; they stay YUV, for an encoder."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import numpy as np
 from mgm.errors import VideoError
 from mgm.video.container.stream import OpenVideo
 
-FULL_RANGE = 2  # AVCOL_RANGE_JPEG
-LIMITED_RANGE = 1
-BT601 = 6  # AVCOL_SPC_SMPTE170M: what swscale makes of RGB
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_LIMITED_RANGE = 1
+_BT601 = 6  # AVCOL_SPC_SMPTE170M: swscale converts RGB to it
 
 
-class Upright:
-    """Decoded pictures of one video to upright yuv420p of one even size; deinterlaces from the first interlaced picture on.
+class PictureNormaliser:
+    """Turns decoded pictures of one video into upright yuv420p of one even size; deinterlaces from the first interlaced picture on.
 
     Args:
         short_side: of the result in pixels, never more than the source's; 0 keeps the source's.
 
     Attributes:
-        interlaced: whether any picture so far was.
-        turned: whether rows became columns.
+        interlaced: whether any picture so far is.
+        transposed: whether rows became columns.
         colour_range, matrix: of the result, as FFmpeg numbers them (AVColorRange, AVColorSpace); known after the first picture.
     """
 
@@ -38,14 +38,14 @@ class Upright:
         self._key: tuple[object, ...] = ()
         self._size: tuple[int, int] | None = None  # width and height of the result before it is turned upright
         self.interlaced = False
-        self.turned = False
+        self.transposed = False
         self.colour_range = 0
         self.matrix = 0
 
-    def shape(
+    def normalise(
         self, pictures: Iterator[av.video.frame.VideoFrame], clock: Callable[[av.video.frame.VideoFrame], int]
     ) -> Iterator[tuple[av.video.frame.VideoFrame, int]]:
-        """Yield (picture, its time in the clock's units), one for each one given."""
+        """Yield (picture, its time in the units of `clock`) for each of the pictures."""
         waiting: list[int] = []
         for picture in pictures:
             waiting.append(clock(picture))
@@ -59,9 +59,8 @@ class Upright:
             yield from ((shaped, waiting.pop(0)) for shaped in self._pull())
         yield from ((shaped, waiting.pop(0)) for shaped in self._drain())
         if waiting:
-            raise VideoError(
-                f"{self._name}: {len(waiting)} frames were lost in FFmpeg's filters, expected none; report it"
-            )
+            found = f"{len(waiting)} frames were lost in FFmpeg's filters"
+            raise VideoError(self._name, found, "none", "report it with the source", reason="mismatch")
 
     def _pull(self) -> Iterator[av.video.frame.VideoFrame]:
         assert self._graph is not None
@@ -78,30 +77,30 @@ class Upright:
 
     def _build(self, picture: av.video.frame.VideoFrame) -> av.filter.Graph:
         rgb = picture.format.is_rgb
-        full = picture.color_range == FULL_RANGE or picture.format.name.startswith("yuvj")
+        full = picture.color_range == _FULL_RANGE or picture.format.name.startswith("yuvj")
         swap, across, down = _turns(picture)
         if self._size is None:
             self._size = _result_size(picture.width, picture.height, self._short_side)
-            self.turned = swap
-            self.colour_range = LIMITED_RANGE if rgb else FULL_RANGE if full else int(picture.color_range)
-            self.matrix = BT601 if rgb else int(picture.colorspace)
+            self.transposed = swap
+            self.colour_range = _LIMITED_RANGE if rgb else _FULL_RANGE if full else int(picture.color_range)
+            self.matrix = _BT601 if rgb else int(picture.colorspace)
         graph = av.filter.Graph()
         graph.threads = 1
         source = {
             "video_size": f"{picture.width}x{picture.height}",
             "pix_fmt": picture.format.name,
-            "time_base": "1/1000",  # no filter here looks at times
+            "time_base": "1/1000",  # no filter here uses times
         }
         if not rgb:
             source |= {
                 "colorspace": str(int(picture.colorspace)),
-                "range": str(FULL_RANGE if full else int(picture.color_range)),
+                "range": str(_FULL_RANGE if full else int(picture.color_range)),
             }
         nodes = [graph.add("buffer", **source)]
         if self.interlaced:
             nodes.append(graph.add("bwdif", "mode=send_frame:deint=interlaced"))
         range_in = "full" if full or rgb else "limited"
-        range_out = "full" if self.colour_range == FULL_RANGE else "limited"
+        range_out = "full" if self.colour_range == _FULL_RANGE else "limited"
         width, height = self._size
         nodes.append(
             graph.add(
@@ -123,8 +122,8 @@ class Upright:
 def _turns(picture: av.video.frame.VideoFrame) -> tuple[bool, bool, bool]:
     """(swap rows and columns, then mirror left-right, then mirror top-bottom) that make a picture upright.
 
-    From its display matrix, rows of three 32-bit numbers: x' = a x + c y, y' = b x + d y. Angles other than quarter turns are
-    taken as the nearest of them.
+    From its display matrix, rows of three 32-bit numbers: x' = a x + c y, y' = b x + d y. Other angles are rounded
+    to quarter turns.
     """
     data = picture.side_data.get("DISPLAYMATRIX")
     if data is None:
@@ -136,7 +135,7 @@ def _turns(picture: av.video.frame.VideoFrame) -> tuple[bool, bool, bool]:
 
 
 def _result_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """(width, height), even and 2 or more; an odd side loses a pixel, so that none grows."""
+    """(width, height), even and 2 or more; an odd side loses a pixel, so that no side grows."""
     short = min(width, height)
     if short_side and short > short_side:
         longer = max(width, height) * short_side // (2 * short) * 2

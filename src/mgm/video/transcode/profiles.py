@@ -1,4 +1,4 @@
-"""The kinds of file that `prepare` makes, and the line in each file that says how it was made."""
+"""The profiles of `mgm prepare`, and the line in each file that names its profile."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from mgm.errors import VideoError
 
-VERSION = 1
-"""Goes up when the same profile makes other files than before: what was prepared with another version is made again."""
+PROFILE_VERSION = 1
+"""Increased when a profile makes other files than before: files of another version are made again."""
 
-STRIDES = (2, 4, 8)
+_STRIDES = (2, 4, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class Profile:
     Attributes:
         name: "motion", "compat" or "strided"; see `PROFILES`.
         short_side: of the result in pixels, even; smaller sources keep theirs; 0 keeps every source's.
-        gop: most frames between two key pictures.
+        gop: most frames between two key frames.
         crf: x264's constant rate factor, 1 (large) to 51 (ugly).
         preset: x264's.
-        stride: every `stride`-th frame is a reference and no other is; None: references as the encoder likes.
+        stride: every `stride`-th frame is a reference and no other is; None: the encoder chooses references.
         fast: tuned to decode fast (no deblocking filter, no CABAC), for larger files.
         x264: further settings of x264, `name=value` joined by colons.
     """
@@ -72,13 +72,13 @@ def make_profile(
     """A named profile, with some of its settings changed.
 
     Raises:
-        VideoError: no such profile, or a setting it cannot have.
+        VideoError: unknown profile, or a setting that it cannot have.
     """
     if name not in PROFILES:
-        raise VideoError(f"profile {name!r}: expected one of {', '.join(PROFILES)}")
+        raise VideoError(f"profile {name!r}", "unknown", f"one of {', '.join(PROFILES)}", reason="unknown_name")
     profile = PROFILES[name]
     if stride is not None and profile.stride is None:
-        raise VideoError(f"profile {name}: stride is {stride}, expected none: only 'strided' has one; leave it out")
+        raise _bad_setting(profile, "stride", stride, "none: only 'strided' has one", "leave it out")
     profile = replace(
         profile,
         stride=profile.stride if stride is None else stride,
@@ -93,28 +93,26 @@ def make_profile(
 def _check(profile: Profile) -> None:
     side, gop, stride = profile.short_side, profile.gop, profile.stride
     if side < 0 or side % 2:
-        raise VideoError(
-            f"profile {profile.name}: short side is {side}, expected an even number, or 0 to keep the source's"
-        )
+        raise _bad_setting(profile, "short side", side, "an even number, or 0 to keep the source's")
     if not 1 <= profile.crf <= 51:
-        raise VideoError(f"profile {profile.name}: crf is {profile.crf}, expected 1 to 51; 23 is usual")
+        raise _bad_setting(profile, "crf", profile.crf, "1 to 51", "23 is usual")
     if stride is None:
         if gop < 2:
-            raise VideoError(
-                f"profile {profile.name}: gop is {gop}, expected 2 or more: key pictures carry no motion vectors"
-            )
+            raise _bad_setting(profile, "gop", gop, "2 or more: key frames carry no motion vectors")
         return
-    if stride not in STRIDES:
-        raise VideoError(f"profile {profile.name}: stride is {stride}, expected one of {', '.join(map(str, STRIDES))}")
+    if stride not in _STRIDES:
+        raise _bad_setting(profile, "stride", stride, f"one of {', '.join(map(str, _STRIDES))}")
     if gop % stride or gop < 2 * stride:
-        raise VideoError(
-            f"profile {profile.name}: gop is {gop}, expected a multiple of the stride, {2 * stride} or more: "
-            f"try {max(round(gop / stride), 2) * stride}"
-        )
+        advice = f"try {max(round(gop / stride), 2) * stride}"
+        raise _bad_setting(profile, "gop", gop, f"a multiple of the stride, {2 * stride} or more", advice)
 
 
-def describe(profile: Profile) -> str:
-    """One line that tells two profiles apart; `transcode` writes it into the file's metadata as "comment". For example
+def _bad_setting(profile: Profile, setting: str, value: int, expected: str, advice: str = "") -> VideoError:
+    return VideoError(f"profile {profile.name}", f"{setting} is {value}", expected, advice, reason="invalid_value")
+
+
+def describe_profile(profile: Profile) -> str:
+    """One line with all settings of a profile; `transcode_video` writes it into the file's metadata as "comment". For example
     "mgm profile=strided stride=4 gop=32 crf=23 short_side=256 preset=medium version=1".
     """
     settings = {
@@ -124,6 +122,6 @@ def describe(profile: Profile) -> str:
         "crf": profile.crf,
         "short_side": profile.short_side,
         "preset": profile.preset,
-        "version": VERSION,
+        "version": PROFILE_VERSION,
     }
     return " ".join(["mgm", *(f"{key}={value}" for key, value in settings.items() if value is not None)])

@@ -1,4 +1,4 @@
-"""Frames to an encoded file, whole or not at all."""
+"""Encode frames that are in memory."""
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
@@ -23,7 +23,7 @@ CONTAINERS = {
 }
 
 
-def encode(
+def write_video(
     path: str | Path,
     frames: Iterable[npt.NDArray[np.uint8]],
     *,
@@ -35,8 +35,7 @@ def encode(
 ) -> int:
     """Encode ``frames`` into ``path``, whose suffix names the container, and return how many frames were written.
 
-    The file appears under its name only when it is whole: it is written beside it and renamed, so a killed run leaves
-    no half video. Frame ``i`` gets the time ``i / fps`` and every frame is kept.
+    The file appears when it is complete. Frame ``i`` gets the time ``i / fps`` and every frame is kept.
 
     Args:
         path: ends in .mp4, .mov, .mkv, .webm, .avi, .flv, .mpg or .ts; its folder is made, an old file is replaced.
@@ -45,24 +44,28 @@ def encode(
         codec: FFmpeg's name of an encoder: ``libx264``, ``mpeg4``, ``libvpx-vp9``, ``libx265``, ...
         options: passed to the encoder as they are: ``{"crf": 23, "bf": 2, "refs": 1, "g": 12, "profile": "main"}``.
         pixel_format: of the coded picture. ``yuv420p`` needs even sides in most encoders.
-        threads: of the encoder. With 1, libx264 makes the same bytes of the same frames every time.
+        threads: of the encoder. With 1, libx264 makes the same bytes from the same frames every time.
 
     Raises:
         DataError: unknown container or encoder, no frames, frames of another shape or dtype, or options, sizes and
-            pixel formats that the encoder refuses. ``path`` is then as it was before.
+            pixel formats that the encoder refuses. FileError: the file cannot be written. ``path`` is then as it was.
     """
     path = Path(path)
     container = CONTAINERS.get(path.suffix.lower())
     if container is None:
-        raise DataError(f"{path}: no container is known for '{path.suffix}'; use one of {', '.join(CONTAINERS)}")
+        raise DataError(
+            path, f"the suffix is {path.suffix!r}", f"one of {', '.join(CONTAINERS)}", "rename it", reason="unsupported"
+        )
     try:
         with atomic_path(path) as part:
             return _encode(part, path, frames, container, Fraction(fps).limit_denominator(90_000), codec,
                            _with_defaults(codec, options), pixel_format, threads)  # fmt: skip
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         raise DataError(
-            f"{path}: {codec} refused {dict(options or {})} as {pixel_format} in {container}: {error}; "
-            "check the options, the codec's name, and that both sides are even"
+            path,
+            f"{codec} refused {dict(options or {})} as {pixel_format} in {container}: {error}",
+            advice="check the options, the codec's name, and that both sides are even",
+            reason="unsupported",
         ) from error
 
 
@@ -92,7 +95,8 @@ def _encode(
     shape: tuple[int, ...] = ()
     with av.open(str(part), "w", format=container) as out:
         if av.Codec(codec, "w").type != "video":
-            raise DataError(f"{path}: {codec} is no video encoder; use for example libx264")
+            found = f"{codec} is not a video encoder"
+            raise DataError(path, found, advice="use, for example, libx264", reason="unknown_name")
         stream = out.add_stream(codec, rate=fps, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.pix_fmt = pixel_format
@@ -103,16 +107,20 @@ def _encode(
                 stream.height, stream.width = shape[:2]
             if frame.shape != shape or frame.dtype != np.uint8:
                 raise DataError(
-                    f"{path}: frame {count} is {frame.dtype} {frame.shape}; expected uint8 {shape or '(H, W, 3)'}"
+                    path,
+                    f"frame {count} is {frame.dtype} {frame.shape}",
+                    f"uint8 {shape or '(H, W, 3)'}",
+                    reason="invalid_shape",
                 )
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             picture.pts, picture.time_base = count, 1 / fps
             out.mux(stream.encode(picture))
             count += 1
         if count == 0:
-            raise DataError(f"{path}: there are no frames to encode")
-        # Opening leaves in the context what the encoder did not know, and says nothing of it.
+            raise DataError(path, "no frames to encode", "at least one", reason="missing_value")
+        # After opening, the context holds the options that the encoder does not know; it does not report them.
         if stream.codec_context.options:
-            raise DataError(f"{path}: {codec} has no option {', '.join(stream.codec_context.options)}")
+            found = f"{codec} has no option {', '.join(stream.codec_context.options)}"
+            raise DataError(path, found, reason="unknown_name")
         out.mux(stream.encode(None))
     return count

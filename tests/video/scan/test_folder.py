@@ -1,7 +1,6 @@
 import importlib
 import multiprocessing
 import os
-import re
 import shutil
 import signal
 from pathlib import Path
@@ -9,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from mgm.errors import VideoError
+from mgm.video.scan.find import find_videos
+from mgm.video.scan.folder import scan_file, scan_to_manifest, scan_videos
 from mgm.video.scan.manifest import read_manifest
 from mgm.video.scan.record import VideoRecord
-from mgm.video.scan.scan import ScanSummary, find_videos, scan, scan_file, scan_to, short_side
-from tests.video.broken import BROKEN, make_broken
+from mgm.video.scan.summary import ScanSummary, short_side
+from tests.errors import raises
+from tests.video.broken import REASONS, make_broken
 from tests.video.clips import encode_moving, remux
 
 
@@ -32,26 +34,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory, ordinary: Path) -> Path:
 
 def test_everything_is_reported_and_counted(folder: Path):
     seen: list[VideoRecord] = []
-    report = scan(folder, progress=seen.append)
+    report = scan_videos(folder, progress=seen.append)
     assert list(report.records) == seen == list(report)
     names = [Path(record.path).name for record in report]
-    assert sorted(names) == sorted([*BROKEN, "good.MP4", "turned.mp4", "vp9.webm"])
-    assert len(report) == len(BROKEN) + 3
+    assert sorted(names) == sorted([*REASONS, "good.MP4", "turned.mp4", "vp9.webm"])
+    assert len(report) == len(REASONS) + 3
     assert {Path(r.path).name for r in report.readable} == {"good.MP4", "turned.mp4", "vp9.webm"}
     assert {Path(r.path).name for r in report.with_motion} == {"good.MP4", "turned.mp4"}
-    assert {Path(r.path).name for r in report.problems} == {*BROKEN, "vp9.webm"}
+    assert {Path(r.path).name for r in report.problems} == {*REASONS, "vp9.webm"}
     for record in report.problems:
         name = Path(record.path).name
         assert record.problem is not None
         assert record.problem.startswith(f"{record.path}: ")
         assert "\n" not in record.problem
-        assert re.search(BROKEN.get(name, "VP9 carries no exported motion vectors"), record.problem)
+        assert record.status == REASONS.get(name, "no_vectors")
         assert record.bytes == Path(record.path).stat().st_size
         assert record.readable == (name == "vp9.webm")
 
 
 def test_what_a_record_says(folder: Path):
-    good, turned, vp9 = (scan(folder / name).records[0] for name in ("deep/good.MP4", "turned.mp4", "vp9.webm"))
+    good, turned, vp9 = (scan_videos(folder / name).records[0] for name in ("deep/good.MP4", "turned.mp4", "vp9.webm"))
     assert good.problem is None
     assert (good.codec, good.width, good.height, good.fps, good.rotation) == ("h264", 96, 64, 25, 0)
     assert (good.frames, good.gop, good.b_frames) == (24, 8, True)
@@ -106,24 +108,25 @@ def test_folders_that_may_not_be_read(linked: Path, ordinary: Path, monkeypatch:
         return listed(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    told: list[Path] = []
-    found = find_videos([linked, linked / "b"], unreadable=told.append)
-    assert told == [closed]
+    reported: list[Path] = []
+    found = find_videos([linked, linked / "b"], unreadable=reported.append)
+    assert reported == [closed]
     assert found == find_videos([linked, linked / "b"])
     assert linked / "open" / "4.mp4" in found
-    assert find_videos([closed], unreadable=told.append) == []
-    with pytest.raises(VideoError, match=r"no video found .*; .*closed cannot be read: check its permissions"):
+    assert find_videos([closed], unreadable=reported.append) == []
+    with raises(VideoError, "not_found", subject=closed) as caught:
         find_videos([closed])
-    problem = f"{closed}: a folder that cannot be read (Permission denied), expected to list it; check its permissions"
-    expected = VideoRecord(path=str(closed), bytes=0, status="unreadable", problem=problem)
-    report = scan(linked)
+    assert str(closed) in caught.value.advice
+    report = scan_videos(linked)
     assert [Path(r.path) for r in report] == [*find_videos([linked]), closed]
-    assert report.records[-1] == expected
+    (problem,) = (record.problem for record in report if record.path == str(closed))
+    assert str(problem).startswith(f"{closed}: ")
+    assert report.records[-1] == VideoRecord(path=str(closed), bytes=0, status="unreadable", problem=problem)
     manifest = linked.parent / "m.jsonl"
-    scan_to(manifest, linked)
+    scan_to_manifest(manifest, linked)
     assert tuple(read_manifest(manifest)) == report.records
     monkeypatch.undo()
-    scan_to(manifest, linked)  # permitted meanwhile
+    scan_to_manifest(manifest, linked)  # permitted meanwhile
     assert {Path(r.path).name: r.frames for r in read_manifest(manifest) if r.readable} == {"4.mp4": 24}
     assert str(closed) not in {r.path for r in read_manifest(manifest)}
 
@@ -133,33 +136,35 @@ def test_a_path_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.Monke
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "stat", refuse)
-    with pytest.raises(VideoError, match=r"a\.mp4: cannot be opened \(Permission denied\); check its permissions"):
+    with raises(VideoError, "unreadable", subject=tmp_path / "a.mp4"):
         find_videos([tmp_path / "a.mp4"])
 
 
 def test_nothing_to_scan_is_an_error(tmp_path: Path):
-    with pytest.raises(VideoError, match="no video found"):
-        scan(tmp_path)
-    with pytest.raises(VideoError, match="missing: no such file or folder; check the path"):
-        scan(tmp_path / "missing")
+    with raises(VideoError, "not_found", message="scan-no-video"):
+        scan_videos(tmp_path)
+    with raises(VideoError, "not_found", message="scan-no-such-path"):
+        scan_videos(tmp_path / "missing")
 
 
 def test_processes_give_the_same_report_and_manifest(folder: Path, tmp_path: Path):
-    report = scan(folder)
+    report = scan_videos(folder)
     counted: list[tuple[int, int]] = []
-    scan_to(tmp_path / "m.jsonl", folder, processes=2, progress=lambda done, total: counted.append((done, total)))
+    scan_to_manifest(
+        tmp_path / "m.jsonl", folder, processes=2, progress=lambda done, total: counted.append((done, total))
+    )
     assert tuple(read_manifest(tmp_path / "m.jsonl")) == report.records
     assert counted == [(done, len(report)) for done in range(len(report) + 1)]
 
 
 def test_paths_stay_as_they_were_given(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(folder)
-    scan_to(tmp_path / "m.csv", "deep", "turned.mp4")
+    scan_to_manifest(tmp_path / "m.csv", "deep", "turned.mp4")
     assert [record.path for record in read_manifest(tmp_path / "m.csv")] == ["deep/good.MP4", "turned.mp4"]
 
 
 def test_the_summary_counts_what_the_report_holds(folder: Path):
-    report = scan(folder)
+    report = scan_videos(folder)
     summary = ScanSummary(limit=3)
     for record in report:
         summary.add(record)
@@ -193,8 +198,8 @@ def test_a_file_that_kills_its_worker_is_named(tmp_path: Path, ordinary: Path, m
     """As a crash in the decoder would, or the kernel when memory runs out."""
     for i in range(9):
         shutil.copy(ordinary, tmp_path / f"{i}.mp4")
-    monkeypatch.setattr(importlib.import_module("mgm.video.scan.scan"), "scan_file", dies_on_three)
-    report = scan(tmp_path, processes=2)
+    monkeypatch.setattr(importlib.import_module("mgm.video.scan.folder"), "scan_file", dies_on_three)
+    report = scan_videos(tmp_path, processes=2)
     assert [record.frames for record in report] == [24, 24, 24, None, 24, 24, 24, 24, 24]
     assert str(report.records[3].problem).startswith(f"{tmp_path / '3.mp4'}: ")
     assert report.records[3].status == "crashed"
@@ -212,11 +217,11 @@ def test_a_file_that_hangs_costs_one_record(tmp_path: Path, ordinary: Path, monk
     for i in range(9):
         shutil.copy(ordinary, tmp_path / f"{i}.mp4")
     os.mkfifo(tmp_path / "pipe")
-    monkeypatch.setattr(importlib.import_module("mgm.video.scan.scan"), "scan_file", hangs_on_three)
-    report = scan(tmp_path, processes=2, timeout_seconds=2)
+    monkeypatch.setattr(importlib.import_module("mgm.video.scan.folder"), "scan_file", hangs_on_three)
+    report = scan_videos(tmp_path, processes=2, timeout_seconds=10)
     assert [record.frames for record in report] == [24, 24, 24, None, 24, 24, 24, 24, 24]
     assert report.records[3].status == "crashed"
-    assert "2 s" in str(report.records[3].problem)
+    assert "10 s" in str(report.records[3].problem)
 
 
 def test_workers_killed_from_outside_cost_no_record(tmp_path: Path, ordinary: Path):
@@ -230,6 +235,6 @@ def test_workers_killed_from_outside_cost_no_record(tmp_path: Path, ordinary: Pa
                 killed.append(worker.pid)
                 worker.kill()
 
-    report = scan(tmp_path, processes=2, progress=kill)
+    report = scan_videos(tmp_path, processes=2, progress=kill)
     assert killed
     assert [record.frames for record in report] == [24] * 12

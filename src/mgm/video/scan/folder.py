@@ -1,0 +1,168 @@
+"""Scan folders of videos: inspect every file, in this process or in several, into memory or into a manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mgm.errors import VideoError
+from mgm.video.scan.find import find_videos
+from mgm.video.scan.inspect import inspect_video, with_problem
+from mgm.video.scan.manifest import update_manifest
+from mgm.video.scan.record import VideoRecord
+from mgm.workers.isolated import TIMEOUT_SECONDS, run_isolated
+
+_MIN_FILES = 8
+"""Fewer files are inspected in this process: starting others takes a second each."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """The records of a scan, in the order of their paths."""
+
+    records: tuple[VideoRecord, ...]
+
+    def __repr__(self) -> str:
+        readable, moving, problems = len(self.readable), len(self.with_motion), len(self.problems)
+        return f"ScanReport({len(self)} files: {readable} readable, {moving} with motion vectors, {problems} with problems)"
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[VideoRecord]:
+        return iter(self.records)
+
+    @property
+    def readable(self) -> tuple[VideoRecord, ...]:
+        """Files that decode to their end."""
+        return tuple(r for r in self.records if r.readable)
+
+    @property
+    def with_motion(self) -> tuple[VideoRecord, ...]:
+        """Files that carry motion vectors."""
+        return tuple(r for r in self.records if r.has_motion)
+
+    @property
+    def problems(self) -> tuple[VideoRecord, ...]:
+        """Files with a problem."""
+        return tuple(r for r in self.records if r.problem is not None)
+
+
+def scan_file(path: str | Path) -> VideoRecord:
+    """The record of one file, decoded to its end. Never raises: problems of the file are in the record.
+
+    A folder that cannot be listed has a record, too: the videos in it are unknown.
+    """
+    record = _new_record(path)
+    if (error := _unlistable(path)) is not None:
+        return replace(with_problem(record, error), bytes=0, modified=None)
+    try:
+        return inspect_video(record)
+    except Exception as error:  # a fault on one file of a hundred thousand must not cost the others
+        found = " ".join(f"reading it failed ({type(error).__name__}: {error})".split())
+        failure = VideoError(path, found, "a video", "remove it from the set and report it", reason="crashed")
+        return with_problem(record, failure)
+
+
+def _crashed(path: Path, error: VideoError) -> VideoRecord:
+    """The record of a file on which its process hung or died: out of memory, or a fault in the decoder."""
+    return replace(with_problem(_new_record(path), error.about(path)), status="crashed")
+
+
+def _unlistable(path: str | Path) -> VideoError | None:
+    """The error of a folder that cannot be listed; None for any other path."""
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        with suppress(OSError):  # the inspection reports a path that cannot be looked up
+            if Path(path).is_dir():
+                found = f"a folder that cannot be read ({error.strerror})"
+                return VideoError(path, found, "to list it", "check its permissions", reason="unreadable")
+    return None
+
+
+def _new_record(path: str | Path) -> VideoRecord:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return VideoRecord(path=str(path), bytes=0, status="unreadable")
+    return VideoRecord(path=str(path), bytes=found.st_size, modified=found.st_mtime, status="unreadable")
+
+
+def scan_videos(
+    *paths: str | Path,
+    processes: int = 1,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    progress: Callable[[VideoRecord], None] | None = None,
+) -> ScanReport:
+    """Decode every video once and report its properties. A broken file becomes a record with its problem, never an exception.
+
+    So does a folder that cannot be listed; these records come last. All records are held in memory; `scan_to_manifest` streams them
+    to a file, and continues an interrupted scan.
+
+    Args:
+        paths: files and folders (searched for files with a video's suffix).
+        processes: number of processes that decode. With more than one, call it under `if __name__ == "__main__":`. With one, the
+            files are decoded in this process, which a crash in the decoder ends and a hang stops; so are fewer than 8 files.
+        timeout_seconds: time without a new frame after which a file is given up, with the status "crashed".
+        progress: called with each record as it is made, in no particular order.
+    """
+    files = _find(paths)
+    results: dict[Path, VideoRecord] = {}
+    for file, record in run_isolated(
+        scan_file, files, processes=_processes(files, processes), on_death=_crashed, timeout_seconds=timeout_seconds
+    ):
+        results[file] = record
+        if progress is not None:
+            progress(record)
+    return ScanReport(tuple(results[file] for file in files))
+
+
+def scan_to_manifest(
+    manifest: str | Path,
+    *paths: str | Path,
+    processes: int = 1,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Scan into a manifest: one row per video in the order of their paths, never all in memory. `read_manifest` reads it.
+
+    Folders that cannot be listed have a row, too, after the videos.
+
+    The same call continues an interrupted or killed scan. A later call inspects only files that are new or have changed (size or
+    time of modification), and drops the rows of files that are no longer found.
+
+    Args:
+        manifest: ends in .jsonl, .csv or .parquet.
+        paths, processes, timeout_seconds: see `scan_videos`.
+        progress: called with (files done, all files), first with those that were known.
+
+    Raises:
+        VideoError: no video found.
+        FileError: a manifest of another suffix, or one that cannot be read, written or locked. Finished records are kept in
+            `<manifest>.journal` for the next call.
+    """
+    files = _find(paths)
+    update_manifest(
+        manifest,
+        files,
+        scan_file,
+        on_death=_crashed,
+        processes=_processes(files, processes),
+        timeout_seconds=timeout_seconds,
+        progress=progress,
+    )
+
+
+def _find(paths: Iterable[str | Path]) -> list[Path]:
+    """Videos, then the folders that cannot be listed."""
+    closed: list[Path] = []
+    files = find_videos(paths, unreadable=closed.append)
+    return list(dict.fromkeys([*files, *closed]))
+
+
+def _processes(files: list[Path], processes: int) -> int:
+    return processes if len(files) >= _MIN_FILES else 1
