@@ -2,9 +2,9 @@
 
     python examples/huggingface_pretraining.py videos/ --steps 20
     python examples/huggingface_pretraining.py videos/ --mask tube --steps 20
-    python examples/huggingface_pretraining.py videos/ --model MCG-NJU/videomae-base     # go on from published weights
+    python examples/huggingface_pretraining.py videos/ --model MCG-NJU/videomae-base     # start from published weights
 
-Needs: pip install 'motion-guided-masking[train,hf]'. A small model with random weights is the default, so that it runs on a laptop.
+Needs: pip install 'motion-guided-masking[train,hf]'. A small model with random weights is the default, small enough for a laptop.
 """
 
 import argparse
@@ -28,7 +28,7 @@ class Clips(Dataset):
     def __init__(self, folder: str, size: int, follow_motion: bool) -> None:
         self.paths = find_videos([folder])
         self.size = size
-        self.motion = "auto" if follow_motion else None  # auto: the stream's vectors, or optical flow where it has none
+        self.motion = "auto" if follow_motion else None  # auto: the stream's vectors, or optical flow without them
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -40,14 +40,14 @@ class Clips(Dataset):
         clip = mgm.read_clip(path, start=start, frames=FRAMES, stride=STRIDE, size=self.size, motion=self.motion)
         pixels = (
             torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
-        )  # (T, C, H, W), as transformers wants it
+        )  # (T, C, H, W), as transformers expects it
         return {"pixel_values": (pixels - MEAN) / STD, "motion": clip.motion}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="videos, labelled or not")
-    parser.add_argument("--mask", default="mgm", choices=mgm.list_masks(), help="which tokens are hidden")
+    parser.add_argument("--mask", default="mgm", choices=mgm.list_masks(), help="mask of the hidden tokens")
     parser.add_argument("--ratio", type=float, default=0.75, help="share of hidden tokens")
     parser.add_argument("--model", help="a folder or a name on the Hub; default: a small model with random weights")
     parser.add_argument("--steps", type=int, default=20)

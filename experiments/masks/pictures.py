@@ -3,7 +3,7 @@
     python experiments/masks/pictures.py [--data ../shared/data] [--out docs/images]
 
 Needs `surv_fights` (MIT), `single_clips/sam2/04_coffee.mp4` (SAM 2, Apache-2.0) and `single_clips/mmaction2/mmaction2_demo.mp4`
-(MMAction2, Apache-2.0) in the folder of --data, and the extra `train`. Only clips whose licences allow their pictures here.
+(MMAction2, Apache-2.0) in the folder of --data, and the extra `train`. All licences allow these pictures.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""What does each mask hide, under each border rule, against true boxes and the codec's motion?
+"""Hidden shares of true boxes and of the codec's motion, for each mask and border rule.
 
     python experiments/masks/run.py --data ../shared/data | tee benchmarks/results/mask_table.txt
 
 Sets of clips of 16 frames at 224 x 224, grid (8, 14, 14), ratio .75. The synthetic ones are encoded by x264 with its defaults
-and read back, so that the motion is what a decoder finds:
+and read back, so the motion is that of a real stream:
 
     small   a textured square of 48 to 80 px (3 to 5 tokens) that crosses the frame by 2 to 8 px a frame, anywhere in it; over a
             still ground in half of the clips, over a slower pan in the others
     large   mgm.data.synthetic.labelled: objects .42 to .62 of the frame wide, on a torus: most are cut by the border at some time
     bmx-trees, tennis: two sequences of DAVIS with a moving camera, every second frame (with --data). The boxes of bmx-trees are
-            those of the rider; those of tennis run from the player to the border, because they hold the ball, too
+            those of the rider; those of tennis reach from the player to the border, because they include the ball
 
 A row is a mask. object, motion: the hidden share of the true box's area and of the codec's motion, mean over draws and clips.
 steps, draws, clips: IoU of the masks of successive steps, of two draws for one clip, and of the masks of two clips. never: places,
-of 196, that are not visible at any step of any clip and draw. least: how often the least visible token is visible. count: masked
+of 196, that are not visible at any step of any clip and draw. least: visibility of the least visible token. count: masked
 tokens of a step.
 """
 
@@ -62,7 +62,7 @@ class Case:
 
 
 def rows() -> Iterator[tuple[str, Mask]]:
-    """Every name; the rectangles under every border rule; what follows the motion also without the camera's."""
+    """Every mask; rectangles with every border rule; masks that follow motion also without that of the camera."""
     for name in list_masks():
         if name not in ("block", "smm", "mgm"):
             yield name, build_mask(name)
@@ -88,7 +88,7 @@ def small(folder: Path, count: int, seed: int) -> Iterator[Case]:
         velocity = (speed * math.cos(angle), speed * math.sin(angle))
         pan_angle, pan_speed = rng.uniform(0, 2 * math.pi), rng.uniform(0.2, 0.5) * speed * (number % 2)
         pan = (pan_speed * math.cos(pan_angle), pan_speed * math.sin(pan_angle))
-        # The square passes the middle of a larger picture, of which a window is cut that holds its whole way.
+        # The square passes the middle of a larger picture, from which a window with its whole path is cut.
         reach = [abs(v) * (FRAMES - 1) / 2 + side / 2 for v in velocity]
         shift = [rng.uniform(-1, 1) * min(max(SIZE / 2 - r, 0), margin / 2) for r in reach]
         left, top = (round(margin / 2 + s) for s in shift)
@@ -105,14 +105,14 @@ def small(folder: Path, count: int, seed: int) -> Iterator[Case]:
         path = folder / f"{number}.mp4"
         write_video(path, (frame[top : top + SIZE, left : left + SIZE] for frame, _ in drawn), fps=25)
         boxes = [np.array([box]) - [left, top, left, top] for _, box in drawn]
-        yield Case(read_motion(path, 0, 1), boxes)
+        yield Case(motion_of(path, 0, 1), boxes)
 
 
 def large(folder: Path, count: int, seed: int) -> Iterator[Case]:
-    """The data set of the demo, in the size of the paper's clips."""
+    """The data set of the demo at the size of the paper's clips."""
     made = make_dataset(folder / "set", train=0, test=count, frames=FRAMES, size=SIZE, seed=seed)
     for path in made.test:
-        yield Case(read_motion(path, 0, 1), true_boxes(path, range(FRAMES), SIZE) or [])
+        yield Case(motion_of(path, 0, 1), true_boxes(path, range(FRAMES), SIZE) or [])
 
 
 def real(folder: Path) -> Iterator[Case]:
@@ -120,10 +120,10 @@ def real(folder: Path) -> Iterator[Case]:
     path = folder / f"{folder.name}_h264_bframes.mp4"
     for start in range(0, read_video_info(path).frames - 2 * FRAMES, FRAMES // 2):
         indices = range(start, start + 2 * FRAMES, 2)
-        yield Case(read_motion(path, start, 2), true_boxes(path, indices, SIZE, file=folder / "boxes.json") or [])
+        yield Case(motion_of(path, start, 2), true_boxes(path, indices, SIZE, file=folder / "boxes.json") or [])
 
 
-def read_motion(path: Path, start: int, stride: int) -> MotionLike:
+def motion_of(path: Path, start: int, stride: int) -> MotionLike:
     clip = read_clip(path, start=start, frames=FRAMES, stride=stride, size=SIZE, motion="codec")
     assert clip.motion is not None
     return clip.motion
@@ -157,7 +157,7 @@ class Row:
 
 
 def measure(mask: Mask, cases: Sequence[Case], draws: int, seed: int) -> Row:
-    """Grade `draws` masks for each clip."""
+    """Statistics of `draws` masks for each clip."""
     found: list[DrawStatistics] = []
     first: list[npt.NDArray[np.bool_]] = []
     for number, case in enumerate(cases):
@@ -181,9 +181,9 @@ def show(title: str, cases: Sequence[Case], draws: int, seed: int) -> dict[str, 
 
 
 def summarise(sets: dict[str, dict[str, Row]]) -> None:
-    """Print one table of all sets, as docs/masks.md shows it: objects and motion of each, the rest of the first."""
+    """Print one table of all sets, that of docs/masks.md: objects and motion of each, the rest of the first."""
     print("\nsummary\n")
-    objects, motion = ([f"{what}, {name}" for name in sets] for what in ("object", "motion"))
+    objects, motion = ([f"{share}, {name}" for name in sets] for share in ("object", "motion"))
     print_heads("mask", *objects, *motion, "steps", "draws", "clips", "never", "count")
     for label, row in next(iter(sets.values())).items():
         each = [made[label] for made in sets.values()]

@@ -29,7 +29,7 @@ QUICK = (
 
 @pytest.fixture
 def folder(tiny_set: Path, tmp_path: Path) -> Path:
-    """A user's folder: class folders with good videos, and what is wrong with others."""
+    """A user's folder: class folders with good and broken videos."""
     root = tmp_path / "videos"
     shutil.copytree(tiny_set / "train", root)
     good = next(root.rglob("*.mp4"))
@@ -69,7 +69,7 @@ def test_without_labels_it_pretrains_and_shows(tiny_set, tmp_path):
 
 
 def test_a_list_is_as_good_as_a_folder(tiny_set, tmp_path):
-    """Only what the list names is scanned."""
+    """Only the files of the list are scanned."""
     found = load_set(tiny_set / "train")
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(f"{item.path} {item.label}" for item in found.items))

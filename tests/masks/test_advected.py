@@ -72,7 +72,7 @@ def test_sparse_tokens_stay_on_an_object_that_moves():
     assert share == pytest.approx(0.5, abs=0.03)
 
 
-def test_sparse_hides_what_comes_in_anywhere():
+def test_sparse_hides_content_that_enters_anywhere():
     # All leaves the frame at once.
     motion = pan(0, 200)
     share = np.mean(
@@ -98,7 +98,7 @@ def test_camera_median_makes_a_pan_a_tube(name):
 
 
 @NAMES
-def test_only_what_moves_changes(name):
+def test_only_moving_tokens_change(name):
     vectors = still(16, 28, 28)
     vectors[:, :8, :8] = (6, 0)
     masked = build_mask(name).draw(GRID, 0.5, field(vectors), np.random.default_rng(0)).masked
@@ -108,7 +108,7 @@ def test_only_what_moves_changes(name):
     assert changed[5:, 6:].mean() < 0.3
 
 
-def test_mgmae_is_what_was_drawn_at_its_base():
+def test_mgmae_is_the_drawn_set_at_its_base():
     """Only the base step holds a random set; with all motion out of the frame the others fall back to it."""
     for base, step in (("first", 0), ("middle", 4)):
         mask = build_mask("mgmae", base=base)
@@ -121,7 +121,7 @@ def test_mgmae_is_what_was_drawn_at_its_base():
 
 
 def test_mgmae_shows_the_same_content():
-    """Of what is visible at the base, more is seen again where it went than a tube shows."""
+    """Content visible at the base stays visible along its motion more often than under a tube."""
     vectors, rng = still(16, 28, 28), np.random.default_rng(0)
     vectors[:, 6:22, 6:22] = (4, 0)  # half a token per step inside of a still frame
     seen = {"mgmae": [], "tube": []}
@@ -156,6 +156,6 @@ def test_random_holes_differ_from_the_base():
     ("name", "option", "value"),
     [("mgm-sparse", "camera", "affine"), ("mgmae", "camera", None), ("mgmae", "base", "last"), ("mgmae", "holes", 0)],
 )
-def test_refuses_values_that_an_option_does_not_take(name, option, value):
+def test_refuses_invalid_options(name, option, value):
     with raises(MaskError, "invalid_value", subject=name):
         build_mask(name, **{option: value})

@@ -52,6 +52,6 @@ def test_a_share_sizes_the_square():
 
 
 @pytest.mark.parametrize("value", [0, -0.5, 1.5, float("nan"), True, "all"])
-def test_refuses_a_share_that_is_none(value):
+def test_refuses_an_invalid_share(value):
     with raises(MaskError, "invalid_value", subject="block"):
         build_mask("block", share=value)

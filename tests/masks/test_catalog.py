@@ -210,7 +210,7 @@ def test_count_forgives_rounding(name):
 
 @EVERY
 @pytest.mark.parametrize("ratio", [0.0, 1.0, -0.5, 75, float("nan"), float("inf"), 0.001, 0.999999999999])
-def test_ratio_that_hides_nothing_or_everything(name, ratio):
+def test_refuses_a_ratio_that_hides_nothing_or_everything(name, ratio):
     with raises(MaskError, "invalid_value", subject=name):
         make_mask(name, grid=(1, 14, 14), ratio=ratio, rng=np.random.default_rng(0))
 
@@ -253,12 +253,12 @@ def test_one_broken_value_anywhere_is_an_error_or_ignored(name, data, shape, ste
 
 @EVERY
 @pytest.mark.parametrize("frames", [1, 4, 15, 17])
-def test_frames_that_are_no_multiple_of_the_steps(name, frames):
+def test_refuses_frames_that_do_not_divide_into_steps(name, frames):
     check_refused_or_ignored(name, still(frames, 28, 28), "mismatch")
 
 
 @EVERY
-def test_motion_of_another_kind(name):
+def test_refuses_motion_of_another_type_or_shape(name):
     check_refused_or_ignored(name, [[[[0.0, 0.0]]]], "invalid_type")
     check_refused_or_ignored(name, np.zeros((8, 14, 14)), "invalid_shape")
     check_refused_or_ignored(name, np.zeros((8, 14, 14, 2), dtype=complex), "invalid_type")
@@ -276,7 +276,7 @@ def check_refused_or_ignored(name, motion, reason, **options):
 
 
 @EVERY
-def test_fallback_tells_where_motion_was_missed(name):
+def test_fallback_marks_steps_without_motion(name):
     mask, grid = build_mask(name), (8, 14, 14)
     for motion in (None, still(16, 14, 14)):
         assert (mask.draw(grid, 0.75, motion, np.random.default_rng(0)).fallback == mask.uses_motion).all()
@@ -299,7 +299,7 @@ def test_touches_neither_global_random_state_nor_its_motion(name):
 
 @EVERY
 @pytest.mark.parametrize("rng", [0, None, np.random, random])
-def test_only_a_generator_is_random_enough(name, rng):
+def test_only_a_generator_is_accepted_as_rng(name, rng):
     with raises(MaskError, "invalid_type", subject=name):
         make_mask(name, grid=(8, 14, 14), ratio=0.75, rng=rng)
 
@@ -328,7 +328,7 @@ def test_unknown_name_lists_the_names_and_the_nearest():
     assert "tube" in caught.value.advice
 
 
-def test_a_name_that_is_near_to_none_is_not_guessed():
+def test_an_unrelated_name_gets_no_suggestion():
     with raises(MaskError, "unknown_name") as caught:
         build_mask("foo")
     assert caught.value.advice == ""
@@ -358,7 +358,7 @@ def test_the_docs_have_a_row_with_every_option(name):
         assert f"`{option.name}`" in rows[0] or option.name in shared, option.name
 
 
-def test_a_mask_from_elsewhere(tmp_path, monkeypatch):
+def test_a_mask_of_another_package(tmp_path, monkeypatch):
     page = (DOCS / "adding-a-mask.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     (tmp_path / "my_masks.py").write_text(code, encoding="utf-8")

@@ -105,12 +105,12 @@ def test_no_magnitude_is_too_small_or_too_large(value):
 
 
 @pytest.mark.parametrize("extent", [(112, 113), (104, 112), (0, 112), (float("nan"), 112)])
-def test_extent_that_the_cells_do_not_cover(extent):
+def test_refuses_an_extent_that_the_cells_do_not_cover(extent):
     with raises(MaskError, "mismatch", subject="mgm"):
         peaks(field(still(1, 14, 14), extent=extent))
 
 
-def test_flags_of_another_shape():
+def test_refuses_flags_of_another_shape():
     with raises(MaskError, "mismatch", subject="mgm"):
         peaks(Field(still(2, 14, 14), np.ones((2, 14), dtype=np.bool_), (112, 112)))
 
@@ -134,7 +134,7 @@ def test_energy_is_weighted_by_shared_area():
     np.testing.assert_allclose(energy, [[[(8 * 1 + 2 * 2) / 20, (6 * 2 + 4 * 3) / 20]]])
 
 
-def test_energy_names_itself_in_its_errors():
+def test_energy_is_the_subject_of_its_errors():
     with raises(MaskError, "mismatch", subject="motion_energy"):
         motion_energy(still(3, 7, 7), (2, 7, 7))
     with raises(MaskError, "invalid_value", subject="motion_energy"):

@@ -46,7 +46,7 @@ def test_lowest_stands_any_range(rank, data):
     np.testing.assert_array_equal(kernels.lowest(rank, count), expected)
 
 
-def test_what_has_no_order_is_refused():
+def test_refuses_nan_and_invalid_counts():
     """Not a place outside of memory: masks of other people's own call this, too."""
     for rank in ([[0.0, np.nan, 1.0]], [[np.nan, np.nan, np.nan]], [[0.0, 1.0, np.nan]]):
         with pytest.raises(ValueError, match="NaN"):
@@ -72,7 +72,7 @@ def test_medians_are_numpys(vectors, seed, share):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_found_in_its_frame(bad):
+def test_finds_the_frame_of_values_that_are_not_finite(bad):
     vectors = np.random.default_rng(0).normal(size=(4, 3, 5, 2)).astype(np.float32)
     camera = np.full((4, 2), 0.5)
     power, finite = kernels.squared_magnitude(vectors, camera)

@@ -239,7 +239,7 @@ def test_sides():
         ("camera", "affine"),
     ],
 )
-def test_refuses_values_that_an_option_does_not_take(option, value):
+def test_refuses_invalid_options(option, value):
     with raises(MaskError, "invalid_value", subject="mgm"):
         build_mask("mgm", **{option: value})
 
@@ -297,7 +297,7 @@ def test_one_centre_for_the_whole_clip():
     assert nowhere.fallback.tolist() == [True] * 8
 
 
-def test_camera_median_finds_what_moves_against_a_pan():
+def test_camera_median_finds_motion_against_a_pan():
     rng = np.random.default_rng(0)
     vectors = np.full((16, 14, 14, 2), (20.0, -3.0)) + rng.normal(0, 0.1, (16, 14, 14, 2))
     vectors[:, 2, 2] = (16, -3)

@@ -61,7 +61,7 @@ def test_count_is_exact_and_the_draw_repeats(shape, steps, ratio, kind, mask, se
     np.testing.assert_array_equal(drawn.masked, draw(mask, grid=grid, ratio=ratio, motion=motion, seed=seed).masked)
 
 
-def test_top_hides_what_moves_most():
+def test_top_hides_the_strongest_motion():
     rng = np.random.default_rng(0)
     motion = field(rng.normal(size=(16, 28, 28, 2)))
     energy = motion_energy(motion, GRID).reshape(8, -1)
@@ -218,7 +218,7 @@ def test_large_scores_do_not_overflow():
     assert draw(ScoreMask(scores=scores), ratio=1 / 196).masked[:, 0, 0].all()
 
 
-def test_motion_is_not_looked_at_beside_scores():
+def test_scores_replace_motion():
     mask = ScoreMask(scores=np.arange(196.0).reshape(14, 14))
     broken = np.full((3, 2, 2, 2), np.nan)
     np.testing.assert_array_equal(draw(mask, motion=broken).masked, draw(mask).masked)
@@ -256,7 +256,7 @@ def test_refuses_invalid_scores(scores, reason):
         ScoreMask(scores=scores)
 
 
-def test_scores_whose_frames_are_no_multiple():
+def test_refuses_scores_that_do_not_divide_into_steps():
     with raises(MaskError, "mismatch", subject="score", message="mask-scores-frames"):
         draw(ScoreMask(scores=np.zeros((12, 14, 14))))
 

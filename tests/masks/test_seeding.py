@@ -20,6 +20,6 @@ def test_numpy_integers_are_integers():
 
 
 @pytest.mark.parametrize("key", [(-1, 0, 0, 0), (0, 0.5, 0, 0), (0, 0, None, 0), (0, 0, 0, "1")])
-def test_refuses_what_cannot_seed(key):
+def test_refuses_invalid_keys(key):
     with raises(MaskError, "invalid_value", subject="mask_rng"):
         mask_rng(*key)

@@ -110,6 +110,6 @@ def test_the_sparse_set_moves_by_its_rounded_path():
     ("option", "value"),
     [("velocity", "circle"), ("speed", -1), ("speed", float("nan")), ("speed", True), ("speed", "2")],
 )
-def test_refuses_values_that_an_option_does_not_take(name, option, value):
+def test_refuses_invalid_options(name, option, value):
     with raises(MaskError, "invalid_value", subject=name):
         build_mask(name, **{option: value})

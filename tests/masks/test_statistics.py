@@ -46,7 +46,7 @@ def test_step_iou_and_fallback():
     assert found.fallback_share == pytest.approx(1 / 3)
 
 
-def test_nothing_to_grade_by_is_none():
+def test_shares_without_motion_or_boxes_are_none():
     found = mask_statistics(left_half(1), motion=still(2, 4, 4), boxes=[[], []], extent=(64, 64))
     assert (found.motion_share, found.object_share, found.step_iou) == (None, None, None)
     assert mask_statistics(left_half()).motion_share is None
@@ -164,7 +164,7 @@ def test_clips_count_alike_and_only_where_they_say_something():
     np.testing.assert_allclose(found.visibility[0, 0], [0, 0, 1, 1])
 
 
-def test_what_cannot_be_pooled():
+def test_refuses_masks_of_different_grids():
     with raises(MaskError, "missing_value"):
         draw_statistics([])
     with raises(MaskError, "mismatch", message="mask-grids-differ"):

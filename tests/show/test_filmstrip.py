@@ -89,7 +89,7 @@ def test_rows_that_do_not_fit_together_are_refused(make_clip):
         strip([("a", make_clip())], times=np.arange(3))
 
 
-def test_the_legend_says_its_scale():
+def test_the_legend_contains_its_scale():
     legend = motion_legend(7.25)
     assert "7.2 px" in legend.text
     assert _open(legend.image).mode == "RGBA"

@@ -116,7 +116,7 @@ def test_arrows_are_as_long_as_the_motion_and_legible_on_any_ground():
 
 
 @pytest.mark.parametrize("style", ["arrows", "wheel"])
-def test_what_is_held_is_faint(style):
+def test_filled_vectors_are_faint(style):
     measured = np.abs(painted(style, (4, 0)) - 128).sum()
     held = np.abs(painted(style, (4, 0), valid=False) - 128).sum()
     assert 0.2 * measured < held < 0.75 * measured
@@ -197,7 +197,7 @@ def test_without_vectors_flow_is_drawn(tmp_path):
         ("a.mp4", "rainbow", "unknown_name"),
     ],
 )
-def test_refuses_what_it_cannot_write(moving, tmp_path, out, style, reason):
+def test_refuses_invalid_outputs_and_styles(moving, tmp_path, out, style, reason):
     (tmp_path / "file").touch()
     with raises(MgmError, reason, subject=tmp_path / out):
         overlay_video(moving, tmp_path / out, style)

@@ -42,7 +42,7 @@ def test_boxes_of_synthetic_videos_are_used(tiny_set):
     assert shown.statistics["mgm"].object_share is not None
 
 
-def test_without_motion_mgm_falls_back_and_says_so(tmp_path):
+def test_without_motion_mgm_falls_back(tmp_path):
     make_translation(tmp_path / "a.webm", velocity=(2, 1), frames=20, size=(64, 64), codec="libvpx-vp9")
     settings = PreviewSettings(frames=8, stride=2, size=64, patch=8, motion=None)
     shown = preview_clip(tmp_path / "a.webm", settings=settings)
@@ -128,7 +128,7 @@ def test_boxes_from_another_file(tmp_path):
         preview_clip(tmp_path / "a.mp4", settings=settings, boxes=tmp_path / "absent.json")
 
 
-def test_what_preview_takes(tmp_path):
+def test_preview_accepts_sets_and_files(tmp_path):
     touch(tmp_path, "x/b.mp4", "x/a.mp4")
     path = write(tmp_path / "list.txt", "x/b.mp4", "x/a.mp4")
     both = [VideoItem(f"{tmp_path}/x/a.mp4"), VideoItem(f"{tmp_path}/x/b.mp4")]

@@ -14,7 +14,7 @@ from mgm.data.clips.source import ClipSource
 from mgm.data.clips.transform import Geometry, centre_crop
 from mgm.data.items import evenly_spaced
 from mgm.errors import VideoError
-from mgm.masks import build_mask, mask_rng, mask_statistics
+from mgm.masks import MaskStatistics, build_mask, mask_rng, mask_statistics
 from mgm.training import Config
 from mgm.video.clip.plan import clip_frames
 from mgm.video.container.metadata import read_video_info
@@ -57,9 +57,8 @@ def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Conf
     """Draw each mask on the middle clip of up to 256 videos, as in training, and average its statistics."""
     settings = config.clip_settings(motion=True)
     grid = config.model_spec().grid
-    values: dict[str, list[tuple[float | None, float | None, float | None, float]]] = {
-        name: [] for name in MEASURED_MASKS
-    }
+    extent = (float(settings.size), float(settings.size))
+    measured: dict[str, list[MaskStatistics]] = {name: [] for name in MEASURED_MASKS}
     for number, item in enumerate(evenly_spaced(items, MEASURED_CLIPS)):
         try:
             info = source.info(item.path)
@@ -75,13 +74,8 @@ def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Conf
             mask = build_mask(name, **options).draw(
                 grid, config.mask.ratio, motion, mask_rng(config.seed, 0, number, 0)
             )
-            found = mask_statistics(mask, motion=motion)
-            objects = None
-            if boxes is not None:
-                extent = (float(settings.size), float(settings.size))
-                objects = mask_statistics(mask, boxes=boxes, extent=extent).object_share
-            values[name].append((objects, found.motion_share, found.step_iou, float(mask.fallback.sum())))
-    return [_mean(name, rows, grid[0]) for name, rows in values.items() if rows]
+            measured[name].append(mask_statistics(mask, motion=motion, boxes=boxes, extent=extent))
+    return [_mean(name, clips, steps=grid[0]) for name, clips in measured.items() if clips]
 
 
 def boxes_of(path: str, index: np.ndarray[Any, Any], geometry: Geometry) -> list[np.ndarray[Any, Any]] | None:
@@ -95,18 +89,17 @@ def boxes_of(path: str, index: np.ndarray[Any, Any], geometry: Geometry) -> list
     return [native.boxes(truth[i] if i < len(truth) else none) for i in index.tolist()]
 
 
-def _mean(name: str, rows: list[tuple[float | None, float | None, float | None, float]], steps: int) -> MaskMeasure:
+def _mean(name: str, clips: list[MaskStatistics], *, steps: int) -> MaskMeasure:
     def average(values: list[float | None]) -> float | None:
-        known = [v for v in values if v is not None]
+        known = [value for value in values if value is not None]
         return float(np.mean(known)) if known else None
 
-    objects, motion, overlap, fallbacks = zip(*rows, strict=True)
     return MaskMeasure(
         name,
-        average(list(objects)),
-        average(list(motion)),
-        average(list(overlap)),
-        round(sum(fallbacks)),
-        steps * len(rows),
-        len(rows),
+        average([clip.object_share for clip in clips]),
+        average([clip.motion_share for clip in clips]),
+        average([clip.step_iou for clip in clips]),
+        round(sum(clip.fallback_share for clip in clips) * steps),
+        steps * len(clips),
+        len(clips),
     )

@@ -72,7 +72,7 @@ def test_odd_curves_are_drawn(values):
     assert "inf" not in svg
 
 
-def test_a_curve_without_a_finite_value_says_so():
+def test_a_curve_without_a_finite_value_has_a_note():
     curve = Curve("gone", (0, 1), (math.nan, math.nan))
     assert "no finite value" in curve_svg(CurveChart((curve,), "loss", ""), width=340, height=260)
 

@@ -31,7 +31,7 @@ _VOID = {"meta", "img", "input", "br", "link", "hr", "wbr"}
 
 
 class _Checker(HTMLParser):
-    """Refuses unbalanced tags, collects what is said and what is referred to."""
+    """Refuses unbalanced tags, collects tags, ids and links."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ def test_nothing_that_a_file_can_be_called_escapes(full):
     assert "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;amp;" in html
 
 
-def test_pictures_decode_to_the_size_that_the_page_says(full):
+def test_pictures_decode_to_the_size_on_the_page(full):
     found = re.findall(r'src="data:image/(\w+);base64,([^"]+)" width="(\d+)" height="(\d+)"', render_report(full))
     assert len(found) >= 5
     for form, data, width, height in found:
@@ -174,7 +174,7 @@ def test_pictures_decode_to_the_size_that_the_page_says(full):
             assert picture.format.lower() == form
 
 
-def test_bytes_that_are_no_picture_are_refused():
+def test_refuses_bytes_that_are_not_a_picture():
     with pytest.raises(ValueError, match=r"picture 'alt'.*encode_image"):
         render_report(Report("T", "S", preview=Picture(b"no picture", "alt")))
 
@@ -210,13 +210,13 @@ def test_verdicts_are_plain(pretrained, difference, words):
     assert re.findall(r'class="badge \w+">([^<]+)<', html) == [words]
 
 
-def test_without_labels_the_section_says_why():
+def test_without_labels_the_section_contains_the_reason():
     html = render_report(Report("T", "S", probes=ProbeFacts(absent="No probe: the folder has no labels.")))
     assert "the folder has no labels" in html
     assert "<svg" not in html
 
 
-def test_without_boxes_the_mask_table_says_so():
+def test_without_boxes_the_mask_table_has_a_note():
     html = render_report(Report("T", "S", masks=MaskFacts((MaskRow("mgm", None, 0.9, 0.7, 0),), 0.75, 1)))
     assert "no boxes" in html
     assert "same 1 clip." in html
