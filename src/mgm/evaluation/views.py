@@ -66,9 +66,10 @@ class Predictions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _ReadVideos:
-    """The videos of the views that went through a model; see `TokenBank`."""
+class _Outputs:
+    """The float32 outputs of a model for all views, on the CPU; the other attributes as in `TokenBank`."""
 
+    outputs: Tensor
     owner: Tensor
     label: Tensor
     unreadable: dict[str, str]
@@ -93,10 +94,9 @@ def encode_views(
     Raises:
         DataError: the tokens do not fit into memory, or no video could be read.
     """
-    tokens: list[Tensor] = []
     read = read_views(views, workers=workers, timeout=timeout)
-    videos = _run(encoder, views, read, tokens.append, device, progress)
-    return TokenBank(torch.cat(tokens), videos.owner, videos.label, videos.unreadable, videos.index)
+    result = _run(encoder, views, read, device, progress)
+    return TokenBank(result.outputs, result.owner, result.label, result.unreadable, result.index)
 
 
 def predict_views(
@@ -112,15 +112,10 @@ def predict_views(
 
     Arguments as in `encode_views`.
     """
-    probability: list[Tensor] = []
-
-    def keep(logits: Tensor) -> None:
-        probability.append(logits.softmax(-1))
-
     read = read_views(views, workers=workers, timeout=timeout)
-    videos = _run(classifier, views, read, keep, device, progress)
-    averaged = average_views(torch.cat(probability), videos.owner, len(videos.label))
-    return Predictions(averaged, videos.label.numpy(), videos.unreadable)
+    result = _run(classifier, views, read, device, progress)
+    probability = average_views(result.outputs.softmax(-1), result.owner, len(result.label))
+    return Predictions(probability, result.label.numpy(), result.unreadable)
 
 
 def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArray[np.float64]:
@@ -136,14 +131,14 @@ def _run(
     model: nn.Module,
     views: ViewSet,
     read: Iterator[Views],
-    keep: Callable[[Tensor], None],
     device: torch.device | None,
     progress: Callable[[int], None] | None,
-) -> _ReadVideos:
-    """Run a model on all views, in batches of videos, and pass its outputs to `keep`. The model then returns to its device."""
+) -> _Outputs:
+    """Run a model on all views, in batches of videos. The model then returns to its device."""
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     home = next((p.device for p in model.parameters()), device)
     model = model.to(device).eval()
+    outputs: list[Tensor] = []
     owner: list[int] = []
     label: list[int] = []
     index: list[int] = []
@@ -175,7 +170,7 @@ def _run(
                     "probe fewer videos, or use fewer views (probe.clips_per_video, probe.temporal_views)",
                     reason="invalid_value",
                 )
-            keep(output)
+            outputs.append(output)
             for item in readable:
                 owner += [len(label)] * len(item.video)
                 label.append(item.label)
@@ -189,4 +184,4 @@ def _run(
         raise DataError(
             "", f"none of {len(views)} videos could be read", advice=f"the first: {first}", reason="too_many_failures"
         )
-    return _ReadVideos(torch.tensor(owner), torch.tensor(label), unreadable, tuple(index))
+    return _Outputs(torch.cat(outputs), torch.tensor(owner), torch.tensor(label), unreadable, tuple(index))
