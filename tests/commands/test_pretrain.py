@@ -23,7 +23,7 @@ def test_unreadable_videos_are_counted(tiny_set, tmp_path, capsys):
         (videos / f"{number}.mp4").symlink_to(path)
     (videos / "bad.mp4").write_bytes(b"not a video")
     pretrain(str(videos), [*SETTINGS, "data.memory=false"], out=tmp_path / "run")
-    assert "1 videos could not be read" in capsys.readouterr().out
+    assert "1 video could not be read" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("motion", ["difference", "flow"])

@@ -24,7 +24,7 @@ def pretrain(
     last = history.losses[-20:]
     print(f"loss {history.losses[0]:.4f} -> {sum(last) / len(last):.4f} in {history.seconds:.0f} s; {out}/last.pt")
     if history.bad:
-        print(f"{len(history.bad)} videos could not be read: {out}/bad_videos.tsv")
+        print(f"{len(history.bad)} video{'s' * (len(history.bad) != 1)} could not be read: {out}/bad_videos.tsv")
     if history.flow:
         clips = config.pretrain.batch * config.data.repeats
         measured, total = round(history.flow * clips), len(history.losses) * clips

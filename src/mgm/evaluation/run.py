@@ -27,7 +27,7 @@ from mgm.evaluation.probing import (
 from mgm.evaluation.views import Predictions, predict_views
 from mgm.files.atomic import atomic_write
 from mgm.models import Classifier
-from mgm.training.checkpoint import holds_settings, open_classifier, open_encoder
+from mgm.training.checkpoint import contains_settings, open_classifier, open_encoder
 from mgm.training.config import Config
 from mgm.training.run import open_source, reading_workers
 
@@ -192,7 +192,7 @@ def result_file(run: str | Path, name: str) -> Path:
     path = Path(run)
     if path.is_dir():
         return path / name
-    return path.with_name(name if holds_settings(path) else f"{path.name}.{name}")
+    return path.with_name(name if contains_settings(path) else f"{path.name}.{name}")
 
 
 def _write(run: str | Path, name: str, content: dict[str, Any]) -> None:

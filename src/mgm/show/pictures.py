@@ -59,7 +59,7 @@ def mask_sheet(mask: TokenMask, clip: Clip | None = None, *, columns: int = 8) -
     return Image.fromarray(filmstrip(rows, columns=columns, times=times))
 
 
-def draw_losses(losses: Sequence[float], *, width: int = 640, height: int = 240) -> Image.Image:
+def losses_sheet(losses: Sequence[float], *, width: int = 640, height: int = 240) -> Image.Image:
     """The losses of a run over its steps, with the first and last step and the range as labels; non-finite ones are omitted."""
     sheet = Image.new("RGB", (width, height), PAPER)
     pen, font = ImageDraw.Draw(sheet), label_font(13)

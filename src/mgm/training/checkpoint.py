@@ -64,7 +64,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 def load_autoencoder(path: str | Path) -> MaskedAutoencoder:
     """The pretrained autoencoder of a run's folder or checkpoint file."""
     content = load_checkpoint(path)
-    model = _named(path, content)
+    model = _build_model(path, content)
     if not isinstance(model, MaskedAutoencoder):
         raise _wrong_kind(path, model, "a pretrained autoencoder", "give the folder of 'mgm pretrain'")
     return model
@@ -73,7 +73,7 @@ def load_autoencoder(path: str | Path) -> MaskedAutoencoder:
 def load_classifier(path: str | Path) -> tuple[Classifier, tuple[str, ...]]:
     """The fine-tuned classifier of a run's folder or checkpoint file, and the names of its classes."""
     content = load_checkpoint(path)
-    model = _named(path, content)
+    model = _build_model(path, content)
     if not isinstance(model, Classifier):
         raise _wrong_kind(path, model, "a fine-tuned classifier", "give the folder of 'mgm finetune'")
     return model, tuple(content["classes"])
@@ -151,7 +151,7 @@ def load_encoder(
     return model if isinstance(model, Encoder) else model.encoder
 
 
-def holds_settings(path: str | Path) -> bool:
+def contains_settings(path: str | Path) -> bool:
     """Whether `path` is a run or a run's checkpoint, which contains its configuration."""
     file = Path(path)
     try:
@@ -166,11 +166,11 @@ def holds_settings(path: str | Path) -> bool:
 
 
 def _load(path: str | Path, overrides: Overrides, *, encoder_only: bool) -> Model:
-    found = load_checkpoint(path) if holds_settings(path) else read_weights(path)
-    return _named(path, found, overrides, encoder_only=encoder_only)
+    found = load_checkpoint(path) if contains_settings(path) else read_weights(path)
+    return _build_model(path, found, overrides, encoder_only=encoder_only)
 
 
-def _named(
+def _build_model(
     path: str | Path,
     found: dict[str, Any] | Weights,
     overrides: Overrides = _NO_OVERRIDES,
@@ -232,7 +232,7 @@ def open_classifier(
 def _open(
     load: Callable[..., _Loaded], path: str | Path, overrides: Sequence[str], recipe: str | Path | None
 ) -> tuple[_Loaded, Config]:
-    if holds_settings(path):
+    if contains_settings(path):
         model = load(path)
         if recipe is None:
             return model, run_config(path, overrides)

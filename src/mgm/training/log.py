@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeE
 
 from mgm.data.unreadable import Unreadable
 from mgm.errors import DataError, ModelError
-from mgm.files.atomic import cannot_write
+from mgm.files.atomic import atomic_write, cannot_write
 from mgm.notebook import Pictured, draw
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ class RunHistory(Pictured):
         """Write one line per unreadable video: its path, a tab, the reason."""
         if self.bad:
             lines = [f"{path}\t{message}\n" for path, message in sorted(self.bad.items())]
-            (out / BAD_VIDEOS).write_text("".join(lines), encoding="utf-8")
+            with atomic_write(out / BAD_VIDEOS) as file:
+                file.write("".join(lines).encode("utf-8", "surrogateescape"))
 
 
 class StepLog:
@@ -142,8 +143,8 @@ class StepLog:
 
             done = len(history.losses)
             kept = self.path.read_text(encoding="utf-8").splitlines()[:done]
-            # a crash may have logged past the checkpoint
-            self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            with atomic_write(self.path) as file:  # a crash may have logged past the checkpoint
+                file.write("".join(line + "\n" for line in kept).encode())
             self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=done)
 
     def write(self, record: StepRecord) -> None:

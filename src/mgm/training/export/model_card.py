@@ -11,7 +11,7 @@ from typing import Any, Final
 from mgm.errors import MgmError, ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import CONFIG_FILE, DESCRIPTION_FILE, HEAD_NORM_EPS, BiasNames, Model, VideoType
-from mgm.training.checkpoint import holds_settings, load_checkpoint
+from mgm.training.checkpoint import contains_settings, load_checkpoint
 from mgm.training.config import Config, OptimConfig
 from mgm.training.export.examples import encoder_of, usage
 from mgm.training.recipe import parse_config
@@ -57,7 +57,7 @@ def origin_of(path: str | Path) -> Origin:
     location = Path(path)
     named = location.name not in ("", "..")
     name = location.name if named else location.resolve().name or "model"  # the root has no name
-    if not holds_settings(location):
+    if not contains_settings(location):
         beside = (location if location.is_dir() else location.parent) / DESCRIPTION_FILE
         of_export = location.is_dir() or location.name in _EXPORTED
         return _noted(beside, name) if of_export and beside.is_file() else Origin(name, foreign=True)
