@@ -37,7 +37,7 @@ def main() -> None:
 
 @bench.command()
 def data(
-    spec: Data,
+    videos: Data,
     settings: Settings = None,
     recipe: Recipe = "mgm-vitb-k400",
     clips: Annotated[int, typer.Option(help="Number of clips to read, each from another video.")] = 64,
@@ -45,7 +45,7 @@ def data(
         float | None, typer.Option(help="Clips per second that the training consumes, over all its devices.")
     ] = None,
 ) -> None:
-    """Read clips as pretraining does: time of each stage, number of workers that a GPU needs, and advice to read faster.
+    """Read clips as pretraining does: time of each stage, number of workers that a GPU needs, and advice for faster reading.
 
     mgm bench data videos/ --rate 1000 data.size=224 mask.name=mgm
     """
@@ -55,7 +55,7 @@ def data(
     console = Console()
     config = load_config(recipe, settings or ())
     with console.status(f"reading {clips} clips"):
-        result = benchmark_data(spec, config, clips=clips, rate=rate)
+        result = benchmark_data(videos, config, clips=clips, rate=rate)
     title = (
         f"{config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, mask {config.mask.name}"
     )
