@@ -147,9 +147,9 @@ def _print_examples(console: Console, summary: DataSummary) -> None:
 
 def _print_problems(console: Console, summary: DataSummary, *, every: bool) -> None:
     lines = list(summary.notes)
-    renamed, first = summary.renamed
-    if first is not None:
-        lines.append(f"{renamed:,} files were found under another suffix, such as {first[1]} for {first[0]}")
+    if summary.renamed_example is not None:
+        name, path = summary.renamed_example
+        lines.append(f"{summary.renamed:,} files were found under another suffix, such as {path} for {name}")
     if both := summary.in_both_splits:
         lines.append(f"{len(both):,} videos are in both splits, such as {both[0]}: remove them from one")
     if both := summary.sources_in_both_splits:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from mgm.errors import DataError
 
-T = TypeVar("T")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class VideoSet:
         return replace(self, train=move(self.train), test=move(self.test), classes=classes)
 
 
-def evenly_spaced(items: Sequence[T], count: int) -> list[T]:
+def evenly_spaced(items: Sequence[_Item], count: int) -> list[_Item]:
     """At most `count` items at even distances, so that every part of a sorted list is represented."""
     step = max(len(items) / max(count, 1), 1.0)
     return [items[int(i * step)] for i in range(min(count, len(items)))]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from mgm.data.boxes import read_boxes
-from mgm.data.synthetic.labelled import CLASSES, SyntheticClip, draw_clip, make_dataset
+from mgm.data.synthetic.labelled import CLASSES, SyntheticClip, draw_labelled_clip, make_dataset
 from mgm.data.synthetic.rendering import Appearance, Track, draw_appearance, render
 from mgm.errors import DataError
 from tests.errors import raises
@@ -48,7 +48,7 @@ def dataset_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clips() -> dict[str, list[SyntheticClip]]:
     """Forty clips of every class, each with its own look."""
     return {
-        label: [draw_clip(label, frames=8, size=32, pan=0.5, seed=(i, k)) for i in range(40)]
+        label: [draw_labelled_clip(label, frames=8, size=32, pan=0.5, seed=(i, k)) for i in range(40)]
         for k, label in enumerate(CLASSES)
     }
 
@@ -73,7 +73,7 @@ def test_boxes_are_the_tight_boxes_of_the_pieces(centre: tuple[float, float], pi
 def test_translation_moves_the_boxes_by_the_velocity() -> None:
     checked = 0
     for i in range(60):
-        clip = draw_clip("right", frames=4, size=128, pan=1, seed=(i,))
+        clip = draw_labelled_clip("right", frames=4, size=128, pan=1, seed=(i,))
         whole = [boxes[0] for boxes in clip.boxes if len(boxes) == 1]
         if len(whole) == 4:
             np.testing.assert_allclose((whole[3] - whole[0]) / 3, np.tile(clip.velocity, 2), atol=0.7)
@@ -114,7 +114,7 @@ def covered_area(boxes: npt.NDArray[np.int64]) -> int:
 
 
 def test_the_first_frame_is_the_same_in_every_class() -> None:
-    first = [draw_clip(label, frames=2, size=64, pan=0.5, seed=(7,)) for label in CLASSES]
+    first = [draw_labelled_clip(label, frames=2, size=64, pan=0.5, seed=(7,)) for label in CLASSES]
     for clip in first[1:]:
         np.testing.assert_array_equal(clip.frames[0], first[0].frames[0])
         assert (clip.frames[1] != first[0].frames[1]).any()
@@ -138,7 +138,7 @@ def test_statistics_of_a_frame_do_not_depend_on_the_class(clips: dict[str, list[
 def test_pan_is_independent_of_the_class_and_moves_the_background(clips: dict[str, list[SyntheticClip]]) -> None:
     shares = [np.mean([any(clip.pan) for clip in clips[label]]) for label in CLASSES]
     assert 0.2 < min(shares) <= max(shares) < 0.8
-    flat = draw_clip("growing", frames=4, size=64, pan=0, seed=(1,))
+    flat = draw_labelled_clip("growing", frames=4, size=64, pan=0, seed=(1,))
     assert flat.pan == (0, 0)
     outside = np.ones((64, 64), bool)
     for boxes in flat.boxes:

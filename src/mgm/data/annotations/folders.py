@@ -95,6 +95,7 @@ def _read_layout(folder: Path, kind: str, find: _Finder) -> VideoList:
         tuple(entries),
         "class folders" if classes else "none",
         _unused_annotations(folder),
+        located=True,
         split_rule=rule,
     )
 

@@ -28,6 +28,14 @@ _NEIGHBOURS = 200
 YOUTUBE_ID_LENGTH = 11
 
 
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A folder that names start from, without their `dropped` leading folders; folder "": names are whole paths."""
+
+    folder: str
+    dropped: int = 0
+
+
 @dataclass(slots=True)
 class FileLocator:
     """Finds listed files below a root. Each folder is listed once, however many names are in it.
@@ -40,14 +48,12 @@ class FileLocator:
         renamed: (name, path) of files found under another suffix, which `mgm prepare` changes.
         ambiguous: (name, paths) of bare names that match several files; the first is taken.
         roots: annotation file -> root of its names.
-        dropped: annotation file -> number of leading folders of its names that do not exist below the root.
     """
 
     root: Path | None
     renamed: list[tuple[str, str]] = field(default_factory=list)
     ambiguous: list[tuple[str, list[str]]] = field(default_factory=list)
     roots: dict[Path, str] = field(default_factory=dict)
-    dropped: dict[Path, int] = field(default_factory=dict)
     _listed: dict[str, frozenset[str]] = field(default_factory=dict)
     _stems: dict[str, dict[str, str]] = field(default_factory=dict)
     _below: dict[str, dict[str, list[str]]] = field(default_factory=dict)
@@ -78,9 +84,9 @@ class FileLocator:
                 reason="not_found",
             )
         names = [entry.name for entry in listed.entries]
-        root, dropped = self._choose_root(listed.file, names)
-        self.roots[listed.file], self.dropped[listed.file] = root, dropped
-        return [self.find(name, root, dropped) for name in names]
+        chosen = self._choose_root(listed.file, names)
+        self.roots[listed.file] = chosen.folder
+        return [self.find(name, chosen.folder, chosen.dropped) for name in names]
 
     def find(self, name: str, root: str, dropped: int = 0) -> str | None:
         """Return the path of a name without its `dropped` leading folders; None if it is not below the root."""
@@ -143,13 +149,13 @@ class FileLocator:
             self._below[root] = index
         return self._below[root]
 
-    def _choose_root(self, file: Path, names: Sequence[str]) -> tuple[str, int]:
-        """(root, number of leading folders to drop) under which most of some names exist."""
+    def _choose_root(self, file: Path, names: Sequence[str]) -> _Root:
+        """The root below which most of some names exist."""
         tried = names[:: max(len(names) // _TRIED_NAMES, 1)][:_TRIED_NAMES]
         if self.root is not None:
-            return str(self.root), self._choose_dropped(tried, str(self.root), names)
+            return _Root(str(self.root), self._choose_dropped(tried, str(self.root), names))
         if all(os.path.isabs(name) for name in tried):
-            return "", 0
+            return _Root("")
         roots = [file.parent]
         while len(roots) <= _PARENTS and (parent := _parent(roots[-1])) is not None:
             roots.append(parent)
@@ -159,7 +165,7 @@ class FileLocator:
             hits = sum(1 for name in tried if self._exists_with_any_suffix(_join(str(root), name, 0)))
             if hits > most:
                 best, most = root, hits
-        return str(best), 0
+        return _Root(str(best))
 
     def _choose_dropped(self, tried: Sequence[str], root: str, names: Sequence[str]) -> int:
         """The number of leading folders without which most names exist: lists contain the paths of their author's machine. Only

@@ -66,7 +66,7 @@ def read_pictures(place: str) -> VideoList:
             subject, "no pictures found", ".jpg, .png or similar files", "check the folder", reason="not_found"
         )
     entries = tuple(ListedVideo(name) for name in names)
-    return VideoList(path, "pictures", "given as images=", entries, "not used", split="train")
+    return VideoList(path, "pictures", "given as images=", entries, "not used", split="train", located=True)
 
 
 def no_such_path(subject: object, expected: str, advice: str = "check the path") -> DataError:
@@ -84,7 +84,7 @@ def _read_place(given: str, spec: SetSpec) -> Annotations:
     if not place.exists():
         raise no_such_path(place, "videos or annotations")
     if place.suffix.lower() in VIDEO_SUFFIXES or is_picture(str(place)):
-        return Annotations((VideoList(place, "file", "one file", (ListedVideo(str(place)),), "none"),))
+        return Annotations((VideoList(place, "file", "one file", (ListedVideo(str(place)),), "none", located=True),))
     listed = read_annotation(AnnotationFile(place), spec.format)
     return Annotations((replace(listed, split=split_of_name(place)),))
 
@@ -119,7 +119,7 @@ def _read_shards(place: str) -> Annotations:
     labels = "those of the set that was packed" if packed.classes else "none"
     why = "shards.json, as 'mgm pack' writes it"
     path = Path(place)
-    listed = VideoList(path, "folder of shards", why, entries, labels, split_rule=packed.split_rule)
+    listed = VideoList(path, "folder of shards", why, entries, labels, located=True, split_rule=packed.split_rule)
     return Annotations((listed,), ClassNames(path, packed.classes, None) if packed.classes else None)
 
 
@@ -128,7 +128,7 @@ def _restricted_to(listed: VideoList, split: Split) -> VideoList:
     that has none of that split."""
     wanted = ("train",) if split == "train" else ("val", "test")
     own = tuple(entry for entry in listed.entries if entry.split in wanted)
-    entries = listed.entries if listed.format.startswith("folder") or not own else own
+    entries = listed.entries if listed.located or not own else own
     return replace(listed, entries=tuple(replace(e, split=None) if e.split else e for e in entries), split=split)
 
 

@@ -174,8 +174,8 @@ def _locate_pictures(
 def _locate(
     listed: VideoList, locator: FileLocator, *, search_missing: bool
 ) -> tuple[ResolvedSource, Sequence[str | None]]:
-    """Locate the entries of a list: (the source, the path of each entry or None). Names in folders are paths already."""
-    if listed.format.startswith("folder") or listed.format in ("file", "pictures"):
+    """Locate the entries of a list: (the source, the path of each entry or None)."""
+    if listed.located:
         return ResolvedSource(listed), [entry.name for entry in listed.entries]
     paths = locator.locate(listed)
     missing = tuple(entry.name for entry, path in zip(listed.entries, paths, strict=True) if path is None)

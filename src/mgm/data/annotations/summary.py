@@ -63,7 +63,7 @@ class DataSummary:
         pictures: still pictures beside the videos; `picture_samples` of the `samples` of an epoch show one, at the given ratio.
         classes: in the order of their numbers.
         examples: first items of train and test.
-        renamed: number of listed files found under another suffix, and the first (name, path).
+        renamed: number of listed files found under another suffix. renamed_example: (name, path) of the first.
         in_both_splits: paths that are in both splits.
         sources_in_both_splits: source videos, by the number in the names, with clips in both splits.
         notes: entries that were left out, and why.
@@ -80,7 +80,8 @@ class DataSummary:
     samples: int
     classes: tuple[ClassCount, ...]
     examples: tuple[VideoItem, ...]
-    renamed: tuple[int, tuple[str, str] | None]
+    renamed: int
+    renamed_example: tuple[str, str] | None
     in_both_splits: tuple[str, ...]
     sources_in_both_splits: tuple[str, ...]
     notes: tuple[str, ...]
@@ -159,7 +160,8 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
             for label, name in enumerate(found.listed.classes)
         ),
         examples=train[:3] + test[:2] + found.pictures[:1],
-        renamed=(len(found.renamed), next(iter(found.renamed), None)),
+        renamed=len(found.renamed),
+        renamed_example=next(iter(found.renamed), None),
         in_both_splits=tuple(sorted(train_paths & test_paths)),
         sources_in_both_splits=tuple(sorted(train_sources & test_sources)),
         notes=found.listed.notes,

@@ -41,6 +41,7 @@ class VideoList:
         labels: where the labels come from; "none" without labels.
         notes: entries that were left out, and why.
         split: split of all entries, from the key that the list was given under or from its file's name; None if neither gives one.
+        located: whether names are paths of existing files, or of members of shards, and need not be looked up.
         split_rule: one sentence on how the list itself separates train from test; empty if it does not.
     """
 
@@ -51,4 +52,5 @@ class VideoList:
     labels: str
     notes: tuple[str, ...] = ()
     split: Split | None = None
+    located: bool = False
     split_rule: str = ""

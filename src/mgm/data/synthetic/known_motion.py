@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mgm.video.transcode.write import write_video
 
-Floats = npt.NDArray[np.floating]
+_Floats = npt.NDArray[np.floating]
 
 
 def make_translation(
@@ -124,8 +124,8 @@ class _Texture:
 
     spectra: npt.NDArray[np.complex128]
     tile: tuple[int, int]
-    y: Floats
-    x: Floats
+    y: _Floats
+    x: _Floats
 
 
 def _draw_texture(size: tuple[int, int], seed: int) -> _Texture:
@@ -140,24 +140,24 @@ def _draw_texture(size: tuple[int, int], seed: int) -> _Texture:
     return _Texture(spectra, tile, y, x)
 
 
-def _sample(texture: _Texture, rows: Floats, columns: Floats) -> Floats:
+def _sample(texture: _Texture, rows: _Floats, columns: _Floats) -> _Floats:
     """The texture at the positions (rows[i], columns[j]) in pixels, float (2, rows, columns): its series, summed directly."""
     y, x = np.flatnonzero(np.abs(texture.y) <= 0.25), np.flatnonzero(texture.x <= 0.25)
     # rfft2 keeps one of each pair of conjugate terms; those of frequency 0 along x are not in pairs.
     weight = np.where(x == 0, 1, 2) / math.prod(texture.tile)
     down = np.exp(2j * math.pi * np.outer(rows, texture.y[y]))
     across = np.exp(2j * math.pi * np.outer(texture.x[x], columns))
-    values: Floats = (down @ (texture.spectra[:, y[:, None], x] * weight) @ across).real
+    values: _Floats = (down @ (texture.spectra[:, y[:, None], x] * weight) @ across).real
     return values
 
 
-def _overlap(pixels: npt.NDArray[np.int64], low: float, high: float) -> Floats:
+def _overlap(pixels: npt.NDArray[np.int64], low: float, high: float) -> _Floats:
     """Share of each pixel [i, i + 1) inside [low, high], 0..1."""
-    shares: Floats = np.clip(np.minimum(pixels + 1, high) - np.maximum(pixels, low), 0, 1)
+    shares: _Floats = np.clip(np.minimum(pixels + 1, high) - np.maximum(pixels, low), 0, 1)
     return shares
 
 
-def _coloured(light: Floats, tint: Floats) -> npt.NDArray[np.uint8]:
+def _coloured(light: _Floats, tint: _Floats) -> npt.NDArray[np.uint8]:
     colour = np.array([122, 126, 120]) + light[..., None] * [40, 41, 38] + tint[..., None] * [16, 0, -18]
     pixels: npt.NDArray[np.uint8] = np.rint(colour.clip(0, 255)).astype(np.uint8)
     return pixels

@@ -128,7 +128,7 @@ def make_dataset(
     def make(job: tuple[str, int, Path]) -> None:
         split, index, path = job
         key = (seed, _SPLITS.index(split), index)
-        clip = draw_clip(path.parent.name, frames=frames, size=size, pan=pan, seed=key)
+        clip = draw_labelled_clip(path.parent.name, frames=frames, size=size, pan=pan, seed=key)
         # The ground truth first, so that no video is without it.
         _write_json(path.with_suffix(".json"), _ground_truth(clip))
         write_video(path, clip.frames, fps=fps, options={"preset": "medium", "crf": 23})
@@ -162,7 +162,7 @@ def _check_arguments(
             raise DataError(name, f"{value}", expected, reason="invalid_value")
 
 
-def draw_clip(label: str, *, frames: int, size: int, pan: float, seed: Sequence[int]) -> SyntheticClip:
+def draw_labelled_clip(label: str, *, frames: int, size: int, pan: float, seed: Sequence[int]) -> SyntheticClip:
     """Draw and render one clip of a class; its background moves with the probability ``pan``.
 
     The same arguments give the same pixels. Another label with the same seed gives the same first frame.

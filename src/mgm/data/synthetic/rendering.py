@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-Floats = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 # Lattice points per side of a texture; the background's tile is two frames wide. They are coarse, so that a patch predicts
 # its neighbours: with finer ones and a narrower range of colours, the loss of a tiny model fell far more slowly.
@@ -28,9 +28,9 @@ class Appearance:
     the ray and the outline's normal, which converts a radial distance to a distance from the edge.
     """
 
-    background: Floats
-    texture: Floats
-    profile: Floats
+    background: _Floats
+    texture: _Floats
+    profile: _Floats
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Track:
     screen; ``offset``: float64 (T, 2), displacement of the background.
     """
 
-    centre: Floats
-    radius: Floats
-    angle: Floats
-    offset: Floats
+    centre: _Floats
+    radius: _Floats
+    angle: _Floats
+    offset: _Floats
 
 
 def draw_appearance(rng: np.random.Generator) -> Appearance:
@@ -73,7 +73,7 @@ def render(look: Appearance, track: Track, *, size: int) -> tuple[npt.NDArray[np
 
 def _texture(
     rng: np.random.Generator, cells: int, hue: float, *, lightness: tuple[float, float], chroma: tuple[float, float]
-) -> Floats:
+) -> _Floats:
     """Draw a lattice of colours around one hue, float64 (cells, cells, 3) in 0..1."""
     # The spline averages the points; extreme lightness at the points keeps contrast between them.
     light = lightness[0] + (lightness[1] - lightness[0]) * rng.beta(0.4, 0.4, (cells, cells))
@@ -82,7 +82,7 @@ def _texture(
     return _oklab_to_rgb(light, colourful * np.cos(hues), colourful * np.sin(hues))
 
 
-def _oklab_to_rgb(lightness: Floats, a: Floats, b: Floats) -> Floats:
+def _oklab_to_rgb(lightness: _Floats, a: _Floats, b: _Floats) -> _Floats:
     """Convert Ottosson's Oklab, in which equal lightness looks equal in every hue, to sRGB in 0..1 on a new last axis."""
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
@@ -95,11 +95,11 @@ def _oklab_to_rgb(lightness: Floats, a: Floats, b: Floats) -> Floats:
         ],
         axis=-1,
     ).clip(0, 1)
-    rgb: Floats = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    rgb: _Floats = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return rgb
 
 
-def _profile(shape: int) -> Floats:
+def _profile(shape: int) -> _Floats:
     """One of five outlines. None is round or repeats within a third of a turn, so that rotation is visible."""
     angle = np.arange(_PROFILE_STEPS) * (2 * math.pi / _PROFILE_STEPS)
     along, across = np.abs(np.cos(angle)), np.abs(np.sin(angle))
