@@ -48,7 +48,6 @@ Reason = Literal[
     "timed_out",
     "too_many_failures",
     "diverged",  # the loss or a weight is not finite
-    "unspecified",
 ]
 
 
@@ -67,11 +66,11 @@ class MgmError(Exception):
     def __init__(
         self,
         subject: object,
-        found: str = "",
+        found: str,
         expected: str = "",
         advice: str = "",
         *,
-        reason: Reason = "unspecified",
+        reason: Reason,
         at: float | None = None,
     ) -> None:
         self.subject = str(subject)
