@@ -63,7 +63,7 @@ def examine(path: Path, seed: int, stage: Stage) -> list[Outcome]:
             outcomes.append(Outcome(name, "read"))
         except VideoError as error:
             subjects = (str(path), f"<{path.stat().st_size} bytes>")
-            named = error.subject in subjects and error.reason != "unspecified" and "\n" not in str(error)
+            named = error.subject in subjects and "\n" not in str(error)
             outcomes.append(Outcome(name, "raised" if named else "wrong", str(error), reason=error.reason))
         except WrongError as error:
             outcomes.append(Outcome(name, "wrong", str(error)))
