@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from mgm.errors import VideoError
+from mgm.version import VERSION
 
 
 @pytest.mark.parametrize("package", ["mgm", "mgm.video", "mgm.masks", "mgm.data", "mgm.models"])
@@ -22,6 +23,10 @@ def test_every_public_name_resolves(package):
     assert set(dir(face)) == set(face.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
         face.no_such_name  # noqa: B018
+
+
+def test_the_version_is_public():
+    assert importlib.import_module("mgm").__version__ == VERSION
 
 
 def test_a_bare_import_reaches_the_packages():

@@ -22,7 +22,8 @@ from mgm.evaluation.probing import evaluation_views, training_views, untrained_e
 from mgm.evaluation.views import TokenBank, encode_views
 from mgm.models import Encoder
 from mgm.show.machine import machine, versions
-from mgm.training import Config, load_config, pretrain
+from mgm.training import Config, load_config
+from mgm.training.pretrain import pretrain
 from mgm.training.run import open_source
 
 BUDGETS = ((400, 1e-3), (1000, 2e-3))

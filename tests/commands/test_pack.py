@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 from mgm.commands.pack import pack
 from mgm.data.annotations import load_set
 from mgm.data.shards.members import parse_member
-from mgm.training import load_config, pretrain
+from mgm.training import load_config
+from mgm.training.pretrain import pretrain
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import pytest
 
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import MemorySource
-from mgm.training import Config, load_config, pretrain
+from mgm.training import Config, load_config
+from mgm.training.pretrain import pretrain
 
 SMALL = [
     "data.frames=4",

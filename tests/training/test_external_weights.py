@@ -10,14 +10,8 @@ from mgm.data.annotations import VideoSet
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.evaluation.run import evaluate, probe
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, to_huggingface
-from mgm.training import (
-    config_for,
-    export_model,
-    finetune,
-    load_classifier,
-    load_encoder,
-    open_encoder,
-)
+from mgm.training import config_for, export_model, load_classifier, load_encoder, open_encoder
+from mgm.training.finetune import finetune
 from mgm.training.recipe import override
 from tests.errors import raises
 from tests.models.reference import maest_shapes, mmaction, pretrained_shapes, random_state, tuned_shapes

@@ -8,8 +8,9 @@ from mgm.data.augment.randaugment import RandAugment
 from mgm.data.clips.source import FileSource
 from mgm.errors import DataError, ModelError
 from mgm.models import Encoder, ModelSpec
-from mgm.training import finetune, load_classifier, load_encoder, pretrain
-from mgm.training.finetune import augmentation, resolve_flip
+from mgm.training import load_classifier, load_encoder
+from mgm.training.finetune import augmentation, finetune, resolve_flip
+from mgm.training.pretrain import pretrain
 from mgm.training.recipe import override
 from tests.errors import raises
 from tests.training.helpers import raising

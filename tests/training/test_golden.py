@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mgm.data.annotations import load_set
-from mgm.training import pretrain
+from mgm.training.pretrain import pretrain
 from mgm.video.transcode.write import write_video
 
 # The test prints its losses. Record new ones only with a reason for the change of the arithmetic.

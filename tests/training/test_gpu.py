@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mgm.evaluation.probing import probe_encoder
-from mgm.training import pretrain
+from mgm.training.pretrain import pretrain
 
 pytestmark = [
     pytest.mark.gpu,

@@ -16,10 +16,10 @@ from mgm.data.clips.source import FileSource
 from mgm.data.loading.loader import Batch
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.models import MaskedAutoencoder, ModelSpec
-from mgm.training import load_checkpoint, load_config, pretrain
+from mgm.training import load_checkpoint, load_config
 from mgm.training.log import StepLog
 from mgm.training.loop import StepTotals, train_step, uninterrupted
-from mgm.training.pretrain import Pretraining
+from mgm.training.pretrain import Pretraining, pretrain
 from tests.errors import raises
 from tests.training.helpers import broken, raising, read_log, same_weights
 

@@ -11,8 +11,9 @@ from mgm.data.clips.source import FileSource
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ModelError
 from mgm.models import TeacherFeatures
-from mgm.training import load_encoder, pretrain
+from mgm.training import load_encoder
 from mgm.training.checkpoint import load_autoencoder
+from mgm.training.pretrain import pretrain
 from tests.errors import raises
 from tests.training.helpers import raising
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mgm.data.annotations import load_set
-from mgm.training import load_checkpoint, pretrain
+from mgm.training import load_checkpoint
+from mgm.training.pretrain import pretrain
 
 SCRIPT = Path(__file__).with_name("two_ranks.py")
 

@@ -11,8 +11,10 @@ from lightning_fabric import Fabric
 
 from mgm.data.clips.source import FileSource, MemorySource
 from mgm.errors import ConfigError, DataError, FileError
-from mgm.training import finetune, load_checkpoint, pretrain
+from mgm.training import load_checkpoint
+from mgm.training.finetune import finetune
 from mgm.training.log import StepLog
+from mgm.training.pretrain import pretrain
 from mgm.training.run import TrainingRun, TrainingState, make_fabric
 from tests.errors import raises
 from tests.training.helpers import broken, raising, read_log, same_weights

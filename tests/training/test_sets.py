@@ -9,7 +9,8 @@ from PIL import Image
 from mgm.data.annotations import load_set
 from mgm.errors import DataError
 from mgm.evaluation.run import evaluate
-from mgm.training import finetune, pretrain
+from mgm.training.finetune import finetune
+from mgm.training.pretrain import pretrain
 from tests.errors import raises
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from mgm.training import finetune, pretrain
+from mgm.training.finetune import finetune
+from mgm.training.pretrain import pretrain
 from tests.models.standin import GPU, StandIn
 from tests.training.test_finetune import AUGMENTED
 

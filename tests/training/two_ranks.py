@@ -9,7 +9,8 @@ import torch
 
 from mgm.data.annotations import VideoItem, VideoSet
 from mgm.errors import DataError
-from mgm.training import load_config, pretrain
+from mgm.training import load_config
+from mgm.training.pretrain import pretrain
 from mgm.training.run import TrainingRun
 
 

@@ -25,7 +25,8 @@ from mgm.evaluation.metrics import Accuracy
 from mgm.evaluation.probing import compare, probe_encoder, untrained_encoder
 from mgm.models import MaskedAutoencoder
 from mgm.show.preview import PreviewSettings, preview
-from mgm.training import Config, load_config, pretrain
+from mgm.training import Config, load_config
+from mgm.training.pretrain import pretrain
 from mgm.training.run import open_source
 from mgm.video.scan.find import VIDEO_SUFFIXES, find_videos
 from mgm.video.scan.folder import ScanReport, scan_videos

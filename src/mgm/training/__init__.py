@@ -12,9 +12,7 @@ from mgm.training.checkpoint import (
 )
 from mgm.training.config import Config
 from mgm.training.export.write import export_model
-from mgm.training.finetune import finetune
 from mgm.training.loop import TrainingResult
-from mgm.training.pretrain import pretrain
 from mgm.training.recipe import config_for, list_recipes, load_config
 
 __all__ = [
@@ -22,7 +20,6 @@ __all__ = [
     "TrainingResult",
     "config_for",
     "export_model",
-    "finetune",
     "list_recipes",
     "load_autoencoder",
     "load_checkpoint",
@@ -32,6 +29,5 @@ __all__ = [
     "load_pretrained",
     "open_classifier",
     "open_encoder",
-    "pretrain",
     "run_config",
 ]

@@ -18,7 +18,8 @@ from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
 from mgm.data.loading.loader import BatchOrder, batches
 from mgm.errors import VideoError
 from mgm.masks import build_mask
-from mgm.training import load_config, pretrain
+from mgm.training import load_config
+from mgm.training.pretrain import pretrain
 
 VIDEOS, BATCH = 150, 5
 CORRUPT, HANGS, DEADLY = (31, 77, 120), 55, 10

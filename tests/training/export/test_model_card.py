@@ -5,7 +5,9 @@ import json
 import torch
 
 from mgm.errors import ModelError
-from mgm.training import export_model, finetune, load_encoder, load_pretrained, pretrain
+from mgm.training import export_model, load_encoder, load_pretrained
+from mgm.training.finetune import finetune
+from mgm.training.pretrain import pretrain
 from tests.errors import raises
 from tests.training.export.models import VIDEO, card_of, make
 

@@ -10,7 +10,8 @@ import torch
 
 from mgm.errors import FileError, ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, Size, Stack
-from mgm.training import export_model, load_encoder, load_pretrained, pretrain
+from mgm.training import export_model, load_encoder, load_pretrained
+from mgm.training.pretrain import pretrain
 from tests.errors import raises
 from tests.models.clips import normalised, random_mask, random_video
 from tests.models.reference import maest_shapes, pretrained_shapes, random_state
