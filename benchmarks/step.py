@@ -1,14 +1,14 @@
 """One pretraining step - forward, backward, optimiser - against transformers' VideoMAEForPreTraining, with SDPA and eager.
 
 python benchmarks/step.py                                     # CPU, float32: ViT-S and tiny at ratios .9 and .75
-python benchmarks/step.py --compile                           # torch.compile for everybody
+python benchmarks/step.py --compile                           # torch.compile for all
 python benchmarks/step.py --device cuda --sizes B --dtype bfloat16 --tune --compile
 python benchmarks/step.py --sizes S --ratios .9 --profile     # where mgm's step spends its time
 
-All models hold the same weights and see the same clips and masks, and must give the same loss and the same norm of the gradient
-before anything is timed. Each gets its input as its users have it, on the device already: mgm uint8 clips with channels last in
-memory, transformers normalised floats (B, T, C, H, W). All use the same fused AdamW. Rounds are interleaved. On a
-machine that others use, add --clock cpu --threads 1.
+All models have the same weights, clips and masks, and the benchmark checks that loss and gradient norm agree before it times
+them. Inputs are in the format of each library, on the device already: uint8 clips with channels last in memory for mgm,
+normalised floats (B, T, C, H, W) for transformers. All use the same fused AdamW. Rounds are interleaved. On a shared
+machine, add --clock cpu --threads 1. On a CPU mgm uses `accelerate_cpu`, as `mgm pretrain` does; --plain adds a row without.
 """
 
 from __future__ import annotations

@@ -284,7 +284,7 @@ class Config(Section):
                 if section is not None:
                     build_mask(section.name, **section.options).count(spec.grid, section.ratio)
             except MgmError as error:
-                raise error.about(f"{key}: {error.subject}") from error
+                raise error.within(key) from error
         self._check_micro_batches()
         self._check_motion()
         if spec.divided and not self.mask_rule().mask.equal_steps:

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from functorch.compile import make_boxed_func
 from torch import nn
 from torch._dynamo.backends.common import aot_autograd
 
+import mgm
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.accelerate import accelerate_cpu
 from tests.models.accelerate.operations import decoded_clip
@@ -112,3 +114,10 @@ def test_functions_of_torch_func_transform_a_plain_model():
     each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(layer.weight.detach(), x)
     expected = torch.einsum("bno,bni->boi", 2 * (x @ layer.weight.detach().T), x)
     torch.testing.assert_close(each, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_only_the_training_loop_imports_the_folder():
+    source = Path(mgm.__file__).parent
+    files = [file for file in source.rglob("*.py") if "mgm.models.accelerate" in file.read_text(encoding="utf-8")]
+    outside = [file for file in files if file.parent != source / "models" / "accelerate"]
+    assert [file.relative_to(source).parts[0] for file in outside] == ["training"]

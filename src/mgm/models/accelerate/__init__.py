@@ -1,7 +1,7 @@
 """Faster training on a CPU in float32, opt-in: `accelerate_cpu` swaps modules of a built model.
 
-Nothing else in the package imports this folder but the function that places a model for training. PyTorch's public operations
-for float32 are slower there (docs/models.md has the figures); to drop the folder, drop that one call.
+Only the training loop imports this folder, for one call; without that call, the folder can be deleted.
+`benchmarks/step.py --plain` measures the difference to plain PyTorch.
 """
 
 from typing import Final
