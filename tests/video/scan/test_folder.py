@@ -12,7 +12,7 @@ from mgm.video.scan.find import find_videos
 from mgm.video.scan.folder import scan_file, scan_to_manifest, scan_videos
 from mgm.video.scan.manifest import read_manifest
 from mgm.video.scan.record import VideoRecord
-from mgm.video.scan.summary import ScanSummary, short_side
+from mgm.video.scan.summary import ScanSummary
 from tests.errors import raises
 from tests.video.broken import REASONS, make_broken
 from tests.video.clips import encode_moving, remux
@@ -68,34 +68,6 @@ def test_paths_given_twice_are_scanned_once(folder: Path):
     assert find_videos([good, folder / "deep", good]) == [good]
 
 
-@pytest.fixture
-def linked(tmp_path: Path) -> Path:
-    """Folders reached through links alone, twice, through themselves and from outside."""
-    root, outside = tmp_path / "set", tmp_path / "outside"
-    for folder in (root / "b", outside / "inner"):
-        folder.mkdir(parents=True)
-    for file in (root / "b" / "1.mp4", outside / "2.mp4", outside / "inner" / "3.mp4"):
-        file.touch()
-    (root / "link").symlink_to(outside)
-    (root / "again").symlink_to(root / "b")
-    (root / "b" / "up").symlink_to(root)
-    (outside / "back").symlink_to(root / "b")
-    (root / "itself").symlink_to(root / "itself")
-    (root / "dangling.mp4").symlink_to(root / "nowhere")
-    return root
-
-
-def test_links_to_folders_are_followed_once(linked: Path):
-    found = find_videos([linked])
-    assert [str(p.relative_to(linked)) for p in found] == [
-        "b/1.mp4",  # not again/1.mp4, link/back/1.mp4, b/up/b/1.mp4
-        "dangling.mp4",
-        "link/2.mp4",
-        "link/inner/3.mp4",
-    ]
-    assert find_videos([linked / "again"])[0] == linked / "again" / "1.mp4"
-
-
 def test_folders_that_may_not_be_read(linked: Path, ordinary: Path, monkeypatch: pytest.MonkeyPatch):
     for name in ("b/closed", "open"):
         (linked / name).mkdir()
@@ -129,15 +101,6 @@ def test_folders_that_may_not_be_read(linked: Path, ordinary: Path, monkeypatch:
     scan_to_manifest(manifest, linked)  # permitted meanwhile
     assert {Path(r.path).name: r.frames for r in read_manifest(manifest) if r.readable} == {"4.mp4": 24}
     assert str(closed) not in {r.path for r in read_manifest(manifest)}
-
-
-def test_a_path_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def refuse(path: Path, **options: object) -> os.stat_result:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "stat", refuse)
-    with raises(VideoError, "unreadable", subject=tmp_path / "a.mp4"):
-        find_videos([tmp_path / "a.mp4"])
 
 
 def test_nothing_to_scan_is_an_error(tmp_path: Path):
@@ -178,14 +141,6 @@ def test_the_summary_counts_what_the_report_holds(folder: Path):
     broken = [record for record in report if not record.readable]
     assert summary.broken == broken[:3]
     assert [Path(record.path).name for record in summary.others] == ["vp9.webm"]
-
-
-@pytest.mark.parametrize(
-    ("size", "name"),
-    [((340, 256), "360p"), ((240, 320), "240p"), ((1920, 1080), "1080p"), ((64, 9), "144p"), ((8000, 5000), "5000p")],
-)
-def test_size_classes(size: tuple[int, int], name: str):
-    assert short_side(*size) == name
 
 
 def dies_on_three(path: Path) -> VideoRecord:

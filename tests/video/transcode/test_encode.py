@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mgm.errors import FileError, Reason, VideoError
+from mgm.errors import FileError, VideoError
 from mgm.video.container.h264 import parse_first_slice
 from mgm.video.container.metadata import read_profile
 from mgm.video.container.stream import open_video, packets
@@ -20,26 +20,7 @@ from mgm.video.transcode.write import write_video
 from tests.errors import raises
 from tests.video.broken import REASONS, make_broken
 from tests.video.clips import decode_whole, encode_moving, moving_frames, remux
-
-KEEP = make_profile("compat", crf=4)
-"""Source's size, hardly any loss: pixels can be compared."""
-
-
-def times(path: Path) -> list[float]:
-    return [found.pts_seconds for found in iter_motion_vectors(path)]
-
-
-def difference(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
-    """Mean over the worst frame, in grey levels."""
-    assert a.shape == b.shape
-    return float(np.abs(a.astype(np.int16) - b).mean(axis=(1, 2, 3)).max())
-
-
-def smooth_frames(count: int, size: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
-    """Coloured slopes that move: chroma can be halved without harm, and every frame, turn and mirroring differs."""
-    y, x = np.mgrid[: size[0], : size[1]] / max(size)
-    planes = ([x, y, 1 - x * y] for _ in range(count))
-    return [(30 + 180 * np.stack(p, -1) * (0.4 + 0.6 * i / count)).astype(np.uint8) for i, p in enumerate(planes)]
+from tests.video.transcode.pictures import KEEP, difference, smooth_frames, times
 
 
 def references(path: Path) -> list[int]:
@@ -64,38 +45,6 @@ def test_a_profile_is_recorded_in_the_file(ordinary: Path, tmp_path: Path, name:
     assert found is not None
     assert (found["profile"], found["gop"], found["crf"], found.get("stride")) == (name, 16, 30, profile.stride)
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["out.mp4"]
-
-
-def test_other_comments_are_no_profile():
-    assert describe_profile(make_profile("strided", stride=8)) == (
-        "mgm profile=strided stride=8 gop=32 crf=23 short_side=256 preset=medium version=1"
-    )
-    for metadata in (
-        {},
-        {"comment": ""},
-        {"comment": "mgm"},
-        {"comment": "profile=strided"},
-        {"title": "mgm profile=x"},
-    ):
-        assert read_profile(metadata) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "settings", "reason", "message"),
-    [
-        ("fast", {}, "unknown_name", "transcode-unknown-profile"),
-        ("motion", {"stride": 4}, "invalid_value", "transcode-stride-of-another-profile"),
-        ("strided", {"stride": 3}, "invalid_value", None),
-        ("strided", {"gop": 30}, "invalid_value", "transcode-gop-and-stride"),
-        ("strided", {"gop": 4}, "invalid_value", None),
-        ("motion", {"gop": 1}, "invalid_value", None),
-        ("compat", {"crf": 0}, "invalid_value", None),
-        ("compat", {"short_side": 255}, "invalid_value", None),
-    ],
-)
-def test_settings_that_a_profile_cannot_have(name: str, settings: dict[str, int], reason: Reason, message: str | None):
-    with raises(VideoError, reason, message=message):
-        make_profile(name, **settings)
 
 
 def test_motion_has_one_reference_and_no_b_frames(tmp_path: Path):
@@ -192,55 +141,6 @@ def test_what_an_edit_list_hides_stays_hidden(tmp_path: Path):
     assert difference(decode_whole(target), decode_whole(whole)[5:]) < 2
 
 
-@pytest.mark.parametrize("rotation", [90, 180, 270])
-def test_rotation_is_applied_and_no_longer_declared(tmp_path: Path, rotation: int):
-    write_video(tmp_path / "flat.mp4", smooth_frames(4, (64, 96)), fps=25, options={"crf": 4})
-    source = remux(tmp_path / "flat.mp4", tmp_path / "turned.mp4", rotation=rotation)
-    made = transcode_video(source, tmp_path / "out.mp4", KEEP)
-    assert (made.height, made.width) == ((64, 96) if rotation == 180 else (96, 64))
-    with av.open(made.target) as container:
-        assert next(container.decode(video=0)).rotation == 0
-    # decode_whole turns by the angle that FFmpeg reports, not by the matrix
-    assert difference(decode_whole(Path(made.target)), decode_whole(source)) < 2
-
-
-def test_mirroring_is_applied(tmp_path: Path):
-    write_video(tmp_path / "flat.mp4", smooth_frames(4, (64, 96)), fps=25, options={"crf": 4})
-    source = tmp_path / "mirrored.mp4"
-    with av.open(str(tmp_path / "flat.mp4")) as given, av.open(str(source), "w") as out:
-        stream = out.add_stream_from_template(given.streams.video[0])
-        stream.set_display_matrix([-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30])
-        for packet in given.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                out.mux(packet)
-    transcode_video(source, tmp_path / "out.mp4", KEEP)
-    expected = decode_whole(tmp_path / "flat.mp4")[:, :, ::-1]
-    assert difference(decode_whole(tmp_path / "out.mp4"), expected) < 2
-
-
-@pytest.mark.parametrize(
-    ("size", "short_side", "expected"),
-    [
-        ((8, 8), 256, (8, 8)),
-        ((1, 1), 256, (2, 2)),
-        ((3, 41), 0, (2, 40)),
-        ((65, 47), 256, (64, 46)),
-        ((64, 97), 32, (32, 48)),
-        ((300, 64), 32, (150, 32)),
-        ((16, 2000), 8, (8, 1000)),
-    ],
-)
-def test_sides_are_even_and_none_grows(
-    tmp_path: Path, size: tuple[int, int], short_side: int, expected: tuple[int, int]
-):
-    source = tmp_path / "in.mkv"
-    write_video(source, smooth_frames(3, size), fps=10, codec="ffv1", pixel_format="yuv444p")
-    made = transcode_video(source, tmp_path / "out.mp4", make_profile("motion", short_side=short_side))
-    assert (made.height, made.width) == expected
-    assert decode_whole(tmp_path / "out.mp4").shape == (3, *expected, 3)
-
-
 def test_a_huge_picture_is_scaled_or_refused(tmp_path: Path):
     source = tmp_path / "in.mkv"
     write_video(source, [np.zeros((16, 17000, 3), np.uint8)], fps=1, codec="ffv1")
@@ -248,31 +148,6 @@ def test_a_huge_picture_is_scaled_or_refused(tmp_path: Path):
     with raises(VideoError, "unsupported", subject=source):
         transcode_video(source, tmp_path / "refused.mp4", KEEP)
     assert not (tmp_path / "refused.mp4").exists()
-
-
-@pytest.mark.parametrize(
-    ("codec", "pixel_format", "suffix"),
-    [
-        ("libx264", "yuv420p10le", "mp4"),
-        ("libx264", "yuv444p", "mp4"),
-        ("libx264", "yuv422p10le", "mkv"),
-        ("mjpeg", "yuvj420p", "avi"),
-        ("ffv1", "gray", "mkv"),
-        ("libx264rgb", "rgb24", "mkv"),
-        ("ffv1", "bgra", "mkv"),
-        ("libvpx-vp9", "yuv420p", "webm"),
-    ],
-)
-def test_every_pixel_format_becomes_eight_bit_and_keeps_its_colours(
-    tmp_path: Path, codec: str, pixel_format: str, suffix: str
-):
-    source = tmp_path / f"in.{suffix}"
-    options = {"cpu-used": 8, "b": "2M"} if "vp9" in codec else {"b": "8M"} if codec == "mjpeg" else {}
-    write_video(source, smooth_frames(5, (48, 64)), fps=10, codec=codec, pixel_format=pixel_format, options=options)
-    transcode_video(source, tmp_path / "out.mp4", KEEP)
-    with av.open(str(tmp_path / "out.mp4")) as container:
-        assert container.streams.video[0].codec_context.pix_fmt in ("yuv420p", "yuvj420p")
-    assert difference(decode_whole(tmp_path / "out.mp4"), decode_whole(source)) < 3
 
 
 @pytest.mark.parametrize("colour_range", [1, 2])
@@ -300,39 +175,6 @@ def test_colour_tags_are_kept(tmp_path: Path, colour_range: int):
             before, after = (next(c.decode(video=0)).reformat(format="gray").to_ndarray() for c in (a, b))
         before = np.rot90(before) if given == turned else before
         assert np.abs(before.astype(int) - after).mean() < 2
-
-
-def test_interlaced_frames_become_progressive_one_for_one(tmp_path: Path):
-    fields = moving_frames(24, (64, 96))
-    woven = []
-    for top, bottom in zip(fields[::2], fields[1::2], strict=True):
-        frame = top.copy()
-        frame[1::2] = bottom[1::2]
-        woven.append(frame)
-    source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
-    write_video(source, woven, fps=25, options={"x264-params": "tff=1", "crf": 10})
-    made = transcode_video(source, target, KEEP)
-    assert made.interlaced
-    assert (made.frames, times(target)) == (12, pytest.approx([n / 25 for n in range(12)], abs=1e-6))
-    with av.open(str(target)) as container:
-        assert not any(frame.interlaced_frame for frame in container.decode(video=0))
-
-    def combs(frames: npt.NDArray[np.uint8]) -> float:
-        grey = frames.mean(axis=-1)
-        return float(np.abs(grey[:, 1:-1] - (grey[:, :-2] + grey[:, 2:]) / 2).mean())
-
-    assert combs(decode_whole(target)) < 0.7 * combs(decode_whole(source))
-
-
-def test_a_stream_that_changes_its_size_keeps_the_first(tmp_path: Path):
-    source = tmp_path / "both.h264"
-    data = b""
-    for size in ((48, 64), (96, 96)):
-        write_video(tmp_path / "part.mp4", smooth_frames(5, size), fps=25)
-        data += remux(tmp_path / "part.mp4", tmp_path / "part.h264").read_bytes()
-    source.write_bytes(data)
-    transcode_video(source, tmp_path / "out.mp4", KEEP)
-    assert decode_whole(tmp_path / "out.mp4").shape == (10, 48, 64, 3)
 
 
 def test_sound_is_dropped(tmp_path: Path):

@@ -13,14 +13,12 @@ import av
 import av.error
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import mgm.video.transcode.folder as prepare_module
 from mgm.errors import FileError, VideoError
 from mgm.video.container.metadata import read_video_info
 from mgm.video.transcode.folder import prepare_command, prepare_videos
-from mgm.video.transcode.manifest import PreparedVideo, target_names
+from mgm.video.transcode.manifest import PreparedVideo
 from mgm.video.transcode.profiles import describe_profile, make_profile
 from tests.errors import raises
 from tests.video.broken import REASONS, make_broken
@@ -515,33 +513,6 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(
         (tmp_path / name).write_bytes(b"")
     prepare_videos(videos, tmp_path, **SMALL)
     assert contents(tmp_path) == {**undisturbed, **dict.fromkeys(kept, b"")}
-
-
-NAMES = st.builds(
-    "".join, st.lists(st.sampled_from(["a", "b/", "a.mp4/", ".mp4", ".avi"]), min_size=0, max_size=3)
-).map(lambda folder: folder + "v")
-
-
-@given(st.sets(st.tuples(NAMES, st.sampled_from([".mp4", ".avi", ".avi.mp4", ".webm"])).map("".join), max_size=8))
-@settings(max_examples=200, deadline=None)
-def test_no_two_sources_share_a_target(names: set[str]):
-    sources = sorted(map(Path, names))
-    targets = target_names(sources)
-    assert len(set(targets)) == len(sources)
-    assert dict(zip(sources[::-1], target_names(sources[::-1]), strict=True)) == dict(
-        zip(sources, targets, strict=True)
-    )
-    for source, target in zip(sources, targets, strict=True):
-        assert target in (source.with_suffix(".mp4"), source.with_name(source.name + ".mp4"))
-        siblings = [other for other in sources if other.with_suffix(".mp4") == source.with_suffix(".mp4")]
-        if len(siblings) > 1:
-            assert target == source.with_name(source.name + ".mp4")
-
-
-def test_chains_of_names():
-    given_names = ["a.avi", "a.mp4", "a.avi.mp4", "d.mp4/v.avi", "d.avi"]
-    expected = ["a.avi.mp4", "a.mp4.mp4", "a.avi.mp4.mp4", "d.mp4/v.mp4", "d.avi.mp4"]
-    assert [str(p) for p in target_names(map(Path, given_names))] == expected
 
 
 def test_ray_says_what_to_install(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
