@@ -46,6 +46,16 @@ def test_results_come_in_order_from_several_processes():
     assert run(square, []) == ([], [])
 
 
+def process_of(task, begin):
+    begin(task)
+    time.sleep(0.5)
+    return os.getpid()
+
+
+def test_few_tasks_are_shared_among_all_processes():
+    assert len(set(run(process_of, range(3), workers=3)[0])) == 3
+
+
 def arrays(task, begin):
     video = torch.arange(2 * 3 * 4 * 5 * 6).view(2, 4, 5, 6, 3).to(torch.uint8).permute(0, 4, 1, 2, 3)
     return {"video": video, "strided": video[:, :, ::2], "scalar": torch.tensor(1.5), "empty": torch.empty(0),

@@ -177,15 +177,16 @@ class WorkerPool(Generic[Task, Result]):
                 return
 
     def _assign(self, queue: _TaskQueue[Task], ready: int) -> None:
-        """Give tasks to the processes that hold too few, so that `ready` results and those to come are not too many."""
+        """Give tasks to the processes that hold too few, so that `ready` results and those to come are not too many.
+
+        In rounds: no process gets its second task before each has its first.
+        """
         most = _RESULTS_AHEAD * len(self._workers)
-        for worker in sorted(self._workers, key=lambda worker: len(worker.assigned)):
-            while len(worker.assigned) < _TASKS_HELD:
+        for held in range(_TASKS_HELD):
+            for worker in self._workers:
                 ahead = ready + sum(len(other.assigned) for other in self._workers)
-                job = queue.next(fresh=ahead < most)
-                if job is None:
-                    break
-                self._send(worker, *job)
+                if len(worker.assigned) == held and (job := queue.next(fresh=ahead < most)) is not None:
+                    self._send(worker, *job)
         if not any(worker.assigned for worker in self._workers) and (job := queue.next_suspect()) is not None:
             self._send(self._workers[0], *job)
 
