@@ -11,7 +11,11 @@ from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import VideoError
 from mgm.spans import Stopwatch
 from mgm.video import VideoReader, read_clip
-from mgm.video.clip.plan import clip_frames, frame_strides
+from mgm.video.clip.options import ClipOptions
+from mgm.video.clip.plan import clip_frames, frame_needs, frame_strides, plan_clip
+from mgm.video.container.packets import PacketWindow
+from mgm.video.container.stream import open_video
+from mgm.video.motion.estimators import LumaDifference
 from tests.errors import raises
 from tests.video.clips import decode_whole
 
@@ -189,3 +193,24 @@ def test_a_video_that_ends_before_the_clip(ordinary: Path, short: str, expected:
     np.testing.assert_array_equal(
         clip.motion.vectors[expected.index(22)], read_clip(ordinary, start=22, frames=1, stride=3).motion.vectors[0]
     )
+
+
+def test_the_frames_that_a_clip_needs(video):
+    options = ClipOptions(start=2, frames=3, stride=4)
+    with open_video(video, vectors=False) as opened:
+        plan = plan_clip(opened, options, 2, "codec", unit=1, sidecar=None)
+        assert (plan.first, plan.last, plan.reach) == (0, 10, 3)
+        assert list(plan.moving(11)) == list(range(11))
+        frames_only = frame_needs(plan_clip(opened, options, 2, None, unit=1, sidecar=None), PacketWindow(), None)
+        compared = frame_needs(
+            plan_clip(opened, options, 2, LumaDifference(), unit=1, sidecar=None), PacketWindow(), None
+        )
+    numbers = range(20)
+    assert [i for i in numbers if i in frames_only.image] == [2, 6, 10]
+    assert not any(i in frames_only.vectors or i in frames_only.picture for i in numbers)
+    assert [i for i in numbers if i in compared.picture] == [
+        0,
+        2,
+        6,
+        10,
+    ]  # the step to frame 2 begins at the first frame

@@ -59,7 +59,6 @@ class ClipPlan:
         reach: number of frames before a sampled one that its motion needs.
         first: the first frame whose packets are read.
         read_to: the last frame whose packets are read; None: to the end.
-        needs_anchors: the motion needs the vectors of the frames that enclose a frame, and only the decoder shows which those are.
         sidecar: the stored motion; None: motion is decoded or measured.
     """
 
@@ -73,7 +72,6 @@ class ClipPlan:
     reach: int
     first: int
     read_to: int | None
-    needs_anchors: bool
     sidecar: Sidecar | None
 
     @property
@@ -124,7 +122,8 @@ def plan_clip(
     steps = StepAggregation(stride, unit, options.policy, options.reading)
     codec = source == "codec"
     reach = steps.reach if codec else 0 if source is None else int(np.max(stride))
-    needs_anchors = codec and options.reading != "raw" and video.codec != "h264" and sidecar is None
+    # Frames behind the last one may enclose it, and only the decoder shows which do.
+    enclosed = codec and options.reading != "raw" and video.codec != "h264" and sidecar is None
     # The step to a keyframe of a prepared file is measured by the frames before it, which decode from the keyframe before.
     before = reach + (unit if unit > 1 else 0)
     return ClipPlan(
@@ -137,8 +136,7 @@ def plan_clip(
         steps=steps,
         reach=reach,
         first=start if sidecar is not None else max(start - before, 0),
-        read_to=last + MOST_REORDERED if last is not None and needs_anchors else last,
-        needs_anchors=needs_anchors,
+        read_to=last + MOST_REORDERED if last is not None and enclosed else last,
         sidecar=sidecar,
     )
 
