@@ -151,11 +151,11 @@ def test_the_substitute_does_not_depend_on_when_reading_failed(items, broken):
                 raise OSError("stale file handle")
             return super().clips(path, *args)
 
-    def guard(index):
+    def begin_item(index):
         if index == 3:
             raise VideoError(items[3].path, "hangs", reason="timed_out")
 
-    early, late, guarded = make(broken)[4, 3], make(items, source=Late())[4, 3], make(items).read((4, 3), guard)[0]
+    early, late, guarded = make(broken)[4, 3], make(items, source=Late())[4, 3], make(items).read((4, 3), begin_item)[0]
     for sample in (late, guarded):
         assert torch.equal(sample.video, early.video)
         assert np.array_equal(sample.mask, early.mask)

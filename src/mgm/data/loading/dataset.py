@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +26,10 @@ from mgm.spans import span
 from mgm.video import MotionField
 from mgm.video.container.metadata import VideoInfo
 from mgm.video.motion.field import CELL_PIXELS
+from mgm.workers.process import BeginItem
 
 Key = tuple[int, int]
 """(epoch, index of the video in the set)."""
-
-Guard: TypeAlias = Callable[[int], None]
-"""Called with the index of a video before it is read. Raises VideoError for a video on which a reading process hung or died."""
 
 # Last numbers of the seeds of generators, which keep their draws apart. Masks have generators of their own, see `mask_rng`.
 _CLIP, _DECODE = 1, 6
@@ -147,7 +143,7 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         """The first sample of `read`."""
         return self.read(key)[0]
 
-    def read(self, key: Key, guard: Guard | None = None) -> list[Sample]:
+    def read(self, key: Key, begin_item: BeginItem | None = None) -> list[Sample]:
         """The `repeats` samples of one clip; only the first reports unreadable videos.
 
         Raises:
@@ -157,8 +153,8 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         failed: list[Unreadable] = []
         for attempt in range(MAX_ATTEMPTS):
             try:
-                if guard is not None:
-                    guard(index)
+                if begin_item is not None:
+                    begin_item(index)
                 return self._draw(epoch, index, attempt, tuple(failed))
             except READ_ERRORS as error:
                 failed.append(Unreadable.from_error(self.items[index].path, error))
@@ -256,14 +252,14 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
     def __getitem__(self, index: int) -> Views:
         return self.read(index)
 
-    def read(self, index: int, guard: Guard | None = None) -> Views:
+    def read(self, index: int, begin_item: BeginItem | None = None) -> Views:
         """The views of one video, ordered by time, then by position along the longer side."""
         item = self.items[index]
         settings = self.settings
         label = -1 if item.label is None else item.label
         try:
-            if guard is not None:
-                guard(index)
+            if begin_item is not None:
+                begin_item(index)
             info = self.source.info(item.path)
             size = settings.size
             crops = (

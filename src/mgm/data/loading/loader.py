@@ -16,12 +16,13 @@ import numpy.typing as npt
 import torch
 
 from mgm.data.clips.source import FileSource
-from mgm.data.loading.dataset import ClipSet, Guard, Key, Sample, Views, ViewSet
+from mgm.data.loading.dataset import ClipSet, Key, Sample, Views, ViewSet
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.data.unreadable import Unreadable
 from mgm.spans import span
 from mgm.video.container.metadata import VideoInfo
 from mgm.workers.pool import WorkerPool
+from mgm.workers.process import BeginItem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,9 +232,9 @@ def in_background(items: Iterator[Batch], *, ahead: int = 1) -> Iterator[Batch]:
             thread.join(0.05)
 
 
-def read_batch(clips: ClipSet, keys: Sequence[Key], guard: Guard | None = None) -> Batch:
+def read_batch(clips: ClipSet, keys: Sequence[Key], begin_item: BeginItem | None = None) -> Batch:
     """Read the samples of some keys and collate them."""
-    return collate([sample for key in keys for sample in clips.read(key, guard)])
+    return collate([sample for key in keys for sample in clips.read(key, begin_item)])
 
 
 _Task = TypeVar("_Task")
@@ -241,7 +242,7 @@ _Result = TypeVar("_Result")
 
 
 def _reading_pool(
-    read: Callable[[_Task, Guard], _Result], workers: int, timeout: float, paths: Sequence[str]
+    read: Callable[[_Task, BeginItem], _Result], workers: int, timeout: float, paths: Sequence[str]
 ) -> WorkerPool[_Task, _Result]:
     return WorkerPool(
         read,
@@ -279,13 +280,13 @@ class _BatchReader:
 
     clips: ClipSet
 
-    def __call__(self, task: _BatchTask, guard: Guard) -> _BatchResult:
+    def __call__(self, task: _BatchTask, begin_item: BeginItem) -> _BatchResult:
         source = self.clips.source
         if not isinstance(source, FileSource):
-            return _BatchResult(read_batch(self.clips, task.keys, guard), {})
+            return _BatchResult(read_batch(self.clips, task.keys, begin_item), {})
         source.infos.clear()  # the training process keeps them: the metadata of a large set is too much for every worker
         source.infos.update(task.infos)
-        batch = read_batch(self.clips, task.keys, guard)
+        batch = read_batch(self.clips, task.keys, begin_item)
         return _BatchResult(batch, dict(islice(source.infos.items(), len(task.infos), None)))
 
 
@@ -310,8 +311,8 @@ _VIDEOS_PER_TASK = 4
 class _ViewReader:
     views: ViewSet
 
-    def __call__(self, indexes: range, guard: Guard | None = None) -> list[Views]:
-        return [self.views.read(index, guard) for index in indexes]
+    def __call__(self, indexes: range, begin_item: BeginItem | None = None) -> list[Views]:
+        return [self.views.read(index, begin_item) for index in indexes]
 
 
 def read_views(views: ViewSet, *, workers: int = 0, timeout: float = 60) -> Iterator[Views]:
