@@ -29,11 +29,12 @@ import json, shutil, sys, tempfile, time
 from pathlib import Path
 import numpy as np
 import mgm
+from mgm.video import MotionField
 
 folder = Path(sys.argv[1])
 video = str(folder / "video.mp4")
 rng = np.random.default_rng(0)
-motion = mgm.MotionField(
+motion = MotionField(
     rng.normal(size=(16, 32, 32, 2)).astype(np.float32), np.ones((16, 32, 32), np.bool_), "codec", (256, 256)
 )
 
@@ -97,7 +98,8 @@ def main() -> None:
     parser.add_argument("--before", type=Path, required=True, help="folder with the other checkout's package `mgm`")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     args = parser.parse_args()
-    from mgm.data.synthetic import make_dataset, make_translation
+    from mgm.data.synthetic.known_motion import make_translation
+    from mgm.data.synthetic.labelled import make_dataset
 
     print_header(f"this checkout against {args.before}, processor time, {args.rounds} rounds", SEED)
     with tempfile.TemporaryDirectory() as name:
