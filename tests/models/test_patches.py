@@ -84,7 +84,9 @@ def test_a_video_with_values_that_are_not_finite(value, dtype):
     video = torch.zeros(2, *SMALL.video_shape, dtype=dtype)
     check_video(video, SMALL)
     video[1, 2, 3, 4, 5] = value
-    with raises(ModelError, "invalid_value", subject="video", message="model-video-nan"):
+    with raises(
+        ModelError, "invalid_value", subject="video", message="model-video-nan" if dtype == torch.float16 else None
+    ):
         check_video(video, SMALL)
 
 
