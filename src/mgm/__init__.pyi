@@ -24,7 +24,7 @@ from mgm.training import load_encoder as load_encoder
 from mgm.training import load_pretrained as load_pretrained
 from mgm.training.finetune import finetune as finetune
 from mgm.training.pretrain import pretrain as pretrain
-from mgm.version import VERSION as __version__
+from mgm.version import VERSION as __version__  # noqa: F401, N811
 from mgm.video.clip.reader import VideoReader as VideoReader
 from mgm.video.clip.reader import read_clip as read_clip
 from mgm.video.clip.reader import read_motion as read_motion
