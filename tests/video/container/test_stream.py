@@ -34,7 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", REASONS)
 def test_the_reason_of_a_broken_file(folder: Path, name: str, reader: str):
     # FFmpeg's own words are part of the errors of damaged and unknown files.
-    message = None if name in ("flipped.mp4", "noise.mp4", "cut_between.mp4") else f"clip-{Path(name).stem.replace('_', '-')}"
+    message = (
+        None if name in ("flipped.mp4", "noise.mp4", "cut_between.mp4") else f"clip-{Path(name).stem.replace('_', '-')}"
+    )
     with raises(VideoError, REASONS[name], subject=folder / name, message=message) as error:
         READERS[reader](folder / name)
     assert "\n" not in str(error.value)
