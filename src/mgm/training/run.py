@@ -229,7 +229,7 @@ class TrainingRun:
         )
 
     def begin(self, method: TrainingMethod, history: RunHistory, *, resume: bool) -> TrainingState:
-        """Start in a new folder, or resume from the checkpoint in it: weights, optimiser, random states and history.
+        """Start in a new folder, or resume from the checkpoint in it.
 
         Raises:
             ConfigError: as `check_folder`; or the checkpoint belongs to another run.
@@ -241,6 +241,10 @@ class TrainingRun:
             if self.fabric.is_global_zero:
                 self._make_folder()
             return TrainingState.now(0, 0, self.fabric.device)
+        return self._resume(method, history)
+
+    def _resume(self, method: TrainingMethod, history: RunHistory) -> TrainingState:
+        """Restore weights, optimiser, random states and history from the checkpoint."""
         content = load_checkpoint(self.out / LAST_CHECKPOINT)
         self._check_same(content, method)
         before = content["data"]["ranks"]
