@@ -133,7 +133,7 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
 
     def scan() -> None:
         record = scan_file(path)
-        _check(record.status != "crashed", (record.problem or "").partition("reading it failed")[2])
+        _check(record.status != "crashed", record.problem or "")
         numbers = [getattr(record, name) for name in ("fps", "seconds", "gop", "vectors", "motion", "frames")]
         _check(all(x is None or (np.isfinite(x) and x >= 0) for x in numbers), f"{record}")
         if not record.readable:

@@ -120,7 +120,7 @@ class _TranscodeJob:
     profile: Profile
     old: PreparedVideo | None = None
 
-    def failed(self, problem: str, *, damaged: bool = False) -> PreparedVideo:
+    def failed(self, error: MgmError) -> PreparedVideo:
         """The record of a failure; removes the earlier result if its source has changed and is damaged."""
         mtime_ns, size = _stamp(self.source)
         record = PreparedVideo(
@@ -128,7 +128,7 @@ class _TranscodeJob:
             self.source_name,
             self.target_name,
             "failed",
-            valid_text(problem),
+            valid_text(str(error)),
             describe_profile(self.profile),
             mtime_ns,
             size,
@@ -138,10 +138,10 @@ class _TranscodeJob:
         old = self.old
         if old is not None and old.target == self.target_name and self._holds(old):
             changed = (mtime_ns, size) != (old.mtime_ns, old.bytes_in)
-            if damaged and changed and _removed(self.target):
+            if changed and _is_damage(self.source, error) and _removed(self.target):
                 return record
             record = replace(old, status="failed")
-        return replace(record, problem=valid_text(f"{problem}; the earlier result is kept"))
+        return replace(record, problem=valid_text(f"{error}; the earlier result is kept"))
 
     def finished(self) -> PreparedVideo | None:
         """The record of an earlier run, if its result is the one that this run would make."""
@@ -252,15 +252,13 @@ def _prepare_one(job: _TranscodeJob) -> PreparedVideo:
         if _stamp(job.target) != _NO_FILE and not is_ours(job.target):
             found = "exists and was not made by mgm prepare"
             advice = "move it away, or choose another folder"
-            return job.failed(str(FileError(job.target, found, "no such file", advice, reason="exists")))
+            return job.failed(FileError(job.target, found, "no such file", advice, reason="exists"))
         made = transcode_video(job.source, job.target, job.profile)
     except MgmError as error:
-        return job.failed(str(error), damaged=_is_damage(job.source, error))
+        return job.failed(error)
     except Exception as error:  # one odd video must not end the work on a million others
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return job.failed(
-            str(VideoError(job.source, found, "it to encode", "report it with the video", reason="crashed"))
-        )
+        return job.failed(VideoError(job.source, found, "it to encode", "report it with the video", reason="crashed"))
     return PreparedVideo(
         root=job.root,
         source=job.source_name,
@@ -281,8 +279,8 @@ def _prepare_one(job: _TranscodeJob) -> PreparedVideo:
 
 
 def _is_damage(source: Path, error: MgmError) -> bool:
-    """Whether an error is about the content of the source: not about the disk, the memory or the result."""
-    if not isinstance(error, VideoError) or error.subject != str(source) or _stamp(source) == _NO_FILE:
+    """Whether an error is about the content of the source: not about the disk, the memory, the process or the result."""
+    if error.reason in ("crashed", "timed_out") or error.subject != str(source) or _stamp(source) == _NO_FILE:
         return False
     cause: BaseException | None = error
     while cause is not None:
@@ -293,7 +291,7 @@ def _is_damage(source: Path, error: MgmError) -> bool:
 
 
 def _died(job: _TranscodeJob, error: VideoError) -> PreparedVideo:
-    return job.failed(str(error.about(job.source)))
+    return job.failed(error.about(job.source))
 
 
 def _over_ray(jobs: list[_TranscodeJob], processes: int) -> Iterator[tuple[_TranscodeJob, PreparedVideo]]:
