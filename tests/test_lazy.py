@@ -59,10 +59,3 @@ def test_without_torch_the_error_names_the_packages_to_install():
         "    raise AssertionError('no error')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_version_is_public():
-    import mgm
-    from mgm.version import VERSION
-
-    assert mgm.__version__ == VERSION

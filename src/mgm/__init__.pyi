@@ -31,4 +31,3 @@ from mgm.video.clip.reader import read_motion as read_motion
 from mgm.video.motion.vectors import iter_motion_vectors as iter_motion_vectors
 from mgm.video.scan.folder import scan_videos as scan_videos
 from mgm.video.transcode.folder import prepare_videos as prepare_videos
-from mgm.version import VERSION as __version__
