@@ -1,1 +1,1 @@
-"""Files on disk: atomic writes, journals, YAML."""
+"""Files on disk: atomic writes, locks, journals, YAML."""
