@@ -84,7 +84,10 @@ def _verdict(found: Findings) -> tuple[str, Tone]:
     if first.gain.verdict == "gain":
         return words + f"{points}, clear of noise.", "good"
     if first.gain.verdict == "loss":
-        return words + f"{points}, a clear loss: a run this short has not learned what the probe needs.", "bad"
+        return (
+            words + f"{points}, a clear loss: a run this short does not learn the features that the probe needs.",
+            "bad",
+        )
     return words + f"{points}, within noise at this size.", "neutral"
 
 

@@ -1,7 +1,7 @@
-"""The inner loops of the masks, compiled: at the size of a token grid a numpy call costs more than what it does.
+"""Compiled inner loops of the masks: at the size of a token grid the overhead of a numpy call exceeds its work.
 
-No kernel draws anything. What is random comes in as an argument, from the caller's generator, so that a mask does not
-depend on how it is computed. numba keeps what it has compiled beside this file, or in the user's cache folder.
+Kernels draw no random numbers. They receive them as arguments from the caller's generator, so a mask does not depend on the
+way it is computed. numba caches compiled code beside this file, or in the user's cache folder.
 """
 
 import math
@@ -13,8 +13,8 @@ SIGN, NEGATIVE = np.uint32(0x80000000), np.uint32(0xFFFFFFFF)
 
 
 def compile_kernels() -> None:
-    """Compile what is not compiled yet, seconds once per installation: `make setup` does it, so that no first mask has to
-    wait. Read-only motion is a type of its own to the compiler."""
+    """Compile all kernels, seconds once per installation: `make setup` does it, so the first mask does not wait. Read-only
+    arrays are types of their own to the compiler."""
     vectors, used, camera = np.zeros((1, 1, 1, 2), np.float32), np.ones((1, 1, 1), np.bool_), np.zeros((1, 2))
     flat = np.zeros((1, 1))
     for locked_vectors in (False, True):
@@ -36,9 +36,9 @@ def compile_kernels() -> None:
 
 @njit(cache=True)
 def select(values, k):  # type: ignore[no-untyped-def]
-    """Value number k, from 0, of a row in ascending order (Hoare's selection); the row is reordered.
+    """Value number k, from 0, of a row in ascending order (Hoare's selection); reorders the row.
 
-    Values that tie cost nothing, as still cells do; NaN gives a wrong answer and ends.
+    Ties, such as still cells, cost nothing; NaN gives a wrong result, but terminates.
     """
     left, right = 0, len(values) - 1
     while left < right:
@@ -61,8 +61,8 @@ def select(values, k):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def lowest(rank, count):  # type: ignore[no-untyped-def]
-    """bool (rows, n) from float64 (rows, n): True for the `count` lowest of each row, of equal ones the first. ValueError where a
-    rank is NaN or the row has fewer."""
+    """bool (rows, n) from float64 (rows, n): True for the `count` lowest of each row, the first of equal ones. ValueError if a
+    rank is NaN or the row has fewer values."""
     if not 1 <= count <= rank.shape[1]:
         raise ValueError("the count of tokens to hide is not between 1 and their number")
     chosen = np.zeros(rank.shape, np.bool_)
@@ -85,15 +85,15 @@ def lowest(rank, count):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _lowest_last(line, count, near):  # type: ignore[no-untyped-def]
-    """Value number `count` of a row in ascending order. Bins tell most values from it without comparing, which costs most
-    because no processor can guess how it ends; `near` is room for those that share its bin."""
+    """Value number `count` of a row in ascending order. Bins separate most values from it without comparisons, the most
+    expensive part because their branches are unpredictable; `near` is a buffer for the values in its bin."""
     low, high = line[0], line[0]
     for value in line:
         if math.isnan(value):
-            raise ValueError("the rank of a token is NaN, which has no place in an order")
+            raise ValueError("the rank of a token is NaN, which has no order")
         low, high = min(low, value), max(high, value)
     scale = 255 / (high - low) if high > low else math.inf
-    if not 0 < scale < math.inf:  # all alike, or too far apart to be told by their difference
+    if not 0 < scale < math.inf:  # all equal, or too far apart for their difference
         near[:] = line
         return select(near, count - 1)
     bins = np.zeros(256, np.int64)
@@ -118,7 +118,7 @@ def squared_magnitude(vectors, camera):  # type: ignore[no-untyped-def]
     cells = rows * columns
     power = np.empty((frames, rows, columns))
     finite = np.empty(frames, np.bool_)
-    # x and y on their own: the compiler turns loops over one row into vector instructions.
+    # x and y apart: the compiler vectorises loops over one row.
     x, y = np.empty(cells, np.float32), np.empty(cells, np.float32)
     for t in range(frames):
         pairs, row = vectors[t].reshape(2 * cells), power[t].reshape(cells)
@@ -130,7 +130,7 @@ def squared_magnitude(vectors, camera):  # type: ignore[no-untyped-def]
             x[n], y[n] = pairs[2 * n], pairs[2 * n + 1]
         camera_x, camera_y = camera[t, 0], camera[t, 1]
         for n in range(cells):
-            # float64 neither overflows nor vanishes for the square of any float32.
+            # float64 neither overflows nor underflows for the square of any float32.
             dx, dy = np.float64(x[n]) - camera_x, np.float64(y[n]) - camera_y
             row[n] = dx * dx + dy * dy
     return power, finite
@@ -138,7 +138,7 @@ def squared_magnitude(vectors, camera):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def frame_medians(vectors, used):  # type: ignore[no-untyped-def]
-    """Median of each frame's used vectors, of all where none is used: float64 (T, 2) from float32 (T, gh, gw, 2) and bool
+    """Median of each frame's used vectors, of all if none is used: float64 (T, 2) from float32 (T, gh, gw, 2) and bool
     (T, gh, gw)."""
     frames, rows, columns, _ = vectors.shape
     cells = rows * columns
@@ -150,7 +150,7 @@ def frame_medians(vectors, used):  # type: ignore[no-untyped-def]
         for axis in range(2):
             number = 0
             for n in range(cells):
-                # Integers in the order of the floats: of negative ones all bits are turned, else the sign.
+                # Integers in the order of the floats: all bits of negative ones are flipped, else the sign.
                 bit = bits[2 * n + axis]
                 keys[number] = bit ^ (NEGATIVE if bit & SIGN else SIGN)
                 number += every or flags[n]
@@ -160,8 +160,8 @@ def frame_medians(vectors, used):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _middle(keys):  # type: ignore[no-untyped-def]
-    """Median of floats given as keys of their order. Only those that share the leading bits of the middle one are
-    sorted out by comparing, which costs most because no processor can guess how it ends."""
+    """Median of floats given as keys of their order. Only those with the leading bits of the middle one are compared:
+    comparisons are the most expensive part because their branches are unpredictable."""
     bins = np.zeros(1 << 11, np.int64)
     for key in keys:
         bins[np.int64(key) >> 21] += 1
@@ -208,10 +208,10 @@ def step_sums(vectors, camera, steps):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def tied_peaks(power, moments):  # type: ignore[no-untyped-def]
-    """Where each step is strongest.
+    """The motion peak of each step.
 
-    From power float64 (t, T / t, gh, gw) and `CellGeometry.moments`: the centroids of the cells that share the step's
-    maximum, float64 (t, 2); the maxima (t,); how many share them, int64 (t,); and each cell's maximum over the step's
+    From power float64 (t, T / t, gh, gw) and `CellGeometry.moments`: the centroids of the cells at the step's
+    maximum, float64 (t, 2); the maxima (t,); the number of those cells, int64 (t,); and each cell's maximum over the step's
     frames, float64 (t, gh * gw).
     """
     steps, frames, rows, columns = power.shape
@@ -236,8 +236,8 @@ def tied_peaks(power, moments):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def balance(jitter, chance):  # type: ignore[no-untyped-def]
-    """Bring the sum of each column of int64 (n, axes) in {-1, 0, 1} to zero, in place: by one from each of those entries
-    that have the lowest chance, float64 (n, axes), and are not at the other extreme."""
+    """Bring the sum of each column of int64 (n, axes) in {-1, 0, 1} to zero, in place: by one in each of the entries
+    of lowest chance, float64 (n, axes), that are not at the other extreme."""
     for axis in range(jitter.shape[1]):
         excess = jitter[:, axis].sum()
         sign = (excess > 0) - (excess < 0)
@@ -255,10 +255,10 @@ def balance(jitter, chance):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def rectangle_rank(centres, sides, noise, chance, shape, clip, wrap, near, loose, tie):  # type: ignore[no-untyped-def]
-    """The order in which the tokens of each step are hidden, float64 (t, h * w); see `place_rectangle`.
+    """Rank of the tokens of each step, hidden from the lowest, float64 (t, h * w); see `place_rectangle`.
 
     noise: (t, h * w), or (t, 0) for none. clip, wrap: the border rule; near: fill; loose: trim at random. tie: the weight
-    of chance among equals.
+    of chance among equal distances.
     """
     steps, (height, width) = len(centres), shape
     rank = np.empty((steps, height * width))
@@ -299,10 +299,10 @@ def trace(displacement, base, height, width, touch):  # type: ignore[no-untyped-
         for n in range(tokens):
             y, x, at = n // width + 0.5, n % width + 0.5, n
             for k in range(abs(t - base)):
-                # Back from later steps by their own motion; forward from earlier ones by that of the next step.
+                # Backward from later steps along their own motion; forward from earlier ones along that of the next step.
                 dy, dx = displacement[t - k, at] if t > base else -displacement[t + 1 + k, at]
                 y, x = y - dy, x - dx
-                # Clipped before they become integers, because motion may be larger than any integer.
+                # Clipped before the conversion to integers, because motion may exceed any integer.
                 near_y, near_x = min(max(y, 0.0), height - touch), min(max(x, 0.0), width - touch)
                 if near_y != y or near_x != x:
                     lost[t, n] = True

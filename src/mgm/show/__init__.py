@@ -1,1 +1,1 @@
-"""What a run looks like: pictures of motion and masks (`figures`, `filmstrip`), one self-contained page (`report`)."""
+"""Pictures of motion and masks (`figures`, `filmstrip`, `pictures`), previews, and the report as one self-contained page."""

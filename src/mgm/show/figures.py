@@ -148,7 +148,7 @@ def hide_masked(frames: RgbFrames, masked: npt.NDArray[np.bool_]) -> RgbFrames:
 def reconstruction(
     frames: RgbFrames, predicted: RgbFrames, masked: npt.NDArray[np.bool_]
 ) -> list[tuple[str, RgbFrames]]:
-    """The labelled rows of a reconstruction: original, what the encoder sees, the prediction among the visible tokens.
+    """The labelled rows of a reconstruction: original, the encoder's input, and the prediction among the visible tokens.
 
     frames, predicted: uint8 (T, H, W, 3), the prediction already back in pixels; only its masked tokens are shown,
     since visible tokens have no loss and their prediction is meaningless. masked: bool (t, h, w), True = predicted.

@@ -105,7 +105,5 @@ def _sections(report: Report) -> list[PageSection]:
     if report.run is not None:
         sections.append(run_section(report.run))
     if report.notes:
-        sections.append(
-            PageSection("What this shows, and what it does not", tuple(Text(note) for note in report.notes))
-        )
+        sections.append(PageSection("Limits of these results", tuple(Text(note) for note in report.notes)))
     return sections

@@ -48,7 +48,7 @@ def mask_section(masks: MaskFacts) -> PageSection:
     parts: list[SectionPart] = [Table(columns, rows, marked=masks.subject)]
     if all(row.object_covered is None for row in masks.rows):
         parts.append(Text("The clips have no boxes, so the covered share of the moving object was not measured."))
-    return PageSection("What the mask hides", tuple(parts), lead)
+    return PageSection("Hidden by the mask", tuple(parts), lead)
 
 
 def loss_section(curves: tuple[Curve, ...], note: str) -> PageSection:
@@ -65,7 +65,7 @@ def loss_section(curves: tuple[Curve, ...], note: str) -> PageSection:
 
 def probe_section(probes: ProbeFacts) -> PageSection:
     """Accuracy of frozen features, pretrained against untrained, or the reason for its absence."""
-    title = "What the encoder has learnt"
+    title = "Features of the encoder"
     if not probes.results:
         return PageSection(title, (Text(probes.absent or "No probe was run."),))
     reference = None if probes.chance is None else ("chance", probes.chance)
