@@ -13,7 +13,7 @@ from mgm.video.scan.find import find_videos
 from mgm.video.scan.inspect import inspect_video, with_problem
 from mgm.video.scan.manifest import update_manifest
 from mgm.video.scan.record import VideoRecord
-from mgm.workers.isolated import TIMEOUT_SECONDS, run_isolated
+from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
 
 _MIN_FILES = 8
 """Fewer files are inspected in this process: starting others takes a second each."""
@@ -112,7 +112,7 @@ def scan_videos(
     """
     files = _find(paths)
     results: dict[Path, VideoRecord] = {}
-    for file, record in run_isolated(
+    for file, record in map_files(
         scan_file, files, processes=_processes(files, processes), on_death=_crashed, timeout_seconds=timeout_seconds
     ):
         results[file] = record

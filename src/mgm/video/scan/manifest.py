@@ -14,7 +14,7 @@ from mgm.files.atomic import atomic_write
 from mgm.files.journal import Journal, read_journal, read_record
 from mgm.files.lock import locked
 from mgm.video.scan.record import COLUMNS, Row, Status, VideoRecord, from_row, path_name, to_row
-from mgm.workers.isolated import TIMEOUT_SECONDS, run_isolated
+from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 _ROWS_PER_GROUP = 2000
@@ -73,7 +73,7 @@ def update_manifest(
     Files that could not be opened, or crashed their process, are tried again.
 
     Args:
-        inspect, on_death, processes, timeout_seconds: see `run_isolated`.
+        inspect, on_death, processes, timeout_seconds: see `map_files`.
         progress: called with (files done, all files), first with those that were known.
 
     Raises:
@@ -91,7 +91,7 @@ def update_manifest(
         if progress is not None:
             progress(count, len(wanted))
         left = (file for name, file in wanted.items() if name not in done)
-        for _, record in run_isolated(
+        for _, record in map_files(
             inspect, left, processes=processes, on_death=on_death, timeout_seconds=timeout_seconds
         ):
             written.append(to_row(record))

@@ -30,7 +30,7 @@ from mgm.video.transcode.manifest import (
     write_prepared,
 )
 from mgm.video.transcode.profiles import Profile, describe_profile, make_profile
-from mgm.workers.isolated import TIMEOUT_SECONDS, run_isolated
+from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
 
 _NO_FILE = (None, None)
 
@@ -93,7 +93,7 @@ def prepare_videos(
             pairs = partial(_over_ray, processes=processes)
         else:
             pairs = partial(
-                run_isolated, _prepare_one, processes=processes, on_death=_died, timeout_seconds=timeout_seconds
+                map_files, _prepare_one, processes=processes, on_death=_died, timeout_seconds=timeout_seconds
             )
         return _run(plan, dst, pairs, progress or (lambda record: None))
 
@@ -295,7 +295,7 @@ def _died(job: _TranscodeJob, error: VideoError) -> PreparedVideo:
 
 
 def _over_ray(jobs: list[_TranscodeJob], processes: int) -> Iterator[tuple[_TranscodeJob, PreparedVideo]]:
-    """As `run_isolated`, on a cluster of Ray; this process alone writes the journal."""
+    """As `map_files`, on a cluster of Ray; this process alone writes the journal."""
     try:
         import ray
         import ray.exceptions

@@ -5,7 +5,7 @@ import os
 import signal
 from pathlib import Path
 
-from mgm.workers.isolated import run_isolated
+from mgm.workers.map_files import map_files
 
 
 def squared(number: int) -> int:
@@ -15,7 +15,7 @@ def squared(number: int) -> int:
 
 
 def test_an_item_that_kills_its_process_costs_only_itself():
-    done = dict(run_isolated(squared, range(24), processes=2, on_death=lambda number, error: -1))
+    done = dict(map_files(squared, range(24), processes=2, on_death=lambda number, error: -1))
     assert done == {n: -1 if n in (3, 17) else n * n for n in range(24)}
 
 
@@ -28,7 +28,7 @@ def test_items_are_taken_as_they_are_needed():
             taken.append(number)
             yield number
 
-    results = run_isolated(abs, items(), processes=2, on_death=lambda number, error: -1)
+    results = map_files(abs, items(), processes=2, on_death=lambda number, error: -1)
     next(results)
     assert len(taken) < 40
     results.close()
@@ -41,7 +41,7 @@ def slow(path: Path) -> int:
 
 def test_workers_killed_from_outside_cost_nothing(tmp_path: Path):
     found = []
-    for item, _ in run_isolated(
+    for item, _ in map_files(
         slow, [tmp_path / str(i) for i in range(20)], processes=2, on_death=lambda path, error: -1
     ):
         found.append(item.name)

@@ -1,4 +1,4 @@
-"""One function over many files, each of which may hang or kill the process that works on it."""
+"""`map_files`: a function over many files, each of which may hang or kill the process that works on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 300.0
 """Time without progress after which a file is given up. A network file system may stall for minutes."""
 
 
-def run_isolated(
+def map_files(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     *,
