@@ -39,6 +39,12 @@ def test_commands_exist(page):
     assert set(named) <= names
 
 
+def test_the_readme_has_every_command():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in [command.__name__ for command in COMMANDS] + list(GROUPS):
+        assert f"`mgm {name} " in page, f"{name} has no row in the table of commands"
+
+
 @EVERY
 def test_public_names_exist(page):
     if page.name == "CHANGELOG.md":  # it names old ones too
@@ -50,7 +56,7 @@ def test_public_names_exist(page):
 def test_the_architecture_is_drawn_with_every_folder():
     drawing = re.findall(r"^    .*$", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
     words = set(re.findall(r"\w+", " ".join(drawing)))
-    drawn = ROOMS["video"] + ROOMS["training"]
+    drawn = ROOMS["video"] + ROOMS["data"] + ROOMS["training"]
     assert set().union(*FLOORS, *drawn) - {"version"} <= words
 
 
