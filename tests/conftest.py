@@ -1,4 +1,4 @@
-"""What many floors are tested with: a small set of synthetic videos, made once, and one thread."""
+"""Shared fixtures: a small set of synthetic videos, made once, the real clips, and one thread."""
 
 import os
 from collections.abc import Iterator

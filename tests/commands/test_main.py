@@ -1,4 +1,4 @@
-"""The command line as a user meets it: in a process of its own, what it prints and how it fails."""
+"""The command line in a process of its own: its output, its errors and its exit status."""
 
 import json
 import os

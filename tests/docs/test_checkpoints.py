@@ -1,4 +1,4 @@
-"""What docs/checkpoints.md shows: its examples and commands run, on a checkpoint in the reference's names."""
+"""The examples and commands of docs/checkpoints.md run, on a checkpoint in the names of the reference."""
 
 import re
 import shlex
@@ -31,7 +31,7 @@ def folder(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def example(words: str) -> dict[str, Any]:
-    """Run the one example that contains `words`; what it has defined."""
+    """Run the one example that contains `words` and return its names."""
     (code,) = (code for code in EXAMPLES if words in code)
     names: dict[str, Any] = {}
     exec(compile(code, "docs/checkpoints.md", "exec"), names)

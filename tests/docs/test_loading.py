@@ -1,4 +1,4 @@
-"""What docs/loading.md shows is what happens."""
+"""The example of docs/loading.md prints the shown order, and the settings have the shown defaults."""
 
 import re
 from pathlib import Path
@@ -16,8 +16,8 @@ def test_the_order_is_as_printed(capsys):
     printed = capsys.readouterr().out.splitlines()
     promised = [line.split("# ")[1] for line in EXAMPLE.splitlines() if line.startswith("print")]
     assert len(printed) == len(promised) == 3
-    for found, told in zip(printed, promised, strict=True):
-        assert told.startswith(found)
+    for found, shown in zip(printed, promised, strict=True):
+        assert shown.startswith(found)
 
 
 @pytest.mark.parametrize(("key", "default"), re.findall(r"^\| `data\.(\w+)` \| (\S+) \|", PAGE, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""What docs/masks.md shows: its example runs, its table is the measured one, its pictures exist."""
+"""The example of docs/masks.md runs, its table is the measured one, its pictures exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What docs/motion.md and docs/transforms.md show: examples and commands run, pictures and links exist."""
+"""The examples and commands of docs/motion.md and docs/transforms.md run, pictures and links exist."""
 
 import re
 import shlex
@@ -39,7 +39,7 @@ def folder(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def example(words: str) -> dict[str, Any]:
-    """Run the one example that contains `words`; what it has defined."""
+    """Run the one example that contains `words` and return its names."""
     (code,) = (code for code in EXAMPLES if words in code)
     names: dict[str, Any] = {}
     exec(compile(code, "docs/motion.md", "exec"), names)

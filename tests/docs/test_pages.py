@@ -1,4 +1,4 @@
-"""What all pages share: links lead somewhere, and commands, names and folders exist."""
+"""Rules of all pages: links lead somewhere, and commands, names and folders exist."""
 
 import re
 from pathlib import Path
