@@ -6,12 +6,14 @@ The run stops if too many videos are unreadable (`data.bad_share`); see `mgm.tra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from mgm.errors import DataError, VideoError
+
+Result = TypeVar("Result")
 
 READ_ERRORS = (VideoError, OSError)
 """OSError: a failing disk or network must not stop a run either."""
@@ -36,6 +38,38 @@ class Unreadable(NamedTuple):
         return cls(path, str(error))
 
 
+def read_or_substitute(
+    read: Callable[[int, int, tuple[Unreadable, ...]], Result],
+    paths: Sequence[str],
+    *,
+    index: int,
+    seed: int,
+    epoch: int,
+) -> Result:
+    """Read video `index`, or another video of the set if it is unreadable.
+
+    Args:
+        read: called with (index of a video, number of the attempt, unreadable videos so far).
+        paths: of all videos of the set.
+
+    Raises:
+        DataError: `MAX_ATTEMPTS` videos in a row could not be read.
+    """
+    failed: list[Unreadable] = []
+    for attempt in range(MAX_ATTEMPTS):
+        try:
+            return read(index, attempt, tuple(failed))
+        except READ_ERRORS as error:
+            failed.append(Unreadable.from_error(paths[index], error))
+            index = draw_substitute(len(paths), seed=seed, epoch=epoch, index=index, attempt=attempt)
+    raise DataError(
+        "",
+        f"{len(failed)} videos in a row could not be read, the last one: {failed[-1].message}",
+        advice="check the set with 'mgm scan'",
+        reason="too_many_failures",
+    )
+
+
 def draw_substitute(videos: int, *, seed: int, epoch: int, index: int, attempt: int) -> int:
     """Number of the video to read instead of video `index`, out of `videos`.
 
@@ -43,13 +77,3 @@ def draw_substitute(videos: int, *, seed: int, epoch: int, index: int, attempt: 
     """
     rng = np.random.default_rng([seed, epoch, index, attempt, _SUBSTITUTE])
     return int(rng.integers(videos))
-
-
-def too_many_unreadable(failed: Sequence[Unreadable]) -> DataError:
-    """The error that stops a run after `MAX_ATTEMPTS` unreadable videos in a row."""
-    return DataError(
-        "",
-        f"{len(failed)} videos in a row could not be read, the last one: {failed[-1].message}",
-        advice="check the set with 'mgm scan'",
-        reason="too_many_failures",
-    )

@@ -13,13 +13,7 @@ from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, ClipSource
 from mgm.data.clips.transform import Crop, centre_crop, draw_geometry, spatial_views
 from mgm.data.items import VideoItem
-from mgm.data.unreadable import (
-    MAX_ATTEMPTS,
-    READ_ERRORS,
-    Unreadable,
-    draw_substitute,
-    too_many_unreadable,
-)
+from mgm.data.unreadable import READ_ERRORS, Unreadable, read_or_substitute
 from mgm.errors import DataError, VideoError
 from mgm.masks import Mask, TokenMask, mask_rng
 from mgm.spans import span
@@ -129,6 +123,7 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
                 "", "the set has no videos", "at least one", "check the folder with 'mgm scan'", reason="not_found"
             )
         self.items = items
+        self._paths = tuple(item.path for item in items)
         self.source = source
         self.settings = settings
         self.transform = transform
@@ -144,22 +139,19 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         return self.read(key)[0]
 
     def read(self, key: Key, begin_item: BeginItem | None = None) -> list[Sample]:
-        """The `repeats` samples of one clip; only the first reports unreadable videos.
+        """The `repeats` samples of one clip, of another video if this one is unreadable; only the first reports unreadable videos.
 
         Raises:
-            DataError: `MAX_ATTEMPTS` videos in a row could not be read.
+            DataError: as `read_or_substitute`.
         """
         epoch, index = key
-        failed: list[Unreadable] = []
-        for attempt in range(MAX_ATTEMPTS):
-            try:
-                if begin_item is not None:
-                    begin_item(index)
-                return self._draw(epoch, index, attempt, tuple(failed))
-            except READ_ERRORS as error:
-                failed.append(Unreadable.from_error(self.items[index].path, error))
-                index = draw_substitute(len(self.items), seed=self.seed, epoch=epoch, index=index, attempt=attempt)
-        raise too_many_unreadable(failed)
+
+        def draw(number: int, attempt: int, failed: tuple[Unreadable, ...]) -> list[Sample]:
+            if begin_item is not None:
+                begin_item(number)
+            return self._draw(epoch, number, attempt, failed)
+
+        return read_or_substitute(draw, self._paths, index=index, seed=self.seed, epoch=epoch)
 
     def _draw(self, epoch: int, index: int, attempt: int, failed: tuple[Unreadable, ...]) -> list[Sample]:
         item = self.items[index]
