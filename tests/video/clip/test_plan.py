@@ -13,7 +13,7 @@ from mgm.spans import Stopwatch
 from mgm.video import VideoReader, read_clip
 from mgm.video.clip.options import ClipOptions
 from mgm.video.clip.plan import clip_frames, frame_needs, frame_strides, plan_clip
-from mgm.video.container.packets import PacketWindow
+from mgm.video.container.clip_packets import PacketWindow
 from mgm.video.container.stream import open_video
 from mgm.video.motion.estimators import LumaDifference
 from tests.errors import raises

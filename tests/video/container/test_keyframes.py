@@ -4,8 +4,8 @@ import io
 from pathlib import Path
 
 from mgm.video import VideoReader
+from mgm.video.container.clip_packets import demux_window
 from mgm.video.container.keyframes import KeyframeIndex
-from mgm.video.container.packets import demux_window
 from mgm.video.container.shortcuts import Shortcuts
 from mgm.video.container.stream import open_video
 from tests.video.clips import encode_moving

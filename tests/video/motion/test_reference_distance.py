@@ -2,7 +2,7 @@
 
 import pytest
 
-from mgm.video.container.packets import CodedPicture, PacketWindow
+from mgm.video.container.clip_packets import CodedPicture, PacketWindow
 from mgm.video.motion.reference_distance import (
     ReferenceGraph,
     ReferenceTracker,

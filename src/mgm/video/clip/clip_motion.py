@@ -12,7 +12,7 @@ from mgm.errors import VideoError
 from mgm.spans import span
 from mgm.video.clip.decode import DecodedClip, DecodedFrame
 from mgm.video.clip.plan import ClipPlan, StepAggregation
-from mgm.video.container.packets import PacketWindow
+from mgm.video.container.clip_packets import PacketWindow
 from mgm.video.container.stream import OpenVideo
 from mgm.video.motion.cache import DamagedSidecarError, Sidecar
 from mgm.video.motion.camera import remove_camera

@@ -13,7 +13,7 @@ from mgm.spans import span
 from mgm.video.clip.options import Crop
 from mgm.video.clip.plan import ClipPlan, FrameNeeds, frame_needs, sample_frames
 from mgm.video.clip.rgb import FrameConverter, MultiCropConverter, PictureConverter
-from mgm.video.container.packets import CodedPicture, PacketWindow
+from mgm.video.container.clip_packets import CodedPicture, PacketWindow
 from mgm.video.container.shortcuts import ShortcutFailedError, UncountableError
 from mgm.video.container.stream import OpenVideo, Packet, decode_packet
 from mgm.video.motion.estimators import PairwiseMotion

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.video.clip.options import ClipOptions
+from mgm.video.container.clip_packets import PacketWindow
 from mgm.video.container.metadata import read_profile
-from mgm.video.container.packets import PacketWindow
 from mgm.video.container.shortcuts import ShortcutFailedError
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, no_frame
 from mgm.video.motion.cache import Sidecar

@@ -18,9 +18,9 @@ from mgm.video.clip.clip_motion import clip_motion
 from mgm.video.clip.decode import DecodedClip, decode_clip
 from mgm.video.clip.options import Box, ClipOptions, Crop, MotionOptions, keywords_of, motion_source
 from mgm.video.clip.plan import ClipPlan, check_alignment, plan_clip, prepared_unit
+from mgm.video.container.clip_packets import PacketWindow, demux_window, frame_at, frame_at_by_decoding
 from mgm.video.container.keyframes import KeyframeIndex
 from mgm.video.container.locator import VideoLocator, describe_locator, is_url
-from mgm.video.container.packets import PacketWindow, demux_window, frame_at, frame_at_by_decoding
 from mgm.video.container.shortcuts import ShortcutFailedError, Shortcuts
 from mgm.video.container.stream import DecoderSettings, OpenVideo, configure, open_video
 from mgm.video.motion.cache import DamagedSidecarError, Sidecar, build_sidecar, open_sidecar, sidecar_path

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO
 
+from mgm.video.container.clip_packets import count_frames
 from mgm.video.container.h264 import may_hold_fields, parameter_sets
 from mgm.video.container.locator import VideoLocator
-from mgm.video.container.packets import count_frames
 from mgm.video.container.shortcuts import UncountableError
 from mgm.video.container.stream import Packet, decode_all, decode_packet, no_frame, open_video, packets
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mgm.video.container.packets import PacketWindow
+from mgm.video.container.clip_packets import PacketWindow
 
 MOST_REFERENCES = 16
 """Reference pictures that an H.264 decoder keeps at most."""
