@@ -38,6 +38,7 @@ ROOMS = {
         {"optim", "recipe"},
         {"checkpoint", "log", "method"},
         {"run"},
+        {"resume"},
         {"loop"},
         {"export", "finetune", "pretrain"},
     ],

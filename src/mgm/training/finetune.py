@@ -29,7 +29,8 @@ from mgm.training.config import Config, FinetuneConfig
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, adamw
-from mgm.training.run import TrainingRun, check_folder, training_clips
+from mgm.training.resume import check_folder
+from mgm.training.run import TrainingRun, training_clips
 
 
 def finetune(

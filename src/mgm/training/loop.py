@@ -28,7 +28,8 @@ from mgm.notebook import Pictured
 from mgm.training.checkpoint import save_checkpoint
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_bar, progress_text
 from mgm.training.method import StepResult, TrainingMethod
-from mgm.training.run import TrainingRun, TrainingState
+from mgm.training.resume import TrainingState, begin_run, save_run
+from mgm.training.run import TrainingRun
 
 if TYPE_CHECKING:
     from mgm.notebook import Image
@@ -70,7 +71,7 @@ def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress
         accelerate_cpu(method.module)
     module, optimiser = fabric.setup(method.module, method.optimiser)
     history = RunHistory(bad=dict(run.left_out))
-    state = run.begin(method, history, resume=resume)
+    state = begin_run(run, method, history, resume=resume)
     first = state.step
     log = StepLog(run.out, history, fabric.is_global_zero)
     progress = progress_bar(show_progress and fabric.is_global_zero)
@@ -114,10 +115,10 @@ def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress
                 shown = progress_text(record.loss, record.clips_per_second)
                 progress.update(task, completed=step + 1, shown=shown)
                 if (step + 1) % run.optim.checkpoint_every == 0:
-                    run.save(method, state, log)
-        run.save(method, state, log)
+                    save_run(run, method, state, log)
+        save_run(run, method, state, log)
     except KeyboardInterrupt:
-        run.save(method, state, log)
+        save_run(run, method, state, log)
         fabric.print(f"saved after step {state.step} of {schedule.steps}; continue with the same command and --resume")
         raise
     finally:

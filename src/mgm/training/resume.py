@@ -1,0 +1,191 @@
+"""The folder and the state of a run: how a run begins, is saved, and resumes from its last checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mgm.data.fingerprint import describe_change, fingerprint
+from mgm.errors import ConfigError, DataError
+from mgm.files.atomic import cannot_write
+from mgm.training.checkpoint import LAST_CHECKPOINT, load_checkpoint, save_checkpoint
+from mgm.training.config import Config
+from mgm.training.log import LOG_FILE, RunHistory, StepLog
+from mgm.training.method import TrainingMethod
+from mgm.training.recipe import parse_config
+from mgm.training.run import TrainingRun
+
+CONFIG_FILE = "config.yaml"
+
+# No batch and no weight depends on these settings: they may change when a run resumes.
+_MAY_CHANGE = frozenset(
+    {"data.workers", "data.read_timeout", "data.bad_share", "pretrain.checkpoint_every", "finetune.checkpoint_every"}
+)
+_OTHER_OUT = "give another --out"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingState:
+    """Everything that the next step depends on besides the weights, the optimiser and the data.
+
+    Attributes:
+        step: number of finished steps, which is also the number of the next one.
+        failed: clips so far that could not be read.
+        rng: torch's random state on the CPU; `device_rng` that of the GPU, or None: dropout and stochastic depth.
+    """
+
+    step: int
+    failed: int
+    rng: torch.Tensor
+    device_rng: torch.Tensor | None
+
+    @classmethod
+    def now(cls, step: int, failed: int, device: torch.device) -> TrainingState:
+        """The state with the current random states."""
+        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        return cls(step, failed, torch.get_rng_state(), cuda)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainingState:
+        """The inverse of `to_dict`."""
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"step": self.step, "failed": self.failed, "rng": self.rng, "device_rng": self.device_rng}
+
+    def restore(self, device: torch.device) -> None:
+        """Set the random states. A run that started on a CPU has none for a GPU."""
+        torch.set_rng_state(self.rng)
+        if device.type == "cuda" and self.device_rng is not None:
+            torch.cuda.set_rng_state(self.device_rng, device)
+
+
+def begin_run(run: TrainingRun, method: TrainingMethod, history: RunHistory, *, resume: bool) -> TrainingState:
+    """Start in a new folder, or resume from the checkpoint in it.
+
+    Raises:
+        ConfigError: as `check_folder`; or the checkpoint belongs to another run.
+        DataError: it belongs to a run on other videos.
+        FileError: the folder cannot be written.
+    """
+    check_folder(run.out, resume=resume)
+    if not (run.out / LAST_CHECKPOINT).exists():
+        if run.fabric.is_global_zero:
+            _make_folder(run)
+        return TrainingState.now(0, 0, run.fabric.device)
+    return _resume(run, method, history)
+
+
+def _resume(run: TrainingRun, method: TrainingMethod, history: RunHistory) -> TrainingState:
+    """Restore weights, optimiser, random states and history from the checkpoint."""
+    content = load_checkpoint(run.out / LAST_CHECKPOINT)
+    _check_same(run, content, method)
+    before = content["data"]["ranks"]
+    if before != run.order.ranks:
+        run.fabric.print(
+            f"{run.out}: resuming on {run.order.ranks} devices (started on {before}): the same clips and masks, but other "
+            "draws of dropout and mixing"
+        )
+    method.module.load_state_dict(content["model"])
+    method.optimiser.load_state_dict(content["optimiser"])
+    run.fabric.strategy.precision.load_state_dict(content["precision"])
+    state = TrainingState.from_dict(content["position"])
+    state.restore(run.fabric.device)
+    history.bad.update(content["bad"])
+    history.read(run.out, state.step)
+    return state
+
+
+def save_run(run: TrainingRun, method: TrainingMethod, state: TrainingState, log: StepLog) -> None:
+    """Write the checkpoint, the log and the list of unreadable videos."""
+    log.flush()
+    if not run.fabric.is_global_zero:
+        return
+    epoch, index = run.order.place(state.step)
+    save_checkpoint(
+        run.out / LAST_CHECKPOINT,
+        {
+            **method.describe(),
+            "position": state.to_dict(),
+            "config": run.config.model_dump(mode="json"),
+            "model": method.module.state_dict(),
+            "optimiser": method.optimiser.state_dict(),
+            "precision": run.fabric.strategy.precision.state_dict(),  # the scale of 16-bit gradients
+            "bad": dict(log.history.bad),
+            # with the configuration, everything that the next batches depend on
+            "data": {
+                "epoch": epoch,
+                "index": index,
+                "seed": run.order.seed,
+                "ranks": run.order.ranks,
+                "fingerprint": fingerprint(run.clips.items),
+            },
+        },
+    )
+    log.history.write_bad_videos(run.out)
+
+
+def _make_folder(run: TrainingRun) -> None:
+    try:
+        run.out.mkdir(parents=True, exist_ok=True)
+        (run.out / LOG_FILE).write_text("", encoding="utf-8")
+        run.config.save(run.out / CONFIG_FILE)
+    except OSError as error:
+        raise cannot_write(run.out, error, _OTHER_OUT) from error
+
+
+def _check_same(run: TrainingRun, content: dict[str, Any], method: TrainingMethod) -> None:
+    """Raise ConfigError or DataError if a checkpoint does not belong to this run."""
+    changed = _changed_settings(parse_config(content["config"], str(run.out / LAST_CHECKPOINT)), run.config)
+    if changed:
+        advice = f"resume with its own settings: --recipe {run.out / CONFIG_FILE}, or {_OTHER_OUT}"
+        raise ConfigError(run.out, f"its run has other settings: {changed}", advice=advice, reason="mismatch")
+    for key, value in method.describe().items():
+        if content.get(key) != value:
+            found = f"its run is of another kind: {key} was {content.get(key)}, is {value}"
+            raise ConfigError(run.out, found, advice=_OTHER_OUT, reason="mismatch")
+    if "data" not in content:
+        raise ConfigError(
+            run.out,
+            "its run was started by an earlier version of mgm, which used another order of the videos",
+            advice=f"finish it with that version, or {_OTHER_OUT}",
+            reason="unsupported",
+        )
+    other = describe_change(content["data"]["fingerprint"], run.clips.items)
+    if other is not None:
+        found = f"its run was started on another set of videos: {other}"
+        raise DataError(run.out, found, advice=f"restore the set, or {_OTHER_OUT}", reason="mismatch")
+
+
+def check_folder(out: str | Path, *, resume: bool) -> None:
+    """Refuse a folder before any video is read for it.
+
+    Raises:
+        ConfigError: it is a file, contains a run that is not to be resumed, or a config.yaml that is not a run's.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(out, "found a file", "the folder of a run", _OTHER_OUT, reason="exists")
+    if (out / LAST_CHECKPOINT).exists() and not resume:
+        advice = f"continue it with --resume, or {_OTHER_OUT}"
+        raise ConfigError(out, "contains a run already", advice=advice, reason="exists")
+    if (out / CONFIG_FILE).exists() and not ((out / LOG_FILE).exists() or (out / LAST_CHECKPOINT).exists()):
+        found = f"contains a {CONFIG_FILE} that does not belong to a run and would be overwritten"
+        raise ConfigError(out, found, advice=_OTHER_OUT, reason="exists")
+
+
+def _changed_settings(before: Config, now: Config) -> str:
+    old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
+    names = sorted(key for key in old | new if old.get(key) != new.get(key) and key not in _MAY_CHANGE)
+    return "; ".join(f"{name} was {old.get(name)}, is {new.get(name)}" for name in names)
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat
