@@ -43,6 +43,18 @@ def test_an_unknown_option_is_a_type_error(ordinary: Path):
         read_motion(ordinary, size=224)
 
 
+def test_the_video_and_the_regions_may_be_given_by_name(ordinary: Path):
+    boxes = [(0, 0, 32, 32)]
+    assert read_clip(video=ordinary, frames=2).path == str(ordinary)
+    assert read_motion(frames=2, video=ordinary).path == str(ordinary)
+    with VideoReader(video=ordinary) as reader:
+        assert len(reader.read_clips(crops=boxes, frames=2, size=32)) == 1
+    with pytest.raises(TypeError, match="video"):
+        read_clip(frames=2)
+    with pytest.raises(TypeError, match="video"):
+        read_clip(ordinary, video=ordinary)
+
+
 def test_options_are_the_fields_of_one_class():
     """`help` shows every option with its default, spelled in `ClipOptions` alone."""
     fields = inspect.signature(ClipOptions).parameters

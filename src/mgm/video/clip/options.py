@@ -216,16 +216,19 @@ class _TakesKeywords(Protocol[Options, Keywords]):
 def keywords_of(options: Callable[Keywords, Options]) -> _TakesKeywords[Options, Keywords]:
     """Let a function that takes an options object last take its fields as keyword arguments instead.
 
-    Editors, type checkers and `help` show the fields with their types and defaults, so that an option is added in one place.
+    Editors, type checkers and `help` show the fields with their types and defaults, so that an option is added in one place. The
+    other arguments may be given by name, too; type checkers, which have no spelling for it, accept them by position only.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        *own, last = inspect.signature(function).parameters.values()
+
         @wraps(function)
         def with_keywords(*subjects: Any, **keywords: Any) -> Any:
-            return function(*subjects, options(**keywords))  # type: ignore[call-arg]
+            named = {parameter.name: keywords.pop(parameter.name) for parameter in own if parameter.name in keywords}
+            named[last.name] = options(**keywords)  # type: ignore[call-arg]
+            return function(*subjects, **named)
 
-        own = list(inspect.signature(function).parameters.values())[:-1]
-        own = [parameter.replace(kind=inspect.Parameter.POSITIONAL_ONLY) for parameter in own]
         fields = inspect.signature(options).parameters.values()
         with_keywords.__signature__ = inspect.Signature([*own, *fields])  # type: ignore[attr-defined]
         with_keywords.__doc__ = f"{inspect.getdoc(function)}\n\n{inspect.getdoc(options)}"
