@@ -58,7 +58,7 @@ def test_a_weight_that_does_not_fit_is_pytorchs_error(weight, words):
         linear(torch.randn(2, 5, 12, requires_grad=True), weight)
 
 
-def test_a_second_derivative_is_refcount_calls():
+def test_a_second_derivative_is_refused():
     x = torch.randn(2, 12, requires_grad=True)
     (first,) = torch.autograd.grad(linear(x, torch.randn(10, 12)).square().sum(), x, create_graph=True)
     if linear_module.HAS_ONEDNN:
