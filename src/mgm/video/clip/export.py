@@ -61,7 +61,8 @@ def export_motion(
         policy, reading, camera: see `mgm.read_clip`.
 
     Raises:
-        VideoError: see `motion_chunks`; another suffix; `out` cannot be written; no package zarr.
+        VideoError: see `motion_chunks`; another suffix; no package zarr; `out` exists and is not an export.
+        FileError: `out` cannot be written, or is the video itself.
     """
     out = Path(out)
     if out.suffix not in _SUFFIXES:
