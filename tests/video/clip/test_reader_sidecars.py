@@ -1,5 +1,7 @@
 """Clips read with a sidecar of motion are those read without it, and cost less decoding."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -7,8 +9,10 @@ import numpy as np
 import pytest
 
 import mgm.video.clip.clip_motion
+from mgm.errors import FileError
 from mgm.video import VideoReader, read_clip, read_motion
 from mgm.video.motion.cache import build_sidecar, sidecar_path
+from tests.errors import raises
 from tests.video.clips import encode_moving, remux
 
 pytest.importorskip("zstandard")
@@ -117,6 +121,30 @@ def test_a_damaged_sidecar_costs_nothing_but_time(tmp_path: Path, ordinary: Path
             assert expected.motion is not None
             np.testing.assert_array_equal(found.motion.vectors, expected.motion.vectors)
     assert len(vectors_read) == 3
+
+
+def test_a_damaged_sidecar_that_cannot_be_replaced(tmp_path: Path, ordinary: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "clip.mp4"
+    shutil.copy(ordinary, path)
+    built = build_sidecar(path)
+    data = bytearray(built.read_bytes())
+    data[60] ^= 255
+    built.write_bytes(data)
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with raises(FileError, "cannot_write", subject=built):
+        read_clip(path, cache="build")
+
+
+def test_a_video_whose_name_leaves_no_room_for_a_sidecar(tmp_path: Path, ordinary: Path):
+    path = tmp_path / f"{'x' * 251}.mp4"
+    shutil.copy(ordinary, path)
+    assert read_clip(path, frames=2).motion is not None
+    with raises(FileError, "cannot_write", subject=sidecar_path(path)):
+        read_clip(path, frames=2, cache="build")
 
 
 def test_the_raw_reading_and_bytes_are_streamed(tmp_path: Path, ordinary: Path, vectors_read: list[object]):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
+from mgm.files.atomic import cannot_write
 from mgm.notebook import Pictured, draw
 from mgm.spans import span
 from mgm.video.clip.clip_motion import clip_motion
@@ -315,8 +316,7 @@ class _Sidecars:
             return None
         folder = options.cache_folder
         if folder not in self.found or (self.found[folder] is None and options.cache == "build"):
-            exists = sidecar_path(self.video, folder).exists()
-            sidecar = open_sidecar(self.video, folder) if exists else None
+            sidecar = open_sidecar(self.video, folder)
             if sidecar is None and options.cache == "build":
                 build_sidecar(self.video, folder)  # a folder that cannot be written is an error: the user requested it
                 sidecar = open_sidecar(self.video, folder)
@@ -328,4 +328,8 @@ class _Sidecars:
         self.argument = None
         self.found[options.cache_folder] = None
         if options.cache == "build" and isinstance(self.video, str | Path):
-            sidecar_path(self.video, options.cache_folder).unlink(missing_ok=True)
+            path = sidecar_path(self.video, options.cache_folder)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise cannot_write(path, error) from error
