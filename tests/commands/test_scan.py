@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from mgm.commands.scan import ADVICE, MOST_ROWS, summary_table
+from mgm.commands.scan import MOST_ROWS, STATUS_ADVICE, summary_table
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.video.scan.manifest import read_manifest
 from mgm.video.scan.record import Status, VideoRecord
@@ -130,7 +130,7 @@ def test_links_that_lead_nowhere_are_reported(tmp_path: Path, out: list[str]):
 
 
 def test_every_status_but_ok_has_advice():
-    assert set(ADVICE) == set(get_args(Status)) - {"ok"}
+    assert set(STATUS_ADVICE) == set(get_args(Status)) - {"ok"}
 
 
 def test_many_sizes_are_put_together():

@@ -22,7 +22,7 @@ MOST_ROWS = 30
 """Rows of the table; with more sizes, videos are grouped by their short side."""
 
 # Meaning of each status, and advice; {prepare}: the command for the user's own folder, {too}: its side effect.
-ADVICE: dict[Status, tuple[str, str]] = {
+STATUS_ADVICE: dict[Status, tuple[str, str]] = {
     "no_vectors": (
         "the codec exports no motion vectors",
         "read them with --motion auto, or transcode them{too}: {prepare}",
@@ -122,7 +122,7 @@ def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path
     if summary.problems:
         console.print()
     for status, (count, first) in sorted(summary.problems.items()):
-        meaning, advice = ADVICE[status]
+        meaning, advice = STATUS_ADVICE[status]
         given = _given(paths, first)
         too = " (the good files too)" if given.is_dir() and count < summary.files else ""
         advice = advice.format(prepare=prepare_command(given), too=too)

@@ -16,7 +16,7 @@ import torch
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.sampling import clip_span
 from mgm.data.clips.source import ClipSettings, FileSource
-from mgm.data.clips.transform import Crop
+from mgm.data.clips.transform import CropName
 from mgm.data.items import common_folder, evenly_spaced
 from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
 from mgm.data.loading.loader import read_batch
@@ -48,7 +48,7 @@ class DataSettings(Protocol):
     @property
     def size(self) -> int: ...
     @property
-    def crop(self) -> Crop: ...
+    def crop(self) -> CropName: ...
     @property
     def flip(self) -> bool: ...
     @property

@@ -18,7 +18,7 @@ from mgm.training.method import TrainingMethod
 from mgm.training.recipe import parse_config
 from mgm.training.run import TrainingRun
 
-CONFIG_FILE = "config.yaml"
+_RECIPE_FILE = "config.yaml"
 
 # No batch and no weight depends on these settings: they may change when a run resumes.
 _MAY_CHANGE = frozenset(
@@ -133,7 +133,7 @@ def _make_folder(run: TrainingRun) -> None:
     try:
         run.out.mkdir(parents=True, exist_ok=True)
         (run.out / LOG_FILE).write_text("", encoding="utf-8")
-        run.config.save(run.out / CONFIG_FILE)
+        run.config.save(run.out / _RECIPE_FILE)
     except OSError as error:
         raise cannot_write(run.out, error, _OTHER_OUT) from error
 
@@ -142,7 +142,7 @@ def _check_same(run: TrainingRun, content: dict[str, Any], method: TrainingMetho
     """Raise ConfigError or DataError if a checkpoint does not belong to this run."""
     changed = _changed_settings(parse_config(content["config"], str(run.out / LAST_CHECKPOINT)), run.config)
     if changed:
-        advice = f"resume with its own settings: --recipe {run.out / CONFIG_FILE}, or {_OTHER_OUT}"
+        advice = f"resume with its own settings: --recipe {run.out / _RECIPE_FILE}, or {_OTHER_OUT}"
         raise ConfigError(run.out, f"its run has other settings: {changed}", advice=advice, reason="mismatch")
     for key, value in method.describe().items():
         if content.get(key) != value:
@@ -173,8 +173,8 @@ def check_folder(out: str | Path, *, resume: bool) -> None:
     if (out / LAST_CHECKPOINT).exists() and not resume:
         advice = f"continue it with --resume, or {_OTHER_OUT}"
         raise ConfigError(out, "contains a run already", advice=advice, reason="exists")
-    if (out / CONFIG_FILE).exists() and not ((out / LOG_FILE).exists() or (out / LAST_CHECKPOINT).exists()):
-        found = f"contains a {CONFIG_FILE} that does not belong to a run and would be overwritten"
+    if (out / _RECIPE_FILE).exists() and not ((out / LOG_FILE).exists() or (out / LAST_CHECKPOINT).exists()):
+        found = f"contains a {_RECIPE_FILE} that does not belong to a run and would be overwritten"
         raise ConfigError(out, found, advice=_OTHER_OUT, reason="exists")
 
 

@@ -22,7 +22,7 @@ from mgm.video.motion.cache import (
     sidecar_path,
     sidecar_problem,
 )
-from mgm.video.motion.cache_format import unpack
+from mgm.video.motion.cache_format import unpack_fields
 from mgm.video.motion.field import VectorField
 from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
 from mgm.video.scan.find import find_videos
@@ -116,7 +116,9 @@ def test_a_clip_decompresses_only_its_blocks(long_video, monkeypatch):
     cached = open_sidecar(long_video)
     assert cached is not None
     unpacked = []
-    monkeypatch.setattr(module, "unpack", lambda data, shape: unpacked.append(shape) or unpack(data, shape))
+    monkeypatch.setattr(
+        module, "unpack_fields", lambda data, shape: unpacked.append(shape) or unpack_fields(data, shape)
+    )
     cached.read(40, 50)
     assert [shape[0] for shape in unpacked] == [BLOCK_FRAMES]
 

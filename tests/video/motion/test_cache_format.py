@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from mgm.video.motion.cache_format import CorruptBytesError, decompress, most_packed, pack, unpack, zstandard_package
+from mgm.video.motion.cache_format import (
+    CorruptBytesError,
+    decompress,
+    most_packed,
+    pack_fields,
+    unpack_fields,
+    zstandard_package,
+)
 from mgm.video.motion.field import VectorField
 
 
@@ -21,9 +28,9 @@ def test_packing_keeps_every_bit(different):
     numbers[0] = 0x80000000  # minus zero
     values = numbers[rng.permutation(80000) % different].view(np.float32).reshape(2, 100, 200, 2)
     measured = rng.random((2, 100, 200)) < 0.5
-    packed = pack(VectorField(values, measured))
+    packed = pack_fields(VectorField(values, measured))
     assert len(packed) <= most_packed(measured.shape)
-    back = unpack(packed, measured.shape)
+    back = unpack_fields(packed, measured.shape)
     assert_same_bits(back.vectors, values)
     assert np.array_equal(back.valid, measured)
 

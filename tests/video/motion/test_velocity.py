@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mgm.video.motion.vectors import NO_VECTORS
-from mgm.video.motion.velocity import REACH, accumulate_vectors, compile_kernels, smooth, smoothed_support
+from mgm.video.motion.velocity import REACH, accumulate_vectors, compile_motion_kernels, smooth, smoothed_support
 from tests.video.blocks import FUTURE, PAST, block
 
 
@@ -141,4 +141,4 @@ def test_the_support_contains_cells_near_a_measured_one():
 
 def test_kernels_can_be_compiled_ahead_of_the_first_clip():
     """`make setup` calls it."""
-    compile_kernels()
+    compile_motion_kernels()

@@ -3,7 +3,7 @@
 import pytest
 
 from mgm.video.scan.record import VideoRecord
-from mgm.video.scan.summary import ScanSummary, short_side
+from mgm.video.scan.summary import ScanSummary, size_class
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from mgm.video.scan.summary import ScanSummary, short_side
     [((340, 256), "360p"), ((240, 320), "240p"), ((1920, 1080), "1080p"), ((64, 9), "144p"), ((8000, 5000), "5000p")],
 )
 def test_size_classes(size: tuple[int, int], name: str):
-    assert short_side(*size) == name
+    assert size_class(*size) == name
 
 
 def test_a_summary_counts_by_codec_size_and_status():

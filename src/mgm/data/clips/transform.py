@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from mgm.video import MotionField
 from mgm.video.clip.options import Box
 
-Crop = Literal["centre", "multiscale", "random_resized"]
+CropName = Literal["centre", "multiscale", "random_resized"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,9 @@ def mirrored(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(turned)
 
 
-def draw_geometry(crop: Crop, height: int, width: int, *, size: int, flip: bool, rng: np.random.Generator) -> Geometry:
+def draw_geometry(
+    crop: CropName, height: int, width: int, *, size: int, flip: bool, rng: np.random.Generator
+) -> Geometry:
     """Draw the geometry of one training clip by the name of its crop in a recipe; see the functions of those names. A centre crop
     may be mirrored, too."""
     if crop == "centre":

@@ -11,7 +11,7 @@ import torch.utils.data
 
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, ClipSource
-from mgm.data.clips.transform import Crop, centre_crop, draw_geometry, spatial_views
+from mgm.data.clips.transform import CropName, centre_crop, draw_geometry, spatial_views
 from mgm.data.items import VideoItem
 from mgm.data.unreadable import READ_ERRORS, Unreadable, read_or_substitute
 from mgm.errors import DataError, VideoError
@@ -92,7 +92,7 @@ class ClipTransform:
         sampler: None: dense clips with the frames and the stride of the settings.
     """
 
-    crop: Crop
+    crop: CropName
     flip: bool
     rule: MaskRule | None = None
     sampler: Sampler | None = None

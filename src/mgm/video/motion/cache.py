@@ -31,9 +31,9 @@ from mgm.video.motion.cache_format import (
     CorruptBytesError,
     decompress,
     most_packed,
-    pack,
+    pack_fields,
     shuffled,
-    unpack,
+    unpack_fields,
     unshuffled,
     zstandard_package,
 )
@@ -132,7 +132,7 @@ class Sidecar:
         shape = (min(BLOCK_FRAMES, self.num_frames - block * BLOCK_FRAMES), *self.grid)
         data = self._bytes[self._offsets[block] : self._offsets[block + 1]]
         try:
-            return unpack(decompress(data, most_packed(shape)), shape)
+            return unpack_fields(decompress(data, most_packed(shape)), shape)
         except (CorruptBytesError, ValueError, IndexError, struct.error) as error:
             raise DamagedSidecarError(
                 self.path, f"block {block} is damaged", advice="delete the file and build it again", reason="damaged"
@@ -197,7 +197,7 @@ def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, l
                 offsets.append(file.tell())
                 fields = [frame.field for frame in block]
                 stacked = VectorField(np.stack([f.vectors for f in fields]), np.stack([f.valid for f in fields]))
-                file.write(compressor.compress(pack(stacked)))
+                file.write(compressor.compress(pack_fields(stacked)))
                 frames.extend(block)
             offsets.append(file.tell())
             if not frames.pts_seconds:

@@ -19,7 +19,7 @@ class CorruptBytesError(Exception):
     """Compressed bytes fail their checks; the reader of the file raises the error that names it."""
 
 
-def pack(field: VectorField) -> bytes:
+def pack_fields(field: VectorField) -> bytes:
     """A field as bytes for a compressor: the palette of its numbers, the most frequent first, and each value's index into it.
 
     Vectors are quarter pixels over a few distances and their means: some hundred different numbers. Their bit patterns compress
@@ -39,11 +39,11 @@ def pack(field: VectorField) -> bytes:
     return struct.pack("<I", len(palette)) + palette[order].tobytes() + packed + bits
 
 
-def unpack(data: bytes, shape: tuple[int, int, int]) -> VectorField:
-    """The field of `shape` that `pack` encoded, bit for bit.
+def unpack_fields(data: bytes, shape: tuple[int, int, int]) -> VectorField:
+    """The field of `shape` that `pack_fields` encoded, bit for bit.
 
     Raises:
-        ValueError, IndexError, struct.error: `data` is of another shape, or not from `pack`.
+        ValueError, IndexError, struct.error: `data` is of another shape, or not from `pack_fields`.
     """
     cells = int(np.prod(shape))
     (colours,) = struct.unpack_from("<I", data)
@@ -57,7 +57,7 @@ def unpack(data: bytes, shape: tuple[int, int, int]) -> VectorField:
 
 
 def most_packed(shape: tuple[int, int, int]) -> int:
-    """Upper bound of the bytes that `pack` returns for a field of `shape`."""
+    """Upper bound of the bytes that `pack_fields` returns for a field of `shape`."""
     return 4 + 4 * _LARGEST_PALETTE + 9 * int(np.prod(shape))
 
 

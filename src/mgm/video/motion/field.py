@@ -300,7 +300,7 @@ _fill: Any = numba.njit(cache=True)(_fill_kernel)
 _sum: Any = numba.njit(cache=True)(_sum_kernel)
 
 
-def compile_kernels() -> None:
+def compile_field_kernels() -> None:
     """Compile the kernels of this module."""
     vectors = np.zeros(1, VECTOR_DTYPE)
     vectors["motion_scale"] = 1

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.video.container.stream import EXPORTS_B_VECTORS
-from mgm.video.motion.field import VectorField
-from mgm.video.motion.field import compile_kernels as compile_field_kernels
+from mgm.video.motion.field import VectorField, compile_field_kernels
 from mgm.video.motion.reference_distance import Distance
 from mgm.video.motion.vectors import NO_VECTORS, VECTOR_DTYPE
 
@@ -222,7 +221,7 @@ _smooth: Any = numba.njit(cache=True)(_smooth_kernel)
 _support: Any = numba.njit(cache=True)(_support_kernel)
 
 
-def compile_kernels() -> None:
+def compile_motion_kernels() -> None:
     """Compile all kernels of motion ahead of the first clip, as `make setup` does: it takes seconds, once per installation."""
     vectors = np.zeros(1, VECTOR_DTYPE)
     vectors["motion_scale"] = 1

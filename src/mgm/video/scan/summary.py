@@ -84,7 +84,7 @@ class ScanSummary:
         self.with_motion += record.has_motion
         codec, exact, side = record.codec or "-", "-", "-"
         if record.width and record.height:
-            exact, side = f"{record.width}x{record.height}", short_side(record.width, record.height)
+            exact, side = f"{record.width}x{record.height}", size_class(record.width, record.height)
         self.sizes.setdefault((codec, exact, record.status), VideoGroup()).add(record)
         self.classes.setdefault((codec, side, record.status), VideoGroup()).add(record)
         if record.problem is None:
@@ -96,7 +96,7 @@ class ScanSummary:
             kept.append(record)
 
 
-def short_side(width: int, height: int) -> str:
+def size_class(width: int, height: int) -> str:
     """The size class of a video: the next usual short side, "360p" for 340x256; above 2160 its own short side."""
     side = min(width, height)
     return f"{next((usual for usual in _SHORT_SIDES if side <= usual), side)}p"
