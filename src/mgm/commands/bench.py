@@ -40,12 +40,12 @@ def data(
     videos: Data,
     settings: Settings = None,
     recipe: Recipe = "mgm-vitb-k400",
-    clips: Annotated[int, typer.Option(help="Number of clips to read, each from another video.")] = 64,
+    clips: Annotated[int, typer.Option(help="Number of clips to read, each from a different video.")] = 64,
     rate: Annotated[
         float | None, typer.Option(help="Clips per second that the training consumes, over all its devices.")
     ] = None,
 ) -> None:
-    """Read clips as pretraining does: time of each stage, number of workers that a GPU needs, and advice for faster reading.
+    """Read clips as pretraining does: the time of each stage, the workers that a GPU needs, and advice for faster reading.
 
     mgm bench data videos/ --rate 1000 data.size=224 mask.name=mgm
     """

@@ -32,12 +32,12 @@ _COUNTS = (
     ("repeated", "repeated"),
 )
 
-data = typer.Typer(no_args_is_help=True, help="Sets of videos and their annotations.")
+data = typer.Typer(no_args_is_help=True, help="Inspect sets of videos and their annotations.")
 
 
 @data.callback()
 def group() -> None:
-    """Sets of videos and their annotations."""
+    """Inspect sets of videos and their annotations."""
 
 
 @data.command()

@@ -35,7 +35,7 @@ def motion(
         typer.Option("--cache", help="Store the motion beside the video, as VIDEO.mgmv, for later reads."),
     ] = False,
 ) -> None:
-    """Write the motion field of a video as arrays, as a video with drawn motion, or as a cache.
+    """Write the motion field of a video as arrays, as a video with the motion drawn over it, or as a cache.
 
     mgm motion clip.mp4 --out field.npz --overlay motion.mp4
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mgm.video.transcode.manifest import PrepareReport
 
 _NAMED_ORPHANS = 3
-"""Results without a source that are named."""
+"""Number of results without a source that are listed by name."""
 
 
 def prepare(
@@ -24,7 +24,7 @@ def prepare(
     profile: Annotated[
         Literal["motion", "compat", "strided"],
         typer.Option(
-            help="motion: fast to read, no B-frames. compat: plays everywhere. strided: each stride-th frame decodes alone."
+            help="motion: fast to read, no B-frames. compat: plays everywhere. strided: fastest at one stride."
         ),
     ] = "motion",
     stride: Annotated[
@@ -34,20 +34,18 @@ def prepare(
         int | None,
         typer.Option(help="Short side in pixels, never scaled up; 0: as the source.  \\[default: 256, compat 0]"),
     ] = None,
-    gop: Annotated[
-        int | None, typer.Option(help="Most frames between key frames.  \\[default: 32, compat 250]")
-    ] = None,
-    crf: Annotated[int | None, typer.Option(help="Quality of x264, smaller is better.  \\[default: 23]")] = None,
+    gop: Annotated[int | None, typer.Option(help="Most frames between keyframes.  \\[default: 32, compat 250]")] = None,
+    crf: Annotated[int | None, typer.Option(help="Quality factor of x264; lower is better.  \\[default: 23]")] = None,
     processes: Annotated[int, typer.Option(help="Number of encoding processes; 0: one per core.")] = 0,
     timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds without a new frame after which a video is given up.")
+        float, typer.Option(min=1, help="Seconds without a new frame after which a video is abandoned.")
     ] = 300,
     ray: Annotated[
         bool,
         typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one; needs the extra 'ray'."),
     ] = False,
 ) -> None:
-    """Transcode videos to files that training reads fast: upright, small, every frame once, no sound.
+    """Transcode videos to files that are fast to read in training: upright, small, every frame once, no sound.
 
     Run it again after an interruption: finished videos are skipped. Exit status 1 if a video failed.
     """

@@ -20,11 +20,11 @@ def preview(
     masks: Annotated[str, typer.Option(help="Names of masks separated by commas, or all.")] = "mgm,tube",
     clips: Annotated[int, typer.Option(help="Number of videos, evenly spaced.")] = 10,
     start: Annotated[int | None, typer.Option(help="First frame. Default: the middle of the video.")] = None,
-    frames: Annotated[int, typer.Option(help="Frames of the clip.")] = 16,
+    frames: Annotated[int, typer.Option(help="Number of frames in the clip.")] = 16,
     stride: Annotated[int, typer.Option(help="Distance between sampled frames.")] = 4,
     size: Annotated[int, typer.Option(help="Side of the clip in pixels.")] = 224,
     patch: Annotated[int, typer.Option(help="Side of a token in pixels.")] = 16,
-    tubelet: Annotated[int, typer.Option(help="Frames of a token.")] = 2,
+    tubelet: Annotated[int, typer.Option(help="Number of frames in a token.")] = 2,
     ratio: Annotated[float, typer.Option(help="Share of hidden tokens.")] = 0.75,
     boundary: Annotated[str, typer.Option(help="Border rule of mgm: clip, shift, grow or wrap.")] = "clip",
     motion: Annotated[
@@ -45,7 +45,7 @@ def preview(
 
     mgm preview videos/ --masks all --out preview/
 
-    The statistics are means over many draws and all clips; each picture and statistics.csv contain those of each clip.
+    The statistics are means over many draws and all clips; each picture shows those of its clip, and statistics.csv lists them.
     """
     from mgm.masks import list_masks
     from mgm.show.preview import PreviewSettings, preview_set
