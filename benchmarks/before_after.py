@@ -3,8 +3,8 @@
     git worktree add /tmp/before COMMIT
     python benchmarks/before_after.py --before /tmp/before/src | tee benchmarks/results/before_after.txt
 
-Each checkout runs in a process of its own, which stays alive and is told what to time; both measure processor time. Everything
-is called through names that both checkouts have. A step is the difference between a long and a short training run.
+Each checkout runs in a process of its own, which stays alive and times the stages it is sent; both measure processor time. All
+calls use names that both checkouts have. A step is the difference between a long and a short training run.
 """
 
 from __future__ import annotations

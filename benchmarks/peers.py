@@ -1,6 +1,6 @@
-"""Other readers of video, each as a function that reads the frames of a clip on one thread and opens the file anew.
+"""Other readers of video, each as a function that reads the frames of a clip on one thread and opens the file each time.
 
-`requirements.txt` beside this file says how to install them. One that is missing or does not load is named with the reason.
+`requirements.txt` beside this file lists their versions. A peer that is missing or does not load is reported with the reason.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from timing import Clock, compare, print_header, print_table
 
 SEED = 0
 CLIPS = {"cpu": {"tiny": 32, "S": 4}, "cuda": {}}
-"""Clips of a step where --batch does not say: about a second on one core of a CPU."""
+"""Clips of a step without --batch: about a second on one core of a CPU."""
 SPECS = {
     "tiny": {"frames": 8, "resolution": 48, "patch": 8},
 }

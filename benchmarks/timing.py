@@ -62,7 +62,7 @@ def ratios(own: Sequence[float], other: Sequence[float]) -> tuple[float, float, 
 
 
 def print_header(title: str, seed: int) -> None:
-    """What every result must say: machine, versions, seed."""
+    """Facts printed with every result: machine, versions, seed."""
     print(title)
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()) + f", seed {seed}")
@@ -77,7 +77,7 @@ def print_table(
     scale: float = 1e3,
     second_peer: str | None = None,
 ) -> None:
-    """One row per function; times are divided by `per`. A second peer gets its ratios behind the first one's."""
+    """One row per function; times are divided by `per`. A second peer gets its ratios after those of the first."""
     for name, t in timings.items():
         against = "" if name == peer else f"   {t.ratio:.2f} of {peer} [{t.low:.2f}, {t.high:.2f}]"
         if second_peer is not None and name not in (peer, second_peer):

@@ -3,7 +3,7 @@
     python experiments/motion/ablation.py [VIDEO...]
 
 Reads the clips of run.py with one rule left out at a time, summed over the stride, and scores them as run.py does. The rules were
-chosen on those clips, in two halves of which the second confirmed what the first preferred. The surveillance clips that run.py
+chosen on those clips, in two halves: the second confirmed the choices made on the first. The surveillance clips that run.py
 did not draw took no part in it: as many again as there are clips are read to see whether the choice holds on others.
 """
 

@@ -22,7 +22,7 @@ Reason = Literal[
     "truncated",  # ends too early
     "damaged",  # its stream is broken
     "not_video",  # another kind of file
-    "no_video_stream",  # sound or cover pictures only
+    "no_video_stream",  # only sound or cover art
     "no_vectors",  # its codec exports no motion vectors
     "intra_only",  # its codec exports vectors, but no frame has any
     "interlaced",  # H.264 in fields
@@ -55,7 +55,7 @@ class MgmError(Exception):
     """Base of all errors that a user can act on.
 
     Attributes:
-        subject: the file, key, argument or mask that the error is about; "" where there is none.
+        subject: the file, key, argument or mask that the error is about; "" if there is none.
         found: what was found.
         expected: what was expected; "" where `found` makes it plain.
         advice: what to do.

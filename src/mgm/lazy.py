@@ -1,7 +1,7 @@
 """Packages whose public names are imported when they are first used: `import mgm` never imports torch.
 
-The names of a package stand once, in its `__init__.pyi`, which type checkers and editors read as well. `lazy_loader` does the same
-without a hint for packages that are not installed.
+The names of a package are listed once, in its `__init__.pyi`, which type checkers and editors read as well. `lazy_loader` does the
+same, without a hint for packages that are not installed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TRAINING_PACKAGES = {"torch", "pydantic", "yaml", "lightning_fabric", "PIL", "sa
 def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """`__getattr__`, `__dir__` and `__all__` of a package, from the imports of the stub beside its `__init__.py`.
 
-    `from mgm.rooms.file import name as name` is a name, `from mgm import room as room` a module of the package itself.
+    `from mgm.folder.file import name as name` is a name, `from mgm import folder as folder` a module of the package itself.
     """
     homes = _read_stub(Path(file).with_suffix(".pyi"))
     names = sorted(homes)

@@ -1,6 +1,6 @@
 """Data: annotations, shards, clips with masks and labels, and the loader of a run.
 
-The public names stand in `__init__.pyi`.
+The public names are listed in `__init__.pyi`.
 """
 
 from mgm.lazy import attach

@@ -37,7 +37,7 @@ STEPS = "pretrain.steps=700"
 RUN = "demo-run"
 """Folder of the demo's own run, which the next demo replaces: an unusual name, to spare other runs."""
 MEMORY = 2 * 2**30
-"""Largest size of decoded videos in memory, in bytes; a larger folder is decoded anew for every clip."""
+"""Largest size of decoded videos in memory, in bytes; a larger folder is decoded again for every clip."""
 
 REAL_VIDEO = ("data.stride=4", "data.flip=true", "data.crop=multiscale", "data.memory_side=64")
 """Settings for real video; synthetic clips are short, and mirroring changes their class."""

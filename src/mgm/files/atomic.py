@@ -1,7 +1,7 @@
 """Write files and folders that appear under their names only when they are complete.
 
-One set of rules for all of them. The content is written beside its target, under a hidden name, with the permissions that the umask
-leaves; it is flushed to the disk and then renamed, so that after a power cut the name leads to the old content or to the new. An
+The same rules hold for both. The content is written beside its target, under a hidden name, with the permissions that the umask
+leaves; it is flushed to the disk and then renamed, so that after a power cut the name refers to the old content or to the new. An
 error or an interruption removes the unfinished file. A killed process leaves it behind: the next process that writes into the
 folder removes it.
 """
@@ -29,7 +29,7 @@ ADVICE = "free some space, or choose a place that you may write to"
 
 _PART_NAME = re.compile(r"\.mgm-[0-9a-f]{16}\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-\d+\.part")
 _DAY = 86_400
-"""Seconds after which an unfinished file is no longer being written, whoever began it."""
+"""Seconds after which an unfinished file is no longer being written, by any process."""
 
 _numbers = itertools.count()
 _swept: set[Path] = set()
@@ -142,7 +142,7 @@ def cannot_write(path: str | Path, error: OSError, advice: str = ADVICE) -> File
 
 @contextmanager
 def _part(path: Path, advice: str, *, replaces_folder: bool = False) -> Iterator[Path]:
-    """A free name beside `path`; what the block writes there takes the name `path` at its end."""
+    """A free name beside `path`; the file that the block writes there is renamed to `path` at its end."""
     with _errors(path, part := _part_path(path), advice):
         try:
             _prepare(path, replaces_folder=replaces_folder)
@@ -186,7 +186,7 @@ def _host() -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left in a folder."""
+    """Remove the leftovers of killed processes from a folder."""
     if folder in _swept:
         return
     _swept.add(folder)
@@ -197,7 +197,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _is_written(part: Path, name: re.Match[str]) -> bool:
-    """Whether a process may still be writing an unfinished file. A process of another machine cannot be asked."""
+    """Whether a process may still be writing an unfinished file. A process of another machine cannot be checked."""
     try:
         if time.time() - part.stat().st_mtime > _DAY:
             return False

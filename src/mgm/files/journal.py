@@ -18,7 +18,7 @@ _ADVICE = "free some space, or check the folder and its permissions, and run it 
 class Journal:
     """Appends records to a file. Opening it cuts off the record that a killed process left unfinished.
 
-    One process at a time: the caller holds the lock of what the records are about, see `mgm.files.lock`.
+    One process at a time: the caller holds the lock of the file or folder that the records describe, see `mgm.files.lock`.
 
     Args:
         path: the file; made if missing, in a folder that exists.

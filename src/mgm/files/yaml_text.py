@@ -37,7 +37,7 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, ScalarNode):
                 if key.value in seen and key.value != "<<":
                     raise yaml.MarkedYAMLError(
-                        problem=f"{key.value} is given twice, expected it once", problem_mark=key.start_mark
+                        problem=f"{key.value} is given twice, expected one value", problem_mark=key.start_mark
                     )
                 seen.add(key.value)
         return node

@@ -139,7 +139,7 @@ def load_raft(path: str | Path) -> Raft:
         )
     wrong = [f"{key} {tuple(state[key].shape)} for {shapes[key]}" for key in shapes if state[key].shape != shapes[key]]
     if wrong:
-        found = f"found {len(wrong)} shapes that do not fit ({', '.join(wrong[:3])})"
+        found = f"found {len(wrong)} of {len(shapes)} shapes that do not fit ({', '.join(wrong[:3])})"
         raise ModelError(path, found, f"the weights of RAFT-small: {_FILES}", reason="mismatch")
     model.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
     return model.eval()
@@ -263,7 +263,7 @@ class _Update(nn.Module):
 
 
 class _MotionEncoder(nn.Module):
-    """Correlations and flow to (B, 82, h, w), the last two of which are the flow itself."""
+    """Correlations and flow to (B, 82, h, w); the last two channels are the flow itself."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """From motion to a mask over the tokens of a clip, with numpy and loops compiled by numba; without torch.
 
-The public names stand in `__init__.pyi`.
+The public names are listed in `__init__.pyi`.
 """
 
 from mgm.lazy import attach

@@ -71,7 +71,7 @@ class WarpedVisible(Mask):
 
     Attributes:
         base: the step whose visible tokens are drawn: "middle" (t // 2, the original's default), "first", or "random".
-        holes: value of a token whose source lies outside the frame: "base", the value of its own place in the base
+        holes: value of a token whose source is outside the frame: "base", the value of its own place in the base
             step, as in the original; or "random", a visible token with probability 1 - ratio.
         camera: the camera motion to subtract; see `check_motion`. "none": the tokens follow the picture.
     """

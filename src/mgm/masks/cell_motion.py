@@ -33,7 +33,7 @@ class MotionLike(Protocol):
     @property
     def extent(self) -> tuple[float, float]:
         """(height, width) in pixels of the region that the cells cover. Cell (i, j) covers rows [8i, 8i + 8) and
-        columns [8j, 8j + 8); the last row and column may hang over the region's edge."""
+        columns [8j, 8j + 8); the last row and column may extend beyond the region's edge."""
 
 
 MotionInput: TypeAlias = MotionLike | NDArray[Any]
@@ -67,7 +67,7 @@ class CellMotion:
         given: float32 (T, gh, gw, 2), measured displacement (dx, dy) in pixels.
         camera: float64 (T, 2), the camera's motion, to be subtracted from each frame's vectors.
         power: float64 (t, T / t, gh, gw), squared magnitude. Vectors filled in from a neighbour count like measured
-            ones: they are the best guess for intra-coded blocks, which often lie on the fastest motion.
+            ones: they are the best guess for intra-coded blocks, which are often on the fastest motion.
         measured: bool (t,), False for steps without a valid cell.
     """
 
@@ -165,7 +165,7 @@ def motion_peaks(
 
     The nearest-neighbour upsampling of Eq. 6 only repeats cells, so the search runs on the cells themselves;
     upsampling would only add a tie inside every cell, whose middle is the cell's centre. Blocks larger than a cell
-    tie as well. All ties resolve to the centre of the tied region: its centroid where that lies in the region, else the
+    tie as well. All ties resolve to the centre of the tied region: its centroid if that is in the region, else the
     tied cell nearest to it (at random among equally near ones, so that no side of the frame is preferred). `top_k`
     above 1 takes the magnitude-weighted centroid of the K strongest cells; cells that tie for the last places share
     them evenly.
@@ -185,7 +185,7 @@ def motion_peaks(
         if number.max() == 1:
             return centres * np.divide(shape, geometry.extent), moves
         step, tied = np.arange(len(flat)), flat == peak[:, None]
-        # The cells that touch the centroid: up to four where it lies on an edge or a corner.
+        # The cells that touch the centroid: up to four if it is on an edge or a corner.
         low = np.ceil(centres / geometry.cell).astype(np.intp) - 1
         high = np.floor(centres / geometry.cell).astype(np.intp)
         touched = np.stack([low[:, 0], low[:, 0], high[:, 0], high[:, 0]]) * columns

@@ -29,7 +29,7 @@ class RectangleMask(Mask):
         trim: which of too many tokens inside stay visible: see `place_rectangle`.
         fill: which tokens outside are added to too few inside: see `place_rectangle`.
         share: in (0, 1], the part of the hidden tokens inside the rectangle, rounded, at least one; it shrinks the
-            rectangle. The rest is drawn at random from outside, anew in every step. 1 in the paper.
+            rectangle. The rest is drawn at random from outside, again in every step. 1 in the paper.
         softness: at least 0, in tokens: the standard deviation of Gaussian noise on the distance of each token from the
             rectangle's centre, which frays its edge. 0 in the paper.
     """
@@ -98,7 +98,7 @@ class MotionRectangle(RectangleMask):
         jitter: vary height and width, see `rectangle_sides`.
         top_k: number of strongest motion cells whose centroid is followed; 1 in the paper.
         scope: "tubelet": each step has a centre of its own, as in the paper. "clip": the strongest motion of the whole
-            clip gives one centre to all steps, including the first whatever `start` is, and one `fallback` to all.
+            clip gives one centre to all steps, including the first regardless of `start`, and one `fallback` to all.
         camera: the camera motion to subtract; none in the paper. See `check_motion`.
     """
 
@@ -193,7 +193,7 @@ def place_rectangle(
     many tokens is added to d (where half of sqrt(w * h) tokens are 1).
 
         clip     the tokens inside; too many: without the farthest; too few: with random ones from outside
-        shift    the centre moves until the rectangle lies in the frame; then the `count` nearest tokens
+        shift    the centre moves until the rectangle is inside the frame; then the `count` nearest tokens
         grow     the `count` nearest tokens
         wrap     the `count` nearest tokens on a frame whose opposite borders touch
 

@@ -40,7 +40,7 @@ class RunningCell(Mask):
     Attributes:
         cell: (rows, columns) of a cell in tokens, at least 2 tokens.
         ties: "turn": the cells have a random order, which advances with each round of the queue, so that a token left
-            out at its turn soon becomes visible. "random": drawn anew at every step.
+            out at its turn soon becomes visible. "random": drawn again at every step.
     """
 
     name: ClassVar[str] = "running-cell"

@@ -19,7 +19,7 @@ Boxes: TypeAlias = Sequence[Sequence[Sequence[float]] | NDArray[np.floating] | N
 
 @dataclass(frozen=True)
 class MaskStatistics:
-    """Statistics of one mask; all are shares in [0, 1], None if the clip does not allow to compute them.
+    """Statistics of one mask; all are shares in [0, 1], None if the clip does not permit them.
 
     Attributes:
         ratio: masked tokens of all tokens.
@@ -39,7 +39,7 @@ class MaskStatistics:
 
 @dataclass(frozen=True, eq=False)
 class DrawStatistics:
-    """Statistics of a mask over many draws; shares in [0, 1], None if no clip allows to compute them.
+    """Statistics of a mask over many draws; shares in [0, 1], None if no clip permits them.
 
     Attributes:
         draws: number of draws.
@@ -222,7 +222,7 @@ def _union_area(
     boxes: NDArray[np.float64], lines: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Area (h, w) of the boxes' union in every token: exact, because the edges of boxes and tokens cut the frame into
-    pieces that lie entirely inside or outside each."""
+    pieces that are entirely inside or outside each."""
     y = np.unique(np.concatenate([lines[0], np.clip(boxes[:, [1, 3]].reshape(-1), 0, lines[0][-1])]))
     x = np.unique(np.concatenate([lines[1], np.clip(boxes[:, [0, 2]].reshape(-1), 0, lines[1][-1])]))
     in_y = (y[None, :-1] >= boxes[:, 1:2]) & (y[None, 1:] <= boxes[:, 3:4])

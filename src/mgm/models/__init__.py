@@ -1,6 +1,6 @@
 """Models: video and mask in, representation, loss or logits out. Nothing here reads video files or trains.
 
-The public names stand in `__init__.pyi`.
+The public names are listed in `__init__.pyi`.
 """
 
 from mgm.lazy import attach

@@ -63,7 +63,7 @@ class CrossDecoder(Decoder):
     kind = CrossBlock
 
     def forward(self, seen: Tensor, hidden: Tensor, *, valid: Tensor | None = None) -> Tensor:
-        """As `SelfDecoder.forward`; `valid` has no effect, for no token attends to a hidden one."""
+        """As `SelfDecoder.forward`; `valid` has no effect, because no token attends to a hidden one."""
         for layer in self.blocks:
             hidden = run_block(layer, hidden, seen, checkpointing=self.checkpointing)
         out: Tensor = self.head(self.norm(hidden))

@@ -77,7 +77,7 @@ def split_mask(mask: Tensor, spec: ModelSpec, *, batch: int) -> tuple[Tensor, Te
     mask: bool (B, t, h, w) or (B, N), True = hidden from the encoder; every clip hides the same number of tokens, with
     divided attention in every step.
     Returns int64 (B, n_visible) and (B, n_hidden), on the mask's device. Checking a mask on the CPU does not synchronise
-    with a GPU, whatever the device of the video.
+    with a GPU, regardless of the device of the video.
     Raises ModelError for another type or grid, for unequal counts, or if no token is visible.
     """
     flat = _flat_mask("mask", mask, spec, batch, "True = hidden from the encoder")

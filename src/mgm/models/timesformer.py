@@ -52,7 +52,7 @@ class DividedBlock(Residual):
             tubes = self._by_step(normed).transpose(1, 2)  # (B, h*w, t, dim)
             mixed = self.temporal_attn(tubes.flatten(0, 1)).view(tubes.shape).transpose(1, 2).flatten(1, 2)
         else:
-            # One product over all pairs, masked to the tubes, for tubes differ in length.
+            # One product over all pairs, masked to the tubes, because tubes differ in length.
             mixed = self.temporal_attn(normed, mask=same_position)
         out: Tensor = self.temporal_fc(mixed)
         return out

@@ -22,7 +22,7 @@ _GROUND_LIGHTNESS: dict[Ground, float] = {"dark": 0.21, "light": 0.97}
 _FULL_LIGHTNESS: dict[Ground, float] = {"dark": 0.80, "light": 0.66}
 _FULL_CHROMA = 0.165
 _HUE_OF_RIGHT = np.deg2rad(25.0)
-# Below 1 lifts slow motion out of the ground without amplifying coding noise too much; the wheel uses the same curve.
+# Below 1 makes slow motion visible without amplifying coding noise too much; the wheel uses the same curve.
 _STRENGTH_EXPONENT = 0.75
 
 
@@ -50,7 +50,7 @@ def colour_motion(
     """Motion as colour: hue is direction (right coral, down yellow-green, left cyan, up violet), strength is speed.
 
     vectors: float (T, gh, gw, 2), (dx, dy) in pixels of the coded frame per sampling step, one per square of `cell` px.
-    extent: (height, width) in the same pixels of the region that the cells cover; the last row and column may hang over
+    extent: (height, width) in the same pixels of the region that the cells cover; the last row and column may extend over
     it. size: (H, W) of the result, default `extent`. valid: bool (T, gh, gw); cells without a vector are hatched,
     to differ from cells without motion. full_scale: the magnitude at full strength, default `motion_scale`;
     give one value for clips to be compared.
@@ -109,7 +109,7 @@ def paint_mask(
     """`frames` with the masked tokens veiled and outlined: both content and mask are visible (as in Figures 4 and 5b).
 
     frames: uint8 (T, H, W, 3). masked: bool (t, h, w), True = hidden from the encoder; T is a multiple of t. Pixels of
-    visible tokens stay as they are; the outline lies inside the masked region and is open at the border of the frame.
+    visible tokens stay as they are; the outline is inside the masked region and is open at the border of the frame.
     boxes: T arrays (n, 4) of true boxes, x0 y0 x1 y1 in pixels of `frames`, drawn on top. strength: of the veil, 0-1.
     thickness: of the lines in pixels; default an eightieth of the shorter side.
     Returns uint8 (T, H, W, 3). Raises ValueError when the lengths do not fit.

@@ -26,7 +26,7 @@ def panels(
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield frames uint8 (H, W, 3) of even sides, each with all clips, in rows from the upper left.
 
-    clips: (name, uint8 (T, h, w, 3)), all of one T; they are shown `side` pixels high. Up to four stand in one row. notes: lines
+    clips: (name, uint8 (T, h, w, 3)), all of one T; they are shown `side` pixels high. Up to four share one row. notes: lines
     in small print under a name.
     """
     notes = notes or {}

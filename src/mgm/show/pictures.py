@@ -89,7 +89,7 @@ def _with_motion(
     columns: int,
     times: npt.NDArray[np.float64] | None,
 ) -> Image.Image:
-    """A contact sheet with a last row for the motion, and the colour wheel behind it."""
+    """A contact sheet with a last row for the motion, and the colour wheel after it."""
     scale = motion_scale(motion.vectors)
     coloured = colour_motion(motion.vectors, extent=motion.extent, size=size, full_scale=scale)
     sheet = filmstrip(

@@ -268,7 +268,7 @@ def preview(
 
     Both show frames, motion, and each mask, with the statistics over `settings.draws` draws; the sheet also shows the
     visibility of each place. `boxes`: a file with the true boxes of the objects, instead of the one beside each video; see
-    `mgm.data.synthetic.labelled.read_boxes`.
+    `mgm.data.boxes.read_boxes`.
     """
     folder = Path(out)
     _make_folder(folder)
@@ -370,7 +370,7 @@ def picture_name(path: str | Path) -> str:
 
 
 def write_statistics(path: str | Path, made: Sequence[WrittenPreview]) -> Path:
-    """Write the statistics over draws as a table, one row per clip and mask; empty if a clip does not allow to compute one."""
+    """Write the statistics over draws as a table, one row per clip and mask; empty if a clip does not permit one."""
     path = Path(path)
     columns = (
         "ratio",

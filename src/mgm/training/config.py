@@ -54,7 +54,9 @@ class DataConfig(Section):
         "dense", description="frames at the stride from a random start, or one from each of equal parts of the video"
     )
     crop: Literal["centre", "multiscale", "random_resized"] = Field("multiscale", description="crop in pretraining")
-    flip: bool = Field(True, description="mirror every other clip; false for labels that distinguish left from right")
+    flip: bool = Field(
+        True, description="mirror half of the clips, at random; false for labels that distinguish left from right"
+    )
     memory: bool = Field(False, description="decode every video once and keep it in memory, downscaled: for small sets")
     memory_side: int | None = Field(None, ge=8, description="shorter side of the frames kept in memory; null: size")
     workers: int = Field(2, ge=0, description="reading processes per device; 0 reads in the training process")
@@ -206,7 +208,8 @@ class FinetuneConfig(OptimConfig):
     )
     crop: Literal["centre", "multiscale", "random_resized"] = Field("random_resized", description="crop in training")
     flip: bool | Literal["auto"] = Field(
-        "auto", description="mirror every other clip; auto: unless a class name distinguishes left from right"
+        "auto",
+        description="mirror half of the clips, at random; auto: unless a class name distinguishes left from right",
     )
     randaugment: str | None = Field(
         "rand-m7-n4-mstd0.5-inc1", description="RandAugment in timm's short form; null: none"

@@ -152,7 +152,7 @@ def resolve_flip(flip: bool | str, videos: VideoSet) -> bool:
     if flip is True and directed:
         warnings.warn(
             f"{videos.root}: {len(directed)} of {len(videos.classes)} classes distinguish left from right, for example "
-            f"{directed[0]!r}, but every other clip is mirrored; set finetune.flip=auto or false",
+            f"{directed[0]!r}, but half of the clips are mirrored; set finetune.flip=auto or false",
             stacklevel=3,
         )
     return not directed if flip == "auto" else bool(flip)

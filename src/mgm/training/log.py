@@ -104,7 +104,7 @@ class RunHistory(Pictured):
             ModelError: the log is shorter or damaged.
         """
         path = out / LOG_FILE
-        advice = "restore the file, or start anew in another folder"
+        advice = "restore the file, or start again in another folder"
         lines = path.read_text(encoding="utf-8").splitlines()[:steps] if path.exists() else []
         if len(lines) < steps:
             expected = f"the {steps} of the checkpoint beside it"

@@ -78,7 +78,7 @@ class Pretraining:
     config: Config
 
     def step(self, module: nn.Module, batch: Batch) -> StepResult:
-        """The weighted errors of the targets at the hidden tokens (method.md 4).
+        """The weighted errors of the targets at the hidden tokens (docs/method.md, "Learning").
 
         Loss weight: reconstructed tokens / hidden tokens per clip.
         """

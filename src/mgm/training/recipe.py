@@ -19,7 +19,7 @@ from mgm.models import Encoder
 from mgm.training.config import Config
 
 EXTERNAL_RECIPE = "mgm-vitb-k400"
-"""Default recipe for weights that carry no settings: the paper's, with the reference's fine-tuning."""
+"""Default recipe for weights without settings: the paper's, with the reference's fine-tuning."""
 
 # Expected values by pydantic's kind of error, filled with its context.
 _EXPECTED = {
@@ -75,8 +75,8 @@ def config_for(encoder: Encoder, recipe: str | Path = EXTERNAL_RECIPE, overrides
         raise ConfigError(
             "encoder",
             f"its frames have {' x '.join(map(str, spec.resolution))} px",
-            "square ones, as clips are cropped",
-            "load it with resolution= of one number",
+            "square frames, because clips are cropped to squares",
+            "load it with one number as resolution=",
             reason="unsupported",
         )
     clips = [f"data.frames={spec.frames}", f"data.size={spec.resolution}"]
@@ -212,7 +212,7 @@ def _overridden(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any
 def _replace_length(section: dict[str, Any], key: str, overridden: set[str]) -> None:
     """Make an override of steps replace the recipe's epochs, and vice versa.
 
-    The recipe's warm-up is counted in the other unit and goes too. Overridden keys stay, in whatever order they come.
+    The recipe's warm-up is counted in the other unit and is removed too. Overridden keys stay, in any order.
     """
     path, _, leaf = key.rpartition(".")
     other = {"steps": "epochs", "epochs": "steps"}.get(leaf)

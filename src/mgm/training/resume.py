@@ -146,18 +146,18 @@ def _check_same(run: TrainingRun, content: dict[str, Any], method: TrainingMetho
         raise ConfigError(run.out, f"its run has other settings: {changed}", advice=advice, reason="mismatch")
     for key, value in method.describe().items():
         if content.get(key) != value:
-            found = f"its run is of another kind: {key} was {content.get(key)}, is {value}"
+            found = f"its run is of another kind: {key} was {content.get(key)}, now {value}"
             raise ConfigError(run.out, found, advice=_OTHER_OUT, reason="mismatch")
     if "data" not in content:
         raise ConfigError(
             run.out,
-            "its run was started by an earlier version of mgm, which used another order of the videos",
+            "its run was started by an earlier version of mgm, which ordered the videos differently",
             advice=f"finish it with that version, or {_OTHER_OUT}",
             reason="unsupported",
         )
     other = describe_change(content["data"]["fingerprint"], run.clips.items)
     if other is not None:
-        found = f"its run was started on another set of videos: {other}"
+        found = f"its run was started on a different set of videos: {other}"
         raise DataError(run.out, found, advice=f"restore the set, or {_OTHER_OUT}", reason="mismatch")
 
 
@@ -172,7 +172,7 @@ def check_folder(out: str | Path, *, resume: bool) -> None:
         raise ConfigError(out, "found a file", "the folder of a run", _OTHER_OUT, reason="exists")
     if (out / LAST_CHECKPOINT).exists() and not resume:
         advice = f"continue it with --resume, or {_OTHER_OUT}"
-        raise ConfigError(out, "contains a run already", advice=advice, reason="exists")
+        raise ConfigError(out, "already contains a run", advice=advice, reason="exists")
     if (out / _RECIPE_FILE).exists() and not ((out / LOG_FILE).exists() or (out / LAST_CHECKPOINT).exists()):
         found = f"contains a {_RECIPE_FILE} that does not belong to a run and would be overwritten"
         raise ConfigError(out, found, advice=_OTHER_OUT, reason="exists")

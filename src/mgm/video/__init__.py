@@ -1,8 +1,8 @@
-"""Bytes to frames and motion in one decode pass. Imports neither torch nor other rooms above `files` and `workers`.
+"""Bytes to frames and motion in one decode pass. Imports neither torch nor packages above `files` and `workers`.
 
-    container -> motion -> clip -> scan -> transcode    each room imports only those before it
+    container -> motion -> clip -> scan -> transcode    each folder imports only those before it
 
-The public names stand in `__init__.pyi`.
+The public names are listed in `__init__.pyi`.
 """
 
 from mgm.lazy import attach

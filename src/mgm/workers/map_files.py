@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 TIMEOUT_SECONDS = 300.0
-"""Time without progress after which a file is given up. A network file system may stall for minutes."""
+"""Time without progress after which a file is abandoned. A network file system may stall for minutes."""
 
 
 def map_files(
@@ -27,7 +27,7 @@ def map_files(
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, function(item)) of every item as it is done, in no particular order.
 
-    A result is kept once it is yielded; only a few items per process are held at a time, whatever the length of `items`.
+    A result is kept once it is yielded; only a few items per process are held at a time, for any length of `items`.
 
     Args:
         function: a module's function (it travels to other processes); an exception that it raises ends the iteration. It may call

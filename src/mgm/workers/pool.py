@@ -1,7 +1,7 @@
 """The pool of worker processes: for reading clips, and for folders of files.
 
 `pebble` has a time limit per task only. A task of reading is a batch: the limit applies to each of its videos, and the pool has to
-know the one that hangs. Its results also travel through a pipe; batches here travel through shared memory, without a copy.
+identify the one that hangs. Its results also travel through a pipe; batches here travel through shared memory, without a copy.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class WorkerPool(Generic[Task, Result]):
             threads hold. None: "fork" on Linux, the system's own elsewhere.
 
     Attributes:
-        incidents: one line for each process that died; whoever shows them clears the list.
+        incidents: one line for each process that died; the caller that shows them clears the list.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class WorkerPool(Generic[Task, Result]):
         """The result of each task, in the order of the tasks. Tasks of a process that died run again at once.
 
         Raises:
-            MgmError: raised by the function. DataError: processes die whatever they work on.
+            MgmError: raised by the function. DataError: processes die on every item.
             RuntimeError: the function raised something else; with its traceback.
         """
         for _, result in self._results(tasks, ordered=True):
@@ -275,13 +275,13 @@ class WorkerPool(Generic[Task, Result]):
         Args:
             every: count deaths on items, too, among those in a row.
         """
-        during = "between videos" if item is None else f"while it read {self._name(item)}"
+        during = "between videos" if item is None else f"while reading {self._name(item)}"
         self.incidents.append(f"worker process {worker.process.pid} {ending} {during}; replaced, nothing is lost")
         self._deaths_in_a_row += every or item is None
         if self._deaths_in_a_row > MAX_DEATHS_IN_A_ROW * len(self._workers):
             raise DataError(
                 "worker processes",
-                f"{self._deaths_in_a_row} ended in a row, whatever they read; the last one {ending} {during}",
+                f"{self._deaths_in_a_row} ended in a row, regardless of the video; the last one {ending} {during}",
                 "at most one now and then",
                 "if memory is short, use fewer; a script that uses them must run under `if __name__ == '__main__':`",
                 reason="too_many_failures",

@@ -64,7 +64,7 @@ def report_progress() -> None:
 
 
 def end_with_parent() -> None:
-    """End this process when the process that started it is killed. Otherwise it would write on, and then wait for ever."""
+    """End this process when the process that started it is killed. Otherwise it would write on, and then wait forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

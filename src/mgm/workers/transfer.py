@@ -28,7 +28,7 @@ class _Pickler(pickle.Pickler):
         torch = sys.modules.get("torch")  # without it there are no tensors
         if torch is None or not isinstance(value, torch.Tensor):
             return NotImplemented
-        # Dense memory in whatever order of dimensions: video is kept channels last.
+        # Dense memory in any order of dimensions: video is kept channels last.
         strides = value.stride()
         order = sorted(range(value.ndim), key=lambda d: -strides[d])
         array = np.asarray(value.permute(order).numpy(), order="C")

@@ -1,4 +1,4 @@
-"""Reads an annotation file once: as lines of text or as JSON, whichever program wrote it."""
+"""Reads an annotation file once: as lines of text or as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from mgm.errors import DataError, Reason
 
 _SAMPLED_LINES = 1000
-"""Lines that a format is recognised by."""
+"""Number of lines from which a format is recognised."""
 
 IS_NUMBER = re.compile(r"[+-]?[0-9]+").fullmatch
 
@@ -93,7 +93,7 @@ class AnnotationFile:
 
     @property
     def unit(self) -> str:
-        """Name of what entries are numbered by: "record" or "line"."""
+        """The unit in which entries are numbered: "record" or "line"."""
         return "record" if self.kind == "json" else "line"
 
     @cached_property
@@ -228,7 +228,7 @@ def _array_lines(path: Path) -> list[str]:
     if array.dtype.kind not in "US" or array.ndim not in (1, 2):
         raise DataError(
             path,
-            f"an array of {array.dtype} with {array.ndim} dimensions",
+            f"a {array.ndim}-dimensional array of {array.dtype}",
             "text: (n,) paths, or (n, 2) with labels",
             reason="invalid_type",
         )

@@ -111,7 +111,7 @@ def _classes(folder: Path, find: _Finder) -> tuple[str, ...]:
 
 
 def _class_folders(folder: Path, find: _Finder) -> tuple[str, ...]:
-    """First-level folders with videos, sorted; empty if a video lies outside of them or deeper."""
+    """First-level folders with videos, sorted; empty if a video is outside of them or deeper."""
     try:
         names = [p.relative_to(folder).parts for p in find(folder)]
     except VideoError:

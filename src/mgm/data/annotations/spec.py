@@ -152,7 +152,7 @@ def _known_key(key: str, text: str) -> str:
 
 
 def _given_twice(subject: object, key: str) -> DataError:
-    return DataError(subject, f"{key} is given twice", "it once", reason="conflict")
+    return DataError(subject, f"{key} is given twice", "one value", reason="conflict")
 
 
 def _keys_of_file(path: Path) -> dict[str, Any] | None:

@@ -75,7 +75,7 @@ def read_templates(file: AnnotationFile) -> VideoList:
 
 
 def is_table(file: AnnotationFile) -> bool:
-    """Whether the file has a column that names the video, with or without a label, and is none of the other tables."""
+    """Whether the file has a column that names the video, with or without a label, and is not one of the other tables."""
     names = set(file.columns)
     special = is_kinetics(file) or is_templates(file) or {"bytes", "status"} <= names
     return not special and bool(names & set(NAME_COLUMNS))
@@ -92,7 +92,7 @@ def read_table(file: AnnotationFile) -> VideoList:
     for number, row in file.rows():
         missing = [key for key in (name_key, label_key) if key is not None and row.get(key) in (None, "")]
         if missing:
-            raise file.bad_entry(number, f"{' and '.join(missing)} missing", "a value as in the others")
+            raise file.bad_entry(number, f"{' and '.join(missing)} missing", "a value as in the other lines")
         start = _frame(file, number, row, start_key) or 0
         end = _frame(file, number, row, end_key)
         if end is not None and end <= start:

@@ -2,7 +2,7 @@
 
 A clip is uint8 (3, T, H, W), RGB, on any device; every function returns a new one. Statistics (the range of `autocontrast`, the
 histogram of `equalize`, the mean of `contrast`) are computed for each frame alone, as in a reference that treats the frames one by
-one. Changes that depend on nothing but the level of a pixel use a table of 256 levels.
+one. Changes that depend only on the level of a pixel use a table of 256 levels.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class RandomErasing:
     Attributes:
         mean, std: mean and standard deviation of the noise for each of the three channels, in 0..1. Clips are normalised by the
             same values, so that the normalised noise has mean 0 and variance 1. Noise is clipped to the levels 0 to 255; one value
-            in thirty lies outside.
+            in thirty is outside.
         probability: probability that a clip is erased at all.
         area: smallest and largest area of the box, as a share of the frame's.
         shape: smallest and largest height / width, uniform in the logarithm.

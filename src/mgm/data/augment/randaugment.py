@@ -87,7 +87,7 @@ class RandAugment:
     Attributes:
         magnitude: 0 to 10.
         count: number of operations drawn.
-        spread: standard deviation of the magnitude, which is drawn anew for each operation and clipped to 0 to 10. Infinite: the
+        spread: standard deviation of the magnitude, which is drawn again for each operation and clipped to 0 to 10. Infinite: the
             magnitude is uniform from 0 to `magnitude`.
         probability: probability that a drawn operation is applied.
         interpolation: interpolation of rotated, sheared and shifted frames.

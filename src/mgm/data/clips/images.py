@@ -55,11 +55,11 @@ def probe_any(path: str) -> VideoInfo:
 def read_any(path: str, options: ClipOptions) -> Clip:
     """`mgm.read_clip` for a video, a still picture or a folder of frames, with the same arguments and result.
 
-    A picture is a video of one frame: it is repeated T times, its motion is zero and nowhere valid, so that masks fall back to
-    chance. The motion of a folder of frames is measured between them: "auto" and "flow" by optical flow, or "difference".
+    A picture is a video of one frame: it is repeated T times, its motion is zero and valid nowhere, so that masks become
+    random. The motion of a folder of frames is measured between them: "auto" and "flow" by optical flow, or "difference".
 
     Raises:
-        VideoError: unreadable, `start` behind the end, frames of different sizes, or motion="codec" for a folder of frames.
+        VideoError: unreadable, `start` beyond the end, frames of different sizes, or motion="codec" for a folder of frames.
     """
     if (pictures := _pictures(path)) is None:
         with open_item(path) as reader:
@@ -210,7 +210,7 @@ def _crop_and_resize(
 
 
 def _still(options: ClipOptions, frames: int, size: tuple[int, int]) -> MotionField:
-    """Zero motion, nowhere valid, for any source of motion."""
+    """Zero motion, valid nowhere, for any source of motion."""
     vectors = np.zeros((frames, *grid_shape(*size), 2), np.float32)
     named = options.motion == "difference"
     return MotionField(vectors, np.zeros(vectors.shape[:3], np.bool_), "difference" if named else "flow", size)

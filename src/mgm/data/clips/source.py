@@ -1,4 +1,4 @@
-"""Sources of clips: files, decoded anew for each clip, or videos decoded once and kept in memory."""
+"""Sources of clips: files, decoded again for each clip, or videos decoded once and kept in memory."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ class MemorySource:
         if settings.motion is None:
             return ClipView(frames, None)
         field = video.motion
-        if field is None:  # otherwise every mask would fall back to chance, unnoticed
+        if field is None:  # otherwise every mask would become random, unnoticed
             raise DataError(
                 path,
                 "kept in memory without its motion",

@@ -122,7 +122,7 @@ def multi_scale_crop(height: int, width: int, *, size: int, flip: bool, rng: np.
     motion scales by another factor in x than in y.
 
     Args:
-        flip: mirror every other clip. Not for labels that distinguish left from right (Something-Something).
+        flip: mirror half of the clips, at random. Not for labels that distinguish left from right (Something-Something).
     """
     base = min(height, width)
     sides = [_snapped(int(base * scale), size, base) for scale in _SCALES]

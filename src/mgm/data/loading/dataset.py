@@ -87,7 +87,7 @@ class ClipTransform:
 
     Attributes:
         crop: kind of the crop.
-        flip: mirror every other clip.
+        flip: mirror half of the clips, at random.
         rule: None: samples have no mask.
         sampler: None: dense clips with the frames and the stride of the settings.
     """

@@ -73,7 +73,7 @@ def _normalise_clip(clip, tokens, tubelet, p, epsilon, out):  # type: ignore[no-
     """clip: uint8 (T, H, W * 3). tokens: int64 (n,). out: float32 (n, tubelet * p, p * 3).
 
     Sums of integers are exact, so one pass gives a flat patch the variance 0. The inner loops run along a line of a patch,
-    whose 3 p values, channels in turn, lie side by side.
+    whose 3 p values, channels in turn, are adjacent.
     """
     width = 3 * p
     rows, columns = clip.shape[1] // p, clip.shape[2] // width

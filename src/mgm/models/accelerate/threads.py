@@ -30,7 +30,7 @@ def for_each(work: Callable[[int], None], count: int) -> None:
 
 @lru_cache(maxsize=1)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads whose operations use one thread each. process: key of the cache, for a fork ends the threads."""
+    """Threads whose operations use one thread each. process: key of the cache, because a fork ends the threads."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="mgm", initializer=_take_one)
     # torch.set_num_threads in a thread also changes the default of later threads: start all here, then restore the default.
     together = Barrier(threads, timeout=60)

@@ -101,7 +101,7 @@ def _read_huggingface(weights: Weights, overrides: Overrides, encoder_only: bool
 def _confirmed_heads(config: Mapping[str, Any], export: Mapping[str, Any] | None) -> int | None:
     """The number of heads if config.json and the description of an export of mgm beside it agree, else None.
 
-    Both are needed, for another program may have saved another model into the folder since.
+    Both are needed, because another program may have saved another model into the folder since.
     """
     try:
         heads = None if export is None else ModelSpec.from_dict(export["spec"]).encoder.heads

@@ -161,7 +161,7 @@ def to_huggingface(model: Model, *, bias_names: BiasNames = "q_bias") -> tuple[d
     """The configuration (for config.json) and the state dict from which transformers builds the same model.
 
     bias_names: names of the attention's biases. "q_bias" is used on the Hub, by transformers up to 5.5.0 and from 5.18.0
-    on; the releases between silently ignore it and read "query.bias", with a bias of the keys, which is zero.
+    on; the releases in between silently ignore it and read "query.bias", with a bias of the keys, which is zero.
     transformers' decoder.norm and fc_norm have an epsilon of 1e-5, so outputs of a model with another epsilon differ slightly.
     Raises ModelError for models that Hugging Face's VideoMAE cannot represent: other position embeddings or targets.
     """
@@ -250,7 +250,7 @@ def _read_config(
 
 
 def _wrong_values(c: Mapping[str, Any], state: Mapping[str, Tensor], kind: _Kind) -> list[str]:
-    """The settings of a configuration that contradict the weights, or that models here do not have."""
+    """The settings of a configuration that contradict the weights, or that models of mgm do not have."""
     # Widths are compared with the weights first: position embeddings are computed before shapes are compared.
     expected = {
         "hidden_size": rows_of(state, f"{_PATCH_CONVOLUTION}.weight"),
@@ -359,7 +359,9 @@ def _to_ours(state: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
         ours[f"{our}.attn.qkv.weight"] = _joined([take(f"{inner}.{part}.weight") for part in ("query", "key", "value")])
         ours[f"{our}.attn.q_bias"] = take(f"{inner}.q_bias", f"{inner}.query.bias")
         ours[f"{our}.attn.v_bias"] = take(f"{inner}.v_bias", f"{inner}.value.bias")
-        rest.pop(f"{inner}.key.bias", None)  # the softmax cancels it, for it adds the same to every score of a query
+        rest.pop(
+            f"{inner}.key.bias", None
+        )  # the softmax cancels it, because it adds the same to every score of a query
     if missing or rest:
         raise wrong_keys(missing, sorted(rest), f"the weights do not belong to this {CONFIG_FILE}")
     return ours

@@ -83,7 +83,7 @@ def _check(state: Mapping[str, Tensor]) -> None:
     if missing:
         raise ModelError(
             "state dict",
-            f"{len(missing)} keys of MAE-ST are missing ({', '.join(missing[:3])})",
+            f"found {len(missing)} of {len(expected)} keys of MAE-ST missing ({', '.join(missing[:3])})",
             "every tensor of its encoder",
             "the file is incomplete: fetch it again, or save the whole state dict",
             reason="malformed",

@@ -34,7 +34,7 @@ _ENCODER: Final = ("patch_embed.", "blocks.", "norm.", "pos_embed")
 def from_reference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of VideoMAE, V2, a fork or mmaction2 in this package's names, the patch embedding as a convolution.
 
-    Raises ModelError for other position embeddings and for layer scale, which models here do not have.
+    Raises ModelError for other position embeddings and for layer scale, which models of mgm do not have.
     """
     ours: dict[str, Tensor] = {}
     for key, value in state.items():
@@ -45,7 +45,7 @@ def from_reference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             name = f"encoder.{name}"
         if name.endswith((".gamma_1", ".gamma_2")):
             raise ModelError(
-                "state dict", f"found {key}, layer scale, which models here do not have", reason="unsupported"
+                "state dict", f"found {key}, layer scale, which models of mgm do not have", reason="unsupported"
             )
         if name == "encoder.pos_embed":
             _check_positions(value)

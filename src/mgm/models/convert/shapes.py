@@ -131,7 +131,7 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 def wrong_keys(missing: Sequence[str], unexpected: Sequence[str], advice: str = "") -> ModelError:
     """The error for a state dict whose keys are not those of the model."""
     counts = (
-        f"{len(keys)} {kind} keys ({', '.join(keys[:3])})"
+        f"{len(keys)} {kind} key{'s' * (len(keys) > 1)} ({', '.join(keys[:3])})"
         for kind, keys in (("missing", missing), ("unexpected", unexpected))
         if keys
     )
@@ -140,7 +140,8 @@ def wrong_keys(missing: Sequence[str], unexpected: Sequence[str], advice: str = 
 
 def wrong_shapes(wrong: Sequence[str], advice: str = "", *, of: str = "the model") -> ModelError:
     """The error for a state dict whose shapes are not those of the model. wrong: key, shape and expected shape."""
-    found = f"{len(wrong)} shapes do not fit {of}: found {'; '.join(wrong[:3])}"
+    number = "1 shape does" if len(wrong) == 1 else f"{len(wrong)} shapes do"
+    found = f"{number} not fit {of}: found {'; '.join(wrong[:3])}"
     return ModelError("state dict", found, advice=advice, reason="invalid_shape")
 
 

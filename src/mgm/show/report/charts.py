@@ -69,7 +69,7 @@ def curve_svg(chart: CurveChart, *, width: int, height: int) -> str:
 def interval_svg(chart: IntervalChart, *, width: int) -> str:
     """Estimates as dots with their 95% intervals, a line for the reference; the height follows from the number of rows.
 
-    width: of the viewBox, CSS pixels at full size. Below 480 the labels stand above the dots instead of left of them.
+    width: of the viewBox, CSS pixels at full size. Below 480 the labels are above the dots instead of left of them.
     """
     narrow = width < 480
     longest = max((len(row.label) for row in chart.rows), default=0)

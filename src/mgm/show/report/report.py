@@ -14,7 +14,7 @@ from mgm.show.report.sections import data_section, loss_section, mask_section, p
 
 @dataclass(frozen=True)
 class Report:
-    """Content of the page. Only title and summary are required; absent fields leave no trace."""
+    """Content of the page. Only title and summary are required; absent fields are omitted."""
 
     title: str
     summary: str

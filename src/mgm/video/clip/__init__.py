@@ -5,7 +5,7 @@
         _read                           again without each shortcut that fails (container/shortcuts)
           _attempt                      the four stages of a clip:
             plan_clip      plan         numbers of its frames, and the frames that it needs
-            demux_window   packets      the fewest packets that decode those (container/clip_packets)
+            demux_window   clip_packets the fewest packets that decode those (in container/)
             decode_clip    decode       one pass of `ClipDecoder`: pixels (rgb) and vectors
             clip_motion    clip_motion  vectors, a sidecar or an estimator's fields -> `MotionField`
 

@@ -131,7 +131,7 @@ class ClipDecoder:
         # H.264: a flush returns every pending picture. The MPEG decoders lose the vectors of the picture that a flush returns:
         # there, decode on until the last needed one has left by itself.
         h264 = self.video.codec == "h264"
-        unneeded = self._behind_needed() if self._number and h264 else set()
+        unneeded = self._after_needed() if self._number and h264 else set()
         for position, coded in enumerate(self.window.coded):
             if self._is_complete(last):
                 break
@@ -199,16 +199,16 @@ class ClipDecoder:
         """Whether neither the clip nor another picture needs a picture."""
         return bool(self._number) and coded.reference is False and coded.pts not in self.pending
 
-    def _behind_needed(self) -> set[int]:
-        """Positions of the H.264 pictures behind the last needed one of their group: no needed picture refers to them, since
-        decoding starts anew at the next IDR picture. Frames far apart are read without most of the pictures between."""
-        behind = set()
+    def _after_needed(self) -> set[int]:
+        """Positions of the H.264 pictures after the last needed one of their group: no needed picture refers to them, since
+        decoding restarts at the next IDR picture. Frames far apart are read without most of the pictures between."""
+        after = set()
         needed = False
         for position in reversed(range(len(self.window.coded))):
             coded = self.window.coded[position]
             needed = needed or coded.pts in self.pending
             if not needed:
-                behind.add(position)
+                after.add(position)
             if coded.idr:
                 needed = False
-        return behind
+        return after

@@ -43,11 +43,11 @@ def export_motion(
     reading: Reading = "clean",
     camera: CameraModel = "none",
 ) -> Export:
-    """Write the motion of a whole video to a file that appears when it is whole; memory stays flat whatever its length.
+    """Write the motion of a whole video to a file that appears when it is complete; memory stays constant for any length.
 
     The suffix of `out` chooses the form:
 
-    - `.npz`: for `np.load`; compressed; its entry "attributes" is a JSON text. Until it is done, the arrays lie uncompressed
+    - `.npz`: for `np.load`; compressed; its entry "attributes" is a JSON text. Until it is complete, the arrays are uncompressed
       beside it, in a hidden folder.
     - `.npy`: the vectors alone, for `np.load(out, mmap_mode="r")`; `NAME.valid.npy` beside it, all else in `NAME.npy.json`.
     - `.zarr`: a zarr group of format 3 in chunks of 32 frames; the attributes are its own.

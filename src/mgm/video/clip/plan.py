@@ -122,7 +122,7 @@ def plan_clip(
     steps = StepAggregation(stride, unit, options.policy, options.reading)
     codec = source == "codec"
     reach = steps.reach if codec else 0 if source is None else int(np.max(stride))
-    # Frames behind the last one may enclose it, and only the decoder shows which do.
+    # Frames after the last one may enclose it, and only the decoder shows which do.
     enclosed = codec and options.reading != "raw" and video.codec != "h264" and sidecar is None
     # The step to a keyframe of a prepared file is measured by the frames before it, which decode from the keyframe before.
     before = reach + (unit if unit > 1 else 0)
@@ -149,7 +149,7 @@ class FrameNeeds:
         image: converted to pixels of the clip.
         vectors: their motion vectors are kept.
         picture: passed to a motion estimator; without pixels and vectors, the frame that shows the size and rotation.
-        anchors: from this frame on the vectors of I- and P-pictures are kept as well, and decoding continues to the one behind the
+        anchors: from this frame on the vectors of I- and P-pictures are kept as well, and decoding continues to the one after the
             last needed frame: for streams whose packets do not show which pictures enclose a frame.
     """
 
@@ -308,7 +308,7 @@ def check_alignment(plan: ClipPlan, window: PacketWindow) -> None:
     unit, number = plan.steps.unit, window.frame_numbers
     top = (
         (window.base + len(window.order) - 1) // unit * unit
-    )  # behind it the encoder may end with a reference of its own
+    )  # after it the encoder may end with a reference of its own
     if plan.last is not None:
         top = min(top, plan.last)
     for coded in window.coded:
@@ -318,7 +318,7 @@ def check_alignment(plan: ClipPlan, window: PacketWindow) -> None:
 
 
 def _no_such_frame(name: str, number: int, count: int, option: str) -> VideoError:
-    """The error of a frame number behind the end."""
+    """The error of a frame number beyond the end."""
     return VideoError(
         name,
         f"no frame {number}: the video has {count} frames",

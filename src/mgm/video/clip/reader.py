@@ -89,7 +89,7 @@ def read_clip(video: VideoLocator, options: ClipOptions) -> Clip:
     arguments are the fields of `mgm.video.clip.options.ClipOptions`.
 
     Raises:
-        VideoError: unreadable, damaged or truncated file; `start` behind the end; "codec" motion of a stream that has none.
+        VideoError: unreadable, damaged or truncated file; `start` beyond the end; "codec" motion of a stream that has none.
     """
     with VideoReader(video) as reader:
         return reader.read(options)[0]
@@ -250,7 +250,7 @@ class VideoReader:
         return number
 
     def _is_intra_only(self, video: OpenVideo, window: PacketWindow, shortcuts: Shortcuts) -> bool:
-        """Whether every picture is a keyframe: such a stream has no motion, whatever its codec exports."""
+        """Whether every picture is a keyframe: such a stream has no motion, even if its codec can export vectors."""
         if not window.coded or not all(c.key for c in window.coded):
             return False
         if len(window.coded) > 1:
@@ -261,7 +261,7 @@ class VideoReader:
         return self._index(video).all_keyframes(video, window.base)
 
     def _open(self, shortcuts: Shortcuts) -> OpenVideo:
-        """The opened video; at its start if `shortcuts` does not allow to seek there."""
+        """The opened video; at its start if `shortcuts` does not permit a seek."""
         if self._video is not None and self._video.demuxed and not shortcuts.may_seek:
             self.close()
         if self._video is None:

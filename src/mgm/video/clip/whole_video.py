@@ -85,7 +85,7 @@ def motion_chunks(
     """Yield the motion of every `stride`-th frame of a whole video in pieces of some hundred frames, upright, in constant memory.
 
     Together they equal `mgm.video.read_motion(video, stride=stride, motion="auto", ...)`: the codec's vectors (from a sidecar if
-    one exists), or optical flow for a stream without vectors. One difference: a cell that is first measured behind the last sampled
+    one exists), or optical flow for a stream without vectors. One difference: a cell that is first measured after the last sampled
     frame holds that value here, and zero there.
 
     Raises:
@@ -125,7 +125,7 @@ class _Piece:
 
 
 def _pieces(fields: Iterator[FrameMotion], stride: int, held: npt.NDArray[np.float32] | None) -> Iterator[_Piece]:
-    """Cut the video behind sampled frames, so that no window of a piece reaches into the one before.
+    """Cut the video after sampled frames, so that no window of a piece reaches into the one before.
 
     Args:
         held: the value of each cell until it is measured; None: gaps are not filled.

@@ -100,7 +100,7 @@ def demux_window(
 
 
 def _entry_points(video: OpenVideo, index: KeyframeIndex, position: int) -> Iterator[tuple[Keyframe, Iterator[Packet]]]:
-    """Seek to a keyframe and to those before it, one by one. It ends if the container stands at its start.
+    """Seek to a keyframe and to those before it, one by one. It ends when the container is at its start.
 
     Raises:
         ShortcutFailedError: a seek failed, or no keyframe is left and packets of this opening have been read.
@@ -116,7 +116,7 @@ def _entry_points(video: OpenVideo, index: KeyframeIndex, position: int) -> Iter
 
 
 def _check_beginning(video: OpenVideo) -> None:
-    """Raise UncountableError for pictures before the first keyframe of a file that is about to be entered behind them."""
+    """Raise UncountableError for pictures before the first keyframe of a file that is about to be entered after them."""
     order: list[int] = []
     check = _PacketCheck(video, at_start=True)
     for packet in packets(video):
@@ -255,7 +255,7 @@ def frame_at(video: OpenVideo, index: KeyframeIndex, seconds: float, shortcuts: 
 
     Raises:
         ShortcutFailedError: see `demux_window`.
-        VideoError: the file is damaged, or the time is behind its end.
+        VideoError: the file is damaged, or the time is beyond its end.
     """
     time = math.floor(seconds / video.time_base + _TICK)
     position = index.before_time(video, time) if shortcuts.may_seek else -1

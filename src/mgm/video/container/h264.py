@@ -113,7 +113,7 @@ def nal_units(data: bytes, length_size: int) -> list[bytes]:
 
 
 class _Bits:
-    """Reads bits, the highest of each byte first. Raises ValueError behind the last."""
+    """Reads bits, the highest of each byte first. Raises ValueError beyond the last."""
 
     def __init__(self, data: bytes) -> None:
         self._bits = "".join(f"{byte:08b}" for byte in data)

@@ -104,12 +104,12 @@ def _check_file(file: Path) -> None:
         found = file.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise VideoError(file, "no such file", advice="check the path", reason="not_found") from error
-    except (OSError, ValueError) as error:  # no permission, links in a circle, a name that no file can have
+    except (OSError, ValueError) as error:  # no permission, circular links, a name that no file can have
         why = getattr(error, "strerror", None) or error
         raise cannot_open(str(file), why, "check the path and its permissions") from error
     if stat.S_ISDIR(found.st_mode):
         raise VideoError(file, "is a folder", advice="give one video file", reason="not_video")
-    if not stat.S_ISREG(found.st_mode):  # reading it might wait for ever
+    if not stat.S_ISREG(found.st_mode):  # reading it might block forever
         raise VideoError(file, "is a pipe or a device", "a file", "write it to a file first", reason="not_video")
     if found.st_size == 0:
         raise VideoError(file, "the file is empty (0 bytes)", "a video", "copy or download it again", reason="empty")

@@ -73,7 +73,7 @@ def _count_by_decoding(locator: VideoLocator) -> int:
 def read_profile(container_metadata: Mapping[str, str]) -> dict[str, str | int] | None:
     """The settings that `mgm prepare` wrote into a file's metadata, numbers as int; None for files from elsewhere.
 
-    They are one line, the "comment": `mgm` and pairs `name=value`; see `mgm.video.transcode.profiles.describe`.
+    They are one line, the "comment": `mgm` and pairs `name=value`; see `mgm.video.transcode.profiles.describe_profile`.
     """
     first, *settings = container_metadata.get("comment", "").split() or [""]
     pairs = [setting.partition("=") for setting in settings]
@@ -105,7 +105,7 @@ def declared_end(file: BinaryIO, size: int) -> int | None:
 
 
 def _ebml_size(data: bytes, position: int) -> tuple[int | None, int]:
-    """(a variable-length size of Matroska, the position behind it); None: unknown, as in live streams (RFC 8794 6)."""
+    """(a variable-length size of Matroska, the position after it); None: unknown, as in live streams (RFC 8794 6)."""
     first = data[position] if position < len(data) else 0
     length = 9 - first.bit_length()
     value = int.from_bytes(data[position : position + length], "big") & ((1 << 7 * length) - 1)

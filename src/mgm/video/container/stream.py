@@ -67,7 +67,7 @@ class DecoderSettings:
 
 @dataclass(slots=True)
 class OpenVideo:
-    """An open container and its first video stream other than cover pictures.
+    """An open container and its first video stream other than cover art.
 
     Attributes:
         name: the subject of its errors.

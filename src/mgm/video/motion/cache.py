@@ -179,7 +179,7 @@ def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, l
             video_path,
             "found a URL",
             "the path of a file, beside which its motion is stored",
-            "copy the video here first",
+            "copy the video to a local disk first",
             reason="unsupported",
         )
     path = sidecar_path(video_path, folder)

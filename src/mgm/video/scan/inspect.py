@@ -80,7 +80,7 @@ def _decode(record: VideoRecord) -> VideoRecord:
 
 
 def _doubtful_vectors(record: VideoRecord) -> VideoError | None:
-    """The error of a readable video without motion vectors, or with vectors of which some have another unit."""
+    """The error of a readable video without motion vectors, or with vectors in mixed units."""
     if not record.vectors:
         return VideoError(
             record.path,
@@ -242,7 +242,7 @@ def _too_short(record: VideoRecord) -> VideoError | None:
     if not record.bytes:  # a pipe, which may never be written to
         return None
     if record.declared_frames and (record.frames or 0) >= record.declared_frames:
-        return None  # all pictures are here, whatever a wrong size or bytes behind them suggest
+        return None  # all pictures are here, even if a wrong size or trailing bytes suggest otherwise
     try:
         with Path(record.path).open("rb") as file:
             end = declared_end(file, record.bytes)

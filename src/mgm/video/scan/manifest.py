@@ -24,7 +24,7 @@ _RETRIED = frozenset({"unreadable", "crashed"})
 
 
 def read_manifest(path: str | Path) -> Iterator[VideoRecord]:
-    """Yield the records of a manifest one by one, whatever its length. Columns that others have added are left out.
+    """Yield the records of a manifest one by one, in constant memory. Columns that others have added are left out.
 
     Raises:
         FileError: no such file or no permission, a suffix other than .jsonl, .csv and .parquet, or not a manifest.
@@ -117,7 +117,7 @@ def _known(manifest: Path, journal: Path, written: Journal, wanted: dict[str, Pa
 
 
 def _current(row: Row, wanted: dict[str, Path]) -> bool:
-    """Whether a row is what an inspection of the file would return."""
+    """Whether a row equals the result of a new inspection of the file."""
     file = wanted.get(row.get("path", ""))
     if file is None or not row.keys() >= COLUMNS.keys() or row["status"] in _RETRIED:
         return False

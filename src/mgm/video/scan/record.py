@@ -47,7 +47,7 @@ class VideoRecord:
         frames: counted by decoding, not taken from the header. The decoder may have held a few more before the damage.
         declared_frames: number in the header.
         seconds: last minus first presentation time plus one frame.
-        gop: longest distance between two key frames, in frames.
+        gop: longest distance between two keyframes, in frames.
         key_frames: frames at which decoding can start.
         b_frames, b_run: whether any frame is a B-frame, and the most of them in a row.
         references: the most reference pictures that the stream declares. H.264: `max_num_ref_frames`; MPEG-1/2/4 and their

@@ -16,7 +16,7 @@ class VideoGroup:
     Attributes:
         files, frames, seconds: sums; `untimed`: files of unknown length.
         rates: lowest and highest frames per second.
-        gop: longest distance between two key frames, in frames.
+        gop: longest distance between two keyframes, in frames.
         b_frames: files with B-frames.
         vectors: sum of the files' shares of frames with vectors.
         motion: sum of the means of the files that have one, whose number is `moving`.

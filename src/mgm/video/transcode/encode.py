@@ -1,4 +1,4 @@
-"""Transcode one video to a file that training reads fast: upright, scaled, every frame once."""
+"""Transcode one video to a file that is fast to read in training: upright, scaled, every frame once."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def transcode_video(source: str | Path, target: str | Path, profile: Profile) ->
 
     The result is upright (a rotation or mirroring is applied, not declared), its sides are even, its pixels yuv420p in the source's
     colour matrix and range; HDR is not tone-mapped. Interlaced frames are deinterlaced, one out for each one in. Times are the
-    source's, however irregular; MPEG streams, whose clock starts anywhere, begin at 0. Sound is dropped. On one machine the same
+    source's, however irregular; MPEG streams, whose clock may start anywhere, begin at 0. Sound is dropped. On one machine the same
     source gives the same bytes every time.
 
     Args:

@@ -63,14 +63,14 @@ def prepare_videos(
         dst: a folder outside `src`; made if missing. Files in it that this function did not make are never replaced.
         profile, stride, short_side, gop, crf: see `mgm.video.transcode.profiles`; None: the profile's own.
         processes: number of videos to encode at a time. With more than one, call it under `if __name__ == "__main__":`.
-        timeout_seconds: time without a new frame after which a video is given up; not with one process, nor with Ray.
+        timeout_seconds: time without a new frame after which a video is abandoned; not with one process, nor with Ray.
         ray: one task of Ray for each video, on the cluster of RAY_ADDRESS (all of whose machines see `src` and `dst` under the same
             names), or in `processes` processes of this machine.
         progress: called with each record as it is made, in no particular order.
 
     Raises:
         VideoError: no video in `src`, or a setting that the profile cannot have.
-        FileError: `dst` lies in `src`, cannot be written, holds results of another folder or a manifest of another kind, or is in
+        FileError: `dst` is inside `src`, cannot be written, holds results of another folder or a manifest of another kind, or is in
             use by another run.
     """
     chosen = make_profile(profile, stride=stride, short_side=short_side, gop=gop, crf=crf)
@@ -80,7 +80,7 @@ def prepare_videos(
     sources = find_videos([src])
     if src.is_dir() and dst.resolve().is_relative_to(src.resolve()):
         raise FileError(
-            dst, f"lies inside the sources {src}", "a folder outside them", "choose another", reason="conflict"
+            dst, f"is inside the sources {src}", "a folder outside them", "choose another", reason="conflict"
         )
     try:
         dst.mkdir(parents=True, exist_ok=True)
@@ -188,7 +188,7 @@ def _plan(src: Path, sources: list[Path], dst: Path, profile: Profile) -> _Folde
                 source, dst / target, root, valid_text(place.as_posix()), valid_text(target.as_posix()), profile
             )
         )
-    originals = {os.path.realpath(source) for source in sources}  # links in a circle are the error of one source
+    originals = {os.path.realpath(source) for source in sources}  # circular links are the error of one source
     for job in jobs:
         if os.path.realpath(job.target) in originals:
             raise FileError(
@@ -199,7 +199,7 @@ def _plan(src: Path, sources: list[Path], dst: Path, profile: Profile) -> _Folde
 
 
 def _root(base: Path, dst: Path, known: dict[str, PreparedVideo]) -> tuple[str, Path]:
-    """The folder whose results `dst` holds, or will hold, and where `base` lies in it."""
+    """The folder whose results `dst` holds, or will hold, and the position of `base` in it."""
     base = base.resolve()
     roots = {record.root for record in known.values()}
     for folder in (base, *base.parents):

@@ -32,7 +32,7 @@ class PreparedVideo:
     Attributes:
         root: the folder of sources, absolute.
         source: path below it.
-        target: path below the folder of results, where the manifest lies.
+        target: path below the folder of results, which contains the manifest.
         status: "done" or "failed".
         problem: one line: found, expected, advice; None if it is done.
         profile: its settings, as `describe_profile` writes them.
@@ -187,7 +187,7 @@ def _is_record(row: Any) -> bool:
 def is_ours(target: Path) -> bool:
     """Whether a file is a result of `transcode_video`."""
     try:
-        if not target.is_file():  # opening a pipe would wait for ever
+        if not target.is_file():  # opening a pipe would wait forever
             return False
         with av.open(f"file:{target}", metadata_errors="replace") as container:
             return read_profile(container.metadata) is not None

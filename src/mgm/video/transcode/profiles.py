@@ -19,7 +19,7 @@ class Profile:
     Attributes:
         name: "motion", "compat" or "strided"; see `PROFILES`.
         short_side: of the result in pixels, even; smaller sources keep theirs; 0 keeps every source's.
-        gop: most frames between two key frames.
+        gop: maximum number of frames between two keyframes.
         crf: x264's constant rate factor, 1 (large) to 51 (ugly).
         preset: x264's.
         stride: every `stride`-th frame is a reference and no other is; None: the encoder chooses references.
@@ -98,7 +98,7 @@ def _check(profile: Profile) -> None:
         raise _bad_setting(profile, "crf", profile.crf, "1 to 51", "23 is usual")
     if stride is None:
         if gop < 2:
-            raise _bad_setting(profile, "gop", gop, "2 or more: key frames carry no motion vectors")
+            raise _bad_setting(profile, "gop", gop, "2 or more: keyframes have no motion vectors")
         return
     if stride not in _STRIDES:
         raise _bad_setting(profile, "stride", stride, f"one of {', '.join(map(str, _STRIDES))}")

@@ -118,7 +118,7 @@ def _encode(
             count += 1
         if count == 0:
             raise DataError(path, "no frames to encode", "at least one", reason="missing_value")
-        # After opening, the context holds the options that the encoder does not know; it does not report them.
+        # After opening, the context holds the options that the encoder does not have; it does not report them.
         if stream.codec_context.options:
             found = f"{codec} has no option {', '.join(stream.codec_context.options)}"
             raise DataError(path, found, reason="unknown_name")
