@@ -2,8 +2,8 @@
 
 python benchmarks/masks.py --clock cpu | tee benchmarks/results/masks.txt
 
-From a motion field as `mgm.read_clip` gives it, checks and pooling to the token grid included. The last line sets the time of a
-batch against a training step: it is arithmetic, no step is run.
+From a motion field as `mgm.read_clip` returns it, including checks and pooling to the token grid. The last line compares the time
+of a batch with a training step: this is arithmetic, no step is run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from timing import compare, print_header, print_table
 SEED, DRAWS, ROUNDS = 0, 200, 7
 GRID, RATIO = (8, 14, 14), 0.75
 BATCH, CLIPS_A_SECOND = 256, 1000
-"""The batch, and the rate of a ViT-B step on a modern GPU, that the masks are set against."""
+"""The batch, and the rate of a ViT-B step on a modern GPU, that the masks are compared with."""
 
 
 def main() -> None:

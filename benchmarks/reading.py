@@ -1,4 +1,4 @@
-"""Read clips from one file, opened again for each: which frames each reader returns, and its time per clip."""
+"""Read clips from one file, opened again for each: the frames that each reader returns, and its time per clip."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@
 
 For every video three files are read: itself and the results of `mgm prepare` with the profiles `motion` and `strided`. Clips
 are 16 frames x stride 4 at 224 px, the whole frame stretched, from random starts, the file opened for each. On a busy machine
-`--clock cpu` counts processor time, of all threads, instead of the clock on the wall.
+`--clock cpu` counts processor time, of all threads, instead of wall-clock time.
 
-Without videos it takes two real clips of ../shared/data beside the checkout, encoded with x264's defaults, else makes one: 300
+Without videos it takes two real clips of ../shared/data beside the checkout, encoded with x264's defaults, or else makes one: 300
 frames of 340 x 256. `requirements.txt` beside this file lists the peers.
 """
 

@@ -6,7 +6,7 @@ Sets of clips of 16 frames at 224 x 224, grid (8, 14, 14), ratio .75. The synthe
 and read back, so the motion is that of a real stream:
 
     small   a textured square of 48 to 80 px (3 to 5 tokens) that crosses the frame by 2 to 8 px a frame, anywhere in it; over a
-            still ground in half of the clips, over a slower pan in the others
+            still background in half of the clips, over a slower pan in the others
     large   mgm.data.synthetic.labelled: objects .42 to .62 of the frame wide, on a torus: most are cut by the border at some time
     bmx-trees, tennis: two sequences of DAVIS with a moving camera, every second frame (with --data). The boxes of bmx-trees are
             those of the rider; those of tennis reach from the player to the border, because they include the ball

@@ -34,7 +34,9 @@ def prepare(
         int | None,
         typer.Option(help="Short side in pixels, never scaled up; 0: as the source.  \\[default: 256, compat 0]"),
     ] = None,
-    gop: Annotated[int | None, typer.Option(help="Most frames between keyframes.  \\[default: 32, compat 250]")] = None,
+    gop: Annotated[
+        int | None, typer.Option(help="Maximum number of frames between keyframes.  \\[default: 32, compat 250]")
+    ] = None,
     crf: Annotated[int | None, typer.Option(help="Quality factor of x264; lower is better.  \\[default: 23]")] = None,
     processes: Annotated[int, typer.Option(help="Number of encoding processes; 0: one per core.")] = 0,
     timeout: Annotated[
