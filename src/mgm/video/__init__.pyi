@@ -11,6 +11,9 @@ from mgm.video.motion.cache import open_sidecar as open_sidecar
 from mgm.video.motion.field import MotionField as MotionField
 from mgm.video.motion.vectors import FrameVectors as FrameVectors
 from mgm.video.motion.vectors import iter_motion_vectors as iter_motion_vectors
+from mgm.video.scan.folder import ScanReport as ScanReport
+from mgm.video.scan.folder import scan_to_manifest as scan_to_manifest
 from mgm.video.scan.manifest import read_manifest as read_manifest
 from mgm.video.scan.record import VideoRecord as VideoRecord
+from mgm.video.transcode.encode import transcode_video as transcode_video
 from mgm.video.transcode.manifest import PrepareReport as PrepareReport
