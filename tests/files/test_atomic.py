@@ -112,9 +112,8 @@ def test_errors_name_the_file_and_the_advice(tmp_path: Path, write: Writer):
             write(tmp_path / "folder").__enter__()
         (tmp_path / "folder").rmdir()
     long = tmp_path / ("é" * 128)
-    with raises(FileError, "cannot_write", subject=long) as caught:
+    with raises(FileError, "cannot_write", subject=long, message="files-name-too-long"):
         write(long).__enter__()
-    assert "256 bytes" in caught.value.found
     assert names(tmp_path) == ["file"]
 
 

@@ -129,7 +129,7 @@ def test_a_read_that_hangs_costs_its_video(tmp_path):
     values = [v for batch in found for v in batch]
     assert [i for i, v in enumerate(values) if v != i] == [5, 22]
     for index in (5, 22):
-        assert values[index] == ("timed_out", f"video-{index}.mp4", "no answer within 0.4 s")
+        assert values[index][:2] == ("timed_out", f"video-{index}.mp4")
     assert incidents == []  # the errors of the videos report it
 
 

@@ -8,7 +8,7 @@ from mgm.data.annotations import VideoItem, load_set
 from mgm.data.annotations.resolve import mix_pictures
 from mgm.errors import DataError
 from tests.data.annotations.files import touch, write
-from tests.errors import raises
+from tests.errors import check_message, raises
 
 VIDEOS = tuple(VideoItem(f"{i}.mp4", i % 2) for i in range(30))
 PICTURES = tuple(VideoItem(f"{i}.jpg") for i in range(50))
@@ -41,7 +41,7 @@ def test_pictures_beside_a_labelled_set(tmp_path):
     write(tmp_path / "pictures.txt", "p/cat/1.jpg 3", "p/dog/2.PNG 3", "p/gone.jpg 3")
     listed = load_set(f"data={tmp_path}/v,images={tmp_path}/pictures.txt")
     assert [i.label for i in listed.train[6:]] == [None, None]
-    assert any("1 of 3 listed files" in note for note in listed.notes)
+    check_message("annotations-note-of-missing-pictures", listed.notes[-1])
 
 
 def test_missing_files(tmp_path):
@@ -50,7 +50,8 @@ def test_missing_files(tmp_path):
     few = write(tmp_path / "train.txt", "x/a.mp4 0", "y/b.mp4 1", "y/c.mp4 1")
     found = load_set(few)
     assert len(found.train) == 2
-    assert found.notes == (f"{few}: 1 of 3 listed files are missing below {tmp_path}, such as y/c.mp4",)
+    (note,) = found.notes
+    check_message("annotations-note-of-missing-files", note)
     with raises(DataError, "not_found", subject=few):
         load_set(f"train={few},missing=error")
     many = write(tmp_path / "train.txt", "x/a.mp4 0", "y/b.mp4 1", "y/c.mp4 1", "y/d.mp4 1", "y/e.mp4 1")

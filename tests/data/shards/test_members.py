@@ -117,7 +117,7 @@ def test_shards_over_fsspec(files, packed):
         remote.rm("/bucket/shards/shard-000001.tar")
         problems = [video for batch in read(found) for video in batch.unreadable]
         assert problems
-        assert all("shard-000001.tar: " in message and "cannot be read" in message for _, message in problems)
+        assert all("shard-000001.tar: " in message for _, message in problems)
     finally:
         remote.rm("/bucket", recursive=True)
 

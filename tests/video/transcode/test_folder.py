@@ -20,7 +20,7 @@ from mgm.video.container.metadata import read_video_info
 from mgm.video.transcode.folder import prepare_command, prepare_videos
 from mgm.video.transcode.manifest import PreparedVideo
 from mgm.video.transcode.profiles import describe_profile, make_profile
-from tests.errors import raises
+from tests.errors import check_message, raises
 from tests.video.broken import REASONS, make_broken
 from tests.video.clips import encode_moving, remux
 
@@ -316,7 +316,7 @@ def test_the_longest_names(tmp_path: Path):
     shutil.copy(source / ("x" * 251 + ".mp4"), source / ("y" * 252 + ".ts"))
     long, longer = prepare_videos(source, out, **SMALL)
     assert long.status == "done"
-    assert f"{'y' * 252}.mp4: its name of 256 bytes" in str(longer.problem)
+    assert str(longer.problem).startswith(f"{out / ('y' * 252)}.mp4: ")
 
 
 def test_every_kind_of_damage_is_a_record(tmp_path: Path):
@@ -414,7 +414,7 @@ def test_a_video_that_hangs_costs_one_file(videos: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(prepare_module, "_prepare_one", hangs_on_x)
     report = prepare_videos(videos / "a", tmp_path, processes=2, timeout_seconds=10, **SMALL)
     assert [r.status for r in report] == ["failed", "done"]
-    assert "10 s" in str(report.failed[0].problem)
+    check_message("prepare-hangs", str(report.failed[0].problem))
 
 
 def test_what_nobody_foresaw_is_a_record_too(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
