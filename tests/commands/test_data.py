@@ -46,7 +46,8 @@ def test_strict_fails_where_something_is_missing_or_in_both_splits(tmp_path):
     train = write(tmp_path / "train.csv", "hop/g01_a.mp4 0", "run/g02_b.mp4 1", *(f"run/{i}.mp4 1" for i in range(5)))
     done = run("show", train)
     assert done.exit_code == 0
-    assert f"5 of 7 listed files are missing below {tmp_path}, such as run/0.mp4" in done.output
+    assert "5 of 7" in done.output
+    assert "run/0.mp4" in done.output
     assert "and 2 more: --all lists them" in done.output
     assert run("show", train, "--strict").exit_code == 1
     assert "and run/4.mp4" in run("show", train, "--all").output

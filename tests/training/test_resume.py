@@ -150,13 +150,8 @@ def test_another_run_is_never_overwritten(run, small):
     before = (out / "last.pt").read_bytes()
     with raises(ConfigError, "exists", subject=out, message="run-exists"):
         run(small())
-    with raises(ConfigError, "mismatch", subject=out) as caught:
+    with raises(ConfigError, "mismatch", subject=out, message="run-other-settings"):
         run(small("pretrain.base_lr=1e-3", "mask.ratio=0.5", "mask.options={top_k: 2}"), resume=True)
-    found = caught.value.found
-    assert "mask.ratio was 0.75, is 0.5" in found
-    assert "pretrain.base_lr was 0.008, is 0.001" in found
-    assert "mask.options.top_k was None, is 2" in found
-    assert "data." not in found
     assert (out / "last.pt").read_bytes() == before
 
 
