@@ -1,10 +1,12 @@
 """`mgm.errors`: the line is composed in one place, and errors survive pickling."""
 
+import copy
 import pickle
 
 import pytest
 
 from mgm.errors import MgmError, VideoError
+from mgm.video.motion.cache import DamagedSidecarError
 from tests.errors import read_messages
 
 
@@ -21,13 +23,14 @@ def test_the_line_is_composed_of_the_parts(parts: tuple[str, ...], line: str) ->
     assert str(MgmError(*parts, reason="empty")) == line
 
 
-def test_an_error_survives_pickling() -> None:
-    error = VideoError("a.mp4", "damaged at 0.40 s", "an intact stream", "repair it", reason="damaged", at=0.4)
+@pytest.mark.parametrize("kind", [*MgmError.__subclasses__(), DamagedSidecarError])
+def test_an_error_survives_pickling(kind: type[MgmError]) -> None:
+    error = kind("a.mp4", "damaged at 0.40 s", "an intact stream", "repair it", reason="damaged", at=0.4)
 
-    copy = pickle.loads(pickle.dumps(error))
-
-    assert type(copy) is VideoError
-    assert (str(copy), copy.reason, copy.at) == (str(error), "damaged", 0.4)
+    for same in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert type(same) is kind
+        assert vars(same) == vars(error)
+        assert str(same) == str(error)
 
 
 def test_an_error_can_be_about_another_subject() -> None:
