@@ -67,6 +67,9 @@ def test_arrays_of_text_and_pickles(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([["x/a.mp4", 0], ["y/b.mp4", 1]], dtype=object), allow_pickle=True)
     with raises(DataError, "unsupported", subject=tmp_path / "objects.npy", message="annotations-array-of-objects"):
         load_set(tmp_path / "objects.npy")
+    (tmp_path / "damaged.npy").write_bytes((tmp_path / "train.npy").read_bytes()[:100])
+    with raises(DataError, "malformed", subject=tmp_path / "damaged.npy"):
+        load_set(tmp_path / "damaged.npy")
     np.save(tmp_path / "numbers.npy", np.zeros(3))
     with raises(DataError, "invalid_type", message="annotations-array-of-numbers"):
         load_set(tmp_path / "numbers.npy")

@@ -214,7 +214,9 @@ def _array_lines(path: Path) -> list[str]:
     try:
         array = np.load(path, allow_pickle=False)
     except ValueError as error:
-        if "pickle" in str(error).lower():  # NumPy has no type for it
+        with path.open("rb") as file:
+            of_objects = b"'descr': '|O'" in file.read(256)  # NumPy raises ValueError for a damaged file, too
+        if of_objects:
             raise DataError(
                 path,
                 "an array of Python objects, which NumPy stores as a pickle: reading it can run code",
