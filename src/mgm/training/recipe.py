@@ -37,10 +37,10 @@ _EXPECTED = {
 }
 
 
-def list_recipes() -> list[str]:
+def list_recipes() -> tuple[str, ...]:
     """Names of the built-in recipes."""
     folder = resources.files("mgm") / "recipes"
-    return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")))
 
 
 def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
