@@ -28,7 +28,7 @@ ROOMS = {
     "video": [{"container"}, {"motion"}, {"clip"}, {"scan"}, {"transcode"}],
     "data": [
         {"boxes", "items", "unreadable"},
-        {"fingerprint", "shards", "augment"},
+        {"shards", "augment"},
         {"clips", "synthetic"},
         {"annotations", "loading"},
         {"benchmark"},

@@ -1,10 +1,15 @@
 """`mgm.errors`: the line is composed in one place, and errors survive pickling."""
 
+import ast
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
+from torch._utils import ExceptionWrapper
 
+import mgm
+import mgm.errors
 from mgm.errors import MgmError, VideoError
 from mgm.video.motion.cache import DamagedSidecarError
 from tests.errors import read_messages
@@ -41,3 +46,27 @@ def test_an_error_can_be_about_another_subject() -> None:
 
 def test_messages_are_sorted_and_have_one_line_each() -> None:
     assert list(read_messages()) == sorted(read_messages())
+
+
+def test_a_worker_of_a_data_loader_keeps_the_type() -> None:
+    try:
+        raise VideoError("a.mp4", "is empty", reason="empty")
+    except VideoError:
+        wrapper = ExceptionWrapper(where="in DataLoader worker process 0")
+
+    with pytest.raises(VideoError) as caught:
+        wrapper.reraise()
+    assert "a.mp4: is empty" in str(caught.value)
+
+
+SOURCE = Path(mgm.__file__).parent
+KINDS = {"MgmError", *(kind.__name__ for kind in vars(mgm.errors).values() if isinstance(kind, type))}
+
+
+@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_every_error_has_a_finding_and_a_reason(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) in KINDS:
+            names = {keyword.arg for keyword in node.keywords}
+            assert len(node.args) >= 2 or "found" in names, ast.unparse(node)
+            assert "reason" in names, ast.unparse(node)

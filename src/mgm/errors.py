@@ -48,6 +48,7 @@ Reason = Literal[
     "timed_out",
     "too_many_failures",
     "diverged",  # the loss or a weight is not finite
+    "other",  # only the line is known
 ]
 
 
@@ -63,14 +64,16 @@ class MgmError(Exception):
         at: seconds on the stream's clock at which a video is damaged; None elsewhere.
     """
 
+    # The defaults are for torch, which rebuilds an error of a loader's worker from its line alone. Every error that mgm raises
+    # has a finding and a reason; tests/test_errors.py checks it.
     def __init__(
         self,
         subject: object,
-        found: str,
+        found: str = "",
         expected: str = "",
         advice: str = "",
         *,
-        reason: Reason,
+        reason: Reason = "other",
         at: float | None = None,
     ) -> None:
         self.subject = str(subject)

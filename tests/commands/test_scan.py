@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,10 +99,10 @@ def test_twenty_problems_unless_verbose(tmp_path: Path):
     for number in range(25):
         (tmp_path / f"{number:02d}.mp4").write_text("no video")
     done = mgm_scan(".", cwd=tmp_path)
-    assert done.stdout.count(": is plain text") == 20
+    assert len(re.findall(r"^\d\d\.mp4: ", done.stdout, re.MULTILINE)) == 20
     assert "and 5 more: --verbose lists all" in done.stdout
     done = mgm_scan(".", "--verbose", "--out", "m.jsonl", cwd=tmp_path)
-    assert done.stdout.count(": is plain text, expected a video; remove it from the set") == 25
+    assert len(re.findall(r"^\d\d\.mp4: ", done.stdout, re.MULTILINE)) == 25
     assert "more:" not in done.stdout
     assert len([json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]) == 25
     assert "and 5 more: see m.jsonl" in mgm_scan(".", "--out", "m.jsonl", cwd=tmp_path).stdout
@@ -111,7 +112,8 @@ def test_a_wrong_suffix_is_one_line(tmp_path: Path):
     (tmp_path / "a.mp4").write_text("no video")
     done = mgm_scan(".", "--out", "m.json", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == ("mgm: m.json: the suffix is '.json', expected one of .jsonl, .csv, .parquet; rename it\n")
+    assert done.stderr.startswith("mgm: m.json: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_advice_for_what_is_alone_names_no_others(folder: Path):

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from mgm.data.clips.source import FileSource, MemorySource
+from mgm.data.items import VideoItem
 from mgm.errors import ConfigError, DataError, FileError
 from mgm.training import load_checkpoint
 from mgm.training.finetune import finetune
 from mgm.training.log import StepLog
 from mgm.training.pretrain import pretrain
-from mgm.training.resume import TrainingState
+from mgm.training.resume import TrainingState, describe_change, fingerprint
 from tests.errors import raises
 from tests.training.helpers import raising, read_log, same_weights
 
@@ -202,3 +203,19 @@ def test_a_refused_run_reads_no_videos(run, small, monkeypatch):
     monkeypatch.setattr(MemorySource, "load", lambda *_: pytest.fail("read"))
     with raises(ConfigError, "exists"):
         run(small("data.memory=true"), source=None)
+
+
+ITEMS = tuple(VideoItem(f"/videos/{name}.mp4", label) for label, name in enumerate("abc"))
+
+
+def test_the_folder_may_move():
+    moved = tuple(replace(item, path=f"/other{item.path}") for item in ITEMS)
+    assert describe_change(fingerprint(ITEMS), moved) is None
+
+
+def test_every_change_of_an_item_is_found():
+    before = fingerprint(ITEMS)
+    for change in ({"path": "/videos/d.mp4"}, {"label": 7}, {"start": 3}, {"end": 9}):
+        assert describe_change(before, (replace(ITEMS[0], **change), *ITEMS[1:])) is not None
+    assert describe_change(before, ITEMS[::-1]) is not None
+    assert describe_change(before, ITEMS[:2]) is not None
