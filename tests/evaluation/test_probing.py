@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mgm.data.annotations import load_set
-from mgm.data.clips.source import FileSource, MemorySource
+from mgm.data.clips.source import FileSource
 from mgm.data.items import VideoItem, VideoSet
 from mgm.errors import DataError
 from mgm.evaluation import probing
@@ -34,18 +33,6 @@ def config():
             "probe.clips_per_video=1",
         ],
     )
-
-
-@pytest.fixture(scope="module")
-def videos(tiny_set):
-    return load_set(tiny_set)
-
-
-@pytest.fixture(scope="module")
-def memory(videos):
-    source = MemorySource(32, None)
-    source.load([item.path for item in videos.items])
-    return source
 
 
 def test_an_encoder_is_tested_on_every_test_video(config, videos, memory):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mgm.data.annotations import load_set
-from mgm.data.clips.source import FileSource, MemorySource
+from mgm.data.clips.source import FileSource
 from mgm.data.loading.loader import read_views
 from mgm.evaluation import views as views_module
 from mgm.evaluation.probing import untrained_encoder
@@ -18,18 +17,6 @@ from mgm.training.recipe import override
 @pytest.fixture(scope="module")
 def config():
     return load_config("debug", ["model.size=debug", "data.frames=4", "data.size=32"])
-
-
-@pytest.fixture(scope="module")
-def videos(tiny_set):
-    return load_set(tiny_set)
-
-
-@pytest.fixture(scope="module")
-def memory(videos):
-    source = MemorySource(32, None)
-    source.load([item.path for item in videos.items])
-    return source
 
 
 def test_a_classifier_is_evaluated_over_its_views(config, videos, memory):

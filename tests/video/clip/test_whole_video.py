@@ -7,51 +7,14 @@ import numpy as np
 import pytest
 
 from mgm.video.clip import whole_video
-from mgm.video.clip.reader import MotionClip, read_motion
+from mgm.video.clip.reader import read_motion
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.motion.cache import build_sidecar
 from mgm.video.motion.field import MotionField
+from tests.video.clip.pieces import READINGS, assert_equal, joined
 from tests.video.clips import encode_moving, remux
 
-READINGS = [
-    {},
-    {"stride": 4},
-    {"stride": 3, "policy": "window_max"},
-    {"stride": 4, "policy": "sampled"},
-    {"stride": 4, "policy": "sampled", "reading": "raw"},
-    {"stride": 2, "reading": "raw"},
-    {"stride": 4, "camera": "median"},
-    {"stride": 11},
-]
-
-
-@pytest.fixture(autouse=True)
-def short_pieces(monkeypatch):
-    """24 frames then make several pieces."""
-    monkeypatch.setattr(whole_video, "_FRAMES", 5)
-
-
-@pytest.fixture(scope="module")
-def xvid(tmp_path_factory) -> Path:
-    """Its B-frames have no vectors."""
-    path = tmp_path_factory.mktemp("xvid") / "a.avi"
-    return encode_moving(path, codec="mpeg4", options={"bf": 2, "g": 9})
-
-
-def joined(pieces: list[MotionClip]) -> MotionClip:
-    vectors = np.concatenate([p.motion.vectors for p in pieces])
-    valid = np.concatenate([p.motion.valid for p in pieces])
-    motion = MotionField(vectors, valid, pieces[0].motion.source, pieces[0].motion.extent)
-    pts, index = np.concatenate([p.pts_seconds for p in pieces]), np.concatenate([p.frame_indices for p in pieces])
-    return MotionClip(pieces[0].path, motion, pts, index)
-
-
-def assert_equal(one: MotionClip, other: MotionClip) -> None:
-    assert np.array_equal(one.motion.vectors, other.motion.vectors)
-    assert np.array_equal(one.motion.valid, other.motion.valid)
-    assert (one.motion.source, one.motion.extent) == (other.motion.source, other.motion.extent)
-    assert np.array_equal(one.pts_seconds, other.pts_seconds)
-    assert np.array_equal(one.frame_indices, other.frame_indices)
+pytestmark = pytest.mark.usefixtures("short_pieces")
 
 
 @pytest.mark.parametrize("options", READINGS, ids=str)
