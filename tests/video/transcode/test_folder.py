@@ -408,6 +408,7 @@ def hangs_on_x(job: prepare_module._TranscodeJob) -> PreparedVideo:
     return prepare_module._prepare_one(job)
 
 
+@pytest.mark.slow  # it waits for ten seconds; a scan of a file that hangs, by the same pool, is tested always
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
 def test_a_video_that_hangs_costs_one_file(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     os.mkfifo(tmp_path / "pipe")
