@@ -1,7 +1,7 @@
 """A clip, a mask and a training step of this checkout against those of another checkout of mgm, interleaved.
 
-    git worktree add /tmp/before COMMIT
-    python benchmarks/before_after.py --before /tmp/before/src | tee benchmarks/results/before_after.txt
+    git worktree add ../before COMMIT
+    python benchmarks/before_after.py --before ../before/src | tee benchmarks/results/before_after.txt
 
 Each checkout runs in a process of its own, which stays alive and times the stages it is sent; both measure processor time. All
 calls use names that both checkouts have. A step is the difference between a long and a short training run.

@@ -23,8 +23,8 @@ def read_boxes(video: str | Path, *, file: str | Path | None = None) -> list[npt
 
     Returns:
         For each frame up to the last one in the file, float32 (n, 4), ``x0, y0, x1, y1`` in pixels, far edges exclusive;
-        n = 0 for frames that the file omits. None if there is no such file, or if it contains no "frames": many collections have
-        other JSON files beside their videos.
+        n = 0 for frames that the file omits. None if the file is missing or has no "frames": many collections have other JSON
+        files beside their videos.
 
     Raises:
         DataError: "frames" is not of the form ``{"frames": [{"frame": 0, "boxes_xyxy": [[...]]}, ...]}``; or `file` does not exist

@@ -29,7 +29,7 @@ ADVICE = "free some space, or choose a place that you may write to"
 
 _PART_NAME = re.compile(r"\.mgm-[0-9a-f]{16}\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-\d+\.part")
 _DAY = 86_400
-"""Seconds after which an unfinished file is no longer being written, by any process."""
+"""Seconds after which an unfinished file counts as abandoned."""
 
 _numbers = itertools.count()
 _swept: set[Path] = set()

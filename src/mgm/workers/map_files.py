@@ -1,4 +1,4 @@
-"""`map_files`: a function over many files, each of which may hang or kill the process that works on it."""
+"""`map_files`: apply a function to many files. A file may hang or kill its process; the others are still done."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Generic, Literal, TypeVar
@@ -203,11 +204,9 @@ class WorkerPool(Generic[Task, Result]):
 
     def _send(self, worker: _Worker[Task], number: int, task: Task) -> None:
         worker.assigned[number] = task
-        try:
+        with suppress(OSError):  # a worker that died: `_wait` finds out the reason
             worker.pipe.send((number, task, self._bad[worker.known_bad :]))
             worker.known_bad = len(self._bad)
-        except OSError:  # it died: `_wait` finds out the reason
-            pass
 
     def _wait(self, queue: _TaskQueue[Task], ready: dict[int, tuple[Task, tuple[str, Any]]], *, ordered: bool) -> None:
         """Wait until something happens: results become ready, and the tasks of lost processes return to the queue."""

@@ -28,7 +28,7 @@ SETTINGS = ClipSettings(frames=4, stride=1, size=32, motion="codec")
 
 
 class BadDay(FileSource):
-    """Files, of which one blocks forever, and one kills the first process that reads it and deletes a folder."""
+    """One file blocks forever; another kills the first process that reads it and deletes a folder."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class BadDay(FileSource):
 
 
 class Bad(FileSource):
-    """Files, of which some are unreadable."""
+    """Some files are unreadable."""
 
     def __init__(self, bad) -> None:
         super().__init__()

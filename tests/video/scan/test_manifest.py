@@ -416,7 +416,7 @@ def test_kill_at_random_moments(tmp_path: Path, ordinary: Path, suffix: str):
 
 
 def fake(path: Path) -> VideoRecord:
-    """A row of which nothing is shared with another."""
+    """A row that shares no value with another."""
     number = int(path.stem.removeprefix("clip_")) / 7
     problem = f"{path}: what was found, what was expected; what to do " * 4
     return replace(RECORDS[0], path=str(path), problem=problem, seconds=number, motion=number / 3, modified=number / 5)
