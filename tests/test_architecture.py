@@ -28,7 +28,7 @@ ROOMS = {
     "video": [{"container"}, {"motion"}, {"clip"}, {"scan"}, {"transcode"}],
     "data": [
         {"boxes", "items", "unreadable"},
-        {"shards", "augment"},
+        {"shards", "augment", "judging"},
         {"clips", "synthetic"},
         {"annotations", "loading"},
         {"benchmark"},

@@ -97,6 +97,7 @@ def _print_splits(console: Console, summary: DataSummary) -> None:
         if summary.classes
         else f"classes  {summary.names_from}",
     )
+    _print(console, f"judged   {_judged(summary)}")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     splits = (summary.train, summary.test)
     shown = [(key, name) for key, name in _COUNTS if any(getattr(split, key) for split in splits)]
@@ -112,6 +113,16 @@ def _print_splits(console: Console, summary: DataSummary) -> None:
             console,
             f"{summary.pictures:,} still pictures beside the videos: {share:.1%} of the {summary.samples:,} samples of an epoch",
         )
+
+
+def _judged(summary: DataSummary) -> str:
+    """What `mgm evaluate` and `mgm probe` measure on the set, or why they refuse it."""
+    if summary.untestable is not None:
+        return f"nothing: {summary.untestable.statement}"
+    counted = f"{summary.test.items - summary.test.missing:,} test videos by mgm evaluate"
+    if summary.unprobeable is not None:
+        return f"{counted}, not by mgm probe: {summary.unprobeable.statement}"
+    return f"{counted} and mgm probe"
 
 
 def _print_classes(console: Console, summary: DataSummary, *, every: bool) -> None:

@@ -12,7 +12,9 @@ from mgm.data.annotations.spec import SetSpecLike
 from mgm.data.annotations.splits import SOURCE_NUMBER
 from mgm.data.clips.images import is_picture
 from mgm.data.items import VideoItem
+from mgm.data.judging import unprobeable, untestable
 from mgm.data.shards.members import parse_member
+from mgm.errors import DataError
 from mgm.video.scan.find import VIDEO_SUFFIXES
 
 
@@ -66,6 +68,7 @@ class DataSummary:
         renamed: number of listed files found under another suffix. renamed_example: (name, path) of the first.
         in_both_splits: paths that are in both splits.
         sources_in_both_splits: source videos, by the number in the names, with clips in both splits.
+        untestable, unprobeable: why `mgm evaluate` or `mgm probe` refuses the set; None if it does not.
         notes: entries that were left out, and why.
     """
 
@@ -84,6 +87,8 @@ class DataSummary:
     renamed_example: tuple[str, str] | None
     in_both_splits: tuple[str, ...]
     sources_in_both_splits: tuple[str, ...]
+    untestable: DataError | None
+    unprobeable: DataError | None
     notes: tuple[str, ...]
 
     @property
@@ -124,6 +129,8 @@ class DataSummary:
             "classes": {c.name: {"train": c.train, "test": c.test, "missing": c.missing} for c in self.classes},
             "in both splits": list(self.in_both_splits),
             "sources in both splits": list(self.sources_in_both_splits),
+            "untestable": self.untestable and self.untestable.line,
+            "unprobeable": self.unprobeable and self.unprobeable.line,
             "notes": list(self.notes),
         }
 
@@ -139,7 +146,7 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
     """
     found = resolve_set(spec)
     train, test = found.listed.train, found.listed.test
-    mixed = found.videos.train
+    videos = found.videos
     pictures = {item.path for item in found.pictures}
     train_counts, test_counts = (Counter(item.label for item in items) for items in (train, test))
     absent_counts = Counter(item.label for item in train + test if item.path in found.absent)
@@ -153,8 +160,8 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
         train=_count(train, found.absent, len(train_sources)),
         test=_count(test, found.absent, len(test_sources)),
         pictures=len(found.pictures),
-        picture_samples=sum(1 for item in mixed if item.path in pictures) if pictures else 0,
-        samples=len(mixed),
+        picture_samples=sum(1 for item in videos.train if item.path in pictures) if pictures else 0,
+        samples=len(videos.train),
         classes=tuple(
             ClassCount(name, train_counts[label], test_counts[label], absent_counts[label])
             for label, name in enumerate(found.listed.classes)
@@ -164,6 +171,8 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
         renamed_example=next(iter(found.renamed), None),
         in_both_splits=tuple(sorted(train_paths & test_paths)),
         sources_in_both_splits=tuple(sorted(train_sources & test_sources)),
+        untestable=untestable(videos),
+        unprobeable=unprobeable(videos),
         notes=found.listed.notes,
     )
 
