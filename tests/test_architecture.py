@@ -13,7 +13,7 @@ SOURCE = Path(mgm.__file__).parent
 
 # From the ground up: a floor may import those on lines above its own. Floors on one line do not import each other.
 FLOORS = [
-    {"errors", "lazy", "spans", "version"},
+    {"compiled", "errors", "lazy", "spans", "version"},
     {"files", "notebook", "workers"},
     {"video", "masks"},
     {"data", "models", "flow"},

@@ -1,13 +1,14 @@
 """Compiled inner loops of the masks: at the size of a token grid the overhead of a numpy call exceeds its work.
 
 Kernels draw no random numbers. They receive them as arguments from the caller's generator, so a mask does not depend on the
-way it is computed. numba caches compiled code beside this file, or in the user's cache folder.
+way it is computed.
 """
 
 import math
 
 import numpy as np
-from numba import njit
+
+from mgm.compiled import compiled
 
 SIGN, NEGATIVE = np.uint32(0x80000000), np.uint32(0xFFFFFFFF)
 
@@ -34,7 +35,7 @@ def compile_kernels() -> None:
     nearest_square(camera[None], camera)
 
 
-@njit(cache=True)
+@compiled()
 def select(values, k):  # type: ignore[no-untyped-def]
     """Value number k, from 0, of a row in ascending order (Hoare's selection); reorders the row.
 
@@ -59,7 +60,7 @@ def select(values, k):  # type: ignore[no-untyped-def]
     return values[k]
 
 
-@njit(cache=True)
+@compiled()
 def lowest(rank, count):  # type: ignore[no-untyped-def]
     """bool (rows, n) from float64 (rows, n): True for the `count` lowest of each row, the first of equal ones. ValueError if a
     rank is NaN or the row has fewer values."""
@@ -83,7 +84,7 @@ def lowest(rank, count):  # type: ignore[no-untyped-def]
     return chosen
 
 
-@njit(cache=True)
+@compiled()
 def _lowest_last(line, count, near):  # type: ignore[no-untyped-def]
     """Value number `count` of a row in ascending order. Bins separate most values from it without comparisons, the most
     expensive part because their branches are unpredictable; `near` is a buffer for the values in its bin."""
@@ -110,7 +111,7 @@ def _lowest_last(line, count, near):  # type: ignore[no-untyped-def]
     return select(near[:number], rest - 1)
 
 
-@njit(cache=True)
+@compiled()
 def squared_magnitude(vectors, camera):  # type: ignore[no-untyped-def]
     """Squared length of vectors float32 (T, gh, gw, 2) less the camera's motion float64 (T, 2): float64 (T, gh, gw), and
     bool (T,), whether all vectors of a frame are finite."""
@@ -136,7 +137,7 @@ def squared_magnitude(vectors, camera):  # type: ignore[no-untyped-def]
     return power, finite
 
 
-@njit(cache=True)
+@compiled()
 def frame_medians(vectors, used):  # type: ignore[no-untyped-def]
     """Median of each frame's used vectors, of all if none is used: float64 (T, 2) from float32 (T, gh, gw, 2) and bool
     (T, gh, gw)."""
@@ -158,7 +159,7 @@ def frame_medians(vectors, used):  # type: ignore[no-untyped-def]
     return medians
 
 
-@njit(cache=True)
+@compiled()
 def _middle(keys):  # type: ignore[no-untyped-def]
     """Median of floats given as keys of their order. Only those with the leading bits of the middle one are compared:
     comparisons are the most expensive part because their branches are unpredictable."""
@@ -183,7 +184,7 @@ def _middle(keys):  # type: ignore[no-untyped-def]
     return (_value(below) + _value(high)) / 2
 
 
-@njit(cache=True)
+@compiled()
 def _value(key):  # type: ignore[no-untyped-def]
     """The float64 of a key."""
     bits = np.empty(1, np.uint32)
@@ -191,7 +192,7 @@ def _value(key):  # type: ignore[no-untyped-def]
     return np.float64(bits.view(np.float32)[0])
 
 
-@njit(cache=True)
+@compiled()
 def step_sums(vectors, camera, steps):  # type: ignore[no-untyped-def]
     """Vectors float32 (T, gh, gw, 2) less the camera's motion float64 (T, 2), summed over the frames of each step:
     float64 (2, steps, gh, gw), dx and dy."""
@@ -206,7 +207,7 @@ def step_sums(vectors, camera, steps):  # type: ignore[no-untyped-def]
     return sums.reshape(2, steps, rows, columns)
 
 
-@njit(cache=True)
+@compiled()
 def tied_peaks(power, moments):  # type: ignore[no-untyped-def]
     """The motion peak of each step.
 
@@ -234,7 +235,7 @@ def tied_peaks(power, moments):  # type: ignore[no-untyped-def]
     return centres, peaks, number, strongest
 
 
-@njit(cache=True)
+@compiled()
 def balance(jitter, chance):  # type: ignore[no-untyped-def]
     """Bring the sum of each column of int64 (n, axes) in {-1, 0, 1} to zero, in place: by one in each of the entries
     of lowest chance, float64 (n, axes), that are not at the other extreme."""
@@ -253,7 +254,7 @@ def balance(jitter, chance):  # type: ignore[no-untyped-def]
                 jitter[step, axis] -= sign
 
 
-@njit(cache=True)
+@compiled()
 def rectangle_rank(centres, sides, noise, chance, shape, clip, wrap, near, loose, tie):  # type: ignore[no-untyped-def]
     """Rank of the tokens of each step, hidden from the lowest, float64 (t, h * w); see `place_rectangle`.
 
@@ -290,7 +291,7 @@ def rectangle_rank(centres, sides, noise, chance, shape, clip, wrap, near, loose
     return rank
 
 
-@njit(cache=True)
+@compiled()
 def trace(displacement, base, height, width, touch):  # type: ignore[no-untyped-def]
     """See `trace_back`: (t, h * w, 2) and bool (t, h * w)."""
     steps, tokens, _ = displacement.shape
@@ -311,7 +312,7 @@ def trace(displacement, base, height, width, touch):  # type: ignore[no-untyped-
     return place, lost
 
 
-@njit(cache=True)
+@compiled()
 def nearest_square(points, targets):  # type: ignore[no-untyped-def]
     """Squared distance of each point (t, n, 2) to the nearest target (k, 2): float64 (t, n)."""
     steps, number, _ = points.shape

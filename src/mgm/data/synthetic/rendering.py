@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from mgm.compiled import compiled
 
 _Floats = npt.NDArray[np.float64]
 
@@ -115,7 +116,7 @@ def _profile(shape: int) -> _Floats:
     return np.stack([radius, 1 / np.sqrt(1 + slope**2)], axis=-1)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _weights(position, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the four weights of the uniform cubic B-spline; return the lattice index left of position."""
     left = math.floor(position)
@@ -127,7 +128,7 @@ def _weights(position, out):  # type: ignore[no-untyped-def]
     return left
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _paint_background(lattice, dx, dy, frame):  # type: ignore[no-untyped-def]
     """Fill a frame. Joining the lattice's rows first leaves 4 points for each pixel instead of 16."""
     size, cells = frame.shape[0], lattice.shape[0]
@@ -150,7 +151,7 @@ def _paint_background(lattice, dx, dy, frame):  # type: ignore[no-untyped-def]
                 frame[y, x, c] = int(w0 * row[j, c] + w1 * row[j + 1, c] + w2 * row[j + 2, c] + w3 * row[j + 3, c])
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _paint(background, texture, profile, centre, radius, angle, offset, frames, pieces):  # type: ignore[no-untyped-def]
     size, cells, steps = frames.shape[1], texture.shape[0], profile.shape[0]
     weight_x, weight_y = np.empty(4), np.empty(4)

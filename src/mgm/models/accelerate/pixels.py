@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from mgm.compiled import compiled
 from mgm.models.accelerate.threads import for_each
 from mgm.models.targets.pixels import EPSILON, NormalisedPixels
 
@@ -68,7 +68,7 @@ def compile_pixels() -> None:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _normalise_clip(clip, tokens, tubelet, p, epsilon, out):  # type: ignore[no-untyped-def]
     """clip: uint8 (T, H, W * 3). tokens: int64 (n,). out: float32 (n, tubelet * p, p * 3).
 

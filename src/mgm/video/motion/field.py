@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from mgm.compiled import compiled
 from mgm.notebook import Pictured, draw
 from mgm.video.motion.vectors import VECTOR_DTYPE
 
@@ -294,10 +294,9 @@ def _sum_kernel(fields: Any, measured: Any, ends: Any, strides: Any, vectors: An
                         valid[t, y, x] = True
 
 
-# Compiled at first use, which keeps `import mgm` quick; numba caches the result beside this file or in the user's cache folder.
-_spread: Any = numba.njit(cache=True)(_spread_kernel)
-_fill: Any = numba.njit(cache=True)(_fill_kernel)
-_sum: Any = numba.njit(cache=True)(_sum_kernel)
+_spread: Any = compiled()(_spread_kernel)
+_fill: Any = compiled()(_fill_kernel)
+_sum: Any = compiled()(_sum_kernel)
 
 
 def compile_field_kernels() -> None:

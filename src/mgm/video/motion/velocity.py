@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from mgm.compiled import compiled
 from mgm.video.container.stream import EXPORTS_B_VECTORS
 from mgm.video.motion.field import VectorField, compile_field_kernels
 from mgm.video.motion.reference_distance import Distance
@@ -214,11 +214,10 @@ def _support_kernel(measured: Any, known: Any) -> None:
                 known[i, y, x] = near
 
 
-# Compiled at first use, which keeps `import mgm` quick; numba caches the result beside this file or in the user's cache folder.
-_join: Any = numba.njit(cache=True)(_join_kernel)
-_gather: Any = numba.njit(cache=True)(_gather_kernel)
-_smooth: Any = numba.njit(cache=True)(_smooth_kernel)
-_support: Any = numba.njit(cache=True)(_support_kernel)
+_join: Any = compiled()(_join_kernel)
+_gather: Any = compiled()(_gather_kernel)
+_smooth: Any = compiled()(_smooth_kernel)
+_support: Any = compiled()(_support_kernel)
 
 
 def compile_motion_kernels() -> None:
