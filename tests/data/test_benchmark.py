@@ -115,5 +115,5 @@ def test_advice_on_workers(videos, monkeypatch):
     found = advice(videos, config, rate=1000.0)
     assert "1,000 clips/s occupy 28 cores and need 29 workers over all devices" in found
     assert "data.workers, the number per device, is 2, and this machine has 16 cores" in found
-    assert "data.repeats=2 would deliver a clip for 0.59 of the work" in found
-    assert "data.repeats" not in advice(videos, config, rate=100.0)
+    assert "pretrain.repeats=2 would deliver a clip for 0.59 of the work" in found
+    assert "pretrain.repeats" not in advice(videos, config, rate=100.0)

@@ -47,6 +47,13 @@ def test_the_mask_of_a_recipe_is_built_with_its_options():
     assert config.mask_rule().mask == build_mask("mgm", top_k=3)
 
 
+def test_pretraining_and_fine_tuning_repeat_clips_apart():
+    config = load_config("debug", ["data.repeats=2", "finetune.repeats=3"])
+    assert (config.repeats("pretrain"), config.repeats("finetune")) == (2, 3)
+    with raises(ConfigError, "conflict", subject="debug: finetune.micro_batch"):
+        load_config("debug", ["finetune.repeats=3", "finetune.micro_batch=2", "pretrain.micro_batch=2"])
+
+
 # epochs, batch, base_lr, layer_decay, drop_path, dropout, min_lr; stride, sampling, flip, views: as in the scripts of the reference
 FINETUNED = {
     "k400": (75, 384, 5e-4, 0.75, 0.1, 0, 1e-6, 4, "dense", True, 5),

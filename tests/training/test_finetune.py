@@ -44,6 +44,12 @@ def test_the_loss_falls(tune, small):
     assert sum(losses[-5:]) / 5 < 0.8 * losses[0]
 
 
+def test_its_repeats_are_its_own(tune, small):
+    once = tune(None, small(), "once").history.losses
+    assert tune(None, small("data.repeats=3", "finetune.repeats=1"), "own").history.losses == once
+    assert tune(None, small("finetune.repeats=3"), "thrice").history.losses != once
+
+
 def test_it_starts_from_the_encoder_and_leaves_it_unchanged(tune, small):
     config = small("finetune.base_lr=1e-30", "finetune.weight_decay=0")  # too small to move anything
     torch.manual_seed(9)

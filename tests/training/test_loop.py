@@ -89,6 +89,8 @@ def test_repeats_share_a_decode_and_count_once(run, small):
     whole = run(config)
     assert len(whole.history.losses) == 3
     assert load_checkpoint(whole.out)["data"]["index"] == 12  # videos, not clips
+    own = small("data.repeats=3", "pretrain.repeats=2", "pretrain.steps=3")
+    assert run(own, "own").history.losses == whole.history.losses
     parts = run(small("data.repeats=2", "pretrain.steps=3", "pretrain.micro_batch=2"), "parts")
     assert parts.history.losses == pytest.approx(whole.history.losses, rel=1e-4)
 

@@ -26,6 +26,6 @@ def pretrain(
     if history.bad:
         print(f"{len(history.bad)} video{'s' * (len(history.bad) != 1)} could not be read: {out}/bad_videos.tsv")
     if history.flow:
-        clips = config.pretrain.batch * config.data.repeats
+        clips = config.pretrain.batch * config.repeats("pretrain")
         measured, total = round(history.flow * clips), len(history.losses) * clips
         print(f"motion was measured from the decoded frames in {measured:,} of {total:,} clips")

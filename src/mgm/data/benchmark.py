@@ -52,8 +52,6 @@ class DataSettings(Protocol):
     @property
     def flip(self) -> bool: ...
     @property
-    def repeats(self) -> int: ...
-    @property
     def workers(self) -> int: ...
 
 
@@ -69,6 +67,9 @@ class ReadingConfig(Protocol):
 
     def clip_settings(self, *, motion: bool) -> ClipSettings:
         """Size, length and motion of the clips."""
+
+    def repeats(self, run: Literal["pretrain"]) -> int:
+        """Clips per decoded clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def benchmark_data(
         config.clip_settings(motion=rule.mask.uses_motion),
         ClipTransform(data.crop, data.flip, rule),
         seed=config.seed,
-        repeats=data.repeats,
+        repeats=config.repeats("pretrain"),
     )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a worker
@@ -177,7 +178,7 @@ def benchmark_data(
             wall = time.perf_counter() - began
     finally:
         torch.set_num_threads(threads)
-    delivered = len(items) * data.repeats
+    delivered = len(items) * clip_set.repeats
     result = DataBenchmark(
         clips=delivered,
         failed=failed,
@@ -187,7 +188,7 @@ def benchmark_data(
         decoded=stopwatch.calls["decode"] / len(items) - 1,  # the last call of each clip flushes the decoder
         span=clip_span(data.frames, data.stride),
         infos=tuple(source.infos.values()),
-        repeats=data.repeats,
+        repeats=clip_set.repeats,
         rate=rate,
     )
     return replace(result, advice=advise(result, chosen, data))
@@ -270,7 +271,7 @@ def _advice_on_workers(result: DataBenchmark, data: DataSettings) -> list[str]:
         less = result.at_repeats(more) / result.computing
         advice[0] += f", and this machine has {_count(available, 'core')}"
         advice.append(
-            f"data.repeats={more} would deliver a clip for {less:.2f} of the work: {more} crops and masks of each decoded clip"
+            f"pretrain.repeats={more} would deliver a clip for {less:.2f} of the work: {more} crops and masks of each decoded clip"
         )
     return advice
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,6 +19,8 @@ from mgm.masks import build_mask
 from mgm.models import TARGETS, ModelSpec
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Run = Literal["pretrain", "finetune"]
+RUNS: tuple[Run, ...] = get_args(Run)
 
 
 class Section(BaseModel):
@@ -64,7 +66,8 @@ class DataConfig(Section):
     repeats: int = Field(
         1,
         ge=1,
-        description="clips per decoded clip, each with its own crop and mask (repeated augmentation); batch counts decoded ones",
+        description="clips per decoded clip, each with its own crop and mask (repeated augmentation); batch counts decoded ones. "
+        "pretrain.repeats and finetune.repeats replace it for one of the two",
     )
     bad_share: float = Field(0.1, ge=0, le=1, description="fraction of unreadable clips at which a run stops")
 
@@ -161,6 +164,7 @@ class OptimConfig(Section):
     micro_batch: int | None = Field(
         None, ge=1, description="clips that fit on a device at once; gradients of a larger batch are accumulated"
     )
+    repeats: int | None = Field(None, ge=1, description="clips per decoded clip; null: data.repeats")
     base_lr: float = Field(1.5e-4, gt=0, description="learning rate per 256 clips of batch")
     min_lr: float = Field(0.0, ge=0, description="learning rate per 256 clips at the end of the cosine")
     weight_decay: float = Field(0.05, ge=0, description="not applied to biases, norms and tokens")
@@ -309,11 +313,11 @@ class Config(Section):
 
     def _check_micro_batches(self) -> None:
         """The repeats of a video pass through the model together."""
-        for name, optim in (("pretrain", self.pretrain), ("finetune", self.finetune)):
-            if optim.micro_batch is not None and optim.micro_batch < self.data.repeats:
-                expected = f"at least data.repeats, {self.data.repeats}: the clips of one video stay together"
-                key = f"{name}.micro_batch"
-                raise ConfigError(key, f"found {optim.micro_batch}", expected, reason="conflict")
+        for run in RUNS:
+            size, repeats = self.optim(run).micro_batch, self.repeats(run)
+            if size is not None and size < repeats:
+                expected = f"at least its repeats, {repeats}: the clips of one video stay together"
+                raise ConfigError(f"{run}.micro_batch", f"found {size}", expected, reason="conflict")
 
     def _check_motion(self) -> None:
         """Masks and targets that use motion need a source of it."""
@@ -330,6 +334,14 @@ class Config(Section):
                 advice="set data.motion to auto",
                 reason="conflict",
             )
+
+    def optim(self, run: Run) -> OptimConfig:
+        """The section of a kind of run."""
+        return self.pretrain if run == "pretrain" else self.finetune
+
+    def repeats(self, run: Run) -> int:
+        """Clips per decoded clip in a kind of run."""
+        return self.optim(run).repeats or self.data.repeats
 
     def model_spec(self) -> ModelSpec:
         """The autoencoder's specification."""

@@ -67,7 +67,8 @@ def finetune(
     flip = resolve_flip(optim.flip, found)
 
     transform = ClipTransform(optim.crop, flip, sampler=config.sampler(optim.sampling, optim.sampling_rule))
-    clips = training_clips(found.train, config, transform, source, show_progress=show_progress)
+    repeats = config.repeats("finetune")
+    clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
     run = TrainingRun.prepare(out, config, optim, clips)
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
     start = Encoder(config.model_spec())
@@ -124,11 +125,12 @@ class Finetuning:
         named = (("erasing", optim.erasing), ("mixup", optim.mixup), ("cutmix", optim.cutmix),
                  ("label smoothing", optim.label_smoothing))  # fmt: skip
         changes += [f"{name} {value:g}" for name, value in named if value]
-        repeats = f", each in {data.repeats} crops" if data.repeats > 1 else ""
+        repeats = self.config.repeats("finetune")
+        crops = f", each in {repeats} crops" if repeats > 1 else ""
         return (
             f"{count(videos, 'video')} of {len(self.classes)} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
             f"{', '.join(changes)}\n"
-            f"{count(schedule.steps, 'step')} of {optim.batch} clips on {count(devices, 'device')}{repeats}, "
+            f"{count(schedule.steps, 'step')} of {optim.batch} clips on {count(devices, 'device')}{crops}, "
             f"{schedule.summary()}"
         )
 

@@ -59,7 +59,8 @@ def pretrain(
         teacher = load_encoder(model_config.teacher, frames=spec.frames, resolution=spec.resolution)
 
     transform = ClipTransform(data.crop, data.flip, config.mask_rule(), config.sampler(data.sampling))
-    clips = training_clips(found.train, config, transform, source, show_progress=show_progress)
+    repeats = config.repeats("pretrain")
+    clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
     run = TrainingRun.prepare(out, config, config.pretrain, clips)
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
     model = MaskedAutoencoder(
@@ -105,7 +106,7 @@ class Pretraining:
     def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
         """Three lines: clips and tokens; model and mask; length and learning rate."""
         config = self.config
-        spec, rule, repeats = config.model_spec(), config.mask_rule(), config.data.repeats
+        spec, rule, repeats = config.model_spec(), config.mask_rule(), config.repeats("pretrain")
         hidden = rule.mask.count(spec.grid, config.mask.ratio)
         clips = schedule.steps * config.pretrain.batch
         each = f", each in {repeats} crops with {repeats} masks" if repeats > 1 else ""

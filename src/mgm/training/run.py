@@ -28,6 +28,7 @@ def training_clips(
     transform: ClipTransform,
     source: ClipSource | None,
     *,
+    repeats: int,
     show_progress: bool,
 ) -> ClipSet:
     """The training set of a run, read into memory first if `data.memory` is set."""
@@ -37,7 +38,7 @@ def training_clips(
         items, config, motion=motion, source=source, show_progress=show_progress and on_first_rank
     )
     settings = config.clip_settings(motion=motion)
-    return ClipSet(items, source, settings, transform, seed=config.seed, repeats=config.data.repeats)
+    return ClipSet(items, source, settings, transform, seed=config.seed, repeats=repeats)
 
 
 def open_source(
