@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
+from av.bitstream import BitStreamFilterContext
 
 from mgm.data.synthetic.known_motion import translating_frames
 from mgm.video.clip.rgb import FrameConverter
@@ -43,6 +44,19 @@ def remux(source: Path, target: Path, *, rotation: int = 0, options: dict[str, s
             if packet.size:
                 packet.stream = stream
                 out.mux(packet)
+    return target
+
+
+def tag_h264(source: Path, target: Path, **fields: int) -> Path:
+    """The same pictures with other colour tags in the stream: fields of FFmpeg's filter `h264_metadata`."""
+    described = "h264_metadata=" + ":".join(f"{name}={value}" for name, value in fields.items())
+    with av.open(str(source)) as given, av.open(str(target), "w") as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        tagger = BitStreamFilterContext(described, given.streams.video[0], stream)
+        for packet in given.demux(video=0):
+            for tagged in tagger.filter(packet if packet.size else None):
+                tagged.stream = stream
+                out.mux(tagged)
     return target
 
 

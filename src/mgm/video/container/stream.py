@@ -17,6 +17,7 @@ from av.stream import Disposition
 
 from mgm.errors import VideoError
 from mgm.spans import span
+from mgm.video.container.colours import make_convertible
 from mgm.video.container.h264 import nal_length_size, parse_first_slice
 from mgm.video.container.locator import VideoLocator, cannot_open, open_locator
 
@@ -205,7 +206,7 @@ def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.fram
         # Its first pictures refer to others that were cut off. Players skip them; a strict decoder would report damage.
         configure(video, replace(video.settings, strict=False))
     try:
-        return context.decode(packet)
+        pictures = context.decode(packet)
     except av.error.EOFError:
         return []
     except av.error.FFmpegError as error:
@@ -218,6 +219,9 @@ def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.fram
             reason="damaged",
             at=at,
         ) from error
+    for picture in pictures:
+        make_convertible(picture)
+    return pictures
 
 
 def _begins_clean(video: OpenVideo, packet: Packet) -> bool:

@@ -1,0 +1,32 @@
+"""Colour tags that FFmpeg's converter refuses, replaced by the nearest that it accepts: players show such a video, too."""
+
+from __future__ import annotations
+
+import av.video.frame
+
+_UNSPECIFIED = 2
+_ACCEPTED_MATRICES = frozenset({0, 1, _UNSPECIFIED, 4, 5, 6, 7, 9})
+_FROM_PRIMARIES = frozenset(
+    {12, 13}
+)  # derived from the primaries, whose numbers are those of the matrices made of them
+_NEAREST_MATRIX = {
+    10: 9,
+    14: 9,
+    15: 9,
+}  # BT.2020 with constant luminance, ICtCp and IPT: of the same wide-gamut sources
+_REFUSED_TRANSFERS = frozenset(
+    {9, 10}
+)  # logarithmic: the converter inverts every transfer, although it needs none here
+
+
+def make_convertible(picture: av.video.frame.VideoFrame) -> None:
+    """Replace a decoded picture's matrix and transfer (numbers of ISO 23091-2) that cannot be converted.
+
+    A matrix without a relative is read as unspecified: BT.601, as FFmpeg's own player shows it.
+    """
+    matrix = picture.colorspace
+    if matrix not in _ACCEPTED_MATRICES:
+        nearest = picture.color_primaries if matrix in _FROM_PRIMARIES else _NEAREST_MATRIX.get(matrix, _UNSPECIFIED)
+        picture.colorspace = nearest if nearest in _ACCEPTED_MATRICES else _UNSPECIFIED
+    if picture.color_trc in _REFUSED_TRANSFERS:
+        picture.color_trc = _UNSPECIFIED
