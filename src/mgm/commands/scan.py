@@ -55,7 +55,7 @@ def scan(
 
     With --out, a later run reads only new and changed files. Exit status 1 if a file cannot be read.
     """
-    from mgm.video.scan.find import find_videos
+    from mgm.video.scan.find import search_videos
     from mgm.video.scan.folder import scan_to_manifest, scan_videos
     from mgm.video.scan.manifest import read_manifest
     from mgm.video.scan.summary import ScanSummary
@@ -65,14 +65,15 @@ def scan(
     found: Iterable[VideoRecord]
     with _progress(console) as progress:
         if out is None:
-            closed: list[Path] = []
-            total = len(find_videos(paths, unreadable=closed.append)) + len(closed)
-            task = progress.add_task("scanning", total=total)
+            searched = search_videos(paths)
+            task = progress.add_task("scanning", total=len(searched.videos) + len(searched.closed))
             found = scan_videos(
                 *paths, processes=count, timeout_seconds=timeout, progress=lambda _: progress.advance(task)
             )
         else:
-            scan_to_manifest(out, *paths, processes=count, timeout_seconds=timeout, progress=_Counter(progress))
+            searched = scan_to_manifest(
+                out, *paths, processes=count, timeout_seconds=timeout, progress=_Counter(progress)
+            )
             found = read_manifest(out)
     summary = ScanSummary()
     for record in found:
@@ -82,6 +83,8 @@ def scan(
     if verbose and summary.problems:
         console.print()
     _report(console, summary, paths, out, singly=not verbose)
+    if searched.kinds_note:
+        _print_line(console, searched.kinds_note)
     if summary.readable < summary.files:
         raise typer.Exit(1)
 

@@ -53,3 +53,14 @@ def test_folders_without_videos(tmp_path):
         load_set(tmp_path / "nowhere")
     with pytest.raises(VideoError):
         load_set(touch(tmp_path, "a/notes.txt", "b/notes.txt"))
+
+
+@pytest.mark.parametrize(
+    "left", ["__MACOSX/run/._1.mp4", "__MACOSX/1.mp4", ".ipynb_checkpoints/1.mp4", "run/._1.mp4", "run/@eaDir/1.mp4"]
+)
+@pytest.mark.parametrize("kind", ["mp4", "jpg"])
+def test_what_systems_leave_in_folders_changes_nothing(tmp_path, left, kind):
+    files = [f"{name}.{kind}" for name in ("jump/1", "jump/2", "run/1", "run/2")]
+    expected = load_set(touch(tmp_path, *files))
+    assert expected.classes == ("jump", "run")
+    assert load_set(touch(tmp_path, left.replace("mp4", kind))) == expected

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from mgm.errors import VideoError
-from mgm.video.scan.find import find_videos
-from tests.errors import raises
+from mgm.files.system_names import is_system_name
+from mgm.video.scan.find import find_videos, search_videos
+from tests.errors import check_message, raises
 
 
 def test_links_to_folders_are_followed_once(linked: Path):
@@ -28,3 +29,58 @@ def test_a_path_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "stat", refuse)
     with raises(VideoError, "unreadable", subject=tmp_path / "a.mp4"):
         find_videos([tmp_path / "a.mp4"])
+
+
+SYSTEMS = [
+    "__MACOSX/run/._1.mp4",
+    "__MACOSX/1.mp4",
+    ".ipynb_checkpoints/1-checkpoint.mp4",
+    "run/.ipynb_checkpoints/1-checkpoint.mp4",
+    "run/._1.mp4",
+    "run/@eaDir/1.mp4/SYNOVIDEO_VIDEO_SCREENSHOT.mp4",
+    ".Trashes/501/1.mp4",
+    ".git/1.mp4",
+    "$RECYCLE.BIN/S-1-5/$R1.mp4",
+    "System Volume Information/1.mp4",
+    "lost+found/1.mp4",
+    "run/Thumbs.db",
+    "run/desktop.ini",
+    ".DS_Store",
+]
+
+
+def test_what_systems_leave_in_folders_is_passed_over(tmp_path: Path):
+    for name in ("run/1.mp4", *SYSTEMS):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = search_videos([tmp_path])
+    assert found.videos == (tmp_path / "run" / "1.mp4",)
+    assert found.others == {}
+    given = tmp_path / "run" / "._1.mp4"
+    assert find_videos([given, tmp_path / ".git"]) == [given, tmp_path / ".git" / "1.mp4"]  # the user gave the name
+
+
+@pytest.mark.parametrize("name", ["trash", "_a.mp4", "-x", "Thumbs", "class.1", "@home", "$5"])
+def test_names_that_users_give(name: str):
+    assert not is_system_name(name)
+
+
+def test_files_of_other_kinds_are_counted_once(tmp_path: Path):
+    for name in ("a.mp4", "a.mp4.mgmv", "b.TXT", "c/d.txt", "c/e.json", "c/README"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "again").symlink_to(tmp_path / "c")
+    found = search_videos([tmp_path, tmp_path / "c"])
+    assert found.others == {".txt": 2, ".json": 1, "": 1}
+    assert found.closed_note == ""
+    check_message("find-other-kinds", found.kinds_note)
+    with raises(VideoError, "not_found", message="find-only-other-kinds"):
+        find_videos([tmp_path / "c"])
+
+
+def test_suffixes_of_videos(tmp_path: Path):
+    kinds = "3g2 m2v f4v divx dv gif 265 mxf ivf y4m m2t qt ogg mod mpe m1v mp4v hevc MP4 Mov"
+    files = [tmp_path / f"a.{kind}" for kind in kinds.split(" ")]
+    for file in files:
+        file.touch()
+    assert find_videos([tmp_path]) == sorted(files)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mgm.errors import VideoError
-from mgm.video.scan.find import find_videos
+from mgm.video.scan.find import find_videos, search_videos
 from mgm.video.scan.folder import scan_file, scan_to_manifest, scan_videos
 from mgm.video.scan.manifest import read_manifest
 from mgm.video.scan.record import VideoRecord
@@ -80,15 +80,13 @@ def test_folders_that_may_not_be_read(linked: Path, ordinary: Path, monkeypatch:
         return listed(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    reported: list[Path] = []
-    found = find_videos([linked, linked / "b"], unreadable=reported.append)
-    assert reported == [closed]
-    assert found == find_videos([linked, linked / "b"])
-    assert linked / "open" / "4.mp4" in found
-    assert find_videos([closed], unreadable=reported.append) == []
-    with raises(VideoError, "not_found", subject=closed) as caught:
+    found = search_videos([linked, linked / "b"])
+    assert found.closed == (closed,)
+    check_message("find-closed", found.closed_note)
+    assert linked / "open" / "4.mp4" in found.videos
+    assert search_videos([closed]).videos == ()
+    with raises(VideoError, "unreadable", subject=closed):
         find_videos([closed])
-    assert str(closed) in caught.value.advice
     report = scan_videos(linked)
     assert [Path(r.path) for r in report] == [*find_videos([linked]), closed]
     (problem,) = (record.problem for record in report if record.path == str(closed))

@@ -13,6 +13,7 @@ from mgm.data.annotations.formats import read_annotation
 from mgm.data.annotations.text_formats import HMDB51_SPLIT
 from mgm.data.annotations.video_list import Split, VideoList
 from mgm.errors import DataError
+from mgm.files.system_names import is_system_name
 
 ANNOTATION_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet", ".npy", ".list")
 
@@ -46,7 +47,9 @@ def split_of_name(path: Path) -> Split | None:
 def annotation_files(folder: Path) -> list[Path]:
     """The files of a folder with a suffix of annotations, sorted."""
     return sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in ANNOTATION_SUFFIXES and p.is_file() and p.name[0] != "."
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in ANNOTATION_SUFFIXES and p.is_file() and not is_system_name(p.name)
     )
 
 

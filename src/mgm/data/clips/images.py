@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mgm.data.shards.members import open_item, parse_member
 from mgm.errors import VideoError
+from mgm.files.system_names import is_system_name
 from mgm.video import Clip, MotionField
 from mgm.video.clip.options import Box, ClipOptions, Crop, keywords_of
 from mgm.video.clip.plan import frame_strides, sample_frames
@@ -118,11 +119,15 @@ def picture_folders(root: Path) -> dict[Path, list[str]]:
             inner.clear()
             continue
         seen.add(real)
-        inner.sort()
-        pictures = sorted(name for name in names if is_picture(name))
+        inner[:] = sorted(name for name in inner if not is_system_name(name))
+        pictures = sorted(_own_pictures(names))
         if pictures:
             found[Path(folder)] = pictures
     return found
+
+
+def _own_pictures(names: Iterable[str]) -> list[str]:
+    return [name for name in names if is_picture(name) and not is_system_name(name)]
 
 
 def are_frames(names: list[str]) -> bool:
@@ -144,7 +149,7 @@ def _pictures(path: str) -> list[str] | None:
     if not Path(path).is_dir():
         return None
     try:
-        names = [found.name for found in Path(path).iterdir() if is_picture(found.name)]
+        names = _own_pictures(found.name for found in Path(path).iterdir())
     except OSError as error:
         raise VideoError(
             path,

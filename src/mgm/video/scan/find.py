@@ -5,69 +5,107 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mgm.errors import VideoError
+from mgm.files.system_names import is_system_name
 
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".3gp",
-        ".flv",
-        ".wmv",
-        ".asf",
-        ".ogv",
-        ".h264",
-        ".264",
-        ".hevc",
-        ".h265",
-        ".rm",
-        ".rmvb",
-        ".vob",
-    ]
-)
+VIDEO_SUFFIXES = frozenset([
+    ".mp4", ".m4v", ".mov", ".qt", ".mj2", ".3gp", ".3g2", ".f4v", ".mkv", ".mk3d", ".webm", ".avi", ".divx", ".flv",
+    ".wmv", ".asf", ".wm", ".wtv", ".rm", ".rmvb", ".ogv", ".ogm", ".ogg", ".amv", ".nsv", ".nut", ".gif",
+    ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mp2v", ".mp4v", ".vob", ".vro", ".mod", ".tod",
+    ".ts", ".mts", ".m2ts", ".m2t", ".trp", ".mxf", ".gxf", ".dv", ".dif", ".mjpeg", ".mjpg", ".y4m", ".ivf", ".obu",
+    ".h261", ".h263", ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".h266", ".266", ".vvc",
+])  # fmt: skip
+"""The suffixes of files that FFmpeg reads as videos, in lower case."""
+
+_COUNTED_ELSEWHERE = VIDEO_SUFFIXES | {".mgmv"}  # a sidecar belongs to its video
+_NAMED_KINDS = 6
 
 
-def find_videos(paths: Iterable[str | Path], *, unreadable: Callable[[Path], None] | None = None) -> list[Path]:
-    """Files given by name, and every file with a video's suffix below the folders given, sorted within each.
+@dataclass(frozen=True, slots=True)
+class FoundVideos:
+    """The result of a search.
 
-    Links to folders are followed, but each folder is searched once: a file that is reached in two ways has the name without links.
+    Attributes:
+        paths: files and folders that were searched.
+        videos: files given by name, and every file with a video's suffix below the folders, sorted within each.
+        closed: folders that cannot be listed.
+        others: number of the other files below the folders, by suffix in lower case ("": none).
+    """
 
-    Args:
-        unreadable: called with each folder that cannot be listed; None leaves them out.
+    paths: tuple[Path, ...]
+    videos: tuple[Path, ...]
+    closed: tuple[Path, ...]
+    others: Mapping[str, int]
+
+    @property
+    def kinds_note(self) -> str:
+        """One line on the files that are no videos by their suffix; "" if there are none."""
+        if not self.others:
+            return ""
+        return f"left out, since their suffix is not that of a video: {count_kinds(self.others)}"
+
+    @property
+    def closed_note(self) -> str:
+        """One line on the folders that cannot be listed; "" if there are none."""
+        if not self.closed:
+            return ""
+        count = "1 folder" if len(self.closed) == 1 else f"{len(self.closed):,} folders"
+        return f"left out, since listing is not permitted: {count}, such as {self.closed[0]}; check the permissions"
+
+    def require(self) -> None:
+        """Raise VideoError if there is no video."""
+        if self.videos:
+            return
+        subject = ", ".join(map(str, self.paths))
+        if self.closed:
+            found = f"no video found, and {self.closed[0]} cannot be listed"
+            raise VideoError(subject, found, "at least one", "check the permissions", reason="unreadable")
+        found = f"no video found, only {count_kinds(self.others)}" if self.others else "no video found"
+        expected = "files with the suffix of a video, such as .mp4, .mkv, .avi or .webm"
+        raise VideoError(subject, found, expected, "check the path", reason="not_found")
+
+
+def find_videos(paths: Iterable[str | Path]) -> list[Path]:
+    """The videos that `search_videos` finds.
 
     Raises:
-        VideoError: a path does not exist or cannot be opened; or no video was found, and `unreadable` was not called.
+        VideoError: a path does not exist or cannot be opened; or no video was found.
     """
-    given = [Path(path) for path in paths]
-    found: list[Path] = []
-    closed: list[Path] = []
+    found = search_videos(paths)
+    found.require()
+    return list(found.videos)
+
+
+def search_videos(paths: Iterable[str | Path]) -> FoundVideos:
+    """Search folders for files with a video's suffix. Files given by name count as videos, whatever their suffix.
+
+    Links to folders are followed, but each folder is searched once: a file that is reached in two ways has the name without links.
+    What systems leave in folders is passed over (`is_system_name`).
+
+    Raises:
+        VideoError: a path does not exist or cannot be opened.
+    """
+    given = tuple(Path(path) for path in paths)
+    search = _Search()
+    videos: list[Path] = []
     for path in given:
-        if _is_folder(path):
-            found.extend(sorted(_videos_below(path, closed)))
-        else:
-            found.append(path)
-    closed = list(dict.fromkeys(closed))
-    if unreadable is not None:
-        for folder in closed:
-            unreadable(folder)
-    if not found and (unreadable is None or not closed):
-        advice = f"check the permissions of {closed[0]}, which cannot be listed" if closed else "check the path"
-        expected = f"files ending in {' '.join(sorted(VIDEO_SUFFIXES))}"
-        raise VideoError(", ".join(map(str, given)), "no video found", expected, advice, reason="not_found")
-    return list(dict.fromkeys(found))
+        videos += search.below(path) if _is_folder(path) else [path]
+    others = {kind: count for kind, count in search.others.items() if kind not in _COUNTED_ELSEWHERE}
+    return FoundVideos(given, tuple(dict.fromkeys(videos)), tuple(dict.fromkeys(search.closed)), others)
+
+
+def count_kinds(counts: Mapping[str, int]) -> str:
+    """The files of each suffix in words, the most first: "5 .txt, 2 .json, 1 without a suffix"."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    words = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in ordered[:_NAMED_KINDS]]
+    if rest := ordered[_NAMED_KINDS:]:
+        words.append(f"{sum(count for _, count in rest):,} of {len(rest)} more kinds")
+    return ", ".join(words)
 
 
 def _is_folder(path: Path) -> bool:
@@ -80,34 +118,65 @@ def _is_folder(path: Path) -> bool:
         raise VideoError(path, found, advice="check its permissions", reason="unreadable") from error
 
 
-def _videos_below(root: Path, closed: list[Path]) -> Iterator[Path]:
-    """Every file with a video's suffix; folders that cannot be listed are added to `closed`."""
-    seen: set[str] = set()
-    linked = deque([root])
-    while linked:
-        folders = [linked.popleft()]  # links wait, so that a folder that is also reached without them gets that name
-        while folders:
-            folder = folders.pop()
-            real = os.path.realpath(folder)
-            if real in seen:
-                continue
-            seen.add(real)
+@dataclass(slots=True)
+class _Search:
+    """Finds videos, and collects the rest: folders that cannot be listed, and the suffixes of other files, each file once."""
+
+    closed: list[Path] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    counted: set[str] = field(default_factory=set)  # real paths of the folders whose other files are counted
+
+    def below(self, root: Path) -> list[Path]:
+        """Every file with a video's suffix, sorted."""
+        videos: list[Path] = []
+        seen: set[str] = set()
+        linked = deque([root])
+        while linked:
+            folders = [
+                linked.popleft()
+            ]  # links wait, so that a folder that is also reached without them gets that name
+            while folders:
+                folder = folders.pop()
+                real = os.path.realpath(folder)
+                if real in seen:
+                    continue
+                seen.add(real)
+                listed = self._list(folder)
+                folders += listed.folders
+                linked += listed.links
+                videos += (path for path in listed.files if path.suffix.lower() in VIDEO_SUFFIXES)
+                if real not in self.counted:
+                    self.others.update(path.suffix.lower() for path in listed.files)
+                self.counted.add(real)
+        return sorted(videos)
+
+    def _list(self, folder: Path) -> _Listing:
+        listing = _Listing()
+        try:
+            with os.scandir(folder) as entries:
+                own = sorted(
+                    (entry for entry in entries if not is_system_name(entry.name)), key=lambda entry: entry.name
+                )
+        except OSError:
+            self.closed.append(folder)
+            return listing
+        for entry in own:
+            path = folder / entry.name
             try:
-                with os.scandir(folder) as entries:
-                    listed = sorted(entries, key=lambda entry: entry.name)
-            except OSError:
-                closed.append(folder)
-                continue
-            for entry in listed:
-                path = folder / entry.name
-                video = path.suffix.lower() in VIDEO_SUFFIXES
-                try:
-                    inner = entry.is_dir()
-                except OSError as error:  # a link to itself, or into a folder without permission
-                    inner = False
-                    if not video and error.errno != errno.ELOOP:
-                        closed.append(path)
-                if inner:
-                    (linked if entry.is_symlink() else folders).append(path)
-                elif video:
-                    yield path
+                kind = listing.files if not entry.is_dir() else listing.links if entry.is_symlink() else listing.folders
+                kind.append(path)
+            except OSError as error:  # a link to itself, or into a folder without permission
+                if path.suffix.lower() in VIDEO_SUFFIXES:
+                    listing.files.append(path)
+                elif error.errno != errno.ELOOP:
+                    self.closed.append(path)
+        return listing
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The entries of one folder: folders, links to folders, and files."""
+
+    folders: list[Path] = field(default_factory=list)
+    links: list[Path] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mgm.errors import VideoError
-from mgm.video.scan.find import find_videos
+from mgm.video.scan.find import FoundVideos, search_videos
 from mgm.video.scan.inspect import inspect_video, with_problem
 from mgm.video.scan.manifest import update_manifest
 from mgm.video.scan.record import VideoRecord
@@ -110,7 +110,7 @@ def scan_videos(
         timeout_seconds: time without a new frame after which a file is given up, with the status "crashed".
         progress: called with each record as it is made, in no particular order.
     """
-    files = _find(paths)
+    files = _scanned(_search(paths))
     results: dict[Path, VideoRecord] = {}
     for file, record in map_files(
         scan_file, files, processes=_processes(files, processes), on_death=_crashed, timeout_seconds=timeout_seconds
@@ -127,7 +127,7 @@ def scan_to_manifest(
     processes: int = 1,
     timeout_seconds: float = TIMEOUT_SECONDS,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
+) -> FoundVideos:
     """Scan into a manifest: one row per video in the order of their paths, never all in memory. `read_manifest` reads it.
 
     Folders that cannot be listed have a row, too, after the videos.
@@ -140,12 +140,16 @@ def scan_to_manifest(
         paths, processes, timeout_seconds: see `scan_videos`.
         progress: called with (files done, all files), first with those that were known.
 
+    Returns:
+        The files of the manifest, and the number of those left out.
+
     Raises:
         VideoError: no video found.
         FileError: a manifest of another suffix, or one that cannot be read, written or locked. Finished records are kept in
             `<manifest>.journal` for the next call.
     """
-    files = _find(paths)
+    found = _search(paths)
+    files = _scanned(found)
     update_manifest(
         manifest,
         files,
@@ -155,13 +159,19 @@ def scan_to_manifest(
         timeout_seconds=timeout_seconds,
         progress=progress,
     )
+    return found
 
 
-def _find(paths: Iterable[str | Path]) -> list[Path]:
+def _search(paths: Iterable[str | Path]) -> FoundVideos:
+    found = search_videos(paths)
+    if not found.closed:
+        found.require()
+    return found
+
+
+def _scanned(found: FoundVideos) -> list[Path]:
     """Videos, then the folders that cannot be listed."""
-    closed: list[Path] = []
-    files = find_videos(paths, unreadable=closed.append)
-    return list(dict.fromkeys([*files, *closed]))
+    return list(dict.fromkeys([*found.videos, *found.closed]))
 
 
 def _processes(files: list[Path], processes: int) -> int:
