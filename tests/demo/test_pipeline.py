@@ -1,15 +1,18 @@
 """The demo from videos to report, on tiny sets: every stage runs, every bad file is named, the figures are in metrics.json."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mgm.data.annotations import load_set
-from mgm.demo import run_demo
+from mgm.demo import pipeline, run_demo
 from mgm.demo.measure import measure_masks
 from mgm.errors import DataError
+from mgm.evaluation.probing import ProbeScores
 from mgm.training import load_autoencoder, load_config
 from mgm.training.run import open_source
 from tests.errors import raises
@@ -100,3 +103,19 @@ def test_mgm_hides_more_of_the_moving_object_than_tube(tiny_set):
 def test_a_model_that_predicts_no_pixels_has_no_reconstructions(tiny_set, tmp_path):
     result = run_demo(tiny_set / "train", out=tmp_path / "out", overrides=(*QUICK, "model.target=motion"))
     assert "Reconstruction</h2>" not in result.report.read_text(encoding="utf-8")
+
+
+def test_page_terminal_and_figures_have_one_verdict(tiny_set, tmp_path, monkeypatch, capsys):
+    """The interval of this loss excludes 0; by the sign test it is within noise."""
+    pairs = [[True, True], [True, False], [False, True], [False, False]]
+    after, before = np.repeat(pairs, [1, 1, 7, 12], axis=0).T
+    tested = tuple(range(len(after)))
+    scores = iter([ProbeScores({"probe": hits}, tuple("abcd"), {}, tested) for hits in (after, before)])
+    monkeypatch.setattr(pipeline, "probe_encoder", lambda *_, **__: next(scores))
+    result = run_demo(tiny_set / "train", out=tmp_path / "out", overrides=QUICK)
+    gain = result.metrics["probes"]["probe"]["gain"]
+    assert (gain["high"] < 0, gain["verdict"]) == (True, "within noise")
+    html = result.report.read_text(encoding="utf-8")
+    assert re.findall(r'class="badge \w+">([^<]+)<', html) == ["within noise"]
+    assert "points, within noise." in html
+    assert "pretrained: within noise" in capsys.readouterr().out

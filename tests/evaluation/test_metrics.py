@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mgm.evaluation.metrics import accuracy, accuracy_gain, correct, top_k
+from mgm.evaluation.metrics import accuracy, accuracy_gain, correct, top_k, verdict
 
 PROBABILITY = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.2, 0.5, 0.3]])
 LABEL = np.array([0, 1, 1, 0])
@@ -41,6 +41,11 @@ def test_the_interval_covers_what_it_should():
     assert 0.93 <= np.mean([r.low <= 0.7 <= r.high for r in results]) <= 0.975
 
 
+def words(after, before, chance=0.0):
+    """The verdict on the hits of two encoders."""
+    return verdict(accuracy(after), accuracy_gain(after, before), chance)
+
+
 def pairs(both, gained, lost, neither):
     """(after, before) of so many videos each."""
     counts = (both, gained, lost, neither)
@@ -70,12 +75,12 @@ def test_the_paired_interval_covers_what_it_should():
     assert 0.93 <= np.mean([d.low <= 0.1 <= d.high for d in found]) <= 0.98
 
 
-@pytest.mark.parametrize(("changed", "verdict"), [(1, "within noise"), (5, "within noise"), (6, "gain")])
-def test_a_handful_of_videos_is_within_noise(changed, verdict):
+@pytest.mark.parametrize(("changed", "expected"), [(1, "within noise"), (5, "within noise"), (6, "gain")])
+def test_a_handful_of_videos_is_within_noise(changed, expected):
     after, before = pairs(0, changed, 0, 0)
-    assert accuracy_gain(after, before).verdict == verdict
+    assert words(after, before) == expected
     after, before = pairs(40, changed, 0, 40)
-    assert accuracy_gain(after, before).verdict == verdict
+    assert words(after, before) == expected
 
 
 def test_a_gain_is_paired():
@@ -84,14 +89,30 @@ def test_a_gain_is_paired():
     after[50:58] = True  # the same videos, and eight more
     result = accuracy_gain(after, before)
     assert result.value == pytest.approx(0.08)
-    assert result.verdict == "gain"
-    assert accuracy_gain(before, after).verdict == "loss"
+    assert words(after, before) == "gain"
+    assert words(before, after) == "loss"
     # The same size, from many videos gained and lost: not significant.
     shuffled = np.roll(after, 40)
     assert accuracy_gain(shuffled, before).value == pytest.approx(0.08)
-    assert accuracy_gain(shuffled, before).verdict == "within noise"
+    assert words(shuffled, before) == "within noise"
     same = accuracy_gain(before, before)
-    assert (same.value, same.p, same.verdict) == (0, 1, "within noise")
+    assert (same.value, same.p, words(before, before)) == (0, 1, "within noise")
     assert same.low == -same.high < 0  # of 100 other videos some might differ
     many = pairs(20_000, 9_000, 8_000, 20_000)
     assert 0 < accuracy_gain(*many).p < 1e-12
+
+
+def test_a_gain_that_guessing_may_reach_is_none():
+    after, before = pairs(10, 20, 0, 70)
+    assert words(after, before, chance=0.2) == "gain"
+    assert words(after, before, chance=0.3) == "not above chance"
+    assert words(before, after, chance=0.3) == "loss"
+    assert words(before, before, chance=0.3) == "within noise"
+
+
+def test_an_interval_alone_is_not_certain():
+    """The interval excludes 0 and the sign test does not agree (Bentur et al. 2009)."""
+    after, before = pairs(1, 1, 7, 12)
+    result = accuracy_gain(after, before)
+    assert result.high < 0
+    assert words(after, before) == "within noise"

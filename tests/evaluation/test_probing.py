@@ -76,9 +76,10 @@ def test_a_comparison_is_paired():
     after = np.arange(100) < 55
     all_of = tuple(range(100))
     (row,) = compare(
-        ProbeScores({"probe": after}, ("a",), {}, all_of), ProbeScores({"probe": before}, ("a",), {}, all_of)
+        ProbeScores({"probe": after}, tuple("abc"), {}, all_of),
+        ProbeScores({"probe": before}, tuple("abc"), {}, all_of),
     )
-    assert (row.pretrained.top1, row.untrained.top1, row.gain.verdict) == (0.55, 0.4, "gain")
+    assert (row.pretrained.top1, row.untrained.top1, row.verdict) == (0.55, 0.4, "gain")
     assert row.gain.value == pytest.approx(0.15)
     written = json.loads(json.dumps(row.to_dict()))
     assert written["pretrained"] == {

@@ -59,11 +59,11 @@ def _table(report: ProbeReport) -> Table:
         value = accuracy(hits)
         row = [name, f"{value.top1:.1%}", f"{value.low:.0%} - {value.high:.0%}"]
         if name in comparisons:
-            gain = comparisons[name].gain
+            compared, gain = comparisons[name], comparisons[name].gain
             row += [
-                f"{comparisons[name].untrained.top1:.1%}",
+                f"{compared.untrained.top1:.1%}",
                 f"{gain.value:+.1%} [{gain.low:+.0%}, {gain.high:+.0%}]",
-                gain.verdict,
+                compared.verdict,
             ]
         table.add_row(*row)
     return table

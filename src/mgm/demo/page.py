@@ -23,6 +23,7 @@ from mgm.show.machine import machine, versions
 from mgm.show.preview import motion_picture
 from mgm.show.report.elements import Animation, Code, Curve, Estimate, PageSection, Strip, Text, Tone
 from mgm.show.report.facts import (
+    VERDICT_TONES,
     DataFacts,
     Headline,
     MaskFacts,
@@ -80,15 +81,9 @@ def _verdict(found: Findings) -> tuple[str, Tone]:
         f"{certain} The {first.name} reads the {'motion' if found.synthetic else 'class'} from its frozen features at "
         f"{first.pretrained.top1:.0%}, from those of the same model untrained at {first.untrained.top1:.0%}: "
     )
+    reason = ": a run this short does not learn the features that the probe needs" if first.verdict == "loss" else ""
     points = f"{first.gain.value * 100:+.0f} points"
-    if first.gain.verdict == "gain":
-        return words + f"{points}, clear of noise.", "good"
-    if first.gain.verdict == "loss":
-        return (
-            words + f"{points}, a clear loss: a run this short does not learn the features that the probe needs.",
-            "bad",
-        )
-    return words + f"{points}, within noise at this size.", "neutral"
+    return f"{words}{points}, {first.verdict}{reason}.", VERDICT_TONES[first.verdict]
 
 
 def _certain(found: Findings) -> str:
@@ -236,6 +231,7 @@ def _probes(found: Findings) -> ProbeFacts:
             Estimate(c.pretrained.top1, c.pretrained.low, c.pretrained.high),
             Estimate(c.untrained.top1, c.untrained.low, c.untrained.high),
             Estimate(c.gain.value, c.gain.low, c.gain.high),
+            c.verdict,
         )
         for c in found.comparisons
     )

@@ -224,7 +224,7 @@ def _print_summary(found: Findings, console: Console) -> None:
         console.print(f"{measure.name} hides {covered}{_share(measure.motion)} of the motion")
     for c in found.comparisons:
         console.print(
-            f"{c.name}: {_percent(c.untrained)} untrained -> {_percent(c.pretrained)} pretrained: {c.gain.verdict}"
+            f"{c.name}: {_percent(c.untrained)} untrained -> {_percent(c.pretrained)} pretrained: {c.verdict}"
         )
 
 

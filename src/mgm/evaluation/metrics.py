@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+Verdict = Literal["gain", "loss", "within noise", "not above chance"]
+
 _Z = 1.959963984540054
 """Quantile of the normal distribution that leaves 2.5% above it."""
 
@@ -42,11 +44,18 @@ class AccuracyGain:
     p: float
 
     @property
-    def verdict(self) -> Literal["gain", "loss", "within noise"]:
+    def is_certain(self) -> bool:
         """Whether the interval excludes 0 and the sign test agrees; with fewer than six changed videos it never does."""
-        if self.p > 0.05 or self.low <= 0 <= self.high:
-            return "within noise"
-        return "gain" if self.low > 0 else "loss"
+        return self.p <= 0.05 and not self.low <= 0 <= self.high
+
+
+def verdict(after: Accuracy, gain: AccuracyGain, chance: float) -> Verdict:
+    """The words on a comparison in every output. A gain over an encoder worse than chance is not an achievement."""
+    if not gain.is_certain:
+        return "within noise"
+    if gain.value < 0:
+        return "loss"
+    return "gain" if after.low > chance else "not above chance"
 
 
 def correct(probability: npt.NDArray[np.float64], label: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

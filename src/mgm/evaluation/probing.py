@@ -15,7 +15,7 @@ from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.loading.dataset import ViewSet
 from mgm.errors import DataError
-from mgm.evaluation.metrics import Accuracy, AccuracyGain, accuracy, accuracy_gain, correct
+from mgm.evaluation.metrics import Accuracy, AccuracyGain, Verdict, accuracy, accuracy_gain, correct, verdict
 from mgm.evaluation.probes import attentive_probe, linear_probe, nearest_neighbours
 from mgm.evaluation.views import TokenBank, encode_views
 from mgm.models import Encoder
@@ -56,6 +56,7 @@ class Comparison:
     pretrained: Accuracy
     untrained: Accuracy
     gain: AccuracyGain
+    verdict: Verdict
 
     def to_dict(self) -> dict[str, Any]:
         """For metrics.json."""
@@ -66,7 +67,7 @@ class Comparison:
                 "value": self.gain.value,
                 "low": self.gain.low,
                 "high": self.gain.high,
-                "verdict": self.gain.verdict,
+                "verdict": self.verdict,
             },
         }
 
@@ -143,9 +144,12 @@ def compare(pretrained: ProbeScores, untrained: ProbeScores) -> list[Comparison]
         )
     after, before = np.searchsorted(pretrained.tested, both), np.searchsorted(untrained.tested, both)
     pairs = {name: (hits[after], untrained.hits[name][before]) for name, hits in pretrained.hits.items()}
-    return [
-        Comparison(name, accuracy(new), accuracy(old), accuracy_gain(new, old)) for name, (new, old) in pairs.items()
-    ]
+    return [_comparison(name, new, old, pretrained.chance) for name, (new, old) in pairs.items()]
+
+
+def _comparison(name: str, new: Hits, old: Hits, chance: float) -> Comparison:
+    after, gain = accuracy(new), accuracy_gain(new, old)
+    return Comparison(name, after, accuracy(old), gain, verdict(after, gain, chance))
 
 
 def video_progress(

@@ -1,8 +1,18 @@
 """Facts of a run: machine, files, masks, probes. `sections` turns them into parts of a page."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from mgm.evaluation.metrics import Verdict
 from mgm.show.report.elements import Estimate, Tone
+
+VERDICT_TONES: Final[Mapping[Verdict, Tone]] = {
+    "gain": "good",
+    "loss": "bad",
+    "within noise": "neutral",
+    "not above chance": "neutral",
+}
 
 
 @dataclass(frozen=True)
@@ -79,15 +89,8 @@ class ProbeResult:
     untrained: Estimate | None = None
     difference: Estimate | None = None
     """pretrained - untrained on the same clips, with its own (paired) interval."""
-
-    @property
-    def verdict(self) -> tuple[str, Tone] | None:
-        """Words and tone: a clear gain or loss if the difference's interval excludes zero; None without a difference."""
-        if self.difference is None:
-            return None
-        if self.difference.low > 0:
-            return "clear gain", "good"
-        return ("clear loss", "bad") if self.difference.high < 0 else ("within noise", "neutral")
+    verdict: Verdict | None = None
+    """The word of `mgm.evaluation.metrics.verdict` on the difference."""
 
 
 @dataclass(frozen=True)

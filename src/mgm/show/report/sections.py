@@ -15,7 +15,7 @@ from mgm.show.report.elements import (
     Table,
     Text,
 )
-from mgm.show.report.facts import DataFacts, MaskFacts, ProbeFacts, ProbeResult, RunFacts
+from mgm.show.report.facts import VERDICT_TONES, DataFacts, MaskFacts, ProbeFacts, ProbeResult, RunFacts
 
 _FAILURES_SHOWN = 50
 
@@ -83,7 +83,7 @@ def probe_section(probes: ProbeFacts) -> PageSection:
         Column("difference", "paired, points [95% interval]", number=True),
         Column("verdict"),
     )
-    table = Table(columns, tuple(_probe_row(result, probes.chance) for result in probes.results))
+    table = Table(columns, tuple(_probe_row(result) for result in probes.results))
     measured = [] if probes.clips is None else [_plural(probes.clips, "test clip")]
     measured += [] if probes.classes is None else [f"{probes.classes} classes"]
     asked = "The same encoder before and after pretraining" if compared else "The pretrained encoder"
@@ -92,17 +92,12 @@ def probe_section(probes: ProbeFacts) -> PageSection:
     return PageSection(title, parts + ((Text(probes.note),) if probes.note else ()), lead)
 
 
-def _probe_row(result: ProbeResult, chance: float | None) -> tuple[str | Cell, ...]:
+def _probe_row(result: ProbeResult) -> tuple[str | Cell, ...]:
     difference = "—"
     if result.difference is not None:
         d = result.difference
         difference = f"{d.value * 100:+.1f} [{d.low * 100:+.1f}, {d.high * 100:+.1f}]".replace("-", "−")
-    verdict: str | Cell = "—"
-    if result.verdict is not None:
-        words, tone = result.verdict
-        # A gain over an encoder worse than chance is not an achievement.
-        guessing = tone != "bad" and chance is not None and result.pretrained.low <= chance
-        verdict = Cell("not above chance", tone="neutral") if guessing else Cell(words, tone=tone)
+    verdict = "—" if result.verdict is None else Cell(result.verdict, tone=VERDICT_TONES[result.verdict])
     return result.name, _estimate(result.pretrained), _estimate(result.untrained), difference, verdict
 
 
