@@ -40,6 +40,7 @@ def test_defaults_are_a_configuration():
     settings = config.clip_settings(motion=True)
     assert (settings.frames, settings.stride, settings.size, settings.motion) == (16, 4, 224, "auto")
     assert config.clip_settings(motion=False).motion is None
+    assert load_config("debug", ["data.reading=raw"]).clip_settings(motion=True).reading == "raw"
 
 
 def test_the_mask_of_a_recipe_is_built_with_its_options():

@@ -49,6 +49,11 @@ class DataConfig(Section):
         "window_sum",
         description="how skipped frames enter the motion of the codec; flow is measured across them, as window_sum",
     )
+    reading: Literal["clean", "references", "raw"] = Field(
+        "clean",
+        description="displacements from the codec's vectors: clean; references, from reference pictures only; or raw, which is "
+        "literal: list 0 first, neither divided by the reference distance nor filled nor smoothed; see docs/method.md",
+    )
     camera: Literal["none", "median", "affine"] = Field(
         "none", description="estimator of the camera motion that is subtracted; the paper subtracts none"
     )
@@ -382,7 +387,7 @@ class Config(Section):
         """The settings of a clip; without motion if `motion` is False."""
         data = self.data
         source = data.motion if motion else None
-        return ClipSettings(data.frames, data.stride, data.size, source, data.policy, data.camera)
+        return ClipSettings(data.frames, data.stride, data.size, source, data.policy, data.camera, data.reading)
 
     def sampler(self, sampling: Sampling, rule: SamplingRule = "exact") -> Sampler:
         """The frame sampler of this configuration."""

@@ -60,7 +60,8 @@ def open_source(
         return items, source
     if not config.data.memory:
         return items, FileSource()
-    memory = MemorySource(config.data.memory_side or config.data.size, config.data.motion if motion else None)
+    data = config.data
+    memory = MemorySource(data.memory_side or data.size, data.motion if motion else None, data.reading)
     columns = (
         TextColumn("reading into memory: video {task.completed} of {task.total}"),
         BarColumn(),

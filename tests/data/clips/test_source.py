@@ -6,6 +6,7 @@ from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
 from mgm.data.clips.transform import Geometry
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError, VideoError
+from mgm.video import read_clip
 from tests.errors import raises
 
 
@@ -17,10 +18,29 @@ def video(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def memory(video):
-    source = MemorySource(96, "codec")
-    assert source.load([video]) == {}
-    return source
+def memories(video):
+    """Sources in memory, by their reading of the vectors."""
+    sources = {reading: MemorySource(96, "codec", reading) for reading in ("clean", "raw")}
+    for source in sources.values():
+        assert source.load([video]) == {}
+    return sources
+
+
+@pytest.fixture(scope="module")
+def memory(memories):
+    return memories["clean"]
+
+
+def test_the_reading_of_vectors_is_a_setting(video):
+    """Literal vectors of B-frames are neither divided by the distance of their references nor joined."""
+    whole = Geometry((96, 136), (0, 0, 136, 96), (96, 136))
+    found = {}
+    for reading in ("clean", "references", "raw"):
+        settings = ClipSettings(4, 2, 96, "codec", "sampled", reading=reading)
+        found[reading] = FileSource().clip(video, 3, whole, settings).motion.vectors
+        expected = read_clip(video, start=3, frames=4, stride=2, size=None, policy="sampled", reading=reading)
+        np.testing.assert_array_equal(found[reading], expected.motion.vectors)
+    assert not np.array_equal(found["clean"], found["raw"])
 
 
 def test_both_sources_describe_the_video_alike(video, memory):
@@ -32,7 +52,14 @@ def test_both_sources_describe_the_video_alike(video, memory):
 
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize(
-    ("start", "stride", "policy"), [(0, 1, "window_sum"), (2, 3, "window_sum"), (11, 2, "sampled")]
+    ("start", "stride", "policy", "reading"),
+    [
+        (0, 1, "window_sum", "clean"),
+        (2, 3, "window_sum", "clean"),
+        (11, 2, "sampled", "clean"),
+        (2, 3, "sampled", "raw"),
+        (2, 3, "window_max", "raw"),
+    ],
 )
 @pytest.mark.parametrize(
     ("box", "size"),
@@ -43,9 +70,10 @@ def test_both_sources_describe_the_video_alike(video, memory):
         ((0, 0, 60, 60), (96, 96)),
     ],
 )
-def test_file_and_memory_agree(video, memory, box, size, start, stride, policy, flip):
+def test_file_and_memory_agree(video, memories, box, size, start, stride, policy, reading, flip):
     geometry = Geometry((96, 136), box, size, flip)
-    settings = ClipSettings(4, stride, size[0], "codec", policy)
+    settings = ClipSettings(4, stride, size[0], "codec", policy, reading=reading)
+    memory = memories[reading]
     frames, motion = FileSource().clip(video, start, geometry, settings)
     kept, kept_motion = memory.clip(video, start, geometry, settings)
     assert frames.shape == kept.shape == (4, *size, 3)

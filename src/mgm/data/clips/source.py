@@ -21,7 +21,7 @@ from mgm.video.clip.options import MotionName
 from mgm.video.clip.plan import clip_frames, frame_strides
 from mgm.video.container.metadata import VideoInfo
 from mgm.video.motion.camera import CameraModel, remove_camera
-from mgm.video.motion.field import Policy, aggregate_windows
+from mgm.video.motion.field import Policy, Reading, aggregate_windows, counts_whole_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class ClipSettings:
         motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
         policy: how motion over skipped frames is aggregated. Motion measured on decoded frames supports only "window_sum".
         camera: how the motion of the camera is subtracted: "none", "median", "affine".
+        reading: of the codec's vectors: "clean", "references", "raw"; see `mgm.read_clip`.
     """
 
     frames: int
@@ -43,6 +44,7 @@ class ClipSettings:
     motion: MotionName | None
     policy: Policy = "window_sum"
     camera: CameraModel = "none"
+    reading: Reading = "clean"
 
 
 class ClipView(NamedTuple):
@@ -111,6 +113,7 @@ class FileSource:
             size=geometries[0].size,
             motion=settings.motion,
             policy=settings.policy,
+            reading=settings.reading,
             camera=settings.camera,
         )
         _check_policy(found[0], settings)
@@ -156,6 +159,7 @@ class MemorySource:
     Args:
         short_side: shorter side of the frames in memory, in pixels.
         motion: source of the motion to keep with them, or None.
+        reading: of the codec's vectors; see `mgm.read_clip`.
 
     Attributes:
         unreadable: path -> message, of the videos that `load` could not read.
@@ -163,6 +167,7 @@ class MemorySource:
 
     short_side: int
     motion: MotionName | None
+    reading: Reading = "clean"
     unreadable: dict[str, str] = field(default_factory=dict, init=False)
     _videos: dict[str, _StoredVideo] = field(default_factory=dict)
 
@@ -193,7 +198,7 @@ class MemorySource:
         whole = probe_any(path)
         scale = self.short_side / min(whole.height, whole.width)
         size = (max(round(whole.height * scale), 1), max(round(whole.width * scale), 1))
-        clip = read_any(path, frames=None, stride=1, size=size, crop=None, motion=self.motion)
+        clip = read_any(path, frames=None, stride=1, size=size, crop=None, motion=self.motion, reading=self.reading)
         self._videos[path] = _StoredVideo(clip.frames, clip.motion)
 
     def info(self, path: str) -> VideoInfo:
@@ -220,7 +225,8 @@ class MemorySource:
                 "create the MemorySource with motion='auto'",
                 reason="missing_value",
             )
-        strides = frame_strides(index, default=settings.stride)
+        whole = counts_whole_steps(self.reading, settings.policy)
+        strides = frame_strides(index, default=settings.stride) if whole else 1
         step = aggregate_windows(field, index, stride=strides, policy=settings.policy)
         motion = remove_camera(MotionField.of(step, field.source, field.extent), settings.camera)
         return ClipView(frames, geometry.motion(motion))

@@ -20,6 +20,7 @@ from mgm.video.motion.field import (
     MotionField,
     VectorField,
     aggregate_windows,
+    counts_whole_steps,
     fill_gaps,
     grid_shape,
     raw_field,
@@ -100,8 +101,8 @@ def aggregate(
         return fields  # a whole video, frame by frame: there is nothing to add up
     position = {number: place for place, number in enumerate(numbers)}
     ends = np.array([position[i] for i in sampled.tolist()], np.intp)
-    literal = steps.reading == "raw" and steps.policy == "sampled"
-    return aggregate_windows(fields, ends, stride=1 if literal else steps.stride // steps.unit, policy=steps.policy)
+    stride = steps.stride // steps.unit if counts_whole_steps(steps.reading, steps.policy) else 1
+    return aggregate_windows(fields, ends, stride=stride, policy=steps.policy)
 
 
 def _check_sidecar(sidecar: Sidecar, window: PacketWindow, plan: ClipPlan, decoded: DecodedClip) -> None:

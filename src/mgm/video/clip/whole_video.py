@@ -15,7 +15,7 @@ from mgm.video.container.metadata import read_video_info
 from mgm.video.container.stream import decode_all, open_video
 from mgm.video.motion.cache import iter_cached_motion
 from mgm.video.motion.camera import CameraModel, remove_camera
-from mgm.video.motion.field import MotionField, Policy, Reading, VectorField, aggregate_windows
+from mgm.video.motion.field import MotionField, Policy, Reading, VectorField, aggregate_windows, counts_whole_steps
 from mgm.video.motion.streaming import FrameMotion
 from mgm.video.motion.velocity import smoothed_support
 
@@ -100,7 +100,7 @@ def motion_chunks(
         yield from _read_in_pieces(video, stride=stride, policy=policy, reading=reading, camera=camera)
         return
     turns, extent = _first_picture(video)
-    unit = 1 if reading == "raw" and policy == "sampled" else stride
+    unit = stride if counts_whole_steps(reading, policy) else 1
     held = first if reading == "clean" else None
     for piece in _pieces(_every(video, reading, every), stride, held):
         fields = VectorField(np.stack(piece.fields), np.stack(piece.measured))

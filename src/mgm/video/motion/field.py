@@ -232,6 +232,11 @@ def _fill_kernel(fields: Any, known: Any) -> None:
                     fields[i, y, x, 1] = fields[i - 1, y, x, 1]
 
 
+def counts_whole_steps(reading: Reading, policy: Policy) -> bool:
+    """Whether motion is in pixels per sampling step. The literal reading keeps the vectors of the sampled frame as they are."""
+    return reading != "raw" or policy != "sampled"
+
+
 def aggregate_windows(
     field: VectorField,
     ends: npt.NDArray[np.intp],
