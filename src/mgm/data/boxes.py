@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import DataError
+from mgm.files.json_text import read_json
 
 FOLDER_BOXES = "boxes.json"
 """Boxes of all videos in a folder: one sequence, encoded any number of times."""
@@ -59,6 +59,6 @@ def _boxes(path: Path, frames: Any) -> list[npt.NDArray[np.float32]]:
 def _read_json(path: Path) -> Any:
     """Parse a JSON file; None if it does not exist or is not valid."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

@@ -11,6 +11,7 @@ from typing import Any
 
 from mgm.errors import FileError
 from mgm.files.atomic import cannot_write
+from mgm.files.json_text import read_json
 
 _ADVICE = "free some space, or check the folder and its permissions, and run it again: finished records are kept"
 
@@ -85,7 +86,7 @@ def read_record(path: Path, offset: int) -> dict[str, Any]:
 
 def _parse(path: Path, line: bytes, number: int | None) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = read_json(line)
     except ValueError:
         record = None
     if not isinstance(record, dict):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from mgm.errors import DataError
+from mgm.files.json_text import read_json
 from mgm.files.yaml_text import read_yaml_file
 from mgm.video.container.locator import is_url
 
@@ -178,7 +179,7 @@ def _keys_of_json(path: Path) -> dict[str, Any] | None:
     """The keys of a specification in a JSON file; None for an annotation file. Raises DataError if a key occurs twice."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        keys = json.loads(text)
+        keys = read_json(text)
     except (OSError, ValueError):
         return None
     if not isinstance(keys, dict) or not keys or not set(keys) <= {*KEYS, *ALIASES}:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.shards.members import ByteRange, ShardMember
 from mgm.errors import DataError
+from mgm.files.json_text import read_json
 from mgm.video.container.locator import is_url
 from mgm.video.container.metadata import VideoInfo
 
@@ -93,7 +93,7 @@ def _load_json(place: str) -> dict[str, Any]:
             reason="unreadable",
         ) from error
     try:
-        content = json.loads(data)
+        content = read_json(data)
     except ValueError as error:
         raise _not_of_pack(place, f"not valid JSON ({error})") from error
     if not isinstance(content, dict):

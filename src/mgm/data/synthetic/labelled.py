@@ -24,6 +24,7 @@ import numpy.typing as npt
 from mgm.data.synthetic.rendering import Track, draw_appearance, render
 from mgm.errors import DataError
 from mgm.files.atomic import atomic_write
+from mgm.files.json_text import read_json
 from mgm.video.transcode.write import write_video
 
 CLASSES = ("right", "down", "left", "up", "growing", "shrinking", "turning_cw", "turning_ccw")
@@ -213,7 +214,7 @@ def _claim_folder(root: Path, parameters: dict[str, object]) -> None:
     file = root / _PARAMETERS
     if file.is_file():
         try:
-            found = dict(json.loads(file.read_text()))
+            found = dict(read_json(file.read_text()))
         except (ValueError, TypeError) as error:
             raise DataError(
                 file,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from mgm.errors import ModelError
+from mgm.files.json_text import read_json
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
 from mgm.models.convert.huggingface import from_huggingface
@@ -58,7 +58,7 @@ def from_weights(weights: Weights, overrides: Overrides, *, encoder_only: bool) 
 
 def _from_export(weights: Weights, overrides: Overrides) -> Model:
     try:
-        about = json.loads(weights.metadata[METADATA_KEY])
+        about = read_json(weights.metadata[METADATA_KEY])
         spec, kind = apply_overrides(ModelSpec.from_dict(about["spec"]), overrides), about["kind"]
         model: Model
         if kind == "autoencoder":

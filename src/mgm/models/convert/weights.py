@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import warnings
 import zipfile
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
+from mgm.files.json_text import read_json
 
 CONFIG_FILE: Final = "config.json"
 DESCRIPTION_FILE: Final = "mgm.json"
@@ -262,10 +262,10 @@ def _bare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise unreadable(file, error) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ModelError(
             file, f"cannot be read as JSON ({error})", advice="download it again", reason="malformed"
         ) from error

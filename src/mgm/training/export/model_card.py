@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from mgm.errors import MgmError, ModelError
+from mgm.files.json_text import read_json
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import CONFIG_FILE, DESCRIPTION_FILE, HEAD_NORM_EPS, BiasNames, Model, VideoType
 from mgm.training.checkpoint import contains_settings, load_checkpoint
@@ -79,7 +79,7 @@ def origin_of(path: str | Path) -> Origin:
 def _noted(file: Path, name: str) -> Origin:
     """The origin that an earlier export recorded; older exports have no record."""
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
+        about = read_json(file.read_text(encoding="utf-8"))
         if "origin" not in about:
             return Origin(name)
         noted = about["origin"]
@@ -100,7 +100,7 @@ def _noted(file: Path, name: str) -> Origin:
 def _read(file: Path, lines: Callable[[Any], list[str]]) -> list[str]:
     """The lines of a file of results; empty if the file does not exist."""
     try:
-        return lines(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
+        return lines(read_json(file.read_text(encoding="utf-8"))) if file.is_file() else []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             file,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.files.atomic import put_in_place, refuse_to_replace, scratch_folder
+from mgm.files.json_text import read_json
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.motion.camera import CameraModel
@@ -191,9 +192,9 @@ def _check_ours(out: Path) -> None:
     """Raise VideoError if several files, or a folder, would replace something other than an earlier export."""
     try:
         if out.suffix == ".zarr" and out.exists():
-            described = json.loads((out / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+            described = read_json((out / "zarr.json").read_text(encoding="utf-8"))["attributes"]
         elif out.suffix == ".npy" and out.with_suffix(".npy.json").exists():
-            described = json.loads(out.with_suffix(".npy.json").read_text(encoding="utf-8"))
+            described = read_json(out.with_suffix(".npy.json").read_text(encoding="utf-8"))
         else:
             return
         ours = "mgm" in described and "cell" in described

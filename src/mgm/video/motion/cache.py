@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.files.atomic import atomic_write
+from mgm.files.json_text import read_json
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.container.locator import is_url
 from mgm.video.container.stream import no_frame, no_vectors, open_video
@@ -410,7 +411,7 @@ def _pack_index(frames: _FrameTable, offsets: list[int], extent: tuple[int, int]
 def _unpack_index(path: Path, data: mmap.mmap | bytes, index: bytes) -> tuple[Sidecar, _Identity]:
     """The sidecar of `data`, and the identity of its video, from the `index` of `_pack_index`."""
     position = index.index(b"\n") + 1
-    header = json.loads(index[:position])
+    header = read_json(index[:position])
     frames = int(header["frames"])
     offsets = np.frombuffer(index, "<i8", -(-frames // BLOCK_FRAMES) + 1, position)
     position += offsets.nbytes

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, get_args
 from mgm.errors import FileError, VideoError
 from mgm.files.atomic import atomic_write
 from mgm.files.journal import Journal, read_journal, read_record
+from mgm.files.json_text import read_json
 from mgm.files.lock import locked
 from mgm.video.scan.record import COLUMNS, Row, Status, VideoRecord, from_row, path_name, to_row
 from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
@@ -226,7 +227,7 @@ def _read_rows(path: Path) -> Iterator[Row]:
 
 def _read_jsonl(path: Path) -> Iterator[Any]:
     with path.open(encoding="utf-8") as file:
-        yield from map(json.loads, file)
+        yield from map(read_json, file)
 
 
 def _read_csv(path: Path) -> Iterator[Any]:

@@ -16,6 +16,7 @@ import av.error
 from mgm.errors import FileError
 from mgm.files.atomic import atomic_write
 from mgm.files.journal import read_journal
+from mgm.files.json_text import read_json
 from mgm.video.container.metadata import read_profile
 from mgm.video.scan.record import valid_text
 
@@ -167,7 +168,7 @@ def _rows(path: Path) -> Iterator[Any]:
     with path.open("rb") as file:
         for line in file:
             try:
-                yield json.loads(line)
+                yield read_json(line)
             except ValueError:
                 yield None
 
