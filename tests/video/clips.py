@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from av.bitstream import BitStreamFilterContext
 
 from mgm.data.synthetic.known_motion import translating_frames
 from mgm.video.clip.rgb import FrameConverter
+from mgm.video.container.orientation import Orientation
 from mgm.video.transcode.write import write_video
 
 VELOCITY = (3.0, -2.0)
@@ -34,12 +36,49 @@ def encode_moving(
     return path
 
 
-def remux(source: Path, target: Path, *, rotation: int = 0, options: dict[str, str] | None = None) -> Path:
-    """The same pictures in another file: with a display rotation, or with other options of the container."""
+ORIENTATIONS = [Orientation(*steps) for steps in product((False, True), repeat=3)]
+"""The four quarter turns, mirrored and not."""
+
+
+def display_matrix(orientation: Orientation) -> list[int]:
+    """x' = a x + c y, y' = b x + d y in rows (a, b, 0), (c, d, 0), (0, 0, 1), as FFmpeg stores it."""
+    across, down = (-1 if mirrored else 1 for mirrored in (orientation.mirrored, orientation.flipped))
+    a, b, c, d = (0, down, across, 0) if orientation.transposed else (across, 0, 0, down)
+    return [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30]
+
+
+def displayed_vector(vector: tuple[float, float], matrix: list[int]) -> tuple[float, float]:
+    """A displacement as a player shows it, by the definition of the matrix."""
+    a, b, c, d = (matrix[i] / 65536 for i in (0, 1, 3, 4))
+    dx, dy = vector
+    return a * dx + c * dy, b * dx + d * dy
+
+
+def displayed(coded: npt.NDArray[np.uint8], matrix: list[int]) -> npt.NDArray[np.uint8]:
+    """A picture (H, W, 3) as a player shows it, pixel by pixel by the definition of the matrix."""
+    y, x = np.indices(coded.shape[:2])
+    across, down = (np.asarray(v, int) for v in displayed_vector((x, y), matrix))
+    across, down = across - across.min(), down - down.min()
+    shown = np.empty((down.max() + 1, across.max() + 1, 3), np.uint8)
+    shown[down, across] = coded
+    return shown
+
+
+def remux(
+    source: Path,
+    target: Path,
+    *,
+    rotation: int = 0,
+    matrix: list[int] | None = None,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """The same pictures in another file: with a display rotation or matrix, or with other options of the container."""
     with av.open(str(source)) as given, av.open(str(target), "w", options=options or {}) as out:
         stream = out.add_stream_from_template(given.streams.video[0])
         if rotation:
             stream.set_display_rotation(rotation)
+        if matrix is not None:
+            stream.set_display_matrix(matrix)
         for packet in given.demux(video=0):
             if packet.size:
                 packet.stream = stream

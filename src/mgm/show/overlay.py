@@ -17,6 +17,7 @@ from mgm.show.figures import Rgb
 from mgm.show.font import label_font
 from mgm.video.clip.rgb import FrameConverter
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
+from mgm.video.container.orientation import Orientation
 from mgm.video.container.stream import decode_all, open_video
 from mgm.video.motion.field import CELL_PIXELS, Reading
 from mgm.video.transcode.write import write_video
@@ -115,8 +116,7 @@ def _pictures(video: str | Path) -> Iterator[RgbImage]:
         convert: FrameConverter | None = None
         for frame in decode_all(opened):
             if convert is None:
-                turned = round(frame.rotation / 90) % 2
-                height, width = (frame.width, frame.height) if turned else (frame.height, frame.width)
+                height, width = Orientation.of(frame, opened.name).shape(frame.height, frame.width)
                 factor = -(-SHORT_SIDE // min(height, width))
                 size = (height * factor // 2 * 2, width * factor // 2 * 2)
                 convert = FrameConverter(size=size, crop=None, name=opened.name)

@@ -8,8 +8,17 @@ import pytest
 from mgm.data.synthetic.known_motion import translating_frames
 from mgm.video import read_clip
 from mgm.video.clip.rgb import upright_region
+from mgm.video.container.orientation import Orientation
 from mgm.video.transcode.write import write_video
-from tests.video.clips import VELOCITY, encode_moving, remux
+from tests.video.clips import (
+    ORIENTATIONS,
+    VELOCITY,
+    display_matrix,
+    displayed,
+    displayed_vector,
+    encode_moving,
+    remux,
+)
 
 
 @pytest.fixture(scope="module")
@@ -98,27 +107,27 @@ def test_the_centre_crop_is_the_same_region_for_frames_and_motion(quadrant: Path
     np.testing.assert_array_equal(by_size.motion.vectors, by_box.motion.vectors)
 
 
-@pytest.mark.parametrize("rotation", [90, 180, 270])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize(
     ("size", "crop"), [(None, None), (None, (12, 5, 40, 55)), (40, "centre"), ((48, 24), "centre")]
 )
-def test_turned_videos_come_upright_with_their_motion(tmp_path: Path, ordinary: Path, rotation: int, size, crop):
-    """A display rotation turns counter-clockwise; the file's pixels and vectors are both as they were coded."""
-    turned = remux(ordinary, tmp_path / "turned.mp4", rotation=rotation)
-    turns = rotation // 90
+def test_turned_videos_come_upright_with_their_motion(
+    tmp_path: Path, ordinary: Path, orientation: Orientation, size, crop
+):
+    """The file's pixels and vectors are both as they were coded."""
+    turned = remux(ordinary, tmp_path / "turned.mp4", matrix=display_matrix(orientation))
     upright = read_clip(turned, start=2, frames=12, stride=1, size=size, crop=crop)
     coded = read_clip(ordinary, start=2, frames=12, stride=1, size=None, crop=None)
     assert upright.motion is not None
     assert coded.motion is not None
 
-    dx, dy = VELOCITY
-    expected = [(dx, dy), (dy, -dx), (-dx, -dy), (-dy, dx)][turns]
-    np.testing.assert_allclose(np.median(upright.motion.vectors, axis=(0, 1, 2)), expected, atol=0.25)
+    found = np.median(upright.motion.vectors, axis=(0, 1, 2))
+    np.testing.assert_allclose(found, displayed_vector(VELOCITY, display_matrix(orientation)), atol=0.25)
 
-    whole = np.rot90(coded.frames, turns, axes=(1, 2))
+    whole = np.stack([displayed(frame, display_matrix(orientation)) for frame in coded.frames])
     if size is None and crop is None:
         np.testing.assert_array_equal(upright.frames, whole)
-        np.testing.assert_array_equal(upright.motion.vectors, coded.motion.rotate(turns).vectors)
+        np.testing.assert_array_equal(upright.motion.vectors, coded.motion.upright(orientation).vectors)
     elif size is None:
         # The coded region starts on even pixels, which after a turn may move the region by one.
         x, y, w, h = crop

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mgm.video.container.orientation import Orientation
 from mgm.video.motion.field import MotionField, VectorField, aggregate_windows, fill_gaps, grid_shape, raw_field
 from mgm.video.motion.vectors import NO_VECTORS
 from tests.video.blocks import FUTURE, PAST, block
+from tests.video.clips import ORIENTATIONS
 
 
 def raw(*blocks, grid=(2, 2)):
@@ -118,10 +120,13 @@ sides = st.integers(8, 60)
 @given(height=sides, width=sides, seed=st.integers(0, 99))
 def test_turns_and_flips_of_whole_cells_are_invertible(height, width, seed):
     whole = random_field(8 * (height // 8), 8 * (width // 8), seed)
+    half, back = Orientation(False, True, True), Orientation(True, False, False)
+    once, thrice = Orientation(True, False, True), Orientation(True, True, False)
     for other in (
-        whole.rotate(1).rotate(3),
-        whole.rotate(2).rotate(2),
-        whole.rotate(1).rotate(1).rotate(1).rotate(1),
+        whole.upright(once).upright(thrice),
+        whole.upright(half).upright(half),
+        whole.upright(back).upright(back),
+        whole.upright(once).upright(once).upright(once).upright(once),
         whole.scaled(1, 1, flip=True).scaled(1, 1, flip=True),
     ):
         np.testing.assert_array_equal(other.vectors, whole.vectors)
@@ -130,13 +135,15 @@ def test_turns_and_flips_of_whole_cells_are_invertible(height, width, seed):
 
 
 @settings(deadline=None, max_examples=60)
-@given(height=sides, width=sides, turns=st.integers(0, 3), seed=st.integers(0, 99))
-def test_a_turned_field_is_the_field_of_the_turned_picture(height, width, turns, seed):
+@given(height=sides, width=sides, orientation=st.sampled_from(ORIENTATIONS), seed=st.integers(0, 99))
+def test_a_turned_field_is_the_field_of_the_turned_picture(height, width, orientation, seed):
     field = random_field(height, width, seed)
-    turned = field.rotate(turns)
-    assert turned.extent == ((height, width) if turns % 2 == 0 else (width, height))
-    x, y = np.rot90(pixels(field, 0), turns), np.rot90(pixels(field, 1), turns)
-    expected = [(x, y), (y, -x), (-x, -y), (-y, x)][turns]
+    turned = field.upright(orientation)
+    assert turned.extent == orientation.shape(height, width)
+    x, y = (orientation.image(pixels(field, channel)) for channel in (0, 1))
+    if orientation.transposed:
+        x, y = y, x
+    expected = -x if orientation.mirrored else x, -y if orientation.flipped else y
     rows, columns = (np.minimum(np.arange(0, n, 8) + 4, n - 1) for n in turned.extent)
     for channel in (0, 1):
         centres = expected[channel][np.ix_(rows, columns)]

@@ -148,7 +148,7 @@ class FrameNeeds:
     Attributes:
         image: converted to pixels of the clip.
         vectors: their motion vectors are kept.
-        picture: passed to a motion estimator; without pixels and vectors, the frame that shows the size and rotation.
+        picture: passed to a motion estimator; without pixels and vectors, the frame that shows the size and orientation.
         anchors: from this frame on the vectors of I- and P-pictures are kept as well, and decoding continues to the one after the
             last needed frame: for streams whose packets do not show which pictures enclose a frame.
     """

@@ -83,7 +83,7 @@ def _span(pts_seconds: npt.NDArray[np.float64]) -> str:
 def read_clip(video: VideoLocator, options: ClipOptions) -> Clip:
     """Read frames of a video with their motion, in one decode pass on one thread.
 
-    Frames are bit-identical to those of a full sequential decode. Videos with a display rotation come upright, motion included.
+    Frames are bit-identical to those of a full sequential decode. Videos with a display matrix come upright, motion included.
 
     The video is a path, a URL that fsspec supports, the bytes of a file, or a binary file object that can seek. The keyword
     arguments are the fields of `mgm.video.clip.options.ClipOptions`.

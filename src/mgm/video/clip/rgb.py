@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.spans import span
 from mgm.video.clip.options import Box, Crop
+from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.motion.field import MotionField
 
 
@@ -33,17 +34,17 @@ class FrameConverter:
     name: str
     _graph: av.filter.Graph | None = field(default=None, init=False)
     _shape: tuple[int, int] | None = field(default=None, init=False)  # height and width of the coded picture
-    _turns: int = field(default=0, init=False)  # quarter turns counter-clockwise that make it upright
+    _orientation: Orientation = field(default=UPRIGHT, init=False)
 
     def observe(self, picture: av.video.frame.VideoFrame) -> None:
-        """Record the size and rotation of a decoded picture, which `transform_motion` uses."""
+        """Record the size and orientation of a decoded picture, which `transform_motion` uses."""
         shape = (picture.height, picture.width)
         if shape != self._shape:
             if self._shape is not None:
                 found = f"the size changes from {self._shape} to {shape} (height, width) within the clip"
                 raise VideoError(self.name, found, "one size", "re-encode it", reason="unsupported")
             self._shape = shape
-            self._turns = round(picture.rotation / 90) % 4
+            self._orientation = Orientation.of(picture, self.name)
 
     def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
         """uint8 (H, W, 3) RGB of a decoded picture."""
@@ -51,8 +52,7 @@ class FrameConverter:
         with span("convert"):
             if self._graph is None:
                 self._graph = self._build(picture)
-            image = _through(self._graph, picture)
-            return np.rot90(image, self._turns).copy() if self._turns else image
+            return np.ascontiguousarray(self._orientation.image(_through(self._graph, picture)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -66,31 +66,22 @@ class FrameConverter:
             region = self._coded_region(motion.extent)
             if region != (0, 0, motion.extent[1], motion.extent[0]):
                 motion = motion.crop(region)
-            return motion.rotate(self._turns)
+            return motion.upright(self._orientation)
 
     def _coded_region(self, shape: tuple[int, int]) -> Box:
         """The region in pixels of the coded (not yet upright) picture."""
-        height, width = shape if self._turns % 2 == 0 else shape[::-1]
         try:
-            x, y, w, h = upright_region(height, width, self.size, self.crop)
+            region = upright_region(*self._orientation.shape(*shape), self.size, self.crop)
         except VideoError as error:
             raise error.about(self.name) from None
-        coded_height, coded_width = shape
-        if self._turns == 1:  # upright = coded turned counter-clockwise: upright x is coded y
-            x, y, w, h = coded_width - y - h, x, h, w
-        elif self._turns == 2:
-            x, y = coded_width - x - w, coded_height - y - h
-        elif self._turns == 3:
-            x, y, w, h = y, coded_height - x - w, h, w
+        x, y, w, h = self._orientation.coded_box(region, *shape)
         return x - x % 2, y - y % 2, w, h
 
     def _build(self, picture: av.video.frame.VideoFrame) -> av.filter.Graph:
         assert self._shape is not None
         region = self._coded_region(self._shape)
-        out_height, out_width = (region[3], region[2]) if self.size is None else _pair(self.size)
-        if self._turns % 2 and self.size is not None:
-            out_height, out_width = out_width, out_height
-        return _graph(picture, region, (out_height, out_width), "rgb24")
+        size = (region[3], region[2]) if self.size is None else self._orientation.shape(*_pair(self.size))
+        return _graph(picture, region, size, "rgb24")
 
 
 @dataclass(frozen=True, slots=True)

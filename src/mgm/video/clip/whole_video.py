@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mgm.video.clip.options import MotionOptions
 from mgm.video.clip.reader import MotionClip, VideoReader
 from mgm.video.container.metadata import read_video_info
+from mgm.video.container.orientation import Orientation
 from mgm.video.container.stream import decode_all, open_video
 from mgm.video.motion.cache import iter_cached_motion
 from mgm.video.motion.camera import CameraModel, remove_camera
@@ -99,14 +100,16 @@ def motion_chunks(
     if first is None:
         yield from _read_in_pieces(video, stride=stride, policy=policy, reading=reading, camera=camera)
         return
-    turns, extent = _first_picture(video)
+    orientation, extent = _first_picture(video)
     unit = stride if counts_whole_steps(reading, policy) else 1
     held = first if reading == "clean" else None
     for piece in _pieces(_every(video, reading, every), stride, held):
         fields = VectorField(np.stack(piece.fields), np.stack(piece.measured))
         aggregated = aggregate_windows(fields, np.array(piece.ends, np.intp), stride=unit, policy=policy)
         motion = remove_camera(MotionField.of(aggregated, "codec", extent), camera)
-        yield MotionClip(str(video), motion.rotate(turns), np.array(piece.pts), np.array(piece.sampled, np.int64))
+        yield MotionClip(
+            str(video), motion.upright(orientation), np.array(piece.pts), np.array(piece.sampled, np.int64)
+        )
 
 
 def _every(video: str | Path, reading: Reading, every: int) -> Iterator[FrameMotion]:
@@ -172,11 +175,11 @@ def _first_measured(fields: Iterator[FrameMotion]) -> npt.NDArray[np.float32] | 
     return held if seen is not None and seen.any() else None
 
 
-def _first_picture(video: str | Path) -> tuple[int, tuple[int, int]]:
-    """(quarter turns counter-clockwise that make the coded picture upright, its (height, width))."""
+def _first_picture(video: str | Path) -> tuple[Orientation, tuple[int, int]]:
+    """The orientation and (height, width) of the coded pictures."""
     with open_video(video, vectors=False) as opened:
         picture = next(decode_all(opened))
-        return round(picture.rotation / 90) % 4, (picture.height, picture.width)
+        return Orientation.of(picture, opened.name), (picture.height, picture.width)
 
 
 def _read_in_pieces(

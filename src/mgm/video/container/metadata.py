@@ -10,6 +10,7 @@ from typing import BinaryIO
 from mgm.video.container.clip_packets import count_frames
 from mgm.video.container.h264 import may_hold_fields, parameter_sets
 from mgm.video.container.locator import VideoLocator
+from mgm.video.container.orientation import Orientation
 from mgm.video.container.shortcuts import UncountableError
 from mgm.video.container.stream import Packet, decode_all, decode_packet, no_frame, open_video, packets
 
@@ -34,7 +35,7 @@ class VideoInfo:
 
 def read_video_info(locator: VideoLocator) -> VideoInfo:
     """Count the frames of a video, by its packets where each is a frame (demuxing is cheap), and decode the first one for its size
-    and rotation.
+    and orientation.
 
     Raises:
         VideoError: unreadable, or without a single frame.
@@ -51,8 +52,7 @@ def read_video_info(locator: VideoLocator) -> VideoInfo:
         if not frames:
             raise no_frame(video.name)
         first = frames[0]
-        turned = round(first.rotation / 90) % 2 == 1
-        height, width = (first.width, first.height) if turned else (first.height, first.width)
+        height, width = Orientation.of(first, video.name).shape(first.height, first.width)
         step = (read_profile(video.container.metadata) or {}).get("stride", 1)
         motion = video.exports_vectors
         extradata = video.stream.codec_context.extradata or b""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mgm.compiled import compiled
 from mgm.notebook import Pictured, draw
+from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.motion.vectors import VECTOR_DTYPE
 
 if TYPE_CHECKING:
@@ -124,24 +125,20 @@ class MotionField(VectorField, Pictured):
         mirrored = _mirror(self.extent[1])
         return replace(self, vectors=self.vectors[:, :, mirrored] * factors, valid=self.valid[:, :, mirrored])
 
-    def rotate(self, quarter_turns: int) -> MotionField:
-        """The field of the frames turned counter-clockwise by `quarter_turns` x 90 degrees, vectors included."""
-        turns = quarter_turns % 4
-        if turns == 0:
+    def upright(self, orientation: Orientation) -> MotionField:
+        """The field of the frames made upright, vectors included."""
+        if orientation == UPRIGHT:
             return self
-        vectors, valid = self.vectors, self.valid
-        if turns in (1, 2):  # the left edge was the right one
-            mirrored = _mirror(self.extent[1])
-            vectors, valid = vectors[:, :, mirrored], valid[:, :, mirrored]
-        if turns in (2, 3):
-            mirrored = _mirror(self.extent[0])
-            vectors, valid = vectors[:, mirrored], valid[:, mirrored]
-        if turns in (1, 3):
-            vectors, valid = vectors.swapaxes(1, 2), valid.swapaxes(1, 2)
-        dx, dy = vectors[..., 0], vectors[..., 1]
-        turned = [(dx, dy), (dy, -dx), (-dx, -dy), (-dy, dx)][turns]  # y points down: one turn turns right into up
-        extent = self.extent if turns == 2 else self.extent[::-1]
-        return replace(self, vectors=np.stack(turned, axis=-1), valid=np.ascontiguousarray(valid), extent=extent)
+        vectors, valid, extent = self.vectors, self.valid, orientation.shape(*self.extent)
+        if orientation.transposed:
+            vectors, valid = vectors.swapaxes(1, 2)[..., ::-1], valid.swapaxes(1, 2)
+        if orientation.mirrored:
+            mirrored = _mirror(extent[1])
+            vectors, valid = vectors[:, :, mirrored] * np.array([-1, 1], np.float32), valid[:, :, mirrored]
+        if orientation.flipped:
+            flipped = _mirror(extent[0])
+            vectors, valid = vectors[:, flipped] * np.array([1, -1], np.float32), valid[:, flipped]
+        return replace(self, vectors=np.ascontiguousarray(vectors), valid=np.ascontiguousarray(valid), extent=extent)
 
 
 def _mirror(length: int) -> npt.NDArray[np.intp]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.video.container.h264 import SliceInfo, parse_first_slice
+from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, decode_packet, no_frame, packets
 from mgm.video.motion.field import Reading, VectorField, grid_shape, raw_field
 from mgm.video.motion.reference_distance import Distance, ReferenceTracker, neighbour_references
@@ -30,7 +31,7 @@ class FrameMotion:
         is_key: decoding can start here.
         field: (gh, gw), displacement since the previous frame in pixels of the coded frame; zero where neither the cell nor one
             near it is measured. Not valid in intra-coded blocks and I-frames.
-        rotation: degrees counter-clockwise that turn the frame upright; the field is not turned.
+        orientation: what makes the frame upright; the field is as coded.
         interlaced: the frame consists of two fields. H.264's vectors of blocks coded field by field then have half the height,
             and those blocks are not marked.
     """
@@ -40,7 +41,7 @@ class FrameMotion:
     picture_type: str
     is_key: bool
     field: VectorField
-    rotation: int = 0
+    orientation: Orientation = UPRIGHT
     interlaced: bool = False
 
 
@@ -85,7 +86,7 @@ class _QueuedFrame:
     vectors: npt.NDArray[np.void]
     packet_pts: int | None  # identifies its packet
     grid: tuple[int, int]
-    rotation: int
+    orientation: Orientation
     interlaced: bool
     velocity: VelocitySum | None = None
 
@@ -108,6 +109,7 @@ class _FrameQueue:
     count: int = 0
     last: float | None = None  # time of the newest frame
     anchor: float | None = None  # time of the newest I- or P-frame that has left the queue
+    orientation: Orientation | None = None  # of the first frame; a container declares one for all
     rate: float = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,6 +143,8 @@ class _FrameQueue:
         return next((frame for frame in self.frames if frame.time == time), None)
 
     def _append(self, frame: av.video.frame.VideoFrame) -> None:
+        if self.orientation is None:
+            self.orientation = Orientation.of(frame, self.video.name)
         if self.timed:
             usual = 1 / (self.rate * self.video.time_base) if self.rate else 1.0
             time = float(frame.pts) if frame.pts is not None else (self.last or 0) + usual
@@ -164,7 +168,7 @@ class _FrameQueue:
                 vectors=NO_VECTORS if unused else frame_vectors(frame),
                 packet_pts=frame.pts,
                 grid=grid_shape(frame.height, frame.width),
-                rotation=round(frame.rotation),
+                orientation=self.orientation,
                 interlaced=bool(frame.interlaced_frame),
             )
         )
@@ -224,6 +228,6 @@ class _FrameQueue:
             picture_type=first.picture_type,
             is_key=first.is_key,
             field=field,
-            rotation=first.rotation,
+            orientation=first.orientation,
             interlaced=first.interlaced,
         )

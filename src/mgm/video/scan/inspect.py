@@ -180,7 +180,7 @@ class _Tally:
     def add(self, frame: FrameMotion) -> None:
         """Count one frame."""
         self.frames += 1
-        self.rotation = frame.rotation if self.rotation is None else self.rotation
+        self.rotation = frame.orientation.degrees if self.rotation is None else self.rotation
         self.interlaced = self.interlaced or frame.interlaced
         self.kinds.add(frame.picture_type)
         self.key_frames += frame.is_key

@@ -40,7 +40,7 @@ class VideoRecord:
         where: seconds on the stream's clock at which a damaged file breaks, or up to which frames of a truncated one were decoded.
         container, codec, profile, pixel_format: FFmpeg's names.
         width, height: of the coded frame in pixels, before rotation.
-        rotation: in degrees, as the container declares it.
+        rotation: counter-clockwise in degrees, as the container declares it; of a mirrored picture, after mirroring left to right.
         interlaced: whether any frame is two fields.
         fps: the mean rate that the container declares or FFmpeg estimates.
         variable_rate: whether presentation intervals differ by more than 2 ms and more than rounding to the container's clock.

@@ -9,9 +9,9 @@ from typing import cast
 import av.error
 import av.filter
 import av.video.frame
-import numpy as np
 
 from mgm.errors import VideoError
+from mgm.video.container.orientation import Orientation
 from mgm.video.container.stream import OpenVideo
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
@@ -78,10 +78,10 @@ class PictureNormaliser:
     def _build(self, picture: av.video.frame.VideoFrame) -> av.filter.Graph:
         rgb = picture.format.is_rgb
         full = picture.color_range == _FULL_RANGE or picture.format.name.startswith("yuvj")
-        swap, across, down = _turns(picture)
+        orientation = Orientation.of(picture, self._name)
         if self._size is None:
             self._size = _result_size(picture.width, picture.height, self._short_side)
-            self.transposed = swap
+            self.transposed = orientation.transposed
             self.colour_range = _LIMITED_RANGE if rgb else _FULL_RANGE if full else int(picture.color_range)
             self.matrix = _BT601 if rgb else int(picture.colorspace)
         graph = av.filter.Graph()
@@ -109,29 +109,14 @@ class PictureNormaliser:
             )
         )
         nodes.append(graph.add("format", "yuv420p"))
-        nodes += [graph.add("transpose", "0")] if swap else []
-        nodes += [graph.add("hflip")] if across else []
-        nodes += [graph.add("vflip")] if down else []
+        nodes += [graph.add("transpose", "0")] if orientation.transposed else []
+        nodes += [graph.add("hflip")] if orientation.mirrored else []
+        nodes += [graph.add("vflip")] if orientation.flipped else []
         nodes.append(graph.add("buffersink"))
         for before, after in pairwise(nodes):
             before.link_to(after)
         graph.configure()
         return graph
-
-
-def _turns(picture: av.video.frame.VideoFrame) -> tuple[bool, bool, bool]:
-    """(swap rows and columns, then mirror left-right, then mirror top-bottom) that make a picture upright.
-
-    From its display matrix, rows of three 32-bit numbers: x' = a x + c y, y' = b x + d y. Other angles are rounded
-    to quarter turns.
-    """
-    data = picture.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return False, False, False
-    matrix = np.frombuffer(cast(bytes, data), np.int32)
-    a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
-    swap = abs(b) > abs(a)
-    return swap, (c if swap else a) < 0, (b if swap else d) < 0
 
 
 def _result_size(width: int, height: int, short_side: int) -> tuple[int, int]:
