@@ -1,7 +1,7 @@
 import pytest
 
 from mgm.data.augment.flip import directed_classes
-from mgm.data.synthetic.labelled import CLASSES
+from mgm.data.synthetic.labelled import MOTIONS
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ def test_names_without_a_direction(name):
 
 
 def test_the_synthetic_set_is_directed():
-    assert directed_classes(CLASSES) == ("right", "left", "turning_cw", "turning_ccw")
+    assert directed_classes(MOTIONS.classes) == ("right", "left", "turning_cw", "turning_ccw")

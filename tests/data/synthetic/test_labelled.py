@@ -1,6 +1,7 @@
 """Synthetic video: its ground truth is right, only motion determines the class, and a run can be interrupted or repeated."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from mgm.data.boxes import read_boxes
-from mgm.data.synthetic.labelled import CLASSES, SyntheticClip, draw_labelled_clip, make_dataset
+from mgm.data.synthetic.labelled import HEADINGS, MOTIONS, SyntheticClip, draw_labelled_clip, make_dataset
 from mgm.data.synthetic.rendering import Track, draw_appearance, render
 from mgm.errors import DataError
 from tests.errors import raises
@@ -39,7 +40,7 @@ def clips() -> dict[str, list[SyntheticClip]]:
     """Forty clips of every class, each with its own look."""
     return {
         label: [draw_labelled_clip(label, frames=8, size=32, pan=0.5, seed=(i, k)) for i in range(40)]
-        for k, label in enumerate(CLASSES)
+        for k, label in enumerate(MOTIONS.classes)
     }
 
 
@@ -53,6 +54,19 @@ def test_translation_moves_the_boxes_by_the_velocity() -> None:
             assert 2 <= clip.velocity[0] * 48 / 128 <= 3.5
             checked += 1
     assert checked >= 3
+
+
+def test_headings_are_eight_directions_clockwise() -> None:
+    for number, label in enumerate(HEADINGS.classes):
+        clips = [draw_labelled_clip(label, HEADINGS, frames=2, size=64, pan=0, seed=(i,)) for i in range(10)]
+        angles = [math.degrees(math.atan2(clip.velocity[1], clip.velocity[0])) for clip in clips]
+        assert all(abs((angle - 45 * number + 180) % 360 - 180) <= 6 for angle in angles)
+        assert all(clip.growth == 1 and clip.turn == 0 for clip in clips)
+
+
+def test_a_set_of_another_task_is_refused(dataset_root: Path) -> None:
+    with raises(DataError, "exists", subject=dataset_root):
+        make_dataset(dataset_root, HEADINGS, **SMALL)
 
 
 def test_signs_of_growth_and_turn(clips: dict[str, list[SyntheticClip]]) -> None:
@@ -74,7 +88,7 @@ def covered_area(boxes: npt.NDArray[np.int64]) -> int:
 
 
 def test_the_first_frame_is_the_same_in_every_class() -> None:
-    first = [draw_labelled_clip(label, frames=2, size=64, pan=0.5, seed=(7,)) for label in CLASSES]
+    first = [draw_labelled_clip(label, frames=2, size=64, pan=0.5, seed=(7,)) for label in MOTIONS.classes]
     for clip in first[1:]:
         np.testing.assert_array_equal(clip.frames[0], first[0].frames[0])
         assert (clip.frames[1] != first[0].frames[1]).any()
@@ -88,7 +102,7 @@ def test_statistics_of_a_frame_do_not_depend_on_the_class(clips: dict[str, list[
         frame = clip.frames[t]
         return [*frame.mean((0, 1)), frame.std(), covered_area(clip.boxes[t]), *largest, len(clip.boxes[t])]
 
-    by_class = np.array([[statistics(clip) for clip in clips[label]] for label in CLASSES])
+    by_class = np.array([[statistics(clip) for clip in clips[label]] for label in MOTIONS.classes])
     deviation = (by_class.mean(1) - by_class.mean((0, 1))) / (by_class.std((0, 1)) / 40**0.5)
     # 72 statistics of unit variance; a class that sat to one side by half its spread would show as 3.2 on average.
     assert np.abs(deviation).max() < 4
@@ -96,7 +110,7 @@ def test_statistics_of_a_frame_do_not_depend_on_the_class(clips: dict[str, list[
 
 
 def test_pan_is_independent_of_the_class_and_moves_the_background(clips: dict[str, list[SyntheticClip]]) -> None:
-    shares = [np.mean([any(clip.pan) for clip in clips[label]]) for label in CLASSES]
+    shares = [np.mean([any(clip.pan) for clip in clips[label]]) for label in MOTIONS.classes]
     assert 0.2 < min(shares) <= max(shares) < 0.8
     flat = draw_labelled_clip("growing", frames=4, size=64, pan=0, seed=(1,))
     assert flat.pan == (0, 0)
@@ -124,7 +138,7 @@ def test_dataset_has_balanced_classes_exact_frames_and_ground_truth(dataset_root
         assert all(1 <= len(box) <= 4 and box.dtype == np.float32 for box in boxes)
         truth = json.loads(path.with_suffix(".json").read_text())
         assert truth["class"] == path.parent.name
-        assert (np.hypot(*truth["velocity"]) > 0) == (truth["class"] in CLASSES[:4])
+        assert (np.hypot(*truth["velocity"]) > 0) == (truth["class"] in MOTIONS.classes[:4])
     with av.open(str(videos[0])) as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert container.streams.video[0].codec_context.has_b_frames

@@ -1,5 +1,8 @@
 """Synthetic labelled video of known motion, in which only the motion determines the class.
 
+Two tasks: in `HEADINGS` one large object moves in one of eight directions, 45 degrees apart, which a tiny model learns in a minute;
+in `MOTIONS`, the harder one, a smaller object moves in one of four directions, grows, shrinks or turns.
+
 A single frame is independent of the class:
 
 * The look (shape, colours, textures, first position, size and angle) is drawn from one random stream, motion from another.
@@ -27,15 +30,39 @@ from mgm.files.atomic import atomic_write
 from mgm.files.json_text import read_json
 from mgm.video.transcode.write import write_video
 
-CLASSES = ("right", "down", "left", "up", "growing", "shrinking", "turning_cw", "turning_ccw")
 _SPLITS = ("train", "test")
 _PARAMETERS = "synthetic.json"
 """File of the arguments that a set was made with."""
 
-# Lengths are shares of the frame's side, rates are per frame. The shapes fill about .58 of the disc around them: their area
-# is that of discs .32 to .47 wide. The range is wide enough for growth to be visible; larger objects leave too little
-# still background for a tiny model to learn from.
-_RADIUS = (0.21, 0.31)
+
+@dataclass(frozen=True)
+class Task:
+    """The classes of a synthetic set.
+
+    ``headings``: the class of each direction, clockwise from "right" in equal steps. ``others``: classes of an object that stays
+    in its place. ``radius``: range of the object's radius, as a share of the frame's side; its shape fills about .58 of the disc.
+    """
+
+    name: str
+    headings: tuple[str, ...]
+    others: tuple[str, ...]
+    radius: tuple[float, float]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """All classes, in the order in which clips take turns."""
+        return self.headings + self.others
+
+
+_EIGHT = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")
+HEADINGS = Task("headings", _EIGHT, (), (0.26, 0.36))
+# Wide enough for growth to be visible; larger objects leave too little still background for a tiny model to learn from.
+MOTIONS = Task(
+    "motions", ("right", "down", "left", "up"), ("growing", "shrinking", "turning_cw", "turning_ccw"), (0.21, 0.31)
+)
+TASKS = {task.name: task for task in (HEADINGS, MOTIONS)}
+
+# Lengths are shares of the frame's side, rates are per frame.
 _SPEED = (2 / 48, 3.5 / 48)
 _DIRECTION_JITTER = math.radians(6)
 _SWEEP_FRAMES = (9, 14)
@@ -75,6 +102,7 @@ class SyntheticDataset:
 
 def make_dataset(
     root: str | Path,
+    task: Task = MOTIONS,
     *,
     train: int = 1536,
     test: int = 256,
@@ -88,7 +116,7 @@ def make_dataset(
 ) -> SyntheticDataset:
     """Write class folders of H.264 video in which one object moves, and the ground truth beside each video.
 
-    The class is the motion, one of ``CLASSES``; a single frame does not show it (see the module's docstring). A model
+    The class is the motion, one of ``task.classes``; a single frame does not show it (see the module's docstring). A model
     must distinguish left from right: mirroring a clip changes its class.
 
     ``NNNN.json`` beside ``NNNN.mp4`` holds ``class``, ``velocity`` and ``pan`` (dx, dy in pixels per frame),
@@ -114,9 +142,10 @@ def make_dataset(
     root = Path(root)
     _check_arguments(train=train, test=test, frames=frames, size=size, fps=fps, seed=seed, pan=pan, workers=workers)
     parameters = {"train": train, "test": test, "frames": frames, "size": size, "fps": fps, "seed": seed, "pan": pan}
-    _claim_folder(root, {"maker": "mgm.data.synthetic", "version": 1, **parameters})
+    _claim_folder(root, {"maker": "mgm.data.synthetic", "version": 2, "task": task.name, **parameters})
+    classes = task.classes
     videos = {
-        split: tuple(root / split / CLASSES[i % 8] / f"{i // 8:04d}.mp4" for i in range(count))
+        split: tuple(root / split / classes[i % len(classes)] / f"{i // len(classes):04d}.mp4" for i in range(count))
         for split, count in (("train", train), ("test", test))
     }
     missing = [
@@ -129,7 +158,7 @@ def make_dataset(
     def make(job: tuple[str, int, Path]) -> None:
         split, index, path = job
         key = (seed, _SPLITS.index(split), index)
-        clip = draw_labelled_clip(path.parent.name, frames=frames, size=size, pan=pan, seed=key)
+        clip = draw_labelled_clip(path.parent.name, task, frames=frames, size=size, pan=pan, seed=key)
         # The ground truth first, so that no video is without it.
         _write_json(path.with_suffix(".json"), _ground_truth(clip))
         write_video(path, clip.frames, fps=fps, options={"preset": "medium", "crf": 23})
@@ -163,7 +192,9 @@ def _check_arguments(
             raise DataError(name, f"{value}", expected, reason="invalid_value")
 
 
-def draw_labelled_clip(label: str, *, frames: int, size: int, pan: float, seed: Sequence[int]) -> SyntheticClip:
+def draw_labelled_clip(
+    label: str, task: Task = MOTIONS, *, frames: int, size: int, pan: float, seed: Sequence[int]
+) -> SyntheticClip:
     """Draw and render one clip of a class; its background moves with the probability ``pan``.
 
     The same arguments give the same pixels. Another label with the same seed gives the same first frame.
@@ -174,19 +205,21 @@ def draw_labelled_clip(label: str, *, frames: int, size: int, pan: float, seed: 
     start, angle, level = look.random(2) * size, look.uniform(0, 2 * math.pi), look.random()
 
     speed = motion.uniform(*_SPEED) * size
-    heading = motion.uniform(-_DIRECTION_JITTER, _DIRECTION_JITTER) + math.pi / 2 * CLASSES.index(label)
+    heading = motion.uniform(-_DIRECTION_JITTER, _DIRECTION_JITTER)
     sweep, turn = 1 / motion.uniform(*_SWEEP_FRAMES), motion.uniform(*_TURN)
     pan_speed, pan_heading = motion.uniform(*_PAN_SPEED) * size, motion.uniform(0, 2 * math.pi)
     pan_velocity = _polar(pan_speed if motion.random() < pan else 0.0, pan_heading)
 
-    velocity = _polar(speed, heading) if label in CLASSES[:4] else (0.0, 0.0)
+    velocity = (0.0, 0.0)
+    if label in task.headings:
+        velocity = _polar(speed, heading + 2 * math.pi * task.headings.index(label) / len(task.headings))
     sweep *= {"growing": 1, "shrinking": -1}.get(label, 0)
     turn *= {"turning_cw": 1, "turning_ccw": -1}.get(label, 0)
     time = np.arange(frames, dtype=np.float64)
-    span = _RADIUS[1] / _RADIUS[0]
+    span = task.radius[1] / task.radius[0]
     track = Track(
         centre=start + time[:, None] * velocity,
-        radius=size * _RADIUS[0] * span ** ((level + sweep * time) % 1),
+        radius=size * task.radius[0] * span ** ((level + sweep * time) % 1),
         angle=angle + turn * time,
         offset=time[:, None] * pan_velocity,
     )
