@@ -26,6 +26,7 @@ Reason = Literal[
     "no_vectors",  # its codec exports no motion vectors
     "intra_only",  # its codec exports vectors, but no frame has any
     "interlaced",  # H.264 in fields
+    "single_frame",  # nothing to compare it with
     "crashed",  # the process that read it died
     # a file or another resource
     "not_found",

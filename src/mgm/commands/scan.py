@@ -29,6 +29,8 @@ STATUS_ADVICE: dict[Status, tuple[str, str]] = {
     ),
     "intra_only": ("all frames are intra-coded", "read them with --motion auto, or transcode them{too}: {prepare}"),
     "interlaced": ("H.264 in fields, vectors doubtful", "deinterlace them{too}: {prepare}"),
+    "single_frame": ("a still picture", "remove it from the set, or keep it: its masks follow no motion"),
+    "unsupported": ("not every clip can be read", "transcode them{too}: {prepare}"),
     "truncated": ("the file ends too early", "copy or download it again"),
     "damaged": ("the stream is broken", "download it again, or 'ffmpeg -err_detect ignore_err -i IN OUT'"),
     "empty": ("0 bytes", "copy or download it again"),

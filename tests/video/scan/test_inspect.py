@@ -9,10 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from mgm.video import read_motion
+from mgm.errors import VideoError
+from mgm.video import read_clip, read_motion
 from mgm.video.scan.folder import scan_file
+from tests.errors import check_message, raises
 from tests.video.broken import REASONS, make_broken
-from tests.video.clips import VELOCITY, encode_moving, moving_frames, remux
+from tests.video.clips import VELOCITY, encode_moving, moving_frames, remux, tag_h264
 
 SPEED = float(np.hypot(*VELOCITY))
 
@@ -239,7 +241,7 @@ def test_missing_files_and_errors_of_no_kind_are_records(
     missing = scan_file(tmp_path / "missing.mp4")
     assert (missing.status, missing.bytes, missing.modified) == ("unreadable", 0, None)
 
-    def fails(video: object) -> None:
+    def fails(video: object, **options: object) -> None:
         raise ZeroDivisionError("of two\nlines")
 
     monkeypatch.setattr(importlib.import_module("mgm.video.scan.inspect"), "iter_frame_motion", fails)
@@ -277,3 +279,36 @@ def test_interlaced_h264_is_named(tmp_path: Path, codec: str, options: dict[str,
     assert record.readable
     assert record.interlaced is bool(options)
     assert (record.problem is not None) == (status == "interlaced")
+
+
+def test_a_stream_that_changes_its_size(tmp_path: Path):
+    whole = tmp_path / "both.ts"
+    parts = [encode_moving(tmp_path / f"{width}.ts", frames=6, size=(64, width)) for width in (96, 64)]
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    record = scan_file(whole)
+    assert (record.status, record.readable, record.frames) == ("unsupported", False, 12)
+    assert (record.width, record.height) == (96, 64)  # of the first picture
+    check_message("scan-size-changes", str(record.problem))
+    with raises(VideoError, "unsupported"):
+        read_clip(whole, frames=12, stride=1)
+
+
+def test_what_no_clip_can_be_read_of_is_not_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Pictures are converted: FFmpeg's converter refuses BT.2020 with constant luminance."""
+    path = tag_h264(encode_moving(tmp_path / "plain.mp4"), tmp_path / "a.mp4", matrix_coefficients=10)
+    assert scan_file(path).status == "ok"
+    monkeypatch.setattr("mgm.video.container.stream.make_convertible", lambda picture: None)
+    record = scan_file(path)
+    assert (record.status, record.frames) == ("unsupported", 24)
+    check_message("scan-not-convertible", str(record.problem))
+    with raises(VideoError, "unsupported"):
+        read_clip(path, frames=4, stride=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"), [("a.mp4", "libx264", {}), ("a.webm", "libvpx-vp9", {"cpu-used": 8})]
+)
+def test_a_single_frame_is_not_told_to_be_transcoded(tmp_path: Path, name, codec, options):
+    record = scan_file(encode_moving(tmp_path / name, frames=1, codec=codec, options=options))
+    assert (record.status, record.readable, record.has_motion) == ("single_frame", True, False)
+    check_message(f"scan-single-frame-{codec}", str(record.problem))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
+import av.error
 import av.filter
 import av.video.frame
 import numpy as np
@@ -41,15 +44,17 @@ class FrameConverter:
         shape = (picture.height, picture.width)
         if shape != self._shape:
             if self._shape is not None:
-                found = f"the size changes from {self._shape} to {shape} (height, width) within the clip"
-                raise VideoError(self.name, found, "one size", "re-encode it", reason="unsupported")
+                before = f"{self._shape[1]}x{self._shape[0]}"
+                found = f"the size changes from {before} to {picture.width}x{picture.height} pixels"
+                advice = "re-encode it (mgm prepare SRC DST)"
+                raise VideoError(self.name, found, "one size", advice, reason="unsupported")
             self._shape = shape
             self._orientation = Orientation.of(picture, self.name)
 
     def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
         """uint8 (H, W, 3) RGB of a decoded picture."""
         self.observe(picture)
-        with span("convert"):
+        with span("convert"), _conversion_errors(self.name, picture):
             if self._graph is None:
                 self._graph = self._build(picture)
             return np.ascontiguousarray(self._orientation.image(_through(self._graph, picture)))
@@ -157,6 +162,20 @@ def _through(graph: av.filter.Graph, picture: av.video.frame.VideoFrame) -> npt.
     converted = graph.pull()
     assert isinstance(converted, av.video.frame.VideoFrame)
     return np.ascontiguousarray(converted.to_ndarray(), np.uint8)
+
+
+@contextmanager
+def _conversion_errors(name: str, picture: av.video.frame.VideoFrame) -> Iterator[None]:
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        kind = f"{picture.format.name}, colour matrix {int(picture.colorspace)}"
+        raise VideoError(
+            name,
+            f"FFmpeg cannot convert its pictures ({kind}) to RGB ({error.strerror})",
+            advice="transcode it to H.264 with ordinary colours, or remove it from the set",
+            reason="unsupported",
+        ) from error
 
 
 def upright_region(height: int, width: int, size: int | tuple[int, int] | None, crop: Crop) -> Box:

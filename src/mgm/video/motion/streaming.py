@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import av.video.frame
@@ -45,16 +45,24 @@ class FrameMotion:
     interlaced: bool = False
 
 
-def iter_frame_motion(video: OpenVideo, *, reading: Reading = "clean") -> Iterator[FrameMotion]:
+def iter_frame_motion(
+    video: OpenVideo,
+    *,
+    reading: Reading = "clean",
+    observe: Callable[[av.video.frame.VideoFrame], None] = lambda picture: None,
+) -> Iterator[FrameMotion]:
     """Yield the field of every frame of a freshly opened video in display order, keeping only a few frames in memory.
 
     Open it with `vectors=True, skip_loop_filter=True`: pixels are not used.
+
+    Args:
+        observe: called with each decoded picture, in display order.
 
     Raises:
         VideoError: the stream is damaged, or has no frame.
     """
     lengths = video.nal_length_size
-    queue = _FrameQueue(video, reading, video.timed)
+    queue = _FrameQueue(video, reading, video.timed, observe)
     for position, packet in enumerate(packets(video)):
         if position == 0 and packet.pts is None:
             queue.timed = False
@@ -98,6 +106,7 @@ class _FrameQueue:
     video: OpenVideo
     reading: Reading
     timed: bool
+    observe: Callable[[av.video.frame.VideoFrame], None]
     coded: deque[tuple[int, SliceInfo]] = dataclasses.field(
         default_factory=deque
     )  # H.264 in decode order, by packet_pts
@@ -118,6 +127,7 @@ class _FrameQueue:
     def push(self, frames: list[av.video.frame.VideoFrame]) -> Iterator[FrameMotion]:
         """Accept decoded frames; yield those that are ready."""
         for frame in frames:
+            self.observe(frame)
             self._append(frame)
         self._follow_references()
         while self.frames and self._is_ready():

@@ -24,6 +24,7 @@ from mgm.video.container.stream import (
     truncated,
 )
 from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
+from mgm.video.scan.pictures import PictureCheck
 from mgm.video.scan.record import Status, VideoRecord
 from mgm.workers.process import report_progress
 
@@ -52,15 +53,15 @@ def with_problem(record: VideoRecord, error: VideoError, *, until: float | None 
 
 def _decode(record: VideoRecord) -> VideoRecord:
     name = record.path
-    tally, damage, ended = _Tally(), None, True
+    tally, pictures, damage, ended = _Tally(), PictureCheck(name), None, True
     with open_video(name, vectors=True, skip_loop_filter=True) as video:
         try:
-            for frame in iter_frame_motion(video):
+            for frame in iter_frame_motion(video, observe=pictures):
                 tally.add(frame)
                 report_progress()
         except VideoError as error:
             damage, ended = error, _at_end(video)
-        record = tally.complete(_of_stream(record, video), video)
+        record = tally.complete(_of_stream(record, video, pictures), video)
         if video.codec == "h264":
             references = most_references(parameter_sets(video.stream.codec_context.extradata or b""))
         else:
@@ -75,8 +76,15 @@ def _decode(record: VideoRecord) -> VideoRecord:
         return _broken(record, damage, until=tally.end, ended=ended)
     if (short := _too_short(record)) is not None:
         return with_problem(record, short, until=tally.end)
-    problem = unsupported or _doubtful_vectors(record)
+    problem = pictures.error or _single_frame(record) or unsupported or _doubtful_vectors(record)
     return replace(record, status="ok") if problem is None else with_problem(record, problem)
+
+
+def _single_frame(record: VideoRecord) -> VideoError | None:
+    if record.frames != 1:
+        return None
+    advice = "remove it from the set, or keep it as a still picture: its masks follow no motion"
+    return VideoError(record.path, "holds a single frame, so no motion", "at least two", advice, reason="single_frame")
 
 
 def _doubtful_vectors(record: VideoRecord) -> VideoError | None:
@@ -137,18 +145,19 @@ def _at_end(video: OpenVideo) -> bool:
         return True
 
 
-def _of_stream(record: VideoRecord, video: OpenVideo) -> VideoRecord:
+def _of_stream(record: VideoRecord, video: OpenVideo, pictures: PictureCheck) -> VideoRecord:
     names = video.container.format.name.split(",")
     suffix = Path(record.path).suffix.lower().removeprefix(".")
     context, rate = video.stream.codec_context, video.stream.average_rate
+    width, height, pixel_format = pictures.first or (context.width, context.height, context.pix_fmt)
     return replace(
         record,
         container=suffix if suffix in names else names[0],
         codec=video.codec,
         profile=context.profile,
-        pixel_format=context.pix_fmt,
-        width=context.width,
-        height=context.height,
+        pixel_format=pixel_format,
+        width=width,
+        height=height,
         fps=float(rate) if rate else None,
         declared_frames=video.stream.frames or None,
     )

@@ -12,6 +12,8 @@ Status = Literal[
     "no_vectors",
     "intra_only",
     "interlaced",
+    "single_frame",
+    "unsupported",
     "truncated",
     "damaged",
     "empty",
@@ -20,7 +22,7 @@ Status = Literal[
     "unreadable",
     "crashed",
 ]
-READABLE = frozenset({"ok", "no_vectors", "intra_only", "interlaced"})
+READABLE = frozenset({"ok", "no_vectors", "intra_only", "interlaced", "single_frame"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +35,14 @@ class VideoRecord:
         bytes: size of the file.
         modified: time of the last change, seconds since 1970.
         status: "ok"; "no_vectors": its codec exports none; "intra_only": its codec exports them, but no frame has any;
-            "interlaced": H.264 in fields, whose vectors are partly half as high as the motion;
+            "interlaced": H.264 in fields, whose vectors are partly half as high as the motion; "single_frame": nothing moves;
+            "unsupported": its size changes, or its codec or pixel format cannot be read;
             "truncated": it ends too early; "damaged": its stream is broken; "empty": 0 bytes; "not_video"; "no_video_stream": sound
             or nothing; "unreadable": it cannot be opened, or is a folder that cannot be listed; "crashed": the process that read it
             died, made no progress for too long, or failed.
         where: seconds on the stream's clock at which a damaged file breaks, or up to which frames of a truncated one were decoded.
         container, codec, profile, pixel_format: FFmpeg's names.
-        width, height: of the coded frame in pixels, before rotation.
+        width, height: of the first coded frame in pixels, before rotation.
         rotation: counter-clockwise in degrees, as the container declares it; of a mirrored picture, after mirroring left to right.
         interlaced: whether any frame is two fields.
         fps: the mean rate that the container declares or FFmpeg estimates.
@@ -89,7 +92,7 @@ class VideoRecord:
 
     @property
     def readable(self) -> bool:
-        """Whether the file decodes to its end."""
+        """Whether the file decodes to its end, and every clip of it can be read."""
         return self.status in READABLE
 
     @property
