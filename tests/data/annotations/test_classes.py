@@ -1,5 +1,11 @@
 """Labels of annotations are resolved to classes."""
 
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
 from mgm.data.annotations import load_set
 from mgm.errors import DataError
 from tests.data.annotations.files import touch, write
@@ -43,3 +49,56 @@ def test_numbers_mixed_with_names(tmp_path):
     names = write(tmp_path / "names.txt", "hop", "run")
     found = load_set(f"train={train},test={test},classes={names}")
     assert [i.label for i in found.test] == [1]
+
+
+SPELLINGS = {
+    "int": "{}",
+    "float": "{}.0",
+    "padded": "{:02d}",
+    "spaced": "  {}",
+    "signed": "+{}",
+    "numpy": "{:.18e}",
+}
+
+
+def _write_labels(path, spelling, numbers):
+    """A file of `video, number` in the format of the path's suffix, the numbers spelt as `SPELLINGS`."""
+    rows = [(f"{i}.mp4", SPELLINGS[spelling].format(float(n) if spelling == "numpy" else n)) for i, n in numbers]
+    if path.suffix == ".txt":
+        return write(path, *(f"{name} {label}" for name, label in rows))
+    if path.suffix == ".csv":
+        return write(path, "path,label", *(f"{name},{label}" for name, label in rows))
+    if path.suffix == ".tsv":
+        return write(path, *(f"{i}\t{label}\t{name}" for i, (name, label) in enumerate(rows)))
+    if path.suffix == ".npy":
+        np.save(path, np.array(rows))
+        return path
+    values = [{"path": name, "label": label if spelling != "float" else float(label)} for name, label in rows]
+    text = json.dumps(values) if path.suffix == ".json" else "\n".join(map(json.dumps, values))
+    return write(path, text)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("name", ["train.txt", "train.csv", "train.tsv", "train.npy", "train.json", "train.jsonl"])
+def test_a_number_is_the_same_class_in_every_spelling(tmp_path, name, spelling):
+    """10.0 is class 10, not a name between 1.0 and 2.0."""
+    touch(tmp_path, *(f"{i}.mp4" for i in range(24)))
+    found = load_set(_write_labels(tmp_path / name, spelling, [(i, i % 12) for i in range(24)]))
+    assert {int(Path(item.path).stem): item.label for item in found.train} == {i: i % 12 for i in range(24)}
+    assert found.classes == tuple(map(str, range(12)))
+
+
+def test_class_files_number_in_every_spelling(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    train = write(tmp_path / "train.csv", "path,label", "a.mp4,0.0", "b.mp4,1.0")
+    for tree in ({"hop": 0.0, "run": 1.0}, {"0.0": "hop", "1.0": "run"}, {"hop": "00", "run": "01"}):
+        names = write(tmp_path / "names.json", json.dumps(tree))
+        assert load_set(f"train={train},classes={names}").classes == ("hop", "run")
+
+
+@pytest.mark.parametrize("label", ["1.5", "NaN", "[1]", '{"a": 1}', "null", '" "', "1e40", '"1.5"', f'"{"1" * 5000}"'])
+def test_labels_that_are_neither_numbers_nor_names(tmp_path, label):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    path = write(tmp_path / "train.jsonl", '{"path": "a.mp4", "label": 1}', f'{{"path": "b.mp4", "label": {label}}}')
+    with raises(DataError, "malformed", subject=path):
+        load_set(path)

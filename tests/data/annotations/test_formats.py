@@ -27,7 +27,7 @@ def test_every_format_has_an_example_that_it_matches():
     [
         ("no-label", ["a.mp4 0", "b.mp4", "c.mp4 1"]),
         ("word-label", ["a.mp4 0", "b.mp4 run", "c.mp4 1"]),
-        ("fraction-label", ["a.mp4 0", "b.mp4 1.0", "c.mp4 1"]),
+        ("fraction-label", ["a.mp4 0", "b.mp4 1.5", "c.mp4 1"]),
         ("two-labels", ["a.mp4 0", "b.mp4 3 1", "c.mp4 1"]),
         ("other-separator", ["a.mp4 0", "b.mp4 1", "c.mp4,1"]),
         ("two-columns", ["a.mp4 0 -1", "b.mp4 1", "c.mp4 0 -1"]),

@@ -5,19 +5,22 @@ from __future__ import annotations
 import csv
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from mgm.errors import DataError, Reason
+from mgm.files.json_text import read_json
 
 _SAMPLED_LINES = 1000
 """Number of lines from which a format is recognised."""
 
-IS_NUMBER = re.compile(r"[+-]?[0-9]+").fullmatch
+Row: TypeAlias = dict[str, Any]
+"""The values of a row of a table by column, or a JSON object."""
 
 NAME_COLUMNS = (
     "path",
@@ -75,7 +78,7 @@ class AnnotationFile:
         if not (declared or self.lines[0][1][0] in "[{"):
             return
         try:
-            self.tree = json.loads(text)
+            self.tree = read_json(text)
             self.kind = "json"
             if suffix == ".jsonl" and isinstance(self.tree, dict):  # a single record
                 self.tree, self.kind = [self.tree], "records"
@@ -83,7 +86,7 @@ class AnnotationFile:
             records = []
             for number, line in self.lines:
                 try:
-                    records.append(json.loads(line))
+                    records.append(read_json(line))
                 except json.JSONDecodeError as error:
                     if not declared:
                         return  # a path may begin with a bracket
@@ -127,7 +130,7 @@ class AnnotationFile:
         tree = self.tree
         return tuple(tree[0]) if isinstance(tree, list) and tree and isinstance(tree[0], dict) else ()
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(self) -> Iterator[tuple[int, Row]]:
         """(number from 1, values by column) of each row of a table with a header, or of each object in a list of JSON objects.
 
         Raises:
@@ -136,14 +139,14 @@ class AnnotationFile:
         if self.kind == "text" and self.header is not None:
             separator, names = self.header
             for number, line in self.lines[1:]:
-                fields = next(csv.reader([line], delimiter=separator))
+                fields = _split_line(line, separator)
                 if len(fields) != len(names):
                     raise self.bad_line(number, line, f"{len(names)} columns ({', '.join(names)})")
                 yield number, dict(zip(names, fields, strict=True))
             return
         for number, record in enumerate(self.tree, 1):
             if not isinstance(record, dict):
-                raise self.bad_entry(number, f"found {_short(json.dumps(record))}", "an object like the others")
+                raise self.bad_entry(number, f"found {reprlib.repr(record)}", "an object like the others")
             yield number, record
 
     def bad_line(self, number: int, line: str, expected: str) -> DataError:
@@ -168,6 +171,13 @@ class AnnotationFile:
 def not_json(path: str | Path, why: object, advice: str) -> DataError:
     """The error of a file or URL that should contain JSON."""
     return DataError(path, f"not valid JSON ({why})", advice=advice, reason="malformed")
+
+
+def _split_line(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator))
+    except csv.Error:  # a field of more than 128 KiB
+        return []
 
 
 def _short(text: str) -> str:

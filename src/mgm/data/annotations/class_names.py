@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mgm.data.annotations.annotation_file import IS_NUMBER, AnnotationFile
+from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.labels import whole_number
 from mgm.errors import DataError
 
-_NUMBERED = re.compile(r"([0-9]+)[\s,]+(.+)").fullmatch
+_NUMBERED = re.compile(r"([0-9]{1,9})[\s,]+(.+)").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ def contains_class_names(file: AnnotationFile) -> bool:
     """Whether a file can only contain class names: numbered lines, or JSON that maps names to numbers or lists words."""
     tree = file.tree
     if isinstance(tree, dict):
-        return bool(tree) and (all(map(_is_number, tree.values())) or all(map(IS_NUMBER, tree)))
+        return bool(_whole_numbers(tree.values()) or _whole_numbers(tree))
     if isinstance(tree, list):
-        return bool(tree) and all(isinstance(row, list) and all(isinstance(w, str) for w in row) for row in tree)
+        return bool(tree) and all(map(_is_words, tree))
     numbers = [number for number, _ in _numbered_lines(file)]
     return bool(numbers) and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
 
@@ -50,12 +50,12 @@ def read_class_names(file: AnnotationFile) -> ClassNames:
         pairs = _numbered_lines(file)
         if not pairs:
             return ClassNames(path, _distinct(path, [line for _, line in file.lines]), None)
-    elif isinstance(tree, dict) and tree and all(map(_is_number, tree.values())):
-        pairs = [(int(number), name) for name, number in tree.items()]
-    elif isinstance(tree, dict) and tree and all(map(IS_NUMBER, tree)):
-        pairs = [(int(number), str(name)) for number, name in tree.items()]
-    elif isinstance(tree, list) and tree:
-        names = [" ".join(row) if isinstance(row, list) else str(row) for row in tree]
+    elif isinstance(tree, dict) and (found := _whole_numbers(tree.values())):
+        pairs = list(zip(found, tree, strict=True))
+    elif isinstance(tree, dict) and _is_words([*tree.values()]) and (found := _whole_numbers(tree)):
+        pairs = list(zip(found, tree.values(), strict=True))
+    elif isinstance(tree, list) and tree and all(isinstance(row, str) or _is_words(row) for row in tree):
+        names = [row if isinstance(row, str) else " ".join(row) for row in tree]
         return ClassNames(path, _distinct(path, names), None)
     else:
         raise DataError(
@@ -94,7 +94,11 @@ def _distinct(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and (
-        isinstance(value, int) or (isinstance(value, str) and bool(IS_NUMBER(value)))
-    )
+def _is_words(row: object) -> bool:
+    return isinstance(row, list) and all(isinstance(word, str) for word in row)
+
+
+def _whole_numbers(values: Iterable[object]) -> list[int]:
+    """The numbers that values spell; empty unless all of them spell one."""
+    numbers = [whole_number(value) for value in values]
+    return [] if None in numbers else [number for number in numbers if number is not None]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections import Counter
-from typing import Any
 
 from mgm.data.annotations.annotation_file import (
     END_COLUMNS,
-    IS_NUMBER,
     LABEL_COLUMNS,
     NAME_COLUMNS,
     SPLIT_COLUMNS,
     START_COLUMNS,
     AnnotationFile,
+    Row,
 )
+from mgm.data.annotations.labels import read_label, whole_number
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
+from mgm.errors import DataError
 from mgm.video.scan.manifest import read_manifest
 
 _SPLIT_OF_WORD: dict[str, Split] = {
@@ -36,13 +38,10 @@ def read_kinetics(file: AnnotationFile) -> VideoList:
     """`label,youtube_id,time_start,time_end,split` (Kinetics). The video's name is id_start_end, seconds in six digits."""
     entries = []
     for number, row in file.rows():
-        try:
-            begin, end = (round(float(row[key])) for key in ("time_start", "time_end"))
-            name = f"{row['youtube_id']}_{begin:06d}_{end:06d}"
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            line = ",".join(map(str, row.values()))
-            raise file.bad_line(number, line, "seconds in time_start and time_end") from error
-        entries.append(ListedVideo(name, row.get("label") or None, split=_split(file, number, row), line=number))
+        begin, end = (_seconds(file, number, row, key) for key in ("time_start", "time_end"))
+        name = f"{_name(file, number, row, 'youtube_id')}_{begin:06d}_{end:06d}"
+        label = None if row.get("label") in (None, "") else _label(file, number, row, "label")
+        entries.append(ListedVideo(name, label, split=_split(file, number, row), line=number))
     labels = "column label" if "label" in file.columns else "none"
     return VideoList(file.path, "kinetics", "a table with youtube_id, time_start and time_end", tuple(entries), labels)
 
@@ -60,11 +59,9 @@ def read_templates(file: AnnotationFile) -> VideoList:
     """`[{"id", "label", "template", "placeholders"}]` (Something-Something V2). The class is the template without brackets."""
     entries = []
     for number, row in file.rows():
-        if "id" not in row:
-            raise file.bad_entry(number, f"found the keys {', '.join(row)}", "id among them")
         template = row.get("template")
         label = template.replace("[", "").replace("]", "") if isinstance(template, str) else None
-        entries.append(ListedVideo(str(row["id"]), label, line=number))
+        entries.append(ListedVideo(_name(file, number, row, "id"), label, line=number))
     labelled = any(entry.label is not None for entry in entries)
     why = "JSON objects with an id and a template" if labelled else "JSON objects with an id alone"
     labels = "templates, without their brackets" if labelled else "none"
@@ -90,43 +87,63 @@ def read_table(file: AnnotationFile) -> VideoList:
     start_key, end_key = (next((k for k in keys if k in columns), None) for keys in (START_COLUMNS, END_COLUMNS))
     entries = []
     for number, row in file.rows():
-        missing = [key for key in (name_key, label_key) if key is not None and row.get(key) in (None, "")]
-        if missing:
-            raise file.bad_entry(number, f"{' and '.join(missing)} missing", "a value as in the other lines")
         start = _frame(file, number, row, start_key) or 0
         end = _frame(file, number, row, end_key)
         if end is not None and end <= start:
             raise file.bad_entry(number, f"frames {start} to {end}", "an end after the start")
-        label = None if label_key is None else _label(row[label_key])
-        entries.append(ListedVideo(str(row[name_key]), label, start, end, _split(file, number, row), number))
+        name = _name(file, number, row, name_key)
+        label = None if label_key is None else _label(file, number, row, label_key)
+        entries.append(ListedVideo(name, label, start, end, _split(file, number, row), number))
     kind = "columns" if file.kind == "text" else "JSON objects with the keys"
     why = f"{kind} {', '.join(key for key in (name_key, label_key, start_key, end_key) if key is not None)}"
     labels = "none" if label_key is None else f"{label_key} of each row"
     return VideoList(file.path, "table", why, tuple(entries), labels)
 
 
-def _label(value: Any) -> int | str:
-    text = str(value).strip()
-    return int(text) if IS_NUMBER(text) else text
+def _name(file: AnnotationFile, number: int, row: Row, key: str) -> str:
+    value = row.get(key)
+    name = value if isinstance(value, str) else whole_number(value)
+    if name in (None, ""):
+        raise _bad_value(file, number, row, key, "a path or an id")
+    return str(name)
 
 
-def _frame(file: AnnotationFile, number: int, row: dict[str, Any], key: str | None) -> int | None:
+def _label(file: AnnotationFile, number: int, row: Row, key: str) -> int | str:
+    label = read_label(row.get(key))
+    if label is None:
+        raise _bad_value(file, number, row, key, "a whole number or a name")
+    return label
+
+
+def _seconds(file: AnnotationFile, number: int, row: Row, key: str) -> int:
+    try:
+        return round(float(row[key]))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _bad_value(file, number, row, key, "seconds") from error
+
+
+def _frame(file: AnnotationFile, number: int, row: Row, key: str | None) -> int | None:
     if key is None or row.get(key) in (None, ""):
         return None
-    text = str(row[key]).strip()
-    if not IS_NUMBER(text) or int(text) < 0:
-        raise file.bad_entry(number, f"{key} is {text!r}", "a frame number, 0 or more")
-    return int(text)
+    frame = whole_number(row[key])
+    if frame is None or frame < 0:
+        raise _bad_value(file, number, row, key, "a frame number, 0 or more")
+    return frame
 
 
-def _split(file: AnnotationFile, number: int, row: dict[str, Any]) -> Split | None:
+def _split(file: AnnotationFile, number: int, row: Row) -> Split | None:
     key = next((key for key in SPLIT_COLUMNS if key in row), None)
     if key is None or row[key] in (None, ""):
         return None
-    word = str(row[key]).strip().lower()
+    word = row[key].strip().lower() if isinstance(row[key], str) else ""
     if word not in _SPLIT_OF_WORD:
-        raise file.bad_entry(number, f"{key} is {row[key]!r}", f"one of {', '.join(_SPLIT_OF_WORD)}")
+        raise _bad_value(file, number, row, key, f"one of {', '.join(_SPLIT_OF_WORD)}")
     return _SPLIT_OF_WORD[word]
+
+
+def _bad_value(file: AnnotationFile, number: int, row: Row, key: str, expected: str) -> DataError:
+    found = f"{key} is {reprlib.repr(row[key])}" if row.get(key) not in (None, "") else f"{key} is missing"
+    return file.bad_entry(number, found, expected)
 
 
 # Manifests of `mgm scan`

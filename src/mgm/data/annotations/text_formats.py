@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from mgm.data.annotations.annotation_file import IS_NUMBER, AnnotationFile
+from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.labels import whole_number
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import IMAGE_SUFFIXES
 from mgm.video.scan.find import VIDEO_SUFFIXES
@@ -47,7 +48,7 @@ def _most_frequent_separator(file: AnnotationFile, match: Callable[[str, str], o
 
 def _ends_in_one_number(line: str, separator: str) -> bool:
     name, _, label = line.rpartition(separator)
-    return bool(name) and IS_NUMBER(label.strip()) is not None and IS_NUMBER(name.strip()) is None
+    return bool(name) and whole_number(label) is not None and whole_number(name) is None
 
 
 def read_path_label(file: AnnotationFile) -> VideoList:
@@ -58,13 +59,13 @@ def read_path_label(file: AnnotationFile) -> VideoList:
     entries = []
     for number, line in file.lines:
         name, _, label = line.rpartition(separator)
-        name, label = name.rstrip(), label.lstrip()
-        if not name or not IS_NUMBER(label):
+        name, number_of_class = name.rstrip(), whole_number(label)
+        if not name or number_of_class is None:
             raise file.bad_line(number, line, expected)
         before, _, second = name.rpartition(separator)
-        if before and IS_NUMBER(second.strip()) and has_suffix(before.rstrip()):
+        if before and whole_number(second) is not None and has_suffix(before.rstrip()):
             raise file.bad_line(number, line, f"one label, {expected}")
-        entries.append(ListedVideo(_unquoted(name), int(label), line=number))
+        entries.append(ListedVideo(_unquoted(name), number_of_class, line=number))
     why = f"lines end in a {word} and one integer"
     return VideoList(file.path, "path-label", why, tuple(entries), "numbers at the end of the lines")
 
@@ -89,9 +90,10 @@ def _three_column_separator(file: AnnotationFile) -> str | None:
 
 def _parse_columns(line: str, separator: str) -> _Columns | None:
     parts = line.rsplit(separator, 2)
-    if len(parts) < 3 or not parts[0].strip() or not IS_NUMBER(parts[1].strip()) or not IS_NUMBER(parts[2].strip()):
+    first, second = (whole_number(part) for part in (parts[1:] if len(parts) == 3 else ("", "")))
+    if first is None or second is None or not parts[0].strip():
         return None
-    return _Columns(parts[0].rstrip(), int(parts[1]), int(parts[2]))
+    return _Columns(parts[0].rstrip(), first, second)
 
 
 def _fits_start_and_total(rows: list[_Columns]) -> bool:
@@ -175,7 +177,7 @@ def is_index_label_path(file: AnnotationFile) -> bool:
 
 def _is_index_label_path_line(line: str) -> bool:
     parts = line.split("\t", 2)
-    return len(parts) == 3 and all(IS_NUMBER(p) for p in parts[:2]) and not IS_NUMBER(parts[2])
+    return len(parts) == 3 and [whole_number(part) is None for part in parts] == [False, False, True]
 
 
 def read_index_label_path(file: AnnotationFile) -> VideoList:
@@ -185,7 +187,7 @@ def read_index_label_path(file: AnnotationFile) -> VideoList:
         if not _is_index_label_path_line(line):
             raise file.bad_line(number, line, "'index label path' separated by tabs, with integer index and label")
         _, label, name = line.split("\t", 2)
-        entries.append(ListedVideo(name, int(label), line=number))
+        entries.append(ListedVideo(name, whole_number(label), line=number))
     why = "lines are two integers and a path, separated by tabs"
     return VideoList(file.path, "index-label-path", why, tuple(entries), "second column")
 
@@ -241,7 +243,7 @@ def _is_id_text_line(line: str) -> bool:
     name, _, text = line.partition(";")
     if has_suffix(line):
         return False
-    return re.fullmatch(r"[\w-]+", name) is not None and bool(text.strip()) and not IS_NUMBER(text.strip().split()[-1])
+    return re.fullmatch(r"[\w-]+", name) is not None and bool(text.strip()) and whole_number(text.split()[-1]) is None
 
 
 def read_id_text(file: AnnotationFile) -> VideoList:

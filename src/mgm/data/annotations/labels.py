@@ -1,0 +1,35 @@
+"""Numbers and labels as annotations spell them."""
+
+from __future__ import annotations
+
+import re
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
+_DIGITS = re.compile(r"[+-]?[0-9]+").fullmatch
+_LONGEST = 40
+"""Characters of a number; Python refuses to parse thousands of digits."""
+_LIMIT = 10**18
+"""Integers below it fit int64."""
+
+
+def whole_number(value: object) -> int | None:
+    """The integer that a text or a value of JSON spells; None if it spells none.
+
+    `1.0` and `1.000e+00` are 1, as `01` is: pandas and NumPy write integers so once their column had a gap.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        short = len(text) <= _LONGEST
+        value = int(text) if short and _DIGITS(text) else float(text) if short and _NUMBER(text) else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LIMIT else None
+
+
+def read_label(value: object) -> int | str | None:
+    """A label: a whole number or a name; None for a value that is neither (1.5, an empty text, a list)."""
+    number = whole_number(value)
+    if number is not None or not isinstance(value, str | bool):
+        return number
+    text = str(value).strip()
+    return text if text and not _NUMBER(text) else None
