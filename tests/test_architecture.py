@@ -34,8 +34,8 @@ ROOMS = {
         {"benchmark"},
     ],
     "training": [
-        {"config"},
-        {"optim", "recipe"},
+        {"config", "ranks", "signals", "step_lines"},
+        {"folder", "optim", "recipe"},
         {"checkpoint", "log", "method"},
         {"run"},
         {"resume"},

@@ -12,7 +12,7 @@ from mgm.errors import VideoError
 from mgm.version import VERSION
 
 
-@pytest.mark.parametrize("package", ["mgm", "mgm.video", "mgm.masks", "mgm.data", "mgm.models"])
+@pytest.mark.parametrize("package", ["mgm", "mgm.video", "mgm.masks", "mgm.data", "mgm.models", "mgm.training"])
 def test_every_public_name_resolves(package):
     face = importlib.import_module(package)
     modules = {path.name.removesuffix(".py") for path in Path(face.__file__).parent.iterdir()}

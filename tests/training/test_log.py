@@ -1,44 +1,82 @@
 """log.jsonl, and the warnings of a run."""
 
+import math
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from mgm.errors import DataError, FileError, ModelError
+from mgm.errors import DataError, FileError
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord
 from tests.errors import raises
+from tests.training.helpers import read_log, same_weights
 
 
-def test_a_log_shorter_than_the_checkpoint(run, small):
+@pytest.mark.parametrize(
+    ("damage", "left"),
+    [
+        (lambda lines: [], []),
+        (None, []),
+        (lambda lines: lines[:2], [0, 1]),
+        (lambda lines: [*lines[:2], b"{", *lines[3:]], [0, 1, 3, 4, 5]),
+        (lambda lines: [*lines[:4], lines[4][:20]], [0, 1, 2, 3]),  # a kill in the middle of a line
+        (lambda lines: [os.urandom(5000), b"[" * 100_000, b"null", b'{"step": 1}', *lines[2:]], [2, 3, 4, 5]),
+        (lambda lines: [*lines, b'{"step": 6, "loss": 1, "lr": 1}'], [0, 1, 2, 3, 4, 5]),  # beyond the checkpoint
+        (lambda lines: [*lines[::-1], *lines[:3]], [0, 1, 2, 3, 4, 5]),  # two runs wrote it
+    ],
+)
+def test_a_log_never_stops_a_run(run, small, damage, left, capsys):
+    """A stopped run goes on with what is left of its log, and says what is missing."""
+    whole = run(small())
+    log = whole.out / "log.jsonl"
+    entries, lines = read_log(whole.out), log.read_bytes().splitlines()
+    if damage is None:
+        log.unlink()
+    else:
+        log.write_bytes(b"\n".join(damage(lines)))
+    resumed = run(small(), resume=True)
+    assert same_weights(resumed.model, whole.model)
+    assert read_log(whole.out) == [entries[step] for step in left]
+    assert len(resumed.history.losses) == 6
+    assert [step for step, loss in enumerate(resumed.history.losses) if not math.isnan(loss)] == left
+    assert ("log.jsonl" in capsys.readouterr().out) == (len(left) < 6)
+
+
+def test_a_log_is_never_empty_while_it_is_repaired(run, small, monkeypatch):
+    """A kill between any two operations leaves the old log or the new one."""
     out = run(small()).out
-    (out / "log.jsonl").write_text("")
-    with raises(ModelError, "truncated", subject=out / "log.jsonl", message="run-log-short"):
-        run(small(), resume=True)
+    log = (out / "log.jsonl").read_bytes()
+    replace = Path.replace
+
+    def watched(self, target):
+        assert (out / "log.jsonl").read_bytes() == log
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    run(small(), resume=True)
+    assert (out / "log.jsonl").read_bytes() == log
 
 
-def test_a_missing_log(run, small):
-    out = run(small()).out
-    (out / "log.jsonl").unlink()
-    with raises(ModelError, "truncated", subject=out / "log.jsonl"):
-        run(small(), resume=True)
-
-
-def test_a_damaged_line(run, small):
-    out = run(small()).out
-    lines = (out / "log.jsonl").read_text().splitlines()
-    (out / "log.jsonl").write_text("\n".join([*lines[:2], "{", *lines[3:]]))
-    with raises(ModelError, "malformed", subject=out / "log.jsonl", message="run-log-damaged"):
-        run(small(), resume=True)
+def test_the_log_is_written_every_ten_seconds(tmp_path, monkeypatch):
+    clock = iter([0, 4, 8, 12, 12, 16, 20, 24, 24])
+    monkeypatch.setattr("mgm.training.log.time.monotonic", lambda: next(clock))
+    log = StepLog(tmp_path, RunHistory(), True)
+    written = []
+    for step in range(6):
+        log.write(record(step))
+        written.append(len((tmp_path / "log.jsonl").read_text().splitlines()))
+    assert written == [0, 0, 3, 3, 3, 6]
+    monkeypatch.undo()
+    log.close()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk(tmp_path):
-    (tmp_path / "log.jsonl").write_text("")
     log = StepLog(tmp_path, RunHistory(), True)
-    log.path = Path("/dev/full")
     log.write(StepRecord(0, 1.0, 0.1, 1.0))
+    log.path = Path("/dev/full")
     with raises(FileError, "cannot_write", subject="/dev/full"):
         log.flush()
     log.close()
@@ -81,6 +119,8 @@ def test_incidents_are_kept_with_their_rank(warnings):
     warnings.incidents(("a process died",))
     assert (warnings.out / "incidents.txt").read_text() == "rank 1: a process died\n"
     assert warnings.history.incidents == ["rank 1: a process died"]
+    warnings.incidents((os.fsdecode(b"a process died on \xff.mp4"),))
+    assert (warnings.out / "incidents.txt").read_bytes().endswith(b"\xff.mp4\n")
 
 
 def test_flow_is_shown_once_and_on_the_first_rank(warnings):

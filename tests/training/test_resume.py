@@ -10,7 +10,7 @@ import torch
 
 from mgm.data.clips.source import FileSource, MemorySource
 from mgm.data.items import VideoItem
-from mgm.errors import ConfigError, DataError, FileError
+from mgm.errors import ConfigError, DataError, FileError, ModelError
 from mgm.training import load_checkpoint
 from mgm.training.finetune import finetune
 from mgm.training.log import StepLog
@@ -175,7 +175,59 @@ def test_a_checkpoint_without_its_set_does_not_resume(run, small):
     content = torch.load(out / "last.pt", weights_only=True)
     del content["data"]
     torch.save(content, out / "last.pt")
-    with raises(ConfigError, "unsupported", subject=out):
+    with pytest.warns(UserWarning, match="checksum"), raises(ConfigError, "unsupported", subject=out):
+        run(small(), resume=True)
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_checksum(run, small):
+    config = small("pretrain.checkpoint_every=2")
+    whole = run(config)
+    torch.save(torch.load(whole.out / "last.pt", weights_only=True), whole.out / "last.pt")
+    with pytest.warns(UserWarning, match="checksum"):
+        assert same_weights(run(config, resume=True).model, whole.model)
+
+
+@pytest.mark.parametrize("place", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before(run, small, capsys, place):
+    config = small("pretrain.checkpoint_every=2")
+    whole = run(config)
+    last, log = whole.out / "last.pt", read_log(whole.out)
+    assert load_checkpoint(whole.out / "previous.pt")["position"]["step"] == 6  # saved in step and at the end
+    content = bytearray(last.read_bytes())
+    content[round(place * (len(content) - 1))] ^= 4
+    last.write_bytes(content)
+    with pytest.raises(ModelError):
+        load_checkpoint(whole.out)
+    resumed = run(config, resume=True)
+    assert "previous.pt is used" in capsys.readouterr().out
+    assert same_weights(resumed.model, whole.model)
+    assert (whole.out / "damaged.pt").read_bytes() == content
+    assert [entry["loss"] for entry in read_log(whole.out)] == [entry["loss"] for entry in log]
+
+
+def test_a_lost_checkpoint_is_replaced_by_the_one_before(run, small, memory, capsys):
+    config = small("pretrain.checkpoint_every=2")
+    whole = run(config, "whole")
+    with pytest.raises(RuntimeError):
+        run(config, source=raising(memory, RuntimeError, at=19))
+    out = whole.out.parent / "run"
+    assert [load_checkpoint(out / name)["position"]["step"] for name in ("last.pt", "previous.pt")] == [4, 2]
+    (out / "last.pt").unlink()
+    with raises(ConfigError, "mismatch"):
+        run(small("pretrain.base_lr=1e-3", "pretrain.checkpoint_every=2"), resume=True)
+    resumed = run(config, resume=True)
+    assert "previous.pt is used" in capsys.readouterr().out
+    assert same_weights(resumed.model, whole.model)
+    assert resumed.history.losses == whole.history.losses
+
+
+def test_a_damaged_checkpoint_without_one_before(run, small):
+    out = run(small()).out
+    (out / "previous.pt").unlink()
+    content = bytearray((out / "last.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (out / "last.pt").write_bytes(content)
+    with raises(ModelError, "damaged", subject=out / "last.pt", message="checkpoint-damaged"):
         run(small(), resume=True)
 
 

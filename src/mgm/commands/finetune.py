@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from rich.console import Console
 
 import mgm
 from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set
+from mgm.training.folder import run_folder
 
 
 def finetune(
@@ -33,9 +35,16 @@ def finetune(
 
     mgm finetune runs/k400 ucf101/ --recipe finetune-vitb-ucf101 --out runs/ucf101
     """
+    with run_folder(out, resume=resume):  # first: refused before torch is imported
+        _finetune(run, data, settings or (), recipe, out, resume=resume, from_scratch=from_scratch)
+
+
+def _finetune(
+    run: Path, data: str, settings: Sequence[str], recipe: str | None, out: Path, *, resume: bool, from_scratch: bool
+) -> None:
     from mgm.training import open_encoder
 
-    encoder, config = open_encoder(run, settings or (), recipe=recipe)
+    encoder, config = open_encoder(run, settings, recipe=recipe)
     videos = open_set(data)
     trained = mgm.finetune(None if from_scratch else encoder, videos, config, out=out, resume=resume)
     if not videos.test:

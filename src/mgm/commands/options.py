@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mgm.training.ranks import on_first_rank
 
 if TYPE_CHECKING:
     from mgm.data.annotations import VideoSet
@@ -38,7 +39,7 @@ def open_set(data: str) -> VideoSet:
     from mgm.data.annotations import load_set
 
     videos = load_set(data)
-    if os.environ.get("RANK", "0") == "0":
+    if on_first_rank():
         for note in videos.notes:
             print(f"mgm: {note}", file=sys.stderr)
     return videos

@@ -1,33 +1,8 @@
-"""Configuration and recipes, the training loop and its methods, checkpoints."""
+"""Configuration and recipes, the training loop and its methods, checkpoints.
 
-from mgm.training.checkpoint import (
-    load_autoencoder,
-    load_checkpoint,
-    load_classifier,
-    load_encoder,
-    load_pretrained,
-    open_classifier,
-    open_encoder,
-    run_config,
-)
-from mgm.training.config import Config
-from mgm.training.export.write import export_model
-from mgm.training.loop import TrainingResult
-from mgm.training.recipe import config_for, list_recipes, load_config
+The public names are listed in `__init__.pyi`.
+"""
 
-__all__ = [
-    "Config",
-    "TrainingResult",
-    "config_for",
-    "export_model",
-    "list_recipes",
-    "load_autoencoder",
-    "load_checkpoint",
-    "load_classifier",
-    "load_config",
-    "load_encoder",
-    "load_pretrained",
-    "open_classifier",
-    "open_encoder",
-    "run_config",
-]
+from mgm.lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,21 +14,24 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.files.atomic import atomic_path, cannot_write
+from mgm.files.checksum import add_checksum, has_checksum
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import Model, Overrides, Weights, apply_overrides, fill, from_weights, read_torch, read_weights
 from mgm.training.config import Config
+from mgm.training.folder import LAST_CHECKPOINT
 from mgm.training.recipe import EXTERNAL_RECIPE, config_for, load_config, override, parse_config
 
 CHECKPOINT_FORMAT = "mgm-checkpoint-1"
-LAST_CHECKPOINT = "last.pt"
-"""Name of the newest checkpoint in a run's folder."""
 
 _NO_OVERRIDES = Overrides()
 _Loaded = TypeVar("_Loaded", Encoder, MaskedAutoencoder | Classifier)
 
 
-def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint atomically: a crash or a full disk leaves the previous one intact.
+def save_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | None = None) -> None:
+    """Write a checkpoint with a checksum, atomically: a crash or a full disk leaves the one before intact.
+
+    Args:
+        previous: the name that the checkpoint at `path`, if any, keeps; None: it is replaced.
 
     Raises:
         FileError: it cannot be written.
@@ -35,8 +40,22 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     try:
         with atomic_path(path, advice=advice) as part:
             torch.save({"format": CHECKPOINT_FORMAT, **content}, part)
+            add_checksum(part)
+            if previous is not None:
+                _keep(path, previous)
     except RuntimeError as error:  # torch reports a full disk as a RuntimeError
         raise cannot_write(path, OSError(str(error)), advice) from error
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Give a file, if it exists, a second name; where the file system has no hard links, that name alone."""
+    if not path.exists():
+        return
+    try:
+        with atomic_path(previous) as part:
+            os.link(path, part)
+    except OSError:
+        path.replace(previous)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -46,7 +65,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         path: the run's folder, or the file itself.
 
     Raises:
-        ModelError: no such file, not a checkpoint of a run, or one that would need to run code.
+        ModelError: no such file, not a checkpoint of a run, a damaged one, or one that would need to run code.
+
+    Warns:
+        UserWarning: an earlier version wrote it without a checksum.
     """
     file = Path(path)
     if file.is_dir():
@@ -58,6 +80,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         expected = f"a checkpoint of mgm ({CHECKPOINT_FORMAT})"
         raise ModelError(file, "found another program's file", expected, "see mgm.load_encoder", reason="malformed")
+    if not has_checksum(file):
+        warnings.warn(
+            f"{file}: has no checksum (an earlier version wrote it): damage would not be noticed", stacklevel=2
+        )
     return content
 
 

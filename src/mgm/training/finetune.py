@@ -26,10 +26,10 @@ from mgm.models import Classifier, Encoder
 from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config, FinetuneConfig
+from mgm.training.folder import run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, adamw
-from mgm.training.resume import check_folder
 from mgm.training.run import TrainingRun, training_clips
 
 
@@ -54,12 +54,26 @@ def finetune(
         UserWarning: clips are mirrored although class names distinguish left from right.
 
     Raises:
+        ConfigError: `out` contains another run. FileError: another process writes into it.
         DataError: the set has no labels. ModelError: the encoder does not fit `config`.
         MgmError: see `mgm.training.loop.fit`.
     """
+    with run_folder(out, resume=resume):  # before the videos are read, which can take minutes
+        run, method = _set_up(encoder, videos, config, Path(out), source, show_progress=show_progress)
+        return fit(method, run, show_progress=show_progress)
+
+
+def _set_up(
+    encoder: Encoder | str | Path | None,
+    videos: VideoSet | str | Path,
+    config: Config,
+    out: Path,
+    source: ClipSource | None,
+    *,
+    show_progress: bool,
+) -> tuple[TrainingRun, Finetuning]:
     found = videos if isinstance(videos, VideoSet) else load_set(videos)
     _check_labels(found)
-    check_folder(out, resume=resume)  # before the videos are read, which can take minutes
     optim = config.finetune
     pretrained = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
     if pretrained is not None:
@@ -86,8 +100,7 @@ def finetune(
     rates = layer_rates(depth=len(start.blocks), decay=optim.layer_decay)
     optimiser = adamw(model, optim, peak=run.schedule.peak, layer=rates)
     augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
-    method = Finetuning(model, optimiser, config, found.classes, flip, augment)
-    return fit(method, run, resume=resume, show_progress=show_progress)
+    return run, Finetuning(model, optimiser, config, found.classes, flip, augment)
 
 
 @dataclass(slots=True)

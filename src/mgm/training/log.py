@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +15,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mgm.data.unreadable import Unreadable
-from mgm.errors import DataError, ModelError
+from mgm.errors import DataError
 from mgm.files.atomic import atomic_write, cannot_write
 from mgm.notebook import Pictured, draw
+from mgm.training.folder import BAD_VIDEOS, INCIDENTS, LOG_FILE, TENSORBOARD
+from mgm.training.step_lines import read_steps
 
 if TYPE_CHECKING:
     from mgm.notebook import Image
 
-LOG_FILE = "log.jsonl"
-BAD_VIDEOS = "bad_videos.tsv"
-INCIDENTS = "incidents.txt"
-
+_ADVICE = "the last checkpoint is intact: free some space and continue with --resume"
+_FLUSH_SECONDS = 10
+"""Longest time for which a finished step is only in memory."""
 _TOLERATED_FAILURES = 8
 """Failures that never stop a run: too few to estimate a fraction from."""
 
@@ -97,24 +101,12 @@ class RunHistory(Pictured):
         bad = f", {len(self.bad)} unreadable videos" if self.bad else ""
         return f"RunHistory({len(self.losses):,} steps{losses}{bad}, {self.seconds:.0f} s)"
 
-    def read(self, out: Path, steps: int) -> None:
-        """Read the first `steps` steps from the log of a stopped run.
-
-        Raises:
-            ModelError: the log is shorter or damaged.
-        """
-        path = out / LOG_FILE
-        advice = "restore the file, or start again in another folder"
-        lines = path.read_text(encoding="utf-8").splitlines()[:steps] if path.exists() else []
-        if len(lines) < steps:
-            expected = f"the {steps} of the checkpoint beside it"
-            raise ModelError(path, f"contains {len(lines)} steps", expected, advice, reason="truncated")
-        for number, line in enumerate(lines, 1):
-            try:
-                self.add(json.loads(line))
-            except (ValueError, LookupError, TypeError) as error:
-                found = f"line {number} is not a step of a run"
-                raise ModelError(path, found, advice=advice, reason="malformed") from error
+    def read(self, out: Path, steps: int) -> int:
+        """Read the first `steps` steps from the log of a stopped run; returns how many of them it lacks, which become NaN."""
+        lines = read_steps(out / LOG_FILE, steps)
+        for step in range(steps):
+            self.add(lines[step].record if step in lines else {"loss": math.nan, "lr": math.nan})
+        return steps - len(lines)
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Add one line of the log."""
@@ -131,21 +123,26 @@ class RunHistory(Pictured):
 
 
 class StepLog:
-    """One JSON line per step, and TensorBoard; buffered, so that a step rarely waits for the disk."""
+    """One JSON line per step, and TensorBoard; buffered for `_FLUSH_SECONDS`, so that a step rarely waits for the disk.
+
+    It begins with the log of the stopped run, if any: the lines of the steps in `history`.
+    """
 
     def __init__(self, out: Path, history: RunHistory, active: bool) -> None:
         self.history = history
         self.lines: list[str] = []
         self.path = out / LOG_FILE
         self.writer: Any = None
+        self._flushed = time.monotonic()
         if active:
             from torch.utils.tensorboard import SummaryWriter  # imports slowly
 
             done = len(history.losses)
-            kept = self.path.read_text(encoding="utf-8").splitlines()[:done]
-            with atomic_write(self.path) as file:  # a crash may have logged past the checkpoint
-                file.write("".join(line + "\n" for line in kept).encode())
-            self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=done)
+            kept = read_steps(self.path, done)  # a crash may have logged past the checkpoint
+            with atomic_write(self.path, advice=_ADVICE) as file:
+                file.writelines(line.text + b"\n" for line in kept.values())
+            with _writing(out / TENSORBOARD):
+                self.writer = SummaryWriter(str(out / TENSORBOARD), purge_step=done, flush_secs=_FLUSH_SECONDS)
 
     def write(self, record: StepRecord) -> None:
         """Log one step."""
@@ -153,9 +150,10 @@ class StepLog:
         if self.writer is None:
             return
         self.lines.append(json.dumps(record.to_dict()))
-        for name, value in record.scalars().items():
-            self.writer.add_scalar(name, value, record.step)
-        if len(self.lines) >= 50:
+        with _writing(self.path.with_name(TENSORBOARD)):
+            for name, value in record.scalars().items():
+                self.writer.add_scalar(name, value, record.step)
+        if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -166,19 +164,26 @@ class StepLog:
         """
         text = "".join(line + "\n" for line in self.lines)
         self.lines.clear()
+        self._flushed = time.monotonic()
         if text:
-            try:
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(text)
-            except OSError as error:
-                advice = "the last checkpoint is intact: free some space and continue with --resume"
-                raise cannot_write(self.path, error, advice) from error
+            with _writing(self.path), self.path.open("a", encoding="utf-8") as file:
+                file.write(text)
 
     def close(self) -> None:
         """Flush, and end TensorBoard's file."""
         self.flush()
         if self.writer is not None:
-            self.writer.close()
+            with _writing(self.path.with_name(TENSORBOARD)):
+                self.writer.close()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raise FileError if writing in the block fails."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error, _ADVICE) from error
 
 
 @dataclass(slots=True)
@@ -210,8 +215,9 @@ class RunWarnings:
             return
         lines = tuple(f"rank {self.rank}: {line}" for line in lines) if self.ranks > 1 else lines
         self.history.incidents += lines
-        with (self.out / INCIDENTS).open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+        path = self.out / INCIDENTS
+        with _writing(path), path.open("a", encoding="utf-8", errors="surrogateescape") as file:  # names of files
+            file.writelines(f"{line}\n" for line in lines)
         for line in lines:
             self._show(line)
 

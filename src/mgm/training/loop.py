@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -28,8 +25,10 @@ from mgm.notebook import Pictured
 from mgm.training.checkpoint import save_checkpoint
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_bar, progress_text
 from mgm.training.method import StepResult, TrainingMethod
+from mgm.training.optim import Schedule
 from mgm.training.resume import TrainingState, begin_run, save_run
 from mgm.training.run import TrainingRun
+from mgm.training.signals import STOPPED_STATUS, noted_requests, uninterrupted
 
 if TYPE_CHECKING:
     from mgm.notebook import Image
@@ -54,8 +53,10 @@ class TrainingResult(Pictured):
         return f"TrainingResult({self.out}: {type(self.model).__name__} of {parameters:,} parameters, {self.history!r})"
 
 
-def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress: bool) -> TrainingResult:
-    """Train to the end of the schedule.
+def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> TrainingResult:
+    """Train to the end of the schedule, from the checkpoint in the run's folder if there is one.
+
+    The caller holds the folder (`mgm.training.folder.run_folder`).
 
     The sequence of losses is a function of the configuration, the data and the machine: resuming continues it exactly.
 
@@ -64,6 +65,7 @@ def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress
         ModelError: the loss or the gradient is not finite.
         DataError: too many videos could not be read.
         FileError: a checkpoint or the log cannot be written.
+        SystemExit: a signal asked the run to end; it is saved. The status is `STOPPED_STATUS`.
     """
     fabric, schedule = run.fabric, run.schedule
     peaks = [group["lr"] for group in method.optimiser.param_groups]
@@ -71,13 +73,14 @@ def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress
         accelerate_cpu(method.module)
     module, optimiser = fabric.setup(method.module, method.optimiser)
     history = RunHistory(bad=dict(run.left_out))
-    state = begin_run(run, method, history, resume=resume)
+    state = begin_run(run, method, history)
     first = state.step
     log = StepLog(run.out, history, fabric.is_global_zero)
     progress = progress_bar(show_progress and fabric.is_global_zero)
     console = progress.console if show_progress else None
     warnings = RunWarnings(run.out, history, fabric.global_rank, fabric.world_size, console)
     started = time.perf_counter()
+    stop = False
     module.train()
     try:
         stream = _note_incidents(_read_first(run.batches(first), any_left=first < schedule.steps), warnings)
@@ -87,7 +90,7 @@ def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress
                 fabric.print("the run is finished: no steps are left")
             elif first:
                 fabric.print(f"resuming after step {first}")
-        with progress:
+        with progress, noted_requests() as requests:
             task = progress.add_task("", total=schedule.steps, completed=first, shown="")
             for step in range(first, schedule.steps):
                 factor = schedule.factor(step)
@@ -96,7 +99,9 @@ def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress
 
                 totals = train_step(method, module, stream, run)  # forward and backward
                 norm = _clip_gradient(fabric, module, optimiser, run.optim.clip_grad)
-                record, failures = _record(totals, norm, fabric, step=step, lr=schedule.peak * factor)
+                record, failures, stop = _record(
+                    totals, norm, fabric, step=step, lr=schedule.peak * factor, stop=bool(requests)
+                )
 
                 failed = state.failed + failures
                 if failures:
@@ -114,12 +119,20 @@ def fit(method: TrainingMethod, run: TrainingRun, *, resume: bool, show_progress
                     state = TrainingState.now(step + 1, failed, fabric.device)
                 shown = progress_text(record.loss, record.clips_per_second)
                 progress.update(task, completed=step + 1, shown=shown)
-                if (step + 1) % run.optim.checkpoint_every == 0:
+                if stop:
+                    break
+                # The first one at once: a full disk is no news for the end of a day.
+                if step == 0 or (step + 1) % run.optim.checkpoint_every == 0:
                     save_run(run, method, state, log)
-        save_run(run, method, state, log)
+            save_run(run, method, state, log)
+        if stop or requests:
+            fabric.print(
+                f"stopped by {requests[0] if requests else 'a signal to another rank'}: {_saved(state, schedule)}"
+            )
+            raise SystemExit(STOPPED_STATUS)
     except KeyboardInterrupt:
         save_run(run, method, state, log)
-        fabric.print(f"saved after step {state.step} of {schedule.steps}; continue with the same command and --resume")
+        fabric.print(_saved(state, schedule))
         raise
     finally:
         log.close()
@@ -228,22 +241,6 @@ def from_all_ranks(fabric: Fabric, items: list[T]) -> list[T]:
     return [item for part in gathered for item in part]
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Delay Ctrl-C until the end of the block, so that a checkpoint never contains half a step."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set signal handlers
-        yield
-        return
-    waiting: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: waiting.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if waiting and callable(before):
-            before(*waiting[-1])
-
-
 def _read_first(stream: Iterator[Batch], *, any_left: bool) -> Iterator[Batch]:
     """The stream with its first batch already read: a run without readable videos fails before it is announced."""
     return chain([next(stream)], stream) if any_left else stream
@@ -255,13 +252,19 @@ def _note_incidents(stream: Iterator[Batch], warnings: RunWarnings) -> Iterator[
         yield batch
 
 
-def _record(totals: StepTotals, norm: torch.Tensor, fabric: Fabric, *, step: int, lr: float) -> tuple[StepRecord, int]:
-    """The step's record over all ranks, and the number of readings that failed.
+def _saved(state: TrainingState, schedule: Schedule) -> str:
+    return f"saved after step {state.step} of {schedule.steps}; continue with the same command and --resume"
+
+
+def _record(
+    totals: StepTotals, norm: torch.Tensor, fabric: Fabric, *, step: int, lr: float, stop: bool
+) -> tuple[StepRecord, int, bool]:
+    """The step's record over all ranks, the number of readings that failed, and whether `stop` is true on any of them.
 
     Every step synchronises with the GPU here: no weight may change before its loss is known to be finite.
     """
-    (loss, norm_mean, *parts), (*fractions, failed) = means_of(
-        fabric, [totals.loss, norm, *totals.parts.values()], [*totals.fractions.values(), len(totals.unreadable)]
+    (loss, norm_mean, *parts), (*fractions, failed, stops) = means_of(
+        fabric, [totals.loss, norm, *totals.parts.values()], [*totals.fractions.values(), len(totals.unreadable), stop]
     )
     record = StepRecord(
         step,
@@ -271,7 +274,7 @@ def _record(totals: StepTotals, norm: torch.Tensor, fabric: Fabric, *, step: int
         dict(zip(totals.parts, parts, strict=True)),
         dict(zip(totals.fractions, fractions, strict=True)),
     )
-    return record, round(failed * fabric.world_size)
+    return record, round(failed * fabric.world_size), stops > 0
 
 
 def _clip_gradient(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> torch.Tensor:

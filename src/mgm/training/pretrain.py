@@ -17,10 +17,10 @@ from mgm.errors import DataError
 from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
+from mgm.training.folder import run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, adamw
-from mgm.training.resume import check_folder
 from mgm.training.run import TrainingRun, training_clips
 
 
@@ -42,8 +42,17 @@ def pretrain(
         source: the source of the clips; None: as `config.data` describes.
 
     Raises:
+        ConfigError: `out` contains another run. FileError: another process writes into it.
         DataError: the set has no training videos. MgmError: see `mgm.training.loop.fit`.
     """
+    with run_folder(out, resume=resume):  # before the videos are read, which can take minutes
+        run, method = _set_up(videos, config, Path(out), source, show_progress=show_progress)
+        return fit(method, run, show_progress=show_progress)
+
+
+def _set_up(
+    videos: VideoSet | str | Path, config: Config, out: Path, source: ClipSource | None, *, show_progress: bool
+) -> tuple[TrainingRun, Pretraining]:
     found = videos if isinstance(videos, VideoSet) else load_set(videos)
     if not found.train:
         raise DataError(
@@ -52,7 +61,6 @@ def pretrain(
             advice="give them with train=FILE",
             reason="missing_value",
         )
-    check_folder(out, resume=resume)  # before the videos are read, which can take minutes
     spec, data, model_config = config.model_spec(), config.data, config.model
     teacher = None
     if model_config.teacher is not None:
@@ -67,7 +75,7 @@ def pretrain(
         spec, target=model_config.target, teacher=teacher, checkpointing=model_config.checkpointing
     )
     optimiser = adamw(model, config.pretrain, peak=run.schedule.peak)
-    return fit(Pretraining(model, optimiser, config), run, resume=resume, show_progress=show_progress)
+    return run, Pretraining(model, optimiser, config)
 
 
 @dataclass(slots=True)

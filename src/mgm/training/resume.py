@@ -11,22 +11,22 @@ from typing import Any
 import torch
 
 from mgm.data.items import VideoItem, common_folder
-from mgm.errors import ConfigError, DataError
+from mgm.errors import ConfigError, DataError, ModelError
 from mgm.files.atomic import cannot_write
-from mgm.training.checkpoint import LAST_CHECKPOINT, load_checkpoint, save_checkpoint
+from mgm.training.checkpoint import load_checkpoint, save_checkpoint
 from mgm.training.config import Config
-from mgm.training.log import LOG_FILE, RunHistory, StepLog
+from mgm.training.folder import LAST_CHECKPOINT, LOG_FILE, OTHER_OUT, PREVIOUS_CHECKPOINT, RECIPE_FILE
+from mgm.training.log import RunHistory, StepLog
 from mgm.training.method import TrainingMethod
 from mgm.training.recipe import parse_config
 from mgm.training.run import TrainingRun
 
-_RECIPE_FILE = "config.yaml"
+_DAMAGED_CHECKPOINT = "damaged.pt"
 
 # No batch and no weight depends on these settings: they may change when a run resumes.
 _MAY_CHANGE = frozenset(
     {"data.workers", "data.read_timeout", "data.bad_share", "pretrain.checkpoint_every", "finetune.checkpoint_every"}
 )
-_OTHER_OUT = "give another --out"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,26 +66,51 @@ class TrainingState:
             torch.cuda.set_rng_state(self.device_rng, device)
 
 
-def begin_run(run: TrainingRun, method: TrainingMethod, history: RunHistory, *, resume: bool) -> TrainingState:
+def begin_run(run: TrainingRun, method: TrainingMethod, history: RunHistory) -> TrainingState:
     """Start in a new folder, or resume from the checkpoint in it.
 
     Raises:
-        ConfigError: as `check_folder`; or the checkpoint belongs to another run.
+        ConfigError: the checkpoint belongs to another run.
         DataError: it belongs to a run on other videos.
+        ModelError: it is damaged, and there is no earlier one.
         FileError: the folder cannot be written.
     """
-    check_folder(run.out, resume=resume)
-    if not (run.out / LAST_CHECKPOINT).exists():
+    name, content = _newest_checkpoint(run) if run.fabric.is_global_zero else (None, None)
+    name = run.fabric.broadcast(name)
+    if name is None:
         if run.fabric.is_global_zero:
             _make_folder(run)
         return TrainingState.now(0, 0, run.fabric.device)
-    return _resume(run, method, history)
+    path = run.out / name
+    return _resume(run, method, history, path, content or load_checkpoint(path))
 
 
-def _resume(run: TrainingRun, method: TrainingMethod, history: RunHistory) -> TrainingState:
-    """Restore weights, optimiser, random states and history from the checkpoint."""
-    content = load_checkpoint(run.out / LAST_CHECKPOINT)
-    _check_same(run, content, method)
+def _newest_checkpoint(run: TrainingRun) -> tuple[str | None, dict[str, Any] | None]:
+    """The name and the content of the newest checkpoint that is whole; (None, None) if the folder has none.
+
+    A damaged one is renamed, so that it never takes the place of the one before it.
+    """
+    last, previous = run.out / LAST_CHECKPOINT, run.out / PREVIOUS_CHECKPOINT
+    if last.exists():
+        try:
+            return last.name, load_checkpoint(last)
+        except ModelError as error:
+            if not previous.exists():
+                raise
+            damaged = last.replace(last.with_name(_DAMAGED_CHECKPOINT))
+            run.fabric.print(f"{last}: {error.statement}; it is {damaged.name} now, and {previous.name} is used")
+    elif previous.exists():
+        run.fabric.print(f"{last}: is missing; {previous.name} is used")
+    else:
+        return None, None
+    return previous.name, load_checkpoint(previous)
+
+
+def _resume(
+    run: TrainingRun, method: TrainingMethod, history: RunHistory, path: Path, content: dict[str, Any]
+) -> TrainingState:
+    """Restore weights, optimiser, random states and history from the content of a checkpoint."""
+    _check_same(run, path, content, method)
     before = content["data"]["ranks"]
     if before != run.order.ranks:
         run.fabric.print(
@@ -98,86 +123,76 @@ def _resume(run: TrainingRun, method: TrainingMethod, history: RunHistory) -> Tr
     state = TrainingState.from_dict(content["position"])
     state.restore(run.fabric.device)
     history.bad.update(content["bad"])
-    history.read(run.out, state.step)
+    missing = history.read(run.out, state.step)
+    if missing:
+        run.fabric.print(
+            f"{run.out / LOG_FILE}: lacks {missing} of the {state.step} steps; the run does not depend on them"
+        )
     return state
 
 
 def save_run(run: TrainingRun, method: TrainingMethod, state: TrainingState, log: StepLog) -> None:
-    """Write the checkpoint, the log and the list of unreadable videos."""
-    log.flush()
-    if not run.fabric.is_global_zero:
-        return
+    """Write the log, the checkpoint and the list of unreadable videos. The checkpoint before stays, as `PREVIOUS_CHECKPOINT`."""
+    try:
+        log.flush()
+    finally:  # the checkpoint is worth more than the log
+        if run.fabric.is_global_zero:
+            _save_checkpoint(run, method, state, log.history)
+            log.history.write_bad_videos(run.out)
+
+
+def _save_checkpoint(run: TrainingRun, method: TrainingMethod, state: TrainingState, history: RunHistory) -> None:
     epoch, index = run.order.place(state.step)
-    save_checkpoint(
-        run.out / LAST_CHECKPOINT,
-        {
-            **method.describe(),
-            "position": state.to_dict(),
-            "config": run.config.model_dump(mode="json"),
-            "model": method.module.state_dict(),
-            "optimiser": method.optimiser.state_dict(),
-            "precision": run.fabric.strategy.precision.state_dict(),  # the scale of 16-bit gradients
-            "bad": dict(log.history.bad),
-            # with the configuration, everything that the next batches depend on
-            "data": {
-                "epoch": epoch,
-                "index": index,
-                "seed": run.order.seed,
-                "ranks": run.order.ranks,
-                "fingerprint": fingerprint(run.clips.items),
-            },
+    content = {
+        **method.describe(),
+        "position": state.to_dict(),
+        "config": run.config.model_dump(mode="json"),
+        "model": method.module.state_dict(),
+        "optimiser": method.optimiser.state_dict(),
+        "precision": run.fabric.strategy.precision.state_dict(),  # the scale of 16-bit gradients
+        "bad": dict(history.bad),
+        # with the configuration, everything that the next batches depend on
+        "data": {
+            "epoch": epoch,
+            "index": index,
+            "seed": run.order.seed,
+            "ranks": run.order.ranks,
+            "fingerprint": fingerprint(run.clips.items),
         },
-    )
-    log.history.write_bad_videos(run.out)
+    }
+    save_checkpoint(run.out / LAST_CHECKPOINT, content, previous=run.out / PREVIOUS_CHECKPOINT)
 
 
 def _make_folder(run: TrainingRun) -> None:
     try:
         run.out.mkdir(parents=True, exist_ok=True)
         (run.out / LOG_FILE).write_text("", encoding="utf-8")
-        run.config.save(run.out / _RECIPE_FILE)
+        run.config.save(run.out / RECIPE_FILE)
     except OSError as error:
-        raise cannot_write(run.out, error, _OTHER_OUT) from error
+        raise cannot_write(run.out, error, OTHER_OUT) from error
 
 
-def _check_same(run: TrainingRun, content: dict[str, Any], method: TrainingMethod) -> None:
+def _check_same(run: TrainingRun, path: Path, content: dict[str, Any], method: TrainingMethod) -> None:
     """Raise ConfigError or DataError if a checkpoint does not belong to this run."""
-    changed = _changed_settings(parse_config(content["config"], str(run.out / LAST_CHECKPOINT)), run.config)
+    changed = _changed_settings(parse_config(content["config"], str(path)), run.config)
     if changed:
-        advice = f"resume with its own settings: --recipe {run.out / _RECIPE_FILE}, or {_OTHER_OUT}"
+        advice = f"resume with its own settings: --recipe {run.out / RECIPE_FILE}, or {OTHER_OUT}"
         raise ConfigError(run.out, f"its run has other settings: {changed}", advice=advice, reason="mismatch")
     for key, value in method.describe().items():
         if content.get(key) != value:
             found = f"its run is of another kind: {key} was {content.get(key)}, now {value}"
-            raise ConfigError(run.out, found, advice=_OTHER_OUT, reason="mismatch")
+            raise ConfigError(run.out, found, advice=OTHER_OUT, reason="mismatch")
     if "data" not in content:
         raise ConfigError(
             run.out,
             "its run was started by an earlier version of mgm, which ordered the videos differently",
-            advice=f"finish it with that version, or {_OTHER_OUT}",
+            advice=f"finish it with that version, or {OTHER_OUT}",
             reason="unsupported",
         )
     other = describe_change(content["data"]["fingerprint"], run.clips.items)
     if other is not None:
         found = f"its run was started on a different set of videos: {other}"
-        raise DataError(run.out, found, advice=f"restore the set, or {_OTHER_OUT}", reason="mismatch")
-
-
-def check_folder(out: str | Path, *, resume: bool) -> None:
-    """Refuse a folder before any video is read for it.
-
-    Raises:
-        ConfigError: it is a file, contains a run that is not to be resumed, or a config.yaml that is not a run's.
-    """
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise ConfigError(out, "found a file", "the folder of a run", _OTHER_OUT, reason="exists")
-    if (out / LAST_CHECKPOINT).exists() and not resume:
-        advice = f"continue it with --resume, or {_OTHER_OUT}"
-        raise ConfigError(out, "already contains a run", advice=advice, reason="exists")
-    if (out / _RECIPE_FILE).exists() and not ((out / LOG_FILE).exists() or (out / LAST_CHECKPOINT).exists()):
-        found = f"contains a {_RECIPE_FILE} that does not belong to a run and would be overwritten"
-        raise ConfigError(out, found, advice=_OTHER_OUT, reason="exists")
+        raise DataError(run.out, found, advice=f"restore the set, or {OTHER_OUT}", reason="mismatch")
 
 
 def _changed_settings(before: Config, now: Config) -> str:

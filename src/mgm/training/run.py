@@ -20,6 +20,7 @@ from mgm.data.loading.memory import keep_freed_memory
 from mgm.errors import ConfigError, DataError
 from mgm.training.config import Config, OptimConfig
 from mgm.training.optim import Schedule, build_schedule
+from mgm.training.ranks import on_first_rank
 
 
 def training_clips(
@@ -33,9 +34,8 @@ def training_clips(
 ) -> ClipSet:
     """The training set of a run, read into memory first if `data.memory` is set."""
     motion = transform.rule is not None and transform.rule.uses_motion
-    on_first_rank = os.environ.get("RANK", "0") == "0"
     items, source = open_source(
-        items, config, motion=motion, source=source, show_progress=show_progress and on_first_rank
+        items, config, motion=motion, source=source, show_progress=show_progress and on_first_rank()
     )
     settings = config.clip_settings(motion=motion)
     return ClipSet(items, source, settings, transform, seed=config.seed, repeats=repeats)
@@ -111,7 +111,7 @@ class TrainingRun:
     """The folder, the length, the clips and the devices of a run.
 
     Attributes:
-        out: its folder: config.yaml, log.jsonl, tensorboard/, last.pt; bad_videos.tsv and incidents.txt if there are any.
+        out: its folder; `mgm.training.folder` names its files.
         config: the whole tree, saved beside the result.
         optim: the section of `config` that this run follows.
         clips: the training set.

@@ -50,6 +50,9 @@ class Marker:
         return (int(item), time.monotonic() - since) if since else None
 
 
+_FOR_THE_OWNER = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+"""Signals that terminals and schedulers send to all processes: the pool's owner decides, and ends its workers by SIGKILL."""
+
 _marker: Marker | None = None
 """Of this process, if it is a worker."""
 
@@ -89,7 +92,9 @@ def work(
         inherited: copies of the pool's pipes that a fork made. A pipe ends when all its copies are closed.
     """
     global _marker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the pool's owner decides
+    for name in _FOR_THE_OWNER:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     end_with_parent()
     for other in inherited:
         other.close()

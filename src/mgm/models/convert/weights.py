@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
+from mgm.files.checksum import is_intact
 from mgm.files.json_text import read_json
 
 CONFIG_FILE: Final = "config.json"
@@ -83,8 +84,19 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
     The reference's files contain their command line as a Namespace, which weights_only alone refuses; a Namespace only has
     attributes, and reading it runs no code.
     mapped: leave tensors in the file until they are used; the file must not change meanwhile.
-    Raises ModelError if the file is damaged, or if reading it would run code.
+    Raises ModelError if the file is damaged (a checkpoint of mgm has a checksum), or if reading it would run code.
     """
+    try:
+        intact = is_intact(file)
+    except OSError as error:
+        raise unreadable(file, error) from error
+    if not intact:
+        raise ModelError(
+            file,
+            "its bytes are not those that were written: its checksum differs",
+            advice="a disk or a copy damaged it: use another copy, or the previous.pt of its run",
+            reason="damaged",
+        )
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
             warnings.simplefilter("ignore")  # about files of other formats

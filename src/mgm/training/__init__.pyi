@@ -1,0 +1,14 @@
+from mgm.training.checkpoint import load_autoencoder as load_autoencoder
+from mgm.training.checkpoint import load_checkpoint as load_checkpoint
+from mgm.training.checkpoint import load_classifier as load_classifier
+from mgm.training.checkpoint import load_encoder as load_encoder
+from mgm.training.checkpoint import load_pretrained as load_pretrained
+from mgm.training.checkpoint import open_classifier as open_classifier
+from mgm.training.checkpoint import open_encoder as open_encoder
+from mgm.training.checkpoint import run_config as run_config
+from mgm.training.config import Config as Config
+from mgm.training.export.write import export_model as export_model
+from mgm.training.loop import TrainingResult as TrainingResult
+from mgm.training.recipe import config_for as config_for
+from mgm.training.recipe import list_recipes as list_recipes
+from mgm.training.recipe import load_config as load_config

@@ -1,0 +1,59 @@
+"""Signals during training: no step is cut in half, and a request to end is followed once the step is saved."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+STOPPED_STATUS: Final = 143
+"""Exit status of a run that a signal ended and that can be resumed: 128 + SIGTERM, whichever it was."""
+
+_REQUESTS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Delay Ctrl-C until the end of the block, so that a checkpoint never contains half a step."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set signal handlers
+        yield
+        return
+    waiting: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: waiting.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting and callable(before):
+            before(*waiting[-1])
+
+
+@contextmanager
+def noted_requests() -> Iterator[list[str]]:
+    """The names of the signals that asked this process to end in the block, which has to follow them: schedulers send them.
+
+    A second one ends the process at once. Signals that are ignored (nohup) or have a handler already are left alone.
+    """
+    noted: list[str] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(signal.Signals(number).name)
+        restore()
+
+    def restore() -> None:
+        for request in ours:
+            signal.signal(request, signal.SIG_DFL)
+
+    ours = [request for request in _REQUESTS if signal.getsignal(request) is signal.SIG_DFL]
+    for request in ours:
+        signal.signal(request, note)
+    try:
+        yield noted
+    finally:
+        restore()
