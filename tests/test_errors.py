@@ -42,6 +42,8 @@ def test_an_error_can_be_about_another_subject() -> None:
     error = VideoError("picture 3", "has no pixels", reason="malformed", at=1.0).about("a.mp4")
 
     assert (str(error), error.reason, error.at) == ("a.mp4: has no pixels", "malformed", 1.0)
+    more = error.advising("remove it").advising("nothing is lost")
+    assert (str(more), more.at) == ("a.mp4: has no pixels; remove it; nothing is lost", 1.0)
 
 
 def test_messages_are_sorted_and_have_one_line_each() -> None:

@@ -104,6 +104,11 @@ class MgmError(Exception):
         """The same error, with its subject located in a file: `model.pth: heads`."""
         return self.about(f"{container}: {self.subject}" if self.subject else container)
 
+    def advising(self, more: str) -> Self:
+        """The same error with more advice, or with what became of an earlier result."""
+        advice = f"{self.advice}; {more}" if self.advice else more
+        return type(self)(self.subject, self.found, self.expected, advice, reason=self.reason, at=self.at)
+
     def __str__(self) -> str:
         return self.line
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from mgm.commands.prepare import prepare
 from mgm.data.synthetic.known_motion import make_translation
+from tests.files.closed import close
 
 APP = typer.Typer()
 APP.command()(prepare)
@@ -74,3 +75,18 @@ def test_options_reach_the_manifest(videos: Path, tmp_path: Path):
     assert {json.loads(line)["profile"] for line in lines} == {
         "mgm profile=strided stride=2 gop=8 crf=30 short_side=32 preset=medium version=1"
     }
+
+
+def test_what_is_left_out_is_said(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (videos / "notes.txt").touch()
+    (videos / "closed").mkdir()
+    shutil.copy(videos / "a.mp4", videos / "closed" / "c.mp4")
+    assert mgm_prepare(videos, tmp_path / "out")[0] == 0
+    close(videos / "closed", monkeypatch)
+    code, output = mgm_prepare(videos, tmp_path / "out")
+    assert code == 1
+    assert f"1 folder, such as {videos / 'closed'}; " in output
+    assert "1 .txt" in output
+    assert "no source" not in output
+    rows = (tmp_path / "out" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(row)["source"] for row in rows] == ["a.mp4", "b.webm", "closed/c.mp4"]

@@ -49,14 +49,14 @@ def prepare(
 ) -> None:
     """Transcode videos to files that are fast to read in training: upright, small, every frame once, no sound.
 
-    Run it again after an interruption: finished videos are skipped. Exit status 1 if a video failed.
+    Run it again after an interruption: finished videos are skipped. Exit status 1 if a video failed or a folder cannot be listed.
     """
-    from mgm.video.scan.find import find_videos
+    from mgm.video.scan.find import search_videos
     from mgm.video.transcode.folder import prepare_videos
 
     console = Console()
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("preparing", total=sum(1 for _ in find_videos([src])))
+        task = progress.add_task("preparing", total=len(search_videos([src]).videos))
         report = prepare_videos(
             src,
             dst,
@@ -70,10 +70,11 @@ def prepare(
             ray=ray,
             progress=lambda record: progress.advance(task),
         )
-    for record in report.failed:
-        console.print(record.problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for problem in (*(record.problem for record in report.failed), report.found.closed_note, report.found.kinds_note):
+        if problem:
+            console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     console.print(summary(report), markup=False, highlight=False, soft_wrap=True)
-    if report.failed:
+    if report.failed or report.found.closed:
         raise typer.Exit(1)
 
 

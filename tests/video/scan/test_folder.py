@@ -14,6 +14,7 @@ from mgm.video.scan.manifest import read_manifest
 from mgm.video.scan.record import VideoRecord
 from mgm.video.scan.summary import ScanSummary
 from tests.errors import check_message, raises
+from tests.files.closed import close
 from tests.video.broken import REASONS, make_broken
 from tests.video.clips import encode_moving, remux
 
@@ -72,14 +73,8 @@ def test_folders_that_may_not_be_read(linked: Path, ordinary: Path, monkeypatch:
     for name in ("b/closed", "open"):
         (linked / name).mkdir()
         shutil.copy(ordinary, linked / name / "4.mp4")
-    closed, listed = linked / "b" / "closed", os.scandir
-
-    def refuse(path: str | Path) -> object:
-        if Path(path) == closed:
-            raise PermissionError(13, "Permission denied", str(path))
-        return listed(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
+    closed = linked / "b" / "closed"
+    close(closed, monkeypatch)
     found = search_videos([linked, linked / "b"])
     assert found.closed == (closed,)
     check_message("find-closed", found.closed_note)

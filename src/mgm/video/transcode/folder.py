@@ -14,7 +14,7 @@ from mgm.errors import FileError, MgmError, VideoError
 from mgm.files.atomic import cannot_write, remove_parts
 from mgm.files.journal import Journal
 from mgm.files.lock import locked
-from mgm.video.scan.find import find_videos
+from mgm.video.scan.find import FoundVideos, search_videos
 from mgm.video.scan.record import valid_text
 from mgm.video.transcode.encode import transcode_video
 from mgm.video.transcode.manifest import (
@@ -77,7 +77,8 @@ def prepare_videos(
     src, dst = Path(src), Path(dst)
     if ray:  # tasks run in folders of their own
         src, dst = src.absolute(), dst.absolute()
-    sources = find_videos([src])
+    found = search_videos([src])
+    found.require()
     if src.is_dir() and dst.resolve().is_relative_to(src.resolve()):
         raise FileError(
             dst, f"is inside the sources {src}", "a folder outside them", "choose another", reason="conflict"
@@ -87,7 +88,7 @@ def prepare_videos(
     except OSError as error:
         raise cannot_write(dst, error) from error
     with locked(dst, advice="wait for it to end, or choose another folder"):
-        plan = _plan(src, sources, dst, chosen)
+        plan = _plan(src, found, dst, chosen)
         remove_parts(dst)
         if ray:
             pairs = partial(_over_ray, processes=processes)
@@ -141,7 +142,7 @@ class _TranscodeJob:
             if changed and _is_damage(self.source, error) and _removed(self.target):
                 return record
             record = replace(old, status="failed")
-        return replace(record, problem=valid_text(f"{error}; the earlier result is kept"))
+        return replace(record, problem=valid_text(str(error.advising("the earlier result is kept"))))
 
     def finished(self) -> PreparedVideo | None:
         """The record of an earlier run, if its result is the one that this run would make."""
@@ -160,23 +161,29 @@ class _TranscodeJob:
 
 @dataclass(frozen=True, slots=True)
 class _FolderPlan:
-    """The jobs, the known records of the folder, the names of its `others` that are not in this run, and all targets by source."""
+    """The jobs, the known records of the folder, the names of its `others` that are not in this run, and all targets by source.
+
+    Sources in a folder that cannot be listed are among the others: their results stay.
+    """
 
     jobs: list[_TranscodeJob]
     known: dict[str, PreparedVideo]
     others: frozenset[str]
     names: dict[str, str]
+    found: FoundVideos
 
 
-def _plan(src: Path, sources: list[Path], dst: Path, profile: Profile) -> _FolderPlan:
+def _plan(src: Path, found: FoundVideos, dst: Path, profile: Profile) -> _FolderPlan:
     known = read_prepared(dst)
     base = src if src.is_dir() else src.parent
     root, below = _root(base, dst, known)
-    places = {below / source.relative_to(base): source for source in sources}
+    places = {below / source.relative_to(base): source for source in found.videos}
     requested = sorted(places, key=Path.as_posix)
     inside = "" if below == Path() else valid_text(below.as_posix()) + "/"
     wanted = {valid_text(place.as_posix()) for place in requested}
-    others = {n for n in known if n not in wanted and not (src.is_dir() and n.startswith(inside))}
+    closed = tuple(valid_text((below / folder.relative_to(base)).as_posix()) + "/" for folder in found.closed)
+    outside = {n for n in known if n.startswith(closed) or not (src.is_dir() and n.startswith(inside))}
+    others = outside - wanted
     # Names depend on their neighbours, also on those that are not in this run.
     everything = [*requested, *map(Path, sorted(others))]
     targets = dict(zip(everything, target_names(everything), strict=True))
@@ -188,14 +195,14 @@ def _plan(src: Path, sources: list[Path], dst: Path, profile: Profile) -> _Folde
                 source, dst / target, root, valid_text(place.as_posix()), valid_text(target.as_posix()), profile
             )
         )
-    originals = {os.path.realpath(source) for source in sources}  # circular links are the error of one source
+    originals = {os.path.realpath(source) for source in found.videos}  # circular links are the error of one source
     for job in jobs:
         if os.path.realpath(job.target) in originals:
             raise FileError(
                 job.target, "is a source itself", "results in another folder", "choose another folder", reason="exists"
             )
     names = {valid_text(place.as_posix()): valid_text(target.as_posix()) for place, target in targets.items()}
-    return _FolderPlan(jobs, known, frozenset(others), names)
+    return _FolderPlan(jobs, known, frozenset(others), names, found)
 
 
 def _root(base: Path, dst: Path, known: dict[str, PreparedVideo]) -> tuple[str, Path]:
@@ -242,7 +249,7 @@ def _run(
     rows = [listed[name] for name in sorted(listed)]
     write_prepared(dst / MANIFEST, rows)
     (dst / JOURNAL).unlink()
-    return PrepareReport(tuple(results[job.source_name] for job in jobs), skipped, find_orphans(dst, rows))
+    return PrepareReport(tuple(results[job.source_name] for job in jobs), skipped, plan.found, find_orphans(dst, rows))
 
 
 def _prepare_one(job: _TranscodeJob) -> PreparedVideo:

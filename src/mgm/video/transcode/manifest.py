@@ -18,6 +18,7 @@ from mgm.files.atomic import atomic_write
 from mgm.files.journal import read_journal
 from mgm.files.json_text import read_json
 from mgm.video.container.metadata import read_profile
+from mgm.video.scan.find import FoundVideos
 from mgm.video.scan.record import valid_text
 
 MANIFEST = "manifest.jsonl"
@@ -69,11 +70,13 @@ class PrepareReport:
     Attributes:
         records: of all sources of the run, in the order of their paths.
         skipped: number of sources that an earlier run had done.
+        found: the sources, with what was left out.
         orphans: results in the folder whose source is gone, as paths below it. They are kept.
     """
 
     records: tuple[PreparedVideo, ...]
     skipped: int
+    found: FoundVideos
     orphans: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
