@@ -15,6 +15,14 @@ from tests.errors import raises
     [
         ("list.txt", b"", "empty", "empty"),
         ("list.txt", b" \n\n", "empty", "empty"),
+        ("list.csv", b"path,label\n", "empty", "header-alone"),
+        ("list.csv", b"path,bytes,modified,status,problem\n", "empty", None),
+        ("list.json", b"[]", "empty", None),
+        ("list.json", b"{}", "empty", None),
+        ("list.json", b"[" * 100_000, "malformed", "deep-json"),
+        ("list.json", b'[{"path": ' + b"1" * 5000 + b"}]", "malformed", None),
+        ("list.json", b'[{"path": [[1]]}]', "malformed", None),
+        ("list.csv", b'path,label\n"' + b"a" * 200_000 + b'",1\n', "malformed", None),
         ("list.txt", "a.mp4 0".encode("utf-16"), "unsupported", "utf-16"),
         ("list.txt", b"a\0b", "malformed", "not-text"),
         ("list.pkl", b"\x80\x04\x95", "unsupported", "pickle"),
@@ -70,6 +78,11 @@ def test_arrays_of_text_and_pickles(tmp_path):
     (tmp_path / "damaged.npy").write_bytes((tmp_path / "train.npy").read_bytes()[:100])
     with raises(DataError, "malformed", subject=tmp_path / "damaged.npy"):
         load_set(tmp_path / "damaged.npy")
+    damages = ((b"'<U", b"'<U(("), (b"'descr'", b"'descr"), (b"(2, 2)", b"(2, 9)"), (b"x\0\0\0", b"x\xff\xff\xff"))
+    for old, new in damages:  # each with an exception of its own in NumPy
+        (tmp_path / "damaged.npy").write_bytes((tmp_path / "train.npy").read_bytes().replace(old, new))
+        with raises(DataError, "malformed", subject=tmp_path / "damaged.npy"):
+            load_set(tmp_path / "damaged.npy")
     np.save(tmp_path / "numbers.npy", np.zeros(3))
     with raises(DataError, "invalid_type", message="annotations-array-of-numbers"):
         load_set(tmp_path / "numbers.npy")

@@ -1,5 +1,6 @@
 """Listed videos are located by root, other suffixes and bare ids; advice suggests the root of missing ones."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,24 @@ def test_each_folder_is_listed_once(tmp_path, monkeypatch):
     monkeypatch.setattr(locate.os, "listdir", lambda folder: listed.append(folder) or listdir(folder))
     assert len(load_set(f"train={path},root={tmp_path}/v").train) == 1000
     assert len(listed) == len(set(listed)) <= 12
+
+
+def test_the_folders_beside_a_list_are_not_searched_to_their_depth(tmp_path, monkeypatch):
+    """Numbered names occur in /proc and on whole disks: only what is directly in a folder makes it a suggestion."""
+    touch(tmp_path, "disk/1420.mp4", "disk/a/b/22.mp4")
+    path = write(tmp_path / "lists" / "train.txt", "1420;Pushing something", "22;Lifting [x]")
+    searched = []
+    search = locate.find_videos
+    monkeypatch.setattr(locate, "find_videos", lambda places: searched.extend(places) or search(places))
+    with raises(DataError, "not_found", subject=path) as caught:
+        load_set(path)
+    assert f"root={tmp_path}/disk would contain 1 of 2" in caught.value.advice
+    assert set(searched) == {str(path.parent)}
+
+
+@pytest.mark.parametrize("name", ["a\0b.mp4", "x" * 5000 + ".mp4", "d/" * 3000 + "e.mp4", "a://" + "x" * 5000 + ".mp4"])
+def test_names_that_no_file_can_have_are_missing(tmp_path, name):
+    touch(tmp_path, "b.mp4", "c.mp4")
+    path = write(tmp_path / "train.json", json.dumps([{"path": name}, {"path": "b.mp4"}, {"path": "c.mp4"}]))
+    for spec in (path, f"train={path},root={tmp_path}"):
+        assert [Path(p).name for p in paths(load_set(spec))][-2:] == ["b.mp4", "c.mp4"]

@@ -11,8 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-
+from mgm.data.annotations.array_file import array_lines
 from mgm.errors import DataError, Reason
 from mgm.files.json_text import read_json
 
@@ -51,7 +50,7 @@ class AnnotationFile:
         tree: the JSON value of "json", the list of values of "records"; None otherwise.
 
     Raises:
-        DataError: the file cannot be read, is empty, is not text, contains pickled objects, or is not valid JSON.
+        DataError: the file cannot be read, is not text, contains pickled objects, is not valid JSON, or lists no videos.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,7 +61,7 @@ class AnnotationFile:
         if data.startswith(b"PAR1"):
             self.kind = "parquet"
             return
-        text = "\n".join(_array_lines(path)) if data.startswith(b"\x93NUMPY") else _decode(path, data)
+        text = "\n".join(array_lines(path)) if data.startswith(b"\x93NUMPY") else _decode(path, data)
         # Not splitlines: a name may contain the other line separators of Unicode.
         lines = [line.strip(" \t\r") for line in text.split("\n")]
         self.lines = [(number, line) for number, line in enumerate(lines, 1) if line]
@@ -70,6 +69,8 @@ class AnnotationFile:
             raise _empty(path)
         self.kind = "text"
         self._parse(text)
+        if self.tree in ([], {}) or (self.header is not None and len(self.lines) == 1):
+            raise _empty(path)
 
     def _parse(self, text: str) -> None:
         """Parse JSON, if the file contains JSON."""
@@ -185,7 +186,7 @@ def _short(text: str) -> str:
 
 
 def _empty(path: Path) -> DataError:
-    return DataError(path, "empty file", "one line per video", "write the file again", reason="empty")
+    return DataError(path, "lists no videos", "one line per video", "write the file again", reason="empty")
 
 
 def _read(path: Path) -> bytes:
@@ -217,32 +218,3 @@ def _decode(path: Path, data: bytes) -> str:
     if b"\0" in data[:4096]:
         raise refused("not a text file", "an annotation file", "docs/data.md lists the formats", "malformed")
     return data.decode("utf-8-sig", "surrogateescape")
-
-
-def _array_lines(path: Path) -> list[str]:
-    """The rows of a NumPy array of text, each as `path` or `path<tab>label`."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except ValueError as error:
-        with path.open("rb") as file:
-            of_objects = b"'descr': '|O'" in file.read(256)  # NumPy raises ValueError for a damaged file, too
-        if of_objects:
-            raise DataError(
-                path,
-                "an array of Python objects, which NumPy stores as a pickle: reading it can run code",
-                "an array of text, or 'path label' lines",
-                "write it again with numpy.savetxt(..., fmt='%s')",
-                reason="unsupported",
-            ) from error
-        raise DataError(
-            path, f"not a readable array ({error})", "an array of text", "write it again", reason="malformed"
-        ) from error
-    if array.dtype.kind not in "US" or array.ndim not in (1, 2):
-        raise DataError(
-            path,
-            f"a {array.ndim}-dimensional array of {array.dtype}",
-            "text: (n,) paths, or (n, 2) with labels",
-            reason="invalid_type",
-        )
-    text = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
-    return ["\t".join(row) if text.ndim == 2 else str(row) for row in text.tolist()]

@@ -25,6 +25,8 @@ _SEARCHED_NAMES = 200
 """Missing names by which a location is suggested."""
 _NEIGHBOURS = 200
 """Folders beside an annotation file that are tried as roots for a suggestion."""
+_DEEPEST = 40
+"""Leading folders that may be dropped; longer names are no paths."""
 YOUTUBE_ID_LENGTH = 11
 
 
@@ -110,7 +112,7 @@ class FileLocator:
         if folder not in self._listed:
             try:
                 self._listed[folder] = frozenset(os.listdir(folder or "."))
-            except OSError:
+            except (OSError, ValueError):  # no such folder, or a name that no file can have
                 self._listed[folder] = frozenset()
         return self._listed[folder]
 
@@ -162,7 +164,7 @@ class FileLocator:
         roots.append(Path())
         best, most = file.parent, 0
         for root in roots:
-            hits = sum(1 for name in tried if self._exists_with_any_suffix(_join(str(root), name, 0)))
+            hits = sum(1 for name in tried if self.exists_below(str(root), name))
             if hits > most:
                 best, most = root, hits
         return _Root(str(best))
@@ -172,14 +174,16 @@ class FileLocator:
         lists without repeated file names are reduced to the bare file name."""
         deepest = max(len(_parts(name)) for name in tried)
         best, most = 0, 0
-        for dropped in range(deepest):
-            hits = sum(1 for name in tried if self._exists_with_any_suffix(_join(root, name, dropped)))
+        for dropped in range(min(deepest, _DEEPEST)):
+            hits = sum(1 for name in tried if self.exists_below(root, name, dropped))
             bare = dropped > 0 and all(len(_parts(name)) - dropped <= 1 for name in tried)
             if hits > most and not (bare and len({os.path.basename(n) for n in names}) < len(set(names))):
                 best, most = dropped, hits
         return best
 
-    def _exists_with_any_suffix(self, path: str) -> bool:
+    def exists_below(self, root: str, name: str, dropped: int = 0) -> bool:
+        """Whether a name, without its `dropped` leading folders, is directly below a root, with any suffix."""
+        path = _join(root, name, dropped)
         return self._exists(path) or self._other_suffix(path) is not None
 
 
@@ -260,7 +264,8 @@ def _suggest_root(listed: VideoList, some: Sequence[str]) -> str:
             if not _is_promising(folder, some):
                 continue
             trial = FileLocator(Path(folder))
-            hits = sum(1 for name in some if trial.find(name, folder) is not None)
+            # Without bare ids deeper down: the folders beside a list may contain whole disks.
+            hits = sum(1 for name in some if trial.exists_below(folder, name))
             if hits > most:
                 best, most = folder, hits
     if best is None:

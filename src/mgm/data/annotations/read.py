@@ -43,7 +43,9 @@ def read_spec(spec: SetSpec) -> Annotations:
     for places, split in keys:
         for place in places:
             found = _read_place(place, spec)
-            lists += [_restricted_to(listed, split) if split else listed for listed in found.lists]
+            for listed in found.lists:
+                _check_not_empty(listed)
+                lists.append(_restricted_to(listed, split) if split else listed)
             class_names = class_names or found.class_names
     return Annotations(tuple(_with_labels(lists, spec)), class_names)
 
@@ -121,6 +123,12 @@ def _read_shards(place: str) -> Annotations:
     path = Path(place)
     listed = VideoList(path, "folder of shards", why, entries, labels, located=True, split_rule=packed.split_rule)
     return Annotations((listed,), ClassNames(path, packed.classes, None) if packed.classes else None)
+
+
+def _check_not_empty(listed: VideoList) -> None:
+    if not listed.entries:
+        found = "; ".join(("lists no videos", *listed.notes))
+        raise DataError(listed.file, found, "at least one", "write it again", reason="empty")
 
 
 def _restricted_to(listed: VideoList, split: Split) -> VideoList:
