@@ -108,7 +108,7 @@ def test_the_clips_are_those_of_the_settings(tmp_path):
     assert encoder.spec.video_shape == (3, 4, 32, 32)
     encoder, config = open_encoder(path)
     assert encoder.spec.video_shape == (3, 16, 224, 224)
-    assert (config.data.frames, config.data.size, config.finetune.base_lr) == (16, 224, 5e-4)
+    assert (config.data.frames, config.data.size, config.finetune.base_lr) == (16, 224, 1e-3)
 
 
 def test_settings_that_do_not_fit_an_encoder(tmp_path, small, videos, memory):
