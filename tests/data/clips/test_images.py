@@ -14,6 +14,7 @@ from mgm.data.synthetic.known_motion import make_translation, translating_frames
 from mgm.errors import VideoError
 from mgm.masks import build_mask
 from mgm.video import read_clip
+from mgm.video.container.picture_size import MAX_PIXELS
 from mgm.video.motion.estimators import DisFlow
 from tests.errors import raises
 
@@ -157,7 +158,7 @@ def test_bad_pictures_and_folders(tmp_path, frames):
         Image.fromarray(frame).save(tmp_path / "sizes" / f"{number}.png")
     for name, subject, reason, message in (
         ("a.jpg", "a.jpg", "unreadable", None),
-        ("cut.png", "cut.png", "unreadable", None),
+        ("cut.png", "cut.png", "empty", "images-empty"),
         ("gone.jpg", "gone.jpg", "not_found", "images-not-found"),
         ("empty", "empty", "not_video", "images-empty-folder"),
         ("two", "two", "malformed", "images-two-series"),
@@ -220,3 +221,24 @@ def test_a_pipe_among_the_pictures_is_an_error(tmp_path):
     os.mkfifo(tmp_path / "a.jpg")
     with raises(VideoError, "not_video", message="images-pipe"):
         read_any(str(tmp_path / "a.jpg"), frames=1)
+
+
+def test_a_picture_starts_no_program(tmp_path, monkeypatch):
+    """Pillow would give PostScript, whatever its suffix, to the first `gs` on the PATH."""
+    program = tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\ntouch '{tmp_path}/started'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.eps")
+    path = (tmp_path / "a.eps").rename(tmp_path / "a.jpg")
+    with raises(VideoError, "unreadable", subject=path):
+        read_any(str(path), frames=1)
+    assert not (tmp_path / "started").exists()
+
+
+def test_the_size_of_a_picture_is_known_before_it_is_decoded(tmp_path, monkeypatch):
+    side = int(MAX_PIXELS**0.5) + 1
+    Image.new("1", (side, side)).save(tmp_path / "a.png")
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    with raises(VideoError, "unsupported", message="images-too-large"):
+        read_any(str(tmp_path / "a.png"), frames=1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from mgm.data.shards.members import open_item, parse_member
 from mgm.errors import VideoError
@@ -19,13 +20,16 @@ from mgm.video import Clip, MotionField
 from mgm.video.clip.options import Box, ClipOptions, Crop, keywords_of
 from mgm.video.clip.plan import frame_strides, sample_frames
 from mgm.video.clip.rgb import upright_region
-from mgm.video.container.locator import is_url
+from mgm.video.container.locator import check_file, is_url
 from mgm.video.container.metadata import VideoInfo, read_video_info
+from mgm.video.container.picture_size import check_picture_size
 from mgm.video.motion.camera import remove_camera
 from mgm.video.motion.estimators import MotionEstimator, PairwiseMotion, make_estimator, needed_pictures
 from mgm.video.motion.field import grid_shape
 
 IMAGE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"])
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
+"""Pillow's names of the formats. It knows more, and starts the program Ghostscript for some, whatever the suffix."""
 _MIN_FRAMES = 8
 """Numbered pictures from which on a folder counts as the frames of a video."""
 _RATE = 25.0
@@ -185,20 +189,22 @@ def _series(names: list[str], path: str) -> list[str]:
 
 def _open(path: str) -> npt.NDArray[np.uint8]:
     """uint8 (H, W, 3) RGB, upright."""
-    if Path(path).is_fifo():  # opening it could block forever
-        raise VideoError(path, "a pipe", "a picture", "remove it from the set", reason="not_video")
+    check_file(path, "a picture")
     try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(upright.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError)
+        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as image:
+            warnings.simplefilter("ignore")  # about sizes, which are checked here, and about damaged comments
+            check_picture_size(path, *image.size)
+            ImageOps.exif_transpose(image, in_place=True)
+            return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        if isinstance(error, VideoError):
+            raise
         raise VideoError(
             path,
-            "no such file" if missing else f"cannot be read as a picture ({error})",
+            f"cannot be read as a picture ({error})",
             "a picture",
             "remove it from the set, or copy it again",
-            reason="not_found" if missing else "unreadable",
+            reason="unreadable",
         ) from error
 
 

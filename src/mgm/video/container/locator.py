@@ -61,7 +61,7 @@ def open_locator(locator: VideoLocator) -> Iterator[LocatedFile]:
             with _remote(str(locator)) as file:
                 yield LocatedFile(name, file)
         else:
-            _check_file(Path(locator))
+            check_file(locator)
             yield LocatedFile(name, name)
     else:
         if not (hasattr(locator, "read") and hasattr(locator, "seek")):
@@ -99,9 +99,10 @@ def cannot_open(name: str, cause: object, advice: str) -> VideoError:
     return VideoError(name, f"cannot be opened ({cause})", advice=advice, reason="unreadable")
 
 
-def _check_file(file: Path) -> None:
+def check_file(file: str | Path, expected: str = "a video") -> None:
+    """Raise VideoError unless there is a file with content: opening a pipe might block forever."""
     try:
-        found = file.stat()
+        found = Path(file).stat()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise VideoError(file, "no such file", advice="check the path", reason="not_found") from error
     except (OSError, ValueError) as error:  # no permission, circular links, a name that no file can have
@@ -109,10 +110,10 @@ def _check_file(file: Path) -> None:
         raise cannot_open(str(file), why, "check the path and its permissions") from error
     if stat.S_ISDIR(found.st_mode):
         raise VideoError(file, "is a folder", advice="give one video file", reason="not_video")
-    if not stat.S_ISREG(found.st_mode):  # reading it might block forever
+    if not stat.S_ISREG(found.st_mode):
         raise VideoError(file, "is a pipe or a device", "a file", "write it to a file first", reason="not_video")
     if found.st_size == 0:
-        raise VideoError(file, "the file is empty (0 bytes)", "a video", "copy or download it again", reason="empty")
+        raise VideoError(file, "the file is empty (0 bytes)", expected, "copy or download it again", reason="empty")
 
 
 @contextmanager

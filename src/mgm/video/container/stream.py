@@ -18,8 +18,10 @@ from av.stream import Disposition
 from mgm.errors import VideoError
 from mgm.spans import span
 from mgm.video.container.colours import make_convertible
+from mgm.video.container.formats import open_container
 from mgm.video.container.h264 import nal_length_size, parse_first_slice
 from mgm.video.container.locator import VideoLocator, cannot_open, open_locator
+from mgm.video.container.picture_size import MAX_PIXELS, check_picture_size
 
 MOST_REORDERED = 32
 """Packets after which a picture has left every decoder: H.264 holds back at most 16 frames of two fields."""
@@ -133,9 +135,7 @@ def _opened(locator: VideoLocator, *, vectors: bool, skip_loop_filter: bool) -> 
     with open_locator(locator) as given:
         name = given.name
         try:
-            # Without the protocol's name a colon in a relative path would be taken for one.
-            file = f"file:{given.file}" if isinstance(given.file, str) else given.file
-            container = av.open(file, "r", metadata_errors="replace")
+            container = open_container(given.file)
         except av.error.FFmpegError as error:  # some are an OSError as well
             if isinstance(error, PermissionError):
                 raise cannot_open(name, error.strerror, "check the file's permissions") from error
@@ -153,7 +153,9 @@ def configure(video: OpenVideo, settings: DecoderSettings) -> None:
     """Set up a decoder before its first packet opens it."""
     context = video.stream.codec_context
     context.thread_count = 1
-    options = {"err_detect": "explode"} if settings.strict else {}
+    options = {"max_pixels": str(MAX_PIXELS)}  # a stream may change its size
+    if settings.strict:
+        options["err_detect"] = "explode"
     if settings.vectors:
         options["flags2"] = "+export_mvs"
     if settings.skip_loop_filter:
@@ -175,6 +177,7 @@ def _video_stream(container: av.container.InputContainer, name: str) -> av.video
         raise VideoError(
             name, "its video codec is unknown to FFmpeg", advice="transcode it to H.264", reason="unsupported"
         )
+    check_picture_size(name, stream.codec_context.width, stream.codec_context.height)
     return stream
 
 
@@ -190,6 +193,14 @@ def _not_a_video(name: str, head: bytes, error: av.error.FFmpegError) -> VideoEr
         )
     if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
         return VideoError(name, "is plain text", "a video", "remove it from the set", reason="not_video")
+    if isinstance(error, av.error.ArgumentError):  # raised for formats that `open_container` leaves out
+        return VideoError(
+            name,
+            "is of a kind that mgm does not open",
+            "one file with the video in it",
+            "playlists and scripts name other files: give those instead",
+            reason="not_video",
+        )
     return VideoError(
         name,
         f"FFmpeg cannot read it as a video ({error.strerror})",

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import av
 import av.error
 
 from mgm.errors import FileError
 from mgm.files.atomic import atomic_write
 from mgm.files.journal import read_journal
 from mgm.files.json_text import read_json
+from mgm.video.container.formats import open_container
 from mgm.video.container.metadata import read_profile
 from mgm.video.scan.find import FoundVideos
 from mgm.video.scan.record import valid_text
@@ -193,7 +193,7 @@ def is_ours(target: Path) -> bool:
     try:
         if not target.is_file():  # opening a pipe would wait forever
             return False
-        with av.open(f"file:{target}", metadata_errors="replace") as container:
+        with open_container(str(target)) as container:
             return read_profile(container.metadata) is not None
     except (av.error.FFmpegError, OSError):
         return False

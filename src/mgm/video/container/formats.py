@@ -1,0 +1,42 @@
+"""Opens containers of one file each, and nothing that the content of a file names.
+
+FFmpeg chooses a demuxer by content and by name: a playlist, a session description or a list of files called `clip.mp4` would make
+it open other files, URLs and devices. Only demuxers that read their own input are allowed, and only the protocol of that input.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import av
+import av.container
+
+from mgm.video.container.picture_size import MAX_PIXELS
+
+_FORMATS = """
+mov matroska avi flv kux asf mpegts mpeg ogg mxf gxf nut rm ivr wtv dv gif apng mjpeg mpjpeg smjpeg mjpeg_2000 yuv4mpegpipe swf nuv
+nsv pva ty lxf mtv
+h261 h263 h264 hevc vvc evc m4v mpegvideo av1 obu ivf vc1 vc1test dirac dnxhd cavsvideo avs2 avs3
+dhav hxvs luodat ifv iv8 mxg simbiosis_imx lmlm4 cine ser mlv r3d flic smk bink roq film_cpk filmstrip mv mvi xmv vivo rl2 4xm
+mp3 aac wav flac
+""".split()
+"""Demuxers by name: containers, raw streams, files of recorders and of old programs. Sound is recognised to be named in the error."""
+
+
+def open_container(file: str | BinaryIO) -> av.container.InputContainer:
+    """Open a container for reading.
+
+    Args:
+        file: a path, or a file object.
+
+    Raises:
+        av.error.FFmpegError, OSError: it cannot be opened. `av.error.ArgumentError`: its format is none of those allowed.
+    """
+    local = isinstance(file, str)
+    options = {
+        "format_whitelist": ",".join(_FORMATS),
+        "protocol_whitelist": "file" if local else "",
+        "max_pixels": str(MAX_PIXELS),  # opening decodes the first pictures of some formats
+    }
+    # Without the protocol's name a colon in a relative path would be taken for one.
+    return av.open(f"file:{file}" if local else file, "r", options=options, metadata_errors="replace")
