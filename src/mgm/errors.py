@@ -27,7 +27,7 @@ Reason = Literal[
     "intra_only",  # its codec exports vectors, but no frame has any
     "interlaced",  # H.264 in fields
     "single_frame",  # nothing to compare it with
-    "crashed",  # the process that read it died
+    "crashed",  # the process that read it died, or had no memory for it
     # a file or another resource
     "not_found",
     "unreadable",  # cannot be opened, listed or fetched

@@ -20,7 +20,7 @@ from mgm.training.log import StepLog
 from mgm.training.loop import StepTotals, train_step
 from mgm.training.pretrain import Pretraining, pretrain
 from tests.errors import raises
-from tests.training.helpers import broken, raising, read_log, same_weights
+from tests.training.helpers import Watched, broken, raising, read_log, same_weights
 
 
 def test_a_run_leaves_its_record(run, small):
@@ -125,6 +125,19 @@ def test_an_unreadable_video_is_listed_and_replaced(run, small, videos, tmp_path
     assert resumed.history.losses == trained.history.losses
     assert list(resumed.history.bad) == [path]
     assert load_checkpoint(resumed.out)["position"]["failed"] == 2
+
+
+def test_a_video_without_memory_is_a_bad_video(run, small, memory):
+    """numpy and decoders raise MemoryError for sizes that a file invents."""
+    times = iter(range(1))
+
+    def happen(count):
+        if count == 5 and next(times, None) is not None:
+            raise MemoryError
+
+    trained = run(small(), source=Watched(memory, happen))
+    assert len(trained.history.losses) == 6
+    assert len(trained.history.bad) == 1
 
 
 def test_too_many_unreadable_videos_stop_the_run(run, small, videos, tmp_path):

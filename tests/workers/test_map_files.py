@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+from mgm.errors import VideoError
 from mgm.workers.map_files import map_files
 
 
@@ -17,6 +18,20 @@ def squared(number: int) -> int:
 def test_an_item_that_kills_its_process_costs_only_itself():
     done = dict(map_files(squared, range(24), processes=2, on_death=lambda number, error: -1))
     assert done == {n: -1 if n in (3, 17) else n * n for n in range(24)}
+
+
+def demanding(number: int) -> int:
+    if number == 3:
+        raise MemoryError
+    return number
+
+
+def test_an_item_without_memory_costs_only_itself():
+    def failed(number: int, error: VideoError) -> str:
+        return error.reason
+
+    done = dict(map_files(demanding, range(5), processes=2, on_death=failed))
+    assert done == {0: 0, 1: 1, 2: 2, 3: "crashed", 4: 4}
 
 
 def test_items_are_taken_as_they_are_needed():

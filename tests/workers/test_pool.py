@@ -220,6 +220,8 @@ def refuse(task, begin):
         raise ModelError("three", "found", "two", reason="invalid_value")
     if task == 4:
         raise KeyError("four")
+    if task == 5:
+        raise MemoryError
     return task
 
 
@@ -231,6 +233,8 @@ def test_errors_arrive_as_they_were_raised():
             next(results)
     with pytest.raises(RuntimeError, match=r"(?s)in refuse.*KeyError: 'four'"):
         run(refuse, [4])
+    with raises(DataError, "crashed", message="worker-out-of-memory"):
+        run(refuse, [5])
 
 
 SCRIPT = """

@@ -12,11 +12,12 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from mgm.errors import DataError, VideoError
+from mgm.workers.process import out_of_memory
 
 Result = TypeVar("Result")
 
-READ_ERRORS = (VideoError, OSError)
-"""OSError: a failing disk or network must not stop a run either."""
+READ_ERRORS = (VideoError, OSError, MemoryError)
+"""A failing disk or network, and a video that is too large, must not stop a run either."""
 
 MAX_ATTEMPTS = 8
 """Videos tried for one sample before the run stops."""
@@ -31,9 +32,11 @@ class Unreadable(NamedTuple):
     message: str
 
     @classmethod
-    def from_error(cls, path: str, error: VideoError | OSError) -> Unreadable:
+    def from_error(cls, path: str, error: VideoError | OSError | MemoryError) -> Unreadable:
         """The video at `path`, whose reading raised `error`."""
-        if isinstance(error, OSError):
+        if isinstance(error, MemoryError):
+            error = out_of_memory(path)
+        elif isinstance(error, OSError):
             error = VideoError(path, str(error), reason="unreadable")
         return cls(path, str(error))
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from mgm.errors import VideoError
 from mgm.workers.pool import WorkerPool
-from mgm.workers.process import BeginItem
+from mgm.workers.process import BeginItem, out_of_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ def map_files(
             `report_progress` to restart the time limit.
         processes: their number; with 1 the function runs here, without protection against hangs and crashes. With more, call it
             under `if __name__ == "__main__":`.
-        on_death: makes the result of an item on which a process hung (reason "timed_out"), or two processes died ("crashed"): one
+        on_death: makes the result of an item on which a process hung (reason "timed_out"), had no memory, or two died ("crashed"): one
             among others, one alone.
         timeout_seconds: time limit of an item, from its beginning or its last progress.
     """
@@ -69,4 +69,7 @@ class _OneItem(Generic[Item, Result]):
             begin(number)
         except VideoError as error:
             return error
-        return self._function(item)
+        try:
+            return self._function(item)
+        except MemoryError:
+            return out_of_memory(f"item {number}")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
-from mgm.errors import MgmError, VideoError
+from mgm.errors import DataError, MgmError, VideoError
 from mgm.workers.transfer import send_arrays
 
 BeginItem: TypeAlias = Callable[[int], None]
@@ -64,6 +64,12 @@ def report_progress() -> None:
     """
     if _marker is not None:
         _marker.advance()
+
+
+def out_of_memory(name: str) -> VideoError:
+    """The error of a video that its process has no memory for."""
+    advice = "remove it from the set, or use fewer processes"
+    return VideoError(name, "does not fit into memory", advice=advice, reason="crashed")
 
 
 def end_with_parent() -> None:
@@ -119,6 +125,9 @@ def work(
             outcome = ("result", function(task, begin))
         except MgmError as error:
             outcome = ("error", error)
+        except MemoryError:
+            advice = "use fewer processes or smaller batches"
+            outcome = ("error", DataError("worker process", "ran out of memory", advice=advice, reason="crashed"))
         except BaseException:
             outcome = ("failure", traceback.format_exc())
         marker.end()
