@@ -17,6 +17,10 @@ from torch import Tensor
 Interpolation = Literal["bilinear", "bicubic"]
 FILL = 128
 
+_ROUNDING_ERROR = 1 / 64
+"""Levels by which float32 misses a whole level, at most. Levels are cut off as in Pillow, which computes in float64: without this
+an unmoved frame would lose a level in a third of its pixels."""
+
 
 def rotate(clip: Tensor, degrees: float, *, interpolation: Interpolation = "bilinear") -> Tensor:
     """Rotate around the centre, counter-clockwise."""
@@ -69,5 +73,5 @@ def warp(
     moved = F.grid_sample(
         clip.float().flatten(0, 1)[None], grid[None], mode=interpolation, padding_mode="border", align_corners=False
     )[0]
-    shown = torch.where(inside, moved.clamp_(0, 255).to(torch.uint8), FILL)
+    shown = torch.where(inside, moved.add_(_ROUNDING_ERROR).clamp_(0, 255).to(torch.uint8), FILL)
     return shown.view(clip.shape)
