@@ -27,7 +27,7 @@ FLOORS = [
 ROOMS = {
     "video": [{"container"}, {"motion"}, {"clip"}, {"scan"}, {"transcode"}],
     "data": [
-        {"boxes", "items", "unreadable"},
+        {"boxes", "items", "labels", "unreadable"},
         {"shards", "augment", "judging"},
         {"clips", "synthetic"},
         {"annotations", "loading"},

@@ -205,6 +205,27 @@ def test_paths_of_members_are_parsed_back(name, motion):
     assert parse_member(os.fspath(Path("a/b.tar"))) is None
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "offset=1&size=2&name=x&info=1x2",
+        "offset=1&size=2&name=x&info=1x2x3x1x1x9",
+        "offset=1&size=2&name=x&info=1x2x3x7x1",
+        "offset=1&size=2&name=x&motion=3&info=1x2x3x1x1",
+        "offset=1&size=2&name=x&motion=3+4&info=1x2x3x1x1",
+        f"offset={'9' * 5000}&size=2&name=x&info=1x2x3x1x1",
+        "offset=\u0663&size=2&name=x&info=1x2x3x1x1",
+    ],
+)
+def test_a_path_that_only_begins_like_a_member_is_another_path(tmp_path, rest):
+    """An annotation file may list anything."""
+    assert parse_member(f"x.tar#{rest}") is None
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "b.mp4").touch()
+    (tmp_path / "train.txt").write_text(f"a.mp4 0\nx.tar#{rest} 1\nb.mp4 1\n")
+    assert [Path(item.path).name for item in load_set(tmp_path / "train.txt").train] == ["a.mp4", "b.mp4"]
+
+
 def test_a_truncated_shard_is_an_error_of_the_video(packed, tmp_path):
     folder = tmp_path / "shards"
     shutil.copytree(packed[0], folder)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mgm.data.annotations.annotation_file import AnnotationFile
-from mgm.data.annotations.labels import whole_number
+from mgm.data.labels import whole_number
 from mgm.errors import DataError
 
 _NUMBERED = re.compile(r"([0-9]{1,9})[\s,]+(.+)").fullmatch

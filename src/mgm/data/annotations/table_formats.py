@@ -14,8 +14,8 @@ from mgm.data.annotations.annotation_file import (
     AnnotationFile,
     Row,
 )
-from mgm.data.annotations.labels import read_label, whole_number
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
+from mgm.data.labels import read_label, whole_number
 from mgm.errors import DataError
 from mgm.video.scan.manifest import read_manifest
 

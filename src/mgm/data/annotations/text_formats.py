@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from mgm.data.annotations.annotation_file import AnnotationFile
-from mgm.data.annotations.labels import whole_number
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import IMAGE_SUFFIXES
+from mgm.data.labels import whole_number
 from mgm.video.scan.find import VIDEO_SUFFIXES
 
 _SEPARATORS = {"\t": "tab", ",": "comma", " ": "space"}

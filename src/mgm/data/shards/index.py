@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from mgm.data.items import VideoItem, VideoSet
+from mgm.data.labels import whole_number
 from mgm.data.shards.members import ByteRange, ShardMember
 from mgm.errors import DataError
 from mgm.files.json_text import read_json
@@ -50,22 +53,36 @@ def load_shards(root: str | Path) -> VideoSet:
             raise _not_of_pack(shards_file, f"format {content['format']!r}", SHARDS_FORMAT)
         with ThreadPoolExecutor(_READERS) as pool:
             indexes = list(pool.map(_load_json, (f"{place}/{index_name(shard)}" for shard in content["shards"])))
+        classes = tuple(map(str, content["classes"]))
         numbered: list[tuple[int, str, VideoItem]] = []
         for shard, index in zip(content["shards"], indexes, strict=True):
             for sample in index["samples"]:
                 path = str(_member(f"{place}/{shard}", sample))
-                numbered += [(a["number"], a["split"], _item(path, a)) for a in sample["annotations"]]
+                numbered += [(a["number"], a["split"], _item(path, a, classes)) for a in sample["annotations"]]
         numbered.sort(key=lambda entry: entry[0])
         train, test = (tuple(item for _, split, item in numbered if split == name) for name in ("train", "test"))
-        return VideoSet(place, train, test, tuple(content["classes"]), content["split"])
+        return VideoSet(place, train, test, classes, content["split"])
     except DataError:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise _not_of_pack(place, f"damaged index ({error!r})") from error
 
 
-def _item(path: str, annotation: Mapping[str, Any]) -> VideoItem:
-    return VideoItem(path, annotation["label"], annotation["start"], annotation["end"])
+def _item(path: str, annotation: Mapping[str, Any], classes: tuple[str, ...]) -> VideoItem:
+    label, start, end = (annotation[key] for key in ("label", "start", "end"))
+    return VideoItem(
+        path,
+        None if label is None else _number(label, below=len(classes)),
+        _number(start),
+        None if end is None else _number(end),
+    )
+
+
+def _number(value: object, *, below: float = math.inf) -> int:
+    number = whole_number(value)
+    if number is None or not 0 <= number < below:
+        raise ValueError(f"{reprlib.repr(value)} as the number of a class or frame")
+    return number
 
 
 def _member(tar: str, sample: Mapping[str, Any]) -> ShardMember:

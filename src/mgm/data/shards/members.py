@@ -26,7 +26,12 @@ _MAX_ATTEMPTS = 3
 RETRY_SECONDS = 0.5
 """Seconds before the second attempt, doubled before each further one."""
 
-_MEMBER = re.compile(r"\.tar#offset=\d+&size=\d+&name=[^#]*&info=[\dx]+$")
+_MEMBER = re.compile(
+    r"\.tar#offset=\d{1,18}&size=\d{1,18}&name=[^#&]*(?:&motion=\d{1,18}\+\d{1,18}&modified=-?\d{1,19})?"
+    r"&info=\d{1,9}x\d{1,9}x\d{1,9}x[01]x\d{1,9}$",
+    re.ASCII,
+)
+"""Every field as `ShardMember` writes it: a list of others may contain anything."""
 
 
 class ByteRange(NamedTuple):
