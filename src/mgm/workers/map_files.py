@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from mgm.errors import VideoError
 from mgm.workers.pool import WorkerPool
 from mgm.workers.process import BeginItem, out_of_memory
+from mgm.workers.time_limit import run_with_limit
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,17 +33,18 @@ def map_files(
     Args:
         function: a module's function (it travels to other processes); an exception that it raises ends the iteration. It may call
             `report_progress` to restart the time limit.
-        processes: their number; with 1 the function runs here, without protection against hangs and crashes. With more, call it
-            under `if __name__ == "__main__":`.
-        on_death: makes the result of an item on which a process hung (reason "timed_out"), had no memory, or two died ("crashed"): one
-            among others, one alone.
+        processes: their number; with 1 the function runs in a thread of this process, which a crash ends. With more, call it under
+            `if __name__ == "__main__":`.
+        on_death: makes the result of an item on which a process hung (reason "timed_out") or had no memory ("crashed"), or two
+            processes died ("crashed"): one among others, one alone.
         timeout_seconds: time limit of an item, from its beginning or its last progress.
     """
     source = iter(items)
     first = list(islice(source, max(processes, 1)))
     if processes <= 1 or not first:
         for item in chain(first, source):
-            yield item, function(item)
+            outcome = run_with_limit(function, item, timeout_seconds)
+            yield item, on_death(item, outcome) if isinstance(outcome, VideoError) else outcome
         return
     pool: WorkerPool[tuple[int, Item], Result | VideoError] = WorkerPool(
         _OneItem(function),

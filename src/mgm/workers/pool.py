@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Generic, Literal, TypeVar
 
 from mgm.errors import DataError, VideoError
-from mgm.workers.process import BeginItem, Marker, work
+from mgm.workers.process import BeginItem, Marker, timed_out, work
 from mgm.workers.transfer import receive_arrays
 
 Task = TypeVar("Task")
@@ -252,13 +252,7 @@ class WorkerPool(Generic[Task, Result]):
         current = worker.marker.read()
         jobs = list(worker.assigned.items())
         if hung is not None:
-            found = f"no answer within {self._timeout:g} s"
-            self._give_up(
-                VideoError(
-                    self._name(hung), found, "a file that can be read", self._timeout_advice, reason="timed_out"
-                ),
-                hung,
-            )
+            self._give_up(timed_out(self._name(hung), self._timeout, self._timeout_advice), hung)
         else:
             item = None if current is None else current[0]
             bad = self._count_death(worker, item, ending or _ending_of(worker.process.exitcode), every=ordered)

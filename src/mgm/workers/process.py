@@ -53,17 +53,31 @@ class Marker:
 _FOR_THE_OWNER = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
 """Signals that terminals and schedulers send to all processes: the pool's owner decides, and ends its workers by SIGKILL."""
 
-_marker: Marker | None = None
-"""Of this process, if it is a worker."""
+
+class _Progress(threading.local):
+    restart: Callable[[], None] | None = None
+
+
+_progress = _Progress()
+
+
+def on_progress(restart: Callable[[], None]) -> None:
+    """Let `report_progress` call `restart` in this thread."""
+    _progress.restart = restart
 
 
 def report_progress() -> None:
-    """Restart the time limit of the item that this worker process is working on; does nothing in any other process.
+    """Restart the time limit of the item that this thread is working on; does nothing where there is none.
 
     For items whose length is unknown, such as whole videos: the limit then applies to each step and not to the item.
     """
-    if _marker is not None:
-        _marker.advance()
+    if _progress.restart is not None:
+        _progress.restart()
+
+
+def timed_out(name: str, seconds: float, advice: str = "check the file and its disk") -> VideoError:
+    """The error of an item without progress for `seconds`."""
+    return VideoError(name, f"no answer within {seconds:g} s", "a file that can be read", advice, reason="timed_out")
 
 
 def out_of_memory(name: str) -> VideoError:
@@ -97,14 +111,13 @@ def work(
         set_up: called once, before the first task.
         inherited: copies of the pool's pipes that a fork made. A pipe ends when all its copies are closed.
     """
-    global _marker
     for name in _FOR_THE_OWNER:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     end_with_parent()
     for other in inherited:
         other.close()
-    _marker = marker
+    on_progress(marker.advance)
     if set_up is not None:
         set_up()
     bad: dict[int, VideoError] = {}

@@ -161,15 +161,23 @@ def hangs_on_three(path: Path) -> VideoRecord:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
-def test_a_file_that_hangs_costs_one_record(tmp_path: Path, ordinary: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_file_that_hangs_costs_one_record(tmp_path: Path, ordinary: Path, monkeypatch: pytest.MonkeyPatch, processes):
     for i in range(9):
         shutil.copy(ordinary, tmp_path / f"{i}.mp4")
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setattr(importlib.import_module("mgm.video.scan.folder"), "scan_file", hangs_on_three)
-    report = scan_videos(tmp_path, processes=2, timeout_seconds=10)
+    report = scan_videos(tmp_path, processes=processes, timeout_seconds=10)
     assert [record.frames for record in report] == [24, 24, 24, None, 24, 24, 24, 24, 24]
     assert report.records[3].status == "crashed"
     check_message("scan-hangs", str(report.records[3].problem))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_not_opened(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (record,) = scan_videos(tmp_path)
+    assert (record.status, record.readable) == ("not_video", False)
 
 
 def test_workers_killed_from_outside_cost_no_record(tmp_path: Path, ordinary: Path):

@@ -106,7 +106,7 @@ def scan_videos(
     Args:
         paths: files and folders (searched for files with a video's suffix).
         processes: number of processes that decode. With more than one, call it under `if __name__ == "__main__":`. With one, the
-            files are decoded in this process, which a crash in the decoder ends and a hang stops; so are fewer than 8 files.
+            files are decoded in this process, which a crash in the decoder ends; so are fewer than 8 files.
         timeout_seconds: time without a new frame after which a file is given up, with the status "crashed".
         progress: called with each record as it is made, in no particular order.
     """

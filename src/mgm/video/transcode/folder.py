@@ -63,7 +63,7 @@ def prepare_videos(
         dst: a folder outside `src`; made if missing. Files in it that this function did not make are never replaced.
         profile, stride, short_side, gop, crf: see `mgm.video.transcode.profiles`; None: the profile's own.
         processes: number of videos to encode at a time. With more than one, call it under `if __name__ == "__main__":`.
-        timeout_seconds: time without a new frame after which a video is abandoned; not with one process, nor with Ray.
+        timeout_seconds: time without a new frame after which a video is abandoned; not with Ray.
         ray: one task of Ray for each video, on the cluster of RAY_ADDRESS (all of whose machines see `src` and `dst` under the same
             names), or in `processes` processes of this machine.
         progress: called with each record as it is made, in no particular order.
