@@ -69,6 +69,15 @@ def test_strict_fails_where_something_is_missing_or_in_both_splits(tmp_path):
     assert "1 source videos (from the g<number> in the names) have clips in both splits, such as g02" in done.output
 
 
+def test_strict_fails_where_a_file_has_two_labels(tmp_path):
+    touch(tmp_path, "hop/a.mp4", "run/b.mp4")
+    path = write(tmp_path / "train.csv", "hop/a.mp4 0", "run/b.mp4 1", "hop/a.mp4 1")
+    assert run("show", path).exit_code == 0
+    done = run("show", path, "--strict")
+    assert done.exit_code == 1
+    assert f"1 files are listed with more than one label, such as {tmp_path}/hop/a.mp4 as 0 and 1" in done.output
+
+
 def test_many_classes_are_shortened(tmp_path):
     names = [f"class{i:02d}/{j}.mp4" for i in range(30) for j in range(30 - i)]
     touch(tmp_path, *names)

@@ -44,7 +44,7 @@ def group() -> None:
 def show(
     data: Data,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit status 1 if a file is missing or a video is in both splits.")
+        bool, typer.Option("--strict", help="Exit status 1 if a file is missing, in both splits, or has two labels.")
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Show every class and every missing file.")] = False,
 ) -> None:
@@ -61,7 +61,7 @@ def show(
     _print_classes(console, summary, every=every)
     _print_examples(console, summary)
     _print_problems(console, summary, every=every)
-    if strict and (summary.missing or summary.in_both_splits):
+    if strict and (summary.missing or summary.in_both_splits or summary.conflicting):
         raise typer.Exit(1)
 
 

@@ -1,6 +1,9 @@
 """Make trees of empty files and annotation files: reading annotations decodes nothing."""
 
+import json
 from pathlib import Path
+
+import numpy as np
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -17,6 +20,23 @@ def write(path: Path, *lines: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def write_labels(path: Path, rows: list[tuple[str, float]], spelling: str = "{}") -> Path:
+    """Write `video, number` rows in the format of the path's suffix, each number as `spelling` formats it. Returns the path."""
+    spelt = [(name, spelling.format(label)) for name, label in rows]
+    if path.suffix == ".txt":
+        return write(path, *(f"{name} {label}" for name, label in spelt))
+    if path.suffix == ".csv":
+        return write(path, "path,label", *(f"{name},{label}" for name, label in spelt))
+    if path.suffix == ".tsv":
+        return write(path, *(f"{i}\t{label}\t{name}" for i, (name, label) in enumerate(spelt)))
+    if path.suffix == ".npy":
+        np.save(path, np.array(spelt))
+        return path
+    numbers = rows if spelling == "{}" else spelt
+    values = [json.dumps({"path": name, "label": label}) for name, label in numbers]
+    return write(path, *(values if path.suffix == ".jsonl" else [f"[{', '.join(values)}]"]))
 
 
 def shown(videos, items):

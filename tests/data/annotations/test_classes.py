@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mgm.data.annotations import load_set
 from mgm.errors import DataError
-from tests.data.annotations.files import touch, write
+from tests.data.annotations.files import touch, write, write_labels
 from tests.errors import raises
 
 
@@ -53,7 +52,7 @@ def test_numbers_mixed_with_names(tmp_path):
 
 SPELLINGS = {
     "int": "{}",
-    "float": "{}.0",
+    "float": "{}",
     "padded": "{:02d}",
     "spaced": "  {}",
     "signed": "+{}",
@@ -61,29 +60,15 @@ SPELLINGS = {
 }
 
 
-def _write_labels(path, spelling, numbers):
-    """A file of `video, number` in the format of the path's suffix, the numbers spelt as `SPELLINGS`."""
-    rows = [(f"{i}.mp4", SPELLINGS[spelling].format(float(n) if spelling == "numpy" else n)) for i, n in numbers]
-    if path.suffix == ".txt":
-        return write(path, *(f"{name} {label}" for name, label in rows))
-    if path.suffix == ".csv":
-        return write(path, "path,label", *(f"{name},{label}" for name, label in rows))
-    if path.suffix == ".tsv":
-        return write(path, *(f"{i}\t{label}\t{name}" for i, (name, label) in enumerate(rows)))
-    if path.suffix == ".npy":
-        np.save(path, np.array(rows))
-        return path
-    values = [{"path": name, "label": label if spelling != "float" else float(label)} for name, label in rows]
-    text = json.dumps(values) if path.suffix == ".json" else "\n".join(map(json.dumps, values))
-    return write(path, text)
-
-
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("name", ["train.txt", "train.csv", "train.tsv", "train.npy", "train.json", "train.jsonl"])
 def test_a_number_is_the_same_class_in_every_spelling(tmp_path, name, spelling):
     """10.0 is class 10, not a name between 1.0 and 2.0."""
     touch(tmp_path, *(f"{i}.mp4" for i in range(24)))
-    found = load_set(_write_labels(tmp_path / name, spelling, [(i, i % 12) for i in range(24)]))
+    kind = float if spelling in ("float", "numpy") else int
+    found = load_set(
+        write_labels(tmp_path / name, [(f"{i}.mp4", kind(i % 12)) for i in range(24)], SPELLINGS[spelling])
+    )
     assert {int(Path(item.path).stem): item.label for item in found.train} == {i: i % 12 for i in range(24)}
     assert found.classes == tuple(map(str, range(12)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from mgm.data.annotations.class_names import read_class_names
 from mgm.data.annotations.classes import ResolvedClasses, resolve_classes
 from mgm.data.annotations.locate import FileLocator, suggest_location
 from mgm.data.annotations.read import read_pictures, read_spec
+from mgm.data.annotations.same_file import conflicting_labels, real_paths
 from mgm.data.annotations.spec import SetSpec, SetSpecLike, parse_spec
 from mgm.data.annotations.splits import SplitItem, divide_set
 from mgm.data.annotations.video_list import VideoList
@@ -71,6 +72,8 @@ class ResolvedSet:
         absent: the paths in `listed` that are not on disk.
         names_from: source of the class names, in words.
         renamed: (listed name, path) of files found under another suffix.
+        real: path of an item -> the file that it names, see `real_paths`.
+        conflicting: path -> labels, of files that are listed with several.
     """
 
     spec: SetSpec
@@ -80,6 +83,8 @@ class ResolvedSet:
     absent: frozenset[str]
     names_from: str
     renamed: tuple[tuple[str, str], ...]
+    real: Mapping[str, str]
+    conflicting: Mapping[str, tuple[int, ...]]
 
     @property
     def videos(self) -> VideoSet:
@@ -131,7 +136,14 @@ def resolve_set(given: SetSpecLike, *, search_missing: bool = True) -> ResolvedS
     listed = divide_set(spec.text, read.lists, items, resolved.classes, spec.test_split)
     pictures, picture_sources = _locate_pictures(spec, locator, search_missing=search_missing)
     sources += picture_sources
-    notes = (*listed.notes, *(note for source in sources for note in source.listed.notes), *locator.notes)
+    real = real_paths(item.path for item in listed.items)
+    conflicting = conflicting_labels(listed.items, real)
+    notes = (
+        *listed.notes,
+        *(note for source in sources for note in source.listed.notes),
+        *locator.notes,
+        *_describe_conflicts(conflicting, listed.classes),
+    )
     return ResolvedSet(
         spec=spec,
         sources=tuple(sources),
@@ -140,7 +152,18 @@ def resolve_set(given: SetSpecLike, *, search_missing: bool = True) -> ResolvedS
         absent=frozenset(name for source in sources for name in source.missing),
         names_from=resolved.names_from,
         renamed=tuple(locator.renamed),
+        real=real,
+        conflicting=conflicting,
     )
+
+
+def _describe_conflicts(conflicting: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> tuple[str, ...]:
+    """One line on files with several labels; empty if there are none."""
+    if not conflicting:
+        return ()
+    path, labels = next(iter(conflicting.items()))
+    names = " and ".join(classes[label] for label in labels[:3])
+    return (f"{len(conflicting):,} files are listed with more than one label, such as {path} as {names}: correct them",)
 
 
 def _locate_items(

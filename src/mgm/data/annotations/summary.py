@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mgm.data.annotations.resolve import ResolvedSource, resolve_set
+from mgm.data.annotations.resolve import ResolvedSet, ResolvedSource, resolve_set
 from mgm.data.annotations.spec import SetSpecLike
 from mgm.data.annotations.splits import SOURCE_NUMBER
 from mgm.data.clips.images import is_picture
@@ -66,7 +66,8 @@ class DataSummary:
         classes: in the order of their numbers.
         examples: first items of train and test.
         renamed: number of listed files found under another suffix. renamed_example: (name, path) of the first.
-        in_both_splits: paths that are in both splits.
+        in_both_splits: paths of files that are in both splits.
+        conflicting: paths of files with more than one label.
         sources_in_both_splits: source videos, by the number in the names, with clips in both splits.
         untestable, unprobeable: why `mgm evaluate` or `mgm probe` refuses the set; None if it does not.
         notes: entries that were left out, and why.
@@ -86,6 +87,7 @@ class DataSummary:
     renamed: int
     renamed_example: tuple[str, str] | None
     in_both_splits: tuple[str, ...]
+    conflicting: tuple[str, ...]
     sources_in_both_splits: tuple[str, ...]
     untestable: DataError | None
     unprobeable: DataError | None
@@ -128,6 +130,7 @@ class DataSummary:
             "samples": self.samples,
             "classes": {c.name: {"train": c.train, "test": c.test, "missing": c.missing} for c in self.classes},
             "in both splits": list(self.in_both_splits),
+            "more than one label": list(self.conflicting),
             "sources in both splits": list(self.sources_in_both_splits),
             "untestable": self.untestable and self.untestable.line,
             "unprobeable": self.unprobeable and self.unprobeable.line,
@@ -150,15 +153,15 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
     pictures = {item.path for item in found.pictures}
     train_counts, test_counts = (Counter(item.label for item in items) for items in (train, test))
     absent_counts = Counter(item.label for item in train + test if item.path in found.absent)
-    train_paths, test_paths = ({item.path for item in items} for items in (train, test))
+    tested = {found.real[item.path] for item in test}
     train_sources, test_sources = _source_videos(train), _source_videos(test)
     return DataSummary(
         spec=found.spec.text,
         sources=found.sources,
         split_rule=found.listed.split_rule,
         names_from=found.names_from,
-        train=_count(train, found.absent, len(train_sources)),
-        test=_count(test, found.absent, len(test_sources)),
+        train=_count(train, found, len(train_sources)),
+        test=_count(test, found, len(test_sources)),
         pictures=len(found.pictures),
         picture_samples=sum(1 for item in videos.train if item.path in pictures) if pictures else 0,
         samples=len(videos.train),
@@ -169,7 +172,8 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
         examples=train[:3] + test[:2] + found.pictures[:1],
         renamed=len(found.renamed),
         renamed_example=next(iter(found.renamed), None),
-        in_both_splits=tuple(sorted(train_paths & test_paths)),
+        in_both_splits=tuple(sorted({item.path for item in train if found.real[item.path] in tested})),
+        conflicting=tuple(found.conflicting),
         sources_in_both_splits=tuple(sorted(train_sources & test_sources)),
         untestable=untestable(videos),
         unprobeable=unprobeable(videos),
@@ -177,17 +181,17 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
     )
 
 
-def _count(items: Sequence[VideoItem], absent: Container[str], source_videos: int) -> SplitCounts:
+def _count(items: Sequence[VideoItem], found: ResolvedSet, source_videos: int) -> SplitCounts:
     kinds = Counter(_kind(item.path) for item in items)
     return SplitCounts(
         items=len(items),
-        missing=sum(1 for item in items if item.path in absent),
+        missing=sum(1 for item in items if item.path in found.absent),
         videos=kinds["video"],
         frames=kinds["frames"],
         pictures=kinds["picture"],
         spans=sum(1 for item in items if item.start or item.end is not None),
         labelled=sum(1 for item in items if item.label is not None),
-        repeated=len(items) - len({(item.path, item.start, item.end) for item in items}),
+        repeated=len(items) - len({(found.real[item.path], item.start, item.end) for item in items}),
         source_videos=source_videos,
     )
 
