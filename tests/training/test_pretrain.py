@@ -1,6 +1,7 @@
 """Choices of the model in a recipe: they train, load again, and are logged."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from mgm.data.clips.source import FileSource
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ModelError
+from mgm.flow.raft import Raft, RaftEstimator
 from mgm.models import TeacherFeatures
 from mgm.training import load_encoder
 from mgm.training.checkpoint import load_autoencoder
@@ -45,6 +47,48 @@ def test_a_decoder_mask_changes_what_is_learned(videos, small, memory, tmp_path)
     plain = run(videos, small("pretrain.steps=1"), tmp_path / "a", memory).history.losses
     fewer = run(videos, small("pretrain.steps=1", "mask.decoder={}"), tmp_path / "b", memory).history.losses
     assert plain != fewer
+
+
+@pytest.fixture
+def raft_weights(tmp_path):
+    """A file of random weights."""
+    path = tmp_path / "raft-small.pth"
+    torch.save(Raft().state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_raft_measures_the_motion_of_a_run(videos, small, tmp_path, raft_weights, monkeypatch, workers):
+    few = replace(videos, train=videos.train[:2])
+    settings = ("pretrain.steps=1", "pretrain.batch=2", f"data.workers={workers}", "data.memory=false")
+    raft = small(*settings, "data.motion=raft", f"data.raft_weights={raft_weights}")
+    assert raft.clip_settings(motion=True).motion == RaftEstimator(str(raft_weights))
+    monkeypatch.setattr("mgm.flow.raft.RaftEstimator.between", lambda self, before, after: _to_the_left(after))
+    losses = {run(few, raft, tmp_path / f"raft-{n}").history.losses[0] for n in range(2)}
+    assert len(losses) == 1
+    assert losses != set(run(few, small(*settings, "data.motion=codec"), tmp_path / "codec").history.losses)
+
+
+def _to_the_left(picture):
+    """A motion in the left part of a picture."""
+    motion = np.zeros((*picture.shape[:2], 2), np.float32)
+    motion[:, : picture.shape[1] // 4] = 3
+    return motion
+
+
+def test_in_memory_raft_measures_between_all_frames(videos, small, tmp_path, raft_weights):
+    two = replace(videos, train=videos.train[:2])
+    settings = ("pretrain.steps=1", "pretrain.batch=2", "data.memory=true", "data.policy=sampled")
+    config = small(*settings, "data.motion=raft", f"data.raft_weights={raft_weights}")
+    assert np.isfinite(run(two, config, tmp_path / "run").history.losses).all()
+
+
+def test_weights_of_raft_are_checked_before_videos_are_read(videos, small, tmp_path):
+    config = small("data.motion=raft", f"data.raft_weights={tmp_path}/none.pth")
+    missing = replace(videos, train=tuple(replace(item, path="none.mp4") for item in videos.train))
+    with raises(ModelError, "not_found", subject=tmp_path / "none.pth"):
+        run(missing, config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def entries(out):

@@ -15,8 +15,11 @@ from mgm.data.clips.source import ClipSettings
 from mgm.data.loading.dataset import MaskRule
 from mgm.errors import ConfigError, MgmError
 from mgm.files.yaml_text import write_yaml
+from mgm.flow.raft import RaftEstimator
 from mgm.masks import build_mask
 from mgm.models import TARGETS, ModelSpec
+from mgm.video.clip.options import MotionName
+from mgm.video.motion.estimators import MotionEstimator
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Run = Literal["pretrain", "finetune"]
@@ -41,10 +44,11 @@ class DataConfig(Section):
     frames: int = Field(16, ge=1, description="frames of a clip")
     stride: int = Field(4, ge=1, description="distance between sampled frames")
     size: int = Field(224, ge=8, description="side of the square clip in pixels")
-    motion: Literal["auto", "codec", "flow", "difference"] | None = Field(
+    motion: Literal["auto", "codec", "flow", "difference", "raft"] | None = Field(
         "auto",
         description="source of the motion (auto: codec if the stream has vectors, else flow), or null to read frames only",
     )
+    raft_weights: str | None = Field(None, description="file of the weights of RAFT-small, for motion raft")
     policy: Literal["window_sum", "sampled", "window_max"] = Field(
         "window_sum",
         description="how skipped frames enter the motion of the codec; flow is measured across them, as window_sum",
@@ -299,6 +303,7 @@ class Config(Section):
                 raise error.within(key) from error
         self._check_micro_batches()
         self._check_motion()
+        self._check_measured_motion()
         if spec.divided and not self.mask_rule().mask.equal_steps:
             raise ConfigError(
                 "mask.name",
@@ -337,6 +342,26 @@ class Config(Section):
                 "model.target",
                 f"motion predicts displacements, but data.motion is {source or 'null'}",
                 advice="set data.motion to auto",
+                reason="conflict",
+            )
+
+    def _check_measured_motion(self) -> None:
+        """What is measured on decoded frames knows only those, and RAFT needs weights."""
+        data, source = self.data, self.data.motion
+        if source == "raft" and data.raft_weights is None:
+            raise ConfigError(
+                "data.raft_weights",
+                "found null with data.motion raft",
+                "the path of RAFT-small's weights",
+                "download raft-small.pth of its authors, or set data.motion to flow, which needs no weights",
+                reason="missing_value",
+            )
+        if source in ("flow", "difference", "raft") and data.policy != "window_sum" and not data.memory:
+            raise ConfigError(
+                "data.policy",
+                f"found {data.policy} with data.motion {source}, which is measured between sampled frames",
+                "window_sum",
+                "set it, or data.memory=true, which measures between all frames",
                 reason="conflict",
             )
 
@@ -384,9 +409,15 @@ class Config(Section):
         return MaskRule(mask, grid, self.mask.ratio, decode, keep_motion="motion" in self.model.target_names)
 
     def clip_settings(self, *, motion: bool) -> ClipSettings:
-        """The settings of a clip; without motion if `motion` is False."""
+        """The settings of a clip; without motion if `motion` is False.
+
+        Raises:
+            ModelError: the weights of RAFT are missing or do not fit.
+        """
         data = self.data
-        source = data.motion if motion else None
+        source: MotionName | MotionEstimator | None = None
+        if motion:
+            source = data.motion if data.motion != "raft" else RaftEstimator(data.raft_weights)
         return ClipSettings(data.frames, data.stride, data.size, source, data.policy, data.camera, data.reading)
 
     def sampler(self, sampling: Sampling, rule: SamplingRule = "exact") -> Sampler:

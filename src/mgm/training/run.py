@@ -61,7 +61,7 @@ def open_source(
     if not config.data.memory:
         return items, FileSource()
     data = config.data
-    memory = MemorySource(data.memory_side or data.size, data.motion if motion else None, data.reading)
+    memory = MemorySource(data.memory_side or data.size, config.clip_settings(motion=motion).motion, data.reading)
     columns = (
         TextColumn("reading into memory: video {task.completed} of {task.total}"),
         BarColumn(),

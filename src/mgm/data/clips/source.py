@@ -21,6 +21,7 @@ from mgm.video.clip.options import MotionName
 from mgm.video.clip.plan import clip_frames, frame_strides
 from mgm.video.container.metadata import VideoInfo
 from mgm.video.motion.camera import CameraModel, remove_camera
+from mgm.video.motion.estimators import MotionEstimator
 from mgm.video.motion.field import Policy, Reading, aggregate_windows, counts_whole_steps
 
 
@@ -32,7 +33,7 @@ class ClipSettings:
         frames: number of frames of a clip.
         stride: distance of the frames, for samplers that use one.
         size: side of the square result in pixels.
-        motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
+        motion: "auto", "codec", "flow", "difference", an estimator, or None to read frames only; see `mgm.read_clip`.
         policy: how motion over skipped frames is aggregated. Motion measured on decoded frames supports only "window_sum".
         camera: how the motion of the camera is subtracted: "none", "median", "affine".
         reading: of the codec's vectors: "clean", "references", "raw"; see `mgm.read_clip`.
@@ -41,7 +42,7 @@ class ClipSettings:
     frames: int
     stride: int
     size: int
-    motion: MotionName | None
+    motion: MotionName | MotionEstimator | None
     policy: Policy = "window_sum"
     camera: CameraModel = "none"
     reading: Reading = "clean"
@@ -166,7 +167,7 @@ class MemorySource:
     """
 
     short_side: int
-    motion: MotionName | None
+    motion: MotionName | MotionEstimator | None
     reading: Reading = "clean"
     unreadable: dict[str, str] = field(default_factory=dict, init=False)
     _videos: dict[str, _StoredVideo] = field(default_factory=dict)
