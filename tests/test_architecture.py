@@ -42,7 +42,7 @@ ROOMS = {
         {"loop"},
         {"export", "finetune", "pretrain"},
     ],
-    "evaluation": [{"metrics", "views"}, {"probes"}, {"probing"}, {"run"}],
+    "evaluation": [{"metrics", "ranks"}, {"token_file"}, {"views"}, {"probes"}, {"probing"}, {"run"}],
     "demo": [{"measure"}, {"findings"}, {"page"}, {"pipeline"}],
 }
 HEAVY = {"torch", "lightning_fabric", "pydantic", "PIL", "transformers", "tensorboard"}

@@ -17,9 +17,11 @@ import torch
 from mgm.data.annotations import load_set
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.evaluation.metrics import accuracy, correct
-from mgm.evaluation.probes import attentive_probe
+from mgm.evaluation.probes import attentive_probe, train_attentive_probe
 from mgm.evaluation.probing import evaluation_views, training_views, untrained_encoder
-from mgm.evaluation.views import TokenBank, encode_views
+from mgm.evaluation.ranks import Ranks
+from mgm.evaluation.token_file import token_file
+from mgm.evaluation.views import Features, encode_views
 from mgm.models import Encoder
 from mgm.show.machine import machine, versions
 from mgm.training import Config, load_config
@@ -30,36 +32,41 @@ BUDGETS = ((400, 1e-3), (1000, 2e-3))
 FEW_LABELS = 400
 
 
-def few(bank: TokenBank, videos: int) -> TokenBank:
-    """The tokens of `videos` randomly chosen videos."""
-    order = torch.randperm(len(bank.label), generator=torch.Generator().manual_seed(0))[:videos]
-    number = torch.full((len(bank.label),), -1)  # old number of a video -> new one, or -1
+def few(features: Features, videos: int) -> Features:
+    """The features of `videos` randomly chosen videos."""
+    order = torch.randperm(len(features.label), generator=torch.Generator().manual_seed(0))[:videos]
+    number = torch.full((len(features.label),), -1)  # old number of a video -> new one, or -1
     number[order] = torch.arange(len(order))
-    kept = number[bank.owner] >= 0
-    return TokenBank(bank.tokens[kept], number[bank.owner[kept]], bank.label[order])
+    kept = number[features.owner] >= 0
+    owner = number[features.owner[kept]]
+    return Features(features.mean[kept], owner, features.label[order], features.row[kept])
 
 
 def report(name: str, encoder: Encoder, config: Config, videos, source) -> None:  # type: ignore[no-untyped-def]
     """Print one row per number of labels and budget of the probe."""
-    train = encode_views(encoder, training_views(videos.train, config, source))
-    test = encode_views(encoder, evaluation_views(videos.test, config, source, config.sampler(config.probe.sampling)))
-    for count in (len(train.label), FEW_LABELS):
-        bank = train if count == len(train.label) else few(train, count)
-        for steps, lr in BUDGETS:
-            settings = config.probe.model_copy(update={"steps": steps, "lr": lr})
-            probability = attentive_probe(
-                bank,
-                test,
-                classes=len(videos.classes),
-                heads=encoder.spec.encoder.heads,
-                config=settings,
-                seed=config.seed,
-            )
-            value = accuracy(correct(probability, test.label.numpy()))
-            print(
-                f"{name:24s} {count:5d} labels, probe of {steps:4d} steps: {value.top1:.3f} [{value.low:.3f}, {value.high:.3f}]",
-                flush=True,
-            )
+    spec, views = encoder.spec, training_views(videos.train, config, source)
+    tested = evaluation_views(videos.test, config, source, config.sampler(config.probe.sampling))
+    shape = (len(views) * views.most, spec.tokens, spec.encoder.dim)
+    with tempfile.TemporaryDirectory() as folder, token_file(Path(folder), shape, Ranks()) as tokens:
+        train = encode_views(encoder, views, tokens=tokens)
+        for count in (len(train.label), FEW_LABELS):
+            some = train if count == len(train.label) else few(train, count)
+            for steps, lr in BUDGETS:
+                pooler = train_attentive_probe(
+                    some,
+                    tokens,
+                    classes=len(videos.classes),
+                    heads=spec.encoder.heads,
+                    config=config.probe.model_copy(update={"steps": steps, "lr": lr}),
+                    seed=config.seed,
+                )
+                test = encode_views(encoder, tested, probe=pooler)
+                value = accuracy(correct(attentive_probe(test), test.label.numpy()))
+                print(
+                    f"{name:24s} {count:5d} labels, probe of {steps:4d} steps: {value.top1:.3f} "
+                    f"[{value.low:.3f}, {value.high:.3f}]",
+                    flush=True,
+                )
 
 
 def main() -> None:

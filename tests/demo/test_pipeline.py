@@ -66,7 +66,7 @@ def test_without_labels_it_pretrains_and_shows(tiny_set, tmp_path):
         shutil.copy(file, flat / f"{number}.mp4")
     result = run_demo(flat, out=tmp_path / "out", overrides=QUICK)
     assert result.metrics["probes"] == {}
-    assert "no class folders" in result.report.read_text(encoding="utf-8")
+    assert "has no labels" in result.report.read_text(encoding="utf-8")
     again = run_demo(flat, out=tmp_path / "out", overrides=QUICK)  # an earlier demo's run is replaced, not an error
     assert again.metrics["pretrain"]["last loss"] == result.metrics["pretrain"]["last loss"]
 

@@ -1,27 +1,38 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from mgm.evaluation.probes import TEMPERATURE, AttentivePooler, attentive_probe, linear_probe, nearest_neighbours
-from mgm.evaluation.views import TokenBank
+from mgm.evaluation.probes import (
+    TEMPERATURE,
+    AttentivePooler,
+    attentive_probe,
+    linear_probe,
+    nearest_neighbours,
+    train_attentive_probe,
+)
 from mgm.training.config import ProbeConfig
-from tests.evaluation.banks import bank
+from tests.evaluation.banks import bank, bank_of
 
 CONFIG = ProbeConfig(steps=80, batch=32, lr=3e-3)
 CLASSES = 4
 
 
-def run_probe(name, train, test, classes=CLASSES):
-    """Class probabilities from one of the three probes."""
+def run_probe(name, train_bank, test_bank, classes=CLASSES):
+    """Class probabilities from one of the three probes; a bank is a pair of features and tokens."""
+    (train, train_tokens), (test, test_tokens) = train_bank, test_bank
     if name == "attentive":
-        return attentive_probe(train, test, classes=classes, heads=2, config=CONFIG, seed=0)
+        pooler = train_attentive_probe(train, train_tokens, classes=classes, heads=2, config=CONFIG, seed=0)
+        with torch.no_grad():
+            return attentive_probe(replace(test, logits=pooler(test_tokens)))
     if name == "linear":
         return linear_probe(train, test, classes=classes)
     return nearest_neighbours(train, test, classes=classes, k=5)
 
 
-def accuracy(probability, test):
-    return (probability.argmax(1) == test.label.numpy()).mean()
+def accuracy(probability, bank):
+    return (probability.argmax(1) == bank[0].label.numpy()).mean()
 
 
 @pytest.mark.parametrize("name", ["attentive", "linear", "k-NN"])
@@ -63,7 +74,7 @@ def marked_bank(*, videos, seed):
     agree = label[:, None] == 1
     tokens[:, :2, 1] += torch.where(agree, 3.0, torch.tensor([3.0, -3.0]))
     tokens[:, 2:, 1] -= torch.where(agree, 3.0, torch.tensor([3.0, -3.0]))
-    return TokenBank(tokens, torch.arange(videos), label)
+    return bank_of(tokens, torch.arange(videos), label)
 
 
 def test_attention_uses_what_the_mean_loses():
@@ -81,9 +92,9 @@ def test_the_pooler_ignores_the_order_of_tokens():
 
 
 def test_neighbours_by_brute_force():
-    train = bank(videos=20, views=2, classes=3, signal=1, seed=0)
-    test = bank(videos=7, views=3, classes=3, signal=1, seed=1)
-    features, queries = train.tokens.numpy().mean(1), test.tokens.numpy().mean(1)
+    train, _ = bank(videos=20, views=2, classes=3, signal=1, seed=0)
+    test, _ = bank(videos=7, views=3, classes=3, signal=1, seed=1)
+    features, queries = train.mean.numpy(), test.mean.numpy()
     centre = features.mean(0)
     features, queries = features - centre, queries - centre
     expected = np.zeros((7, 3))
@@ -100,4 +111,4 @@ def test_neighbours_by_brute_force():
 
 def test_the_nearest_neighbour_of_a_clip_is_itself():
     train = bank(videos=20, views=1, classes=4, signal=0, seed=0)
-    assert accuracy(nearest_neighbours(train, train, classes=4, k=1), train) == 1
+    assert accuracy(nearest_neighbours(train[0], train[0], classes=4, k=1), train) == 1

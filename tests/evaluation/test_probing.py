@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mgm.data.clips.source import FileSource
-from mgm.data.items import VideoItem, VideoSet
+from mgm.data.items import VideoItem
 from mgm.errors import DataError
-from mgm.evaluation import probing
+from mgm.evaluation import probing, token_file
 from mgm.evaluation.probing import (
     ProbeScores,
     compare,
@@ -16,6 +16,7 @@ from mgm.evaluation.probing import (
     untrained_encoder,
 )
 from mgm.training import load_config
+from mgm.training.recipe import override
 from tests.errors import raises
 
 
@@ -41,8 +42,8 @@ def test_an_encoder_is_tested_on_every_test_video(config, videos, memory):
     assert set(result.hits) == {"attentive probe", "linear probe", "3-NN"}
     assert {hits.shape for hits in result.hits.values()} == {(16,)}
     assert (result.classes, result.chance, result.unreadable) == (videos.classes, 1 / 8, {})
-    encoding = ["encoding", "encoding 16 of 32 videos", "encoding 32 of 32 videos"]
-    assert lines == [*encoding, "attentive probe", "linear probe", "k-NN"]
+    trained = ["encoding", "encoding 16 of 32 videos", "attentive probe"]
+    assert lines == [*trained, "encoding 32 of 32 videos", "linear probe", "k-NN"]
     again = probe_encoder(untrained_encoder(config), videos, config, memory)
     assert all(np.array_equal(result.hits[name], again.hits[name]) for name in result.hits)
 
@@ -112,14 +113,40 @@ def test_the_views_of_the_recipe(config, videos, memory):
     )
 
 
-def test_sets_without_labels_or_test_videos(config, videos, memory):
-    with raises(DataError, "missing_value", message="probing-no-labels"):
-        probe_encoder(untrained_encoder(config), VideoSet("x", videos.train, (), (), ""), config, memory)
-    with raises(DataError, "missing_value", message="probing-no-test-videos"):
-        probe_encoder(untrained_encoder(config), replace(videos, root="videos", test=()), config, memory)
+def test_linear_and_nearest_neighbours_store_no_tokens(config, videos, memory, monkeypatch):
+    whole = probe_encoder(untrained_encoder(config), videos, config, memory)
+    monkeypatch.setattr(probing, "token_file", None)
+    chosen = override(config, ["probe.heads=[knn,linear]"])
+    result = probe_encoder(untrained_encoder(chosen), videos, chosen, memory)
+    assert list(result.hits) == ["linear probe", "3-NN"]
+    assert all(np.array_equal(hits, whole.hits[name]) for name, hits in result.hits.items())
 
 
-def test_a_video_without_a_label_is_an_error(config, videos, memory):
-    bare = replace(videos, root="videos", test=(replace(videos.test[0], label=None), *videos.test[1:]))
-    with raises(DataError, "missing_value", message="probing-unlabelled"):
-        probe_encoder(untrained_encoder(config), bare, config, memory)
+def test_tokens_in_half_precision_change_no_more_than_noise(config, videos, memory, monkeypatch):
+    longer = override(config, ["probe.heads=[attentive]", "probe.steps=100"])
+    exact = probe_encoder(untrained_encoder(config), videos, longer, memory).hits["attentive probe"]
+    monkeypatch.setattr(token_file, "EXACT_BYTES", 0)
+    half = probe_encoder(untrained_encoder(config), videos, longer, memory).hits["attentive probe"]
+    assert (exact != half).sum() <= 1
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "auto"])
+def test_another_precision(config, videos, memory, precision):
+    chosen = override(config, [f"probe.precision={precision}"])
+    assert probe_encoder(untrained_encoder(config), videos, chosen, memory).tested == tuple(range(16))
+
+
+@pytest.mark.parametrize("missing", ["labels", "test videos", "one label", "common classes"])
+def test_a_set_that_cannot_be_judged(config, videos, memory, missing):
+    changes = {
+        "labels": {"classes": ()},
+        "test videos": {"test": ()},
+        "one label": {"test": (replace(videos.test[0], label=None), *videos.test[1:])},
+        "common classes": {
+            "train": tuple(item for item in videos.train if item.label < 4),
+            "test": tuple(item for item in videos.test if item.label >= 4),
+        },
+    }
+    reason = "mismatch" if missing == "common classes" else "missing_value"
+    with raises(DataError, reason, subject=videos.root):
+        probe_encoder(untrained_encoder(config), replace(videos, **changes[missing]), config, memory)

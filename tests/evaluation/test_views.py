@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from mgm.data.annotations import VideoItem, load_set
@@ -11,6 +12,9 @@ from mgm.data.loading.dataset import ViewSet
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError, ModelError
 from mgm.evaluation import views as module
+from mgm.evaluation.probes import AttentivePooler
+from mgm.evaluation.ranks import Ranks
+from mgm.evaluation.token_file import token_file
 from mgm.evaluation.views import average_views, encode_views, predict_views
 from mgm.models import Encoder, ModelSpec
 from tests.errors import raises
@@ -73,18 +77,25 @@ def test_many_views_go_through_the_model_in_parts(wide, monkeypatch):
     np.testing.assert_allclose(result.probability, np.repeat(whole.probability, 2, axis=0), rtol=1e-6)
 
 
-def test_tokens_of_every_view(items, wide):
+def test_tokens_of_every_view(items, wide, tmp_path):
     torch.manual_seed(0)
     encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
     videos = view_set((items[0], wide))
-    bank = encode_views(encoder, videos)
-    assert bank.tokens.shape == (8, 32, 32)
-    assert bank.owner.tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
-    assert bank.label.tolist() == [items[0].label, 7]
-    assert not bank.tokens.requires_grad
-    torch.testing.assert_close(bank.mean, bank.tokens.mean(1))
+    with token_file(tmp_path, (2 * videos.most, 32, 32), Ranks()) as tokens:
+        features = encode_views(encoder, videos, tokens=tokens)
+        stored = tokens[features.row]
+    assert stored.shape == (8, 32, 32)
+    assert features.owner.tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+    assert features.label.tolist() == [items[0].label, 7]
+    assert not features.mean.requires_grad
     with torch.no_grad():
-        torch.testing.assert_close(bank.tokens[2:], encoder(videos[1].video))
+        expected = encoder(videos[1].video)
+    torch.testing.assert_close(features.mean[2:], expected.mean(1))
+    torch.testing.assert_close(stored[2:], F.layer_norm(expected, (32,)))
+    pooler = AttentivePooler(32, heads=2, classes=3)
+    logits = encode_views(encoder, videos, probe=pooler).logits
+    with torch.no_grad():
+        torch.testing.assert_close(logits, pooler(stored))
 
 
 def test_an_unreadable_video_is_reported_and_left_out(items, tmp_path):
@@ -101,13 +112,6 @@ def test_an_unreadable_video_is_reported_and_left_out(items, tmp_path):
         predict_views(Recorder(), view_set(damaged[1:2]))
     with raises(DataError, "too_many_failures", message="views-empty-set"):
         predict_views(Recorder(), view_set(()))
-
-
-def test_features_that_do_not_fit_into_memory(items, monkeypatch):
-    monkeypatch.setattr(module, "_BANK_LIMIT", 1000)
-    encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
-    with raises(DataError, "invalid_value"):
-        encode_views(encoder, view_set(items))
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than the machine has cores

@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 
 from mgm.data.annotations import load_set
+from mgm.data.synthetic.labelled import make_dataset
 from mgm.training import load_checkpoint
 from mgm.training.pretrain import pretrain
 
 SCRIPT = Path(__file__).with_name("two_ranks.py")
+COMMAND = Path(__file__).with_name("two_ranks_command.py")
+TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
 def together(folder, out, *settings, share, steps):
     """The reports of two ranks."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     subprocess.run(
-        [*command, str(SCRIPT), str(folder), str(out), str(share), str(steps), *settings], check=True, timeout=120
+        [*TOGETHER, str(SCRIPT), str(folder), str(out), str(share), str(steps), *settings], check=True, timeout=120
     )
     return [json.loads((out / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
@@ -90,3 +92,62 @@ def test_two_ranks_weigh_tokens_as_one_does(tiny_set, small, tmp_path):
     whole = small(*settings, "data.memory=false", "data.crop=centre", "pretrain.warmup=1")
     alone = pretrain(videos, whole, out=tmp_path / "one", show_progress=False).history.losses
     assert first["losses"] == second["losses"] == pytest.approx(alone, rel=1e-5)
+
+
+def command(launcher, report, *arguments):
+    """Run a command of mgm; returns what it printed, and the names of the videos that each rank judged."""
+    report.mkdir()
+    done = subprocess.run(
+        [*launcher, str(COMMAND), str(report), *map(str, arguments)],
+        check=True, timeout=300, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return done.stdout, [file.read_text().split() for file in sorted(report.iterdir())]
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """24 training and 40 test videos of 8 classes: three groups for the ranks."""
+    root = tmp_path_factory.mktemp("labelled")
+    make_dataset(root, train=24, test=40, frames=4, size=32, workers=2)
+    return root
+
+
+@pytest.fixture(scope="module")
+def pretrained(labelled, small, tmp_path_factory):
+    """A run of one step."""
+    settings = small("pretrain.steps=1", "pretrain.warmup=0", "probe.steps=10", "probe.neighbours=3")
+    return pretrain(labelled, settings, out=tmp_path_factory.mktemp("runs") / "run", show_progress=False).out
+
+
+@pytest.mark.slow
+def test_two_ranks_finetune_and_evaluate_as_one(labelled, pretrained, tmp_path):
+    """The second rank waits for the weights of the first, then judges its own part of the test set."""
+    figures = []
+    for name, launcher in (("alone", [sys.executable]), ("together", TOGETHER)):
+        out = tmp_path / name
+        printed, judged = command(
+            launcher, tmp_path / f"{name}-judged", "finetune", pretrained, labelled, "--out", out, "finetune.steps=2",
+            "finetune.warmup=0", "finetune.base_lr=0.3", "finetune.randaugment=null",
+        )  # fmt: skip
+        assert len(judged) == (2 if name == "together" else 1)
+        paths = [path for part in judged for path in part]
+        assert sorted(paths) == sorted(item.path for item in load_set(labelled).test)  # each once
+        assert printed.count("top-1") == 1
+        figures.append(json.loads((out / "evaluation.json").read_text()))
+    assert figures[0]["top1"]["videos"] == 40
+    assert figures[1]["top1"]["videos"] == 40
+    again = tmp_path / "again"
+    command(TOGETHER, again, "evaluate", tmp_path / "alone", labelled)
+    assert json.loads((tmp_path / "alone" / "evaluation.json").read_text()) == figures[0]
+
+
+@pytest.mark.slow
+def test_two_ranks_probe_as_one(labelled, pretrained, tmp_path):
+    figures = []
+    for name, launcher in (("alone", [sys.executable]), ("together", TOGETHER)):
+        printed, judged = command(launcher, tmp_path / name, "probe", pretrained, labelled)
+        paths = [path for part in judged for path in part]
+        assert sorted(paths) == sorted(2 * [item.path for item in load_set(labelled).items])  # by both encoders
+        assert printed.count("linear probe") == 1
+        figures.append(json.loads((pretrained / "probe.json").read_text()))
+    assert figures[0] == figures[1]

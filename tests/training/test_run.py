@@ -12,9 +12,9 @@ def test_a_batch_that_is_not_a_multiple_of_the_devices(small, monkeypatch, tmp_p
     class Three(Fabric):
         world_size = 3
 
-    fabric = make_fabric(small().pretrain)
+    fabric = make_fabric(small().pretrain.precision)
     fabric.__class__ = Three
-    monkeypatch.setattr("mgm.training.run.make_fabric", lambda optim: fabric)
+    monkeypatch.setattr("mgm.training.run.make_fabric", lambda precision: fabric)
     config = small("pretrain.batch=4")
     with raises(ConfigError, "mismatch", subject="batch"):
         TrainingRun.prepare(tmp_path, config, config.pretrain, range(12))

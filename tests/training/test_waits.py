@@ -19,7 +19,7 @@ MOVES = re.compile(r"copy to the GPU at training/(pretrain|finetune)\.py:\d+ > t
 def on_gpu(monkeypatch):
     """Train with a stand-in as the device; returns the history and the synchronisations of the steps."""
 
-    def make_fabric(optim):
+    def make_fabric(precision):
         fabric = Fabric(accelerator="cpu", devices=1)
         fabric.strategy._root_device = GPU
         return fabric

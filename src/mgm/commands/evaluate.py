@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 import mgm
-from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
+from mgm.commands.options import Data, ForeignRecipe, Settings, open_set, print_result
+from mgm.training.ranks import on_first_rank
 
 
 def evaluate(
@@ -28,13 +29,13 @@ def evaluate(
     mgm evaluate runs/a-finetuned videos/ probe.temporal_views=5
     """
     videos = open_set(data)
-    with Console(stderr=True).status("reading videos") as status:
+    with Console(stderr=True, quiet=not on_first_rank()).status("reading videos") as status:
         result = mgm.evaluate(run, videos, overrides=tuple(settings or ()), recipe=recipe, progress=status.update)
     top1 = result["top1"]
-    print(
+    print_result(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos, {result['classes']} classes"
     )
     if result["top5"] is not None:
-        print(f"top-5 {result['top5']:.1%}")
+        print_result(f"top-5 {result['top5']:.1%}")
     if result["unreadable"]:
-        print(f"{result['unreadable']} videos could not be read and are not counted")
+        print_result(f"{result['unreadable']} videos could not be read and are not counted")

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 import mgm
-from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set
+from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set, print_result
 from mgm.training.folder import run_folder
+from mgm.training.ranks import on_first_rank
 
 
 def finetune(
@@ -48,12 +49,12 @@ def _finetune(
     videos = open_set(data)
     trained = mgm.finetune(None if from_scratch else encoder, videos, config, out=out, resume=resume)
     if not videos.test:
-        print(f"no test videos ({videos.split_rule}): run 'mgm evaluate {out} test=FILE' later; {out}/last.pt")
+        print_result(f"no test videos ({videos.split_rule}): run 'mgm evaluate {out} test=FILE' later; {out}/last.pt")
         return
-    with Console(stderr=True).status("evaluating") as status:
+    with Console(stderr=True, quiet=not on_first_rank()).status("evaluating") as status:
         result = mgm.evaluate(out, videos, progress=status.update)
     top1 = result["top1"]
-    print(
+    print_result(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos "
         f"after {len(trained.history.losses)} steps; {out}/evaluation.json"
     )

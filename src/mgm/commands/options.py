@@ -43,3 +43,9 @@ def open_set(data: str) -> VideoSet:
         for note in videos.notes:
             print(f"mgm: {note}", file=sys.stderr)
     return videos
+
+
+def print_result(line: str) -> None:
+    """Print to standard output, on the first device only."""
+    if on_first_rank():
+        print(line)

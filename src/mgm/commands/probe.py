@@ -12,6 +12,7 @@ from rich.table import Table
 
 import mgm
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
+from mgm.training.ranks import on_first_rank
 
 if TYPE_CHECKING:
     from mgm.evaluation.run import ProbeReport
@@ -27,10 +28,12 @@ def probe(
     """Evaluate a frozen encoder: attentive probe, linear probe and k-NN, compared with the same encoder untrained.
 
     mgm probe runs/a videos/ probe.steps=800
+
+    mgm probe runs/a videos/ probe.heads=[linear,knn]
     """
     from mgm.evaluation.run import result_file
 
-    console = Console()
+    console = Console(quiet=not on_first_rank())
     with console.status("reading videos") as status:
         report = mgm.probe(
             run,

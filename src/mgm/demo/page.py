@@ -13,6 +13,7 @@ from mgm.data.clips.sampling import view_starts
 from mgm.data.clips.source import ClipSource
 from mgm.data.clips.transform import centre_crop
 from mgm.data.items import evenly_spaced
+from mgm.data.judging import unprobeable
 from mgm.demo.findings import Findings
 from mgm.errors import VideoError
 from mgm.masks import mask_rng
@@ -73,9 +74,9 @@ def write_page(found: Findings, source: ClipSource) -> Path:
 def _verdict(found: Findings) -> tuple[str, Tone]:
     """The measured facts first, then the result of the first probe, good or bad."""
     certain = _certain(found)
-    if not found.comparisons:
-        reason = "labels" if not found.videos.classes else "test videos"
-        return f"{certain} Without {reason} the representation cannot be evaluated.", "neutral"
+    error = unprobeable(found.videos)
+    if error is not None:
+        return f"{certain} The representation cannot be evaluated: {error.statement}.", "neutral"
     first = found.comparisons[0]
     words = (
         f"{certain} The {first.name} reads the {'motion' if found.synthetic else 'class'} from its frozen features at "
@@ -217,14 +218,9 @@ def _loss_note(found: Findings) -> str:
 
 
 def _probes(found: Findings) -> ProbeFacts:
-    if not found.comparisons:
-        reason = (
-            f"{found.place} has no class folders, so there are no labels to evaluate. Put each class into a folder "
-            f"of its own to fill this section."
-            if not found.videos.classes
-            else "Without the unreadable files there are not enough labelled videos on both sides of the split."
-        )
-        return ProbeFacts(absent=reason)
+    error = unprobeable(found.videos)
+    if error is not None:
+        return ProbeFacts(absent=f"The representation cannot be evaluated. {error}.")
     results = tuple(
         ProbeResult(
             c.name,

@@ -16,6 +16,7 @@ from rich.progress import Progress
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import evenly_spaced
+from mgm.data.judging import unprobeable
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.demo.findings import Findings, metrics_of
 from mgm.demo.measure import measure_masks
@@ -125,7 +126,7 @@ def run_demo(
         outcome = pretrain(videos, config, out=folder / RUN, source=source)
         assert isinstance(outcome.model, MaskedAutoencoder)
         found.history, found.model = outcome.history, outcome.model
-    if videos.classes and videos.test and videos.train:
+    if unprobeable(videos) is None:
         with clock.stage("probe"):
             _evaluate(found, source, console)
     with clock.stage("write report"):

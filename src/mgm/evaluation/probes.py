@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.evaluation.views import TokenBank, average_views
+from mgm.evaluation.token_file import Tokens
+from mgm.evaluation.views import Features, average_views
 from mgm.training.config import ProbeConfig
 
 
@@ -51,38 +52,43 @@ class AttentivePooler(nn.Module):
         return logits
 
 
-def attentive_probe(
-    train: TokenBank, test: TokenBank, *, classes: int, heads: int, config: ProbeConfig, seed: int
-) -> npt.NDArray[np.float64]:
-    """Train an attentive pooler on frozen tokens. Returns class probabilities of the test videos, float64 (videos, classes).
+def train_attentive_probe(
+    train: Features, tokens: Tokens, *, classes: int, heads: int, config: ProbeConfig, seed: int
+) -> AttentivePooler:
+    """Train an attentive pooler on frozen tokens, of which it reads a batch at a time.
 
     AdamW, cosine to 0, no warm-up (V-JEPA's protocol), `config.steps` steps.
+
+    Args:
+        tokens: after a layer norm without gain and shift, at the rows of `train`.
     """
-    dim = train.tokens.shape[2]
-    bank, queries = F.layer_norm(train.tokens, (dim,)), F.layer_norm(test.tokens, (dim,))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        probe = AttentivePooler(dim, heads, classes)
+        probe = AttentivePooler(train.mean.shape[1], heads, classes)
         order = torch.Generator().manual_seed(seed)
         optimiser = torch.optim.AdamW(probe.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.steps)
         labels = train.label[train.owner]
         for _ in range(config.steps):
             chosen = torch.randint(len(labels), (config.batch,), generator=order)
-            loss = F.cross_entropy(probe(bank[chosen]), labels[chosen])
+            loss = F.cross_entropy(probe(tokens[train.row[chosen]]), labels[chosen])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             rate.step()
-        with torch.no_grad():
-            logits = torch.cat([probe.eval()(part) for part in torch.split(queries, 256)])
-    return average_views(logits.softmax(-1), test.owner, len(test.label))
+    return probe.eval()
+
+
+def attentive_probe(test: Features) -> npt.NDArray[np.float64]:
+    """Class probabilities of the test videos, float64 (videos, classes), from views that were encoded with a trained probe."""
+    assert test.logits is not None
+    return average_views(test.logits.softmax(-1), test.owner, len(test.label))
 
 
 _DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
-def linear_probe(train: TokenBank, test: TokenBank, *, classes: int) -> npt.NDArray[np.float64]:
+def linear_probe(train: Features, test: Features, *, classes: int) -> npt.NDArray[np.float64]:
     """Logistic regression on standardised mean features. Returns class probabilities of the test videos, float64 (videos, classes).
 
     The weight decay is selected on a fifth of the training videos; test videos do not influence it.
@@ -120,7 +126,7 @@ TEMPERATURE = 0.07
 """Of the votes of nearest neighbours."""
 
 
-def nearest_neighbours(train: TokenBank, test: TokenBank, *, classes: int, k: int) -> npt.NDArray[np.float64]:
+def nearest_neighbours(train: Features, test: Features, *, classes: int, k: int) -> npt.NDArray[np.float64]:
     """Votes of the k nearest training clips, weighted by exp(cosine / .07); float64 (videos, classes), rows sum to 1.
 
     Features are mean tokens, L2-normalised after subtraction of the training mean: without it, the cosines of an encoder whose
@@ -128,7 +134,9 @@ def nearest_neighbours(train: TokenBank, test: TokenBank, *, classes: int, k: in
     """
     centre = train.mean.mean(0)
     bank, queries = F.normalize(train.mean - centre, dim=1), F.normalize(test.mean - centre, dim=1)
-    similarity, index = (queries @ bank.T).topk(min(k, len(bank)), dim=1)
+    # In parts: the similarities of all pairs of a large set do not fit into memory.
+    nearest = [(part @ bank.T).topk(min(k, len(bank)), dim=1) for part in torch.split(queries, 1024)]
+    similarity, index = (torch.cat(parts) for parts in zip(*nearest, strict=True))
     weights = (similarity / TEMPERATURE).exp()
     votes = torch.zeros(len(queries), classes).scatter_add_(1, train.label[train.owner][index], weights)
     return average_views(votes / votes.sum(1, keepdim=True), test.owner, len(test.label))

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoItem, VideoSet
+from mgm.data.judging import unprobeable
 from mgm.data.loading.dataset import ViewSet
 from mgm.errors import DataError
 from mgm.evaluation.metrics import Accuracy, AccuracyGain, Verdict, accuracy, accuracy_gain, correct, verdict
-from mgm.evaluation.probes import attentive_probe, linear_probe, nearest_neighbours
-from mgm.evaluation.views import TokenBank, encode_views
+from mgm.evaluation.probes import attentive_probe, linear_probe, nearest_neighbours, train_attentive_probe
+from mgm.evaluation.ranks import Ranks
+from mgm.evaluation.token_file import TokenFile, token_file
+from mgm.evaluation.views import Features, encode_views
 from mgm.models import Encoder
-from mgm.training.config import Config
+from mgm.training.config import Config, ProbeConfig
 from mgm.training.run import reading_workers
 
 Hits = npt.NDArray[np.bool_]
@@ -78,47 +84,76 @@ def probe_encoder(
     config: Config,
     source: ClipSource,
     *,
+    scratch: str | Path | None = None,
+    ranks: Ranks | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ProbeScores:
-    """Attentive probe, linear probe and k-NN on a frozen encoder, over all views of the test videos.
+    """The probes of `config.probe.heads` on a frozen encoder, over all views of the test videos.
 
     Args:
+        scratch: a folder for the tokens of the training clips, which only the attentive probe needs; None: the system's temporary
+            one.
+        ranks: the processes that share the videos; None: this one alone.
         progress: called with one line of text per stage and per group of videos.
 
     Raises:
-        DataError: the set has no labels or no test videos.
+        DataError: no accuracy can be measured on the set. FileError: the disk has no room for the tokens.
     """
-    check_labels(videos)
+    error = unprobeable(videos)
+    if error is not None:
+        raise error
+    ranks = ranks or Ranks(config.probe.precision)
     report = progress or (lambda text: None)
-    probe, total = config.probe, len(videos.train) + len(videos.test)
+    probe, total, classes = config.probe, len(videos.train) + len(videos.test), len(videos.classes)
 
-    def encode(views: ViewSet, done: int) -> TokenBank:
+    def encode(views: ViewSet, done: int, tokens: TokenFile | None = None, pooler: nn.Module | None = None) -> Features:
         return encode_views(
             encoder,
             views,
+            tokens=tokens,
+            probe=pooler,
+            ranks=ranks,
             workers=reading_workers(config, source),
             timeout=config.data.read_timeout,
             progress=video_progress(progress, "encoding", total, done=done),
         )
 
     report("encoding")
-    train = encode(training_views(videos.train, config, source), 0)
-    test = encode(evaluation_views(videos.test, config, source, config.sampler(probe.sampling)), len(videos.train))
-    classes = len(videos.classes)
-    heads = encoder.spec.encoder.heads
-    report("attentive probe")
-    attentive = attentive_probe(train, test, classes=classes, heads=heads, config=probe, seed=config.seed)
-    report("linear probe")
-    linear = linear_probe(train, test, classes=classes)
-    report("k-NN")
-    votes = nearest_neighbours(train, test, classes=classes, k=probe.neighbours)
-    label = test.label.numpy()
-    hits = {
-        "attentive probe": correct(attentive, label),
-        "linear probe": correct(linear, label),
-        f"{probe.neighbours}-NN": correct(votes, label),
-    }
+    views, pooler = training_views(videos.train, config, source), None
+    if "attentive" in probe.heads:
+        spec = encoder.spec
+        shape = (len(views) * views.most, spec.tokens, spec.encoder.dim)
+        with token_file(Path(scratch or tempfile.gettempdir()), shape, ranks) as tokens:
+            train = encode(views, 0, tokens)
+            report("attentive probe")
+            heads, seed = spec.encoder.heads, config.seed
+            pooler = ranks.from_first(
+                lambda: train_attentive_probe(train, tokens, classes=classes, heads=heads, config=probe, seed=seed)
+            )
+    else:
+        train = encode(views, 0)
+    sampler = config.sampler(probe.sampling)
+    test = encode(evaluation_views(videos.test, config, source, sampler), len(videos.train), pooler=pooler)
+    hits = ranks.from_first(lambda: _hits(train, test, classes=classes, config=probe, report=report))
     return ProbeScores(hits, videos.classes, train.unreadable | test.unreadable, test.index)
+
+
+def _hits(
+    train: Features, test: Features, *, classes: int, config: ProbeConfig, report: Callable[[str], None]
+) -> dict[str, Hits]:
+    """Name of each probe -> its hits."""
+    label = test.label.numpy()
+    hits: dict[str, Hits] = {}
+    if "attentive" in config.heads:
+        hits["attentive probe"] = correct(attentive_probe(test), label)
+    if "linear" in config.heads:
+        report("linear probe")
+        hits["linear probe"] = correct(linear_probe(train, test, classes=classes), label)
+    if "knn" in config.heads:
+        report("k-NN")
+        votes = nearest_neighbours(train, test, classes=classes, k=config.neighbours)
+        hits[f"{config.neighbours}-NN"] = correct(votes, label)
+    return hits
 
 
 def untrained_encoder(config: Config) -> Encoder:
@@ -170,33 +205,3 @@ def evaluation_views(items: tuple[VideoItem, ...], config: Config, source: ClipS
     probe = config.probe
     settings = config.clip_settings(motion=False)
     return ViewSet(items, source, settings, temporal=probe.temporal_views, spatial=probe.spatial_views, sampler=sampler)
-
-
-def check_labels(videos: VideoSet) -> None:
-    """Raise DataError unless the set has labelled training and test videos."""
-    if not videos.classes:
-        raise DataError(
-            videos.root, "has no labels, which evaluation needs", "class folders or annotations", reason="missing_value"
-        )
-    if not videos.test or not videos.train:
-        raise DataError(
-            videos.root,
-            f"{len(videos.train)} training and {len(videos.test)} test videos",
-            "at least one of each",
-            "add videos or a test/ folder",
-            reason="missing_value",
-        )
-    check_all_labelled(videos.root, videos.train + videos.test)
-
-
-def check_all_labelled(root: str, items: tuple[VideoItem, ...]) -> None:
-    """Raise DataError if a video has no label: it would count as wrong."""
-    unlabelled = sum(item.label is None for item in items)
-    if unlabelled:
-        raise DataError(
-            root,
-            f"{unlabelled} of {len(items)} videos have no label",
-            "one for each",
-            "leave them out",
-            reason="missing_value",
-        )

@@ -11,22 +11,22 @@ from typing import Any, NamedTuple
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import VideoItem, VideoSet
+from mgm.data.judging import unprobeable, untestable
 from mgm.errors import DataError
 from mgm.evaluation.metrics import accuracy, correct, top_k
 from mgm.evaluation.probing import (
     Comparison,
     ProbeScores,
-    check_all_labelled,
-    check_labels,
     compare,
     evaluation_views,
     probe_encoder,
     untrained_encoder,
     video_progress,
 )
+from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.views import Predictions, predict_views
 from mgm.files.atomic import atomic_write
-from mgm.models import Classifier
+from mgm.models import Classifier, Encoder
 from mgm.training.checkpoint import contains_settings, open_classifier, open_encoder
 from mgm.training.config import Config
 from mgm.training.run import open_source, reading_workers
@@ -64,7 +64,9 @@ def probe(
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ProbeReport:
-    """Attentive probe, linear probe and k-NN on a frozen encoder; written to `probe.json` in the run's folder.
+    """The probes of `probe.heads` on a frozen encoder; written to `probe.json` in the run's folder.
+
+    Under torchrun the ranks share the videos, and each returns the whole result; the first one writes it.
 
     Args:
         run: the folder of `mgm pretrain`, or external weights (see `mgm.load_encoder`). For a single file the result is written
@@ -80,16 +82,22 @@ def probe(
     """
     encoder, config = open_encoder(run, overrides, recipe=recipe)
     videos = data if isinstance(data, VideoSet) else load_set(data)
-    check_labels(videos)  # before they are read
+    if (error := unprobeable(videos)) is not None:
+        raise error  # before any video is read
     readable = _open_readable(videos, videos.items, config, source)
-    trained = probe_encoder(encoder, readable.videos, config, readable.source, progress=progress)
-    comparisons = []
-    if untrained:
-        baseline = probe_encoder(untrained_encoder(config), readable.videos, config, readable.source, progress=progress)
-        comparisons = compare(trained, baseline)
+    file, ranks = result_file(run, "probe.json"), Ranks(config.probe.precision)
+
+    def scores_of(encoder: Encoder) -> ProbeScores:
+        return probe_encoder(
+            encoder, readable.videos, config, readable.source, scratch=file.parent, ranks=ranks, progress=progress
+        )
+
+    trained = scores_of(encoder)
+    comparisons = compare(trained, scores_of(untrained_encoder(config))) if untrained else []
     scores = replace(trained, unreadable={**readable.unreadable, **trained.unreadable})
     report = ProbeReport(scores, comparisons)
-    _write(run, "probe.json", report.to_dict())
+    if ranks.is_first:
+        _write(file, report.to_dict())
     return report
 
 
@@ -123,20 +131,17 @@ def evaluate(
             reason="missing_value",
         )
     videos = (data if isinstance(data, VideoSet) else load_set(data)).with_classes(classes)
-    if not videos.test:
-        raise DataError(
-            videos.root,
-            f"no test videos ({videos.split_rule})",
-            "at least one",
-            "pass them as test=FILE",
-            reason="missing_value",
-        )
-    check_all_labelled(videos.root, videos.test)
+    if (error := untestable(videos)) is not None:
+        raise error
     readable = _open_readable(videos, videos.test, config, source)
-    predictions = evaluate_classifier(classifier, readable.videos, config, readable.source, progress=progress)
+    ranks = Ranks(config.probe.precision)
+    predictions = evaluate_classifier(
+        classifier, readable.videos, config, readable.source, ranks=ranks, progress=progress
+    )
     unreadable = {**readable.unreadable, **predictions.unreadable}
     result = evaluation_dict(replace(predictions, unreadable=unreadable), classes)
-    _write(run, "evaluation.json", result)
+    if ranks.is_first:
+        _write(result_file(run, "evaluation.json"), result)
     return result
 
 
@@ -146,6 +151,7 @@ def evaluate_classifier(
     config: Config,
     source: ClipSource,
     *,
+    ranks: Ranks | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Predictions:
     """Class probabilities of the test videos, averaged over their views, which are sampled as in the classifier's training."""
@@ -154,6 +160,7 @@ def evaluate_classifier(
     return predict_views(
         classifier,
         views,
+        ranks=ranks,
         workers=reading_workers(config, source),
         timeout=config.data.read_timeout,
         progress=video_progress(progress, "classifying", len(views)),
@@ -195,6 +202,6 @@ def result_file(run: str | Path, name: str) -> Path:
     return path.with_name(name if contains_settings(path) else f"{path.name}.{name}")
 
 
-def _write(run: str | Path, name: str, content: dict[str, Any]) -> None:
-    with atomic_write(result_file(run, name)) as file:
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with atomic_write(path) as file:
         file.write(f"{json.dumps(content, indent=2)}\n".encode())

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.data.loading.dataset import Views, ViewSet
 from mgm.data.loading.loader import read_views
 from mgm.errors import DataError, ModelError
+from mgm.evaluation.ranks import Ranks
+from mgm.evaluation.token_file import TokenFile
 from mgm.models import Encoder
-
-_BANK_LIMIT = 8 * 2**30
-"""Maximum number of bytes of tokens in memory."""
 
 _VIDEOS_AT_ONCE = 16
 """Videos whose views are in memory at the same time."""
@@ -27,27 +27,26 @@ _CLIPS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TokenBank:
-    """The tokens of every view of every video.
+class Features:
+    """The mean token of every view of every video.
 
     Attributes:
-        tokens: float32 (V, N, dim), V views in the order of their videos.
+        mean: float32 (V, dim), V views in the order of their videos.
         owner: int64 (V,), position in `label` of the video of each view.
         label: int64 (videos,).
+        row: int64 (V,), the row of each view in a `TokenFile`.
+        logits: float32 (V, classes) of the attentive probe; None without one.
         unreadable: path -> message, of videos that could not be read; they have no views and no label here.
         index: indexes of these videos in the set, ascending.
     """
 
-    tokens: Tensor
+    mean: Tensor
     owner: Tensor
     label: Tensor
+    row: Tensor
+    logits: Tensor | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
     index: tuple[int, ...] = ()
-
-    @property
-    def mean(self) -> Tensor:
-        """float32 (V, dim): mean over the tokens of a view."""
-        return self.tokens.mean(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,57 +64,71 @@ class Predictions:
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Outputs:
-    """The float32 outputs of a model for all views, on the CPU; the other attributes as in `TokenBank`."""
-
-    outputs: Tensor
-    owner: Tensor
-    label: Tensor
-    unreadable: dict[str, str]
-    index: tuple[int, ...]
-
-
 def encode_views(
     encoder: Encoder,
     views: ViewSet,
     *,
-    device: torch.device | None = None,
+    tokens: TokenFile | None = None,
+    probe: nn.Module | None = None,
+    ranks: Ranks | None = None,
     workers: int = 0,
     timeout: float = 60,
     progress: Callable[[int], None] | None = None,
-) -> TokenBank:
-    """The tokens of every view, from a frozen encoder.
+) -> Features:
+    """The features of every view, from a frozen encoder. Its tokens are in memory for one batch at a time.
 
     Args:
+        tokens: stores the tokens after a layer norm without gain and shift, the input of an attentive probe.
+        probe: a trained attentive probe, which reads these tokens.
+        ranks: the processes that share the views; None: this one alone.
         workers, timeout: of reading, see `mgm.data.loading.loader.batches`.
-        progress: called with the number of finished videos.
+        progress: called with the number of finished videos, on the first rank.
 
     Raises:
-        DataError: the tokens do not fit into memory, or no video could be read.
+        DataError: no video could be read. FileError: the tokens cannot be written.
     """
-    read = read_views(views, workers=workers, timeout=timeout)
-    result = _run(encoder, views, read, device, progress)
-    return TokenBank(result.outputs, result.owner, result.label, result.unreadable, result.index)
+    ranks = ranks or Ranks()
+    if probe is not None:
+        probe.to(ranks.device).eval()
+
+    def features(clips: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        with ranks.autocast():
+            found = encoder(clips).float()
+        if tokens is None and probe is None:
+            return (found.mean(1),)
+        normed = F.layer_norm(found, found.shape[2:])
+        if tokens is not None:
+            tokens.write(rows, normed.cpu())
+        return (found.mean(1),) if probe is None else (found.mean(1), probe(normed))
+
+    (mean, *logits), judged = _run(encoder, features, views, ranks, workers, timeout, progress)
+    return Features(
+        mean, judged.owner, judged.label, judged.row, next(iter(logits), None), judged.unreadable, judged.index
+    )
 
 
 def predict_views(
     classifier: nn.Module,
     views: ViewSet,
     *,
-    device: torch.device | None = None,
+    ranks: Ranks | None = None,
     workers: int = 0,
     timeout: float = 60,
     progress: Callable[[int], None] | None = None,
 ) -> Predictions:
     """Softmax of every view, averaged over the views of a video (the multi-view protocol: K temporal x 3 spatial).
 
-    Arguments as in `encode_views`.
+    Arguments and errors as in `encode_views`.
     """
-    read = read_views(views, workers=workers, timeout=timeout)
-    result = _run(classifier, views, read, device, progress)
-    probability = average_views(result.outputs.softmax(-1), result.owner, len(result.label))
-    return Predictions(probability, result.label.numpy(), result.unreadable)
+    ranks = ranks or Ranks()
+
+    def logits(clips: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        with ranks.autocast():
+            return (classifier(clips).float(),)
+
+    (output,), judged = _run(classifier, logits, views, ranks, workers, timeout, progress)
+    probability = average_views(output.softmax(-1), judged.owner, len(judged.label))
+    return Predictions(probability, judged.label.numpy(), judged.unreadable)
 
 
 def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArray[np.float64]:
@@ -126,62 +139,104 @@ def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArra
     return result
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """Which views a model has seen; the attributes are those of `Features`."""
+
+    owner: Tensor
+    label: Tensor
+    row: Tensor
+    unreadable: dict[str, str]
+    index: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Video:
+    """What a model returned for the views of a video: tensors with a first dimension of the views."""
+
+    index: int
+    label: int
+    row: Tensor
+    outputs: tuple[Tensor, ...]
+
+
+_Forward = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+"""From clips on the device and their rows to float32 outputs with one row per clip."""
+
+
 @torch.no_grad()
 def _run(
     model: nn.Module,
+    forward: _Forward,
     views: ViewSet,
-    read: Iterator[Views],
-    device: torch.device | None,
+    ranks: Ranks,
+    workers: int,
+    timeout: float,
     progress: Callable[[int], None] | None,
-) -> _Outputs:
-    """Run a model on all views, in batches of videos. The model then returns to its device."""
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    home = next((p.device for p in model.parameters()), device)
-    model = model.to(device).eval()
-    outputs: list[Tensor] = []
-    owner: list[int] = []
-    label: list[int] = []
-    index: list[int] = []
+) -> tuple[tuple[Tensor, ...], _Judged]:
+    """The outputs for all views, on the CPU of every rank. The model then returns to its device.
+
+    Each rank runs the model on its groups of videos.
+    """
+    home = next((p.device for p in model.parameters()), ranks.device)
+    model.to(ranks.device).eval()
+    mine = ranks.share(len(views), group=_VIDEOS_AT_ONCE)
+    read = read_views(views.part(mine), workers=workers, timeout=timeout)
+    videos: list[_Video] = []
     unreadable: dict[str, str] = {}
-    kept = 0
     try:
         while group := list(islice(read, _VIDEOS_AT_ONCE)):
-            for item in group:
-                if item.problem is not None:
-                    unreadable[views.items[item.index].path] = item.problem
-            readable = [item for item in group if item.problem is None]
-            if not readable:
-                continue
-            clips = torch.cat([item.video for item in readable])
-            output = torch.cat([model(part.to(device)).float().cpu() for part in torch.split(clips, _CLIPS_AT_ONCE)])
-            if not output.isfinite().all():  # the argmax of NaNs is class 0
-                raise ModelError(
-                    views.items[readable[0].index].path,
-                    "the model returned NaN or infinity",
-                    advice="check whether its training diverged",
-                    reason="diverged",
-                )
-            kept += output.nbytes
-            if kept > _BANK_LIMIT:
-                raise DataError(
-                    "features",
-                    f"{len(owner)} views take {kept / 2**30:.1f} GB",
-                    f"at most {_BANK_LIMIT / 2**30:.0f} GB",
-                    "probe fewer videos, or use fewer views (probe.clips_per_video, probe.temporal_views)",
-                    reason="invalid_value",
-                )
-            outputs.append(output)
-            for item in readable:
-                owner += [len(label)] * len(item.video)
-                label.append(item.label)
-                index.append(item.index)
-            if progress is not None:
-                progress(len(label) + len(unreadable))
+            unreadable |= {views.items[mine[v.index]].path: v.problem for v in group if v.problem is not None}
+            readable = [(mine[v.index], v) for v in group if v.problem is None]
+            videos += _outputs(forward, readable, views, ranks.device)
+            if progress is not None and ranks.is_first:
+                progress(min((len(videos) + len(unreadable)) * ranks.count, len(views)))
     finally:
         model.to(home)
-    if not label:
+    return _joined(ranks.gather((videos, unreadable)), len(views))
+
+
+def _outputs(
+    forward: _Forward, group: Sequence[tuple[int, Views]], views: ViewSet, device: torch.device
+) -> list[_Video]:
+    """Run a model on the views of a group of videos, given with their indexes in the set."""
+    if not group:
+        return []
+    clips = torch.cat([video.video for _, video in group])
+    each = [torch.arange(len(video.video)) + index * views.most for index, video in group]
+    batches = zip(torch.split(clips, _CLIPS_AT_ONCE), torch.split(torch.cat(each), _CLIPS_AT_ONCE), strict=True)
+    parts = [forward(part.to(device), rows) for part, rows in batches]
+    outputs = [torch.cat([output.cpu() for output in found]) for found in zip(*parts, strict=True)]
+    if not all(output.isfinite().all() for output in outputs):  # the argmax of NaNs is class 0
+        raise ModelError(
+            views.items[group[0][0]].path,
+            "the model returned NaN or infinity",
+            advice="check whether its training diverged",
+            reason="diverged",
+        )
+    by_video = zip(*(torch.split(output, [len(rows) for rows in each]) for output in outputs), strict=True)
+    return [  # cloned, as what is sent to other ranks would include the whole group
+        _Video(index, video.label, rows, tuple(output.clone() for output in found))
+        for (index, video), rows, found in zip(group, each, by_video, strict=True)
+    ]
+
+
+def _joined(parts: Sequence[tuple[list[_Video], dict[str, str]]], count: int) -> tuple[tuple[Tensor, ...], _Judged]:
+    """The videos of all ranks, in the order of the set, which has `count`."""
+    videos = sorted((video for found, _ in parts for video in found), key=lambda video: video.index)
+    unreadable = {path: message for _, found in parts for path, message in found.items()}
+    if not videos:
         first = next(iter(unreadable.values()), "the set is empty")
         raise DataError(
-            "", f"none of {len(views)} videos could be read", advice=f"the first: {first}", reason="too_many_failures"
+            "", f"none of {count} videos could be read", advice=f"the first: {first}", reason="too_many_failures"
         )
-    return _Outputs(torch.cat(outputs), torch.tensor(owner), torch.tensor(label), unreadable, tuple(index))
+    lengths = torch.tensor([len(video.row) for video in videos])
+    judged = _Judged(
+        torch.arange(len(videos)).repeat_interleave(lengths),
+        torch.tensor([video.label for video in videos]),
+        torch.cat([video.row for video in videos]),
+        unreadable,
+        tuple(video.index for video in videos),
+    )
+    outputs = zip(*(video.outputs for video in videos), strict=True)
+    return tuple(torch.cat(output) for output in outputs), judged

@@ -22,6 +22,8 @@ from mgm.video.clip.options import MotionName
 from mgm.video.motion.estimators import MotionEstimator
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+Head = Literal["attentive", "linear", "knn"]
 Run = Literal["pretrain", "finetune"]
 RUNS: tuple[Run, ...] = get_args(Run)
 
@@ -179,9 +181,7 @@ class OptimConfig(Section):
     weight_decay: float = Field(0.05, ge=0, description="not applied to biases, norms and tokens")
     betas: tuple[Beta, Beta] = Field((0.9, 0.95), description="betas of AdamW, each in [0, 1)")
     clip_grad: float | None = Field(None, gt=0, description="largest norm of the gradient; null: no limit")
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
-        "auto", description="auto: bf16 on devices that compute in it natively, else 32 bit"
-    )
+    precision: Precision = Field("auto", description="auto: bf16 on devices that compute in it natively, else 32 bit")
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
 
     @field_validator("betas", mode="before")
@@ -254,6 +254,14 @@ class FinetuneConfig(OptimConfig):
 class ProbeConfig(Section):
     """Evaluation: probes of a frozen encoder, and the views of a test video."""
 
+    heads: tuple[Head, ...] = Field(
+        get_args(Head),
+        min_length=1,
+        description="probes; attentive alone needs every token of the training clips, on disk",
+    )
+    precision: Precision = Field(
+        "32-true", description="of the evaluated model; bf16-mixed is faster on a GPU, and auto chooses it there"
+    )
     clips_per_video: int = Field(1, ge=1, description="training clips per video, spread over its length")
     steps: int = Field(400, ge=1, description="steps of the attentive probe")
     batch: int = Field(64, ge=1, description="clips per step of the attentive probe")
@@ -266,6 +274,12 @@ class ProbeConfig(Section):
     )
     temporal_views: int = Field(5, ge=1, description="clips of a test video, spread over its length")
     spatial_views: Literal[1, 3] = Field(3, description="crops of each: 1 or 3")
+
+    @field_validator("heads", mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        """Accept a list: YAML and JSON have no tuples."""
+        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("spatial_views", mode="before")
     @classmethod

@@ -125,6 +125,7 @@ def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> Tra
                 if step == 0 or (step + 1) % run.optim.checkpoint_every == 0:
                     save_run(run, method, state, log)
             save_run(run, method, state, log)
+            fabric.barrier()  # now the first rank's checkpoint is there for all
         if stop or requests:
             fabric.print(
                 f"stopped by {requests[0] if requests else 'a signal to another rank'}: {_saved(state, schedule)}"

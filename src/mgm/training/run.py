@@ -18,7 +18,7 @@ from mgm.data.loading.dataset import ClipSet, ClipTransform
 from mgm.data.loading.loader import Batch, BatchOrder, batches
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.errors import ConfigError, DataError
-from mgm.training.config import Config, OptimConfig
+from mgm.training.config import Config, OptimConfig, Precision
 from mgm.training.optim import Schedule, build_schedule
 from mgm.training.ranks import on_first_rank
 
@@ -87,12 +87,11 @@ def reading_workers(config: Config, source: ClipSource) -> int:
     return 0 if isinstance(source, MemorySource) else config.data.workers
 
 
-def make_fabric(optim: OptimConfig) -> Fabric:
+def make_fabric(precision: Precision) -> Fabric:
     """Lightning Fabric on one device, or on those that torchrun or SLURM started processes for.
 
     It never takes all GPUs of a machine by itself: Fabric would start the running command once more for each.
     """
-    precision = optim.precision
     if precision == "auto":
         # bf16 autocast is half as fast as float32 on a CPU that only emulates it
         native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -101,8 +100,6 @@ def make_fabric(optim: OptimConfig) -> Fabric:
     world = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or local)
     fabric = Fabric(devices=local, num_nodes=max(world // local, 1), precision=precision)
     fabric.launch()
-    if fabric.device.type == "cpu":
-        keep_freed_memory()
     return fabric
 
 
@@ -135,7 +132,9 @@ class TrainingRun:
         Raises:
             ConfigError: the batch is not a multiple of the number of devices.
         """
-        fabric = make_fabric(optim)
+        fabric = make_fabric(optim.precision)
+        if fabric.device.type == "cpu":
+            keep_freed_memory()
         if optim.batch % fabric.world_size:
             found = f"{optim.batch} clips for {fabric.world_size} devices"
             raise ConfigError("batch", found, "a multiple of their number", reason="mismatch")

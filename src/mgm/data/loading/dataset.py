@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -237,6 +238,18 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
         self.sampler = sampler or Sampler(settings.frames, settings.stride)
         self.temporal = temporal
         self.spatial = spatial
+
+    @property
+    def most(self) -> int:
+        """Largest number of views of a video; short and square ones have fewer."""
+        return self.temporal * self.spatial
+
+    def part(self, indexes: Sequence[int]) -> ViewSet:
+        """The views of some videos."""
+        items = tuple(self.items[index] for index in indexes)
+        return ViewSet(
+            items, self.source, self.settings, temporal=self.temporal, spatial=self.spatial, sampler=self.sampler
+        )
 
     def __len__(self) -> int:
         return len(self.items)

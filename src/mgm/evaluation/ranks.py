@@ -1,0 +1,67 @@
+"""The processes that evaluate together, as torchrun starts them: each judges a part of the videos, and all have the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed
+
+from mgm.training.config import Precision
+from mgm.training.run import make_fabric
+
+T = TypeVar("T")
+
+
+class Ranks:
+    """This process among those of an evaluation; alone without torchrun. Every rank must make it, and call its functions in turn.
+
+    Attributes:
+        device: of the models.
+        rank, count: number of this process, and of all.
+    """
+
+    def __init__(self, precision: Precision = "32-true") -> None:
+        self._fabric = make_fabric(precision)
+        self.device: torch.device = self._fabric.device
+        self.rank: int = self._fabric.global_rank
+        self.count: int = self._fabric.world_size
+        # Results are on the CPU, and a rank may wait for a probe for longer than the default, at which PyTorch gives up.
+        timeout = timedelta(days=7)
+        self._group = torch.distributed.new_group(backend="gloo", timeout=timeout) if self.count > 1 else None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this rank reports progress and writes the results."""
+        return self.rank == 0
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The precision of the models in its block."""
+        block: AbstractContextManager[None] = self._fabric.autocast()
+        return block
+
+    def share(self, count: int, *, group: int) -> list[int]:
+        """The items of this rank out of `count`: every `self.count`-th group of `group` neighbours.
+
+        Groups stay whole, so that a model sees the same batches, and rounds the same way, for any number of ranks.
+        """
+        return [i for i in range(count) if i // group % self.count == self.rank]
+
+    def gather(self, mine: T) -> list[T]:
+        """What every rank has, on every rank, in the order of the ranks."""
+        if self.count == 1:
+            return [mine]
+        found: list[T] = [mine] * self.count
+        torch.distributed.all_gather_object(found, mine, group=self._group)
+        return found
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What the first rank makes, on every rank."""
+        made: list[T | None] = [make() if self.is_first else None]
+        if self.count > 1:
+            torch.distributed.broadcast_object_list(made, src=0, group=self._group)
+        (value,) = made
+        return value  # type: ignore[return-value]
