@@ -122,6 +122,22 @@ def test_variable_rate(tmp_path: Path, name: str, times: list[int], variable: bo
     assert (record.frames, record.variable_rate) == (24, variable)
 
 
+@pytest.mark.parametrize(("codec", "options"), [("mpeg4", {"bf": 2}), ("mjpeg", {})])
+def test_a_gap_in_a_clock_that_counts_frames(tmp_path: Path, codec: str, options: dict[str, int]):
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    steady = encode_pictures(tmp_path / "steady.avi", range(24), codec=codec, options=options, pixels=pixels)
+    gap = [i + (i > 12) for i in range(24)]
+    gapped = encode_pictures(tmp_path / "gap.avi", gap, codec=codec, options=options, pixels=pixels)
+    assert (scan_file(steady).variable_rate, scan_file(steady).seconds) == (False, 24 / 25)
+    assert (scan_file(gapped).variable_rate, scan_file(gapped).seconds) == (True, 1)
+
+
+def test_the_rate_of_a_stream_that_declares_none(tmp_path: Path):
+    record = scan_file(encode_moving(tmp_path / "a.ts", codec="mpeg4"))
+    assert record.fps == pytest.approx(25)
+    assert record.seconds == pytest.approx(24 / 25)
+
+
 def test_a_raw_stream_has_no_clock(tmp_path: Path, ordinary: Path):
     record = scan_file(remux(ordinary, tmp_path / "a.h264"))
     assert (record.status, record.frames, record.container) == ("ok", 24, "h264")

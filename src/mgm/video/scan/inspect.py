@@ -216,18 +216,23 @@ class _Tally:
             return replace(record, frames=0)
         # Raw streams have no clock; FFmpeg only assumes a rate for them.
         clock = video.stream.start_time is not None and math.isfinite(self.last - self.first)
-        interval = 1 / record.fps if record.fps else 0.0
+        length = self.last - self.first if clock else 0.0
+        fps = record.fps or ((self.frames - 1) / length if length else None)
+        interval = 1 / fps if fps else 0.0
         self.end = round(self.last + interval, 6) if clock else None
         motion = self.length / self.cells if self.cells else None
         # A regular clock, rounded to the container's, has intervals that differ by one unit; many containers count milliseconds.
-        rounding = max(0.002, 1.5 * video.time_base)
+        # One that counts frames rounds nothing: an interval of two units is a gap.
+        rounded = self.shortest > 1.5 * video.time_base
+        rounding = max(0.002, 1.5 * video.time_base) if rounded else 0.002
         return replace(
             record,
             rotation=self.rotation,
             interlaced=self.interlaced,
+            fps=fps,
             frames=self.frames,
             variable_rate=self.longest - self.shortest > rounding if clock and video.timed else None,
-            seconds=round(self.last - self.first + interval, 6) if clock else None,
+            seconds=round(length + interval, 6) if clock else None,
             gop=self.gop,
             key_frames=self.key_frames,
             b_frames="B" in self.kinds,

@@ -45,7 +45,7 @@ class VideoRecord:
         width, height: of the first coded frame in pixels, before rotation.
         rotation: counter-clockwise in degrees, as the container declares it; of a mirrored picture, after mirroring left to right.
         interlaced: whether any frame is two fields.
-        fps: the mean rate that the container declares or FFmpeg estimates.
+        fps: the mean rate that the container declares or FFmpeg estimates, else that of the presentation times.
         variable_rate: whether presentation intervals differ by more than 2 ms and more than rounding to the container's clock.
         frames: counted by decoding, not taken from the header. The decoder may have held a few more before the damage.
         declared_frames: number in the header.
