@@ -8,11 +8,13 @@ import av
 import numpy as np
 import pytest
 
-from mgm.video import VideoReader, iter_motion_vectors, read_clip
+from mgm.video import VideoReader, iter_motion_vectors, read_clip, read_motion
 from mgm.video.container.metadata import read_video_info
 from mgm.video.scan.folder import scan_videos
+from mgm.video.transcode.encode import transcode_video
 from tests.video.clips import decode_whole, encode_moving
 from tests.video.fields_stream import field_pictures
+from tests.video.transcode.pictures import KEEP
 
 
 def check(path: Path, *, draws: int = 12, motion: str | None = None) -> None:
@@ -124,3 +126,51 @@ def test_an_edit_list_that_takes_packets_out_of_the_index(tmp_path: Path):
     path.write_bytes(data)
     assert len(decode_whole(path)) == 13
     check(path, motion="codec")
+
+
+def shown_when_decoded(packets: list[av.Packet]) -> list[av.Packet]:
+    """As writers without composition times do."""
+    start = packets[0].dts
+    for packet in packets:
+        packet.pts = packet.dts = packet.dts - start
+    return packets
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.ts", "libx264", {"bf": 2}),
+        ("a.mp4", "libx264", {"bf": 3, "b-pyramid": "normal"}),
+        ("a.flv", "libx264", {"bf": 2}),
+        ("a.ts", "libx265", {"x265-params": "bframes=2:log-level=none"}),
+        ("a.mp4", "mpeg4", {"bf": 2}),
+        ("a.ts", "mpeg2video", {"bf": 2, "b": "2M"}),
+        ("a.mkv", "mpeg4", {"bf": 2}),
+    ],
+)
+def test_presentation_times_that_are_decoding_times(tmp_path: Path, name: str, codec: str, options):
+    source = encode_moving(tmp_path / f"right_{name}", frames=40, codec=codec, options={"g": 12, **options})
+    path = copy_packets(source, tmp_path / name, shown_when_decoded)
+    check(path, motion="auto")
+    np.testing.assert_array_equal(decode_whole(path), decode_whole(source))
+    right, (record,), (expected,) = read_motion(source, motion="auto").motion, scan_videos(path), scan_videos(source)
+    np.testing.assert_allclose(read_motion(path, motion="auto").motion.vectors, right.vectors, atol=1e-5)
+    assert not record.variable_rate
+    assert record.motion == pytest.approx(expected.motion)
+    with VideoReader(path) as reader:
+        assert reader.read_clip(start_seconds=0.5, frames=1, motion=None).frame_indices.tolist() == [12]
+    transcode_video(path, tmp_path / "out.mp4", KEEP)
+    made = read_clip(tmp_path / "out.mp4", frames=None, stride=1, size=None, motion=None)
+    assert np.abs(made.frames - decode_whole(source).astype(int)).mean() < 4
+    np.testing.assert_allclose(np.diff(made.pts_seconds), 1 / 25, atol=1e-3)
+
+
+@pytest.mark.parametrize("suffix", ["avi", "flv", "mkv", "mp4", "ts"])
+@pytest.mark.parametrize("refresh", [0, 1])
+def test_first_packets_without_a_frame(tmp_path: Path, suffix: str, refresh: int):
+    """A recorder that starts between keyframes, or within a periodic refresh, which containers mark as a keyframe."""
+    options = {"g": 12, "bf": 0, "x264-params": f"intra-refresh={refresh}"}
+    source = encode_moving(tmp_path / f"whole.{suffix}", frames=40, options=options)
+    cut = copy_packets(source, tmp_path / f"cut.{suffix}", from_second_key if refresh else lambda packets: packets[2:])
+    assert len(decode_whole(cut)) < 30
+    check(cut, motion="codec")

@@ -117,12 +117,10 @@ class ClipDecoder:
     skipping: bool = field(init=False, default=False)
     _number: dict[int, int] = field(init=False)
     _picture: PictureConverter | None = field(init=False, default=None)
-    _rate: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._number = self.window.frame_numbers
         self.pending = {pts for pts, number in self._number.items() if self.needs.any(number)}
-        self._rate = float(self.video.stream.average_rate or 0)
         if self.pairs is not None:
             self._picture = PictureConverter(self.pairs.estimator.pixel_format, self.pairs.estimator.shrink)
 
@@ -179,7 +177,7 @@ class ClipDecoder:
             self.pending.discard(time)
         else:
             number = time = len(self.frames)
-            seconds = number / self._rate if self._rate else float("nan")
+            seconds = number / self.video.rate if self.video.rate else float("nan")
         if pairs is not None and self._picture is not None and number in needs.picture:
             with span("field"):
                 pairs.add(number, self._picture(frame))

@@ -11,7 +11,7 @@ from mgm.errors import VideoError
 from mgm.video.container.h264 import parse_first_slice
 from mgm.video.container.keyframes import MOST_EMPTY, Keyframe, KeyframeIndex
 from mgm.video.container.shortcuts import ShortcutFailedError, Shortcuts, UncountableError
-from mgm.video.container.stream import MOST_REORDERED, OpenVideo, Packet, decode_all, packets
+from mgm.video.container.stream import MOST_REORDERED, OpenVideo, Packet, begins_clean, decode_all, packets
 
 _TICK = 1e-3
 """Fraction of a unit of the time base: floating point must not put a time before the frame that it belongs to."""
@@ -141,7 +141,6 @@ class _WindowReader:
     Attributes:
         passed: number of packets of the stream before the next one.
         window: what was read so far.
-        timed: whether packets are numbered by their presentation times.
         displayed: number of frames of the video among the packets so far.
         keys: positions of keyframes in the window.
     """
@@ -153,21 +152,17 @@ class _WindowReader:
     shortcuts: Shortcuts
     passed: int = 0
     window: PacketWindow = field(default_factory=PacketWindow)
-    timed: bool = field(init=False)
     displayed: int = field(init=False)
     keys: list[int] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.timed = self.video.timed and self.shortcuts.packet_times
         self.displayed = self.window.base
 
     def read(self, demuxed: Iterator[Packet]) -> PacketWindow:
         """Read up to the last packet that is needed, or to the end."""
         window, check = self.window, _PacketCheck(self.video, at_start=not self.passed)
         for packet in demuxed:
-            if packet.pts is None and not window.coded and not self.passed:
-                self.timed = False
-            if not self.timed:
+            if not self._timed:
                 packet.pts = len(window.coded)  # identifies the packet of a decoded frame
                 window.coded.append(self._picture(packet))
                 # Twice: a picture may come as two fields.
@@ -190,6 +185,13 @@ class _WindowReader:
                 break
         return window
 
+    @property
+    def _timed(self) -> bool:
+        """Whether packets are numbered by their presentation times; known after the first one."""
+        if self.passed and not self.video.timed:
+            raise UncountableError  # the numbers of this window depend on the times of the packets before it
+        return self.video.timed and self.shortcuts.packet_times
+
     def _picture(self, packet: Packet) -> CodedPicture:
         key = packet.is_keyframe and self.shortcuts.keyframe_flags
         length_size = self.video.nal_length_size
@@ -202,7 +204,7 @@ class _WindowReader:
         window, packet = self.window, picture.packet
         window.coded.append(picture)
         if picture.key and picture.pts is not None:
-            self.index.add(Keyframe(picture.pts, self.passed, self.displayed, packet.pos))
+            self.index.add(Keyframe(picture.pts, self.passed, self.displayed, packet.pos, self.video.state))
             if self.keys and self.first >= window.displayed_before(window.coded[self.keys[-1]]):
                 window.drop_before(self.keys[-1])
                 self.keys = [0]
@@ -226,9 +228,19 @@ class _PacketCheck:
         pts = packet.pts
         back = packet.dts is not None and self.decoded_at is not None and packet.dts < self.decoded_at
         empty = self.video.codec == "mpeg4" and packet.size <= MOST_EMPTY
-        # Pictures before the first keyframe, in decode or in display order: cut streams begin so, and they cannot be decoded.
-        headless = self.at_start and (pts is not None and order[:1] > [pts] if order else not packet.is_keyframe)
-        if pts is None or back or empty or (headless and not packet.is_discard) or _contains(order, pts):
+        # Pictures before the first keyframe, in decode or in display order: cut streams begin so, and they cannot be decoded. Under
+        # periodic intra refresh that holds for all pictures up to the end of the first refresh.
+        headless = self.at_start and (
+            pts is not None and order[:1] > [pts] if order else not begins_clean(self.video, packet)
+        )
+        if (
+            pts is None
+            or not self.video.timed
+            or back
+            or empty
+            or (headless and not packet.is_discard)
+            or _contains(order, pts)
+        ):
             raise UncountableError
         self.decoded_at = packet.dts if packet.dts is not None else self.decoded_at
 
@@ -246,7 +258,12 @@ def count_frames(video: OpenVideo, demuxed: Iterator[Packet]) -> int:
         VideoError: the file is damaged.
     """
     window = _WindowReader(video, KeyframeIndex.of(video), 1 << 62, None, Shortcuts()).read(demuxed)
-    return window.base + len(window.order or window.coded)
+    if window.order or not window.coded:
+        return window.base + len(window.order)
+    # Pictures that are shown before the first one cannot be decoded; only H.264 declares, by an IDR picture, that there are none.
+    if not (window.coded[0].key and window.strict) or (video.reordered and video.codec != "h264"):
+        raise UncountableError
+    return sum(not coded.packet.is_discard for coded in window.coded)
 
 
 def frame_at(video: OpenVideo, index: KeyframeIndex, seconds: float, shortcuts: Shortcuts) -> int:
@@ -274,7 +291,7 @@ def _count_until(video: OpenVideo, demuxed: Iterator[Packet], time: int, seconds
     check = _PacketCheck(video, at_start)
     last: Packet | None = None
     for packet in demuxed:
-        if packet.pts is None and last is None:
+        if not video.timed and last is None:
             return _by_rate(video, seconds) + 1
         check(packet, order)
         if packet.pts is not None and not packet.is_discard:
@@ -283,8 +300,7 @@ def _count_until(video: OpenVideo, demuxed: Iterator[Packet], time: int, seconds
         if packet.dts is not None and packet.dts > time:
             break  # every later packet is presented after its own decode time
     else:
-        rate = float(video.stream.average_rate or 0)
-        lasts = max(((last and last.duration) or 0) * video.time_base, 1 / rate if rate else 0.0)
+        lasts = max(((last and last.duration) or 0) * video.time_base, 1 / video.rate if video.rate else 0.0)
         _check_end(video, seconds, (order[-1] * video.time_base if order else 0.0) + lasts)
     return bisect.bisect_right(order, time)
 
@@ -294,11 +310,11 @@ def frame_at_by_decoding(video: OpenVideo, seconds: float) -> int:
     end = 0.0
     number = -1
     for number, frame in enumerate(decode_all(video)):
-        if frame.pts is None:
+        if frame.pts is None or not video.timed:
             return _by_rate(video, seconds)
         if frame.pts * video.time_base > seconds + _TICK * video.time_base:
             return max(number - 1, 0)
-        end = frame.pts * video.time_base + 1 / float(video.stream.average_rate or 25)
+        end = frame.pts * video.time_base + 1 / (video.rate or 25)
     _check_end(video, seconds, end)
     return number
 
@@ -316,4 +332,4 @@ def _check_end(video: OpenVideo, seconds: float, end: float) -> None:
 
 def _by_rate(video: OpenVideo, seconds: float) -> int:
     """Number of a frame by the stream's frame rate alone."""
-    return int(seconds * float(video.stream.average_rate or 0) + _TICK)
+    return int(seconds * video.rate + _TICK)

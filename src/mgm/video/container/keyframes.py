@@ -9,6 +9,7 @@ from itertools import chain
 
 import av.error
 
+from mgm.video.container.carried_state import CarriedState
 from mgm.video.container.shortcuts import ShortcutFailedError, UncountableError
 from mgm.video.container.stream import OpenVideo, Packet, packets
 
@@ -27,12 +28,14 @@ class Keyframe:
         time: the target of a seek, and the time of the keyframe's packet, in the stream's time base.
         packets, frames: number of packets and of displayed frames before it.
         offset: its byte in the file, which distinguishes two of one time after a clock reset; None: unknown.
+        state: of the decoder there; empty in a file's own index: MP4 and MOV hand over a change again after a seek.
     """
 
     time: int
     packets: int
     frames: int
     offset: int | None = None
+    state: CarriedState = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -108,6 +111,7 @@ class KeyframeIndex:
             video.container.seek(target.time, stream=video.stream)
         except (av.error.FFmpegError, OSError):
             raise ShortcutFailedError("seek", lasting=True) from None
+        video.state = target.state or video.state
         demuxed = packets(video, before=target.packets)
         for _ in range(_MOST_PASSED):
             packet = next(demuxed, None)

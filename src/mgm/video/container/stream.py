@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, islice, pairwise
 from typing import TypeAlias
 
 import av
@@ -17,6 +17,7 @@ from av.stream import Disposition
 
 from mgm.errors import VideoError
 from mgm.spans import span
+from mgm.video.container.carried_state import CarriedState, carry
 from mgm.video.container.colours import make_convertible
 from mgm.video.container.formats import open_container
 from mgm.video.container.h264 import nal_length_size, parse_first_slice
@@ -76,10 +77,14 @@ class OpenVideo:
         name: the subject of its errors.
         codec: FFmpeg's name of the codec, for example "h264".
         time_base: seconds per unit of the stream's presentation times.
+        rate: frames per second by the container, 0 if unknown.
         exports_vectors: whether the decoder of this stream exports motion vectors at all.
         nal_length_size: see `mgm.video.container.h264.nal_length_size`; None: not H.264.
         settings: of the decoder, see `configure`.
         demuxed: packets have been read since the video was opened.
+        timed: packets carry true presentation times. Streams that have none, or the times of decoding instead, show it in their
+            first packets only.
+        state: what the decoder needs beside the next packet, as far as it has been demuxed.
     """
 
     name: str
@@ -87,24 +92,35 @@ class OpenVideo:
     stream: av.video.stream.VideoStream
     codec: str = field(init=False)
     time_base: float = field(init=False)
+    rate: float = field(init=False)
     exports_vectors: bool = field(init=False)
     nal_length_size: int | None = field(init=False)
     settings: DecoderSettings = field(init=False, default=DecoderSettings())
     demuxed: bool = field(init=False, default=False)
+    timed: bool = field(init=False)
+    state: CarriedState = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         codec = self.stream.codec_context.codec
         self.codec = codec.canonical_name
         self.time_base = float(self.stream.time_base or 1)
+        self.rate = float(self.stream.average_rate or 0)
         self.exports_vectors = codec.name in EXPORTS_VECTORS
+        # FFmpeg makes up presentation times, in decode order, for H.264 and HEVC in AVI.
+        self.timed = not ("avi" in self.container.format.name and self.codec in ("h264", "hevc"))
         extradata = self.stream.codec_context.extradata or b""
         self.nal_length_size = nal_length_size(extradata) if self.codec == "h264" else None
 
     @property
-    def timed(self) -> bool:
-        """Whether packets carry true presentation times. FFmpeg makes them up, in decode order, for H.264 and HEVC in AVI. Raw
-        streams have none, which shows only in their first packet."""
-        return not ("avi" in self.container.format.name and self.codec in ("h264", "hevc"))
+    def reordered(self) -> bool:
+        """Whether pictures may be shown in another order than that of decoding."""
+        return bool(self.stream.codec_context.has_b_frames)
+
+    def seconds(self, number: int, pts: int | None) -> float:
+        """The presentation time of frame `number`, whose picture carries `pts`: without true times, by the rate; NaN: unknown."""
+        if self.timed:
+            return float("nan") if pts is None else pts * self.time_base
+        return number / self.rate if self.rate else float("nan")
 
 
 @contextmanager
@@ -213,7 +229,7 @@ def _not_a_video(name: str, head: bytes, error: av.error.FFmpegError) -> VideoEr
 def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.frame.VideoFrame]:
     """Decode one packet (None flushes the decoder). Raises VideoError where the stream is damaged."""
     context = video.stream.codec_context
-    if packet is not None and not context.is_open and video.settings.strict and not _begins_clean(video, packet):
+    if packet is not None and not context.is_open and video.settings.strict and not begins_clean(video, packet):
         # Its first pictures refer to others that were cut off. Players skip them; a strict decoder would report damage.
         configure(video, replace(video.settings, strict=False))
     try:
@@ -235,9 +251,10 @@ def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.fram
     return pictures
 
 
-def _begins_clean(video: OpenVideo, packet: Packet) -> bool:
+def begins_clean(video: OpenVideo, packet: Packet) -> bool:
+    """Whether decoding can begin at a packet without damage: at a keyframe, in H.264 at an IDR picture only."""
     lengths = video.nal_length_size
-    return lengths is None or parse_first_slice(bytes(packet), lengths).idr
+    return packet.is_keyframe if lengths is None else parse_first_slice(bytes(packet), lengths).idr
 
 
 def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
@@ -249,7 +266,32 @@ def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
     Raises:
         VideoError: the file is damaged, or an MP4 or MOV holds fewer pictures than its index lists.
     """
-    video.demuxed = True
+    demuxed = _demux(video, before)
+    if not video.demuxed:
+        video.demuxed = True
+        begin = list(islice(demuxed, 3))
+        video.timed = video.timed and _carry_display_times(video, begin)
+        demuxed = chain(begin, demuxed)
+    for packet in demuxed:
+        video.state = carry(video.state, packet)
+        yield packet
+
+
+def _carry_display_times(video: OpenVideo, begin: list[Packet]) -> bool:
+    """Whether the first packets of a video carry the times at which their pictures are shown.
+
+    Where pictures are reordered, either one of them is shown before a picture that is decoded earlier, or all are shown later than
+    they are decoded. Some writers give every picture the time of decoding instead.
+    """
+    if not begin:
+        return video.timed
+    if begin[0].pts is None:
+        return False
+    ascending = all(a.pts is not None and b.pts is not None and a.pts < b.pts for a, b in pairwise(begin))
+    return not (video.reordered and ascending and begin[-1].pts == begin[-1].dts)
+
+
+def _demux(video: OpenVideo, before: int) -> Iterator[Packet]:
     demuxed = video.container.demux(video.stream)
     count, complete = before, 0
     if "mp4" in video.container.format.name:  # an edit list may have taken packets out of the index

@@ -62,11 +62,9 @@ def iter_frame_motion(
         VideoError: the stream is damaged, or has no frame.
     """
     lengths = video.nal_length_size
-    queue = _FrameQueue(video, reading, video.timed, observe)
+    queue = _FrameQueue(video, reading, observe)
     for position, packet in enumerate(packets(video)):
-        if position == 0 and packet.pts is None:
-            queue.timed = False
-        if not queue.timed:
+        if not video.timed:
             packet.pts = position  # identifies the packet of the decoded frame
         # A packet without a time contains the second field of the picture before it.
         if lengths is not None and packet.pts is not None:
@@ -105,7 +103,6 @@ class _FrameQueue:
 
     video: OpenVideo
     reading: Reading
-    timed: bool
     observe: Callable[[av.video.frame.VideoFrame], None]
     coded: deque[tuple[int, SliceInfo]] = dataclasses.field(
         default_factory=deque
@@ -119,10 +116,6 @@ class _FrameQueue:
     last: float | None = None  # time of the newest frame
     anchor: float | None = None  # time of the newest I- or P-frame that has left the queue
     orientation: Orientation | None = None  # of the first frame; a container declares one for all
-    rate: float = dataclasses.field(init=False)
-
-    def __post_init__(self) -> None:
-        self.rate = float(self.video.stream.average_rate or 0)  # PyAV creates a new Fraction at each access
 
     def push(self, frames: list[av.video.frame.VideoFrame]) -> Iterator[FrameMotion]:
         """Accept decoded frames; yield those that are ready."""
@@ -155,13 +148,14 @@ class _FrameQueue:
     def _append(self, frame: av.video.frame.VideoFrame) -> None:
         if self.orientation is None:
             self.orientation = Orientation.of(frame, self.video.name)
-        if self.timed:
-            usual = 1 / (self.rate * self.video.time_base) if self.rate else 1.0
+        rate = self.video.rate
+        if self.video.timed:
+            usual = 1 / (rate * self.video.time_base) if rate else 1.0
             time = float(frame.pts) if frame.pts is not None else (self.last or 0) + usual
             pts_seconds = time * self.video.time_base
         else:
             usual, time = 1.0, float(self.count)
-            pts_seconds = self.count / self.rate if self.rate else float("nan")
+            pts_seconds = self.video.seconds(self.count, frame.pts)
             if frame.pts is not None:
                 self.numbers[frame.pts] = self.count
         unused = frame.pts in self.unused
@@ -189,7 +183,7 @@ class _FrameQueue:
         """Feed the tracker in decode order, up to the first picture whose display time is not known yet."""
         while self.coded:
             packet_pts, info = self.coded[0]
-            time: float | None = packet_pts if self.timed else self.numbers.pop(packet_pts, None)
+            time: float | None = packet_pts if self.video.timed else self.numbers.pop(packet_pts, None)
             if time is None and len(self.frames) <= 2 * MOST_REORDERED:
                 return
             self.coded.popleft()

@@ -156,17 +156,16 @@ class _Clock:
     def __init__(self, video: OpenVideo) -> None:
         rate = video.stream.average_rate or video.stream.guessed_rate or Fraction(25)
         self.rate = Fraction(rate).limit_denominator(90_000)
-        self._timed = video.timed
+        self._video = video
         self._given = video.stream.time_base or 1 / self.rate
-        self.unit = max(self._given, Fraction(1, _FINEST_CLOCK)) if self._timed else 1 / self.rate
+        self.unit = max(self._given, Fraction(1, _FINEST_CLOCK)) if video.timed else 1 / self.rate
         self._from_zero = video.container.format.name in ("mpegts", "mpeg")
         self._start: int | None = None
         self._last: int | None = None
 
     def __call__(self, picture: av.video.frame.VideoFrame) -> int:
-        if self._last is None and picture.pts is None:  # a raw stream
-            self._timed, self.unit = False, 1 / self.rate
-        if not self._timed:
+        if not self._video.timed:
+            self.unit = 1 / self.rate
             self._last = 0 if self._last is None else self._last + 1
             return self._last
         step = max(round(1 / self.rate / self.unit), 1)
