@@ -13,8 +13,8 @@ SOURCE = Path(mgm.__file__).parent
 
 # From the ground up: a floor may import those on lines above its own. Floors on one line do not import each other.
 FLOORS = [
-    {"compiled", "errors", "lazy", "spans", "version"},
-    {"files", "notebook", "workers"},
+    {"compiled", "errors", "lazy", "ranks", "spans", "version"},
+    {"files", "notebook", "terminal", "workers"},
     {"video", "masks"},
     {"data", "models", "flow"},
     {"training"},
@@ -34,7 +34,7 @@ ROOMS = {
         {"benchmark"},
     ],
     "training": [
-        {"config", "ranks", "signals", "step_lines"},
+        {"config", "signals", "step_lines"},
         {"folder", "optim", "recipe"},
         {"checkpoint", "log", "method"},
         {"run"},

@@ -115,13 +115,13 @@ def test_measured_motion_is_shown_and_counted(small, tmp_path, capsys):
     config = small("pretrain.steps=3", "data.motion=auto")
     with pytest.raises(KeyboardInterrupt):
         pretrain(tmp_path / "videos", config, out=tmp_path / "a", source=raising(FileSource(), KeyboardInterrupt, at=9))
-    assert "optical flow is measured for 1 of the 4 clips of step 0" in " ".join(capsys.readouterr().out.split())
+    assert "optical flow is measured for 1 of the 4 clips of step 0" in " ".join(capsys.readouterr().err.split())
     trained = pretrain(tmp_path / "videos", config, out=tmp_path / "a", source=FileSource(), resume=True)
-    assert "optical flow" not in capsys.readouterr().out  # once
+    assert "optical flow" not in capsys.readouterr().err  # once
     assert [entry["flow"] for entry in entries(tmp_path / "a")] == [0.25] * 3
     assert trained.history.flow == 0.75
     chosen = pretrain(tmp_path / "videos", small("pretrain.steps=1", "data.motion=flow"), out=tmp_path / "b")
-    assert "optical flow" not in capsys.readouterr().out  # flow was chosen
+    assert "optical flow" not in capsys.readouterr().err  # flow was chosen
     assert chosen.history.flow == 1
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mgm.commands.options import Data, Recipe, Settings
+from mgm.terminal import Activity
 
 if TYPE_CHECKING:
     from mgm.data.benchmark import DataBenchmark
@@ -49,17 +50,16 @@ def data(
 
     mgm bench data videos/ --rate 1000 data.size=224 mask.name=mgm
     """
-    from mgm.data.benchmark import benchmark_data
-    from mgm.training import load_config
+    with Activity(f"reading {clips} clips"):
+        from mgm.data.benchmark import benchmark_data
+        from mgm.training import load_config
 
-    console = Console()
-    config = load_config(recipe, settings or ())
-    with console.status(f"reading {clips} clips"):
+        config = load_config(recipe, settings or ())
         result = benchmark_data(videos, config, clips=clips, rate=rate)
     title = (
         f"{config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, mask {config.mask.name}"
     )
-    _print_result(console, result, title)
+    _print_result(Console(), result, title)
 
 
 def _print_result(console: Console, result: DataBenchmark, title: str) -> None:

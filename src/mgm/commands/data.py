@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mgm.commands.options import Data
+from mgm.terminal import Activity
 
 if TYPE_CHECKING:
     from mgm.data.annotations.resolve import ResolvedSource
@@ -52,9 +53,10 @@ def show(
 
     mgm data show train=train.csv,test=val.csv,root=/videos
     """
-    from mgm.data.annotations.summary import summarise_set
+    with Activity("reading the set"):
+        from mgm.data.annotations.summary import summarise_set
 
-    summary = summarise_set(data)
+        summary = summarise_set(data)
     console = Console()
     _print_sources(console, summary.sources)
     _print_splits(console, summary)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mgm.terminal import Activity
+
 
 def demo(
     data: Annotated[
@@ -19,6 +21,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the whole run.")] = 0,
 ) -> None:
     """Scan, preview, pretrain a tiny model, evaluate it, and write report.html and metrics.json, in minutes."""
-    from mgm.demo import run_demo
+    with Activity("loading packages"):
+        from mgm.demo import run_demo
 
     run_demo(data, out=out, seed=seed)

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import mgm
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set, print_result
-from mgm.training.ranks import on_first_rank
+from mgm.terminal import Activity
 
 
 def evaluate(
@@ -28,9 +27,9 @@ def evaluate(
 
     mgm evaluate runs/a-finetuned videos/ probe.temporal_views=5
     """
-    videos = open_set(data)
-    with Console(stderr=True, quiet=not on_first_rank()).status("reading videos") as status:
-        result = mgm.evaluate(run, videos, overrides=tuple(settings or ()), recipe=recipe, progress=status.update)
+    with Activity("reading videos") as activity:
+        videos = open_set(data)
+        result = mgm.evaluate(run, videos, overrides=tuple(settings or ()), recipe=recipe, progress=activity.rename)
     top1 = result["top1"]
     print_result(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos, {result['classes']} classes"

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mgm.terminal import Activity
+
 
 class FormatChoice(StrEnum):
     """Formats of `mgm.export_model`."""
@@ -68,19 +70,20 @@ def export(
 
     mgm export runs/b --to hf --out exported
     """
-    from mgm.training import export_model
+    with Activity(f"exporting {model}"):
+        from mgm.training import export_model
 
-    folder = export_model(
-        model,
-        to=to.value,
-        out=out,
-        part=part.value,
-        overwrite=overwrite,
-        data=data,
-        video=None if video is None else video.value,
-        bias_names=None if bias_names is None else bias_names.value,
-        frames=frames,
-        resolution=resolution,
-        heads=heads,
-    )
+        folder = export_model(
+            model,
+            to=to.value,
+            out=out,
+            part=part.value,
+            overwrite=overwrite,
+            data=data,
+            video=None if video is None else video.value,
+            bias_names=None if bias_names is None else bias_names.value,
+            frames=frames,
+            resolution=resolution,
+            heads=heads,
+        )
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import mgm
 from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set, print_result
+from mgm.terminal import Activity
 from mgm.training.folder import run_folder
-from mgm.training.ranks import on_first_rank
 
 
 def finetune(
@@ -43,16 +42,17 @@ def finetune(
 def _finetune(
     run: Path, data: str, settings: Sequence[str], recipe: str | None, out: Path, *, resume: bool, from_scratch: bool
 ) -> None:
-    from mgm.training import open_encoder
+    with Activity("reading the encoder and the set"):
+        from mgm.training import open_encoder
 
-    encoder, config = open_encoder(run, settings, recipe=recipe)
-    videos = open_set(data)
+        encoder, config = open_encoder(run, settings, recipe=recipe)
+        videos = open_set(data)
     trained = mgm.finetune(None if from_scratch else encoder, videos, config, out=out, resume=resume)
     if not videos.test:
         print_result(f"no test videos ({videos.split_rule}): run 'mgm evaluate {out} test=FILE' later; {out}/last.pt")
         return
-    with Console(stderr=True, quiet=not on_first_rank()).status("evaluating") as status:
-        result = mgm.evaluate(out, videos, progress=status.update)
+    with Activity("evaluating") as activity:
+        result = mgm.evaluate(out, videos, progress=activity.rename)
     top1 = result["top1"]
     print_result(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from mgm.commands.demo import demo
 from mgm.commands.evaluate import evaluate
 from mgm.commands.export import export
 from mgm.commands.finetune import finetune
+from mgm.commands.loading import announce_torch
 from mgm.commands.motion import motion
 from mgm.commands.pack import pack
 from mgm.commands.prepare import prepare
@@ -82,6 +84,10 @@ def run() -> None:
     # On few cores OpenMP's spinning threads take time from those that decode. Read when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     warnings.formatwarning = _warning
+    for stream in (sys.stdout, sys.stderr):  # a terminal's encoding may lack characters of a name
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    announce_torch()
     try:
         app()
     except MgmError as error:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from mgm.errors import VideoError
+from mgm.terminal import Activity
 
 if TYPE_CHECKING:
     from mgm.video.clip.whole_video import MotionTotals
@@ -46,14 +47,13 @@ def motion(
             advice="give --out field.npz, --overlay motion.mp4 or --cache",
             reason="missing_value",
         )
-    from mgm.video.clip.export import export_motion
-    from mgm.video.clip.whole_video import MotionTotals, motion_chunks
-    from mgm.video.motion.cache import build_sidecar
-
-    console = Console()
     written: list[Path] = []
     totals: MotionTotals | None = None
-    with console.status("reading motion") as status:
+    with Activity(f"reading the motion of {video}") as activity:
+        from mgm.video.clip.export import export_motion
+        from mgm.video.clip.whole_video import MotionTotals, motion_chunks
+        from mgm.video.motion.cache import build_sidecar
+
         if out is not None:
             export = export_motion(video, out, stride=stride, policy=policy, reading=reading, camera=camera)
             totals = export.totals
@@ -61,7 +61,7 @@ def motion(
         if overlay is not None:
             from mgm.show.overlay import overlay_video
 
-            status.update("drawing motion")
+            activity.rename(f"drawing the motion of {video}")
             drawn = overlay_video(video, overlay, style, reading=reading)
             totals = totals or drawn
             written.append(overlay)
@@ -71,6 +71,7 @@ def motion(
             totals = MotionTotals()
             for chunk in motion_chunks(video):
                 totals.add(chunk.motion)
+    console = Console()
     for path in written:
         console.print(f"{path}: {_size(path)}", markup=False, highlight=False, soft_wrap=True)
     console.print(_summary(totals, stride if out is not None else 1), highlight=False, soft_wrap=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mgm.training.ranks import on_first_rank
+from mgm.ranks import on_first_rank
+from mgm.terminal import note
 
 if TYPE_CHECKING:
     from mgm.data.annotations import VideoSet
@@ -39,9 +39,8 @@ def open_set(data: str) -> VideoSet:
     from mgm.data.annotations import load_set
 
     videos = load_set(data)
-    if on_first_rank():
-        for note in videos.notes:
-            print(f"mgm: {note}", file=sys.stderr)
+    for line in videos.notes:
+        note(line)
     return videos
 
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from mgm.commands.options import Data
+from mgm.terminal import Activity
 
 
 def pack(
@@ -24,14 +24,15 @@ def pack(
     The other commands accept OUT, or its URL, in place of the folder of videos. After an interruption, run it again: existing
     shards are skipped. Exit status 1 if a video was left out.
     """
-    from mgm.data.annotations import load_set
-    from mgm.data.shards.write import pack_set
+    with Activity("reading the set") as activity:
+        from mgm.data.annotations import load_set
+        from mgm.data.shards.write import pack_set
 
+        videos = load_set(data)
+        activity.rename("packing videos")
+        activity.reach(0, len({item.path for item in videos.items}))
+        report = pack_set(videos, out, shard_size=shard_size, progress=activity.advance)
     console = Console()
-    videos = load_set(data)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("packing", total=len({item.path for item in videos.items}))
-        report = pack_set(videos, out, shard_size=shard_size, progress=lambda path: progress.advance(task))
     for message in report.failed.values():
         console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
     videos_in = f"{report.videos:,} video{'s' * (report.videos != 1)}"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+
+from mgm.terminal import Activity
 
 if TYPE_CHECKING:
     from mgm.video.transcode.manifest import PrepareReport
@@ -51,12 +52,12 @@ def prepare(
 
     Run it again after an interruption: finished videos are skipped. Exit status 1 if a video failed or a folder cannot be listed.
     """
-    from mgm.video.scan.find import search_videos
-    from mgm.video.transcode.folder import prepare_videos
+    with Activity("finding videos") as activity:
+        from mgm.video.scan.find import search_videos
+        from mgm.video.transcode.folder import prepare_videos
 
-    console = Console()
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("preparing", total=len(search_videos([src]).videos))
+        activity.reach(0, len(search_videos([src]).videos))
+        activity.rename("preparing videos")
         report = prepare_videos(
             src,
             dst,
@@ -68,8 +69,9 @@ def prepare(
             processes=processes or os.cpu_count() or 1,
             timeout_seconds=timeout,
             ray=ray,
-            progress=lambda record: progress.advance(task),
+            progress=activity.advance,
         )
+    console = Console()
     for problem in (*(record.problem for record in report.failed), report.found.closed_note, report.found.kinds_note):
         if problem:
             console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mgm
 from mgm.commands.options import Data, Out, Recipe, Resume, Settings, open_set
+from mgm.terminal import Activity
 from mgm.training.folder import run_folder
 
 
@@ -21,8 +22,10 @@ def pretrain(
     mgm pretrain videos/ --out runs/a mask.name=tube pretrain.steps=2000
     """
     with run_folder(out, resume=resume):  # first: refused before torch is imported
-        config = mgm.load_config(recipe, settings or ())
-        history = mgm.pretrain(open_set(data), config, out=out, resume=resume).history
+        with Activity("reading the set"):
+            config = mgm.load_config(recipe, settings or ())
+            videos = open_set(data)
+        history = mgm.pretrain(videos, config, out=out, resume=resume).history
     last = history.losses[-20:]
     print(f"loss {history.losses[0]:.4f} -> {sum(last) / len(last):.4f} in {history.seconds:.0f} s; {out}/last.pt")
     if history.bad:

@@ -10,6 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
+from mgm.terminal import Activity
+
 if TYPE_CHECKING:
     from mgm.show.preview import PreviewReport, PreviewSettings
 
@@ -47,23 +49,33 @@ def preview(
 
     The statistics are means over many draws and all clips; each picture shows those of its clip, and statistics.csv lists them.
     """
-    from mgm.masks import list_masks
-    from mgm.show.preview import PreviewSettings, preview_set
+    with Activity("previewing videos") as activity:
+        from mgm.masks import list_masks
+        from mgm.show.preview import PreviewSettings, preview_set
 
-    settings = PreviewSettings(
-        frames=frames,
-        stride=stride,
-        size=size,
-        patch=patch,
-        tubelet=tubelet,
-        ratio=ratio,
-        masks=list_masks() if masks == "all" else tuple(masks.split(",")),
-        options={"mgm": {"boundary": boundary}},
-        motion=None if motion == "none" else motion,
-        seed=seed,
-        draws=draws,
-    )
-    report = preview_set(paths, out=out, clips=clips, start=start, settings=settings, boxes=boxes, moving=video)
+        settings = PreviewSettings(
+            frames=frames,
+            stride=stride,
+            size=size,
+            patch=patch,
+            tubelet=tubelet,
+            ratio=ratio,
+            masks=list_masks() if masks == "all" else tuple(masks.split(",")),
+            options={"mgm": {"boundary": boundary}},
+            motion=None if motion == "none" else motion,
+            seed=seed,
+            draws=draws,
+        )
+        report = preview_set(
+            paths,
+            out=out,
+            clips=clips,
+            start=start,
+            settings=settings,
+            boxes=boxes,
+            moving=video,
+            progress=activity.reach,
+        )
     console = Console()
     if report.statistics is not None:
         console.print(_table(report, settings))

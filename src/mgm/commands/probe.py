@@ -12,7 +12,7 @@ from rich.table import Table
 
 import mgm
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
-from mgm.training.ranks import on_first_rank
+from mgm.terminal import Activity
 
 if TYPE_CHECKING:
     from mgm.evaluation.run import ProbeReport
@@ -31,18 +31,18 @@ def probe(
 
     mgm probe runs/a videos/ probe.heads=[linear,knn]
     """
-    from mgm.evaluation.run import result_file
+    with Activity("reading videos") as activity:
+        from mgm.evaluation.run import result_file
 
-    console = Console(quiet=not on_first_rank())
-    with console.status("reading videos") as status:
         report = mgm.probe(
             run,
             open_set(data),
             overrides=tuple(settings or ()),
             recipe=recipe,
             untrained=untrained,
-            progress=status.update,
+            progress=activity.rename,
         )
+    console = Console(quiet=not on_first_rank())
     console.print(_table(report))
     console.print(
         f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read; "

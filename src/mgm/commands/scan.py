@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
+
+from mgm.terminal import Activity
 
 if TYPE_CHECKING:
     from mgm.video.scan.record import Status, VideoRecord
@@ -57,26 +57,22 @@ def scan(
 
     With --out, a later run reads only new and changed files. Exit status 1 if a file cannot be read.
     """
-    from mgm.video.scan.find import search_videos
-    from mgm.video.scan.folder import scan_to_manifest, scan_videos
-    from mgm.video.scan.manifest import read_manifest
-    from mgm.video.scan.summary import ScanSummary
-
-    console = Console()
     count = processes or os.cpu_count() or 1
     found: Iterable[VideoRecord]
-    with _progress(console) as progress:
+    with Activity("scanning videos") as activity:
+        from mgm.video.scan.find import search_videos
+        from mgm.video.scan.folder import scan_to_manifest, scan_videos
+        from mgm.video.scan.manifest import read_manifest
+        from mgm.video.scan.summary import ScanSummary
+
         if out is None:
             searched = search_videos(paths)
-            task = progress.add_task("scanning", total=len(searched.videos) + len(searched.closed))
-            found = scan_videos(
-                *paths, processes=count, timeout_seconds=timeout, progress=lambda _: progress.advance(task)
-            )
+            activity.reach(0, len(searched.videos) + len(searched.closed))
+            found = scan_videos(*paths, processes=count, timeout_seconds=timeout, progress=activity.advance)
         else:
-            searched = scan_to_manifest(
-                out, *paths, processes=count, timeout_seconds=timeout, progress=_Counter(progress)
-            )
+            searched = scan_to_manifest(out, *paths, processes=count, timeout_seconds=timeout, progress=activity.reach)
             found = read_manifest(out)
+    console = Console()
     summary = ScanSummary()
     for record in found:
         summary.add(record)
@@ -89,35 +85,6 @@ def scan(
         _print_line(console, searched.kinds_note)
     if summary.readable < summary.files:
         raise typer.Exit(1)
-
-
-class _Rate(ProgressColumn):
-    """Files per second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} files/s", style="progress.data.speed")
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
-
-
-class _Counter:
-    """Shows the progress of `scan_to_manifest`. Files that were known beforehand must not raise the rate."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("finding videos", total=None)
-        self._begun = False
-
-    def __call__(self, done: int, total: int) -> None:
-        if not self._begun:
-            self._progress.remove_task(self._task)
-            self._task = self._progress.add_task("scanning", completed=done, total=total)
-            self._begun = True
-        self._progress.update(self._task, completed=done)
 
 
 def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path | None, *, singly: bool) -> None:

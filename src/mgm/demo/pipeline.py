@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
 
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource, MemorySource
@@ -26,6 +25,7 @@ from mgm.evaluation.metrics import Accuracy
 from mgm.evaluation.probing import compare, probe_encoder, untrained_encoder
 from mgm.models import MaskedAutoencoder
 from mgm.show.preview import PreviewSettings, preview
+from mgm.terminal import Activity
 from mgm.training import Config, load_config
 from mgm.training.pretrain import pretrain
 from mgm.training.run import open_source
@@ -79,8 +79,7 @@ def run_demo(
     place = str(folder / f"videos-{seed}" if data is None else data)
     overrides = (f"seed={seed}", STEPS, *(REAL_VIDEO if data is not None else ()), *overrides)
     if data is None:
-        with clock.stage("make videos"), Progress(console=console, transient=True) as progress:
-            task = progress.add_task("making videos", total=None)
+        with clock.stage("make videos"), Activity("making videos") as activity:
             make_dataset(
                 place,
                 train=TRAIN_CLIPS,
@@ -88,13 +87,13 @@ def run_demo(
                 frames=CLIP_FRAMES,
                 pan=0.25,
                 seed=seed,
-                progress=lambda done, total: progress.update(task, completed=done, total=total),
+                progress=activity.reach,
             )
-    with clock.stage("scan"), Progress(console=console, transient=True) as progress:
+    with clock.stage("scan"), Activity("scanning videos") as activity:
         videos = load_set(place)
         files = _to_scan(place, videos)
-        task = progress.add_task("scanning", total=len(find_videos(files)))
-        report = scan_videos(*files, processes=processes, progress=lambda record: progress.advance(task))
+        activity.reach(0, len(find_videos(files)))
+        report = scan_videos(*files, processes=processes, progress=activity.advance)
     videos = _usable(videos, report)
     config = load_config("debug", (f"data.memory={str(_fits(report)).lower()}", *overrides))
     command = "mgm demo" + (f" --data {data}" if data is not None else "")
@@ -103,11 +102,12 @@ def run_demo(
         f"{len(report)} files: {len(report.readable)} readable, {len(report.with_motion)} with motion vectors; "
         f"{len(videos.train)} for training, {len(videos.test)} for testing, {len(videos.classes)} classes"
     )
-    with clock.stage("preview masks"):
+    with clock.stage("preview masks"), Activity("previewing masks") as activity:
         _clear(folder / "previews")
         chosen = evenly_spaced([item.path for item in (videos.test or videos.train)], PREVIEWS)
         settings = preview_settings(config, synthetic=data is None)
         for number, video in enumerate(chosen):
+            activity.reach(number, len(chosen))
             try:
                 numbered = replace(settings, seed=settings.seed + number)  # else clips of one length would share a mask
                 found.previews += [
@@ -116,10 +116,10 @@ def run_demo(
             except VideoError as error:
                 found.unreadable[video] = str(error)
     with clock.stage("read videos"):
-        items, source = open_source(videos.items, config, motion=True, source=None)
+        items, source = open_source(videos.items, config, motion=True, source=None, show_progress=True)
         found.videos = videos = videos.only(item.path for item in items)
         found.unreadable.update(source.unreadable if isinstance(source, MemorySource) else {})
-    with clock.stage("measure masks"):
+    with clock.stage("measure masks"), Activity("measuring masks"):
         found.masks = measure_masks(videos.test or videos.train, source, config)
     with clock.stage("pretrain"):
         _clear(folder / RUN)
@@ -128,8 +128,8 @@ def run_demo(
         found.history, found.model = outcome.history, outcome.model
     if unprobeable(videos) is None:
         with clock.stage("probe"):
-            _evaluate(found, source, console)
-    with clock.stage("write report"):
+            _evaluate(found, source)
+    with clock.stage("write report"), Activity("writing the report"):
         path = write_page(found, source)
         metrics = metrics_of(found)
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -197,22 +197,22 @@ def _fits(report: ScanReport) -> bool:
     return total < MEMORY
 
 
-def _evaluate(found: Findings, source: ClipSource, console: Console) -> None:
+def _evaluate(found: Findings, source: ClipSource) -> None:
     assert found.model is not None
-    with console.status("evaluating the pretrained encoder") as status:
+    with Activity("evaluating the pretrained encoder") as activity:
         trained = probe_encoder(
             found.model.encoder,
             found.videos,
             found.config,
             source,
-            progress=lambda t: status.update(f"pretrained: {t}"),
+            progress=lambda t: activity.rename(f"pretrained: {t}"),
         )
         before = probe_encoder(
             untrained_encoder(found.config),
             found.videos,
             found.config,
             source,
-            progress=lambda t: status.update(f"untrained: {t}"),
+            progress=lambda t: activity.rename(f"untrained: {t}"),
         )
     found.comparisons = compare(trained, before)
     found.chance = trained.chance

@@ -84,7 +84,7 @@ def probe(
     videos = data if isinstance(data, VideoSet) else load_set(data)
     if (error := unprobeable(videos)) is not None:
         raise error  # before any video is read
-    readable = _open_readable(videos, videos.items, config, source)
+    readable = _open_readable(videos, videos.items, config, source, show_progress=progress is not None)
     file, ranks = result_file(run, "probe.json"), Ranks(config.probe.precision)
 
     def scores_of(encoder: Encoder) -> ProbeScores:
@@ -133,7 +133,7 @@ def evaluate(
     videos = (data if isinstance(data, VideoSet) else load_set(data)).with_classes(classes)
     if (error := untestable(videos)) is not None:
         raise error
-    readable = _open_readable(videos, videos.test, config, source)
+    readable = _open_readable(videos, videos.test, config, source, show_progress=progress is not None)
     ranks = Ranks(config.probe.precision)
     predictions = evaluate_classifier(
         classifier, readable.videos, config, readable.source, ranks=ranks, progress=progress
@@ -186,10 +186,15 @@ class _Readable(NamedTuple):
 
 
 def _open_readable(
-    videos: VideoSet, items: tuple[VideoItem, ...], config: Config, source: ClipSource | None
+    videos: VideoSet,
+    items: tuple[VideoItem, ...],
+    config: Config,
+    source: ClipSource | None,
+    *,
+    show_progress: bool,
 ) -> _Readable:
     """Open the source of `items`, a part of the set."""
-    items, source = open_source(items, config, motion=False, source=source)
+    items, source = open_source(items, config, motion=False, source=source, show_progress=show_progress)
     unreadable = source.unreadable if isinstance(source, MemorySource) else {}
     return _Readable(videos.only(item.path for item in items), source, unreadable)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -293,12 +293,14 @@ def preview_set(
     settings: PreviewSettings | None = None,
     moving: bool = True,
     boxes: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> PreviewReport:
     """Preview up to `clips` videos, evenly spaced, and write `statistics.csv`.
 
     Args:
         videos: videos, folders of videos, annotation files or specifications of sets, see `mgm.load_set`.
         start: first frame; None: the middle of the video, or of its annotated part.
+        progress: called with (videos done, videos to preview).
         others: as for `preview`.
 
     Raises:
@@ -328,6 +330,8 @@ def preview_set(
     failed: list[VideoError] = []
     span = (settings.frames - 1) * settings.stride + 1
     for number, item in enumerate(chosen):
+        if progress is not None:
+            progress(number, len(chosen))
         numbered = replace(settings, seed=settings.seed + number)  # else clips of one length would share a mask
         try:
             first = _middle(item, span) if start is None else start

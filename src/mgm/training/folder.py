@@ -14,7 +14,7 @@ from typing import Final
 from mgm.errors import ConfigError
 from mgm.files.atomic import cannot_write
 from mgm.files.lock import locked
-from mgm.training.ranks import on_first_rank
+from mgm.ranks import on_first_rank
 from mgm.training.step_lines import read_steps
 
 LAST_CHECKPOINT: Final = "last.pt"

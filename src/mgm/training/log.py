@@ -1,4 +1,4 @@
-"""The record of a run while it trains: log.jsonl, TensorBoard, warnings, the progress bar."""
+"""The record of a run while it trains: log.jsonl, TensorBoard, warnings, the figures of its progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mgm.data.unreadable import Unreadable
 from mgm.errors import DataError
@@ -255,19 +254,6 @@ class RunWarnings:
             self.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
-def progress_bar(active: bool) -> Progress:
-    """A bar of steps with `progress_text`, elapsed and remaining time."""
-    columns: list[ProgressColumn] = [
-        TextColumn("step {task.completed}/{task.total}"),
-        BarColumn(),
-        TextColumn("{task.fields[shown]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    ]
-    return Progress(*columns, disable=not active)
-
-
 def progress_text(loss: float, clips_per_second: float) -> str:
-    """Loss and clips per second, for the progress bar."""
+    """Loss and clips per second, for the progress of a run."""
     return f"loss {loss:.4f} {clips_per_second:.0f} clips/s"

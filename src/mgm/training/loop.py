@@ -22,8 +22,9 @@ from mgm.errors import ModelError
 from mgm.models.accelerate import accelerate_cpu
 from mgm.models.patches import to_device
 from mgm.notebook import Pictured
+from mgm.terminal import Activity
 from mgm.training.checkpoint import save_checkpoint
-from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_bar, progress_text
+from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text
 from mgm.training.method import StepResult, TrainingMethod
 from mgm.training.optim import Schedule
 from mgm.training.resume import TrainingState, begin_run, save_run
@@ -76,22 +77,22 @@ def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> Tra
     state = begin_run(run, method, history)
     first = state.step
     log = StepLog(run.out, history, fabric.is_global_zero)
-    progress = progress_bar(show_progress and fabric.is_global_zero)
-    console = progress.console if show_progress else None
+    activity = Activity("training", schedule.steps, active=show_progress and fabric.is_global_zero)
+    console = activity.console if show_progress else None
     warnings = RunWarnings(run.out, history, fabric.global_rank, fabric.world_size, console)
     started = time.perf_counter()
     stop = False
     module.train()
     try:
-        stream = _note_incidents(_read_first(run.batches(first), any_left=first < schedule.steps), warnings)
-        if show_progress:
-            fabric.print(method.summary(schedule, videos=len(run.clips), devices=fabric.world_size))
-            if first == schedule.steps:
-                fabric.print("the run is finished: no steps are left")
-            elif first:
-                fabric.print(f"resuming after step {first}")
-        with progress, noted_requests() as requests:
-            task = progress.add_task("", total=schedule.steps, completed=first, shown="")
+        with activity, noted_requests() as requests:
+            stream = _note_incidents(_read_first(run.batches(first), any_left=first < schedule.steps), warnings)
+            if show_progress:
+                fabric.print(method.summary(schedule, videos=len(run.clips), devices=fabric.world_size))
+                if first == schedule.steps:
+                    fabric.print("the run is finished: no steps are left")
+                elif first:
+                    fabric.print(f"resuming after step {first}")
+            activity.reach(first)
             for step in range(first, schedule.steps):
                 factor = schedule.factor(step)
                 for group, peak in zip(method.optimiser.param_groups, peaks, strict=True):
@@ -117,8 +118,7 @@ def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> Tra
                     optimiser.zero_grad(set_to_none=True)
                     log.write(record)
                     state = TrainingState.now(step + 1, failed, fabric.device)
-                shown = progress_text(record.loss, record.clips_per_second)
-                progress.update(task, completed=step + 1, shown=shown)
+                activity.reach(step + 1, detail=progress_text(record.loss, record.clips_per_second))
                 if stop:
                     break
                 # The first one at once: a full disk is no news for the end of a day.

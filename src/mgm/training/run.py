@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mgm.data.annotations import VideoItem
 from mgm.data.clips.source import ClipSource, FileSource, MemorySource
@@ -18,9 +16,9 @@ from mgm.data.loading.dataset import ClipSet, ClipTransform
 from mgm.data.loading.loader import Batch, BatchOrder, batches
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.errors import ConfigError, DataError
+from mgm.terminal import Activity
 from mgm.training.config import Config, OptimConfig, Precision
 from mgm.training.optim import Schedule, build_schedule
-from mgm.training.ranks import on_first_rank
 
 
 def training_clips(
@@ -34,9 +32,7 @@ def training_clips(
 ) -> ClipSet:
     """The training set of a run, read into memory first if `data.memory` is set."""
     motion = transform.rule is not None and transform.rule.uses_motion
-    items, source = open_source(
-        items, config, motion=motion, source=source, show_progress=show_progress and on_first_rank()
-    )
+    items, source = open_source(items, config, motion=motion, source=source, show_progress=show_progress)
     settings = config.clip_settings(motion=motion)
     return ClipSet(items, source, settings, transform, seed=config.seed, repeats=repeats)
 
@@ -62,15 +58,8 @@ def open_source(
         return items, FileSource()
     data = config.data
     memory = MemorySource(data.memory_side or data.size, config.clip_settings(motion=motion).motion, data.reading)
-    columns = (
-        TextColumn("reading into memory: video {task.completed} of {task.total}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-    )
-    visible = show_progress and sys.stdout.isatty()  # a transient bar leaves an empty line in anything but a terminal
-    with Progress(*columns, disable=not visible, transient=True) as progress:
-        task = progress.add_task("", total=len(items))
-        unreadable = memory.load([item.path for item in items], progress=lambda _: progress.advance(task))
+    with Activity("reading videos into memory", len(items), active=show_progress) as activity:
+        unreadable = memory.load([item.path for item in items], progress=activity.advance)
     if unreadable and len(unreadable) > config.data.bad_share * len(items):
         raise DataError(
             "",

@@ -13,13 +13,7 @@ import av.container
 
 from mgm.video.container.picture_size import MAX_PIXELS
 
-_FORMATS = """
-mov matroska avi flv kux asf mpegts mpeg ogg mxf gxf nut rm ivr wtv dv gif apng mjpeg mpjpeg smjpeg mjpeg_2000 yuv4mpegpipe swf nuv
-nsv pva ty lxf mtv
-h261 h263 h264 hevc vvc evc m4v mpegvideo av1 obu ivf vc1 vc1test dirac dnxhd cavsvideo avs2 avs3
-dhav hxvs luodat ifv iv8 mxg simbiosis_imx lmlm4 cine ser mlv r3d flic smk bink roq film_cpk filmstrip mv mvi xmv vivo rl2 4xm
-mp3 aac wav flac
-""".split()
+_FORMATS = ["mov", "matroska", "avi", "flv", "kux", "asf", "mpegts", "mpeg", "ogg", "mxf", "gxf", "nut", "rm", "ivr", "wtv", "dv", "gif", "apng", "mjpeg", "mpjpeg", "smjpeg", "mjpeg_2000", "yuv4mpegpipe", "swf", "nuv", "nsv", "pva", "ty", "lxf", "mtv", "h261", "h263", "h264", "hevc", "vvc", "evc", "m4v", "mpegvideo", "av1", "obu", "ivf", "vc1", "vc1test", "dirac", "dnxhd", "cavsvideo", "avs2", "avs3", "dhav", "hxvs", "luodat", "ifv", "iv8", "mxg", "simbiosis_imx", "lmlm4", "cine", "ser", "mlv", "r3d", "flic", "smk", "bink", "roq", "film_cpk", "filmstrip", "mv", "mvi", "xmv", "vivo", "rl2", "4xm", "mp3", "aac", "wav", "flac"]
 """Demuxers by name: containers, raw streams, files of recorders and of old programs. Sound is recognised to be named in the error."""
 
 

@@ -1,0 +1,134 @@
+"""The progress of long work, on standard error: a bar on a terminal; elsewhere, as in the log of a job, a plain line at the
+start and every 30 seconds."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from threading import Event, Thread
+from types import TracebackType
+from typing import ClassVar, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
+
+from mgm.ranks import on_first_rank
+
+PLAIN_SECONDS = 30.0
+"""Time between the lines of an activity without a terminal."""
+
+
+def note(line: str) -> None:
+    """Print a line of the program about itself to standard error, on the first rank only."""
+    if on_first_rank():
+        print(f"mgm: {line}", file=sys.stderr, flush=True)
+
+
+class Activity:
+    """Long work that is shown until its block ends; one inside another is shown in its place.
+
+        with Activity("packing", total=len(videos)) as activity:
+            pack_set(videos, out, progress=activity.advance)
+
+    Attributes:
+        console: prints lines above the bar.
+    """
+
+    _open: ClassVar[list[Activity]] = []
+    """From the outermost to the one that is shown."""
+
+    def __init__(self, name: str, total: int | None = None, *, active: bool = True) -> None:
+        self.console = Console(stderr=True)
+        self._active = active and on_first_rank()
+        self._draws = self.console.is_interactive or self.console.is_jupyter
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=16),
+            _Figures(table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not (self._active and self._draws),
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # else results would leave the file or pipe that they are meant for
+        )
+        self._id = self._bar.add_task(name, total=total, detail="")
+        self._hidden = Event()
+        self._lines: Thread | None = None
+
+    def advance(self, *_: object) -> None:
+        """One more part is done."""
+        self._bar.advance(self._id)
+
+    def reach(self, done: int, total: int | None = None, *, detail: str = "") -> None:
+        """So many parts are done. A new total starts the clock, for work whose size is found first or which is resumed."""
+        if total is not None and total != self._task.total:
+            self._bar.reset(self._id, total=total, completed=done)
+        self._bar.update(self._id, completed=done, detail=detail)
+
+    def rename(self, name: str) -> None:
+        """The work is now another one."""
+        self._bar.update(self._id, description=name)
+
+    def __enter__(self) -> Self:
+        if self._active:
+            if self._open:
+                self._open[-1]._hide()
+            self._open.append(self)
+            if not self._draws:
+                note(self._line())
+            self._show()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._active:
+            self._hide()
+            self._open.pop()
+            if self._open:
+                self._open[-1]._show()
+
+    @property
+    def _task(self) -> Task:
+        return self._bar.tasks[0]
+
+    def _show(self) -> None:
+        self._bar.start()
+        if not self._draws:
+            self._hidden.clear()
+            self._lines = Thread(target=self._print_lines, daemon=True)
+            self._lines.start()
+
+    def _hide(self) -> None:
+        self._bar.stop()
+        if self._lines is not None:
+            self._hidden.set()
+            self._lines.join()
+
+    def _print_lines(self) -> None:
+        while not self._hidden.wait(PLAIN_SECONDS):
+            note(self._line())
+
+    def _line(self) -> str:
+        figures = _figures(self._task)
+        seconds = int(self._task.elapsed or 0)
+        return ", ".join(
+            filter(None, (self._task.description, figures, str(timedelta(seconds=seconds)) * bool(seconds)))
+        )
+
+
+class _Figures(ProgressColumn):
+    """The counts of a task, and its rate or detail."""
+
+    def render(self, task: Task) -> Text:
+        return Text(_figures(task))
+
+
+def _figures(task: Task) -> str:
+    count = "" if task.total is None else f"{task.completed:,.0f} of {task.total:,.0f}"
+    speed = task.finished_speed or task.speed
+    rate = task.fields["detail"] or ("" if not speed else f"{speed:.1f}/s")
+    return ", ".join(filter(None, (count, rate)))
