@@ -12,6 +12,7 @@ from rich.table import Table
 
 import mgm
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
+from mgm.ranks import on_first_rank
 from mgm.terminal import Activity
 
 if TYPE_CHECKING:
