@@ -39,7 +39,7 @@ ROOMS = {
         {"checkpoint", "log", "method"},
         {"run"},
         {"resume"},
-        {"loop"},
+        {"loop", "results"},
         {"export", "finetune", "pretrain"},
     ],
     "evaluation": [{"metrics", "ranks"}, {"token_file"}, {"views"}, {"probes"}, {"probing"}, {"run"}],

@@ -8,7 +8,7 @@ from mgm.data.clips.source import FileSource
 from mgm.data.loading.loader import read_views
 from mgm.evaluation import views as views_module
 from mgm.evaluation.probing import untrained_encoder
-from mgm.evaluation.run import evaluate_classifier, evaluation_dict, result_file
+from mgm.evaluation.run import evaluate_classifier, evaluation_dict
 from mgm.models import Classifier
 from mgm.training import load_config
 from mgm.training.recipe import override
@@ -49,10 +49,3 @@ def test_views_are_read_by_worker_processes(config, videos, memory, monkeypatch)
     evaluate_classifier(classifier, videos, settings, memory)
     assert asked == [(3, 7), (0, 7)]
     assert lines == ["classifying 16 of 16 videos"]
-
-
-def test_results_of_a_run_and_of_external_weights(tmp_path):
-    assert result_file(tmp_path, "probe.json") == tmp_path / "probe.json"
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(b"")
-    assert result_file(weights, "probe.json") == tmp_path / "model.safetensors.probe.json"

@@ -92,7 +92,7 @@ def test_an_external_classifier_is_evaluated_by_its_class_names(tmp_path, videos
     folder = export_model(model, to="hf", out=tmp_path / "hf")
     result = evaluate(folder, videos, overrides=SHORT, recipe="debug", source=memory)
     assert (result["classes"], result["top1"]["videos"]) == (10, 16)
-    assert json.loads((folder / "evaluation.json").read_text()) == result
+    assert json.loads((folder / "evaluation.json").read_text()).items() >= result.items()
     other = VideoSet(videos.root, videos.train, videos.test, ("cat", *videos.classes[1:]), videos.split_rule)
     with raises(DataError, "mismatch", subject=videos.root):
         evaluate(folder, other, overrides=SHORT, recipe="debug", source=memory)

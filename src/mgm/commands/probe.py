@@ -33,7 +33,7 @@ def probe(
     mgm probe runs/a videos/ probe.heads=[linear,knn]
     """
     with Activity("reading videos") as activity:
-        from mgm.evaluation.run import result_file
+        from mgm.training.results import PROBE_FILE, result_file
 
         report = mgm.probe(
             run,
@@ -47,7 +47,7 @@ def probe(
     console.print(_table(report))
     console.print(
         f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read; "
-        f"{result_file(run, 'probe.json')}"
+        f"{result_file(run, PROBE_FILE)}"
     )
 
 

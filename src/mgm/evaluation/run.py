@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,10 +24,10 @@ from mgm.evaluation.probing import (
 )
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.views import Predictions, predict_views
-from mgm.files.atomic import atomic_write
 from mgm.models import Classifier, Encoder
-from mgm.training.checkpoint import contains_settings, open_classifier, open_encoder
+from mgm.training.checkpoint import open_classifier, open_encoder
 from mgm.training.config import Config
+from mgm.training.results import EVALUATION_FILE, PROBE_FILE, keep_result, read_results, result_file
 from mgm.training.run import open_source, reading_workers
 
 
@@ -64,7 +63,7 @@ def probe(
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ProbeReport:
-    """The probes of `probe.heads` on a frozen encoder; written to `probe.json` in the run's folder.
+    """The probes of `probe.heads` on a frozen encoder; written to `probe.json` in the run's folder, beside those on other sets.
 
     Under torchrun the ranks share the videos, and each returns the whole result; the first one writes it.
 
@@ -80,12 +79,14 @@ def probe(
     Raises:
         MgmError: the run does not exist, or the videos have no labels.
     """
+    file = result_file(run, PROBE_FILE)
+    read_results(file)  # a damaged one is reported before the work
     encoder, config = open_encoder(run, overrides, recipe=recipe)
     videos = data if isinstance(data, VideoSet) else load_set(data)
     if (error := unprobeable(videos)) is not None:
         raise error  # before any video is read
     readable = _open_readable(videos, videos.items, config, source, show_progress=progress is not None)
-    file, ranks = result_file(run, "probe.json"), Ranks(config.probe.precision)
+    ranks = Ranks(config.probe.precision)
 
     def scores_of(encoder: Encoder) -> ProbeScores:
         return probe_encoder(
@@ -97,7 +98,7 @@ def probe(
     scores = replace(trained, unreadable={**readable.unreadable, **trained.unreadable})
     report = ProbeReport(scores, comparisons)
     if ranks.is_first:
-        _write(file, report.to_dict())
+        keep_result(file, videos, report.to_dict())
     return report
 
 
@@ -110,7 +111,8 @@ def evaluate(
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in the run's folder.
+    """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in the run's folder, as
+    by `probe`.
 
     Args:
         run: the folder of `mgm finetune`, or an external classifier with names of its classes (Hugging Face's).
@@ -120,6 +122,8 @@ def evaluate(
     Raises:
         MgmError: the run does not exist, or the classes differ.
     """
+    file = result_file(run, EVALUATION_FILE)
+    read_results(file)  # a damaged one is reported before the work
     classifier, config = open_classifier(run, overrides, recipe=recipe)
     classes = classifier.labels
     if classes is None:
@@ -130,7 +134,8 @@ def evaluate(
             "export it to hf and write the names into config.json as id2label",
             reason="missing_value",
         )
-    videos = (data if isinstance(data, VideoSet) else load_set(data)).with_classes(classes)
+    given = data if isinstance(data, VideoSet) else load_set(data)
+    videos = given.with_classes(classes)
     if (error := untestable(videos)) is not None:
         raise error
     readable = _open_readable(videos, videos.test, config, source, show_progress=progress is not None)
@@ -141,7 +146,7 @@ def evaluate(
     unreadable = {**readable.unreadable, **predictions.unreadable}
     result = evaluation_dict(replace(predictions, unreadable=unreadable), classes)
     if ranks.is_first:
-        _write(result_file(run, "evaluation.json"), result)
+        keep_result(file, given, result)
     return result
 
 
@@ -197,16 +202,3 @@ def _open_readable(
     items, source = open_source(items, config, motion=False, source=source, show_progress=show_progress)
     unreadable = source.unreadable if isinstance(source, MemorySource) else {}
     return _Readable(videos.only(item.path for item in items), source, unreadable)
-
-
-def result_file(run: str | Path, name: str) -> Path:
-    """Path of a result about `run`: in its folder, or beside a file of external weights, under the name of that file."""
-    path = Path(run)
-    if path.is_dir():
-        return path / name
-    return path.with_name(name if contains_settings(path) else f"{path.name}.{name}")
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    with atomic_write(path) as file:
-        file.write(f"{json.dumps(content, indent=2)}\n".encode())

@@ -15,9 +15,9 @@ from mgm.training.checkpoint import contains_settings, load_checkpoint
 from mgm.training.config import Config, OptimConfig
 from mgm.training.export.examples import encoder_of, usage
 from mgm.training.recipe import parse_config
+from mgm.training.results import EVALUATION_FILE, PROBE_FILE, damaged_results, read_results
 from mgm.version import VERSION
 
-_COMMANDS: Final = {"evaluation.json": "evaluate", "probe.json": "probe"}
 _RELEASES: Final = {
     "q_bias": "Read by transformers 4.x, 5.0 to 5.5.0, and from 5.18 on. Releases 5.5.1 to 5.17 silently load this folder with "
     "biases of zero in the attention and compute wrong results; for them export with `--bias-names query.bias`.",
@@ -32,7 +32,7 @@ class Origin:
     """The origin of an exported model.
 
     name: of the run, file or folder. settings: the run's configuration, None if unknown. step: of the checkpoint.
-    results: content of evaluation.json and probe.json of the run, as lines of the model card.
+    results: content of the run's files of results, as lines of the model card.
     foreign: trained by another program; if this is False and settings are None, the origin was not recorded.
     data: name of the videos, if an earlier export recorded it. first: the name of the origin of that export.
     """
@@ -63,7 +63,7 @@ def origin_of(path: str | Path) -> Origin:
         return _noted(beside, name) if of_export and beside.is_file() else Origin(name, foreign=True)
     content = load_checkpoint(location)
     folder = location if location.is_dir() else location.parent
-    results = [*_read(folder / "evaluation.json", _evaluated), *_read(folder / "probe.json", _probed)]
+    results = [*_result_lines(folder / EVALUATION_FILE, _evaluated), *_result_lines(folder / PROBE_FILE, _probed)]
     try:
         config, step = content["config"], content["position"]["step"]
     except (KeyError, TypeError) as error:
@@ -97,28 +97,36 @@ def _noted(file: Path, name: str) -> Origin:
         ) from error
 
 
-def _read(file: Path, lines: Callable[[Any], list[str]]) -> list[str]:
-    """The lines of a file of results; empty if the file does not exist."""
+def _result_lines(file: Path, lines: Callable[[Any, str], list[str]]) -> list[str]:
+    """The lines of a file of results, each with the name of its set; empty if the file does not exist."""
     try:
-        return lines(read_json(file.read_text(encoding="utf-8"))) if file.is_file() else []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(
-            file,
-            f"cannot be read as results of mgm ({error!r})",
-            advice=f"measure again with 'mgm {_COMMANDS[file.name]}', or delete it",
-            reason="malformed",
-        ) from error
+        return [line for result in read_results(file) for line in lines(result, _set_words(result))]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, MgmError):
+            raise
+        raise damaged_results(file, error) from error
 
 
-def _evaluated(content: Any) -> list[str]:
+def _set_words(result: Any) -> str:
+    """The set of a result, which earlier releases did not record."""
+    if "set" not in result:
+        return ""
+    about = result["set"]
+    return f" of `{about['name']}` (checksum {about['checksum']})"
+
+
+def _evaluated(content: Any, of_set: str) -> list[str]:
     top1 = content["top1"]
     interval = f"95% interval {top1['low']:.1%} to {top1['high']:.1%}"
-    return [f"* top-1 {top1['top1']:.1%}, {interval}, on {top1['videos']} test videos"]
+    return [f"* top-1 {top1['top1']:.1%}, {interval}, on {top1['videos']} test videos{of_set}"]
 
 
-def _probed(content: Any) -> list[str]:
-    lines = [f"* {name} of the frozen encoder: top-1 {value:.1%}" for name, value in content["top1"].items()]
-    return [*lines, f"* chance: {content['chance']:.1%}"]
+def _probed(content: Any, of_set: str) -> list[str]:
+    lines = [
+        f"* {name} of the frozen encoder: top-1 {value:.1%}{of_set and f', on the test videos{of_set}'}"
+        for name, value in content["top1"].items()
+    ]
+    return [*lines, f"* chance{of_set and f' on the classes{of_set}'}: {content['chance']:.1%}"]
 
 
 def model_card(
