@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from mgm.errors import FileError, ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, to_huggingface
+from mgm.models.sizes import Size, Stack
 from mgm.training.checkpoint import load_autoencoder, load_checkpoint, load_classifier, load_encoder, save_checkpoint
 from tests.errors import raises
 
@@ -121,6 +122,52 @@ def test_a_checkpoint_without_the_description_of_its_model(tmp_path, autoencoder
         with pytest.raises(ModelError) as caught:
             load(tmp_path)
         assert caught.value.subject.startswith(str(tmp_path))
+
+
+HUGE = 10**9
+STACKS = {"encoder": {"dim": 32, "depth": 2, "heads": 2}, "decoder": {"dim": 16, "depth": 1, "heads": 2}}
+
+
+def with_stack(part, **changed):
+    return {"size": STACKS | {part: STACKS[part] | changed}}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"decoder_depth": HUGE},
+        {"decoder_dim": 8 * HUGE},
+        {"frames": 2 * HUGE},
+        {"resolution": [8, 8 * HUGE]},
+        {"patch": HUGE, "resolution": HUGE},
+        {"tubelet": HUGE, "frames": HUGE},
+        with_stack("encoder", depth=HUGE),
+        with_stack("encoder", dim=HUGE),
+        with_stack("encoder", hidden=HUGE),
+        with_stack("decoder", hidden=HUGE),
+        {"position_grid": [HUGE, 1, 1]},
+        {"position": "learned-separable", "frames": 2 * HUGE},
+    ],
+)
+def test_an_absurd_specification_is_refused_before_the_model_is_built(tmp_path, autoencoder, monkeypatch, changed):
+    content = load_checkpoint(autoencoder[1])
+    content.pop("format")
+    save_checkpoint(tmp_path / "last.pt", content | {"spec": content["spec"] | changed})
+    monkeypatch.setattr("mgm.training.checkpoint.MaskedAutoencoder", lambda *_, **__: pytest.fail("built"))
+    with pytest.raises(ModelError) as caught:
+        load_encoder(tmp_path)
+    assert caught.value.reason in ("mismatch", "unsupported")
+    assert caught.value.subject == f"{tmp_path}: model specification"
+
+
+def test_an_absurd_teacher_or_number_of_classes(tmp_path, autoencoder, classifier):
+    teacher = ModelSpec(Size(Stack(HUGE, 1, 1), Stack(16, 1, 1)), patch=8, frames=4, resolution=32).to_dict()
+    for (_, path), changed in ((autoencoder, {"teacher": teacher}), (classifier, {"classes": ["x"] * 10_000})):
+        content = load_checkpoint(path)
+        content.pop("format")
+        save_checkpoint(tmp_path / "last.pt", content | changed)
+        with raises(ModelError, "mismatch", subject=f"{tmp_path}: model specification"):
+            load_encoder(tmp_path)
 
 
 def test_weights_of_a_run_are_whole_and_finite(tmp_path, autoencoder):

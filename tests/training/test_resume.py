@@ -227,7 +227,7 @@ def test_a_damaged_checkpoint_without_one_before(run, small):
     content = bytearray((out / "last.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (out / "last.pt").write_bytes(content)
-    with raises(ModelError, "damaged", subject=out / "last.pt", message="checkpoint-damaged"):
+    with raises(ModelError, "malformed", subject=out / "last.pt", message="checkpoint-damaged"):
         run(small(), resume=True)
 
 

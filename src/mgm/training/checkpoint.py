@@ -16,7 +16,17 @@ from mgm.errors import ModelError
 from mgm.files.atomic import atomic_path, cannot_write
 from mgm.files.checksum import add_checksum, has_checksum
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.convert import Model, Overrides, Weights, apply_overrides, fill, from_weights, read_torch, read_weights
+from mgm.models.convert import (
+    Model,
+    Overrides,
+    Weights,
+    apply_overrides,
+    check_described,
+    fill,
+    from_weights,
+    read_torch,
+    read_weights,
+)
 from mgm.training.config import Config
 from mgm.training.folder import LAST_CHECKPOINT
 from mgm.training.recipe import EXTERNAL_RECIPE, config_for, load_config, override, parse_config
@@ -117,17 +127,20 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> M
     """
     try:
         spec = apply_overrides(ModelSpec.from_dict(content["spec"]), overrides)
+        state = content["model"]
         model: MaskedAutoencoder | Classifier
         if content["kind"] == "classifier":
             classes = content["classes"]
+            check_described(spec, state, outputs=len(classes))
             model = Classifier(Encoder(spec), classes=len(classes), labels=classes)
         else:
             # Old checkpoints have no teacher. Its specification is needed to build the head; its weights are not.
             # The caller's heads are those of the encoder.
             described = ModelSpec.from_dict(content["teacher"]) if "teacher" in content else None
             teacher = None if described is None else apply_overrides(described, replace(overrides, heads=None))
+            check_described(spec, state, outputs=0 if teacher is None else teacher.encoder.dim)
             model = MaskedAutoencoder(spec, target=content["target"], teacher=teacher)
-        fill(model, content["model"])
+        fill(model, state)
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             "", f"the checkpoint has no valid description of its model ({error!r})", reason="damaged"

@@ -5,7 +5,7 @@ from mgm.models.convert.graph import VideoType, export_graph, write_onnx
 from mgm.models.convert.huggingface import HEAD_NORM_EPS, BiasNames, from_huggingface, load_huggingface, to_huggingface
 from mgm.models.convert.reference import arguments_of, to_reference
 from mgm.models.convert.representable import check_representable
-from mgm.models.convert.shapes import Model, Overrides, apply_overrides, fill
+from mgm.models.convert.shapes import Model, Overrides, apply_overrides, check_described, fill
 from mgm.models.convert.weights import CONFIG_FILE, DESCRIPTION_FILE, Weights, read_torch, read_weights
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Weights",
     "apply_overrides",
     "arguments_of",
+    "check_described",
     "check_representable",
     "export_graph",
     "fill",

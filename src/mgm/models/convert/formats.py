@@ -16,7 +16,7 @@ from mgm.models.classifier import Classifier
 from mgm.models.convert.huggingface import from_huggingface
 from mgm.models.convert.maest import from_maest
 from mgm.models.convert.reference import from_reference
-from mgm.models.convert.shapes import Model, Overrides, apply_overrides, build, fill
+from mgm.models.convert.shapes import Model, Overrides, apply_overrides, build, check_described, fill
 from mgm.models.convert.weights import Weights
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec
@@ -68,11 +68,14 @@ def _from_export(weights: Weights, overrides: Overrides) -> Model:
                 if about["teacher"]
                 else None
             )
+            check_described(spec, weights.state, outputs=teacher.encoder.dim if teacher else 0)
             model = MaskedAutoencoder(spec, target=about["target"], teacher=teacher)
         elif kind == "classifier":
+            check_described(spec, weights.state, outputs=about["classes"])
             block = about.get("block", -1)  # absent in earlier exports
             model = Classifier(Encoder(spec), about["classes"], labels=about["labels"], block=block)
         else:
+            check_described(spec, weights.state)
             model = Encoder(spec)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ModelError):

@@ -24,6 +24,7 @@ from mgm.models.sizes import SIZES, ModelSpec, Size, Stack, check_positive, chec
 Model = MaskedAutoencoder | Classifier | Encoder
 
 PATCH_KERNEL: Final = "encoder.patch_embed.weight"
+_MOST_TOKENS: Final = 1 << 20
 # The number of heads is not in the shapes: these are the published models of such widths (1408: V2's giant).
 _ENCODER_HEADS: Final = {192: 3, 1408: 16} | {size.encoder.dim: size.encoder.heads for size in SIZES.values()}
 _DECODER_HEADS: Final = {size.decoder.dim: size.decoder.heads for size in SIZES.values()}
@@ -94,6 +95,29 @@ def apply_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:
             reason="unsupported",
         )
     return other
+
+
+def check_described(spec: ModelSpec, state: Mapping[str, Tensor], *, outputs: int = 0) -> None:
+    """Compare a specification that a file contains with the weights beside it, before a model of absurd size is built from it.
+
+    outputs: of the model's head.
+    Raises ModelError if the model has more weights than the file, or more tokens than a model of video can attend to.
+    """
+    stacks = [spec.encoder, *([spec.decoder] if "decoder.head.weight" in state else [])]
+    described = sum(stack.depth * stack.dim * (4 * stack.dim + 2 * stack.mlp) for stack in stacks)  # attention and MLP
+    described += 3 * spec.token_pixels * spec.encoder.dim + outputs * stacks[-1].dim
+    stored = sum(value.numel() for value in state.values())
+    if described > stored:
+        found = f"describes a model of {described:,} weights or more"
+        raise ModelError("model specification", found, f"at most the {stored:,} of the file", reason="mismatch")
+    tokens = max(spec.tokens, math.prod(spec.position_grid or (0,)))
+    if tokens > _MOST_TOKENS:
+        raise ModelError(
+            "model specification",
+            f"describes clips of {tokens:,} tokens",
+            f"at most {_MOST_TOKENS:,}",
+            reason="unsupported",
+        )
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -93,9 +93,9 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
     if not intact:
         raise ModelError(
             file,
-            "its bytes are not those that were written: its checksum differs",
-            advice="a disk or a copy damaged it: use another copy, or the previous.pt of its run",
-            reason="damaged",
+            "was cut short or changed since it was written: its checksum differs",
+            advice="use another copy, or the previous.pt of its run",
+            reason="malformed",
         )
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
