@@ -45,3 +45,44 @@ def test_files_of_another_kind(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError):
             read_yaml_file(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!int ''",
+        "!!bool maybe",
+        "!!timestamp x",
+        "!!float ''",
+        "!!binary ~",
+        "a: !!set {b}",
+        "!x y",
+        "! 1",
+        "&a !!omap [b: 1]",
+    ],
+)
+def test_tags_are_errors(text):
+    """PyYAML converts their values without a check: IndexError, KeyError, AttributeError."""
+    with pytest.raises(ValueError, match=r"line 1, column \d+: found the tag"):
+        read_yaml(text)
+
+
+@pytest.mark.parametrize("text", ["&a [*a]", "x: &a {b: [*a]}", "&a [&b [*a]]"])
+def test_a_value_within_itself_is_an_error(text):
+    with pytest.raises(ValueError, match="contains itself"):
+        read_yaml(text)
+
+
+def test_aliases_of_aliases_do_not_grow_without_limit():
+    lines = ["a0: &a0 [1, 2]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))]
+    with pytest.raises(ValueError, match="at most 100,000 values"):
+        read_yaml("\n".join(lines))
+    merged = ["a0: &a0 {b: 1}", *(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}" for i in range(1, 40))]
+    with pytest.raises(ValueError, match="at most 100,000 values"):
+        read_yaml("\n".join(merged))
+    assert read_yaml("a: &a {b: 1}\nc: {<<: *a, d: 2}") == {"a": {"b": 1}, "c": {"b": 1, "d": 2}}
+
+
+def test_a_number_of_thousands_of_digits_is_text():
+    assert read_yaml("9" * 5000) == "9" * 5000
+    assert read_yaml(write_yaml({"a": "9" * 30})) == {"a": "9" * 30}

@@ -1,4 +1,4 @@
-"""Reads and writes YAML strictly: numbers as in JSON, repeated keys are errors, and each error is one line."""
+"""Reads and writes YAML strictly: numbers as in JSON, no tags, repeated keys are errors, and each error is one line."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml.nodes import MappingNode, ScalarNode
+from yaml.events import AliasEvent
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 _MAX_BYTES = 2**20
 """Size of a file of settings; a larger file is another kind of file, and would take minutes to parse."""
 
+_MAX_VALUES = 100_000
+"""Values of a file with every alias written out: a few lines of aliases of aliases can stand for billions."""
+
 # PyYAML implements YAML 1.1: it reads 1e-3 as text, 010 as 8, 12:30 as 750 and 2020-01-01 as a date.
 _REPLACED_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
-_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)$")
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})$")  # longer ones fit no int64: they stay text
 _FLOAT = re.compile(
     r"(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
@@ -27,6 +31,30 @@ _RESOLVERS = {
 
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = {first: list(rules) for first, rules in _RESOLVERS.items()}  # noqa: RUF012
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._open: list[str | None] = []
+        self._sizes: dict[int, int] = {}
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        """Compose a node; raise for a tag, whose value PyYAML does not check, a value within itself, or too many values."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark = event.start_mark
+        if getattr(event, "tag", None) is not None:
+            raise yaml.MarkedYAMLError(problem=f"found the tag {event.tag}, expected a plain value", problem_mark=mark)
+        if isinstance(event, AliasEvent) and event.anchor in self._open:
+            raise yaml.MarkedYAMLError(problem=f"{event.anchor} contains itself", problem_mark=mark)
+        self._open.append(event.anchor)
+        node = super().compose_node(parent, index)
+        assert node is not None
+        self._open.pop()
+        parts = [] if isinstance(node, ScalarNode) else node.value
+        children = [child for part in parts for child in (part if isinstance(part, tuple) else (part,))]
+        self._sizes[id(node)] = 1 + sum(self._sizes[id(child)] for child in children)
+        if self._sizes[id(node)] > _MAX_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"expected at most {_MAX_VALUES:,} values", problem_mark=mark)
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> MappingNode:
         """Compose a mapping; raise if a key is repeated. PyYAML would use the last one."""
