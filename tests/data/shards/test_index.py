@@ -19,7 +19,7 @@ def test_a_damaged_index_is_an_error(packed, tmp_path):
         ("[]", "malformed", "shards.json", "shards-index-of-another-type"),
         ("{}", "malformed", "", "shards-damaged-index"),
         (json.dumps({**index, "format": "other-2"}), "malformed", "shards.json", "shards-of-another-format"),
-        (json.dumps({**index, "shards": ["none.tar"]}), "unreadable", "none.index.json", None),
+        (json.dumps({**index, "shards": ["none.tar"]}), "not_found", "none.index.json", None),
     ):
         (folder / "shards.json").write_text(content)
         with raises(DataError, reason, subject=folder / subject, message=message):
@@ -38,5 +38,51 @@ def test_labels_that_number_no_class_are_an_error(packed, tmp_path, label):
     assert [item.label for item in load_set(folder).items] == [item.label for item in load_set(packed[0]).items]
     annotation["label"] = label
     place.write_text(json.dumps(index))
+    with raises(DataError, "malformed", subject=folder):
+        load_set(folder)
+
+
+def changed(content, path, value):
+    """A copy of JSON, with another value at a path of keys."""
+    if not path:
+        return value
+    head, *rest = path
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    made = {key: changed(inner, rest, value) if key == head else inner for key, inner in items}
+    return made if isinstance(content, dict) else list(made.values())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        *((("annotations", 0, "label"), value) for value in ("fight", 10**30)),
+        *((("annotations", 0, key), value) for key in ("start", "end", "number") for value in ("seven", 0.5, -1, {})),
+        *((("info", key), value) for key in ("frames", "height", "width", "step") for value in (None, "9", 0, 1e3)),
+        *((("members", "video"), value) for value in (None, [1], [0, "9"], [0, -1], [0, 2**70], [[0], [1]])),
+        (("annotations", 0, "split"), 3),
+        (("annotations",), {"a": 1}),
+        (("members",), []),
+        (("modified",), "now"),
+        (("name",), None),
+    ],
+)
+def test_values_of_another_kind_in_an_index(packed, tmp_path, path, value):
+    folder = tmp_path / "shards"
+    shutil.copytree(packed[0], folder)
+    index = folder / "shard-000000.index.json"
+    index.write_text(json.dumps(changed(json.loads(index.read_text()), ("samples", 0, *path), value)))
+    with raises(DataError, "malformed", subject=folder):
+        load_set(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("classes", [1, 2]), ("classes", None), ("split", 1), ("shards", [1]), ("shards", ["../shard-000000.tar"])],
+)
+def test_values_of_another_kind_in_the_list_of_shards(packed, tmp_path, key, value):
+    folder = tmp_path / "shards"
+    shutil.copytree(packed[0], folder)
+    content = json.loads((folder / "shards.json").read_text())
+    (folder / "shards.json").write_text(json.dumps({**content, key: value}))
     with raises(DataError, "malformed", subject=folder):
         load_set(folder)

@@ -17,7 +17,7 @@ import torch
 import mgm.data.shards.members
 from mgm.data.annotations import load_set
 from mgm.data.clips.images import read_any
-from mgm.data.clips.source import MemorySource
+from mgm.data.clips.source import FileSource, MemorySource
 from mgm.data.loading.dataset import ClipSet, ClipTransform
 from mgm.data.shards.members import ByteRange, ShardMember, member_title, open_item, parse_member
 from mgm.errors import DataError, VideoError
@@ -156,7 +156,7 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(packed, monkeypatch):
-    monkeypatch.setattr(mgm.data.shards.members, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("mgm.video.container.remote.RETRY_SECONDS", 0.01)
     monkeypatch.setattr(_Ranges, "whole", False)
     monkeypatch.setattr(_Ranges, "asked", set())
     handler = functools.partial(_Ranges, directory=str(packed[0].parent))
@@ -180,7 +180,7 @@ def test_shards_over_http_from_an_unreliable_server(files, packed, server):
 def test_the_index_comes_over_http_too(packed, server, monkeypatch):
     monkeypatch.setattr(_Ranges, "do_GET", http.server.SimpleHTTPRequestHandler.do_GET)
     assert [item.label for item in load_set(server).train] == [item.label for item in load_set(packed[0]).train]
-    with raises(DataError, "unreadable", subject=f"{server}/nowhere/shards.json"):
+    with raises(DataError, "not_found", subject=f"{server}/nowhere/shards.json"):
         load_set(f"{server}/nowhere")
 
 
@@ -211,6 +211,7 @@ def test_paths_of_members_are_parsed_back(name, motion):
         "offset=1&size=2&name=x&info=1x2",
         "offset=1&size=2&name=x&info=1x2x3x1x1x9",
         "offset=1&size=2&name=x&info=1x2x3x7x1",
+        "offset=1&size=2&name=x&info=1x2x3x1x0",
         "offset=1&size=2&name=x&motion=3&info=1x2x3x1x1",
         "offset=1&size=2&name=x&motion=3+4&info=1x2x3x1x1",
         f"offset={'9' * 5000}&size=2&name=x&info=1x2x3x1x1",
@@ -224,6 +225,25 @@ def test_a_path_that_only_begins_like_a_member_is_another_path(tmp_path, rest):
     (tmp_path / "b.mp4").touch()
     (tmp_path / "train.txt").write_text(f"a.mp4 0\nx.tar#{rest} 1\nb.mp4 1\n")
     assert [Path(item.path).name for item in load_set(tmp_path / "train.txt").train] == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"info": VideoInfo(10**9, 64, 96, True, 1)},
+        {"info": VideoInfo(24, 1, 1, True, 1)},
+        {"info": VideoInfo(24, 10**9 - 1, 10**9 - 1, True, 1)},
+        {"video": ByteRange(10**17, 10)},
+        {"video": ByteRange(0, 10**17)},
+        {"motion": ByteRange(0, 10**17)},
+        {"motion": ByteRange(10**17, 10**17)},
+    ],
+)
+def test_a_member_that_lies_is_an_unreadable_video(packed, change):
+    good, other = load_set(packed[0]).train[:2]
+    item = replace(good, path=str(replace(parse_member(good.path), **change)))
+    clips = ClipSet((item, other), FileSource(), SETTINGS, ClipTransform("multiscale", flip=True), seed=0)
+    assert clips[0, 0].video.shape[-1] == SETTINGS.size
 
 
 def test_a_truncated_shard_is_an_error_of_the_video(packed, tmp_path):

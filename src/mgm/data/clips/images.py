@@ -150,7 +150,7 @@ def _pictures(path: str) -> list[str] | None:
         return None
     if is_picture(path):
         return [path]
-    if not Path(path).is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises an error for a long name
         return None
     try:
         names = _own_pictures(found.name for found in Path(path).iterdir())

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import io
+import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from mgm.errors import VideoError
 from mgm.video import VideoReader
-from mgm.video.container.locator import is_url
+from mgm.video.container.locator import cannot_open, check_file, is_url
 from mgm.video.container.metadata import VideoInfo
+from mgm.video.container.remote import open_remote, read_remote
 from mgm.video.motion.cache import sidecar_from_bytes
 
 MAX_WHOLE_BYTES = 32 * 2**20
 """Up to this size a video is read at once, over a network with one request. Of a larger one only the parts for a clip are read."""
 
-_MAX_ATTEMPTS = 3
-"""Attempts to read from a server."""
-RETRY_SECONDS = 0.5
-"""Seconds before the second attempt, doubled before each further one."""
-
 _MEMBER = re.compile(
-    r"\.tar#offset=\d{1,18}&size=\d{1,18}&name=[^#&]*(?:&motion=\d{1,18}\+\d{1,18}&modified=-?\d{1,19})?"
-    r"&info=\d{1,9}x\d{1,9}x\d{1,9}x[01]x\d{1,9}$",
-    re.ASCII,
+    r"(?P<tar>.+\.tar)#offset=(\d{1,18})&size=(\d{1,18})&name=(?P<name>[^#&]+)(?:&motion=(\d{1,18})\+(\d{1,18})&modified=(-?\d{1,19}))?"
+    r"&info=([1-9]\d{0,8})x([1-9]\d{0,8})x([1-9]\d{0,8})x([01])x([1-9]\d{0,8})",
+    re.ASCII | re.DOTALL,
 )
-"""Every field as `ShardMember` writes it: a list of others may contain anything."""
 
 
 class ByteRange(NamedTuple):
@@ -78,19 +73,19 @@ class ShardMember:
 
 def parse_member(path: str) -> ShardMember | None:
     """Parse the path of a shard's video; None for any other path."""
-    if _MEMBER.search(path) is None:
+    match = _MEMBER.fullmatch(path)
+    if match is None:
         return None
-    tar, _, rest = path.rpartition("#")
-    fields = dict(parse_qsl(rest.replace("+", "%2B"), keep_blank_values=True))
-    frames, height, width, has_motion, step = map(int, fields["info"].split("x"))
-    motion = ByteRange(*map(int, fields["motion"].split("+"))) if "motion" in fields else None
+    tar, name = match["tar"], unquote(match["name"], errors="surrogateescape")
+    _, offset, size, _, start, length, modified, *info = match.groups()
+    frames, height, width, has_motion, step = map(int, info)
     return ShardMember(
         tar,
-        fields["name"],
-        ByteRange(int(fields["offset"]), int(fields["size"])),
+        name,
+        ByteRange(int(offset), int(size)),
         VideoInfo(frames, height, width, bool(has_motion), step),
-        motion,
-        int(fields["modified"]) if motion else 0,
+        ByteRange(int(start), int(length)) if start else None,
+        int(modified or 0),
     )
 
 
@@ -121,7 +116,7 @@ def open_item(path: str) -> Iterator[VideoReader]:
 
 
 def read_range(tar: str, part: ByteRange, title: str) -> bytes:
-    """Read a part of a shard. Requests that fail are repeated `_MAX_ATTEMPTS` - 1 times.
+    """Read a part of a shard.
 
     Args:
         title: name of the video, for errors.
@@ -129,15 +124,12 @@ def read_range(tar: str, part: ByteRange, title: str) -> bytes:
     Raises:
         VideoError: the shard cannot be read or is too short, or the server ignores ranges.
     """
-    for attempt in range(_MAX_ATTEMPTS):
-        try:
-            data = _request(tar, part)
-        except Exception as error:  # every file system of fsspec has its own errors
-            if attempt == _MAX_ATTEMPTS - 1 or not is_url(tar) or isinstance(error, FileNotFoundError | ImportError):
-                raise _unreadable(title, error) from error
-            time.sleep(RETRY_SECONDS * 2**attempt)
-        else:
-            break
+    if is_url(tar):
+        data = read_remote(tar, title, start=part.offset, end=part.offset + part.size)
+    else:
+        with _open_local(tar, title) as file:
+            file.seek(part.offset)
+            data = file.read(min(part.size, os.fstat(file.fileno()).st_size))
     if len(data) > part.size:
         raise VideoError(
             title,
@@ -153,26 +145,14 @@ def read_range(tar: str, part: ByteRange, title: str) -> bytes:
     return data
 
 
-def _request(tar: str, part: ByteRange) -> bytes:
-    if not is_url(tar):
-        with Path(tar).open("rb") as file:
-            file.seek(part.offset)
-            return file.read(part.size)
-    from fsspec.core import url_to_fs
-
-    files, path = url_to_fs(tar)
-    data: bytes = files.cat_file(path, start=part.offset, end=part.offset + part.size)
-    return data
-
-
-def _unreadable(title: str, error: Exception) -> VideoError:
-    """The error of a shard that cannot be opened or read."""
-    return VideoError(
-        title,
-        f"shard cannot be read ({type(error).__name__}: {error})",
-        advice="check the shard and the connection",
-        reason="unreadable",
-    )
+def _open_local(tar: str, title: str) -> BinaryIO:
+    try:
+        check_file(tar, "a shard")
+        return Path(tar).open("rb")
+    except VideoError as error:
+        raise error.about(title) from error
+    except OSError as error:
+        raise cannot_open(title, error, "check the shard") from error
 
 
 class _PartOfFile(io.RawIOBase):
@@ -219,14 +199,6 @@ class _NamedBytes(io.BytesIO):
 def _open_member(member: ShardMember) -> BinaryIO:
     if member.video.size <= MAX_WHOLE_BYTES:
         return _NamedBytes(read_range(member.tar, member.video, member.title), member.title)
-    try:
-        if is_url(member.tar):
-            from fsspec.core import url_to_fs
-
-            files, path = url_to_fs(member.tar)
-            file = files.open(path, "rb")
-        else:
-            file = open(member.tar, "rb")  # noqa: SIM115, PTH123  # closed with the part
-    except Exception as error:
-        raise _unreadable(member.title, error) from error
+    opened = open_remote if is_url(member.tar) else _open_local
+    file = opened(member.tar, member.title)
     return cast(BinaryIO, io.BufferedReader(_PartOfFile(file, member.video, member.title), 1 << 16))

@@ -85,7 +85,7 @@ def read_clip(video: VideoLocator, options: ClipOptions) -> Clip:
 
     Frames are bit-identical to those of a full sequential decode. Videos with a display matrix come upright, motion included.
 
-    The video is a path, a URL that fsspec supports, the bytes of a file, or a binary file object that can seek. The keyword
+    The video is a path, a URL (https://, s3://, ...), the bytes of a file, or a binary file object that can seek. The keyword
     arguments are the fields of `mgm.video.clip.options.ClipOptions`.
 
     Raises:

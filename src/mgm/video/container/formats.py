@@ -13,8 +13,14 @@ import av.container
 
 from mgm.video.container.picture_size import MAX_PIXELS
 
-_FORMATS = ["mov", "matroska", "avi", "flv", "kux", "asf", "mpegts", "mpeg", "ogg", "mxf", "gxf", "nut", "rm", "ivr", "wtv", "dv", "gif", "apng", "mjpeg", "mpjpeg", "smjpeg", "mjpeg_2000", "yuv4mpegpipe", "swf", "nuv", "nsv", "pva", "ty", "lxf", "mtv", "h261", "h263", "h264", "hevc", "vvc", "evc", "m4v", "mpegvideo", "av1", "obu", "ivf", "vc1", "vc1test", "dirac", "dnxhd", "cavsvideo", "avs2", "avs3", "dhav", "hxvs", "luodat", "ifv", "iv8", "mxg", "simbiosis_imx", "lmlm4", "cine", "ser", "mlv", "r3d", "flic", "smk", "bink", "roq", "film_cpk", "filmstrip", "mv", "mvi", "xmv", "vivo", "rl2", "4xm", "mp3", "aac", "wav", "flac"]
-"""Demuxers by name: containers, raw streams, files of recorders and of old programs. Sound is recognised to be named in the error."""
+_FORMATS = (
+    "mov,matroska,avi,flv,kux,asf,mpegts,mpeg,ogg,mxf,gxf,nut,rm,ivr,wtv,dv,gif,apng,mjpeg,mpjpeg,smjpeg,mjpeg_2000,yuv4mpegpipe,"
+    "swf,nuv,nsv,pva,ty,lxf,mtv,"
+    "h261,h263,h264,hevc,vvc,evc,m4v,mpegvideo,av1,obu,ivf,vc1,vc1test,dirac,dnxhd,cavsvideo,avs2,avs3,"
+    "dhav,hxvs,luodat,ifv,iv8,mxg,simbiosis_imx,lmlm4,cine,ser,mlv,r3d,flic,smk,bink,roq,film_cpk,filmstrip,mv,mvi,xmv,vivo,rl2,4xm,"
+    "mp3,aac,wav,flac"
+)
+"""Demuxers by name: containers, raw streams, files of recorders and old programs. Sound is recognised to be named in the error."""
 
 
 def open_container(file: str | BinaryIO) -> av.container.InputContainer:
@@ -28,7 +34,7 @@ def open_container(file: str | BinaryIO) -> av.container.InputContainer:
     """
     local = isinstance(file, str)
     options = {
-        "format_whitelist": ",".join(_FORMATS),
+        "format_whitelist": _FORMATS,
         "protocol_whitelist": "file" if local else "",
         "max_pixels": str(MAX_PIXELS),  # opening decodes the first pictures of some formats
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from mgm.errors import VideoError
+from mgm.video.container.remote import open_remote
 
 VideoLocator: TypeAlias = str | Path | bytes | BinaryIO
-"""A path; a URL of any file system that fsspec supports (https://, s3://, memory://, zip://...); the bytes of a file; or a binary
-file object that can seek, which is read from its beginning and left open."""
+"""A path; a URL (`mgm.video.container.remote.SCHEMES`); the bytes of a file; or a binary file object that can seek, which is read
+from its beginning and left open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def open_locator(locator: VideoLocator) -> Iterator[LocatedFile]:
         yield LocatedFile(name, io.BytesIO(locator))
     elif isinstance(locator, str | Path):
         if is_url(locator):
-            with _remote(str(locator)) as file:
+            with open_remote(str(locator), name) as file:
                 yield LocatedFile(name, file)
         else:
             check_file(locator)
@@ -88,10 +90,10 @@ def open_locator(locator: VideoLocator) -> Iterator[LocatedFile]:
 
 
 def is_url(locator: VideoLocator) -> bool:
-    """Whether fsspec opens it. One letter before the colon is a drive of Windows."""
+    """Whether it is a URL, allowed or not. One letter before the colon is a drive of Windows."""
     if not isinstance(locator, str) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z0-9]+::", locator) is None:
         return False
-    return not Path(locator).exists()
+    return not os.path.exists(locator)  # noqa: PTH110  # Path.exists raises an error for a long URL
 
 
 def cannot_open(name: str, cause: object, advice: str) -> VideoError:
@@ -114,22 +116,3 @@ def check_file(file: str | Path, expected: str = "a video") -> None:
         raise VideoError(file, "is a pipe or a device", "a file", "write it to a file first", reason="not_video")
     if found.st_size == 0:
         raise VideoError(file, "the file is empty (0 bytes)", expected, "copy or download it again", reason="empty")
-
-
-@contextmanager
-def _remote(url: str) -> Iterator[BinaryIO]:
-    try:
-        import fsspec
-    except ModuleNotFoundError as error:
-        raise VideoError(
-            url,
-            "reading a URL needs the package fsspec",
-            advice="pip install 'motion-guided-masking[remote]', or '.[remote]' in a checkout",
-            reason="missing_package",
-        ) from error
-    try:
-        file = fsspec.open(url, "rb").open()
-    except (OSError, ValueError, ImportError) as error:  # missing, unknown protocol, its package not installed
-        raise cannot_open(url, error, "check the URL, and that the package of its protocol is installed") from error
-    with file:
-        yield file
