@@ -85,6 +85,26 @@ def test_references_and_vectors_of_other_codecs(tmp_path, name, codec, options, 
         assert record.motion == pytest.approx(SPEED, rel=0.15)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.flv", "a.mpg", "a.h264", "a.mxf", "a.nut"])
+@pytest.mark.parametrize("options", [{"bf": 0}, {"bf": 2}, {"bf": 3, "b-pyramid": "normal", "refs": 3}], ids=str)
+def test_figures_of_h264_do_not_depend_on_the_container(tmp_path: Path, name: str, options: dict[str, int]):
+    """An MPEG program stream gives several short pictures one time; MXF those of decoding; AVI and raw streams give none."""
+    path = tmp_path / name
+    with av.open(str(path), "w", format={".mxf": "mxf", ".nut": "nut"}.get(path.suffix)) as out:
+        stream = out.add_stream("libx264", rate=25, options={k: str(v) for k, v in {"g": 12, **options}.items()})
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for image in moving_frames(36, (96, 128)):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        out.mux(stream.encode(None))
+    record = scan_file(path)
+    assert (record.status, record.frames, record.key_frames, record.gop) == ("ok", 36, 3, 12)
+    assert (record.fps, record.seconds) in ((25, None), (25, pytest.approx(36 / 25, abs=0.01)))
+    assert not record.variable_rate
+    assert record.motion == pytest.approx(SPEED, rel=0.05)
+    motion = read_motion(path).motion
+    assert record.motion == pytest.approx(float(motion.magnitude[motion.valid].mean()), rel=1e-4)
+
+
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mpg", "mpeg2video")])
 def test_motion_is_that_of_the_reader(tmp_path: Path, name: str, codec: str):
     path = encode_moving(tmp_path / name, codec=codec, options={"g": 8, "bf": 2})

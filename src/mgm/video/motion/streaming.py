@@ -11,7 +11,7 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
-from mgm.video.container.h264 import SliceInfo, parse_first_slice
+from mgm.video.container.h264 import SliceInfo, may_hold_fields, parameter_sets, parse_first_slice
 from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, decode_packet, no_frame, packets
 from mgm.video.motion.field import Reading, VectorField, grid_shape, raw_field
@@ -45,6 +45,10 @@ class FrameMotion:
     interlaced: bool = False
 
 
+_WITHOUT_TIME = -(1 << 62)
+"""From here to half of it: numbers of packets whose pictures have no presentation time in a stream with times."""
+
+
 def iter_frame_motion(
     video: OpenVideo,
     *,
@@ -62,11 +66,16 @@ def iter_frame_motion(
         VideoError: the stream is damaged, or has no frame.
     """
     lengths = video.nal_length_size
+    frames_only = lengths is not None and not may_hold_fields(
+        parameter_sets(video.stream.codec_context.extradata or b"")
+    )
     queue = _FrameQueue(video, reading, observe)
     for position, packet in enumerate(packets(video)):
         if not video.timed:
             packet.pts = position  # identifies the packet of the decoded frame
-        # A packet without a time contains the second field of the picture before it.
+        elif packet.pts is None and frames_only:  # an MPEG program stream gives one time to several short pictures
+            packet.pts = _WITHOUT_TIME + position
+        # Any other packet without a time contains the second field of the picture before it.
         if lengths is not None and packet.pts is not None:
             info = parse_first_slice(bytes(packet), lengths)
             queue.coded.append((packet.pts, info))
@@ -111,7 +120,7 @@ class _FrameQueue:
     tracker: ReferenceTracker = dataclasses.field(default_factory=ReferenceTracker)
     distances: dict[int, Distance] = dataclasses.field(default_factory=dict)  # by packet_pts
     unused: set[int] = dataclasses.field(default_factory=set)  # packet_pts of pictures whose vectors are not used
-    numbers: dict[int, int] = dataclasses.field(default_factory=dict)  # untimed: frame number by packet_pts
+    times: dict[int, float] = dataclasses.field(default_factory=dict)  # by packet_pts, where that is no time
     count: int = 0
     last: float | None = None  # time of the newest frame
     anchor: float | None = None  # time of the newest I- or P-frame that has left the queue
@@ -143,21 +152,25 @@ class _FrameQueue:
         return False
 
     def _at(self, time: float) -> _QueuedFrame | None:
-        return next((frame for frame in self.frames if frame.time == time), None)
+        return next((frame for frame in self.frames if abs(frame.time - time) < 0.5), None)
+
+    def _has_time(self, packet_pts: int) -> bool:
+        return self.video.timed and packet_pts > _WITHOUT_TIME // 2
 
     def _append(self, frame: av.video.frame.VideoFrame) -> None:
         if self.orientation is None:
             self.orientation = Orientation.of(frame, self.video.name)
         rate = self.video.rate
+        own = frame.pts if frame.pts is not None and self._has_time(frame.pts) else None
         if self.video.timed:
             usual = 1 / (rate * self.video.time_base) if rate else 1.0
-            time = float(frame.pts) if frame.pts is not None else (self.last or 0) + usual
+            time = (self.last or 0) + usual if own is None else float(own)
             pts_seconds = time * self.video.time_base
         else:
             usual, time = 1.0, float(self.count)
             pts_seconds = self.video.seconds(self.count, frame.pts)
-            if frame.pts is not None:
-                self.numbers[frame.pts] = self.count
+        if own is None and frame.pts is not None:
+            self.times[frame.pts] = time
         unused = frame.pts in self.unused
         self.unused.discard(frame.pts or 0)
         interval = usual if self.last is None or time <= self.last else time - self.last
@@ -183,7 +196,7 @@ class _FrameQueue:
         """Feed the tracker in decode order, up to the first picture whose display time is not known yet."""
         while self.coded:
             packet_pts, info = self.coded[0]
-            time: float | None = packet_pts if self.video.timed else self.numbers.pop(packet_pts, None)
+            time: float | None = packet_pts if self._has_time(packet_pts) else self.times.pop(packet_pts, None)
             if time is None and len(self.frames) <= 2 * MOST_REORDERED:
                 return
             self.coded.popleft()
