@@ -21,7 +21,7 @@ def mgm_motion(*arguments: object) -> str:
     done = CliRunner().invoke(APP, [*map(str, arguments)])
     if done.exception is not None:
         raise done.exception
-    return done.output
+    return done.stdout
 
 
 @pytest.fixture

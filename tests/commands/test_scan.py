@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_is_printed(folder: Path):
     done = mgm_scan("my videos", cwd=folder)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert done.returncode == 1
     lines = done.stdout.splitlines()
     header = next(line.split() for line in lines if line.startswith("codec"))
     good = next(line.split() for line in lines if " ok " in line)
@@ -82,7 +82,7 @@ def test_a_manifest_is_brought_up_to_date(folder: Path, tmp_path: Path, suffix: 
     shutil.copy(folder / "my videos" / "good.mp4", videos)
     out = tmp_path / f"m{suffix}"
     done = mgm_scan("videos", "--out", out, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith(
         "1 file: 1 readable, 1 with motion vectors, 0 broken; one row each in"
     )
@@ -112,8 +112,8 @@ def test_a_wrong_suffix_is_one_line(tmp_path: Path):
     (tmp_path / "a.mp4").write_text("no video")
     done = mgm_scan(".", "--out", "m.json", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("mgm: m.json: ")
-    assert done.stderr.count("\n") == 1
+    (_, line) = done.stderr.splitlines()
+    assert line.startswith("mgm: m.json: ")
 
 
 def test_the_advice_for_what_is_alone_names_no_others(folder: Path):
@@ -127,7 +127,7 @@ def test_the_advice_for_what_is_alone_names_no_others(folder: Path):
 def test_links_that_lead_nowhere_are_reported(tmp_path: Path, out: list[str]):
     (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere")
     done = mgm_scan(".", *out, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert done.returncode == 1
     assert "unreadable: 1 file (cannot be opened), such as gone.mp4: check its permissions" in done.stdout
 
 

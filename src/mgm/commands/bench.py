@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import Data, Recipe, Settings
 from mgm.terminal import Activity
 
@@ -60,6 +61,7 @@ def data(
         f"{config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, mask {config.mask.name}"
     )
     _print_result(Console(), result, title)
+    suggest("mgm", "pretrain", videos, *(settings or ()), "--recipe", recipe, "--out", new_folder("runs/pretrain"))
 
 
 def _print_result(console: Console, result: DataBenchmark, title: str) -> None:

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mgm.commands.next_command import suggest
 from mgm.commands.options import Data
 from mgm.terminal import Activity
 
@@ -63,6 +64,7 @@ def show(
     _print_classes(console, summary, every=every)
     _print_examples(console, summary)
     _print_problems(console, summary, every=every)
+    suggest("mgm", "preview", data)
     if strict and (summary.missing or summary.in_both_splits or summary.conflicting):
         raise typer.Exit(1)
 
@@ -76,6 +78,7 @@ def formats() -> None:
     for known in ANNOTATION_FORMATS:
         console.print(f"[bold]{known.name}[/bold]  {known.used_by}", highlight=False, soft_wrap=True)
         _print(console, f"    {known.example}")
+    suggest("mgm", "data", "show", "--help")
 
 
 def _print_sources(console: Console, sources: Sequence[ResolvedSource]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mgm.commands.next_command import new_folder, suggest
 from mgm.terminal import Activity
 
 
@@ -24,4 +25,5 @@ def demo(
     with Activity("loading packages"):
         from mgm.demo import run_demo
 
-    run_demo(data, out=out, seed=seed)
+    result = run_demo(data, out=out, seed=seed)
+    suggest("mgm", "pretrain", result.data, "--out", new_folder("runs/pretrain"))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import mgm
+from mgm.commands.next_command import suggest_export
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set, print_result
 from mgm.terminal import Activity
 
@@ -38,3 +39,4 @@ def evaluate(
         print_result(f"top-5 {result['top5']:.1%}")
     if result["unreadable"]:
         print_result(f"{result['unreadable']} videos could not be read and are not counted")
+    suggest_export(run)

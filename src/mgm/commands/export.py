@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mgm.commands.next_command import suggest
 from mgm.terminal import Activity
 
 
@@ -87,3 +88,4 @@ def export(
             heads=heads,
         )
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+    suggest("more", folder / "README.md")

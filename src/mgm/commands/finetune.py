@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import mgm
+from mgm.commands.next_command import suggest_export
 from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set, print_result
 from mgm.terminal import Activity
 from mgm.training.folder import run_folder
@@ -58,3 +59,4 @@ def _finetune(
         f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos "
         f"after {len(trained.history.losses)} steps; {out}/evaluation.json"
     )
+    suggest_export(out)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from mgm.commands.next_command import suggest
 from mgm.errors import VideoError
 from mgm.terminal import Activity
 
@@ -75,6 +76,7 @@ def motion(
     for path in written:
         console.print(f"{path}: {_size(path)}", markup=False, highlight=False, soft_wrap=True)
     console.print(_summary(totals, stride if out is not None else 1), highlight=False, soft_wrap=True)
+    suggest("mgm", "preview", video)
 
 
 def _summary(totals: MotionTotals, stride: int) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import Data
 from mgm.terminal import Activity
 
@@ -39,10 +40,11 @@ def pack(
     shards = f"{len(report.shards)} shard{'s' * (len(report.shards) != 1)}"
     console.print(
         f"{videos_in} in {shards} ({report.skipped} already there), {report.bytes / 2**20:,.1f} MiB, "
-        f"{len(report.failed)} left out; mgm pretrain {out}",
+        f"{len(report.failed)} left out",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
+    suggest("mgm", "pretrain", out, "--out", new_folder("runs/pretrain"))
     if report.failed:
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from mgm.commands.next_command import suggest
 from mgm.terminal import Activity
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def prepare(
         if problem:
             console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     console.print(summary(report), markup=False, highlight=False, soft_wrap=True)
+    if report.done:
+        suggest("mgm", "preview", dst)
     if report.failed or report.found.closed:
         raise typer.Exit(1)
 

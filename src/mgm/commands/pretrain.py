@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import mgm
+from mgm.commands.next_command import suggest, suggest_export
 from mgm.commands.options import Data, Out, Recipe, Resume, Settings, open_set
 from mgm.terminal import Activity
 from mgm.training.folder import run_folder
@@ -23,6 +24,8 @@ def pretrain(
     """
     with run_folder(out, resume=resume):  # first: refused before torch is imported
         with Activity("reading the set"):
+            from mgm.data.judging import unprobeable
+
             config = mgm.load_config(recipe, settings or ())
             videos = open_set(data)
         history = mgm.pretrain(videos, config, out=out, resume=resume).history
@@ -34,3 +37,7 @@ def pretrain(
         clips = config.pretrain.batch * config.repeats("pretrain")
         measured, total = round(history.flow * clips), len(history.losses) * clips
         print(f"motion was measured from the decoded frames in {measured:,} of {total:,} clips")
+    if unprobeable(videos) is None:
+        suggest("mgm", "probe", out, data)
+    else:
+        suggest_export(out)

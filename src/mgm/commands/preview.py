@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
+from mgm.commands.next_command import new_folder, suggest
 from mgm.terminal import Activity
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ def preview(
         console.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not report.written:
         raise typer.Exit(1)
+    if len(report.written) > 1 and len(paths) == 1:
+        suggest("mgm", "pretrain", paths[0], "--out", new_folder("runs/pretrain"))
+    else:  # single videos are no set
+        suggest("mgm", "pretrain", "--help")
 
 
 def _table(report: PreviewReport, settings: PreviewSettings) -> Table:

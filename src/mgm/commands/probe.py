@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mgm
+from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity
@@ -49,6 +50,8 @@ def probe(
         f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read; "
         f"{result_file(run, PROBE_FILE)}"
     )
+    own = () if recipe is None else ("--recipe", recipe)
+    suggest("mgm", "finetune", run, data, *own, "--out", new_folder(run, "-finetuned"))
 
 
 def _table(report: ProbeReport) -> Table:

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mgm.commands.next_command import suggest
 from mgm.terminal import Activity
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def scan(
     _report(console, summary, paths, out, singly=not verbose)
     if searched.kinds_note:
         _print_line(console, searched.kinds_note)
+    if summary.readable:
+        suggest("mgm", "preview", *paths)
     if summary.readable < summary.files:
         raise typer.Exit(1)
 

@@ -46,10 +46,11 @@ REAL_VIDEO = ("data.stride=4", "data.flip=true", "data.crop=multiscale", "data.m
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """Path of the report, and its figures."""
+    """Path of the report, its figures, and the set."""
 
     report: Path
     metrics: dict[str, Any]
+    data: str
 
 
 def run_demo(
@@ -135,7 +136,7 @@ def run_demo(
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     _print_summary(found, console)
     console.print(f"report: {path.resolve()}", soft_wrap=True, highlight=False)
-    return DemoResult(path, metrics)
+    return DemoResult(path, metrics, place)
 
 
 def preview_settings(config: Config, *, synthetic: bool) -> PreviewSettings:
