@@ -30,10 +30,13 @@ def test_the_result_is_evaluated(pretrained, tiny_set, tmp_path, capsys):
     assert f"on {written['videos']} videos after 2 steps" in shown
 
 
-def test_a_set_without_test_videos(pretrained, tiny_set, tmp_path, capsys, monkeypatch):
-    videos = replace(mgm.load_set(tiny_set), test=())
+@pytest.mark.parametrize(("label", "shown"), [(None, "have no label"), ("", "no test videos")])
+def test_a_set_that_cannot_be_judged(pretrained, tiny_set, tmp_path, capsys, monkeypatch, label, shown):
+    """Found before the run, told after it: the weights are not lost."""
+    videos = mgm.load_set(tiny_set)
+    videos = replace(videos, test=(replace(videos.test[0], label=None),) if label is None else ())
     monkeypatch.setattr(module, "open_set", lambda data: videos)
     finetune(pretrained, "videos", SETTINGS, out=tmp_path, from_scratch=True)
-    assert "no test videos" in capsys.readouterr().out
+    assert shown in capsys.readouterr().out
     assert not (tmp_path / "evaluation.json").exists()
     assert (tmp_path / "last.pt").exists()

@@ -1,12 +1,17 @@
+import shutil
+
 import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 import mgm
+from mgm.commands.data import data
 from mgm.commands.probe import probe
+from mgm.errors import DataError
 from mgm.evaluation.probing import ProbeScores, compare
 from mgm.evaluation.run import ProbeReport
+from tests.errors import raises
 
 VIDEOS = 100
 
@@ -29,3 +34,19 @@ def test_accuracy_and_gain_are_printed(tiny_set, tmp_path, monkeypatch, untraine
     assert "55.0%" in row
     assert "chance 50.0%" in result.output
     assert "1 videos could not be read" in result.output
+
+
+def test_one_clip_per_class_is_refused_and_shown(tiny_set, tmp_path):
+    """No class of the test videos was in the training ones: every probe would answer 0.0%."""
+    items = {item.label: item for item in mgm.load_set(tiny_set / "train").items}
+    for label, item in items.items():
+        folder = tmp_path / "videos" / f"class{label}"
+        folder.mkdir(parents=True)
+        shutil.copy(item.path, folder)
+    config = mgm.load_config("debug", ["data.frames=4", "data.size=32", "model.size=debug", "pretrain.steps=1"])
+    mgm.pretrain(tiny_set, config, out=tmp_path / "run", show_progress=False)
+    with raises(DataError, "mismatch", subject=tmp_path / "videos"):
+        mgm.probe(tmp_path / "run", tmp_path / "videos")
+    assert not (tmp_path / "run" / "probe.json").exists()
+    shown = CliRunner().invoke(data, ["show", str(tmp_path / "videos")], catch_exceptions=False).output
+    assert "not by mgm probe: no class has both training and test videos" in shown

@@ -44,13 +44,14 @@ def _finetune(
     run: Path, data: str, settings: Sequence[str], recipe: str | None, out: Path, *, resume: bool, from_scratch: bool
 ) -> None:
     with Activity("reading the encoder and the set"):
+        from mgm.data.judging import untestable
         from mgm.training import open_encoder
 
         encoder, config = open_encoder(run, settings, recipe=recipe)
         videos = open_set(data)
     trained = mgm.finetune(None if from_scratch else encoder, videos, config, out=out, resume=resume)
-    if not videos.test:
-        print_result(f"no test videos ({videos.split_rule}): run 'mgm evaluate {out} test=FILE' later; {out}/last.pt")
+    if (problem := untestable(videos)) is not None:
+        print_result(f"not evaluated: {problem.statement}; run 'mgm evaluate {out} test=FILE' later; {out}/last.pt")
         return
     with Activity("evaluating") as activity:
         result = mgm.evaluate(out, videos, progress=activity.rename)

@@ -19,9 +19,10 @@ from mgm.data.augment.flip import directed_classes
 from mgm.data.augment.mixing import Mixing
 from mgm.data.augment.randaugment import parse_randaugment
 from mgm.data.clips.source import ClipSource
+from mgm.data.judging import untrainable
 from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
-from mgm.errors import DataError, ModelError
+from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder
 from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import load_encoder
@@ -55,7 +56,7 @@ def finetune(
 
     Raises:
         ConfigError: `out` contains another run. FileError: another process writes into it.
-        DataError: the set has no labels. ModelError: the encoder does not fit `config`.
+        DataError: no classifier can be trained on the set. ModelError: the encoder does not fit `config`.
         MgmError: see `mgm.training.loop.fit`.
     """
     with run_folder(out, resume=resume):  # before the videos are read, which can take minutes
@@ -73,7 +74,8 @@ def _set_up(
     show_progress: bool,
 ) -> tuple[TrainingRun, Finetuning]:
     found = videos if isinstance(videos, VideoSet) else load_set(videos)
-    _check_labels(found)
+    if (error := untrainable(found)) is not None:
+        raise error
     optim = config.finetune
     pretrained = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
     if pretrained is not None:
@@ -191,21 +193,6 @@ def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
         return float(decay ** (depth + 1 - layer))
 
     return rate
-
-
-def _check_labels(videos: VideoSet) -> None:
-    if not videos.classes:
-        advice = "fine-tuning needs class folders or annotations"
-        raise DataError(videos.root, "has no labels", advice=advice, reason="missing_value")
-    unlabelled = sum(1 for item in videos.train if item.label is None)
-    if not videos.train or unlabelled:
-        raise DataError(
-            videos.root,
-            f"{len(videos.train)} training videos ({videos.split_rule}), {unlabelled} of them without a label",
-            "labelled ones",
-            "give them with train=FILE, without images=",
-            reason="missing_value",
-        )
 
 
 def _check_spec(encoder: Encoder, config: Config) -> None:
