@@ -168,7 +168,7 @@ def test_a_picture_that_changes_its_size_is_an_error(tmp_path: Path):
     parts = [remux(p, tmp_path / f"{p.stem}.raw.h264").read_bytes() for p in (small, large)]
     path.write_bytes(b"".join(parts))
     with raises(VideoError, "unsupported", subject=path, message="clip-size-changes"):
-        read_clip(path, frames=8, stride=1)
+        read_clip(path, frames=8, stride=1, size=None)
 
 
 def test_nothing_is_left_open(ordinary: Path):

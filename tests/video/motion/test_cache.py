@@ -235,8 +235,8 @@ def test_a_failed_build_keeps_the_old_sidecar(video):
 
 
 def test_a_video_that_changes_meanwhile_is_not_cached(video, monkeypatch):
-    def slow(opened):
-        yield from iter_frame_motion(opened)
+    def slow(opened, **options):
+        yield from iter_frame_motion(opened, **options)
         os.utime(video, ns=(0, 1))
 
     monkeypatch.setattr(module, "iter_frame_motion", slow)
@@ -367,14 +367,3 @@ def test_memory_stays_flat(video, monkeypatch):
         assert tracemalloc.get_traced_memory()[1] < 8e6
     finally:
         tracemalloc.stop()
-
-
-def test_a_size_that_changes_is_an_error(video, monkeypatch):
-    def changing(_):
-        for i, grid in enumerate([(8, 12), (8, 12), (9, 12)]):
-            still = VectorField(np.zeros((*grid, 2), np.float32), np.ones(grid, np.bool_))
-            yield FrameMotion(i, i / 25, "P", False, still)
-
-    monkeypatch.setattr(module, "iter_frame_motion", changing)
-    with raises(VideoError, "unsupported", message="motion-size-changes"):
-        build_sidecar(video)

@@ -26,7 +26,7 @@ from mgm.video.motion.field import (
     raw_field,
 )
 from mgm.video.motion.reference_distance import Distance, ReferenceGraph, follow_references, neighbour_references
-from mgm.video.motion.vectors import NO_VECTORS
+from mgm.video.motion.vectors import NO_VECTORS, scale_vectors
 from mgm.video.motion.velocity import VelocitySum, accumulate_frame, smooth, smoothed_support
 
 
@@ -61,13 +61,11 @@ def motion_from_vectors(video: OpenVideo, window: PacketWindow, plan: ClipPlan, 
     if not window.order:
         numbers = [i for i in numbers if i in decoded.frames]
     fields = VectorField.empty((len(numbers), *grid))
-    velocities = _FrameVelocities(video, window, decoded.frames, steps, grid)
+    velocities = _FrameVelocities(video, window, decoded.frames, steps, decoded.converter.shape)
     last: tuple[VelocitySum, float] | None = None
     for position, number in enumerate(numbers):
         if steps.reading == "raw":
-            vectors = decoded.frames[number].vectors
-            assert vectors is not None
-            raw = raw_field(vectors, grid)
+            raw = raw_field(_vectors(decoded.frames[number], decoded.converter.shape), grid)
             fields.vectors[position], fields.valid[position] = raw.vectors, raw.valid
             continue
         total, interval = velocities.of(number), velocities.interval(number)
@@ -116,6 +114,15 @@ def _check_sidecar(sidecar: Sidecar, window: PacketWindow, plan: ClipPlan, decod
         )
 
 
+def _vectors(frame: DecodedFrame, shape: tuple[int, int]) -> npt.NDArray[np.void]:
+    """The vectors of a frame in pixels of a picture of `shape`, to which a stream that changes its size is scaled."""
+    if frame.vectors is None:
+        return NO_VECTORS
+    if frame.shape == shape:
+        return frame.vectors
+    return scale_vectors(frame.vectors, shape[1] / frame.shape[1], shape[0] / frame.shape[0])
+
+
 @dataclass(slots=True)
 class _FrameVelocities:
     """Velocities of single frames from their vectors, in the unit of `DecodedFrame.time`."""
@@ -124,7 +131,7 @@ class _FrameVelocities:
     window: PacketWindow
     decoded: dict[int, DecodedFrame]
     steps: StepAggregation
-    grid: tuple[int, int]
+    shape: tuple[int, int]  # (height, width) of the clip's first picture
     _known: dict[int, VelocitySum] = field(default_factory=dict)
     anchors: list[float] = field(init=False)
     links: ReferenceGraph = field(init=False)
@@ -146,7 +153,7 @@ class _FrameVelocities:
             distance = self._distance(number)
             after = None if distance[1] is None else self.shown.get(self._time(number) + distance[1])
             frame = self.decoded.get(number)
-            vectors = NO_VECTORS if frame is None or frame.vectors is None else frame.vectors
+            vectors = NO_VECTORS if frame is None else _vectors(frame, self.shape)
             if (
                 self.steps.reading == "references"
                 and self.video.codec == "h264"
@@ -155,7 +162,7 @@ class _FrameVelocities:
                 vectors = NO_VECTORS
             self._known[number] = accumulate_frame(
                 vectors,
-                self.grid,
+                grid_shape(*self.shape),
                 codec=self.video.codec,
                 picture_type="B" if frame is None else frame.kind,
                 distance=distance,

@@ -31,6 +31,7 @@ class DecodedFrame:
         kind: "I", "P" or "B".
         images: uint8 (H, W, 3) of each region; None: not needed.
         vectors: array of `VECTOR_DTYPE`.
+        shape: (height, width) of the coded picture.
         packet: the presentation time of its packet.
     """
 
@@ -39,6 +40,7 @@ class DecodedFrame:
     kind: str
     images: tuple[npt.NDArray[np.uint8], ...] | None
     vectors: npt.NDArray[np.void] | None
+    shape: tuple[int, int]
     packet: int | None
 
 
@@ -115,6 +117,7 @@ class ClipDecoder:
     pending: set[int] = field(init=False)
     newest: str = field(init=False, default="")
     skipping: bool = field(init=False, default=False)
+    _last: int | None = field(init=False, default=None)
     _number: dict[int, int] = field(init=False)
     _picture: PictureConverter | None = field(init=False, default=None)
 
@@ -126,6 +129,7 @@ class ClipDecoder:
 
     def decode(self, last: int | None) -> dict[int, DecodedFrame]:
         """By number, every frame that left the decoder, up to frame `last`."""
+        self._last = last
         # H.264: a flush returns every pending picture. The MPEG decoders lose the vectors of the picture that a flush returns:
         # there, decode on until the last needed one has left by itself.
         h264 = self.video.codec == "h264"
@@ -167,9 +171,6 @@ class ClipDecoder:
 
     def _keep(self, frame: av.video.frame.VideoFrame) -> None:
         needs, pairs = self.needs, self.pairs
-        self.converter.observe(frame)
-        if pairs is not None and pairs.grid is None:
-            pairs.grid = grid_shape(frame.height, frame.width)
         if self._number:
             if frame.pts is None or frame.pts not in self._number:
                 return
@@ -178,16 +179,20 @@ class ClipDecoder:
         else:
             number = time = len(self.frames)
             seconds = number / self.video.rate if self.video.rate else float("nan")
+        if needs.any(number) and (self._last is None or number <= self._last):
+            self.converter.observe(frame)
         if pairs is not None and self._picture is not None and number in needs.picture:
             with span("field"):
-                pairs.add(number, self._picture(frame))
+                pairs.grid = grid_shape(*self.converter.shape)
+                pairs.add(number, self._picture(frame, self.converter.shape))
         self.newest = PICTURE_TYPES[int(frame.pict_type)]
         vectors = None
         if number in needs.vectors or (needs.anchors is not None and number >= needs.anchors and self.newest != "B"):
             with span("field"):
                 vectors = frame_vectors(frame)
         images = self.converter(frame) if number in needs.image else None
-        self.frames[number] = DecodedFrame(time, seconds, self.newest, images, vectors, frame.pts)
+        shape = frame.height, frame.width
+        self.frames[number] = DecodedFrame(time, seconds, self.newest, images, vectors, shape, frame.pts)
 
     def _is_complete(self, last: int | None) -> bool:
         complete = not self.pending if self._number else last is not None and len(self.frames) > last

@@ -19,12 +19,18 @@ from mgm.errors import VideoError
 from mgm.spans import span
 from mgm.video.clip.options import Box, Crop
 from mgm.video.container.orientation import UPRIGHT, Orientation
+from mgm.video.container.picture_size import OneSize
 from mgm.video.motion.field import MotionField
+
+_SCALING = "flags=area+accurate_rnd+full_chroma_int"
+"""It averages when it shrinks and is bilinear when it grows; without accurate rounding chroma drifts by a step or two."""
 
 
 @dataclass(slots=True)
 class FrameConverter:
     """Crops, scales and converts decoded pictures of one video to RGB; built once per clip, reused for its frames.
+
+    Pictures of another size than the first are scaled to the first, as in a player's window; without a `size` they are an error.
 
     Args:
         size: side of the square result, or (height, width); None keeps the region's own.
@@ -35,35 +41,34 @@ class FrameConverter:
     size: int | tuple[int, int] | None
     crop: Crop
     name: str
-    _graph: av.filter.Graph | None = field(default=None, init=False)
-    _shape: tuple[int, int] | None = field(default=None, init=False)  # height and width of the coded picture
+    _graphs: dict[_Kind, av.filter.Graph] = field(default_factory=dict, init=False)
+    _one_size: OneSize = field(init=False)
     _orientation: Orientation = field(default=UPRIGHT, init=False)
+
+    def __post_init__(self) -> None:
+        self._one_size = OneSize(self.name)
 
     def observe(self, picture: av.video.frame.VideoFrame) -> None:
         """Record the size and orientation of a decoded picture, which `transform_motion` uses."""
-        shape = (picture.height, picture.width)
-        if shape != self._shape:
-            if self._shape is not None:
-                before = f"{self._shape[1]}x{self._shape[0]}"
-                found = f"the size changes from {before} to {picture.width}x{picture.height} pixels"
-                advice = "re-encode it (mgm prepare SRC DST)"
-                raise VideoError(self.name, found, "one size", advice, reason="unsupported")
-            self._shape = shape
+        if self._one_size.shape is None:
             self._orientation = Orientation.of(picture, self.name)
+        if self._one_size.shape is None or self.size is None:
+            self._one_size(picture)
 
     def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
         """uint8 (H, W, 3) RGB of a decoded picture."""
         self.observe(picture)
         with span("convert"), _conversion_errors(self.name, picture):
-            if self._graph is None:
-                self._graph = self._build(picture)
-            return np.ascontiguousarray(self._orientation.image(_through(self._graph, picture)))
+            kind = _kind(picture)
+            if kind not in self._graphs:
+                self._graphs[kind] = self._build(picture)
+            return np.ascontiguousarray(self._orientation.image(_through(self._graphs[kind], picture)))
 
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) of the coded pictures, after the first `observe`."""
-        assert self._shape is not None
-        return self._shape
+        assert self._one_size.shape is not None
+        return self._one_size.shape
 
     def transform_motion(self, motion: MotionField) -> MotionField:
         """The motion of the region that the converted frames show, turned like them."""
@@ -83,10 +88,9 @@ class FrameConverter:
         return x - x % 2, y - y % 2, w, h
 
     def _build(self, picture: av.video.frame.VideoFrame) -> av.filter.Graph:
-        assert self._shape is not None
-        region = self._coded_region(self._shape)
+        region = self._coded_region(self.shape)
         size = (region[3], region[2]) if self.size is None else self._orientation.shape(*_pair(self.size))
-        return _graph(picture, region, size, "rgb24")
+        return _graph(picture, self.shape, region, size, "rgb24")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +125,34 @@ class PictureConverter:
 
     pixels: Literal["gray", "rgb24"]
     shrink: int
-    _graph: av.filter.Graph | None = field(default=None, init=False)
+    _graphs: dict[_Kind, av.filter.Graph] = field(default_factory=dict, init=False)
 
-    def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
-        """The shrunk picture. All pictures of a video must have one size; `FrameConverter.observe` checks that."""
-        if self._graph is None:
-            size = (-(-picture.height // self.shrink), -(-picture.width // self.shrink))
-            self._graph = _graph(picture, (0, 0, picture.width, picture.height), size, self.pixels)
-        return _through(self._graph, picture)
+    def __call__(self, picture: av.video.frame.VideoFrame, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """The shrunk picture, as if it were of `shape` (height, width)."""
+        kind = _kind(picture)
+        if kind not in self._graphs:
+            size = (-(-shape[0] // self.shrink), -(-shape[1] // self.shrink))
+            self._graphs[kind] = _graph(picture, shape, (0, 0, shape[1], shape[0]), size, self.pixels)
+        return _through(self._graphs[kind], picture)
 
 
-def _graph(picture: av.video.frame.VideoFrame, region: Box, size: tuple[int, int], pixels: str) -> av.filter.Graph:
-    """A filter that crops `region` = (x, y, width, height), scales it to `size` = (height, width) and converts it."""
+_Kind = tuple[int, int, str]
+"""What a filter is built for: a stream may change it."""
+
+
+def _kind(picture: av.video.frame.VideoFrame) -> _Kind:
+    return picture.height, picture.width, picture.format.name
+
+
+def _graph(
+    picture: av.video.frame.VideoFrame, shape: tuple[int, int], region: Box, size: tuple[int, int], pixels: str
+) -> av.filter.Graph:
+    """A filter that crops `region` = (x, y, width, height), scales it to `size` = (height, width) and converts it.
+
+    Args:
+        picture: one of those to be filtered.
+        shape: (height, width) of the picture that `region` refers to. One of another size is scaled to it before.
+    """
     graph = av.filter.Graph()
     # As in decoding: clips are read side by side, and threads for one small picture cost more than they save.
     graph.threads = 1
@@ -145,10 +165,11 @@ def _graph(picture: av.video.frame.VideoFrame, region: Box, size: tuple[int, int
         )
     ]
     x, y, width, height = region
-    if region != (0, 0, picture.width, picture.height):
+    if (picture.height, picture.width) != shape:
+        nodes.append(graph.add("scale", f"{shape[1]}:{shape[0]}:{_SCALING}"))
+    if region != (0, 0, shape[1], shape[0]):
         nodes.append(graph.add("crop", f"{width}:{height}:{x}:{y}:exact=1"))
-    # "area" averages when it shrinks and is bilinear when it grows; without accurate rounding chroma drifts by a step or two.
-    nodes.append(graph.add("scale", f"{size[1]}:{size[0]}:flags=area+accurate_rnd+full_chroma_int"))
+    nodes.append(graph.add("scale", f"{size[1]}:{size[0]}:{_SCALING}"))
     nodes.append(graph.add("format", pixels))
     nodes.append(graph.add("buffersink"))
     for before, after in pairwise(nodes):

@@ -27,6 +27,7 @@ from mgm.files.atomic import atomic_write
 from mgm.files.json_text import read_json
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.container.locator import is_url
+from mgm.video.container.picture_size import OneSize
 from mgm.video.container.stream import no_frame, no_vectors, open_video
 from mgm.video.motion.cache_format import (
     CorruptBytesError,
@@ -194,7 +195,7 @@ def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, l
             file.write(_HEAD.pack(_MAGIC, CACHE_VERSION))
             offsets: list[int] = []
             frames = _FrameTable()
-            for block in _blocks(iter_frame_motion(video), video.name):
+            for block in _blocks(iter_frame_motion(video, observe=OneSize(video.name))):
                 offsets.append(file.tell())
                 fields = [frame.field for frame in block]
                 stacked = VectorField(np.stack([f.vectors for f in fields]), np.stack([f.valid for f in fields]))
@@ -292,7 +293,8 @@ def iter_cached_motion(
             done += 1
     if sidecar is None:
         with open_video(video_path, vectors=True, skip_loop_filter=True) as video:
-            yield from islice(iter_frame_motion(video, reading=reading), done, None)
+            frames = iter_frame_motion(video, reading=reading, observe=OneSize(video.name))
+            yield from islice(frames, done, None)
 
 
 def _open(video: Path, folder: str | Path | None) -> Sidecar:
@@ -363,19 +365,9 @@ def _changes(video: Path, identity: _Identity) -> list[str]:
         return [error.strerror or "unreadable"]
 
 
-def _blocks(frames: Iterator[FrameMotion], name: str) -> Iterator[list[FrameMotion]]:
+def _blocks(frames: Iterator[FrameMotion]) -> Iterator[list[FrameMotion]]:
     block: list[FrameMotion] = []
-    grid: tuple[int, ...] | None = None
     for frame in frames:
-        grid = grid or frame.field.valid.shape
-        if frame.field.valid.shape != grid:
-            raise VideoError(
-                name,
-                f"the size changes at frame {frame.index} from {grid} to {frame.field.valid.shape} cells",
-                "one size",
-                "re-encode it",
-                reason="unsupported",
-            )
         block.append(frame)
         if len(block) == BLOCK_FRAMES:
             yield block

@@ -66,6 +66,19 @@ def frame_vectors(frame: av.video.frame.VideoFrame) -> npt.NDArray[np.void]:
     return np.frombuffer(bytearray(data), VECTOR_DTYPE)
 
 
+def scale_vectors(vectors: npt.NDArray[np.void], factor_x: float, factor_y: float) -> npt.NDArray[np.void]:
+    """The vectors of a picture that is scaled by the factors; blocks are cut at the 255 pixels that the type holds."""
+    scaled = vectors.copy()
+    for names, factor in (
+        (("w", "src_x", "dst_x", "motion_x"), factor_x),
+        (("h", "src_y", "dst_y", "motion_y"), factor_y),
+    ):
+        for name in names:
+            limits = np.iinfo(VECTOR_DTYPE[name])
+            scaled[name] = np.rint(vectors[name] * factor).clip(limits.min, limits.max)
+    return scaled
+
+
 def iter_motion_vectors(video: VideoLocator) -> Iterator[FrameVectors]:
     """Yield the raw motion vectors of every frame of a video (a path, URL, bytes or file object), in display order.
 
