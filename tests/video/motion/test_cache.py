@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mgm.errors import FileError, VideoError
+from mgm.video import read_motion
 from mgm.video.container.stream import open_video
 from mgm.video.motion import cache as module
 from mgm.video.motion.cache import (
@@ -207,6 +208,16 @@ def test_a_truncated_sidecar_is_not_used(video):
         assert sidecar_problem(video).subject == str(path)
     path.write_bytes(data + b"\0")
     assert open_sidecar(video) is None
+
+
+def test_a_pipe_in_the_place_of_a_sidecar_blocks_nothing(video):
+    expected = read_motion(video, frames=8).motion.vectors
+    os.mkfifo(sidecar_path(video))
+    assert sidecar_problem(video).reason == "unreadable"
+    np.testing.assert_array_equal(read_motion(video, frames=8).motion.vectors, expected)
+    assert len(list(iter_cached_motion(video))) == len(streamed(video))
+    build_sidecar(video)
+    assert sidecar_problem(video, blocks=True) is None
 
 
 def test_another_version_or_another_file_is_not_used(video):

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.files.atomic import atomic_write
 from mgm.files.json_text import read_json
+from mgm.files.regular import open_regular
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.container.locator import is_url
 from mgm.video.container.picture_size import OneSize
@@ -300,7 +301,7 @@ def iter_cached_motion(
 def _open(video: Path, folder: str | Path | None) -> Sidecar:
     path = sidecar_path(video, folder)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise UnusableSidecarError(path, "does not exist", reason="not_found") from error
