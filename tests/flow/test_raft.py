@@ -252,7 +252,7 @@ def test_a_file_that_needs_code_is_refused(tmp_path):
     made, path = tmp_path / "made", tmp_path / "evil.pth"
     torch.save({"fnet.conv1.weight": Code(made)}, path)
     made.unlink(missing_ok=True)
-    with raises(ModelError, "unreadable", subject=path):
+    with raises(ModelError, "unsupported", subject=path, message="motion-raft-code"):
         load_raft(path)
     assert not made.exists()
 
@@ -273,9 +273,10 @@ def test_weights_that_do_not_fit_are_errors(weights, tmp_path):
     refused(large, "mismatch", "motion-raft-wrong-shape")
     refused({"model": state}, "malformed", "motion-raft-not-tensors")
     refused([1, 2], "malformed")
-    path.write_bytes(b"no weights")
-    with raises(ModelError, "unreadable", subject=path):
-        load_raft(path)
+    for damaged in (path, tmp_path / "odd.safetensors"):
+        damaged.write_bytes(b"no weights")
+        with raises(ModelError, "malformed", subject=damaged):
+            load_raft(damaged)
     with raises(ModelError, "not_found", message="motion-raft-no-file"):
         load_raft(tmp_path / "none.pth")
 

@@ -8,11 +8,10 @@ which contain the same network with other names of layers.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
+from mgm.files.torch_file import read_torch
 
 LEVELS: Final = 4
 """Levels of the correlation pyramid (Section 3.2)."""
@@ -350,31 +350,27 @@ def _our_name(key: str) -> str:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(path, "does not exist", f"the weights of RAFT-small: {_FILES}", reason="not_found")
-    try:
-        content: Any
-        if path.suffix == ".safetensors":
-            # Imported here: the weights of the releases do not need safetensors.
-            from safetensors.torch import load_file
-
-            content = load_file(path)
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch warns about files that only look like weights
-                content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged and foreign files raise anything: KeyError, struct.error, ...
-        raise ModelError(
-            path,
-            f"cannot be read as weights ({' '.join(str(error).split())[:200]})",
-            _FILES,
-            "it is damaged, or needs to run code to be read, which mgm refuses",
-            reason="unreadable",
-        ) from error
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
     if not isinstance(content, Mapping):
         raise _not_tensors(path, type(content).__name__)
     wrong = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if wrong:
         raise _not_tensors(path, ", ".join(wrong[:3]))
     return dict(content)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    # Imported here: the weights of the releases do not need safetensors.
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            path, f"cannot be read as weights ({error})", _FILES, "it is damaged: download it again", reason="malformed"
+        ) from error
+    return tensors
 
 
 def _not_tensors(path: Path, found: str) -> ModelError:

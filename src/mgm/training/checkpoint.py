@@ -15,6 +15,7 @@ import torch
 from mgm.errors import ModelError
 from mgm.files.atomic import atomic_path, cannot_write
 from mgm.files.checksum import add_checksum, has_checksum
+from mgm.files.torch_file import read_torch
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import (
     Model,
@@ -24,7 +25,6 @@ from mgm.models.convert import (
     check_described,
     fill,
     from_weights,
-    read_torch,
     read_weights,
 )
 from mgm.training.config import Config

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +13,8 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.files.checksum import is_intact
 from mgm.files.json_text import read_json
+from mgm.files.torch_file import read_torch
 
 CONFIG_FILE: Final = "config.json"
 DESCRIPTION_FILE: Final = "mgm.json"
@@ -76,54 +74,6 @@ def read_weights(path: str | Path) -> Weights:
 def unreadable(path: str | Path, error: OSError, advice: str = "check its permissions") -> ModelError:
     """The error for a file that cannot be opened."""
     return ModelError(path, f"cannot be read ({error.strerror})", advice=advice, reason="unreadable")
-
-
-def read_torch(file: Path, *, mapped: bool = False) -> Any:
-    """The content of a file of torch.save, as data: containers, numbers, strings, tensors, and argparse.Namespace.
-
-    The reference's files contain their command line as a Namespace, which weights_only alone refuses; a Namespace only has
-    attributes, and reading it runs no code.
-    mapped: leave tensors in the file until they are used; the file must not change meanwhile.
-    Raises ModelError if the file is damaged (a checkpoint of mgm has a checksum), or if reading it would run code.
-    """
-    try:
-        intact = is_intact(file)
-    except OSError as error:
-        raise unreadable(file, error) from error
-    if not intact:
-        raise ModelError(
-            file,
-            "was cut short or changed since it was written: its checksum differs",
-            advice="use another copy, or the previous.pt of its run",
-            reason="malformed",
-        )
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
-            warnings.simplefilter("ignore")  # about files of other formats
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(file))
-    except Exception as error:  # damaged or foreign files raise KeyError, struct.error and more
-        text = " ".join(str(error).split())
-        needed = re.search(r"GLOBAL (\S+)", text)
-        if needed:
-            raise ModelError(
-                file,
-                f"found an object of {needed[1]}, which only code in the file could read",
-                "tensors and plain values",
-                "mgm runs no code of files: if you trust it, open it with the program that wrote it and save its state dict",
-                reason="unsupported",
-            ) from error
-        # Without torch's advice to switch the protection off.
-        reason = text.partition("WeightsUnpickler error: ")[2].partition(" Check the documentation")[0]
-        if not reason and not text.startswith("Weights only load failed"):
-            reason = text
-        reason = reason.partition(". ")[0]
-        raise ModelError(
-            file,
-            f"cannot be read as weights ({reason[:200] or 'not a pickle'})",
-            "a checkpoint",
-            "it is damaged, or only code in the file could read it, which mgm does not run",
-            reason="malformed",
-        ) from error
 
 
 def _advice_for_missing(location: Path) -> str:

@@ -1,0 +1,65 @@
+"""Reads files of torch.save as data: no code of a file is run."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mgm.errors import ModelError
+from mgm.files.checksum import is_intact
+
+
+def read_torch(file: Path, *, mapped: bool = False) -> Any:
+    """The content of a file of torch.save, as data: containers, numbers, strings, tensors, and argparse.Namespace.
+
+    The reference's files contain their command line as a Namespace, which weights_only alone refuses; a Namespace only has
+    attributes, and reading it runs no code.
+    mapped: leave tensors in the file until they are used; the file must not change meanwhile.
+    Raises ModelError if the file is damaged (a checkpoint of mgm has a checksum), or if reading it would run code.
+    """
+    try:
+        intact = is_intact(file)
+    except OSError as error:
+        raise ModelError(
+            file, f"cannot be read ({error.strerror})", advice="check its permissions", reason="unreadable"
+        ) from error
+    if not intact:
+        raise ModelError(
+            file,
+            "was cut short or changed since it was written: its checksum differs",
+            advice="use another copy, or the previous.pt of its run",
+            reason="malformed",
+        )
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
+            warnings.simplefilter("ignore")  # about files of other formats
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(file))
+    except Exception as error:  # damaged or foreign files raise KeyError, struct.error and more
+        text = " ".join(str(error).split())
+        needed = re.search(r"GLOBAL (\S+)", text)
+        if needed:
+            raise ModelError(
+                file,
+                f"found an object of {needed[1]}, which only code in the file could read",
+                "tensors and plain values",
+                "mgm runs no code of files: if you trust it, open it with the program that wrote it and save its state dict",
+                reason="unsupported",
+            ) from error
+        # Without torch's advice to switch the protection off.
+        reason = text.partition("WeightsUnpickler error: ")[2].partition(" Check the documentation")[0]
+        if not reason and not text.startswith("Weights only load failed"):
+            reason = text
+        reason = reason.partition(". ")[0]
+        raise ModelError(
+            file,
+            f"cannot be read as weights ({reason[:200] or 'not a pickle'})",
+            "a checkpoint",
+            "it is damaged, or only code in the file could read it, which mgm does not run",
+            reason="malformed",
+        ) from error
