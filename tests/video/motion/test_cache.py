@@ -366,7 +366,7 @@ def test_memory_stays_flat(video, monkeypatch):
     vectors = rng.integers(-40, 40, (45, 80, 2)).astype(np.float32) / 4
     valid = np.ones((45, 80), np.bool_)
 
-    def many(_):
+    def many(_, **options):
         for i in range(600):
             yield FrameMotion(i, i / 25, "P", False, VectorField(np.roll(vectors, i, axis=0), valid))
 
