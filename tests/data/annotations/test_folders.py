@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from mgm.data.annotations import VideoItem, load_set
 from mgm.errors import DataError, VideoError
 from tests.data.annotations.files import file_names, touch
 from tests.errors import raises
+from tests.files.closed import close
 
 
 @pytest.mark.parametrize("train", ["train", "training"])
@@ -64,3 +66,40 @@ def test_what_systems_leave_in_folders_changes_nothing(tmp_path, left, kind):
     expected = load_set(touch(tmp_path, *files))
     assert expected.classes == ("jump", "run")
     assert load_set(touch(tmp_path, left.replace("mp4", kind))) == expected
+
+
+@pytest.mark.parametrize("kind", ["mp4", "jpg"])
+def test_what_is_left_out_of_a_folder_is_a_note(tmp_path, monkeypatch, kind):
+    touch(tmp_path, *(f"{name}.{kind}" for name in ("jump/1", "jump/2", "run/1", "run/2")), "run/notes.md", "README")
+    (tmp_path / "closed").mkdir()
+    expected = ["1 without a suffix, 1 .md"] if kind == "mp4" else []
+    found = load_set(tmp_path)
+    assert [note.rpartition(": ")[2] for note in found.notes] == expected
+    close(tmp_path / "closed", monkeypatch)
+    notes = load_set(tmp_path).notes
+    assert len(notes) == len(expected) + 1
+    assert str(tmp_path / "closed") in notes[0]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_a_folder_without_permission(tmp_path):
+    folder = tmp_path / "closed"
+    touch(folder, "1.mp4")
+    folder.chmod(0)
+    for spec in (str(folder), f"images={folder},data={tmp_path}", str(folder / "set.csv")):
+        with raises(DataError, "unreadable"):
+            load_set(spec)
+    folder.chmod(0o700)
+
+
+def test_a_folder_that_the_system_refuses(tmp_path, monkeypatch):
+    refused, stat = tmp_path / "shards.json", Path.stat
+
+    def refuse(path, **options):
+        if path == refused:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with raises(DataError, "unreadable", subject=refused):
+        load_set(tmp_path)

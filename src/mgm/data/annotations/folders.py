@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mgm.data.annotations.annotation_folder import annotation_files, split_of_name
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import are_frames, picture_folders
 from mgm.errors import DataError, VideoError
-from mgm.video.scan.find import find_videos
+from mgm.video.scan.find import find_videos, search_videos
 
 TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "val", "validation")
@@ -36,12 +37,21 @@ def read_folder(folder: Path, format_name: str | None) -> VideoList | None:
     Raises:
         DataError: the folder contains both numbered frames and other pictures, or its test/ has classes that its train/ lacks.
     """
+    found = search_videos([folder])
     if format_name not in PICTURE_FORMATS:
-        try:
-            return _read_layout(folder, "videos", videos_below)
-        except VideoError:
-            if annotation_files(folder):
-                return None
+        if found.videos:
+            return _with_notes(_read_layout(folder, "videos", videos_below), found.closed_note, found.kinds_note)
+        if annotation_files(folder):
+            return None
+    listed = _read_pictures(folder, format_name)
+    return None if listed is None else _with_notes(listed, found.closed_note)
+
+
+def _with_notes(listed: VideoList, *notes: str) -> VideoList:
+    return replace(listed, notes=(*listed.notes, *filter(None, notes)))
+
+
+def _read_pictures(folder: Path, format_name: str | None) -> VideoList | None:
     folders = picture_folders(folder)
     if not folders:
         return None

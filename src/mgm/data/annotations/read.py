@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,7 +44,8 @@ def read_spec(spec: SetSpec) -> Annotations:
     class_names: ClassNames | None = None
     for places, split in keys:
         for place in places:
-            found = _read_place(place, spec)
+            with _permissions(place):
+                found = _read_place(place, spec)
             for listed in found.lists:
                 _check_not_empty(listed)
                 lists.append(_restricted_to(listed, split) if split else listed)
@@ -56,12 +59,16 @@ def read_pictures(place: str) -> VideoList:
     Raises:
         DataError: the path does not exist, or contains no pictures.
     """
-    path, subject = Path(place), f"images={place}"
+    with _permissions(place):
+        return _read_pictures(Path(place), f"images={place}")
+
+
+def _read_pictures(path: Path, subject: str) -> VideoList:
     if not path.exists():
         raise no_such_path(subject, "pictures or a list of pictures")
-    if not (path.is_dir() or is_picture(place)):
+    if not (path.is_dir() or is_picture(str(path))):
         return replace(read_annotation(AnnotationFile(path)), labels="not used", split="train")
-    folders = {path.parent: [path.name]} if is_picture(place) else picture_folders(path)
+    folders = {path.parent: [path.name]} if is_picture(str(path)) else picture_folders(path)
     names = [str(folder / name) for folder, names in folders.items() for name in names]
     if not names:
         raise DataError(
@@ -69,6 +76,16 @@ def read_pictures(place: str) -> VideoList:
         )
     entries = tuple(ListedVideo(name) for name in names)
     return VideoList(path, "pictures", "given as images=", entries, "not used", split="train", located=True)
+
+
+@contextmanager
+def _permissions(place: str) -> Iterator[None]:
+    """Make a refusal of the system an error about the file or folder in question."""
+    try:
+        yield
+    except OSError as error:
+        subject, found = error.filename or place, f"cannot be read ({error.strerror})"
+        raise DataError(subject, found, advice="check its permissions", reason="unreadable") from error
 
 
 def no_such_path(subject: object, expected: str, advice: str = "check the path") -> DataError:
