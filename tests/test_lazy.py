@@ -46,6 +46,20 @@ def test_the_public_face_is_light():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize("package", ["mgm", "mgm.data", "mgm.models"])
+def test_help_works_without_the_packages_for_training(package):
+    code = (
+        "import importlib, pydoc, sys\n"
+        "from mgm.lazy import TRAINING_PACKAGES\n"
+        "sys.modules |= dict.fromkeys(TRAINING_PACKAGES)\n"
+        f"face = importlib.import_module({package!r})\n"
+        "text = pydoc.plain(pydoc.render_doc(face))\n"
+        "assert 'read_clip' in text or face.__name__ != 'mgm', text\n"
+        "assert 'pretrain' not in dir(face)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_without_torch_the_error_names_the_packages_to_install():
     code = (
         "import sys\n"

@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,19 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
         setattr(sys.modules[package], name, value)
         return value
 
-    return get, lambda: list(names), names
+    def listed() -> list[str]:
+        # `help` gets every name that is listed; a base installation has no packages for some.
+        return names if all(map(find_spec, TRAINING_PACKAGES)) else [name for name in names if _is_there(get, name)]
+
+    return get, listed, names
+
+
+def _is_there(get: Callable[[str], Any], name: str) -> bool:
+    try:
+        get(name)
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def missing_training(subject: str) -> str:

@@ -23,7 +23,8 @@ def test_a_set_is_packed_and_trains(tiny_set, tmp_path, app):
     result = CliRunner().invoke(app, [str(tiny_set), str(out)], catch_exceptions=False)
     assert result.exit_code == 0
     assert "32 videos in 1 shard (0 already there), " in result.output
-    assert f"0 left out; mgm pretrain {out}" in result.output
+    assert "0 left out\n" in result.output
+    assert f"next: mgm pretrain {out} " in result.stderr
     assert "(1 already there)" in CliRunner().invoke(app, [str(tiny_set), str(out)]).output
     small = [
         "data.frames=4",
