@@ -101,5 +101,5 @@ def test_a_folder_that_the_system_refuses(tmp_path, monkeypatch):
         return stat(path, **options)
 
     monkeypatch.setattr(Path, "stat", refuse)
-    with raises(DataError, "unreadable", subject=refused):
+    with raises(DataError, "unreadable", subject=tmp_path):
         load_set(tmp_path)

@@ -80,12 +80,12 @@ def _read_pictures(path: Path, subject: str) -> VideoList:
 
 @contextmanager
 def _permissions(place: str) -> Iterator[None]:
-    """Make a refusal of the system an error about the file or folder in question."""
+    """Make a refusal of the system an error about the place."""
     try:
         yield
     except OSError as error:
-        subject, found = error.filename or place, f"cannot be read ({error.strerror})"
-        raise DataError(subject, found, advice="check its permissions", reason="unreadable") from error
+        found = f"cannot be read ({error.strerror})"
+        raise DataError(place, found, advice="check its permissions", reason="unreadable") from error
 
 
 def no_such_path(subject: object, expected: str, advice: str = "check the path") -> DataError:

@@ -214,7 +214,7 @@ def _not_a_video(name: str, head: bytes, error: av.error.FFmpegError) -> VideoEr
             name,
             "is of a kind that mgm does not open",
             "one file with the video in it",
-            "playlists and scripts name other files: give those instead",
+            "playlists and scripts name other files: give those; a picture, animated or not, is read as part of a set",
             reason="not_video",
         )
     return VideoError(
