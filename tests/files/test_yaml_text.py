@@ -83,6 +83,12 @@ def test_aliases_of_aliases_do_not_grow_without_limit():
     assert read_yaml("a: &a {b: 1}\nc: {<<: *a, d: 2}") == {"a": {"b": 1}, "c": {"b": 1, "d": 2}}
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, "a: " + "{a: " * 2000, "- " * 3000 + "x"])
+def test_deep_nesting_is_an_error(text):
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read_yaml(text)
+
+
 def test_a_number_of_thousands_of_digits_is_text():
     assert read_yaml("9" * 5000) == "9" * 5000
     assert read_yaml(write_yaml({"a": "9" * 30})) == {"a": "9" * 30}

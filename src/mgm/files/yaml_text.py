@@ -13,6 +13,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 _MAX_BYTES = 2**20
 """Size of a file of settings; a larger file is another kind of file, and would take minutes to parse."""
 
+_MAX_DEPTH = 100
 _MAX_VALUES = 100_000
 """Values of a file with every alias written out: a few lines of aliases of aliases can stand for billions."""
 
@@ -45,6 +46,8 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=f"found the tag {event.tag}, expected a plain value", problem_mark=mark)
         if isinstance(event, AliasEvent) and event.anchor in self._open:
             raise yaml.MarkedYAMLError(problem=f"{event.anchor} contains itself", problem_mark=mark)
+        if len(self._open) > _MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
         self._open.append(event.anchor)
         node = super().compose_node(parent, index)
         assert node is not None
@@ -97,8 +100,6 @@ def read_yaml(text: str) -> Any:
         raise ValueError(f"{place}{problem}{context}") from error
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def read_yaml_file(path: Path) -> Any:

@@ -122,3 +122,19 @@ def test_names_that_no_file_can_have_are_missing(tmp_path, name):
     path = write(tmp_path / "train.json", json.dumps([{"path": name}, {"path": "b.mp4"}, {"path": "c.mp4"}]))
     for spec in (path, f"train={path},root={tmp_path}"):
         assert [Path(p).name for p in paths(load_set(spec))][-2:] == ["b.mp4", "c.mp4"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "reference://x",
+        "simplecache::http://example.org/a.mp4",
+        "zip://a.mp4::x.zip",
+        "github://a:b@c/d",
+    ],
+)
+def test_urls_of_other_schemes_are_refused_before_anything_is_read(tmp_path, url):
+    path = write(tmp_path / "train.txt", "https://example.org/a.mp4 0", f"{url} 1")
+    with raises(DataError, "unsupported", subject=path):
+        load_set(path)

@@ -47,3 +47,9 @@ def test_shards_are_a_set_like_any_other(tiny_set, tmp_path):
     touch(tmp_path, "p/a.jpg")
     mixed = load_set(f"data={tmp_path}/shards,images={tmp_path}/p,ratio=.25")
     assert [i.path.endswith(".jpg") for i in mixed.train] == [False] * 3 + [True]
+
+
+def test_a_name_without_parts_has_no_class_folder(tmp_path):
+    touch(tmp_path, "x/a.mp4", "y/b.mp4")
+    path = write(tmp_path / "train.txt", "x/a", "y/b", ".")
+    assert load_set(path).classes == ()

@@ -139,3 +139,10 @@ def test_a_folder_named_like_a_date_stays_one(tmp_path):
 def test_a_key_twice_in_json(tmp_path):
     with raises(DataError, "conflict", subject=tmp_path / "set.json"):
         parse_spec(write(tmp_path / "set.json", '{"data": "a", "data": "b"}'))
+
+
+@pytest.mark.parametrize("key", ["data", "train", "root", "labels", "classes", "images"])
+def test_a_path_longer_than_any_file_has(tmp_path, key):
+    touch(tmp_path, "videos/a.mp4")
+    with raises(DataError, "unreadable"):
+        load_set({"data": [f"{tmp_path}/videos"], key: "x" * 5000})

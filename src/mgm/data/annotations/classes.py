@@ -205,6 +205,8 @@ def label_by_folders(listed: VideoList) -> VideoList:
     while all(len(p) > shared + 2 for p in parts) and len({p[shared] for p in parts}) == 1:
         shared += 1
     below = [p[shared:] for p in parts]
+    if not all(below):  # the name `.` has no parts
+        return listed
     splits: list[Split | None] = [None] * len(below)
     test = next((name for name in TEST_FOLDERS if any(p[0] == name for p in below)), None)
     train = next((name for name in TRAIN_FOLDERS if any(p[0] == name for p in below)), None)

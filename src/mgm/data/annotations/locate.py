@@ -15,6 +15,7 @@ from mgm.data.annotations.video_list import VideoList
 from mgm.data.clips.images import IMAGE_SUFFIXES
 from mgm.errors import DataError, VideoError
 from mgm.video.container.locator import is_url
+from mgm.video.container.remote import check_url
 from mgm.video.scan.find import VIDEO_SUFFIXES, find_videos
 
 _PARENTS = 3
@@ -72,10 +73,10 @@ class FileLocator:
         )
 
     def locate(self, listed: VideoList) -> list[str | None]:
-        """Return the path of every entry, None for missing ones. URLs are not checked.
+        """Return the path of every entry, None for missing ones. URLs are not looked up.
 
         Raises:
-            DataError: the root does not exist.
+            DataError: the root does not exist, or a URL is not allowed.
         """
         if self.root is not None and not self.root.is_dir():
             raise DataError(
@@ -85,6 +86,7 @@ class FileLocator:
                 "check the path",
                 reason="not_found",
             )
+        _check_urls(listed)
         names = [entry.name for entry in listed.entries]
         chosen = self._choose_root(listed.file, names)
         self.roots[listed.file] = chosen.folder
@@ -185,6 +187,16 @@ class FileLocator:
         """Whether a name, without its `dropped` leading folders, is directly below a root, with any suffix."""
         path = _join(root, name, dropped)
         return self._exists(path) or self._other_suffix(path) is not None
+
+
+def _check_urls(listed: VideoList) -> None:
+    for entry in listed.entries:
+        if ("://" in entry.name or "::" in entry.name) and is_url(entry.name):
+            try:
+                check_url(entry.name, entry.name)
+            except VideoError as error:
+                found = f"line {entry.line}: {error.subject}: {error.found}"
+                raise DataError(listed.file, found, error.expected, error.advice, reason=error.reason) from error
 
 
 def strip_suffix(name: str) -> str:

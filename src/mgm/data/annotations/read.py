@@ -47,7 +47,7 @@ def read_spec(spec: SetSpec) -> Annotations:
             with _permissions(place):
                 found = _read_place(place, spec)
             for listed in found.lists:
-                _check_not_empty(listed)
+                _check_entries(listed)
                 lists.append(_restricted_to(listed, split) if split else listed)
             class_names = class_names or found.class_names
     return Annotations(tuple(_with_labels(lists, spec)), class_names)
@@ -142,10 +142,17 @@ def _read_shards(place: str) -> Annotations:
     return Annotations((listed,), ClassNames(path, packed.classes, None) if packed.classes else None)
 
 
-def _check_not_empty(listed: VideoList) -> None:
+def _check_entries(listed: VideoList) -> None:
+    """Raise DataError if a list has no entries, or text that is no Unicode: JSON and NumPy can hold halves of characters."""
     if not listed.entries:
         found = "; ".join(("lists no videos", *listed.notes))
         raise DataError(listed.file, found, "at least one", "write it again", reason="empty")
+    for entry in listed.entries:
+        try:
+            f"{entry.name}{entry.label}".encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            found = f"entry {entry.line}: {entry.name!a}, {entry.label!a}"
+            raise DataError(listed.file, found, "text in Unicode", "correct the entry", reason="malformed") from error
 
 
 def _restricted_to(listed: VideoList, split: Split) -> VideoList:

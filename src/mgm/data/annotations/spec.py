@@ -213,7 +213,15 @@ def _parse_path(value: Any, key: str, text: str, folder: Path | None) -> str:
     if not isinstance(value, str | Path) or not str(value):
         raise _invalid_value(text, key, value, "a path", "leave the key out for none")
     place = Path(value).expanduser() if str(value).startswith("~") else value
-    return str(place if folder is None or is_url(place) else folder / place)
+    path = str(place if folder is None or is_url(place) else folder / place)
+    try:
+        is_url(path) or Path(path).exists()
+    except (OSError, ValueError) as error:  # too long for a path, with a NUL, or in a folder without permission
+        why = getattr(error, "strerror", None) or error
+        raise DataError(
+            text, f"{key} cannot be opened ({why})", "a path", "check it and its permissions", reason="unreadable"
+        ) from error
+    return path
 
 
 def _parse_number(value: Any, key: str, text: str) -> int | float:

@@ -64,8 +64,12 @@ def open_remote(url: str, name: str) -> BinaryIO:
         raise _unreadable(name, error) from error
 
 
-def _file_system(url: str, name: str) -> tuple[Any, str]:
-    """The file system of fsspec for a URL, and the path in it."""
+def check_url(url: str, name: str) -> str:
+    """The scheme of a URL.
+
+    Raises:
+        VideoError: the URL is not allowed.
+    """
     scheme = url.partition("://")[0].lower()
     allowed = (*SCHEMES, *os.environ.get(SCHEMES_VARIABLE, "").split(","))
     if "::" in url:
@@ -78,6 +82,12 @@ def _file_system(url: str, name: str) -> tuple[Any, str]:
             f"give a path, or allow the scheme with the environment variable {SCHEMES_VARIABLE}",
             reason="unsupported",
         )
+    return scheme
+
+
+def _file_system(url: str, name: str) -> tuple[Any, str]:
+    """The file system of fsspec for a URL, and the path in it."""
+    scheme = check_url(url, name)
     try:
         from fsspec.core import url_to_fs
 
