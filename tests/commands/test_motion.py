@@ -3,12 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
 from mgm.commands.motion import motion
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.errors import VideoError
+from mgm.errors import ModelError, VideoError
+from mgm.flow.raft import Raft
 from mgm.video.clip.reader import read_motion
 from mgm.video.motion.cache import open_sidecar
 from tests.errors import raises
@@ -49,6 +51,15 @@ def test_options_reach_the_field(video, tmp_path):
     mgm_motion(video, "--out", tmp_path / "a.npy", "--stride", 2, "--policy", "sampled", "--reading", "raw")
     expected = read_motion(video, stride=2, policy="sampled", reading="raw")
     assert np.array_equal(np.load(tmp_path / "a.npy"), expected.motion.vectors)
+
+
+def test_raft_is_stored_beside_the_video(video, tmp_path):
+    torch.save(Raft().state_dict(), tmp_path / "raft-small.pth")
+    said = mgm_motion(video, "--raft", tmp_path / "raft-small.pth")
+    assert f"{video}.raft.mgmv: " in said
+    assert "12 frames of 8 x 12 cells, source raft; magnitude per frame: mean" in said
+    with raises(ModelError, "unsupported", subject="device"):
+        mgm_motion(video, "--raft", tmp_path / "raft-small.pth", "--device", "abacus")
 
 
 def test_a_cache_alone_has_its_numbers(video):

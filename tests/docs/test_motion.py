@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from mgm.commands.main import app
 from mgm.data.synthetic.known_motion import make_translation
+from mgm.flow.raft import RaftEstimator
+from mgm.video import read_motion
 
 VELOCITY = (3.0, -2.0)
 DOCS = Path(__file__).parents[2] / "docs"
@@ -97,6 +99,15 @@ def test_the_exported_field_is_written_and_read(folder: Path, capsys: pytest.Cap
     assert capsys.readouterr().out.startswith("(8, 8, 12, 2) (8, 8, 12)")
 
 
+def test_the_motion_of_raft_is_stored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("zstandard")
+    untrained = RaftEstimator(None, iterations=1)
+    monkeypatch.setattr("mgm.flow.raft.RaftEstimator", lambda weights, device: untrained)
+    example("store_raft")
+
+    assert read_motion("videos/a.mp4", motion="raft").motion.source == "raft"
+
+
 def test_any_list_of_frames_is_read(folder: Path) -> None:
     page = (DOCS / "transforms.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
@@ -110,7 +121,7 @@ def test_any_list_of_frames_is_read(folder: Path) -> None:
 
 
 def test_every_example_of_the_page_has_its_test() -> None:
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
 
 
 @pytest.mark.parametrize("line", COMMANDS)

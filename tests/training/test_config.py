@@ -62,7 +62,6 @@ def test_pretraining_and_fine_tuning_repeat_clips_apart():
         (["model.target={hog:1}"], "unknown_name", "model.target", None),
         (["model.target=7"], "invalid_type", "model.target", None),
         (["model.target=motion", "data.motion=difference"], "conflict", "model.target", None),
-        (["data.motion=raft"], "missing_value", "data.raft_weights", "config-raft-weights"),
         (
             ["data.motion=raft", "data.raft_weights=a.pth", "data.policy=sampled", "data.memory=false"],
             "conflict",

@@ -10,8 +10,9 @@ from PIL import Image
 
 from mgm.data.clips.source import FileSource
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.errors import ModelError
+from mgm.errors import DataError, ModelError
 from mgm.flow.raft import Raft, RaftEstimator
+from mgm.flow.stored import store_raft
 from mgm.models import TeacherFeatures
 from mgm.training import load_encoder
 from mgm.training.checkpoint import load_autoencoder
@@ -81,6 +82,21 @@ def test_in_memory_raft_measures_between_all_frames(videos, small, tmp_path, raf
     settings = ("pretrain.steps=1", "pretrain.batch=2", "data.memory=true", "data.policy=sampled")
     config = small(*settings, "data.motion=raft", f"data.raft_weights={raft_weights}")
     assert np.isfinite(run(two, config, tmp_path / "run").history.losses).all()
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_stored_motion_of_raft_is_that_of_a_run(small, tmp_path, raft_weights, memory):
+    pytest.importorskip("zstandard")
+    for n in range(2):
+        make_translation(tmp_path / f"set/{n}.webm", velocity=(2, 1), frames=8, size=(40, 48), codec="libvpx-vp9")
+    config = small("pretrain.steps=1", "pretrain.batch=2", f"data.memory={memory}", "data.motion=raft")
+    with raises(DataError, "too_many_failures") as caught:
+        run(tmp_path / "set", config, tmp_path / "without")
+    assert "mgm motion VIDEO --raft WEIGHTS" in str(caught.value)
+    for n in range(2):
+        store_raft(tmp_path / f"set/{n}.webm", RaftEstimator(raft_weights, iterations=1))
+    trained = run(tmp_path / "set", config, tmp_path / "with")
+    assert trained.history.bad == {}
 
 
 def test_weights_of_raft_are_checked_before_videos_are_read(videos, small, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,7 @@ from mgm.errors import VideoError
 from mgm.terminal import Activity
 
 if TYPE_CHECKING:
+    from mgm.video.clip.reader import MotionClip
     from mgm.video.clip.whole_video import MotionTotals
 
 
@@ -36,23 +38,29 @@ def motion(
         bool,
         typer.Option("--cache", help="Store the motion beside the video, as VIDEO.mgmv, for later reads."),
     ] = False,
+    raft: Annotated[
+        Path | None,
+        typer.Option(help="Weights of RAFT-small: measure the motion with it and store it as VIDEO.raft.mgmv."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device of RAFT, such as cuda.")] = "cpu",
 ) -> None:
     """Write the motion field of a video as arrays, as a video with the motion drawn over it, or as a cache.
 
     mgm motion clip.mp4 --out field.npz --overlay motion.mp4
     """
-    if out is None and overlay is None and not cache:
+    if out is None and overlay is None and not cache and raft is None:
         raise VideoError(
             video,
             "nothing to write",
-            advice="give --out field.npz, --overlay motion.mp4 or --cache",
+            advice="give --out field.npz, --overlay motion.mp4, --cache or --raft WEIGHTS",
             reason="missing_value",
         )
     written: list[Path] = []
     totals: MotionTotals | None = None
     with Activity(f"reading the motion of {video}") as activity:
         from mgm.video.clip.export import export_motion
-        from mgm.video.clip.whole_video import MotionTotals, motion_chunks
+        from mgm.video.clip.reader import read_motion
+        from mgm.video.clip.whole_video import motion_chunks
         from mgm.video.motion.cache import build_sidecar
 
         if out is not None:
@@ -66,17 +74,35 @@ def motion(
             drawn = overlay_video(video, overlay, style, reading=reading)
             totals = totals or drawn
             written.append(overlay)
+        if raft is not None:
+            activity.rename(f"measuring the motion of {video}")
+            stored = _store_raft(video, raft, device)
+            totals = totals or _totals([read_motion(video, motion="raft")])
+            written.append(stored)
         if cache:  # last: it raises for codecs whose flow the others measure
             written.append(build_sidecar(video))
-        if totals is None:
-            totals = MotionTotals()
-            for chunk in motion_chunks(video):
-                totals.add(chunk.motion)
+        totals = totals or _totals(motion_chunks(video))
     console = Console()
     for path in written:
         console.print(f"{path}: {_size(path)}", markup=False, highlight=False, soft_wrap=True)
     console.print(_summary(totals, stride if out is not None else 1), highlight=False, soft_wrap=True)
     suggest("mgm", "preview", video)
+
+
+def _store_raft(video: Path, weights: Path, device: str) -> Path:
+    from mgm.flow.raft import RaftEstimator
+    from mgm.flow.stored import store_raft
+
+    return store_raft(video, RaftEstimator(weights, device=device))
+
+
+def _totals(chunks: Iterable[MotionClip]) -> MotionTotals:
+    from mgm.video.clip.whole_video import MotionTotals
+
+    totals = MotionTotals()
+    for chunk in chunks:
+        totals.add(chunk.motion)
+    return totals
 
 
 def _summary(totals: MotionTotals, stride: int) -> str:

@@ -50,7 +50,10 @@ class DataConfig(Section):
         "auto",
         description="source of the motion (auto: codec if the stream has vectors, else flow), or null to read frames only",
     )
-    raft_weights: str | None = Field(None, description="file of the weights of RAFT-small, for motion raft")
+    raft_weights: str | None = Field(
+        None,
+        description="file of the weights of RAFT-small, for motion raft; null: the motion that mgm motion --raft stored",
+    )
     policy: Literal["window_sum", "sampled", "window_max"] = Field(
         "window_sum",
         description="how skipped frames enter the motion of the codec; flow is measured across them, as window_sum",
@@ -360,17 +363,10 @@ class Config(Section):
             )
 
     def _check_measured_motion(self) -> None:
-        """What is measured on decoded frames knows only those, and RAFT needs weights."""
+        """What is measured between sampled frames has no other policy."""
         data, source = self.data, self.data.motion
-        if source == "raft" and data.raft_weights is None:
-            raise ConfigError(
-                "data.raft_weights",
-                "found null with data.motion raft",
-                "the path of RAFT-small's weights",
-                "download raft-small.pth of its authors, or set data.motion to flow, which needs no weights",
-                reason="missing_value",
-            )
-        if source in ("flow", "difference", "raft") and data.policy != "window_sum" and not data.memory:
+        measured = source in ("flow", "difference") or (source == "raft" and data.raft_weights is not None)
+        if measured and data.policy != "window_sum" and not data.memory:
             raise ConfigError(
                 "data.policy",
                 f"found {data.policy} with data.motion {source}, which is measured between sampled frames",
@@ -429,9 +425,9 @@ class Config(Section):
             ModelError: the weights of RAFT are missing or do not fit.
         """
         data = self.data
-        source: MotionName | MotionEstimator | None = None
-        if motion:
-            source = data.motion if data.motion != "raft" else RaftEstimator(data.raft_weights)
+        source: MotionName | MotionEstimator | None = data.motion if motion else None
+        if source == "raft" and data.raft_weights is not None:
+            source = RaftEstimator(data.raft_weights)
         return ClipSettings(data.frames, data.stride, data.size, source, data.policy, data.camera, data.reading)
 
     def sampler(self, sampling: Sampling, rule: SamplingRule = "exact") -> Sampler:

@@ -48,7 +48,7 @@ def clip_motion(video: OpenVideo, window: PacketWindow, plan: ClipPlan, decoded:
                 raise error.about(video.name) from None
         elif plan.sidecar is not None:
             _check_sidecar(plan.sidecar, window, plan, decoded)
-            motion = MotionField.of(motion_from_sidecar(plan.sidecar, plan, decoded), "codec", extent)
+            motion = MotionField.of(motion_from_sidecar(plan.sidecar, plan, decoded), plan.sidecar.source, extent)
         else:
             motion = MotionField.of(motion_from_vectors(video, window, plan, decoded), "codec", extent)
         return motion if plan.options.camera == "none" else remove_camera(motion, plan.options.camera)

@@ -19,7 +19,7 @@ from mgm.video.motion.estimators import MOTION_NAMES, MotionEstimator, make_esti
 from mgm.video.motion.field import Policy, Reading
 
 Short = Literal["repeat_last", "wrap", "error"]
-MotionName = Literal["codec", "flow", "difference", "auto"]
+MotionName = Literal["codec", "flow", "difference", "auto", "raft"]
 Cache = Literal["use", "build", "ignore"]
 Box = tuple[int, int, int, int]
 """(x, y, width, height) in pixels."""
@@ -49,8 +49,9 @@ class ClipOptions:
             (chroma is stored at half resolution: x and y are rounded to even numbers of the coded frame); None: the whole frame,
             stretched to `size`. With `size=None`, "centre" keeps the whole frame.
         motion: "codec" reads the stream's motion vectors; "flow" measures optical flow between sampled frames (needs OpenCV);
-            "difference" measures only where something changed; "auto" is "codec" if the stream has vectors, else "flow"; or an
-            estimator of your own, such as RAFT (see `mgm.video.motion.estimators.MotionEstimator`). None reads frames only.
+            "difference" measures only where something changed; "auto" is "codec" if the stream has vectors, else "flow"; "raft"
+            reads the motion that `mgm.flow.stored.store_raft` stored beside the video; or an estimator, such as
+            `mgm.flow.raft.RaftEstimator` or your own (see `mgm.video.motion.estimators.MotionEstimator`). None reads frames only.
 
     Expert options:
         policy: how the frames that `stride` skips enter the codec's motion: `window_sum`, `sampled` (the paper's literal
@@ -121,8 +122,6 @@ class ClipOptions:
                     name, found, "a source of motion", "read frames alone with read_clip", reason="missing_value"
                 )
         elif not isinstance(self.motion, MotionEstimator):
-            if str(self.motion) == "raft":
-                make_estimator("raft")  # raises an error with the names of its arguments
             _check_choice(name, "motion", self.motion, MOTION_NAMES)
         _check_choice(name, "policy", self.policy, get_args(Policy))
         _check_choice(name, "reading", self.reading, get_args(Reading))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
+from mgm.errors import VideoError
 from mgm.files.atomic import cannot_write
 from mgm.notebook import Pictured, draw
 from mgm.spans import span
@@ -24,7 +25,14 @@ from mgm.video.container.keyframes import KeyframeIndex
 from mgm.video.container.locator import VideoLocator, describe_locator, is_url
 from mgm.video.container.shortcuts import ShortcutFailedError, Shortcuts
 from mgm.video.container.stream import DecoderSettings, OpenVideo, configure, open_video
-from mgm.video.motion.cache import DamagedSidecarError, Sidecar, build_sidecar, open_sidecar, sidecar_path
+from mgm.video.motion.cache import (
+    DamagedSidecarError,
+    Sidecar,
+    build_sidecar,
+    open_sidecar,
+    sidecar_path,
+    sidecar_problem,
+)
 from mgm.video.motion.field import MotionField
 
 if TYPE_CHECKING:
@@ -200,6 +208,8 @@ class VideoReader:
                     if failed.lasting:
                         self._shortcuts = self._shortcuts.without(failed.shortcut)
                 except DamagedSidecarError:
+                    if options.motion == "raft":
+                        raise
                     self._sidecars.discard(options)
                     shortcuts = shortcuts.without("sidecar")
         except BaseException:
@@ -228,6 +238,8 @@ class VideoReader:
         if options.start_seconds is not None:
             start = self._frame_at(options.start_seconds, shortcuts)
             video = self._open(shortcuts)
+        if options.motion == "raft":
+            return plan_clip(video, options, start, "codec", unit=1, sidecar=self._sidecars.raft(options))
         source = motion_source(options, video, vectors=shortcuts.vectors)
         unit = 1
         if source == "codec" and shortcuts.profile and shortcuts.packet_times:
@@ -322,6 +334,22 @@ class _Sidecars:
                 sidecar = open_sidecar(self.video, folder)
             self.found[folder] = sidecar
         return self.found[folder]
+
+    def raft(self, options: ClipOptions) -> Sidecar:
+        """The stored motion of RAFT. Raises VideoError without one."""
+        problem = "only files have one"
+        if isinstance(self.video, str | Path) and not is_url(self.video):
+            sidecar = open_sidecar(self.video, options.cache_folder, source="raft")
+            if sidecar is not None:
+                return sidecar
+            problem = str(sidecar_problem(self.video, options.cache_folder, source="raft"))
+        raise VideoError(
+            describe_locator(self.video),
+            f"no stored motion of RAFT ({problem})",
+            advice="store it with 'mgm motion VIDEO --raft WEIGHTS', or measure it with mgm.flow.raft.RaftEstimator(weights), "
+            "which is data.raft_weights in a run",
+            reason="missing_value",
+        )
 
     def discard(self, options: ClipOptions) -> None:
         """Drop a sidecar that does not fit its video; under "build" the file is deleted, so that the next clip builds it again."""

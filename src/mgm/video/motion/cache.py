@@ -13,11 +13,12 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ from mgm.files.regular import open_regular
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.container.locator import is_url
 from mgm.video.container.picture_size import OneSize
-from mgm.video.container.stream import no_frame, no_vectors, open_video
+from mgm.video.container.stream import OpenVideo, no_frame, no_vectors, open_video
 from mgm.video.motion.cache_format import (
     CorruptBytesError,
     decompress,
@@ -59,6 +60,9 @@ _TAIL = struct.Struct("<QQ4s4x")
 _EDGE_BYTES = 65536
 _LARGEST_INDEX = 1 << 28
 
+StoredSource = Literal["codec", "raft"]
+"""Motion that is stored: the codec's with the reading "clean", or RAFT's."""
+
 _Identity = Mapping[str, int | str]
 """Size, time of modification and content hash of a video."""
 
@@ -73,9 +77,10 @@ class UnusableSidecarError(VideoError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sidecar:
-    """The fields of a whole video, as `iter_frame_motion` yields them with the reading "clean", bit for bit.
+    """The fields of a whole video: RAFT's, or those of `iter_frame_motion` with the reading "clean", bit for bit.
 
     Attributes:
+        source: of the motion.
         path: the sidecar's file, mapped into memory as long as this object lives; or the name of its bytes in errors.
         extent: (height, width) of the coded frame in pixels; fields are not turned upright.
         pts_seconds: float64 (frames,), NaN if unknown.
@@ -83,6 +88,7 @@ class Sidecar:
         is_key: bool (frames,), decoding can start there.
     """
 
+    source: StoredSource
     path: Path
     extent: tuple[int, int]
     pts_seconds: npt.NDArray[np.float64]
@@ -142,20 +148,27 @@ class Sidecar:
             ) from error
 
 
-def sidecar_path(video_path: str | Path, folder: str | Path | None = None) -> Path:
-    """The path of a video's sidecar: beside it as `NAME.EXT.mgmv`, or in `folder` as `NAME.EXT.HASH.mgmv`.
+def sidecar_path(video_path: str | Path, folder: str | Path | None = None, *, source: StoredSource = "codec") -> Path:
+    """The path of a video's sidecar: beside it as `NAME.EXT.mgmv`, or in `folder` as `NAME.EXT.HASH.mgmv`; of RAFT `.raft.mgmv`.
 
     It is not a hidden file, because it takes room that the owner of the folder should see. The hash is that of the video's absolute
     path, since class folders often number their files alike; a folder of sidecars therefore serves videos that stay in place.
     """
-    video = Path(video_path)
+    video, suffix = Path(video_path), "mgmv" if source == "codec" else f"{source}.mgmv"
     if folder is None:
-        return video.with_name(f"{video.name}.mgmv")
+        return video.with_name(f"{video.name}.{suffix}")
     digest = blake2b(os.path.realpath(video).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
-    return Path(folder) / f"{video.name}.{digest}.mgmv"
+    return Path(folder) / f"{video.name}.{digest}.{suffix}"
 
 
-def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, level: int = COMPRESSION_LEVEL) -> Path:
+def build_sidecar(
+    video_path: str | Path,
+    folder: str | Path | None = None,
+    *,
+    level: int = COMPRESSION_LEVEL,
+    source: StoredSource = "codec",
+    frames: Callable[[OpenVideo], Iterator[FrameMotion]] | None = None,
+) -> Path:
     """Read the motion of a whole video once and store it; returns the sidecar's path.
 
     Memory is constant in the length of the video: 32 frames, and about ten bytes per frame. The file appears when it is complete
@@ -164,6 +177,7 @@ def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, l
     Args:
         folder: see `sidecar_path`; created if missing.
         level: zstandard's, 1 (fast) to 19 (small).
+        source, frames: of other motion than the codec's, and what yields it from an open video; see `mgm.flow.stored.store_raft`.
 
     Raises:
         VideoError: an unreadable video, a codec without exported vectors, or the package zstandard is missing.
@@ -185,28 +199,29 @@ def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, l
             "copy the video to a local disk first",
             reason="unsupported",
         )
-    path = sidecar_path(video_path, folder)
+    path = sidecar_path(video_path, folder, source=source)
     compressor = zstandard_package().ZstdCompressor(level=level, write_checksum=True)
     # Before opening the video: if it is replaced meanwhile, its identity then differs.
     identity = _identity(Path(video_path)) if Path(video_path).is_file() else {}
-    with open_video(video_path, vectors=True, skip_loop_filter=True) as video:
-        if not video.exports_vectors:
+    codec = source == "codec"  # else pixels are needed
+    with open_video(video_path, vectors=codec, skip_loop_filter=codec) as video:
+        if codec and not video.exports_vectors:
             raise no_vectors(video)
         with atomic_write(path) as file:
             file.write(_HEAD.pack(_MAGIC, CACHE_VERSION))
             offsets: list[int] = []
-            frames = _FrameTable()
-            for block in _blocks(iter_frame_motion(video, observe=OneSize(video.name))):
+            table = _FrameTable()
+            for block in _blocks(_codec_motion(video) if frames is None else frames(video)):
                 offsets.append(file.tell())
                 fields = [frame.field for frame in block]
                 stacked = VectorField(np.stack([f.vectors for f in fields]), np.stack([f.valid for f in fields]))
                 file.write(compressor.compress(pack_fields(stacked)))
-                frames.extend(block)
+                table.extend(block)
             offsets.append(file.tell())
-            if not frames.pts_seconds:
+            if not table.pts_seconds:
                 raise no_frame(video.name)
             context = video.stream.codec_context
-            index = _pack_index(frames, offsets, (context.height, context.width), identity)
+            index = _pack_index(table, offsets, (context.height, context.width), identity, source)
             packed = compressor.compress(index)
             file.write(packed)
             file.write(_TAIL.pack(offsets[-1], len(packed), _MAGIC))
@@ -221,7 +236,9 @@ def build_sidecar(video_path: str | Path, folder: str | Path | None = None, *, l
     return path
 
 
-def open_sidecar(video_path: str | Path, folder: str | Path | None = None) -> Sidecar | None:
+def open_sidecar(
+    video_path: str | Path, folder: str | Path | None = None, *, source: StoredSource = "codec"
+) -> Sidecar | None:
     """The sidecar of a video; None if it is missing or unusable: `sidecar_problem` then returns the reason.
 
     A sidecar belongs to one state of its video: size, time of modification, and a hash of the first and last 64 KiB. Size and time
@@ -229,7 +246,7 @@ def open_sidecar(video_path: str | Path, folder: str | Path | None = None) -> Si
     packets at the beginning or end, and no two encodings have the same. A hash of the whole file would cost more than its motion.
     """
     try:
-        return _open(Path(video_path), folder)
+        return _open(Path(video_path), folder, source)
     except UnusableSidecarError:
         return None
 
@@ -251,7 +268,11 @@ def sidecar_from_bytes(data: bytes, *, name: str, size: int, modified: int) -> S
 
 
 def sidecar_problem(
-    video_path: str | Path, folder: str | Path | None = None, *, blocks: bool = False
+    video_path: str | Path,
+    folder: str | Path | None = None,
+    *,
+    source: StoredSource = "codec",
+    blocks: bool = False,
 ) -> UnusableSidecarError | DamagedSidecarError | None:
     """The reason for which `open_sidecar` returns None; None if the sidecar is usable.
 
@@ -259,7 +280,7 @@ def sidecar_problem(
         blocks: check every block too, which reads the whole sidecar.
     """
     try:
-        sidecar = _open(Path(video_path), folder)
+        sidecar = _open(Path(video_path), folder, source)
         if blocks:
             sidecar.check_blocks()
     except (UnusableSidecarError, DamagedSidecarError) as error:
@@ -294,12 +315,15 @@ def iter_cached_motion(
             done += 1
     if sidecar is None:
         with open_video(video_path, vectors=True, skip_loop_filter=True) as video:
-            frames = iter_frame_motion(video, reading=reading, observe=OneSize(video.name))
-            yield from islice(frames, done, None)
+            yield from islice(_codec_motion(video, reading), done, None)
 
 
-def _open(video: Path, folder: str | Path | None) -> Sidecar:
-    path = sidecar_path(video, folder)
+def _codec_motion(video: OpenVideo, reading: Reading = "clean") -> Iterator[FrameMotion]:
+    return iter_frame_motion(video, reading=reading, observe=OneSize(video.name))
+
+
+def _open(video: Path, folder: str | Path | None, source: StoredSource) -> Sidecar:
+    path = sidecar_path(video, folder, source=source)
     try:
         with open_regular(path) as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -318,6 +342,8 @@ def _open(video: Path, folder: str | Path | None) -> Sidecar:
         raise UnusableSidecarError(
             path, f"belongs to another state of the video (changed: {', '.join(changes)})", reason="mismatch"
         )
+    if sidecar.source != source:
+        raise UnusableSidecarError(path, f"holds the motion of {sidecar.source}", source, reason="mismatch")
     return sidecar
 
 
@@ -392,9 +418,13 @@ class _FrameTable:
         self.is_key += [frame.is_key for frame in block]
 
 
-def _pack_index(frames: _FrameTable, offsets: list[int], extent: tuple[int, int], identity: _Identity) -> bytes:
+def _pack_index(
+    frames: _FrameTable, offsets: list[int], extent: tuple[int, int], identity: _Identity, source: StoredSource
+) -> bytes:
     """The index before compression: one line of JSON, then arrays."""
     header = {"mgm": MGM_VERSION, "frames": len(frames.pts_seconds), "extent": extent, "video": identity}
+    if source != "codec":
+        header["source"] = source
     parts = [json.dumps(header).encode() + b"\n", np.array(offsets, "<i8").tobytes()]
     parts += [shuffled(np.array(frames.pts_seconds, "<f8")), "".join(frames.picture_types).encode()]
     parts += [np.packbits(frames.is_key).tobytes()]
@@ -414,4 +444,5 @@ def _unpack_index(path: Path, data: mmap.mmap | bytes, index: bytes) -> tuple[Si
     is_key = np.unpackbits(np.frombuffer(index, np.uint8, offset=position + frames), count=frames).astype(np.bool_)
     extent = (int(header["extent"][0]), int(header["extent"][1]))
     identity: _Identity = dict(header["video"])
-    return Sidecar(path, extent, pts_seconds, picture_types, is_key, data, offsets), identity
+    source: StoredSource = "raft" if header.get("source") == "raft" else "codec"
+    return Sidecar(source, path, extent, pts_seconds, picture_types, is_key, data, offsets), identity
