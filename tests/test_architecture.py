@@ -34,7 +34,7 @@ ROOMS = {
         {"benchmark"},
     ],
     "training": [
-        {"config", "signals", "step_lines"},
+        {"config", "event_file", "signals", "step_lines"},
         {"folder", "optim", "recipe"},
         {"checkpoint", "log", "method"},
         {"run"},

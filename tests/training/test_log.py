@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mgm.errors import DataError, FileError
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord
 from tests.errors import raises
-from tests.training.helpers import read_log, same_weights
+from tests.training.helpers import raising, read_log, same_weights
 
 
 @pytest.mark.parametrize(
@@ -68,8 +69,6 @@ def test_the_log_is_written_every_ten_seconds(tmp_path, monkeypatch):
         log.write(record(step))
         written.append(len((tmp_path / "log.jsonl").read_text().splitlines()))
     assert written == [0, 0, 3, 3, 3, 6]
-    monkeypatch.undo()
-    log.close()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -79,7 +78,27 @@ def test_a_full_disk(tmp_path):
     log.path = Path("/dev/full")
     with raises(FileError, "cannot_write", subject="/dev/full"):
         log.flush()
-    log.close()
+
+
+def test_a_full_disk_under_the_curves(tmp_path):
+    """No thread writes them, whose errors nobody catches."""
+    log = StepLog(tmp_path, RunHistory(), True)
+    log.write(StepRecord(0, 1.0, 0.1, 1.0))
+    (tmp_path / "tensorboard").rmdir()
+    with raises(FileError, "cannot_write", subject=log.events.path):
+        log.flush()
+    assert len(read_log(tmp_path)) == 1
+
+
+def test_the_curves_of_a_resumed_run_are_one(run, small, memory):
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), source=raising(memory, KeyboardInterrupt, at=14))
+    result = run(small(), resume=True)
+    events = EventAccumulator(str(result.out / "tensorboard"))
+    events.Reload()
+    shown = [(event.step, event.value) for event in events.Scalars("loss")]
+    assert shown == [(step, pytest.approx(loss)) for step, loss in enumerate(result.history.losses)]
+    assert "gradient_norm" in events.Tags()["scalars"]
 
 
 def record(step, **fractions):

@@ -17,6 +17,7 @@ from mgm.data.unreadable import Unreadable
 from mgm.errors import DataError
 from mgm.files.atomic import atomic_write, cannot_write
 from mgm.notebook import Pictured, draw
+from mgm.training.event_file import EventFile
 from mgm.training.folder import BAD_VIDEOS, INCIDENTS, LOG_FILE, TENSORBOARD
 from mgm.training.step_lines import read_steps
 
@@ -131,49 +132,41 @@ class StepLog:
         self.history = history
         self.lines: list[str] = []
         self.path = out / LOG_FILE
-        self.writer: Any = None
+        self.events: EventFile | None = None
         self._flushed = time.monotonic()
         if active:
-            from torch.utils.tensorboard import SummaryWriter  # imports slowly
-
             done = len(history.losses)
             kept = read_steps(self.path, done)  # a crash may have logged past the checkpoint
             with atomic_write(self.path, advice=_ADVICE) as file:
                 file.writelines(line.text + b"\n" for line in kept.values())
             with _writing(out / TENSORBOARD):
-                self.writer = SummaryWriter(str(out / TENSORBOARD), purge_step=done, flush_secs=_FLUSH_SECONDS)
+                self.events = EventFile(out / TENSORBOARD, done)
 
     def write(self, record: StepRecord) -> None:
         """Log one step."""
         self.history.add(record.to_dict())
-        if self.writer is None:
+        if self.events is None:
             return
         self.lines.append(json.dumps(record.to_dict()))
-        with _writing(self.path.with_name(TENSORBOARD)):
-            for name, value in record.scalars().items():
-                self.writer.add_scalar(name, value, record.step)
+        self.events.add(record.step, record.scalars())
         if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Write the buffered lines.
+        """Write the buffered lines and events.
 
         Raises:
-            FileError: the log cannot be written.
+            FileError: the log or the events cannot be written.
         """
+        if self.events is None:
+            return
         text = "".join(line + "\n" for line in self.lines)
         self.lines.clear()
         self._flushed = time.monotonic()
-        if text:
-            with _writing(self.path), self.path.open("a", encoding="utf-8") as file:
-                file.write(text)
-
-    def close(self) -> None:
-        """Flush, and end TensorBoard's file."""
-        self.flush()
-        if self.writer is not None:
-            with _writing(self.path.with_name(TENSORBOARD)):
-                self.writer.close()
+        with _writing(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(text)
+        with _writing(self.events.path):
+            self.events.flush()
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> Tra
         fabric.print(_saved(state, schedule))
         raise
     finally:
-        log.close()
+        log.flush()
         if fabric.is_global_zero:
             history.write_bad_videos(run.out)
     history.seconds = time.perf_counter() - started
