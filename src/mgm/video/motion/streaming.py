@@ -137,6 +137,7 @@ class _FrameQueue:
 
     def flush(self) -> Iterator[FrameMotion]:
         """Yield the remaining frames at the end of the stream."""
+        self._follow_references(ended=True)
         while self.frames:
             yield self._pop()
 
@@ -192,12 +193,12 @@ class _FrameQueue:
         self.count += 1
         self.last = time
 
-    def _follow_references(self) -> None:
+    def _follow_references(self, *, ended: bool = False) -> None:
         """Feed the tracker in decode order, up to the first picture whose display time is not known yet."""
         while self.coded:
             packet_pts, info = self.coded[0]
             time: float | None = packet_pts if self._has_time(packet_pts) else self.times.pop(packet_pts, None)
-            if time is None and len(self.frames) <= 2 * MOST_REORDERED:
+            if time is None and not ended and len(self.frames) <= 2 * MOST_REORDERED:
                 return
             self.coded.popleft()
             if time is not None:  # otherwise the decoder never returned its picture
