@@ -65,7 +65,7 @@ def probe(
 ) -> ProbeReport:
     """The probes of `probe.heads` on a frozen encoder; written to `probe.json` in the run's folder, beside those on other sets.
 
-    Under torchrun the ranks share the videos, and each returns the whole result; the first one writes it.
+    Under torchrun the ranks share the videos, and each returns the whole result once the first one has written it.
 
     Args:
         run: the folder of `mgm pretrain`, or external weights (see `mgm.load_encoder`). For a single file the result is written
@@ -97,8 +97,7 @@ def probe(
     comparisons = compare(trained, scores_of(untrained_encoder(config))) if untrained else []
     scores = replace(trained, unreadable={**readable.unreadable, **trained.unreadable})
     report = ProbeReport(scores, comparisons)
-    if ranks.is_first:
-        keep_result(file, videos, report.to_dict())
+    ranks.from_first(lambda: keep_result(file, videos, report.to_dict()))
     return report
 
 
@@ -111,8 +110,9 @@ def evaluate(
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in the run's folder, as
-    by `probe`.
+    """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in the run's folder.
+
+    Results on other sets stay in the file, and ranks share the videos, as in `probe`.
 
     Args:
         run: the folder of `mgm finetune`, or an external classifier with names of its classes (Hugging Face's).
@@ -145,8 +145,7 @@ def evaluate(
     )
     unreadable = {**readable.unreadable, **predictions.unreadable}
     result = evaluation_dict(replace(predictions, unreadable=unreadable), classes)
-    if ranks.is_first:
-        keep_result(file, given, result)
+    ranks.from_first(lambda: keep_result(file, given, result))
     return result
 
 

@@ -202,10 +202,11 @@ def _outputs(
     """Run a model on the views of a group of videos, given with their indexes in the set."""
     if not group:
         return []
-    clips = torch.cat([video.video for _, video in group])
+    clips = [clip for _, video in group for clip in video.video]
     each = [torch.arange(len(video.video)) + index * views.most for index, video in group]
-    batches = zip(torch.split(clips, _CLIPS_AT_ONCE), torch.split(torch.cat(each), _CLIPS_AT_ONCE), strict=True)
-    parts = [forward(part.to(device), rows) for part, rows in batches]
+    all_rows = torch.cat(each)
+    batches = [slice(first, first + _CLIPS_AT_ONCE) for first in range(0, len(clips), _CLIPS_AT_ONCE)]
+    parts = [forward(torch.stack(clips[batch]).to(device), all_rows[batch]) for batch in batches]
     outputs = [torch.cat([output.cpu() for output in found]) for found in zip(*parts, strict=True)]
     if not all(output.isfinite().all() for output in outputs):  # the argmax of NaNs is class 0
         raise ModelError(
