@@ -75,6 +75,8 @@ def test_pretraining_and_fine_tuning_repeat_clips_apart():
         (["mask.decoder.nam=tube"], "unknown_name", "mask.decoder.nam", None),
         (["mask.decoder.ratio=0.001"], "invalid_value", "mask.decoder", None),
         (["model.attention=divided"], "conflict", None, None),
+        (["probe.heads=[]"], "invalid_value", "probe.heads", None),
+        (["probe.heads=[linear, linear]"], "invalid_value", "probe.heads", None),
         (["finetune.randaugment=augmix-m3"], "invalid_value", "finetune.randaugment", None),
     ],
     ids=str,

@@ -259,7 +259,6 @@ class ProbeConfig(Section):
 
     heads: tuple[Head, ...] = Field(
         get_args(Head),
-        min_length=1,
         description="probes; attentive alone needs every token of the training clips, on disk",
     )
     precision: Precision = Field(
@@ -280,9 +279,12 @@ class ProbeConfig(Section):
 
     @field_validator("heads", mode="before")
     @classmethod
-    def _from_list(cls, value: Any) -> Any:
-        """Accept a list: YAML and JSON have no tuples."""
-        return tuple(value) if isinstance(value, list) else value
+    def _known_heads(cls, value: Any) -> Any:
+        """Accept a list, since YAML and JSON have no tuples, of different probes."""
+        known = get_args(Head)
+        if not isinstance(value, list | tuple) or not value or any(value.count(v) > 1 or v not in known for v in value):
+            raise ConfigError("", "", f"a list of {', '.join(known)}, such as [linear]", reason="invalid_value")
+        return tuple(value)
 
     @field_validator("spatial_views", mode="before")
     @classmethod
