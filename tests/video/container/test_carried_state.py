@@ -5,9 +5,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.packet import PacketSideData
 
 from mgm.video import VideoReader, read_clip
-from tests.video.clips import decode_whole
+from tests.video.clips import decode_whole, encode_moving
 
 
 def write_indexed(path: Path, *, codec: str, palettes: int, frames: int = 24) -> Path:
@@ -39,4 +40,33 @@ def test_a_palette_holds_for_every_clip(tmp_path: Path, name: str, codec: str, p
         for start in (0, 1, 12, 23, 5, 17, 0):
             for clip in (reader.read_clip, lambda **query: read_clip(path, **query)):
                 frames = clip(start=start, frames=1, size=None, motion=None).frames
+                np.testing.assert_array_equal(frames[0], whole[start], err_msg=str(start))
+
+
+@pytest.mark.parametrize("name", ["a.flv", "a.mp4"])
+def test_new_parameter_sets_hold_for_every_clip_after_them(tmp_path: Path, name: str):
+    """Two recordings with other settings of the encoder in one file; the second set comes with its first packet."""
+    settings = ({"bf": 2}, {"bf": 0, "x264-params": "cabac=0:8x8dct=0:weightp=0"})
+    path = tmp_path / name
+    with av.open(str(path), "w") as out:
+        stream = None
+        for number, options in enumerate(settings):
+            part = encode_moving(tmp_path / f"{number}.flv", frames=24, options={"g": 8, **options})
+            with av.open(str(part)) as given:
+                stream = stream or out.add_stream_from_template(given.streams.video[0])
+                sets = given.streams.video[0].codec_context.extradata
+                for position, packet in enumerate(p for p in given.demux(video=0) if p.size):
+                    if number and not position:
+                        state = PacketSideData(1, len(sets))  # AV_PKT_DATA_NEW_EXTRADATA
+                        state.update(sets)
+                        packet.set_sidedata(state)
+                    later = round(number * 24 / 25 / packet.time_base)
+                    packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, stream
+                    out.mux(packet)
+    whole = decode_whole(path)
+    assert len(whole) == 48
+    with VideoReader(path) as reader:
+        for start in (40, 24, 0, 33, 47, 10, 26):
+            for clip in (reader.read_clip, lambda **query: read_clip(path, **query)):
+                frames = clip(start=start, frames=1, size=None).frames
                 np.testing.assert_array_equal(frames[0], whole[start], err_msg=str(start))

@@ -1,4 +1,4 @@
-"""Colour tags that FFmpeg's converter refuses, replaced by the nearest that it accepts: players show such a video, too."""
+"""Colour tags that FFmpeg's converter refuses, replaced by the nearest that it accepts: players show such videos."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REFUSED_TRANSFERS = frozenset(
 def make_convertible(picture: av.video.frame.VideoFrame) -> None:
     """Replace a decoded picture's matrix and transfer (numbers of ISO 23091-2) that cannot be converted.
 
-    A matrix without a relative is read as unspecified: BT.601, as FFmpeg's own player shows it.
+    A matrix without a relative is read as unspecified, which FFmpeg takes for BT.601.
     """
     matrix = picture.colorspace
     if matrix not in _ACCEPTED_MATRICES:
