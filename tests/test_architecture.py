@@ -34,7 +34,8 @@ ROOMS = {
         {"benchmark"},
     ],
     "training": [
-        {"config", "event_file", "signals", "step_lines"},
+        {"event_file", "sections", "signals", "step_lines"},
+        {"config"},
         {"folder", "optim", "recipe"},
         {"checkpoint", "log", "method"},
         {"run"},

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mgm.training.config import DataConfig
+from mgm.training.sections import DataConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "loading.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mgm.models import SIZES, TARGETS, ModelSpec
-from mgm.training.config import ModelConfig
+from mgm.training.sections import ModelConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ from mgm.evaluation.probes import (
     nearest_neighbours,
     train_attentive_probe,
 )
-from mgm.training.config import ProbeConfig
+from mgm.training.sections import ProbeConfig
 from tests.evaluation.banks import bank, bank_of
 
 CONFIG = ProbeConfig(steps=80, batch=32, lr=3e-3)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.training.config import OptimConfig
 from mgm.training.finetune import layer_rates
 from mgm.training.optim import Schedule, adamw, build_schedule
+from mgm.training.sections import OptimConfig
 
 SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mgm.evaluation.token_file import Tokens
 from mgm.evaluation.views import Features, average_views
-from mgm.training.config import ProbeConfig
+from mgm.training.sections import ProbeConfig
 
 
 class AttentivePooler(nn.Module):

@@ -25,8 +25,9 @@ from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import TokenFile, token_file
 from mgm.evaluation.views import Features, encode_views
 from mgm.models import Encoder
-from mgm.training.config import Config, ProbeConfig
+from mgm.training.config import Config
 from mgm.training.run import reading_workers
+from mgm.training.sections import ProbeConfig
 
 Hits = npt.NDArray[np.bool_]
 """bool (videos,), True = classified correctly."""

@@ -10,8 +10,8 @@ from typing import TypeVar
 import torch
 import torch.distributed
 
-from mgm.training.config import Precision
 from mgm.training.run import make_fabric
+from mgm.training.sections import Precision
 
 T = TypeVar("T")
 

@@ -26,12 +26,13 @@ from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder
 from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import load_encoder
-from mgm.training.config import Config, FinetuneConfig
+from mgm.training.config import Config
 from mgm.training.folder import run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, adamw
 from mgm.training.run import TrainingRun, training_clips
+from mgm.training.sections import FinetuneConfig
 
 
 def finetune(

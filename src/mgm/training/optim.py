@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mgm.training.config import OptimConfig
+from mgm.training.sections import OptimConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from mgm.data.loading.loader import Batch, BatchOrder, batches
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.errors import ConfigError, DataError
 from mgm.terminal import Activity
-from mgm.training.config import Config, OptimConfig, Precision
+from mgm.training.config import Config
 from mgm.training.optim import Schedule, build_schedule
+from mgm.training.sections import OptimConfig, Precision
 
 
 def training_clips(

@@ -12,10 +12,11 @@ from mgm.files.json_text import read_json
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import CONFIG_FILE, DESCRIPTION_FILE, HEAD_NORM_EPS, BiasNames, Model, VideoType
 from mgm.training.checkpoint import contains_settings, load_checkpoint
-from mgm.training.config import Config, OptimConfig
+from mgm.training.config import Config
 from mgm.training.export.examples import encoder_of, usage
 from mgm.training.recipe import parse_config
 from mgm.training.results import EVALUATION_FILE, PROBE_FILE, damaged_results, read_results
+from mgm.training.sections import OptimConfig
 from mgm.version import VERSION
 
 _RELEASES: Final = {

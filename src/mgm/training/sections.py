@@ -1,0 +1,284 @@
+"""The sections of the settings: their keys, defaults and limits. `mgm.training.config` joins and compares them."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mgm.data.augment.randaugment import parse_randaugment
+from mgm.errors import ConfigError
+from mgm.models import TARGETS
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+Head = Literal["attentive", "linear", "knn"]
+
+
+class Section(BaseModel):
+    """Strict, frozen pydantic base: unknown keys, type coercion and infinities are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: Any) -> Any:
+        """Accept 1e3 as a whole number."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class DataConfig(Section):
+    """Clips: their frames, motion, crops, and how they are read."""
+
+    frames: int = Field(16, ge=1, description="frames of a clip")
+    stride: int = Field(4, ge=1, description="distance between sampled frames")
+    size: int = Field(224, ge=8, description="side of the square clip in pixels")
+    motion: Literal["auto", "codec", "flow", "difference", "raft"] | None = Field(
+        "auto",
+        description="source of the motion (auto: codec if the stream has vectors, else flow), or null to read frames only",
+    )
+    raft_weights: str | None = Field(
+        None,
+        description="file of the weights of RAFT-small, for motion raft; null: the motion that mgm motion --raft stored",
+    )
+    policy: Literal["window_sum", "sampled", "window_max"] = Field(
+        "window_sum",
+        description="how skipped frames enter the motion of the codec; flow is measured across them, as window_sum",
+    )
+    reading: Literal["clean", "references", "raw"] = Field(
+        "clean",
+        description="displacements from the codec's vectors: clean; references, from reference pictures only; or raw, which is "
+        "literal: list 0 first, neither divided by the reference distance nor filled nor smoothed; see docs/method.md",
+    )
+    camera: Literal["none", "median", "affine"] = Field(
+        "none", description="estimator of the camera motion that is subtracted; the paper subtracts none"
+    )
+    sampling: Literal["dense", "sparse"] = Field(
+        "dense", description="frames at the stride from a random start, or one from each of equal parts of the video"
+    )
+    crop: Literal["centre", "multiscale", "random_resized"] = Field("multiscale", description="crop in pretraining")
+    flip: bool = Field(
+        True, description="mirror half of the clips, at random; false for labels that distinguish left from right"
+    )
+    memory: bool = Field(False, description="decode every video once and keep it in memory, downscaled: for small sets")
+    memory_side: int | None = Field(None, ge=8, description="shorter side of the frames kept in memory; null: size")
+    workers: int = Field(2, ge=0, description="reading processes per device; 0 reads in the training process")
+    read_timeout: float = Field(60, gt=0, description="time limit for reading one video, in seconds")
+    repeats: int = Field(
+        1,
+        ge=1,
+        description="clips per decoded clip, each with its own crop and mask (repeated augmentation); batch counts decoded ones. "
+        "pretrain.repeats and finetune.repeats replace it for one of the two",
+    )
+    bad_share: float = Field(0.1, ge=0, le=1, description="fraction of unreadable clips at which a run stops")
+
+
+class ModelConfig(Section):
+    """The autoencoder; see `mgm.models.ModelSpec`."""
+
+    size: Literal["debug", "tiny", "S", "B", "L", "H"] = Field("B", description="row of the table of sizes")
+    patch: int = Field(16, ge=1, description="side of a patch in pixels")
+    tubelet: int = Field(2, ge=1, description="frames of a token")
+    position: Literal["sincos-1d", "sincos-3d"] = Field(
+        "sincos-1d", description="position embedding; the reference uses sincos-1d"
+    )
+    patch_init: Literal["conv", "xavier"] = Field(
+        "conv", description="initialisation of the patch embedding; the reference uses conv"
+    )
+    backbone: Literal["vit", "timesformer"] = Field("vit", description="vit: VideoMAE's; timesformer: TimeSformer")
+    attention: Literal["joint", "divided"] | None = Field(
+        None, description="attention of timesformer: divided (also for null) or joint; vit has joint attention"
+    )
+    target: str | dict[str, float] = Field(
+        "normalised-pixels",
+        description=f"reconstruction target: {', '.join(TARGETS)}; or several as name: weight",
+    )
+    teacher: str | None = Field(
+        None, description="encoder whose features are the target teacher: anything that mgm.load_encoder reads"
+    )
+    decoder_attention: Literal["self", "cross"] = Field(
+        "self",
+        description="self: VideoMAE's decoder; cross: CrossMAE's, whose mask tokens attend to visible tokens only",
+    )
+    decoder_depth: int | None = Field(None, ge=1, description="decoder blocks; null: as the size has")
+    decoder_dim: int | None = Field(None, ge=1, description="width of the decoder; null: as the size has")
+    checkpointing: bool = Field(
+        False, description="recompute activations in the backward pass: less memory, a third more computation"
+    )
+    spec: dict[str, Any] | None = Field(
+        None,
+        description="specification of an external encoder, written by config_for; it replaces the keys above except target, "
+        "teacher and checkpointing",
+    )
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _known_targets(cls, value: object) -> object:
+        """Check before pydantic, which would report every form of the union."""
+        weights = {value: 1.0} if isinstance(value, str) else value
+        known = f"one of {', '.join(TARGETS)}"
+        if not isinstance(weights, dict) or not weights:
+            raise ConfigError("", "", f"{known}, or several as {{name: weight}}", reason="invalid_type")
+        for name, weight in weights.items():
+            if name not in TARGETS:
+                near = difflib.get_close_matches(str(name), TARGETS, 1)
+                expected, advice = ("", f"did you mean {near[0]}?") if near else (known, "")
+                raise ConfigError("", f"unknown target {name!r}", expected, advice, reason="unknown_name")
+            number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if not number or not 0 < weight < math.inf:
+                expected = f"a number above 0, as in {{{name}: 0.5}}"
+                raise ConfigError("", f"weight {weight!r} of {name}", expected, reason="invalid_value")
+        return value
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The names of the targets."""
+        return (self.target,) if isinstance(self.target, str) else tuple(self.target)
+
+
+class DecoderMaskConfig(Section):
+    """The second mask: hidden tokens that it shows are reconstructed (VideoMAE V2). Names: `mgm.list_masks()`."""
+
+    name: str = Field("running-cell", description="name of the mask")
+    ratio: float = Field(0.5, gt=0, lt=1, description="fraction of all tokens that are not reconstructed")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of that mask")
+
+
+class MaskConfig(Section):
+    """The mask of the encoder. Names: `mgm.list_masks()`."""
+
+    name: str = Field("mgm", description="name of the mask")
+    ratio: float = Field(0.75, gt=0, lt=1, description="fraction of hidden tokens")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of that mask")
+    decoder: DecoderMaskConfig | None = Field(
+        None, description="second mask that selects the hidden tokens to reconstruct; null: all of them"
+    )
+
+
+class OptimConfig(Section):
+    """Length, batch and optimiser of a run."""
+
+    epochs: int | None = Field(None, ge=1, description="length in passes over the set; alternative to steps")
+    steps: int | None = Field(None, ge=1, description="length in steps; alternative to epochs")
+    warmup: float = Field(0, ge=0, description="linear warm-up, in the unit of the length (epochs or steps)")
+    batch: int = Field(256, ge=1, description="clips per step, over all devices together")
+    micro_batch: int | None = Field(
+        None, ge=1, description="clips that fit on a device at once; gradients of a larger batch are accumulated"
+    )
+    repeats: int | None = Field(None, ge=1, description="clips per decoded clip; null: data.repeats")
+    base_lr: float = Field(1.5e-4, gt=0, description="learning rate per 256 clips of batch")
+    min_lr: float = Field(0.0, ge=0, description="learning rate per 256 clips at the end of the cosine")
+    weight_decay: float = Field(0.05, ge=0, description="not applied to biases, norms and tokens")
+    betas: tuple[Beta, Beta] = Field((0.9, 0.95), description="betas of AdamW, each in [0, 1)")
+    clip_grad: float | None = Field(None, gt=0, description="largest norm of the gradient; null: no limit")
+    precision: Precision = Field("auto", description="auto: bf16 on devices that compute in it natively, else 32 bit")
+    checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
+
+    @field_validator("betas", mode="before")
+    @classmethod
+    def _pair(cls, value: Any) -> Any:
+        """Accept a list: YAML and JSON have no tuples."""
+        if not isinstance(value, list | tuple) or len(value) != 2:
+            raise ConfigError("", "", "two numbers, as in [0.9, 0.95]", reason="invalid_type")
+        return tuple(value)
+
+    @model_validator(mode="after")
+    def _check_together(self) -> OptimConfig:
+        if (self.epochs is None) == (self.steps is None):
+            found = "found neither epochs nor steps" if self.epochs is None else "found both epochs and steps"
+            raise ConfigError("", found, "one of them", reason="missing_value" if self.epochs is None else "conflict")
+        if self.min_lr > self.base_lr:
+            expected = f"at most base_lr, {self.base_lr}"
+            raise ConfigError("", f"min_lr is {self.min_lr}", expected, reason="invalid_value")
+        return self
+
+
+class FinetuneConfig(OptimConfig):
+    """Fine-tuning with labels."""
+
+    betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="betas of AdamW, each in [0, 1)")
+    layer_decay: float = Field(0.75, gt=0, le=1, description="learning rate of block k relative to block k + 1")
+    drop_path: float = Field(0.1, ge=0, lt=1, description="stochastic depth, rising linearly to this at the last block")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the classifier")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="fraction of the target spread over all classes")
+    sampling: Literal["dense", "sparse"] = Field(
+        "dense",
+        description="frames at the stride from a random start, or one from each of equal parts; in testing too",
+    )
+    sampling_rule: Literal["exact", "reference"] = Field(
+        "exact",
+        description="reference: the frames of VideoMAE's code, 4.27 apart at a stride of 4; see docs/transforms.md",
+    )
+    crop: Literal["centre", "multiscale", "random_resized"] = Field("random_resized", description="crop in training")
+    flip: bool | Literal["auto"] = Field(
+        "auto",
+        description="mirror half of the clips, at random; auto: unless a class name distinguishes left from right",
+    )
+    randaugment: str | None = Field(
+        "rand-m7-n4-mstd0.5-inc1", description="RandAugment in timm's short form; null: none"
+    )
+    erasing: float = Field(0.25, ge=0, le=1, description="fraction of the clips with an erased box")
+    mixup: float = Field(0.8, ge=0, description="alpha of mixup; 0: none")
+    cutmix: float = Field(1.0, ge=0, description="alpha of CutMix; 0: none")
+    mixup_prob: float = Field(1.0, ge=0, le=1, description="fraction of the batches that are mixed")
+    switch_prob: float = Field(
+        0.5, ge=0, le=1, description="fraction of the mixed batches that use CutMix, if mixup is in use too"
+    )
+
+    @field_validator("flip", mode="before")
+    @classmethod
+    def _known_flip(cls, value: Any) -> Any:
+        """Check before pydantic, which would report every form of the union."""
+        if not isinstance(value, bool) and value != "auto":
+            raise ConfigError("", "", "true, false or auto", reason="invalid_value")
+        return value
+
+    @field_validator("randaugment")
+    @classmethod
+    def _known_operations(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_randaugment(value)
+        return value
+
+
+class ProbeConfig(Section):
+    """Evaluation: probes of a frozen encoder, and the views of a test video."""
+
+    heads: tuple[Head, ...] = Field(
+        get_args(Head),
+        description="probes; attentive alone needs every token of the training clips, on disk",
+    )
+    precision: Precision = Field(
+        "32-true", description="of the evaluated model; bf16-mixed is faster on a GPU, and auto chooses it there"
+    )
+    clips_per_video: int = Field(1, ge=1, description="training clips per video, spread over its length")
+    steps: int = Field(400, ge=1, description="steps of the attentive probe")
+    batch: int = Field(64, ge=1, description="clips per step of the attentive probe")
+    lr: float = Field(1e-3, gt=0, description="learning rate of the attentive probe")
+    weight_decay: float = Field(0.05, ge=0, description="weight decay of the attentive probe")
+    neighbours: int = Field(20, ge=1, description="k of the k-NN classifier")
+    sampling: Literal["dense", "sparse", "segments"] = Field(
+        "dense",
+        description="clips of a probed video: as data.sampling, or segments: each from its own part of the video",
+    )
+    temporal_views: int = Field(5, ge=1, description="clips of a test video, spread over its length")
+    spatial_views: Literal[1, 3] = Field(3, description="crops of each: 1 or 3")
+
+    @field_validator("heads", mode="before")
+    @classmethod
+    def _known_heads(cls, value: Any) -> Any:
+        """Accept a list, since YAML and JSON have no tuples, of different probes."""
+        known = get_args(Head)
+        if not isinstance(value, list | tuple) or not value or any(value.count(v) > 1 or v not in known for v in value):
+            raise ConfigError("", "", f"a list of {', '.join(known)}, such as [linear]", reason="invalid_value")
+        return tuple(value)
+
+    @field_validator("spatial_views", mode="before")
+    @classmethod
+    def _known_views(cls, value: Any) -> Any:
+        """Check before pydantic, which accepts true as 1."""
+        if isinstance(value, bool) or value not in (1, 3):
+            raise ConfigError("", "", "1 or 3", reason="invalid_value")
+        return value
