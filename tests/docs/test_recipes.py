@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mgm.masks import build_mask
 from mgm.training.recipe import list_recipes, load_config
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -41,6 +42,14 @@ def test_figures_of_fine_tuning(name):
     assert (int(row["batch"]), int(row["epochs"])) == (config.finetune.batch, config.finetune.epochs)
     assert (float(row["base lr"]), int(row["repeats"])) == (config.finetune.base_lr, config.repeats("finetune"))
     assert row["views"] == f"{config.probe.temporal_views} x {config.probe.spatial_views}"
+
+
+def test_counts_that_differ_from_the_reference():
+    grid = (8, 14, 14)
+    assert build_mask("random").count(grid, 0.9) == 1411
+    assert 196 - build_mask("mgmae").count(grid, 0.9) == 20
+    for figure in ("1,411", "1,412", "20 of 196", "= 19"):
+        assert figure in PAGE
 
 
 def test_overrides_are_settings():
