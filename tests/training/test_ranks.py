@@ -12,16 +12,20 @@ from mgm.data.annotations import load_set
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.training import load_checkpoint
 from mgm.training.pretrain import pretrain
+from mgm.training.signals import STOPPED_STATUS
 
 SCRIPT = Path(__file__).with_name("two_ranks.py")
 COMMAND = Path(__file__).with_name("two_ranks_command.py")
 TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
-def together(folder, out, *settings, share, steps):
-    """The reports of two ranks."""
+def together(folder, out, *settings, share, steps, signalled=None):
+    """The reports of two ranks; the second gets SIGTERM in step `signalled`, and a run in `out` is resumed."""
     subprocess.run(
-        [*TOGETHER, str(SCRIPT), str(folder), str(out), str(share), str(steps), *settings], check=True, timeout=120
+        [*TOGETHER, str(SCRIPT), str(folder), str(out), str(share), str(steps), *settings],
+        check=True,
+        timeout=120,
+        env=os.environ | {"SIGNALLED": str(signalled)},
     )
     return [json.loads((out / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
@@ -151,3 +155,18 @@ def test_two_ranks_probe_as_one(labelled, pretrained, tmp_path):
         assert printed.count("linear probe") == 1
         figures.append(json.loads((pretrained / "probe.json").read_text()))
     assert figures[0] == figures[1]
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_rank_stops_both_after_the_same_step(tiny_set, tmp_path):
+    root = tmp_path / "videos"
+    root.mkdir()
+    for number, item in enumerate(load_set(tiny_set).train):
+        (root / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
+    first, second = together(root, tmp_path / "run", share=0, steps=8, signalled=3)
+    assert first["status"] == second["status"] == STOPPED_STATUS
+    step = load_checkpoint(tmp_path / "run")["position"]["step"]
+    assert step in (4, 5)
+    first, second = together(root, tmp_path / "run", share=0, steps=8)
+    assert first["losses"] == second["losses"]
+    assert len(first["losses"]) == 8

@@ -1,6 +1,7 @@
 """The folder and the state of a run: started, resumed exactly, refused; shown on pretraining."""
 
 import os
+import resource
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,31 @@ def test_a_kill_in_the_middle_of_a_checkpoint(run, small):
     assert resumed.history.losses == whole.history.losses
     assert same_weights(resumed.model, whole.model)
     assert [path.name for path in resumed.out.iterdir() if path.suffix == ".part"] == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("room", [0, 500, 100_000])
+def test_a_file_that_cannot_grow_is_a_documented_error(run, small, memory, room):
+    """As on a full disk: the log's repair, its next lines or the checkpoint fails. Then there is room again."""
+    config = small("pretrain.checkpoint_every=2")
+    whole = run(config, "whole")
+    with pytest.raises(RuntimeError):
+        run(config, source=raising(memory, RuntimeError, at=11))
+    child = os.fork()
+    if not child:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+        try:
+            run(config, resume=True)
+        except FileError as error:
+            os._exit(0 if error.reason == "cannot_write" else 1)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    resumed = run(config, resume=True)
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+    assert [entry["step"] for entry in read_log(resumed.out)] == list(range(6))
 
 
 def test_stochastic_depth_and_dropout_resume_too(small, videos, memory, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from mgm.data.annotations import VideoItem, VideoSet
 from mgm.errors import DataError
 from mgm.training import load_config
+from mgm.training.log import StepLog
 from mgm.training.pretrain import pretrain
 from mgm.training.run import TrainingRun
 
@@ -31,11 +33,21 @@ def main() -> None:
             yield batch
 
     TrainingRun.batches = watched
+    write = StepLog.write
+
+    def signalled(log, record):
+        if os.environ["RANK"] == "1" and os.environ.get("SIGNALLED") == str(record.step):
+            os.kill(os.getpid(), signal.SIGTERM)
+        write(log, record)
+
+    StepLog.write = signalled
     try:
-        trained = pretrain(videos, load_config("debug", small), out=out, show_progress=False)
+        trained = pretrain(videos, load_config("debug", small), out=out, resume=True, show_progress=False)
         result = {"bad": trained.history.bad, "losses": trained.history.losses}
     except DataError as error:
         result = {"error": error.line, "reason": error.reason}
+    except SystemExit as ended:
+        result = {"status": ended.code}
     rank = os.environ["RANK"]
     (out / f"rank{rank}.json").write_text(json.dumps({"seen": seen, **result}))
 
