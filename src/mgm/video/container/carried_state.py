@@ -11,13 +11,12 @@ CarriedState = dict[str, PacketSideData]
 """By its kind, the state that holds at a packet."""
 
 
-def carry(state: CarriedState, packet: Packet[VideoStream]) -> CarriedState:
-    """The state that holds after a packet, given that before it.
+def carry(state: CarriedState, keyframe: Packet[VideoStream]) -> CarriedState:
+    """The state that holds after a keyframe, given that before it. A new one comes with a keyframe.
 
-    A keyframe gets what it lacks of it: decoding may start there, while demuxers hand it over with the first packet alone.
+    The keyframe gets what it lacks of it: decoding may start there, while demuxers hand the state over once only.
     """
-    changed = {data.data_type: data for data in packet.iter_sidedata() if data.data_type in _KINDS}
-    if packet.is_keyframe:
-        for data in (data for kind, data in state.items() if kind not in changed):
-            packet.set_sidedata(data)
+    changed = {data.data_type: data for data in keyframe.iter_sidedata() if data.data_type in _KINDS}
+    for data in (data for kind, data in state.items() if kind not in changed):
+        keyframe.set_sidedata(data)
     return {**state, **changed} if changed else state

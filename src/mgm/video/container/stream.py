@@ -273,7 +273,8 @@ def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
         video.timed = video.timed and _carry_display_times(video, begin)
         demuxed = chain(begin, demuxed)
     for packet in demuxed:
-        video.state = carry(video.state, packet)
+        if packet.is_keyframe:
+            video.state = carry(video.state, packet)
         yield packet
 
 
