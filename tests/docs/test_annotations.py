@@ -51,4 +51,4 @@ def test_the_shown_output_is_the_real_one(monkeypatch):
     monkeypatch.chdir(SHARED)
     done = CliRunner(env={"COLUMNS": "100"}).invoke(mgm.commands.data.data, ["show", "surv_fights/splits"])
     (shown,) = re.findall(r"<!-- output -->\n```text\n(.*?)```", PAGE, re.DOTALL)
-    assert [line.rstrip() for line in done.output.strip().splitlines()] == shown.strip("\n").split("\n")
+    assert [line.rstrip() for line in done.stdout.strip().splitlines()] == shown.strip("\n").split("\n")

@@ -64,9 +64,9 @@ def show(
     _print_classes(console, summary, every=every)
     _print_examples(console, summary)
     _print_problems(console, summary, every=every)
-    suggest("mgm", "preview", data)
     if strict and (summary.missing or summary.in_both_splits or summary.conflicting):
         raise typer.Exit(1)
+    suggest("mgm", "preview", data)
 
 
 @data.command()
