@@ -12,6 +12,7 @@ from typing import Any
 from mgm.errors import FileError
 from mgm.files.atomic import cannot_write
 from mgm.files.json_text import read_json
+from mgm.files.regular import open_regular
 
 _ADVICE = "free some space, or check the folder and its permissions, and run it again: finished records are kept"
 
@@ -31,8 +32,9 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            complete = _complete_bytes(path) if path.exists() else 0
             self._file = path.open("ab")
-            self._file.truncate(_complete_bytes(path))
+            self._file.truncate(complete)
         except OSError as error:
             raise cannot_write(path, error, _ADVICE) from error
 
@@ -68,7 +70,7 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if not path.exists():
         return
     end = _complete_bytes(path)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         offset = 0
         for number, line in enumerate(file):
             if offset >= end:
@@ -79,7 +81,7 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def read_record(path: Path, offset: int) -> dict[str, Any]:
     """The record at a byte offset of `read_journal`."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(offset)
         return _parse(path, file.readline(), None)
 
@@ -100,7 +102,7 @@ def _parse(path: Path, line: bytes, number: int | None) -> dict[str, Any]:
 def _complete_bytes(path: Path) -> int:
     """Bytes up to and including the last line break."""
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while size:
             start = max(size - 65536, 0)
             file.seek(start)

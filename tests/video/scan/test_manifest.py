@@ -169,14 +169,14 @@ def test_names_that_look_like_escapes_stay_apart(tmp_path: Path, suffix: str):
 def test_a_manifest_without_permission(tmp_path: Path, files: list[Path], suffix: str, monkeypatch: pytest.MonkeyPatch):
     manifest = tmp_path / f"m{suffix}"
     write_manifest(manifest, RECORDS)
-    opened = Path.open
+    opened = os.open
 
-    def refuse(path: Path, mode: str = "r", **options: Any) -> Any:
+    def refuse(path: Any, *options: Any, **more: Any) -> int:
         if path == manifest:
             raise PermissionError(13, "Permission denied", str(path))
-        return opened(path, mode, **options)
+        return opened(path, *options, **more)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with raises(FileError, "unreadable", subject=manifest):
         list(read_manifest(manifest))
     with raises(FileError, "unreadable", subject=manifest):
@@ -456,3 +456,12 @@ def test_memory_does_not_hold_the_rows(tmp_path: Path, suffix: str):
     most = 100 if suffix == ".parquet" else 60  # pyarrow keeps what it has used
     assert updating < most
     assert reading < most
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+@pytest.mark.parametrize("name", ["m.jsonl", "m.csv", "m.parquet", "m.jsonl.journal"])
+def test_a_pipe_in_the_place_of_a_manifest_blocks_nothing(tmp_path: Path, ordinary: Path, name: str):
+    os.mkfifo(tmp_path / name)
+    manifest = tmp_path / name.removesuffix(".journal")
+    with raises(FileError, "cannot_write" if name.endswith("journal") else "unreadable", subject=tmp_path / name):
+        scan_to_manifest(manifest, ordinary)

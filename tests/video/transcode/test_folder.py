@@ -218,6 +218,14 @@ def test_a_manifest_of_others_is_not_replaced(videos: Path, tmp_path: Path, name
     assert contents(tmp_path) == {name: before}
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+@pytest.mark.parametrize("name", ["manifest.jsonl", "manifest.journal"])
+def test_a_pipe_in_the_place_of_a_manifest_blocks_nothing(videos: Path, tmp_path: Path, name: str):
+    os.mkfifo(tmp_path / name)
+    with raises(FileError, "unreadable", subject=tmp_path / name):
+        prepare_videos(videos / "a", tmp_path, **SMALL)
+
+
 def test_results_without_a_source_are_named_and_kept(two: tuple[Path, Path]):
     source, out = two
     with av.open(str(out / "of_others.mp4"), "w") as container:

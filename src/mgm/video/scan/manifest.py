@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
@@ -14,6 +15,7 @@ from mgm.files.atomic import atomic_write
 from mgm.files.journal import Journal, read_journal, read_record
 from mgm.files.json_text import read_json
 from mgm.files.lock import locked
+from mgm.files.regular import open_regular
 from mgm.video.scan.record import COLUMNS, Row, Status, VideoRecord, from_row, path_name, to_row
 from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
 
@@ -226,20 +228,20 @@ def _read_rows(path: Path) -> Iterator[Row]:
 
 
 def _read_jsonl(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8") as file:
+    with TextIOWrapper(open_regular(path), encoding="utf-8") as file:
         yield from map(read_json, file)
 
 
 def _read_csv(path: Path) -> Iterator[Any]:
     parse: dict[type, Callable[[str], Any]] = {bool: "true".__eq__, int: int, float: float, str: str}
-    with path.open(encoding="utf-8", newline="") as file:
+    with TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, strict=True):
             yield {name: parse[COLUMNS[name]](text) if text else None for name, text in row.items() if name in COLUMNS}
 
 
 def _read_parquet(path: Path) -> Iterator[Any]:
     _, parquet = _parquet()
-    with path.open("rb") as raw, parquet.ParquetFile(raw) as file:
+    with open_regular(path) as raw, parquet.ParquetFile(raw) as file:
         for batch in file.iter_batches(_ROWS_PER_GROUP):
             yield from batch.to_pylist()
 

@@ -15,6 +15,7 @@ import av.error
 from mgm.errors import FileError
 from mgm.files.atomic import atomic_write
 from mgm.files.journal import read_journal
+from mgm.files.regular import open_regular
 from mgm.files.json_text import read_json
 from mgm.video.container.formats import open_container
 from mgm.video.container.metadata import read_profile
@@ -168,7 +169,7 @@ def _rows(path: Path) -> Iterator[Any]:
     # To the last byte, unlike a journal: this file is only replaced as a whole, so a torn one is not ours.
     if not path.exists():
         return
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for line in file:
             try:
                 yield read_json(line)
