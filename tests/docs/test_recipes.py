@@ -1,11 +1,17 @@
 """docs/recipes.md has a row for every recipe, with its figures; the overrides that it names are settings."""
 
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from mgm.commands.main import app
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.masks import build_mask
+from mgm.training.pretrain import pretrain
 from mgm.training.recipe import list_recipes, load_config
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -50,6 +56,27 @@ def test_counts_that_differ_from_the_reference():
     assert 196 - build_mask("mgmae").count(grid, 0.9) == 20
     for figure in ("1,411", "1,412", "20 of 196", "= 19"):
         assert figure in PAGE
+
+
+def test_the_commands_of_table_3_run(tmp_path, monkeypatch):
+    """Source and target name their classes differently; the target has half of them."""
+    monkeypatch.chdir(tmp_path)
+    Path("names.txt").write_text("climb\ndive\n")
+    for split, folders in (("ucf101_train_uh", ["Rock", "Diving"]), ("hmdb51_test_uh", ["climb"])):
+        root = tmp_path / split.partition("_")[0]
+        lines = [f"{n}\t{label}\t{folder}/{n}.mp4" for label, folder in enumerate(folders) for n in range(3)]
+        Path(f"{split}.txt").write_text("\n".join(lines) + "\n")
+        for line in lines:
+            make_translation(root / line.split("\t")[2], velocity=(2, 1), frames=12, size=(40, 48))
+    small = ["model.size=debug", "data.frames=4", "data.size=32", "data.workers=0"]
+    pretrain("ucf101", load_config("debug", [*small, "pretrain.steps=1"]), out="runs/k400", show_progress=False)
+    (block,) = [text for text in re.findall(r"^```\n(.*?)^```$", PAGE, re.M | re.S) if "names.txt" in text]
+    tune, judge = (shlex.split(line)[1:] for line in block.splitlines())
+    for arguments in ([*tune, *small[-1:], "finetune.steps=1", "finetune.batch=2"], judge):
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    scores = json.loads(Path("runs/ucf14/evaluation.json").read_text())
+    assert (scores["classes"], scores["top1"]["videos"]) == (2, 3)
 
 
 def test_overrides_are_settings():
