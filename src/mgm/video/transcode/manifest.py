@@ -15,8 +15,8 @@ import av.error
 from mgm.errors import FileError
 from mgm.files.atomic import atomic_write
 from mgm.files.journal import read_journal
-from mgm.files.regular import open_regular
 from mgm.files.json_text import read_json
+from mgm.files.regular import open_regular
 from mgm.video.container.formats import open_container
 from mgm.video.container.metadata import read_profile
 from mgm.video.scan.find import FoundVideos
