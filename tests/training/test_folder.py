@@ -86,7 +86,7 @@ def test_a_run_that_was_killed_in_its_first_step_starts_again(run, small):
 
 
 @pytest.mark.parametrize(
-    "name", ["last.pt", "previous.pt", "log.jsonl", "config.yaml", "bad_videos.tsv", "incidents.txt"]
+    "name", ["last.pt", "previous.pt", "damaged.pt", "log.jsonl", "config.yaml", "bad_videos.tsv", "incidents.txt"]
 )
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
 def test_something_else_in_the_place_of_a_file(tmp_path, name, make):

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -125,6 +126,18 @@ def test_an_unreadable_video_is_listed_and_replaced(run, small, videos, tmp_path
     assert resumed.history.losses == trained.history.losses
     assert list(resumed.history.bad) == [path]
     assert load_checkpoint(resumed.out)["position"]["failed"] == 2
+
+
+def test_a_bad_video_whose_name_is_no_text(small, videos, tmp_path):
+    name = os.fsencode(tmp_path) + b"/\xff.mp4"
+    Path(os.fsdecode(name)).write_bytes(b"no video")
+    named = replace(videos, train=(replace(videos.train[0], path=os.fsdecode(name)), *videos.train[1:]))
+    for _ in range(2):
+        history = pretrain(
+            named, small("data.workers=1"), out=tmp_path / "run", source=FileSource(), resume=True
+        ).history
+    assert list(history.bad) == [os.fsdecode(name)]
+    assert (tmp_path / "run" / "bad_videos.tsv").read_bytes().startswith(name)
 
 
 def test_a_video_without_memory_is_a_bad_video(run, small, memory):

@@ -21,6 +21,8 @@ LAST_CHECKPOINT: Final = "last.pt"
 """Name of the newest checkpoint in a run's folder."""
 PREVIOUS_CHECKPOINT: Final = "previous.pt"
 """Name of the checkpoint before it."""
+DAMAGED_CHECKPOINT: Final = "damaged.pt"
+"""Name that a newest checkpoint gets whose checksum differs."""
 RECIPE_FILE: Final = "config.yaml"
 LOG_FILE: Final = "log.jsonl"
 BAD_VIDEOS: Final = "bad_videos.tsv"
@@ -29,7 +31,7 @@ TENSORBOARD: Final = "tensorboard"
 OTHER_OUT: Final = "give another --out"
 
 _CHECKPOINTS = (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT)
-_FILES = (*_CHECKPOINTS, RECIPE_FILE, LOG_FILE, BAD_VIDEOS, INCIDENTS)
+_FILES = (*_CHECKPOINTS, DAMAGED_CHECKPOINT, RECIPE_FILE, LOG_FILE, BAD_VIDEOS, INCIDENTS)
 
 _held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 """The folders that this thread holds."""

@@ -15,13 +15,18 @@ from mgm.errors import ConfigError, DataError, ModelError
 from mgm.files.atomic import cannot_write
 from mgm.training.checkpoint import load_checkpoint, save_checkpoint
 from mgm.training.config import Config
-from mgm.training.folder import LAST_CHECKPOINT, LOG_FILE, OTHER_OUT, PREVIOUS_CHECKPOINT, RECIPE_FILE
+from mgm.training.folder import (
+    DAMAGED_CHECKPOINT,
+    LAST_CHECKPOINT,
+    LOG_FILE,
+    OTHER_OUT,
+    PREVIOUS_CHECKPOINT,
+    RECIPE_FILE,
+)
 from mgm.training.log import RunHistory, StepLog
 from mgm.training.method import TrainingMethod
 from mgm.training.recipe import parse_config
 from mgm.training.run import TrainingRun
-
-_DAMAGED_CHECKPOINT = "damaged.pt"
 
 # No batch and no weight depends on these settings: they may change when a run resumes.
 _MAY_CHANGE = frozenset(
@@ -97,8 +102,11 @@ def _newest_checkpoint(run: TrainingRun) -> tuple[str | None, dict[str, Any] | N
         except ModelError as error:
             if not previous.exists():
                 raise
-            damaged = last.replace(last.with_name(_DAMAGED_CHECKPOINT))
-            run.fabric.print(f"{last}: {error.statement}; it is {damaged.name} now, and {previous.name} is used")
+            try:
+                last.replace(run.out / DAMAGED_CHECKPOINT)
+            except OSError as refusal:
+                raise cannot_write(last, refusal) from refusal
+            run.fabric.print(f"{last}: {error.statement}; it is {DAMAGED_CHECKPOINT} now, and {previous.name} is used")
     elif previous.exists():
         run.fabric.print(f"{last}: is missing; {previous.name} is used")
     else:
