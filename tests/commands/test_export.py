@@ -1,5 +1,7 @@
 """`mgm export` on the command line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -42,3 +44,12 @@ def test_options_reach_the_export(tmp_path: Path) -> None:
     assert refused.exception.reason == "exists"
     assert run(first, "--to", "hf", "--out", tmp_path / "second", "--overwrite").exit_code == 0
     assert run(first, "--to", "keras", "--out", tmp_path / "third").exit_code == 2
+
+
+def test_a_folder_in_use_is_refused_before_torch_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "notes").touch()
+    code = "import sys; sys.modules['torch'] = None; from mgm.commands.main import run; run()"
+    command = [sys.executable, "-c", code, "export", "run", "--to", "hf", "--out", str(tmp_path)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"mgm: {tmp_path}: ")

@@ -10,6 +10,7 @@ import typer
 
 from mgm.commands.next_command import suggest
 from mgm.terminal import Activity
+from mgm.training.export.target import check_free
 
 
 class FormatChoice(StrEnum):
@@ -71,6 +72,7 @@ def export(
 
     mgm export runs/b --to hf --out exported
     """
+    check_free(out.absolute(), overwrite=overwrite)  # first: refused before torch is imported
     with Activity(f"exporting {model}"):
         from mgm.training import export_model
 

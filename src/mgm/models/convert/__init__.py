@@ -6,11 +6,10 @@ from mgm.models.convert.huggingface import HEAD_NORM_EPS, BiasNames, from_huggin
 from mgm.models.convert.reference import arguments_of, to_reference
 from mgm.models.convert.representable import check_representable
 from mgm.models.convert.shapes import Model, Overrides, apply_overrides, check_described, fill
-from mgm.models.convert.weights import CONFIG_FILE, DESCRIPTION_FILE, Weights, read_weights
+from mgm.models.convert.weights import CONFIG_FILE, Weights, read_weights
 
 __all__ = [
     "CONFIG_FILE",
-    "DESCRIPTION_FILE",
     "HEAD_NORM_EPS",
     "METADATA_KEY",
     "BiasNames",

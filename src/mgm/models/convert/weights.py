@@ -15,10 +15,9 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.files.json_text import read_json
 from mgm.files.torch_file import read_torch
+from mgm.models.description import DESCRIPTION_FILE
 
 CONFIG_FILE: Final = "config.json"
-DESCRIPTION_FILE: Final = "mgm.json"
-"""The file in every export of mgm that describes the model and its origin."""
 _SAFETENSORS, _TORCH, _REFERENCE = "model.safetensors", "pytorch_model.bin", "model.pth"
 _IN_FOLDERS: Final = (_SAFETENSORS, f"{_SAFETENSORS}.index.json", _TORCH, f"{_TORCH}.index.json", _REFERENCE)
 # Files of `mgm export` without weights to load.

@@ -10,7 +10,8 @@ from typing import Any, Final
 from mgm.errors import MgmError, ModelError
 from mgm.files.json_text import read_json
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.convert import CONFIG_FILE, DESCRIPTION_FILE, HEAD_NORM_EPS, BiasNames, Model, VideoType
+from mgm.models.convert import CONFIG_FILE, HEAD_NORM_EPS, BiasNames, Model, VideoType
+from mgm.models.description import DESCRIPTION_FILE
 from mgm.training.checkpoint import contains_settings, load_checkpoint
 from mgm.training.config import Config
 from mgm.training.export.examples import encoder_of, usage

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.files.atomic import atomic_folder, cannot_write
+from mgm.files.atomic import atomic_folder
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import (
-    DESCRIPTION_FILE,
     METADATA_KEY,
     BiasNames,
     Model,
@@ -29,11 +28,13 @@ from mgm.models.convert import (
     to_reference,
     write_onnx,
 )
+from mgm.models.description import DESCRIPTION_FILE
 from mgm.models.patches import MEAN, STD
 from mgm.models.sizes import unknown_name
 from mgm.models.targets import ReconstructionObjective, TeacherFeatures
 from mgm.training.checkpoint import load_encoder, load_pretrained
 from mgm.training.export.model_card import Origin, model_card, origin_of
+from mgm.training.export.target import check_free
 from mgm.version import VERSION
 
 ExportFormat = Literal["hf", "videomae", "safetensors", "torch-export", "onnx"]
@@ -88,7 +89,7 @@ def export_model(
     options = _options(to, part, video, bias_names)
     loaded, origin = _opened(model, part, frames=frames, resolution=resolution, heads=heads)
     target = Path(out).absolute()
-    _check_free(target, overwrite=overwrite)
+    check_free(target, overwrite=overwrite)
     with atomic_folder(target) as folder:
         try:
             _WRITERS[to](loaded, folder, options)
@@ -132,22 +133,6 @@ def _options(to: ExportFormat, part: ExportPart, video: VideoType | None, bias_n
                 reason="conflict",
             )
     return _Options(to, bias_names or "q_bias", video or "uint8")
-
-
-def _check_free(target: Path, *, overwrite: bool) -> None:
-    """Raises ModelError unless the folder is missing, empty or, with `overwrite`, an earlier export."""
-    try:
-        if not target.exists() and not target.is_symlink():
-            return
-        is_empty = target.is_dir() and not any(target.iterdir())
-        is_export = target.is_dir() and (target / DESCRIPTION_FILE).is_file()
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    if is_empty or (overwrite and is_export):
-        return
-    found = "found an earlier export" if is_export else "found other content, which is never replaced"
-    advice = "choose another folder, or replace it with --overwrite" if is_export else "choose another folder"
-    raise ModelError(target, found, "a new folder", advice, reason="exists")
 
 
 def _opened(

@@ -1,0 +1,83 @@
+"""What pages, messages and advice tell a reader to type exists: commands, options, settings, extras."""
+
+import ast
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import mgm
+from mgm.training.config import Config
+from tests.commands.typed import ROOT, options, parse
+from tests.docs.test_pages import PAGES
+from tests.docs.test_pages import ROOT as CHECKOUT
+from tests.errors import MESSAGES
+
+SOURCE = Path(mgm.__file__).parent
+COMMAND = re.compile(r"([`']|^ *)mgm ([a-z]+(?: (?:data|show|formats)\b)?)([^`'\";|\n]*)", re.MULTILINE)
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+SETTING = re.compile(r"(?<![\w.`/-])([a-z]+\.[a-z_]+(?:\.[a-z_]+)*)=(?=[\w.\[{])")
+
+
+def literals(file: Path) -> str:
+    """The texts of a module, one per line; what is inserted is X."""
+    texts = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            texts.append("".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append(node.value)
+    return "\n".join(texts)
+
+
+TEXTS = {
+    **{page.name: page.read_text(encoding="utf-8") for page in PAGES if page.name != "CHANGELOG.md"},
+    MESSAGES.name: MESSAGES.read_text(encoding="utf-8"),
+    **{str(file.relative_to(SOURCE)): literals(file) for file in SOURCE.rglob("*.py")},
+}
+EVERY = pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if "mgm " in text or "=" in text])
+
+
+@EVERY
+def test_named_commands_have_the_options(name):
+    for before, words, rest in COMMAND.findall(TEXTS[name]):
+        exists = words.split()[0] in ROOT.commands
+        assert exists or not before.strip(), f"mgm {words}"  # without a quote it may be a sentence
+        assert not exists or set(OPTION.findall(rest)) <= options(words.split()), f"mgm {words}{rest}"
+
+
+def test_options_of_messages_exist():
+    assert set(OPTION.findall(TEXTS[MESSAGES.name])) <= options([]) | {"--local-dir"}  # of `hf download`
+
+
+@EVERY
+def test_settings_exist(name):
+    for key in SETTING.findall(TEXTS[name]):
+        section, *names = key.split(".")
+        if section in Config.model_fields:
+            kind = Config.model_fields[section].annotation
+            assert names[0] in kind.model_fields, key
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_of_pages_parse(page):
+    blocks = re.findall(r"^```\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for line in "".join(blocks).splitlines():
+        if line.startswith("mgm "):
+            parse(shlex.split(line, comments=True)[1:])
+
+
+def test_extras_exist():
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = [
+        (distribution, extra)
+        for text in TEXTS.values()
+        for distribution, extras in re.findall(r"pip install [^\n]*?'([\w.-]+)\[([\w,]+)\]'", text)
+        for extra in extras.split(",")
+    ]
+    assert named
+    for distribution, extra in named:
+        assert distribution in {".", project["name"]}
+        assert extra in project["optional-dependencies"]
