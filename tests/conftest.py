@@ -1,6 +1,7 @@
 """Shared fixtures: a small set of synthetic videos, made once, the real clips, and one thread."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--update-messages"):
         os.environ[UPDATE] = "1"
+    # As in a terminal: a script's `&` and nohup let their children ignore some.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in {"SIGTERM", "SIGUSR1", "SIGHUP"} & set(dir(signal)):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
