@@ -10,6 +10,7 @@ import pytest
 
 from mgm.video import VideoReader, iter_motion_vectors, read_clip, read_motion
 from mgm.video.container.metadata import read_video_info
+from mgm.video.container.stream import open_video, packets
 from mgm.video.scan.folder import scan_videos
 from mgm.video.transcode.encode import transcode_video
 from tests.video.clips import VELOCITY, decode_whole, encode_moving
@@ -163,6 +164,31 @@ def test_presentation_times_that_are_decoding_times(tmp_path: Path, name: str, c
     made = read_clip(tmp_path / "out.mp4", frames=None, stride=1, size=None, motion=None)
     assert np.abs(made.frames - decode_whole(source).astype(int)).mean() < 4
     np.testing.assert_allclose(np.diff(made.pts_seconds), 1 / 25, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("gop", "bf", "change", "timed"),
+    [
+        (
+            1,
+            0,
+            shown_when_decoded,
+            True,
+        ),  # as in professional formats: nothing is reordered, although the stream permits it
+        (12, 0, list, True),
+        (12, 2, list, True),
+        (12, 2, shown_when_decoded, False),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["mkv", "mov", "ts"])
+def test_times_are_trusted_where_they_can_be_right(tmp_path: Path, gop: int, bf: int, change, timed: bool, suffix: str):
+    options = {"g": gop, "bf": bf, "b": "2M"}
+    source = encode_moving(tmp_path / f"source.{suffix}", codec="mpeg2video", options=options)
+    path = copy_packets(source, tmp_path / f"a.{suffix}", change)
+    with open_video(path, vectors=False) as video:
+        assert video.reordered
+        assert next(packets(video)).is_keyframe
+        assert video.timed is timed
 
 
 @pytest.mark.parametrize("suffix", ["avi", "flv", "mkv", "mp4", "ts"])

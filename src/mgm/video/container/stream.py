@@ -282,14 +282,15 @@ def _carry_display_times(video: OpenVideo, begin: list[Packet]) -> bool:
     """Whether the first packets of a video carry the times at which their pictures are shown.
 
     Where pictures are reordered, either one of them is shown before a picture that is decoded earlier, or all are shown later than
-    they are decoded. Some writers give every picture the time of decoding instead.
+    they are decoded. Some writers give every picture the time of decoding instead, which is right for keyframes alone.
     """
     if not begin:
         return video.timed
     if begin[0].pts is None:
         return False
     ascending = all(a.pts is not None and b.pts is not None and a.pts < b.pts for a, b in pairwise(begin))
-    return not (video.reordered and ascending and begin[-1].pts == begin[-1].dts)
+    reordered = video.reordered and not all(packet.is_keyframe for packet in begin)
+    return not (reordered and ascending and begin[-1].pts == begin[-1].dts)
 
 
 def _demux(video: OpenVideo, before: int) -> Iterator[Packet]:
