@@ -13,6 +13,7 @@ SOURCE = Path(mgm.__file__).parent
 
 # From the ground up: a floor may import those on lines above its own. Floors on one line do not import each other.
 FLOORS = [
+    {"printable"},
     {"compiled", "errors", "lazy", "ranks", "spans", "version"},
     {"files", "notebook", "terminal", "workers"},
     {"video", "masks"},
@@ -127,6 +128,16 @@ def test_video_and_masks_need_no_torch(file):
     own = file.relative_to(SOURCE).parts[0]
     if own in ("video", "masks"):
         assert not {module.split(".")[0] for module, _ in imports(file)} & HEAVY
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_all_is_printed_by_the_terminal(file):
+    """It escapes the control characters of names."""
+    if file != SOURCE / "terminal.py":
+        calls = (
+            node.func for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+        )
+        assert not {call.id for call in calls if isinstance(call, ast.Name)} & {"print", "Console"}
 
 
 def test_torchvision_is_absent():

@@ -48,7 +48,7 @@ def test_a_size_that_is_found_later_starts_the_count(capsys):
 def test_on_a_terminal_there_is_one_bar(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr(
-        terminal, "Console", lambda stderr: Console(file=screen, force_terminal=True, width=100, color_system=None)
+        terminal, "Terminal", lambda stderr: Console(file=screen, force_terminal=True, width=100, color_system=None)
     )
     with Activity("outer") as outer, Activity("training", 10) as inner:
         outer.rename("renamed")

@@ -14,7 +14,9 @@ Every error has a `reason` to branch on and four parts for people, from which it
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
+
+from mgm.printable import printable
 
 Reason = Literal[
     # a video
@@ -65,6 +67,8 @@ class MgmError(Exception):
         at: seconds on the stream's clock at which a video is damaged; None elsewhere.
     """
 
+    _kept: ClassVar[str] = ""
+
     # The defaults are for torch, which rebuilds an error of a loader's worker from its line alone. Every error that mgm raises
     # has a finding and a reason; tests/test_errors.py checks it.
     def __init__(
@@ -92,9 +96,9 @@ class MgmError(Exception):
 
     @property
     def line(self) -> str:
-        """The whole error as one line."""
+        """The whole error as one line; the control characters of names in it are escaped."""
         line = ": ".join(part for part in (self.subject, self.statement) if part)
-        return f"{line}; {self.advice}" if self.advice else line
+        return printable(f"{line}; {self.advice}" if self.advice else line, keep=self._kept)
 
     def about(self, subject: object) -> Self:
         """The same error about another subject: the file that contains it, or the key that it was read from."""
@@ -133,7 +137,9 @@ class MaskError(MgmError, ValueError):
 
 
 class ConfigError(MgmError, ValueError):
-    """A recipe, an override or a run's settings are wrong. Several wrong keys are listed in one error."""
+    """A recipe, an override or a run's settings are wrong. Several wrong keys are listed in one error, a line each."""
+
+    _kept = "\n"
 
 
 class DataError(MgmError, ValueError):

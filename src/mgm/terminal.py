@@ -1,29 +1,76 @@
-"""The progress of long work, on standard error: a bar on a terminal; elsewhere, as in the log of a job, a plain line at the
-start and every 30 seconds."""
+"""What mgm prints: results, notes, and the progress of long work.
+
+Everything is printed here, because the names of files and classes are printed too: their control characters are escaped.
+
+Progress is shown on standard error: a bar on a terminal; elsewhere, as in the log of a job, a plain line at the start and every 30
+seconds.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from threading import Event, Thread
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Column
 from rich.text import Text
 
+from mgm.printable import printable
 from mgm.ranks import on_first_rank
 
 PLAIN_SECONDS = 30.0
 """Time between the lines of an activity without a terminal."""
 
 
-def note(line: str) -> None:
+_LINE_END = "\n"
+
+
+class Terminal(Console):
+    """A console without markup, in whose output all control characters are its own."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, **options)
+
+    def print_line(self, text: str, style: str = "") -> None:
+        """Print one line, which only a terminal breaks."""
+        self.print(printable(text), style=style, highlight=False, soft_wrap=True)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """See `rich.console.Console.render`."""
+        for segment in super().render(renderable, options):
+            yield (
+                segment
+                if segment.control
+                else Segment(_encodable(printable(segment.text, keep=_LINE_END)), segment.style)
+            )
+
+
+def print_result(line: str) -> None:
+    """Print a line to standard output, on the first rank only."""
+    if on_first_rank():
+        print(_encodable(printable(line)), flush=True)
+
+
+def note(line: str, *, topic: str = "mgm") -> None:
     """Print a line of the program about itself to standard error, on the first rank only."""
     if on_first_rank():
-        print(f"mgm: {line}", file=sys.stderr, flush=True)
+        print_error(printable(line), topic=topic)
+
+
+def print_error(text: str, *, topic: str = "mgm") -> None:
+    """Print an error, which may have several lines, to standard error."""
+    print(_encodable(f"{topic}: {printable(text, keep=_LINE_END)}"), file=sys.stderr, flush=True)
+
+
+def _encodable(text: str) -> str:
+    """Names of files need not be valid text."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Activity:
@@ -40,7 +87,7 @@ class Activity:
     """From the outermost to the one that is shown."""
 
     def __init__(self, name: str, total: int | None = None, *, active: bool = True) -> None:
-        self.console = Console(stderr=True)
+        self.console = Terminal(stderr=True)
         self._active = active and on_first_rank()
         self._draws = self.console.is_interactive or self.console.is_jupyter
         self._bar = Progress(

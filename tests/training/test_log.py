@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mgm.errors import DataError, FileError
+from mgm.terminal import Terminal
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord
 from tests.errors import raises
 from tests.training.helpers import raising, read_log, same_weights
@@ -122,7 +122,7 @@ def test_a_record_in_the_log():
 
 @pytest.fixture
 def warnings(tmp_path):
-    console = Console(record=True, width=1000)
+    console = Terminal(record=True, width=1000)
     return RunWarnings(tmp_path, RunHistory(), 1, 2, console)
 
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import Data, Recipe, Settings
-from mgm.terminal import Activity
+from mgm.terminal import Activity, Terminal
 
 if TYPE_CHECKING:
     from mgm.data.benchmark import DataBenchmark
@@ -60,11 +59,11 @@ def data(
     title = (
         f"{config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, mask {config.mask.name}"
     )
-    _print_result(Console(), result, title)
+    _print_result(Terminal(), result, title)
     suggest("mgm", "pretrain", videos, *(settings or ()), "--recipe", recipe, "--out", new_folder("runs/pretrain"))
 
 
-def _print_result(console: Console, result: DataBenchmark, title: str) -> None:
+def _print_result(console: Terminal, result: DataBenchmark, title: str) -> None:
     """The time of each stage as a table, the totals and the advice."""
     from mgm.data.benchmark import STAGES
 
@@ -77,25 +76,19 @@ def _print_result(console: Console, result: DataBenchmark, title: str) -> None:
         seconds = result.seconds[stage]
         bar = "█" * max(round(_BAR_WIDTH * seconds / longest), int(seconds > 0))
         table.add_row(stage, f"{seconds * 1e3:.2f}", f"{bar} {seconds / result.computing:.0%}", _DESCRIPTIONS[stage])
-    _print(console, title)
+    console.print_line(title)
     console.print(table)
     repeats = f", {result.repeats} of each decoded one" if result.repeats > 1 else ""
-    _print(console, "")
-    _print(
-        console,
+    console.print_line("")
+    console.print_line(
         f"{result.clips_per_second:.1f} clips/s from one core: {result.computing * 1e3:.1f} ms per clip{repeats}, and "
         f"{result.waiting * 1e3:.1f} ms of waiting, for files or other programs ({result.clips} clips read)",
     )
-    _print(
-        console,
+    console.print_line(
         f"{result.decoded:.0f} frames decoded for a clip that spans {result.span}; probing a video takes "
         f"{result.probe_seconds * 1e3:.1f} ms more, once",
     )
     if result.failed:
-        _print(console, f"{result.failed} videos cannot be read: list them with 'mgm scan'", style="yellow")
+        console.print_line(f"{result.failed} videos cannot be read: list them with 'mgm scan'", style="yellow")
     for line in result.advice:
-        _print(console, f"- {line}", style="bold")
-
-
-def _print(console: Console, line: str, style: str = "") -> None:
-    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        console.print_line(f"- {line}", style="bold")

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Data
-from mgm.terminal import Activity
+from mgm.terminal import Activity, Terminal
 
 if TYPE_CHECKING:
     from mgm.data.annotations.resolve import ResolvedSource
@@ -58,7 +57,7 @@ def show(
         from mgm.data.annotations.summary import summarise_set
 
         summary = summarise_set(data)
-    console = Console()
+    console = Terminal()
     _print_sources(console, summary.sources)
     _print_splits(console, summary)
     _print_classes(console, summary, every=every)
@@ -74,35 +73,34 @@ def formats() -> None:
     """List the annotation formats, each with an example of a line."""
     from mgm.data.annotations import ANNOTATION_FORMATS
 
-    console = Console()
+    console = Terminal()
     for known in ANNOTATION_FORMATS:
-        console.print(f"[bold]{known.name}[/bold]  {known.used_by}", highlight=False, soft_wrap=True)
-        _print(console, f"    {known.example}")
+        console.print(f"[bold]{known.name}[/bold]  {known.used_by}", markup=True, highlight=False, soft_wrap=True)
+        console.print_line(f"    {known.example}")
     suggest("mgm", "data", "show", "--help")
 
 
-def _print_sources(console: Console, sources: Sequence[ResolvedSource]) -> None:
+def _print_sources(console: Terminal, sources: Sequence[ResolvedSource]) -> None:
     for source in sources:
         listed = source.listed
-        _print(console, str(listed.file), style="bold")
+        console.print_line(str(listed.file), style="bold")
         split = f", for {listed.split}" if listed.split else ""
-        _print(console, f"  format   {listed.format}: {listed.why}")
-        _print(console, f"  entries  {len(listed.entries):,}{split}")
-        _print(console, f"  labels   {listed.labels}")
+        console.print_line(f"  format   {listed.format}: {listed.why}")
+        console.print_line(f"  entries  {len(listed.entries):,}{split}")
+        console.print_line(f"  labels   {listed.labels}")
         if source.root:
-            _print(console, f"  root     {source.root}")
+            console.print_line(f"  root     {source.root}")
 
 
-def _print_splits(console: Console, summary: DataSummary) -> None:
+def _print_splits(console: Terminal, summary: DataSummary) -> None:
     console.print()
-    _print(console, f"split    {summary.split_rule}")
-    _print(
-        console,
+    console.print_line(f"split    {summary.split_rule}")
+    console.print_line(
         f"classes  {len(summary.classes):,} ({summary.names_from})"
         if summary.classes
         else f"classes  {summary.names_from}",
     )
-    _print(console, f"judged   {_judged(summary)}")
+    console.print_line(f"judged   {_judged(summary)}")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     splits = (summary.train, summary.test)
     shown = [(key, name) for key, name in _COUNTS if any(getattr(split, key) for split in splits)]
@@ -114,8 +112,7 @@ def _print_splits(console: Console, summary: DataSummary) -> None:
     console.print(table)
     if summary.pictures:
         share = summary.picture_samples / summary.samples
-        _print(
-            console,
+        console.print_line(
             f"{summary.pictures:,} still pictures beside the videos: {share:.1%} of the {summary.samples:,} samples of an epoch",
         )
 
@@ -130,7 +127,7 @@ def _judged(summary: DataSummary) -> str:
     return f"{counted} and mgm probe"
 
 
-def _print_classes(console: Console, summary: DataSummary, *, every: bool) -> None:
+def _print_classes(console: Terminal, summary: DataSummary, *, every: bool) -> None:
     if not summary.classes:
         return
     ordered = sorted(summary.classes, key=lambda c: (-(c.train + c.test), c.name))
@@ -145,12 +142,12 @@ def _print_classes(console: Console, summary: DataSummary, *, every: bool) -> No
             table.add_row(f"... {len(ordered) - 2 * half} more (--all)")
         else:
             counts = (row.train, row.test, *([row.missing] if summary.missing else []))
-            table.add_row(_printable(row.name), *(f"{count:,}" for count in counts))
+            table.add_row(row.name, *(f"{count:,}" for count in counts))
     console.print()
     console.print(table)
 
 
-def _print_examples(console: Console, summary: DataSummary) -> None:
+def _print_examples(console: Terminal, summary: DataSummary) -> None:
     from mgm.data.shards.members import member_title
 
     console.print()
@@ -158,10 +155,10 @@ def _print_examples(console: Console, summary: DataSummary) -> None:
         label = "" if item.label is None else f"  {item.label} {summary.classes[item.label].name}"
         until = "the end" if item.end is None else item.end - 1
         part = f"  frames {item.start} to {until}" if item.start or item.end is not None else ""
-        _print(console, f"{member_title(item.path)}{label}{part}")
+        console.print_line(f"{member_title(item.path)}{label}{part}")
 
 
-def _print_problems(console: Console, summary: DataSummary, *, every: bool) -> None:
+def _print_problems(console: Terminal, summary: DataSummary, *, every: bool) -> None:
     lines = list(summary.notes)
     if summary.renamed_example is not None:
         name, path = summary.renamed_example
@@ -179,22 +176,12 @@ def _print_problems(console: Console, summary: DataSummary, *, every: bool) -> N
     console.print()
     for source in summary.sources:
         if source.note is not None:
-            _print(console, source.note, style="yellow")
+            console.print_line(source.note, style="yellow")
             for name in source.missing if every else source.missing[1:3]:
-                _print(console, f"  and {name}", style="yellow")
+                console.print_line(f"  and {name}", style="yellow")
             if len(source.missing) > 3 and not every:
-                _print(console, f"  and {len(source.missing) - 3:,} more: --all lists them", style="yellow")
+                console.print_line(f"  and {len(source.missing) - 3:,} more: --all lists them", style="yellow")
     for line in lines:
-        _print(console, line, style="yellow")
+        console.print_line(line, style="yellow")
     if not lines and not summary.missing:
-        _print(console, "no file is missing" + (", and no video is in both splits" if summary.test.items else ""))
-
-
-def _print(console: Console, line: str, style: str = "") -> None:
-    """Print one line without wrapping."""
-    console.print(_printable(line), style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def _printable(text: str) -> str:
-    """Replace bytes in file names that are not valid text."""
-    return text.encode("utf-8", "backslashreplace").decode()
+        console.print_line("no file is missing" + (", and no video is in both splits" if summary.test.items else ""))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mgm.commands.next_command import suggest
-from mgm.terminal import Activity
+from mgm.terminal import Activity, print_result
 from mgm.training.export.target import check_free
 
 
@@ -89,5 +89,5 @@ def export(
             resolution=resolution,
             heads=heads,
         )
-    print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+    print_result(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
     suggest("more", folder / "README.md")

@@ -10,8 +10,8 @@ import typer
 
 import mgm
 from mgm.commands.next_command import suggest_export
-from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set, print_result
-from mgm.terminal import Activity
+from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set
+from mgm.terminal import Activity, print_result
 from mgm.training.folder import run_folder
 
 

@@ -28,6 +28,8 @@ from mgm.commands.probe import probe
 from mgm.commands.scan import scan
 from mgm.errors import MgmError
 from mgm.lazy import TRAINING_PACKAGES, missing_training
+from mgm.printable import printable
+from mgm.terminal import print_error
 from mgm.version import VERSION
 
 
@@ -105,7 +107,7 @@ def _warning(
 ) -> str:
     """Warnings of mgm are one line for the user; those of libraries keep their file and line."""
     if Path(filename).is_relative_to(Path(__file__).parents[1]):
-        return f"mgm: {message}\n"
+        return f"mgm: {printable(str(message))}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
@@ -114,5 +116,5 @@ def _interrupted() -> NoReturn:
 
 
 def _fail(message: str, *, status: int = 1) -> NoReturn:
-    print(f"mgm: {message}", file=sys.stderr)
+    print_error(message)
     sys.exit(status)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from mgm.commands.next_command import suggest
 from mgm.errors import VideoError
-from mgm.terminal import Activity
+from mgm.terminal import Activity, Terminal
 
 if TYPE_CHECKING:
     from mgm.video.clip.reader import MotionClip
@@ -82,9 +81,9 @@ def motion(
         if cache:  # last: it raises for codecs whose flow the others measure
             written.append(build_sidecar(video))
         totals = totals or _totals(motion_chunks(video))
-    console = Console()
+    console = Terminal()
     for path in written:
-        console.print(f"{path}: {_size(path)}", markup=False, highlight=False, soft_wrap=True)
+        console.print_line(f"{path}: {_size(path)}")
     console.print(_summary(totals, stride if out is not None else 1), highlight=False, soft_wrap=True)
     suggest("mgm", "preview", video)
 

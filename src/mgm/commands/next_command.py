@@ -1,17 +1,15 @@
 """A command ends with the next one to type."""
 
 import shlex
-import sys
 from itertools import chain, count
 from pathlib import Path
 
-from mgm.ranks import on_first_rank
+from mgm.terminal import note
 
 
 def suggest(*words: object) -> None:
     """Print the words of the next command to standard error, quoted for a shell, on the first rank only."""
-    if on_first_rank():
-        print(f"next: {shlex.join(map(str, words))}", file=sys.stderr)
+    note(shlex.join(map(str, words)), topic="next")
 
 
 def new_folder(base: str | Path, ending: str = "") -> Path:

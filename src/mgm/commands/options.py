@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mgm.ranks import on_first_rank
 from mgm.terminal import note
 
 if TYPE_CHECKING:
@@ -42,9 +41,3 @@ def open_set(data: str) -> VideoSet:
     for line in videos.notes:
         note(line)
     return videos
-
-
-def print_result(line: str) -> None:
-    """Print to standard output, on the first device only."""
-    if on_first_rank():
-        print(line)

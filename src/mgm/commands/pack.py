@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import Data
-from mgm.terminal import Activity
+from mgm.terminal import Activity, Terminal
 
 
 def pack(
@@ -33,9 +32,9 @@ def pack(
         activity.rename("packing videos")
         activity.reach(0, len({item.path for item in videos.items}))
         report = pack_set(videos, out, shard_size=shard_size, progress=activity.advance)
-    console = Console()
+    console = Terminal()
     for message in report.failed.values():
-        console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.print_line(message, style="yellow")
     videos_in = f"{report.videos:,} video{'s' * (report.videos != 1)}"
     shards = f"{len(report.shards)} shard{'s' * (len(report.shards) != 1)}"
     console.print(

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from mgm.commands.next_command import suggest
-from mgm.terminal import Activity
+from mgm.terminal import Activity, Terminal
 
 if TYPE_CHECKING:
     from mgm.video.transcode.manifest import PrepareReport
@@ -72,11 +71,11 @@ def prepare(
             ray=ray,
             progress=activity.advance,
         )
-    console = Console()
+    console = Terminal()
     for problem in (*(record.problem for record in report.failed), report.found.closed_note, report.found.kinds_note):
         if problem:
-            console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    console.print(summary(report), markup=False, highlight=False, soft_wrap=True)
+            console.print_line(problem, style="yellow")
+    console.print(summary(report), highlight=False, soft_wrap=True)
     if report.done:
         suggest("mgm", "preview", dst)
     if report.failed or report.found.closed:

@@ -7,7 +7,7 @@ from pathlib import Path
 import mgm
 from mgm.commands.next_command import suggest, suggest_export
 from mgm.commands.options import Data, Out, Recipe, Resume, Settings, open_set
-from mgm.terminal import Activity
+from mgm.terminal import Activity, print_result
 from mgm.training.folder import run_folder
 
 
@@ -30,13 +30,15 @@ def pretrain(
             videos = open_set(data)
         history = mgm.pretrain(videos, config, out=out, resume=resume).history
     last = history.losses[-20:]
-    print(f"loss {history.losses[0]:.4f} -> {sum(last) / len(last):.4f} in {history.seconds:.0f} s; {out}/last.pt")
+    print_result(
+        f"loss {history.losses[0]:.4f} -> {sum(last) / len(last):.4f} in {history.seconds:.0f} s; {out}/last.pt"
+    )
     if history.bad:
-        print(f"{len(history.bad)} video{'s' * (len(history.bad) != 1)} could not be read: {out}/bad_videos.tsv")
+        print_result(f"{len(history.bad)} video{'s' * (len(history.bad) != 1)} could not be read: {out}/bad_videos.tsv")
     if history.flow:
         clips = config.pretrain.batch * config.repeats("pretrain")
         measured, total = round(history.flow * clips), len(history.losses) * clips
-        print(f"motion was measured from the decoded frames in {measured:,} of {total:,} clips")
+        print_result(f"motion was measured from the decoded frames in {measured:,} of {total:,} clips")
     if unprobeable(videos) is None:
         suggest("mgm", "probe", out, data)
     else:

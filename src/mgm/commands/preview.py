@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Column, Table
 
 from mgm.commands.next_command import new_folder, suggest
-from mgm.terminal import Activity
+from mgm.terminal import Activity, Terminal
 
 if TYPE_CHECKING:
     from mgm.show.preview import PreviewReport, PreviewSettings
@@ -77,14 +76,14 @@ def preview(
             moving=video,
             progress=activity.reach,
         )
-    console = Console()
+    console = Terminal()
     if report.statistics is not None:
         console.print(_table(report, settings))
         for _, picture in report.written:
-            console.print(f"{picture}{' and .mp4' if video else ''}", markup=False, highlight=False, soft_wrap=True)
-        console.print(str(report.statistics), markup=False, highlight=False, soft_wrap=True)
+            console.print_line(f"{picture}{' and .mp4' if video else ''}")
+        console.print(str(report.statistics), highlight=False, soft_wrap=True)
     for error in report.failed:
-        console.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.print_line(str(error), style="yellow")
     if not report.written:
         raise typer.Exit(1)
     if len(report.written) > 1 and len(paths) == 1:

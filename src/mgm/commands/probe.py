@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 import mgm
 from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
 from mgm.ranks import on_first_rank
-from mgm.terminal import Activity
+from mgm.terminal import Activity, Terminal
 
 if TYPE_CHECKING:
     from mgm.evaluation.run import ProbeReport
@@ -44,7 +43,7 @@ def probe(
             untrained=untrained,
             progress=activity.rename,
         )
-    console = Console(quiet=not on_first_rank())
+    console = Terminal(quiet=not on_first_rank())
     console.print(_table(report))
     console.print(
         f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read; "

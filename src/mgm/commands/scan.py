@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from mgm.commands.next_command import suggest
-from mgm.terminal import Activity
+from mgm.terminal import Activity, Terminal
 
 if TYPE_CHECKING:
     from mgm.video.scan.record import Status, VideoRecord
@@ -73,24 +72,24 @@ def scan(
         else:
             searched = scan_to_manifest(out, *paths, processes=count, timeout_seconds=timeout, progress=activity.reach)
             found = read_manifest(out)
-    console = Console()
+    console = Terminal()
     summary = ScanSummary()
     for record in found:
         summary.add(record)
         if verbose and record.problem is not None:
-            _print_line(console, record.problem)
+            console.print_line(record.problem)
     if verbose and summary.problems:
         console.print()
     _report(console, summary, paths, out, singly=not verbose)
     if searched.kinds_note:
-        _print_line(console, searched.kinds_note)
+        console.print_line(searched.kinds_note)
     if summary.readable:
         suggest("mgm", "preview", *paths)
     if summary.readable < summary.files:
         raise typer.Exit(1)
 
 
-def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path | None, *, singly: bool) -> None:
+def _report(console: Terminal, summary: ScanSummary, paths: list[Path], out: Path | None, *, singly: bool) -> None:
     from mgm.video.transcode.folder import prepare_command
 
     console.print(summary_table(summary, wide=console.width >= 110))
@@ -101,33 +100,25 @@ def _report(console: Console, summary: ScanSummary, paths: list[Path], out: Path
         given = _given(paths, first)
         too = " (the good files too)" if given.is_dir() and count < summary.files else ""
         advice = advice.format(prepare=prepare_command(given), too=too)
-        _print_line(
-            console, f"{_words(status)}: {_files(count)} ({meaning}), such as {first.path}: {advice}", style="bold"
+        console.print_line(
+            f"{_words(status)}: {_files(count)} ({meaning}), such as {first.path}: {advice}", style="bold"
         )
     shown = [*summary.broken, *summary.others][: summary.limit]
     if singly and shown:
         console.print()
         for record in shown:
-            _print_line(console, record.problem or "", style="red" if not record.readable else "yellow")
+            console.print_line(record.problem or "", style="red" if not record.readable else "yellow")
         total = sum(count for count, _ in summary.problems.values())
         if total > len(shown):
-            _print_line(
-                console,
+            console.print_line(
                 f"and {total - len(shown):,} more: {'see ' + str(out) if out is not None else '--verbose lists all'}",
             )
     console.print()
     broken = summary.files - summary.readable
-    _print_line(
-        console,
+    console.print_line(
         f"{_files(summary.files)}: {summary.readable:,} readable, {summary.with_motion:,} with motion vectors, {broken:,} broken"
         + (f"; one row each in {out}" if out is not None else ""),
     )
-
-
-def _print_line(console: Console, line: str, style: str = "") -> None:
-    """Print one line, which only a terminal breaks. Names of files need not be valid text."""
-    printable = line.encode("utf-8", "backslashreplace").decode()
-    console.print(printable, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _words(status: str) -> str:

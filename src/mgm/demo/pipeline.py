@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import evenly_spaced
@@ -25,7 +23,7 @@ from mgm.evaluation.metrics import Accuracy
 from mgm.evaluation.probing import compare, probe_encoder, untrained_encoder
 from mgm.models import MaskedAutoencoder
 from mgm.show.preview import PreviewSettings, preview
-from mgm.terminal import Activity
+from mgm.terminal import Activity, Terminal
 from mgm.training import Config, load_config
 from mgm.training.pretrain import pretrain
 from mgm.training.run import open_source
@@ -75,7 +73,7 @@ def run_demo(
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    console = Console()
+    console = Terminal()
     clock = _Clock(console)
     place = str(folder / f"videos-{seed}" if data is None else data)
     overrides = (f"seed={seed}", STEPS, *(REAL_VIDEO if data is not None else ()), *overrides)
@@ -135,7 +133,7 @@ def run_demo(
         metrics = metrics_of(found)
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     _print_summary(found, console)
-    console.print(f"report: {path.resolve()}", soft_wrap=True, highlight=False)
+    console.print_line(f"report: {path.resolve()}")
     return DemoResult(path, metrics, place)
 
 
@@ -220,7 +218,7 @@ def _evaluate(found: Findings, source: ClipSource) -> None:
     found.unreadable.update(trained.unreadable)
 
 
-def _print_summary(found: Findings, console: Console) -> None:
+def _print_summary(found: Findings, console: Terminal) -> None:
     for measure in found.masks:
         covered = "" if measure.objects is None else f"{measure.objects:.0%} of the moving object, "
         console.print(f"{measure.name} hides {covered}{_share(measure.motion)} of the motion")
@@ -250,13 +248,13 @@ def _clear(folder: Path) -> None:
 class _Clock:
     """Prints the stages and records the seconds of each."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self.console = console
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        self.console.print(f"[bold]{name}[/bold]")
+        self.console.print(name, style="bold")
         began = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - began

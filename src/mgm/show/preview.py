@@ -33,6 +33,7 @@ from mgm.masks import (
     pool_statistics,
 )
 from mgm.notebook import Pictured
+from mgm.printable import table_cell
 from mgm.show.figures import RgbFrames, colour_motion, motion_scale, paint_mask, paint_visibility
 from mgm.show.filmstrip import encode_image, filmstrip, strip
 from mgm.show.panels import write_panels
@@ -392,7 +393,7 @@ def write_statistics(path: str | Path, made: Sequence[WrittenPreview]) -> Path:
     for shown, _ in made:
         for name, found in shown.draws.items():
             values = [getattr(found, column) for column in columns]
-            table.writerow((shown.clip.path, int(shown.clip.frame_indices[0]), name, found.draws, *values))
+            table.writerow((table_cell(shown.clip.path), int(shown.clip.frame_indices[0]), name, found.draws, *values))
     with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+        file.write(text.getvalue().encode("utf-8", "backslashreplace"))  # names need not be valid text
     return path

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from mgm.data.unreadable import Unreadable
 from mgm.errors import DataError
 from mgm.files.atomic import atomic_write, cannot_write
 from mgm.notebook import Pictured, draw
+from mgm.printable import printable
+from mgm.terminal import Terminal
 from mgm.training.event_file import EventFile
 from mgm.training.folder import BAD_VIDEOS, INCIDENTS, LOG_FILE, TENSORBOARD
 from mgm.training.step_lines import read_steps
@@ -117,7 +117,7 @@ class RunHistory(Pictured):
     def write_bad_videos(self, out: Path) -> None:
         """Write one line per unreadable video: its path, a tab, the reason."""
         if self.bad:
-            lines = [f"{path}\t{message}\n" for path, message in sorted(self.bad.items())]
+            lines = [f"{printable(path)}\t{printable(message)}\n" for path, message in sorted(self.bad.items())]
             with atomic_write(out / BAD_VIDEOS) as file:
                 file.write("".join(lines).encode("utf-8", "surrogateescape"))
 
@@ -192,7 +192,7 @@ class RunWarnings:
     history: RunHistory
     rank: int
     ranks: int
-    console: Console | None
+    console: Terminal | None
 
     def unreadable(self, videos: list[Unreadable]) -> None:
         """Show videos that could not be read."""
@@ -209,7 +209,7 @@ class RunWarnings:
         self.history.incidents += lines
         path = self.out / INCIDENTS
         with _writing(path), path.open("a", encoding="utf-8", errors="surrogateescape") as file:  # names of files
-            file.writelines(f"{line}\n" for line in lines)
+            file.writelines(f"{printable(line)}\n" for line in lines)
         for line in lines:
             self._show(line)
 
@@ -244,7 +244,7 @@ class RunWarnings:
 
     def _show(self, line: str) -> None:
         if self.console is not None:
-            self.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            self.console.print_line(line, style="yellow")
 
 
 def progress_text(loss: float, clips_per_second: float) -> str:

@@ -22,7 +22,7 @@ from mgm.errors import ModelError
 from mgm.models.accelerate import accelerate_cpu
 from mgm.models.patches import to_device
 from mgm.notebook import Pictured
-from mgm.terminal import Activity
+from mgm.terminal import Activity, print_result
 from mgm.training.checkpoint import save_checkpoint
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text
 from mgm.training.method import StepResult, TrainingMethod
@@ -87,11 +87,11 @@ def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> Tra
         with activity, noted_requests() as requests:
             stream = _note_incidents(_read_first(run.batches(first), any_left=first < schedule.steps), warnings)
             if show_progress:
-                fabric.print(method.summary(schedule, videos=len(run.clips), devices=fabric.world_size))
+                print_result(method.summary(schedule, videos=len(run.clips), devices=fabric.world_size))
                 if first == schedule.steps:
-                    fabric.print("the run is finished: no steps are left")
+                    print_result("the run is finished: no steps are left")
                 elif first:
-                    fabric.print(f"resuming after step {first}")
+                    print_result(f"resuming after step {first}")
             activity.reach(first)
             for step in range(first, schedule.steps):
                 factor = schedule.factor(step)
@@ -127,13 +127,13 @@ def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> Tra
             save_run(run, method, state, log)
             fabric.barrier()  # now the first rank's checkpoint is there for all
         if stop or requests:
-            fabric.print(
+            print_result(
                 f"stopped by {requests[0] if requests else 'a signal to another rank'}: {_saved(state, schedule)}"
             )
             raise SystemExit(STOPPED_STATUS)
     except KeyboardInterrupt:
         save_run(run, method, state, log)
-        fabric.print(_saved(state, schedule))
+        print_result(_saved(state, schedule))
         raise
     finally:
         log.flush()

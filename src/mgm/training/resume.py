@@ -13,6 +13,7 @@ import torch
 from mgm.data.items import VideoItem, common_folder
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.files.atomic import cannot_write
+from mgm.terminal import print_result
 from mgm.training.checkpoint import load_checkpoint, save_checkpoint
 from mgm.training.config import Config
 from mgm.training.folder import (
@@ -106,9 +107,9 @@ def _newest_checkpoint(run: TrainingRun) -> tuple[str | None, dict[str, Any] | N
                 last.replace(run.out / DAMAGED_CHECKPOINT)
             except OSError as refusal:
                 raise cannot_write(last, refusal) from refusal
-            run.fabric.print(f"{last}: {error.statement}; it is {DAMAGED_CHECKPOINT} now, and {previous.name} is used")
+            print_result(f"{last}: {error.statement}; it is {DAMAGED_CHECKPOINT} now, and {previous.name} is used")
     elif previous.exists():
-        run.fabric.print(f"{last}: is missing; {previous.name} is used")
+        print_result(f"{last}: is missing; {previous.name} is used")
     else:
         return None, None
     return previous.name, load_checkpoint(previous)
@@ -121,7 +122,7 @@ def _resume(
     _check_same(run, path, content, method)
     before = content["data"]["ranks"]
     if before != run.order.ranks:
-        run.fabric.print(
+        print_result(
             f"{run.out}: resuming on {run.order.ranks} devices (started on {before}): the same clips and masks, but other "
             "draws of dropout and mixing"
         )
@@ -133,7 +134,7 @@ def _resume(
     history.bad.update(content["bad"])
     missing = history.read(run.out, state.step)
     if missing:
-        run.fabric.print(
+        print_result(
             f"{run.out / LOG_FILE}: lacks {missing} of the {state.step} steps; the run does not depend on them"
         )
     return state

@@ -12,6 +12,7 @@ from mgm.files.json_text import read_json
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import CONFIG_FILE, HEAD_NORM_EPS, BiasNames, Model, VideoType
 from mgm.models.description import DESCRIPTION_FILE
+from mgm.printable import printable
 from mgm.training.checkpoint import contains_settings, load_checkpoint
 from mgm.training.config import Config
 from mgm.training.export.examples import encoder_of, usage
@@ -114,7 +115,7 @@ def _set_words(result: Any) -> str:
     if "set" not in result:
         return ""
     about = result["set"]
-    return f" of `{about['name']}` (checksum {about['checksum']})"
+    return f" of `{printable(str(about['name']))}` (checksum {about['checksum']})"
 
 
 def _evaluated(content: Any, of_set: str) -> list[str]:
@@ -135,10 +136,11 @@ def model_card(
     model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType, bias_names: BiasNames
 ) -> str:
     """The model card in Markdown."""
-    first = "" if origin.first is None else f", an export of `{origin.first}`"
+    first = "" if origin.first is None else f", an export of `{printable(origin.first)}`"
+    name = printable(origin.name)
     parts = [
         _front(model, to),
-        f"# {origin.name}\n\n{_what(model)} Exported by mgm {VERSION} from `{origin.name}`{first}.",
+        f"# {name}\n\n{_what(model)} Exported by mgm {VERSION} from `{name}`{first}.",
         _table(model),
         f"## Training\n\n{_training(model, origin)} Data: {data or origin.data or 'not recorded'}.",
         "## Results\n\n" + "\n".join(origin.results) if origin.results else "",

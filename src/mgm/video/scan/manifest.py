@@ -16,6 +16,7 @@ from mgm.files.journal import Journal, read_journal, read_record
 from mgm.files.json_text import read_json
 from mgm.files.lock import locked
 from mgm.files.regular import open_regular
+from mgm.printable import from_table_cell, table_cell
 from mgm.video.scan.record import COLUMNS, Row, Status, VideoRecord, from_row, path_name, to_row
 from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
 
@@ -184,7 +185,7 @@ def _write_csv(file: BinaryIO, rows: Iterable[Row]) -> None:
 def _cell(value: bool | int | float | str | None) -> str:
     """Text always in quotes: csv.writer leaves them out around a carriage return, and readers then refuse the row."""
     if isinstance(value, str):
-        return '"' + value.replace('"', '""') + '"'
+        return '"' + table_cell(value).replace('"', '""') + '"'
     return "" if value is None else str(value).lower()
 
 
@@ -233,7 +234,7 @@ def _read_jsonl(path: Path) -> Iterator[Any]:
 
 
 def _read_csv(path: Path) -> Iterator[Any]:
-    parse: dict[type, Callable[[str], Any]] = {bool: "true".__eq__, int: int, float: float, str: str}
+    parse: dict[type, Callable[[str], Any]] = {bool: "true".__eq__, int: int, float: float, str: from_table_cell}
     with TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, strict=True):
             yield {name: parse[COLUMNS[name]](text) if text else None for name, text in row.items() if name in COLUMNS}
