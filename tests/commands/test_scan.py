@@ -144,3 +144,14 @@ def test_many_sizes_are_put_together():
     table = summary_table(summary)
     assert list(table.columns[1].cells) == ["144p", "240p", "360p"]
     assert list(table.columns[3].cells) == ["1", "21", "9"]
+
+
+def test_the_last_line_counts_what_is_left_out(folder: Path, tmp_path: Path):
+    shutil.copy(folder / "my videos" / "good.mp4", tmp_path)
+    for name in ("a.txt", "b.txt", "__MACOSX/._good.mp4", "sub/LICENSE"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for out in ([], ["--out", tmp_path / "m.parquet"]):
+        done = mgm_scan(".", *out, cwd=tmp_path)
+        assert done.returncode == 0
+        assert any(line.endswith(": 2 .txt, 1 without a suffix") for line in done.stdout.splitlines())
