@@ -30,7 +30,16 @@ def write_indexed(path: Path, *, codec: str, palettes: int, frames: int = 24) ->
 
 @pytest.mark.parametrize(
     ("name", "codec", "palettes"),
-    [("a.avi", "rawvideo", 1), ("a.mov", "rawvideo", 1), ("a.mov", "png", 1), ("a.avi", "rawvideo", 3)],
+    [
+        ("a.avi", "rawvideo", 1),
+        ("a.avi", "msrle", 1),
+        ("a.avi", "msrle", 3),
+        ("a.avi", "zmbv", 1),
+        ("a.mov", "rawvideo", 3),
+        ("a.mov", "rawvideo", 1),
+        ("a.mov", "png", 1),
+        ("a.avi", "rawvideo", 3),
+    ],
 )
 def test_a_palette_holds_for_every_clip(tmp_path: Path, name: str, codec: str, palettes: int):
     path = write_indexed(tmp_path / name, codec=codec, palettes=palettes)
