@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from mgm.errors import VideoError
 from mgm.video import read_clip, read_motion
@@ -150,6 +151,23 @@ def test_a_gap_in_a_clock_that_counts_frames(tmp_path: Path, codec: str, options
     gapped = encode_pictures(tmp_path / "gap.avi", gap, codec=codec, options=options, pixels=pixels)
     assert (scan_file(steady).variable_rate, scan_file(steady).seconds) == (False, 24 / 25)
     assert (scan_file(gapped).variable_rate, scan_file(gapped).seconds) == (True, 1)
+
+
+def test_a_clock_that_starts_again(tmp_path: Path):
+    """Two recordings in one file last as long as both, and their rate is as regular."""
+    part = encode_moving(tmp_path / "part.ts", frames=24, options={"g": 8, "bf": 2})
+    whole = tmp_path / "whole.ts"
+    whole.write_bytes(part.read_bytes() * 2)
+    one, two = scan_file(part), scan_file(whole)
+    assert (one.frames, one.seconds, one.variable_rate) == (24, pytest.approx(24 / 25), False)
+    assert (two.frames, two.seconds, two.variable_rate) == (48, pytest.approx(48 / 25), False)
+
+
+def test_an_animated_picture_is_not_a_damaged_video(tmp_path: Path):
+    path = tmp_path / "a.webp"
+    pictures = [Image.fromarray(frame) for frame in moving_frames(3, (64, 96))]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    assert scan_file(path).status == "not_video"
 
 
 def test_the_rate_of_a_stream_that_declares_none(tmp_path: Path):
@@ -322,11 +340,12 @@ def test_a_stream_that_changes_its_size(tmp_path: Path):
     parts = [encode_moving(tmp_path / f"{width}.ts", frames=6, size=(64, width)) for width in (96, 64)]
     whole.write_bytes(b"".join(part.read_bytes() for part in parts))
     record = scan_file(whole)
-    assert (record.status, record.readable, record.frames) == ("unsupported", False, 12)
+    assert (record.status, record.readable, record.frames) == ("size_changes", True, 12)
     assert (record.width, record.height) == (96, 64)  # of the first picture
     check_message("scan-size-changes", str(record.problem))
+    assert len(read_clip(whole, frames=12, stride=1).frames) == 12
     with raises(VideoError, "unsupported"):
-        read_clip(whole, frames=12, stride=1)
+        read_clip(whole, frames=12, stride=1, size=None)
 
 
 def test_what_no_clip_can_be_read_of_is_not_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

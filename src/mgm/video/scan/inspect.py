@@ -76,7 +76,9 @@ def _decode(record: VideoRecord) -> VideoRecord:
         return _broken(record, damage, until=tally.end, ended=ended)
     if (short := _too_short(record)) is not None:
         return with_problem(record, short, until=tally.end)
-    problem = pictures.error or _single_frame(record) or unsupported or _doubtful_vectors(record)
+    problem = pictures.not_converted or _single_frame(record) or unsupported or _doubtful_vectors(record)
+    if problem is None and pictures.size_change is not None:
+        return replace(record, status="size_changes", problem=str(pictures.size_change))
     return replace(record, status="ok") if problem is None else with_problem(record, problem)
 
 
@@ -175,8 +177,9 @@ class _Tally:
     run: int = 0
     b_run: int = 0
     kinds: set[str] = field(default_factory=set)
-    first: float = math.inf
     last: float = -math.inf
+    elapsed: float = 0.0
+    resets: int = 0  # recordings that were joined: the clock starts again
     previous: float | None = None
     shortest: float = math.inf
     longest: float = -math.inf
@@ -204,10 +207,13 @@ class _Tally:
             vectors = frame.field.vectors
             squares = np.square(vectors[..., 0]) + np.square(vectors[..., 1])  # a third of np.hypot's time
             self.length += float(np.sqrt(squares[frame.field.valid]).sum(dtype=np.float64))
-        self.first, self.last = min(self.first, frame.pts_seconds), max(self.last, frame.pts_seconds)
-        if self.previous is not None:
-            self.shortest = min(self.shortest, frame.pts_seconds - self.previous)
-            self.longest = max(self.longest, frame.pts_seconds - self.previous)
+        self.last = max(self.last, frame.pts_seconds)
+        step = 0.0 if self.previous is None else frame.pts_seconds - self.previous
+        if step < 0:
+            self.resets += 1
+        elif self.previous is not None:
+            self.elapsed += step
+            self.shortest, self.longest = min(self.shortest, step), max(self.longest, step)
         self.previous = frame.pts_seconds
 
     def complete(self, record: VideoRecord, video: OpenVideo) -> VideoRecord:
@@ -215,9 +221,8 @@ class _Tally:
         if not self.frames:
             return replace(record, frames=0)
         # Raw streams have no clock; FFmpeg only assumes a rate for them.
-        clock = video.stream.start_time is not None and math.isfinite(self.last - self.first)
-        length = self.last - self.first if clock else 0.0
-        fps = record.fps or ((self.frames - 1) / length if length else None)
+        clock = video.stream.start_time is not None and math.isfinite(self.elapsed)
+        fps = record.fps or ((self.frames - 1 - self.resets) / self.elapsed if clock and self.elapsed else None)
         interval = 1 / fps if fps else 0.0
         self.end = round(self.last + interval, 6) if clock else None
         motion = self.length / self.cells if self.cells else None
@@ -232,7 +237,7 @@ class _Tally:
             fps=fps,
             frames=self.frames,
             variable_rate=self.longest - self.shortest > rounding if clock and video.timed else None,
-            seconds=round(length + interval, 6) if clock else None,
+            seconds=round(self.elapsed + (1 + self.resets) * interval, 6) if clock else None,
             gop=self.gop,
             key_frames=self.key_frames,
             b_frames="B" in self.kinds,

@@ -13,6 +13,7 @@ Status = Literal[
     "intra_only",
     "interlaced",
     "single_frame",
+    "size_changes",
     "unsupported",
     "truncated",
     "damaged",
@@ -22,7 +23,7 @@ Status = Literal[
     "unreadable",
     "crashed",
 ]
-READABLE = frozenset({"ok", "no_vectors", "intra_only", "interlaced", "single_frame"})
+READABLE = frozenset({"ok", "no_vectors", "intra_only", "interlaced", "single_frame", "size_changes"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,8 @@ class VideoRecord:
         modified: time of the last change, seconds since 1970.
         status: "ok"; "no_vectors": its codec exports none; "intra_only": its codec exports them, but no frame has any;
             "interlaced": H.264 in fields, whose vectors are partly half as high as the motion; "single_frame": nothing moves;
-            "unsupported": its size changes, or its codec or pixel format cannot be read;
+            "size_changes": only clips of a given `size` can be read of it everywhere; "unsupported": its codec or pixel format
+            cannot be read;
             "truncated": it ends too early; "damaged": its stream is broken; "empty": 0 bytes; "not_video"; "no_video_stream": sound
             or nothing; "unreadable": it cannot be opened, or is a folder that cannot be listed; "crashed": the process that read it
             died, made no progress for too long, or failed.
@@ -49,7 +51,7 @@ class VideoRecord:
         variable_rate: whether presentation intervals differ by more than 2 ms and more than rounding to the container's clock.
         frames: counted by decoding, not taken from the header. The decoder may have held a few more before the damage.
         declared_frames: number in the header.
-        seconds: last minus first presentation time plus one frame.
+        seconds: last minus first presentation time plus one frame, for each of the recordings that were joined to the file.
         gop: longest distance between two keyframes, in frames.
         key_frames: frames at which decoding can start.
         b_frames, b_run: whether any frame is a B-frame, and the most of them in a row.
@@ -92,7 +94,7 @@ class VideoRecord:
 
     @property
     def readable(self) -> bool:
-        """Whether the file decodes to its end, and every clip of it can be read."""
+        """Whether the file decodes to its end, and every clip of it can be read with a `size`."""
         return self.status in READABLE
 
     @property
