@@ -1,6 +1,7 @@
 """One of two processes that run a command of mgm together: torchrun starts it for test_ranks.py.
 
-Arguments: a folder for the paths of the videos that each rank judged, then those of `mgm`.
+Arguments: a folder for what each rank did, then those of `mgm`. It receives the paths of the judged videos, and the step of the
+checkpoint that is evaluated.
 """
 
 import os
@@ -10,29 +11,33 @@ from pathlib import Path
 
 import torch
 
+import mgm
 from mgm.commands import main
 from mgm.data.loading.dataset import ViewSet
-from mgm.training import resume
+from mgm.training import load_checkpoint, resume
 
 
-def watch(report: Path) -> None:
-    """Write the path of every judged video, and save checkpoints late: no other rank may depend on luck."""
-    read, save = ViewSet.read, resume.save_checkpoint
+def watch(folder: Path, rank: str) -> None:
+    """Write what this rank does, and save checkpoints late: no other rank may depend on luck."""
+    read, save, evaluate = ViewSet.read, resume.save_checkpoint, mgm.evaluate
 
     def watched(views, index, begin_item=None):
-        with report.open("a") as file:
+        with (folder / f"videos{rank}.txt").open("a") as file:
             file.write(f"{views.items[index].path}\n")
         return read(views, index, begin_item)
+
+    def evaluated(run, *arguments, **options):
+        (folder / f"step{rank}.txt").write_text(str(load_checkpoint(run)["position"]["step"]))
+        return evaluate(run, *arguments, **options)
 
     def late(*arguments, **options):
         time.sleep(2)
         save(*arguments, **options)
 
-    ViewSet.read, resume.save_checkpoint = watched, late
+    ViewSet.read, resume.save_checkpoint, mgm.evaluate = watched, late, evaluated
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    folder = Path(sys.argv.pop(1))
-    watch(folder / f"rank{os.environ.get('RANK', 0)}.txt")
+    watch(Path(sys.argv.pop(1)), os.environ.get("RANK", "0"))
     main.run()
