@@ -26,7 +26,6 @@ from mgm.terminal import Activity, print_result
 from mgm.training.checkpoint import save_checkpoint
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text
 from mgm.training.method import StepResult, TrainingMethod
-from mgm.training.optim import Schedule
 from mgm.training.resume import TrainingState, begin_run, save_run
 from mgm.training.run import TrainingRun
 from mgm.training.signals import STOPPED_STATUS, noted_requests, uninterrupted
@@ -75,65 +74,38 @@ def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> Tra
     module, optimiser = fabric.setup(method.module, method.optimiser)
     history = RunHistory(bad=dict(run.left_out))
     state = begin_run(run, method, history)
-    first = state.step
     log = StepLog(run.out, history, fabric.is_global_zero)
     activity = Activity("training", schedule.steps, active=show_progress and fabric.is_global_zero)
     console = activity.console if show_progress else None
     warnings = RunWarnings(run.out, history, fabric.global_rank, fabric.world_size, console)
     started = time.perf_counter()
+    steps = _Steps(method, run, module, optimiser, peaks, log, warnings, started, first=state.step, state=state)
     stop = False
     module.train()
     try:
         with activity, noted_requests() as requests:
-            stream = _note_incidents(_read_first(run.batches(first), any_left=first < schedule.steps), warnings)
+            stream = _note_incidents(
+                _read_first(run.batches(state.step), any_left=state.step < schedule.steps), warnings
+            )
             if show_progress:
-                print_result(method.summary(schedule, videos=len(run.clips), devices=fabric.world_size))
-                if first == schedule.steps:
-                    print_result("the run is finished: no steps are left")
-                elif first:
-                    print_result(f"resuming after step {first}")
-            activity.reach(first)
-            for step in range(first, schedule.steps):
-                factor = schedule.factor(step)
-                for group, peak in zip(method.optimiser.param_groups, peaks, strict=True):
-                    group["lr"] = peak * factor
-
-                totals = train_step(method, module, stream, run)  # forward and backward
-                norm = _clip_gradient(fabric, module, optimiser, run.optim.clip_grad)
-                record, failures, stop = _record(
-                    totals, norm, fabric, step=step, lr=schedule.peak * factor, stop=bool(requests)
-                )
-
-                failed = state.failed + failures
-                if failures:
-                    warnings.unreadable(from_all_ranks(fabric, totals.unreadable))
-                    warnings.stop_if_too_many(failed, (step + 1) * run.optim.batch, run.config.data.bad_share)
-                if run.config.data.motion == "auto":
-                    warnings.flow(record, run.clips_per_step)
-                _check_finite(record, method, run)
-                record.clips_per_second = (step + 1 - first) * run.clips_per_step / (time.perf_counter() - started)
-
-                with uninterrupted():  # weights, log and state stay those of one step
-                    optimiser.step()
-                    optimiser.zero_grad(set_to_none=True)
-                    log.write(record)
-                    state = TrainingState.now(step + 1, failed, fabric.device)
-                activity.reach(step + 1, detail=progress_text(record.loss, record.clips_per_second))
-                if stop:
-                    break
+                _announce(method, run, state)
+            activity.reach(state.step)
+            while steps.state.step < schedule.steps and not stop:
+                record, stop = steps.take(stream, stop=bool(requests))
+                done = steps.state.step
+                activity.reach(done, detail=progress_text(record.loss, record.clips_per_second))
                 # The first one at once: a full disk is no news for the end of a day.
-                if step == 0 or (step + 1) % run.optim.checkpoint_every == 0:
-                    save_run(run, method, state, log)
-            save_run(run, method, state, log)
+                if not stop and (done == 1 or done % run.optim.checkpoint_every == 0):
+                    save_run(run, method, steps.state, log)
+            save_run(run, method, steps.state, log)
             fabric.barrier()  # now the first rank's checkpoint is there for all
         if stop or requests:
-            print_result(
-                f"stopped by {requests[0] if requests else 'a signal to another rank'}: {_saved(state, schedule)}"
-            )
+            by = requests[0] if requests else "a signal to another rank"
+            print_result(f"stopped by {by}: {steps.saved}")
             raise SystemExit(STOPPED_STATUS)
     except KeyboardInterrupt:
-        save_run(run, method, state, log)
-        print_result(_saved(state, schedule))
+        save_run(run, method, steps.state, log)
+        print_result(steps.saved)
         raise
     finally:
         log.flush()
@@ -141,6 +113,73 @@ def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> Tra
             history.write_bad_videos(run.out)
     history.seconds = time.perf_counter() - started
     return TrainingResult(run.out, method.module.cpu().eval(), history)
+
+
+def _announce(method: TrainingMethod, run: TrainingRun, state: TrainingState) -> None:
+    """Print what is trained, and where a resumed run continues."""
+    steps = run.schedule.steps
+    print_result(method.summary(run.schedule, videos=len(run.clips), devices=run.order.ranks))
+    if state.step == steps:
+        print_result("the run is finished: no steps are left")
+    elif state.step:
+        print_result(f"resuming after step {state.step}")
+
+
+@dataclass(slots=True)
+class _Steps:
+    """The steps of a run, and what they need.
+
+    Attributes:
+        module, optimiser: those of the method, as Fabric wraps them.
+        peaks: the highest learning rate of each group of parameters.
+        started, first: the time at which this part of the run begins, and its first step.
+        state: after the last finished step, always that of the weights.
+    """
+
+    method: TrainingMethod
+    run: TrainingRun
+    module: Any
+    optimiser: Any
+    peaks: list[float]
+    log: StepLog
+    warnings: RunWarnings
+    started: float
+    first: int
+    state: TrainingState
+
+    def take(self, stream: Iterator[Batch], *, stop: bool) -> tuple[StepRecord, bool]:
+        """Take one step and log it; returns its record, and whether `stop` is true on any rank."""
+        run, method, fabric, step = self.run, self.method, self.run.fabric, self.state.step
+        factor = run.schedule.factor(step)
+        for group, peak in zip(method.optimiser.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+
+        totals = train_step(method, self.module, stream, run)  # forward and backward
+        norm = _clip_gradient(fabric, self.module, self.optimiser, run.optim.clip_grad)
+        record, failures, stop = _record(totals, norm, fabric, step=step, lr=run.schedule.peak * factor, stop=stop)
+
+        failed = self.state.failed + failures
+        if failures:
+            self.warnings.unreadable(from_all_ranks(fabric, totals.unreadable))
+            self.warnings.stop_if_too_many(failed, (step + 1) * run.optim.batch, run.config.data.bad_share)
+        if run.config.data.motion == "auto":
+            self.warnings.flow(record, run.clips_per_step)
+        _check_finite(record, method, run)
+        seconds = time.perf_counter() - self.started
+        record.clips_per_second = (step + 1 - self.first) * run.clips_per_step / seconds
+
+        with uninterrupted():
+            self.optimiser.step()
+            self.optimiser.zero_grad(set_to_none=True)
+            self.log.write(record)
+            self.state = TrainingState.now(step + 1, failed, fabric.device)
+        return record, stop
+
+    @property
+    def saved(self) -> str:
+        """How to continue, once the state is saved."""
+        steps = self.run.schedule.steps
+        return f"saved after step {self.state.step} of {steps}; continue with the same command and --resume"
 
 
 @dataclass(slots=True)
@@ -251,10 +290,6 @@ def _note_incidents(stream: Iterator[Batch], warnings: RunWarnings) -> Iterator[
     for batch in stream:
         warnings.incidents(batch.incidents)
         yield batch
-
-
-def _saved(state: TrainingState, schedule: Schedule) -> str:
-    return f"saved after step {state.step} of {schedule.steps}; continue with the same command and --resume"
 
 
 def _record(
