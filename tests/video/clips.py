@@ -86,8 +86,8 @@ def remux(
     return target
 
 
-def tag_h264(source: Path, target: Path, **fields: int) -> Path:
-    """The same pictures with other colour tags in the stream: fields of FFmpeg's filter `h264_metadata`."""
+def tag_h264(source: Path, target: Path, **fields: int | str) -> Path:
+    """The same pictures with other tags in the stream: fields of FFmpeg's filter `h264_metadata`."""
     described = "h264_metadata=" + ":".join(f"{name}={value}" for name, value in fields.items())
     with av.open(str(source)) as given, av.open(str(target), "w") as out:
         stream = out.add_stream_from_template(given.streams.video[0])

@@ -23,6 +23,7 @@ from tests.video.clips import (
     displayed,
     displayed_vector,
     remux,
+    tag_h264,
 )
 from tests.video.transcode.pictures import KEEP
 
@@ -93,3 +94,19 @@ def test_other_angles_are_errors(tmp_path: Path, ordinary: Path, matrix: list[in
     record = next(iter(scan_videos(path).records))
     assert record.status != "ok"
     assert "display matrix" in (record.problem or "")
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
+@pytest.mark.parametrize(("field", "upright"), [("rotate=90", (0, -1, 1, 0)), ("flip=horizontal", (-1, 0, 0, 1))])
+def test_an_orientation_within_the_stream_holds_for_all_pictures(
+    tmp_path: Path, ordinary: Path, suffix: str, field: str, upright
+):
+    """Decoders report it for a few pictures only."""
+    path = tag_h264(ordinary, tmp_path / f"turned.{suffix}", display_orientation=f"insert:{field}")
+    a, b, c, d = (number << 16 for number in upright)
+    expected = [displayed(frame, [a, b, 0, c, d, 0, 0, 0, 1 << 30]) for frame in decode_whole(ordinary)]
+    for start in (0, 3, 8, 13, 23):
+        clip = read_clip(path, start=start, frames=1, size=None)
+        np.testing.assert_array_equal(clip.frames[0], expected[start], err_msg=str(start))
+    transcode_video(path, tmp_path / "out.mp4", KEEP)
+    assert np.abs(frames_of(tmp_path / "out.mp4") - np.stack(expected).astype(int)).mean() < 4

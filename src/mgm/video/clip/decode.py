@@ -79,7 +79,9 @@ def decode_clip(video: OpenVideo, window: PacketWindow, plan: ClipPlan, crops: S
         VideoError: the stream is damaged, or ends before the clip.
     """
     size = plan.options.size
-    converter = MultiCropConverter(tuple(FrameConverter(size=size, crop=crop, name=plan.name) for crop in crops))
+    converter = MultiCropConverter(
+        tuple(FrameConverter(size=size, crop=crop, name=plan.name, orientation=video.orientation) for crop in crops)
+    )
     pairs = None if plan.source is None or plan.source == "codec" else PairwiseMotion(plan.source, plan.stride_of)
     if window.order:
         sampled = sample_frames(

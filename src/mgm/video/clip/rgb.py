@@ -36,11 +36,13 @@ class FrameConverter:
         size: side of the square result, or (height, width); None keeps the region's own.
         crop: "centre", a box in pixels of the upright frame, or None (the whole frame).
         name: of the video, for errors.
+        orientation: of all pictures; None: that of the first.
     """
 
     size: int | tuple[int, int] | None
     crop: Crop
     name: str
+    orientation: Orientation | None = None
     _graphs: dict[_Kind, av.filter.Graph] = field(default_factory=dict, init=False)
     _one_size: OneSize = field(init=False)
     _orientation: Orientation = field(default=UPRIGHT, init=False)
@@ -51,7 +53,7 @@ class FrameConverter:
     def observe(self, picture: av.video.frame.VideoFrame) -> None:
         """Record the size and orientation of a decoded picture, which `transform_motion` uses."""
         if self._one_size.shape is None:
-            self._orientation = Orientation.of(picture, self.name)
+            self._orientation = self.orientation or Orientation.of(picture, self.name)
         if self._one_size.shape is None or self.size is None:
             self._one_size(picture)
 

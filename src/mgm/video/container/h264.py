@@ -65,6 +65,33 @@ def parse_first_slice(data: bytes, length_size: int) -> SliceInfo:
             position += length_size + int.from_bytes(data[position : position + length_size], "big")
 
 
+_DISPLAY_ORIENTATION = 47
+
+
+def declares_orientation(data: bytes, length_size: int) -> bool:
+    """Whether a packet holds a display orientation among its supplemental messages (H.264 7.3.2.3.1, D.1.27)."""
+    return any(
+        unit[:1] and unit[0] & 31 == 6 and _DISPLAY_ORIENTATION in _message_types(unit)
+        for unit in nal_units(data, length_size)
+    )
+
+
+def _message_types(unit: bytes) -> list[int]:
+    """The payload types of a unit of supplemental messages; type and size are sums of bytes up to the first below 255."""
+    types, position = [], 1
+    while position + 1 < len(unit):
+        numbers = []
+        for _ in ("type", "size"):
+            begin = position
+            while unit[position : position + 1] == b"\xff":
+                position += 1
+            numbers.append(sum(unit[begin : position + 1]))
+            position += 1
+        types.append(numbers[0])
+        position += numbers[1]
+    return types
+
+
 def most_references(units: list[bytes]) -> int | None:
     """`max_num_ref_frames` of the first readable sequence parameter set; None without one."""
     found = _first_sequence(units)

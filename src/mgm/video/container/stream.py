@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice, pairwise
+from itertools import chain, islice
 from typing import TypeAlias
 
 import av
@@ -17,11 +17,13 @@ from av.stream import Disposition
 
 from mgm.errors import VideoError
 from mgm.spans import span
+from mgm.video.container.beginning import carry_display_times, declared_orientation
 from mgm.video.container.carried_state import CarriedState, carry
 from mgm.video.container.colours import make_convertible
 from mgm.video.container.formats import open_container
 from mgm.video.container.h264 import nal_length_size, parse_first_slice
 from mgm.video.container.locator import VideoLocator, cannot_open, open_locator
+from mgm.video.container.orientation import Orientation
 from mgm.video.container.picture_size import MAX_PIXELS, check_picture_size
 
 MOST_REORDERED = 32
@@ -84,6 +86,7 @@ class OpenVideo:
         demuxed: packets have been read since the video was opened.
         timed: packets carry true presentation times. Streams that have none, or the times of decoding instead, show it in their
             first packets only.
+        orientation: of all pictures, where the stream itself declares it with some of them; None: each picture has its own.
         state: what the decoder needs beside the next packet, as far as it has been demuxed.
     """
 
@@ -98,6 +101,7 @@ class OpenVideo:
     settings: DecoderSettings = field(init=False, default=DecoderSettings())
     demuxed: bool = field(init=False, default=False)
     timed: bool = field(init=False)
+    orientation: Orientation | None = field(init=False, default=None)
     state: CarriedState = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -270,27 +274,14 @@ def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
     if not video.demuxed:
         video.demuxed = True
         begin = list(islice(demuxed, 3))
-        video.timed = video.timed and _carry_display_times(video, begin)
+        context = video.stream.codec_context
+        video.timed = video.timed and carry_display_times(context, begin)
+        video.orientation = declared_orientation(context, begin, video.nal_length_size, video.name)
         demuxed = chain(begin, demuxed)
     for packet in demuxed:
         if packet.is_keyframe:
             video.state = carry(video.state, packet)
         yield packet
-
-
-def _carry_display_times(video: OpenVideo, begin: list[Packet]) -> bool:
-    """Whether the first packets of a video carry the times at which their pictures are shown.
-
-    Where pictures are reordered, either one of them is shown before a picture that is decoded earlier, or all are shown later than
-    they are decoded. Some writers give every picture the time of decoding instead, which is right for keyframes alone.
-    """
-    if not begin:
-        return video.timed
-    if begin[0].pts is None:
-        return False
-    ascending = all(a.pts is not None and b.pts is not None and a.pts < b.pts for a, b in pairwise(begin))
-    reordered = video.reordered and not all(packet.is_keyframe for packet in begin)
-    return not (reordered and ascending and begin[-1].pts == begin[-1].dts)
 
 
 def _demux(video: OpenVideo, before: int) -> Iterator[Packet]:

@@ -36,6 +36,7 @@ class PictureNormaliser:
         self._short_side = short_side
         self._graph: av.filter.Graph | None = None
         self._key: tuple[object, ...] = ()
+        self._orientation: Orientation | None = None
         self._size: tuple[int, int] | None = None  # width and height of the result before it is turned upright
         self.interlaced = False
         self.transposed = False
@@ -78,7 +79,7 @@ class PictureNormaliser:
     def _build(self, picture: av.video.frame.VideoFrame) -> av.filter.Graph:
         rgb = picture.format.is_rgb
         full = picture.color_range == _FULL_RANGE or picture.format.name.startswith("yuvj")
-        orientation = Orientation.of(picture, self._name)
+        orientation = self._orientation = self._orientation or Orientation.of(picture, self._name)
         if self._size is None:
             self._size = _result_size(picture.width, picture.height, self._short_side)
             self.transposed = orientation.transposed
