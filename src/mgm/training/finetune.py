@@ -44,13 +44,14 @@ def finetune(
     resume: bool = False,
     source: ClipSource | None = None,
     show_progress: bool = True,
+    progress: Callable[[str], None] | None = None,
 ) -> TrainingResult:
     """Train a classifier on labelled videos, from a pretrained encoder or from scratch.
 
     Args:
         encoder: a pretrained encoder or its path (see `mgm.load_encoder`), left unchanged; None: from scratch.
         videos: a set with labels, or an argument of `mgm.load_set`.
-        out, resume, source: as in `mgm.pretrain`.
+        out, resume, source, progress: as in `mgm.pretrain`.
 
     Warns:
         UserWarning: clips are mirrored although class names distinguish left from right.
@@ -62,7 +63,7 @@ def finetune(
     """
     with run_folder(out, resume=resume):  # before the videos are read, which can take minutes
         run, method = _set_up(encoder, videos, config, Path(out), source, show_progress=show_progress)
-        return fit(method, run, show_progress=show_progress)
+        return fit(method, run, show_progress=show_progress, progress=progress)
 
 
 def _set_up(

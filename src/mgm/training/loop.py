@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
@@ -53,8 +53,16 @@ class TrainingResult(Pictured):
         return f"TrainingResult({self.out}: {type(self.model).__name__} of {parameters:,} parameters, {self.history!r})"
 
 
-def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> TrainingResult:
+def fit(
+    method: TrainingMethod,
+    run: TrainingRun,
+    *,
+    show_progress: bool,
+    progress: Callable[[str], None] | None = None,
+) -> TrainingResult:
     """Train to the end of the schedule, from the checkpoint in the run's folder if there is one.
+
+    progress: called with one line of text per step.
 
     The caller holds the folder (`mgm.training.folder.run_folder`).
 
@@ -93,7 +101,10 @@ def fit(method: TrainingMethod, run: TrainingRun, *, show_progress: bool) -> Tra
             while steps.state.step < schedule.steps and not stop:
                 record, stop = steps.take(stream, stop=bool(requests))
                 done = steps.state.step
-                activity.reach(done, detail=progress_text(record.loss, record.clips_per_second))
+                detail = progress_text(record.loss, record.clips_per_second)
+                activity.reach(done, detail=detail)
+                if progress is not None:
+                    progress(f"step {done} of {schedule.steps}, {detail}")
                 # The first one at once: a full disk is no news for the end of a day.
                 if not stop and (done == 1 or done % run.optim.checkpoint_every == 0):
                     save_run(run, method, steps.state, log)

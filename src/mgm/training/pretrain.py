@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def pretrain(
     resume: bool = False,
     source: ClipSource | None = None,
     show_progress: bool = True,
+    progress: Callable[[str], None] | None = None,
 ) -> TrainingResult:
     """Pretrain an autoencoder on every training video of a set; labels are not used.
 
@@ -40,6 +42,7 @@ def pretrain(
         out: the run's folder; see `mgm.training.run.TrainingRun`.
         resume: continue the run in `out` exactly as if it had not been stopped; starts a new one if there is none.
         source: the source of the clips; None: as `config.data` describes.
+        progress: called with one line of text per step.
 
     Raises:
         ConfigError: `out` contains another run. FileError: another process writes into it.
@@ -47,7 +50,7 @@ def pretrain(
     """
     with run_folder(out, resume=resume):  # before the videos are read, which can take minutes
         run, method = _set_up(videos, config, Path(out), source, show_progress=show_progress)
-        return fit(method, run, show_progress=show_progress)
+        return fit(method, run, show_progress=show_progress, progress=progress)
 
 
 def _set_up(
