@@ -44,8 +44,8 @@ ROOMS = {
         {"loop", "results"},
         {"export", "finetune", "pretrain"},
     ],
-    "evaluation": [{"metrics", "ranks"}, {"token_file"}, {"views"}, {"probes"}, {"probing"}, {"run"}],
-    "demo": [{"measure"}, {"findings"}, {"page"}, {"pipeline"}],
+    "evaluation": [{"metrics", "ranks"}, {"token_file"}, {"views"}, {"probes"}, {"probing"}, {"raw_motion", "run"}],
+    "demo": [{"measure", "systems"}, {"findings", "plan"}, {"summary"}, {"page"}, {"pipeline"}],
 }
 HEAVY = {"torch", "lightning_fabric", "pydantic", "PIL", "transformers", "tensorboard"}
 
