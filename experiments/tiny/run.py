@@ -1,103 +1,95 @@
-"""Accuracy of a tiny model after minutes of pretraining, by mask, against the same model untrained.
+"""What a tiny model learns in minutes: accuracy of pretrained and untrained features with few labels, over several seeds.
 
-    python experiments/tiny/run.py --masks mgm tube random --seeds 0 --steps 800
+    python experiments/tiny/run.py --task headings --seeds 0 1 2 3 4
 
-Pretrains the recipe `debug` on the synthetic set and probes frozen features with short and long probes, on all
-training videos and on few. One process, one thread: run several side by side on several cores.
+Each seed draws its labelled videos, the weights and the masks anew; the videos are the same. No choice was made on the test videos.
+A pretrained system is fine-tuned for 150 steps, the untrained one for 150 (equal steps) and for 450 (equal compute).
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
+import statistics
 import tempfile
 from pathlib import Path
 
-import torch
-
 from mgm.data.annotations import load_set
 from mgm.data.synthetic.labelled import make_dataset
-from mgm.evaluation.metrics import accuracy, correct
-from mgm.evaluation.probes import attentive_probe, train_attentive_probe
-from mgm.evaluation.probing import evaluation_views, training_views, untrained_encoder
-from mgm.evaluation.ranks import Ranks
-from mgm.evaluation.token_file import token_file
-from mgm.evaluation.views import Features, encode_views
-from mgm.models import Encoder
+from mgm.demo.findings import RAW_MOTION
+from mgm.demo.plan import CLIP_FRAMES, LABELS, SYNTHETIC, SYNTHETIC_SETTINGS, TUNED_STEPS, synthetic_jobs
+from mgm.demo.systems import Experiment, Job, System, run_jobs
+from mgm.evaluation.raw_motion import probe_raw_motion
 from mgm.show.machine import machine, versions
-from mgm.training import Config, load_config
-from mgm.training.pretrain import pretrain
+from mgm.training import load_config
 from mgm.training.run import open_source
 
-BUDGETS = ((400, 1e-3), (1000, 2e-3))
-FEW_LABELS = 400
+BOTH = {"normalised-pixels": 1.0, "motion": 20.0}
+CONTROLS = (
+    System("motion + pixels, random mask", BOTH, mask="random"),
+    System("motion alone", "motion"),
+    System("pixels alone, random mask", "normalised-pixels", mask="random"),
+)
+T_975 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
+"""Student's t for a 95% interval of so many values."""
 
 
-def few(features: Features, videos: int) -> Features:
-    """The features of `videos` randomly chosen videos."""
-    order = torch.randperm(len(features.label), generator=torch.Generator().manual_seed(0))[:videos]
-    number = torch.full((len(features.label),), -1)  # old number of a video -> new one, or -1
-    number[order] = torch.arange(len(order))
-    kept = number[features.owner] >= 0
-    owner = number[features.owner[kept]]
-    return Features(features.mean[kept], owner, features.label[order], features.row[kept])
-
-
-def report(name: str, encoder: Encoder, config: Config, videos, source) -> None:  # type: ignore[no-untyped-def]
-    """Print one row per number of labels and budget of the probe."""
-    spec, views = encoder.spec, training_views(videos.train, config, source)
-    tested = evaluation_views(videos.test, config, source, config.sampler(config.probe.sampling))
-    shape = (len(views) * views.most, spec.tokens, spec.encoder.dim)
-    with tempfile.TemporaryDirectory() as folder, token_file(Path(folder), shape, Ranks()) as tokens:
-        train = encode_views(encoder, views, tokens=tokens)
-        for count in (len(train.label), FEW_LABELS):
-            some = train if count == len(train.label) else few(train, count)
-            for steps, lr in BUDGETS:
-                pooler = train_attentive_probe(
-                    some,
-                    tokens,
-                    classes=len(videos.classes),
-                    heads=spec.encoder.heads,
-                    config=config.probe.model_copy(update={"steps": steps, "lr": lr}),
-                    seed=config.seed,
-                )
-                test = encode_views(encoder, tested, probe=pooler)
-                value = accuracy(correct(attentive_probe(test), test.label.numpy()))
-                print(
-                    f"{name:24s} {count:5d} labels, probe of {steps:4d} steps: {value.top1:.3f} "
-                    f"[{value.low:.3f}, {value.high:.3f}]",
-                    flush=True,
-                )
+def interval(values: list[float]) -> str:
+    """Mean and 95% interval over the seeds."""
+    mean = statistics.mean(values)
+    if len(values) < 2:
+        return f"{mean:.3f}"
+    half = T_975[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{mean:.3f} ± {half:.3f}"
 
 
 def main() -> None:
-    """Run every mask and seed in turn."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--masks", nargs="+", default=["mgm", "tube", "random"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--videos", type=Path, default=Path("runs/synthetic"))
-    parser.add_argument("--settings", nargs="*", default=[])
+    """Run the seeds in turn, each with its systems side by side, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=tuple(SYNTHETIC), default="headings")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--controls", action="store_true", help="other masks and targets, too")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--videos", type=Path, default=Path("runs"))
+    parser.add_argument("--settings", nargs="*", default=[], help="key=value of the recipe debug")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()), flush=True)
-    make_dataset(arguments.videos, train=1280, test=256, pan=0.25)
-    videos = load_set(arguments.videos)
-    shared = ("probe.clips_per_video=2", "probe.temporal_views=3", *arguments.settings)
+    made = SYNTHETIC[arguments.task]
+    place = arguments.videos / arguments.task
+    make_dataset(place, made.task, train=made.train, test=made.test, frames=CLIP_FRAMES, size=made.size, pan=made.pan)
+    videos = load_set(place)
+    shared = ("data.memory=true", *SYNTHETIC_SETTINGS, *arguments.settings)
     _, source = open_source(videos.items, load_config("debug", shared), motion=True, source=None)
+    jobs = synthetic_jobs()
+    if arguments.controls:
+        jobs += [Job(system, frozen=True, tuned=(TUNED_STEPS,)) for system in CONTROLS]
+    table: dict[str, dict[str, list[float]]] = {}
     for seed in arguments.seeds:
         config = load_config("debug", (*shared, f"seed={seed}"))
-        report(f"untrained, seed {seed}", untrained_encoder(config), config, videos, source)
-        for mask in arguments.masks:
-            settings = (*shared, f"seed={seed}", f"mask.name={mask}", f"pretrain.steps={arguments.steps}")
-            config = load_config("debug", settings)
-            with tempfile.TemporaryDirectory() as folder:
-                result = pretrain(videos, config, out=Path(folder) / "run", source=source, show_progress=False)
-            losses = result.history.losses
-            print(
-                f"{mask}, seed {seed}: loss {losses[0]:.3f} -> {sum(losses[-20:]) / 20:.3f} in {result.history.seconds:.0f} s"
-            )
-            report(f"{mask}, seed {seed}", result.model.encoder, config, videos, source)  # type: ignore[arg-type]
+        labelled = videos.with_few_labels(LABELS, seed=seed)
+        with tempfile.TemporaryDirectory() as folder:
+            experiment = Experiment(videos, labelled, config, source, Path(folder))
+            results = run_jobs(jobs, experiment, processes=arguments.processes, report=lambda line: None)
+        hits = {name: dict({} if r.frozen is None else r.frozen.hits) for name, r in results.items()}
+        for name, result in results.items():
+            hits[name] |= {f"fine-tuned, {steps} steps": found for steps, found in result.tuned.items()}
+        hits[RAW_MOTION] = dict(probe_raw_motion(labelled, config, source).hits)
+        for name, ways in hits.items():
+            for way, found in ways.items():
+                table.setdefault(name, {}).setdefault(way, []).append(float(found.mean()))
+            words = ", ".join(f"{way} {found.mean():.3f}" for way, found in ways.items())
+            print(f"seed {seed}, {name}: {words}", flush=True)
+    print_table(table)
+
+
+def print_table(table: dict[str, dict[str, list[float]]]) -> None:
+    """One row for each system."""
+    ways = list(dict.fromkeys(way for values in table.values() for way in values))
+    print(f"\n| | {' | '.join(ways)} |\n|---|{'---|' * len(ways)}")
+    for name, values in table.items():
+        print(f"| {name} | {' | '.join(interval(values[way]) if way in values else '' for way in ways)} |")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from mgm.data.annotations import load_set
-from mgm.demo import pipeline, run_demo
+from mgm.data.synthetic.labelled import HEADINGS
+from mgm.demo import pipeline, plan, run_demo, systems
+from mgm.demo.findings import RAW_MOTION
 from mgm.demo.measure import measure_masks
+from mgm.demo.plan import SyntheticVideos
 from mgm.errors import DataError
 from mgm.evaluation.probing import ProbeScores
 from mgm.training import load_autoencoder, load_config
@@ -53,9 +56,11 @@ def test_the_whole_line_on_a_folder_with_bad_files(folder, tmp_path):
         assert any(name in path for path in metrics["files"]["problems"])
     assert len(metrics["videos"]["classes"]) == 8
     assert set(metrics["masks"]) == {"mgm", "tube", "random"}
-    assert set(metrics["probes"]) == {"attentive probe", "linear probe", "20-NN"}
+    assert metrics["probes"] == {}  # 16 videos say nothing
+    assert "at least 50 and 8" in html
+    assert metrics["reading"]["clips"] == 10
     assert metrics["chance"] == 1 / 8
-    assert load_autoencoder(tmp_path / "out" / "demo-run").spec.frames == 8
+    assert load_autoencoder(tmp_path / "out" / "demo-runs" / "pretrained").spec.frames == 8
     assert list((tmp_path / "out" / "previews").glob("*.png"))
 
 
@@ -79,7 +84,35 @@ def test_a_list_is_as_good_as_a_folder(tiny_set, tmp_path):
     result = run_demo(f"data={listed}", out=tmp_path / "out", overrides=QUICK)
     assert result.metrics["files"]["found"] == 16
     assert len(result.metrics["videos"]["classes"]) == 8
-    assert result.metrics["probes"]
+
+
+def test_own_videos_with_enough_labels_are_probed(tiny_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "LEAST_TEST_VIDEOS", 16)
+    monkeypatch.setattr(plan, "LEAST_VIDEOS_PER_CLASS", 2)
+    result = run_demo(tiny_set, out=tmp_path, overrides=QUICK)
+    assert set(result.metrics["probes"]) == {"attentive probe", "linear probe", "20-NN"}
+    for way, values in result.metrics["systems"].items():
+        assert set(values) == {"pretrained", "untrained"} | ({RAW_MOTION} if way != "attentive probe" else set())
+    html = result.report.read_text(encoding="utf-8")
+    assert "With 16 test videos a gain must exceed about" in html
+    verdict = re.search(r'class="verdict (\w+)">([^<]+)<', html)
+    assert verdict is not None
+    assert verdict[1] == "neutral"
+    assert "accuracy" not in verdict[2]  # a result within noise is no headline
+
+
+def test_the_synthetic_comparison(tmp_path, monkeypatch):
+    """Every system in every way, on a set that is too small to learn from."""
+    monkeypatch.setitem(plan.SYNTHETIC, "headings", SyntheticVideos(HEADINGS, train=32, test=16, size=64, pan=0.0))
+    monkeypatch.setattr(pipeline, "LABELS", 16)
+    monkeypatch.setattr(plan, "TUNED_STEPS", 2)
+    monkeypatch.setattr(plan, "EQUAL_COMPUTE_STEPS", 3)
+    result = run_demo(out=tmp_path, overrides=QUICK)
+    ways = result.metrics["systems"]
+    assert set(ways["20-NN"]) == {"motion + pixels", "pixels alone", "untrained", RAW_MOTION}
+    assert set(ways["fine-tuned, 2 steps"]) == {"motion + pixels", "pixels alone", "untrained"}
+    assert set(ways["fine-tuned, 3 steps"]) == {"untrained"}
+    assert result.metrics["videos"] == {"train": 32, "labelled": 16, "test": 16, "classes": sorted(HEADINGS.classes)}
 
 
 def test_a_folder_without_a_usable_video_is_an_error(tmp_path):
@@ -111,11 +144,12 @@ def test_page_terminal_and_figures_have_one_verdict(tiny_set, tmp_path, monkeypa
     after, before = np.repeat(pairs, [1, 1, 7, 12], axis=0).T
     tested = tuple(range(len(after)))
     scores = iter([ProbeScores({"probe": hits}, tuple("abcd"), {}, tested) for hits in (after, before)])
-    monkeypatch.setattr(pipeline, "probe_encoder", lambda *_, **__: next(scores))
+    monkeypatch.setattr(systems, "probe_encoder", lambda *_, **__: next(scores))
+    monkeypatch.setattr(pipeline, "too_few_to_probe", lambda videos: None)
+    monkeypatch.setattr(pipeline, "probe_raw_motion", lambda *_: None)
     result = run_demo(tiny_set / "train", out=tmp_path / "out", overrides=QUICK)
     gain = result.metrics["probes"]["probe"]["gain"]
     assert (gain["high"] < 0, gain["verdict"]) == (True, "within noise")
     html = result.report.read_text(encoding="utf-8")
     assert re.findall(r'class="badge \w+">([^<]+)<', html) == ["within noise"]
-    assert "points, within noise." in html
-    assert "pretrained: within noise" in capsys.readouterr().out
+    assert "points, within noise" in capsys.readouterr().out

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,11 +20,17 @@ def demo(
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report and its data.")] = Path("mgm-demo"),
+    task: Annotated[
+        Literal["headings", "motions"],
+        typer.Option(
+            help="Of the synthetic videos: eight headings of a large object, or the harder motions of a smaller one."
+        ),
+    ] = "headings",
     seed: Annotated[int, typer.Option(help="Seed of the whole run.")] = 0,
 ) -> None:
     """Scan, preview, pretrain a tiny model, evaluate it, and write report.html and metrics.json, in minutes."""
     with Activity("loading packages"):
         from mgm.demo import run_demo
 
-    result = run_demo(data, out=out, seed=seed)
+    result = run_demo(data, out=out, task=task, seed=seed, processes=os.cpu_count() or 1)
     suggest("mgm", "pretrain", result.data, "--out", new_folder("runs/pretrain"))

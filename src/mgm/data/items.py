@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import numpy as np
+
 from mgm.errors import DataError
 
 _Item = TypeVar("_Item")
@@ -66,6 +68,16 @@ class VideoSet:
             train=tuple(i for i in self.train if i.path in keep),
             test=tuple(i for i in self.test if i.path in keep),
         )
+
+    def with_few_labels(self, count: int, *, seed: int) -> VideoSet:
+        """The set with at most `count` labelled training videos, drawn at random, equally many of each class."""
+        rng = np.random.default_rng(seed)
+        share = count // max(len(self.classes), 1)
+        chosen: list[VideoItem] = []
+        for label in range(len(self.classes)):
+            own = [item for item in self.train if item.label == label]
+            chosen += [own[i] for i in rng.permutation(len(own))[:share]]
+        return replace(self, train=tuple(chosen))
 
     def with_classes(self, classes: tuple[str, ...]) -> VideoSet:
         """The set with labels that index other classes, which must include its own names. Spaces equal underscores.

@@ -1,7 +1,10 @@
-"""Share of motion and objects that each mask hides, over many clips."""
+"""What needs no model: the share of motion and objects that each mask hides, and the cost of reading motion."""
 
 from __future__ import annotations
 
+import statistics
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +19,13 @@ from mgm.data.items import evenly_spaced
 from mgm.errors import VideoError
 from mgm.masks import MaskStatistics, build_mask, mask_rng, mask_statistics
 from mgm.training import Config
+from mgm.video import read_clip
 from mgm.video.clip.plan import clip_frames
 from mgm.video.container.metadata import read_video_info
 
 MEASURED_MASKS = ("mgm", "tube", "random")
 MEASURED_CLIPS = 256
+READINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,36 @@ def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Conf
             )
             measured[name].append(mask_statistics(mask, motion=motion, boxes=boxes, extent=extent))
     return [_mean(name, clips, steps=grid[0]) for name, clips in measured.items() if clips]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingCost:
+    """Time to read a clip with its motion / without it, median over `clips` clips, and the seconds with it."""
+
+    ratio: float
+    seconds: float
+    clips: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For metrics.json."""
+        return {"with motion / without": self.ratio, "seconds with motion": self.seconds, "clips": self.clips}
+
+
+def measure_reading(paths: Sequence[str], config: Config) -> ReadingCost | None:
+    """Read the first clip of each video several times, with and without motion in turn; None if none can be read."""
+    data, ratios, seconds = config.data, [], []
+    for path in paths:
+        times: dict[str | None, list[float]] = {None: [], "codec": []}
+        try:
+            for motion in (None, "codec") * READINGS:
+                began = time.perf_counter()
+                read_clip(path, frames=data.frames, stride=data.stride, size=data.size, motion=motion)
+                times[motion].append(time.perf_counter() - began)
+        except VideoError:
+            continue  # the scan has reported it
+        ratios.append(min(times["codec"]) / min(times[None]))
+        seconds.append(min(times["codec"]))
+    return ReadingCost(statistics.median(ratios), statistics.median(seconds), len(ratios)) if ratios else None
 
 
 def boxes_of(path: str, index: np.ndarray[Any, Any], geometry: Geometry) -> list[np.ndarray[Any, Any]] | None:

@@ -13,20 +13,21 @@ from mgm.data.clips.sampling import view_starts
 from mgm.data.clips.source import ClipSource
 from mgm.data.clips.transform import centre_crop
 from mgm.data.items import evenly_spaced
-from mgm.data.judging import unprobeable
-from mgm.demo.findings import Findings
+from mgm.demo.findings import RAW_MOTION, Findings
+from mgm.demo.plan import EQUAL_COMPUTE_STEPS
+from mgm.demo.summary import headlines_of, verdict_of
 from mgm.errors import VideoError
+from mgm.evaluation.metrics import Accuracy
+from mgm.evaluation.probing import Comparison
 from mgm.masks import mask_rng
 from mgm.models import MaskedAutoencoder
 from mgm.show.figures import RgbFrames, paint_mask, reconstruction
 from mgm.show.filmstrip import animate, motion_legend, strip
 from mgm.show.machine import machine, versions
 from mgm.show.preview import motion_picture
-from mgm.show.report.elements import Animation, Code, Curve, Estimate, PageSection, Strip, Text, Tone
+from mgm.show.report.elements import Animation, Code, Curve, Estimate, PageSection, Strip, Text
 from mgm.show.report.facts import (
-    VERDICT_TONES,
     DataFacts,
-    Headline,
     MaskFacts,
     MaskRow,
     ProbeFacts,
@@ -37,22 +38,24 @@ from mgm.show.report.report import Report, write_report
 from mgm.training import Config
 
 RECONSTRUCTIONS = 3
+SMALL_GAIN = 0.05
+"""A gain worth finding: for the number of test videos that it takes."""
 
 
 def write_page(found: Findings, source: ClipSource) -> Path:
     """Write `report.html` into the demo's folder and return its path."""
     path = found.out / "report.html"
-    summary, tone = _verdict(found)
+    summary, tone = verdict_of(found)
     report = Report(
         title="Motion-guided masking, from video to representation",
         summary=summary,
         tone=tone,
         made=f"mgm demo, {datetime.now(UTC):%d %B %Y}",
-        headlines=_headlines(found),
+        headlines=headlines_of(found),
         preview=_first_picture(found, source),
         sections=(_previews(found), *_reconstructions(found, source)),
         masks=_masks(found),
-        losses=(Curve("loss", tuple(range(1, len(found.history.losses) + 1)), tuple(found.history.losses)),),
+        losses=_losses(found),
         loss_note=_loss_note(found),
         probes=_probes(found),
         data=_data(found),
@@ -69,57 +72,6 @@ def write_page(found: Findings, source: ClipSource) -> Path:
     )
     write_report(path, report)
     return path
-
-
-def _verdict(found: Findings) -> tuple[str, Tone]:
-    """The measured facts first, then the result of the first probe, good or bad."""
-    certain = _certain(found)
-    error = unprobeable(found.videos)
-    if error is not None:
-        return f"{certain} The representation cannot be evaluated: {error.statement}.", "neutral"
-    first = found.comparisons[0]
-    words = (
-        f"{certain} The {first.name} reads the {'motion' if found.synthetic else 'class'} from its frozen features at "
-        f"{first.pretrained.top1:.0%}, from those of the same model untrained at {first.untrained.top1:.0%}: "
-    )
-    reason = ": a run this short does not learn the features that the probe needs" if first.verdict == "loss" else ""
-    points = f"{first.gain.value * 100:+.0f} points"
-    return f"{words}{points}, {first.verdict}{reason}.", VERDICT_TONES[first.verdict]
-
-
-def _certain(found: Findings) -> str:
-    shares = {m.name: m.motion if m.objects is None else m.objects for m in found.masks}
-    what = "moving object" if any(m.objects is not None for m in found.masks) else "motion"
-    mgm, tube = shares.get("mgm"), shares.get("tube")
-    hidden = "" if mgm is None or tube is None else f"The mask hid {mgm:.0%} of the {what}, tube masking {tube:.0%}. "
-    explained = max(1 - float(np.mean(found.history.losses[-20:])), 0.0)
-    return (
-        f"{hidden}A tiny model learned from {len(found.videos.train):,} videos to predict {explained:.0%} of the structure "
-        "inside the hidden patches."
-    )
-
-
-def _headlines(found: Findings) -> tuple[Headline, ...]:
-    numbers = []
-    by_name = {m.name: m for m in found.masks}
-    if "mgm" in by_name and "tube" in by_name:
-        mgm, tube = by_name["mgm"], by_name["tube"]
-        if mgm.objects is not None and tube.objects is not None:
-            numbers.append(
-                Headline(f"{mgm.objects:.0%}", "of the moving object hidden by mgm", f"tube {tube.objects:.0%}")
-            )
-        elif mgm.motion is not None and tube.motion is not None:
-            numbers.append(Headline(f"{mgm.motion:.0%}", "of the motion hidden by mgm", f"tube {tube.motion:.0%}"))
-    for c in found.comparisons[:1]:
-        numbers.append(
-            Headline(f"{c.pretrained.top1:.0%}", c.name, f"untrained {c.untrained.top1:.0%}, chance {found.chance:.0%}")
-        )
-    losses = found.history.losses
-    numbers.append(
-        Headline(f"{np.mean(losses[-20:]):.3f}", "loss at the end", f"from {losses[0]:.3f}, {len(losses)} steps")
-    )
-    numbers.append(Headline(f"{sum(found.seconds.values()):.0f} s", "for everything", f"{len(found.scan)} files"))
-    return tuple(numbers)
 
 
 def _first_picture(found: Findings, source: ClipSource) -> Animation | None:
@@ -210,6 +162,15 @@ def _masks(found: Findings) -> MaskFacts | None:
     return MaskFacts(rows, found.config.mask.ratio, clips=found.masks[0].clips, steps=found.masks[0].steps)
 
 
+def _losses(found: Findings) -> tuple[Curve, ...]:
+    curves = []
+    for name, result in found.results.items():
+        if result.history is not None:
+            losses = result.history.losses
+            curves.append(Curve(name, tuple(range(1, len(losses) + 1)), tuple(losses)))
+    return tuple(curves)
+
+
 def _loss_note(found: Findings) -> str:
     return (
         "Mean squared error of the hidden patches, each normalised to mean 0 and variance 1: a constant prediction "
@@ -218,28 +179,67 @@ def _loss_note(found: Findings) -> str:
 
 
 def _probes(found: Findings) -> ProbeFacts:
-    error = unprobeable(found.videos)
-    if error is not None:
-        return ProbeFacts(absent=f"The representation cannot be evaluated. {error}.")
-    results = tuple(
-        ProbeResult(
-            c.name,
-            Estimate(c.pretrained.top1, c.pretrained.low, c.pretrained.high),
-            Estimate(c.untrained.top1, c.untrained.low, c.untrained.high),
-            Estimate(c.gain.value, c.gain.low, c.gain.high),
-            c.verdict,
-        )
-        for c in found.comparisons
+    if found.unprobed is not None:
+        return ProbeFacts(absent=f"{found.unprobed}.")
+    table = found.accuracies()
+    systems = [*found.results] + ([] if found.rival is None else [RAW_MOTION])
+    compared = {c.name: c for c in found.comparisons}
+    return ProbeFacts(
+        tuple(systems),
+        tuple(
+            _evaluated(way, [values.get(name) for name in systems], compared.get(way)) for way, values in table.items()
+        ),
+        chance=found.chance,
+        clips=len(found.videos.test),
+        classes=len(found.videos.classes),
+        lead=_lead(found),
+        note=_note(found),
     )
+
+
+def _evaluated(way: str, values: list[Accuracy | None], compared: Comparison | None) -> ProbeResult:
+    estimates = tuple(None if v is None else Estimate(v.top1, v.low, v.high) for v in values)
+    if compared is None:
+        return ProbeResult(way, estimates)
+    gain = compared.gain
+    return ProbeResult(way, estimates, Estimate(gain.value, gain.low, gain.high), compared.verdict)
+
+
+def _lead(found: Findings) -> str:
+    if not found.synthetic:
+        return "The encoder before and after pretraining, and the motion vectors themselves without a model:"
+    return (
+        f"All train on {len(found.labelled.train)} labelled videos; pretraining, with the mask mgm, sees "
+        f"{len(found.videos.train):,} without labels:"
+    )
+
+
+def _note(found: Findings) -> str:
     probe = found.config.probe
     note = (
-        f"Frozen features; every test video is classified from up to {probe.temporal_views} temporal x "
-        f"{probe.spatial_views} spatial views (a square video "
-        f"has one crop). Split: {found.videos.split_rule}. Intervals are 95% over the test videos; they do not "
-        f"include the choice of the seed."
+        f"Every test video is classified from up to {probe.temporal_views} temporal x {probe.spatial_views} spatial views "
+        f"(a square video has one crop). Split: {found.videos.split_rule}. Intervals are 95% over the test videos; they do "
+        "not include the choice of the seed."
     )
-    return ProbeFacts(
-        results, found.chance, clips=found.comparisons[0].pretrained.count, classes=len(found.videos.classes), note=note
+    if found.synthetic:
+        return note + (
+            f" The untrained model at {EQUAL_COMPUTE_STEPS} steps of fine-tuning has had as much compute as the pretrained ones. "
+            "The raw motion needs no model here, because motion is all that the classes differ in."
+        )
+    return note + f" {_videos_for_a_gain(found)}"
+
+
+def _videos_for_a_gain(found: Findings) -> str:
+    """The number of test videos at which a small gain leaves the noise: the width of an interval falls with its square root."""
+    gain = found.comparisons[0].gain
+    half = (gain.high - gain.low) / 2
+    videos = len(found.videos.test)
+    needed = round(videos * (half / SMALL_GAIN) ** 2, -1)
+    clips = len(found.history.losses) * found.config.pretrain.batch
+    return (
+        f"With {videos:,} test videos a gain must exceed about {half * 100:.0f} points to be told from noise; one of "
+        f"{SMALL_GAIN * 100:.0f} points takes about {needed:,.0f}. Pretraining saw {clips:,} clips here; the paper's models see "
+        "millions."
     )
 
 
@@ -263,11 +263,10 @@ def _data(found: Findings) -> DataFacts:
 
 
 def _next_steps(found: Findings) -> PageSection:
-    run = found.out / "demo-run"
-    data = found.config.data
+    run, data = found.results[found.main].run, found.config.data
     shape = f" --frames {data.frames} --stride {data.stride} --size 144 --patch 24" if found.synthetic else ""
     settings = (
-        ""
+        " 'model.target={normalised-pixels: 1, motion: 20}'"
         if found.synthetic
         else f" data.stride={data.stride} data.crop={data.crop} data.flip={str(data.flip).lower()}"
     )
@@ -293,12 +292,6 @@ def _notes(found: Findings) -> tuple[str, ...]:
         notes.append(
             "The videos are synthetic: the class is the motion of one object, independent of its appearance. They are real "
             "H.264 files, and the motion is that found by their encoder, not the drawn one."
-        )
-    if found.comparisons:
-        notes.append(
-            "Untrained is a strong baseline at this size: random weights keep all pixels, a token spans two "
-            "frames, and a probe that selects tokens finds their motion. On the synthetic set it even wins under a longer "
-            "probe (docs/results.md)."
         )
     return tuple(notes)
 

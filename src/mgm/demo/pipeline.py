@@ -13,33 +13,37 @@ from typing import Any
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import evenly_spaced
-from mgm.data.judging import unprobeable
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.demo.findings import Findings, metrics_of
-from mgm.demo.measure import measure_masks
+from mgm.demo.measure import measure_masks, measure_reading
 from mgm.demo.page import write_page
+from mgm.demo.plan import (
+    CLIP_FRAMES,
+    LABELS,
+    OWN_SETTINGS,
+    SYNTHETIC,
+    SYNTHETIC_SETTINGS,
+    SyntheticVideos,
+    TaskName,
+    own_jobs,
+    synthetic_jobs,
+    too_few_to_probe,
+)
+from mgm.demo.systems import Experiment, Line, run_jobs
 from mgm.errors import DataError, VideoError
-from mgm.evaluation.metrics import Accuracy
-from mgm.evaluation.probing import compare, probe_encoder, untrained_encoder
-from mgm.models import MaskedAutoencoder
+from mgm.evaluation.raw_motion import probe_raw_motion
 from mgm.show.preview import PreviewSettings, preview
 from mgm.terminal import Activity, Terminal
-from mgm.training import Config, load_config
-from mgm.training.pretrain import pretrain
+from mgm.training import Config, load_autoencoder, load_config
 from mgm.training.run import open_source
 from mgm.video.scan.find import VIDEO_SUFFIXES, find_videos
 from mgm.video.scan.folder import ScanReport, scan_videos
 
-TRAIN_CLIPS, TEST_CLIPS, CLIP_FRAMES = 1280, 256, 16
 PREVIEWS = 10
-STEPS = "pretrain.steps=700"
-RUN = "demo-run"
-"""Folder of the demo's own run, which the next demo replaces: an unusual name, to spare other runs."""
+RUNS = "demo-runs"
+"""Folder of the demo's own runs, which the next demo replaces: an unusual name, to spare others."""
 MEMORY = 2 * 2**30
 """Largest size of decoded videos in memory, in bytes; a larger folder is decoded again for every clip."""
-
-REAL_VIDEO = ("data.stride=4", "data.flip=true", "data.crop=multiscale", "data.memory_side=64")
-"""Settings for real video; synthetic clips are short, and mirroring changes their class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +59,19 @@ def run_demo(
     data: str | Path | None = None,
     *,
     out: str | Path = "mgm-demo",
+    task: TaskName = "headings",
     seed: int = 0,
     overrides: tuple[str, ...] = (),
     processes: int = 1,
 ) -> DemoResult:
-    """Scan, preview, pretrain a tiny model with `mgm` masking, evaluate it, and write `report.html` and `metrics.json`.
+    """Scan, preview, pretrain a tiny model with `mgm` masking, compare it, and write `report.html` and `metrics.json`.
 
     Args:
-        data: a set of videos, see `mgm.load_set`; labels are used for evaluation. None: labelled synthetic
-            videos in `out/videos-SEED`.
+        data: a set of videos, see `mgm.load_set`; labels are used for evaluation. None: synthetic videos in `out/TASK-SEED`.
         out: a folder; results of an earlier demo are replaced, its synthetic videos reused.
+        task: of the synthetic videos, see `mgm.data.synthetic.labelled`.
         overrides: settings of the recipe `debug`, `key=value`.
-        processes: for the scan; above 1 only under `if __name__ == "__main__":`.
+        processes: of the scan and of the comparison; above 1 only under `if __name__ == "__main__":`.
 
     Raises:
         DataError: no video in the folder can be used. Single bad ones are skipped and listed.
@@ -75,59 +80,33 @@ def run_demo(
     folder.mkdir(parents=True, exist_ok=True)
     console = Terminal()
     clock = _Clock(console)
-    place = str(folder / f"videos-{seed}" if data is None else data)
-    overrides = (f"seed={seed}", STEPS, *(REAL_VIDEO if data is not None else ()), *overrides)
-    if data is None:
-        with clock.stage("make videos"), Activity("making videos") as activity:
-            make_dataset(
-                place,
-                train=TRAIN_CLIPS,
-                test=TEST_CLIPS,
-                frames=CLIP_FRAMES,
-                pan=0.25,
-                seed=seed,
-                progress=activity.reach,
-            )
-    with clock.stage("scan"), Activity("scanning videos") as activity:
-        videos = load_set(place)
-        files = _to_scan(place, videos)
-        activity.reach(0, len(find_videos(files)))
-        report = scan_videos(*files, processes=processes, progress=activity.advance)
-    videos = _usable(videos, report)
-    config = load_config("debug", (f"data.memory={str(_fits(report)).lower()}", *overrides))
-    command = "mgm demo" + (f" --data {data}" if data is not None else "")
-    found = Findings(folder, config, data is None, place, command, report, videos, clock.seconds)
+    synthetic = data is None
+    place = str(folder / f"{task}-{seed}" if data is None else data)
+    if synthetic:
+        with clock.stage("make videos"):
+            _make_videos(place, SYNTHETIC[task], seed)
+    with clock.stage("scan"):
+        videos, report = _scan(place, processes)
     console.print(
         f"{len(report)} files: {len(report.readable)} readable, {len(report.with_motion)} with motion vectors; "
         f"{len(videos.train)} for training, {len(videos.test)} for testing, {len(videos.classes)} classes"
     )
-    with clock.stage("preview masks"), Activity("previewing masks") as activity:
-        _clear(folder / "previews")
-        chosen = evenly_spaced([item.path for item in (videos.test or videos.train)], PREVIEWS)
-        settings = preview_settings(config, synthetic=data is None)
-        for number, video in enumerate(chosen):
-            activity.reach(number, len(chosen))
-            try:
-                numbered = replace(settings, seed=settings.seed + number)  # else clips of one length would share a mask
-                found.previews += [
-                    made.preview for made in preview([video], out=folder / "previews", settings=numbered, moving=False)
-                ]
-            except VideoError as error:
-                found.unreadable[video] = str(error)
+    settings = SYNTHETIC_SETTINGS if synthetic else OWN_SETTINGS
+    config = load_config("debug", (f"data.memory={str(_fits(report)).lower()}", f"seed={seed}", *settings, *overrides))
+    command = "mgm demo" + (f" --data {data}" if data is not None else "" if task == "headings" else f" --task {task}")
+    found = Findings(folder, config, synthetic, place, command, report, videos, videos, clock.seconds)
+    with clock.stage("preview masks"):
+        _preview(found)
     with clock.stage("read videos"):
         items, source = open_source(videos.items, config, motion=True, source=None, show_progress=True)
         found.videos = videos = videos.only(item.path for item in items)
+        found.labelled = videos.with_few_labels(LABELS, seed=seed) if synthetic else videos
         found.unreadable.update(source.unreadable if isinstance(source, MemorySource) else {})
-    with clock.stage("measure masks"), Activity("measuring masks"):
+    with clock.stage("measure masks and reading"), Activity("measuring masks and reading"):
         found.masks = measure_masks(videos.test or videos.train, source, config)
-    with clock.stage("pretrain"):
-        _clear(folder / RUN)
-        outcome = pretrain(videos, config, out=folder / RUN, source=source)
-        assert isinstance(outcome.model, MaskedAutoencoder)
-        found.history, found.model = outcome.history, outcome.model
-    if unprobeable(videos) is None:
-        with clock.stage("probe"):
-            _evaluate(found, source)
+        found.reading = measure_reading(evenly_spaced([item.path for item in videos.items], PREVIEWS), config)
+    with clock.stage("pretrain and compare"):
+        _compare(found, source, processes)
     with clock.stage("write report"), Activity("writing the report"):
         path = write_page(found, source)
         metrics = metrics_of(found)
@@ -135,6 +114,75 @@ def run_demo(
     _print_summary(found, console)
     console.print_line(f"report: {path.resolve()}")
     return DemoResult(path, metrics, place)
+
+
+def _make_videos(place: str, made: SyntheticVideos, seed: int) -> None:
+    with Activity("making videos") as activity:
+        make_dataset(
+            place,
+            made.task,
+            train=made.train,
+            test=made.test,
+            frames=CLIP_FRAMES,
+            size=made.size,
+            pan=made.pan,
+            seed=seed,
+            progress=activity.reach,
+        )
+
+
+def _scan(place: str, processes: int) -> tuple[VideoSet, ScanReport]:
+    """The usable videos, and the records of all."""
+    with Activity("scanning videos") as activity:
+        videos = load_set(place)
+        files = _to_scan(place, videos)
+        activity.reach(0, len(find_videos(files)))
+        report = scan_videos(*files, processes=processes, progress=activity.advance)
+    return _usable(videos, report), report
+
+
+def _preview(found: Findings) -> None:
+    folder, videos = found.out / "previews", found.videos
+    _clear(folder)
+    settings = preview_settings(found.config, synthetic=found.synthetic)
+    chosen = evenly_spaced(videos.test or videos.train, PREVIEWS)
+    with Activity("previewing masks", total=len(chosen)) as activity:
+        for number, item in enumerate(chosen):
+            numbered = replace(settings, seed=settings.seed + number)  # else clips of one length would share a mask
+            try:
+                made = preview([item.path], out=folder, settings=numbered, moving=False)
+            except VideoError as error:
+                found.unreadable[item.path] = str(error)
+            else:
+                found.previews += [result.preview for result in made]
+            activity.advance()
+
+
+def _compare(found: Findings, source: ClipSource, processes: int) -> None:
+    """Train and evaluate the systems, and the rival on raw motion."""
+    _clear(found.out / RUNS)
+    found.unprobed = None if found.synthetic else too_few_to_probe(found.labelled)
+    probed = found.unprobed is None
+    jobs = synthetic_jobs() if found.synthetic else own_jobs(found.config, probed=probed)
+    experiment = Experiment(found.videos, found.labelled, found.config, source, found.out / RUNS)
+    with Activity("starting") as activity:
+        doing: dict[str, str] = {}
+
+        def report(line: Line) -> None:
+            system, text = line
+            doing[system] = text
+            activity.rename("; ".join(f"{name}: {text}" for name, text in doing.items()))
+
+        found.results = run_jobs(jobs, experiment, processes=processes, report=report)
+        found.main = jobs[0].system.name
+        run = found.results[found.main].run
+        assert run is not None  # the first system is a pretrained one
+        found.model = load_autoencoder(run)
+        for result in found.results.values():
+            found.unreadable.update(result.unreadable)
+        if probed:
+            activity.rename("probing raw motion")
+            found.rival = probe_raw_motion(found.labelled, found.config, source)
 
 
 def preview_settings(config: Config, *, synthetic: bool) -> PreviewSettings:
@@ -196,40 +244,17 @@ def _fits(report: ScanReport) -> bool:
     return total < MEMORY
 
 
-def _evaluate(found: Findings, source: ClipSource) -> None:
-    assert found.model is not None
-    with Activity("evaluating the pretrained encoder") as activity:
-        trained = probe_encoder(
-            found.model.encoder,
-            found.videos,
-            found.config,
-            source,
-            progress=lambda t: activity.rename(f"pretrained: {t}"),
-        )
-        before = probe_encoder(
-            untrained_encoder(found.config),
-            found.videos,
-            found.config,
-            source,
-            progress=lambda t: activity.rename(f"untrained: {t}"),
-        )
-    found.comparisons = compare(trained, before)
-    found.chance = trained.chance
-    found.unreadable.update(trained.unreadable)
-
-
 def _print_summary(found: Findings, console: Terminal) -> None:
     for measure in found.masks:
         covered = "" if measure.objects is None else f"{measure.objects:.0%} of the moving object, "
         console.print(f"{measure.name} hides {covered}{_share(measure.motion)} of the motion")
+    if found.unprobed is not None:
+        console.print_line(f"not probed: {found.unprobed.statement}")
+    for way, systems in found.accuracies().items():
+        values = ", ".join(f"{name} {value.top1:.1%}" for name, value in systems.items())
+        console.print(f"{way}: {values}", highlight=False)
     for c in found.comparisons:
-        console.print(
-            f"{c.name}: {_percent(c.untrained)} untrained -> {_percent(c.pretrained)} pretrained: {c.verdict}"
-        )
-
-
-def _percent(value: Accuracy) -> str:
-    return f"{value.top1:.1%}"
+        console.print(f"{c.name}, {found.main} against untrained: {c.gain.value * 100:+.1f} points, {c.verdict}")
 
 
 def _share(value: float | None) -> str:

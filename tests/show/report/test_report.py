@@ -83,7 +83,7 @@ def full(make_clip) -> Report:
     clip = make_clip()
     legend = motion_legend(4.0)
     probe = ProbeResult(
-        "attentive", Estimate(0.82, 0.79, 0.85), Estimate(0.13, 0.1, 0.16), Estimate(0.69, 0.65, 0.73), "gain"
+        "attentive", (Estimate(0.82, 0.79, 0.85), Estimate(0.13, 0.1, 0.16)), Estimate(0.69, 0.65, 0.73), "gain"
     )
     return Report(
         title="A run",
@@ -101,7 +101,7 @@ def full(make_clip) -> Report:
         masks=MaskFacts((MaskRow("mgm", 0.91, 0.88, 0.7, 3), MaskRow("tube", 0.75, 0.75, 1.0, None)), 0.75, 20, 160),
         losses=(Curve("mgm", (0, 1, 2), (1.0, 0.9, 0.8)),),
         loss_note="falls",
-        probes=ProbeFacts((probe,), 0.125, 512, 8, note="how"),
+        probes=ProbeFacts(("pretrained", "untrained"), (probe,), chance=0.125, clips=512, classes=8, note="how"),
         appendix=(PageSection("More", (Text("more"),)),),
         data=DataFacts(3, 2, 1, "/videos", ("x.mp4: broken; copy it again",), (("codec", "H.264"),)),
         run=RunFacts(
@@ -158,7 +158,7 @@ def test_nothing_that_a_file_can_be_called_escapes(full):
         masks=MaskFacts((MaskRow(_EVIL, None, None, None, None),), 0.75, 1, subject=_EVIL),
         losses=(Curve(_EVIL, (0, 1), (1.0, 0.5)), Curve("b", (0, 1), (1.0, 0.5))),
         loss_note=_EVIL,
-        probes=ProbeFacts((ProbeResult(_EVIL, Estimate(0.5, 0.4, 0.6)),), note=_EVIL),
+        probes=ProbeFacts((_EVIL,), (ProbeResult(_EVIL, (Estimate(0.5, 0.4, 0.6),)),), _EVIL, lead=_EVIL, note=_EVIL),
         data=DataFacts(1, 0, 1, _EVIL, (_EVIL,), ((_EVIL, _EVIL),)),
         run=RunFacts(_EVIL, ((_EVIL, _EVIL),), 1, ((_EVIL, 1.0),), _EVIL, ((_EVIL, _EVIL),)),
         notes=(_EVIL,),
@@ -201,8 +201,9 @@ def test_a_failed_write_leaves_the_old_page(full, tmp_path):
 @pytest.mark.parametrize("words", get_args(Verdict))
 def test_the_verdict_is_the_given_one(words):
     """Also where the interval alone excludes 0: the sign test has a say, too."""
-    estimates = Estimate(0.5, 0.45, 0.55), Estimate(0.7, 0.65, 0.75), Estimate(-0.2, -0.3, -0.1)
-    html = render_report(Report("T", "S", probes=ProbeFacts((ProbeResult("linear", *estimates, words),), chance=0.125)))
+    estimates = (Estimate(0.5, 0.45, 0.55), Estimate(0.7, 0.65, 0.75))
+    result = ProbeResult("linear", estimates, Estimate(-0.2, -0.3, -0.1), words)
+    html = render_report(Report("T", "S", probes=ProbeFacts(("pretrained", "untrained"), (result,), chance=0.125)))
     assert re.findall(r'class="badge \w+">([^<]+)<', html) == [words]
 
 

@@ -82,25 +82,31 @@ class MaskFacts:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """One probe of an encoder: top-1 before and after pretraining, and the paired difference."""
+    """One way to evaluate: top-1 of each system, and the paired difference of the first one to the baseline."""
 
     name: str
-    pretrained: Estimate
-    untrained: Estimate | None = None
+    estimates: tuple[Estimate | None, ...]
+    """In the order of `ProbeFacts.systems`; None if not measured."""
     difference: Estimate | None = None
-    """pretrained - untrained on the same clips, with its own (paired) interval."""
+    """On the same clips, with its own (paired) interval."""
     verdict: Verdict | None = None
     """The word of `mgm.evaluation.metrics.verdict` on the difference."""
 
 
 @dataclass(frozen=True)
 class ProbeFacts:
-    """The probes of a run. Without labels `results` is empty and `absent` contains the reason."""
+    """What systems reach with labels. Without labels `results` is empty and `absent` contains the reason."""
 
+    systems: tuple[str, ...] = ()
+    """Their names; the first is the one that the page is about."""
     results: tuple[ProbeResult, ...] = ()
+    baseline: str = "untrained"
+    """The system that the first one is compared with."""
     chance: float | None = None
     clips: int | None = None
     """Test clips."""
     classes: int | None = None
+    lead: str = ""
+    """What is compared, in a sentence."""
     absent: str = ""
     note: str = ""

@@ -64,30 +64,28 @@ def loss_section(curves: tuple[Curve, ...], note: str) -> PageSection:
 
 
 def probe_section(probes: ProbeFacts) -> PageSection:
-    """Accuracy of frozen features, pretrained against untrained, or the reason for its absence."""
-    title = "Features of the encoder"
+    """Accuracy of the systems, or the reason for its absence."""
+    title = "What the features know"
     if not probes.results:
         return PageSection(title, (Text(probes.absent or "No probe was run."),))
     reference = None if probes.chance is None else ("chance", probes.chance)
-    compared = any(r.untrained is not None for r in probes.results)
-    series = ("pretrained", "untrained") if compared else ("pretrained",)
-    rows = tuple(IntervalRow(r.name, (r.pretrained, r.untrained)[: len(series)]) for r in probes.results)
+    rows = tuple(IntervalRow(result.name, result.estimates) for result in probes.results)
     alt = "; ".join(
-        f"{r.name}: pretrained {_estimate(r.pretrained)}, untrained {_estimate(r.untrained)}" for r in probes.results
+        f"{result.name}: "
+        + ", ".join(f"{s} {_estimate(e)}" for s, e in zip(probes.systems, result.estimates, strict=True))
+        for result in probes.results
     )
-    chart = IntervalChart(series, rows, f"Top-1 with 95% intervals. {alt}", "top-1 accuracy", reference)
+    chart = IntervalChart(probes.systems, rows, f"Top-1 with 95% intervals. {alt}", "top-1 accuracy", reference)
     columns = (
-        Column("probe"),
-        Column("pretrained", "top-1 [95% interval]", number=True),
-        Column("untrained", "top-1 [95% interval]", number=True),
-        Column("difference", "paired, points [95% interval]", number=True),
+        Column("top-1 [95% interval]"),
+        *(Column(system, number=True) for system in probes.systems),
+        Column("difference", f"to {probes.baseline}, paired, points", number=True),
         Column("verdict"),
     )
     table = Table(columns, tuple(_probe_row(result) for result in probes.results))
     measured = [] if probes.clips is None else [_plural(probes.clips, "test clip")]
     measured += [] if probes.classes is None else [f"{probes.classes} classes"]
-    asked = "The same encoder before and after pretraining" if compared else "The pretrained encoder"
-    lead = f"{asked}, asked in {_plural(len(rows), 'way')}" + (f": {', '.join(measured)}." if measured else ".")
+    lead = f"{probes.lead} {', '.join(measured)}.".strip() if measured else probes.lead
     parts: tuple[SectionPart, ...] = (chart, table)
     return PageSection(title, parts + ((Text(probes.note),) if probes.note else ()), lead)
 
@@ -98,7 +96,7 @@ def _probe_row(result: ProbeResult) -> tuple[str | Cell, ...]:
         d = result.difference
         difference = f"{d.value * 100:+.1f} [{d.low * 100:+.1f}, {d.high * 100:+.1f}]".replace("-", "−")
     verdict = "—" if result.verdict is None else Cell(result.verdict, tone=VERDICT_TONES[result.verdict])
-    return result.name, _estimate(result.pretrained), _estimate(result.untrained), difference, verdict
+    return result.name, *(_estimate(estimate) for estimate in result.estimates), difference, verdict
 
 
 def data_section(data: DataFacts) -> PageSection:
