@@ -129,7 +129,8 @@ def fit(
 def _announce(method: TrainingMethod, run: TrainingRun, state: TrainingState) -> None:
     """Print what is trained, and where a resumed run continues."""
     steps = run.schedule.steps
-    print_result(method.summary(run.schedule, videos=len(run.clips), devices=run.order.ranks))
+    for line in method.summary(run.schedule, videos=len(run.clips), devices=run.order.ranks).splitlines():
+        print_result(line)
     if state.step == steps:
         print_result("the run is finished: no steps are left")
     elif state.step:

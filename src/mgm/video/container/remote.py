@@ -109,10 +109,11 @@ def _unreadable(name: str, error: BaseException) -> VideoError:
     """The error of a file that a server does not deliver."""
     while error.__cause__ is not None:  # fsspec says of every failure over http that there is no such file
         error = error.__cause__
+    words = " ".join(str(error).split())
     missing = isinstance(error, FileNotFoundError) or getattr(error, "status", None) == 404
     return VideoError(
         name,
-        "no such file" if missing else f"cannot be read ({type(error).__name__}: {error})",
+        "no such file" if missing else f"cannot be read ({type(error).__name__}: {words})",
         advice="check the URL" if missing else "check the URL and the connection",
         reason="not_found" if missing else "unreadable",
     )
