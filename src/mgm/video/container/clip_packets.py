@@ -258,7 +258,7 @@ def count_frames(video: OpenVideo, demuxed: Iterator[Packet]) -> int:
         VideoError: the file is damaged.
     """
     window = _WindowReader(video, KeyframeIndex.of(video), 1 << 62, None, Shortcuts()).read(demuxed)
-    if window.order or not window.coded:
+    if video.timed or not window.coded:
         return window.base + len(window.order)
     # Pictures that are shown before the first one cannot be decoded; only H.264 declares, by an IDR picture, that there are none.
     if not (window.coded[0].key and window.strict) or (video.reordered and video.codec != "h264"):
