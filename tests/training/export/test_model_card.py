@@ -33,12 +33,12 @@ def test_the_card_of_a_run_has_its_settings_and_results(tmp_path, small, videos,
     assert "VideoMAEForPreTraining.from_pretrained" in card
     tuned = finetune(run, videos, small(*settings), out=tmp_path / "b", source=memory, show_progress=False).out
     keep_result(tuned / EVALUATION_FILE, videos, {"top1": {"top1": 0.5, "low": 0.25, "high": 0.75, "videos": 16}})
-    other = replace(videos, root="/data/other", test=videos.test[:4])
+    other = replace(videos, root="/data/other\udce9", test=videos.test[:4])  # a name that is not UTF-8
     keep_result(tuned / EVALUATION_FILE, other, {"top1": {"top1": 1, "low": 0.5, "high": 1, "videos": 4}})
     folder = export_model(tuned, to="hf", out=tmp_path / "hf-b")
     card = (folder / "README.md").read_text()
     assert "* top-1 50.0%, 95% interval 25.0% to 75.0%, on 16 test videos of `set` (checksum " in card
-    assert "* top-1 100.0%, 95% interval 50.0% to 100.0%, on 4 test videos of `other` (checksum " in card
+    assert "* top-1 100.0%, 95% interval 50.0% to 100.0%, on 4 test videos of `other\\udce9` (checksum " in card
     assert json.loads((folder / "config.json").read_text())["id2label"]["0"] == videos.classes[0]
     assert load_pretrained(folder).labels == videos.classes
     # Training can start from an export as from the run.

@@ -100,6 +100,7 @@ def export_model(
         (folder / "README.md").write_text(
             model_card(loaded, origin, to, data=data, video=options.video, bias_names=options.bias_names),
             encoding="utf-8",
+            errors="backslashreplace",  # names of files need not be text
         )
         _share(folder)
     return Path(out)
