@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -157,17 +158,18 @@ class Experiment:
             time.sleep(0.1)
         program = [sys.executable, "-c", "from mgm.commands.main import run; run()"]
         for words in (["pretrain"], ["pretrain", "--resume"], ["finetune", str(self.folder / "stopped")]):
-            started = time.perf_counter()
+            started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
             second = subprocess.run(
                 [*program, *words, str(self.videos), "--out", str(self.run)],
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            seconds = time.perf_counter() - started
+            seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             named = "names" if f"process {child} " in second.stderr else "DOES NOT NAME"
             kind = f"{words[0]} {'--resume' if '--resume' in words else ''}".strip()
-            yield f"{kind}: status {second.returncode}, {named} the process, after {seconds:.1f} s"
+            yield f"{kind}: status {second.returncode}, {named} the process, after {seconds:.1f} s, {used:.2f} s of the processor"
         os.waitpid(child, 0)
         yield f"the first: {'the same' if self.result() == self.expected else 'DIFFERENT'}"
 

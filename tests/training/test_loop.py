@@ -185,7 +185,9 @@ def test_a_refused_run_prints_nothing(small, videos, memory, tmp_path, capsys):
         pretrain(damaged, small(), out=tmp_path / "run", source=FileSource())
     assert capsys.readouterr().out == ""
     pretrain(videos, small("pretrain.steps=1"), out=tmp_path / "run", source=memory)
-    assert capsys.readouterr().out.startswith("16 videos, clips of 4 frames")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("16 videos, clips of 4 frames")
+    assert len(lines) == 3
     with raises(ConfigError, "mismatch"):
         pretrain(videos, small("pretrain.steps=2"), out=tmp_path / "run", source=memory, resume=True)
     assert capsys.readouterr().out == ""
