@@ -1,6 +1,7 @@
 """Shared fixtures: a small set of synthetic videos, made once, the real clips, and one thread."""
 
 import os
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,12 @@ from tests.errors import UPDATE
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-messages", action="store_true", help="rewrite tests/messages.txt from the errors raised")
+    parser.addoption("--shuffle", type=int, help="seed of an order of the tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if (seed := config.getoption("--shuffle")) is not None:
+        random.Random(seed).shuffle(items)
 
 
 def pytest_configure(config: pytest.Config) -> None:
