@@ -38,7 +38,7 @@ _SHORT = ("pretrain.batch=16", "pretrain.base_lr=0.016", "probe.clips_per_video=
 SYNTHETIC_SETTINGS = (
     *_SHORT,
     "pretrain.steps=500",
-    *("finetune.batch=16", "finetune.base_lr=0.016", "finetune.warmup=15"),
+    *("finetune.batch=16", "finetune.base_lr=0.016", "finetune.warmup=10"),
 )
 """Settings of the recipe `debug`: learning rates of 1e-3 at batches of 16."""
 
@@ -49,9 +49,9 @@ OWN_SETTINGS = (
 )
 """For real video; synthetic clips are short, and mirroring changes their class."""
 
-TUNED_STEPS = 150
-EQUAL_COMPUTE_STEPS = 450
-"""Of fine-tuning: they cost as much as 500 of pretraining and 150 of fine-tuning. A step of fine-tuning, which encodes every token,
+TUNED_STEPS = 100
+EQUAL_COMPUTE_STEPS = 400
+"""Of fine-tuning: they cost as much as 500 of pretraining and 100 of fine-tuning. A step of fine-tuning, which encodes every token,
 costs 1.7 of pretraining (experiments/headings)."""
 
 MOTION_AND_PIXELS = System("motion + pixels", {"normalised-pixels": 1.0, "motion": 20.0})

@@ -6,17 +6,12 @@ import av.video.frame
 
 _UNSPECIFIED = 2
 _ACCEPTED_MATRICES = frozenset({0, 1, _UNSPECIFIED, 4, 5, 6, 7, 9})
-_FROM_PRIMARIES = frozenset(
-    {12, 13}
-)  # derived from the primaries, whose numbers are those of the matrices made of them
-_NEAREST_MATRIX = {
-    10: 9,
-    14: 9,
-    15: 9,
-}  # BT.2020 with constant luminance, ICtCp and IPT: of the same wide-gamut sources
-_REFUSED_TRANSFERS = frozenset(
-    {9, 10}
-)  # logarithmic: the converter inverts every transfer, although it needs none here
+# Matrices that are derived from the primaries, whose numbers are those of the matrices made of them.
+_FROM_PRIMARIES = frozenset({12, 13})
+# BT.2020 with constant luminance, ICtCp and IPT: of the same wide-gamut sources.
+_NEAREST_MATRIX = {10: 9, 14: 9, 15: 9}
+# Logarithmic ones: the converter inverts every transfer, although it needs none here.
+_REFUSED_TRANSFERS = frozenset({9, 10})
 
 
 def make_convertible(picture: av.video.frame.VideoFrame) -> None:
