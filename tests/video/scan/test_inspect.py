@@ -106,6 +106,22 @@ def test_figures_of_h264_do_not_depend_on_the_container(tmp_path: Path, name: st
     assert record.motion == pytest.approx(float(motion.magnitude[motion.valid].mean()), rel=1e-4)
 
 
+@pytest.mark.parametrize("first", range(4, 9))
+@pytest.mark.parametrize("options", [{"bf": 0}, {"bf": 2}, {"bf": 3, "b-pyramid": "normal"}], ids=str)
+def test_an_edit_list_that_hides_references(tmp_path: Path, first: int, options: dict[str, int]):
+    """The first frames that are shown refer to pictures before them, the last ones to pictures after them."""
+    path = encode_moving(tmp_path / "a.mp4", frames=40, options={"g": 12, **options})
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12
+    (start,) = struct.unpack(">i", data[at + 4 : at + 8])
+    data[at : at + 8] = struct.pack(">ii", 27 * 40, start + first * 512)  # length in ms, start in ticks
+    path.write_bytes(data)
+    motion, record = read_motion(path).motion, scan_file(path)
+    assert (record.frames, len(motion)) == (27, 27)
+    assert record.motion == pytest.approx(SPEED, rel=0.05)
+    assert float(motion.magnitude[motion.valid].mean()) == pytest.approx(SPEED, rel=0.05)
+
+
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mpg", "mpeg2video")])
 def test_motion_is_that_of_the_reader(tmp_path: Path, name: str, codec: str):
     path = encode_moving(tmp_path / name, codec=codec, options={"g": 8, "bf": 2})

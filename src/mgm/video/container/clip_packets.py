@@ -217,10 +217,15 @@ class _WindowReader:
 
 @dataclass(slots=True)
 class _PacketCheck:
-    """Detects packets that are not one frame each: fields, repeated times, pictures that no decoder shows."""
+    """Detects packets that are not one frame each: fields, repeated times, pictures that no decoder shows.
+
+    Attributes:
+        shown_from: the time of the first packet of the video, if decoding can begin there; infinity if it cannot.
+    """
 
     video: OpenVideo
     at_start: bool
+    shown_from: float | None = None
     decoded_at: int | None = None
 
     def __call__(self, packet: Packet, order: list[int]) -> None:
@@ -229,10 +234,10 @@ class _PacketCheck:
         back = packet.dts is not None and self.decoded_at is not None and packet.dts < self.decoded_at
         empty = self.video.codec == "mpeg4" and packet.size <= MOST_EMPTY
         # Pictures before the first keyframe, in decode or in display order: cut streams begin so, and they cannot be decoded. Under
-        # periodic intra refresh that holds for all pictures up to the end of the first refresh.
-        headless = self.at_start and (
-            pts is not None and order[:1] > [pts] if order else not begins_clean(self.video, packet)
-        )
+        # periodic intra refresh that holds for all pictures up to the end of the first refresh. An edit list may hide the keyframe.
+        if self.at_start and self.shown_from is None:
+            self.shown_from = pts if pts is not None and begins_clean(self.video, packet) else math.inf
+        headless = pts is not None and self.shown_from is not None and pts < self.shown_from
         if (
             pts is None
             or not self.video.timed

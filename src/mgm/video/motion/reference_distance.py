@@ -66,7 +66,7 @@ class ReferenceGraph:
 
 
 def follow_references(window: PacketWindow, number: Mapping[int, int]) -> ReferenceGraph:
-    """Follow the pictures of a window in decode order.
+    """Follow the pictures of a window in decode order. Those that an edit list hides have no number, but are references.
 
     Args:
         number: frame numbers by the presentation times of their packets.
@@ -76,13 +76,17 @@ def follow_references(window: PacketWindow, number: Mapping[int, int]) -> Refere
     distances = {}
     references = set()
     for coded in window.coded:
-        if coded.reference is None or coded.pts is None or coded.pts not in number:
+        if coded.reference is None or coded.pts is None:
             continue
-        index = number[coded.pts]
+        index = number.get(coded.pts)
         time = coded.pts if timed else index
-        distances[index] = tracker.feed(time, reference=coded.reference, idr=coded.idr)
-        if coded.reference:
-            references.add(index)
+        if time is None:
+            continue
+        distance = tracker.feed(time, reference=coded.reference, idr=coded.idr)
+        if index is not None:
+            distances[index] = distance
+            if coded.reference:
+                references.add(index)
     return ReferenceGraph(distances, frozenset(references))
 
 
@@ -92,6 +96,9 @@ def enclosing_frames(window: PacketWindow, graph: ReferenceGraph, frames: Iterab
     found: set[int] = set()
     for index in frames:
         while index in graph.distances and (after := graph.distances[index][1]) is not None:
-            index = number[round(window.order[index - window.base] + after)]
+            time = round(window.order[index - window.base] + after)
+            if time not in number:  # hidden by an edit list: the decoder returns no vectors of it
+                break
+            index = number[time]
             found.add(index)
     return found
