@@ -19,7 +19,7 @@ from mgm.errors import VideoError
 from mgm.spans import span
 from mgm.video.container.beginning import carry_display_times, declared_orientation
 from mgm.video.container.carried_state import CarriedState, carry
-from mgm.video.container.colours import make_convertible
+from mgm.video.container.colours import convertible
 from mgm.video.container.formats import open_container
 from mgm.video.container.h264 import nal_length_size, parse_first_slice
 from mgm.video.container.locator import VideoLocator, cannot_open, open_locator
@@ -250,9 +250,7 @@ def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.fram
             reason="damaged",
             at=at,
         ) from error
-    for picture in pictures:
-        make_convertible(picture)
-    return pictures
+    return [convertible(picture) for picture in pictures]
 
 
 def begins_clean(video: OpenVideo, packet: Packet) -> bool:
