@@ -26,6 +26,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--update-messages"):
         os.environ[UPDATE] = "1"
+    os.environ["PYTHONIOENCODING"] = "utf-8"  # tables have other lines in ASCII
     # As in a terminal: a script's `&` and nohup let their children ignore some.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in {"SIGTERM", "SIGUSR1", "SIGHUP"} & set(dir(signal)):

@@ -28,8 +28,8 @@ def _as_a_job() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
-def test_some_pass_anywhere(tmp_path: Path) -> None:
-    arguments = ["-q", "-p", "no:cacheprovider", "--shuffle", "7", "-m", "not slow", "--basetemp", str(tmp_path / "t")]
+def test_some_pass_anywhere() -> None:
+    arguments = ["-q", "-p", "no:cacheprovider", "--shuffle", "7", "-m", "not slow"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments, *(str(HERE / name) for name in SOME)],
         env={**os.environ, **SURROUNDINGS},
