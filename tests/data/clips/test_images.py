@@ -1,6 +1,8 @@
 """Still pictures and folders of frames, read like videos."""
 
 import os
+from contextlib import suppress
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -242,3 +244,22 @@ def test_the_size_of_a_picture_is_known_before_it_is_decoded(tmp_path, monkeypat
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
     with raises(VideoError, "unsupported", message="images-too-large"):
         read_any(str(tmp_path / "a.png"), frames=1)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF"])
+def test_damaged_pictures_are_unreadable(form, tmp_path):
+    """Tests raise warnings as errors, so that a picture must cause none."""
+    rng = np.random.default_rng(0)
+    notes = Image.Exif()
+    notes[0x0112], notes[0x010E] = 6, "a comment"
+    whole = BytesIO()
+    comments = {"exif": notes} if form in ("JPEG", "PNG", "WEBP", "TIFF") else {}
+    Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8)).save(whole, form, **comments)
+    path = tmp_path / "a.png"
+    for _ in range(300):
+        damaged = bytearray(whole.getvalue())
+        for place in rng.integers(2, min(len(damaged), 300), 4):
+            damaged[place] = rng.choice([0, 1, 127, 128, 255])
+        path.write_bytes(damaged)
+        with suppress(VideoError):
+            read_any(str(path), frames=1, size=8, motion=None)

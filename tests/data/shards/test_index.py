@@ -42,6 +42,12 @@ def test_labels_that_number_no_class_are_an_error(packed, tmp_path, label):
         load_set(folder)
 
 
+def test_a_set_that_is_not_there(tmp_path):
+    for place in (f"{tmp_path}/shards.json", "memory://nowhere"):
+        with raises(DataError, "not_found"):
+            load_set(place)
+
+
 def changed(content, path, value):
     """A copy of JSON, with another value at a path of keys."""
     if not path:

@@ -191,14 +191,14 @@ def _open(path: str) -> npt.NDArray[np.uint8]:
     """uint8 (H, W, 3) RGB, upright."""
     check_file(path, "a picture")
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as image:
-            warnings.simplefilter("ignore")  # about sizes, which are checked here, and about damaged comments
+        # Warnings are about sizes, which are checked here, and about damaged comments.
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_FORMATS) as image:
             check_picture_size(path, *image.size)
             ImageOps.exif_transpose(image, in_place=True)
             return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        if isinstance(error, VideoError):
-            raise
+    except VideoError:
+        raise
+    except Exception as error:  # every format of Pillow has its own errors
         raise VideoError(
             path,
             f"cannot be read as a picture ({error})",

@@ -107,8 +107,9 @@ def _file_system(url: str, name: str) -> tuple[Any, str]:
 
 def _unreadable(name: str, error: BaseException) -> VideoError:
     """The error of a file that a server does not deliver."""
-    while error.__cause__ is not None:  # fsspec says of every failure over http that there is no such file
-        error = error.__cause__
+    # fsspec says of every failure over http that there is no such file.
+    while (cause := error.__cause__) is not None and _is_of_network(cause):
+        error = cause
     words = " ".join(str(error).split())
     missing = isinstance(error, FileNotFoundError) or getattr(error, "status", None) == 404
     return VideoError(
@@ -117,6 +118,10 @@ def _unreadable(name: str, error: BaseException) -> VideoError:
         advice="check the URL" if missing else "check the URL and the connection",
         reason="not_found" if missing else "unreadable",
     )
+
+
+def _is_of_network(error: BaseException) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.startswith("aiohttp.")
 
 
 class _RemoteFile(io.RawIOBase):
