@@ -73,6 +73,32 @@ def test_a_forked_process_does_not_hold_the_lock(tmp_path: Path):
         os.waitpid(child, 0)
 
 
+LEAVES_A_CHILD = """
+import os, signal, sys
+from mgm.files.lock import locked
+with locked(sys.argv[1]):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    signal.pause()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_that_outlives_a_killed_owner_does_not_hold_the_lock(tmp_path: Path):
+    """It may wait in the kernel for a dead disk."""
+    command = [sys.executable, "-c", LEAVES_A_CHILD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        child = int(owner.stdout.readline())
+        owner.wait()
+    try:
+        with locked(tmp_path):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="other locks")
 def test_a_file_that_its_owner_removed_meanwhile_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The owner may end between the opening and the locking of the file: the lock must belong to the name."""

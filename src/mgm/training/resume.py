@@ -101,7 +101,7 @@ def _newest_checkpoint(run: TrainingRun) -> tuple[str | None, dict[str, Any] | N
         try:
             return last.name, load_checkpoint(last)
         except ModelError as error:
-            if not previous.exists():
+            if error.reason != "malformed" or not previous.exists():  # a disk that fails now and then damages nothing
                 raise
             try:
                 last.replace(run.out / DAMAGED_CHECKPOINT)
