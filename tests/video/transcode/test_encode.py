@@ -126,6 +126,14 @@ def test_sources_without_true_times(tmp_path: Path, container: str):
     assert difference(decode_whole(tmp_path / "out.mp4"), decode_whole(source)) < 2
 
 
+def test_joined_recordings_follow_each_other(tmp_path: Path):
+    """The clock of the file starts again in the middle."""
+    part = encode_moving(tmp_path / "part.ts", frames=24, options={"g": 8, "bf": 2})
+    (tmp_path / "whole.ts").write_bytes(part.read_bytes() * 3)
+    transcode_video(tmp_path / "whole.ts", tmp_path / "out.mp4", KEEP)
+    np.testing.assert_allclose(times(tmp_path / "out.mp4"), np.arange(72) / 25, atol=1e-4)
+
+
 def test_what_an_edit_list_hides_stays_hidden(tmp_path: Path):
     whole, source, target = tmp_path / "whole.mp4", tmp_path / "edited.mp4", tmp_path / "out.mp4"
     write_video(whole, smooth_frames(20, (48, 64)), fps=25, options={"crf": 4, "bf": 0})

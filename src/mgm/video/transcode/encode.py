@@ -25,6 +25,7 @@ from mgm.video.transcode.profiles import Profile, describe_profile
 from mgm.workers.process import report_progress
 
 _FINEST_CLOCK = 1_000_000  # ticks per second of the times in the result; an MP4 cannot hold nanoseconds
+_RESET_SECONDS = 0.25  # a time that is earlier than the one before by more begins another recording
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
 
@@ -151,7 +152,7 @@ def _add_stream(
 
 
 class _Clock:
-    """Presentation times in whole units, strictly increasing."""
+    """Presentation times in whole units, strictly increasing. Recordings that were joined to one file follow each other."""
 
     def __init__(self, video: OpenVideo) -> None:
         rate = video.stream.average_rate or video.stream.guessed_rate or Fraction(25)
@@ -161,6 +162,7 @@ class _Clock:
         self.unit = max(self._given, Fraction(1, _FINEST_CLOCK)) if video.timed else 1 / self.rate
         self._from_zero = video.container.format.name in ("mpegts", "mpeg")
         self._start: int | None = None
+        self._shift = 0  # in units, of the recording that the picture is in
         self._last: int | None = None
 
     def __call__(self, picture: av.video.frame.VideoFrame) -> int:
@@ -174,7 +176,10 @@ class _Clock:
         else:
             if self._start is None:
                 self._start = picture.pts if self._from_zero else 0
-            ticks = round((picture.pts - self._start) * self._given / self.unit)
+            ticks = round((picture.pts - self._start) * self._given / self.unit) + self._shift
+            if self._last is not None and self._last - ticks > _RESET_SECONDS / self.unit:
+                self._shift += self._last + step - ticks
+                ticks = self._last + step
         # Two frames may have one time: a coarse clock, or a damaged one.
         self._last = ticks if self._last is None else max(ticks, self._last + 1)
         return self._last
