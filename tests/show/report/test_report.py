@@ -28,7 +28,7 @@ from mgm.show.report.facts import (
 from mgm.show.report.html import anchors
 from mgm.show.report.report import Report, render_report, write_report
 
-_EVIL = '<script>alert("1")</script>&amp;\'.mp4'
+_EVIL = '<script>alert("1")</script>&amp;\'\u202e\x1b[2J.mp4'
 _VOID = {"meta", "img", "input", "br", "link", "hr", "wbr"}
 
 
@@ -166,6 +166,7 @@ def test_nothing_that_a_file_can_be_called_escapes(full):
     html = render_report(evil)
     _check(html)
     assert "<script" not in html
+    assert not {"\u202e", "\x1b"} & set(html)
     assert "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;amp;" in html
 
 

@@ -6,12 +6,12 @@ Every chart is drawn for a given width, since text in a scaled-down SVG would be
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 
 import numpy as np
 
 from mgm.show.report.elements import Curve, CurveChart, Estimate, IntervalChart
+from mgm.show.report.escape import escape
 
 _HOVER_COLUMNS = 60
 _DRAWN_POINTS = 400

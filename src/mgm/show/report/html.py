@@ -2,7 +2,6 @@
 
 import base64
 import re
-from html import escape
 from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
@@ -24,6 +23,7 @@ from mgm.show.report.elements import (
     Table,
     Text,
 )
+from mgm.show.report.escape import escape
 
 _MIME = {"PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "JPEG": "image/jpeg"}
 _WIDE, _NARROW = 860, 340

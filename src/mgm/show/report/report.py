@@ -2,11 +2,11 @@
 
 import os
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 
 from mgm.files.atomic import atomic_write
 from mgm.show.report.elements import Animation, Curve, PageSection, Picture, Text, Tone
+from mgm.show.report.escape import escape
 from mgm.show.report.facts import DataFacts, Headline, MaskFacts, ProbeFacts, RunFacts
 from mgm.show.report.html import anchors, part_html, section_html
 from mgm.show.report.sections import data_section, loss_section, mask_section, probe_section, run_section
