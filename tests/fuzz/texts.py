@@ -21,6 +21,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 
 from mgm.data.annotations import load_set
 from mgm.data.annotations.summary import summarise_set
@@ -80,7 +81,9 @@ def annotation_files(folder: Path) -> dict[str, bytes]:
             for name, status in zip(VIDEOS, ("ok", "empty", "ok"), strict=True)
         ]
         write_manifest(folder / f"manifest{suffix}", records)
-    made = [folder / "array.npy", *folder.glob("manifest.*")]
+    table = {"path": VIDEOS, "label": [0.0, 1.0, 2.0], "split": ["train", "train", "test"]}
+    pyarrow.parquet.write_table(pyarrow.table(table), folder / "table.parquet")
+    made = [folder / "array.npy", folder / "table.parquet", *folder.glob("manifest.*")]
     files |= {path.name: path.read_bytes() for path in made}
     for name in ("path_label.txt", "path_label.csv"):  # what the specifications refer to
         (folder / name).write_bytes(files[name])

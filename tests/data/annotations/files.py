@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -33,6 +34,12 @@ def write_labels(path: Path, rows: list[tuple[str, float]], spelling: str = "{}"
         return write(path, *(f"{i}\t{label}\t{name}" for i, (name, label) in enumerate(spelt)))
     if path.suffix == ".npy":
         np.save(path, np.array(spelt))
+        return path
+    if path.suffix == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        columns = zip(*(rows if spelling == "{}" else spelt), strict=True)
+        parquet.write_table(pyarrow.table(dict(zip(("path", "label"), map(list, columns), strict=True))), path)
         return path
     numbers = rows if spelling == "{}" else spelt
     values = [json.dumps({"path": name, "label": label}) for name, label in numbers]

@@ -23,6 +23,7 @@ from tests.errors import raises
         ("list.json", b'[{"path": ' + b"1" * 5000 + b"}]", "malformed", None),
         ("list.json", b'[{"path": [[1]]}]', "malformed", None),
         ("list.json", b'[{"path": "\\ud800.mp4"}]', "malformed", "half-a-character"),
+        ("list.parquet", b"PAR1" + bytes(40) + b"PAR1", "malformed", None),
         ("list.csv", b'path,label\n"' + b"a" * 200_000 + b'",1\n', "malformed", None),
         ("list.txt", "a.mp4 0".encode("utf-16"), "unsupported", "utf-16"),
         ("list.txt", b"a\0b", "malformed", "not-text"),

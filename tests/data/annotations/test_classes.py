@@ -61,7 +61,9 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-@pytest.mark.parametrize("name", ["train.txt", "train.csv", "train.tsv", "train.npy", "train.json", "train.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["train.txt", "train.csv", "train.tsv", "train.npy", "train.json", "train.jsonl", "train.parquet"]
+)
 def test_a_number_is_the_same_class_in_every_spelling(tmp_path, name, spelling):
     """10.0 is class 10, not a name between 1.0 and 2.0."""
     touch(tmp_path, *(f"{i}.mp4" for i in range(24)))

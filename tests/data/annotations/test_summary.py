@@ -42,7 +42,7 @@ def test_parts_pictures_and_frames_are_distinguished(tmp_path):
     assert (mixed.pictures, mixed.picture_samples, mixed.samples) == (1, 3, 6)
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".json", ".jsonl", ".npy"])
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".json", ".jsonl", ".npy", ".parquet"])
 def test_a_file_with_two_labels_is_reported_in_every_format(tmp_path, suffix):
     touch(tmp_path, "a/1.mp4", "a/2.mp4", "b/1.mp4")
     rows = [("a/1.mp4", 0), ("a/2.mp4", 0), ("a/1.mp4", 1), ("b/1.mp4", 1)]

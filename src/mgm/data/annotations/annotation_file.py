@@ -7,6 +7,7 @@ import json
 import re
 import reprlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 from mgm.data.annotations.array_file import array_lines
 from mgm.errors import DataError, Reason
 from mgm.files.json_text import read_json
+from mgm.files.parquet import parquet_columns, parquet_rows
 
 _SAMPLED_LINES = 1000
 """Number of lines from which a format is recognised."""
@@ -60,6 +62,8 @@ class AnnotationFile:
         data = _read(path)
         if data.startswith(b"PAR1"):
             self.kind = "parquet"
+            with _parquet_errors(path):
+                self._parquet_columns = parquet_columns(path)
             return
         text = "\n".join(array_lines(path)) if data.startswith(b"\x93NUMPY") else _decode(path, data)
         # Not splitlines: a name may contain the other line separators of Unicode.
@@ -126,13 +130,16 @@ class AnnotationFile:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, or the keys of the first JSON object; empty if the file is not a table."""
+        if self.kind == "parquet":
+            return self._parquet_columns
         if self.header is not None:
             return self.header[1]
         tree = self.tree
         return tuple(tree[0]) if isinstance(tree, list) and tree and isinstance(tree[0], dict) else ()
 
     def rows(self) -> Iterator[tuple[int, Row]]:
-        """(number from 1, values by column) of each row of a table with a header, or of each object in a list of JSON objects.
+        """(number from 1, values by column) of each row of a table with a header or in parquet, or of each object in a list of JSON
+        objects.
 
         Raises:
             DataError: a row has another number of columns, or a record is not an object.
@@ -144,6 +151,10 @@ class AnnotationFile:
                 if len(fields) != len(names):
                     raise self.bad_line(number, line, f"{len(names)} columns ({', '.join(names)})")
                 yield number, dict(zip(names, fields, strict=True))
+            return
+        if self.kind == "parquet":
+            with _parquet_errors(self.path):
+                yield from enumerate(parquet_rows(self.path), 1)
             return
         for number, record in enumerate(self.tree, 1):
             if not isinstance(record, dict):
@@ -172,6 +183,14 @@ class AnnotationFile:
 def not_json(path: str | Path, why: object, advice: str) -> DataError:
     """The error of a file or URL that should contain JSON."""
     return DataError(path, f"not valid JSON ({why})", advice=advice, reason="malformed")
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise DataError(path, f"{error}", "a table in parquet", "write it again", reason="malformed") from error
 
 
 def _split_line(line: str, separator: str) -> list[str]:

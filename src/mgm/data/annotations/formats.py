@@ -99,7 +99,7 @@ ANNOTATION_FORMATS = (
     AnnotationFormat(
         "table",
         '{"vid_name": "_8Vy3dlHg2w_00000", "label": 30, "start_frame": 0, "end_frame": 141}',
-        "Diving48 V2 json, CSV or JSON with named columns",
+        "Diving48 V2 json; CSV, parquet or JSON with named columns",
         table_formats.is_table,
         table_formats.read_table,
     ),

@@ -1,4 +1,4 @@
-"""Table formats: CSV with named columns, lists of JSON objects, and manifests of `mgm scan`."""
+"""Table formats: CSV and parquet with named columns, lists of JSON objects, and manifests of `mgm scan`."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def read_table(file: AnnotationFile) -> VideoList:
         name = _name(file, number, row, name_key)
         label = None if label_key is None else _label(file, number, row, label_key)
         entries.append(ListedVideo(name, label, start, end, _split(file, number, row), number))
-    kind = "columns" if file.kind == "text" else "JSON objects with the keys"
+    kind = "JSON objects with the keys" if file.tree is not None else "columns"
     why = f"{kind} {', '.join(key for key in (name_key, label_key, start_key, end_key) if key is not None)}"
     labels = "none" if label_key is None else f"{label_key} of each row"
     return VideoList(file.path, "table", why, tuple(entries), labels)
@@ -150,8 +150,8 @@ def _bad_value(file: AnnotationFile, number: int, row: Row, key: str, expected: 
 
 
 def is_scan_manifest(file: AnnotationFile) -> bool:
-    """Whether the file is parquet, or has the columns path, bytes and status."""
-    return file.kind == "parquet" or {"path", "bytes", "status"} <= set(file.columns)
+    """Whether the file has the columns path, bytes and status."""
+    return {"path", "bytes", "status"} <= set(file.columns)
 
 
 def read_scan_manifest(file: AnnotationFile) -> VideoList:

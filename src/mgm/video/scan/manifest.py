@@ -15,13 +15,13 @@ from mgm.files.atomic import atomic_write
 from mgm.files.journal import Journal, read_journal, read_record
 from mgm.files.json_text import read_json
 from mgm.files.lock import locked
+from mgm.files.parquet import ROWS_PER_GROUP, import_parquet, parquet_rows
 from mgm.files.regular import open_regular
 from mgm.printable import from_table_cell, table_cell
 from mgm.video.scan.record import COLUMNS, Row, Status, VideoRecord, from_row, path_name, to_row
 from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
-_ROWS_PER_GROUP = 2000
 
 _RETRIED = frozenset({"unreadable", "crashed"})
 """Statuses that another run may not find again in an unchanged file: permissions, the network and memory change."""
@@ -148,7 +148,7 @@ def _check_suffix(path: Path) -> None:
     if _exists(path) and path.is_dir():
         raise FileError(path, "is a folder", "the name of a file", "choose another name", reason="exists")
     if path.suffix == ".parquet":
-        _parquet()
+        import_parquet()
 
 
 def _exists(path: Path) -> bool:
@@ -190,12 +190,12 @@ def _cell(value: bool | int | float | str | None) -> str:
 
 
 def _write_parquet(file: BinaryIO, rows: Iterable[Row]) -> None:
-    arrow, parquet = _parquet()
+    arrow, parquet = import_parquet()
     types = {bool: arrow.bool_(), int: arrow.int64(), float: arrow.float64(), str: arrow.string()}
     schema = arrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
     rows = iter(rows)
     with parquet.ParquetWriter(file, schema) as writer:
-        while group := list(islice(rows, _ROWS_PER_GROUP)):
+        while group := list(islice(rows, ROWS_PER_GROUP)):
             writer.write_table(arrow.Table.from_pylist(group, schema))
 
 
@@ -208,7 +208,7 @@ _WRITERS: dict[str, Callable[[BinaryIO, Iterable[Row]], None]] = {
 
 def _read_rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a file. Raises FileError for another kind of file, or one that cannot be read."""
-    read = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}[path.suffix]
+    read = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": parquet_rows}[path.suffix]
     number = 0
     try:
         for row in read(path):
@@ -238,24 +238,3 @@ def _read_csv(path: Path) -> Iterator[Any]:
     with TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, strict=True):
             yield {name: parse[COLUMNS[name]](text) if text else None for name, text in row.items() if name in COLUMNS}
-
-
-def _read_parquet(path: Path) -> Iterator[Any]:
-    _, parquet = _parquet()
-    with open_regular(path) as raw, parquet.ParquetFile(raw) as file:
-        for batch in file.iter_batches(_ROWS_PER_GROUP):
-            yield from batch.to_pylist()
-
-
-def _parquet() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ModuleNotFoundError as error:
-        raise FileError(
-            "a manifest in parquet",
-            "the package pyarrow is missing",
-            advice="pip install 'motion-guided-masking[parquet]', or '.[parquet]' in a checkout",
-            reason="missing_package",
-        ) from error
-    return pyarrow, pyarrow.parquet

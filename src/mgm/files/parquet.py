@@ -1,0 +1,59 @@
+"""Reads parquet, for which pyarrow is imported on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mgm.errors import FileError
+from mgm.files.regular import open_regular
+
+ROWS_PER_GROUP = 2000
+
+
+def import_parquet() -> tuple[Any, Any]:
+    """The modules pyarrow and pyarrow.parquet.
+
+    Raises:
+        FileError: the package is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise FileError(
+            "a table in parquet",
+            "the package pyarrow is missing",
+            advice="pip install 'motion-guided-masking[parquet]', or '.[parquet]' in a checkout",
+            reason="missing_package",
+        ) from error
+    return pyarrow, pyarrow.parquet
+
+
+def parquet_columns(path: Path) -> tuple[str, ...]:
+    """Names of the columns.
+
+    Raises:
+        ValueError: not parquet. OSError: the file cannot be read. FileError: pyarrow is not installed.
+    """
+    with _opened(path) as file:
+        return tuple(file.schema_arrow.names)
+
+
+def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows, values by column, in constant memory. Raises as `parquet_columns`."""
+    with _opened(path) as file:
+        for batch in file.iter_batches(ROWS_PER_GROUP):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    arrow, parquet = import_parquet()
+    try:
+        with open_regular(path) as raw, parquet.ParquetFile(raw) as file:
+            yield file
+    except (arrow.ArrowException, OverflowError) as error:  # a date that Python lacks
+        raise ValueError(f"not readable as parquet ({error})") from error
