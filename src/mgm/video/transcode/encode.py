@@ -25,7 +25,6 @@ from mgm.video.transcode.profiles import Profile, describe_profile
 from mgm.workers.process import report_progress
 
 _FINEST_CLOCK = 1_000_000  # ticks per second of the times in the result; an MP4 cannot hold nanoseconds
-_RESET_SECONDS = 0.25  # a time that is earlier than the one before by more begins another recording
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
 
@@ -177,7 +176,7 @@ class _Clock:
             if self._start is None:
                 self._start = picture.pts if self._from_zero else 0
             ticks = round((picture.pts - self._start) * self._given / self.unit) + self._shift
-            if self._last is not None and self._last - ticks > _RESET_SECONDS / self.unit:
+            if self._last is not None and self._last - ticks > 2 * step:  # another recording begins
                 self._shift += self._last + step - ticks
                 ticks = self._last + step
         # Two frames may have one time: a coarse clock, or a damaged one.
