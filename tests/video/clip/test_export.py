@@ -12,6 +12,7 @@ from mgm.errors import FileError, VideoError
 from mgm.video.clip import whole_video
 from mgm.video.clip.export import export_motion
 from mgm.video.clip.reader import read_motion
+from mgm.video.container.orientation import UPRIGHT
 from mgm.video.motion.field import VectorField
 from mgm.video.motion.streaming import FrameMotion
 from tests.errors import raises
@@ -149,7 +150,7 @@ def test_memory_stays_flat(ordinary, tmp_path, monkeypatch):
 
     monkeypatch.setattr(whole_video, "_FRAMES", 128)
     monkeypatch.setattr(whole_video, "iter_cached_motion", many)
-    monkeypatch.setattr(whole_video, "_first_picture", lambda _: (0, (360, 640)))
+    monkeypatch.setattr(whole_video, "_first_picture", lambda _: (UPRIGHT, (360, 640)))
     tracemalloc.start()
     try:
         done = export_motion(ordinary, tmp_path / "a.npy")

@@ -368,7 +368,7 @@ def test_what_no_clip_can_be_read_of_is_not_ok(tmp_path: Path, monkeypatch: pyte
     """Pictures are converted: FFmpeg's converter refuses BT.2020 with constant luminance."""
     path = tag_h264(encode_moving(tmp_path / "plain.mp4"), tmp_path / "a.mp4", matrix_coefficients=10)
     assert scan_file(path).status == "ok"
-    monkeypatch.setattr("mgm.video.container.stream.make_convertible", lambda picture: None)
+    monkeypatch.setattr("mgm.video.container.stream.convertible", lambda picture: picture)
     record = scan_file(path)
     assert (record.status, record.frames) == ("unsupported", 24)
     check_message("scan-not-convertible", str(record.problem))

@@ -181,7 +181,8 @@ class ClipDecoder:
         else:
             number = time = len(self.frames)
             seconds = number / self.video.rate if self.video.rate else float("nan")
-        if needs.any(number) and (self._last is None or number <= self._last):
+        # Where frames are counted, later ones may leave the decoder, too.
+        if needs.any(number) and (self._number or self._last is None or number <= self._last):
             self.converter.observe(frame)
         if pairs is not None and self._picture is not None and number in needs.picture:
             with span("field"):

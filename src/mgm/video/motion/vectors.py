@@ -89,5 +89,5 @@ def iter_motion_vectors(video: VideoLocator) -> Iterator[FrameVectors]:
     """
     with open_video(video, vectors=True) as opened:
         for index, frame in enumerate(decode_all(opened)):
-            pts_seconds = opened.seconds(index, frame.pts)
+            pts_seconds = float("nan") if frame.pts is None else opened.seconds(index, frame.pts)
             yield FrameVectors(index, pts_seconds, PICTURE_TYPES[int(frame.pict_type)], frame_vectors(frame))
