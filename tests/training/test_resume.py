@@ -247,18 +247,24 @@ def test_a_lost_checkpoint_is_replaced_by_the_one_before(run, small, memory, cap
     assert resumed.history.losses == whole.history.losses
 
 
-def test_a_checkpoint_that_cannot_be_read_now_is_not_replaced(run, small, monkeypatch):
+@pytest.mark.parametrize(
+    ("function", "error", "reason"),
+    [
+        ("mgm.files.torch_file.is_intact", OSError(5, "Input/output error"), "unreadable"),
+        ("torch.load", MemoryError(), "malformed"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read_now_is_not_replaced(run, small, monkeypatch, function, error, reason):
     out = run(small()).out
 
-    def failing(path):
-        raise OSError(5, "Input/output error")
+    def failing(*args, **options):
+        raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("mgm.models.convert.weights.is_intact", failing)
-        with raises(ModelError, "unreadable", subject=out / "last.pt"):
+        patch.setattr(function, failing)
+        with raises(ModelError, reason, subject=out / "last.pt"):
             run(small(), resume=True)
     assert not (out / "damaged.pt").exists()
-    run(small(), resume=True)
 
 
 def test_a_damaged_checkpoint_without_one_before(run, small):

@@ -13,6 +13,7 @@ import torch
 from mgm.data.items import VideoItem, common_folder
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.files.atomic import cannot_write
+from mgm.files.checksum import has_checksum, is_intact
 from mgm.terminal import print_result
 from mgm.training.checkpoint import load_checkpoint, save_checkpoint
 from mgm.training.config import Config
@@ -101,7 +102,9 @@ def _newest_checkpoint(run: TrainingRun) -> tuple[str | None, dict[str, Any] | N
         try:
             return last.name, load_checkpoint(last)
         except ModelError as error:
-            if error.reason != "malformed" or not previous.exists():  # a disk that fails now and then damages nothing
+            # A whole one that cannot be read now, for want of memory or of its disk, is not set aside.
+            whole = error.reason != "malformed" or (has_checksum(last) and is_intact(last))
+            if whole or not previous.exists():
                 raise
             try:
                 last.replace(run.out / DAMAGED_CHECKPOINT)
