@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 from fractions import Fraction
@@ -284,3 +285,16 @@ def test_real_clips_keep_their_frames_times_and_pixels(shared_data: Path, tmp_pa
             assert after == pytest.approx(before, abs=1e-4), source
         assert all(a < b for a, b in pairwise(after)), source
         assert difference(decode_whole(target, size=128), decode_whole(source, size=128)) < 4, source
+
+
+def test_a_colon_in_a_folder_is_no_protocol(ordinary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A folder of others may be called like an address; FFmpeg would connect to it."""
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        folder = Path(f"tcp:127.0.0.1:{server.getsockname()[1]}")
+        server.settimeout(0)
+        transcode_video(ordinary, folder / "out.mp4", make_profile("motion"))
+        write_video(folder / "plain.mp4", moving_frames(2, (64, 96)), fps=25)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert sorted(path.name for path in folder.iterdir()) == ["out.mp4", "plain.mp4"]

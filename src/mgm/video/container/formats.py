@@ -6,6 +6,7 @@ it open other files, URLs and devices. Only demuxers that read their own input a
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import BinaryIO
 
 import av
@@ -32,11 +33,14 @@ def open_container(file: str | BinaryIO) -> av.container.InputContainer:
     Raises:
         av.error.FFmpegError, OSError: it cannot be opened. `av.error.ArgumentError`: its format is none of those allowed.
     """
-    local = isinstance(file, str)
     options = {
         "format_whitelist": _FORMATS,
-        "protocol_whitelist": "file" if local else "",
+        "protocol_whitelist": "file" if isinstance(file, str) else "",
         "max_pixels": str(MAX_PIXELS),  # opening decodes the first pictures of some formats
     }
-    # Without the protocol's name a colon in a relative path would be taken for one.
-    return av.open(f"file:{file}" if local else file, "r", options=options, metadata_errors="replace")
+    return av.open(file_url(file) if isinstance(file, str) else file, "r", options=options, metadata_errors="replace")
+
+
+def file_url(path: str | Path) -> str:
+    """A path for FFmpeg, which would take the part before a colon in a relative one for a protocol, such as `tcp`."""
+    return f"file:{path}"

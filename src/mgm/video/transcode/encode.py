@@ -18,6 +18,7 @@ import numpy as np
 
 from mgm.errors import VideoError
 from mgm.files.atomic import atomic_path, cannot_write, refuse_to_replace
+from mgm.video.container.formats import file_url
 from mgm.video.container.stream import OpenVideo, decode_all, no_frame, open_video
 from mgm.video.motion.vectors import PICTURE_TYPES
 from mgm.video.transcode.normalise import PictureNormaliser
@@ -106,7 +107,7 @@ def _encode(source: Path, target: Path, part: Path, profile: Profile) -> _Encode
         normaliser = PictureNormaliser(video, profile.short_side)
         # A late start is an edit of the film, whose clock has a thousand ticks a second by default.
         container = {"movflags": "+faststart", "movie_timescale": str(clock.unit.denominator)}
-        with _encoder_errors(source, target), av.open(str(part), "w", format="mp4", options=container) as out:
+        with _encoder_errors(source, target), av.open(file_url(part), "w", format="mp4", options=container) as out:
             out.metadata["comment"] = describe_profile(profile)
             stream: av.video.stream.VideoStream | None = None
             for picture, ticks in normaliser.normalise(decode_all(video), clock):

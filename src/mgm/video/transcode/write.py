@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mgm.errors import DataError
 from mgm.files.atomic import atomic_path
+from mgm.video.container.formats import file_url
 
 CONTAINERS = {
     ".avi": "avi",
@@ -93,7 +94,7 @@ def _encode(
 ) -> int:
     count = 0
     shape: tuple[int, ...] = ()
-    with av.open(str(part), "w", format=container) as out:
+    with av.open(file_url(part), "w", format=container) as out:
         if av.Codec(codec, "w").type != "video":
             found = f"{codec} is not a video encoder"
             raise DataError(path, found, advice="use, for example, libx264", reason="unknown_name")
