@@ -19,6 +19,7 @@ LESS = {
     "pretrain": ["pretrain.steps=2", "pretrain.warmup=1", "finetune.steps=2", "finetune.warmup=1", "probe.steps=2"],
     "finetune": ["finetune.steps=2", "finetune.warmup=1", "finetune.batch=8", "probe.temporal_views=1"],
 }
+TYPED = re.compile(r"mgm (?!demo)")  # which has its own tests, and takes minutes
 PLACES = {"SET": "videos/", "DIR": "videos/", "SRC": "videos/", "DST": "made", "SHARDS": "shards", "VIDEO": "video.mp4"}
 
 
@@ -26,15 +27,14 @@ def of_the_guide() -> list[str]:
     page = (PAGES / "docs" / "guide.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     inline = re.findall(r"`(mgm (?:bench data|pack|pretrain) [^`]*/[^`]*)`", page)
-    return [line for line in "".join(blocks).splitlines() if line.startswith("mgm ")] + inline
+    return [line for line in "".join(blocks).splitlines() if TYPED.match(line)] + inline
 
 
 def of_the_readme() -> list[str]:
     page = (PAGES / "README.md").read_text(encoding="utf-8")
     cells = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `mgm ")]
     lines = [re.sub(r"\[[^]]*\]", "", line) for cell in cells for line in re.findall(r"`(mgm [^`]*)`", cell)]
-    words = [[PLACES.get(word, word) for word in line.split()] for line in lines if not line.startswith("mgm demo")]
-    return [shlex.join(line) for line in words]
+    return [shlex.join(PLACES.get(word, word) for word in line.split()) for line in lines if TYPED.match(line)]
 
 
 @pytest.mark.slow
