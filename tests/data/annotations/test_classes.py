@@ -39,6 +39,13 @@ def test_numbers_from_one(tmp_path):
     assert (found.classes, [i.label for i in found.train]) == (("1", "2"), [0, 1])
 
 
+def test_folders_named_like_the_number_of_another_class(tmp_path):
+    """Class 1 has no video, and class 0 is in the folder 1: two classes of one name would be one in an evaluation."""
+    touch(tmp_path, "1/a.mp4", "3/b.mp4")
+    found = load_set(write(tmp_path / "train.txt", "1/a.mp4 0", "3/b.mp4 2"))
+    assert (found.classes, [item.label for item in found.train]) == (("0", "1", "2"), [0, 2])
+
+
 def test_numbers_mixed_with_names(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     train = write(tmp_path / "train.txt", "a.mp4 0", "b.mp4 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +89,9 @@ def _numbered_lines(file: AnnotationFile) -> list[tuple[int, str]]:
 
 
 def _distinct(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if repeated:
-        raise DataError(path, f"class {repeated[0]!r} occurs twice", "each name once", "rename one", reason="malformed")
+    name, count = max(Counter(names).items(), key=lambda item: item[1])
+    if count > 1:
+        raise DataError(path, f"class {name!r} occurs twice", "each name once", "rename one", reason="malformed")
     return tuple(names)
 
 

@@ -117,15 +117,18 @@ def _index_by_number(lists: Sequence[VideoList], numbers: set[int], names: set[s
             "check the columns",
             reason="malformed",
         )
-    name_of = _folder_names(lists)
-    by_folder = name_of is not None
-    texts = {number: (name_of or {}).get(number, str(number)) for number in range(base, base + count)}
+    numbered = {number: str(number) for number in range(base, base + count)}
+    texts = numbered | (_folder_names(lists) or {})
+    by_folder = texts != numbered and len(set(texts.values())) == count
+    if not by_folder:  # also where a folder is named like the number of another class
+        texts = numbered
     classes = tuple(texts.values())
     index: dict[int | str, int] = {number: number - base for number in texts}
+    of_name = {text: number - base for number, text in texts.items()}
     for name in names:  # one annotation names the classes, another numbers them
-        if name not in classes:
+        if name not in of_name:
             raise _bad_label(lists, name, "a number as in the other annotations", "name the classes with classes=FILE")
-        index[name] = classes.index(name)
+        index[name] = of_name[name]
     names_from = "names of the folders, one for each number" if by_folder else "numbers without names"
     return _ClassIndex(classes, index, names_from + (", counted from 1" if base else ""))
 
