@@ -27,7 +27,7 @@ def test_an_item_that_hangs_costs_only_itself(tmp_path: Path):
         errors.append(error)
         return -1
 
-    assert list(map_files(reads, range(3), processes=1, on_death=give_up, timeout_seconds=0.2)) == [
+    assert list(map_files(reads, range(3), processes=1, on_death=give_up, timeout_seconds=2)) == [
         (0, 0),
         (1, -1),
         (2, 2),
@@ -39,11 +39,11 @@ def test_an_item_that_hangs_costs_only_itself(tmp_path: Path):
 def test_progress_restarts_the_limit():
     def works(steps: int) -> int:
         for _ in range(steps):
-            time.sleep(0.1)
+            time.sleep(0.5)
             report_progress()
         return steps
 
-    assert run_with_limit(works, 8, 0.5) == 8
+    assert run_with_limit(works, 5, 2) == 5
 
 
 def test_work_that_is_given_up_ends_at_its_next_progress():
