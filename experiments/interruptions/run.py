@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from faults import DOCUMENTED_ERROR, FINISHED, Call, calls_on, run_forked
+from faults import DOCUMENTED_ERROR, FINISHED, WRITING, Call, calls_on, run_forked
 
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.errors import MgmError
@@ -57,6 +58,9 @@ class Experiment:
         self.restore()
         assert self.traced(self.train, []) == FINISHED
         self.calls = calls_on(self.run, self.folder / "trace")
+        # The part of a checkpoint's name until it has its own, see `mgm.files.atomic`.
+        renamed = next(call.text for call in self.calls if call.name == "rename" and "last.pt" in call.text)
+        self.unfinished = re.findall(r"\.mgm-[0-9a-f]+\.", renamed)[0]
 
     def train(self) -> None:
         """Start or resume the run."""
@@ -119,14 +123,15 @@ class Experiment:
 
     def kills(self, count: int, rng: random.Random) -> Counter[str]:
         """SIGKILL at random calls, half while the run resumes, half from its first checkpoint on."""
-        saving = next(number for number, call in enumerate(self.calls) if call.name == "writev")  # torch's writer
+        saving = next(number for number, call in enumerate(self.calls) if self.unfinished in call.text)
         chosen = _spread(self.calls[:saving], count // 2, rng) + _spread(self.calls[saving:], count - count // 2, rng)
         return Counter(_told(call, self.fault(call.kill())) for call in chosen)
 
     def full_disks(self, every: int) -> Counter[str]:
         """A full disk from a write on: every one outside of checkpoints, every nth within."""
-        small = [call for call in self.calls if call.name == "write"]
-        large = [call for call in self.calls if call.name == "writev"][::every]
+        writes = [call for call in self.calls if call.name in WRITING]
+        small = [call for call in writes if self.unfinished not in call.text]
+        large = [call for call in writes if self.unfinished in call.text][::every]
         return Counter(_told(call, self.fault(call.fill_disk())) for call in small + large)
 
     def flips(self, count: int, rng: random.Random) -> Counter[str]:

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -231,7 +232,7 @@ def test_a_save_that_fails_leaves_the_last_one_intact(tmp_path, monkeypatch, err
     save_checkpoint(path, {"step": 1})
 
     def half(content, file):
-        Path(file).write_bytes(b"half of")
+        file.write(b"half of")
         raise error
 
     monkeypatch.setattr(torch, "save", half)
@@ -239,3 +240,18 @@ def test_a_save_that_fails_leaves_the_last_one_intact(tmp_path, monkeypatch, err
         save_checkpoint(path, {"step": 2})
     assert load_checkpoint(path)["step"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size")
+def test_the_error_of_a_full_disk_is_that_of_the_system(tmp_path):
+    """torch has one of its own, about a position in its archive."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with raises(FileError, "cannot_write", message="checkpoint-no-room"):
+            save_checkpoint(tmp_path / "last.pt", {"weights": [torch.zeros(10_000) for _ in range(4)]})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

@@ -49,12 +49,14 @@ def save_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | Non
     advice = "the previous checkpoint is intact: free some space and continue with --resume"
     try:
         with atomic_path(path, advice=advice) as part:
-            torch.save({"format": CHECKPOINT_FORMAT, **content}, part)
+            with part.open("xb") as file:
+                torch.save({"format": CHECKPOINT_FORMAT, **content}, file)
             add_checksum(part)
             if previous is not None:
                 _keep(path, previous)
-    except RuntimeError as error:  # torch reports a full disk as a RuntimeError
-        raise cannot_write(path, OSError(str(error)), advice) from error
+    except RuntimeError as error:  # torch hides the error of a full disk behind one of its own
+        hidden = error.__context__
+        raise cannot_write(path, hidden if isinstance(hidden, OSError) else OSError(str(error)), advice) from error
 
 
 def _keep(path: Path, previous: Path) -> None:
