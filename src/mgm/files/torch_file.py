@@ -1,4 +1,4 @@
-"""Reads files of torch.save as data: no code of a file is run."""
+"""Files of torch.save: written with the system's reason for a failure, read as data, so that no code of a file is run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,19 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.files.checksum import is_intact
+
+
+def write_torch(content: Any, file: Path) -> None:
+    """Write a new file with torch.save.
+
+    Raises OSError if it cannot be written; torch hides a full disk behind an error about a position in its archive.
+    """
+    try:
+        with file.open("xb") as opened:
+            torch.save(content, opened)
+    except RuntimeError as error:
+        hidden = error.__context__
+        raise hidden if isinstance(hidden, OSError) else OSError(str(error)) from error
 
 
 def read_torch(file: Path, *, mapped: bool = False) -> Any:

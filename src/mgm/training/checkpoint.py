@@ -10,12 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-
 from mgm.errors import ModelError
-from mgm.files.atomic import atomic_path, cannot_write
+from mgm.files.atomic import atomic_path
 from mgm.files.checksum import add_checksum, has_checksum
-from mgm.files.torch_file import read_torch
+from mgm.files.torch_file import read_torch, write_torch
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import (
     Model,
@@ -47,16 +45,11 @@ def save_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | Non
         FileError: it cannot be written.
     """
     advice = "the previous checkpoint is intact: free some space and continue with --resume"
-    try:
-        with atomic_path(path, advice=advice) as part:
-            with part.open("xb") as file:
-                torch.save({"format": CHECKPOINT_FORMAT, **content}, file)
-            add_checksum(part)
-            if previous is not None:
-                _keep(path, previous)
-    except RuntimeError as error:  # torch hides the error of a full disk behind one of its own
-        hidden = error.__context__
-        raise cannot_write(path, hidden if isinstance(hidden, OSError) else OSError(str(error)), advice) from error
+    with atomic_path(path, advice=advice) as part:
+        write_torch({"format": CHECKPOINT_FORMAT, **content}, part)
+        add_checksum(part)
+        if previous is not None:
+            _keep(path, previous)
 
 
 def _keep(path: Path, previous: Path) -> None:

@@ -325,7 +325,7 @@ def test_a_full_disk_leaves_the_earlier_export(tmp_path, monkeypatch, error):
     export_model(model, to="videomae", out=out)
 
     def half(content, file):
-        file.write_bytes(b"half of")
+        file.write(b"half of")
         raise error
 
     monkeypatch.setattr(torch, "save", half)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mgm.errors import ModelError
 from mgm.files.atomic import atomic_folder
+from mgm.files.torch_file import write_torch
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import (
     METADATA_KEY,
@@ -202,11 +203,8 @@ def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
 
 def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
     check_representable(model, "VideoMAE's checkpoint")
-    try:
-        state = {key: value.cpu() for key, value in to_reference(model).items()}
-        torch.save({"model": state, "args": arguments_of(model)}, folder / "model.pth")
-    except RuntimeError as error:  # a full disk, in torch
-        raise OSError(str(error)) from error
+    state = {key: value.cpu() for key, value in to_reference(model).items()}
+    write_torch({"model": state, "args": arguments_of(model)}, folder / "model.pth")
 
 
 def _write_safetensors(model: Model, folder: Path, options: _Options) -> None:
