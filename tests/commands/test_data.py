@@ -75,7 +75,7 @@ def test_strict_fails_where_a_file_has_two_labels(tmp_path):
     assert run("show", path).exit_code == 0
     done = run("show", path, "--strict")
     assert done.exit_code == 1
-    assert f"1 files are listed with more than one label, such as {tmp_path}/hop/a.mp4 as 0 and 1" in done.output
+    assert f"1 file is listed with more than one label, such as {tmp_path}/hop/a.mp4 as 0 and 1" in done.output
 
 
 def test_many_classes_are_shortened(tmp_path):

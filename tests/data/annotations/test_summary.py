@@ -49,7 +49,7 @@ def test_a_file_with_two_labels_is_reported_in_every_format(tmp_path, suffix):
     path = write_labels(tmp_path / f"train{suffix}", rows)
     assert summarise_set(path).conflicting == (f"{tmp_path}/a/1.mp4",)
     (note,) = load_set(path).notes
-    assert note.startswith(f"1 files are listed with more than one label, such as {tmp_path}/a/1.mp4 as 0 and 1")
+    assert note.startswith(f"1 file is listed with more than one label, such as {tmp_path}/a/1.mp4 as 0 and 1")
 
 
 @pytest.mark.parametrize("other", ["./a/1.mp4", "a//1.mp4", "b/../a/1.mp4", "{}/a/1.mp4", "link/1.mp4", "link.mp4"])

@@ -163,7 +163,8 @@ def _describe_conflicts(conflicting: Mapping[str, tuple[int, ...]], classes: Seq
         return ()
     path, labels = next(iter(conflicting.items()))
     names = " and ".join(classes[label] for label in labels[:3])
-    return (f"{len(conflicting):,} files are listed with more than one label, such as {path} as {names}: correct them",)
+    files = "1 file is" if len(conflicting) == 1 else f"{len(conflicting):,} files are"
+    return (f"{files} listed with more than one label, such as {path} as {names}: correct them",)
 
 
 def _locate_items(
