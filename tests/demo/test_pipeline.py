@@ -14,8 +14,9 @@ from mgm.demo import pipeline, plan, run_demo, systems
 from mgm.demo.findings import RAW_MOTION
 from mgm.demo.measure import measure_masks
 from mgm.demo.plan import SyntheticVideos
-from mgm.errors import DataError
+from mgm.errors import DataError, FileError
 from mgm.evaluation.probing import ProbeScores
+from mgm.files.lock import locked
 from mgm.training import load_autoencoder, load_config
 from mgm.training.run import open_source
 from tests.errors import raises
@@ -120,6 +121,11 @@ def test_a_folder_without_a_usable_video_is_an_error(tmp_path):
     (tmp_path / "videos" / "a.mp4").write_text("text")
     with raises(DataError, "not_found", subject=tmp_path / "videos"):
         run_demo(tmp_path / "videos", out=tmp_path / "out", overrides=QUICK)
+
+
+def test_two_demos_in_one_folder_are_refused(tiny_set, tmp_path):
+    with locked(tmp_path), raises(FileError, "locked", subject=tmp_path):
+        run_demo(tiny_set, out=tmp_path, overrides=QUICK)
 
 
 def test_mgm_hides_more_of_the_moving_object_than_tube(tiny_set):

@@ -32,6 +32,7 @@ from mgm.demo.plan import (
 from mgm.demo.systems import Experiment, Line, run_jobs
 from mgm.errors import DataError, VideoError
 from mgm.evaluation.raw_motion import probe_raw_motion
+from mgm.files.lock import locked
 from mgm.show.preview import PreviewSettings, preview
 from mgm.terminal import Activity, Terminal
 from mgm.training import Config, load_autoencoder, load_config
@@ -75,9 +76,17 @@ def run_demo(
 
     Raises:
         DataError: no video in the folder can be used. Single bad ones are skipped and listed.
+        FileError: another demo uses `out`.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, advice="wait for it to end, or choose another folder"):
+        return _run_stages(data, folder, task, seed, overrides, processes)
+
+
+def _run_stages(
+    data: str | Path | None, folder: Path, task: TaskName, seed: int, overrides: tuple[str, ...], processes: int
+) -> DemoResult:
     console = Terminal()
     clock = _Clock(console)
     synthetic = data is None
