@@ -3,7 +3,7 @@
     python experiments/tiny/run.py --task headings --seeds 0 1 2 3 4
 
 Each seed draws its labelled videos, the weights and the masks anew; the videos are the same. No choice was made on the test videos.
-A pretrained system is fine-tuned for 100 steps, the untrained one for 100 (equal steps) and for 400 (equal compute).
+A pretrained system is fine-tuned for 40 steps, the untrained one for 40 (equal steps) and for 240 (equal compute).
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class SyntheticVideos:
 
 
 SYNTHETIC = {
-    "headings": SyntheticVideos(HEADINGS, train=1536, test=512, size=96, pan=0.0),
-    "motions": SyntheticVideos(MOTIONS, train=1536, test=512, size=96, pan=0.25),
+    "headings": SyntheticVideos(HEADINGS, train=1024, test=256, size=96, pan=0.0),
+    "motions": SyntheticVideos(MOTIONS, train=1024, test=256, size=96, pan=0.25),
 }
 CLIP_FRAMES = 16
 LABELS = 128
@@ -37,8 +37,8 @@ LABELS = 128
 _SHORT = ("pretrain.batch=16", "pretrain.base_lr=0.016", "probe.clips_per_video=1", "probe.temporal_views=1")
 SYNTHETIC_SETTINGS = (
     *_SHORT,
-    "pretrain.steps=500",
-    *("finetune.batch=16", "finetune.base_lr=0.016", "finetune.warmup=10"),
+    "pretrain.steps=400",
+    *("finetune.batch=16", "finetune.base_lr=0.016", "finetune.warmup=4"),
 )
 """Settings of the recipe `debug`: learning rates of 1e-3 at batches of 16."""
 
@@ -49,10 +49,10 @@ OWN_SETTINGS = (
 )
 """For real video; synthetic clips are short, and mirroring changes their class."""
 
-TUNED_STEPS = 100
-EQUAL_COMPUTE_STEPS = 400
-"""Of fine-tuning: they cost as much as 500 of pretraining and 100 of fine-tuning. A step of fine-tuning, which encodes every token,
-costs 1.7 of pretraining (experiments/headings)."""
+TUNED_STEPS = 40
+EQUAL_COMPUTE_STEPS = 240
+"""Of fine-tuning: they cost as much as 400 of pretraining and 40 of fine-tuning. A step of fine-tuning, which encodes every token,
+costs two of pretraining (docs/results.md)."""
 
 MOTION_AND_PIXELS = System("motion + pixels", {"normalised-pixels": 1.0, "motion": 20.0})
 PIXELS = System("pixels alone", "normalised-pixels")
