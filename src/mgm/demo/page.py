@@ -172,10 +172,13 @@ def _losses(found: Findings) -> tuple[Curve, ...]:
 
 
 def _loss_note(found: Findings) -> str:
-    return (
+    note = (
         "Mean squared error of the hidden patches, each normalised to mean 0 and variance 1: a constant prediction "
         "costs 1. The plateau just below 1 at the start is usual; the model learns structure when the curve leaves it."
     )
+    if found.synthetic:
+        return f"{note} With motion as a second target, the loss has its error, too, with a weight of 20."
+    return note
 
 
 def _probes(found: Findings) -> ProbeFacts:

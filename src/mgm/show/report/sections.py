@@ -94,7 +94,7 @@ def _probe_row(result: ProbeResult) -> tuple[str | Cell, ...]:
     difference = "—"
     if result.difference is not None:
         d = result.difference
-        difference = f"{d.value * 100:+.1f} [{d.low * 100:+.1f}, {d.high * 100:+.1f}]".replace("-", "−")
+        difference = f"{d.value * 100:+.1f} [{d.low * 100:+.0f}, {d.high * 100:+.0f}]".replace("-", "−")
     verdict = "—" if result.verdict is None else Cell(result.verdict, tone=VERDICT_TONES[result.verdict])
     return result.name, *(_estimate(estimate) for estimate in result.estimates), difference, verdict
 
@@ -141,7 +141,7 @@ def _count(value: int | None) -> str:
 
 
 def _estimate(estimate: Estimate | None) -> str:
-    return "—" if estimate is None else f"{estimate.value:.1%} [{estimate.low * 100:.1f}, {estimate.high * 100:.1f}]"
+    return "—" if estimate is None else f"{estimate.value:.1%} [{estimate.low * 100:.0f}, {estimate.high * 100:.0f}]"
 
 
 def _plural(count: int, noun: str) -> str:
