@@ -289,7 +289,7 @@ def _notes(found: Findings) -> tuple[str, ...]:
         f"{found.config.data.size} pixels, one seed. It shows that "
         "each part works, not which mask is best: comparing masks needs each one's own ratio and at least three seeds.",
         "The tiny model uses a separable position embedding and starts its patch embedding as MAE does: from the reference's "
-        "start a probe reads chance (docs/results.md). The sizes S, B, L and H follow the reference in both.",
+        "start a run this short learns less (docs/results.md). The sizes S, B, L and H follow the reference in both.",
     ]
     if found.synthetic:
         notes.append(
