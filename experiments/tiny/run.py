@@ -16,9 +16,8 @@ import tempfile
 from pathlib import Path
 
 from mgm.data.annotations import load_set
-from mgm.data.synthetic.labelled import make_dataset
 from mgm.demo.findings import RAW_MOTION
-from mgm.demo.plan import CLIP_FRAMES, LABELS, SYNTHETIC, SYNTHETIC_SETTINGS, TUNED_STEPS, synthetic_jobs
+from mgm.demo.plan import LABELS, SYNTHETIC, SYNTHETIC_SETTINGS, TUNED_STEPS, synthetic_jobs
 from mgm.demo.systems import Experiment, Job, System, run_jobs
 from mgm.evaluation.raw_motion import probe_raw_motion
 from mgm.show.machine import machine, versions
@@ -56,9 +55,8 @@ def main() -> None:
     arguments = parser.parse_args()
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()), flush=True)
-    made = SYNTHETIC[arguments.task]
     place = arguments.videos / arguments.task
-    make_dataset(place, made.task, train=made.train, test=made.test, frames=CLIP_FRAMES, size=made.size, pan=made.pan)
+    SYNTHETIC[arguments.task].make(place)
     videos = load_set(place)
     shared = ("data.memory=true", *SYNTHETIC_SETTINGS, *arguments.settings)
     _, source = open_source(videos.items, load_config("debug", shared), motion=True, source=None)

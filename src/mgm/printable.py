@@ -30,5 +30,5 @@ def table_cell(text: str) -> str:
 
 
 def from_table_cell(cell: str) -> str:
-    """The text of which `table_cell` made a cell."""
+    """The text that was given to `table_cell`."""
     return cell.removeprefix("'") if _FORMULA.match(cell) else cell

@@ -5,9 +5,7 @@ import os
 import pytest
 
 from mgm.data.annotations import load_set
-from mgm.data.synthetic.labelled import make_dataset
 from mgm.demo.plan import (
-    CLIP_FRAMES,
     LABELS,
     MOTION_AND_PIXELS,
     SYNTHETIC,
@@ -21,16 +19,7 @@ from mgm.training.run import open_source
 
 @pytest.mark.slow
 def test_features_of_motion_are_learned_and_not_given(tmp_path):
-    made = SYNTHETIC["headings"]
-    make_dataset(
-        tmp_path / "videos",
-        made.task,
-        train=made.train,
-        test=made.test,
-        frames=CLIP_FRAMES,
-        size=made.size,
-        pan=made.pan,
-    )
+    SYNTHETIC["headings"].make(tmp_path / "videos")
     videos = load_set(tmp_path / "videos")
     config = load_config("debug", ("data.memory=true", *SYNTHETIC_SETTINGS, 'probe.heads=["linear", "knn"]'))
     _, source = open_source(videos.items, config, motion=True, source=None)

@@ -80,5 +80,7 @@ def test_the_commands_of_table_3_run(tmp_path, monkeypatch):
 
 
 def test_overrides_are_settings():
-    for code in re.findall(r"`((?:data|mask|model|pretrain|finetune|probe)\.[\w.]+=[^`]*)`", PAGE):
+    codes = re.findall(r"`((?:data|mask|model|pretrain|finetune|probe)\.[\w.]+=[^`]*)`", PAGE)
+    assert codes
+    for code in codes:
         load_config("ablation-vitb-ssv2", code.split())

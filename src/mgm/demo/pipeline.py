@@ -13,17 +13,14 @@ from typing import Any
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import evenly_spaced
-from mgm.data.synthetic.labelled import make_dataset
 from mgm.demo.findings import Findings, metrics_of
 from mgm.demo.measure import measure_masks, measure_reading
 from mgm.demo.page import write_page
 from mgm.demo.plan import (
-    CLIP_FRAMES,
     LABELS,
     OWN_SETTINGS,
     SYNTHETIC,
     SYNTHETIC_SETTINGS,
-    SyntheticVideos,
     TaskName,
     own_jobs,
     synthetic_jobs,
@@ -92,8 +89,8 @@ def _run_stages(
     synthetic = data is None
     place = str(folder / f"{task}-{seed}" if data is None else data)
     if synthetic:
-        with clock.stage("make videos"):
-            _make_videos(place, SYNTHETIC[task], seed)
+        with clock.stage("make videos"), Activity("making videos") as activity:
+            SYNTHETIC[task].make(place, seed=seed, progress=activity.reach)
     with clock.stage("scan"):
         videos, report = _scan(place, processes)
     console.print(
@@ -123,21 +120,6 @@ def _run_stages(
     _print_summary(found, console)
     console.print_line(f"report: {path.resolve()}")
     return DemoResult(path, metrics, place)
-
-
-def _make_videos(place: str, made: SyntheticVideos, seed: int) -> None:
-    with Activity("making videos") as activity:
-        make_dataset(
-            place,
-            made.task,
-            train=made.train,
-            test=made.test,
-            frames=CLIP_FRAMES,
-            size=made.size,
-            pan=made.pan,
-            seed=seed,
-            progress=activity.reach,
-        )
 
 
 def _scan(place: str, processes: int) -> tuple[VideoSet, ScanReport]:

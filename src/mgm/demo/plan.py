@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from mgm.data.items import VideoSet
 from mgm.data.judging import unprobeable
-from mgm.data.synthetic.labelled import HEADINGS, MOTIONS, Task
+from mgm.data.synthetic.labelled import HEADINGS, MOTIONS, SyntheticDataset, Task, make_dataset
 from mgm.demo.systems import Job, System
 from mgm.errors import DataError
 from mgm.training import Config
@@ -24,6 +26,22 @@ class SyntheticVideos:
     test: int
     size: int
     pan: float
+
+    def make(
+        self, place: str | Path, *, seed: int = 0, progress: Callable[[int, int], None] | None = None
+    ) -> SyntheticDataset:
+        """Write the videos, see `mgm.data.synthetic.labelled.make_dataset`."""
+        return make_dataset(
+            place,
+            self.task,
+            train=self.train,
+            test=self.test,
+            frames=CLIP_FRAMES,
+            size=self.size,
+            pan=self.pan,
+            seed=seed,
+            progress=progress,
+        )
 
 
 SYNTHETIC = {

@@ -160,7 +160,7 @@ def _died(job: Job, error: VideoError) -> SystemResult:
 
 
 def _run_job(job: Job, *, experiment: Experiment, send: Callable[[Line], None]) -> SystemResult:
-    """Train and evaluate. A job that starts again in another process goes on from its checkpoints."""
+    """Train and evaluate. If a process dies, the next one resumes the job from its checkpoints."""
     if experiment.threads is not None:
         torch.set_num_threads(experiment.threads)
     system, config, source = job.system, experiment.config, experiment.source

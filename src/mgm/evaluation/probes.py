@@ -55,7 +55,7 @@ class AttentivePooler(nn.Module):
 def train_attentive_probe(
     train: Features, tokens: Tokens, *, classes: int, heads: int, config: ProbeConfig, seed: int
 ) -> AttentivePooler:
-    """Train an attentive pooler on frozen tokens, of which it reads a batch at a time.
+    """Train an attentive pooler on frozen tokens. It reads one batch of them at a time.
 
     AdamW, cosine to 0, no warm-up (V-JEPA's protocol), `config.steps` steps.
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Open a file for reading. Raises OSError if it cannot be opened, or is no regular file."""
+    """Open a file for reading. Raises OSError if it cannot be opened, or is a pipe, a device or a folder."""
     opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         os.close(opened)

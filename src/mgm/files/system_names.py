@@ -26,6 +26,6 @@ _LEFT_BY_SYSTEMS = frozenset(
 def is_system_name(name: str) -> bool:
     """Whether a system or a program made a file or folder, by its name: hidden ones (`._x.mp4`, `.git`), `__MACOSX` and others.
 
-    Such a file is no video, picture or annotation, and such a folder is no class, unless the user gives its path.
+    `mgm` does not read such files and folders unless the user gives their path.
     """
     return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS

@@ -143,7 +143,7 @@ def _read_shards(place: str) -> Annotations:
 
 
 def _check_entries(listed: VideoList) -> None:
-    """Raise DataError if a list has no entries, or text that is no Unicode: JSON and NumPy can hold halves of characters."""
+    """Raise DataError if a list has no entries, or contains text that is not valid Unicode, as JSON and NumPy allow."""
     if not listed.entries:
         found = "; ".join(("lists no videos", *listed.notes))
         raise DataError(listed.file, found, "at least one", "write it again", reason="empty")

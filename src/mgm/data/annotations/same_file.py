@@ -31,7 +31,7 @@ def real_paths(paths: Iterable[str]) -> dict[str, str]:
 
 
 def conflicting_labels(items: Iterable[VideoItem], real: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
-    """Path -> labels, of the files of which the same part has several labels. `real`: see `real_paths`."""
+    """Path -> labels, for each file that has several labels for the same part. `real`: see `real_paths`."""
     labels: dict[tuple[str, int, int | None], dict[int, str]] = {}
     for item in items:
         if item.label is not None:
