@@ -44,7 +44,14 @@ ROOMS = {
         {"loop", "results"},
         {"export", "finetune", "pretrain"},
     ],
-    "evaluation": [{"metrics", "ranks"}, {"token_file"}, {"views"}, {"probes"}, {"probing"}, {"raw_motion", "run"}],
+    "evaluation": [
+        {"metrics", "pooling", "ranks"},
+        {"token_file"},
+        {"views"},
+        {"probes"},
+        {"probing"},
+        {"raw_motion", "run"},
+    ],
     "demo": [{"measure", "systems"}, {"findings", "plan"}, {"summary"}, {"page"}, {"pipeline"}],
 }
 HEAVY = {"torch", "lightning_fabric", "pydantic", "PIL", "transformers", "tensorboard"}

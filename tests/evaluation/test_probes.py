@@ -23,7 +23,7 @@ def run_probe(name, train_bank, test_bank, classes=CLASSES):
     """Class probabilities from one of the three probes; a bank is a pair of features and tokens."""
     (train, train_tokens), (test, test_tokens) = train_bank, test_bank
     if name == "attentive":
-        pooler = train_attentive_probe(train, train_tokens, classes=classes, heads=2, config=CONFIG, seed=0)
+        pooler = train_attentive_probe(train, train_tokens, dim=16, classes=classes, heads=2, config=CONFIG, seed=0)
         with torch.no_grad():
             return attentive_probe(replace(test, logits=pooler(test_tokens)))
     if name == "linear":
@@ -94,7 +94,7 @@ def test_the_pooler_ignores_the_order_of_tokens():
 def test_neighbours_by_brute_force():
     train, _ = bank(videos=20, views=2, classes=3, signal=1, seed=0)
     test, _ = bank(videos=7, views=3, classes=3, signal=1, seed=1)
-    features, queries = train.mean.numpy(), test.mean.numpy()
+    features, queries = train.pooled.numpy(), test.pooled.numpy()
     centre = features.mean(0)
     features, queries = features - centre, queries - centre
     expected = np.zeros((7, 3))

@@ -87,10 +87,10 @@ def test_tokens_of_every_view(items, wide, tmp_path):
     assert stored.shape == (8, 32, 32)
     assert features.owner.tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
     assert features.label.tolist() == [items[0].label, 7]
-    assert not features.mean.requires_grad
+    assert not features.pooled.requires_grad
     with torch.no_grad():
         expected = encoder(videos[1].video)
-    torch.testing.assert_close(features.mean[2:], expected.mean(1))
+    torch.testing.assert_close(features.pooled[2:], expected.mean(1))
     torch.testing.assert_close(stored[2:], F.layer_norm(expected, (32,)))
     pooler = AttentivePooler(32, heads=2, classes=3)
     logits = encode_views(encoder, videos, probe=pooler).logits

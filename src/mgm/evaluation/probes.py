@@ -53,18 +53,18 @@ class AttentivePooler(nn.Module):
 
 
 def train_attentive_probe(
-    train: Features, tokens: Tokens, *, classes: int, heads: int, config: ProbeConfig, seed: int
+    train: Features, tokens: Tokens, *, dim: int, classes: int, heads: int, config: ProbeConfig, seed: int
 ) -> AttentivePooler:
     """Train an attentive pooler on frozen tokens. It reads one batch of them at a time.
 
     AdamW, cosine to 0, no warm-up (V-JEPA's protocol), `config.steps` steps.
 
     Args:
-        tokens: after a layer norm without gain and shift, at the rows of `train`.
+        tokens: after a layer norm without gain and shift, of width `dim`, at the rows of `train`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        probe = AttentivePooler(train.mean.shape[1], heads, classes)
+        probe = AttentivePooler(dim, heads, classes)
         order = torch.Generator().manual_seed(seed)
         optimiser = torch.optim.AdamW(probe.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.steps)
@@ -89,11 +89,11 @@ _DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def linear_probe(train: Features, test: Features, *, classes: int) -> npt.NDArray[np.float64]:
-    """Logistic regression on standardised mean features. Returns class probabilities of the test videos, float64 (videos, classes).
+    """Logistic regression on standardised features. Returns class probabilities of the test videos, float64 (videos, classes).
 
     The weight decay is selected on a fifth of the training videos; test videos do not influence it.
     """
-    features, test_features = train.mean, test.mean
+    features, test_features = train.pooled, test.pooled
     mean, deviation = features.mean(0), features.std(0) + 1e-6
     features, test_features = (features - mean) / deviation, (test_features - mean) / deviation
     labels = train.label[train.owner]
@@ -129,11 +129,11 @@ TEMPERATURE = 0.07
 def nearest_neighbours(train: Features, test: Features, *, classes: int, k: int) -> npt.NDArray[np.float64]:
     """Votes of the k nearest training clips, weighted by exp(cosine / .07); float64 (videos, classes), rows sum to 1.
 
-    Features are mean tokens, L2-normalised after subtraction of the training mean: without it, the cosines of an encoder whose
+    Features are L2-normalised after subtraction of the training mean: without it, the cosines of an encoder whose
     features share an offset are nearly equal.
     """
-    centre = train.mean.mean(0)
-    bank, queries = F.normalize(train.mean - centre, dim=1), F.normalize(test.mean - centre, dim=1)
+    centre = train.pooled.mean(0)
+    bank, queries = F.normalize(train.pooled - centre, dim=1), F.normalize(test.pooled - centre, dim=1)
     # In parts: the similarities of all pairs of a large set do not fit into memory.
     nearest = [(part @ bank.T).topk(min(k, len(bank)), dim=1) for part in torch.split(queries, 1024)]
     similarity, index = (torch.cat(parts) for parts in zip(*nearest, strict=True))

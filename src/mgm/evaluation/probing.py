@@ -111,6 +111,7 @@ def probe_encoder(
         return encode_views(
             encoder,
             views,
+            pooling=probe.pooling,
             tokens=tokens,
             probe=pooler,
             ranks=ranks,
@@ -127,9 +128,11 @@ def probe_encoder(
         with token_file(Path(scratch or tempfile.gettempdir()), shape, ranks) as tokens:
             train = encode(views, 0, tokens)
             report("attentive probe")
-            heads, seed = spec.encoder.heads, config.seed
+            dim, heads, seed = spec.encoder.dim, spec.encoder.heads, config.seed
             pooler = ranks.from_first(
-                lambda: train_attentive_probe(train, tokens, classes=classes, heads=heads, config=probe, seed=seed)
+                lambda: train_attentive_probe(
+                    train, tokens, dim=dim, classes=classes, heads=heads, config=probe, seed=seed
+                )
             )
     else:
         train = encode(views, 0)

@@ -73,9 +73,11 @@ def _read(items: Sequence[VideoItem], config: Config, source: ClipSource, *, vie
         label.append(-1 if item.label is None else item.label)
         index.append(number)
 
-    def features(mean: Tensor) -> Features:
-        rows = torch.arange(len(mean))
-        return Features(mean, torch.tensor(owner), torch.tensor(label), rows, unreadable=unreadable, index=tuple(index))
+    def features(pooled: Tensor) -> Features:
+        rows = torch.arange(len(pooled))
+        return Features(
+            pooled, torch.tensor(owner), torch.tensor(label), rows, unreadable=unreadable, index=tuple(index)
+        )
 
     field = torch.stack(vectors)  # (V, T, h, w, 2)
     over = (1, 2, 3)
@@ -93,4 +95,4 @@ def _only(features: Features, chosen: Tensor) -> Features:
     """The features of some videos, `chosen` bool (videos,)."""
     views = chosen[features.owner]
     owner = (chosen.cumsum(0) - 1)[features.owner[views]]
-    return Features(features.mean[views], owner, features.label[chosen], features.row[views])
+    return Features(features.pooled[views], owner, features.label[chosen], features.row[views])

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from mgm.data.loading.dataset import Views, ViewSet
 from mgm.data.loading.loader import read_views
 from mgm.errors import DataError, ModelError
+from mgm.evaluation.pooling import pool_tokens
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import TokenFile
 from mgm.models import Encoder
+from mgm.training.sections import Pooling
 
 _VIDEOS_AT_ONCE = 16
 """Videos whose views are in memory at the same time."""
@@ -28,10 +30,10 @@ _CLIPS_AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """The mean token of every view of every video.
+    """The pooled tokens of every view of every video.
 
     Attributes:
-        mean: float32 (V, dim), V views in the order of their videos.
+        pooled: float32 (V, dim), V views in the order of their videos; see `pool_tokens`.
         owner: int64 (V,), position in `label` of the video of each view.
         label: int64 (videos,).
         row: int64 (V,), the row of each view in a `TokenFile`.
@@ -40,7 +42,7 @@ class Features:
         index: indexes of these videos in the set, ascending.
     """
 
-    mean: Tensor
+    pooled: Tensor
     owner: Tensor
     label: Tensor
     row: Tensor
@@ -68,6 +70,7 @@ def encode_views(
     encoder: Encoder,
     views: ViewSet,
     *,
+    pooling: Pooling = "mean",
     tokens: TokenFile | None = None,
     probe: nn.Module | None = None,
     ranks: Ranks | None = None,
@@ -78,6 +81,7 @@ def encode_views(
     """The features of every view, from a frozen encoder. Its tokens are in memory for one batch at a time.
 
     Args:
+        pooling: of the tokens of a view into its feature, see `pool_tokens`.
         tokens: stores the tokens after a layer norm without gain and shift, the input of an attentive probe.
         probe: a trained attentive probe, which reads these tokens.
         ranks: the processes that share the views; None: this one alone.
@@ -94,16 +98,17 @@ def encode_views(
     def features(clips: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         with ranks.autocast():
             found = encoder(clips).float()
+        pooled = pool_tokens(found, pooling)
         if tokens is None and probe is None:
-            return (found.mean(1),)
+            return (pooled,)
         normed = F.layer_norm(found, found.shape[2:])
         if tokens is not None:
             tokens.write(rows, normed.cpu())
-        return (found.mean(1),) if probe is None else (found.mean(1), probe(normed))
+        return (pooled,) if probe is None else (pooled, probe(normed))
 
-    (mean, *logits), judged = _run(encoder, features, views, ranks, workers, timeout, progress)
+    (pooled, *logits), judged = _run(encoder, features, views, ranks, workers, timeout, progress)
     return Features(
-        mean, judged.owner, judged.label, judged.row, next(iter(logits), None), judged.unreadable, judged.index
+        pooled, judged.owner, judged.label, judged.row, next(iter(logits), None), judged.unreadable, judged.index
     )
 
 

@@ -15,6 +15,7 @@ from mgm.models import TARGETS
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 Head = Literal["attentive", "linear", "knn"]
+Pooling = Literal["mean", "mean-std-max"]
 
 
 class Section(BaseModel):
@@ -249,6 +250,10 @@ class ProbeConfig(Section):
     heads: tuple[Head, ...] = Field(
         get_args(Head),
         description="probes; attentive alone needs every token of the training clips, on disk",
+    )
+    pooling: Pooling = Field(
+        "mean",
+        description="feature of a clip for linear probe and k-NN, from its tokens: their mean, or also their deviation and maximum",
     )
     precision: Precision = Field(
         "32-true", description="of the evaluated model; bf16-mixed is faster on a GPU, and auto chooses it there"
