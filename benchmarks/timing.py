@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mgm.show.machine import machine, versions
+from mgm.machine import machine, versions
 
 Clock = Literal["wall", "cpu"]
 

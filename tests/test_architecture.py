@@ -15,7 +15,7 @@ SOURCE = Path(mgm.__file__).parent
 FLOORS = [
     {"printable"},
     {"compiled", "errors", "lazy", "ranks", "spans", "version"},
-    {"files", "notebook", "terminal", "workers"},
+    {"files", "machine", "notebook", "terminal", "workers"},
     {"video", "masks"},
     {"data", "models", "flow"},
     {"training"},

@@ -31,7 +31,7 @@ from faults import DOCUMENTED_ERROR, FINISHED, WRITING, Call, calls_on, run_fork
 
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.errors import MgmError
-from mgm.show.machine import machine, versions
+from mgm.machine import machine, versions
 from mgm.training import load_checkpoint, load_config
 from mgm.training.log import StepLog, StepRecord
 from mgm.training.pretrain import pretrain

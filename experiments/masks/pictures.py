@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from mgm.machine import machine, versions
 from mgm.masks import list_masks
-from mgm.show.machine import machine, versions
 from mgm.show.preview import PreviewSettings, preview_clip
 
 ROOT = Path(__file__).parents[2]

@@ -32,6 +32,7 @@ import numpy.typing as npt
 
 from mgm.data.synthetic.known_motion import object_over_pan_frames
 from mgm.data.synthetic.labelled import make_dataset
+from mgm.machine import machine, versions
 from mgm.masks import (
     DrawStatistics,
     Mask,
@@ -42,7 +43,6 @@ from mgm.masks import (
     mask_rng,
     pool_statistics,
 )
-from mgm.show.machine import machine, versions
 from mgm.show.preview import true_boxes
 from mgm.video import read_clip
 from mgm.video.container.metadata import read_video_info

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from agreement import Scores, agree, dis_maps, field_maps, grey_frames
 from run import DATA, clips_of, head, row
 
-from mgm.show.machine import machine, versions
+from mgm.machine import machine, versions
 from mgm.video import read_motion
 from mgm.video.clip import clip_motion
 from mgm.video.motion import velocity

@@ -39,7 +39,7 @@ from sheet import (
 
 import mgm
 from mgm.data.synthetic.known_motion import make_translation, object_over_pan_frames, translating_frames, zooming_frames
-from mgm.show.machine import machine, versions
+from mgm.machine import machine, versions
 from mgm.video import MotionField, iter_motion_vectors, read_motion
 from mgm.video.motion.camera import CameraModel, remove_camera
 from mgm.video.motion.field import Policy, Reading

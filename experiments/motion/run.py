@@ -25,7 +25,7 @@ import numpy.typing as npt
 from agreement import Maps, Scores, agree, dis_maps, farneback_maps, field_maps, grey_frames
 
 import mgm
-from mgm.show.machine import machine, versions
+from mgm.machine import machine, versions
 from mgm.video import read_motion
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

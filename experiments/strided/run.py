@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mgm.show.machine import machine, versions
+from mgm.machine import machine, versions
 from mgm.video import iter_motion_vectors, read_clip
 from mgm.video.clip.rgb import FrameConverter
 from mgm.video.container.h264 import parse_first_slice

@@ -20,7 +20,7 @@ from mgm.demo.findings import RAW_MOTION
 from mgm.demo.plan import LABELS, SYNTHETIC, SYNTHETIC_SETTINGS, TUNED_STEPS, synthetic_jobs
 from mgm.demo.systems import Experiment, Job, System, run_jobs
 from mgm.evaluation.raw_motion import probe_raw_motion
-from mgm.show.machine import machine, versions
+from mgm.machine import machine, versions
 from mgm.training import load_config
 from mgm.training.run import open_source
 

@@ -13,8 +13,8 @@ from mgm.demo.systems import SystemResult
 from mgm.errors import MgmError
 from mgm.evaluation.metrics import Accuracy, accuracy
 from mgm.evaluation.probing import Comparison, Hits, ProbeScores, compare
+from mgm.machine import machine, versions
 from mgm.models import MaskedAutoencoder
-from mgm.show.machine import machine, versions
 from mgm.show.preview import Preview
 from mgm.training import Config
 from mgm.training.log import RunHistory

@@ -19,11 +19,11 @@ from mgm.demo.summary import headlines_of, verdict_of
 from mgm.errors import VideoError
 from mgm.evaluation.metrics import Accuracy
 from mgm.evaluation.probing import Comparison
+from mgm.machine import machine, versions
 from mgm.masks import mask_rng
 from mgm.models import MaskedAutoencoder
 from mgm.show.figures import RgbFrames, paint_mask, reconstruction
 from mgm.show.filmstrip import animate, motion_legend, strip
-from mgm.show.machine import machine, versions
 from mgm.show.preview import motion_picture
 from mgm.show.report.elements import Animation, Code, Curve, Estimate, PageSection, Strip, Text
 from mgm.show.report.facts import (
