@@ -35,7 +35,7 @@ ROOMS = {
         {"benchmark"},
     ],
     "training": [
-        {"event_file", "sections", "signals", "step_lines"},
+        {"event_file", "recipe_file", "sections", "signals", "step_lines"},
         {"config"},
         {"folder", "optim", "recipe"},
         {"checkpoint", "log", "method"},

@@ -12,7 +12,8 @@ from mgm.commands.main import app
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.masks import build_mask
 from mgm.training.pretrain import pretrain
-from mgm.training.recipe import list_recipes, load_config
+from mgm.training.recipe import load_config
+from mgm.training.recipe_file import list_recipes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mgm.files.yaml_text import read_yaml, read_yaml_file, write_yaml
+from mgm.files.yaml_text import read_comments, read_yaml, read_yaml_file, write_yaml
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,22 @@ def test_deep_nesting_is_an_error(text):
 def test_a_number_of_thousands_of_digits_is_text():
     assert read_yaml("9" * 5000) == "9" * 5000
     assert read_yaml(write_yaml({"a": "9" * 30})) == {"a": "9" * 30}
+
+
+def test_comments_at_the_ends_of_lines():
+    text = """# above
+a: 1 # one
+b: '# text' # two
+c: # three
+  d: [1, 2] # four
+  e: # five
+    f: {g: 1} # six
+  h: word#no
+i:
+  - 1 # not of a key
+j: 'two
+  lines' # seven
+"""
+    found = {".".join(path): comment for path, comment in read_comments(text).items()}
+    assert found == {"a": "one", "b": "two", "c": "three", "c.d": "four", "c.e": "five", "c.e.f": "six", "j": "seven"}
+    assert read_comments("") == read_comments("[1] # list") == {}

@@ -27,7 +27,7 @@ from mgm.data.annotations import load_set
 from mgm.data.annotations.summary import summarise_set
 from mgm.errors import MgmError
 from mgm.training import load_config
-from mgm.training.recipe import list_recipes
+from mgm.training.recipe_file import list_recipes
 from mgm.video.scan.manifest import write_manifest
 from mgm.video.scan.record import VideoRecord
 from tests.fuzz.damage import Random

@@ -6,7 +6,8 @@ from mgm.errors import ConfigError
 from mgm.masks import build_mask
 from mgm.models import ModelSpec
 from mgm.training.config import Config
-from mgm.training.recipe import list_recipes, load_config, parse_config
+from mgm.training.recipe import load_config, parse_config
+from mgm.training.recipe_file import list_recipes
 from tests.errors import raises
 
 

@@ -7,7 +7,8 @@ import yaml
 
 from mgm.errors import ConfigError
 from mgm.training.config import Config
-from mgm.training.recipe import list_recipes, load_config, override
+from mgm.training.recipe import load_config, override
+from mgm.training.recipe_file import list_recipes
 from tests.errors import check_message, raises
 
 VALUES = [None, [1], {"a": 1}, "text", True, 1.5, -1, 0, 10**30, math.nan, math.inf]

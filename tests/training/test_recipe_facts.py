@@ -8,7 +8,8 @@ import yaml
 
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.training.config import Config
-from mgm.training.recipe import list_recipes, load_config
+from mgm.training.recipe import load_config
+from mgm.training.recipe_file import list_recipes
 
 # Table 1 and section 4.2 of the paper; VideoMAE's pretrain.sh of 800 epochs; section 4.5.
 # mask, ratio, epochs, batch, stride, flip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ _FLOAT = re.compile(
     r"(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
+_COMMENT = re.compile(r":?[ \t]*#(.*)")
 _RESOLVERS = {
     first: [(tag, pattern) for tag, pattern in rules if tag not in _REPLACED_TAGS]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -103,19 +105,46 @@ def read_yaml(text: str) -> Any:
 
 
 def read_yaml_file(path: Path) -> Any:
-    """Parse a file of settings, see `read_yaml`.
+    """Parse a file of settings, see `read_yaml` and `read_settings_text`."""
+    return read_yaml(read_settings_text(path))
+
+
+def read_settings_text(path: Path) -> str:
+    """Read the text of a file of settings.
 
     Raises:
-        ValueError: not valid YAML, a repeated key, not UTF-8, or too large.
+        ValueError: not UTF-8, or too large.
         OSError: the file cannot be read.
     """
     size = path.stat().st_size
     if size > _MAX_BYTES:
         raise ValueError(f"found {size / 2**20:.0f} MB, expected settings of at most {_MAX_BYTES / 2**20:.0f} MB")
     try:
-        return read_yaml(path.read_text(encoding="utf-8-sig"))
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"not text in UTF-8 (byte {error.start})") from error
+
+
+def read_comments(text: str) -> dict[tuple[str, ...], str]:
+    """Read the comments at the ends of the lines of valid YAML, which PyYAML drops: path of keys -> the comment of its line."""
+    loader = _Loader(text)
+    try:
+        return dict(_comments(loader.get_single_node(), text))
+    finally:
+        loader.dispose()
+
+
+def _comments(node: Any, text: str, *above: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    if not isinstance(node, MappingNode):
+        return
+    for key, value in node.value:
+        path = (*above, str(key.value))
+        nested = isinstance(value, MappingNode) and not value.flow_style  # its value starts on the next line
+        end = (key if nested else value).end_mark.index
+        comment = _COMMENT.match(text, end)
+        if comment is not None:
+            yield path, comment[1].strip()
+        yield from _comments(value, text, *path)
 
 
 def write_yaml(tree: Any) -> str:

@@ -10,5 +10,5 @@ from mgm.training.config import Config as Config
 from mgm.training.export.write import export_model as export_model
 from mgm.training.loop import TrainingResult as TrainingResult
 from mgm.training.recipe import config_for as config_for
-from mgm.training.recipe import list_recipes as list_recipes
 from mgm.training.recipe import load_config as load_config
+from mgm.training.recipe_file import list_recipes as list_recipes

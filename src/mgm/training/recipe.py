@@ -6,7 +6,6 @@ import difflib
 import json
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,9 +13,10 @@ import pydantic
 from pydantic import BaseModel
 
 from mgm.errors import ConfigError, MgmError, Reason
-from mgm.files.yaml_text import read_yaml, read_yaml_file
+from mgm.files.yaml_text import read_yaml
 from mgm.models import Encoder
 from mgm.training.config import Config
+from mgm.training.recipe_file import BASE, read_recipe, replace_length
 
 EXTERNAL_RECIPE = "mgm-vitb-k400"
 """Default recipe for weights without settings: the paper's, with the reference's fine-tuning."""
@@ -37,23 +37,17 @@ _EXPECTED = {
 }
 
 
-def list_recipes() -> tuple[str, ...]:
-    """Names of the built-in recipes."""
-    folder = resources.files("mgm") / "recipes"
-    return tuple(sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")))
-
-
 def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Read a recipe and apply overrides.
 
     Args:
-        recipe: name of a built-in recipe, or path of a .yaml file.
+        recipe: name of a built-in recipe, or path of a .yaml file; see `read_recipe`.
         overrides: `key.key=value` settings, the values in YAML. An override of steps replaces the recipe's epochs and vice versa.
 
     Raises:
         ConfigError: all wrong keys and values in one error, with the nearest valid names.
     """
-    return parse_config(_overridden(_read_recipe(recipe), overrides), str(recipe))
+    return parse_config(_overridden(read_recipe(recipe).tree, overrides), str(recipe))
 
 
 def override(config: Config, overrides: Iterable[str]) -> Config:
@@ -128,7 +122,7 @@ def _explain(problem: Any) -> ConfigError:
 
 def _near(location: Sequence[str]) -> tuple[str, str]:
     """The valid keys, or the advice to use the nearest one: (expected, advice)."""
-    known = list(_section(location[:-1]).model_fields)
+    known = [*([BASE] if len(location) == 1 else []), *_section(location[:-1]).model_fields]
     near = difflib.get_close_matches(location[-1], known, 1)
     return ("", f"did you mean {'.'.join([*location[:-1], near[0]])}?") if near else (f"one of {', '.join(known)}", "")
 
@@ -149,41 +143,9 @@ def _shown(value: Any) -> str:
     return reprlib.repr(value)
 
 
-def _read_recipe(recipe: str | Path) -> dict[str, Any]:
-    path = Path(recipe)
-    known = list_recipes()
-    try:
-        if path.suffix in (".yaml", ".yml"):
-            if not path.is_file():
-                advice = f"check the path, or use a built-in recipe: {', '.join(known)}"
-                raise ConfigError(recipe, "no such recipe file", advice=advice, reason="not_found")
-            tree = read_yaml_file(path)
-        elif str(recipe) in known:
-            tree = read_yaml((resources.files("mgm") / "recipes" / f"{recipe}.yaml").read_text(encoding="utf-8"))
-        else:
-            near = difflib.get_close_matches(str(recipe), known, 1)
-            raise ConfigError(
-                recipe,
-                "unknown recipe",
-                f"one of {', '.join(known)} or a path to a .yaml file",
-                f"did you mean {near[0]}?" if near else "",
-                reason="unknown_name",
-            )
-    except ConfigError:
-        raise
-    except OSError as error:
-        raise ConfigError(recipe, f"the recipe cannot be read ({error.strerror})", reason="unreadable") from error
-    except ValueError as error:
-        raise ConfigError(recipe, f"not a valid recipe: {error}", reason="malformed") from error
-    if not isinstance(tree, dict):
-        found = f"found {'nothing' if tree is None else type(tree).__name__}"
-        raise ConfigError(recipe, found, "sections such as 'data:' and 'pretrain:'", reason="malformed")
-    return tree
-
-
 def _overridden(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """`tree`, changed in place."""
-    changed: dict[str, dict[str, Any]] = {}  # dotted key -> the section that it is in
+    changed: dict[tuple[str, ...], set[str]] = {}  # path of a section -> its overridden keys
     for text in overrides:
         subject = f"override {text!r}"
         key, separator, value = text.partition("=")
@@ -192,6 +154,9 @@ def _overridden(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any
             raise ConfigError(subject, "not a setting", example, reason="malformed")
         section = tree
         *parents, leaf = key.split(".")
+        if key == BASE:
+            advice = "name that recipe instead of this one"
+            raise ConfigError(subject, "a key of recipe files only", advice=advice, reason="conflict")
         for parent in parents:
             if section.get(parent) is None:  # missing, or null as an optional section
                 section[parent] = {}
@@ -203,19 +168,10 @@ def _overridden(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any
             section[leaf] = read_yaml(value)
         except ValueError as error:
             raise ConfigError(subject, f"not valid YAML: {error}", reason="malformed") from error
-        changed[key] = section
-    for key, section in changed.items():
-        _replace_length(section, key, set(changed))
+        changed.setdefault(tuple(parents), set()).add(leaf)
+    for path, names in changed.items():
+        section = tree
+        for part in path:
+            section = section[part]
+        replace_length(section, names)
     return tree
-
-
-def _replace_length(section: dict[str, Any], key: str, overridden: set[str]) -> None:
-    """Make an override of steps replace the recipe's epochs, and vice versa.
-
-    The recipe's warm-up is counted in the other unit and is removed too. Overridden keys stay, in any order.
-    """
-    path, _, leaf = key.rpartition(".")
-    other = {"steps": "epochs", "epochs": "steps"}.get(leaf)
-    replaced = other and f"{path}.{other}" not in overridden and section.pop(other, None) is not None
-    if replaced and f"{path}.warmup" not in overridden:
-        section.pop("warmup", None)

@@ -1,0 +1,181 @@
+"""Recipe files: found by name or path, joined with those that they are based on, and the origin of every value."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import reprlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from mgm.errors import ConfigError
+from mgm.files.yaml_text import read_comments, read_settings_text, read_yaml
+
+BASE = "base"
+"""Key of a recipe file with the recipes that it changes."""
+
+Key = tuple[str, ...]
+"""Section and name of a setting, or the name of one without a section."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value is written: the recipe, and its comment there or else the comment of its section, "" if neither has one."""
+
+    recipe: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe with everything that its bases contain.
+
+    Attributes:
+        name: as it was asked for.
+        about: the comment at the top of its file, as one paragraph.
+        tree: the settings that are written in it or in its bases; not checked.
+        origins: key -> origin, of each of them.
+    """
+
+    name: str
+    about: str
+    tree: dict[str, Any]
+    origins: dict[Key, Origin]
+
+
+def list_recipes() -> tuple[str, ...]:
+    """Names of the built-in recipes."""
+    folder = resources.files("mgm") / "recipes"
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+def read_recipe(recipe: str | Path) -> Recipe:
+    """Read a recipe and its bases, of which a later one replaces the values of those before it.
+
+    Sections are joined key by key. Another value, such as mask.options, is replaced as a whole; a length in steps replaces one in
+    epochs together with its warm-up, and vice versa.
+
+    Args:
+        recipe: name of a built-in recipe, or path of a .yaml file. A path in `base:` is relative to the file that contains it.
+
+    Raises:
+        ConfigError: no such recipe, not a recipe, or one that is based on itself.
+    """
+    return _join(str(recipe), "", (), {})
+
+
+def replace_length(section: dict[str, Any], given: set[str]) -> None:
+    """Remove the length of a section in the other unit than the given one, and its warm-up, unless they are given too."""
+    for unit, other in (("steps", "epochs"), ("epochs", "steps")):
+        replaced = unit in given and other not in given and section.pop(other, None) is not None
+        if replaced and "warmup" not in given:
+            section.pop("warmup", None)
+
+
+def _join(name: str, folder: str, above: tuple[str, ...], known: dict[str, Recipe]) -> Recipe:
+    """Read a recipe with its bases.
+
+    Args:
+        folder: that paths are relative to.
+        above: the recipes that are based on it.
+        known: those that were read already.
+    """
+    place = str(Path(folder, name)) if _is_path(name) else name
+    if place in above:
+        chain = " > ".join([*above, place])
+        raise ConfigError(f"{above[-1]}: {BASE}", f"a recipe is based on itself: {chain}", reason="conflict")
+    if place not in known:
+        try:
+            text = _read_text(place)
+        except ConfigError as error:
+            raise error.within(f"{above[-1]}: {BASE}") if above else error from error
+        own, comments = _parse(text, place), read_comments(text)
+        bases = _base_names(own.pop(BASE, None), place)
+        recipe = Recipe(place, _about(text), {}, {})
+        for base in bases:
+            below = _join(base, str(Path(place).parent) if _is_path(place) else "", (*above, place), known)
+            recipe = _joined(recipe, below.tree, below.origins)
+        known[place] = _joined(recipe, own, {key: _origin(key, comments, place) for key in _keys(own)})
+    return known[place]
+
+
+def _is_path(name: str) -> bool:
+    return Path(name).suffix in (".yaml", ".yml")
+
+
+def _read_text(recipe: str) -> str:
+    try:
+        if _is_path(recipe):
+            if not Path(recipe).is_file():
+                advice = "check the path, or use a built-in recipe: 'mgm recipes' lists them"
+                raise ConfigError(recipe, "no such recipe file", advice=advice, reason="not_found")
+            return read_settings_text(Path(recipe))
+        if recipe in list_recipes():
+            return (resources.files("mgm") / "recipes" / f"{recipe}.yaml").read_text(encoding="utf-8")
+    except ConfigError:
+        raise
+    except OSError as error:
+        raise ConfigError(recipe, f"the recipe cannot be read ({error.strerror})", reason="unreadable") from error
+    except ValueError as error:
+        raise _malformed(recipe, error) from error
+    near = difflib.get_close_matches(recipe, list_recipes(), 1)
+    raise ConfigError(
+        recipe,
+        "unknown recipe",
+        "a name from 'mgm recipes', or a path to a .yaml file",
+        f"did you mean {near[0]}?" if near else "",
+        reason="unknown_name",
+    )
+
+
+def _malformed(recipe: str, error: ValueError) -> ConfigError:
+    return ConfigError(recipe, f"not a valid recipe: {error}", reason="malformed")
+
+
+def _parse(text: str, recipe: str) -> dict[str, Any]:
+    try:
+        tree = read_yaml(text)
+    except ValueError as error:
+        raise _malformed(recipe, error) from error
+    if not isinstance(tree, dict):
+        found = f"found {'nothing' if tree is None else type(tree).__name__}"
+        raise ConfigError(recipe, found, "sections such as 'data:' and 'pretrain:'", reason="malformed")
+    return tree
+
+
+def _base_names(value: Any, recipe: str) -> list[str]:
+    names = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(name, str) for name in names):
+        expected = "the name of a recipe, or a list of names"
+        raise ConfigError(f"{recipe}: {BASE}", f"found {reprlib.repr(value)}", expected, reason="invalid_type")
+    return names
+
+
+def _about(text: str) -> str:
+    lines = re.match(r"(?:#.*\n)*", text)
+    assert lines is not None
+    return " ".join(line.removeprefix("#").strip() for line in lines.group().splitlines())
+
+
+def _origin(key: Key, comments: Mapping[Key, str], recipe: str) -> Origin:
+    return Origin(recipe, comments.get(key, comments.get(key[:1], "")))
+
+
+def _keys(tree: Mapping[str, Any]) -> Iterator[Key]:
+    for section, values in tree.items():
+        yield from ((section, name) for name in values) if isinstance(values, dict) else ((section,),)
+
+
+def _joined(below: Recipe, tree: Mapping[str, Any], origins: dict[Key, Origin]) -> Recipe:
+    """A recipe with the values of `tree` in place of its own."""
+    joined = dict(below.tree)
+    for section, values in tree.items():
+        before = joined.get(section)
+        joined[section] = before | values if isinstance(before, dict) and isinstance(values, dict) else values
+        if joined[section] is not values:
+            replace_length(joined[section], set(values))
+    found = below.origins | origins
+    return Recipe(below.name, below.about, joined, {key: found[key] for key in _keys(joined)})
