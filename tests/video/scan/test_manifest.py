@@ -19,8 +19,9 @@ import pytest
 
 from mgm.errors import FileError, Reason
 from mgm.files.journal import Journal
+from mgm.files.table import SUFFIXES
 from mgm.video.scan.folder import scan_file, scan_to_manifest
-from mgm.video.scan.manifest import SUFFIXES, read_manifest, update_manifest, write_manifest
+from mgm.video.scan.manifest import read_manifest, update_manifest, write_manifest
 from mgm.video.scan.record import VideoRecord
 from tests.errors import raises
 

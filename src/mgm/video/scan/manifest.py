@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import TextIOWrapper
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, get_args
+from typing import Any, get_args
 
 from mgm.errors import FileError, VideoError
 from mgm.files.atomic import atomic_write
 from mgm.files.journal import Journal, read_journal, read_record
 from mgm.files.json_text import read_json
 from mgm.files.lock import locked
-from mgm.files.parquet import ROWS_PER_GROUP, import_parquet, parquet_rows
+from mgm.files.parquet import parquet_rows
 from mgm.files.regular import open_regular
-from mgm.printable import from_table_cell, table_cell
+from mgm.files.table import check_table_suffix, write_table
+from mgm.printable import from_table_cell
 from mgm.video.scan.record import COLUMNS, Row, Status, VideoRecord, from_row, path_name, to_row
 from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
-
-SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 _RETRIED = frozenset({"unreadable", "crashed"})
 """Statuses that another run may not find again in an unchanged file: permissions, the network and memory change."""
@@ -136,19 +133,14 @@ def _write(path: Path, rows: Iterable[Row]) -> None:
     with atomic_write(
         path, advice="free some space or check the folder, and run it again: finished records are kept"
     ) as file:
-        _WRITERS[path.suffix](file, rows)
+        write_table(file, path.suffix, COLUMNS, rows)
 
 
 def _check_suffix(path: Path) -> None:
-    """Raise FileError for a suffix that is not a manifest's, and if the package that writes it is missing."""
-    if path.suffix not in SUFFIXES:
-        raise FileError(
-            path, f"the suffix is {path.suffix!r}", f"one of {', '.join(SUFFIXES)}", "rename it", reason="unsupported"
-        )
+    """Raise FileError for a folder, a suffix that is not a manifest's, and if the package that writes it is missing."""
+    check_table_suffix(path)
     if _exists(path) and path.is_dir():
         raise FileError(path, "is a folder", "the name of a file", "choose another name", reason="exists")
-    if path.suffix == ".parquet":
-        import_parquet()
 
 
 def _exists(path: Path) -> bool:
@@ -169,41 +161,6 @@ def _unreadable(path: Path, error: OSError) -> FileError:
         "check its permissions, or choose another name",
         reason="unreadable",
     )
-
-
-def _write_jsonl(file: BinaryIO, rows: Iterable[Row]) -> None:
-    for row in rows:
-        file.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
-
-
-def _write_csv(file: BinaryIO, rows: Iterable[Row]) -> None:
-    file.write(",".join(COLUMNS).encode() + b"\n")
-    for row in rows:
-        file.write(",".join(_cell(row[name]) for name in COLUMNS).encode() + b"\n")
-
-
-def _cell(value: bool | int | float | str | None) -> str:
-    """Text always in quotes: csv.writer leaves them out around a carriage return, and readers then refuse the row."""
-    if isinstance(value, str):
-        return '"' + table_cell(value).replace('"', '""') + '"'
-    return "" if value is None else str(value).lower()
-
-
-def _write_parquet(file: BinaryIO, rows: Iterable[Row]) -> None:
-    arrow, parquet = import_parquet()
-    types = {bool: arrow.bool_(), int: arrow.int64(), float: arrow.float64(), str: arrow.string()}
-    schema = arrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-    rows = iter(rows)
-    with parquet.ParquetWriter(file, schema) as writer:
-        while group := list(islice(rows, ROWS_PER_GROUP)):
-            writer.write_table(arrow.Table.from_pylist(group, schema))
-
-
-_WRITERS: dict[str, Callable[[BinaryIO, Iterable[Row]], None]] = {
-    ".jsonl": _write_jsonl,
-    ".csv": _write_csv,
-    ".parquet": _write_parquet,
-}
 
 
 def _read_rows(path: Path) -> Iterator[Row]:
