@@ -37,9 +37,10 @@ def test_mixing_one_video_warns(videos, small, memory, tmp_path):
         finetune(None, videos, two, out=tmp_path / "two", source=memory, show_progress=False)
 
 
-def test_the_loss_falls(tune, small):
+@pytest.mark.parametrize("optimiser", [("finetune.base_lr=0.05",), ("finetune.optimiser=sgd", "finetune.base_lr=3")])
+def test_the_loss_falls(tune, small, optimiser):
     settings = ("finetune.steps=40", "finetune.batch=16", "finetune.warmup=4", "finetune.crop=centre")
-    losses = tune(None, small(*settings, "finetune.base_lr=0.05")).history.losses
+    losses = tune(None, small(*settings, *optimiser)).history.losses
     assert losses[0] == pytest.approx(torch.tensor(8.0).log().item(), abs=0.01)  # eight classes, equally likely
     assert sum(losses[-5:]) / 5 < 0.8 * losses[0]
 

@@ -6,7 +6,7 @@ import torch
 
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.training.finetune import layer_rates
-from mgm.training.optim import Schedule, adamw, build_schedule
+from mgm.training.optim import Schedule, build_optimiser, build_schedule
 from mgm.training.sections import OptimConfig
 
 SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
@@ -56,7 +56,7 @@ def test_lengths_in_epochs_and_in_steps():
 
 def decays(module, **changes):
     """Parameter name -> weight decay."""
-    optimiser = adamw(module, optim(weight_decay=0.05, **changes), peak=1e-3)
+    optimiser = build_optimiser(module, optim(weight_decay=0.05, **changes), peak=1e-3)
     found = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
     return {name: found[id(parameter)] for name, parameter in module.named_parameters()}
 
@@ -72,18 +72,39 @@ def test_weight_decay_spares_biases_norms_and_tokens(make):
 def test_what_is_frozen_is_left_out():
     module = MaskedAutoencoder(SPEC)
     module.encoder.requires_grad_(False)
-    optimiser = adamw(module, optim(), peak=1e-3)
+    optimiser = build_optimiser(module, optim(), peak=1e-3)
     count = sum(len(group["params"]) for group in optimiser.param_groups)
     assert count == sum(not name.startswith("encoder.") for name, _ in module.named_parameters())
 
 
 def test_options_reach_the_optimiser():
-    optimiser = adamw(MaskedAutoencoder(SPEC), optim(betas=(0.8, 0.7)), peak=1e-3)
+    optimiser = build_optimiser(MaskedAutoencoder(SPEC), optim(betas=(0.8, 0.7)), peak=1e-3)
     assert optimiser.defaults["betas"] == (0.8, 0.7)
     assert {group["lr"] for group in optimiser.param_groups} == {1e-3}
     # The fused kernel unscales 16-bit gradients itself, and Fabric then refuses to clip them.
     assert optimiser.defaults["fused"]
-    assert not adamw(MaskedAutoencoder(SPEC), optim(precision="16-mixed"), peak=1e-3).defaults["fused"]
+    assert not build_optimiser(MaskedAutoencoder(SPEC), optim(precision="16-mixed"), peak=1e-3).defaults["fused"]
+
+
+def test_sgd_steps_as_its_equation_says():
+    """v = momentum v + g + decay w; w -= rate v, with the groups of AdamW."""
+    module = Classifier(Encoder(SPEC), 5)
+    settings = optim(optimiser="sgd", momentum=0.8, weight_decay=0.1)
+    optimiser = build_optimiser(module, settings, peak=0.5, layer=layer_rates(depth=2, decay=0.5))
+    weights = {name: p.detach().double().clone() for name, p in module.named_parameters()}
+    velocity = {name: torch.zeros_like(w) for name, w in weights.items()}
+    rate = layer_rates(depth=2, decay=0.5)
+    for step in range(3):
+        for number, p in enumerate(module.parameters()):
+            p.grad = torch.sin(torch.arange(p.numel()) + number + step).reshape(p.shape)
+        gradients = {name: p.grad.double() for name, p in module.named_parameters()}
+        optimiser.step()
+        for name, w in weights.items():
+            decay = 0.0 if w.squeeze().ndim < 2 else 0.1
+            velocity[name] = 0.8 * velocity[name] + gradients[name] + decay * w
+            w -= 0.5 * rate(name) * velocity[name]
+    for name, p in module.named_parameters():
+        torch.testing.assert_close(p.detach().double(), weights[name], rtol=1e-5, atol=1e-6)
 
 
 def test_layer_decay():
@@ -96,7 +117,7 @@ def test_layer_decay():
 
 def test_layer_decay_reaches_the_groups():
     module = Classifier(Encoder(SPEC), 5)
-    optimiser = adamw(module, optim(), peak=1.0, layer=layer_rates(depth=2, decay=0.5))
+    optimiser = build_optimiser(module, optim(), peak=1.0, layer=layer_rates(depth=2, decay=0.5))
     found = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
     rates = {name: found[id(parameter)] for name, parameter in module.named_parameters()}
     assert len(rates) == len(found)

@@ -30,7 +30,7 @@ from mgm.training.config import Config
 from mgm.training.folder import run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
-from mgm.training.optim import Schedule, adamw
+from mgm.training.optim import Schedule, build_optimiser
 from mgm.training.run import TrainingRun, training_clips
 from mgm.training.sections import FinetuneConfig
 
@@ -102,7 +102,7 @@ def _set_up(
         checkpointing=config.model.checkpointing,
     )
     rates = layer_rates(depth=len(start.blocks), decay=optim.layer_decay)
-    optimiser = adamw(model, optim, peak=run.schedule.peak, layer=rates)
+    optimiser = build_optimiser(model, optim, peak=run.schedule.peak, layer=rates)
     augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
     return run, Finetuning(model, optimiser, config, found.classes, flip, augment)
 

@@ -1,4 +1,4 @@
-"""AdamW with the field's parameter groups, and the learning rate over the run."""
+"""The optimiser with the field's parameter groups, and the learning rate over the run."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def build_schedule(config: OptimConfig, *, steps_per_epoch: int) -> Schedule:
     return Schedule(length, min(round(config.warmup * unit), length), config.base_lr * scale, config.min_lr * scale)
 
 
-def adamw(
+def build_optimiser(
     module: nn.Module, config: OptimConfig, *, peak: float, layer: Callable[[str], float] | None = None
-) -> torch.optim.AdamW:
-    """AdamW without weight decay on vectors (biases, norms, tokens, position embeddings), as in MAE and VideoMAE.
+) -> torch.optim.Optimizer:
+    """The optimiser of a run, without weight decay on vectors (biases, norms, tokens, position embeddings), as in MAE and VideoMAE.
 
     Args:
         peak: learning rate at the top of the schedule.
@@ -64,9 +64,8 @@ def adamw(
         vector = parameter.squeeze().ndim < 2 or "position_" in name  # a learned position embedding is a set of vectors
         decay = 0.0 if vector else config.weight_decay
         groups.setdefault((decay, layer(name) if layer else 1.0), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": p, "weight_decay": decay, "lr": peak * scale} for (decay, scale), p in groups.items()],
-        lr=peak,
-        betas=config.betas,
-        fused=config.precision != "16-mixed",  # the fused kernel unscales gradients itself, too late for clipping them
-    )
+    parameters = [{"params": p, "weight_decay": decay, "lr": peak * scale} for (decay, scale), p in groups.items()]
+    fused = config.precision != "16-mixed"  # a fused kernel unscales gradients itself, too late for clipping them
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(parameters, lr=peak, momentum=config.momentum, fused=fused)
+    return torch.optim.AdamW(parameters, lr=peak, betas=config.betas, fused=fused)

@@ -21,7 +21,7 @@ from mgm.training.config import Config
 from mgm.training.folder import run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
-from mgm.training.optim import Schedule, adamw
+from mgm.training.optim import Schedule, build_optimiser
 from mgm.training.run import TrainingRun, training_clips
 
 
@@ -77,7 +77,7 @@ def _set_up(
     model = MaskedAutoencoder(
         spec, target=model_config.target, teacher=teacher, checkpointing=model_config.checkpointing
     )
-    optimiser = adamw(model, config.pretrain, peak=run.schedule.peak)
+    optimiser = build_optimiser(model, config.pretrain, peak=run.schedule.peak)
     return run, Pretraining(model, optimiser, config)
 
 
