@@ -38,7 +38,7 @@ ROOMS = {
         {"event_file", "recipe_file", "sections", "signals", "step_lines"},
         {"config"},
         {"folder", "optim", "recipe"},
-        {"checkpoint", "log", "method"},
+        {"checkpoint", "explain", "log", "method"},
         {"run"},
         {"resume"},
         {"loop", "results"},

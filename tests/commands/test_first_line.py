@@ -25,6 +25,7 @@ CALLS = {
     "export": ["absent", "--to", "hf", "--out", "out"],
     "bench data": ["absent"],
     "data show": ["absent"],
+    "recipes show": ["absent"],
 }
 
 

@@ -25,6 +25,7 @@ from mgm.commands.prepare import prepare
 from mgm.commands.pretrain import pretrain
 from mgm.commands.preview import preview
 from mgm.commands.probe import probe
+from mgm.commands.recipes import recipes
 from mgm.commands.scan import scan
 from mgm.errors import MgmError
 from mgm.lazy import TRAINING_PACKAGES, missing_training
@@ -53,7 +54,7 @@ app = typer.Typer(
 
 # In the order of `mgm --help`. A new command is a file of this folder, its import and its name here.
 COMMANDS = (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate, export)
-GROUPS = {"bench": bench, "data": data}
+GROUPS = {"bench": bench, "data": data, "recipes": recipes}
 
 for command in COMMANDS:
     app.command()(command)

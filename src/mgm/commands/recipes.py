@@ -1,0 +1,119 @@
+"""`mgm recipes`: list the recipes, show one with the source of every value, compare two."""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from mgm.commands.next_command import suggest
+from mgm.commands.options import Settings
+from mgm.terminal import Activity, Terminal
+from mgm.training.recipe_file import Recipe, list_recipes, read_recipe
+
+if TYPE_CHECKING:
+    from mgm.training.explain import Setting
+
+# Section -> the command that a recipe with this section is for. The first one counts: a recipe of pretraining has the settings
+# of its evaluation too.
+_COMMANDS = {
+    "pretrain": ("mgm", "pretrain", "SET"),
+    "finetune": ("mgm", "finetune", "RUN", "SET"),
+    "probe": ("mgm", "probe", "RUN", "SET"),
+}
+
+Name = Annotated[
+    str, typer.Argument(help="Name of a recipe of mgm, or a .yaml file, such as the config.yaml of a run.")
+]
+
+recipes = typer.Typer(invoke_without_command=True, help="List, show and compare recipes.")
+
+
+@recipes.callback()
+def listing(context: typer.Context) -> None:
+    """List the recipes of mgm. `mgm recipes show NAME` prints one, `mgm recipes diff A B` compares two."""
+    if context.invoked_subcommand is not None:
+        return
+    with Activity("reading the recipes"):
+        found = sorted((read_recipe(name) for name in list_recipes()), key=_command_order)
+    console = Terminal()
+    for command, group in groupby(found, _command):
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+        table.add_column(f"for {' '.join(command[:2])}", no_wrap=True)
+        table.add_column()
+        for recipe in group:
+            table.add_row(recipe.name, _first_sentence(recipe.about))
+        console.print(table)
+        console.print()
+    suggest("mgm", "recipes", "show", found[0].name)
+
+
+@recipes.command()
+def show(name: Name, settings: Settings = None) -> None:
+    """Show every setting of a recipe, resolved, with its meaning and the source of its value. The output is a recipe too.
+
+    mgm recipes show mgm-vitb-ssv2 > mine.yaml
+
+    mgm recipes show mgm-vitb-ssv2 pretrain.epochs=2400
+    """
+    with Activity("reading the recipe"):
+        from mgm.training.explain import explain_recipe
+
+        shown = explain_recipe(name, settings or ())
+        recipe = read_recipe(name)
+    console = Terminal()
+    if recipe.about:
+        console.print_line(f"# {recipe.about}", style="dim")
+    for section, group in groupby(shown, lambda setting: setting.key[0]):
+        _print_section(console, section, list(group))
+    suggest(*_command(recipe), "--recipe", name, *(settings or ()))
+
+
+@recipes.command()
+def diff(first: Name, second: Name) -> None:
+    """Show the settings in which two recipes differ.
+
+    mgm recipes diff mgm-vitb-k400 videomae-vitb-k400
+
+    mgm recipes diff runs/a/config.yaml runs/b/config.yaml
+    """
+    with Activity("reading the recipes"):
+        from mgm.training.explain import differing_settings
+
+        pairs = differing_settings(first, second)
+    console = Terminal()
+    if not pairs:
+        console.print_line("no setting differs")
+    else:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+        for column in ("", first, second):
+            table.add_column(column, overflow="fold")
+        for one, other in pairs:
+            table.add_row(".".join(one.key), one.text, other.text)
+        console.print(table)
+    suggest("mgm", "recipes", "show", second)
+
+
+def _print_section(console: Terminal, section: str, settings: list[Setting]) -> None:
+    indent = "" if settings[0].key == (section,) else "  "
+    if indent:
+        console.print_line(f"{section}:")
+    for setting in settings:
+        console.print_line(f"{indent}# {setting.meaning}", style="dim")
+        console.print_line(f"{indent}{setting.key[-1]}: {setting.text} # {setting.source}")
+
+
+def _command(recipe: Recipe) -> tuple[str, ...]:
+    return next((words for section, words in _COMMANDS.items() if section in recipe.tree), _COMMANDS["pretrain"])
+
+
+def _command_order(recipe: Recipe) -> int:
+    return list(_COMMANDS.values()).index(_command(recipe))
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
