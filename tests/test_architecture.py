@@ -46,7 +46,7 @@ ROOMS = {
     ],
     "evaluation": [
         {"metrics", "pooling", "ranks"},
-        {"token_file"},
+        {"protocol", "token_file"},
         {"views"},
         {"probes"},
         {"probing"},

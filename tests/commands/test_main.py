@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from mgm import commands
 from mgm.commands.main import COMMANDS, GROUPS, app, run
 from mgm.data.synthetic.known_motion import make_translation
+from mgm.training.results import read_results
 from mgm.video.transcode.write import write_video
 
 
@@ -163,8 +164,8 @@ def test_probe_compares_with_the_untrained_encoder(run_folder, tiny_set):
     done = mgm("probe", run_folder, tiny_set)
     assert done.returncode == 0, done.stderr
     assert "attentive probe" in done.stdout
-    written = json.loads((run_folder / "probe.json").read_text())
-    assert set(written["against untrained"]) == {"attentive probe", "linear probe", "20-NN"}
+    (written,) = read_results(run_folder / "probe.json")
+    assert set(written.details["against untrained"]) == {"attentive probe", "linear probe", "20-NN"}
 
 
 def test_finetuning_by_another_recipe_on_mirrored_clips(run_folder, tiny_set, tmp_path):
@@ -182,7 +183,7 @@ def test_finetune_then_evaluate(run_folder, tiny_set, tmp_path):
     assert "top-1" in done.stdout
     done = mgm("evaluate", tmp_path / "b", tiny_set, "probe.temporal_views=1")
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "b" / "evaluation.json").read_text())["top1"]["videos"] == 16
+    assert read_results(tmp_path / "b" / "evaluation.json")[0].metric("top-1").count == 16
     line = one_line(mgm("evaluate", run_folder, tiny_set))
     assert line.startswith(f"mgm: {run_folder}")
 

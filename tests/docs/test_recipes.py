@@ -1,6 +1,5 @@
 """docs/recipes.md has a row for every recipe, with its figures; the overrides that it names are settings."""
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -14,6 +13,7 @@ from mgm.masks import build_mask
 from mgm.training.pretrain import pretrain
 from mgm.training.recipe import load_config
 from mgm.training.recipe_file import list_recipes
+from mgm.training.results import read_results
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
 
@@ -76,8 +76,8 @@ def test_the_commands_of_table_3_run(tmp_path, monkeypatch):
     for arguments in ([*tune, *small[-1:], "finetune.steps=1", "finetune.batch=2"], judge):
         result = CliRunner().invoke(app, arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
-    scores = json.loads(Path("runs/ucf14/evaluation.json").read_text())
-    assert (scores["classes"], scores["top1"]["videos"]) == (2, 3)
+    scores, *_ = read_results(Path("runs/ucf14/evaluation.json"))
+    assert (len(scores.details["classes"]), scores.metric("top-1").count) == (2, 3)
 
 
 def test_overrides_are_settings():

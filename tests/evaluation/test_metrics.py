@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mgm.evaluation.metrics import accuracy, accuracy_gain, correct, top_k, verdict
+from mgm.evaluation.metrics import accuracy, accuracy_gain, correct, top_k_hits, verdict
 
 PROBABILITY = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.2, 0.5, 0.3]])
 LABEL = np.array([0, 1, 1, 0])
@@ -13,7 +13,7 @@ def hits(count, of):
 
 def test_hits_and_top_k_by_hand():
     assert correct(PROBABILITY, LABEL).tolist() == [True, False, True, False]
-    assert [top_k(PROBABILITY, LABEL, k) for k in (1, 2, 3, 5)] == [0.5, 0.75, 1.0, 1.0]
+    assert [top_k_hits(PROBABILITY, LABEL, k).mean() for k in (1, 2, 3, 5)] == [0.5, 0.75, 1.0, 1.0]
 
 
 # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +6,7 @@ from mgm.data.clips.source import FileSource
 from mgm.data.loading.loader import read_views
 from mgm.evaluation import views as views_module
 from mgm.evaluation.probing import untrained_encoder
-from mgm.evaluation.run import evaluate_classifier, evaluation_dict
+from mgm.evaluation.run import evaluate_classifier, evaluation_metrics
 from mgm.models import Classifier
 from mgm.training import load_config
 from mgm.training.recipe import override
@@ -25,12 +23,11 @@ def test_a_classifier_is_evaluated_over_its_views(config, videos, memory):
     result = evaluate_classifier(classifier, videos, config, memory)
     assert result.probability.shape == (16, 8)
     np.testing.assert_allclose(result.probability.sum(1), 1, rtol=1e-5)
-    written = json.loads(json.dumps(evaluation_dict(result, videos.classes)))
-    assert written["top1"]["top1"] == np.mean(result.probability.argmax(1) == result.label)
-    assert written["top1"]["videos"] == 16
-    assert written["top5"] >= written["top1"]["top1"]
-    assert (written["classes"], written["unreadable"]) == (8, 0)
-    assert evaluation_dict(result, videos.classes[:5])["top5"] is None
+    top1, top5 = evaluation_metrics(result, classes=8)
+    assert top1.value == np.mean(result.probability.argmax(1) == result.label)
+    assert (top1.name, top1.count, top5.name) == ("top-1", 16, "top-5")
+    assert top5.value >= top1.value
+    assert len(evaluation_metrics(result, classes=5)) == 1
 
 
 def test_views_are_read_by_worker_processes(config, videos, memory, monkeypatch):

@@ -13,6 +13,7 @@ from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, to_hug
 from mgm.training import config_for, export_model, load_classifier, load_encoder, open_encoder
 from mgm.training.finetune import finetune
 from mgm.training.recipe import override
+from mgm.training.results import read_results
 from tests.errors import raises
 from tests.models.reference import maest_shapes, mmaction, pretrained_shapes, random_state, tuned_shapes
 
@@ -82,7 +83,7 @@ def test_an_official_file_is_probed(tmp_path, videos, memory):
     path = official(tmp_path / "checkpoint.pth")
     report = probe(path, videos, overrides=SHORT, recipe="debug", source=memory)
     assert {c.name for c in report.comparisons} == {"attentive probe", "linear probe", "20-NN"}
-    assert json.loads((tmp_path / "checkpoint.pth.probe.json").read_text())["classes"] == list(videos.classes)
+    assert read_results(tmp_path / "checkpoint.pth.probe.json")[0].details["classes"] == list(videos.classes)
 
 
 def test_an_external_classifier_is_evaluated_by_its_class_names(tmp_path, videos, memory):
@@ -91,8 +92,8 @@ def test_an_external_classifier_is_evaluated_by_its_class_names(tmp_path, videos
     model = Classifier(encoder, 10, head_scale=1, labels=["walking", *reversed(videos.classes), "running"])
     folder = export_model(model, to="hf", out=tmp_path / "hf")
     result = evaluate(folder, videos, overrides=SHORT, recipe="debug", source=memory)
-    assert (result["classes"], result["top1"]["videos"]) == (10, 16)
-    assert json.loads((folder / "evaluation.json").read_text()).items() >= result.items()
+    assert (len(result.details["classes"]), result.metric("top-1").count) == (10, 16)
+    assert read_results(folder / "evaluation.json") == [result]
     other = VideoSet(videos.root, videos.train, videos.test, ("cat", *videos.classes[1:]), videos.split_rule)
     with raises(DataError, "mismatch", subject=videos.root):
         evaluate(folder, other, overrides=SHORT, recipe="debug", source=memory)

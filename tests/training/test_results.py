@@ -2,12 +2,26 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from mgm.errors import ModelError
-from mgm.training.results import PROBE_FILE, describe_set, keep_result, read_results, result_file
+from mgm.training.results import (
+    PROBE_FILE,
+    Interval,
+    Metric,
+    Result,
+    describe_set,
+    keep_result,
+    read_results,
+    result_file,
+    weights_checksum,
+)
 from tests.errors import raises
+from tests.results import result_of
 
 
 def test_results_of_a_run_and_of_external_weights(tmp_path):
@@ -21,26 +35,57 @@ def test_results_on_every_set_are_kept(videos, tmp_path):
     file = tmp_path / PROBE_FILE
     assert read_results(file) == []
     other = replace(videos, root="/data/other", test=videos.test[1:])
-    keep_result(file, videos, {"top1": 0.5})
-    keep_result(file, other, {"top1": 0.25})
+    keep_result(file, result_of(videos, 0.5))
+    keep_result(file, result_of(other, 0.25))
     newest, before = read_results(file)
-    assert (newest["set"]["name"], newest["set"]["test"], newest["top1"]) == ("other", 15, 0.25)
-    assert (before["set"]["test"], before["top1"]) == (16, 0.5)
-    keep_result(file, videos, {"top1": 0.75})  # replaces the one on the same set
-    assert [result["top1"] for result in read_results(file)] == [0.75, 0.25]
-    assert json.loads(file.read_text())["top1"] == 0.75
+    assert (newest.set.name, newest.set.test, figures([newest])) == ("other", 15, [0.25])
+    assert (before.set.test, figures([before])) == (16, [0.5])
+    keep_result(file, result_of(videos, 0.75))  # replaces the one on the same set
+    assert figures(read_results(file)) == [0.75, 0.25]
+    keep_result(file, result_of(videos, 0.8, protocol={"temporal views": 2}))  # is another measurement
+    assert figures(read_results(file)) == [0.8, 0.75, 0.25]
 
 
-def test_results_without_a_set_are_kept(videos, tmp_path):
+def figures(results):
+    return [result.metrics[0].value for result in results]
+
+
+def test_results_of_an_earlier_release_are_not_read_as_todays(videos, tmp_path):
+    """They had neither protocol nor versions."""
     file = tmp_path / PROBE_FILE
-    file.write_text('{"top1": 0.5}')  # of an earlier release
-    keep_result(file, videos, {"top1": 0.25})
-    assert [result["top1"] for result in read_results(file)] == [0.25, 0.5]
+    file.write_text('{"top1": 0.5}')
+    with raises(ModelError, "malformed", subject=file):
+        keep_result(file, result_of(videos, 0.25))
+
+
+def test_the_schema_in_the_docs_is_that_of_a_result():
+    """Written by `python -m json.tool` from `Result.model_json_schema()`."""
+    written = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text())
+    assert written == Result.model_json_schema()
+
+
+def test_the_checksum_of_weights_is_that_of_their_values(tmp_path):
+    model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
+    before = weights_checksum(model)
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    other = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
+    assert weights_checksum(other) != before
+    other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    assert weights_checksum(other) == before
+    with torch.no_grad():
+        other[0].bias[1] = torch.nextafter(other[0].bias[1], torch.tensor(9.0))
+    assert weights_checksum(other) != before
+
+
+def test_a_metric_is_printed_in_its_unit():
+    interval = (Interval(low=0.25, high=0.75, method="Wilson"),)
+    assert str(Metric(name="top-1", value=0.5, count=4, intervals=interval)) == "top-1 50.0% [25.0%, 75.0%]"
+    assert str(Metric(name="log loss", value=0.5, count=4, unit="nats")) == "log loss 0.500"
 
 
 def test_the_checksum_is_that_of_videos_labels_and_split(videos):
     def checksum(**changes):
-        return describe_set(replace(videos, **changes))["checksum"]
+        return describe_set(replace(videos, **changes)).checksum
 
     def moved(items):
         return tuple(replace(item, path=f"/elsewhere{item.path}") for item in items)
@@ -54,14 +99,16 @@ def test_the_checksum_is_that_of_videos_labels_and_split(videos):
 
 def test_the_name_of_a_set_is_without_folders(videos):
     specification = replace(videos, root="train=/a/train.csv,test=/a/val.csv,root=/videos")
-    assert describe_set(specification)["name"] == "train.csv, val.csv, videos"
+    assert describe_set(specification).name == "train.csv, val.csv, videos"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"other sets": 3}', '{"other sets": [3]}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", '{"results": 3}', '{"results": [3]}', '{"results": [{"kind": "x"}]}']
+)
 def test_a_damaged_file_is_an_error(videos, tmp_path, text):
     file = tmp_path / PROBE_FILE
     file.write_text(text)
-    for use in (read_results, lambda path: keep_result(path, videos, {})):
+    for use in (read_results, lambda path: keep_result(path, result_of(videos, 0.5))):
         with raises(ModelError, "malformed", subject=file):
             use(file)
     assert file.read_text() == text

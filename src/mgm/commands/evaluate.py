@@ -31,12 +31,8 @@ def evaluate(
     with Activity("reading videos") as activity:
         videos = open_set(data)
         result = mgm.evaluate(run, videos, overrides=tuple(settings or ()), recipe=recipe, progress=activity.rename)
-    top1 = result["top1"]
-    print_result(
-        f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos, {result['classes']} classes"
-    )
-    if result["top5"] is not None:
-        print_result(f"top-5 {result['top5']:.1%}")
-    if result["unreadable"]:
-        print_result(f"{result['unreadable']} videos could not be read and are not counted")
+    for metric in result.metrics:
+        print_result(f"{metric} on {metric.count:,} videos")
+    if result.videos.incomplete:
+        print_result(f"{result.videos.incomplete}: the others could not be read, or are missing")
     suggest_export(run)

@@ -55,9 +55,8 @@ def _finetune(
         return
     with Activity("evaluating") as activity:
         result = mgm.evaluate(out, videos, progress=activity.rename)
-    top1 = result["top1"]
+    top1, state = result.metric("top-1"), f", {result.videos.incomplete}," if result.videos.incomplete else ""
     print_result(
-        f"top-1 {top1['top1']:.1%} [{top1['low']:.1%}, {top1['high']:.1%}] on {top1['videos']} videos "
-        f"after {len(trained.history.losses)} steps; {out}/evaluation.json"
+        f"{top1} on {top1.count} videos{state} after {len(trained.history.losses)} steps; {out}/evaluation.json"
     )
     suggest_export(out)

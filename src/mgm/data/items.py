@@ -40,6 +40,7 @@ class VideoSet:
         classes: names of the labels; empty without labels. Sorted, unless the annotations number them.
         split_rule: one sentence on how train and test are separated.
         notes: warnings for a user before a run: missing files, entries that were left out.
+        missing: names of listed test videos that are not on disk.
     """
 
     root: str
@@ -48,6 +49,7 @@ class VideoSet:
     classes: tuple[str, ...]
     split_rule: str
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return (

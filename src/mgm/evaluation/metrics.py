@@ -64,10 +64,11 @@ def correct(probability: npt.NDArray[np.float64], label: npt.NDArray[np.int64]) 
     return hits
 
 
-def top_k(probability: npt.NDArray[np.float64], label: npt.NDArray[np.int64], k: int) -> float:
-    """Fraction of videos whose label is among the k most probable classes."""
-    best = np.argpartition(-probability, min(k, probability.shape[1]) - 1, axis=1)[:, :k]
-    return float((best == label[:, None]).any(1).mean())
+def top_k_hits(probability: npt.NDArray[np.float64], label: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.bool_]:
+    """bool (videos,), True = the label is among the k most probable classes. Of equal ones, the lower label comes first."""
+    best = np.argsort(-probability, axis=1, kind="stable")[:, :k]
+    hits: npt.NDArray[np.bool_] = (best == label[:, None]).any(1)
+    return hits
 
 
 def accuracy(hits: npt.NDArray[np.bool_]) -> Accuracy:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.judging import unprobeable, untestable
 from mgm.errors import DataError
-from mgm.evaluation.metrics import accuracy, correct, top_k
+from mgm.evaluation.metrics import top_k_hits
 from mgm.evaluation.probing import (
     Comparison,
     ProbeScores,
@@ -22,12 +22,25 @@ from mgm.evaluation.probing import (
     untrained_encoder,
     video_progress,
 )
+from mgm.evaluation.protocol import accuracy_metric, probe_protocol, view_protocol
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.views import Predictions, predict_views
 from mgm.models import Classifier, Encoder
 from mgm.training.checkpoint import open_classifier, open_encoder
 from mgm.training.config import Config
-from mgm.training.results import EVALUATION_FILE, PROBE_FILE, keep_result, read_results, result_file
+from mgm.training.results import (
+    EVALUATION_FILE,
+    PROBE_FILE,
+    Metric,
+    ModelRecord,
+    Result,
+    describe_model,
+    describe_set,
+    describe_videos,
+    keep_result,
+    read_results,
+    result_file,
+)
 from mgm.training.run import open_source, reading_workers
 
 
@@ -42,15 +55,22 @@ class ProbeReport:
         top1 = ", ".join(f"{name} {float(hits.mean()):.1%}" for name, hits in self.scores.hits.items())
         return f"ProbeReport(top-1 on {len(self.scores.tested)} videos: {top1}; chance {self.scores.chance:.1%})"
 
-    def to_dict(self) -> dict[str, Any]:
-        """For probe.json."""
-        return {
-            "classes": list(self.scores.classes),
-            "chance": self.scores.chance,
-            "top1": {name: float(hits.mean()) for name, hits in self.scores.hits.items()},
-            "against untrained": {c.name: c.to_dict() for c in self.comparisons},
-            "unreadable": self.scores.unreadable,
-        }
+    def result(self, videos: VideoSet, model: ModelRecord, config: Config) -> Result:
+        """The record for probe.json, of the set `videos` as given."""
+        unreadable, tested = self.scores.unreadable, len(self.scores.tested)
+        return Result(
+            kind="probe",
+            set=describe_set(videos),
+            model=model,
+            protocol=probe_protocol(config),
+            videos=describe_videos(videos, judged=tested, unreadable=unreadable),
+            metrics=tuple(accuracy_metric(f"{name} top-1", hits) for name, hits in self.scores.hits.items()),
+            details={
+                "classes": list(self.scores.classes),
+                "chance": self.scores.chance,
+                "against untrained": {c.name: c.to_dict() for c in self.comparisons},
+            },
+        )
 
 
 def probe(
@@ -97,7 +117,8 @@ def probe(
     comparisons = compare(trained, scores_of(untrained_encoder(config))) if untrained else []
     scores = replace(trained, unreadable={**readable.unreadable, **trained.unreadable})
     report = ProbeReport(scores, comparisons)
-    ranks.from_first(lambda: keep_result(file, videos, report.to_dict()))
+    model = describe_model(run, encoder, config, recipe=recipe)
+    ranks.from_first(lambda: keep_result(file, report.result(videos, model, config)))
     return report
 
 
@@ -109,7 +130,7 @@ def evaluate(
     recipe: str | Path | None = None,
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in the run's folder.
 
     Results on other sets stay in the file, and ranks share the videos, as in `probe`.
@@ -144,8 +165,16 @@ def evaluate(
         classifier, readable.videos, config, readable.source, ranks=ranks, progress=progress
     )
     unreadable = {**readable.unreadable, **predictions.unreadable}
-    result = evaluation_dict(replace(predictions, unreadable=unreadable), classes)
-    ranks.from_first(lambda: keep_result(file, given, result))
+    result = Result(
+        kind="evaluation",
+        set=describe_set(given),
+        model=describe_model(run, classifier, config, recipe=recipe),
+        protocol=view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule),
+        videos=describe_videos(given, judged=len(predictions.label), unreadable=unreadable),
+        metrics=evaluation_metrics(predictions, len(classes)),
+        details={"classes": list(classes)},
+    )
+    ranks.from_first(lambda: keep_result(file, result))
     return result
 
 
@@ -171,14 +200,10 @@ def evaluate_classifier(
     )
 
 
-def evaluation_dict(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Top-1 and top-5 accuracy and the number of classes and videos, for evaluation.json."""
-    return {
-        "top1": accuracy(correct(predictions.probability, predictions.label)).to_dict(),
-        "top5": top_k(predictions.probability, predictions.label, 5) if len(classes) > 5 else None,
-        "classes": len(classes),
-        "unreadable": len(predictions.unreadable),
-    }
+def evaluation_metrics(predictions: Predictions, classes: int) -> tuple[Metric, ...]:
+    """Top-1 accuracy, and top-5 among more than five classes."""
+    hits = {k: top_k_hits(predictions.probability, predictions.label, k) for k in (1, 5) if k == 1 or classes > k}
+    return tuple(accuracy_metric(f"top-{k}", found) for k, found in hits.items())
 
 
 class _Readable(NamedTuple):

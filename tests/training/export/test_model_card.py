@@ -11,6 +11,7 @@ from mgm.training.finetune import finetune
 from mgm.training.pretrain import pretrain
 from mgm.training.results import EVALUATION_FILE, PROBE_FILE, keep_result
 from tests.errors import raises
+from tests.results import result_of
 from tests.training.export.models import VIDEO, card_of, make
 
 
@@ -32,13 +33,17 @@ def test_the_card_of_a_run_has_its_settings_and_results(tmp_path, small, videos,
     assert "6 steps of 4 clips, stored at step 6" in card
     assert "VideoMAEForPreTraining.from_pretrained" in card
     tuned = finetune(run, videos, small(*settings), out=tmp_path / "b", source=memory, show_progress=False).out
-    keep_result(tuned / EVALUATION_FILE, videos, {"top1": {"top1": 0.5, "low": 0.25, "high": 0.75, "videos": 16}})
+    keep_result(tuned / EVALUATION_FILE, result_of(videos, 0.5, low=0.25, high=0.75))
     other = replace(videos, root="/data/other\udce9", test=videos.test[:4])  # a name that is not UTF-8
-    keep_result(tuned / EVALUATION_FILE, other, {"top1": {"top1": 1, "low": 0.5, "high": 1, "videos": 4}})
+    keep_result(tuned / EVALUATION_FILE, result_of(replace(other, missing=("x.mp4",)), 1.0, low=0.5, high=1.0))
     folder = export_model(tuned, to="hf", out=tmp_path / "hf-b")
     card = (folder / "README.md").read_text()
-    assert "* top-1 50.0%, 95% interval 25.0% to 75.0%, on 16 test videos of `set` (checksum " in card
-    assert "* top-1 100.0%, 95% interval 50.0% to 100.0%, on 4 test videos of `other\\udce9` (checksum " in card
+    assert (
+        "* evaluation, top-1: 50.0%, 95% interval 25.0% to 75.0% (Wilson), on 16 test videos of `set` (checksum "
+        in card
+    )
+    assert "100.0%, 95% interval 50.0% to 100.0% (Wilson), on 4 test videos of `other\\udce9` (checksum " in card
+    assert "), incomplete (4 of 5)\n" in card
     assert json.loads((folder / "config.json").read_text())["id2label"]["0"] == videos.classes[0]
     assert load_pretrained(folder).labels == videos.classes
     # Training can start from an export as from the run.
@@ -48,15 +53,14 @@ def test_the_card_of_a_run_has_its_settings_and_results(tmp_path, small, videos,
 def test_an_export_of_an_export_has_the_same_card(tmp_path, small, videos, memory):
     settings = small("mask.name=tube", "model.position=sincos-1d")
     run = pretrain(videos, settings, out=tmp_path / "run", source=memory, show_progress=False).out
-    keep_result(run / PROBE_FILE, videos, {"top1": {"linear": 0.5}, "chance": 0.25})
+    keep_result(run / PROBE_FILE, result_of(videos, 0.5, kind="probe", name="linear probe top-1"))
     place = run
     for to in ("safetensors", "videomae", "hf"):
         place = export_model(place, to=to, out=tmp_path / to, data="moving shapes" if place == run else None)
         card = card_of(place)
         assert "mask `tube`, ratio 0.75" in card
         assert "stored at step 6" in card
-        assert "* linear of the frozen encoder: top-1 50.0%, on the test videos of `set` (checksum " in card
-        assert "* chance on the classes of `set` (checksum " in card
+        assert "* probe, linear probe top-1: 50.0% on 16 test videos of `set` (checksum " in card
         assert "Data: moving shapes." in card
         assert "not trained by mgm" not in card
     assert "from `videomae`, an export of `run`." in card
@@ -75,7 +79,7 @@ def test_an_export_of_an_export_has_the_same_card(tmp_path, small, videos, memor
 def test_damaged_results_of_a_run_are_errors_before_writing(tmp_path, small, videos, memory, monkeypatch):
     run = pretrain(videos, small(), out=tmp_path / "run", source=memory, show_progress=False).out
     for file in ("evaluation.json", "probe.json"):
-        for text in ("", "{", "[]", "{}", '{"top1": {"top1": "high"}}', '{"top1": {"x": null}, "chance": 0.5}'):
+        for text in ("", "{", "[]", "{}", '{"results": 3}', '{"results": [{"kind": "probe"}]}'):
             (run / file).write_text(text)
             with raises(ModelError, "malformed", subject=run / file):
                 export_model(run, to="safetensors", out=tmp_path / "out")

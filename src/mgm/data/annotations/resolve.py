@@ -90,10 +90,12 @@ class ResolvedSet:
     def videos(self) -> VideoSet:
         """The set without missing files, its training items mixed with the pictures."""
         train, test = self.listed.train, self.listed.test
+        missing = tuple(item.path for item in test if item.path in self.absent)
         if self.absent:
             train, test = (tuple(item for item in items if item.path not in self.absent) for items in (train, test))
         notes = (*self.listed.notes, *(source.note for source in self.sources if source.note is not None))
-        return replace(self.listed, train=mix_pictures(train, self.pictures, self.spec.ratio), test=test, notes=notes)
+        mixed = mix_pictures(train, self.pictures, self.spec.ratio)
+        return replace(self.listed, train=mixed, test=test, notes=notes, missing=missing)
 
 
 def load_set(spec: SetSpecLike) -> VideoSet:

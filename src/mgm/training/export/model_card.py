@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from mgm.training.checkpoint import contains_settings, load_checkpoint
 from mgm.training.config import Config
 from mgm.training.export.examples import encoder_of, usage
 from mgm.training.recipe import parse_config
-from mgm.training.results import EVALUATION_FILE, PROBE_FILE, damaged_results, read_results
+from mgm.training.results import RESULT_FILES, Metric, Result, read_results
 from mgm.training.sections import OptimConfig
 from mgm.version import VERSION
 
@@ -66,7 +66,7 @@ def origin_of(path: str | Path) -> Origin:
         return _noted(beside, name) if of_export and beside.is_file() else Origin(name, foreign=True)
     content = load_checkpoint(location)
     folder = location if location.is_dir() else location.parent
-    results = [*_result_lines(folder / EVALUATION_FILE, _evaluated), *_result_lines(folder / PROBE_FILE, _probed)]
+    results = [line for name in RESULT_FILES for found in read_results(folder / name) for line in _result_lines(found)]
     try:
         config, step = content["config"], content["position"]["step"]
     except (KeyError, TypeError) as error:
@@ -100,36 +100,22 @@ def _noted(file: Path, name: str) -> Origin:
         ) from error
 
 
-def _result_lines(file: Path, lines: Callable[[Any, str], list[str]]) -> list[str]:
-    """The lines of a file of results, each with the name of its set; empty if the file does not exist."""
-    try:
-        return [line for result in read_results(file) for line in lines(result, _set_words(result))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, MgmError):
-            raise
-        raise damaged_results(file, error) from error
-
-
-def _set_words(result: Any) -> str:
-    """The set of a result, which earlier releases did not record."""
-    if "set" not in result:
-        return ""
-    about = result["set"]
-    return f" of `{printable(str(about['name']))}` (checksum {about['checksum']})"
-
-
-def _evaluated(content: Any, of_set: str) -> list[str]:
-    top1 = content["top1"]
-    interval = f"95% interval {top1['low']:.1%} to {top1['high']:.1%}"
-    return [f"* top-1 {top1['top1']:.1%}, {interval}, on {top1['videos']} test videos{of_set}"]
-
-
-def _probed(content: Any, of_set: str) -> list[str]:
-    lines = [
-        f"* {name} of the frozen encoder: top-1 {value:.1%}{of_set and f', on the test videos{of_set}'}"
-        for name, value in content["top1"].items()
+def _result_lines(result: Result) -> list[str]:
+    """A line for each metric of a result, with its set and what is incomplete about it."""
+    about = f"`{printable(result.set.name)}` (checksum {result.set.checksum})"
+    state = f", {result.videos.incomplete}" if result.videos.incomplete else ""
+    return [
+        f"* {result.kind}, {metric.name}: {_figure(metric)} on {metric.count} test videos of {about}{state}"
+        for metric in result.metrics
     ]
-    return [*lines, f"* chance{of_set and f' on the classes{of_set}'}: {content['chance']:.1%}"]
+
+
+def _figure(metric: Metric) -> str:
+    value = metric.write(metric.value)
+    if not metric.intervals:
+        return value
+    first = metric.intervals[0]
+    return f"{value}, 95% interval {metric.write(first.low)} to {metric.write(first.high)} ({first.method}),"
 
 
 def model_card(

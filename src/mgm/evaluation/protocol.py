@@ -1,0 +1,50 @@
+"""What two figures must share to be comparable, and metrics with their intervals, for the record of a result."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from mgm.data.clips.sampling import Sampling, SamplingRule
+from mgm.evaluation.metrics import accuracy
+from mgm.training.config import Config
+from mgm.training.results import Interval, Metric, Setting
+
+
+def view_protocol(config: Config, sampling: Sampling, rule: SamplingRule = "exact") -> dict[str, Setting]:
+    """The clips of a test video, and the precision of the model that judges them."""
+    return {
+        "temporal views": config.probe.temporal_views,
+        "spatial views": config.probe.spatial_views,
+        "frames": config.data.frames,
+        "stride": config.data.stride,
+        "size": config.data.size,
+        "sampling": sampling,
+        "sampling rule": rule,
+        "precision": config.probe.precision,
+    }
+
+
+def probe_protocol(config: Config) -> dict[str, Setting]:
+    """The views of `view_protocol` and the training of the probes."""
+    probe = config.probe
+    return view_protocol(config, probe.sampling) | {
+        "training clips per video": probe.clips_per_video,
+        "attentive probe steps": probe.steps,
+        "attentive probe batch": probe.batch,
+        "attentive probe learning rate": probe.lr,
+        "attentive probe weight decay": probe.weight_decay,
+        "k-NN neighbours": probe.neighbours,
+    }
+
+
+def accuracy_metric(name: str, hits: npt.NDArray[np.bool_]) -> Metric:
+    """The fraction of hits, bool (videos,), with Wilson's interval."""
+    found = accuracy(hits)
+    return Metric(name=name, value=found.top1, count=found.count, intervals=(wilson_interval(hits),))
+
+
+def wilson_interval(hits: npt.NDArray[np.bool_]) -> Interval:
+    """Of a fraction of independent videos."""
+    found = accuracy(hits)
+    return Interval(low=found.low, high=found.high, method="Wilson")
