@@ -71,7 +71,7 @@ def test_the_commands_of_table_3_run(tmp_path, monkeypatch):
             make_translation(root / line.split("\t")[2], velocity=(2, 1), frames=12, size=(40, 48))
     small = ["model.size=debug", "data.frames=4", "data.size=32", "data.workers=0"]
     pretrain("ucf101", load_config("debug", [*small, "pretrain.steps=1"]), out="runs/k400", show_progress=False)
-    (block,) = [text for text in re.findall(r"^```\n(.*?)^```$", PAGE, re.M | re.S) if "names.txt" in text]
+    (block,) = [text for text in re.findall(r"^```\w*\n(.*?)^```$", PAGE, re.M | re.S) if "names.txt" in text]
     tune, judge = (shlex.split(line)[1:] for line in block.splitlines())
     for arguments in ([*tune, *small[-1:], "finetune.steps=1", "finetune.batch=2"], judge):
         result = CliRunner().invoke(app, arguments, catch_exceptions=False)
