@@ -35,14 +35,15 @@ ROOMS = {
         {"benchmark"},
     ],
     "training": [
-        {"event_file", "recipe_file", "sections", "signals", "step_lines"},
+        {"event_file", "guard", "recipe_file", "sections", "signals", "step_lines"},
         {"config"},
         {"folder", "optim", "recipe"},
         {"checkpoint", "explain", "log", "method"},
         {"run"},
-        {"resume"},
+        {"replay_file", "resume"},
         {"loop", "results"},
         {"export", "finetune", "pretrain"},
+        {"replay"},
     ],
     "evaluation": [
         {"metrics", "pooling", "ranks"},

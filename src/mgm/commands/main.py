@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from mgm.commands.bench import bench
 from mgm.commands.data import data
 from mgm.commands.demo import demo
+from mgm.commands.doctor import doctor
 from mgm.commands.evaluate import evaluate
 from mgm.commands.export import export
 from mgm.commands.finetune import finetune
@@ -53,7 +54,7 @@ app = typer.Typer(
 )
 
 # In the order of `mgm --help`. A new command is a file of this folder, its import and its name here.
-COMMANDS = (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate, export)
+COMMANDS = (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate, export, doctor)
 GROUPS = {"bench": bench, "data": data, "recipes": recipes}
 
 for command in COMMANDS:

@@ -29,10 +29,7 @@ def pretrain(
             config = mgm.load_config(recipe, settings or ())
             videos = open_set(data)
         history = mgm.pretrain(videos, config, out=out, resume=resume).history
-    last = history.losses[-20:]
-    print_result(
-        f"loss {history.losses[0]:.4f} -> {sum(last) / len(last):.4f} in {history.seconds:.0f} s; {out}/last.pt"
-    )
+    print_result(f"loss {history.losses[0]:.4f} -> {history.final_loss:.4f} in {history.seconds:.0f} s; {out}/last.pt")
     if history.bad:
         print_result(f"{len(history.bad)} video{'s' * (len(history.bad) != 1)} could not be read: {out}/bad_videos.tsv")
     if history.flow:

@@ -112,7 +112,7 @@ def metrics_of(found: Findings) -> dict[str, Any]:
             "steps": len(losses),
             "clips per second": round(len(losses) * found.config.pretrain.batch / max(found.history.seconds, 1e-9), 1),
             "first loss": losses[0],
-            "last loss": sum(losses[-20:]) / len(losses[-20:]),
+            "last loss": found.history.final_loss,
         },
         "chance": found.chance,
         "probes": {c.name: c.to_dict() for c in found.comparisons},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mgm.demo.findings import Findings
 from mgm.demo.plan import PIXELS
 from mgm.show.report.elements import Tone
@@ -54,7 +52,7 @@ def _reading(found: Findings) -> str:
 def _explained(found: Findings) -> str:
     if found.config.model.target != "normalised-pixels" or found.synthetic:
         return ""
-    share = max(1 - float(np.mean(found.history.losses[-20:])), 0.0)
+    share = max(1 - found.history.final_loss, 0.0)
     return f"The model learned to predict {share:.0%} of the structure inside the hidden patches."
 
 

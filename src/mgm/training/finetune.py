@@ -89,22 +89,27 @@ def _set_up(
     clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
     run = TrainingRun.prepare(out, config, optim, clips)
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
+    model = build_classifier(config, classes=len(found.classes), pretrained=pretrained)
+    rates = layer_rates(depth=len(model.encoder.blocks), decay=optim.layer_decay)
+    optimiser = build_optimiser(model, optim, peak=run.schedule.peak, layer=rates)
+    augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
+    return run, Finetuning(model, optimiser, config, found.classes, flip, augment)
+
+
+def build_classifier(config: Config, *, classes: int, pretrained: Encoder | None = None) -> Classifier:
+    """The new model that a run fine-tunes."""
     start = Encoder(config.model_spec())
     if pretrained is not None:
         # copied by name, without the final norm, which fine-tuning drops
         weights = {key: value for key, value in pretrained.state_dict().items() if not key.startswith("norm.")}
         start.load_state_dict(weights, strict=False)
-    model = Classifier(
+    return Classifier(
         start,
-        classes=len(found.classes),
-        dropout=optim.dropout,
-        drop_path=optim.drop_path,
+        classes=classes,
+        dropout=config.finetune.dropout,
+        drop_path=config.finetune.drop_path,
         checkpointing=config.model.checkpointing,
     )
-    rates = layer_rates(depth=len(start.blocks), decay=optim.layer_decay)
-    optimiser = build_optimiser(model, optim, peak=run.schedule.peak, layer=rates)
-    augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
-    return run, Finetuning(model, optimiser, config, found.classes, flip, augment)
 
 
 @dataclass(slots=True)

@@ -27,11 +27,13 @@ RECIPE_FILE: Final = "config.yaml"
 LOG_FILE: Final = "log.jsonl"
 BAD_VIDEOS: Final = "bad_videos.tsv"
 INCIDENTS: Final = "incidents.txt"
+REPLAY_FILE: Final = "replay.pt"
+"""Name of the step that stopped a run, for `mgm doctor replay`; that of a later rank N is replay-N.pt."""
 TENSORBOARD: Final = "tensorboard"
 OTHER_OUT: Final = "give another --out"
 
 _CHECKPOINTS = (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT)
-_FILES = (*_CHECKPOINTS, DAMAGED_CHECKPOINT, RECIPE_FILE, LOG_FILE, BAD_VIDEOS, INCIDENTS)
+_FILES = (*_CHECKPOINTS, DAMAGED_CHECKPOINT, RECIPE_FILE, LOG_FILE, BAD_VIDEOS, INCIDENTS, REPLAY_FILE)
 
 _held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 """The folders that this thread holds."""

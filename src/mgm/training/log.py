@@ -19,7 +19,7 @@ from mgm.printable import printable
 from mgm.terminal import Terminal
 from mgm.training.event_file import EventFile
 from mgm.training.folder import BAD_VIDEOS, INCIDENTS, LOG_FILE, TENSORBOARD
-from mgm.training.step_lines import read_steps
+from mgm.training.step_lines import finite_or_none, number, read_steps
 
 if TYPE_CHECKING:
     from mgm.notebook import Image
@@ -41,6 +41,7 @@ class StepRecord:
         fractions: `fallback`, of the mask's steps that had no motion to follow; `decoder_fallback`, the same of the decoder's
             mask, if there is one; `flow`, of the clips whose motion was measured from the frames instead of read from the stream.
         clips_per_second: mean since the run started or resumed.
+        skipped: the reason for which the weights did not change; None: they did.
     """
 
     step: int
@@ -50,17 +51,19 @@ class StepRecord:
     parts: dict[str, float] = field(default_factory=dict)
     fractions: dict[str, float] = field(default_factory=dict)
     clips_per_second: float = 0.0
+    skipped: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For a line of log.jsonl."""
         return {
             "step": self.step,
-            "loss": self.loss,
+            "loss": finite_or_none(self.loss),
             "lr": self.lr,
-            "gradient_norm": self.gradient_norm,
+            "gradient_norm": finite_or_none(self.gradient_norm),
             "clips_per_second": round(self.clips_per_second, 2),
             **{name: round(fraction, 4) for name, fraction in self.fractions.items()},
-            **({"parts": self.parts} if self.parts else {}),
+            **({"parts": {name: finite_or_none(value) for name, value in self.parts.items()}} if self.parts else {}),
+            **({} if self.skipped is None else {"skipped": self.skipped}),
         }
 
     def scalars(self) -> dict[str, float]:
@@ -71,7 +74,8 @@ class StepRecord:
             "gradient_norm": self.gradient_norm,
             "clips_per_second": self.clips_per_second,
         }
-        return values | self.fractions | {f"loss/{name}": value for name, value in self.parts.items()}
+        skipped = {} if self.skipped is None else {"skipped": 1.0}
+        return values | skipped | self.fractions | {f"loss/{name}": value for name, value in self.parts.items()}
 
 
 @dataclass(slots=True)
@@ -82,7 +86,7 @@ class RunHistory(Pictured):
         seconds: duration of this part of the run.
         flow: sum over the steps of the fraction of clips whose motion was measured from the frames.
         bad: path -> message of the videos that could not be read, on any rank.
-        incidents: losses of this rank's reading processes in this part of the run, one line each.
+        incidents: lost reading processes of this rank and skipped steps in this part of the run, one line each.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -91,6 +95,12 @@ class RunHistory(Pictured):
     flow: float = 0.0
     bad: dict[str, str] = field(default_factory=dict)
     incidents: list[str] = field(default_factory=list)
+
+    @property
+    def final_loss(self) -> float:
+        """Mean of the last 20 losses, without those of skipped steps; NaN without any."""
+        last = [loss for loss in self.losses[-20:] if math.isfinite(loss)]
+        return sum(last) / len(last) if last else math.nan
 
     def show(self) -> Image:
         """The losses over the steps, as a `PIL.Image.Image`."""
@@ -110,7 +120,7 @@ class RunHistory(Pictured):
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Add one line of the log."""
-        self.losses.append(record["loss"])
+        self.losses.append(number(record["loss"]))
         self.learning_rates.append(record["lr"])
         self.flow += record.get("flow", 0.0)  # not in the logs of earlier versions
 
@@ -205,13 +215,12 @@ class RunWarnings:
         """Show lost reading processes of this rank: the first sign of a machine that is short of memory."""
         if not lines:
             return
-        lines = tuple(f"rank {self.rank}: {line}" for line in lines) if self.ranks > 1 else lines
-        self.history.incidents += lines
-        path = self.out / INCIDENTS
-        with _writing(path), path.open("a", encoding="utf-8", errors="surrogateescape") as file:  # names of files
-            file.writelines(f"{printable(line)}\n" for line in lines)
-        for line in lines:
-            self._show(line)
+        self._note(*(f"rank {self.rank}: {line}" if self.ranks > 1 else line for line in lines))
+
+    def skipped(self, line: str) -> None:
+        """Show a step that did not change the weights; every rank skips it."""
+        if self.rank == 0:
+            self._note(line)
 
     def flow(self, record: StepRecord, clips: int) -> None:
         """Warn once when `motion="auto"` falls back to optical flow: it costs reading time and changes what masks follow.
@@ -241,6 +250,15 @@ class RunWarnings:
                 f"the first: {next(iter(self.history.bad.values()))}; {self.out / BAD_VIDEOS} lists the videos",
                 reason="too_many_failures",
             )
+
+    def _note(self, *lines: str) -> None:
+        """Keep lines in the history and in their file, and show them."""
+        self.history.incidents += lines
+        path = self.out / INCIDENTS
+        with _writing(path), path.open("a", encoding="utf-8", errors="surrogateescape") as file:  # names of files
+            file.writelines(f"{printable(line)}\n" for line in lines)
+        for line in lines:
+            self._show(line)
 
     def _show(self, line: str) -> None:
         if self.console is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 import torch.distributed
@@ -23,9 +24,11 @@ from mgm.models.accelerate import accelerate_cpu
 from mgm.models.patches import to_device
 from mgm.notebook import Pictured
 from mgm.terminal import Activity, print_result
-from mgm.training.checkpoint import save_checkpoint
+from mgm.training.folder import REPLAY_FILE
+from mgm.training.guard import WINDOW, StepGuard
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text
 from mgm.training.method import StepResult, TrainingMethod
+from mgm.training.replay_file import spoiled_step
 from mgm.training.resume import TrainingState, begin_run, save_run
 from mgm.training.run import TrainingRun
 from mgm.training.signals import STOPPED_STATUS, noted_requests, uninterrupted
@@ -70,7 +73,7 @@ def fit(
 
     Raises:
         ConfigError: the folder contains another run.
-        ModelError: the loss or the gradient is not finite.
+        ModelError: the loss or the gradient of too many steps is not finite.
         DataError: too many videos could not be read.
         FileError: a checkpoint or the log cannot be written.
         SystemExit: a signal asked the run to end; it is saved. The status is `STOPPED_STATUS`.
@@ -87,7 +90,9 @@ def fit(
     console = activity.console if show_progress else None
     warnings = RunWarnings(run.out, history, fabric.global_rank, fabric.world_size, console)
     started = time.perf_counter()
-    steps = _Steps(method, run, module, optimiser, peaks, log, warnings, started, first=state.step, state=state)
+    guard = StepGuard(run.optim.skip_limit, run.optim.spike)
+    guard.restore(state.guard)
+    steps = _Steps(method, run, module, optimiser, peaks, log, warnings, guard, started, first=state.step, state=state)
     stop = False
     module.train()
     try:
@@ -144,6 +149,7 @@ class _Steps:
     Attributes:
         module, optimiser: those of the method, as Fabric wraps them.
         peaks: the highest learning rate of each group of parameters.
+        guard: judges every step before the weights change.
         started, first: the time at which this part of the run begins, and its first step.
         state: after the last finished step, always that of the weights.
     """
@@ -155,6 +161,7 @@ class _Steps:
     peaks: list[float]
     log: StepLog
     warnings: RunWarnings
+    guard: StepGuard
     started: float
     first: int
     state: TrainingState
@@ -167,7 +174,7 @@ class _Steps:
             group["lr"] = peak * factor
 
         totals = train_step(method, self.module, stream, run)  # forward and backward
-        norm = _clip_gradient(fabric, self.module, self.optimiser, run.optim.clip_grad)
+        norm = clip_gradient(fabric, self.module, self.optimiser, run.optim.clip_grad)
         record, failures, stop = _record(totals, norm, fabric, step=step, lr=run.schedule.peak * factor, stop=stop)
 
         failed = self.state.failed + failures
@@ -176,16 +183,58 @@ class _Steps:
             self.warnings.stop_if_too_many(failed, (step + 1) * run.optim.batch, run.config.data.bad_share)
         if run.config.data.motion == "auto":
             self.warnings.flow(record, run.clips_per_step)
-        _check_finite(record, method, run)
+        record.skipped = self._reason_to_skip(record, totals)
         seconds = time.perf_counter() - self.started
         record.clips_per_second = (step + 1 - self.first) * run.clips_per_step / seconds
 
         with uninterrupted():
-            self.optimiser.step()
+            if record.skipped is None:
+                self.optimiser.step()
+            else:
+                _end_scaling(fabric)
             self.optimiser.zero_grad(set_to_none=True)
             self.log.write(record)
-            self.state = TrainingState.now(step + 1, failed, fabric.device)
+            self.state = TrainingState.now(step + 1, failed, fabric.device, self.guard.state())
         return record, stop
+
+    def _reason_to_skip(self, record: StepRecord, totals: StepTotals) -> str | None:
+        """The reason for which the weights stay as they are in this step, shown; None if they change.
+
+        Raises:
+            ModelError: too many steps were skipped. The step is saved, so that it can be taken again elsewhere.
+        """
+        step, guard, run = record.step, self.guard, self.run
+        overflows = _scale(run.fabric) > 1
+        reason = guard.judge(step, record.loss, record.gradient_norm, overflows=overflows)
+        if reason is None:
+            return None
+        if not guard.exceeded:
+            self.warnings.skipped(
+                f"step {step} is skipped: {reason} ({len(guard.skipped)} of {guard.limit} in {WINDOW} steps)"
+            )
+            return reason
+        loss = float(totals.loss)
+        rank = run.order.rank
+        file = run.out / (f"replay-{rank}.pt" if rank else REPLAY_FILE)
+        if not rank or not math.isfinite(loss):
+            spoiled_step(
+                run,
+                self.method,
+                step=step,
+                reason=reason,
+                loss=loss,
+                gradient_norm=record.gradient_norm,
+                rng=self.state.rng,
+                device_rng=self.state.device_rng,
+            ).save(file)
+        raise ModelError(
+            run.out,
+            f"step {step} would be skipped as {len(guard.skipped)} of {WINDOW} steps: {reason}",
+            f"at most {guard.limit} ({run.section}.skip_limit)",
+            f"find its cause with 'mgm doctor replay {shlex.quote(str(file))}'; lower base_lr, set clip_grad to 1, or use "
+            "precision 32-true",
+            reason="diverged",
+        )
 
     @property
     def saved(self) -> str:
@@ -229,7 +278,23 @@ class StepTotals:
         self.parts = {name: value * factor for name, value in self.parts.items()}
 
 
-def train_step(method: TrainingMethod, module: nn.Module, stream: Iterator[Batch], run: TrainingRun) -> StepTotals:
+class StepSizes(Protocol):
+    """What a step reads of its run."""
+
+    @property
+    def fabric(self) -> Fabric:
+        """Devices and precision."""
+
+    @property
+    def micro_batches(self) -> int:
+        """Micro-batches of a step on this device."""
+
+    @property
+    def clips_per_rank(self) -> int:
+        """Clips of a step on this device."""
+
+
+def train_step(method: TrainingMethod, module: nn.Module, stream: Iterator[Batch], run: StepSizes) -> StepTotals:
     """Accumulate the gradient of a step's mean loss in the parameters, as if its micro-batches were one batch.
 
     The mean is over the weights (`StepResult.weight`), which may differ between micro-batches and ranks. Their sum is known
@@ -325,7 +390,7 @@ def _record(
     return record, round(failed * fabric.world_size), stops > 0
 
 
-def _clip_gradient(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> torch.Tensor:
+def clip_gradient(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> torch.Tensor:
     """Clip the gradient to `limit`, if any; returns its norm before that, a scalar on the device."""
     norm: torch.Tensor | None = fabric.clip_gradients(
         module, optimiser, max_norm=limit or math.inf, error_if_nonfinite=False
@@ -334,27 +399,14 @@ def _clip_gradient(fabric: Fabric, module: Any, optimiser: Any, limit: float | N
     return norm
 
 
-def _check_finite(record: StepRecord, method: TrainingMethod, run: TrainingRun) -> None:
-    """Raise ModelError before a non-finite gradient reaches the weights, and save them for inspection."""
-    # 16-bit gradients overflow now and then; their scaler then skips the step and lowers its scale.
-    overflows = run.optim.precision == "16-mixed"
-    if math.isfinite(record.loss) and (overflows or math.isfinite(record.gradient_norm)):
-        return
-    if run.fabric.is_global_zero:
-        save_checkpoint(
-            run.out / "not_finite.pt",
-            {
-                **method.describe(),
-                "step": record.step,
-                "config": run.config.model_dump(mode="json"),
-                "model": method.module.state_dict(),
-            },
-        )
-    name, value = ("gradient", record.gradient_norm) if math.isfinite(record.loss) else ("loss", record.loss)
-    raise ModelError(
-        run.out,
-        f"the {name} of step {record.step} is {value}",
-        "a finite number",
-        "lower base_lr, set clip_grad to 1, or use precision 32-true; the weights before the step are in not_finite.pt",
-        reason="diverged",
-    )
+def _scale(fabric: Fabric) -> float:
+    """The factor on 16-bit gradients; 1 without one."""
+    scaler = getattr(fabric.strategy.precision, "scaler", None)
+    return 1.0 if scaler is None else float(scaler.get_scale())
+
+
+def _end_scaling(fabric: Fabric) -> None:
+    """Let the scaler of 16-bit gradients, if any, forget those of a skipped step, and lower its scale if they overflow."""
+    scaler = getattr(fabric.strategy.precision, "scaler", None)
+    if scaler is not None:
+        scaler.update()

@@ -15,7 +15,7 @@ from mgm.data.clips.source import ClipSource
 from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
 from mgm.errors import DataError
-from mgm.models import MaskedAutoencoder, Reconstruction, TeacherFeatures
+from mgm.models import Encoder, MaskedAutoencoder, Reconstruction
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
 from mgm.training.folder import run_folder
@@ -64,21 +64,27 @@ def _set_up(
             advice="give them with train=FILE",
             reason="missing_value",
         )
-    spec, data, model_config = config.model_spec(), config.data, config.model
+    spec, data = config.model_spec(), config.data
     teacher = None
-    if model_config.teacher is not None:
-        teacher = load_encoder(model_config.teacher, frames=spec.frames, resolution=spec.resolution)
+    if config.model.teacher is not None:
+        teacher = load_encoder(config.model.teacher, frames=spec.frames, resolution=spec.resolution)
 
     transform = ClipTransform(data.crop, data.flip, config.mask_rule(), config.sampler(data.sampling))
     repeats = config.repeats("pretrain")
     clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
     run = TrainingRun.prepare(out, config, config.pretrain, clips)
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
-    model = MaskedAutoencoder(
-        spec, target=model_config.target, teacher=teacher, checkpointing=model_config.checkpointing
-    )
+    model = build_autoencoder(config, teacher)
     optimiser = build_optimiser(model, config.pretrain, peak=run.schedule.peak)
     return run, Pretraining(model, optimiser, config)
+
+
+def build_autoencoder(config: Config, teacher: Encoder | None) -> MaskedAutoencoder:
+    """The new model that a run pretrains."""
+    model = config.model
+    return MaskedAutoencoder(
+        config.model_spec(), target=model.target, teacher=teacher, checkpointing=model.checkpointing
+    )
 
 
 @dataclass(slots=True)
@@ -110,9 +116,9 @@ class Pretraining:
             "spec": self.module.spec.to_dict(),
             "target": self.config.model.target,
         }
-        teachers = [target.teacher_spec.to_dict() for target, _ in self.module.objective.targets
-                    if isinstance(target, TeacherFeatures)]  # fmt: skip
-        return content | ({"teacher": teachers[0]} if teachers else {})
+        teacher = self.module.objective.teacher
+        spec = teacher.spec if isinstance(teacher, Encoder) else teacher
+        return content | ({} if spec is None else {"teacher": spec.to_dict()})
 
     def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
         """Three lines: clips and tokens; model and mask; length and learning rate."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from mgm.files.atomic import cannot_write
 from mgm.files.checksum import has_checksum, is_intact
 from mgm.terminal import print_result
 from mgm.training.checkpoint import load_checkpoint, save_checkpoint
-from mgm.training.config import Config
+from mgm.training.config import RUNS, Config
 from mgm.training.folder import (
     DAMAGED_CHECKPOINT,
     LAST_CHECKPOINT,
@@ -32,7 +32,8 @@ from mgm.training.run import TrainingRun
 
 # No batch and no weight depends on these settings: they may change when a run resumes.
 _MAY_CHANGE = frozenset(
-    {"data.workers", "data.read_timeout", "data.bad_share", "pretrain.checkpoint_every", "finetune.checkpoint_every"}
+    {"data.workers", "data.read_timeout", "data.bad_share"}
+    | {f"{run}.{key}" for run in RUNS for key in ("checkpoint_every", "skip_limit")}
 )
 
 
@@ -44,18 +45,20 @@ class TrainingState:
         step: number of finished steps, which is also the number of the next one.
         failed: clips so far that could not be read.
         rng: torch's random state on the CPU; `device_rng` that of the GPU, or None: dropout and stochastic depth.
+        guard: the state of `mgm.training.guard.StepGuard`.
     """
 
     step: int
     failed: int
     rng: torch.Tensor
     device_rng: torch.Tensor | None
+    guard: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def now(cls, step: int, failed: int, device: torch.device) -> TrainingState:
+    def now(cls, step: int, failed: int, device: torch.device, guard: dict[str, Any] | None = None) -> TrainingState:
         """The state with the current random states."""
         cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-        return cls(step, failed, torch.get_rng_state(), cuda)
+        return cls(step, failed, torch.get_rng_state(), cuda, guard or {})
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingState:
@@ -64,7 +67,7 @@ class TrainingState:
 
     def to_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"step": self.step, "failed": self.failed, "rng": self.rng, "device_rng": self.device_rng}
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
     def restore(self, device: torch.device) -> None:
         """Set the random states. A run that started on a CPU has none for a GPU."""

@@ -17,7 +17,7 @@ from mgm.data.loading.loader import Batch, BatchOrder, batches
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.errors import ConfigError, DataError
 from mgm.terminal import Activity
-from mgm.training.config import Config
+from mgm.training.config import Config, Run
 from mgm.training.optim import Schedule, build_schedule
 from mgm.training.sections import OptimConfig, Precision
 
@@ -131,6 +131,11 @@ class TrainingRun:
         order = BatchOrder(len(clips), optim.batch, config.seed, fabric.global_rank, fabric.world_size)
         schedule = build_schedule(optim, steps_per_epoch=order.steps_per_epoch)
         return cls(Path(out), config, optim, clips, fabric, order, schedule)
+
+    @property
+    def section(self) -> Run:
+        """Name of the section of the configuration that this run follows."""
+        return "pretrain" if self.optim is self.config.pretrain else "finetune"
 
     @property
     def clips_per_step(self) -> int:

@@ -177,6 +177,14 @@ class OptimConfig(Section):
     momentum: Beta = Field(0.9, description="momentum of SGD, in [0, 1)")
     clip_grad: float | None = Field(None, gt=0, description="largest norm of the gradient; null: no limit")
     precision: Precision = Field("auto", description="auto: bf16 on devices that compute in it natively, else 32 bit")
+    skip_limit: int = Field(
+        5,
+        ge=0,
+        description="steps of 100 that may be skipped, because loss or gradient is not finite or explodes; one more ends it",
+    )
+    spike: float | None = Field(
+        100, gt=1, description="a gradient explodes above this many times the largest norm of 100 steps; null: never"
+    )
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
 
     @field_validator("betas", mode="before")

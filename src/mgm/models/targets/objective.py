@@ -8,7 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mgm.errors import ModelError
+from mgm.models.encoder import Encoder
+from mgm.models.sizes import ModelSpec
 from mgm.models.targets.target import Target
+from mgm.models.targets.teacher import TeacherFeatures
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class ReconstructionObjective:
     def dim(self) -> int:
         """Values per token of all targets together."""
         return sum(target.dim for target, _ in self.targets)
+
+    @property
+    def teacher(self) -> Encoder | ModelSpec | None:
+        """The teacher of a target, or its specification; None without such a target."""
+        return next((target.teacher for target, _ in self.targets if isinstance(target, TeacherFeatures)), None)
 
     @property
     def reads_motion(self) -> bool:

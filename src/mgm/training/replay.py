@@ -1,0 +1,172 @@
+"""Take the step again that stopped a run, on any machine, and find the first value that is not finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from mgm.models import Encoder, ModelSpec
+from mgm.models.accelerate import accelerate_cpu
+from mgm.training.finetune import Finetuning, augmentation, build_classifier
+from mgm.training.loop import clip_gradient, train_step
+from mgm.training.method import TrainingMethod
+from mgm.training.optim import build_optimiser
+from mgm.training.pretrain import Pretraining, build_autoencoder
+from mgm.training.replay_file import SpoiledStep, read_replay
+from mgm.training.run import make_fabric
+from mgm.training.sections import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedStep:
+    """A step that was taken again.
+
+    Attributes:
+        loss, gradient_norm: found now; the norm is that of one rank.
+        output: the first module whose output is not finite, in the order of computation; None: all outputs are finite.
+        gradient: the first module whose gradient is not finite, in the order of the backward pass; None: all are finite.
+    """
+
+    loss: float
+    gradient_norm: float
+    output: str | None
+    gradient: str | None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the step could be taken."""
+        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A saved step and its repetition.
+
+    Attributes:
+        saved: the file's content.
+        again: the step in the precision of the run.
+        exact: the step in 32 bits; None if the run has that precision.
+        bad_weights: parameters with values that are not finite before the step.
+    """
+
+    saved: SpoiledStep
+    again: ReplayedStep
+    exact: ReplayedStep | None
+    bad_weights: tuple[str, ...]
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether the loss is that of the file, and on one rank also the gradient norm, to a thousandth."""
+        norms = self.saved.ranks > 1 or _equal(self.saved.gradient_norm, self.again.gradient_norm)
+        return _equal(self.saved.loss, self.again.loss) and norms
+
+
+def replay_step(file: str | Path) -> Replay:
+    """Repeat the forward and the backward pass of a saved step on this machine's device. No weight changes.
+
+    Raises:
+        ModelError: the file is not a step of mgm, or damaged.
+    """
+    saved = read_replay(Path(file))
+    precision: Precision = saved.config.optim("finetune" if saved.is_finetuning else "pretrain").precision
+    if precision == "auto":
+        precision = "bf16-mixed" if saved.precision == "bf16-mixed" else "32-true"
+    again = _take(saved, precision)
+    exact = None if precision == "32-true" else _take(saved, "32-true")
+    bad = tuple(name for name, value in saved.weights.items() if not bool(value.isfinite().all()))
+    return Replay(saved, again, exact, bad)
+
+
+def _take(saved: SpoiledStep, precision: Precision) -> ReplayedStep:
+    fabric = make_fabric(precision)
+    method = _method(saved)
+    if fabric.device.type == "cpu":
+        accelerate_cpu(method.module)
+    module, optimiser = fabric.setup(method.module, method.optimiser)
+    module.train()
+    torch.set_rng_state(saved.rng)
+    if fabric.device.type == "cuda" and saved.device_rng is not None:
+        torch.cuda.set_rng_state(saved.device_rng, fabric.device)
+    with _watched(method.module) as seen:
+        clips = sum(len(batch.index) for batch in saved.batches)
+        totals = train_step(method, module, iter(saved.batches), _ReplayedRun(fabric, len(saved.batches), clips))
+    norm = clip_gradient(fabric, module, optimiser, None)
+    return ReplayedStep(float(totals.loss), float(norm), seen.output, seen.gradient)
+
+
+def _method(saved: SpoiledStep) -> TrainingMethod:
+    """The method before the step."""
+    config, described = saved.config, saved.described
+    method: Pretraining | Finetuning
+    if saved.is_finetuning:
+        optim, classes = config.finetune, tuple(described["classes"])
+        classifier = build_classifier(config, classes=len(classes))
+        augment = augmentation(optim, classes=len(classes), seed=config.seed)
+        method = Finetuning(classifier, build_optimiser(classifier, optim, peak=0.0), config, classes, False, augment)
+    else:
+        teacher = None
+        if saved.teacher is not None:
+            teacher = Encoder(ModelSpec.from_dict(described["teacher"]))
+            teacher.load_state_dict(saved.teacher)
+        model = build_autoencoder(config, teacher)
+        method = Pretraining(model, build_optimiser(model, config.pretrain, peak=0.0), config)
+    method.module.load_state_dict(saved.weights)
+    return method
+
+
+@dataclass(frozen=True, slots=True)
+class _ReplayedRun:
+    """The sizes of the step, as `mgm.training.loop.StepSizes`."""
+
+    fabric: Fabric
+    micro_batches: int
+    clips_per_rank: int
+
+
+@dataclass(slots=True)
+class _Seen:
+    output: str | None = None
+    gradient: str | None = None
+
+
+@contextmanager
+def _watched(model: nn.Module) -> Iterator[_Seen]:
+    """Note the first output and the first gradient in the block that are not finite."""
+    seen = _Seen()
+
+    def hook(name: str) -> Any:
+        def on_gradient(gradient: torch.Tensor) -> None:
+            if seen.gradient is None and not bool(gradient.isfinite().all()):
+                seen.gradient = name
+
+        def on_output(module: nn.Module, inputs: Any, output: Any) -> None:
+            for tensor in output if isinstance(output, tuple) else (output,):
+                if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
+                    continue
+                if seen.output is None and not bool(tensor.isfinite().all()):
+                    seen.output = name
+                if tensor.requires_grad:
+                    tensor.register_hook(on_gradient)  # type: ignore[no-untyped-call]
+
+        return on_output
+
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            handle: RemovableHandle = module.register_forward_hook(hook(name or "the loss"))
+            stack.callback(handle.remove)
+        yield seen
+
+
+def _equal(first: float, second: float) -> bool:
+    if not math.isfinite(first) or not math.isfinite(second):
+        return math.isfinite(first) == math.isfinite(second)
+    return math.isclose(first, second, rel_tol=1e-3)
