@@ -52,6 +52,7 @@ ROOMS = {
         {"probes"},
         {"probing"},
         {"raw_motion", "run"},
+        {"embedding", "prediction"},
     ],
     "demo": [{"measure", "systems"}, {"findings", "plan"}, {"summary"}, {"page"}, {"pipeline"}],
 }

@@ -12,9 +12,8 @@ from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ConfigError, DataError
 from mgm.masks import list_masks
 from mgm.show.figures import VEIL, paint_visibility
-from mgm.show.preview import PreviewSettings, _items, _middle, preview, preview_clip, write_statistics
+from mgm.show.preview import PreviewSettings, _middle, preview, preview_clip, write_statistics
 from mgm.video.container.stream import decode_all, open_video
-from tests.data.annotations.files import touch, write
 from tests.errors import raises
 
 
@@ -126,16 +125,6 @@ def test_boxes_from_another_file(tmp_path):
             preview_clip(tmp_path / "a.mp4", settings=settings, boxes=tmp_path / "none.json")
     with pytest.raises(DataError, match=r"absent.json"):
         preview_clip(tmp_path / "a.mp4", settings=settings, boxes=tmp_path / "absent.json")
-
-
-def test_preview_accepts_sets_and_files(tmp_path):
-    touch(tmp_path, "x/b.mp4", "x/a.mp4")
-    path = write(tmp_path / "list.txt", "x/b.mp4", "x/a.mp4")
-    both = [VideoItem(f"{tmp_path}/x/a.mp4"), VideoItem(f"{tmp_path}/x/b.mp4")]
-    assert _items(str(path)) == _items(str(tmp_path / "x")) == _items(f"train={path}") == both
-    assert _items("absent.mp4") == [VideoItem("absent.mp4")]
-    with pytest.raises(DataError):
-        _items(f"trian={path}")
 
 
 def test_a_part_is_shown_from_its_middle():

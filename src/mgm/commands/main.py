@@ -16,12 +16,14 @@ from mgm.commands.bench import bench
 from mgm.commands.data import data
 from mgm.commands.demo import demo
 from mgm.commands.doctor import doctor
+from mgm.commands.embed import embed
 from mgm.commands.evaluate import evaluate
 from mgm.commands.export import export
 from mgm.commands.finetune import finetune
 from mgm.commands.loading import announce_torch
 from mgm.commands.motion import motion
 from mgm.commands.pack import pack
+from mgm.commands.predict import predict
 from mgm.commands.prepare import prepare
 from mgm.commands.pretrain import pretrain
 from mgm.commands.preview import preview
@@ -54,7 +56,22 @@ app = typer.Typer(
 )
 
 # In the order of `mgm --help`. A new command is a file of this folder, its import and its name here.
-COMMANDS = (demo, scan, prepare, pack, motion, preview, pretrain, finetune, probe, evaluate, export, doctor)
+COMMANDS = (
+    demo,
+    scan,
+    prepare,
+    pack,
+    motion,
+    preview,
+    pretrain,
+    finetune,
+    probe,
+    evaluate,
+    predict,
+    embed,
+    export,
+    doctor,
+)
 GROUPS = {"bench": bench, "data": data, "recipes": recipes}
 
 for command in COMMANDS:

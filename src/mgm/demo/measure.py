@@ -69,7 +69,7 @@ def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Conf
             info = source.info(item.path)
             geometry = centre_crop(info.height, info.width, size=settings.size)
             start = view_starts(info.frames, frames=settings.frames, stride=settings.stride, views=1)[0]
-            _, motion = source.clip(item.path, start, geometry, settings)
+            motion = source.clip(item.path, start, geometry, settings).motion
         except VideoError:
             continue  # the scan has reported it
         index = clip_frames(info.frames, start=start, frames=settings.frames, stride=settings.stride)

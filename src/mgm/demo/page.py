@@ -142,7 +142,9 @@ def reconstruction_strip(
     settings = config.clip_settings(motion=True)
     info = source.info(item.path)
     start = view_starts(info.frames, frames=settings.frames, stride=settings.stride, views=1)[0]
-    frames, motion = source.clip(item.path, start, centre_crop(info.height, info.width, size=settings.size), settings)
+    frames, motion, _ = source.clip(
+        item.path, start, centre_crop(info.height, info.width, size=settings.size), settings
+    )
     rule = config.mask_rule()
     mask = rule.mask.draw(rule.grid, rule.ratio, motion, mask_rng(config.seed, 0, number, 0))
     video = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)[None]

@@ -105,7 +105,7 @@ def probe(
     videos = data if isinstance(data, VideoSet) else load_set(data)
     if (error := unprobeable(videos)) is not None:
         raise error  # before any video is read
-    readable = _open_readable(videos, videos.items, config, source, show_progress=progress is not None)
+    readable = open_readable(videos, videos.items, config, source, show_progress=progress is not None)
     ranks = Ranks(config.probe.precision)
 
     def scores_of(encoder: Encoder) -> ProbeScores:
@@ -159,7 +159,7 @@ def evaluate(
     videos = given.with_classes(classes)
     if (error := untestable(videos)) is not None:
         raise error
-    readable = _open_readable(videos, videos.test, config, source, show_progress=progress is not None)
+    readable = open_readable(videos, videos.test, config, source, show_progress=progress is not None)
     ranks = Ranks(config.probe.precision)
     predictions = evaluate_classifier(
         classifier, readable.videos, config, readable.source, ranks=ranks, progress=progress
@@ -206,7 +206,7 @@ def evaluation_metrics(predictions: Predictions, classes: int) -> tuple[Metric, 
     return tuple(accuracy_metric(f"top-{k}", found) for k, found in hits.items())
 
 
-class _Readable(NamedTuple):
+class ReadableSet(NamedTuple):
     """The readable videos of a set, the source of their clips, and path -> message of the others."""
 
     videos: VideoSet
@@ -214,15 +214,15 @@ class _Readable(NamedTuple):
     unreadable: Mapping[str, str]
 
 
-def _open_readable(
+def open_readable(
     videos: VideoSet,
     items: tuple[VideoItem, ...],
     config: Config,
     source: ClipSource | None,
     *,
     show_progress: bool,
-) -> _Readable:
+) -> ReadableSet:
     """Open the source of `items`, a part of the set."""
     items, source = open_source(items, config, motion=False, source=source, show_progress=show_progress)
     unreadable = source.unreadable if isinstance(source, MemorySource) else {}
-    return _Readable(videos.only(item.path for item in items), source, unreadable)
+    return ReadableSet(videos.only(item.path for item in items), source, unreadable)

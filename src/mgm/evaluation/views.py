@@ -12,14 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.data.loading.dataset import Views, ViewSet
+from mgm.data.loading.dataset import ViewPlaces, Views, ViewSet
 from mgm.data.loading.loader import read_views
 from mgm.errors import DataError, ModelError
-from mgm.evaluation.pooling import pool_tokens
+from mgm.evaluation.pooling import TokenPooling, pool_tokens
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import TokenFile
 from mgm.models import Encoder
-from mgm.training.sections import Pooling
 
 _VIDEOS_AT_ONCE = 16
 """Videos whose views are in memory at the same time."""
@@ -40,6 +39,7 @@ class Features:
         logits: float32 (V, classes) of the attentive probe; None without one.
         unreadable: path -> message, of videos that could not be read; they have no views and no label here.
         index: indexes of these videos in the set, ascending.
+        places: of the views in their videos; None for features from elsewhere.
     """
 
     pooled: Tensor
@@ -49,6 +49,7 @@ class Features:
     logits: Tensor | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
     index: tuple[int, ...] = ()
+    places: ViewPlaces | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,18 +60,23 @@ class Predictions:
         probability: float64 (videos, classes).
         label: int64 (videos,).
         unreadable: path -> message, of videos that could not be read; they are left out, not counted as wrong.
+        index: indexes of the others in the set, ascending.
+        seconds: float64 (videos, 2), presentation times of the first and the last frame that the model saw.
     """
 
     probability: npt.NDArray[np.float64]
     label: npt.NDArray[np.int64]
     unreadable: dict[str, str] = field(default_factory=dict)
+    index: tuple[int, ...] = ()
+    seconds: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
 
 
 def encode_views(
     encoder: Encoder,
     views: ViewSet,
     *,
-    pooling: Pooling = "mean",
+    block: int | None = None,
+    pooling: TokenPooling = "mean",
     tokens: TokenFile | None = None,
     probe: nn.Module | None = None,
     ranks: Ranks | None = None,
@@ -81,6 +87,7 @@ def encode_views(
     """The features of every view, from a frozen encoder. Its tokens are in memory for one batch at a time.
 
     Args:
+        block: see `Encoder.forward`.
         pooling: of the tokens of a view into its feature, see `pool_tokens`.
         tokens: stores the tokens after a layer norm without gain and shift, the input of an attentive probe.
         probe: a trained attentive probe, which reads these tokens.
@@ -97,7 +104,7 @@ def encode_views(
 
     def features(clips: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         with ranks.autocast():
-            found = encoder(clips).float()
+            found = encoder(clips, block=block).float()
         pooled = pool_tokens(found, pooling)
         if tokens is None and probe is None:
             return (pooled,)
@@ -108,7 +115,14 @@ def encode_views(
 
     (pooled, *logits), judged = _run(encoder, features, views, ranks, workers, timeout, progress)
     return Features(
-        pooled, judged.owner, judged.label, judged.row, next(iter(logits), None), judged.unreadable, judged.index
+        pooled,
+        judged.owner,
+        judged.label,
+        judged.row,
+        next(iter(logits), None),
+        judged.unreadable,
+        judged.index,
+        judged.places,
     )
 
 
@@ -133,7 +147,10 @@ def predict_views(
 
     (output,), judged = _run(classifier, logits, views, ranks, workers, timeout, progress)
     probability = average_views(output.softmax(-1), judged.owner, len(judged.label))
-    return Predictions(probability, judged.label.numpy(), judged.unreadable)
+    times = judged.places.pts_seconds
+    of_video = [times[(judged.owner == video).numpy()] for video in range(len(judged.label))]
+    seconds = np.array([[views.min(), views.max()] for views in of_video])
+    return Predictions(probability, judged.label.numpy(), judged.unreadable, judged.index, seconds)
 
 
 def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArray[np.float64]:
@@ -153,6 +170,7 @@ class _Judged:
     row: Tensor
     unreadable: dict[str, str]
     index: tuple[int, ...]
+    places: ViewPlaces
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,6 +181,7 @@ class _Video:
     label: int
     row: Tensor
     outputs: tuple[Tensor, ...]
+    places: ViewPlaces
 
 
 _Forward = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
@@ -222,8 +241,9 @@ def _outputs(
         )
     by_video = zip(*(torch.split(output, [len(rows) for rows in each]) for output in outputs), strict=True)
     return [  # cloned, as what is sent to other ranks would include the whole group
-        _Video(index, video.label, rows, tuple(output.clone() for output in found))
+        _Video(index, video.label, rows, tuple(output.clone() for output in found), video.places)
         for (index, video), rows, found in zip(group, each, by_video, strict=True)
+        if video.places is not None  # the videos of a group were read
     ]
 
 
@@ -243,6 +263,7 @@ def _joined(parts: Sequence[tuple[list[_Video], dict[str, str]]], count: int) ->
         torch.cat([video.row for video in videos]),
         unreadable,
         tuple(video.index for video in videos),
+        ViewPlaces.joined([video.places for video in videos]),
     )
     outputs = zip(*(video.outputs for video in videos), strict=True)
     return tuple(torch.cat(output) for output in outputs), judged

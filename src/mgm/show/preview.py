@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mgm.data.annotations import VideoItem, load_set
-from mgm.data.annotations.annotation_folder import ANNOTATION_SUFFIXES
+from mgm.data.annotations import VideoItem, load_items
 from mgm.data.boxes import read_boxes
 from mgm.data.clips.images import probe_any, read_any
 from mgm.data.clips.transform import Geometry
@@ -312,7 +311,7 @@ def preview_set(
     settings, folder = settings or PreviewSettings(), Path(out)
     found: dict[str, VideoItem] = {}
     for given in videos:
-        for item in _items(given):
+        for item in load_items(given):
             found.setdefault(item.path, item)  # the first of several parts of a file
     own = Path(os.path.realpath(folder))  # videos of an earlier preview do not belong to the set
     chosen = evenly_spaced(
@@ -343,13 +342,6 @@ def preview_set(
             failed.append(error)
     table = write_statistics(folder / "statistics.csv", written) if written else None
     return PreviewReport(tuple(written), tuple(failed), table)
-
-
-def _items(given: str) -> list[VideoItem]:
-    """The videos of a folder, an annotation file or a specification; anything else is a video."""
-    place = Path(given)
-    described = place.is_dir() or "=" in given or place.suffix.lower() in (*ANNOTATION_SUFFIXES, ".yaml", ".yml")
-    return sorted(load_set(given).items, key=lambda item: item.path) if described else [VideoItem(given)]
 
 
 def _middle(item: VideoItem, span: int) -> int | None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from mgm.data.annotations import VideoItem, load_set
+from mgm.data.annotations import VideoItem, load_items, load_set
 from mgm.data.annotations.resolve import mix_pictures
 from mgm.errors import DataError
 from tests.data.annotations.files import touch, write
@@ -61,3 +61,14 @@ def test_missing_files(tmp_path):
     none = write(tmp_path / "train.txt", "x/z.mp4 0", "y/z.mp4 1")
     with raises(DataError, "not_found", message="annotations-all-files-missing"):
         load_set(f"train={none},missing=skip")
+
+
+def test_the_items_of_sets_and_of_single_files(tmp_path):
+    touch(tmp_path, "x/b.mp4", "x/a.mp4")
+    path = write(tmp_path / "list.txt", "x/b.mp4", "x/a.mp4")
+    both = [VideoItem(f"{tmp_path}/x/a.mp4"), VideoItem(f"{tmp_path}/x/b.mp4")]
+    assert load_items(str(path)) == load_items(str(tmp_path / "x")) == load_items(f"train={path}") == both
+    assert load_items("absent.mp4") == [VideoItem("absent.mp4")]
+    assert load_items("https://example.org/a.mp4?x=y") == [VideoItem("https://example.org/a.mp4?x=y")]
+    with pytest.raises(DataError):
+        load_items(f"trian={path}")

@@ -74,9 +74,10 @@ def test_file_and_memory_agree(video, memories, box, size, start, stride, policy
     geometry = Geometry((96, 136), box, size, flip)
     settings = ClipSettings(4, stride, size[0], "codec", policy, reading=reading)
     memory = memories[reading]
-    frames, motion = FileSource().clip(video, start, geometry, settings)
-    kept, kept_motion = memory.clip(video, start, geometry, settings)
+    frames, motion, times = FileSource().clip(video, start, geometry, settings)
+    kept, kept_motion, kept_times = memory.clip(video, start, geometry, settings)
     assert frames.shape == kept.shape == (4, *size, 3)
+    np.testing.assert_array_equal(times, kept_times)
     difference = np.abs(frames.astype(int) - kept)
     if size == (box[3], box[2]):
         # At the edge of a crop the file's colour, stored at half resolution, has no neighbour to be blended with.
@@ -94,8 +95,8 @@ def test_a_small_copy_keeps_the_motion_in_pixels_of_the_result(video, memory):
     info = small.info(video)  # decoded on first use
     assert (info.height, info.width) == (48, 68)
     settings = ClipSettings(4, 1, 32, "codec")
-    frames, motion = small.clip(video, 3, Geometry((48, 68), (10, 0, 48, 48), (32, 32)), settings)
-    large, expected = memory.clip(video, 3, Geometry((96, 136), (20, 0, 96, 96), (32, 32)), settings)
+    frames, motion, _ = small.clip(video, 3, Geometry((48, 68), (10, 0, 48, 48), (32, 32)), settings)
+    large, expected, _ = memory.clip(video, 3, Geometry((96, 136), (20, 0, 96, 96), (32, 32)), settings)
     np.testing.assert_array_equal(motion.vectors, expected.vectors)
     assert np.abs(frames.astype(int) - large).mean() < 3
 
@@ -134,7 +135,7 @@ def test_a_codec_without_vectors_trains_on_flow(tmp_path):
     for source in (FileSource(), memory):
         for camera, expected in (("none", (6, -3)), ("median", (0, 0))):
             settings = ClipSettings(4, 2, 96, "auto", camera=camera)
-            _, motion = source.clip(path, 4, whole, settings)
+            _, motion, _ = source.clip(path, 4, whole, settings)
             assert motion is not None
             assert motion.source == "flow"
             np.testing.assert_allclose(np.median(motion.vectors, axis=(0, 1, 2)), expected, atol=0.3)

@@ -1,7 +1,7 @@
 """Sets of videos and their labels: folders, and annotation files in the formats of the field's data sets."""
 
 from mgm.data.annotations.formats import ANNOTATION_FORMATS, format_names
-from mgm.data.annotations.resolve import ResolvedSet, load_set, resolve_set
+from mgm.data.annotations.resolve import ResolvedSet, load_items, load_set, resolve_set
 from mgm.data.annotations.spec import SetSpec, SetSpecLike, parse_spec
 from mgm.data.items import VideoItem, VideoSet
 
@@ -13,6 +13,7 @@ __all__ = [
     "VideoItem",
     "VideoSet",
     "format_names",
+    "load_items",
     "load_set",
     "parse_spec",
     "resolve_set",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.annotation_folder import ANNOTATION_SUFFIXES
 from mgm.data.annotations.class_names import read_class_names
 from mgm.data.annotations.classes import ResolvedClasses, resolve_classes
 from mgm.data.annotations.locate import FileLocator, suggest_location
@@ -17,6 +18,7 @@ from mgm.data.annotations.splits import SplitItem, divide_set
 from mgm.data.annotations.video_list import VideoList
 from mgm.data.items import VideoItem, VideoSet, evenly_spaced
 from mgm.errors import DataError
+from mgm.video.container.locator import is_url
 
 _MAX_MISSING = 0.5
 """Share of the listed files that may be missing. Above it, the root is more likely wrong than the copy incomplete."""
@@ -121,6 +123,17 @@ def load_set(spec: SetSpecLike) -> VideoSet:
             skip = "check root=, or leave them out with missing=skip; " if partly else ""
             raise missing_files(source, f"{skip}see 'mgm data show'")
     return found.videos
+
+
+def load_items(given: str) -> list[VideoItem]:
+    """The videos of a folder, an annotation file or a specification, sorted by path; anything else is one video.
+
+    Raises:
+        DataError, VideoError: as `load_set`.
+    """
+    place, parts = Path(given), "=" in given and not is_url(given)  # which may have a query
+    described = place.is_dir() or parts or place.suffix.lower() in (*ANNOTATION_SUFFIXES, ".yaml", ".yml")
+    return sorted(load_set(given).items, key=lambda item: item.path) if described else [VideoItem(given)]
 
 
 def resolve_set(given: SetSpecLike, *, search_missing: bool = True) -> ResolvedSet:

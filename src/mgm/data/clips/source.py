@@ -54,10 +54,12 @@ class ClipView(NamedTuple):
     Attributes:
         frames: uint8 (T, H, W, 3).
         motion: in pixels of the view; None unless requested.
+        pts_seconds: float64 (T,), presentation times of the frames; NaN where the video has none.
     """
 
     frames: npt.NDArray[np.uint8]
     motion: MotionField | None
+    pts_seconds: npt.NDArray[np.float64]
 
 
 class ClipSource(Protocol):
@@ -139,16 +141,17 @@ def _check_policy(clip: Clip, settings: ClipSettings) -> None:
 def _view(clip: Clip, geometry: Geometry) -> ClipView:
     frames = mirrored(clip.frames) if geometry.flip else clip.frames
     if clip.motion is None:
-        return ClipView(frames, None)
+        return ClipView(frames, None, clip.pts_seconds)
     _, _, width, height = geometry.box
     motion = clip.motion.scaled(geometry.size[1] / width, geometry.size[0] / height, flip=geometry.flip)
-    return ClipView(frames, motion)
+    return ClipView(frames, motion, clip.pts_seconds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _StoredVideo:
     frames: npt.NDArray[np.uint8]  # (N, h, w, 3), the whole video at a small size
     motion: MotionField | None  # (N, ...), displacement per frame
+    pts_seconds: npt.NDArray[np.float64]  # (N,)
 
 
 @dataclass(slots=True)
@@ -200,7 +203,7 @@ class MemorySource:
         scale = self.short_side / min(whole.height, whole.width)
         size = (max(round(whole.height * scale), 1), max(round(whole.width * scale), 1))
         clip = read_any(path, frames=None, stride=1, size=size, crop=None, motion=self.motion, reading=self.reading)
-        self._videos[path] = _StoredVideo(clip.frames, clip.motion)
+        self._videos[path] = _StoredVideo(clip.frames, clip.motion, clip.pts_seconds)
 
     def info(self, path: str) -> VideoInfo:
         """See `ClipSource.info`."""
@@ -216,7 +219,7 @@ class MemorySource:
             index = clip_frames(len(video.frames), start=index, frames=settings.frames, stride=settings.stride)
         frames = geometry.frames(video.frames[index])
         if settings.motion is None:
-            return ClipView(frames, None)
+            return ClipView(frames, None, video.pts_seconds[index])
         field = video.motion
         if field is None:  # otherwise every mask would become random, unnoticed
             raise DataError(
@@ -230,7 +233,7 @@ class MemorySource:
         strides = frame_strides(index, default=settings.stride) if whole else 1
         step = aggregate_windows(field, index, stride=strides, policy=settings.policy)
         motion = remove_camera(MotionField.of(step, field.source, field.extent), settings.camera)
-        return ClipView(frames, geometry.motion(motion))
+        return ClipView(frames, geometry.motion(motion), video.pts_seconds[index])
 
     def clips(
         self, path: str, start: int | Frames, geometries: Sequence[Geometry], settings: ClipSettings

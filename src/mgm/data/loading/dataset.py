@@ -272,14 +272,40 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
                 if self.spatial == 3
                 else [centre_crop(info.height, info.width, size=size)]
             )
-            views = [
-                to_video(view.frames)
-                for frames in self.sampler.views(part_length(item, info), count=self.temporal)
-                for view in self.source.clips(item.path, item.start + frames, crops, settings)
-            ]
+            chosen = [item.start + f for f in self.sampler.views(part_length(item, info), count=self.temporal)]
+            views = [view for frames in chosen for view in self.source.clips(item.path, frames, crops, settings)]
         except READ_ERRORS as error:
             return Views(torch.empty(0), label, index, Unreadable.from_error(item.path, error).message)
-        return Views(torch.stack(views), label, index)
+        places = ViewPlaces(
+            frame_indices=np.repeat(chosen, len(crops), axis=0),
+            pts_seconds=np.stack([view.pts_seconds for view in views]),
+            crop=np.tile(np.arange(len(crops)), len(chosen)),
+        )
+        return Views(torch.stack([to_video(view.frames) for view in views]), label, index, places=places)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewPlaces:
+    """The part of its video that each of V views shows.
+
+    Attributes:
+        frame_indices: int64 (V, T), ascending; numbers repeat if a video is too short.
+        pts_seconds: float64 (V, T), their presentation times; NaN where the video has none.
+        crop: int64 (V,), number of the crop along the longer side, from 0; 0 if there is one.
+    """
+
+    frame_indices: npt.NDArray[np.int64]
+    pts_seconds: npt.NDArray[np.float64]
+    crop: npt.NDArray[np.int64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[ViewPlaces]) -> ViewPlaces:
+        """The places of the views of several videos, one after the other."""
+        return cls(
+            np.concatenate([part.frame_indices for part in parts]),
+            np.concatenate([part.pts_seconds for part in parts]),
+            np.concatenate([part.crop for part in parts]),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -289,12 +315,14 @@ class Views:
     Attributes:
         video: uint8 (views, 3, T, H, W); empty if the video could not be read.
         problem: the reason why it could not be read, with its path; None if it was read.
+        places: of the views in the video; None if it could not be read.
     """
 
     video: torch.Tensor
     label: int
     index: int
     problem: str | None = None
+    places: ViewPlaces | None = None
 
 
 def part_length(item: VideoItem, info: VideoInfo) -> int:

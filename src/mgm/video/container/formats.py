@@ -12,6 +12,7 @@ from typing import BinaryIO
 import av
 import av.container
 
+from mgm.video.container.locator import Pipe
 from mgm.video.container.picture_size import MAX_PIXELS
 
 _FORMATS = (
@@ -24,11 +25,11 @@ _FORMATS = (
 """Demuxers by name: containers, raw streams, files of recorders and old programs. Sound is recognised to be named in the error."""
 
 
-def open_container(file: str | BinaryIO) -> av.container.InputContainer:
+def open_container(file: str | BinaryIO | Pipe) -> av.container.InputContainer:
     """Open a container for reading.
 
     Args:
-        file: a path, or a file object.
+        file: a path, a file object, or a pipe.
 
     Raises:
         av.error.FFmpegError, OSError: it cannot be opened. `av.error.ArgumentError`: its format is none of those allowed.

@@ -20,20 +20,45 @@ VideoLocator: TypeAlias = str | Path | bytes | BinaryIO
 from its beginning and left open."""
 
 
+_HEAD = 512
+"""Bytes that the errors of files look at."""
+
+
+class Pipe:
+    """A stream that is read once, from its beginning to its end, such as standard input. FFmpeg reads it as a file object.
+
+    Attributes:
+        beginning: its first bytes, as far as they were read.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._read = getattr(stream, "read1", stream.read)  # as soon as there are bytes: a camera sends few
+        self.beginning = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; none at the end."""
+        found: bytes = self._read(size)
+        if len(self.beginning) < _HEAD:
+            self.beginning += found[: _HEAD - len(self.beginning)]
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class LocatedFile:
-    """The input of FFmpeg: a path or a file object. `name` is the subject of its errors."""
+    """The input of FFmpeg: a path, a file object or a pipe. `name` is the subject of its errors."""
 
     name: str
-    file: str | BinaryIO
+    file: str | BinaryIO | Pipe
 
     def head(self) -> bytes:
         """The first 512 bytes."""
+        if isinstance(self.file, Pipe):
+            return self.file.beginning
         if isinstance(self.file, str):
             with Path(self.file).open("rb") as handle:
-                return handle.read(512)
+                return handle.read(_HEAD)
         self.file.seek(0)
-        return self.file.read(512)
+        return self.file.read(_HEAD)
 
 
 def describe_locator(locator: VideoLocator) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import av
 import av.container
@@ -22,7 +22,7 @@ from mgm.video.container.carried_state import CarriedState, carry
 from mgm.video.container.colours import convertible
 from mgm.video.container.formats import open_container
 from mgm.video.container.h264 import nal_length_size, parse_first_slice
-from mgm.video.container.locator import VideoLocator, cannot_open, open_locator
+from mgm.video.container.locator import LocatedFile, Pipe, VideoLocator, cannot_open, open_locator
 from mgm.video.container.orientation import Orientation
 from mgm.video.container.picture_size import MAX_PIXELS, check_picture_size
 
@@ -140,9 +140,10 @@ def open_video(locator: VideoLocator, *, vectors: bool, skip_loop_filter: bool =
     Raises:
         VideoError: no such file, empty, not a video, no video stream.
     """
+    settings = DecoderSettings(vectors, skip_loop_filter)
     with ExitStack() as opened:
         with span("open"):
-            video = opened.enter_context(_opened(locator, vectors=vectors, skip_loop_filter=skip_loop_filter))
+            video = opened.enter_context(_opened(opened.enter_context(open_locator(locator)), settings))
         try:
             yield video
         finally:
@@ -151,22 +152,35 @@ def open_video(locator: VideoLocator, *, vectors: bool, skip_loop_filter: bool =
 
 
 @contextmanager
-def _opened(locator: VideoLocator, *, vectors: bool, skip_loop_filter: bool) -> Iterator[OpenVideo]:
-    with open_locator(locator) as given:
-        name = given.name
-        try:
-            container = open_container(given.file)
-        except av.error.FFmpegError as error:  # some are an OSError as well
-            if isinstance(error, PermissionError):
-                raise cannot_open(name, error.strerror, "check the file's permissions") from error
-            raise _not_a_video(name, given.head(), error) from error
-        except OSError as error:
-            raise cannot_open(name, error, "check the file, its permissions or the connection") from error
-        with container:
-            stream = _video_stream(container, name)
-            video = OpenVideo(name, container, stream)
-            configure(video, DecoderSettings(vectors, skip_loop_filter))
-            yield video
+def open_pipe(stream: BinaryIO, name: str) -> Iterator[OpenVideo]:
+    """Open a video that arrives in order, such as on standard input, to decode its pictures with `decode_all`.
+
+    Args:
+        name: the subject of its errors.
+
+    Raises:
+        VideoError: not a video, no video stream, or a format whose pictures cannot be decoded before its end has arrived.
+    """
+    with _opened(LocatedFile(name, Pipe(stream)), DecoderSettings()) as video:
+        yield video
+
+
+@contextmanager
+def _opened(given: LocatedFile, settings: DecoderSettings) -> Iterator[OpenVideo]:
+    name = given.name
+    try:
+        container = open_container(given.file)
+    except av.error.FFmpegError as error:  # some are an OSError as well
+        if isinstance(error, PermissionError):
+            raise cannot_open(name, error.strerror, "check the file's permissions") from error
+        raise _not_a_video(name, given.head(), error) from error
+    except OSError as error:
+        raise cannot_open(name, error, "check the file, its permissions or the connection") from error
+    with container:
+        stream = _video_stream(container, name)
+        video = OpenVideo(name, container, stream)
+        configure(video, settings)
+        yield video
 
 
 def configure(video: OpenVideo, settings: DecoderSettings) -> None:

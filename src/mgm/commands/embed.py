@@ -1,0 +1,58 @@
+"""`mgm embed`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import mgm
+from mgm.commands.next_command import suggest
+from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
+from mgm.ranks import on_first_rank
+from mgm.terminal import Activity, note, print_result
+
+
+def embed(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or weights of another project.")],
+    data: Data,
+    settings: Settings = None,
+    out: Annotated[Path, typer.Option(help="File to write: .npz, .safetensors or .parquet.")] = Path("features.npz"),
+    layer: Annotated[
+        int | None,
+        typer.Option(help="Block to take, from 0, or from -1 backwards. Default: the last one and its norm."),
+    ] = None,
+    pooling: Annotated[
+        Literal["mean", "mean-std-max", "none"],
+        typer.Option(help="Feature of a view from its tokens; none keeps them."),
+    ] = "mean",
+    recipe: ForeignRecipe = None,
+) -> None:
+    """Write the features of all videos of a set, with labels, frames and times.
+
+    mgm embed runs/a videos/ --out features.npz probe.temporal_views=1 probe.spatial_views=1
+    """
+    from mgm.evaluation.embedding import check_embedding_suffix
+
+    check_embedding_suffix(out)
+    with Activity("reading videos") as activity:
+        found = mgm.embed(
+            run,
+            open_set(data),
+            layer=layer,
+            pooling=pooling,
+            overrides=tuple(settings or ()),
+            recipe=recipe,
+            progress=activity.rename,
+            announce=note,
+        )
+        if on_first_rank():
+            activity.rename(f"writing {out}")
+            found.save(out)
+    shape = " x ".join(map(str, found.features.shape[1:]))
+    print_result(f"{out}: {len(found.path):,} views of {len(set(found.path)):,} videos, {shape} numbers each")
+    for message in found.unreadable.values():
+        note(message)
+    own = () if recipe is None else ("--recipe", recipe)
+    suggest("mgm", "probe", run, data, *own)

@@ -1,0 +1,78 @@
+"""`mgm predict`"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import mgm
+from mgm.commands.next_command import suggest_export
+from mgm.commands.options import ForeignRecipe
+from mgm.errors import ConfigError
+from mgm.terminal import Activity, note, print_result
+
+if TYPE_CHECKING:
+    from mgm.evaluation.prediction import Prediction
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of 'mgm finetune', or of a classifier of another project.")],
+    videos: Annotated[
+        list[str],
+        typer.Argument(help="Videos, URLs, folders or sets; - reads standard input."),
+    ],
+    top: Annotated[int, typer.Option(help="Number of classes to print.", min=1)] = 5,
+    window: Annotated[
+        float | None, typer.Option(help="Divide each video into windows of so many seconds, each with its own classes.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write a table: .csv, .jsonl or .parquet.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Setting that revideos one of the recipe: section.key=value.")
+    ] = None,
+    recipe: ForeignRecipe = None,
+) -> None:
+    """Print the most probable classes of videos.
+
+    mgm predict runs/a-finetuned video.mp4 https://example.org/other.mp4 videos/
+
+    mgm predict runs/a-finetuned long.mp4 --window 10 --out classes.csv
+
+    ffmpeg -i rtsp://camera -f yuv4mpegpipe - | mgm predict runs/a-finetuned - --window 2
+    """
+    from mgm.evaluation.prediction import PredictionReport, predict_stream
+
+    overrides = tuple(settings or ())
+    if videos == ["-"]:
+        found = []
+        for one in predict_stream(run, sys.stdin.buffer, top=top, window=window, overrides=overrides, recipe=recipe):
+            _print(one, show_path=False)
+            found.append(one)
+        report = PredictionReport(tuple(found))
+    elif "-" in videos:
+        raise ConfigError("-", "standard input beside other videos", advice="predict it by itself", reason="conflict")
+    else:
+        with Activity("reading videos") as activity:
+            report = mgm.predict(
+                run, videos, top=top, window=window, overrides=overrides, recipe=recipe, progress=activity.rename
+            )
+        for one in report.predictions:
+            _print(one, show_path=len(report.predictions) > 1)
+    for message in report.unreadable.values():
+        note(message)
+    if out is not None:
+        report.save(out)
+        note(f"written to {out}")
+    suggest_export(run)
+
+
+def _print(found: Prediction, *, show_path: bool) -> None:
+    where = f"{found.path}  " if show_path else ""
+    times = "" if math.isnan(found.begin) else f"{found.begin:.1f} - {found.end:.1f} s  "
+    classes = ", ".join(
+        f"{name} {probability:.1%}" for name, probability in zip(found.classes, found.probabilities, strict=True)
+    )
+    print_result(f"{where}{times}{classes}")
