@@ -6,7 +6,7 @@ import torch
 
 from mgm.evaluation.probes import (
     TEMPERATURE,
-    AttentivePooler,
+    AttentiveProbe,
     attentive_probe,
     linear_probe,
     nearest_neighbours,
@@ -85,7 +85,7 @@ def test_attention_uses_what_the_mean_loses():
 
 def test_the_pooler_ignores_the_order_of_tokens():
     torch.manual_seed(0)
-    pooler = AttentivePooler(16, 2, 3)
+    pooler = AttentiveProbe(16, 2, 3)
     tokens = torch.randn(5, 7, 16)
     torch.testing.assert_close(pooler(tokens), pooler(tokens[:, torch.randperm(7)]))
     assert pooler(tokens).shape == (5, 3)

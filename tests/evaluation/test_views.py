@@ -12,7 +12,7 @@ from mgm.data.loading.dataset import ViewSet
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError, ModelError
 from mgm.evaluation import views as module
-from mgm.evaluation.probes import AttentivePooler
+from mgm.evaluation.probes import AttentiveProbe
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import token_file
 from mgm.evaluation.views import average_views, encode_views, predict_views
@@ -92,7 +92,7 @@ def test_tokens_of_every_view(items, wide, tmp_path):
         expected = encoder(videos[1].video)
     torch.testing.assert_close(features.pooled[2:], expected.mean(1))
     torch.testing.assert_close(stored[2:], F.layer_norm(expected, (32,)))
-    pooler = AttentivePooler(32, heads=2, classes=3)
+    pooler = AttentiveProbe(32, heads=2, classes=3)
     logits = encode_views(encoder, videos, probe=pooler).logits
     with torch.no_grad():
         torch.testing.assert_close(logits, pooler(stored))

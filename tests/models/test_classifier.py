@@ -24,6 +24,24 @@ def test_logits_are_the_head_of_the_normalised_mean():
     torch.testing.assert_close(model(video), model.head(pooled))
 
 
+def test_attentive_pooling_finds_the_token_that_the_mean_dilutes():
+    torch.manual_seed(0)
+    model = Classifier(Encoder(SMALL), 5, head_scale=1, pooling="attentive").eval()
+    model.pooler.key.weight.data = torch.eye(32)
+    model.pooler.query.data = 30 * torch.eye(32)[0]
+    tokens = torch.randn(3, 200, 32)
+    tokens[:, 7, 0] = 5  # what the query asks for, in one of 200
+    tokens.requires_grad_()
+    model.pooler(tokens).square().sum().backward()
+    share = tokens.grad.norm(dim=2)
+    assert (share[:, 7] > 20 * share.mean(1)).all()
+    video = random_video()
+    pooled = model.pooler(torch.nn.functional.layer_norm(model.encoder(video, block=-1), (32,)))
+    torch.testing.assert_close(model(video), model.head(torch.nn.functional.layer_norm(pooled, (32,), eps=1e-6)))
+    with raises(ModelError, "unknown_name", subject="pooling"):
+        Classifier(Encoder(SMALL), 5, pooling="max")
+
+
 def test_a_pretrained_encoder_loses_its_norm():
     encoder = MaskedAutoencoder(SMALL).encoder
     model = Classifier(encoder, 5)

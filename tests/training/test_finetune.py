@@ -90,6 +90,14 @@ def test_the_classifier_is_saved_with_its_classes(tune, small, videos):
     assert torch.equal(model(video), trained.model(video))
 
 
+def test_attentive_pooling_is_saved_with_the_run(tune, small):
+    result = tune(None, small("finetune.pooling=attentive", "finetune.steps=1"))
+    model, _ = load_classifier(result.out)
+    assert model.pooling == "attentive"
+    for key, value in result.model.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value), key
+
+
 def test_layer_decay_slows_the_first_blocks(tune, small):
     config = small("finetune.layer_decay=0.01", "finetune.steps=2", "finetune.warmup=0", "finetune.weight_decay=0")
     encoder = Encoder(config.model_spec())

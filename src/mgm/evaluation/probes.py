@@ -10,51 +10,27 @@ from torch import Tensor, nn
 
 from mgm.evaluation.token_file import Tokens
 from mgm.evaluation.views import Features, average_views
+from mgm.models.attentive import AttentivePooler
 from mgm.training.sections import ProbeConfig
 
 
-class AttentivePooler(nn.Module):
-    """One learned query that attends to all tokens of a clip, an MLP and a linear classifier (V-JEPA, v1).
-
-    Tokens have a position in space and time, which their mean loses. A probe that can select tokens detects motion that a linear
-    probe on mean features misses.
-    """
+class AttentiveProbe(nn.Module):
+    """An attentive pooler and a linear classifier, on frozen tokens."""
 
     def __init__(self, dim: int, heads: int, classes: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.query = nn.Parameter(torch.randn(dim) * 0.02)
-        self.gain = nn.Parameter(torch.ones(dim))  # of the layer norm on the tokens
-        self.shift = nn.Parameter(torch.zeros(dim))
-        self.key = nn.Linear(dim, dim, bias=False)  # with one query, a bias of the keys cancels in the softmax
-        self.value = nn.Linear(dim, dim)
-        self.mlp_norm = nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        self.pooler = AttentivePooler(dim, heads)
         self.head = nn.Linear(dim, classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens after a layer norm without gain and shift, float32 (B, N, dim) -> logits (B, classes).
-
-        With one query per head, keys and values of single tokens need not be computed: the query is multiplied by gain and key
-        matrix once (the shift cancels in the softmax), and gain, shift and value matrix are applied to the pooled token. The result
-        is the same, for a fraction of the work.
-        """
-        B, _, dim = tokens.shape
-        width = dim // self.heads
-        query = self.query.view(self.heads, 1, width)
-        folded = (query @ self.key.weight.view(self.heads, width, dim)).squeeze(1) * self.gain / width**0.5
-        attention = (tokens @ folded.T).softmax(dim=1)
-        pooled = attention.transpose(1, 2) @ tokens * self.gain + self.shift  # (B, heads, dim)
-        values = torch.einsum("bhc,hdc->bhd", pooled, self.value.weight.view(self.heads, width, dim))
-        summary = values.reshape(B, dim) + self.value.bias
-        summary = summary + self.mlp(self.mlp_norm(summary))
-        logits: Tensor = self.head(summary)
+        """Tokens after a layer norm without gain and shift, float32 (B, N, dim) -> logits (B, classes)."""
+        logits: Tensor = self.head(self.pooler(tokens))
         return logits
 
 
 def train_attentive_probe(
     train: Features, tokens: Tokens, *, dim: int, classes: int, heads: int, config: ProbeConfig, seed: int
-) -> AttentivePooler:
+) -> AttentiveProbe:
     """Train an attentive pooler on frozen tokens. It reads one batch of them at a time.
 
     AdamW, cosine to 0, no warm-up (V-JEPA's protocol), `config.steps` steps.
@@ -64,7 +40,7 @@ def train_attentive_probe(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        probe = AttentivePooler(dim, heads, classes)
+        probe = AttentiveProbe(dim, heads, classes)
         order = torch.Generator().manual_seed(seed)
         optimiser = torch.optim.AdamW(probe.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.steps)

@@ -127,7 +127,8 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> M
         if content["kind"] == "classifier":
             classes = content["classes"]
             check_described(spec, state, outputs=len(classes))
-            model = Classifier(Encoder(spec), classes=len(classes), labels=classes)
+            pooling = content.get("pooling", "mean")  # absent in earlier checkpoints
+            model = Classifier(Encoder(spec), classes=len(classes), labels=classes, pooling=pooling)
         else:
             # Old checkpoints have no teacher. Its specification is needed to build the head; its weights are not.
             # The caller's heads are those of the encoder.

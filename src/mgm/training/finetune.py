@@ -108,6 +108,7 @@ def build_classifier(config: Config, *, classes: int, pretrained: Encoder | None
         classes=classes,
         dropout=config.finetune.dropout,
         drop_path=config.finetune.drop_path,
+        pooling=config.finetune.pooling,
         checkpointing=config.model.checkpointing,
     )
 
@@ -135,8 +136,9 @@ class Finetuning:
         return StepResult(F.cross_entropy(module(video).float(), target))
 
     def describe(self) -> dict[str, Any]:
-        """Kind, specification and classes, for the checkpoint."""
-        return {"kind": "classifier", "spec": self.module.encoder.spec.to_dict(), "classes": list(self.classes)}
+        """Kind, specification, classes and pooling, for the checkpoint."""
+        spec, pooling = self.module.encoder.spec.to_dict(), self.module.pooling
+        return {"kind": "classifier", "spec": spec, "classes": list(self.classes), "pooling": pooling}
 
     def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
         """Three lines: clips; augmentation; length and learning rate."""

@@ -213,6 +213,10 @@ class FinetuneConfig(OptimConfig):
     layer_decay: float = Field(0.75, gt=0, le=1, description="learning rate of block k relative to block k + 1")
     drop_path: float = Field(0.1, ge=0, lt=1, description="stochastic depth, rising linearly to this at the last block")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the classifier")
+    pooling: Literal["mean", "attentive"] = Field(
+        "mean",
+        description="from tokens to the classifier: their mean, or one learned query that attends to all of them",
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="fraction of the target spread over all classes")
     sampling: Literal["dense", "sparse"] = Field(
         "dense",

@@ -27,10 +27,11 @@ def test_a_plain_videomae_is_representable(target):
     [
         MaskedAutoencoder(SPEC, target="hog"),
         Classifier(Encoder(SPEC), 5, block=0),
+        Classifier(Encoder(SPEC), 5, pooling="attentive"),
         Encoder(replace(SPEC, position="sincos-3d")),
         Encoder(replace(SPEC, backbone="timesformer")),
     ],
-    ids=["target", "block", "position", "backbone"],
+    ids=["target", "block", "pooling", "position", "backbone"],
 )
 def test_other_models_are_not(model):
     with raises(ModelError, "unsupported"):

@@ -129,6 +129,16 @@ def test_a_head_on_an_inner_block_stays_there(tmp_path):
     close(result(load_pretrained(export_model(last, to="hf", out=tmp_path / "hf"))), result(last))
 
 
+def test_attentive_pooling_survives_and_is_refused_by_formats_without_it(tmp_path):
+    model = Classifier(make("encoder"), 3, pooling="attentive", head_scale=1).eval()
+    again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "own"))
+    assert again.pooling == "attentive"
+    close(result(again), result(model))
+    for to in ("hf", "videomae"):
+        with raises(ModelError, "unsupported", subject="classifier"):
+            export_model(model, to=to, out=tmp_path / "out")
+
+
 def test_sixteen_heads_of_a_small_model_survive(tmp_path):
     """16 heads are wrong in the configuration of the official ViT-S, and right in that of an export of mgm."""
     spec = ModelSpec(Size(Stack(384, 1, 16), Stack(192, 1, 3)), patch=8, frames=2, resolution=16)

@@ -72,8 +72,8 @@ def _from_export(weights: Weights, overrides: Overrides) -> Model:
             model = MaskedAutoencoder(spec, target=about["target"], teacher=teacher)
         elif kind == "classifier":
             check_described(spec, weights.state, outputs=about["classes"])
-            block = about.get("block", -1)  # absent in earlier exports
-            model = Classifier(Encoder(spec), about["classes"], labels=about["labels"], block=block)
+            options = {name: about[name] for name in ("block", "pooling") if name in about}  # absent in earlier exports
+            model = Classifier(Encoder(spec), about["classes"], labels=about["labels"], **options)
         else:
             check_described(spec, weights.state)
             model = Encoder(spec)

@@ -48,6 +48,8 @@ def check_representable(model: Model, format_name: str) -> None:
         wrong.append(f"target {names} (expected normalised-pixels or pixels)")
     if isinstance(model, Classifier) and model.encoder.check_block(model.block) != spec.encoder.depth - 1:
         wrong.append(f"a head on block {model.block} (expected the last)")
+    if isinstance(model, Classifier) and model.pooling != "mean":
+        wrong.append(f"{model.pooling} pooling (expected the mean)")
     if wrong:
         advice = "export to safetensors instead"
         plain = next(field.default for field in fields(ModelSpec) if field.name == "position")

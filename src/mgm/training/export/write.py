@@ -162,6 +162,7 @@ def _about(model: Model, to: str) -> dict[str, Any]:
     about: dict[str, Any] = {"kind": _kind(model), "spec": spec.to_dict(), "format": to, "mgm": VERSION}
     if isinstance(model, Classifier):
         about |= {"classes": model.head.out_features, "labels": model.labels, "block": model.block}
+        about["pooling"] = model.pooling
     elif isinstance(model, MaskedAutoencoder):
         teachers = [t.teacher_spec.to_dict() for t, _ in model.objective.targets if isinstance(t, TeacherFeatures)]
         about |= {"target": _target(model.objective), "teacher": teachers[0] if teachers else None}
