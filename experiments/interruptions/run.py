@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import random
-import re
 import resource
 import shutil
 import subprocess
@@ -33,6 +32,7 @@ from mgm.data.synthetic.labelled import make_dataset
 from mgm.errors import MgmError
 from mgm.machine import machine, versions
 from mgm.training import load_checkpoint, load_config
+from mgm.training.folder import CHECKPOINTS, checkpoint_folders
 from mgm.training.log import StepLog, StepRecord
 from mgm.training.pretrain import pretrain
 
@@ -58,9 +58,6 @@ class Experiment:
         self.restore()
         assert self.traced(self.train, []) == FINISHED
         self.calls = calls_on(self.run, self.folder / "trace")
-        # The part of a checkpoint's name until it has its own, see `mgm.files.atomic`.
-        renamed = next(call.text for call in self.calls if call.name == "rename" and "last.pt" in call.text)
-        self.unfinished = re.findall(r"\.mgm-[0-9a-f]+\.", renamed)[0]
 
     def train(self) -> None:
         """Start or resume the run."""
@@ -123,15 +120,15 @@ class Experiment:
 
     def kills(self, count: int, rng: random.Random) -> Counter[str]:
         """SIGKILL at random calls, half while the run resumes, half from its first checkpoint on."""
-        saving = next(number for number, call in enumerate(self.calls) if self.unfinished in call.text)
+        saving = next(number for number, call in enumerate(self.calls) if CHECKPOINTS in call.text)
         chosen = _spread(self.calls[:saving], count // 2, rng) + _spread(self.calls[saving:], count - count // 2, rng)
         return Counter(_told(call, self.fault(call.kill())) for call in chosen)
 
     def full_disks(self, every: int) -> Counter[str]:
         """A full disk from a write on: every one outside of checkpoints, every nth within."""
         writes = [call for call in self.calls if call.name in WRITING]
-        small = [call for call in writes if self.unfinished not in call.text]
-        large = [call for call in writes if self.unfinished in call.text][::every]
+        small = [call for call in writes if CHECKPOINTS not in call.text]
+        large = [call for call in writes if CHECKPOINTS in call.text][::every]
         return Counter(_told(call, self.fault(call.fill_disk())) for call in small + large)
 
     def flips(self, count: int, rng: random.Random) -> Counter[str]:
@@ -139,10 +136,11 @@ class Experiment:
         found: Counter[str] = Counter()
         for number in range(count):
             self.restore()
-            content = bytearray((self.run / "last.pt").read_bytes())
+            file = checkpoint_folders(self.run)[0] / ("state.pt" if number % 2 else "weights.safetensors")
+            content = bytearray(file.read_bytes())
             bit = rng.randrange(8 * len(content))
             content[bit // 8] ^= 1 << bit % 8
-            (self.run / "last.pt").write_bytes(content)
+            file.write_bytes(content)
             try:
                 load_checkpoint(self.run)
                 found["loaded"] += 1
@@ -162,7 +160,7 @@ class Experiment:
         while not (self.run / ".mgm.lock").exists():
             time.sleep(0.1)
         program = [sys.executable, "-c", "from mgm.commands.main import run; run()"]
-        for words in (["pretrain"], ["pretrain", "--resume"], ["finetune", str(self.folder / "stopped")]):
+        for words in (["pretrain"], ["pretrain", "--resume", "auto"], ["finetune", str(self.folder / "stopped")]):
             started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
             second = subprocess.run(
                 [*program, *words, str(self.videos), "--out", str(self.run)],

@@ -39,4 +39,4 @@ def test_a_set_that_cannot_be_judged(pretrained, tiny_set, tmp_path, capsys, mon
     finetune(pretrained, "videos", SETTINGS, out=tmp_path, from_scratch=True)
     assert shown in capsys.readouterr().out
     assert not (tmp_path / "evaluation.json").exists()
-    assert (tmp_path / "last.pt").exists()
+    assert (tmp_path / "checkpoints").is_dir()

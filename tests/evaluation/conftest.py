@@ -7,8 +7,7 @@ from mgm.data.annotations import load_set
 from mgm.data.clips.source import MemorySource
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.training import load_config
-from mgm.training.checkpoint import save_checkpoint
-from mgm.training.folder import LAST_CHECKPOINT
+from tests.training.helpers import save
 
 SMALL = ["model.size=debug", "data.frames=4", "data.size=32", "data.workers=0", "data.memory=false"]
 
@@ -49,8 +48,5 @@ def pretrained_run(config, tmp_path_factory):
 def write_run(folder, config, kind, model, **content):
     settings = config.model_dump(mode="json")
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    save_checkpoint(
-        folder / LAST_CHECKPOINT,
-        {"kind": kind, "spec": config.model_spec().to_dict(), "model": state, "config": settings, **content},
-    )
+    save(folder, {"kind": kind, "spec": config.model_spec().to_dict(), "model": state, "config": settings, **content})
     return folder

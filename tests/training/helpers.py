@@ -1,6 +1,7 @@
 """Helpers of the training tests: sources of clips that raise, sets with damaged videos, logs, weights."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,8 @@ import torch
 
 from mgm.data.annotations import VideoItem
 from mgm.data.clips.source import ClipSource
+from mgm.training.checkpoint_folder import write_checkpoint
+from mgm.training.folder import checkpoint_folder, checkpoint_folders
 
 
 class Watched:
@@ -41,6 +44,32 @@ def raising(source: ClipSource, error: type[BaseException], *, at: int) -> Watch
             raise error
 
     return Watched(source, happen)
+
+
+def checkpoint_steps(out):
+    """The steps of a run's checkpoints, the newest first."""
+    return [int(folder.name.removeprefix("step-")) for folder in checkpoint_folders(out)]
+
+
+def newest(out):
+    """The newest checkpoint of a run."""
+    return checkpoint_folders(out)[0]
+
+
+def save(out, content):
+    """Write a content as the one checkpoint of a run's folder; returns its folder."""
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    folder = checkpoint_folder(out, 1)
+    write_checkpoint(folder, {key: value for key, value in content.items() if key not in ("format", "version")}, {})
+    return folder
+
+
+def flip_bit(file, place):
+    """Change a bit at a place of a file, from 0 for its first byte to 1 for its last; returns the content then."""
+    content = bytearray(file.read_bytes())
+    content[round(place * (len(content) - 1))] ^= 4
+    file.write_bytes(content)
+    return bytes(content)
 
 
 def same_weights(first, second):

@@ -12,8 +12,10 @@ from safetensors.torch import save_file
 from mgm.errors import FileError, ModelError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, to_huggingface
 from mgm.models.sizes import Size, Stack
-from mgm.training.checkpoint import load_autoencoder, load_checkpoint, load_classifier, load_encoder, save_checkpoint
+from mgm.training.checkpoint import load_autoencoder, load_checkpoint, load_classifier, load_encoder
+from mgm.training.checkpoint_folder import write_checkpoint
 from tests.errors import raises
+from tests.training.helpers import save
 
 SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
 VIDEO = torch.randint(0, 256, (2, *SPEC.video_shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -22,31 +24,26 @@ VIDEO = torch.randint(0, 256, (2, *SPEC.video_shape), dtype=torch.uint8, generat
 @pytest.fixture
 def autoencoder(tmp_path):
     model = MaskedAutoencoder(SPEC, target="pixels")
-    path = tmp_path / "pretrained" / "last.pt"
-    path.parent.mkdir()
     content = {"kind": "autoencoder", "spec": SPEC.to_dict(), "target": "pixels", "model": model.state_dict()}
-    save_checkpoint(path, content)
-    return model.eval(), path
+    return model.eval(), save(tmp_path / "pretrained", content)
 
 
 @pytest.fixture
 def classifier(tmp_path):
     model = Classifier(Encoder(SPEC), 3, head_scale=1)
-    path = tmp_path / "tuned" / "last.pt"
-    path.parent.mkdir()
     content = {
         "kind": "classifier",
         "spec": model.encoder.spec.to_dict(),
         "classes": ["a", "b", "c"],
         "model": model.state_dict(),
     }
-    save_checkpoint(path, content)
-    return model.eval(), path
+    return model.eval(), save(tmp_path / "tuned", content)
 
 
 def test_an_autoencoder_loads_again(autoencoder):
     model, path = autoencoder
-    for place in (path, path.parent, str(path.parent)):
+    run = path.parents[1]
+    for place in (path, run, str(run)):
         again = load_autoencoder(place)
         assert not again.training
         assert type(again.target) is type(model.target)
@@ -57,7 +54,7 @@ def test_an_autoencoder_loads_again(autoencoder):
 
 def test_a_classifier_loads_again(classifier):
     model, path = classifier
-    again, classes = load_classifier(path.parent)
+    again, classes = load_classifier(path.parents[1])
     assert classes == ("a", "b", "c")
     assert torch.equal(again(VIDEO), model(VIDEO))
     assert torch.equal(load_encoder(path)(VIDEO), model.encoder(VIDEO))
@@ -98,7 +95,7 @@ def test_files_that_are_not_checkpoints(tmp_path):
 
 
 def test_damaged_files_are_model_errors(tmp_path, autoencoder):
-    whole = autoencoder[1].read_bytes()
+    whole = (autoencoder[1] / "state.pt").read_bytes()
     rng = np.random.default_rng(0)
     path = tmp_path / "damaged.pt"
     pieces = [b"", b"hello", b"a longer line of text\n", b"PK\x03\x04", pickle.dumps({"format": "x"}), b"\x80\x02(l"]
@@ -111,12 +108,14 @@ def test_damaged_files_are_model_errors(tmp_path, autoencoder):
         assert str(path) in caught.value.line
 
 
-@pytest.mark.parametrize("key", ["kind", "spec", "target", "model"])
-@pytest.mark.parametrize("value", [None, 3, "absent"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("model", "absent"), *((key, value) for key in ("kind", "spec", "target") for value in (None, 3, "absent"))],
+)
 def test_a_checkpoint_without_the_description_of_its_model(tmp_path, autoencoder, key, value):
     content = load_checkpoint(autoencoder[1])
     content = {name: content[name] for name in content if name != key} | ({} if value == "absent" else {key: value})
-    save_checkpoint(tmp_path / "last.pt", {name: content[name] for name in content if name != "format"})
+    save(tmp_path, {name: content[name] for name in content if name != "format"})
     if key == "kind" and value != "absent":
         return  # any but a classifier is an autoencoder
     for load in (load_encoder, load_autoencoder):
@@ -153,7 +152,7 @@ def with_stack(part, **changed):
 def test_an_absurd_specification_is_refused_before_the_model_is_built(tmp_path, autoencoder, monkeypatch, changed):
     content = load_checkpoint(autoencoder[1])
     content.pop("format")
-    save_checkpoint(tmp_path / "last.pt", content | {"spec": content["spec"] | changed})
+    save(tmp_path, content | {"spec": content["spec"] | changed})
     monkeypatch.setattr("mgm.training.checkpoint.MaskedAutoencoder", lambda *_, **__: pytest.fail("built"))
     with pytest.raises(ModelError) as caught:
         load_encoder(tmp_path)
@@ -166,7 +165,7 @@ def test_an_absurd_teacher_or_number_of_classes(tmp_path, autoencoder, classifie
     for (_, path), changed in ((autoencoder, {"teacher": teacher}), (classifier, {"classes": ["x"] * 10_000})):
         content = load_checkpoint(path)
         content.pop("format")
-        save_checkpoint(tmp_path / "last.pt", content | changed)
+        save(tmp_path, content | changed)
         with raises(ModelError, "mismatch", subject=f"{tmp_path}: model specification"):
             load_encoder(tmp_path)
 
@@ -175,12 +174,10 @@ def test_weights_of_a_run_are_whole_and_finite(tmp_path, autoencoder):
     content = load_checkpoint(autoencoder[1])
     content.pop("format")
     state = content["model"]
-    save_checkpoint(tmp_path / "last.pt", content | {"model": {k: state[k] for k in state if k != "mask_token"}})
+    save(tmp_path, content | {"model": {k: state[k] for k in state if k != "mask_token"}})
     with raises(ModelError, "mismatch", subject=f"{tmp_path}: state dict"):
         load_encoder(tmp_path)
-    save_checkpoint(
-        tmp_path / "last.pt", content | {"model": state | {"mask_token": torch.full((1, 1, 16), torch.nan)}}
-    )
+    save(tmp_path, content | {"model": state | {"mask_token": torch.full((1, 1, 16), torch.nan)}})
     with raises(ModelError, "diverged", subject=f"{tmp_path}: state dict"):
         load_encoder(tmp_path)
 
@@ -228,18 +225,18 @@ def test_a_file_that_would_run_code_is_refused(tmp_path, write):
 
 @pytest.mark.parametrize("error", [OSError(28, "the disk is full"), RuntimeError("the disk is full")])
 def test_a_save_that_fails_leaves_the_last_one_intact(tmp_path, monkeypatch, error):
-    path = tmp_path / "last.pt"
-    save_checkpoint(path, {"step": 1})
+    first = save(tmp_path, {"step": 1})
 
     def half(content, file):
         file.write(b"half of")
         raise error
 
+    second = first.with_name("step-00000002")
     monkeypatch.setattr(torch, "save", half)
-    with raises(FileError, "cannot_write", subject=path, message="checkpoint-cannot-write"):
-        save_checkpoint(path, {"step": 2})
-    assert load_checkpoint(path)["step"] == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+    with raises(FileError, "cannot_write", subject=second, message="checkpoint-cannot-write"):
+        write_checkpoint(second, {"step": 2}, {})
+    assert load_checkpoint(tmp_path)["step"] == 1
+    assert list(first.parent.iterdir()) == [first]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size")
@@ -251,7 +248,9 @@ def test_the_error_of_a_full_disk_is_that_of_the_system(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
         with raises(FileError, "cannot_write", message="checkpoint-no-room"):
-            save_checkpoint(tmp_path / "last.pt", {"weights": [torch.zeros(10_000) for _ in range(4)]})
+            save(tmp_path, {"rest": [torch.zeros(10_000) for _ in range(4)]})
+        with raises(FileError, "cannot_write"):
+            save(tmp_path, {"model": {"weights": torch.zeros(40_000)}})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "checkpoints").iterdir()) == []

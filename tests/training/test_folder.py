@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mgm.errors import ConfigError, FileError
-from mgm.training.folder import run_folder
+from mgm.training.folder import Start, run_folder
 from tests.errors import raises
 from tests.training.helpers import read_log, same_weights
 
@@ -19,9 +19,9 @@ COMMAND = "import sys; sys.modules['torch'] = None; from mgm.commands.main impor
 
 
 @pytest.mark.parametrize("command", [["pretrain"], ["finetune", "nowhere"]])
-@pytest.mark.parametrize("resume", [[], ["--resume"]])
+@pytest.mark.parametrize("resume", [[], ["--resume", "auto"]])
 def test_a_second_run_is_refused_before_it_loads_anything(tmp_path: Path, command, resume):
-    with run_folder(tmp_path / "run", resume=False):
+    with run_folder(tmp_path / "run", Start()):
         arguments = [*command, "no videos", "--out", str(tmp_path / "run"), *resume]
         refused = subprocess.run(
             [sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True, check=False
@@ -37,25 +37,25 @@ def test_a_folder_in_use_is_held_by_one_thread(run, small, tmp_path):
 
     def second() -> None:
         try:
-            with run_folder(tmp_path / "run", resume=True):
+            with run_folder(tmp_path / "run", Start(resume="auto")):
                 pass
         except FileError as error:
             refused.append(error)
 
-    with run_folder(tmp_path / "run", resume=False):
+    with run_folder(tmp_path / "run", Start()):
         run(small("pretrain.steps=1"))  # within: it holds the folder too
         thread = threading.Thread(target=second)
         thread.start()
         thread.join()
     assert [error.reason for error in refused] == ["locked"]
-    with run_folder(tmp_path / "run", resume=True):
+    with run_folder(tmp_path / "run", Start(resume="auto")):
         pass
 
 
 def test_other_ranks_leave_the_folder_to_the_first(tmp_path, monkeypatch):
-    with run_folder(tmp_path, resume=False):
+    with run_folder(tmp_path, Start()):
         monkeypatch.setenv("RANK", "1")
-        context = threading.Thread(target=lambda: run_folder(tmp_path, resume=False).__enter__())
+        context = threading.Thread(target=lambda: run_folder(tmp_path, Start()).__enter__())
         context.start()
         context.join()
         assert (tmp_path / ".mgm.lock").exists()
@@ -64,8 +64,7 @@ def test_other_ranks_leave_the_folder_to_the_first(tmp_path, monkeypatch):
 def test_a_run_whose_checkpoints_are_gone(run, small, tmp_path):
     out = run(small()).out
     log = (out / "log.jsonl").read_bytes()
-    for name in ("last.pt", "previous.pt"):
-        (out / name).unlink()
+    shutil.rmtree(out / "checkpoints")
     with raises(ConfigError, "not_found", subject=out, message="run-without-checkpoint"):
         run(small(), resume=True)
     with raises(ConfigError, "not_found", subject=out):
@@ -77,28 +76,29 @@ def test_a_run_that_was_killed_in_its_first_step_starts_again(run, small):
     whole = run(small(), "whole")
     run(small())
     out = whole.out.parent / "run"
-    for name in ("last.pt", "previous.pt"):
-        (out / name).unlink()
+    shutil.rmtree(out / "checkpoints")
     (out / "log.jsonl").write_text((out / "log.jsonl").read_text().splitlines()[0] + "\n")
     again = run(small(), resume=True)
     assert same_weights(again.model, whole.model)
     assert [entry["step"] for entry in read_log(out)] == list(range(6))
 
 
-@pytest.mark.parametrize(
-    "name", ["last.pt", "previous.pt", "damaged.pt", "log.jsonl", "config.yaml", "bad_videos.tsv", "incidents.txt"]
-)
+@pytest.mark.parametrize("name", ["last.pt", "log.jsonl", "config.yaml", "bad_videos.tsv", "incidents.txt"])
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
 def test_something_else_in_the_place_of_a_file(tmp_path, name, make):
     make(tmp_path / name)
-    with raises(ConfigError, "exists", subject=tmp_path / name), run_folder(tmp_path, resume=True):
+    with raises(ConfigError, "exists", subject=tmp_path / name), run_folder(tmp_path, Start(resume="auto")):
         pass
 
 
 @pytest.mark.parametrize("make", [Path.touch, os.mkfifo])
-def test_something_else_in_the_place_of_tensorboard(tmp_path, make):
+def test_something_else_in_the_place_of_a_folder(tmp_path, make):
+    make(tmp_path / "checkpoints")
+    with raises(ConfigError, "exists"), run_folder(tmp_path, Start(resume="auto")):
+        pass
+    (tmp_path / "checkpoints").unlink()
     make(tmp_path / "tensorboard")
-    with raises(ConfigError, "exists", message="run-tensorboard-file"), run_folder(tmp_path, resume=True):
+    with raises(ConfigError, "exists", message="run-tensorboard-file"), run_folder(tmp_path, Start(resume="auto")):
         pass
 
 
@@ -108,6 +108,6 @@ def test_links_in_the_place_of_files(run, small, tmp_path):
     out = shutil.copytree(whole.out, tmp_path / "run")
     (out / "log.jsonl").rename(tmp_path / "elsewhere.jsonl")
     (out / "log.jsonl").symlink_to(tmp_path / "elsewhere.jsonl")
-    (out / "previous.pt").unlink()
-    (out / "previous.pt").symlink_to(tmp_path / "nowhere")
+    (out / "checkpoints").rename(tmp_path / "other disk")
+    (out / "checkpoints").symlink_to(tmp_path / "other disk")
     assert same_weights(run(small(), resume=True).model, whole.model)

@@ -54,6 +54,30 @@ def test_lengths_in_epochs_and_in_steps():
     assert (plan.steps, plan.warmup) == (100, 100)
 
 
+def test_warm_up_stable_decay():
+    plan = Schedule(steps=20, warmup=4, peak=2.0, final=0.2, decay_start=12)
+    rates = [plan.peak * plan.factor(step) for step in range(21)]
+    assert rates[:4] == [0.5, 1.0, 1.5, 2.0]
+    assert rates[4:13] == [2.0] * 9
+    assert rates[14] == pytest.approx(0.2 + 1.8 * (1 - math.sqrt(2 / 8)))
+    assert rates[20] == pytest.approx(0.2)
+    assert all(a > b for a, b in pairwise(rates[12:]))
+
+
+def test_the_length_changes_nothing_before_the_decay():
+    short, long = (
+        build_schedule(optim(steps=steps, schedule="wsd", warmup=5), steps_per_epoch=7) for steps in (50, 400)
+    )
+    assert (short.decay_start, long.decay_start) == (40, 320)
+    assert [short.factor(step) for step in range(41)] == [long.factor(step) for step in range(41)]
+
+
+def test_a_length_in_clips_is_the_same_for_any_batch():
+    for batch in (64, 256):
+        plan = build_schedule(optim(steps=None, clips=10_000, warmup=1024, batch=batch), steps_per_epoch=7)
+        assert (plan.steps, plan.warmup) == (-(-10_000 // batch), 1024 // batch)
+
+
 def decays(module, **changes):
     """Parameter name -> weight decay."""
     optimiser = build_optimiser(module, optim(weight_decay=0.05, **changes), peak=1e-3)

@@ -14,7 +14,7 @@ from mgm.training.pretrain import Pretraining
 from mgm.training.replay import replay_step
 from mgm.training.replay_file import read_replay
 from tests.errors import raises
-from tests.training.helpers import read_log
+from tests.training.helpers import newest, read_log
 
 DIVERGING = ("pretrain.base_lr=1e30", "pretrain.clip_grad=null", "pretrain.warmup=0")
 
@@ -163,4 +163,4 @@ def test_files_that_are_no_step(run, small, tmp_path):
     with raises(ModelError, "not_found", message="replay-not-found"):
         replay_step(tmp_path / "replay.pt")
     with raises(ModelError, "malformed", message="replay-malformed"):
-        replay_step(run(small("pretrain.steps=1")).out / "last.pt")
+        replay_step(newest(run(small("pretrain.steps=1")).out) / "state.pt")

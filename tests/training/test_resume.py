@@ -1,6 +1,8 @@
 """The folder and the state of a run: started, resumed exactly, refused; shown on pretraining."""
 
 import os
+import pkgutil
+import shutil
 import signal
 from dataclasses import replace
 
@@ -10,13 +12,13 @@ import torch
 from mgm.data.clips.source import FileSource, MemorySource
 from mgm.data.items import VideoItem
 from mgm.errors import ConfigError, DataError, FileError, ModelError
-from mgm.training import load_checkpoint
+from mgm.training import load_checkpoint, load_config
 from mgm.training.finetune import finetune
 from mgm.training.log import StepLog
 from mgm.training.pretrain import pretrain
 from mgm.training.resume import TrainingState, describe_change, fingerprint
 from tests.errors import raises
-from tests.training.helpers import raising, read_log, same_weights
+from tests.training.helpers import checkpoint_steps, flip_bit, newest, raising, read_log, same_weights
 
 CPU = torch.device("cpu")
 
@@ -70,7 +72,7 @@ def test_a_kill_in_the_middle_of_a_checkpoint(run, small):
 
         def killed(content, file):
             save(content, file)
-            if content["position"]["step"] == 4:
+            if content.get("position", {}).get("step") == 4:
                 file.truncate(file.tell() // 2)
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -85,7 +87,7 @@ def test_a_kill_in_the_middle_of_a_checkpoint(run, small):
     resumed = run(config, resume=True)
     assert resumed.history.losses == whole.history.losses
     assert same_weights(resumed.model, whole.model)
-    assert [path.name for path in resumed.out.iterdir() if path.suffix == ".part"] == []
+    assert list(resumed.out.rglob("*.part")) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -174,12 +176,12 @@ def test_another_number_of_reading_processes_resumes_exactly(run, small, monkeyp
 
 def test_another_run_is_never_overwritten(run, small):
     out = run(small()).out
-    before = (out / "last.pt").read_bytes()
+    before = (newest(out) / "state.pt").read_bytes()
     with raises(ConfigError, "exists", subject=out, message="run-exists"):
         run(small())
     with raises(ConfigError, "mismatch", subject=out, message="run-other-settings"):
         run(small("pretrain.base_lr=1e-3", "mask.ratio=0.5", "mask.options={top_k: 2}"), resume=True)
-    assert (out / "last.pt").read_bytes() == before
+    assert (newest(out) / "state.pt").read_bytes() == before
 
 
 def test_another_set_of_videos_does_not_resume(run, small, videos):
@@ -196,55 +198,72 @@ def test_another_set_of_videos_does_not_resume(run, small, videos):
     assert videos.train[0].path in caught.value.found
 
 
+def as_earlier_version(out, *without):
+    """Make the newest checkpoint a single file without a checksum, as earlier versions wrote it."""
+    content = load_checkpoint(out) | {"format": "mgm-checkpoint-1"}
+    torch.save({key: value for key, value in content.items() if key not in without}, out / "last.pt")
+    shutil.rmtree(out / "checkpoints")
+
+
 def test_a_checkpoint_without_its_set_does_not_resume(run, small):
     out = run(small()).out
-    content = torch.load(out / "last.pt", weights_only=True)
-    del content["data"]
-    torch.save(content, out / "last.pt")
+    as_earlier_version(out, "data")
     with pytest.warns(UserWarning, match="checksum"), raises(ConfigError, "unsupported", subject=out):
         run(small(), resume=True)
 
 
-def test_a_checkpoint_of_an_earlier_version_has_no_checksum(run, small):
+def test_a_checkpoint_of_an_earlier_version_resumes(run, small, memory):
     config = small("pretrain.checkpoint_every=2")
-    whole = run(config)
-    torch.save(torch.load(whole.out / "last.pt", weights_only=True), whole.out / "last.pt")
+    whole = run(config, "whole")
+    with pytest.raises(RuntimeError):
+        run(config, source=raising(memory, RuntimeError, at=11))
+    out = whole.out.parent / "run"
+    as_earlier_version(out, "version")
     with pytest.warns(UserWarning, match="checksum"):
         assert same_weights(run(config, resume=True).model, whole.model)
+    assert checkpoint_steps(out) == [6, 4]
 
 
+@pytest.mark.parametrize("name", ["state.pt", "weights.safetensors"])
 @pytest.mark.parametrize("place", [0.0, 0.1, 0.5, 0.9, 1.0])
-def test_a_damaged_checkpoint_is_replaced_by_the_one_before(run, small, capsys, place):
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before(run, small, capsys, name, place):
     config = small("pretrain.checkpoint_every=2")
     whole = run(config)
-    last, log = whole.out / "last.pt", read_log(whole.out)
-    assert load_checkpoint(whole.out / "previous.pt")["position"]["step"] == 6  # saved in step and at the end
-    content = bytearray(last.read_bytes())
-    content[round(place * (len(content) - 1))] ^= 4
-    last.write_bytes(content)
+    log, last = read_log(whole.out), newest(whole.out)
+    content = flip_bit(last / name, place)
     with pytest.raises(ModelError):
         load_checkpoint(whole.out)
     resumed = run(config, resume=True)
-    assert "previous.pt is used" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "step-00000004 is used" in printed
+    assert str(last / name) in printed
     assert same_weights(resumed.model, whole.model)
-    assert (whole.out / "damaged.pt").read_bytes() == content
+    assert (last.parent / "damaged-00000006" / name).read_bytes() == content
     assert [entry["loss"] for entry in read_log(whole.out)] == [entry["loss"] for entry in log]
 
 
-def test_a_lost_checkpoint_is_replaced_by_the_one_before(run, small, memory, capsys):
+@pytest.mark.parametrize("lost", ["state.pt", "weights.safetensors", "about.json", None])
+def test_a_lost_checkpoint_is_replaced_by_the_one_before(run, small, memory, capsys, lost):
     config = small("pretrain.checkpoint_every=2")
     whole = run(config, "whole")
     with pytest.raises(RuntimeError):
         run(config, source=raising(memory, RuntimeError, at=19))
     out = whole.out.parent / "run"
-    assert [load_checkpoint(out / name)["position"]["step"] for name in ("last.pt", "previous.pt")] == [4, 2]
-    (out / "last.pt").unlink()
-    with raises(ConfigError, "mismatch"):
-        run(small("pretrain.base_lr=1e-3", "pretrain.checkpoint_every=2"), resume=True)
+    assert checkpoint_steps(out) == [4, 2]
+    shutil.rmtree(newest(out)) if lost is None else (newest(out) / lost).unlink()
     resumed = run(config, resume=True)
-    assert "previous.pt is used" in capsys.readouterr().out
+    replaced = lost in ("state.pt", "weights.safetensors")  # about.json is for people
+    assert ("step-00000002 is used" in capsys.readouterr().out) == replaced
     assert same_weights(resumed.model, whole.model)
     assert resumed.history.losses == whole.history.losses
+
+
+def test_weights_of_another_step_are_found(run, small):
+    whole = run(small("pretrain.checkpoint_every=2"))
+    after, before = (whole.out / "checkpoints" / f"step-0000000{step}" for step in (6, 4))
+    shutil.copy(before / "weights.safetensors", after / "weights.safetensors")
+    with raises(ModelError, "malformed", subject=after / "weights.safetensors"):
+        load_checkpoint(whole.out)
 
 
 @pytest.mark.parametrize(
@@ -255,26 +274,107 @@ def test_a_lost_checkpoint_is_replaced_by_the_one_before(run, small, memory, cap
     ],
 )
 def test_a_checkpoint_that_cannot_be_read_now_is_not_replaced(run, small, monkeypatch, function, error, reason):
-    out = run(small()).out
+    last = newest(run(small("pretrain.checkpoint_every=2")).out)
+    failures = iter([error])
+    original = pkgutil.resolve_name(function)
 
     def failing(*args, **options):
-        raise error
+        for failure in failures:
+            raise failure
+        return original(*args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(function, failing)
-        with raises(ModelError, reason, subject=out / "last.pt"):
-            run(small(), resume=True)
-    assert not (out / "damaged.pt").exists()
+        with raises(ModelError, reason, subject=last / "state.pt"):
+            run(small("pretrain.checkpoint_every=2"), resume=True)
+    assert last.exists()
 
 
 def test_a_damaged_checkpoint_without_one_before(run, small):
-    out = run(small()).out
-    (out / "previous.pt").unlink()
-    content = bytearray((out / "last.pt").read_bytes())
-    content[len(content) // 2] ^= 1
-    (out / "last.pt").write_bytes(content)
-    with raises(ModelError, "malformed", subject=out / "last.pt", message="checkpoint-damaged"):
-        run(small(), resume=True)
+    out = run(small("pretrain.steps=1")).out
+    flip_bit(newest(out) / "state.pt", 0.5)
+    with raises(ModelError, "malformed", subject=newest(out) / "state.pt", message="checkpoint-damaged"):
+        run(small("pretrain.steps=1"), resume=True)
+
+
+def test_settings_that_are_named_may_change(run, small, capsys):
+    run(small())
+    lower = small("pretrain.base_lr=1e-4", "mask.options={top_k: 2}", "pretrain.steps=8")
+    with raises(ConfigError, "mismatch"):
+        run(lower, resume=True, change=["pretrain.base_lr"])
+    with raises(ConfigError, "unknown_name", message="run-change-unknown"):
+        run(lower, resume=True, change=["pretrain.base_lf", "mask.options"])
+    capsys.readouterr()
+    changed = run(lower, resume=True, change=["pretrain.base_lr", "mask.options"])
+    assert len(changed.history.losses) == 8
+    assert load_config(changed.out / "config.yaml") == lower
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if line.startswith("changed: ")] == [
+        "changed: mask.options.top_k was None, is 2",
+        "changed: pretrain.base_lr was 0.008, is 0.0001",
+        "changed: pretrain.steps was 6, is 8",
+    ]
+    with raises(ConfigError, "mismatch", message="run-too-short"):
+        run(small("pretrain.steps=4"), resume=True, change=["pretrain.base_lr", "mask.options"])
+
+
+def test_a_run_begins_at_a_checkpoint_of_another(run, small, tmp_path):
+    """And leaves it as it was."""
+    config = small("pretrain.checkpoint_every=2")
+    whole = run(config, "whole")
+    before = {file: file.read_bytes() for file in whole.out.rglob("*") if file.is_file()}
+    branch = run(config, "branch", resume=whole.out / "checkpoints" / "step-00000004")
+    assert branch.history.losses == whole.history.losses
+    assert same_weights(branch.model, whole.model)
+    assert [entry["step"] for entry in read_log(branch.out)] == list(range(6))
+    assert {file: file.read_bytes() for file in whole.out.rglob("*") if file.is_file()} == before
+
+
+def test_an_extended_run_is_that_of_the_longer_schedule(run, small, memory):
+    """Bit for bit, from 6 to 12 steps and then to 20; stopped and resumed on its way."""
+    wsd = ("pretrain.schedule=wsd", "pretrain.decay=0.5")
+    short = run(small(*wsd), "short")
+    before = {file: file.read_bytes() for file in short.out.rglob("*") if file.is_file()}
+    longer = small(*wsd, "pretrain.steps=12")
+    with pytest.raises(KeyboardInterrupt):
+        run(longer, "longer", extend=short.out, source=raising(memory, KeyboardInterrupt, at=14))
+    extended = run(longer, "longer", extend=short.out, resume=True)
+    whole = run(longer, "whole")
+    assert extended.history.losses == whole.history.losses
+    assert same_weights(extended.model, whole.model)
+    longest = small(*wsd, "pretrain.steps=20")
+    assert same_weights(run(longest, "longest", extend=extended.out).model, run(longest, "at once").model)
+    assert {file: file.read_bytes() for file in short.out.rglob("*") if file.is_file()} == before
+
+
+def test_what_cannot_be_extended(run, small):
+    cosine = run(small(), "cosine").out
+    with raises(ConfigError, "conflict", message="run-extend-cosine"):
+        run(small("pretrain.steps=12"), extend=cosine)
+    wsd = ("pretrain.schedule=wsd", "pretrain.decay=0.5")
+    with raises(ConfigError, "mismatch"):  # the schedule is another one
+        run(small("pretrain.steps=12", *wsd), extend=cosine)
+    short = run(small(*wsd), "short").out
+    with raises(ConfigError, "conflict", message="run-extend-too-short"):
+        run(small(*wsd, "pretrain.steps=4"), extend=short)
+    shutil.rmtree(short / "checkpoints" / "step-00000003")
+    with raises(ConfigError, "conflict"):  # the end of the short run has decayed already
+        run(small(*wsd, "pretrain.steps=10"), extend=short)
+
+
+def test_where_a_path_to_resume_is_refused(run, small, tmp_path):
+    config = small("pretrain.checkpoint_every=2")
+    out, other = run(config).out, run(config, "other").out
+    assert run(config, resume=out).out == run(config, resume=newest(out)).out == out
+    for path in (out / "checkpoints" / "step-00000004", other):
+        with raises(ConfigError, "exists", subject=out):
+            run(config, resume=path)
+    (tmp_path / "empty").mkdir()
+    with raises(ConfigError, "not_found", subject=tmp_path / "empty", message="run-resume-nothing"):
+        run(config, "new", resume=tmp_path / "empty")
+    assert not (tmp_path / "new").exists()
+    with raises(ConfigError, "conflict"):
+        run(config, "new", resume=out, extend=out)
 
 
 def test_fine_tuning_does_not_resume_a_pretraining(run, small, videos, memory):

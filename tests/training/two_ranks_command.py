@@ -14,12 +14,12 @@ import torch
 import mgm
 from mgm.commands import main
 from mgm.data.loading.dataset import ViewSet
-from mgm.training import load_checkpoint, resume
+from mgm.training import load_checkpoint, saving
 
 
 def watch(folder: Path, rank: str) -> None:
     """Write what this rank does, and save checkpoints late: no other rank may depend on luck."""
-    read, save, evaluate = ViewSet.read, resume.save_checkpoint, mgm.evaluate
+    read, save, evaluate = ViewSet.read, saving.write_checkpoint, mgm.evaluate
 
     def watched(views, index, begin_item=None):
         with (folder / f"videos{rank}.txt").open("a") as file:
@@ -34,7 +34,7 @@ def watch(folder: Path, rank: str) -> None:
         time.sleep(2)
         save(*arguments, **options)
 
-    ViewSet.read, resume.save_checkpoint, mgm.evaluate = watched, late, evaluated
+    ViewSet.read, saving.write_checkpoint, mgm.evaluate = watched, late, evaluated
 
 
 if __name__ == "__main__":

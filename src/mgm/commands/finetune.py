@@ -10,9 +10,9 @@ import typer
 
 import mgm
 from mgm.commands.next_command import suggest_export
-from mgm.commands.options import Data, ForeignRecipe, Out, Resume, Settings, open_set
+from mgm.commands.options import Change, Data, Extend, ForeignRecipe, Out, Resume, Settings, open_set, start_of
 from mgm.terminal import Activity, print_result
-from mgm.training.folder import run_folder
+from mgm.training.folder import Start, run_folder
 
 
 def finetune(
@@ -23,7 +23,9 @@ def finetune(
     settings: Settings = None,
     recipe: ForeignRecipe = None,
     out: Out = Path("runs/finetune"),
-    resume: Resume = False,
+    resume: Resume = "never",
+    extend: Extend = None,
+    change: Change = "",
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start untrained, as a baseline.")] = False,
 ) -> None:
     """Fine-tune a pretrained encoder on labelled videos and evaluate it over all views.
@@ -36,12 +38,13 @@ def finetune(
 
     mgm finetune runs/k400 ucf101/ --recipe finetune-vitb-ucf101 --out runs/ucf101
     """
-    with run_folder(out, resume=resume):  # first: refused before torch is imported
-        _finetune(run, data, settings or (), recipe, out, resume=resume, from_scratch=from_scratch)
+    start = start_of(resume, extend, change)
+    with run_folder(out, start):  # first: refused before torch is imported
+        _finetune(run, data, settings or (), recipe, out, start, from_scratch=from_scratch)
 
 
 def _finetune(
-    run: Path, data: str, settings: Sequence[str], recipe: str | None, out: Path, *, resume: bool, from_scratch: bool
+    run: Path, data: str, settings: Sequence[str], recipe: str | None, out: Path, start: Start, *, from_scratch: bool
 ) -> None:
     with Activity("reading the encoder and the set"):
         from mgm.data.judging import untestable
@@ -49,9 +52,17 @@ def _finetune(
 
         encoder, config = open_encoder(run, settings, recipe=recipe)
         videos = open_set(data)
-    trained = mgm.finetune(None if from_scratch else encoder, videos, config, out=out, resume=resume)
+    trained = mgm.finetune(
+        None if from_scratch else encoder,
+        videos,
+        config,
+        out=out,
+        resume=start.resume,
+        extend=start.extend,
+        change=tuple(start.change),
+    )
     if (problem := untestable(videos)) is not None:
-        print_result(f"not evaluated: {problem.statement}; run 'mgm evaluate {out} test=FILE' later; {out}/last.pt")
+        print_result(f"not evaluated: {problem.statement}; run 'mgm evaluate {out} test=FILE' later; {out}")
         return
     with Activity("evaluating") as activity:
         result = mgm.evaluate(out, videos, progress=activity.rename)

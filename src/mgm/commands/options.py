@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mgm.terminal import note
+from mgm.training.folder import Start
 
 if TYPE_CHECKING:
     from mgm.data.annotations import VideoSet
@@ -26,8 +27,21 @@ ForeignRecipe = Annotated[
         help="Recipe to use instead of the run's own settings. Default for weights of other projects: mgm-vitb-k400.",
     ),
 ]
-Out = Annotated[Path, typer.Option(help="Folder of the run: config.yaml, log.jsonl, tensorboard/, last.pt.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in --out exactly where it stopped.")]
+Out = Annotated[Path, typer.Option(help="Folder of the run: config.yaml, log.jsonl, tensorboard/, checkpoints/.")]
+Resume = Annotated[
+    str,
+    typer.Option(
+        help="auto: continue the run in --out exactly where it stopped, or start one. never: start one. A path: start at that "
+        "checkpoint, or at the newest one of that run."
+    ),
+]
+Extend = Annotated[
+    Path | None,
+    typer.Option(help="Run with the schedule wsd: start before its decay, with another length, in a new --out."),
+]
+Change = Annotated[
+    str, typer.Option(help="Settings that may differ from those of the checkpoint: names, separated by commas.")
+]
 Settings = Annotated[
     list[str] | None, typer.Argument(help="Settings that replace those of the recipe: section.key=value ...")
 ]
@@ -41,3 +55,8 @@ def open_set(data: str) -> VideoSet:
     for line in videos.notes:
         note(line)
     return videos
+
+
+def start_of(resume: str, extend: Path | None, change: str) -> Start:
+    """The start of a run that the options describe."""
+    return Start.of(resume, extend, filter(None, change.split(",")))

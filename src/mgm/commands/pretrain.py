@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mgm
 from mgm.commands.next_command import suggest, suggest_export
-from mgm.commands.options import Data, Out, Recipe, Resume, Settings, open_set
+from mgm.commands.options import Change, Data, Extend, Out, Recipe, Resume, Settings, open_set, start_of
 from mgm.terminal import Activity, print_result
 from mgm.training.folder import run_folder
 
@@ -16,20 +16,26 @@ def pretrain(
     settings: Settings = None,
     recipe: Recipe = "debug",
     out: Out = Path("runs/pretrain"),
-    resume: Resume = False,
+    resume: Resume = "never",
+    extend: Extend = None,
+    change: Change = "",
 ) -> None:
     """Pretrain a masked autoencoder on a set of videos.
 
     mgm pretrain videos/ --out runs/a mask.name=tube pretrain.steps=2000
     """
-    with run_folder(out, resume=resume):  # first: refused before torch is imported
+    start = start_of(resume, extend, change)
+    with run_folder(out, start):  # first: refused before torch is imported
         with Activity("reading the set"):
             from mgm.data.judging import unprobeable
 
             config = mgm.load_config(recipe, settings or ())
             videos = open_set(data)
-        history = mgm.pretrain(videos, config, out=out, resume=resume).history
-    print_result(f"loss {history.losses[0]:.4f} -> {history.final_loss:.4f} in {history.seconds:.0f} s; {out}/last.pt")
+        trained = mgm.pretrain(
+            videos, config, out=out, resume=start.resume, extend=start.extend, change=tuple(start.change)
+        )
+    history = trained.history
+    print_result(f"loss {history.losses[0]:.4f} -> {history.final_loss:.4f} in {history.seconds:.0f} s; {out}")
     if history.bad:
         print_result(f"{len(history.bad)} video{'s' * (len(history.bad) != 1)} could not be read: {out}/bad_videos.tsv")
     if history.flow:

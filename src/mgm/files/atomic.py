@@ -107,6 +107,17 @@ def put_in_place(part: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder whose name vanishes before its content: a process that is killed meanwhile leaves no half of it.
+
+    What cannot be removed stays.
+    """
+    part = _part_path(path)
+    with suppress(OSError):
+        path.rename(part)
+        _remove(part)
+
+
 def remove_parts(folder: Path) -> None:
     """Remove all unfinished files below a folder. Only for a process that holds the folder's lock."""
     for path in folder.rglob(".mgm-*.part"):

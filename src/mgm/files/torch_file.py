@@ -46,7 +46,7 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
         raise ModelError(
             file,
             "was cut short or changed since it was written: its checksum differs",
-            advice="use another copy, or the previous.pt of its run",
+            advice="use another copy, or an earlier checkpoint of its run",
             reason="malformed",
         )
     try:

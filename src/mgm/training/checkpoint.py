@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from mgm.errors import ModelError
-from mgm.files.atomic import atomic_path
-from mgm.files.checksum import add_checksum, has_checksum
-from mgm.files.torch_file import read_torch, write_torch
+from mgm.files.checksum import has_checksum
+from mgm.files.torch_file import read_torch
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import (
     Model,
@@ -25,49 +23,23 @@ from mgm.models.convert import (
     from_weights,
     read_weights,
 )
+from mgm.training.checkpoint_folder import foreign_file, read_checkpoint
 from mgm.training.config import Config
-from mgm.training.folder import LAST_CHECKPOINT
+from mgm.training.folder import CHECKPOINTS, find_checkpoint
 from mgm.training.recipe import EXTERNAL_RECIPE, config_for, load_config, override, parse_config
 
-CHECKPOINT_FORMAT = "mgm-checkpoint-1"
+FILE_FORMAT: Final = "mgm-checkpoint-1"
+"""Format of a checkpoint in a single file, as earlier versions wrote all of them."""
 
 _NO_OVERRIDES = Overrides()
 _Loaded = TypeVar("_Loaded", Encoder, MaskedAutoencoder | Classifier)
-
-
-def save_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | None = None) -> None:
-    """Write a checkpoint with a checksum, atomically: a crash or a full disk leaves the one before intact.
-
-    Args:
-        previous: the name that the checkpoint at `path`, if any, keeps; None: it is replaced.
-
-    Raises:
-        FileError: it cannot be written.
-    """
-    advice = "the previous checkpoint is intact: free some space and continue with --resume"
-    with atomic_path(path, advice=advice) as part:
-        write_torch({"format": CHECKPOINT_FORMAT, **content}, part)
-        add_checksum(part)
-        if previous is not None:
-            _keep(path, previous)
-
-
-def _keep(path: Path, previous: Path) -> None:
-    """Give a file, if it exists, a second name; where the file system has no hard links, that name alone."""
-    if not path.exists():
-        return
-    try:
-        with atomic_path(previous) as part:
-            os.link(path, part)
-    except OSError:
-        path.replace(previous)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read the content of a run's checkpoint.
 
     Args:
-        path: the run's folder, or the file itself.
+        path: a run's folder, for its newest checkpoint; one of its checkpoints; or a file of an earlier version.
 
     Raises:
         ModelError: no such file, not a checkpoint of a run, a damaged one, or one that would need to run code.
@@ -75,19 +47,20 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     Warns:
         UserWarning: an earlier version wrote it without a checksum.
     """
-    file = Path(path)
-    if file.is_dir():
-        file = file / LAST_CHECKPOINT
-    if not file.is_file():
-        expected = f"a run's folder with {LAST_CHECKPOINT}, or a .pt file"
+    found = find_checkpoint(Path(path))
+    if found is None:
+        expected = f"a run's folder with {CHECKPOINTS}, one of these, or a .pt file"
         raise ModelError(path, "found no checkpoint", expected, "check the path", reason="not_found")
+    return read_checkpoint(found) if found.is_dir() else _read_file(found)
+
+
+def _read_file(file: Path) -> dict[str, Any]:
     content = read_torch(file)
-    if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
-        expected = f"a checkpoint of mgm ({CHECKPOINT_FORMAT})"
-        raise ModelError(file, "found another program's file", expected, "see mgm.load_encoder", reason="malformed")
+    if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:
+        raise foreign_file(file, FILE_FORMAT)
     if not has_checksum(file):
         warnings.warn(
-            f"{file}: has no checksum (an earlier version wrote it): damage would not be noticed", stacklevel=2
+            f"{file}: has no checksum (an earlier version wrote it): damage would not be noticed", stacklevel=3
         )
     return content
 
@@ -111,7 +84,7 @@ def load_classifier(path: str | Path) -> tuple[Classifier, tuple[str, ...]]:
 
 
 def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> MaskedAutoencoder | Classifier:
-    """The model of a checkpoint's content, in evaluation mode.
+    """The model of a checkpoint's content, in evaluation mode: its moving average, if the run keeps one.
 
     Args:
         content: as read by `load_checkpoint`.
@@ -122,7 +95,7 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> M
     """
     try:
         spec = apply_overrides(ModelSpec.from_dict(content["spec"]), overrides)
-        state = content["model"]
+        state = content["ema"] if "ema" in content else content["model"]
         model: MaskedAutoencoder | Classifier
         if content["kind"] == "classifier":
             classes = content["classes"]
@@ -191,13 +164,13 @@ def contains_settings(path: str | Path) -> bool:
     file = Path(path)
     try:
         if file.is_dir():
-            return (file / LAST_CHECKPOINT).is_file()
+            return find_checkpoint(file) is not None
         if not file.is_file() or not zipfile.is_zipfile(file):  # reading a pipe would block
             return False
     except OSError:  # `read_weights` reports it
         return False
     content = read_torch(file, mapped=True)
-    return isinstance(content, dict) and content.get("format") == CHECKPOINT_FORMAT
+    return isinstance(content, dict) and content.get("format") == FILE_FORMAT
 
 
 def _load(path: str | Path, overrides: Overrides, *, encoder_only: bool) -> Model:

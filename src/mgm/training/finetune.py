@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from mgm.models import Classifier, Encoder
 from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
-from mgm.training.folder import run_folder
+from mgm.training.folder import Start, run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, build_optimiser
@@ -41,7 +41,9 @@ def finetune(
     config: Config,
     *,
     out: str | Path,
-    resume: bool = False,
+    resume: str | Path | bool = "never",
+    extend: str | Path | None = None,
+    change: Sequence[str] = (),
     source: ClipSource | None = None,
     show_progress: bool = True,
     progress: Callable[[str], None] | None = None,
@@ -51,19 +53,21 @@ def finetune(
     Args:
         encoder: a pretrained encoder or its path (see `mgm.load_encoder`), left unchanged; None: from scratch.
         videos: a set with labels, or an argument of `mgm.load_set`.
-        out, resume, source, progress: as in `mgm.pretrain`.
+        out, resume, extend, change, source, progress: as in `mgm.pretrain`.
 
     Warns:
         UserWarning: clips are mirrored although class names distinguish left from right.
 
     Raises:
-        ConfigError: `out` contains another run. FileError: another process writes into it.
+        ConfigError: `out` contains another run, or the run cannot begin at the checkpoint.
+        FileError: another process writes into `out`.
         DataError: no classifier can be trained on the set. ModelError: the encoder does not fit `config`.
         MgmError: see `mgm.training.loop.fit`.
     """
-    with run_folder(out, resume=resume):  # before the videos are read, which can take minutes
+    start = Start.of(resume, extend, change)
+    with run_folder(out, start):  # before the videos are read, which can take minutes
         run, method = _set_up(encoder, videos, config, Path(out), source, show_progress=show_progress)
-        return fit(method, run, show_progress=show_progress, progress=progress)
+        return fit(method, run, start, show_progress=show_progress, progress=progress)
 
 
 def _set_up(

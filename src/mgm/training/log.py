@@ -24,7 +24,7 @@ from mgm.training.step_lines import finite_or_none, number, read_steps
 if TYPE_CHECKING:
     from mgm.notebook import Image
 
-_ADVICE = "the last checkpoint is intact: free some space and continue with --resume"
+_ADVICE = "the last checkpoint is intact: free some space and continue with --resume auto"
 _FLUSH_SECONDS = 10
 """Longest time for which a finished step is only in memory."""
 _TOLERATED_FAILURES = 8

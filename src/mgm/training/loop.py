@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import torch
 import torch.distributed
@@ -24,13 +24,14 @@ from mgm.models.accelerate import accelerate_cpu
 from mgm.models.patches import to_device
 from mgm.notebook import Pictured
 from mgm.terminal import Activity, print_result
-from mgm.training.folder import REPLAY_FILE
+from mgm.training.folder import REPLAY_FILE, Start
 from mgm.training.guard import WINDOW, StepGuard
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text
 from mgm.training.method import StepResult, TrainingMethod
 from mgm.training.replay_file import spoiled_step
-from mgm.training.resume import TrainingState, begin_run, save_run
+from mgm.training.resume import TrainingState, begin_run
 from mgm.training.run import TrainingRun
+from mgm.training.saving import CheckpointWriter
 from mgm.training.signals import STOPPED_STATUS, noted_requests, uninterrupted
 
 if TYPE_CHECKING:
@@ -59,12 +60,14 @@ class TrainingResult(Pictured):
 def fit(
     method: TrainingMethod,
     run: TrainingRun,
+    start: Start,
     *,
     show_progress: bool,
     progress: Callable[[str], None] | None = None,
 ) -> TrainingResult:
-    """Train to the end of the schedule, from the checkpoint in the run's folder if there is one.
+    """Train to the end of the schedule.
 
+    start: where the run begins.
     progress: called with one line of text per step.
 
     The caller holds the folder (`mgm.training.folder.run_folder`).
@@ -84,8 +87,9 @@ def fit(
         accelerate_cpu(method.module)
     module, optimiser = fabric.setup(method.module, method.optimiser)
     history = RunHistory(bad=dict(run.left_out))
-    state = begin_run(run, method, history)
+    state = begin_run(run, method, history, start)
     log = StepLog(run.out, history, fabric.is_global_zero)
+    checkpoints = CheckpointWriter(run, method, log)
     activity = Activity("training", schedule.steps, active=show_progress and fabric.is_global_zero)
     console = activity.console if show_progress else None
     warnings = RunWarnings(run.out, history, fabric.global_rank, fabric.world_size, console)
@@ -93,7 +97,7 @@ def fit(
     guard = StepGuard(run.optim.skip_limit, run.optim.spike)
     guard.restore(state.guard)
     steps = _Steps(method, run, module, optimiser, peaks, log, warnings, guard, started, first=state.step, state=state)
-    stop = False
+    asked = Asked()
     module.train()
     try:
         with activity, noted_requests() as requests:
@@ -103,24 +107,23 @@ def fit(
             if show_progress:
                 _announce(method, run, state)
             activity.reach(state.step)
-            while steps.state.step < schedule.steps and not stop:
-                record, stop = steps.take(stream, stop=bool(requests))
+            while steps.state.step < schedule.steps and not asked.stop:
+                record, asked = steps.take(stream, Asked(stop=bool(requests), save=checkpoints.overdue))
                 done = steps.state.step
                 detail = progress_text(record.loss, record.clips_per_second)
                 activity.reach(done, detail=detail)
                 if progress is not None:
                     progress(f"step {done} of {schedule.steps}, {detail}")
-                # The first one at once: a full disk is no news for the end of a day.
-                if not stop and (done == 1 or done % run.optim.checkpoint_every == 0):
-                    save_run(run, method, steps.state, log)
-            save_run(run, method, steps.state, log)
+                if not asked.stop and (asked.save or checkpoints.follows(done)):
+                    checkpoints.write(steps.state)
+            checkpoints.write(steps.state)
             fabric.barrier()  # now the first rank's checkpoint is there for all
-        if stop or requests:
+        if asked.stop or requests:
             by = requests[0] if requests else "a signal to another rank"
             print_result(f"stopped by {by}: {steps.saved}")
             raise SystemExit(STOPPED_STATUS)
     except KeyboardInterrupt:
-        save_run(run, method, steps.state, log)
+        checkpoints.write(steps.state)
         print_result(steps.saved)
         raise
     finally:
@@ -140,6 +143,13 @@ def _announce(method: TrainingMethod, run: TrainingRun, state: TrainingState) ->
         print_result("the run is finished: no steps are left")
     elif state.step:
         print_result(f"resuming after step {state.step}")
+
+
+class Asked(NamedTuple):
+    """What a rank asks all of them to do after a step: to end the run, to write a checkpoint."""
+
+    stop: bool = False
+    save: bool = False
 
 
 @dataclass(slots=True)
@@ -166,8 +176,8 @@ class _Steps:
     first: int
     state: TrainingState
 
-    def take(self, stream: Iterator[Batch], *, stop: bool) -> tuple[StepRecord, bool]:
-        """Take one step and log it; returns its record, and whether `stop` is true on any rank."""
+    def take(self, stream: Iterator[Batch], asked: Asked) -> tuple[StepRecord, Asked]:
+        """Take one step and log it; returns its record, and what any rank asks for."""
         run, method, fabric, step = self.run, self.method, self.run.fabric, self.state.step
         factor = run.schedule.factor(step)
         for group, peak in zip(method.optimiser.param_groups, self.peaks, strict=True):
@@ -175,7 +185,7 @@ class _Steps:
 
         totals = train_step(method, self.module, stream, run)  # forward and backward
         norm = clip_gradient(fabric, self.module, self.optimiser, run.optim.clip_grad)
-        record, failures, stop = _record(totals, norm, fabric, step=step, lr=run.schedule.peak * factor, stop=stop)
+        record, failures, asked = _record(totals, norm, asked, fabric, step=step, lr=run.schedule.peak * factor)
 
         failed = self.state.failed + failures
         if failures:
@@ -195,7 +205,7 @@ class _Steps:
             self.optimiser.zero_grad(set_to_none=True)
             self.log.write(record)
             self.state = TrainingState.now(step + 1, failed, fabric.device, self.guard.state())
-        return record, stop
+        return record, asked
 
     def _reason_to_skip(self, record: StepRecord, totals: StepTotals) -> str | None:
         """The reason for which the weights stay as they are in this step, shown; None if they change.
@@ -240,7 +250,7 @@ class _Steps:
     def saved(self) -> str:
         """How to continue, once the state is saved."""
         steps = self.run.schedule.steps
-        return f"saved after step {self.state.step} of {steps}; continue with the same command and --resume"
+        return f"saved after step {self.state.step} of {steps}; continue with the same command and --resume auto"
 
 
 @dataclass(slots=True)
@@ -370,14 +380,16 @@ def _note_incidents(stream: Iterator[Batch], warnings: RunWarnings) -> Iterator[
 
 
 def _record(
-    totals: StepTotals, norm: torch.Tensor, fabric: Fabric, *, step: int, lr: float, stop: bool
-) -> tuple[StepRecord, int, bool]:
-    """The step's record over all ranks, the number of readings that failed, and whether `stop` is true on any of them.
+    totals: StepTotals, norm: torch.Tensor, asked: Asked, fabric: Fabric, *, step: int, lr: float
+) -> tuple[StepRecord, int, Asked]:
+    """The step's record over all ranks, the number of readings that failed, and what any of them asks for.
 
     Every step synchronises with the GPU here: no weight may change before its loss is known to be finite.
     """
-    (loss, norm_mean, *parts), (*fractions, failed, stops) = means_of(
-        fabric, [totals.loss, norm, *totals.parts.values()], [*totals.fractions.values(), len(totals.unreadable), stop]
+    (loss, norm_mean, *parts), (*fractions, failed, stops, saves) = means_of(
+        fabric,
+        [totals.loss, norm, *totals.parts.values()],
+        [*totals.fractions.values(), len(totals.unreadable), asked.stop, asked.save],
     )
     record = StepRecord(
         step,
@@ -387,7 +399,7 @@ def _record(
         dict(zip(totals.parts, parts, strict=True)),
         dict(zip(totals.fractions, fractions, strict=True)),
     )
-    return record, round(failed * fabric.world_size), stops > 0
+    return record, round(failed * fabric.world_size), Asked(stops > 0, saves > 0)
 
 
 def clip_gradient(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> torch.Tensor:

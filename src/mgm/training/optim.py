@@ -14,38 +14,51 @@ from mgm.training.sections import OptimConfig
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The length of a run in steps and its learning rate: linear from 0 over the warm-up, then half a cosine, per step.
+    """The length of a run in steps and its learning rate, per step: linear from 0 over the warm-up, then half a cosine; or constant
+    until the decay, whose form is 1 - sqrt (Hägele et al. 2024, "Scaling laws beyond fixed training durations").
 
     Attributes:
         steps, warmup: in optimiser steps.
         peak, final: learning rates, already scaled by batch / 256.
+        decay_start: number of steps before the decay; None for a cosine. Until then no learning rate depends on the length.
     """
 
     steps: int
     warmup: int
     peak: float
     final: float
+    decay_start: int | None = None
 
     def factor(self, step: int) -> float:
         """Learning rate of step 0, 1, ... relative to `peak`. The first warm-up step is above 0, so that every step learns."""
         if step < self.warmup:
             return (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        begin = self.warmup if self.decay_start is None else self.decay_start
+        progress = min(max(step - begin, 0) / max(self.steps - begin, 1), 1.0)
+        fall = 0.5 * (1 + math.cos(math.pi * progress)) if self.decay_start is None else 1 - math.sqrt(progress)
         low = self.final / self.peak
-        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        return low + (1 - low) * fall
 
     def summary(self) -> str:
         """The peak of the learning rate, as a phrase."""
         phrase = f"peak learning rate {self.peak:.2e} after {self.warmup} steps"
-        return f"{phrase}, at the end: the run is all warm-up" if self.warmup == self.steps else phrase
+        if self.warmup == self.steps:
+            return f"{phrase}, at the end: the run is all warm-up"
+        return phrase if self.decay_start is None else f"{phrase}, decay after {self.decay_start}"
 
 
 def build_schedule(config: OptimConfig, *, steps_per_epoch: int) -> Schedule:
     """The schedule of a run; an epoch has `steps_per_epoch` steps."""
     scale = config.batch / 256
-    unit = 1 if config.steps is not None else steps_per_epoch
-    length = config.steps if config.steps is not None else (config.epochs or 0) * steps_per_epoch
-    return Schedule(length, min(round(config.warmup * unit), length), config.base_lr * scale, config.min_lr * scale)
+    if config.steps is not None:
+        length, unit = config.steps, 1.0
+    elif config.clips is not None:
+        length, unit = -(-config.clips // config.batch), 1 / config.batch
+    else:
+        length, unit = (config.epochs or 0) * steps_per_epoch, steps_per_epoch
+    warmup = min(round(config.warmup * unit), length)
+    decay_start = max(length - round(config.decay * length), warmup) if config.schedule == "wsd" else None
+    return Schedule(length, warmup, config.base_lr * scale, config.min_lr * scale, decay_start)
 
 
 def build_optimiser(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mgm.errors import DataError
 from mgm.models import Encoder, MaskedAutoencoder, Reconstruction
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
-from mgm.training.folder import run_folder
+from mgm.training.folder import Start, run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, build_optimiser
@@ -30,7 +30,9 @@ def pretrain(
     config: Config,
     *,
     out: str | Path,
-    resume: bool = False,
+    resume: str | Path | bool = "never",
+    extend: str | Path | None = None,
+    change: Sequence[str] = (),
     source: ClipSource | None = None,
     show_progress: bool = True,
     progress: Callable[[str], None] | None = None,
@@ -40,17 +42,25 @@ def pretrain(
     Args:
         videos: a set, or an argument of `mgm.load_set`.
         out: the run's folder; see `mgm.training.run.TrainingRun`.
-        resume: continue the run in `out` exactly as if it had not been stopped; starts a new one if there is none.
+        resume: "auto": continue the run in `out` exactly as if it had not been stopped, or start one if there is none. "never":
+            start one; a run in `out` is an error. A path: begin at that checkpoint, or at the newest one of that run. True and
+            False are "auto" and "never".
+        extend: a run with the schedule "wsd": begin before its decay, with another length. A run in `out` continues if `resume`
+            is "auto".
+        change: names of settings that may differ from those of the checkpoint. Number of workers, dates of checkpoints and the
+            length always may; others that differ are an error that lists them.
         source: the source of the clips; None: as `config.data` describes.
         progress: called with one line of text per step.
 
     Raises:
-        ConfigError: `out` contains another run. FileError: another process writes into it.
+        ConfigError: `out` contains another run, or the run cannot begin at the checkpoint.
+        FileError: another process writes into `out`.
         DataError: the set has no training videos. MgmError: see `mgm.training.loop.fit`.
     """
-    with run_folder(out, resume=resume):  # before the videos are read, which can take minutes
+    start = Start.of(resume, extend, change)
+    with run_folder(out, start):  # before the videos are read, which can take minutes
         run, method = _set_up(videos, config, Path(out), source, show_progress=show_progress)
-        return fit(method, run, show_progress=show_progress, progress=progress)
+        return fit(method, run, start, show_progress=show_progress, progress=progress)
 
 
 def _set_up(

@@ -42,7 +42,7 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
 
     Args:
         recipe: name of a built-in recipe, or path of a .yaml file; see `read_recipe`.
-        overrides: `key.key=value` settings, the values in YAML. An override of steps replaces the recipe's epochs and vice versa.
+        overrides: `key.key=value` settings, the values in YAML. One of epochs, steps and clips replaces the recipe's length.
 
     Raises:
         ConfigError: all wrong keys and values in one error, with the nearest valid names.

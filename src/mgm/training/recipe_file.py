@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mgm.errors import ConfigError
 from mgm.files.yaml_text import read_comments, read_settings_text, read_yaml
 
 BASE = "base"
 """Key of a recipe file with the recipes that it changes."""
+
+LENGTHS: Final = ("epochs", "steps", "clips")
+"""Keys of a section for the length of a run, of which it has one."""
 
 Key = tuple[str, ...]
 """Section and name of a setting, or the name of one without a section."""
@@ -68,11 +71,12 @@ def read_recipe(recipe: str | Path) -> Recipe:
 
 
 def replace_length(section: dict[str, Any], given: set[str]) -> None:
-    """Remove the length of a section in the other unit than the given one, and its warm-up, unless they are given too."""
-    for unit, other in (("steps", "epochs"), ("epochs", "steps")):
-        replaced = unit in given and other not in given and section.pop(other, None) is not None
-        if replaced and "warmup" not in given:
-            section.pop("warmup", None)
+    """Remove the length of a section in another unit than the given one, and its warm-up, unless they are given too."""
+    if not given.intersection(LENGTHS):
+        return
+    replaced = [section.pop(unit, None) for unit in LENGTHS if unit not in given]
+    if any(length is not None for length in replaced) and "warmup" not in given:
+        section.pop("warmup", None)
 
 
 def _join(name: str, folder: str, above: tuple[str, ...], known: dict[str, Recipe]) -> Recipe:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +15,35 @@ import torch
 from mgm.data.items import VideoItem, common_folder
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.files.atomic import cannot_write
-from mgm.files.checksum import has_checksum, is_intact
 from mgm.terminal import print_result
-from mgm.training.checkpoint import load_checkpoint, save_checkpoint
-from mgm.training.config import RUNS, Config
+from mgm.training.checkpoint import load_checkpoint
+from mgm.training.checkpoint_folder import is_whole, read_about, read_checkpoint
+from mgm.training.config import Config
 from mgm.training.folder import (
-    DAMAGED_CHECKPOINT,
+    DECAY,
     LAST_CHECKPOINT,
     LOG_FILE,
     OTHER_OUT,
-    PREVIOUS_CHECKPOINT,
     RECIPE_FILE,
+    Start,
+    checkpoint_folders,
+    find_checkpoint,
+    run_of,
 )
-from mgm.training.log import RunHistory, StepLog
+from mgm.training.log import RunHistory
 from mgm.training.method import TrainingMethod
 from mgm.training.recipe import parse_config
+from mgm.training.recipe_file import LENGTHS
 from mgm.training.run import TrainingRun
+from mgm.training.step_lines import read_steps
 
-# No batch and no weight depends on these settings: they may change when a run resumes.
-_MAY_CHANGE = frozenset(
-    {"data.workers", "data.read_timeout", "data.bad_share"}
-    | {f"{run}.{key}" for run in RUNS for key in ("checkpoint_every", "skip_limit")}
-)
+# Keys of a section that may change without being named: how clips are read, when checkpoints are written and when a run gives up,
+# on which no weight depends, and the length of the run.
+_MAY_CHANGE = frozenset({
+    "workers", "read_timeout", "bad_share", "skip_limit",
+    "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_every", "keep_best",
+    *LENGTHS,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +85,8 @@ class TrainingState:
             torch.cuda.set_rng_state(self.device_rng, device)
 
 
-def begin_run(run: TrainingRun, method: TrainingMethod, history: RunHistory) -> TrainingState:
-    """Start in a new folder, or resume from the checkpoint in it.
+def begin_run(run: TrainingRun, method: TrainingMethod, history: RunHistory, start: Start) -> TrainingState:
+    """Begin where `start` says: anew, at the newest checkpoint of the folder, or at that of another run.
 
     Raises:
         ConfigError: the checkpoint belongs to another run.
@@ -85,47 +94,85 @@ def begin_run(run: TrainingRun, method: TrainingMethod, history: RunHistory) -> 
         ModelError: it is damaged, and there is no earlier one.
         FileError: the folder cannot be written.
     """
-    name, content = _newest_checkpoint(run) if run.fabric.is_global_zero else (None, None)
-    name = run.fabric.broadcast(name)
-    if name is None:
+    path, content = _find(run.out, start) if run.fabric.is_global_zero else (None, None)
+    path = run.fabric.broadcast(path)
+    if path is None:
         if run.fabric.is_global_zero:
             _make_folder(run)
         return TrainingState.now(0, 0, run.fabric.device)
-    path = run.out / name
-    return _resume(run, method, history, path, content or load_checkpoint(path))
+    content = content or load_checkpoint(path)
+    _check_same(run, path, content, method, start)
+    if run.fabric.is_global_zero:
+        _take_over(run, path, content)
+    return _restore(run, method, history, content)
 
 
-def _newest_checkpoint(run: TrainingRun) -> tuple[str | None, dict[str, Any] | None]:
-    """The name and the content of the newest checkpoint that is whole; (None, None) if the folder has none.
+def _find(out: Path, start: Start) -> tuple[Path | None, dict[str, Any] | None]:
+    """The checkpoint to begin at, and its content; (None, None) to begin anew."""
+    if find_checkpoint(out) is not None:
+        return _newest_whole(out)
+    if start.extend is not None:
+        path = before_decay(start.extend)
+        return path, load_checkpoint(path)
+    if not isinstance(start.resume, Path):
+        return None, None
+    found = find_checkpoint(start.resume)
+    assert found is not None  # `run_folder` has checked it
+    return found, load_checkpoint(found)
+
+
+def _newest_whole(out: Path) -> tuple[Path, dict[str, Any]]:
+    """The newest checkpoint of a run that is whole, and its content.
 
     A damaged one is renamed, so that it never takes the place of the one before it.
     """
-    last, previous = run.out / LAST_CHECKPOINT, run.out / PREVIOUS_CHECKPOINT
-    if last.exists():
+    folders = checkpoint_folders(out)
+    if not folders:
+        return out / LAST_CHECKPOINT, load_checkpoint(out)
+    for path, before in zip_longest(folders, folders[1:]):
         try:
-            return last.name, load_checkpoint(last)
+            return path, read_checkpoint(path)
         except ModelError as error:
             # A whole one that cannot be read now, for want of memory or of its disk, is not set aside.
-            whole = error.reason != "malformed" or (has_checksum(last) and is_intact(last))
-            if whole or not previous.exists():
+            if error.reason != "malformed" or before is None or is_whole(path):
                 raise
+            aside = path.with_name(path.name.replace("step", "damaged"))
             try:
-                last.replace(run.out / DAMAGED_CHECKPOINT)
+                path.replace(aside)
             except OSError as refusal:
-                raise cannot_write(last, refusal) from refusal
-            print_result(f"{last}: {error.statement}; it is {DAMAGED_CHECKPOINT} now, and {previous.name} is used")
-    elif previous.exists():
-        print_result(f"{last}: is missing; {previous.name} is used")
-    else:
-        return None, None
-    return previous.name, load_checkpoint(previous)
+                raise cannot_write(path, refusal) from refusal
+            print_result(
+                f"{error.subject}: {error.statement}; {path.name} is {aside.name} now, and {before.name} is used"
+            )
+    raise AssertionError  # the last one was returned or raised
 
 
-def _resume(
-    run: TrainingRun, method: TrainingMethod, history: RunHistory, path: Path, content: dict[str, Any]
-) -> TrainingState:
+def before_decay(path: Path) -> Path:
+    """The checkpoint of a run from which it can be lengthened: that at the start of its decay, or the newest one before.
+
+    Raises:
+        ConfigError: its decay has begun, and that checkpoint is gone.
+    """
+    found = find_checkpoint(path)
+    assert found is not None  # `run_folder` has checked it
+    kept = [folder for folder in checkpoint_folders(path) if read_about(folder).get("kept") == DECAY]
+    return kept[0] if kept else found
+
+
+def _take_over(run: TrainingRun, path: Path, content: dict[str, Any]) -> None:
+    """Write what the run's folder has to contain: for a run that branches off another one, its log so far; its settings."""
+    try:
+        if run_of(path).resolve() != run.out.resolve():
+            lines = read_steps(run_of(path) / LOG_FILE, content["position"]["step"]).values()
+            (run.out / LOG_FILE).write_bytes(b"".join(line.text + b"\n" for line in lines))
+            print_result(f"{run.out}: continues {path}")
+        run.config.save(run.out / RECIPE_FILE)
+    except OSError as error:
+        raise cannot_write(run.out, error, OTHER_OUT) from error
+
+
+def _restore(run: TrainingRun, method: TrainingMethod, history: RunHistory, content: dict[str, Any]) -> TrainingState:
     """Restore weights, optimiser, random states and history from the content of a checkpoint."""
-    _check_same(run, path, content, method)
     before = content["data"]["ranks"]
     if before != run.order.ranks:
         print_result(
@@ -146,38 +193,6 @@ def _resume(
     return state
 
 
-def save_run(run: TrainingRun, method: TrainingMethod, state: TrainingState, log: StepLog) -> None:
-    """Write the log, the checkpoint and the list of unreadable videos. The checkpoint before stays, as `PREVIOUS_CHECKPOINT`."""
-    try:
-        log.flush()
-    finally:  # the checkpoint is worth more than the log
-        if run.fabric.is_global_zero:
-            _save_checkpoint(run, method, state, log.history)
-            log.history.write_bad_videos(run.out)
-
-
-def _save_checkpoint(run: TrainingRun, method: TrainingMethod, state: TrainingState, history: RunHistory) -> None:
-    epoch, index = run.order.place(state.step)
-    content = {
-        **method.describe(),
-        "position": state.to_dict(),
-        "config": run.config.model_dump(mode="json"),
-        "model": method.module.state_dict(),
-        "optimiser": method.optimiser.state_dict(),
-        "precision": run.fabric.strategy.precision.state_dict(),  # the scale of 16-bit gradients
-        "bad": dict(history.bad),
-        # with the configuration, everything that the next batches depend on
-        "data": {
-            "epoch": epoch,
-            "index": index,
-            "seed": run.order.seed,
-            "ranks": run.order.ranks,
-            "fingerprint": fingerprint(run.clips.items),
-        },
-    }
-    save_checkpoint(run.out / LAST_CHECKPOINT, content, previous=run.out / PREVIOUS_CHECKPOINT)
-
-
 def _make_folder(run: TrainingRun) -> None:
     try:
         run.out.mkdir(parents=True, exist_ok=True)
@@ -187,12 +202,17 @@ def _make_folder(run: TrainingRun) -> None:
         raise cannot_write(run.out, error, OTHER_OUT) from error
 
 
-def _check_same(run: TrainingRun, path: Path, content: dict[str, Any], method: TrainingMethod) -> None:
-    """Raise ConfigError or DataError if a checkpoint does not belong to this run."""
-    changed = _changed_settings(parse_config(content["config"], str(path)), run.config)
-    if changed:
-        advice = f"resume with its own settings: --recipe {run.out / RECIPE_FILE}, or {OTHER_OUT}"
-        raise ConfigError(run.out, f"its run has other settings: {changed}", advice=advice, reason="mismatch")
+def _check_same(run: TrainingRun, path: Path, content: dict[str, Any], method: TrainingMethod, start: Start) -> None:
+    """Raise ConfigError or DataError if a run cannot begin at a checkpoint. Prints the settings that changed."""
+    _check_settings(run, parse_config(content["config"], str(path)), start, of=run_of(path))
+    done, steps, decay = content["position"]["step"], run.schedule.steps, run.schedule.decay_start
+    if start.extend is not None and run_of(path).resolve() != run.out.resolve() and (decay is None or decay < done):
+        found = "has no decay" if decay is None else f"begins its decay after {decay} steps"
+        expected = "schedule wsd" if decay is None else f"at least {done}, those of {path}"
+        raise ConfigError(run.out, found, expected, "set the schedule and a greater length", reason="conflict")
+    if done > steps:
+        found = f"has made {done} steps"
+        raise ConfigError(path, found, f"at most {steps}, the length of this run", OTHER_OUT, reason="mismatch")
     for key, value in method.describe().items():
         if content.get(key) != value:
             found = f"its run is of another kind: {key} was {content.get(key)}, now {value}"
@@ -210,10 +230,41 @@ def _check_same(run: TrainingRun, path: Path, content: dict[str, Any], method: T
         raise DataError(run.out, found, advice=f"restore the set, or {OTHER_OUT}", reason="mismatch")
 
 
-def _changed_settings(before: Config, now: Config) -> str:
-    old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
-    names = sorted(key for key in old | new if old.get(key) != new.get(key) and key not in _MAY_CHANGE)
-    return "; ".join(f"{name} was {old.get(name)}, is {new.get(name)}" for name in names)
+def _check_settings(run: TrainingRun, before: Config, start: Start, *, of: Path) -> None:
+    """Raise ConfigError for settings that differ from those of the checkpoint and may not; print those that may."""
+    old, new = _flat(before.model_dump(mode="json")), _flat(run.config.model_dump(mode="json"))
+    known = _names(run.config.model_dump(mode="json")) | old.keys()
+    unknown = sorted(start.change - known)
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, 1)
+        expected, advice = (
+            ("", f"did you mean {near[0]}?") if near else ("names as in config.yaml, such as data.crop", "")
+        )
+        raise ConfigError("change", f"unknown setting {unknown[0]}", expected, advice, reason="unknown_name")
+    differing = sorted(key for key in old | new if old.get(key) != new.get(key))
+    shown = {key: f"{key} was {old.get(key)}, is {new.get(key)}" for key in differing}
+    named = [key for key in differing if any(_within(key, name) for name in start.change)]
+    fixed = [key for key in differing if key not in named and key.partition(".")[2] not in _MAY_CHANGE]
+    if fixed:
+        advice = (
+            f"resume with its own settings, --recipe {of / RECIPE_FILE}, name those to change, --change {','.join(fixed)}, "
+            f"or {OTHER_OUT}"
+        )
+        found = f"its run has other settings: {'; '.join(shown[key] for key in fixed)}"
+        raise ConfigError(of, found, advice=advice, reason="mismatch")
+    for line in shown.values():
+        print_result(f"changed: {line}")
+
+
+def _within(key: str, name: str) -> bool:
+    """Whether a name means a setting: its own, or that of its section."""
+    return key == name or key.startswith(f"{name}.")
+
+
+def _names(tree: dict[str, Any], prefix: str = "") -> set[str]:
+    """The dotted names of all settings and sections."""
+    below = (_names(value, f"{prefix}{key}.") for key, value in tree.items() if isinstance(value, dict))
+    return {f"{prefix}{key}" for key in tree}.union(*below)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from mgm.data.augment.randaugment import parse_randaugment
 from mgm.errors import ConfigError
 from mgm.models import TARGETS
+from mgm.training.recipe_file import LENGTHS
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
@@ -161,16 +162,24 @@ class MaskConfig(Section):
 class OptimConfig(Section):
     """Length, batch and optimiser of a run."""
 
-    epochs: int | None = Field(None, ge=1, description="length in passes over the set; alternative to steps")
-    steps: int | None = Field(None, ge=1, description="length in steps; alternative to epochs")
-    warmup: float = Field(0, ge=0, description="linear warm-up, in the unit of the length (epochs or steps)")
+    epochs: int | None = Field(None, ge=1, description="length in passes over the set; alternative to steps and clips")
+    steps: int | None = Field(None, ge=1, description="length in steps; alternative to epochs and clips")
+    clips: int | None = Field(
+        None, ge=1, description="length in clips seen, each counted once for all its repeats: the same for any batch"
+    )
+    warmup: float = Field(0, ge=0, description="linear warm-up, in the unit of the length (epochs, steps or clips)")
+    schedule: Literal["cosine", "wsd"] = Field(
+        "cosine",
+        description="learning rate after the warm-up: half a cosine, or wsd: constant, then a decay; a run of wsd can be extended",
+    )
+    decay: float = Field(0.2, gt=0, le=1, description="fraction of the length that the decay of wsd takes")
     batch: int = Field(256, ge=1, description="clips per step, over all devices together")
     micro_batch: int | None = Field(
         None, ge=1, description="clips that fit on a device at once; gradients of a larger batch are accumulated"
     )
     repeats: int | None = Field(None, ge=1, description="clips per decoded clip; null: data.repeats")
     base_lr: float = Field(1.5e-4, gt=0, description="learning rate per 256 clips of batch")
-    min_lr: float = Field(0.0, ge=0, description="learning rate per 256 clips at the end of the cosine")
+    min_lr: float = Field(0.0, ge=0, description="learning rate per 256 clips at the end of the schedule")
     weight_decay: float = Field(0.05, ge=0, description="not applied to biases, norms and tokens")
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum")
     betas: tuple[Beta, Beta] = Field((0.9, 0.95), description="betas of AdamW, each in [0, 1)")
@@ -186,6 +195,14 @@ class OptimConfig(Section):
         100, gt=1, description="a gradient explodes above this many times the largest norm of 100 steps; null: never"
     )
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
+    checkpoint_minutes: float | None = Field(
+        10,
+        gt=0,
+        description="longest time between checkpoints, which are then written between those of checkpoint_every",
+    )
+    keep_last: int = Field(2, ge=1, description="newest checkpoints that are kept; with 1 none replaces a damaged one")
+    keep_every: int | None = Field(None, ge=1, description="a checkpoint of every so many epochs is kept; null: none")
+    keep_best: bool = Field(False, description="the checkpoint of the lowest training loss is kept")
 
     @field_validator("betas", mode="before")
     @classmethod
@@ -197,9 +214,12 @@ class OptimConfig(Section):
 
     @model_validator(mode="after")
     def _check_together(self) -> OptimConfig:
-        if (self.epochs is None) == (self.steps is None):
-            found = "found neither epochs nor steps" if self.epochs is None else "found both epochs and steps"
-            raise ConfigError("", found, "one of them", reason="missing_value" if self.epochs is None else "conflict")
+        given = [name for name in LENGTHS if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = f"found {' and '.join(given)}" if given else "found no length"
+            raise ConfigError(
+                "", found, f"one of {', '.join(LENGTHS)}", reason="conflict" if given else "missing_value"
+            )
         if self.min_lr > self.base_lr:
             expected = f"at most base_lr, {self.base_lr}"
             raise ConfigError("", f"min_lr is {self.min_lr}", expected, reason="invalid_value")

@@ -101,8 +101,8 @@ def _read_folder(folder: Path) -> Weights:
         raise ModelError(
             folder,
             "found no checkpoint",
-            f"a run's folder with last.pt, an export of mgm, or {CONFIG_FILE} and {_SAFETENSORS} or {_TORCH} (or their index and "
-            "shards), as save_pretrained(folder) of transformers writes them",
+            f"a run's folder with checkpoints, an export of mgm, or {CONFIG_FILE} and {_SAFETENSORS} or {_TORCH} (or their index "
+            "and shards), as save_pretrained(folder) of transformers writes them",
             reason="not_found",
         )
     if not here[0].endswith(".index.json"):

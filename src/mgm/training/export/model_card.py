@@ -17,6 +17,7 @@ from mgm.training.checkpoint import contains_settings, load_checkpoint
 from mgm.training.config import Config
 from mgm.training.export.examples import encoder_of, usage
 from mgm.training.recipe import parse_config
+from mgm.training.recipe_file import LENGTHS
 from mgm.training.results import RESULT_FILES, Metric, Result, read_results
 from mgm.training.sections import OptimConfig
 from mgm.version import VERSION
@@ -191,7 +192,7 @@ def _training(model: Model, origin: Origin) -> str:
 
 
 def _length(optim: OptimConfig, origin: Origin, seed: int) -> str:
-    length = f"{optim.steps} steps" if optim.steps else f"{optim.epochs} epochs"
+    length = next(f"{value} {unit}" for unit in LENGTHS if (value := getattr(optim, unit)) is not None)
     return (
         f"{length} of {optim.batch} clips, stored at step {origin.step}; learning rate {optim.base_lr:g} per 256 clips, "
         f"weight decay {optim.weight_decay:g}; seed {seed}."

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import stat
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import torch
-from torch import Tensor
 
 from mgm.errors import ModelError
 from mgm.files.atomic import atomic_folder
+from mgm.files.safetensors_file import write_safetensors
 from mgm.files.torch_file import write_torch
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import (
@@ -103,15 +101,7 @@ def export_model(
             encoding="utf-8",
             errors="backslashreplace",  # names of files need not be text
         )
-        _share(folder)
     return Path(out)
-
-
-def _share(folder: Path) -> None:
-    """Give every file the permissions of a new file: safetensors writes temporary files, which only their owner can read."""
-    mode = (folder / DESCRIPTION_FILE).stat().st_mode
-    for file in folder.iterdir():
-        file.chmod(stat.S_IMODE(mode))
 
 
 def _options(to: ExportFormat, part: ExportPart, video: VideoType | None, bias_names: BiasNames | None) -> _Options:
@@ -199,7 +189,7 @@ def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
     }
     _write_json(folder / "config.json", config)
     _write_json(folder / "preprocessor_config.json", processor)
-    _save_safetensors(state, folder / "model.safetensors", {})
+    write_safetensors(state, folder / "model.safetensors", {})
 
 
 def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
@@ -210,18 +200,7 @@ def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
 
 def _write_safetensors(model: Model, folder: Path, options: _Options) -> None:
     about = json.dumps(_about(model, options.to))
-    _save_safetensors(model.state_dict(), folder / "model.safetensors", {METADATA_KEY: about})
-
-
-def _save_safetensors(state: Mapping[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
-    # Imported here, because only exports need safetensors.
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    try:
-        save_file({key: value.contiguous() for key, value in state.items()}, file, {"format": "pt", **metadata})
-    except SafetensorError as error:  # for example a full disk
-        raise OSError(str(error)) from error
+    write_safetensors(model.state_dict(), folder / "model.safetensors", {METADATA_KEY: about})
 
 
 def _write_torch_export(model: Model, folder: Path, options: _Options) -> None:
