@@ -1,8 +1,10 @@
 """`mgm finetune`: where it starts, and what it prints after a run."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 
 import mgm
 import mgm.commands.finetune as module
@@ -40,3 +42,23 @@ def test_a_set_that_cannot_be_judged(pretrained, tiny_set, tmp_path, capsys, mon
     assert shown in capsys.readouterr().out
     assert not (tmp_path / "evaluation.json").exists()
     assert (tmp_path / "checkpoints").is_dir()
+
+
+def test_a_start_without_weights_is_that_of_the_recipe(tiny_set, tmp_path):
+    small = ["data.frames=4", "data.size=32", "data.workers=0", "model.size=debug", *SETTINGS]
+    finetune(Path("none"), str(tiny_set), small, recipe="debug", out=tmp_path / "command")
+    here = mgm.finetune(None, tiny_set, mgm.load_config("debug", small), out=tmp_path / "python", show_progress=False)
+    weights = mgm.load_pretrained(tmp_path / "command").state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in here.model.state_dict().items())
+
+
+def test_the_default_recipe_without_weights(tiny_set, tmp_path, monkeypatch):
+    """Its model is too large for a test: the run ends before it."""
+
+    def stop(encoder, videos, config, **_):
+        raise StopIteration((encoder, config))
+
+    monkeypatch.setattr(mgm, "finetune", stop)
+    with pytest.raises(StopIteration) as stopped:
+        finetune(Path("none"), str(tiny_set), ["seed=3"], out=tmp_path)
+    assert stopped.value.value == (None, mgm.load_config("supervised-vitb-k400", ["seed=3"]))

@@ -3,15 +3,20 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import typer
 from typer.testing import CliRunner
 
 from mgm.commands.main import app
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.masks import build_mask
+from mgm.models import Encoder
+from mgm.training.config import Config
 from mgm.training.pretrain import pretrain
-from mgm.training.recipe import load_config
+from mgm.training.recipe import config_for, load_config, override
 from mgm.training.recipe_file import list_recipes
 from mgm.training.results import read_results
 
@@ -20,9 +25,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="u
 
 def rows(heading: str) -> dict[str, dict[str, str]]:
     """Recipe -> its cells by column, of the first table below a heading."""
-    lines = [
-        line for line in PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0].splitlines() if line.startswith("| ")
-    ]
+    table_text = re.search(r"(?:^\|.*\n)+", PAGE.split(f"\n## {heading}\n")[1], re.MULTILINE)
+    assert table_text is not None
+    lines = [line for line in table_text[0].splitlines() if line.startswith("| ")]
     table = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
     columns = table[0]
     return {cells[0]: dict(zip(columns, cells, strict=True)) for cells in table[1:]}
@@ -38,6 +43,7 @@ def test_every_recipe_has_a_row():
 @pytest.mark.parametrize("name", PRETRAINING)
 def test_figures_of_pretraining(name):
     row, config = PRETRAINING[name], load_config(name)
+    assert row["size"] == config.model.size
     assert row["mask"].replace("`", "").split() == [config.mask.name, f"{config.mask.ratio:g}".lstrip("0")]
     assert (int(row["batch"]), int(row["epochs"])) == (config.pretrain.batch, config.pretrain.epochs)
     assert (float(row["base lr"]), int(row["repeats"])) == (config.pretrain.base_lr, config.repeats("pretrain"))
@@ -49,6 +55,90 @@ def test_figures_of_fine_tuning(name):
     assert (int(row["batch"]), int(row["epochs"])) == (config.finetune.batch, config.finetune.epochs)
     assert (float(row["base lr"]), int(row["repeats"])) == (config.finetune.base_lr, config.repeats("finetune"))
     assert row["views"] == f"{config.probe.temporal_views} x {config.probe.spatial_views}"
+
+
+# The rows of MGM in Tables 1, 2 and 4: the beginning of their names and their top-1.
+OF_THE_PAPER = {
+    "Table 1, SSv2, MGM": [69.6, 70.6, 71.6, 71.8, 72.1],
+    "Table 1, SSv2, VideoMAE": [69.6, 70.3, 70.8],
+    "Table 1, K400, MGM": [80.3, 80.8, 81.2, 81.7],
+    "Table 1, K400, VideoMAE": [80.0, 81.5],
+    "Table 2a": [94.2, 74.6, 70.2, 93.3, 73.5, 65.3, 97.7, 81.0, 82.6],
+    "Table 2b": [91.9, 69.7, 83.1],
+    "Table 3": [57.6, 71.4],
+    "Table 4a": [61.1, 67.3, 64.7],
+    "Table 4b": [66.0],
+    "Table 4c": [67.1],
+    "Table 4d": [78.2, 78.6],
+    "Table 4e": [62.9, 64.6, 65.0, 65.1, 65.9, 67.3],
+}
+PAPER_ROWS = rows("Rows of the paper")
+
+
+def test_every_row_of_the_paper_is_there():
+    for table, figures in OF_THE_PAPER.items():
+        found = [row["top-1"].split(", ") for name, row in PAPER_ROWS.items() if name.startswith(table)]
+        assert [float(figure) for group in found for figure in group] == figures
+
+
+def parsed(command: str) -> dict[str, Any]:
+    """The arguments of a command, as the command line reads them."""
+    program, name, *arguments = shlex.split(command)
+    assert program == "mgm"
+    group = typer.main.get_command(app)
+    return {"command": name} | group.commands[name].make_context(name, arguments).params
+
+
+def commands_of(cell: str) -> list[dict[str, Any]]:
+    return [parsed(command) for command in re.findall(r"mgm [^`]*", cell)]
+
+
+def tuned_config(arguments: dict[str, Any], pretrained: Config | None) -> Config:
+    """The settings of `mgm finetune`, as the command finds them."""
+    recipe, settings = arguments["recipe"], arguments["settings"] or ()
+    if arguments["run"] == Path("none"):
+        return load_config(recipe, settings)
+    assert pretrained is not None
+    if recipe is None:
+        return override(pretrained, settings)
+    with torch.device("meta"):
+        return config_for(Encoder(pretrained.model_spec()), recipe, settings)
+
+
+@pytest.mark.parametrize("name", PAPER_ROWS)
+def test_a_row_of_the_paper_is_a_command(name):
+    """It is read by the command line, its settings are valid, and they are those of the row's set and length."""
+    row, pretrained = PAPER_ROWS[name], None
+    for arguments in [*commands_of(row["pretraining"]), *commands_of(row["then"])]:
+        if arguments["command"] == "pretrain":
+            pretrained = config = load_config(arguments["recipe"], arguments["settings"] or ())
+            epochs = re.search(r"(\d+) epochs", name)
+            assert config.pretrain.epochs == (int(epochs[1]) if epochs else 800)
+        else:
+            base = pretrained or load_config("mgm-vitb-ssv2" if "2b" in name else "mgm-vitb-k400")
+            config = tuned_config(arguments, base)
+            assert (config.finetune.sampling == "sparse") == (arguments["data"] == "SSV2")
+            assert config.data.stride == base.data.stride or arguments["run"] == Path("none")
+        assert config.data.stride == 2 or arguments["data"] != "SSV2"
+        assert config.data.stride == 4 or "K400" not in arguments["data"]
+        model = {"ViT-S": "S"}.get(name.split(",")[1].strip(), "B")
+        assert (config.model_spec().size, config.data.frames, config.data.size) == (model, 16, 224)
+
+
+@pytest.mark.parametrize(
+    "name", ["mgm-vitb-k400", "mgm-vitb-ssv2", "mgm-vitb-ucf101", "mgm-vitb-hmdb51", "mgm-vitb-diving48"]
+)
+def test_every_size_mask_and_length_is_an_override(name):
+    for setting in (
+        *(f"model.size={size}" for size in "SBLH"),
+        *(f"mask.name={mask}" for mask in ("mgm", "tube", "random", "block", "smm", "smm-sparse", "mgm-sparse")),
+        *(f"pretrain.epochs={epochs}" for epochs in (200, 400, 800, 1200, 1600, 2400)),
+        "model.backbone=timesformer",
+    ):
+        config = load_config(name, [setting])
+        key, _, value = setting.partition("=")
+        section, key = key.split(".")
+        assert str(getattr(getattr(config, section), key)) == value
 
 
 def test_counts_that_differ_from_the_reference():

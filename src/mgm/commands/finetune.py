@@ -14,10 +14,18 @@ from mgm.commands.options import Change, Data, Extend, ForeignRecipe, Out, Resum
 from mgm.terminal import Activity, print_result
 from mgm.training.folder import Start, run_folder
 
+_WITHOUT_WEIGHTS = Path("none")
+SUPERVISED_RECIPE = "supervised-vitb-k400"
+"""Default recipe of a start without weights: the supervised baseline of the paper's Table 2."""
+
 
 def finetune(
     run: Annotated[
-        Path, typer.Argument(help="Folder of 'mgm pretrain', with its settings; or weights of another project.")
+        Path,
+        typer.Argument(
+            help="Folder of 'mgm pretrain', with its settings; weights of another project; or none, to start without weights by a "
+            f"recipe (default: {SUPERVISED_RECIPE})."
+        ),
     ],
     data: Data,
     settings: Settings = None,
@@ -37,6 +45,8 @@ def finetune(
     mgm finetune checkpoint.pth videos/ --recipe mgm-vitb-k400 --out runs/b
 
     mgm finetune runs/k400 ucf101/ --recipe finetune-vitb-ucf101 --out runs/ucf101
+
+    mgm finetune none videos/ --recipe debug --out runs/supervised
     """
     start = start_of(resume, extend, change)
     with run_folder(out, start):  # first: refused before torch is imported
@@ -48,9 +58,12 @@ def _finetune(
 ) -> None:
     with Activity("reading the encoder and the set"):
         from mgm.data.judging import untestable
-        from mgm.training import open_encoder
+        from mgm.training import load_config, open_encoder
 
-        encoder, config = open_encoder(run, settings, recipe=recipe)
+        if run == _WITHOUT_WEIGHTS:
+            encoder, config = None, load_config(recipe or SUPERVISED_RECIPE, settings)
+        else:
+            encoder, config = open_encoder(run, settings, recipe=recipe)
         videos = open_set(data)
     trained = mgm.finetune(
         None if from_scratch else encoder,

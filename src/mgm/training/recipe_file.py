@@ -6,7 +6,9 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -96,10 +98,9 @@ def _join(name: str, folder: str, above: tuple[str, ...], known: dict[str, Recip
             text = _read_text(place)
         except ConfigError as error:
             raise error.within(f"{above[-1]}: {BASE}") if above else error from error
-        own, comments = _parse(text, place), read_comments(text)
-        bases = _base_names(own.pop(BASE, None), place)
+        own, comments = _content(text, place)
         recipe = Recipe(place, _about(text), {}, {})
-        for base in bases:
+        for base in _base_names(own.pop(BASE, None), place):
             below = _join(base, str(Path(place).parent) if _is_path(place) else "", (*above, place), known)
             recipe = _joined(recipe, below.tree, below.origins)
         known[place] = _joined(recipe, own, {key: _origin(key, comments, place) for key in _keys(own)})
@@ -139,15 +140,22 @@ def _malformed(recipe: str, error: ValueError) -> ConfigError:
     return ConfigError(recipe, f"not a valid recipe: {error}", reason="malformed")
 
 
-def _parse(text: str, recipe: str) -> dict[str, Any]:
+def _content(text: str, recipe: str) -> tuple[dict[str, Any], dict[Key, str]]:
+    """The settings in a file, which the caller may change, and its comments."""
     try:
-        tree = read_yaml(text)
+        tree, comments = deepcopy(_parse(text))
     except ValueError as error:
         raise _malformed(recipe, error) from error
     if not isinstance(tree, dict):
         found = f"found {'nothing' if tree is None else type(tree).__name__}"
         raise ConfigError(recipe, found, "sections such as 'data:' and 'pretrain:'", reason="malformed")
-    return tree
+    return tree, comments
+
+
+@lru_cache(maxsize=128)
+def _parse(text: str) -> tuple[Any, dict[Key, str]]:
+    """Kept, because a recipe is the base of many others, and PyYAML needs milliseconds for each."""
+    return read_yaml(text), read_comments(text)
 
 
 def _base_names(value: Any, recipe: str) -> list[str]:
