@@ -46,7 +46,7 @@ def listing(context: typer.Context) -> None:
         table.add_column(f"for {' '.join(command[:2])}", no_wrap=True)
         table.add_column()
         for recipe in group:
-            table.add_row(recipe.name, _first_sentence(recipe.about))
+            table.add_row(recipe.name, _title(recipe.about))
         console.print(table)
         console.print()
     suggest("mgm", "recipes", "show", found[0].name)
@@ -115,5 +115,6 @@ def _command_order(recipe: Recipe) -> int:
     return list(_COMMANDS.values()).index(_command(recipe))
 
 
-def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
+def _title(about: str) -> str:
+    """The comment of a recipe up to the first colon, full stop or bracket."""
+    return re.split(r"[.:;](?:\s|$)|\s\(", about, maxsplit=1)[0]
