@@ -41,7 +41,7 @@ ROOMS = {
         {"folder", "optim", "recipe"},
         {"checkpoint_folder", "explain", "log", "method"},
         {"checkpoint", "run"},
-        {"replay_file", "resume"},
+        {"replay_file", "resume", "whitening"},
         {"saving"},
         {"loop", "results"},
         {"export", "finetune", "pretrain"},

@@ -179,7 +179,7 @@ def _run_job(job: Job, *, experiment: Experiment, send: Callable[[Line], None]) 
         assert isinstance(pretrained.model, MaskedAutoencoder)
         encoder, result = pretrained.model.encoder, SystemResult(pretrained.history, folder)
     if job.frozen:
-        features = untrained_encoder(config) if encoder is None else encoder
+        features = untrained_encoder(config, experiment.labelled.train, source) if encoder is None else encoder
         scores = probe_encoder(features, experiment.labelled, config, source, progress=report)
         result = replace(result, frozen=scores, unreadable=scores.unreadable)
     for steps in job.tuned:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from mgm.data.clips.sampling import Sampler
-from mgm.data.clips.source import ClipSource
+from mgm.data.clips.source import ClipSource, FileSource
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.judging import unprobeable
 from mgm.data.loading.dataset import ViewSet
@@ -28,6 +28,7 @@ from mgm.models import Encoder
 from mgm.training.config import Config
 from mgm.training.run import reading_workers
 from mgm.training.sections import ProbeConfig
+from mgm.training.whitening import start_from_videos
 
 Hits = npt.NDArray[np.bool_]
 """bool (videos,), True = classified correctly."""
@@ -160,11 +161,17 @@ def _hits(
     return hits
 
 
-def untrained_encoder(config: Config) -> Encoder:
-    """The encoder of a recipe as initialised, the baseline of pretraining."""
+def untrained_encoder(config: Config, items: Sequence[VideoItem] = (), source: ClipSource | None = None) -> Encoder:
+    """The encoder of a recipe as initialised, the baseline of pretraining.
+
+    Args:
+        items, source: the videos whose patches `model.patch_init=whitened` reads; other starts need none.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed + 1)
-        return Encoder(config.model_spec()).eval()
+        encoder = Encoder(config.model_spec())
+        start_from_videos(encoder, items, config, source or FileSource())
+        return encoder.eval()
 
 
 def compare(pretrained: ProbeScores, untrained: ProbeScores) -> list[Comparison]:

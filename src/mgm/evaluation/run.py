@@ -114,7 +114,11 @@ def probe(
         )
 
     trained = scores_of(encoder)
-    comparisons = compare(trained, scores_of(untrained_encoder(config))) if untrained else []
+    comparisons = (
+        compare(trained, scores_of(untrained_encoder(config, readable.videos.train, readable.source)))
+        if untrained
+        else []
+    )
     scores = replace(trained, unreadable={**readable.unreadable, **trained.unreadable})
     report = ProbeReport(scores, comparisons)
     model = describe_model(run, encoder, config, recipe=recipe)

@@ -8,8 +8,8 @@ from mgm.errors import ModelError
 
 PositionKind = Literal["sincos-1d", "sincos-3d", "learned-separable"]
 POSITION_KINDS: Final = ("sincos-1d", "sincos-3d", "learned-separable")
-PatchInit = Literal["conv", "xavier"]
-PATCH_INITS: Final = ("conv", "xavier")
+PatchInit = Literal["conv", "xavier", "whitened"]
+PATCH_INITS: Final = ("conv", "xavier", "whitened")
 BackboneName = Literal["vit", "timesformer"]
 AttentionKind = Literal["joint", "divided"]
 ATTENTIONS: Final[Mapping[str, tuple[str, ...]]] = {"vit": ("joint",), "timesformer": ("divided", "joint")}
@@ -117,7 +117,8 @@ class ModelSpec:
     position: position embedding of a token: "sincos-1d" is the reference's, "sincos-3d" helps small models; both are fixed.
     "learned-separable" is a learned embedding per position (h, w) plus one per step in time, as in MAE-ST's encoders.
     patch_init: initialisation of the patch embedding: "conv" as VideoMAE (PyTorch's convolution), "xavier" as MAE (He et al.
-    2022). With "xavier" patches weigh twice as much against their position embeddings, which matters to a small model.
+    2022). With "xavier" patches weigh twice as much against their position embeddings, which matters to a small model. "whitened":
+    training replaces the weights by the principal components of the user's own patches; until then they are those of "conv".
     position_grid: the grid (t, h, w) whose fixed embeddings are interpolated to the model's grid; None: embeddings are
     computed on the model's grid. `Encoder.at` sets it.
     backbone: "vit" (VideoMAE's), or "timesformer" (Bertasius et al. 2021), which attends along time, then within a step.

@@ -33,6 +33,7 @@ from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, build_optimiser
 from mgm.training.run import TrainingRun, training_clips
 from mgm.training.sections import FinetuneConfig
+from mgm.training.whitening import start_from_videos
 
 
 def finetune(
@@ -94,6 +95,8 @@ def _set_up(
     run = TrainingRun.prepare(out, config, optim, clips)
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
     model = build_classifier(config, classes=len(found.classes), pretrained=pretrained)
+    if pretrained is None:
+        start_from_videos(model.encoder, clips.items, config, clips.source)
     rates = layer_rates(depth=len(model.encoder.blocks), decay=optim.layer_decay)
     optimiser = build_optimiser(model, optim, peak=run.schedule.peak, layer=rates)
     augment = augmentation(optim, classes=len(found.classes), seed=config.seed)

@@ -23,6 +23,7 @@ from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, build_optimiser
 from mgm.training.run import TrainingRun, training_clips
+from mgm.training.whitening import start_from_videos
 
 
 def pretrain(
@@ -85,6 +86,7 @@ def _set_up(
     run = TrainingRun.prepare(out, config, config.pretrain, clips)
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
     model = build_autoencoder(config, teacher)
+    start_from_videos(model.encoder, clips.items, config, clips.source)
     optimiser = build_optimiser(model, config.pretrain, peak=run.schedule.peak)
     return run, Pretraining(model, optimiser, config)
 

@@ -86,8 +86,10 @@ class ModelConfig(Section):
     position: Literal["sincos-1d", "sincos-3d"] = Field(
         "sincos-1d", description="position embedding; the reference uses sincos-1d"
     )
-    patch_init: Literal["conv", "xavier"] = Field(
-        "conv", description="initialisation of the patch embedding; the reference uses conv"
+    patch_init: Literal["conv", "xavier", "whitened"] = Field(
+        "conv",
+        description="initialisation of the patch embedding: conv, the reference's; xavier, MAE's; or whitened, from the principal "
+        "components of patches of the training videos",
     )
     backbone: Literal["vit", "timesformer"] = Field("vit", description="vit: VideoMAE's; timesformer: TimeSformer")
     attention: Literal["joint", "divided"] | None = Field(
