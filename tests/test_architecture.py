@@ -29,7 +29,7 @@ ROOMS = {
     "video": [{"container"}, {"motion"}, {"clip"}, {"scan"}, {"transcode"}],
     "data": [
         {"boxes", "items", "labels", "unreadable"},
-        {"shards", "augment", "judging"},
+        {"shards", "augment", "groups", "judging"},
         {"clips", "synthetic"},
         {"annotations", "loading"},
         {"benchmark"},
@@ -48,13 +48,13 @@ ROOMS = {
         {"replay"},
     ],
     "evaluation": [
-        {"metrics", "pooling", "ranks"},
-        {"protocol", "token_file"},
+        {"bootstrap", "classification", "metrics", "pooling", "ranks"},
+        {"prediction_journal", "protocol", "token_file"},
         {"views"},
-        {"probes"},
+        {"prediction_table", "probes"},
         {"probing"},
         {"raw_motion", "run"},
-        {"embedding", "prediction"},
+        {"embedding", "multi_view", "prediction"},
     ],
     "demo": [{"measure", "systems"}, {"findings", "plan"}, {"summary"}, {"page"}, {"pipeline"}],
 }

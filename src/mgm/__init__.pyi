@@ -9,8 +9,8 @@ from mgm.data.benchmark import benchmark_data as benchmark_data
 from mgm.data.loading.masking import MaskedClips as MaskedClips
 from mgm.errors import MgmError as MgmError
 from mgm.evaluation.embedding import embed as embed
+from mgm.evaluation.multi_view import evaluate as evaluate
 from mgm.evaluation.prediction import predict as predict
-from mgm.evaluation.run import evaluate as evaluate
 from mgm.evaluation.run import probe as probe
 from mgm.masks.catalog import list_masks as list_masks
 from mgm.masks.catalog import make_mask as make_mask

@@ -8,9 +8,14 @@ seconds.
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -37,6 +42,10 @@ class Terminal(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, **options)
 
+    def on_broken_pipe(self) -> None:
+        """See `reader_left`."""
+        reader_left()
+
     def print_line(self, text: str, style: str = "") -> None:
         """Print one line, which only a terminal breaks."""
         self.print(printable(text), style=style, highlight=False, soft_wrap=True)
@@ -54,7 +63,43 @@ class Terminal(Console):
 def print_result(line: str) -> None:
     """Print a line to standard output, on the first rank only."""
     if on_first_rank():
-        print(_encodable(printable(line)), flush=True)
+        _print(_encodable(printable(line)))
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON to standard output, on the first rank only: for `--json`. Its texts are in ASCII.
+
+    Numbers that are not finite become null, which JSON has instead.
+    """
+    if on_first_rank():
+        _print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        reader_left()
+
+
+def reader_left() -> None:
+    """Print nothing more: the reader of standard output has what it wants, as in `mgm scan videos | head`.
+
+    The work continues, and its results are written: they are more than what is printed.
+    """
+    with (
+        Path(os.devnull).open("wb") as nothing,
+        suppress(OSError, ValueError),
+    ):  # no descriptor where a test captures it
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def note(line: str, *, topic: str = "mgm") -> None:

@@ -8,7 +8,8 @@ import torch
 
 from mgm.data.annotations import VideoSet
 from mgm.errors import ConfigError, DataError, ModelError
-from mgm.evaluation.run import evaluate, probe
+from mgm.evaluation.multi_view import evaluate
+from mgm.evaluation.run import probe
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec, to_huggingface
 from mgm.training import config_for, export_model, load_classifier, load_encoder, open_encoder
 from mgm.training.finetune import finetune
@@ -91,7 +92,7 @@ def test_an_external_classifier_is_evaluated_by_its_class_names(tmp_path, videos
     encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
     model = Classifier(encoder, 10, head_scale=1, labels=["walking", *reversed(videos.classes), "running"])
     folder = export_model(model, to="hf", out=tmp_path / "hf")
-    result = evaluate(folder, videos, overrides=SHORT, recipe="debug", source=memory)
+    result = evaluate(folder, videos, overrides=SHORT, recipe="debug", source=memory).result
     assert (len(result.details["classes"]), result.metric("top-1").count) == (10, 16)
     assert read_results(folder / "evaluation.json") == [result]
     other = VideoSet(videos.root, videos.train, videos.test, ("cat", *videos.classes[1:]), videos.split_rule)

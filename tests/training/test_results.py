@@ -54,7 +54,7 @@ def test_results_of_an_earlier_release_are_not_read_as_todays(videos, tmp_path):
     """They had neither protocol nor versions."""
     file = tmp_path / PROBE_FILE
     file.write_text('{"top1": 0.5}')
-    with raises(ModelError, "malformed", subject=file):
+    with raises(ModelError, "malformed", subject=file, message="results-earlier"):
         keep_result(file, result_of(videos, 0.25))
 
 

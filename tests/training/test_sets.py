@@ -8,7 +8,7 @@ from PIL import Image
 
 from mgm.data.annotations import load_set
 from mgm.errors import DataError
-from mgm.evaluation.run import evaluate
+from mgm.evaluation.multi_view import evaluate
 from mgm.training.finetune import finetune
 from mgm.training.pretrain import pretrain
 from tests.errors import raises
@@ -29,15 +29,15 @@ def test_finetune_and_evaluate_with_one_list(one_list, tmp_path, small):
     assert len(trained.history.losses) == 6
     whole = load_set(one_list)
     assert len(whole.train) > len(whole.test) > 0
-    result = evaluate(tmp_path / "run", one_list)
-    assert (result["classes"], result["top1"]["videos"]) == (len(whole.classes), len(whole.test))
+    result = evaluate(tmp_path / "run", one_list).result
+    assert (len(result.details["classes"]), result.metric("top-1").count) == (len(whole.classes), len(whole.test))
     # some of the run's classes, in another order, are evaluated by their names
     kept = [i for i in whole.test if whole.classes[i.label] != whole.classes[0]]
     names = sorted({whole.classes[i.label] for i in kept})
     (tmp_path / "names.txt").write_text("\n".join(names))
     (tmp_path / "test.csv").write_text("\n".join(f"{i.path} {names.index(whole.classes[i.label])}" for i in kept))
     part = evaluate(tmp_path / "run", f"test={tmp_path}/test.csv,classes={tmp_path}/names.txt")
-    assert part["top1"]["videos"] == len(kept)
+    assert part.result.metric("top-1").count == len(kept)
 
 
 def test_videos_and_pictures_pretrain_together(tiny_set, tmp_path, small):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import mgm
 from mgm.commands.next_command import suggest_export
-from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
-from mgm.terminal import Activity, print_result
+from mgm.commands.options import AsJson, Data, ForeignRecipe, Groups, Settings, open_set
+from mgm.ranks import on_first_rank
+from mgm.terminal import Activity, print_json, print_result
+
+if TYPE_CHECKING:
+    from mgm.evaluation.multi_view import Evaluation
 
 
 def evaluate(
@@ -23,16 +27,38 @@ def evaluate(
     data: Data,
     settings: Settings = None,
     recipe: ForeignRecipe = None,
+    groups: Groups = None,
+    worst: Annotated[int, typer.Option(help="Videos on the page of those that are most wrong.", min=0)] = 24,
+    as_json: AsJson = False,
 ) -> None:
-    """Measure the accuracy of a fine-tuned classifier on the test videos, over K temporal x 3 spatial views.
+    """Measure a fine-tuned classifier on the test videos, over K temporal x 3 spatial views.
 
     mgm evaluate runs/a-finetuned videos/ probe.temporal_views=5
+
+    A stopped evaluation continues where it was.
     """
     with Activity("reading videos") as activity:
         videos = open_set(data)
-        result = mgm.evaluate(run, videos, overrides=tuple(settings or ()), recipe=recipe, progress=activity.rename)
+        overrides = tuple(settings or ())
+        found = mgm.evaluate(run, videos, overrides=overrides, recipe=recipe, groups=groups, progress=activity.rename)
+        page = _write_page(found, worst)
+    result = found.result
+    if as_json:
+        print_json(result.model_dump(mode="json"))
+        return
     for metric in result.metrics:
-        print_result(f"{metric} on {metric.count:,} videos")
+        method = f" ({metric.intervals[0].method})" if metric.intervals else ""
+        print_result(f"{metric}{method} on {metric.count:,} videos")
+    for pair in result.details["most confused"][:3]:
+        print_result(f"{pair['videos']} of {pair['class']} taken for {pair['predicted']}")
     if result.videos.incomplete:
-        print_result(f"{result.videos.incomplete}: the others could not be read, or are missing")
+        print_result(f"{result.videos.incomplete}: the others are missing or could not be read")
+    print_result(f"{found.folder}: the predictions{'' if page is None else f'; {page}: the most wrong ones'}")
     suggest_export(run)
+
+
+def _write_page(found: Evaluation, count: int) -> Path | None:
+    """The page of the most wrong videos; None if none is wrong or wanted."""
+    from mgm.show.mistakes import write_mistakes
+
+    return write_mistakes(found, count) if count and on_first_rank() else None

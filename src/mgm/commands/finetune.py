@@ -78,7 +78,7 @@ def _finetune(
         print_result(f"not evaluated: {problem.statement}; run 'mgm evaluate {out} test=FILE' later; {out}")
         return
     with Activity("evaluating") as activity:
-        result = mgm.evaluate(out, videos, progress=activity.rename)
+        result = mgm.evaluate(out, videos, progress=activity.rename).result
     top1, state = result.metric("top-1"), f", {result.videos.incomplete}," if result.videos.incomplete else ""
     print_result(
         f"{top1} on {top1.count} videos{state} after {len(trained.history.losses)} steps; {out}/evaluation.json"

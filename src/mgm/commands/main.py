@@ -33,7 +33,7 @@ from mgm.commands.scan import scan
 from mgm.errors import MgmError
 from mgm.lazy import TRAINING_PACKAGES, missing_training
 from mgm.printable import printable
-from mgm.terminal import print_error
+from mgm.terminal import print_error, reader_left
 from mgm.version import VERSION
 
 
@@ -45,6 +45,8 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             _interrupted()
+        except BrokenPipeError:  # typer would exit with status 1
+            reader_left()
 
 
 app = typer.Typer(
@@ -111,6 +113,8 @@ def run() -> None:
     announce_torch()
     try:
         app()
+    except BrokenPipeError:  # `mgm --help | head -1`, which mgm.terminal does not print
+        reader_left()
     except MgmError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:

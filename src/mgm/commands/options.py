@@ -42,6 +42,14 @@ Extend = Annotated[
 Change = Annotated[
     str, typer.Option(help="Settings that may differ from those of the checkpoint: names, separated by commas.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON, for programs.")]
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        help="Videos that are alike: a .csv of video and group (FILE:COLUMN), or an expression such as '/(g[0-9]+)_'. "
+        "Intervals then cover the choice of groups."
+    ),
+]
 Settings = Annotated[
     list[str] | None, typer.Argument(help="Settings that replace those of the recipe: section.key=value ...")
 ]

@@ -18,8 +18,8 @@ from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoSet
 from mgm.errors import ModelError, VideoError
 from mgm.evaluation.metrics import correct
+from mgm.evaluation.multi_view import evaluate_classifier
 from mgm.evaluation.probing import Hits, ProbeScores, probe_encoder, untrained_encoder
-from mgm.evaluation.run import evaluate_classifier
 from mgm.models import Classifier, MaskedAutoencoder
 from mgm.training import Config
 from mgm.training.finetune import finetune

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TypeVar
@@ -43,12 +43,9 @@ class Ranks:
         block: AbstractContextManager[None] = self._fabric.autocast()
         return block
 
-    def share(self, count: int, *, group: int) -> list[int]:
-        """The items of this rank out of `count`: every `self.count`-th group of `group` neighbours.
-
-        Groups stay whole, so that a model sees the same batches, and rounds the same way, for any number of ranks.
-        """
-        return [i for i in range(count) if i // group % self.count == self.rank]
+    def share(self, parts: Sequence[T]) -> list[T]:
+        """The parts of this rank: every `self.count`-th."""
+        return list(parts[self.rank :: self.count])
 
     def gather(self, mine: T) -> list[T]:
         """What every rank has, on every rank, in the order of the ranks."""

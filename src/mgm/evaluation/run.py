@@ -1,4 +1,4 @@
-"""Evaluation of a finished run on labelled videos: the functions behind `mgm probe` and `mgm evaluate`."""
+"""Probes of a finished run on labelled videos: the function behind `mgm probe`."""
 
 from __future__ import annotations
 
@@ -10,28 +10,21 @@ from typing import NamedTuple
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import VideoItem, VideoSet
-from mgm.data.judging import unprobeable, untestable
-from mgm.errors import DataError
-from mgm.evaluation.metrics import top_k_hits
+from mgm.data.judging import unprobeable
 from mgm.evaluation.probing import (
     Comparison,
     ProbeScores,
     compare,
-    evaluation_views,
     probe_encoder,
     untrained_encoder,
-    video_progress,
 )
-from mgm.evaluation.protocol import accuracy_metric, probe_protocol, view_protocol
+from mgm.evaluation.protocol import accuracy_metric, probe_protocol
 from mgm.evaluation.ranks import Ranks
-from mgm.evaluation.views import Predictions, predict_views
-from mgm.models import Classifier, Encoder
-from mgm.training.checkpoint import open_classifier, open_encoder
+from mgm.models import Encoder
+from mgm.training.checkpoint import open_encoder
 from mgm.training.config import Config
 from mgm.training.results import (
-    EVALUATION_FILE,
     PROBE_FILE,
-    Metric,
     ModelRecord,
     Result,
     describe_model,
@@ -41,7 +34,7 @@ from mgm.training.results import (
     read_results,
     result_file,
 )
-from mgm.training.run import open_source, reading_workers
+from mgm.training.run import open_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,90 +117,6 @@ def probe(
     model = describe_model(run, encoder, config, recipe=recipe)
     ranks.from_first(lambda: keep_result(file, report.result(videos, model, config)))
     return report
-
-
-def evaluate(
-    run: str | Path,
-    data: str | Path | VideoSet,
-    *,
-    overrides: tuple[str, ...] = (),
-    recipe: str | Path | None = None,
-    source: ClipSource | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Result:
-    """Multi-view accuracy of a fine-tuned classifier on the test videos; written to `evaluation.json` in the run's folder.
-
-    Results on other sets stay in the file, and ranks share the videos, as in `probe`.
-
-    Args:
-        run: the folder of `mgm finetune`, or an external classifier with names of its classes (Hugging Face's).
-        data: a set (see `load_set`) whose classes are among those of the classifier, which always chooses among all of its classes.
-        overrides, recipe, progress: as in `probe`.
-
-    Raises:
-        MgmError: the run does not exist, or the classes differ.
-    """
-    file = result_file(run, EVALUATION_FILE)
-    read_results(file)  # a damaged one is reported before the work
-    classifier, config = open_classifier(run, overrides, recipe=recipe)
-    classes = classifier.labels
-    if classes is None:
-        raise DataError(
-            run,
-            f"does not name its {classifier.head.out_features} classes",
-            "names to compare with the labels",
-            "export it to hf and write the names into config.json as id2label",
-            reason="missing_value",
-        )
-    given = data if isinstance(data, VideoSet) else load_set(data)
-    videos = given.with_classes(classes)
-    if (error := untestable(videos)) is not None:
-        raise error
-    readable = open_readable(videos, videos.test, config, source, show_progress=progress is not None)
-    ranks = Ranks(config.probe.precision)
-    predictions = evaluate_classifier(
-        classifier, readable.videos, config, readable.source, ranks=ranks, progress=progress
-    )
-    unreadable = {**readable.unreadable, **predictions.unreadable}
-    result = Result(
-        kind="evaluation",
-        set=describe_set(given),
-        model=describe_model(run, classifier, config, recipe=recipe),
-        protocol=view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule),
-        videos=describe_videos(given, judged=len(predictions.label), unreadable=unreadable),
-        metrics=evaluation_metrics(predictions, len(classes)),
-        details={"classes": list(classes)},
-    )
-    ranks.from_first(lambda: keep_result(file, result))
-    return result
-
-
-def evaluate_classifier(
-    classifier: Classifier,
-    videos: VideoSet,
-    config: Config,
-    source: ClipSource,
-    *,
-    ranks: Ranks | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Predictions:
-    """Class probabilities of the test videos, averaged over their views, which are sampled as in the classifier's training."""
-    sampler = config.sampler(config.finetune.sampling, config.finetune.sampling_rule)
-    views = evaluation_views(videos.test, config, source, sampler)
-    return predict_views(
-        classifier,
-        views,
-        ranks=ranks,
-        workers=reading_workers(config, source),
-        timeout=config.data.read_timeout,
-        progress=video_progress(progress, "classifying", len(views)),
-    )
-
-
-def evaluation_metrics(predictions: Predictions, classes: int) -> tuple[Metric, ...]:
-    """Top-1 accuracy, and top-5 among more than five classes."""
-    hits = {k: top_k_hits(predictions.probability, predictions.label, k) for k in (1, 5) if k == 1 or classes > k}
-    return tuple(accuracy_metric(f"top-{k}", found) for k, found in hits.items())
 
 
 class ReadableSet(NamedTuple):

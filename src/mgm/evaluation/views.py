@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -16,6 +17,7 @@ from mgm.data.loading.dataset import ViewPlaces, Views, ViewSet
 from mgm.data.loading.loader import read_views
 from mgm.errors import DataError, ModelError
 from mgm.evaluation.pooling import TokenPooling, pool_tokens
+from mgm.evaluation.prediction_journal import PredictedGroup, Prediction, PredictionJournal
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import TokenFile
 from mgm.models import Encoder
@@ -62,6 +64,7 @@ class Predictions:
         unreadable: path -> message, of videos that could not be read; they are left out, not counted as wrong.
         index: indexes of the others in the set, ascending.
         seconds: float64 (videos, 2), presentation times of the first and the last frame that the model saw.
+        views: number of views of each video.
     """
 
     probability: npt.NDArray[np.float64]
@@ -69,6 +72,7 @@ class Predictions:
     unreadable: dict[str, str] = field(default_factory=dict)
     index: tuple[int, ...] = ()
     seconds: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
+    views: tuple[int, ...] = ()
 
 
 def encode_views(
@@ -130,6 +134,7 @@ def predict_views(
     classifier: nn.Module,
     views: ViewSet,
     *,
+    journal: PredictionJournal | None = None,
     ranks: Ranks | None = None,
     workers: int = 0,
     timeout: float = 60,
@@ -137,7 +142,11 @@ def predict_views(
 ) -> Predictions:
     """Softmax of every view, averaged over the views of a video (the multi-view protocol: K temporal x 3 spatial).
 
-    Arguments and errors as in `encode_views`.
+    Args:
+        journal: keeps the finished groups of videos, and contains those of an evaluation of the same that was stopped; None: a
+            stopped one starts again.
+
+    Other arguments and errors as in `encode_views`.
     """
     ranks = ranks or Ranks()
 
@@ -145,12 +154,40 @@ def predict_views(
         with ranks.autocast():
             return (classifier(clips).float(),)
 
-    (output,), judged = _run(classifier, logits, views, ranks, workers, timeout, progress)
-    probability = average_views(output.softmax(-1), judged.owner, len(judged.label))
-    times = judged.places.pts_seconds
-    of_video = [times[(judged.owner == video).numpy()] for video in range(len(judged.label))]
-    seconds = np.array([[views.min(), views.max()] for views in of_video])
-    return Predictions(probability, judged.label.numpy(), judged.unreadable, judged.index, seconds)
+    finished = {} if journal is None else ranks.from_first(journal.read)
+    groups = _groups(classifier, logits, views, ranks, workers, timeout, progress, skip=finished.keys())
+    mine: dict[int, PredictedGroup] = {}
+    with ExitStack() as stack:
+        append = None if journal is None else stack.enter_context(journal.opened(ranks.rank))
+        for number, group in groups:
+            mine[number] = PredictedGroup(tuple(map(_prediction, group.videos)), group.unreadable)
+            if append is not None:
+                append(number, mine[number])
+    found = [*finished.values(), *(group for part in ranks.gather(mine) for group in part.values())]
+    return _predictions(found, len(views))
+
+
+def _prediction(video: _Video) -> Prediction:
+    (logits,) = video.outputs
+    probability = average_views(logits.softmax(-1), torch.zeros(len(logits), dtype=torch.int64), 1)[0]
+    times = video.places.pts_seconds
+    return Prediction(video.index, video.label, len(logits), probability, (float(times.min()), float(times.max())))
+
+
+def _predictions(groups: Sequence[PredictedGroup], count: int) -> Predictions:
+    """The predictions of all groups, in the order of the set, which has `count` videos."""
+    videos = sorted((video for group in groups for video in group.videos), key=lambda video: video.index)
+    unreadable = {path: message for group in groups for path, message in group.unreadable.items()}
+    if not videos:
+        raise _none_readable(unreadable, count)
+    return Predictions(
+        np.stack([video.probability for video in videos]),
+        np.array([video.label for video in videos]),
+        unreadable,
+        tuple(video.index for video in videos),
+        np.array([video.seconds for video in videos]),
+        tuple(video.views for video in videos),
+    )
 
 
 def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArray[np.float64]:
@@ -188,7 +225,14 @@ _Forward = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 """From clips on the device and their rows to float32 outputs with one row per clip."""
 
 
-@torch.no_grad()
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """What a model returned for neighbouring videos; path -> message of those that could not be read."""
+
+    videos: list[_Video]
+    unreadable: dict[str, str]
+
+
 def _run(
     model: nn.Module,
     forward: _Forward,
@@ -198,26 +242,46 @@ def _run(
     timeout: float,
     progress: Callable[[int], None] | None,
 ) -> tuple[tuple[Tensor, ...], _Judged]:
-    """The outputs for all views, on the CPU of every rank. The model then returns to its device.
+    """The outputs for all views, on the CPU of every rank."""
+    mine = [group for _, group in _groups(model, forward, views, ranks, workers, timeout, progress)]
+    return _joined([group for part in ranks.gather(mine) for group in part], len(views))
 
-    Each rank runs the model on its groups of videos.
+
+def _groups(
+    model: nn.Module,
+    forward: _Forward,
+    views: ViewSet,
+    ranks: Ranks,
+    workers: int,
+    timeout: float,
+    progress: Callable[[int], None] | None,
+    *,
+    skip: Collection[int] = (),
+) -> Iterator[tuple[int, _Group]]:
+    """Run a model on this rank's groups of videos, except those of the numbers `skip`. It then returns to its device.
+
+    Groups stay whole, so that a model sees the same batches, and rounds the same way, for any number of ranks and after a stop.
     """
     home = next((p.device for p in model.parameters()), ranks.device)
     model.to(ranks.device).eval()
-    mine = ranks.share(len(views), group=_VIDEOS_AT_ONCE)
-    read = read_views(views.part(mine), workers=workers, timeout=timeout)
-    videos: list[_Video] = []
-    unreadable: dict[str, str] = {}
+    size, count = _VIDEOS_AT_ONCE, len(views)
+    members = {number: range(number * size, min((number + 1) * size, count)) for number in range(-(-count // size))}
+    numbers = ranks.share([number for number in members if number not in skip])
+    indexes = [index for number in numbers for index in members[number]]
+    read = read_views(views.part(indexes), workers=workers, timeout=timeout)
+    done = sum(len(members[number]) for number in skip)
     try:
-        while group := list(islice(read, _VIDEOS_AT_ONCE)):
-            unreadable |= {views.items[mine[v.index]].path: v.problem for v in group if v.problem is not None}
-            readable = [(mine[v.index], v) for v in group if v.problem is None]
-            videos += _outputs(forward, readable, views, ranks.device)
+        for number in numbers:
+            group = list(zip(members[number], islice(read, len(members[number])), strict=True))
+            unreadable = {views.items[index].path: v.problem for index, v in group if v.problem is not None}
+            with torch.no_grad():  # not around the generator, whose caller may train
+                videos = _outputs(forward, [(i, v) for i, v in group if v.problem is None], views, ranks.device)
+            yield number, _Group(videos, unreadable)
+            done += len(group) * ranks.count
             if progress is not None and ranks.is_first:
-                progress(min((len(videos) + len(unreadable)) * ranks.count, len(views)))
+                progress(min(done, count))
     finally:
         model.to(home)
-    return _joined(ranks.gather((videos, unreadable)), len(views))
 
 
 def _outputs(
@@ -247,15 +311,12 @@ def _outputs(
     ]
 
 
-def _joined(parts: Sequence[tuple[list[_Video], dict[str, str]]], count: int) -> tuple[tuple[Tensor, ...], _Judged]:
+def _joined(groups: Sequence[_Group], count: int) -> tuple[tuple[Tensor, ...], _Judged]:
     """The videos of all ranks, in the order of the set, which has `count`."""
-    videos = sorted((video for found, _ in parts for video in found), key=lambda video: video.index)
-    unreadable = {path: message for _, found in parts for path, message in found.items()}
+    videos = sorted((video for group in groups for video in group.videos), key=lambda video: video.index)
+    unreadable = {path: message for group in groups for path, message in group.unreadable.items()}
     if not videos:
-        first = next(iter(unreadable.values()), "the set is empty")
-        raise DataError(
-            "", f"none of {count} videos could be read", advice=f"the first: {first}", reason="too_many_failures"
-        )
+        raise _none_readable(unreadable, count)
     lengths = torch.tensor([len(video.row) for video in videos])
     judged = _Judged(
         torch.arange(len(videos)).repeat_interleave(lengths),
@@ -267,3 +328,9 @@ def _joined(parts: Sequence[tuple[list[_Video], dict[str, str]]], count: int) ->
     )
     outputs = zip(*(video.outputs for video in videos), strict=True)
     return tuple(torch.cat(output) for output in outputs), judged
+
+
+def _none_readable(unreadable: Mapping[str, str], count: int) -> DataError:
+    first = next(iter(unreadable.values()), "the set is empty")
+    found = f"none of {count} videos could be read"
+    return DataError("", found, advice=f"the first: {first}", reason="too_many_failures")

@@ -1,0 +1,265 @@
+"""The multi-view protocol: what a fine-tuned classifier answers on the test videos, and the figures of it (`mgm evaluate`)."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from mgm.data.annotations import load_set
+from mgm.data.clips.source import ClipSource
+from mgm.data.groups import read_groups
+from mgm.data.items import VideoItem, VideoSet
+from mgm.data.judging import untestable
+from mgm.errors import DataError
+from mgm.evaluation.bootstrap import class_mean_interval, mean_interval
+from mgm.evaluation.classification import calibration_error, confusion_matrix, log_loss, mean_class_accuracy
+from mgm.evaluation.metrics import top_k_hits
+from mgm.evaluation.prediction_journal import PredictionJournal
+from mgm.evaluation.prediction_table import JudgedVideos, video_names, write_predictions
+from mgm.evaluation.probing import evaluation_views, video_progress
+from mgm.evaluation.protocol import view_protocol, wilson_interval
+from mgm.evaluation.ranks import Ranks
+from mgm.evaluation.run import open_readable
+from mgm.evaluation.views import Predictions, predict_views
+from mgm.files.journal import Journal
+from mgm.files.lock import locked
+from mgm.machine import machine, versions
+from mgm.models import Classifier
+from mgm.models.cost import encoder_multiply_accumulates
+from mgm.training.checkpoint import open_classifier
+from mgm.training.config import Config
+from mgm.training.results import (
+    EVALUATION_FILE,
+    Interval,
+    Metric,
+    Result,
+    describe_model,
+    describe_set,
+    describe_videos,
+    keep_result,
+    read_results,
+    result_file,
+)
+from mgm.training.run import reading_workers
+
+PREDICTIONS: Final = "predictions"
+"""Folder of a run with a folder per evaluation."""
+COSTS: Final = "costs.jsonl"
+"""File of a run with the time and machine of each measurement, which results do not contain."""
+
+_CONFUSIONS = 10
+"""Most frequent pairs of classes that a result names."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """A result, and what is behind it.
+
+    Attributes:
+        predictions: of the videos that could be read.
+        items: these videos.
+        judged: the predictions by name of the video.
+        folder: files of them.
+    """
+
+    result: Result
+    predictions: Predictions
+    items: tuple[VideoItem, ...]
+    judged: JudgedVideos
+    folder: Path
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self.result!r}, files in {self.folder})"
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | VideoSet,
+    *,
+    overrides: tuple[str, ...] = (),
+    recipe: str | Path | None = None,
+    groups: str | None = None,
+    source: ClipSource | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Multi-view accuracy of a fine-tuned classifier on the test videos.
+
+    The result is written to `evaluation.json` in the run's folder, beside those on other sets and with other views; the predictions
+    of every video to a folder below `predictions/`. A stopped evaluation continues where it was, to the same files. Ranks share the
+    videos, as in `probe`, and give the files of one process.
+
+    Args:
+        run: the folder of `mgm finetune`, or an external classifier with names of its classes (Hugging Face's).
+        data: a set (see `load_set`) whose classes are among those of the classifier, which always chooses among all of its classes.
+        groups: test videos that are alike, see `read_groups`: intervals then cover the choice of groups.
+        overrides, recipe, progress: as in `probe`.
+
+    Raises:
+        MgmError: the run does not exist, or the classes differ.
+    """
+    began = time.perf_counter()
+    file = result_file(run, EVALUATION_FILE)
+    read_results(file)  # a damaged one is reported before the work
+    classifier, config = open_classifier(run, overrides, recipe=recipe)
+    given = data if isinstance(data, VideoSet) else load_set(data)
+    videos = given.with_classes(_class_names(run, classifier))
+    if (error := untestable(videos)) is not None:
+        raise error
+    if groups is not None:
+        read_groups(groups, videos.test)  # before the work
+    readable = open_readable(videos, videos.test, config, source, show_progress=progress is not None)
+    model = describe_model(run, classifier, config, recipe=recipe)
+    protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
+    about = describe_set(given)
+    key = _key(about.checksum, protocol)
+    name = f"{_slug(about.name)}-{protocol['temporal views']}x{protocol['spatial views']}-{key}"
+    folder = result_file(run, PREDICTIONS) / name
+    state = [model.weights, model.settings, describe_set(readable.videos).checksum, *map(list, versions())]
+    journal = PredictionJournal(folder.with_name(f".{name}-{_key(*state)}"))
+
+    ranks = Ranks(config.probe.precision)
+    with locked(folder, advice="wait for its evaluation to end") if ranks.is_first else nullcontext():
+        predictions = evaluate_classifier(
+            classifier, readable.videos, config, readable.source, journal=journal, ranks=ranks, progress=progress
+        )
+        items = tuple(readable.videos.test[index] for index in predictions.index)
+        group = None if groups is None else read_groups(groups, items)
+        judged = JudgedVideos(video_names(items), predictions.probability, predictions.label, group)
+        unreadable = {**readable.unreadable, **predictions.unreadable}
+        result = Result(
+            kind="evaluation",
+            set=about,
+            model=model,
+            protocol=protocol,
+            videos=describe_videos(given, judged=len(items), unreadable=unreadable),
+            metrics=evaluation_metrics(predictions, group),
+            details=_details(predictions, videos.classes) | {"predictions": f"{PREDICTIONS}/{name}", "groups": groups},
+            cost=_cost(predictions, classifier),
+        )
+
+        def write() -> None:
+            write_predictions(folder, judged, predictions, videos.classes)
+            keep_result(file, result)
+            _keep_cost(result_file(run, COSTS), result, ranks, time.perf_counter() - began)
+            for unfinished in folder.parent.glob(f".{name}-*"):
+                PredictionJournal(unfinished).remove()
+
+        ranks.from_first(write)
+    return Evaluation(result, replace(predictions, unreadable=unreadable), items, judged, folder)
+
+
+def _class_names(run: str | Path, classifier: Classifier) -> tuple[str, ...]:
+    if classifier.labels is None:
+        raise DataError(
+            run,
+            f"does not name its {classifier.head.out_features} classes",
+            "names to compare with the labels",
+            "export it to hf and write the names into config.json as id2label",
+            reason="missing_value",
+        )
+    return classifier.labels
+
+
+def evaluate_classifier(
+    classifier: Classifier,
+    videos: VideoSet,
+    config: Config,
+    source: ClipSource,
+    *,
+    journal: PredictionJournal | None = None,
+    ranks: Ranks | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Predictions:
+    """Class probabilities of the test videos, averaged over their views, which are sampled as in the classifier's training."""
+    sampler = config.sampler(config.finetune.sampling, config.finetune.sampling_rule)
+    views = evaluation_views(videos.test, config, source, sampler)
+    return predict_views(
+        classifier,
+        views,
+        journal=journal,
+        ranks=ranks,
+        workers=reading_workers(config, source),
+        timeout=config.data.read_timeout,
+        progress=video_progress(progress, "classifying", len(views)),
+    )
+
+
+def evaluation_metrics(predictions: Predictions, groups: Sequence[str] | None = None) -> tuple[Metric, ...]:
+    """Top-1, top-5 among more than five classes, mean class accuracy, log loss and calibration, with intervals.
+
+    Args:
+        groups: of each video; the intervals then cover the choice of groups, and Wilson's are not given.
+    """
+    probability, label = predictions.probability, predictions.label
+    count, classes = probability.shape
+    method = "bootstrap over videos" if groups is None else f"bootstrap over {len(set(groups))} groups"
+
+    def resampled(bounds: tuple[float, float]) -> Interval:
+        return Interval(low=bounds[0], high=bounds[1], method=method)
+
+    metrics = []
+    for k in (1, 5) if classes > 5 else (1,):
+        hits = top_k_hits(probability, label, k)
+        # Wilson's first: the bootstrap of a few videos that are all correct has no width.
+        intervals = (
+            *((wilson_interval(hits),) if groups is None else ()),
+            resampled(mean_interval(hits, groups=groups)),
+        )
+        metrics.append(Metric(name=f"top-{k}", value=float(hits.mean()), count=count, intervals=intervals))
+    of_classes = resampled(class_mean_interval(probability.argmax(1) == label, label, classes, groups=groups))
+    balanced = mean_class_accuracy(confusion_matrix(probability, label))
+    losses = log_loss(probability, label)
+    of_losses = resampled(mean_interval(losses, groups=groups))
+    return (
+        *metrics,
+        Metric(name="mean class accuracy", value=balanced, count=count, intervals=(of_classes,)),
+        Metric(name="log loss", value=float(losses.mean()), count=count, unit="nats", intervals=(of_losses,)),
+        Metric(name="calibration error", value=calibration_error(probability, label), count=count),
+    )
+
+
+def _details(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
+    """Accuracy per class, and the pairs of classes that are most often confused."""
+    confusion = confusion_matrix(predictions.probability, predictions.label)
+    videos = confusion.sum(1)
+    per_class = [
+        {"class": name, "videos": int(videos[i]), "top-1": float(confusion[i, i] / videos[i]) if videos[i] else None}
+        for i, name in enumerate(classes)
+    ]
+    wrong = np.where(np.eye(len(classes), dtype=bool), 0, confusion)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_CONFUSIONS]
+    pairs = [divmod(int(place), len(classes)) for place in order if wrong.flat[place]]
+    confused = [{"class": classes[i], "predicted": classes[j], "videos": int(wrong[i, j])} for i, j in pairs]
+    return {"classes": list(classes), "per class": per_class, "most confused": confused}
+
+
+def _cost(predictions: Predictions, classifier: Classifier) -> dict[str, int | float]:
+    clips = sum(predictions.views)
+    each = encoder_multiply_accumulates(classifier.encoder.spec)
+    return {"clips": clips, **({} if each is None else {"multiply-accumulates": clips * each})}
+
+
+def _keep_cost(file: Path, result: Result, ranks: Ranks, seconds: float) -> None:
+    """Append the time of a measurement, which differs between two measurements of one result."""
+    place = {"processes": ranks.count, "device": str(ranks.device.type), "machine": machine()}
+    record = {"kind": result.kind, "set": result.set.name, "protocol": dict(result.protocol), **result.cost}
+    with Journal(file) as journal:
+        journal.append({**record, "seconds": round(seconds, 2), **place})
+
+
+def _key(*parts: object) -> str:
+    return blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=4).hexdigest()
+
+
+def _slug(name: str) -> str:
+    """A name for a folder: letters, digits, dots and dashes."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")[:60] or "set"

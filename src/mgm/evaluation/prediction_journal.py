@@ -1,0 +1,96 @@
+"""The finished part of an evaluation, group by group, from which a stopped one continues to the same result."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mgm.errors import FileError
+from mgm.files.atomic import cannot_write
+from mgm.files.journal import Journal, read_journal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Of one video.
+
+    Attributes:
+        index: in the set. views: their number. probability: mean over the views, float64 (classes,).
+        seconds: presentation times of the first and the last frame that the model saw; NaN where the video has none.
+    """
+
+    index: int
+    label: int
+    views: int
+    probability: npt.NDArray[np.float64]
+    seconds: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictedGroup:
+    """Neighbouring videos, which a model has judged together; path -> message of those that could not be read."""
+
+    videos: tuple[Prediction, ...]
+    unreadable: dict[str, str]
+
+
+class PredictionJournal:
+    """Groups of predictions in a folder, one file per rank. The caller holds a lock: one evaluation at a time.
+
+    Args:
+        folder: of this evaluation alone; made on first use.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self) -> dict[int, PredictedGroup]:
+        """The finished groups by number. Raises FileError if a file is damaged before its end."""
+        records = (record for file in sorted(self.folder.glob("rank*.jsonl")) for _, record in read_journal(file))
+        return {int(record["group"]): _group(record, self.folder) for record in records}
+
+    @contextmanager
+    def opened(self, rank: int) -> Iterator[Callable[[int, PredictedGroup], None]]:
+        """A function that appends a finished group, for one rank."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        with Journal(self.folder / f"rank{rank}.jsonl") as journal:
+            yield lambda number, group: journal.append(_record(number, group))
+
+    def remove(self) -> None:
+        """Delete the folder, when the result is written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _record(number: int, group: PredictedGroup) -> dict[str, Any]:
+    """Times and probabilities as base64 of float64, little-endian: exact, and half as long as digits."""
+    videos = [[v.index, v.label, v.views, _text([*v.seconds, *v.probability])] for v in group.videos]
+    return {"group": number, "videos": videos, "unreadable": group.unreadable}
+
+
+def _text(values: Sequence[float]) -> str:
+    return base64.b64encode(np.array(values, "<f8").tobytes()).decode()
+
+
+def _prediction(index: int, label: int, views: int, text: str) -> Prediction:
+    values = np.frombuffer(base64.b64decode(text), "<f8").astype(np.float64)
+    return Prediction(index, label, views, values[2:], (float(values[0]), float(values[1])))
+
+
+def _group(record: dict[str, Any], folder: Path) -> PredictedGroup:
+    try:
+        videos = tuple(_prediction(*video) for video in record["videos"])
+        return PredictedGroup(videos, dict(record["unreadable"]))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        found, expected = f"cannot be read ({error!r})", "the journal of an evaluation"
+        raise FileError(folder, found, expected, "delete it, and evaluate again", reason="malformed") from error
