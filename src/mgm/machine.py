@@ -24,6 +24,23 @@ def machine() -> str:
     return ", ".join([*parts, device] if device else parts)
 
 
+def free_memory() -> int | None:
+    """Bytes of main memory that this process can still use, within the limit of its control group; None if unknown."""
+    info = Path("/proc/meminfo")
+    if not info.exists():
+        return None
+    values = dict(line.split(":", 1) for line in info.read_text(encoding="ascii").splitlines())
+    if "MemAvailable" not in values:
+        return None
+    free = int(values["MemAvailable"].split()[0]) * 1024
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((group / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+    except OSError:  # no control group of version 2
+        return free
+    return min(free, int(limit) - int(used)) if limit.isdigit() else free
+
+
 def versions() -> tuple[tuple[str, str], ...]:
     """(name, version) of the packages that figures depend on."""
     libraries = "/".join(".".join(map(str, v)) for k, v in av.library_versions.items() if k == "libavcodec")

@@ -15,7 +15,7 @@ def test_losses_and_files(tiny_set, tmp_path, capsys):
     assert f"s; {tmp_path}" in shown.replace("\n", "")
     assert "motion was measured" not in shown
     assert "\\x0a" not in shown
-    assert len(shown.splitlines()) == 4  # three of the run to come, one of its result
+    assert len(shown.splitlines()) == 6  # five of the run to come, one of its result
 
 
 def test_unreadable_videos_are_counted(tiny_set, tmp_path, capsys):

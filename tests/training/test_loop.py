@@ -178,7 +178,7 @@ def test_a_refused_run_prints_nothing(small, videos, memory, tmp_path, capsys):
     pretrain(videos, small("pretrain.steps=1"), out=tmp_path / "run", source=memory)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("16 videos, clips of 4 frames")
-    assert len(lines) == 3
+    assert len(lines) == 5
     with raises(ConfigError, "mismatch"):
         pretrain(videos, small("pretrain.steps=1", "seed=1"), out=tmp_path / "run", source=memory, resume=True)
     assert capsys.readouterr().out == ""

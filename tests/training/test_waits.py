@@ -55,5 +55,11 @@ def test_pretraining_waits_once_a_step(on_gpu, small, videos, memory, tmp_path):
 
 
 def test_finetuning_waits_once_a_step(on_gpu, small, videos, memory, tmp_path):
-    config = small(*AUGMENTED, "finetune.dropout=0.5", "finetune.drop_path=0.2", "finetune.precision=32-true")
+    config = small(
+        *AUGMENTED,
+        "finetune.micro_batch=null",
+        "finetune.dropout=0.5",
+        "finetune.drop_path=0.2",
+        "finetune.precision=32-true",
+    )
     check(on_gpu, lambda out: finetune(None, videos, config, out=tmp_path / out, source=memory, show_progress=False))

@@ -72,7 +72,7 @@ class Config(Section):
         """The repeats of a video pass through the model together."""
         for run in RUNS:
             size, repeats = self.optim(run).micro_batch, self.repeats(run)
-            if size is not None and size < repeats:
+            if isinstance(size, int) and size < repeats:
                 expected = f"at least its repeats, {repeats}: the clips of one video stay together"
                 raise ConfigError(f"{run}.micro_batch", f"found {size}", expected, reason="conflict")
 

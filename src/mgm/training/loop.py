@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -24,6 +24,7 @@ from mgm.models.accelerate import accelerate_cpu
 from mgm.models.patches import to_device
 from mgm.notebook import Pictured
 from mgm.terminal import Activity, print_result
+from mgm.training.announce import announce
 from mgm.training.folder import REPLAY_FILE, Start
 from mgm.training.guard import WINDOW, StepGuard
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text
@@ -33,11 +34,15 @@ from mgm.training.resume import TrainingState, begin_run
 from mgm.training.run import TrainingRun
 from mgm.training.saving import CheckpointWriter
 from mgm.training.signals import STOPPED_STATUS, noted_requests, uninterrupted
+from mgm.training.trial import StepMemory, fitting_clips, measure_reading, try_step
 
 if TYPE_CHECKING:
     from mgm.notebook import Image
 
 T = TypeVar("T")
+
+_WORTH_MEASURING = 100
+"""Steps of a run whose cost is measured before it starts, which takes seconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +93,11 @@ def fit(
     module, optimiser = fabric.setup(method.module, method.optimiser)
     history = RunHistory(bad=dict(run.left_out))
     state = begin_run(run, method, history, start)
+    worth_measuring = show_progress and schedule.steps - state.step >= _WORTH_MEASURING
+    automatic = run.optim.micro_batch == "auto"
+    cost = try_step(run, method) if worth_measuring or automatic else None
+    if cost is not None and automatic:
+        run = replace(run, at_once=_at_once(run, cost.memory, before=state.at_once))
     log = StepLog(run.out, history, fabric.is_global_zero)
     checkpoints = CheckpointWriter(run, method, log)
     activity = Activity("training", schedule.steps, active=show_progress and fabric.is_global_zero)
@@ -105,7 +115,8 @@ def fit(
                 _read_first(run.batches(state.step), any_left=state.step < schedule.steps), warnings
             )
             if show_progress:
-                _announce(method, run, state)
+                reading, stream = measure_reading(stream, run) if worth_measuring else (None, stream)
+                announce(run, method, state.step, cost, reading)
             activity.reach(state.step)
             while steps.state.step < schedule.steps and not asked.stop:
                 record, asked = steps.take(stream, Asked(stop=bool(requests), save=checkpoints.overdue))
@@ -134,15 +145,17 @@ def fit(
     return TrainingResult(run.out, method.module.cpu().eval(), history)
 
 
-def _announce(method: TrainingMethod, run: TrainingRun, state: TrainingState) -> None:
-    """Print what is trained, and where a resumed run continues."""
-    steps = run.schedule.steps
-    for line in method.summary(run.schedule, videos=len(run.clips), devices=run.order.ranks).splitlines():
-        print_result(line)
-    if state.step == steps:
-        print_result("the run is finished: no steps are left")
-    elif state.step:
-        print_result(f"resuming after step {state.step}")
+def _at_once(run: TrainingRun, memory: StepMemory, *, before: int | None) -> int:
+    """The clips that a device takes at once: as many as before the run was stopped, if they still fit."""
+    fitting = fitting_clips(run, memory)
+    if before is None or before == fitting:
+        return fitting
+    if before < fitting:
+        return before
+    print_result(
+        f"{run.out}: {fitting} clips at once fit the device, {before} before: the same steps, rounded differently"
+    )
+    return fitting
 
 
 class Asked(NamedTuple):
@@ -204,7 +217,9 @@ class _Steps:
                 _end_scaling(fabric)
             self.optimiser.zero_grad(set_to_none=True)
             self.log.write(record)
-            self.state = TrainingState.now(step + 1, failed, fabric.device, self.guard.state())
+            self.state = TrainingState.now(
+                step + 1, failed, fabric.device, guard=self.guard.state(), at_once=run.at_once
+            )
         return record, asked
 
     def _reason_to_skip(self, record: StepRecord, totals: StepTotals) -> str | None:

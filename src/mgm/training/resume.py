@@ -55,6 +55,7 @@ class TrainingState:
         failed: clips so far that could not be read.
         rng: torch's random state on the CPU; `device_rng` that of the GPU, or None: dropout and stochastic depth.
         guard: the state of `mgm.training.guard.StepGuard`.
+        at_once: as `TrainingRun.at_once`: sums of other micro-batches round differently.
     """
 
     step: int
@@ -62,12 +63,21 @@ class TrainingState:
     rng: torch.Tensor
     device_rng: torch.Tensor | None
     guard: dict[str, Any] = field(default_factory=dict)
+    at_once: int | None = None
 
     @classmethod
-    def now(cls, step: int, failed: int, device: torch.device, guard: dict[str, Any] | None = None) -> TrainingState:
+    def now(
+        cls,
+        step: int,
+        failed: int,
+        device: torch.device,
+        *,
+        guard: dict[str, Any] | None = None,
+        at_once: int | None = None,
+    ) -> TrainingState:
         """The state with the current random states."""
         cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-        return cls(step, failed, torch.get_rng_state(), cuda, guard or {})
+        return cls(step, failed, torch.get_rng_state(), cuda, guard or {}, at_once)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingState:

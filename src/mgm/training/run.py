@@ -105,6 +105,7 @@ class TrainingRun:
         fabric: devices and precision.
         order: the order of the videos.
         schedule: length and learning rates.
+        at_once: clips that a device takes at once, where `optim.micro_batch` leaves it to the device; None: all of a step.
     """
 
     out: Path
@@ -114,6 +115,7 @@ class TrainingRun:
     fabric: Fabric
     order: BatchOrder
     schedule: Schedule
+    at_once: int | None = None
 
     @classmethod
     def prepare(cls, out: str | Path, config: Config, optim: OptimConfig, clips: ClipSet) -> TrainingRun:
@@ -151,8 +153,14 @@ class TrainingRun:
     def micro_batches(self) -> int:
         """Micro-batches of a step on this device; the repeats of a video stay together."""
         videos = self.optim.batch // self.order.ranks
-        at_once = max((self.optim.micro_batch or self.clips_per_rank) // self.clips.repeats, 1)
+        given = self.optim.micro_batch if isinstance(self.optim.micro_batch, int) else self.at_once
+        at_once = max((given or self.clips_per_rank) // self.clips.repeats, 1)
         return -(-videos // at_once)
+
+    @property
+    def workers(self) -> int:
+        """Reading processes of this device."""
+        return reading_workers(self.config, self.clips.source)
 
     @property
     def left_out(self) -> Mapping[str, str]:
@@ -167,7 +175,7 @@ class TrainingRun:
             first=first,
             last=self.schedule.steps,
             parts=self.micro_batches,
-            workers=reading_workers(self.config, self.clips.source),
+            workers=self.workers,
             pin=self.fabric.device.type == "cuda",
             timeout=self.config.data.read_timeout,
         )

@@ -176,8 +176,9 @@ class OptimConfig(Section):
     )
     decay: float = Field(0.2, gt=0, le=1, description="fraction of the length that the decay of wsd takes")
     batch: int = Field(256, ge=1, description="clips per step, over all devices together")
-    micro_batch: int | None = Field(
-        None, ge=1, description="clips that fit on a device at once; gradients of a larger batch are accumulated"
+    micro_batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
+        "auto",
+        description="clips on a device at once, of a larger batch the gradients are accumulated; auto: as many as fit; null: all",
     )
     repeats: int | None = Field(None, ge=1, description="clips per decoded clip; null: data.repeats")
     base_lr: float = Field(1.5e-4, gt=0, description="learning rate per 256 clips of batch")
@@ -205,6 +206,17 @@ class OptimConfig(Section):
     keep_last: int = Field(2, ge=1, description="newest checkpoints that are kept; with 1 none replaces a damaged one")
     keep_every: int | None = Field(None, ge=1, description="a checkpoint of every so many epochs is kept; null: none")
     keep_best: bool = Field(False, description="the checkpoint of the lowest training loss is kept")
+
+    @field_validator("micro_batch", mode="before")
+    @classmethod
+    def _known_micro_batch(cls, value: Any) -> Any:
+        """Check before pydantic, which would report every form of the union."""
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not whole and value is not None and value != "auto":
+            raise ConfigError(
+                "", f"found {value!r}", "a whole number of at least 1, auto, or null", reason="invalid_value"
+            )
+        return value
 
     @field_validator("betas", mode="before")
     @classmethod

@@ -1,0 +1,70 @@
+"""What a run will do and what it will need, in lines that are printed before it starts: the cheapest moment to notice a mistake."""
+
+from __future__ import annotations
+
+from mgm.terminal import print_result
+from mgm.training.method import TrainingMethod, count
+from mgm.training.run import TrainingRun
+from mgm.training.trial import StepCost
+
+_GIB = 2**30
+
+
+def announce(run: TrainingRun, method: TrainingMethod, step: int, cost: StepCost | None, reading: float | None) -> None:
+    """Print what is trained, how the batch of a step is made, what it needs, and where a resumed run continues.
+
+    Args:
+        step: number of finished steps.
+        cost: of a step, if it was measured.
+        reading: clips per second that the loader delivers, over all devices, if it was measured.
+    """
+    lines = method.summary(run.schedule, videos=len(run.clips), devices=run.order.ranks).splitlines()
+    lines.append(_batch_line(run))
+    if cost is not None:
+        lines.append(_memory_line(run, cost))
+    if cost is not None and reading is not None:
+        lines.append(_speed_line(run, cost, reading))
+    if step == run.schedule.steps:
+        lines.append("the run is finished: no steps are left")
+    elif step:
+        lines.append(f"resuming after step {step}")
+    for line in lines:
+        print_result(line)
+
+
+def clips_at_once(run: TrainingRun) -> int:
+    """Clips of the largest micro-batch on a device."""
+    videos = run.optim.batch // run.order.ranks
+    return -(-videos // run.micro_batches) * run.clips.repeats
+
+
+def _batch_line(run: TrainingRun) -> str:
+    repeats = run.clips.repeats
+    whole = f"{run.optim.batch:,} clips"
+    if repeats > 1:
+        whole = f"{run.optim.batch:,} videos x {repeats} repeats = {run.clips_per_step:,} clips"
+    return (
+        f"batch {whole}: {clips_at_once(run)} at once x {run.micro_batches} accumulated x "
+        f"{count(run.order.ranks, 'device')}"
+    )
+
+
+def _memory_line(run: TrainingRun, cost: StepCost) -> str:
+    memory, clips = cost.memory, clips_at_once(run)
+    free = "" if memory.free is None else f"; {memory.free / _GIB:.1f} GiB are free"
+    return (
+        f"memory about {memory.of(clips) / _GIB:.2f} GiB per device: {memory.fixed / _GIB:.2f} for weights, gradients and "
+        f"optimiser, {clips * memory.per_clip / _GIB:.2f} for {count(clips, 'clip')} at once{free}"
+    )
+
+
+def _speed_line(run: TrainingRun, cost: StepCost, reading: float) -> str:
+    wanted = run.order.ranks / cost.seconds_per_clip
+    line = f"speed: the device asks for about {wanted:,.0f} clips/s, the loader gives {reading:,.0f}"
+    if run.order.ranks > 1:
+        line = line.replace("the device asks", f"{run.order.ranks} devices ask")
+    if reading >= wanted:
+        return line
+    share = 1 - reading / wanted
+    more = "raise data.workers" if run.workers else "set data.workers"
+    return f"{line}: it will wait {share:.0%} of the time; {more}, or see 'mgm bench data'"

@@ -1,0 +1,162 @@
+"""What a run measures before it starts, and the micro-batch that it chooses."""
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from mgm.data.clips.source import FileSource
+from mgm.data.loading.dataset import ClipTransform
+from mgm.errors import ConfigError
+from mgm.training import trial
+from mgm.training.announce import announce
+from mgm.training.config import RUNS
+from mgm.training.finetune import Finetuning, augmentation, build_classifier
+from mgm.training.optim import build_optimiser
+from mgm.training.pretrain import Pretraining, build_autoencoder
+from mgm.training.run import TrainingRun, training_clips
+from mgm.training.trial import StepCost, StepMemory, drawn_batch, fixed_bytes, measure_reading, try_step
+from tests.errors import raises
+from tests.training.helpers import same_weights
+
+DECODED = "mask.decoder.name=running-cell"
+
+
+def prepared(kind, config, videos, source, out):
+    """A run and its method, as the loop gets them."""
+    rule = config.mask_rule() if kind == "pretrain" else None
+    transform = ClipTransform("centre", False, rule)
+    clips = training_clips(videos.train, config, transform, source, repeats=config.repeats(kind), show_progress=False)
+    run = TrainingRun.prepare(out, config, config.optim(kind), clips)
+    if kind == "pretrain":
+        model = build_autoencoder(config, None)
+        return run, Pretraining(model, build_optimiser(model, config.pretrain, peak=1.0), config)
+    classifier = build_classifier(config, classes=len(videos.classes))
+    optimiser = build_optimiser(classifier, config.finetune, peak=1.0)
+    augment = augmentation(config.finetune, classes=len(videos.classes), seed=0)
+    return run, Finetuning(classifier, optimiser, config, videos.classes, False, augment)
+
+
+def peak_bytes(run, method, clips):
+    """The largest sum of allocations of a forward and a backward pass, counted by PyTorch's profiler; without gradients."""
+    batch = drawn_batch(run, clips)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        method.step(method.module, batch).loss.backward()
+    total = highest = 0
+    for event in profiled.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            total += event.nbytes()
+            highest = max(highest, total)
+    gradients = sum(p.grad.nbytes for p in method.module.parameters() if p.grad is not None)
+    method.module.zero_grad(set_to_none=True)
+    return highest - gradients
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_the_memory_of_a_step_is_that_of_the_profiler(small, videos, memory, tmp_path, kind):
+    run, method = prepared(kind, small("model.size=tiny"), videos, memory, tmp_path)
+    method.module.train()
+    cost = try_step(run, method)
+    measured = (peak_bytes(run, method, 16) - peak_bytes(run, method, 4)) / 12
+    assert cost.memory.per_clip == pytest.approx(measured, rel=0.35)
+    assert cost.seconds_per_clip > 0
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_the_fixed_memory_is_that_of_the_tensors(small, videos, memory, tmp_path, optimiser):
+    run, method = prepared("pretrain", small(f"pretrain.optimiser={optimiser}"), videos, memory, tmp_path)
+    expected = fixed_bytes(method)
+    method.step(method.module, drawn_batch(run, 2)).loss.backward()
+    method.optimiser.step()
+    tensors = [*method.module.parameters(), *method.module.buffers()]
+    tensors += [p.grad for p in method.module.parameters() if p.grad is not None]
+    states = (value for state in method.optimiser.state.values() for value in state.values())
+    tensors += [value for value in states if isinstance(value, torch.Tensor) and value.ndim]
+    assert expected == sum(tensor.nbytes for tensor in tensors)
+
+
+@pytest.mark.parametrize("settings", [(), (DECODED,), ("data.repeats=2",), ("model.target=motion",)])
+def test_a_trial_changes_nothing(run, small, settings):
+    automatic = run(small(*settings), "automatic")
+    given = run(small("pretrain.micro_batch=null", *settings), "given")
+    assert automatic.history.losses == given.history.losses
+    assert same_weights(automatic.model, given.model)
+
+
+@pytest.mark.parametrize(("room", "micro_batches"), [(4, 1), (3, 2), (2, 2), (1, 4), (0, 4)])
+def test_accumulation_fills_the_gap(run, small, monkeypatch, room, micro_batches):
+    free = StepMemory(1000, 100, None).of(room) / 0.8
+    whole = run(small(), "whole")
+    monkeypatch.setattr(trial, "try_step", None)
+    monkeypatch.setattr("mgm.training.loop.try_step", lambda *_: StepCost(StepMemory(1000, 100, round(free)), 1.0))
+    chosen = []
+    batches = TrainingRun.batches
+    monkeypatch.setattr(TrainingRun, "batches", lambda self, first: chosen.append(self) or batches(self, first))
+    parts = run(small(), "parts")
+    assert [made.micro_batches for made in chosen] == [micro_batches]
+    assert parts.history.losses == pytest.approx(whole.history.losses, rel=1e-4)
+
+
+def test_a_resumed_run_accumulates_as_before(run, small, monkeypatch):
+    """With more room than at its start: the sums of a step round as they did."""
+
+    def with_room_for(clips):
+        cost = StepCost(StepMemory(0, 80, clips * 100), 1.0)
+        monkeypatch.setattr("mgm.training.loop.try_step", lambda *_: cost)
+
+    with_room_for(3)
+    whole = run(small(), "whole")
+
+    def stop(line):
+        if line.startswith("step 3 of 6"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), "stopped", progress=stop)
+    with_room_for(100)
+    resumed = run(small(), "stopped", resume="auto")
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+
+
+def test_the_lines_before_a_run(small, videos, memory, tmp_path, capsys):
+    config = small("pretrain.repeats=2", "pretrain.micro_batch=4", "pretrain.batch=6")
+    run, method = prepared("pretrain", config, videos, memory, tmp_path)
+    cost = StepCost(StepMemory(2**30, 2**28, 2**33), 0.01)
+    announce(run, method, 0, cost, 25.0)
+    lines = capsys.readouterr().out.splitlines()[3:]
+    assert lines == [
+        "batch 6 videos x 2 repeats = 12 clips: 4 at once x 3 accumulated x 1 device",
+        "memory about 2.00 GiB per device: 1.00 for weights, gradients and optimiser, 1.00 for 4 clips at once; 8.0 GiB are free",
+        "speed: the device asks for about 100 clips/s, the loader gives 25: it will wait 75% of the time; set data.workers, or see "
+        "'mgm bench data'",
+    ]
+    announce(run, method, 3, None, None)
+    assert capsys.readouterr().out.splitlines()[-1] == "resuming after step 3"
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_measuring_the_loader_loses_no_batch(small, videos, tmp_path, workers):
+    run, _ = prepared("pretrain", small(f"data.workers={workers}"), videos, FileSource(), tmp_path)
+    rate, stream = measure_reading(run.batches(0), run)
+    keys = [batch.keys.tolist() for batch in stream]
+    assert keys == [batch.keys.tolist() for batch in run.batches(0)]
+    assert rate is not None
+    assert rate > 0
+    none, rest = measure_reading(run.batches(run.schedule.steps - 1), run)
+    assert none is None
+    assert len(list(rest)) == 1
+
+
+def test_drawn_clips_are_always_the_same(small, videos, memory, tmp_path):
+    run, _ = prepared("pretrain", small(DECODED), videos, memory, tmp_path)
+    first, second = (drawn_batch(run, 3) for _ in range(2))
+    assert torch.equal(first.video, second.video)
+    assert torch.equal(first.mask, second.mask)
+    assert torch.equal(first.decode, second.decode)
+    assert first.mask.sum((1, 2, 3)).tolist() == [24, 24, 24]  # of 32
+
+
+@pytest.mark.parametrize("value", ["0", "full", "true", "1.5"])
+def test_a_wrong_micro_batch(small, value):
+    with raises(ConfigError, "invalid_value", message=f"config-micro-batch-{value}"):
+        small(f"pretrain.micro_batch={value}")
