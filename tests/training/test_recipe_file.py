@@ -100,6 +100,19 @@ def test_wrong_bases(write, text, reason, message):
         load_config(write("mine.yaml", text))
 
 
+def test_a_wrong_value_of_a_base_is_found_there(write):
+    base = write("base.yaml", "data: {frmes: 8}\nmask: {ratio: 2}\nseed: -1\n")
+    mine = write("mine.yaml", "base: base.yaml\nmask: {ratio: 3}\n")
+    with raises(ConfigError, "invalid_value", subject=mine, message="recipe-wrong-base-and-own") as caught:
+        load_config(mine)
+    assert f"{base}: data.frmes" in caught.value.found
+    with raises(ConfigError, "invalid_value", subject=f"{mine}: {base}: data.frames"):
+        write("base.yaml", "data: {frames: 0}\n")
+        load_config(mine, ["mask.ratio=0.5"])
+    with raises(ConfigError, "invalid_value", subject=f"{mine}: data.frames"):
+        load_config(mine, ["mask.ratio=0.5", "data.frames=-1"])  # not that of the base
+
+
 def test_a_base_is_no_setting():
     with raises(ConfigError, "conflict", message="override-base"):
         load_config("debug", ["base=mgm-vitb-k400"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from mgm.files.yaml_text import write_yaml
 from mgm.training.config import Config
-from mgm.training.recipe import load_config
+from mgm.training.recipe import load_config, override_key
 from mgm.training.recipe_file import Key, read_recipe
 
 
@@ -46,7 +46,7 @@ def explain_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> list[Se
     """
     given = tuple(overrides)
     config, read = load_config(recipe, given), read_recipe(recipe)
-    overridden = {tuple(text.partition("=")[0].split("."))[:2] for text in given}
+    overridden = {override_key(text)[:2] for text in given}
 
     def setting(key: Key, value: Any, meaning: str | None) -> Setting:
         origin = read.origins.get(key)

@@ -37,6 +37,9 @@ _EXPECTED = {
 }
 
 
+_NO_BASES: Mapping[tuple[str, ...], str] = {}
+
+
 def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Read a recipe and apply overrides.
 
@@ -47,7 +50,17 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     Raises:
         ConfigError: all wrong keys and values in one error, with the nearest valid names.
     """
-    return parse_config(_overridden(read_recipe(recipe).tree, overrides), str(recipe))
+    read, given = read_recipe(recipe), tuple(overrides)
+    changed = {override_key(text)[:2] for text in given}
+    bases = {
+        key: origin.recipe for key, origin in read.origins.items() if key not in changed and origin.recipe != read.name
+    }
+    return parse_config(_overridden(read.tree, given), str(recipe), bases)
+
+
+def override_key(text: str) -> tuple[str, ...]:
+    """The key of an override, `data.size=64`, in its parts."""
+    return tuple(text.partition("=")[0].split("."))
 
 
 def override(config: Config, overrides: Iterable[str]) -> Config:
@@ -77,8 +90,12 @@ def config_for(encoder: Encoder, recipe: str | Path = EXTERNAL_RECIPE, overrides
     return override(load_config(recipe, overrides), [*clips, f"model.spec={json.dumps(spec.to_dict())}"])
 
 
-def parse_config(tree: Mapping[str, Any], name: str) -> Config:
-    """Validate a tree of settings, for example one from a checkpoint; `name` is the subject of its errors.
+def parse_config(tree: Mapping[str, Any], name: str, bases: Mapping[tuple[str, ...], str] = _NO_BASES) -> Config:
+    """Validate a tree of settings, for example one from a checkpoint.
+
+    Args:
+        name: the subject of its errors.
+        bases: key -> the recipe that it was taken from, which is named too.
 
     Raises:
         ConfigError: as `load_config`.
@@ -86,17 +103,24 @@ def parse_config(tree: Mapping[str, Any], name: str) -> Config:
     try:
         return Config.model_validate(tree)
     except pydantic.ValidationError as error:
-        problems = [_explain(problem) for problem in error.errors()]
+        problems = [_explain(problem, bases) for problem in error.errors()]
     lines = list(dict.fromkeys(problem.line for problem in problems))
     if len(lines) == 1:
-        raise problems[0].about(": ".join(part for part in (name, problems[0].subject) if part))
+        raise problems[0].within(name)
     reasons = {problem.reason for problem in problems}
     reason: Reason = reasons.pop() if len(reasons) == 1 else "invalid_value"
     raise ConfigError(name, f"{len(lines)} wrong settings:\n  " + "\n  ".join(lines), reason=reason)
 
 
-def _explain(problem: Any) -> ConfigError:
-    """One of pydantic's errors, about its dotted key."""
+def _explain(problem: Any, bases: Mapping[tuple[str, ...], str]) -> ConfigError:
+    """One of pydantic's errors, about its dotted key and the base that it is in."""
+    location = tuple(str(part) for part in problem["loc"])
+    base = bases.get(location[:2], bases.get(location[:1]))
+    error = _explain_key(problem)
+    return error if base is None else error.within(base)
+
+
+def _explain_key(problem: Any) -> ConfigError:
     location = [str(part) for part in problem["loc"]]
     key, kind, context = ".".join(location), problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":

@@ -39,7 +39,7 @@ class Recipe:
     """A recipe with everything that its bases contain.
 
     Attributes:
-        name: as it was asked for.
+        name: its name, or its path.
         about: the comment at the top of its file, as one paragraph.
         tree: the settings that are written in it or in its bases; not checked.
         origins: key -> origin, of each of them.
