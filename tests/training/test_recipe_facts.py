@@ -182,7 +182,7 @@ def test_every_value_has_a_source(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_fine_tuning_after_pretraining_is_that_of_a_recipe(name):
     """Of the same size and set, but for what the paper and the scripts change."""
-    allowed = {"repeats", "flip", "epochs", "batch", "base_lr", "layer_decay", "dropout", "micro_batch"}
+    allowed = {"repeats", "flip", "epochs", "batch", "base_lr", "layer_decay", "dropout"}
     own = load_config(name).finetune.model_dump()
     recipes = [n for n in RECIPES if n.startswith("finetune-")]
     differing = [{k for k, v in load_config(n).finetune.model_dump().items() if v != own[k]} for n in recipes]
