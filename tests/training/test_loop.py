@@ -191,7 +191,7 @@ SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
 def method():
     torch.manual_seed(0)
     model = MaskedAutoencoder(SPEC, target={"normalised-pixels": 1.0, "hog": 0.5})
-    return Pretraining(model, torch.optim.SGD(model.parameters(), 0.1), load_config("debug"))
+    return Pretraining(model, load_config("debug"))
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def micro_batches(clips, sizes, *, decoded=True):
 
 def gradients(method, clips, sizes, **options):
     fabric = Fabric(devices=1, accelerator="cpu")
-    module, _ = fabric.setup(method.module, method.optimiser)
+    module = fabric.setup_module(method.module)
     module.zero_grad()
     run = SimpleNamespace(fabric=fabric, clips_per_rank=6, micro_batches=len(sizes))
     totals = train_step(method, module, micro_batches(clips, sizes, **options), run)

@@ -3,7 +3,8 @@
 from lightning_fabric import Fabric
 
 from mgm.errors import ConfigError, DataError
-from mgm.training.run import TrainingRun, make_fabric
+from mgm.training.devices import make_fabric
+from mgm.training.run import TrainingRun
 from tests.errors import raises
 from tests.training.helpers import broken
 
@@ -14,7 +15,7 @@ def test_a_batch_that_is_not_a_multiple_of_the_devices(small, monkeypatch, tmp_p
 
     fabric = make_fabric(small().pretrain.precision)
     fabric.__class__ = Three
-    monkeypatch.setattr("mgm.training.run.make_fabric", lambda precision: fabric)
+    monkeypatch.setattr("mgm.training.run.make_fabric", lambda precision, sharded: fabric)
     config = small("pretrain.batch=4")
     with raises(ConfigError, "mismatch", subject="batch"):
         TrainingRun.prepare(tmp_path, config, config.pretrain, range(12))

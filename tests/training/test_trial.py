@@ -10,8 +10,8 @@ from mgm.errors import ConfigError
 from mgm.training import trial
 from mgm.training.announce import announce
 from mgm.training.config import RUNS
+from mgm.training.engine import Engine
 from mgm.training.finetune import Finetuning, augmentation, build_classifier
-from mgm.training.optim import build_optimiser
 from mgm.training.pretrain import Pretraining, build_autoencoder
 from mgm.training.run import TrainingRun, training_clips
 from mgm.training.trial import StepCost, StepMemory, drawn_batch, fixed_bytes, measure_reading, try_step
@@ -22,18 +22,18 @@ DECODED = "mask.decoder.name=running-cell"
 
 
 def prepared(kind, config, videos, source, out):
-    """A run and its method, as the loop gets them."""
+    """A run and its engine, as the loop has them."""
     rule = config.mask_rule() if kind == "pretrain" else None
     transform = ClipTransform("centre", False, rule)
     clips = training_clips(videos.train, config, transform, source, repeats=config.repeats(kind), show_progress=False)
     run = TrainingRun.prepare(out, config, config.optim(kind), clips)
     if kind == "pretrain":
         model = build_autoencoder(config, None)
-        return run, Pretraining(model, build_optimiser(model, config.pretrain, peak=1.0), config)
+        return run, Engine.build(run.fabric, Pretraining(model, config), run.optim, peak=1.0)
     classifier = build_classifier(config, classes=len(videos.classes))
-    optimiser = build_optimiser(classifier, config.finetune, peak=1.0)
     augment = augmentation(config.finetune, classes=len(videos.classes), seed=0)
-    return run, Finetuning(classifier, optimiser, config, videos.classes, False, augment)
+    method = Finetuning(classifier, config, videos.classes, False, augment)
+    return run, Engine.build(run.fabric, method, run.optim, peak=1.0)
 
 
 def peak_bytes(run, method, clips):
@@ -53,9 +53,10 @@ def peak_bytes(run, method, clips):
 
 @pytest.mark.parametrize("kind", RUNS)
 def test_the_memory_of_a_step_is_that_of_the_profiler(small, videos, memory, tmp_path, kind):
-    run, method = prepared(kind, small("model.size=tiny"), videos, memory, tmp_path)
+    run, engine = prepared(kind, small("model.size=tiny"), videos, memory, tmp_path)
+    method = engine.method
     method.module.train()
-    cost = try_step(run, method)
+    cost = try_step(run, engine)
     measured = (peak_bytes(run, method, 16) - peak_bytes(run, method, 4)) / 12
     assert cost.memory.per_clip == pytest.approx(measured, rel=0.35)
     assert cost.seconds_per_clip > 0
@@ -63,13 +64,13 @@ def test_the_memory_of_a_step_is_that_of_the_profiler(small, videos, memory, tmp
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 def test_the_fixed_memory_is_that_of_the_tensors(small, videos, memory, tmp_path, optimiser):
-    run, method = prepared("pretrain", small(f"pretrain.optimiser={optimiser}"), videos, memory, tmp_path)
-    expected = fixed_bytes(method)
+    run, engine = prepared("pretrain", small(f"pretrain.optimiser={optimiser}"), videos, memory, tmp_path)
+    expected, method = fixed_bytes(engine), engine.method
     method.step(method.module, drawn_batch(run, 2)).loss.backward()
-    method.optimiser.step()
+    engine.optimiser.step()
     tensors = [*method.module.parameters(), *method.module.buffers()]
     tensors += [p.grad for p in method.module.parameters() if p.grad is not None]
-    states = (value for state in method.optimiser.state.values() for value in state.values())
+    states = (value for state in engine.optimiser.state.values() for value in state.values())
     tensors += [value for value in states if isinstance(value, torch.Tensor) and value.ndim]
     assert expected == sum(tensor.nbytes for tensor in tensors)
 

@@ -12,14 +12,14 @@ from tests.models.standin import GPU, StandIn
 from tests.training.test_finetune import AUGMENTED
 
 # The model travels to the GPU before the first step, and back after the last.
-MOVES = re.compile(r"copy to the GPU at training/(pretrain|finetune)\.py:\d+ > training/loop\.py|copy to the CPU at")
+MOVES = re.compile(r"copy to the GPU at training/loop\.py:\d+ > training/engine\.py|copy to the CPU at")
 
 
 @pytest.fixture
 def on_gpu(monkeypatch):
     """Train with a stand-in as the device; returns the history and the synchronisations of the steps."""
 
-    def make_fabric(precision):
+    def make_fabric(precision, *, sharded=False):
         fabric = Fabric(accelerator="cpu", devices=1)
         fabric.strategy._root_device = GPU
         return fabric

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from mgm.data.annotations import VideoItem, VideoSet
 from mgm.errors import DataError
 from mgm.training import load_config
+from mgm.training.engine import Engine
 from mgm.training.log import StepLog
 from mgm.training.pretrain import pretrain
 from mgm.training.run import TrainingRun
@@ -41,6 +43,14 @@ def main() -> None:
         write(log, record)
 
     StepLog.write = signalled
+    build, sharded = Engine.build, []
+
+    def watched_engine(*arguments, **options):
+        engine = build(*arguments, **options)
+        sharded.append(any(isinstance(parameter, DTensor) for parameter in engine.method.module.parameters()))
+        return engine
+
+    Engine.build = watched_engine
     try:
         trained = pretrain(videos, load_config("debug", small), out=out, resume=True, show_progress=False)
         result = {"bad": trained.history.bad, "losses": trained.history.losses}
@@ -49,7 +59,7 @@ def main() -> None:
     except SystemExit as ended:
         result = {"status": ended.code}
     rank = os.environ["RANK"]
-    (out / f"rank{rank}.json").write_text(json.dumps({"seen": seen, **result}))
+    (out / f"rank{rank}.json").write_text(json.dumps({"seen": seen, "sharded": sharded, **result}))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 import torch.distributed
 
-from mgm.training.run import make_fabric
+from mgm.training.devices import make_fabric
 from mgm.training.sections import Precision
 
 T = TypeVar("T")

@@ -97,10 +97,8 @@ def _set_up(
     model = build_classifier(config, classes=len(found.classes), pretrained=pretrained)
     if pretrained is None:
         start_from_videos(model.encoder, clips.items, config, clips.source)
-    rates = layer_rates(depth=len(model.encoder.blocks), decay=optim.layer_decay)
-    optimiser = build_optimiser(model, optim, peak=run.schedule.peak, layer=rates)
     augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
-    return run, Finetuning(model, optimiser, config, found.classes, flip, augment)
+    return run, Finetuning(model, config, found.classes, flip, augment)
 
 
 def build_classifier(config: Config, *, classes: int, pretrained: Encoder | None = None) -> Classifier:
@@ -125,11 +123,16 @@ class Finetuning:
     """Classification as a `TrainingMethod`."""
 
     module: Classifier
-    optimiser: torch.optim.Optimizer
     config: Config
     classes: tuple[str, ...]
     flip: bool
     augment: Augmentation
+
+    def build_optimiser(self, peak: float) -> torch.optim.Optimizer:
+        """The optimiser of `config.finetune`, with layer decay."""
+        optim = self.config.finetune
+        rates = layer_rates(depth=len(self.module.encoder.blocks), decay=optim.layer_decay)
+        return build_optimiser(self.module, optim, peak=peak, layer=rates)
 
     def step(self, module: nn.Module, batch: Batch) -> StepResult:
         """Cross-entropy of the augmented clips with their soft targets."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import shlex
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import torch
 import torch.distributed
@@ -20,19 +21,21 @@ from torch import nn
 from mgm.data.loading.loader import Batch
 from mgm.data.unreadable import Unreadable
 from mgm.errors import ModelError
-from mgm.models.accelerate import accelerate_cpu
 from mgm.models.patches import to_device
 from mgm.notebook import Pictured
-from mgm.terminal import Activity, print_result
+from mgm.terminal import Activity, print_error, print_result
 from mgm.training.announce import announce
+from mgm.training.checkpoint import load_checkpoint, model_of
+from mgm.training.engine import Engine
 from mgm.training.folder import REPLAY_FILE, Start
 from mgm.training.guard import WINDOW, StepGuard
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text
 from mgm.training.method import StepResult, TrainingMethod
 from mgm.training.replay_file import spoiled_step
 from mgm.training.resume import TrainingState, begin_run
-from mgm.training.run import TrainingRun
+from mgm.training.run import TrainingRun, is_sharded
 from mgm.training.saving import CheckpointWriter
+from mgm.training.sharding import gathered, local, whole
 from mgm.training.signals import STOPPED_STATUS, noted_requests, uninterrupted
 from mgm.training.trial import StepMemory, fitting_clips, measure_reading, try_step
 
@@ -84,33 +87,32 @@ def fit(
         ModelError: the loss or the gradient of too many steps is not finite.
         DataError: too many videos could not be read.
         FileError: a checkpoint or the log cannot be written.
-        SystemExit: a signal asked the run to end; it is saved. The status is `STOPPED_STATUS`.
+        SystemExit: a signal asked the run to end; it is saved, and the status is `STOPPED_STATUS`. Or one of several processes
+            cannot go on, which is shown; the status is 1.
     """
     fabric, schedule = run.fabric, run.schedule
-    peaks = [group["lr"] for group in method.optimiser.param_groups]
-    if fabric.device.type == "cpu":
-        accelerate_cpu(method.module)
-    module, optimiser = fabric.setup(method.module, method.optimiser)
+    engine = Engine.build(fabric, method, run.optim, peak=schedule.peak)
+    peaks = [group["lr"] for group in engine.optimiser.param_groups]
     history = RunHistory(bad=dict(run.left_out))
-    state = begin_run(run, method, history, start)
+    state = begin_run(run, engine, history, start)
     worth_measuring = show_progress and schedule.steps - state.step >= _WORTH_MEASURING
     automatic = run.optim.micro_batch == "auto"
-    cost = try_step(run, method) if worth_measuring or automatic else None
+    cost = try_step(run, engine) if worth_measuring or automatic else None
     if cost is not None and automatic:
         run = replace(run, at_once=_at_once(run, cost.memory, before=state.at_once))
     log = StepLog(run.out, history, fabric.is_global_zero)
-    checkpoints = CheckpointWriter(run, method, log)
+    checkpoints = CheckpointWriter(run, engine, log)
     activity = Activity("training", schedule.steps, active=show_progress and fabric.is_global_zero)
     console = activity.console if show_progress else None
     warnings = RunWarnings(run.out, history, fabric.global_rank, fabric.world_size, console)
     started = time.perf_counter()
     guard = StepGuard(run.optim.skip_limit, run.optim.spike)
     guard.restore(state.guard)
-    steps = _Steps(method, run, module, optimiser, peaks, log, warnings, guard, started, first=state.step, state=state)
+    steps = _Steps(engine, run, peaks, log, warnings, guard, started, first=state.step, state=state)
     asked = Asked()
-    module.train()
+    engine.module.train()
     try:
-        with activity, noted_requests() as requests:
+        with activity, noted_requests(together=fabric.world_size > 1) as requests, _crash_shown(steps):
             stream = _note_incidents(
                 _read_first(run.batches(state.step), any_left=state.step < schedule.steps), warnings
             )
@@ -142,7 +144,38 @@ def fit(
         if fabric.is_global_zero:
             history.write_bad_videos(run.out)
     history.seconds = time.perf_counter() - started
-    return TrainingResult(run.out, method.module.cpu().eval(), history)
+    return TrainingResult(run.out, _trained(engine, run), history)
+
+
+@contextmanager
+def _crash_shown(steps: _Steps) -> Iterator[None]:
+    """Show the error of one of several processes: most often another one, which it waits for, has ended.
+
+    Backends report a lost process by a RuntimeError like any other. It is shown at once: the launcher ends this process soon.
+    """
+    run = steps.run
+    try:
+        yield
+    except RuntimeError as error:
+        if run.fabric.world_size == 1:
+            raise
+        print_error("".join(traceback.format_exception(error)))
+        failure = ModelError(
+            run.out,
+            f"process {run.order.rank} of {run.order.ranks} stopped in step {steps.state.step} by the error above",
+            advice="if another process ended before it, the output of that one has the reason; checkpoints are intact: continue "
+            "with the same command and --resume auto",
+            reason="crashed",
+        )
+        print_error(str(failure))
+        raise SystemExit(1) from error
+
+
+def _trained(engine: Engine, run: TrainingRun) -> nn.Module:
+    """The model of a finished run, on the CPU: that of its checkpoint, if the one in memory is sharded or not the average."""
+    if engine.average is not None or is_sharded(run.config, run.optim):
+        return model_of(load_checkpoint(run.out))
+    return engine.method.module.cpu().eval()
 
 
 def _at_once(run: TrainingRun, memory: StepMemory, *, before: int | None) -> int:
@@ -170,17 +203,14 @@ class _Steps:
     """The steps of a run, and what they need.
 
     Attributes:
-        module, optimiser: those of the method, as Fabric wraps them.
         peaks: the highest learning rate of each group of parameters.
         guard: judges every step before the weights change.
         started, first: the time at which this part of the run begins, and its first step.
         state: after the last finished step, always that of the weights.
     """
 
-    method: TrainingMethod
+    engine: Engine
     run: TrainingRun
-    module: Any
-    optimiser: Any
     peaks: list[float]
     log: StepLog
     warnings: RunWarnings
@@ -191,13 +221,13 @@ class _Steps:
 
     def take(self, stream: Iterator[Batch], asked: Asked) -> tuple[StepRecord, Asked]:
         """Take one step and log it; returns its record, and what any rank asks for."""
-        run, method, fabric, step = self.run, self.method, self.run.fabric, self.state.step
+        run, engine, fabric, step = self.run, self.engine, self.run.fabric, self.state.step
         factor = run.schedule.factor(step)
-        for group, peak in zip(method.optimiser.param_groups, self.peaks, strict=True):
+        for group, peak in zip(engine.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
 
-        totals = train_step(method, self.module, stream, run)  # forward and backward
-        norm = clip_gradient(fabric, self.module, self.optimiser, run.optim.clip_grad)
+        totals = train_step(engine.method, engine.module, stream, run)  # forward and backward
+        norm = clip_gradient(engine, run.optim.clip_grad)
         record, failures, asked = _record(totals, norm, asked, fabric, step=step, lr=run.schedule.peak * factor)
 
         failed = self.state.failed + failures
@@ -212,10 +242,10 @@ class _Steps:
 
         with uninterrupted():
             if record.skipped is None:
-                self.optimiser.step()
+                engine.step()
             else:
                 _end_scaling(fabric)
-            self.optimiser.zero_grad(set_to_none=True)
+            engine.optimiser.zero_grad(set_to_none=True)
             self.log.write(record)
             self.state = TrainingState.now(
                 step + 1, failed, fabric.device, guard=self.guard.state(), at_once=run.at_once
@@ -238,13 +268,15 @@ class _Steps:
                 f"step {step} is skipped: {reason} ({len(guard.skipped)} of {guard.limit} in {WINDOW} steps)"
             )
             return reason
+        weights = gathered(self.engine.method.module.state_dict())
         loss = float(totals.loss)
         rank = run.order.rank
         file = run.out / (f"replay-{rank}.pt" if rank else REPLAY_FILE)
         if not rank or not math.isfinite(loss):
             spoiled_step(
                 run,
-                self.method,
+                self.engine.method,
+                weights,
                 step=step,
                 reason=reason,
                 loss=loss,
@@ -352,7 +384,7 @@ def train_step(method: TrainingMethod, module: nn.Module, stream: Iterator[Batch
             found = "leaves no hidden token of a step to reconstruct"
             raise ModelError("mask.decoder", found, advice="lower mask.decoder.ratio", reason="invalid_value")
         totals.scale(clips / mean_weight)
-        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        gradients = [local(p.grad) for p in module.parameters() if p.grad is not None]
         torch._foreach_mul_(gradients, clips / mean_weight)
     return totals
 
@@ -417,13 +449,13 @@ def _record(
     return record, round(failed * fabric.world_size), Asked(stops > 0, saves > 0)
 
 
-def clip_gradient(fabric: Fabric, module: Any, optimiser: Any, limit: float | None) -> torch.Tensor:
+def clip_gradient(engine: Engine, limit: float | None) -> torch.Tensor:
     """Clip the gradient to `limit`, if any; returns its norm before that, a scalar on the device."""
-    norm: torch.Tensor | None = fabric.clip_gradients(
-        module, optimiser, max_norm=limit or math.inf, error_if_nonfinite=False
+    norm: torch.Tensor | None = engine.fabric.clip_gradients(
+        engine.module, engine.stepper, max_norm=limit or math.inf, error_if_nonfinite=False
     )
     assert norm is not None  # a largest norm was given
-    return norm
+    return whole(norm)
 
 
 def _scale(fabric: Fabric) -> float:

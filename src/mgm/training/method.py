@@ -40,9 +40,12 @@ class TrainingMethod(Protocol):
     def module(self) -> nn.Module:
         """The model to train."""
 
-    @property
-    def optimiser(self) -> torch.optim.Optimizer:
-        """Its optimiser; the learning rate of each group is its peak."""
+    def build_optimiser(self, peak: float) -> torch.optim.Optimizer:
+        """Make the optimiser of the parameters that `module` has by now: sharding replaces them.
+
+        Args:
+            peak: the highest learning rate; that of a group may be a fraction of it.
+        """
 
     def step(self, module: nn.Module, batch: Batch) -> StepResult:
         """Compute the loss of a micro-batch; `module` is `self.module` as wrapped for the devices."""

@@ -74,7 +74,8 @@ def build_optimiser(
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        vector = parameter.squeeze().ndim < 2 or "position_" in name  # a learned position embedding is a set of vectors
+        # A learned position embedding is a set of vectors. The shape is that of the whole, if it is sharded.
+        vector = sum(side > 1 for side in parameter.shape) < 2 or "position_" in name
         decay = 0.0 if vector else config.weight_decay
         groups.setdefault((decay, layer(name) if layer else 1.0), []).append(parameter)
     parameters = [{"params": p, "weight_decay": decay, "lr": peak * scale} for (decay, scale), p in groups.items()]

@@ -87,8 +87,7 @@ def _set_up(
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
     model = build_autoencoder(config, teacher)
     start_from_videos(model.encoder, clips.items, config, clips.source)
-    optimiser = build_optimiser(model, config.pretrain, peak=run.schedule.peak)
-    return run, Pretraining(model, optimiser, config)
+    return run, Pretraining(model, config)
 
 
 def build_autoencoder(config: Config, teacher: Encoder | None) -> MaskedAutoencoder:
@@ -104,8 +103,11 @@ class Pretraining:
     """Masked autoencoding as a `TrainingMethod`."""
 
     module: MaskedAutoencoder
-    optimiser: torch.optim.Optimizer
     config: Config
+
+    def build_optimiser(self, peak: float) -> torch.optim.Optimizer:
+        """The optimiser of `config.pretrain`."""
+        return build_optimiser(self.module, self.config.pretrain, peak=peak)
 
     def step(self, module: nn.Module, batch: Batch) -> StepResult:
         """The weighted errors of the targets at the hidden tokens (docs/method.md, "Learning").

@@ -15,14 +15,13 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from mgm.models import Encoder, ModelSpec
-from mgm.models.accelerate import accelerate_cpu
+from mgm.training.devices import make_fabric
+from mgm.training.engine import Engine
 from mgm.training.finetune import Finetuning, augmentation, build_classifier
 from mgm.training.loop import clip_gradient, train_step
 from mgm.training.method import TrainingMethod
-from mgm.training.optim import build_optimiser
 from mgm.training.pretrain import Pretraining, build_autoencoder
 from mgm.training.replay_file import SpoiledStep, read_replay
-from mgm.training.run import make_fabric
 from mgm.training.sections import Precision
 
 
@@ -89,17 +88,17 @@ def replay_step(file: str | Path) -> Replay:
 def _take(saved: SpoiledStep, precision: Precision) -> ReplayedStep:
     fabric = make_fabric(precision)
     method = _method(saved)
-    if fabric.device.type == "cpu":
-        accelerate_cpu(method.module)
-    module, optimiser = fabric.setup(method.module, method.optimiser)
-    module.train()
+    engine = Engine.build(
+        fabric, method, saved.config.optim("finetune" if saved.is_finetuning else "pretrain"), peak=0.0
+    )
+    engine.module.train()
     torch.set_rng_state(saved.rng)
     if fabric.device.type == "cuda" and saved.device_rng is not None:
         torch.cuda.set_rng_state(saved.device_rng, fabric.device)
     with _watched(method.module) as seen:
         clips = sum(len(batch.index) for batch in saved.batches)
-        totals = train_step(method, module, iter(saved.batches), _ReplayedRun(fabric, len(saved.batches), clips))
-    norm = clip_gradient(fabric, module, optimiser, None)
+        totals = train_step(method, engine.module, iter(saved.batches), _ReplayedRun(fabric, len(saved.batches), clips))
+    norm = clip_gradient(engine, None)
     return ReplayedStep(float(totals.loss), float(norm), seen.output, seen.gradient)
 
 
@@ -111,14 +110,14 @@ def _method(saved: SpoiledStep) -> TrainingMethod:
         optim, classes = config.finetune, tuple(described["classes"])
         classifier = build_classifier(config, classes=len(classes))
         augment = augmentation(optim, classes=len(classes), seed=config.seed)
-        method = Finetuning(classifier, build_optimiser(classifier, optim, peak=0.0), config, classes, False, augment)
+        method = Finetuning(classifier, config, classes, False, augment)
     else:
         teacher = None
         if saved.teacher is not None:
             teacher = Encoder(ModelSpec.from_dict(described["teacher"]))
             teacher.load_state_dict(saved.teacher)
         model = build_autoencoder(config, teacher)
-        method = Pretraining(model, build_optimiser(model, config.pretrain, peak=0.0), config)
+        method = Pretraining(model, config)
     method.module.load_state_dict(saved.weights)
     return method
 

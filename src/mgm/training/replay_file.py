@@ -83,6 +83,7 @@ class SpoiledStep:
 def spoiled_step(
     run: TrainingRun,
     method: TrainingMethod,
+    weights: dict[str, torch.Tensor],
     *,
     step: int,
     reason: str,
@@ -91,7 +92,8 @@ def spoiled_step(
     rng: torch.Tensor,
     device_rng: torch.Tensor | None,
 ) -> SpoiledStep:
-    """Describe the step before which the model of `method` is; its batches, which the step number determines, are read again."""
+    """Describe the step before which the model of `method` has these weights; its batches, which the step number determines, are
+    read again."""
     fabric = run.fabric
     device = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "CPU"
     return SpoiledStep(
@@ -105,7 +107,7 @@ def spoiled_step(
         f"mgm {VERSION}, torch {torch.__version__}, {device}",
         run.config,
         method.describe(),
-        method.module.state_dict(),
+        weights,
         _teacher(method.module),
         rng,
         device_rng,

@@ -19,6 +19,7 @@ from mgm.terminal import print_result
 from mgm.training.checkpoint import load_checkpoint
 from mgm.training.checkpoint_folder import is_whole, read_about, read_checkpoint
 from mgm.training.config import Config
+from mgm.training.engine import Engine
 from mgm.training.folder import (
     DECAY,
     LAST_CHECKPOINT,
@@ -40,7 +41,7 @@ from mgm.training.step_lines import read_steps
 # Keys of a section that may change without being named: how clips are read, when checkpoints are written and when a run gives up,
 # on which no weight depends, and the length of the run.
 _MAY_CHANGE = frozenset({
-    "workers", "read_timeout", "bad_share", "skip_limit",
+    "workers", "strategy", "read_timeout", "bad_share", "skip_limit",
     "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_every", "keep_best",
     *LENGTHS,
 })  # fmt: skip
@@ -95,7 +96,7 @@ class TrainingState:
             torch.cuda.set_rng_state(self.device_rng, device)
 
 
-def begin_run(run: TrainingRun, method: TrainingMethod, history: RunHistory, start: Start) -> TrainingState:
+def begin_run(run: TrainingRun, engine: Engine, history: RunHistory, start: Start) -> TrainingState:
     """Begin where `start` says: anew, at the newest checkpoint of the folder, or at that of another run.
 
     Raises:
@@ -111,10 +112,10 @@ def begin_run(run: TrainingRun, method: TrainingMethod, history: RunHistory, sta
             _make_folder(run)
         return TrainingState.now(0, 0, run.fabric.device)
     content = content or load_checkpoint(path)
-    _check_same(run, path, content, method, start)
+    _check_same(run, path, content, engine.method, start)
     if run.fabric.is_global_zero:
         _take_over(run, path, content)
-    return _restore(run, method, history, content)
+    return _restore(run, engine, history, content)
 
 
 def _find(out: Path, start: Start) -> tuple[Path | None, dict[str, Any] | None]:
@@ -181,7 +182,7 @@ def _take_over(run: TrainingRun, path: Path, content: dict[str, Any]) -> None:
         raise cannot_write(run.out, error, OTHER_OUT) from error
 
 
-def _restore(run: TrainingRun, method: TrainingMethod, history: RunHistory, content: dict[str, Any]) -> TrainingState:
+def _restore(run: TrainingRun, engine: Engine, history: RunHistory, content: dict[str, Any]) -> TrainingState:
     """Restore weights, optimiser, random states and history from the content of a checkpoint."""
     before = content["data"]["ranks"]
     if before != run.order.ranks:
@@ -189,9 +190,7 @@ def _restore(run: TrainingRun, method: TrainingMethod, history: RunHistory, cont
             f"{run.out}: resuming on {run.order.ranks} devices (started on {before}): the same clips and masks, but other "
             "draws of dropout and mixing"
         )
-    method.module.load_state_dict(content["model"])
-    method.optimiser.load_state_dict(content["optimiser"])
-    run.fabric.strategy.precision.load_state_dict(content["precision"])
+    engine.load(content)
     state = TrainingState.from_dict(content["position"])
     state.restore(run.fabric.device)
     history.bad.update(content["bad"])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from lightning_fabric import Fabric
 
 from mgm.data.annotations import VideoItem
@@ -18,8 +16,10 @@ from mgm.data.loading.memory import keep_freed_memory
 from mgm.errors import ConfigError, DataError
 from mgm.terminal import Activity
 from mgm.training.config import Config, Run
+from mgm.training.devices import make_fabric
 from mgm.training.optim import Schedule, build_schedule
-from mgm.training.sections import OptimConfig, Precision
+from mgm.training.sections import OptimConfig
+from mgm.training.sharding import WIDE_ENCODER
 
 
 def training_clips(
@@ -77,20 +77,11 @@ def reading_workers(config: Config, source: ClipSource) -> int:
     return 0 if isinstance(source, MemorySource) else config.data.workers
 
 
-def make_fabric(precision: Precision) -> Fabric:
-    """Lightning Fabric on one device, or on those that torchrun or SLURM started processes for.
-
-    It never takes all GPUs of a machine by itself: Fabric would start the running command once more for each.
-    """
-    if precision == "auto":
-        # bf16 autocast is half as fast as float32 on a CPU that only emulates it
-        native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bf16-mixed" if native else "32-true"
-    local = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE") or 1)
-    world = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or local)
-    fabric = Fabric(devices=local, num_nodes=max(world // local, 1), precision=precision)
-    fabric.launch()
-    return fabric
+def is_sharded(config: Config, optim: OptimConfig) -> bool:
+    """Whether the weights of a run are distributed over its devices."""
+    if optim.strategy == "auto":
+        return config.model_spec().encoder.dim >= WIDE_ENCODER
+    return optim.strategy == "fsdp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +115,7 @@ class TrainingRun:
         Raises:
             ConfigError: the batch is not a multiple of the number of devices.
         """
-        fabric = make_fabric(optim.precision)
+        fabric = make_fabric(optim.precision, sharded=is_sharded(config, optim))
         if fabric.device.type == "cpu":
             keep_freed_memory()
         if optim.batch % fabric.world_size:

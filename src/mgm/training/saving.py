@@ -10,9 +10,9 @@ from typing import Any
 
 from mgm.files.atomic import remove_folder
 from mgm.training.checkpoint_folder import read_about, write_checkpoint
+from mgm.training.engine import Engine
 from mgm.training.folder import DECAY, checkpoint_folder, checkpoint_folders
 from mgm.training.log import RunHistory, StepLog
-from mgm.training.method import TrainingMethod
 from mgm.training.resume import TrainingState, fingerprint
 from mgm.training.run import TrainingRun
 from mgm.version import VERSION
@@ -27,7 +27,7 @@ class CheckpointWriter:
     """
 
     run: TrainingRun
-    method: TrainingMethod
+    engine: Engine
     log: StepLog
     written: float = field(init=False)
 
@@ -56,14 +56,16 @@ class CheckpointWriter:
         try:
             self.log.flush()
         finally:  # the checkpoint is worth more than the log
+            tensors = self.engine.state()
             if self.run.fabric.is_global_zero:
-                self._write(state)
+                self._write(state, tensors)
 
-    def _write(self, state: TrainingState) -> None:
+    def _write(self, state: TrainingState, tensors: Mapping[str, Any]) -> None:
         run, history = self.run, self.log.history
         folder = checkpoint_folder(run.out, state.step)
         if not folder.exists():  # else it is of this run and this step: `begin_run` sets others aside
-            write_checkpoint(folder, _content(run, self.method, state, history), _about(run, state, history))
+            content = {**self.engine.method.describe(), **tensors, **_content(run, state, history)}
+            write_checkpoint(folder, content, _about(run, state, history))
         history.write_bad_videos(run.out)
         folders = checkpoint_folders(run.out)
         abouts = [read_about(folder) for folder in folders]
@@ -96,15 +98,11 @@ def outdated(abouts: Sequence[Mapping[str, Any]], *, last: int, best: bool) -> l
     return [n for n, about in enumerate(abouts) if n >= last and n != lowest and not about.get("kept")]
 
 
-def _content(run: TrainingRun, method: TrainingMethod, state: TrainingState, history: RunHistory) -> dict[str, Any]:
+def _content(run: TrainingRun, state: TrainingState, history: RunHistory) -> dict[str, Any]:
     epoch, index = run.order.place(state.step)
     return {
-        **method.describe(),
         "position": state.to_dict(),
         "config": run.config.model_dump(mode="json"),
-        "model": method.module.state_dict(),
-        "optimiser": method.optimiser.state_dict(),
-        "precision": run.fabric.strategy.precision.state_dict(),  # the scale of 16-bit gradients
         "bad": dict(history.bad),
         # with the configuration, everything that the next batches depend on
         "data": {

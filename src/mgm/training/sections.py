@@ -197,6 +197,19 @@ class OptimConfig(Section):
     spike: float | None = Field(
         100, gt=1, description="a gradient explodes above this many times the largest norm of 100 steps; null: never"
     )
+    strategy: Literal["auto", "ddp", "fsdp"] = Field(
+        "auto",
+        description="on several devices: ddp, each has all weights; fsdp, each has a part of the weights, gradients and "
+        "optimiser's state; auto: fsdp for L and H",
+    )
+    compile: bool = Field(False, description="compile the model by torch.compile: faster on a GPU, after minutes")
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="decay per step of the moving average of the weights, such as 0.9999, which is then the model of the run; "
+        "null: none",
+    )
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
     checkpoint_minutes: float | None = Field(
         10,

@@ -32,10 +32,13 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def noted_requests() -> Iterator[list[str]]:
+def noted_requests(*, together: bool = False) -> Iterator[list[str]]:
     """The names of the signals that asked this process to end in the block, which has to follow them: schedulers send them.
 
     A second one ends the process at once. Signals that are ignored (nohup) or have a handler already are left alone.
+
+    Args:
+        together: Ctrl-C is such a signal too, because processes that train together can only stop after the same step.
     """
     noted: list[str] = []
     if threading.current_thread() is not threading.main_thread():
@@ -51,6 +54,8 @@ def noted_requests() -> Iterator[list[str]]:
             signal.signal(request, signal.SIG_DFL)
 
     ours = [request for request in _REQUESTS if signal.getsignal(request) is signal.SIG_DFL]
+    if together and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        ours.append(signal.SIGINT)
     for request in ours:
         signal.signal(request, note)
     try:

@@ -21,6 +21,7 @@ from mgm.data.loading.loader import Batch
 from mgm.errors import ModelError
 from mgm.machine import free_memory
 from mgm.masks import mask_rng
+from mgm.training.engine import Engine
 from mgm.training.method import TrainingMethod
 from mgm.training.run import TrainingRun
 
@@ -68,15 +69,15 @@ class StepCost:
     seconds_per_clip: float
 
 
-def try_step(run: TrainingRun, method: TrainingMethod) -> StepCost:
+def try_step(run: TrainingRun, engine: Engine) -> StepCost:
     """Take steps on drawn clips, of growing size for up to two seconds, without changing the model.
 
     Raises:
         ModelError: the smallest micro-batch does not fit the device.
     """
-    fabric, smallest = run.fabric, run.clips.repeats
+    fabric, method, smallest = run.fabric, engine.method, run.clips.repeats
     free = _free_on(fabric)
-    fixed = fixed_bytes(method)
+    fixed = fixed_bytes(engine)
     with _unchanged(method, fabric):
         try:
             kept, seconds = _take(run, method, smallest)
@@ -90,7 +91,7 @@ def try_step(run: TrainingRun, method: TrainingMethod) -> StepCost:
             ) from error
         memory = StepMemory(fixed, kept // smallest, free)
         clips, spent = smallest, seconds
-        while spent < _SECONDS and 2 * clips <= run.clips_per_rank and memory.fits(2 * clips):
+        while 2 * clips <= run.clips_per_rank and _on_every_rank(fabric, spent < _SECONDS and memory.fits(2 * clips)):
             clips *= 2
             _, seconds = _take(run, method, clips)
             spent += seconds
@@ -106,9 +107,10 @@ def fitting_clips(run: TrainingRun, memory: StepMemory) -> int:
     return round(-float(lowest))
 
 
-def fixed_bytes(method: TrainingMethod) -> int:
-    """Bytes of a model with its buffers, its gradients and the state of its optimiser on this device."""
-    states = {torch.optim.AdamW: 2, torch.optim.SGD: 1}.get(type(method.optimiser), 2)
+def fixed_bytes(engine: Engine) -> int:
+    """Bytes of a model with its buffers, its average, its gradients and the state of its optimiser on this device."""
+    method, states = engine.method, {torch.optim.AdamW: 2, torch.optim.SGD: 1}.get(type(engine.optimiser), 2)
+    states += engine.average is not None
     model = sum(_local_bytes(value) for value in (*method.module.parameters(), *method.module.buffers()))
     return model + (1 + states) * sum(_local_bytes(p) for p in method.module.parameters() if p.requires_grad)
 
@@ -154,6 +156,16 @@ def measure_reading(stream: Iterator[Batch], run: TrainingRun) -> tuple[float | 
             break
     rate = clips / (now - began) * run.order.ranks if clips and now > began else None
     return rate, chain(read, stream)
+
+
+def _on_every_rank(fabric: Fabric, condition: bool) -> bool:
+    """Whether a condition holds on every rank. The ranks of a sharded model take every step together."""
+    if fabric.world_size == 1:
+        return condition
+    failures: torch.Tensor = fabric.all_reduce(
+        torch.tensor(float(not condition), device=fabric.device), reduce_op="max"
+    )
+    return not failures
 
 
 def _masks(rule: MaskRule | None, clips: int) -> torch.Tensor | None:
