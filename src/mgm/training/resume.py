@@ -77,8 +77,12 @@ class TrainingState:
         at_once: int | None = None,
     ) -> TrainingState:
         """The state with the current random states."""
-        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-        return cls(step, failed, torch.get_rng_state(), cuda, guard or {}, at_once)
+        rng = None
+        if device.type == "cuda":
+            rng = torch.cuda.get_rng_state(device)
+        elif device.type == "mps":
+            rng = torch.mps.get_rng_state()
+        return cls(step, failed, torch.get_rng_state(), rng, guard or {}, at_once)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingState:
@@ -94,6 +98,8 @@ class TrainingState:
         torch.set_rng_state(self.rng)
         if device.type == "cuda" and self.device_rng is not None:
             torch.cuda.set_rng_state(self.device_rng, device)
+        elif device.type == "mps" and self.device_rng is not None:
+            torch.mps.set_rng_state(self.device_rng)
 
 
 def begin_run(run: TrainingRun, engine: Engine, history: RunHistory, start: Start) -> TrainingState:
