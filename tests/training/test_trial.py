@@ -121,9 +121,9 @@ def test_a_resumed_run_accumulates_as_before(run, small, monkeypatch):
 
 def test_the_lines_before_a_run(small, videos, memory, tmp_path, capsys):
     config = small("pretrain.repeats=2", "pretrain.micro_batch=4", "pretrain.batch=6")
-    run, method = prepared("pretrain", config, videos, memory, tmp_path)
+    run, engine = prepared("pretrain", config, videos, memory, tmp_path)
     cost = StepCost(StepMemory(2**30, 2**28, 2**33), 0.01)
-    announce(run, method, 0, cost, 25.0)
+    announce(run, engine.method, 0, cost, 25.0)
     lines = capsys.readouterr().out.splitlines()[3:]
     assert lines == [
         "batch 6 videos x 2 repeats = 12 clips: 4 at once x 3 accumulated x 1 device",
@@ -131,7 +131,7 @@ def test_the_lines_before_a_run(small, videos, memory, tmp_path, capsys):
         "speed: the device asks for about 100 clips/s, the loader gives 25: it will wait 75% of the time; set data.workers, or see "
         "'mgm bench data'",
     ]
-    announce(run, method, 3, None, None)
+    announce(run, engine.method, 3, None, None)
     assert capsys.readouterr().out.splitlines()[-1] == "resuming after step 3"
 
 
