@@ -22,7 +22,7 @@ def labelled(train: str, test: str, classes: int = 3) -> VideoSet:
     ("train", "test", "classes", "reasons", "key"),
     [
         ("0011", "01", 3, (None, None, None), None),
-        ("0011", "02", 3, (None, None, None), None),  # the video of class 2 counts as wrong
+        ("0011", "02", 3, (None, None, "mismatch"), "class-without-training"),
         ("01", "2", 3, (None, None, "mismatch"), "no-class-in-both"),
         ("", "01", 3, ("missing_value", None, "missing_value"), "no-training-videos"),
         ("0000", "01", 3, ("missing_value", None, "missing_value"), "one-class"),

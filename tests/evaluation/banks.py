@@ -21,3 +21,13 @@ def bank_of(tokens: torch.Tensor, owner: torch.Tensor, label: torch.Tensor) -> t
     """The features of tokens, and the tokens as an attentive probe reads them."""
     features = Features(tokens.mean(1), owner, label, torch.arange(len(owner)))
     return features, F.layer_norm(tokens, tokens.shape[2:])
+
+
+def every_fifth(features: Features) -> torch.Tensor:
+    """Held-out videos, bool (videos,), of all classes of a bank."""
+    return torch.arange(len(features.label)) // 5 % 5 == 0
+
+
+def accuracy(probability, bank):
+    """Top-1 of class probabilities on a bank of (features, tokens)."""
+    return (probability.argmax(1) == bank[0].label.numpy()).mean()

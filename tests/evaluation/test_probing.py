@@ -9,9 +9,11 @@ from mgm.data.clips.source import FileSource
 from mgm.data.items import VideoItem
 from mgm.errors import DataError
 from mgm.evaluation import probing, token_file
+from mgm.evaluation.feature_cache import FeatureCache
 from mgm.evaluation.probing import (
     ProbeScores,
     compare,
+    describe_needs,
     probe_encoder,
     untrained_encoder,
 )
@@ -30,7 +32,8 @@ def config():
             "data.size=32",
             "probe.steps=10",
             "probe.batch=8",
-            "probe.neighbours=3",
+            "probe.neighbours=[1,3]",
+            "probe.shots=[1]",
             "probe.clips_per_video=1",
         ],
     )
@@ -39,11 +42,11 @@ def config():
 def test_an_encoder_is_tested_on_every_test_video(config, videos, memory):
     lines = []
     result = probe_encoder(untrained_encoder(config), videos, config, memory, progress=lines.append)
-    assert set(result.hits) == {"attentive probe", "linear probe", "3-NN"}
+    assert set(result.hits) == {"attentive probe", "linear probe", "1-NN", "3-NN"}
     assert {hits.shape for hits in result.hits.values()} == {(16,)}
     assert (result.classes, result.chance, result.unreadable) == (videos.classes, 1 / 8, {})
     trained = ["encoding", "encoding 16 of 32 videos", "attentive probe"]
-    assert lines == [*trained, "encoding 32 of 32 videos", "linear probe", "k-NN"]
+    assert lines == [*trained, "encoding 32 of 32 videos", "linear probe", "k-NN", "few labels"]
     again = probe_encoder(untrained_encoder(config), videos, config, memory)
     assert all(np.array_equal(result.hits[name], again.hits[name]) for name in result.hits)
 
@@ -118,7 +121,7 @@ def test_linear_and_nearest_neighbours_store_no_tokens(config, videos, memory, m
     monkeypatch.setattr(probing, "token_file", None)
     chosen = override(config, ["probe.heads=[knn,linear]"])
     result = probe_encoder(untrained_encoder(chosen), videos, chosen, memory)
-    assert list(result.hits) == ["linear probe", "3-NN"]
+    assert list(result.hits) == ["linear probe", "1-NN", "3-NN"]
     assert all(np.array_equal(hits, whole.hits[name]) for name, hits in result.hits.items())
 
 
@@ -130,23 +133,62 @@ def test_tokens_in_half_precision_change_no_more_than_noise(config, videos, memo
     assert (exact != half).sum() <= 1
 
 
+def test_a_grid_of_settings_and_every_linear_protocol(config, videos, memory):
+    heads = "probe.heads=[attentive,linear,linear-sgd,linear-lars,linear-adamw,knn]"
+    chosen = override(config, [heads, "probe.lr=[1e-3,1e-2]", "probe.weight_decay=[0,0.1]", "probe.depth=2"])
+    result = probe_encoder(untrained_encoder(config), videos, chosen, memory)
+    assert list(result.hits)[:5] == [
+        "attentive probe",
+        "linear probe",
+        *(f"linear-{n} probe" for n in ("sgd", "lars", "adamw")),
+    ]
+    assert len(result.tried) == 4
+    assert result.setting in result.tried
+    assert [point.shots for point in result.curve] == [1]
+    assert len(result.curve[0].top1) == config.probe.draws
+
+
+def test_features_are_read_from_the_cache(config, videos, memory, tmp_path, monkeypatch):
+    chosen = override(config, ["probe.heads=[linear,knn]"])
+    encoder, cache = untrained_encoder(chosen), FeatureCache(tmp_path)
+    first = probe_encoder(encoder, videos, chosen, memory, cache=cache)
+    assert len(list(tmp_path.iterdir())) == 2  # of training and of test videos
+    encode = probing.encode_views
+    monkeypatch.setattr(probing, "encode_views", None)
+    again = probe_encoder(encoder, videos, chosen, memory, cache=cache)
+    assert all(np.array_equal(hits, first.hits[name]) for name, hits in again.hits.items())
+    assert (again.tested, again.curve) == (first.tested, first.curve)
+    monkeypatch.setattr(probing, "encode_views", encode)
+    other = probe_encoder(untrained_encoder(override(chosen, ["seed=1"])), videos, chosen, memory, cache=cache)
+    assert len(list(tmp_path.iterdir())) == 4
+    assert other.tested == first.tested
+
+
+def test_the_needs_are_those_of_the_arrays(config, videos, memory):
+    said = describe_needs(videos, config, "runs/a")
+    assert said == (
+        "16 training and up to 144 test views of 32 numbers: up to 0.00 GB of memory; tokens: 0.00 GB in a temporary file in runs/a"
+    )
+
+
 @pytest.mark.parametrize("precision", ["bf16-mixed", "auto"])
 def test_another_precision(config, videos, memory, precision):
     chosen = override(config, [f"probe.precision={precision}"])
     assert probe_encoder(untrained_encoder(config), videos, chosen, memory).tested == tuple(range(16))
 
 
-@pytest.mark.parametrize("missing", ["labels", "test videos", "one label", "common classes"])
+@pytest.mark.parametrize("missing", ["labels", "test videos", "one label", "common classes", "a class"])
 def test_a_set_that_cannot_be_judged(config, videos, memory, missing):
     changes = {
         "labels": {"classes": ()},
         "test videos": {"test": ()},
         "one label": {"test": (replace(videos.test[0], label=None), *videos.test[1:])},
+        "a class": {"train": tuple(item for item in videos.train if item.label)},
         "common classes": {
             "train": tuple(item for item in videos.train if item.label < 4),
             "test": tuple(item for item in videos.test if item.label >= 4),
         },
     }
-    reason = "mismatch" if missing == "common classes" else "missing_value"
+    reason = "mismatch" if missing in ("common classes", "a class") else "missing_value"
     with raises(DataError, reason, subject=videos.root):
         probe_encoder(untrained_encoder(config), replace(videos, **changes[missing]), config, memory)

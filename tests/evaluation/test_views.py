@@ -12,7 +12,7 @@ from mgm.data.loading.dataset import ViewSet
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError, ModelError
 from mgm.evaluation import views as module
-from mgm.evaluation.probes import AttentiveProbe
+from mgm.evaluation.attentive import AttentiveProbe
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import token_file
 from mgm.evaluation.views import average_views, encode_views, predict_views

@@ -13,7 +13,7 @@ import mgm
 from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
 from mgm.ranks import on_first_rank
-from mgm.terminal import Activity, Terminal
+from mgm.terminal import Activity, Terminal, note
 
 if TYPE_CHECKING:
     from mgm.evaluation.run import ProbeReport
@@ -26,11 +26,11 @@ def probe(
     recipe: ForeignRecipe = None,
     untrained: Annotated[bool, typer.Option(help="Also evaluate the same encoder untrained.")] = True,
 ) -> None:
-    """Evaluate a frozen encoder: attentive probe, linear probe and k-NN, compared with the same encoder untrained.
+    """Evaluate a frozen encoder: attentive probe, linear probe, k-NN and few labels, compared with the same encoder untrained.
 
-    mgm probe runs/a videos/ probe.steps=800
+    mgm probe runs/a videos/ probe.heads=[linear,linear-sgd,knn]
 
-    mgm probe runs/a videos/ probe.heads=[linear,knn]
+    mgm probe runs/a videos/ probe.depth=4 probe.lr=[0.005,0.001] probe.weight_decay=[0.01,0.1]
     """
     with Activity("reading videos") as activity:
         from mgm.training.results import PROBE_FILE, result_file
@@ -42,9 +42,18 @@ def probe(
             recipe=recipe,
             untrained=untrained,
             progress=activity.rename,
+            announce=note,
         )
     console = Terminal(quiet=not on_first_rank())
     console.print(_table(report))
+    if report.scores.curve:
+        console.print(_curve(report))
+    if len(report.scores.tried) > 1 and report.scores.setting is not None:
+        chosen = report.scores.setting
+        console.print_line(
+            f"attentive probe: learning rate {chosen.lr:g}, weight decay {chosen.weight_decay:g}, the best of "
+            f"{len(report.scores.tried)} on held-out training videos"
+        )
     console.print(
         f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read; "
         f"{result_file(run, PROBE_FILE)}"
@@ -72,4 +81,18 @@ def _table(report: ProbeReport) -> Table:
                 compared.verdict,
             ]
         table.add_row(*row)
+    return table
+
+
+def _curve(report: ProbeReport) -> Table:
+    """One row per number of labels: the mean accuracy of the linear probe over the draws, and its deviation."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    untrained = {point.shots: point for point in report.untrained_curve}
+    for column in ("labels per class", "linear probe top-1", *(["untrained"] if untrained else [])):
+        table.add_column(column)
+    for point in report.scores.curve:
+        shown = [point, untrained.get(point.shots)] if untrained else [point]
+        table.add_row(
+            str(point.shots), *("" if one is None else f"{one.mean:.1%} ± {one.deviation:.1%}" for one in shown)
+        )
     return table

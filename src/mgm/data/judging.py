@@ -33,17 +33,23 @@ def untestable(videos: VideoSet) -> DataError | None:
 
 
 def unprobeable(videos: VideoSet) -> DataError | None:
-    """Why no accuracy can be measured after training on a set itself: no test video is of a class with a training video.
-
-    Test videos of other classes are judged too, and count as wrong.
-    """
+    """Why no accuracy can be measured after training on a set itself: some class has test videos, but none for training, so that
+    every answer about them would be wrong."""
     error = untestable(videos) or untrainable(videos)
     tested, trained = ({item.label for item in items} for items in (videos.test, videos.train))
-    if error is not None or tested & trained:
+    unknown = sorted(label for label in tested - trained if label is not None)
+    if error is not None or not unknown:
         return error
+    name = videos.classes[unknown[0]]
+    if not tested & trained:
+        found = "no class has both training and test videos"
+    elif len(unknown) == 1:
+        found = f"class {name} has test videos and none for training"
+    else:
+        found = f"{len(unknown):,} classes have test videos and none for training, such as {name}"
     return DataError(
         videos.root,
-        f"no class has both training and test videos ({videos.split_rule})",
+        f"{found} ({videos.split_rule})",
         "test videos of the classes of training",
         "add videos, or give the split with train=FILE,test=FILE",
         reason="mismatch",

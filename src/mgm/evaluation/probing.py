@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSource, FileSource
@@ -19,15 +19,20 @@ from mgm.data.items import VideoItem, VideoSet
 from mgm.data.judging import unprobeable
 from mgm.data.loading.dataset import ViewSet
 from mgm.errors import DataError
+from mgm.evaluation.attentive import AttentiveSetting, ChosenProbe, ProbeShape, attentive_probe, choose_attentive_probe
+from mgm.evaluation.feature_cache import FeatureCache, feature_key
+from mgm.evaluation.holdout import held_out
+from mgm.evaluation.linear import LINEAR_PROTOCOLS, linear_probe, trained_linear_probe
+from mgm.evaluation.low_shot import LowShot, low_shot_curve
 from mgm.evaluation.metrics import Accuracy, AccuracyGain, Verdict, accuracy, accuracy_gain, correct, verdict
-from mgm.evaluation.probes import attentive_probe, linear_probe, nearest_neighbours, train_attentive_probe
+from mgm.evaluation.nearest import nearest_neighbours, usable_neighbours
+from mgm.evaluation.pooling import feature_shape
 from mgm.evaluation.ranks import Ranks
-from mgm.evaluation.token_file import TokenFile, token_file
+from mgm.evaluation.token_file import TokenFile, token_bytes, token_file
 from mgm.evaluation.views import Features, encode_views
 from mgm.models import Encoder
 from mgm.training.config import Config
 from mgm.training.run import reading_workers
-from mgm.training.sections import ProbeConfig
 from mgm.training.whitening import start_from_videos
 
 Hits = npt.NDArray[np.bool_]
@@ -43,12 +48,18 @@ class ProbeScores:
         classes: names of the classes.
         unreadable: path -> message, of videos that could not be read.
         tested: indexes of the test videos that the hits belong to, ascending.
+        curve: accuracies of a linear probe from few labels; empty if none were asked for.
+        tried: the settings of the attentive probe, with their accuracies on held-out training videos; empty without one.
+        setting: the one that was chosen.
     """
 
     hits: Mapping[str, Hits]
     classes: tuple[str, ...]
     unreadable: dict[str, str]
     tested: tuple[int, ...]
+    curve: tuple[LowShot, ...] = ()
+    tried: tuple[AttentiveSetting, ...] = ()
+    setting: AttentiveSetting | None = None
 
     @property
     def chance(self) -> float:
@@ -87,6 +98,7 @@ def probe_encoder(
     source: ClipSource,
     *,
     scratch: str | Path | None = None,
+    cache: FeatureCache | None = None,
     ranks: Ranks | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ProbeScores:
@@ -95,6 +107,7 @@ def probe_encoder(
     Args:
         scratch: a folder for the tokens of the training clips, which only the attentive probe needs; None: the system's temporary
             one.
+        cache: of features. Without an attentive probe, an encoder is not run again on videos whose features it has.
         ranks: the processes that share the videos; None: this one alone.
         progress: called with one line of text per stage and per group of videos.
 
@@ -105,60 +118,150 @@ def probe_encoder(
     if error is not None:
         raise error
     ranks = ranks or Ranks(config.probe.precision)
-    report = progress or (lambda text: None)
-    probe, total, classes = config.probe, len(videos.train) + len(videos.test), len(videos.classes)
+    run = _Encoding(encoder, videos, config, source, ranks, progress, cache)
+    run.report("encoding")
+    chosen = None
+    if "attentive" in config.probe.heads:
+        train, chosen = run.train_attentive(Path(scratch or tempfile.gettempdir()))
+        test = run.encode(run.test_views, done=len(videos.train), probe=chosen.probe)
+    else:
+        train = run.encode(run.train_views)
+        test = run.encode(run.test_views, done=len(videos.train))
+    held = run.held_out(train)
+    hits = ranks.from_first(lambda: _hits(train, test, held, run))
+    curve = ranks.from_first(lambda: _curve(train, test, run))
+    unreadable = train.unreadable | test.unreadable
+    tried, setting = ((), None) if chosen is None else (chosen.tried, chosen.setting)
+    return ProbeScores(hits, videos.classes, unreadable, test.index, curve, tried, setting)
 
-    def encode(views: ViewSet, done: int, tokens: TokenFile | None = None, pooler: nn.Module | None = None) -> Features:
-        return encode_views(
-            encoder,
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    """An encoder on the videos of a set."""
+
+    encoder: Encoder
+    videos: VideoSet
+    config: Config
+    source: ClipSource
+    ranks: Ranks
+    progress: Callable[[str], None] | None
+    cache: FeatureCache | None
+
+    def report(self, text: str) -> None:
+        if self.progress is not None:
+            self.progress(text)
+
+    @property
+    def train_views(self) -> ViewSet:
+        return training_views(self.videos.train, self.config, self.source)
+
+    @property
+    def test_views(self) -> ViewSet:
+        sampler = self.config.sampler(self.config.probe.sampling)
+        return evaluation_views(self.videos.test, self.config, self.source, sampler)
+
+    def encode(
+        self, views: ViewSet, *, done: int = 0, tokens: TokenFile | None = None, probe: nn.Module | None = None
+    ) -> Features:
+        """The features of views; from the cache, if neither tokens nor a probe need the encoder."""
+        key = None if self.cache is None else self.ranks.from_first(lambda: self._key(views))
+        if key is not None and tokens is None and probe is None:
+            assert self.cache is not None
+            cache = self.cache
+            found = self.ranks.from_first(lambda: cache.load(key, views.items))
+            if found is not None:
+                return found
+        encoded = encode_views(
+            self.encoder,
             views,
-            pooling=probe.pooling,
+            pooling=self.config.probe.pooling,
             tokens=tokens,
-            probe=pooler,
-            ranks=ranks,
-            workers=reading_workers(config, source),
-            timeout=config.data.read_timeout,
-            progress=video_progress(progress, "encoding", total, done=done),
+            probe=probe,
+            ranks=self.ranks,
+            workers=reading_workers(self.config, self.source),
+            timeout=self.config.data.read_timeout,
+            progress=video_progress(self.progress, "encoding", len(self.videos.items), done=done),
         )
+        if key is not None and self.ranks.is_first:
+            assert self.cache is not None
+            self.cache.save(key, encoded)
+        return encoded
 
-    report("encoding")
-    views, pooler = training_views(videos.train, config, source), None
-    if "attentive" in probe.heads:
-        spec = encoder.spec
-        shape = (len(views) * views.most, spec.tokens, spec.encoder.dim)
-        with token_file(Path(scratch or tempfile.gettempdir()), shape, ranks) as tokens:
-            train = encode(views, 0, tokens)
-            report("attentive probe")
-            dim, heads, seed = spec.encoder.dim, spec.encoder.heads, config.seed
-            pooler = ranks.from_first(
-                lambda: train_attentive_probe(
-                    train, tokens, dim=dim, classes=classes, heads=heads, config=probe, seed=seed
+    def _key(self, views: ViewSet) -> str | None:
+        return feature_key(self.encoder, views, self.config.probe.pooling, self.ranks)
+
+    def train_attentive(self, scratch: Path) -> tuple[Features, ChosenProbe]:
+        """The training features, and an attentive probe that was trained on their tokens."""
+        spec, views = self.encoder.spec, self.train_views
+        size = (len(views) * views.most, spec.tokens, spec.encoder.dim)
+        with token_file(scratch, size, self.ranks) as tokens:
+            train = self.encode(views, tokens=tokens)
+            self.report("attentive probe")
+            shape = ProbeShape(spec.encoder.dim, spec.encoder.heads, len(self.videos.classes), self.config.probe.depth)
+            chosen = self.ranks.from_first(
+                lambda: choose_attentive_probe(
+                    train,
+                    tokens,
+                    shape=shape,
+                    config=self.config.probe,
+                    seed=self.config.seed,
+                    held=self.held_out(train),
+                    device=self.ranks.device,
                 )
             )
-    else:
-        train = encode(views, 0)
-    sampler = config.sampler(probe.sampling)
-    test = encode(evaluation_views(videos.test, config, source, sampler), len(videos.train), pooler=pooler)
-    hits = ranks.from_first(lambda: _hits(train, test, classes=classes, config=probe, report=report))
-    return ProbeScores(hits, videos.classes, train.unreadable | test.unreadable, test.index)
+        return train, chosen
+
+    def held_out(self, train: Features) -> Tensor:
+        """Which of the readable training videos are held out to choose settings."""
+        return held_out([self.videos.train[index] for index in train.index])
 
 
-def _hits(
-    train: Features, test: Features, *, classes: int, config: ProbeConfig, report: Callable[[str], None]
-) -> dict[str, Hits]:
+def _hits(train: Features, test: Features, held: Tensor, run: _Encoding) -> dict[str, Hits]:
     """Name of each probe -> its hits."""
-    label = test.label.numpy()
+    label, classes, probe = test.label.numpy(), len(run.videos.classes), run.config.probe
     hits: dict[str, Hits] = {}
-    if "attentive" in config.heads:
+    if "attentive" in probe.heads:
         hits["attentive probe"] = correct(attentive_probe(test), label)
-    if "linear" in config.heads:
-        report("linear probe")
-        hits["linear probe"] = correct(linear_probe(train, test, classes=classes), label)
-    if "knn" in config.heads:
-        report("k-NN")
-        votes = nearest_neighbours(train, test, classes=classes, k=config.neighbours)
-        hits[f"{config.neighbours}-NN"] = correct(votes, label)
+    if "linear" in probe.heads:
+        run.report("linear probe")
+        hits["linear probe"] = correct(linear_probe(train, test, classes=classes, held=held), label)
+    for name, protocol in LINEAR_PROTOCOLS.items():
+        if name in probe.heads:
+            run.report(name)
+            found = trained_linear_probe(train, test, classes=classes, protocol=protocol, seed=run.config.seed)
+            hits[f"{name} probe"] = correct(found, label)
+    if "knn" in probe.heads:
+        run.report("k-NN")
+        neighbours = usable_neighbours(probe.neighbour_counts, len(train.owner))
+        votes = nearest_neighbours(train, test, classes=classes, neighbours=neighbours)
+        hits |= {f"{k}-NN": correct(found, label) for k, found in votes.items()}
     return hits
+
+
+def _curve(train: Features, test: Features, run: _Encoding) -> tuple[LowShot, ...]:
+    probe = run.config.probe
+    if probe.shots:
+        run.report("few labels")
+    return low_shot_curve(
+        train, test, classes=len(run.videos.classes), shots=probe.shots, draws=probe.draws, seed=run.config.seed
+    )
+
+
+def describe_needs(videos: VideoSet, config: Config, scratch: str | Path) -> str:
+    """One line on the memory and the disk that the probes need beside the model and the clips that are being read."""
+    probe, spec = config.probe, config.model_spec()
+    train, test = (
+        len(videos.train) * probe.clips_per_video,
+        len(videos.test) * probe.temporal_views * probe.spatial_views,
+    )
+    (width,) = feature_shape(spec.tokens, spec.encoder.dim, probe.pooling)
+    # Features, standardised ones, and their part that is not held out; similarities of 1,024 queries.
+    memory = 4 * width * (2 * (train + test) + train) + 12 * 1024 * train
+    line = f"{train:,} training and up to {test:,} test views of {width:,} numbers: up to {memory / 2**30:.2f} GB of memory"
+    if "attentive" in probe.heads:
+        size = token_bytes((train, spec.tokens, spec.encoder.dim))
+        line += f"; tokens: {size / 2**30:.2f} GB in a temporary file in {scratch}"
+    return line
 
 
 def untrained_encoder(config: Config, items: Sequence[VideoItem] = (), source: ClipSource | None = None) -> Encoder:

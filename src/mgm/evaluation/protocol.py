@@ -32,9 +32,10 @@ def probe_protocol(config: Config) -> dict[str, Setting]:
         "training clips per video": probe.clips_per_video,
         "attentive probe steps": probe.steps,
         "attentive probe batch": probe.batch,
-        "attentive probe learning rate": probe.lr,
-        "attentive probe weight decay": probe.weight_decay,
-        "k-NN neighbours": probe.neighbours,
+        "pooling": probe.pooling,
+        "attentive probe depth": probe.depth,
+        "attentive probe settings": ", ".join(f"{lr:g} / {decay:g}" for lr, decay in probe.settings),
+        "probes": ", ".join(probe.heads),
     }
 
 

@@ -21,12 +21,14 @@ class Ranks:
 
     Attributes:
         device: of the models.
+        precision: of the models, "auto" as it was resolved.
         rank, count: number of this process, and of all.
     """
 
     def __init__(self, precision: Precision = "32-true") -> None:
         self._fabric = make_fabric(precision)
         self.device: torch.device = self._fabric.device
+        self.precision: str = str(self._fabric.strategy.precision.precision)
         self.rank: int = self._fabric.global_rank
         self.count: int = self._fabric.world_size
         # Results are on the CPU, and a rank may wait for a probe for longer than the default, at which PyTorch gives up.

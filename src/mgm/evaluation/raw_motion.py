@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,14 +14,16 @@ from mgm.data.clips.transform import centre_crop
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.loading.dataset import part_length, patch_motion
 from mgm.data.unreadable import READ_ERRORS, Unreadable
+from mgm.evaluation.holdout import held_out
+from mgm.evaluation.linear import linear_probe
 from mgm.evaluation.metrics import correct
-from mgm.evaluation.probes import linear_probe, nearest_neighbours
+from mgm.evaluation.nearest import nearest_neighbours, usable_neighbours
 from mgm.evaluation.probing import ProbeScores
 from mgm.evaluation.views import Features
 from mgm.training.config import Config
 
 Probabilities = np.ndarray[tuple[int, int], np.dtype[np.float64]]
-Classifier = Callable[[Features, Features], Probabilities]
+Classifier = Callable[[Features, Features, Tensor], Probabilities]
 
 
 def probe_raw_motion(videos: VideoSet, config: Config, source: ClipSource) -> ProbeScores:
@@ -33,17 +36,21 @@ def probe_raw_motion(videos: VideoSet, config: Config, source: ClipSource) -> Pr
     train = _read(videos.train, config, source, views=probe.clips_per_video)
     test = _read(videos.test, config, source, views=probe.temporal_views)
     classifiers: dict[str, Classifier] = {
-        "linear probe": lambda bank, queries: linear_probe(bank, queries, classes=classes),
-        f"{probe.neighbours}-NN": lambda bank, queries: nearest_neighbours(
-            bank, queries, classes=classes, k=probe.neighbours
-        ),
+        "linear probe": lambda bank, queries, held: linear_probe(bank, queries, classes=classes, held=held)
     }
+    for k in usable_neighbours(probe.neighbour_counts, len(train[0].owner)):
+        classifiers[f"{k}-NN"] = partial(_nearest, classes=classes, k=k)
     label = test[0].label.numpy()
+    held = held_out([videos.train[index] for index in train[0].index])
     hits = {}
     for name, classify in classifiers.items():
-        bank, queries = max(zip(train, test, strict=True), key=lambda pair: _held_out_accuracy(pair[0], classify))
-        hits[name] = correct(classify(bank, queries), label)
+        bank, queries = max(zip(train, test, strict=True), key=lambda pair: _held_out_accuracy(pair[0], classify, held))
+        hits[name] = correct(classify(bank, queries, held), label)
     return ProbeScores(hits, videos.classes, train[0].unreadable | test[0].unreadable, test[0].index)
+
+
+def _nearest(bank: Features, queries: Features, held: Tensor, *, classes: int, k: int) -> Probabilities:
+    return nearest_neighbours(bank, queries, classes=classes, neighbours=[k])[k]
 
 
 def _read(items: Sequence[VideoItem], config: Config, source: ClipSource, *, views: int) -> tuple[Features, Features]:
@@ -85,10 +92,12 @@ def _read(items: Sequence[VideoItem], config: Config, source: ClipSource, *, vie
     return features(field.flatten(1)), features(means)
 
 
-def _held_out_accuracy(train: Features, classify: Classifier) -> float:
-    held = torch.arange(len(train.label)) % 5 == 0
+def _held_out_accuracy(train: Features, classify: Classifier, held: Tensor) -> float:
+    if not held.any() or held.all():
+        return 0.0
     bank, queries = _only(train, ~held), _only(train, held)
-    return float(correct(classify(bank, queries), queries.label.numpy()).mean())
+    inner = torch.arange(len(bank.label)) % 5 == 0  # for the settings of the classifier itself
+    return float(correct(classify(bank, queries, inner), queries.label.numpy()).mean())
 
 
 def _only(features: Features, chosen: Tensor) -> Features:

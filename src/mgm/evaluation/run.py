@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.judging import unprobeable
+from mgm.evaluation.feature_cache import FEATURES_FOLDER, FeatureCache
+from mgm.evaluation.low_shot import LowShot
 from mgm.evaluation.probing import (
     Comparison,
     ProbeScores,
     compare,
+    describe_needs,
     probe_encoder,
     untrained_encoder,
 )
@@ -25,6 +28,7 @@ from mgm.training.checkpoint import open_encoder
 from mgm.training.config import Config
 from mgm.training.results import (
     PROBE_FILE,
+    Metric,
     ModelRecord,
     Result,
     describe_model,
@@ -39,10 +43,11 @@ from mgm.training.run import open_source
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """Scores of an encoder; `comparisons` with the untrained encoder is empty unless requested."""
+    """Scores of an encoder; `comparisons` with the untrained encoder and its low-shot curve are empty unless requested."""
 
     scores: ProbeScores
     comparisons: list[Comparison]
+    untrained_curve: tuple[LowShot, ...] = ()
 
     def __repr__(self) -> str:
         top1 = ", ".join(f"{name} {float(hits.mean()):.1%}" for name, hits in self.scores.hits.items())
@@ -57,13 +62,32 @@ class ProbeReport:
             model=model,
             protocol=probe_protocol(config),
             videos=describe_videos(videos, judged=tested, unreadable=unreadable),
-            metrics=tuple(accuracy_metric(f"{name} top-1", hits) for name, hits in self.scores.hits.items()),
+            metrics=(*self._top1(), *self._low_shot()),
             details={
                 "classes": list(self.scores.classes),
                 "chance": self.scores.chance,
                 "against untrained": {c.name: c.to_dict() for c in self.comparisons},
+                "attentive probe": self._attentive(),
+                "low shot": [point.to_dict() for point in self.scores.curve],
+                "low shot, untrained": [point.to_dict() for point in self.untrained_curve],
             },
         )
+
+    def _top1(self) -> Iterator[Metric]:
+        for name, hits in self.scores.hits.items():
+            yield accuracy_metric(f"{name} top-1", hits)
+
+    def _low_shot(self) -> Iterator[Metric]:
+        for point in self.scores.curve:
+            name = f"linear probe top-1, {point.shots} labels per class"
+            yield Metric(name=name, value=point.mean, count=len(self.scores.tested))
+
+    def _attentive(self) -> dict[str, Any] | None:
+        """The settings that were tried, the chosen one first."""
+        chosen = self.scores.setting
+        if chosen is None:
+            return None
+        return {"chosen": asdict(chosen), "tried": [asdict(one) for one in self.scores.tried]}
 
 
 def probe(
@@ -75,8 +99,11 @@ def probe(
     untrained: bool = True,
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> ProbeReport:
     """The probes of `probe.heads` on a frozen encoder; written to `probe.json` in the run's folder, beside those on other sets.
+
+    With `probe.cache`, the features are kept in `features/` there, and not computed again while they stay the same.
 
     Under torchrun the ranks share the videos, and each returns the whole result once the first one has written it.
 
@@ -88,9 +115,10 @@ def probe(
         recipe: recipe to use instead of the run's own settings; None: the run's own, or mgm-vitb-k400 for external weights.
         untrained: also evaluate the same encoder untrained, on the same videos.
         progress: called with one line of text per stage.
+        announce: called with the memory and disk that the probes need, before any video is encoded.
 
     Raises:
-        MgmError: the run does not exist, or the videos have no labels.
+        MgmError: the run does not exist, or no accuracy can be measured on the videos, for example without labels.
     """
     file = result_file(run, PROBE_FILE)
     read_results(file)  # a damaged one is reported before the work
@@ -100,20 +128,28 @@ def probe(
         raise error  # before any video is read
     readable = open_readable(videos, videos.items, config, source, show_progress=progress is not None)
     ranks = Ranks(config.probe.precision)
+    cache = FeatureCache(result_file(run, FEATURES_FOLDER)) if config.probe.cache else None
+    if announce is not None:
+        announce(describe_needs(readable.videos, config, file.parent))
 
     def scores_of(encoder: Encoder) -> ProbeScores:
         return probe_encoder(
-            encoder, readable.videos, config, readable.source, scratch=file.parent, ranks=ranks, progress=progress
+            encoder,
+            readable.videos,
+            config,
+            readable.source,
+            scratch=file.parent,
+            cache=cache,
+            ranks=ranks,
+            progress=progress,
         )
 
-    trained = scores_of(encoder)
-    comparisons = (
-        compare(trained, scores_of(untrained_encoder(config, readable.videos.train, readable.source)))
-        if untrained
-        else []
-    )
+    trained, baseline = scores_of(encoder), None
+    if untrained:
+        baseline = scores_of(untrained_encoder(config, readable.videos.train, readable.source))
+    comparisons = [] if baseline is None else compare(trained, baseline)
     scores = replace(trained, unreadable={**readable.unreadable, **trained.unreadable})
-    report = ProbeReport(scores, comparisons)
+    report = ProbeReport(scores, comparisons, () if baseline is None else baseline.curve)
     model = describe_model(run, encoder, config, recipe=recipe)
     ranks.from_first(lambda: keep_result(file, report.result(videos, model, config)))
     return report

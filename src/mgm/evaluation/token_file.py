@@ -67,11 +67,18 @@ def token_file(folder: Path, shape: tuple[int, int, int], ranks: Ranks) -> Itera
     Raises:
         FileError: the disk has no room for all rows, or cannot be written.
     """
-    exact = math.prod(shape) * 4 <= EXACT_BYTES
-    dtype: np.dtype[np.floating] = np.dtype(np.float32 if exact else np.float16)
     with ExitStack() as stack:
-        path = ranks.from_first(lambda: _make_file(folder, math.prod(shape) * dtype.itemsize, shape[0], stack))
-        yield TokenFile(path, shape, dtype)
+        path = ranks.from_first(lambda: _make_file(folder, token_bytes(shape), shape[0], stack))
+        yield TokenFile(path, shape, _dtype(shape))
+
+
+def token_bytes(shape: tuple[int, int, int]) -> int:
+    """Size of the file of tokens of a shape."""
+    return math.prod(shape) * _dtype(shape).itemsize
+
+
+def _dtype(shape: tuple[int, int, int]) -> np.dtype[np.floating]:
+    return np.dtype(np.float32 if math.prod(shape) * 4 <= EXACT_BYTES else np.float16)
 
 
 def _make_file(folder: Path, size: int, views: int, stack: ExitStack) -> Path:

@@ -1,0 +1,49 @@
+"""k-nearest neighbours on frozen features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mgm.evaluation.views import Features, average_views
+
+TEMPERATURE = 0.07
+"""Of the votes."""
+
+_QUERIES_AT_ONCE = 1024
+"""The similarities of all pairs of a large set do not fit into memory."""
+
+
+def usable_neighbours(wanted: Sequence[int], clips: int) -> tuple[int, ...]:
+    """The k of `wanted` that a bank of so many training clips has, at least the smallest one: more would be another classifier."""
+    return tuple(k for k in wanted if k <= clips) or (min(wanted),)
+
+
+def nearest_neighbours(
+    train: Features, test: Features, *, classes: int, neighbours: Sequence[int]
+) -> dict[int, npt.NDArray[np.float64]]:
+    """Votes of the k nearest training clips, weighted by exp(cosine / .07), for every k at once.
+
+    Features are L2-normalised after subtraction of the training mean: without it, the cosines of an encoder whose features share an
+    offset are nearly equal. The bank holds training clips only (the released code of SIGMA builds its from the test set).
+
+    Returns:
+        k -> float64 (videos, classes), the mean over the views of a test video; rows sum to 1.
+    """
+    centre = train.pooled.mean(0)
+    bank = F.normalize(train.pooled - centre, dim=1)
+    label = train.label[train.owner]
+    votes: dict[int, list[Tensor]] = {k: [] for k in neighbours}
+    for part in torch.split(test.pooled, _QUERIES_AT_ONCE):
+        cosine = F.normalize(part - centre, dim=1) @ bank.T
+        similarity, index = cosine.topk(min(max(neighbours), len(bank)), dim=1)
+        weights, voted = (similarity / TEMPERATURE).exp(), label[index]
+        for k, found in votes.items():
+            cast = torch.zeros(len(part), classes).scatter_add_(1, voted[:, :k], weights[:, :k])
+            found.append(cast / cast.sum(1, keepdim=True))
+    return {k: average_views(torch.cat(found), test.owner, len(test.label)) for k, found in votes.items()}
