@@ -9,8 +9,8 @@ import mgm
 from mgm.data.clips.source import FileSource
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ConfigError, VideoError
-from mgm.evaluation.prediction import predict_stream
 from mgm.evaluation.multi_view import evaluate_classifier
+from mgm.evaluation.prediction import predict_stream
 from mgm.training.checkpoint import open_classifier
 from tests.errors import raises
 
