@@ -31,4 +31,4 @@ def draw(name, spec):
 
 def loss_of(model, video, mask, decode=None):
     motion = torch.randn(2, 4, 4, 4, 2, generator=torch.Generator().manual_seed(0))
-    return model(video, mask, decode, motion=motion if model.objective.reads_motion else None).loss
+    return model(video, mask, decode, motion=motion if model.reads_motion else None).loss

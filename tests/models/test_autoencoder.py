@@ -6,7 +6,7 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.masks import make_mask
-from mgm.models import MaskedAutoencoder, ModelSpec, NormalisedPixels, list_targets
+from mgm.models import AsinhMotion, MaskedAutoencoder, ModelSpec, NormalisedPixels, list_targets
 from tests.errors import raises
 from tests.models.clips import SMALL, random_mask, random_video
 
@@ -144,6 +144,34 @@ def test_a_split_of_a_larger_grid(model):
 
 def test_motion_that_is_not_finite():
     motion = torch.zeros(2, SMALL.frames, *SMALL.grid[1:], 2)
-    motion[1, 0, 0, 0, 0] = torch.nan
+    motion[1, 0, 0, 0, 0] = torch.inf
     with raises(ModelError, "invalid_value", subject="motion"):
         MaskedAutoencoder(SMALL, target="motion")(random_video(), random_mask(), motion=motion)
+
+
+def test_a_visible_target_is_predicted_from_the_encoder_alone():
+    torch.manual_seed(0)
+    video, mask = random_video(), random_mask()
+    motion = torch.randn(2, SMALL.frames, *SMALL.grid[1:], 2)
+    model = MaskedAutoencoder(SMALL, visible_target={"asinh-motion": 3})
+    assert model.reads_motion and not model.objective.reads_motion
+    result = model(video, mask, motion=motion, predict=True)
+    assert list(result.parts) == ["normalised-pixels", "visible asinh-motion"]
+    tokens = model.encoder(video, mask)
+    seen = [clip.flatten().logical_not().nonzero().flatten() for clip in mask]
+    values = AsinhMotion(SMALL)(motion, torch.stack(seen))
+    expected = torch.nn.functional.mse_loss(model.visible_head(tokens), values)
+    torch.testing.assert_close(result.parts["visible asinh-motion"], expected)
+    torch.testing.assert_close(result.loss, result.parts["normalised-pixels"] + 3 * expected)
+    assert result.prediction.shape[2] == model.objective.dim
+    with raises(ModelError, "missing_value", subject="motion"):
+        model(video, mask)
+
+
+def test_without_a_visible_target_the_weights_are_the_same():
+    torch.manual_seed(0)
+    plain = MaskedAutoencoder(SMALL).state_dict()
+    torch.manual_seed(0)
+    other = MaskedAutoencoder(SMALL, visible_target="motion").state_dict()
+    assert sorted(set(other) - set(plain)) == ["visible_head.bias", "visible_head.weight"]
+    assert all(torch.equal(plain[key], other[key]) for key in plain)

@@ -32,6 +32,7 @@ def run(videos, config, out, memory=None, **options):
         ["model.backbone=timesformer", "model.decoder_attention=cross", "model.decoder_dim=24"],
         ["mask.decoder.name=running-cell", "mask.decoder.ratio=0.5", "model.checkpointing=true"],
         ["model.target={normalised-pixels: 1, hog: 0.5, motion: 2}", "mask.name=tube"],
+        ["model.visible_target={asinh-motion: 2, hog: 1}"],
         ["model.target=one-frame", "model.backbone=timesformer", "model.attention=joint", "mask.name=random"],
     ],
 )

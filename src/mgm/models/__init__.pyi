@@ -12,6 +12,7 @@ from mgm.models.sizes import Size as Size
 from mgm.models.sizes import Stack as Stack
 from mgm.models.sizes import list_models as list_models
 from mgm.models.targets import TARGETS as TARGETS
+from mgm.models.targets import AsinhMotion as AsinhMotion
 from mgm.models.targets import FrameDifference as FrameDifference
 from mgm.models.targets import Hog as Hog
 from mgm.models.targets import MotionTarget as MotionTarget

@@ -20,7 +20,7 @@ class Reconstruction(NamedTuple):
     """The output of a masked autoencoder.
 
     loss: float32 scalar, the weighted sum of the targets' mean squared errors over the reconstructed tokens.
-    parts: {target: float32 scalar}, the errors before weighting.
+    parts: {target: float32 scalar}, the errors before weighting; those at visible tokens are named "visible TARGET".
     prediction, target: float32 (B, n, dim), in the order of the tokens, several targets concatenated along dim (see
     `ReconstructionObjective.split`); None unless requested.
     tokens: int64 (B, n), indices of these tokens; None unless requested.
@@ -40,6 +40,8 @@ class MaskedAutoencoder(nn.Module):
 
     spec: sizes and shapes, backbone and kind of decoder.
     target: a name of `TARGETS`, a `Target`, or {name: weight} of several.
+    visible_target: the same, of values that a linear layer predicts from the encoder's output at the VISIBLE tokens; their
+    weighted errors are added to the loss. Ours: what a token shows is learned without guessing what is hidden. None: none.
     teacher: the encoder whose features the target "teacher" predicts; a specification suffices to load a model.
     checkpointing: activation checkpointing in encoder and decoder, see `Encoder`.
     Raises ModelError for an unknown target or a teacher that does not fit.
@@ -51,6 +53,7 @@ class MaskedAutoencoder(nn.Module):
         *,
         target: TargetChoice = "normalised-pixels",
         teacher: Encoder | ModelSpec | None = None,
+        visible_target: TargetChoice | None = None,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -65,6 +68,14 @@ class MaskedAutoencoder(nn.Module):
         nn.init.trunc_normal_(self.mask_token, std=0.02, a=-0.02, b=0.02)
         self.position: Tensor
         self.register_buffer("position", position_embedding(spec, spec.decoder.dim), persistent=False)
+        self.visible_objective = None if visible_target is None else build_objective(spec, visible_target)
+        if self.visible_objective is not None:
+            self.visible_head = nn.Linear(spec.encoder.dim, self.visible_objective.dim)
+
+    @property
+    def reads_motion(self) -> bool:
+        """Whether a target needs the motion of the clip."""
+        return any(o is not None and o.reads_motion for o in (self.objective, self.visible_objective))
 
     @property
     def target(self) -> Target | ReconstructionObjective:
@@ -88,15 +99,22 @@ class MaskedAutoencoder(nn.Module):
         Alternatively the result of `split`, with decode=None.
         decode: bool of the same shape, True = reconstruct this token if it is hidden (VideoMAE V2's decoder mask, section
         3.2 of Wang et al. 2023); None reconstructs all hidden tokens. Other tokens are not computed.
-        motion: float32 (B, T, h, w, 2), mean displacement (dx, dy) of every patch and frame in pixels; for the target
-        "motion".
+        motion: float32 (B, T, h, w, 2), mean displacement (dx, dy) of every patch and frame in pixels, NaN where unknown; for
+        the targets "motion" and "asinh-motion".
         Raises ModelError when shapes, types, counts or values do not fit.
         """
         visible, tokens, valid = self._split(video, mask, decode)
-        self.objective.check_motion(motion, (len(video), self.spec.frames, *self.spec.grid[1:], 2))
-        prediction = self._predict(video, visible, tokens, valid).float()
+        for objective in (self.objective, self.visible_objective):
+            if objective is not None:
+                objective.check_motion(motion, (len(video), self.spec.frames, *self.spec.grid[1:], 2))
+        encoded = self.encoder.encode(video, visible)
+        prediction = self._decode(encoded, visible, tokens, valid).float()
         target = self.objective.target_values(video, tokens, motion)
         loss, parts = self.objective.loss(prediction, target, valid)
+        if self.visible_objective is not None:
+            seen = self.visible_objective.target_values(video, visible, motion)
+            more, of_visible = self.visible_objective.loss(self.visible_head(encoded).float(), seen, None)
+            loss, parts = loss + more, {**parts, **{f"visible {name}": part for name, part in of_visible.items()}}
         if not predict:
             return Reconstruction(loss, parts)
         return Reconstruction(loss, parts, prediction, target, tokens, valid)
@@ -111,14 +129,14 @@ class MaskedAutoencoder(nn.Module):
         Arguments and errors as in `forward`; also ModelError if no target has pixels.
         """
         visible, masked, _ = self._split(video, mask, None)
-        prediction = self._predict(video, visible, masked, None)
+        prediction = self._decode(self.encoder.encode(video, visible), visible, masked, None)
         patches = _to_uint8(to_255(patchify(video, self.spec)))
         row = torch.arange(len(video), device=video.device)[:, None]
         patches[row, masked] = _to_uint8(self.objective.pixels(prediction, video, masked) * 255)
         return unpatchify(patches, self.spec)
 
-    def _predict(self, video: Tensor, visible: Tensor, tokens: Tensor, valid: Tensor | None) -> Tensor:
-        seen = self.encoder_to_decoder(self.encoder.encode(video, visible)) + self.position[visible]
+    def _decode(self, encoded: Tensor, visible: Tensor, tokens: Tensor, valid: Tensor | None) -> Tensor:
+        seen = self.encoder_to_decoder(encoded) + self.position[visible]
         hidden = self.mask_token + self.position[tokens]
         prediction: Tensor = self.decoder(seen, hidden, valid=valid)
         return prediction

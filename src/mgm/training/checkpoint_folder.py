@@ -130,5 +130,6 @@ def _described(content: Mapping[str, Any]) -> dict[str, Any]:
     """The description of a model with which an export of mgm carries its weights (`mgm.models.convert`)."""
     about = {"kind": content.get("kind"), "spec": content.get("spec"), "format": "safetensors", "mgm": VERSION}
     if "classes" in content:
-        return about | {"classes": len(content["classes"]), "labels": content["classes"]}
-    return about | {"target": content.get("target"), "teacher": content.get("teacher")}
+        classes = content["classes"]
+        return about | {"classes": len(classes), "labels": classes, "pooling": content.get("pooling", "mean")}
+    return about | {name: content.get(name) for name in ("target", "visible_target", "teacher")}

@@ -14,7 +14,7 @@ from mgm.errors import ConfigError, MgmError
 from mgm.files.yaml_text import write_yaml
 from mgm.flow.raft import RaftEstimator
 from mgm.masks import build_mask
-from mgm.models import ModelSpec
+from mgm.models import AsinhMotion, ModelSpec
 from mgm.training.sections import DataConfig, FinetuneConfig, MaskConfig, ModelConfig, OptimConfig, ProbeConfig, Section
 from mgm.video.clip.options import MotionName
 from mgm.video.motion.estimators import MotionEstimator
@@ -84,10 +84,10 @@ class Config(Section):
         second = self.mask.decoder
         if second is not None and rule.decode is not None and rule.decode.mask.uses_motion and source is None:
             raise _needs_motion("mask.decoder.name", second.name, instead="mask.decoder.name running-cell")
-        if "motion" in self.model.target_names and source in (None, "difference"):
+        if self.model.motion_target_names and source in (None, "difference"):
             raise ConfigError(
                 "model.target",
-                f"motion predicts displacements, but data.motion is {source or 'null'}",
+                f"{self.model.motion_target_names[0]} predicts displacements, but data.motion is {source or 'null'}",
                 advice="set data.motion to auto",
                 reason="conflict",
             )
@@ -146,7 +146,9 @@ class Config(Section):
         grid, second = self.model_spec().grid, self.mask.decoder
         decode = None if second is None else MaskRule(build_mask(second.name, **second.options), grid, second.ratio)
         mask = build_mask(self.mask.name, **self.mask.options)
-        return MaskRule(mask, grid, self.mask.ratio, decode, keep_motion="motion" in self.model.target_names)
+        motion = self.model.motion_target_names
+        measured = AsinhMotion.name in motion
+        return MaskRule(mask, grid, self.mask.ratio, decode, keep_motion=bool(motion), measured_motion=measured)
 
     def clip_settings(self, *, motion: bool) -> ClipSettings:
         """The settings of a clip; without motion if `motion` is False.

@@ -94,7 +94,11 @@ def build_autoencoder(config: Config, teacher: Encoder | None) -> MaskedAutoenco
     """The new model that a run pretrains."""
     model = config.model
     return MaskedAutoencoder(
-        config.model_spec(), target=model.target, teacher=teacher, checkpointing=model.checkpointing
+        config.model_spec(),
+        target=model.target,
+        teacher=teacher,
+        visible_target=model.visible_target,
+        checkpointing=model.checkpointing,
     )
 
 
@@ -129,6 +133,7 @@ class Pretraining:
             "kind": "autoencoder",
             "spec": self.module.spec.to_dict(),
             "target": self.config.model.target,
+            "visible_target": self.config.model.visible_target,
         }
         teacher = self.module.objective.teacher
         spec = teacher.spec if isinstance(teacher, Encoder) else teacher
@@ -158,6 +163,7 @@ def _model_summary(config: Config) -> str:
     parts += [f"{spec.backbone} ({'divided' if spec.divided else 'joint'})"] if spec.backbone != "vit" else []
     parts += [f"{spec.decoder_attention}-attention decoder"] if spec.decoder_attention != "self" else []
     parts += [f"target {' + '.join(model.target_names)}"] if model.target != "normalised-pixels" else []
+    parts += [f"{' + '.join(model.visible_target_names)} at visible tokens"] if model.visible_target else []
     return ", ".join(parts)
 
 

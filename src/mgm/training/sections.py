@@ -100,6 +100,10 @@ class ModelConfig(Section):
         "normalised-pixels",
         description=f"reconstruction target: {', '.join(TARGETS)}; or several as name: weight",
     )
+    visible_target: str | dict[str, float] | None = Field(
+        None,
+        description="target that a linear layer predicts from the encoder's output at visible tokens, named as target; null: none",
+    )
     teacher: str | None = Field(
         None, description="encoder whose features are the target teacher: anything that mgm.load_encoder reads"
     )
@@ -114,21 +118,24 @@ class ModelConfig(Section):
     )
     spec: dict[str, Any] | None = Field(
         None,
-        description="specification of an external encoder, written by config_for; it replaces the keys above except target, "
+        description="specification of an external encoder, written by config_for; it replaces the keys above except the targets, "
         "teacher and checkpointing",
     )
 
-    @field_validator("target", mode="before")
+    @field_validator("target", "visible_target", mode="before")
     @classmethod
-    def _known_targets(cls, value: object) -> object:
+    def _known_targets(cls, value: object, info: ValidationInfo) -> object:
         """Check before pydantic, which would report every form of the union."""
+        if value is None and info.field_name == "visible_target":
+            return None
         weights = {value: 1.0} if isinstance(value, str) else value
-        known = f"one of {', '.join(TARGETS)}"
+        names = [name for name in TARGETS if info.field_name == "target" or name != "teacher"]
+        known = f"one of {', '.join(names)}"
         if not isinstance(weights, dict) or not weights:
             raise ConfigError("", "", f"{known}, or several as {{name: weight}}", reason="invalid_type")
         for name, weight in weights.items():
-            if name not in TARGETS:
-                near = difflib.get_close_matches(str(name), TARGETS, 1)
+            if name not in names:
+                near = difflib.get_close_matches(str(name), names, 1)
                 expected, advice = ("", f"did you mean {near[0]}?") if near else (known, "")
                 raise ConfigError("", f"unknown target {name!r}", expected, advice, reason="unknown_name")
             number = isinstance(weight, int | float) and not isinstance(weight, bool)
@@ -139,8 +146,20 @@ class ModelConfig(Section):
 
     @property
     def target_names(self) -> tuple[str, ...]:
-        """The names of the targets."""
+        """The names of the targets at hidden tokens."""
         return (self.target,) if isinstance(self.target, str) else tuple(self.target)
+
+    @property
+    def visible_target_names(self) -> tuple[str, ...]:
+        """The names of the targets at visible tokens."""
+        visible = self.visible_target or {}
+        return (visible,) if isinstance(visible, str) else tuple(visible)
+
+    @property
+    def motion_target_names(self) -> tuple[str, ...]:
+        """The names of the targets, at hidden or visible tokens, that read the motion."""
+        names = (*self.target_names, *self.visible_target_names)
+        return tuple(name for name in names if TARGETS[name].reads == "motion")
 
 
 class DecoderMaskConfig(Section):

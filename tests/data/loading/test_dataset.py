@@ -267,6 +267,18 @@ def test_samples_include_the_motion_that_a_model_predicts(tmp_path):
     assert collate([clips[0, 0]]).to(torch.device("cpu")).motion.dtype == torch.float32
 
 
+def test_motion_that_was_not_measured_is_nan_on_request(tmp_path):
+    """An I-frame has no vectors: its motion is that of a neighbour, or NaN."""
+    path = make_translation(tmp_path / "moving.mp4", velocity=(3.0, -2.0), frames=12, size=(64, 64), gop=4)
+    filled = MaskRule(build_mask("tube"), GRID, 0.75, keep_motion=True)
+    measured = replace(filled, measured_motion=True)
+    clips = [make((VideoItem(str(path), None),), rule=rule, crop="centre")[0, 0].motion for rule in (filled, measured)]
+    unknown = np.isnan(clips[1])
+    assert not np.isnan(clips[0]).any()
+    assert unknown.all((1, 2, 3)).sum() == 1
+    np.testing.assert_array_equal(clips[0][~unknown], clips[1][~unknown])
+
+
 def test_motion_that_was_not_read_is_an_error(items):
     rule = MaskRule(build_mask("tube"), GRID, 0.75, keep_motion=True)
     settings = ClipSettings(frames=4, stride=1, size=32, motion=None)

@@ -129,6 +129,17 @@ def test_a_head_on_an_inner_block_stays_there(tmp_path):
     close(result(load_pretrained(export_model(last, to="hf", out=tmp_path / "hf"))), result(last))
 
 
+def test_a_visible_target_survives_and_is_refused_by_formats_without_it(tmp_path):
+    model = MaskedAutoencoder(SPEC, visible_target={"asinh-motion": 2.0}).eval()
+    again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "own"))
+    assert torch.equal(again.visible_head.weight, model.visible_head.weight)
+    assert again.visible_objective == model.visible_objective
+    for to in ("hf", "videomae"):
+        with raises(ModelError, "unsupported", subject="autoencoder"):
+            export_model(model, to=to, out=tmp_path / "out")
+    export_model(model, part="encoder", to="safetensors", out=tmp_path / "encoder")
+
+
 def test_attentive_pooling_survives_and_is_refused_by_formats_without_it(tmp_path):
     model = Classifier(make("encoder"), 3, pooling="attentive", head_scale=1).eval()
     again = load_pretrained(export_model(model, to="safetensors", out=tmp_path / "own"))

@@ -43,7 +43,8 @@ class Sample:
         unreadable: videos that could not be read and that this sample replaces.
         key: (epoch, index, repeat), the seed of later random changes; see `mgm.data.augment.batch`.
         decode: bool (t, h, w), True = reconstruct this token if it is hidden; None: reconstruct all.
-        motion: float32 (T, h, w, 2), mean displacement (dx, dy) of every patch in pixels of the clip; None unless requested.
+        motion: float32 (T, h, w, 2), mean displacement (dx, dy) of every patch in pixels of the clip, NaN where it was not measured
+            (see `MaskRule.measured_motion`); None unless requested.
         decode_fallback: as `fallback`, of the mask that `decode` comes from.
         measured: the motion was measured on the decoded frames, not read from the stream.
     """
@@ -68,6 +69,8 @@ class MaskRule:
     Attributes:
         decode: a second mask on the same grid; hidden tokens that it leaves visible are reconstructed. None: all hidden tokens.
         keep_motion: samples include their motion, for a model that predicts it.
+        measured_motion: the kept motion is NaN in patches of which less than half was measured; otherwise they have that of a
+            neighbour in time.
     """
 
     mask: Mask
@@ -75,6 +78,7 @@ class MaskRule:
     ratio: float
     decode: MaskRule | None = None
     keep_motion: bool = False
+    measured_motion: bool = False
 
     @property
     def uses_motion(self) -> bool:
@@ -212,7 +216,10 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
                 "set data.motion",
                 reason="missing_value",
             )
-        return patch_motion(motion, rule.grid[1:])
+        found = patch_motion(motion, rule.grid[1:])
+        if rule.measured_motion:
+            found[measured_share(motion, rule.grid[1:]) < 0.5] = np.nan
+        return found
 
 
 class ViewSet(torch.utils.data.Dataset["Views"]):
@@ -359,6 +366,14 @@ def patch_motion(field: MotionField, grid: tuple[int, int]) -> npt.NDArray[np.fl
         "ir,trcd,jc->tijd", down, field.vectors[:, :rows, :columns], across, optimize=True
     ).astype(np.float32)
     return mean
+
+
+def measured_share(field: MotionField, grid: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """The fraction of each patch whose motion was measured: float64 (T, h, w), weighted as in `patch_motion`."""
+    down, across = (_cell_weights(length, patches) for length, patches in zip(field.extent, grid, strict=True))
+    valid = field.valid[:, : down.shape[1], : across.shape[1]]
+    share: npt.NDArray[np.float64] = np.einsum("ir,trc,jc->tij", down, valid, across, optimize=True)
+    return share
 
 
 def _cell_weights(length: int, patches: int) -> npt.NDArray[np.float64]:

@@ -69,7 +69,8 @@ def _from_export(weights: Weights, overrides: Overrides) -> Model:
                 else None
             )
             check_described(spec, weights.state, outputs=teacher.encoder.dim if teacher else 0)
-            model = MaskedAutoencoder(spec, target=about["target"], teacher=teacher)
+            visible = about.get("visible_target")  # absent in earlier exports
+            model = MaskedAutoencoder(spec, target=about["target"], teacher=teacher, visible_target=visible)
         elif kind == "classifier":
             check_described(spec, weights.state, outputs=about["classes"])
             options = {name: about[name] for name in ("block", "pooling") if name in about}  # absent in earlier exports

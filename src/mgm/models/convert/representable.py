@@ -46,6 +46,8 @@ def check_representable(model: Model, format_name: str) -> None:
     if isinstance(model, MaskedAutoencoder) and not isinstance(model.target, NormalisedPixels | Pixels):
         names = ", ".join(target.name for target, _ in model.objective.targets)
         wrong.append(f"target {names} (expected normalised-pixels or pixels)")
+    if isinstance(model, MaskedAutoencoder) and model.visible_objective is not None:
+        wrong.append("targets at visible tokens (expected none)")
     if isinstance(model, Classifier) and model.encoder.check_block(model.block) != spec.encoder.depth - 1:
         wrong.append(f"a head on block {model.block} (expected the last)")
     if isinstance(model, Classifier) and model.pooling != "mean":

@@ -2,7 +2,7 @@
 
 from mgm.models.targets.catalog import TARGETS, TargetChoice, build_objective
 from mgm.models.targets.hog import Hog
-from mgm.models.targets.motion import MotionTarget
+from mgm.models.targets.motion import AsinhMotion, MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
 from mgm.models.targets.pixels import FrameDifference, NormalisedPixels, OneFrame, Pixels
 from mgm.models.targets.target import Target
@@ -10,6 +10,7 @@ from mgm.models.targets.teacher import TeacherFeatures
 
 __all__ = [
     "TARGETS",
+    "AsinhMotion",
     "FrameDifference",
     "Hog",
     "MotionTarget",

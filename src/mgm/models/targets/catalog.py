@@ -7,7 +7,7 @@ from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec, unknown_name
 from mgm.models.targets.hog import Hog
-from mgm.models.targets.motion import MotionTarget
+from mgm.models.targets.motion import AsinhMotion, MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
 from mgm.models.targets.pixels import FrameDifference, NormalisedPixels, OneFrame, Pixels
 from mgm.models.targets.target import Target
@@ -20,6 +20,7 @@ TARGETS: Final[Mapping[str, type[Target]]] = {
     "frame-difference": FrameDifference,
     "hog": Hog,
     "motion": MotionTarget,
+    "asinh-motion": AsinhMotion,
     "teacher": TeacherFeatures,
 }
 

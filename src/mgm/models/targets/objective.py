@@ -69,9 +69,17 @@ class ReconstructionObjective:
         return {target.name: part for (target, _), part in zip(self.targets, parts, strict=True)}
 
     def loss(self, prediction: Tensor, values: Tensor, valid: Tensor | None) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """(the weighted sum, {name: mean squared error}), scalars. valid: bool (B, n), False for padding; None: no padding."""
-        targets = self.split(values)
-        parts = {name: _mean_square(part, targets[name], valid) for name, part in self.split(prediction).items()}
+        """(the weighted sum, {name: mean squared error}), scalars. valid: bool (B, n), False for padding; None: no padding.
+
+        Motion that is NaN in `values`, because it was not measured, is left out.
+        """
+        predictions, targets = self.split(prediction), self.split(values)
+        parts = {
+            target.name: (_known_mean_square if target.reads == "motion" else _mean_square)(
+                predictions[target.name], targets[target.name], valid
+            )
+            for target, _ in self.targets
+        }
         # A weight of 1 adds no operation to the graph.
         weighted = [
             parts[target.name] if weight == 1 else parts[target.name] * weight for target, weight in self.targets
@@ -89,7 +97,7 @@ class ReconstructionObjective:
         return shown.pixels(self.split(prediction)[shown.name], video, tokens)
 
     def check_motion(self, motion: Tensor | None, shape: tuple[int, ...]) -> None:
-        """Raises ModelError unless `motion` has `shape` (B, T, h, w, 2) and is finite, or no target reads it."""
+        """Raises ModelError unless `motion` has `shape` (B, T, h, w, 2) and no infinity, or no target reads it."""
         if self.reads_motion and (motion is None or tuple(motion.shape) != shape):
             found = "none" if motion is None else f"shape {tuple(motion.shape)}"
             raise ModelError(
@@ -102,14 +110,21 @@ class ReconstructionObjective:
         # Checking on a GPU would force a synchronisation; a non-finite loss reveals it there.
         if not self.reads_motion or motion is None or motion.device.type != "cpu" or torch.compiler.is_compiling():
             return
-        if not torch.isfinite(motion).all():
+        if motion.isinf().any():
             raise ModelError(
                 "motion",
-                f"found NaN or infinite values in {tuple(motion.shape)}",
+                f"found infinite values in {tuple(motion.shape)}",
                 "finite ones",
-                "use 0 where motion is unknown",
+                "use NaN where motion is unknown",
                 reason="invalid_value",
             )
+
+
+def _known_mean_square(prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:
+    """The error over the values that are known; 0 if none is."""
+    known = ~values.isnan() if valid is None else ~values.isnan() & valid[:, :, None]
+    error = torch.where(known, prediction - values, 0).square()  # the gradient at a NaN is 0, not NaN
+    return error.sum() / known.sum().clamp_min(1)
 
 
 def _mean_square(prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:

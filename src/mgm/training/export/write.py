@@ -156,6 +156,8 @@ def _about(model: Model, to: str) -> dict[str, Any]:
     elif isinstance(model, MaskedAutoencoder):
         teachers = [t.teacher_spec.to_dict() for t, _ in model.objective.targets if isinstance(t, TeacherFeatures)]
         about |= {"target": _target(model.objective), "teacher": teachers[0] if teachers else None}
+        if model.visible_objective is not None:
+            about["visible_target"] = _target(model.visible_objective)
     return about
 
 
