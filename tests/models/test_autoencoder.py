@@ -154,7 +154,8 @@ def test_a_visible_target_is_predicted_from_the_encoder_alone():
     video, mask = random_video(), random_mask()
     motion = torch.randn(2, SMALL.frames, *SMALL.grid[1:], 2)
     model = MaskedAutoencoder(SMALL, visible_target={"asinh-motion": 3})
-    assert model.reads_motion and not model.objective.reads_motion
+    assert model.reads_motion
+    assert not model.objective.reads_motion
     result = model(video, mask, motion=motion, predict=True)
     assert list(result.parts) == ["normalised-pixels", "visible asinh-motion"]
     tokens = model.encoder(video, mask)
