@@ -45,7 +45,7 @@ ROOMS = {
         {"announce", "saving"},
         {"loop", "results"},
         {"export", "finetune", "pretrain"},
-        {"replay"},
+        {"preflight", "replay"},
     ],
     "evaluation": [
         {"bootstrap", "classification", "metrics", "pooling", "ranks"},

@@ -30,6 +30,12 @@ def compiled(*, nogil: bool = False) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
+def cache_folder(kernel: Any) -> str | None:
+    """The folder in which a compiled loop is kept for other processes; None if no folder can be written."""
+    folder: str | None = kernel._cache.cache_path
+    return folder
+
+
 class _Cache(FunctionCache):  # type: ignore[misc]
     """numba's cache beside the source file, in NUMBA_CACHE_DIR or in the user's cache folder; a failure costs only the time."""
 

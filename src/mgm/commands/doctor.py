@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,26 +12,74 @@ from mgm.errors import ConfigError
 from mgm.terminal import Activity, print_result
 
 if TYPE_CHECKING:
+    from mgm.training.config import Run
     from mgm.training.replay import Replay, ReplayedStep
+
+_MARKS = {"ok": "ok    ", "note": "note  ", "change": "CHANGE"}
 
 
 def doctor(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="replay FILE", help="Take the step in FILE again, at which a run stopped."),
+        typer.Argument(
+            metavar="[RECIPE SET [SETTINGS]... | replay FILE]",
+            help="A recipe and a set that a run would have; or the file of a step at which a run stopped.",
+        ),
     ] = None,
+    out: Annotated[Path, typer.Option(help="Folder in which the run would be: its disk is checked.")] = Path("runs"),
 ) -> None:
-    """Find what is wrong with a run that stopped.
+    """Check the machine, and whether a run can start here: versions, codecs, memory, videos, one step, disk. Or take the step again
+    at which a run stopped.
+
+    mgm doctor
+
+    mgm doctor mgm-vitb-ssv2 videos/ pretrain.batch=256
 
     mgm doctor replay runs/a/replay.pt
 
-    Exit status 1 if the step cannot be reproduced.
+    The last line is "ready", or what to change: exit status 1. So it is if a step is another one here than where it was saved.
     """
     match words or []:
         case ["replay", file]:
             _replay(Path(file))
-        case _:
-            raise ConfigError("doctor", f"found {' '.join(words or [])!r}", "replay FILE", reason="invalid_value")
+        case []:
+            _check(None)
+        case [recipe, data, *settings] if recipe != "replay":
+            _check((recipe, data, settings, out))
+        case given:
+            expected = "nothing, RECIPE SET, or replay FILE"
+            raise ConfigError("doctor", f"found {' '.join(given)!r}", expected, reason="invalid_value")
+
+
+def _check(asked: tuple[str, str, list[str], Path] | None) -> None:
+    """Print the findings as they come, and what follows from them."""
+    changes = []
+    with Activity("checking") as activity:
+        from mgm.training.config import RUNS
+        from mgm.training.preflight import check_machine, check_run
+        from mgm.training.recipe import load_config
+        from mgm.training.recipe_file import read_recipe
+
+        checks = check_machine()
+        if asked is not None:
+            recipe, data, settings, out = asked
+            # a recipe of pretraining has the settings of its fine-tuning too
+            kind: Run = "finetune" if read_recipe(recipe).tree.keys() & set(RUNS) == {"finetune"} else "pretrain"
+            checks = chain(checks, check_run(load_config(recipe, settings), kind, data, out))
+        for finding in checks:
+            activity.rename(f"checked {finding.name}")
+            print_result(f"{_MARKS[finding.verdict]} {finding.name}: {finding.found}")
+            if finding.verdict == "note" and finding.advice:
+                print_result(f"       {finding.advice}")
+            if finding.verdict == "change":
+                changes.append(finding)
+    if not changes:
+        print_result("ready")
+        return
+    print_result(f"not ready; {len(changes)} to change:")
+    for finding in changes:
+        print_result(f"- {finding.name}: {finding.advice or finding.found}")
+    raise typer.Exit(1)
 
 
 def _replay(file: Path) -> None:

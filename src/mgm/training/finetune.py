@@ -67,11 +67,11 @@ def finetune(
     """
     start = Start.of(resume, extend, change)
     with run_folder(out, start):  # before the videos are read, which can take minutes
-        run, method = _set_up(encoder, videos, config, Path(out), source, show_progress=show_progress)
+        run, method = set_up_finetuning(encoder, videos, config, Path(out), source, show_progress=show_progress)
         return fit(method, run, start, show_progress=show_progress, progress=progress)
 
 
-def _set_up(
+def set_up_finetuning(
     encoder: Encoder | str | Path | None,
     videos: VideoSet | str | Path,
     config: Config,
@@ -80,6 +80,7 @@ def _set_up(
     *,
     show_progress: bool,
 ) -> tuple[TrainingRun, Finetuning]:
+    """The run and the method of `finetune`, before its folder is written."""
     found = videos if isinstance(videos, VideoSet) else load_set(videos)
     if (error := untrainable(found)) is not None:
         raise error

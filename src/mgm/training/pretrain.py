@@ -60,13 +60,14 @@ def pretrain(
     """
     start = Start.of(resume, extend, change)
     with run_folder(out, start):  # before the videos are read, which can take minutes
-        run, method = _set_up(videos, config, Path(out), source, show_progress=show_progress)
+        run, method = set_up_pretraining(videos, config, Path(out), source, show_progress=show_progress)
         return fit(method, run, start, show_progress=show_progress, progress=progress)
 
 
-def _set_up(
+def set_up_pretraining(
     videos: VideoSet | str | Path, config: Config, out: Path, source: ClipSource | None, *, show_progress: bool
 ) -> tuple[TrainingRun, Pretraining]:
+    """The run and the method of `pretrain`, before its folder is written."""
     found = videos if isinstance(videos, VideoSet) else load_set(videos)
     if not found.train:
         raise DataError(

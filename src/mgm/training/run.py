@@ -18,7 +18,7 @@ from mgm.terminal import Activity
 from mgm.training.config import Config, Run
 from mgm.training.devices import make_fabric
 from mgm.training.optim import Schedule, build_schedule
-from mgm.training.sections import OptimConfig
+from mgm.training.sections import FinetuneConfig, OptimConfig
 from mgm.training.sharding import WIDE_ENCODER
 
 
@@ -128,7 +128,7 @@ class TrainingRun:
     @property
     def section(self) -> Run:
         """Name of the section of the configuration that this run follows."""
-        return "pretrain" if self.optim is self.config.pretrain else "finetune"
+        return "finetune" if isinstance(self.optim, FinetuneConfig) else "pretrain"
 
     @property
     def clips_per_step(self) -> int:

@@ -117,7 +117,9 @@ def _content(run: TrainingRun, state: TrainingState, history: RunHistory) -> dic
 
 def _about(run: TrainingRun, state: TrainingState, history: RunHistory) -> dict[str, Any]:
     """For people and for `outdated`. The loss is the mean over the last `checkpoint_every` steps: that of one step is noise."""
-    recent = history.losses[-run.optim.checkpoint_every :]
+    recent = [
+        loss for loss in history.losses[-run.optim.checkpoint_every :] if math.isfinite(loss)
+    ]  # some are of skipped steps
     return {
         "step": state.step,
         "steps": run.schedule.steps,
