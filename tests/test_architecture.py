@@ -55,7 +55,8 @@ ROOMS = {
         {"low_shot"},
         {"probing"},
         {"raw_motion", "run"},
-        {"embedding", "multi_view", "prediction"},
+        {"embedding", "multi_view", "paper", "prediction"},
+        {"result_table", "run_comparison"},
     ],
     "demo": [{"measure", "systems"}, {"findings", "plan"}, {"summary"}, {"page"}, {"pipeline"}],
 }

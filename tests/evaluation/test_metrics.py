@@ -43,7 +43,7 @@ def test_the_interval_covers_what_it_should():
 
 def words(after, before, chance=0.0):
     """The verdict on the hits of two encoders."""
-    return verdict(accuracy(after), accuracy_gain(after, before), chance)
+    return verdict(accuracy_gain(after, before), above_chance=accuracy(after).low > chance)
 
 
 def pairs(both, gained, lost, neither):

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from mgm.commands.bench import bench
+from mgm.commands.compare import compare
 from mgm.commands.data import data
 from mgm.commands.demo import demo
 from mgm.commands.doctor import doctor
@@ -29,6 +30,7 @@ from mgm.commands.pretrain import pretrain
 from mgm.commands.preview import preview
 from mgm.commands.probe import probe
 from mgm.commands.recipes import recipes
+from mgm.commands.results import results
 from mgm.commands.scan import scan
 from mgm.errors import MgmError
 from mgm.lazy import TRAINING_PACKAGES, missing_training
@@ -69,6 +71,8 @@ COMMANDS = (
     finetune,
     probe,
     evaluate,
+    compare,
+    results,
     predict,
     embed,
     export,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -49,13 +49,29 @@ class AccuracyGain:
         return self.p <= 0.05 and not self.low <= 0 <= self.high
 
 
-def verdict(after: Accuracy, gain: AccuracyGain, chance: float) -> Verdict:
-    """The words on a comparison in every output. A gain over an encoder worse than chance is not an achievement."""
+class Difference(Protocol):
+    """A difference of two figures."""
+
+    @property
+    def value(self) -> float:
+        """The figure after, minus that before."""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is distinguishable from 0."""
+
+
+def verdict(gain: Difference, *, above_chance: bool = True) -> Verdict:
+    """The words on a difference in every output: of a probe, of two runs, of seeds, and to a published figure.
+
+    Args:
+        above_chance: whether the figure after is better than guessing: a gain that is not is no achievement.
+    """
     if not gain.is_certain:
         return "within noise"
     if gain.value < 0:
         return "loss"
-    return "gain" if after.low > chance else "not above chance"
+    return "gain" if above_chance else "not above chance"
 
 
 def correct(probability: npt.NDArray[np.float64], label: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -24,7 +24,7 @@ from mgm.evaluation.bootstrap import class_mean_interval, mean_interval
 from mgm.evaluation.classification import calibration_error, confusion_matrix, log_loss, mean_class_accuracy
 from mgm.evaluation.metrics import top_k_hits
 from mgm.evaluation.prediction_journal import PredictionJournal
-from mgm.evaluation.prediction_table import JudgedVideos, video_names, write_predictions
+from mgm.evaluation.prediction_table import JudgedVideos, read_predictions, video_names, write_predictions
 from mgm.evaluation.probing import evaluation_views, video_progress
 from mgm.evaluation.protocol import view_protocol, wilson_interval
 from mgm.evaluation.ranks import Ranks
@@ -155,6 +155,20 @@ def evaluate(
 
         ranks.from_first(write)
     return Evaluation(result, replace(predictions, unreadable=unreadable), items, judged, folder)
+
+
+def stored_evaluation(run: str | Path, videos: VideoSet, *, overrides: tuple[str, ...] = ()) -> JudgedVideos | None:
+    """The predictions of an earlier evaluation of the same weights on the same set with the same protocol and settings, if any."""
+    classifier, config = open_classifier(run, overrides)
+    model, about = describe_model(run, classifier, config), describe_set(videos)
+    protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
+    wanted = (model.weights, model.settings, about.checksum, protocol)
+    for result in read_results(result_file(run, EVALUATION_FILE)):
+        found = result.model
+        if found is not None and (found.weights, found.settings, result.set.checksum, result.protocol) == wanted:
+            folder = result_file(run, str(result.details["predictions"]))
+            return read_predictions(folder) if folder.exists() else None
+    return None
 
 
 def _class_names(run: str | Path, classifier: Classifier) -> tuple[str, ...]:

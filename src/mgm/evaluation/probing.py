@@ -298,7 +298,7 @@ def compare(pretrained: ProbeScores, untrained: ProbeScores) -> list[Comparison]
 
 def _comparison(name: str, new: Hits, old: Hits, chance: float) -> Comparison:
     after, gain = accuracy(new), accuracy_gain(new, old)
-    return Comparison(name, after, accuracy(old), gain, verdict(after, gain, chance))
+    return Comparison(name, after, accuracy(old), gain, verdict(gain, above_chance=after.low > chance))
 
 
 def video_progress(

@@ -1,0 +1,58 @@
+"""`mgm results`"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from mgm.commands.options import AsJson
+from mgm.terminal import Activity, Terminal, print_json, print_result
+
+
+class Form(StrEnum):
+    """`mgm.evaluation.result_table.TableFormat`, and a table for the terminal."""
+
+    TERMINAL = "terminal"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    LATEX = "latex"
+
+
+def results(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Runs, or folders that contain some. Default: here.")
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="Format of the table.")] = Form.TERMINAL,
+    paper: Annotated[str, typer.Option(help="Words of the methods of the paper to show beside.")] = "MGM, 800 epochs",
+    every: Annotated[bool, typer.Option("--all", help="Every figure, also those that the paper has not.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the results of runs, beside the paper's figures on the same set.
+
+    mgm results runs/ --paper VideoMAE --format latex
+
+    Where the protocol differs, the difference is not computed: "not comparable: 5x3 views, theirs 2x3".
+    """
+    with Activity("reading results"):
+        from mgm.evaluation.result_table import COLUMNS, find_results, format_table, result_rows
+
+        rows = result_rows(find_results(runs or [Path()]), method=paper, every_metric=every)
+    if as_json:
+        print_json([row.to_dict() for row in rows])
+    elif form is not Form.TERMINAL:
+        for line in format_table(rows, form.value).splitlines():
+            print_result(line)
+    else:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+        beside = any(row.paper is not None for row in rows)
+        shown = len(COLUMNS) if beside else COLUMNS.index("paper")
+        for column in COLUMNS[:shown]:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*row.cells()[:shown])
+        Terminal().print(table)
