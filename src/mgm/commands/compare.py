@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import mgm
+from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson, Data, Groups, Settings, open_set
 from mgm.terminal import Activity, print_json, print_result
 
@@ -46,3 +47,4 @@ def compare(
     print_result(f"{test}paired bootstrap of these runs [{low * 100:+.1f}, {high * 100:+.1f}]")
     state = "" if gain.videos == gain.expected else f": incomplete ({gain.videos:,} of {gain.expected:,})"
     print_result(f"{gain.videos:,} videos{state}")
+    suggest("mgm", "results", *(str(run) for text in (a, b) for run in text.split(",")))

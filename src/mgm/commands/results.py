@@ -10,6 +10,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson
 from mgm.terminal import Activity, Terminal, print_json, print_result
 
@@ -56,3 +57,4 @@ def results(
         for row in rows:
             table.add_row(*row.cells()[:shown])
         Terminal().print(table)
+        suggest("mgm", "results", *(runs or ()), "--format", Form.MARKDOWN.value)
