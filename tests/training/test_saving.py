@@ -2,6 +2,8 @@
 
 import json
 import math
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -10,10 +12,11 @@ from safetensors.torch import load_file
 
 from mgm.errors import FileError
 from mgm.training import load_checkpoint, load_encoder
+from mgm.training.checkpoint_folder import write_checkpoint
 from mgm.training.folder import DECAY
 from mgm.training.saving import CheckpointWriter, outdated
 from tests.errors import raises
-from tests.training.helpers import checkpoint_steps, newest, same_weights
+from tests.training.helpers import checkpoint_steps, newest, raising, same_weights
 
 
 def abouts(out):
@@ -68,6 +71,52 @@ def test_not_by_time_if_it_is_switched_off(run, small, monkeypatch):
     ticks = iter(range(0, 10**9, 10**5))
     monkeypatch.setattr("mgm.training.saving.time", SimpleNamespace(monotonic=lambda: next(ticks)))
     assert checkpoint_steps(run(small("pretrain.checkpoint_minutes=null", "pretrain.keep_last=9")).out) == [6, 1]
+
+
+def test_a_checkpoint_written_in_the_background_is_the_same(run, small, memory, monkeypatch):
+    """The training changes the weights while their copy is written."""
+    config = small("pretrain.checkpoint_every=2", "pretrain.keep_last=9")
+    whole = run(config, "whole")
+    begun, make = [], CheckpointWriter.__post_init__
+
+    def in_background(writer):
+        make(writer)
+        writer.in_background = True
+
+    def late(folder, content, about):
+        time.sleep(0.3)
+        begun.append(threading.current_thread() is threading.main_thread())
+        write_checkpoint(folder, content, about)
+
+    monkeypatch.setattr(CheckpointWriter, "__post_init__", in_background)
+    monkeypatch.setattr("mgm.training.saving.write_checkpoint", late)
+    other = run(config, "other")
+    assert begun == [True, False, False, False]  # after steps 1, 2, 4 and 6; the end of the run waits for the last
+    for step in (1, 2, 4, 6):
+        first, second = (load_checkpoint(out / "checkpoints" / f"step-{step:08d}") for out in (whole.out, other.out))
+        assert all(torch.equal(first["model"][name], second["model"][name]) for name in first["model"])
+        assert torch.equal(first["position"]["rng"], second["position"]["rng"])
+    with pytest.raises(RuntimeError):
+        run(config, source=raising(memory, RuntimeError, at=19))
+    assert checkpoint_steps(other.out.parent / "run") == [4, 2, 1]  # waited for
+
+
+def test_a_full_disk_in_the_background_ends_the_run(run, small, monkeypatch):
+    make = CheckpointWriter.__post_init__
+
+    def in_background(writer):
+        make(writer)
+        writer.in_background = True
+
+    def full(folder, content, about):
+        if folder.name != "step-00000001":
+            raise FileError(folder, "is full", reason="cannot_write")
+        write_checkpoint(folder, content, about)
+
+    monkeypatch.setattr(CheckpointWriter, "__post_init__", in_background)
+    monkeypatch.setattr("mgm.training.saving.write_checkpoint", full)
+    with raises(FileError, "cannot_write"):
+        run(small("pretrain.checkpoint_every=2"))
 
 
 def test_the_weights_alone_are_a_model(run, small):

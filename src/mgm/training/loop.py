@@ -129,17 +129,18 @@ def fit(
                     progress(f"step {done} of {schedule.steps}, {detail}")
                 if not asked.stop and (asked.save or checkpoints.follows(done)):
                     checkpoints.write(steps.state)
-            checkpoints.write(steps.state)
+            checkpoints.write(steps.state, last=True)
             fabric.barrier()  # now the first rank's checkpoint is there for all
         if asked.stop or requests:
             by = requests[0] if requests else "a signal to another rank"
             print_result(f"stopped by {by}: {steps.saved}")
             raise SystemExit(STOPPED_STATUS)
     except KeyboardInterrupt:
-        checkpoints.write(steps.state)
+        checkpoints.write(steps.state, last=True)
         print_result(steps.saved)
         raise
     finally:
+        checkpoints.wait()
         log.flush()
         if fabric.is_global_zero:
             history.write_bad_videos(run.out)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mgm.files.atomic import remove_folder
@@ -15,6 +17,7 @@ from mgm.training.folder import DECAY, checkpoint_folder, checkpoint_folders
 from mgm.training.log import RunHistory, StepLog
 from mgm.training.resume import TrainingState, fingerprint
 from mgm.training.run import TrainingRun
+from mgm.training.sharding import snapshot
 from mgm.version import VERSION
 
 
@@ -23,16 +26,23 @@ class CheckpointWriter:
     """The checkpoints of a run.
 
     Attributes:
+        in_background: copy a checkpoint to the CPU's memory, and write it while the training goes on. It pays if the CPU is idle.
         written: time of the last one, or of the beginning, of the monotonic clock.
+        pending: the one that is being written.
     """
 
     run: TrainingRun
     engine: Engine
     log: StepLog
+    in_background: bool = field(init=False)
     written: float = field(init=False)
+    pending: Future[None] | None = field(init=False, default=None)
+    thread: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
+        self.in_background = self.run.fabric.device.type == "cuda"
         self.written = time.monotonic()
+        self.thread = ThreadPoolExecutor(1, "checkpoint")
 
     @property
     def overdue(self) -> bool:
@@ -47,10 +57,16 @@ class CheckpointWriter:
         end of a day."""
         return step == 1 or step % self.run.optim.checkpoint_every == 0 or kept_for(self.run, step) is not None
 
-    def write(self, state: TrainingState) -> None:
+    def write(self, state: TrainingState, *, last: bool = False) -> None:
         """Write the log, the checkpoint unless it exists, and the list of unreadable videos; then remove outdated checkpoints.
 
         Every rank must call it.
+
+        Args:
+            last: wait until it is on the disk.
+
+        Raises:
+            FileError: this checkpoint, or the one before, cannot be written.
         """
         self.written = time.monotonic()
         try:
@@ -58,18 +74,36 @@ class CheckpointWriter:
         finally:  # the checkpoint is worth more than the log
             tensors = self.engine.state()
             if self.run.fabric.is_global_zero:
-                self._write(state, tensors)
+                self._write(state, tensors, wait=last or state.step == 1)
 
-    def _write(self, state: TrainingState, tensors: Mapping[str, Any]) -> None:
+    def wait(self) -> None:
+        """Wait for a checkpoint that is being written.
+
+        Raises:
+            FileError: it cannot be written.
+        """
+        if self.pending is not None:
+            pending, self.pending = self.pending, None
+            pending.result()
+
+    def _write(self, state: TrainingState, tensors: Mapping[str, Any], *, wait: bool) -> None:
         run, history = self.run, self.log.history
+        self.wait()
         folder = checkpoint_folder(run.out, state.step)
         if not folder.exists():  # else it is of this run and this step: `begin_run` sets others aside
             content = {**self.engine.method.describe(), **tensors, **_content(run, state, history)}
-            write_checkpoint(folder, content, _about(run, state, history))
+            about = _about(run, state, history)
+            if self.in_background and not wait:
+                self.pending = self.thread.submit(self._store, folder, snapshot(content), about)
+            else:
+                self._store(folder, content, about)
         history.write_bad_videos(run.out)
-        folders = checkpoint_folders(run.out)
+
+    def _store(self, folder: Path, content: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        write_checkpoint(folder, content, about)
+        optim, folders = self.run.optim, checkpoint_folders(self.run.out)
         abouts = [read_about(folder) for folder in folders]
-        for number in outdated(abouts, last=run.optim.keep_last, best=run.optim.keep_best):
+        for number in outdated(abouts, last=optim.keep_last, best=optim.keep_best):
             remove_folder(folders[number])
 
 

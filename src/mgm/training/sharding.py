@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import torch
@@ -38,11 +38,20 @@ def whole(tensor: Tensor) -> Tensor:
 
 def gathered(state: Any) -> Any:
     """A state dict, of a model or an optimiser, with whole tensors on the CPU. All devices must call it."""
+    return _changed(state, lambda tensor: whole(tensor).cpu() if isinstance(tensor, DTensor) else tensor)
+
+
+def snapshot(state: Any) -> Any:
+    """A copy of a state dict on the CPU, which training does not change."""
+    return _changed(state, lambda tensor: tensor.detach().to("cpu", copy=True))
+
+
+def _changed(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(state, Tensor):
-        return whole(state).cpu() if isinstance(state, DTensor) else state
+        return change(state)
     if isinstance(state, Mapping):
-        return {key: gathered(value) for key, value in state.items()}
-    return [gathered(value) for value in state] if isinstance(state, list) else state
+        return {key: _changed(value, change) for key, value in state.items()}
+    return [_changed(value, change) for value in state] if isinstance(state, list) else state
 
 
 def distributed_like(tensor: Tensor, other: Tensor) -> Tensor:

@@ -1,0 +1,166 @@
+"""A run that is stopped at random moments, by signals, ends with the weights of one that was not: one process, and two.
+
+`experiments/interruptions/run.py` stops one at chosen system calls.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mgm.data.annotations import load_set
+from mgm.training import load_checkpoint
+from mgm.training.signals import STOPPED_STATUS
+from tests.training.helpers import checkpoint_steps, flip_bit, newest, read_log, same_weights
+from tests.training.test_ranks import TOGETHER
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")]
+
+STEPS = 60
+KILLS = [signal.SIGKILL] * 10 + [signal.SIGTERM] * 5 + [signal.SIGUSR1] * 3
+
+
+def in_child(block):
+    """Run a block in a fork; returns the process."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            block()
+            status = 0
+        except SystemExit as ended:
+            status = ended.code
+        finally:
+            os._exit(status)
+    return child
+
+
+def test_stops_at_random_moments(run, small):
+    """Ten times SIGKILL, five times SIGTERM, three times SIGUSR1, each a random time after the run began or continued."""
+    config = small(f"pretrain.steps={STEPS}", "pretrain.checkpoint_every=3", "pretrain.ema=0.9")
+    began = time.monotonic()
+    whole = run(config, "whole")
+    seconds = time.monotonic() - began
+    rng = random.Random(0)
+    out = whole.out.parent / "run"
+    ends = []
+    for number in rng.sample(KILLS, len(KILLS)):
+        child = in_child(lambda: run(config, resume="auto"))
+        time.sleep(rng.uniform(0, seconds / 6))
+        os.kill(child, number)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        # A request ends a run that has not begun to train as it ends any program.
+        assert status in (0, STOPPED_STATUS, -number), number
+        ends.append(status)
+    assert -signal.SIGKILL in ends
+    resumed = run(config, resume="auto")
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+    assert [entry["step"] for entry in read_log(out)] == list(range(STEPS))
+    assert not list(out.rglob("*.part"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+@pytest.mark.parametrize("name", ["state.pt", "weights.safetensors"])
+def test_a_damaged_newest_checkpoint_in_the_middle_of_a_run(run, small, capsys, damage, name):
+    config = small("pretrain.steps=12", "pretrain.checkpoint_every=3")
+    whole = run(config, "whole")
+    out = whole.out.parent / "run"
+
+    def stop(line):
+        if line.startswith("step 8 "):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, progress=stop)
+    file = newest(out) / name
+    if damage == "flipped":
+        flip_bit(file, random.Random(0).random())
+    else:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    capsys.readouterr()
+    resumed = run(config, resume="auto")
+    printed = capsys.readouterr().out
+    assert str(file) in printed
+    assert "step-00000006 is used" in printed
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+
+
+# Two processes under torchrun.
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_set, tmp_path_factory):
+    root = tmp_path_factory.mktemp("videos")
+    for number, item in enumerate(load_set(tiny_set).train):
+        (root / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
+    return root
+
+
+def begin(folder, out):
+    """Start or continue a run of two processes."""
+    settings = ["pretrain.steps=40", "pretrain.checkpoint_every=3", "pretrain.batch=4", "pretrain.warmup=1",
+                "data.frames=4", "data.size=32", "data.memory=false", "data.workers=0", "data.motion=codec"]  # fmt: skip
+    program = "import torch; torch.set_num_threads(1); from mgm.commands.main import run; run()"
+    script = out.parent / "program.py"
+    script.write_text(program)
+    command = [*TOGETHER, str(script), "pretrain", str(folder), "--out", str(out), "--resume", "auto", *settings]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def process_of(launcher, rank):
+    """The process number of a rank."""
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            mine = f"PPid:\t{launcher.pid}\n" in (place / "status").read_text()
+            if mine and f"RANK={rank}".encode() in (place / "environ").read_bytes().split(b"\0"):
+                return int(place.name)
+        except OSError:
+            continue
+    return None
+
+
+def wait_for_step(out, step):
+    for _ in range(1200):
+        if any(number >= step for number in checkpoint_steps(out)):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no checkpoint after step {step}")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
+def test_two_processes_stopped_at_random_moments(folder, tmp_path):
+    """One of them is killed, twice: the run ends within a minute and says why. Then a request to the launcher, and to one."""
+    whole = begin(folder, tmp_path / "whole")
+    assert whole.communicate(timeout=300)[0] is not None
+    assert whole.returncode == 0
+    out = tmp_path / "run"
+    stops = [(signal.SIGKILL, 1), (signal.SIGKILL, 0), (signal.SIGTERM, None), (signal.SIGUSR1, 1)]
+    for step, (number, rank) in zip((4, 10, 16, 22), stops, strict=True):
+        launcher = begin(folder, out)
+        wait_for_step(out, step)
+        time.sleep(random.Random(step).uniform(0, 0.3))
+        target = launcher.pid if rank is None else process_of(launcher, rank)
+        os.kill(target, number)
+        printed, _ = launcher.communicate(timeout=60)
+        assert launcher.returncode != 0
+        if number is signal.SIGKILL:
+            assert f"process {1 - rank} of 2 stopped in step" in printed
+            assert "continue with the same command and --resume auto" in printed
+        else:
+            assert "saved after step" in printed
+    last = begin(folder, out)
+    last.communicate(timeout=300)
+    assert last.returncode == 0
+    first, second = load_checkpoint(tmp_path / "whole"), load_checkpoint(out)
+    assert all(torch.equal(first["model"][name], second["model"][name]) for name in first["model"])
+    losses = [[entry["loss"] for entry in read_log(place)] for place in (tmp_path / "whole", out)]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 40
