@@ -42,9 +42,9 @@ def test_the_best_is_kept(run, small, monkeypatch):
     losses = iter([5.0, 1.0, 3.0, 4.0, 6.0, 2.0])
     write = CheckpointWriter.write
 
-    def at(writer, state):
+    def at(writer, state, **options):
         writer.log.history.losses[-1] = next(losses, 9.0)
-        write(writer, state)
+        write(writer, state, **options)
 
     monkeypatch.setattr(CheckpointWriter, "write", at)
     out = run(small("pretrain.checkpoint_every=1", "pretrain.keep_last=1", "pretrain.keep_best=true")).out
