@@ -29,7 +29,7 @@ ROOMS = {
     "video": [{"container"}, {"motion"}, {"clip"}, {"scan"}, {"transcode"}],
     "data": [
         {"boxes", "items", "labels", "unreadable"},
-        {"shards", "augment", "groups", "judging"},
+        {"shards", "augment", "box_formats", "groups", "judging"},
         {"clips", "synthetic"},
         {"annotations", "loading"},
         {"benchmark"},
@@ -54,7 +54,7 @@ ROOMS = {
         {"attentive", "feature_cache", "holdout", "linear", "nearest", "prediction_table"},
         {"low_shot"},
         {"probing"},
-        {"raw_motion", "run"},
+        {"raw_motion", "run", "saliency"},
         {"embedding", "multi_view", "paper", "prediction"},
         {"result_table", "run_comparison"},
     ],

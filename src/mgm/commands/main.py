@@ -31,6 +31,7 @@ from mgm.commands.preview import preview
 from mgm.commands.probe import probe
 from mgm.commands.recipes import recipes
 from mgm.commands.results import results
+from mgm.commands.saliency import saliency
 from mgm.commands.scan import scan
 from mgm.errors import MgmError
 from mgm.lazy import TRAINING_PACKAGES, missing_training
@@ -75,6 +76,7 @@ COMMANDS = (
     results,
     predict,
     embed,
+    saliency,
     export,
     doctor,
 )

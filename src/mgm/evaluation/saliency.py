@@ -1,0 +1,375 @@
+"""How well motion marks the objects of a set: its magnitude inside the true boxes / outside (Fan et al. 2023, section 4.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from mgm.data.annotations import load_items, load_set
+from mgm.data.box_formats import BoxFile, VideoBoxes, boxes_beside, read_box_file
+from mgm.data.clips.images import probe_any, read_any
+from mgm.data.clips.transform import centre_crop
+from mgm.data.items import VideoItem, VideoSet
+from mgm.data.unreadable import READ_ERRORS, Unreadable
+from mgm.errors import ConfigError, DataError
+from mgm.evaluation.bootstrap import Sums, bootstrap_interval, mean_interval
+from mgm.masks import build_mask, draw_statistics, mask_rng, object_area
+from mgm.training.results import Interval, Metric, Result, Setting, VideosRecord, describe_set, keep_result
+from mgm.video.clip.plan import clip_frames
+from mgm.video.clip.whole_video import motion_chunks
+from mgm.video.motion.camera import CameraModel
+from mgm.video.motion.field import CELL_PIXELS, MotionField, Policy, Reading
+
+_DRAWS = 20
+"""Masks of each clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskClip:
+    """The clips in the middle of the videos, on which masks are graded: frames, their distance, pixels, and the tokens."""
+
+    frames: int = 16
+    stride: int = 4
+    size: int = 224
+    patch: int = 16
+    tubelet: int = 2
+    ratio: float = 0.75
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """(t, h, w) tokens."""
+        return self.frames // self.tubelet, self.size // self.patch, self.size // self.patch
+
+
+@dataclass(frozen=True, slots=True)
+class MaskShares:
+    """What a mask hides, mean over clips: fractions of the motion and of the area of the true boxes; of `clips` clips."""
+
+    name: str
+    motion: float
+    objects: float
+    clips: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saliency:
+    """The figures of one set under one model of the camera.
+
+    Attributes:
+        camera: the motion of the camera that was subtracted.
+        paths: of the V videos with boxes and motion.
+        sums: float64 (V, 4): magnitude x area inside the boxes, their area, magnitude x area outside, that area.
+        frames: annotated frames with motion.
+        masks: the masks that were graded.
+    """
+
+    camera: CameraModel
+    paths: tuple[str, ...]
+    sums: npt.NDArray[np.float64]
+    frames: int
+    masks: tuple[MaskShares, ...] = ()
+
+    @property
+    def ratio(self) -> float:
+        """Mean magnitude inside the boxes / outside, over all frames of all videos."""
+        return float(saliency_ratio(self.sums.sum(0, keepdims=True))[0])
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its 95% interval, by a bootstrap over videos."""
+        return bootstrap_interval(self.sums, saliency_ratio)
+
+    @property
+    def of_videos(self) -> npt.NDArray[np.float64]:
+        """The ratio of each video, float64 (V,)."""
+        return saliency_ratio(self.sums)
+
+    @property
+    def median(self) -> float:
+        """The median over the videos: few videos of fast motion do not decide it."""
+        return float(np.median(self.of_videos))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SaliencyReport:
+    """The figures of a set.
+
+    Attributes:
+        found: one for each model of the camera.
+        without: videos without boxes or without motion, with the reason.
+    """
+
+    found: tuple[Saliency, ...]
+    without: Mapping[str, str]
+    results: tuple[Result, ...]
+
+    @property
+    def advice(self) -> str:
+        """One sentence on the mask that fits the set."""
+        return advise({one.camera: (one.ratio, one.interval) for one in self.found})
+
+
+def saliency(
+    data: str | Path | VideoSet,
+    *,
+    boxes: str | Path | None = None,
+    cameras: Sequence[CameraModel] = ("none", "affine"),
+    masks: Sequence[str] = (),
+    clip: MaskClip | None = None,
+    policy: Policy = "window_sum",
+    reading: Reading = "clean",
+    out: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> SaliencyReport:
+    """The saliency of the motion of a set: mean magnitude inside the union of the true boxes of a frame / outside of it.
+
+    Frames without boxes, and frames without a measured vector (keyframes), are left out.
+
+    Args:
+        data: a set, see `load_set`, or one video.
+        boxes: a file with the boxes of all videos, see `mgm.data.box_formats`; None: those beside each video.
+        cameras: the models of camera motion to subtract, each by itself.
+        masks: names of masks to grade by the motion and the area of the boxes that they hide, on clips as `clip` has them.
+        policy, reading: of the motion, see `mgm.read_clip`.
+        out: a file for the records of the results, beside those of other sets and settings.
+        progress: called with one line of text per video.
+
+    Raises:
+        DataError: the file of boxes cannot be used, or no video has both boxes and motion.
+    """
+    clip = clip or MaskClip()
+    videos = data if isinstance(data, VideoSet) else _open(str(data))
+    box_file = None if boxes is None else read_box_file(boxes)
+    found: list[Saliency] = []
+    without: dict[str, str] = {}
+    for camera in cameras:
+        rows: dict[str, npt.NDArray[np.float64]] = {}
+        frames = 0
+        for number, item in enumerate(videos.items):
+            if progress is not None:
+                progress(f"camera {camera}: {number:,} of {len(videos.items):,} videos")
+            try:
+                of_frames = _of_video(item, box_file, camera, policy, reading)
+            except READ_ERRORS as error:
+                without[item.path] = Unreadable.from_error(item.path, error).message
+                continue
+            if of_frames is None or not _usable(of_frames.sum(0)):
+                without[item.path] = (
+                    "no boxes" if of_frames is None else "no annotated frame with motion inside and outside"
+                )
+                continue
+            rows[item.path] = of_frames.sum(0)
+            frames += len(of_frames)
+        if not rows:
+            raise DataError(
+                boxes or videos.root,
+                f"none of {len(videos.items):,} videos has boxes and motion",
+                advice=f"the first: {next(iter(without.items()), ('', 'the set is empty'))[1]}; check the names of the videos",
+                reason="missing_value",
+            )
+        shares = _grade(videos.items, rows, box_file, camera, masks, clip, reading)
+        found.append(Saliency(camera, tuple(rows), np.stack(list(rows.values())), frames, shares))
+    settings: dict[str, Setting] = {"policy": policy, "reading": reading}
+    settings["boxes"] = "beside the videos" if box_file is None else box_file.format
+    results = tuple(_result(videos, one, without, settings) for one in found)
+    if out is not None:
+        for result in results:
+            keep_result(Path(out), result)
+    return SaliencyReport(tuple(found), without, results)
+
+
+def frame_saliency(motion: MotionField, boxes: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """The four sums of `Saliency` for each frame, float64 (T, 4). Cells count by their exact area inside and outside the boxes.
+
+    Args:
+        boxes: of each frame, (n, 4) in pixels of the field's extent.
+    """
+    height, width = motion.extent
+    steps, rows, columns = motion.valid.shape
+    clipped = [np.clip(found, 0, [width, height, width, height]) for found in boxes]
+    cells = (float(rows * CELL_PIXELS), float(columns * CELL_PIXELS))  # the last ones extend beyond the frame
+    inside = object_area(clipped, grid=(steps, rows, columns), extent=cells)
+    down, across = (
+        np.diff(np.minimum(np.arange(count + 1) * CELL_PIXELS, side))
+        for count, side in ((rows, height), (columns, width))
+    )
+    outside = np.outer(down, across) - inside
+    magnitude = motion.magnitude.astype(np.float64)
+    return np.stack(
+        [
+            (magnitude * inside).sum((1, 2)),
+            inside.sum((1, 2)),
+            (magnitude * outside).sum((1, 2)),
+            outside.sum((1, 2)),
+        ],
+        axis=1,
+    )
+
+
+def saliency_ratio(sums: Sums) -> npt.NDArray[np.float64]:
+    """Mean magnitude inside / outside from the four sums, (n, 4) -> (n,)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio: npt.NDArray[np.float64] = (sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3])
+    return ratio
+
+
+def advise(ratios: Mapping[CameraModel, tuple[float, tuple[float, float]]]) -> str:
+    """One sentence on the mask for a set, from camera -> (ratio, its interval)."""
+    raw = ratios.get("none")
+    best = max(ratios, key=lambda camera: ratios[camera][0])
+    ratio, (low, high) = ratios[best]
+    if low <= 1 <= high or ratio <= 1:
+        return (
+            f"Motion does not mark these objects (at best {ratio:.2f} [{low:.2f}, {high:.2f}]): a mask that follows it hides "
+            "them no more than chance; use mask tube, or check the boxes."
+        )
+    if best == "none" or (raw is not None and ratio < 1.1 * raw[0]):
+        return "Motion marks the objects, and subtracting the camera adds little: use mask mgm with data.camera=none."
+    return (
+        f"The camera moves: motion marks the objects best after subtracting it ({ratio:.2f}"
+        f"{'' if raw is None else f' against {raw[0]:.2f}'}): set data.camera={best}."
+    )
+
+
+def check_cameras(names: str) -> tuple[CameraModel, ...]:
+    """Names of models of the camera, separated by commas.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    known: dict[str, CameraModel] = {name: name for name in get_args(CameraModel)}
+    for name in names.split(","):
+        if name not in known:
+            raise ConfigError("camera", f"found {name!r}", f"any of {', '.join(known)}", reason="unknown_name")
+    return tuple(known[name] for name in names.split(","))
+
+
+def _open(data: str) -> VideoSet:
+    """A set, or one video as a set."""
+    items = load_items(data)
+    if [item.path for item in items] == [data]:
+        return VideoSet(data, tuple(items), (), (), "one video")
+    return load_set(data)
+
+
+def _usable(sums: npt.NDArray[np.float64]) -> bool:
+    return bool(sums[1] > 0 and sums[3] > 0 and sums[2] > 0)
+
+
+def _boxes_of(path: str, box_file: BoxFile | None) -> VideoBoxes | None:
+    found = boxes_beside(path) if box_file is None else box_file.find(path)
+    if found is None:
+        return None
+    info = probe_any(path)
+    return found.scaled(info.height, info.width)
+
+
+def _of_video(
+    item: VideoItem, box_file: BoxFile | None, camera: CameraModel, policy: Policy, reading: Reading
+) -> npt.NDArray[np.float64] | None:
+    """The sums of every annotated frame with motion, float64 (frames, 4); None without boxes."""
+    found = _boxes_of(item.path, box_file)
+    if found is None:
+        return None
+    parts = [np.empty((0, 4))]
+    for chunk in motion_chunks(item.path, policy=policy, reading=reading, camera=camera):
+        numbers = chunk.frame_indices.tolist()
+        measured = [bool(valid.any()) for valid in chunk.motion.valid]
+        chosen = [
+            place
+            for place, number in enumerate(numbers)
+            if measured[place]
+            and len(found.frames.get(number, ()))
+            and item.start <= number < (number + 1 if item.end is None else item.end)
+        ]
+        if chosen:
+            motion = MotionField(
+                chunk.motion.vectors[chosen], chunk.motion.valid[chosen], chunk.motion.source, chunk.motion.extent
+            )
+            parts.append(frame_saliency(motion, [found.frames[numbers[place]] for place in chosen]))
+    return np.concatenate(parts)
+
+
+def _grade(
+    items: Sequence[VideoItem],
+    rows: Mapping[str, npt.NDArray[np.float64]],
+    box_file: BoxFile | None,
+    camera: CameraModel,
+    masks: Sequence[str],
+    clip: MaskClip,
+    reading: Reading,
+) -> tuple[MaskShares, ...]:
+    """Draw each mask on the middle clip of every video of `rows`."""
+    shares: dict[str, list[tuple[float, float]]] = {name: [] for name in masks}
+    extent = (float(clip.size), float(clip.size))
+    for number, item in enumerate(items if masks else ()):
+        found = _boxes_of(item.path, box_file) if item.path in rows else None
+        if found is None:
+            continue
+        info = probe_any(item.path)
+        start = max(info.frames - (clip.frames - 1) * clip.stride - 1, 0) // 2
+        read = read_any(
+            item.path,
+            start=start,
+            frames=clip.frames,
+            stride=clip.stride,
+            size=clip.size,
+            motion="auto",
+            reading=reading,
+            camera=camera,
+        )
+        native = centre_crop(info.height, info.width, size=clip.size)
+        index = clip_frames(info.frames, start=start, frames=clip.frames, stride=clip.stride)
+        none = np.empty((0, 4))
+        seen = [native.boxes(found.frames.get(frame, none)) for frame in index.tolist()]
+        for name in masks:
+            rule = build_mask(name)
+            drawn = [
+                rule.draw(clip.grid, clip.ratio, read.motion, mask_rng(0, draw, number, 0)) for draw in range(_DRAWS)
+            ]
+            one = draw_statistics(drawn, motion=read.motion, boxes=seen, extent=extent)
+            if one.motion_share is not None and one.object_share is not None:
+                shares[name].append((one.motion_share, one.object_share))
+    means = {name: np.mean(found, axis=0) for name, found in shares.items() if found}
+    return tuple(MaskShares(name, float(m), float(o), len(shares[name])) for name, (m, o) in means.items())
+
+
+def _result(videos: VideoSet, one: Saliency, without: Mapping[str, str], settings: Mapping[str, Setting]) -> Result:
+    low, high = one.interval
+    pooled = Interval(low=low, high=high, method=f"bootstrap over {len(one.paths)} videos")
+    mean_low, mean_high = mean_interval(one.of_videos)
+    shares = [
+        Metric(name=f"{what} hidden by {mask.name}", value=value, count=mask.clips)
+        for mask in one.masks
+        for what, value in (("motion", mask.motion), ("objects", mask.objects))
+    ]
+    return Result(
+        kind="saliency",
+        set=describe_set(videos),
+        protocol={"camera": one.camera, **settings},
+        videos=VideosRecord(
+            expected=len(videos.items), judged=len(one.paths), missing=videos.missing, unreadable=dict(without)
+        ),
+        metrics=(
+            Metric(
+                name="r_bbox / r_non_bbox", value=one.ratio, count=len(one.paths), unit="ratio", intervals=(pooled,)
+            ),
+            Metric(
+                name="r_bbox / r_non_bbox, median of the videos", value=one.median, count=len(one.paths), unit="ratio"
+            ),
+            Metric(
+                name="r_bbox / r_non_bbox, mean of the videos",
+                value=float(one.of_videos.mean()),
+                count=len(one.paths),
+                unit="ratio",
+                intervals=(Interval(low=mean_low, high=mean_high, method=pooled.method),),
+            ),
+            *shares,
+        ),
+        details={"videos": dict(zip(one.paths, one.of_videos.tolist(), strict=True)), "frames": one.frames},
+    )
