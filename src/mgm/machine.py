@@ -11,6 +11,29 @@ import av
 
 from mgm.version import VERSION
 
+# Dense matrix products in 16 bits, in TFLOP/s, from NVIDIA's data sheets. The first name that a device's name contains counts.
+_PEAKS = {
+    "B200": 2250,
+    "H200": 989,
+    "H100 PCIe": 756,
+    "H100": 989,
+    "L40S": 362,
+    "L4": 121,
+    "A100": 312,
+    "A10G": 70,
+    "A10": 125,
+    "V100": 125,
+    "T4": 65,
+    "RTX 4090": 165,
+    "RTX 3090": 71,
+}
+
+
+def peak_flops(device: str) -> float | None:
+    """Operations per second of a GPU in 16 bits, by its name; None if it is not in the table."""
+    words = f" {device.replace('-', ' ')} "
+    return next((peak * 1e12 for name, peak in _PEAKS.items() if f" {name} " in words), None)
+
 
 def machine() -> str:
     """One line: processor, cores that this process may use, memory, accelerator."""

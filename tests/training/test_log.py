@@ -96,9 +96,10 @@ def test_the_curves_of_a_resumed_run_are_one(run, small, memory):
     result = run(small(), resume=True)
     events = EventAccumulator(str(result.out / "tensorboard"))
     events.Reload()
-    shown = [(event.step, event.value) for event in events.Scalars("loss")]
+    shown = [(event.step, event.value) for event in events.Scalars("1-loss/total")]
     assert shown == [(step, pytest.approx(loss)) for step, loss in enumerate(result.history.losses)]
-    assert "gradient_norm" in events.Tags()["scalars"]
+    assert sorted(events.Tags()["scalars"])[0] == "1-loss/total"
+    assert {"2-step/gradient_norm", "3-speed/data_wait", "4-clips/mask_overlap"} <= set(events.Tags()["scalars"])
 
 
 def record(step, **fractions):
@@ -106,18 +107,20 @@ def record(step, **fractions):
 
 
 def test_a_record_in_the_log():
-    entry = StepRecord(3, 0.5, 0.1, 2.0, {"hog": 0.25}, {"fallback": 1 / 3, "flow": 0.0}, 12.3456)
+    entry = StepRecord(3, 0.5, 0.1, 2.0, {"hog": 0.25}, {"fallback": 1 / 3, "flow": 0.0}, 12.3456, 0.25, 0.4)
     assert list(entry.to_dict().items()) == [
         ("step", 3),
         ("loss", 0.5),
         ("lr", 0.1),
         ("gradient_norm", 2.0),
         ("clips_per_second", 12.35),
+        ("data_wait", 0.25),
+        ("flop_utilisation", 0.4),
         ("fallback", 0.3333),
         ("flow", 0.0),
         ("parts", {"hog": 0.25}),
     ]
-    assert entry.scalars()["loss/hog"] == 0.25
+    assert entry.scalars()["1-loss/hog"] == 0.25
 
 
 @pytest.fixture

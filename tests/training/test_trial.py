@@ -1,12 +1,17 @@
 """What a run measures before it starts, and the micro-batch that it chooses."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
 from mgm.data.clips.source import FileSource
 from mgm.data.loading.dataset import ClipTransform
 from mgm.errors import ConfigError
+from mgm.machine import peak_flops
+from mgm.models.cost import encoder_multiply_accumulates
 from mgm.training import trial
 from mgm.training.announce import announce
 from mgm.training.config import RUNS
@@ -14,7 +19,7 @@ from mgm.training.engine import Engine
 from mgm.training.finetune import Finetuning, augmentation, build_classifier
 from mgm.training.pretrain import Pretraining, build_autoencoder
 from mgm.training.run import TrainingRun, training_clips
-from mgm.training.trial import StepCost, StepMemory, drawn_batch, fixed_bytes, measure_reading, try_step
+from mgm.training.trial import StepCost, StepMemory, drawn_batch, fixed_bytes, flops_per_clip, measure_reading, try_step
 from tests.errors import raises
 from tests.training.helpers import same_weights
 
@@ -60,6 +65,25 @@ def test_the_memory_of_a_step_is_that_of_the_profiler(small, videos, memory, tmp
     measured = (peak_bytes(run, method, 16) - peak_bytes(run, method, 4)) / 12
     assert cost.memory.per_clip == pytest.approx(measured, rel=0.35)
     assert cost.seconds_per_clip > 0
+
+
+def test_the_operations_are_those_of_the_formula(small, videos, memory, tmp_path):
+    """A backward pass costs twice a forward pass, but no gradient of the pixels is computed."""
+    config = small("model.size=S", "data.size=64", "finetune.precision=32-true")
+    run, engine = prepared("finetune", config, videos, memory, tmp_path)
+    plain = replace(engine.method, module=build_classifier(config, classes=8))  # whose layers are PyTorch's own
+    expected = 2 * 3 * encoder_multiply_accumulates(config.model_spec())
+    with sdpa_kernel(SDPBackend.MATH):  # PyTorch counts the fused attention of GPUs, not that of processors
+        assert flops_per_clip(run, plain) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [("NVIDIA H200", 989e12), ("NVIDIA A100-SXM4-80GB", 312e12), ("NVIDIA H100 PCIe", 756e12), ("NVIDIA L4", 121e12),
+     ("NVIDIA GeForce RTX 4090", 165e12), ("NVIDIA L400", None)],
+)  # fmt: skip
+def test_peaks_of_devices(name, peak):
+    assert peak_flops(name) == peak
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])

@@ -39,8 +39,11 @@ class StepRecord:
         loss, lr, gradient_norm: the norm is that before clipping.
         parts: the terms whose weighted sum is the loss; empty if it is not a sum.
         fractions: `fallback`, of the mask's steps that had no motion to follow; `decoder_fallback`, the same of the decoder's
-            mask, if there is one; `flow`, of the clips whose motion was measured from the frames instead of read from the stream.
+            mask, if there is one; `flow`, of the clips whose motion was measured from the frames instead of read from the stream;
+            `hidden`, of the tokens; `mask_overlap`, of the hidden tokens of a step that are hidden in the next one too.
         clips_per_second: mean since the run started or resumed.
+        data_wait: fraction of the step's time for which the first rank waited for clips.
+        flop_utilisation: the model's operations as a fraction of the devices' peak, mean since the start; None: unknown.
         skipped: the reason for which the weights did not change; None: they did.
     """
 
@@ -51,6 +54,8 @@ class StepRecord:
     parts: dict[str, float] = field(default_factory=dict)
     fractions: dict[str, float] = field(default_factory=dict)
     clips_per_second: float = 0.0
+    data_wait: float = 0.0
+    flop_utilisation: float | None = None
     skipped: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,21 +66,26 @@ class StepRecord:
             "lr": self.lr,
             "gradient_norm": finite_or_none(self.gradient_norm),
             "clips_per_second": round(self.clips_per_second, 2),
+            "data_wait": round(self.data_wait, 4),
+            **({} if self.flop_utilisation is None else {"flop_utilisation": round(self.flop_utilisation, 4)}),
             **{name: round(fraction, 4) for name, fraction in self.fractions.items()},
             **({"parts": {name: finite_or_none(value) for name, value in self.parts.items()}} if self.parts else {}),
             **({} if self.skipped is None else {"skipped": self.skipped}),
         }
 
     def scalars(self) -> dict[str, float]:
-        """For TensorBoard."""
-        values = {
-            "loss": self.loss,
-            "lr": self.lr,
-            "gradient_norm": self.gradient_norm,
-            "clips_per_second": self.clips_per_second,
+        """For TensorBoard and other viewers, which sort curves by name: the loss comes first."""
+        step = {"lr": self.lr, "gradient_norm": self.gradient_norm} | ({} if self.skipped is None else {"skipped": 1.0})
+        speed = {"clips_per_second": self.clips_per_second, "data_wait": self.data_wait}
+        if self.flop_utilisation is not None:
+            speed["flop_utilisation"] = self.flop_utilisation
+        groups = {
+            "1-loss": {"total": self.loss} | self.parts,
+            "2-step": step,
+            "3-speed": speed,
+            "4-clips": self.fractions,
         }
-        skipped = {} if self.skipped is None else {"skipped": 1.0}
-        return values | skipped | self.fractions | {f"loss/{name}": value for name, value in self.parts.items()}
+        return {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
 
 
 @dataclass(slots=True)

@@ -108,7 +108,8 @@ def fit(
     started = time.perf_counter()
     guard = StepGuard(run.optim.skip_limit, run.optim.spike)
     guard.restore(state.guard)
-    steps = _Steps(engine, run, peaks, log, warnings, guard, started, first=state.step, state=state)
+    at_peak = None if cost is None else cost.clips_at_peak
+    steps = _Steps(engine, run, peaks, log, warnings, guard, started, state.step, at_peak, state)
     asked = Asked()
     engine.module.train()
     try:
@@ -207,6 +208,7 @@ class _Steps:
         peaks: the highest learning rate of each group of parameters.
         guard: judges every step before the weights change.
         started, first: the time at which this part of the run begins, and its first step.
+        clips_at_peak: clips per second at which all devices would compute at their peak; None if unknown.
         state: after the last finished step, always that of the weights.
     """
 
@@ -218,11 +220,13 @@ class _Steps:
     guard: StepGuard
     started: float
     first: int
+    clips_at_peak: float | None
     state: TrainingState
 
     def take(self, stream: Iterator[Batch], asked: Asked) -> tuple[StepRecord, Asked]:
         """Take one step and log it; returns its record, and what any rank asks for."""
         run, engine, fabric, step = self.run, self.engine, self.run.fabric, self.state.step
+        began = time.perf_counter()
         factor = run.schedule.factor(step)
         for group, peak in zip(engine.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
@@ -238,8 +242,11 @@ class _Steps:
         if run.config.data.motion == "auto":
             self.warnings.flow(record, run.clips_per_step)
         record.skipped = self._reason_to_skip(record, totals)
-        seconds = time.perf_counter() - self.started
-        record.clips_per_second = (step + 1 - self.first) * run.clips_per_step / seconds
+        now = time.perf_counter()
+        record.clips_per_second = (step + 1 - self.first) * run.clips_per_step / (now - self.started)
+        record.data_wait = totals.waited / (now - began)
+        if self.clips_at_peak is not None:
+            record.flop_utilisation = record.clips_per_second / self.clips_at_peak
 
         with uninterrupted():
             if record.skipped is None:
@@ -310,18 +317,21 @@ class StepTotals:
         parts: scalars on the device, the terms whose weighted sum is the loss; empty if it is not a sum.
         fractions: as in `StepRecord`.
         unreadable: videos that could not be read.
+        waited: seconds for which the step waited for clips.
     """
 
     loss: torch.Tensor
     parts: dict[str, torch.Tensor] = field(default_factory=dict)
     fractions: dict[str, float] = field(default_factory=dict)
     unreadable: list[Unreadable] = field(default_factory=list)
+    waited: float = 0.0
 
     def add_clips(self, batch: Batch, fraction: float) -> None:
         """Add the unreadable videos and the fractions of a micro-batch, whose clips are `fraction` of the step's."""
         self.unreadable += batch.unreadable
         second = {} if batch.decode is None else {"decoder_fallback": batch.decode_fallback}
-        for name, value in {"fallback": batch.fallback, **second, "flow": batch.measured}.items():
+        values = {"fallback": batch.fallback, **second, "flow": batch.measured, **_mask_statistics(batch.mask)}
+        for name, value in values.items():
             self.fractions[name] = self.fractions.get(name, 0.0) + value * fraction
 
     def add_loss(self, loss: torch.Tensor, result: StepResult, weight: float) -> None:
@@ -334,6 +344,17 @@ class StepTotals:
         """Multiply the losses."""
         self.loss *= factor
         self.parts = {name: value * factor for name, value in self.parts.items()}
+
+
+def _mask_statistics(mask: torch.Tensor | None) -> dict[str, float]:
+    """Of the masks (B, t, h, w) of a micro-batch, which are on the CPU; see `StepRecord.fractions`."""
+    if mask is None:
+        return {}
+    hidden = {"hidden": float(mask.float().mean())}
+    if mask.shape[1] == 1:
+        return hidden
+    both = mask[:, 1:] & mask[:, :-1]
+    return hidden | {"mask_overlap": float(both.sum() / mask[:, :-1].sum())}
 
 
 class StepSizes(Protocol):
@@ -366,7 +387,9 @@ def train_step(method: TrainingMethod, module: nn.Module, stream: Iterator[Batch
     totals = StepTotals(torch.zeros((), device=fabric.device))
     total_weight: float | None = None
     for number in range(run.micro_batches):
+        began = time.perf_counter()
         batch = next(stream)
+        totals.waited += time.perf_counter() - began
         fraction = len(batch.index) / clips
         totals.add_clips(batch, fraction)
         batch = batch.to(fabric.device)

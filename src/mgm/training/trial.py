@@ -15,11 +15,12 @@ from itertools import chain
 
 import torch
 from lightning_fabric import Fabric
+from torch.utils.flop_counter import FlopCounterMode
 
 from mgm.data.loading.dataset import MaskRule
 from mgm.data.loading.loader import Batch
 from mgm.errors import ModelError
-from mgm.machine import free_memory
+from mgm.machine import free_memory, peak_flops
 from mgm.masks import mask_rng
 from mgm.training.engine import Engine
 from mgm.training.method import TrainingMethod
@@ -63,10 +64,12 @@ class StepCost:
     Attributes:
         memory: its memory.
         seconds_per_clip: time of the forward and the backward pass.
+        clips_at_peak: clips per second at which all devices would compute at their peak; None if it is unknown.
     """
 
     memory: StepMemory
     seconds_per_clip: float
+    clips_at_peak: float | None = None
 
 
 def try_step(run: TrainingRun, engine: Engine) -> StepCost:
@@ -95,7 +98,16 @@ def try_step(run: TrainingRun, engine: Engine) -> StepCost:
             clips *= 2
             _, seconds = _take(run, method, clips)
             spent += seconds
-    return StepCost(memory, seconds / clips)
+        peak = _peak_flops(fabric)
+        at_peak = None if peak is None else fabric.world_size * peak / flops_per_clip(run, method)
+    return StepCost(memory, seconds / clips, at_peak)
+
+
+def flops_per_clip(run: TrainingRun, method: TrainingMethod) -> float:
+    """Floating-point operations of the matrix products and the attention of a clip's forward and backward pass."""
+    with FlopCounterMode(display=False) as counter:
+        _take(run, method, run.clips.repeats)
+    return float(counter.get_total_flops() / run.clips.repeats)
 
 
 def fitting_clips(run: TrainingRun, memory: StepMemory) -> int:
@@ -235,6 +247,15 @@ def _free_on(fabric: Fabric) -> int | None:
         return torch.mps.recommended_max_memory()
     free = free_memory()
     return None if free is None else free // getattr(fabric.strategy, "num_processes", 1)
+
+
+def _peak_flops(fabric: Fabric) -> float | None:
+    """Operations per second of a GPU in 16 bits, if its maker states them."""
+    if fabric.device.type != "cuda" or not torch.cuda.is_available():
+        return None
+    if not str(fabric.strategy.precision.precision).endswith("16-mixed"):
+        return None
+    return peak_flops(torch.cuda.get_device_name(fabric.device))
 
 
 def _local_bytes(tensor: torch.Tensor) -> int:
