@@ -41,7 +41,7 @@ ROOMS = {
         {"devices", "folder", "optim", "recipe"},
         {"checkpoint_folder", "explain", "log", "method"},
         {"checkpoint", "engine", "run"},
-        {"replay_file", "resume", "trial", "whitening"},
+        {"replay_file", "resume", "run_record", "trial", "whitening"},
         {"announce", "saving"},
         {"loop", "results"},
         {"export", "finetune", "pretrain"},

@@ -31,6 +31,7 @@ from mgm.training.folder import Start, run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, build_optimiser
+from mgm.training.results import asked_set
 from mgm.training.run import TrainingRun, training_clips
 from mgm.training.sections import FinetuneConfig
 from mgm.training.whitening import start_from_videos
@@ -93,7 +94,9 @@ def set_up_finetuning(
     transform = ClipTransform(optim.crop, flip, sampler=config.sampler(optim.sampling, optim.sampling_rule))
     repeats = config.repeats("finetune")
     clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
-    run = TrainingRun.prepare(out, config, optim, clips)
+    start = str(encoder) if isinstance(encoder, str | Path) else None if encoder is None else type(encoder).__name__
+    about = {"set": asked_set(found), "encoder": start}
+    run = TrainingRun.prepare(out, config, optim, clips, about)
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
     model = build_classifier(config, classes=len(found.classes), pretrained=pretrained)
     if pretrained is None:

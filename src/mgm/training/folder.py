@@ -28,6 +28,7 @@ LAST_CHECKPOINT: Final = "last.pt"
 DECAY: Final = "start of the decay"
 """Under `kept` in the `ABOUT_FILE` of the checkpoint from which a run is extended."""
 RECIPE_FILE: Final = "config.yaml"
+RUN_FILE: Final = "run.json"
 LOG_FILE: Final = "log.jsonl"
 BAD_VIDEOS: Final = "bad_videos.tsv"
 INCIDENTS: Final = "incidents.txt"
@@ -36,7 +37,7 @@ REPLAY_FILE: Final = "replay.pt"
 TENSORBOARD: Final = "tensorboard"
 OTHER_OUT: Final = "give another --out"
 
-_FILES = (LAST_CHECKPOINT, RECIPE_FILE, LOG_FILE, BAD_VIDEOS, INCIDENTS, REPLAY_FILE)
+_FILES = (LAST_CHECKPOINT, RECIPE_FILE, RUN_FILE, LOG_FILE, BAD_VIDEOS, INCIDENTS, REPLAY_FILE)
 _FOLDERS = (CHECKPOINTS, TENSORBOARD)
 _STEP_NAME = re.compile(r"step-(\d{8,})")
 

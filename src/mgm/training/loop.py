@@ -34,6 +34,7 @@ from mgm.training.method import StepResult, TrainingMethod
 from mgm.training.replay_file import spoiled_step
 from mgm.training.resume import TrainingState, begin_run
 from mgm.training.run import TrainingRun, is_sharded
+from mgm.training.run_record import record_start
 from mgm.training.saving import CheckpointWriter
 from mgm.training.sharding import gathered, local, whole
 from mgm.training.signals import STOPPED_STATUS, noted_requests, uninterrupted
@@ -100,6 +101,8 @@ def fit(
     cost = try_step(run, engine) if worth_measuring or automatic else None
     if cost is not None and automatic:
         run = replace(run, at_once=_at_once(run, cost.memory, before=state.at_once))
+    if fabric.is_global_zero:
+        record_start(run, state.step)
     log = StepLog(run.out, history, fabric.is_global_zero)
     checkpoints = CheckpointWriter(run, engine, log)
     activity = Activity("training", schedule.steps, active=show_progress and fabric.is_global_zero)

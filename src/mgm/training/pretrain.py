@@ -22,6 +22,7 @@ from mgm.training.folder import Start, run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, build_optimiser
+from mgm.training.results import asked_set
 from mgm.training.run import TrainingRun, training_clips
 from mgm.training.whitening import start_from_videos
 
@@ -84,7 +85,7 @@ def set_up_pretraining(
     transform = ClipTransform(data.crop, data.flip, config.mask_rule(), config.sampler(data.sampling))
     repeats = config.repeats("pretrain")
     clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
-    run = TrainingRun.prepare(out, config, config.pretrain, clips)
+    run = TrainingRun.prepare(out, config, config.pretrain, clips, {"set": asked_set(found)})
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
     model = build_autoencoder(config, teacher)
     start_from_videos(model.encoder, clips.items, config, clips.source)

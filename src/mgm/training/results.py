@@ -170,6 +170,11 @@ def result_file(run: str | Path, name: str) -> Path:
     return path.with_name(name if contains_settings(path) else f"{path.name}.{name}")
 
 
+def asked_set(videos: VideoSet) -> dict[str, Any]:
+    """The set of a run for its `run.json`: what was asked for, and what was found."""
+    return {"asked": _text(videos.root), **describe_set(videos).model_dump(mode="json")}
+
+
 def describe_set(videos: VideoSet) -> SetRecord:
     """The record of a set."""
     digest = blake2b(fingerprint(videos.items).numpy().tobytes(), digest_size=8)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric import Fabric
 
@@ -96,6 +97,7 @@ class TrainingRun:
         fabric: devices and precision.
         order: the order of the videos.
         schedule: length and learning rates.
+        about: the set, and for fine-tuning the encoder, as `mgm.training.run_record` writes them.
         at_once: clips that a device takes at once, where `optim.micro_batch` leaves it to the device; None: all of a step.
     """
 
@@ -106,10 +108,18 @@ class TrainingRun:
     fabric: Fabric
     order: BatchOrder
     schedule: Schedule
+    about: Mapping[str, Any] = field(default_factory=dict)
     at_once: int | None = None
 
     @classmethod
-    def prepare(cls, out: str | Path, config: Config, optim: OptimConfig, clips: ClipSet) -> TrainingRun:
+    def prepare(
+        cls,
+        out: str | Path,
+        config: Config,
+        optim: OptimConfig,
+        clips: ClipSet,
+        about: Mapping[str, Any] | None = None,
+    ) -> TrainingRun:
         """Set up the devices, and from them and the number of videos the order and the schedule.
 
         Raises:
@@ -123,7 +133,7 @@ class TrainingRun:
             raise ConfigError("batch", found, "a multiple of their number", reason="mismatch")
         order = BatchOrder(len(clips), optim.batch, config.seed, fabric.global_rank, fabric.world_size)
         schedule = build_schedule(optim, steps_per_epoch=order.steps_per_epoch)
-        return cls(Path(out), config, optim, clips, fabric, order, schedule)
+        return cls(Path(out), config, optim, clips, fabric, order, schedule, about or {})
 
     @property
     def section(self) -> Run:
