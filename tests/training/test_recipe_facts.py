@@ -104,9 +104,17 @@ SUPERVISED = {
     "supervised-vitb-ssv2": (100, 256, 1, 2.4e-2, 1.0, 0.4, 0.5, 0, 2, "sparse", False, 2),
 }
 
+# The appendix of VideoMAE's paper and MAE's; the attentive probes of V-JEPA and V-JEPA 2.
+# heads, depth, learning rates, weight decays, batch, temporal views
+PROBES = {
+    "probe-linear": (("linear-sgd", "linear-lars", "linear-adamw"), 1, None, None, 64, 5),
+    "probe-vjepa": (("attentive",), 1, 1e-3, 0.01, 256, 8),
+    "probe-vjepa2": (("attentive",), 4, (5e-3, 3e-3, 1e-3, 3e-4, 1e-4), (0.01, 0.1, 0.4, 0.8), 256, 8),
+}
+
 # Where a value comes from; every comment of a value names one of these.
 SOURCES = ("MGM section", "MGM Table", "VideoMAE's script", "VideoMAE's paper", "VideoMAE's code", "V2's script", "MAE-ST's code",
-           "MViT's configuration", "decided here")  # fmt: skip
+           "MViT's configuration", "V-JEPA's code", "V-JEPA 2's code", "decided here")  # fmt: skip
 
 OWN = {"debug", "laptop", "mgm-plus"}
 """Recipes that follow no source."""
@@ -115,7 +123,7 @@ RECIPES = [name for name in list_recipes() if name not in OWN]
 
 
 def test_every_recipe_has_its_facts():
-    assert {*PRETRAINED, *FINETUNED, *SUPERVISED} == set(RECIPES)
+    assert {*PRETRAINED, *FINETUNED, *SUPERVISED, *PROBES} == set(RECIPES)
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
@@ -162,6 +170,15 @@ def test_fine_tuning(name):
     assert (f.warmup, f.clip_grad, f.sampling_rule) == (mvit if name in SUPERVISED else (5, None, "reference"))
 
 
+@pytest.mark.parametrize("name", PROBES)
+def test_probes(name):
+    config = load_config(name)
+    p = config.probe
+    rates = (p.lr, p.weight_decay) if "attentive" in p.heads else (None, None)
+    assert (p.heads, p.depth, *rates, p.batch, p.temporal_views) == PROBES[name]
+    assert (config.data.frames, config.data.stride, config.data.size, p.spatial_views, p.shots) == (16, 4, 224, 3, ())
+
+
 @cache
 def parameters(spec: ModelSpec, target: str) -> int:
     """Parameters of the autoencoder; a classifier of its encoder is built too. Many recipes have the same models."""
@@ -190,15 +207,14 @@ def test_every_value_has_a_source(name):
         assert any(source in origin.comment for source in SOURCES), f"{'.'.join(key)} in {origin.recipe}"
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", FINETUNED)
 def test_fine_tuning_after_pretraining_is_that_of_a_recipe(name):
     """Of the same size and set, but for what the paper and the scripts change."""
     allowed = {"repeats", "flip", "epochs", "batch", "base_lr", "layer_decay", "dropout"}
     own = load_config(name).finetune.model_dump()
     recipes = [n for n in RECIPES if n.startswith("finetune-")]
     differing = [{k for k, v in load_config(n).finetune.model_dump().items() if v != own[k]} for n in recipes]
-    if name not in SUPERVISED:
-        assert min(differing, key=len) <= allowed
+    assert min(differing, key=len) <= allowed
 
 
 def test_the_overrides_that_comments_name_are_settings():
@@ -214,5 +230,9 @@ def test_the_recipes_that_comments_name_exist():
     known = {*list_recipes()}
     for name in known:
         words = [word.strip(".,;:)'") for word in read_recipe(name).about.split()]
-        named = {word for word in words if word.startswith(("mgm-", "finetune-", "videomae-", "supervised-", "maest-"))}
+        named = {
+            word
+            for word in words
+            if word.startswith(("mgm-", "finetune-", "videomae-", "supervised-", "maest-", "probe-"))
+        }
         assert named <= known, name
