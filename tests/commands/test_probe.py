@@ -36,6 +36,18 @@ def test_accuracy_and_gain_are_printed(tiny_set, tmp_path, monkeypatch, untraine
     assert "1 videos could not be read" in result.output
 
 
+@pytest.mark.parametrize(
+    ("recipe", "next_words"),
+    [("debug", "--recipe debug --out"), ("probe-linear", "--out")],
+    ids=["tunes", "only probes"],
+)
+def test_a_recipe_of_probes_is_not_suggested_for_fine_tuning(tmp_path, capsys, monkeypatch, recipe, next_words):
+    monkeypatch.setattr(mgm, "probe", lambda *_, **__: ProbeReport(scores(55), []))
+    monkeypatch.setattr("mgm.commands.probe.open_set", lambda data: None)
+    probe(tmp_path, "videos", recipe=recipe)
+    assert f"next: mgm finetune {tmp_path} videos {next_words} " in capsys.readouterr().err
+
+
 def test_one_clip_per_class_is_refused_and_shown(tiny_set, tmp_path):
     """No class of the test videos was in the training ones: every probe would answer 0.0%."""
     items = {item.label: item for item in mgm.load_set(tiny_set / "train").items}

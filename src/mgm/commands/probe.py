@@ -14,6 +14,7 @@ from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, Terminal, note
+from mgm.training.recipe_file import read_recipe
 
 if TYPE_CHECKING:
     from mgm.evaluation.run import ProbeReport
@@ -58,7 +59,7 @@ def probe(
         f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read; "
         f"{result_file(run, PROBE_FILE)}"
     )
-    own = () if recipe is None else ("--recipe", recipe)
+    own = () if recipe is None or "finetune" not in read_recipe(recipe).tree else ("--recipe", recipe)
     suggest("mgm", "finetune", run, data, *own, "--out", new_folder(run, "-finetuned"))
 
 
