@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -69,18 +70,27 @@ def print_result(line: str) -> None:
 def print_json(value: Any) -> None:
     """Print a value as JSON to standard output, on the first rank only: for `--json`. Its texts are in ASCII.
 
-    Numbers that are not finite become null, which JSON has instead.
+    Mappings, lists, tuples, sets, dataclasses, paths and numpy's arrays are written as JSON has them; numbers that are not finite
+    as null.
     """
     if on_first_rank():
-        _print(json.dumps(_finite(value), indent=2, allow_nan=False))
+        _print(json.dumps(_as_json(value), indent=2, allow_nan=False))
 
 
-def _finite(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _as_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _finite(each) for key, each in value.items()}
+        return {str(key): _as_json(each) for key, each in value.items()}
+    if isinstance(value, set | frozenset):
+        return [_as_json(each) for each in sorted(value)]
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_as_json(each) for each in value]
+    if hasattr(value, "tolist"):  # numpy is not imported here: `mgm --help` does without
+        return _as_json(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def _print(text: str) -> None:

@@ -9,8 +9,8 @@ from rich import box
 from rich.table import Table
 
 from mgm.commands.next_command import new_folder, suggest
-from mgm.commands.options import Data, Recipe, Settings
-from mgm.terminal import Activity, Terminal
+from mgm.commands.options import AsJson, Data, Recipe, Settings
+from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
     from mgm.data.benchmark import DataBenchmark
@@ -45,6 +45,7 @@ def data(
     rate: Annotated[
         float | None, typer.Option(help="Clips per second that the training consumes, over all its devices.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Read clips as pretraining does: the time of each stage, the workers that a GPU needs, and advice for faster reading.
 
@@ -56,6 +57,9 @@ def data(
 
         config = load_config(recipe, settings or ())
         result = benchmark_data(videos, config, clips=clips, rate=rate)
+    if as_json:
+        print_json(result.to_dict())
+        return
     title = (
         f"{config.data.frames} frames x stride {config.data.stride} at {config.data.size} px, mask {config.mask.name}"
     )

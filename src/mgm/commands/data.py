@@ -10,8 +10,8 @@ from rich import box
 from rich.table import Table
 
 from mgm.commands.next_command import suggest
-from mgm.commands.options import Data
-from mgm.terminal import Activity, Terminal
+from mgm.commands.options import AsJson, Data
+from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
     from mgm.data.annotations.resolve import ResolvedSource
@@ -48,6 +48,7 @@ def show(
         bool, typer.Option("--strict", help="Exit status 1 if a file is missing, in both splits, or has two labels.")
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Show every class and every missing file.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show how a set is read: format, split, classes, missing files, duplicates.
 
@@ -57,12 +58,10 @@ def show(
         from mgm.data.annotations.summary import summarise_set
 
         summary = summarise_set(data)
-    console = Terminal()
-    _print_sources(console, summary.sources)
-    _print_splits(console, summary)
-    _print_classes(console, summary, every=every)
-    _print_examples(console, summary)
-    _print_problems(console, summary, every=every)
+    if as_json:
+        print_json(summary.to_dict())
+    else:
+        _print_summary(Terminal(), summary, every=every)
     if strict and (summary.missing or summary.in_both_splits or summary.conflicting):
         raise typer.Exit(1)
     suggest("mgm", "preview", data)
@@ -78,6 +77,14 @@ def formats() -> None:
         console.print(f"[bold]{known.name}[/bold]  {known.used_by}", markup=True, highlight=False, soft_wrap=True)
         console.print_line(f"    {known.example}")
     suggest("mgm", "data", "show", "--help")
+
+
+def _print_summary(console: Terminal, summary: DataSummary, *, every: bool) -> None:
+    _print_sources(console, summary.sources)
+    _print_splits(console, summary)
+    _print_classes(console, summary, every=every)
+    _print_examples(console, summary)
+    _print_problems(console, summary, every=every)
 
 
 def _print_sources(console: Terminal, sources: Sequence[ResolvedSource]) -> None:

@@ -119,8 +119,9 @@ def run() -> None:
     announce_torch()
     try:
         app()
-    except BrokenPipeError:  # `mgm --help | head -1`, which mgm.terminal does not print
-        reader_left()
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, BrokenPipeError):  # `mgm --help | head -1`: rich would exit with status 1
+            raise
     except MgmError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:

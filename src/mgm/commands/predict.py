@@ -11,9 +11,9 @@ import typer
 
 import mgm
 from mgm.commands.next_command import suggest_export
-from mgm.commands.options import ForeignRecipe
+from mgm.commands.options import AsJson, ForeignRecipe
 from mgm.errors import ConfigError
-from mgm.terminal import Activity, note, print_result
+from mgm.terminal import Activity, note, print_json, print_result
 
 if TYPE_CHECKING:
     from mgm.evaluation.prediction import Prediction
@@ -34,6 +34,7 @@ def predict(
         list[str] | None, typer.Option("--set", help="Setting that revideos one of the recipe: section.key=value.")
     ] = None,
     recipe: ForeignRecipe = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the most probable classes of videos.
 
@@ -49,8 +50,9 @@ def predict(
     if videos == ["-"]:
         found = []
         for one in predict_stream(run, sys.stdin.buffer, top=top, window=window, overrides=overrides, recipe=recipe):
-            _print(one, show_path=False)
             found.append(one)
+            if not as_json:
+                _print(one, show_path=False)
         report = PredictionReport(tuple(found))
     elif "-" in videos:
         raise ConfigError("-", "standard input beside other videos", advice="predict it by itself", reason="conflict")
@@ -59,8 +61,10 @@ def predict(
             report = mgm.predict(
                 run, videos, top=top, window=window, overrides=overrides, recipe=recipe, progress=activity.rename
             )
-        for one in report.predictions:
+        for one in () if as_json else report.predictions:
             _print(one, show_path=len(report.predictions) > 1)
+    if as_json:
+        print_json(report)
     for message in report.unreadable.values():
         note(message)
     if out is not None:

@@ -10,7 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 from mgm.commands.next_command import new_folder, suggest
-from mgm.terminal import Activity, Terminal
+from mgm.commands.options import AsJson
+from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
     from mgm.show.preview import PreviewReport, PreviewSettings
@@ -42,6 +43,7 @@ def preview(
     ] = None,
     video: Annotated[bool, typer.Option(help="Write a video (.mp4) beside each picture.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the masks.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Show frames, motion and masks as pictures and videos before training, with statistics of each mask.
 
@@ -77,7 +79,9 @@ def preview(
             progress=activity.reach,
         )
     console = Terminal()
-    if report.statistics is not None:
+    if as_json:
+        print_json(report.to_dict())
+    elif report.statistics is not None:
         console.print(_table(report, settings))
         for _, picture in report.written:
             console.print_line(f"{picture}{' and .mp4' if video else ''}")

@@ -11,9 +11,9 @@ from rich.table import Table
 
 import mgm
 from mgm.commands.next_command import new_folder, suggest
-from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
+from mgm.commands.options import AsJson, Data, ForeignRecipe, Settings, open_set
 from mgm.ranks import on_first_rank
-from mgm.terminal import Activity, Terminal, note
+from mgm.terminal import Activity, Terminal, note, print_json
 from mgm.training.recipe_file import read_recipe
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def probe(
     settings: Settings = None,
     recipe: ForeignRecipe = None,
     untrained: Annotated[bool, typer.Option(help="Also evaluate the same encoder untrained.")] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Evaluate a frozen encoder: attentive probe, linear probe, k-NN and few labels, compared with the same encoder untrained.
 
@@ -34,7 +35,7 @@ def probe(
     mgm probe runs/a videos/ probe.depth=4 probe.lr=[0.005,0.001] probe.weight_decay=[0.01,0.1]
     """
     with Activity("reading videos") as activity:
-        from mgm.training.results import PROBE_FILE, result_file
+        from mgm.training.results import PROBE_FILE, read_results, result_file
 
         report = mgm.probe(
             run,
@@ -45,6 +46,9 @@ def probe(
             progress=activity.rename,
             announce=note,
         )
+    if as_json:
+        print_json(read_results(result_file(run, PROBE_FILE))[0].model_dump(mode="json"))
+        return
     console = Terminal(quiet=not on_first_rank())
     console.print(_table(report))
     if report.scores.curve:

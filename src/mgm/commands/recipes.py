@@ -11,8 +11,8 @@ from rich import box
 from rich.table import Table
 
 from mgm.commands.next_command import suggest
-from mgm.commands.options import Settings
-from mgm.terminal import Activity, Terminal
+from mgm.commands.options import AsJson, Settings
+from mgm.terminal import Activity, Terminal, print_json
 from mgm.training.recipe_file import Recipe, list_recipes, read_recipe
 
 if TYPE_CHECKING:
@@ -34,12 +34,15 @@ recipes = typer.Typer(invoke_without_command=True, help="List, show and compare 
 
 
 @recipes.callback()
-def listing(context: typer.Context) -> None:
+def listing(context: typer.Context, as_json: AsJson = False) -> None:
     """List the recipes of mgm. `mgm recipes show NAME` prints one, `mgm recipes diff A B` compares two."""
     if context.invoked_subcommand is not None:
         return
     with Activity("reading the recipes"):
         found = sorted((read_recipe(name) for name in list_recipes()), key=_command_order)
+    if as_json:
+        print_json([{"name": one.name, "command": _command(one)[:2], "about": one.about} for one in found])
+        return
     console = Terminal()
     for command, group in groupby(found, _command):
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
@@ -53,7 +56,7 @@ def listing(context: typer.Context) -> None:
 
 
 @recipes.command()
-def show(name: Name, settings: Settings = None) -> None:
+def show(name: Name, settings: Settings = None, as_json: AsJson = False) -> None:
     """Show every setting of a recipe, resolved, with its meaning and the source of its value. The output is a recipe too.
 
     mgm recipes show mgm-vitb-ssv2 > mine.yaml
@@ -65,6 +68,9 @@ def show(name: Name, settings: Settings = None) -> None:
 
         shown = explain_recipe(name, settings or ())
         recipe = read_recipe(name)
+    if as_json:
+        print_json({".".join(setting.key): setting for setting in shown})
+        return
     console = Terminal()
     if recipe.about:
         console.print_line(f"# {recipe.about}", style="dim")
@@ -74,7 +80,7 @@ def show(name: Name, settings: Settings = None) -> None:
 
 
 @recipes.command()
-def diff(first: Name, second: Name) -> None:
+def diff(first: Name, second: Name, as_json: AsJson = False) -> None:
     """Show the settings in which two recipes differ.
 
     mgm recipes diff mgm-vitb-k400 videomae-vitb-k400
@@ -85,6 +91,9 @@ def diff(first: Name, second: Name) -> None:
         from mgm.training.explain import differing_settings
 
         pairs = differing_settings(first, second)
+    if as_json:
+        print_json({".".join(one.key): [one.value, other.value] for one, other in pairs})
+        return
     console = Terminal()
     if not pairs:
         console.print_line("no setting differs")

@@ -12,7 +12,8 @@ from rich import box
 from rich.table import Table
 
 from mgm.commands.next_command import suggest
-from mgm.terminal import Activity, Terminal
+from mgm.commands.options import AsJson
+from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
     from mgm.video.scan.record import Status, VideoRecord
@@ -53,6 +54,7 @@ def scan(
         float, typer.Option(min=1, help="Seconds without a new frame after which a file counts as crashed.")
     ] = 300,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every problem.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Decode every video once: codec, size, length, motion vectors, and the problems of each file.
 
@@ -77,13 +79,16 @@ def scan(
     summary = ScanSummary()
     for record in found:
         summary.add(record)
-        if verbose and record.problem is not None:
+        if verbose and record.problem is not None and not as_json:
             console.print_line(record.problem)
-    if verbose and summary.problems:
-        console.print()
-    _report(console, summary, paths, out, singly=not verbose)
-    if searched.kinds_note:
-        console.print_line(searched.kinds_note)
+    if as_json:
+        print_json(summary.to_dict() | {"note": searched.kinds_note})
+    else:
+        if verbose and summary.problems:
+            console.print()
+        _report(console, summary, paths, out, singly=not verbose)
+        if searched.kinds_note:
+            console.print_line(searched.kinds_note)
     if summary.readable:
         suggest("mgm", "preview", *paths)
     if summary.readable < summary.files:

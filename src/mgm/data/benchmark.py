@@ -7,9 +7,9 @@ import os
 import shlex
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 
@@ -101,6 +101,12 @@ class DataBenchmark:
     repeats: int
     rate: float | None = None
     advice: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For programs, without the metadata of the videos."""
+        derived = ("computing", "clips_per_second", "cores", "workers")
+        names = [field.name for field in fields(self) if field.name != "infos"]
+        return {name: getattr(self, name) for name in (*names, *derived)}
 
     @property
     def computing(self) -> float:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -247,6 +247,15 @@ class PreviewReport:
 
     def __repr__(self) -> str:
         return f"PreviewReport({len(self.written)} previews, {len(self.failed)} unreadable videos, {self.statistics})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For programs: the pictures, the pooled statistics of each mask, and the errors."""
+        return {
+            "pictures": [picture for _, picture in self.written],
+            "masks": self.pooled(),
+            "statistics": self.statistics,
+            "failed": [error.line for error in self.failed],
+        }
 
     def pooled(self) -> dict[str, DrawStatistics]:
         """Statistics over all clips by name of the mask."""

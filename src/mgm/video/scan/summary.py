@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from mgm.video.scan.record import Status, VideoRecord
 
@@ -76,6 +77,16 @@ class ScanSummary:
     problems: dict[Status, tuple[int, VideoRecord]] = field(default_factory=dict)
     broken: list[VideoRecord] = field(default_factory=list)
     others: list[VideoRecord] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For programs: the counts, the groups of one codec, size and status, and the first records with a problem."""
+        groups = [
+            {"codec": codec, "size": size, "status": status, **asdict(group)}
+            for (codec, size, status), group in sorted(self.sizes.items())
+        ]
+        counts = {"files": self.files, "readable": self.readable, "with motion": self.with_motion}
+        records = [*self.broken, *self.others][: self.limit]
+        return {**counts, "groups": groups, "problems": [{"path": r.path, "problem": r.problem} for r in records]}
 
     def add(self, record: VideoRecord) -> None:
         """Count a record."""
