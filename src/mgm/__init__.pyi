@@ -14,6 +14,7 @@ from mgm.evaluation.prediction import predict as predict
 from mgm.evaluation.run import probe as probe
 from mgm.evaluation.run_comparison import compare_runs as compare_runs
 from mgm.evaluation.saliency import saliency as saliency
+from mgm.evaluation.transfer import transfer as transfer
 from mgm.masks.catalog import list_masks as list_masks
 from mgm.masks.catalog import make_mask as make_mask
 from mgm.masks.seeding import mask_rng as mask_rng

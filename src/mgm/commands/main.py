@@ -33,6 +33,7 @@ from mgm.commands.recipes import recipes
 from mgm.commands.results import results
 from mgm.commands.saliency import saliency
 from mgm.commands.scan import scan
+from mgm.commands.transfer import transfer
 from mgm.errors import MgmError
 from mgm.lazy import TRAINING_PACKAGES, missing_training
 from mgm.printable import printable
@@ -72,6 +73,7 @@ COMMANDS = (
     finetune,
     probe,
     evaluate,
+    transfer,
     compare,
     results,
     predict,
