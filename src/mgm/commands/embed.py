@@ -33,10 +33,10 @@ def embed(
 
     mgm embed runs/a videos/ --out features.npz probe.temporal_views=1 probe.spatial_views=1
     """
-    from mgm.evaluation.embedding import check_embedding_suffix
-
-    check_embedding_suffix(out)
     with Activity("reading videos") as activity:
+        from mgm.evaluation.embedding import check_embedding_suffix
+
+        check_embedding_suffix(out)
         found = mgm.embed(
             run,
             open_set(data),

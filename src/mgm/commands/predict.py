@@ -44,7 +44,8 @@ def predict(
 
     ffmpeg -i rtsp://camera -f yuv4mpegpipe - | mgm predict runs/a-finetuned - --window 2
     """
-    from mgm.evaluation.prediction import PredictionReport, predict_stream
+    with Activity("reading the classifier"):
+        from mgm.evaluation.prediction import PredictionReport, predict_stream
 
     overrides = tuple(settings or ())
     if videos == ["-"]:
