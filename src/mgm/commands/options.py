@@ -50,6 +50,10 @@ Groups = Annotated[
         "Intervals then cover the choice of groups."
     ),
 ]
+Ray = Annotated[
+    bool,
+    typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one; needs the extra 'ray'."),
+]
 Settings = Annotated[
     list[str] | None, typer.Argument(help="Settings that replace those of the recipe: section.key=value ...")
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mgm.commands.next_command import suggest
+from mgm.commands.options import Ray
 from mgm.terminal import Activity, Terminal
 
 if TYPE_CHECKING:
@@ -43,10 +44,7 @@ def prepare(
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds without a new frame after which a video is abandoned.")
     ] = 300,
-    ray: Annotated[
-        bool,
-        typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one; needs the extra 'ray'."),
-    ] = False,
+    ray: Ray = False,
 ) -> None:
     """Transcode videos to files that are fast to read in training: upright, small, every frame once, no sound.
 

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from mgm.commands.next_command import suggest
-from mgm.commands.options import AsJson
+from mgm.commands.options import AsJson, Ray
 from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def scan(
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds without a new frame after which a file counts as crashed.")
     ] = 300,
+    ray: Ray = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every problem.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -71,9 +72,11 @@ def scan(
         if out is None:
             searched = search_videos(paths)
             activity.reach(0, len(searched.videos) + len(searched.closed))
-            found = scan_videos(*paths, processes=count, timeout_seconds=timeout, progress=activity.advance)
+            found = scan_videos(*paths, processes=count, timeout_seconds=timeout, ray=ray, progress=activity.advance)
         else:
-            searched = scan_to_manifest(out, *paths, processes=count, timeout_seconds=timeout, progress=activity.reach)
+            searched = scan_to_manifest(
+                out, *paths, processes=count, timeout_seconds=timeout, ray=ray, progress=activity.reach
+            )
             found = read_manifest(out)
     console = Terminal()
     summary = ScanSummary()

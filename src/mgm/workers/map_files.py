@@ -7,6 +7,7 @@ from itertools import chain, islice
 from typing import Generic, TypeVar
 
 from mgm.errors import VideoError
+from mgm.workers.map_ray import map_over_ray
 from mgm.workers.pool import WorkerPool
 from mgm.workers.process import BeginItem, out_of_memory
 from mgm.workers.time_limit import run_with_limit
@@ -25,6 +26,7 @@ def map_files(
     processes: int,
     on_death: Callable[[Item, VideoError], Result],
     timeout_seconds: float = TIMEOUT_SECONDS,
+    ray: bool = False,
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, function(item)) of every item as it is done, in no particular order.
 
@@ -37,8 +39,12 @@ def map_files(
             `if __name__ == "__main__":`.
         on_death: makes the result of an item on which a process hung (reason "timed_out") or had no memory ("crashed"), or two
             processes died ("crashed"): one among others, one alone.
-        timeout_seconds: time limit of an item, from its beginning or its last progress.
+        timeout_seconds: time limit of an item, from its beginning or its last progress; not with Ray.
+        ray: tasks of Ray instead of own processes; see `mgm.workers.map_ray`.
     """
+    if ray:
+        yield from map_over_ray(function, items, processes=processes, on_death=on_death)
+        return
     source = iter(items)
     first = list(islice(source, max(processes, 1)))
     if processes <= 1 or not first:

@@ -194,3 +194,17 @@ def test_workers_killed_from_outside_cost_no_record(tmp_path: Path, ordinary: Pa
     report = scan_videos(tmp_path, processes=2, progress=kill)
     assert killed
     assert [record.frames for record in report] == [24] * 12
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_ray_gives_the_same_records(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str):
+    """On a local Ray of two workers."""
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.chdir(folder.parent)
+    expected = {record.path: record for record in scan_videos(folder)}
+    assert {record.path: record for record in scan_videos(folder.name, ray=True, processes=2)} == expected
+    scan_to_manifest(tmp_path / f"m.{suffix}", folder.name, ray=True, processes=2)
+    assert {record.path for record in read_manifest(tmp_path / f"m.{suffix}")} == set(expected)

@@ -96,6 +96,7 @@ def scan_videos(
     *paths: str | Path,
     processes: int = 1,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    ray: bool = False,
     progress: Callable[[VideoRecord], None] | None = None,
 ) -> ScanReport:
     """Decode every video once and report its properties. A broken file becomes a record with its problem, never an exception.
@@ -107,13 +108,20 @@ def scan_videos(
         paths: files and folders (searched for files with a video's suffix).
         processes: number of processes that decode. With more than one, call it under `if __name__ == "__main__":`. With one, the
             files are decoded in this process, which a crash in the decoder ends; so are fewer than 8 files.
-        timeout_seconds: time without a new frame after which a file is given up, with the status "crashed".
+        timeout_seconds: time without a new frame after which a file is given up, with the status "crashed"; not with Ray.
+        ray: one task of Ray for each file, on the cluster of RAY_ADDRESS (all of whose machines see the files under the same
+            names), or in `processes` processes of this machine. Paths become absolute.
         progress: called with each record as it is made, in no particular order.
     """
-    files = _scanned(_search(paths))
+    files = _scanned(_search(paths, ray=ray))
     results: dict[Path, VideoRecord] = {}
     for file, record in map_files(
-        scan_file, files, processes=_processes(files, processes), on_death=_crashed, timeout_seconds=timeout_seconds
+        scan_file,
+        files,
+        processes=processes if ray else _processes(files, processes),
+        on_death=_crashed,
+        timeout_seconds=timeout_seconds,
+        ray=ray,
     ):
         results[file] = record
         if progress is not None:
@@ -126,6 +134,7 @@ def scan_to_manifest(
     *paths: str | Path,
     processes: int = 1,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    ray: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> FoundVideos:
     """Scan into a manifest: one row per video in the order of their paths, never all in memory. `read_manifest` reads it.
@@ -137,7 +146,7 @@ def scan_to_manifest(
 
     Args:
         manifest: ends in .jsonl, .csv or .parquet.
-        paths, processes, timeout_seconds: see `scan_videos`.
+        paths, processes, timeout_seconds, ray: see `scan_videos`.
         progress: called with (files done, all files), first with those that were known.
 
     Returns:
@@ -148,22 +157,23 @@ def scan_to_manifest(
         FileError: a manifest of another suffix, or one that cannot be read, written or locked. Finished records are kept in
             `<manifest>.journal` for the next call.
     """
-    found = _search(paths)
+    found = _search(paths, ray=ray)
     files = _scanned(found)
     update_manifest(
         manifest,
         files,
         scan_file,
         on_death=_crashed,
-        processes=_processes(files, processes),
+        processes=processes if ray else _processes(files, processes),
         timeout_seconds=timeout_seconds,
+        ray=ray,
         progress=progress,
     )
     return found
 
 
-def _search(paths: Iterable[str | Path]) -> FoundVideos:
-    found = search_videos(paths)
+def _search(paths: Iterable[str | Path], *, ray: bool) -> FoundVideos:
+    found = search_videos([Path(path).absolute() for path in paths] if ray else paths)
     if not found.closed:
         found.require()
     return found

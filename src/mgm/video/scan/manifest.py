@@ -66,6 +66,7 @@ def update_manifest(
     on_death: Callable[[Path, VideoError], VideoRecord],
     processes: int = 1,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    ray: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Make the manifest of `files`, one row each in their order. Rows whose file has kept its size and time are kept.
@@ -74,7 +75,7 @@ def update_manifest(
     Files that could not be opened, or crashed their process, are tried again.
 
     Args:
-        inspect, on_death, processes, timeout_seconds: see `map_files`.
+        inspect, on_death, processes, timeout_seconds, ray: see `map_files`.
         progress: called with (files done, all files), first with those that were known.
 
     Raises:
@@ -93,7 +94,7 @@ def update_manifest(
             progress(count, len(wanted))
         left = (file for name, file in wanted.items() if name not in done)
         for _, record in map_files(
-            inspect, left, processes=processes, on_death=on_death, timeout_seconds=timeout_seconds
+            inspect, left, processes=processes, on_death=on_death, timeout_seconds=timeout_seconds, ray=ray
         ):
             written.append(to_row(record))
             count += 1

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mgm.errors import FileError, MgmError, VideoError
 from mgm.files.atomic import cannot_write, remove_parts
@@ -90,12 +89,9 @@ def prepare_videos(
     with locked(dst, advice="wait for it to end, or choose another folder"):
         plan = _plan(src, found, dst, chosen)
         remove_parts(dst)
-        if ray:
-            pairs = partial(_over_ray, processes=processes)
-        else:
-            pairs = partial(
-                map_files, _prepare_one, processes=processes, on_death=_died, timeout_seconds=timeout_seconds
-            )
+        pairs = partial(
+            map_files, _prepare_one, processes=processes, on_death=_died, timeout_seconds=timeout_seconds, ray=ray
+        )
         return _run(plan, dst, pairs, progress or (lambda record: None))
 
 
@@ -299,48 +295,6 @@ def _is_damage(source: Path, error: MgmError) -> bool:
 
 def _died(job: _TranscodeJob, error: VideoError) -> PreparedVideo:
     return job.failed(error.about(job.source))
-
-
-def _over_ray(jobs: list[_TranscodeJob], processes: int) -> Iterator[tuple[_TranscodeJob, PreparedVideo]]:
-    """As `map_files`, on a cluster of Ray; this process alone writes the journal."""
-    try:
-        import ray
-        import ray.exceptions
-    except ModuleNotFoundError as error:
-        raise FileError(
-            "--ray",
-            "the package ray is missing",
-            advice="pip install 'motion-guided-masking[ray]', or '.[ray]' in a checkout",
-            reason="missing_package",
-        ) from error
-    started = not ray.is_initialized()
-    if started:
-        local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": processes, "include_dashboard": False}
-        ray.init(log_to_driver=False, **local)
-    task = ray.remote(num_cpus=1, max_retries=1)(_prepare_one)
-    left = iter(jobs)
-    running: dict[Any, _TranscodeJob] = {}
-    try:
-        while True:
-            # Enough tasks to keep a growing cluster busy, and few enough that a million videos do not fill its queue.
-            room = 2 * int(ray.cluster_resources().get("CPU", 1)) - len(running)
-            for _, job in zip(range(room), left, strict=False):
-                running[task.remote(job)] = job
-            if not running:
-                return
-            done, _ = ray.wait(list(running), num_returns=1)
-            job = running.pop(done[0])
-            try:
-                record = ray.get(done[0])
-            except ray.exceptions.RayError as error:
-                found = f"its task of Ray failed ({type(error).__name__})"
-                record = _died(
-                    job, VideoError(job.source, found, advice="remove it from the set and report it", reason="crashed")
-                )
-            yield job, record
-    finally:
-        if started:
-            ray.shutdown()
 
 
 def _removed(target: Path) -> bool:
