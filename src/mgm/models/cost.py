@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mgm.models.sizes import ModelSpec
+from mgm.models.sizes import ModelSpec, Stack
 
 
 def encoder_multiply_accumulates(spec: ModelSpec) -> int | None:
@@ -10,9 +10,28 @@ def encoder_multiply_accumulates(spec: ModelSpec) -> int | None:
 
     The published figures of VideoMAE's ViT-S, B, L and H count these: 57, 180, 597 and 1,191 G.
     """
-    if spec.divided:
+    return None if spec.divided else _embedding(spec) + _blocks(spec.encoder, spec.tokens)
+
+
+def autoencoder_multiply_accumulates(spec: ModelSpec, visible: int) -> int | None:
+    """Of one clip in pretraining with `visible` tokens: encoder, projection, decoder with self-attention on all tokens, head.
+
+    None for divided attention, and for a decoder with cross-attention.
+    """
+    if spec.divided or spec.decoder_attention != "self":
         return None
-    N, D, hidden = spec.tokens, spec.encoder.dim, spec.encoder.mlp
-    embedding = N * D * 3 * spec.tubelet * spec.patch**2
-    block = N * D * (4 * D + 2 * hidden) + 2 * N * N * D
-    return embedding + spec.encoder.depth * block
+    decoder, pixels = spec.decoder, 3 * spec.tubelet * spec.patch**2
+    projection = visible * spec.encoder.dim * decoder.dim
+    head = (spec.tokens - visible) * decoder.dim * pixels
+    encoder = _embedding(spec) + _blocks(spec.encoder, visible)
+    return encoder + projection + _blocks(decoder, spec.tokens) + head
+
+
+def _embedding(spec: ModelSpec) -> int:
+    """Of all patches; embedding only the visible ones would save 1 of 35 G at a ratio of .9."""
+    return spec.tokens * spec.encoder.dim * 3 * spec.tubelet * spec.patch**2
+
+
+def _blocks(stack: Stack, tokens: int) -> int:
+    linear = tokens * stack.dim * (4 * stack.dim + 2 * stack.mlp)
+    return stack.depth * (linear + 2 * tokens**2 * stack.dim)
