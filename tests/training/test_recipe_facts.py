@@ -180,10 +180,10 @@ def test_probes(name):
 
 
 @cache
-def parameters(spec: ModelSpec, target: str) -> int:
+def parameters(spec: ModelSpec, targets: tuple[str, ...]) -> int:
     """Parameters of the autoencoder; a classifier of its encoder is built too. Many recipes have the same models."""
     with torch.device("meta"):
-        model = MaskedAutoencoder(spec, target=target)
+        model = MaskedAutoencoder(spec, target=dict.fromkeys(targets, 1.0))
         Classifier(Encoder(spec), 10, drop_path=0.1)
     return sum(p.numel() for p in model.parameters())
 
@@ -191,7 +191,7 @@ def parameters(spec: ModelSpec, target: str) -> int:
 @pytest.mark.parametrize("name", list_recipes())
 def test_it_builds_its_models(name):
     config = load_config(name)
-    assert parameters(config.model_spec(), config.model.target) > 0
+    assert parameters(config.model_spec(), config.model.target_names) > 0
     named = [part.removeprefix("vit").upper() for part in name.split("-") if part.startswith("vit")]
     assert not named or config.model.size == named[0]
     rule = config.mask_rule()
