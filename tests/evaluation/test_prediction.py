@@ -83,6 +83,24 @@ def test_a_stream_is_predicted_window_by_window(classifier_run, long_video):
         np.testing.assert_allclose(one.probabilities, other.probabilities, rtol=1e-5)
 
 
+def test_a_stream_that_needs_its_end_first(classifier_run, tmp_path):
+    path = make_translation(tmp_path / "index_at_the_end.mp4", velocity=(1, 0), frames=40, size=(240, 320))
+    assert path.stat().st_size > 2**17  # more than FFmpeg keeps
+
+    class Unseekable(io.RawIOBase):
+        def __init__(self):
+            self.file = io.BytesIO(path.read_bytes())
+
+        def readinto(self, buffer):
+            return self.file.readinto(buffer)
+
+        def readable(self):
+            return True
+
+    with raises(VideoError, "damaged", message="predict-stream-index-at-the-end"):
+        next(predict_stream(classifier_run, io.BufferedReader(Unseekable())))
+
+
 def test_a_stream_that_is_no_video(classifier_run):
     with raises(VideoError, "not_video", message="predict-stream-text"):
         next(predict_stream(classifier_run, io.BytesIO(b"plain text")))

@@ -30,6 +30,7 @@ from mgm.commands.pretrain import pretrain
 from mgm.commands.preview import preview
 from mgm.commands.probe import probe
 from mgm.commands.recipes import recipes
+from mgm.commands.reconstruct import reconstruct
 from mgm.commands.results import results
 from mgm.commands.saliency import saliency
 from mgm.commands.scan import scan
@@ -78,6 +79,7 @@ COMMANDS = (
     results,
     predict,
     embed,
+    reconstruct,
     saliency,
     export,
     doctor,

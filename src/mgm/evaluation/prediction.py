@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from av.video.frame import VideoFrame
 
 from mgm.data.annotations import load_items
 from mgm.data.clips.images import read_any
@@ -29,7 +30,7 @@ from mgm.training.checkpoint import open_classifier
 from mgm.training.config import Config
 from mgm.training.run import reading_workers
 from mgm.video.clip.rgb import FrameConverter
-from mgm.video.container.stream import decode_all, open_pipe
+from mgm.video.container.stream import OpenVideo, decode_all, open_pipe
 
 _RATE = 25.0
 """Assumed frames per second of a video without presentation times."""
@@ -175,7 +176,7 @@ def predict_stream(
         frames: list[npt.NDArray[np.uint8]] = []
         times: list[float] = []
         first = True
-        for number, picture in enumerate(decode_all(video)):
+        for number, picture in enumerate(_in_order(video)):
             frames.append(convert(picture))
             times.append(video.seconds(number, picture.pts))
             if len(frames) == length:
@@ -183,6 +184,22 @@ def predict_stream(
                 frames, times, first = [], [], False
         if frames and (first or 2 * len(frames) >= length):
             yield _classify(classifier, frames, times, config, ranks, names, name, top)
+
+
+def _in_order(video: OpenVideo) -> Iterator[VideoFrame]:
+    """The pictures of a stream.
+
+    Raises:
+        VideoError: it is damaged, or needs to be read from its end, such as an MP4 whose index is there.
+    """
+    pictures = decode_all(video)
+    try:
+        first = next(pictures)
+    except VideoError as error:
+        raise error.advising(
+            "or give the file itself: a stream is read without seeking, as Matroska or MPEG-TS can be"
+        ) from error
+    yield from chain([first], pictures)
 
 
 @torch.no_grad()

@@ -238,6 +238,19 @@ def open_classifier(
     return model, config
 
 
+def open_autoencoder(
+    path: str | Path, overrides: Sequence[str] = (), *, recipe: str | Path | None = None
+) -> tuple[MaskedAutoencoder, Config]:
+    """A pretrained autoencoder (see `load_pretrained`) and the settings to use it with.
+
+    Arguments and errors as in `open_encoder`; also ModelError if the model is not an autoencoder.
+    """
+    model, config = _open(load_pretrained, path, overrides, recipe)
+    if not isinstance(model, MaskedAutoencoder):
+        raise _wrong_kind(path, model, "a pretrained autoencoder", "give the folder of 'mgm pretrain'")
+    return model, config
+
+
 def _open(
     load: Callable[..., _Loaded], path: str | Path, overrides: Sequence[str], recipe: str | Path | None
 ) -> tuple[_Loaded, Config]:
