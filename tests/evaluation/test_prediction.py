@@ -84,7 +84,9 @@ def test_a_stream_is_predicted_window_by_window(classifier_run, long_video):
 
 
 def test_a_stream_that_needs_its_end_first(classifier_run, tmp_path):
-    path = make_translation(tmp_path / "index_at_the_end.mp4", velocity=(1, 0), frames=40, size=(240, 320))
+    path = make_translation(
+        tmp_path / "index_at_the_end.mp4", velocity=(1, 0), frames=40, size=(240, 320), options={"qp": 1}
+    )
     assert path.stat().st_size > 2**17  # more than FFmpeg keeps
 
     class Unseekable(io.RawIOBase):
