@@ -53,7 +53,8 @@ def test_another_protocol_is_not_compared(changes, reason, tmp_path):
 
 def test_a_part_of_the_set_is_not_the_set(tmp_path):
     result = result_of(ONE, 0.7, protocol=PROTOCOL)
-    assert differences(result, figures_beside(result, "VideoMAE, 800")[0]) == ("1 test videos, theirs 24,777",)
+    (figure,) = figures_beside(result, result.metrics[0], "VideoMAE, 800")
+    assert differences(result, figure) == ("1 test videos, theirs 24,777",)
 
 
 def test_sets_are_known_by_name_or_by_size():
@@ -63,7 +64,31 @@ def test_sets_are_known_by_name_or_by_size():
     counted = describe_videos(unnamed, judged=1, unreadable={}).model_copy(update={"expected": 24777})
     assert paper_set(result_of(unnamed, 0.5, videos=counted)) == "ssv2"
     own = replace(ONE, root="/data/mine")
-    assert figures_beside(result_of(own, 0.5), "") == []
+    mine = result_of(own, 0.5)
+    assert figures_beside(mine, mine.metrics[0], "") == []
+
+
+def test_a_transfer_to_a_list_of_hmdb51_is_beside_hmdb7():
+    seven = VideoSet("hmdb51_test_uh.txt,hmdb51/", (), ONE.test, tuple("abcdefg"), "")
+    counted = describe_videos(seven, judged=1, unreadable={}).model_copy(update={"expected": 210, "judged": 210})
+    protocol = PROTOCOL | {"temporal views": 5}
+    result = result_of(seven, 0.6, kind="transfer", videos=counted, protocol=protocol)
+    (figure,) = figures_beside(result, result.metrics[0], "MGM, 800")
+    assert (figure.value, differences(result, figure)) == (0.576, ())
+
+
+def test_a_saliency_score_is_beside_the_papers_but_not_compared():
+    result = result_of(ONE, 1.6, kind="saliency", name="r_bbox / r_non_bbox")
+    (figure,) = figures_beside(result, result.metrics[0], "MGM")
+    assert figure.value == 1.47
+    assert differences(result, figure) == ("the paper does not name its boxes and videos",)
+
+
+def test_a_linear_probe_is_beside_the_papers_and_others_are_not():
+    few = replace(ONE, root="/data/ucf101", classes=tuple(map(str, range(101))))
+    linear, other = (result_of(few, 0.7, kind="probe", name=f"{name} top-1") for name in ("linear-sgd probe", "20-NN"))
+    assert [f.value for f in figures_beside(linear, linear.metrics[0], "MGM")] == [0.775, 0.691]
+    assert figures_beside(other, other.metrics[0], "MGM") == []
 
 
 def test_the_figures_are_those_of_the_paper():

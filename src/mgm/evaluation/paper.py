@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from mgm.training.results import Kind, Result
+from mgm.training.results import Kind, Metric, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +124,36 @@ FIGURES: Final = (
 )  # fmt: skip
 
 
+_METRICS: Final[dict[Kind, str]] = {
+    "evaluation": "top-1",
+    "probe": "linear",
+    "transfer": "top-1",
+    "saliency": "r_bbox / r_non_bbox",
+}
+"""The metrics that the paper has; those of a probe begin so: there are several linear ones."""
+
+
 def paper_set(result: Result) -> str | None:
-    """The key in `SETS` of a result's set, by its name or else by its numbers of classes and test videos; None for other sets."""
+    """The key in `SETS` of a result's set, by its name or else by its numbers of classes and test videos; None for other sets.
+
+    Only sets on which the paper has figures of the kind: a transfer to HMDB7 is on a list of HMDB51.
+    """
+    known_sets = {f.on: SETS[f.on] for f in FIGURES if f.kind == result.kind}
     name = re.sub(r"[^a-z0-9]", "", result.set.name.lower())
     sizes = (result.set.classes, result.videos.expected)
-    named = (key for key, known in SETS.items() if any(alias in name for alias in known.aliases))
-    sized = (key for key, known in SETS.items() if (known.classes, known.test) == sizes)
+    named = (key for key, known in known_sets.items() if any(alias in name for alias in known.aliases))
+    sized = (key for key, known in known_sets.items() if (known.classes, known.test) == sizes)
     return next(named, None) or next(sized, None)
 
 
-def figures_beside(result: Result, method: str) -> list[PaperFigure]:
-    """The paper's figures of the same kind on the same set, whose method contains the words `method`."""
-    key = paper_set(result)
-    return [f for f in FIGURES if f.on == key and f.kind == result.kind and method.lower() in f.method.lower()]
+def figures_beside(result: Result, metric: Metric, method: str) -> list[PaperFigure]:
+    """The paper's figures of the same kind on the same set, whose method contains the words `method`; none for other metrics."""
+    wanted = _METRICS[result.kind]
+    if not (metric.name.startswith(wanted) if result.kind == "probe" else metric.name == wanted):
+        return []
+    key, words = paper_set(result), method.lower()
+    of_set = [f for f in FIGURES if f.on == key and f.kind == result.kind]
+    return [f for f in of_set if words in f.method.lower() or result.kind == "saliency"]
 
 
 def differences(result: Result, figure: PaperFigure) -> tuple[str, ...]:
@@ -145,13 +162,15 @@ def differences(result: Result, figure: PaperFigure) -> tuple[str, ...]:
     found = []
     if result.kind == "probe":
         found.append("the paper does not describe its probe")
+    if result.kind == "saliency":
+        found.append("the paper does not name its boxes and videos")
     views = protocol.get("temporal views"), protocol.get("spatial views")
     if None not in views and views != known.views:
         found.append(f"{views[0]}x{views[1]} views, theirs {known.views[0]}x{known.views[1]}")
     clip = protocol.get("frames"), protocol.get("size")
     if None not in clip and clip != (16, 224):
         found.append(f"clips of {clip[0]} x {clip[1]} px, theirs 16 x 224")
-    if result.videos.expected != known.test:
+    if result.videos.expected != known.test and result.kind != "saliency":
         found.append(f"{result.videos.expected:,} test videos, theirs {known.test:,}")
     if result.videos.incomplete:
         found.append(result.videos.incomplete)

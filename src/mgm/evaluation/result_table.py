@@ -137,8 +137,7 @@ def _shown(result: Result, *, every_metric: bool) -> Sequence[Metric]:
 
 
 def _beside(file: Path, result: Result, metric: Metric, method: str) -> Iterator[ResultRow]:
-    of_table = metric.name in ("top-1", "saliency") or (result.kind == "probe" and metric.name.startswith("linear"))
-    figures = figures_beside(result, "" if result.kind == "saliency" else method) if of_table else []
+    figures = figures_beside(result, metric, method)
     if not figures:
         yield ResultRow(file, result, metric)
     yield from (ResultRow(file, result, metric, figure) for figure in figures)
