@@ -105,25 +105,21 @@ def choose_attentive_probe(
     """
     grid = [AttentiveSetting(lr, decay) for lr, decay in config.settings]
     every, out = torch.arange(len(train.owner)), held[train.owner]
-    if len(grid) > 1 and (not out.any() or out.all()):
-        grid = grid[:1]
-    if len(grid) == 1:
-        (probe,) = train_attentive_probes(
-            train, tokens, every, grid, shape=shape, config=config, seed=seed, device=device
+
+    def trained(views: Tensor, settings: Sequence[AttentiveSetting]) -> list[AttentiveProbe]:
+        return train_attentive_probes(
+            train, tokens, views, settings, shape=shape, config=config, seed=seed, device=device
         )
-        return ChosenProbe(probe, grid[0], tuple(grid))
-    probes = train_attentive_probes(
-        train, tokens, every[~out], grid, shape=shape, config=config, seed=seed, device=device
-    )
-    scores = _scores(probes, train, tokens, every[out], device)
-    tried = tuple(
-        AttentiveSetting(one.lr, one.weight_decay, score) for one, (score, _) in zip(grid, scores, strict=True)
-    )
-    best = max(range(len(grid)), key=lambda number: (scores[number][0], -scores[number][1]))
-    (probe,) = train_attentive_probes(
-        train, tokens, every, [grid[best]], shape=shape, config=config, seed=seed, device=device
-    )
-    return ChosenProbe(probe, tried[best], tried)
+
+    tried, best = tuple(grid), grid[0]
+    if len(grid) > 1 and out.any() and not out.all():
+        scores = _scores(trained(every[~out], grid), train, tokens, every[out], device)
+        tried = tuple(
+            AttentiveSetting(one.lr, one.weight_decay, score) for one, (score, _) in zip(grid, scores, strict=True)
+        )
+        best = tried[max(range(len(grid)), key=lambda number: (scores[number][0], -scores[number][1]))]
+    (probe,) = trained(every, [best])
+    return ChosenProbe(probe.cpu(), best, tried)  # to other ranks, each with a device of its own
 
 
 def train_attentive_probes(

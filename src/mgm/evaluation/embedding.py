@@ -119,7 +119,7 @@ def embed(
         size = len(views) * views.most * int(np.prod(shape)) * 4
         announce(
             f"{len(views):,} videos, at most {views.most} views of {' x '.join(map(str, shape))} numbers each: up to "
-            f"{size / 2**30:.2f} GB, in memory until they are written"
+            f"{size / 2**30:.2f} GiB, in memory until they are written"
         )
     found = encode_views(
         encoder,

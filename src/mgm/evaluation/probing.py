@@ -257,10 +257,10 @@ def describe_needs(videos: VideoSet, config: Config, scratch: str | Path) -> str
     (width,) = feature_shape(spec.tokens, spec.encoder.dim, probe.pooling)
     # Features, standardised ones, and their part that is not held out; similarities of 1,024 queries.
     memory = 4 * width * (2 * (train + test) + train) + 12 * 1024 * train
-    line = f"{train:,} training and up to {test:,} test views of {width:,} numbers: up to {memory / 2**30:.2f} GB of memory"
+    line = f"{train:,} training and up to {test:,} test views of {width:,} numbers: up to {memory / 2**30:.2f} GiB of memory"
     if "attentive" in probe.heads:
         size = token_bytes((train, spec.tokens, spec.encoder.dim))
-        line += f"; tokens: {size / 2**30:.2f} GB in a temporary file in {scratch}"
+        line += f"; tokens: {size / 2**30:.2f} GiB in a temporary file in {scratch}"
     return line
 
 

@@ -108,7 +108,7 @@ def encode_views(
 
     def features(clips: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         with ranks.autocast():
-            found = encoder(clips, block=block).float()
+            found = (encoder(clips) if block is None else encoder(clips, block=block)).float()
         pooled = pool_tokens(found, pooling)
         if tokens is None and probe is None:
             return (pooled,)
