@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import typer.main
 from typer.core import TyperGroup
@@ -58,8 +59,6 @@ def test_preview_and_bench(tiny_set, tmp_path):
 
 
 def test_values_that_json_lacks(capsys):
-    import numpy as np
-
     print_json({"a": float("nan"), "b": np.array([1.5, np.inf]), "c": {3, 1}, "d": "\udce9\x1b"})
     shown = capsys.readouterr().out
     assert json.loads(shown) == {"a": None, "b": [1.5, None], "c": [1, 3], "d": "\udce9\x1b"}

@@ -88,6 +88,17 @@ def test_the_page_shows_the_videos_that_are_wrong(run, videos):
     assert write_mistakes(right, 3) is None
 
 
+def test_names_do_not_depend_on_which_videos_can_be_read(run, videos, tmp_path):
+    """The only video of another folder is damaged."""
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    good = [replace(videos.test[0], path=str(shutil.copy(videos.test[0].path, tmp_path / "deep" / "er" / "a.mp4")))]
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    damaged = replace(good[0], path=str(tmp_path / "b.mp4"))
+    found = evaluated(run, replace(videos, test=(damaged, *good)))
+    assert found.judged.names == ("deep/er/a.mp4",)
+    assert found.result.videos.incomplete == "incomplete (1 of 2)"
+
+
 class Killed(BaseException):
     pass
 
@@ -116,6 +127,23 @@ def test_a_stopped_evaluation_continues_to_the_same_files(run, videos, monkeypat
     monkeypatch.setattr(views, "_outputs", lambda *all: seen.extend(i for i, _ in all[1]) or outputs(*all))
     evaluated(run, videos)
     assert sorted(seen) == list(range(16)), "each video once"
+    assert files_of(run) == files_of(whole)
+
+
+def test_another_number_of_processes_may_continue(run, videos, monkeypatch, tmp_path):
+    monkeypatch.setattr(views, "_VIDEOS_AT_ONCE", 3)
+    whole = shutil.copytree(run, tmp_path / "whole" / "run")
+    evaluated(whole, videos)
+    finished = multi_view.write_predictions
+    monkeypatch.setattr(multi_view, "write_predictions", lambda *_: (_ for _ in ()).throw(Killed()))
+    with pytest.raises(Killed):
+        evaluated(run, videos)
+    (journal,) = (run / "predictions").rglob("rank0.jsonl")
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:1]))
+    journal.with_name("rank1.jsonl").write_text("".join(lines[2:4]))  # what a second process had finished
+    monkeypatch.setattr(multi_view, "write_predictions", finished)
+    evaluated(run, videos)
     assert files_of(run) == files_of(whole)
 
 

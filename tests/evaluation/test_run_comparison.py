@@ -7,12 +7,10 @@ import pytest
 import torch
 
 from mgm.errors import DataError, FileError
-from mgm.evaluation import run_comparison
+from mgm.evaluation import multi_view, run_comparison
 from mgm.evaluation.metrics import accuracy_gain
 from mgm.evaluation.multi_view import evaluate
-from mgm.evaluation.probing import untrained_encoder
 from mgm.evaluation.run_comparison import compare_runs, gain_of_runs, named_runs, student_t
-from mgm.models import Classifier
 from mgm.training import load_config
 from mgm.training.finetune import finetune
 from tests.errors import raises
@@ -142,7 +140,7 @@ def test_other_weights_are_evaluated_again(runs, videos, monkeypatch):
     compare_runs(str(changed), str(changed), videos)
     asked = []
     monkeypatch.setattr(run_comparison, "evaluate", lambda run, *_, **__: asked.append(run) or evaluate(run, videos))
-    open_classifier = __import__("mgm.evaluation.multi_view", fromlist=["x"]).open_classifier
+    open_classifier = multi_view.open_classifier
 
     def retrained(*arguments, **options):
         model, config = open_classifier(*arguments, **options)
@@ -150,7 +148,7 @@ def test_other_weights_are_evaluated_again(runs, videos, monkeypatch):
             model.head.weight.add_(1)
         return model, config
 
-    monkeypatch.setattr("mgm.evaluation.multi_view.open_classifier", retrained)
+    monkeypatch.setattr(multi_view, "open_classifier", retrained)
     compare_runs(str(changed), str(changed), videos)
     assert asked == [changed]  # for the second one there is a result
 
@@ -170,10 +168,7 @@ def test_runs_without_a_common_video(monkeypatch, videos):
         compare_runs("x", "y", videos)
 
 
-def test_an_untrained_classifier_is_no_gain(videos):
-    """The record of a whole comparison, for programs."""
-    config = load_config("debug", SMALL)
-    assert Classifier(untrained_encoder(config), 8)
+def test_the_fields_for_programs():
     found = gain_of_runs(np.array([[True, False]]), np.array([[True, True]])).to_dict()
     assert found["verdict"] == "within noise"
     assert set(found) >= {"before", "after", "value", "low", "high", "method", "p", "bootstrap"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -42,6 +42,8 @@ from mgm.training.results import (
     Interval,
     Metric,
     Result,
+    SetRecord,
+    Setting,
     describe_model,
     describe_set,
     describe_videos,
@@ -120,11 +122,12 @@ def evaluate(
     model = describe_model(run, classifier, config, recipe=recipe)
     protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
     about = describe_set(given)
-    key = _key(about.checksum, protocol)
-    name = f"{_slug(about.name)}-{protocol['temporal views']}x{protocol['spatial views']}-{key}"
-    folder = result_file(run, PREDICTIONS) / name
+    folder = result_file(run, PREDICTIONS) / _folder_name(about, protocol)
     state = [model.weights, model.settings, describe_set(readable.videos).checksum, *map(list, versions())]
-    journal = PredictionJournal(folder.with_name(f".{name}-{_key(*state)}"))
+    journal = PredictionJournal(folder.with_name(f".{folder.name}-{_key(*state)}"))
+    # Of all videos: the common folder of those that can be read today may be another one tomorrow.
+    kept = {item.path for item in readable.videos.test}
+    names = [n for n, item in zip(video_names(videos.test), videos.test, strict=True) if item.path in kept]
 
     ranks = Ranks(config.probe.precision)
     with locked(folder, advice="wait for its evaluation to end") if ranks.is_first else nullcontext():
@@ -133,7 +136,8 @@ def evaluate(
         )
         items = tuple(readable.videos.test[index] for index in predictions.index)
         group = None if groups is None else read_groups(groups, items)
-        judged = JudgedVideos(video_names(items), predictions.probability, predictions.label, group)
+        named = tuple(names[index] for index in predictions.index)
+        judged = JudgedVideos(named, predictions.probability, predictions.label, group)
         unreadable = {**readable.unreadable, **predictions.unreadable}
         result = Result(
             kind="evaluation",
@@ -142,7 +146,8 @@ def evaluate(
             protocol=protocol,
             videos=describe_videos(given, judged=len(items), unreadable=unreadable),
             metrics=evaluation_metrics(predictions, group),
-            details=_details(predictions, videos.classes) | {"predictions": f"{PREDICTIONS}/{name}", "groups": groups},
+            details=_details(predictions, videos.classes)
+            | {"predictions": f"{PREDICTIONS}/{folder.name}", "groups": groups},
             cost=_cost(predictions, classifier),
         )
 
@@ -150,7 +155,7 @@ def evaluate(
             write_predictions(folder, judged, predictions, videos.classes)
             keep_result(file, result)
             _keep_cost(result_file(run, COSTS), result, ranks, time.perf_counter() - began)
-            for unfinished in folder.parent.glob(f".{name}-*"):
+            for unfinished in folder.parent.glob(f".{folder.name}-*"):
                 PredictionJournal(unfinished).remove()
 
         ranks.from_first(write)
@@ -268,6 +273,12 @@ def _keep_cost(file: Path, result: Result, ranks: Ranks, seconds: float) -> None
     record = {"kind": result.kind, "set": result.set.name, "protocol": dict(result.protocol), **result.cost}
     with Journal(file) as journal:
         journal.append({**record, "seconds": round(seconds, 2), **place})
+
+
+def _folder_name(about: SetRecord, protocol: Mapping[str, Setting]) -> str:
+    """A folder for the predictions on a set with a protocol: both are in its key, and for people in its name."""
+    views = f"{protocol['temporal views']}x{protocol['spatial views']}"
+    return f"{_slug(about.name)}-{views}-{_key(about.checksum, dict(protocol))}"
 
 
 def _key(*parts: object) -> str:
