@@ -60,8 +60,8 @@ def list_recipes() -> tuple[str, ...]:
 def read_recipe(recipe: str | Path) -> Recipe:
     """Read a recipe and its bases, of which a later one replaces the values of those before it.
 
-    Sections are joined key by key. Another value, such as mask.options, is replaced as a whole; a length in steps replaces one in
-    epochs together with its warm-up, and vice versa.
+    A base counts with all that its own bases contain. Sections are joined key by key; another value, such as mask.options, is
+    replaced as a whole. A length replaces one in another unit together with its warm-up.
 
     Args:
         recipe: name of a built-in recipe, or path of a .yaml file. A path in `base:` is relative to the file that contains it.
@@ -69,7 +69,7 @@ def read_recipe(recipe: str | Path) -> Recipe:
     Raises:
         ConfigError: no such recipe, not a recipe, or one that is based on itself.
     """
-    return _join(str(recipe), "", (), {})
+    return _read_with_bases(str(recipe), "", (), {})
 
 
 def replace_length(section: dict[str, Any], given: set[str]) -> None:
@@ -81,7 +81,7 @@ def replace_length(section: dict[str, Any], given: set[str]) -> None:
         section.pop("warmup", None)
 
 
-def _join(name: str, folder: str, above: tuple[str, ...], known: dict[str, Recipe]) -> Recipe:
+def _read_with_bases(name: str, folder: str, above: tuple[str, ...], known: dict[str, Recipe]) -> Recipe:
     """Read a recipe with its bases.
 
     Args:
@@ -101,9 +101,9 @@ def _join(name: str, folder: str, above: tuple[str, ...], known: dict[str, Recip
         own, comments = _content(text, place)
         recipe = Recipe(place, _about(text), {}, {})
         for base in _base_names(own.pop(BASE, None), place):
-            below = _join(base, str(Path(place).parent) if _is_path(place) else "", (*above, place), known)
-            recipe = _joined(recipe, below.tree, below.origins)
-        known[place] = _joined(recipe, own, {key: _origin(key, comments, place) for key in _keys(own)})
+            below = _read_with_bases(base, str(Path(place).parent) if _is_path(place) else "", (*above, place), known)
+            recipe = _with_values(recipe, below.tree, below.origins)
+        known[place] = _with_values(recipe, own, {key: _origin(key, comments, place) for key in _keys(own)})
     return known[place]
 
 
@@ -181,7 +181,7 @@ def _keys(tree: Mapping[str, Any]) -> Iterator[Key]:
         yield from ((section, name) for name in values) if isinstance(values, dict) else ((section,),)
 
 
-def _joined(below: Recipe, tree: Mapping[str, Any], origins: dict[Key, Origin]) -> Recipe:
+def _with_values(below: Recipe, tree: Mapping[str, Any], origins: dict[Key, Origin]) -> Recipe:
     """A recipe with the values of `tree` in place of its own."""
     joined = dict(below.tree)
     for section, values in tree.items():
