@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mgm.errors import DataError, FileError
+from mgm.errors import ConfigError, DataError, FileError
 from mgm.evaluation import multi_view, run_comparison
 from mgm.evaluation.metrics import accuracy_gain
 from mgm.evaluation.multi_view import evaluate
@@ -153,6 +153,16 @@ def test_other_weights_are_evaluated_again(runs, videos, monkeypatch):
     assert asked == [changed]  # for the second one there is a result
 
 
+def test_runs_with_other_views_are_not_compared(runs, videos):
+    other = shutil.copytree(runs / "a-0", runs / "other")
+    views = iter(["5x3", "2x3"])
+    found = [run_comparison._Judgement(run, {}, next(views)) for run in (runs / "a-0", other)]
+    with raises(ConfigError, "mismatch", subject=other, message="compare-views"):
+        run_comparison._check_views(found)
+    settings = ("probe.temporal_views=2",)
+    assert compare_runs(str(runs / "a-0"), str(other), videos, overrides=settings).value == 0
+
+
 def test_names_of_runs(tmp_path):
     for name in ("b", "a-2", "a-1"):
         (tmp_path / name).mkdir()
@@ -163,7 +173,11 @@ def test_names_of_runs(tmp_path):
 
 def test_runs_without_a_common_video(monkeypatch, videos):
     hits = iter([{"a.mp4": True}, {"b.mp4": True}])
-    monkeypatch.setattr(run_comparison, "_hits", lambda *_: next(hits))
+
+    def judged(run, *_):
+        return run_comparison._Judgement(run, next(hits), "5x3")
+
+    monkeypatch.setattr(run_comparison, "_judgement", judged)
     with raises(DataError, "too_many_failures", subject=videos.root, message="compare-none-in-common"):
         compare_runs("x", "y", videos)
 

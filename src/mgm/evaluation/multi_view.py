@@ -162,8 +162,10 @@ def evaluate(
     return Evaluation(result, replace(predictions, unreadable=unreadable), items, judged, folder)
 
 
-def stored_evaluation(run: str | Path, videos: VideoSet, *, overrides: tuple[str, ...] = ()) -> JudgedVideos | None:
-    """The predictions of an earlier evaluation of the same weights on the same set with the same protocol and settings, if any."""
+def stored_evaluation(
+    run: str | Path, videos: VideoSet, *, overrides: tuple[str, ...] = ()
+) -> tuple[Result, JudgedVideos] | None:
+    """An earlier evaluation of the same weights on the same set with the same protocol and settings, if there is one."""
     classifier, config = open_classifier(run, overrides)
     model, about = describe_model(run, classifier, config), describe_set(videos)
     protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
@@ -172,7 +174,7 @@ def stored_evaluation(run: str | Path, videos: VideoSet, *, overrides: tuple[str
         found = result.model
         if found is not None and (found.weights, found.settings, result.set.checksum, result.protocol) == wanted:
             folder = result_file(run, str(result.details["predictions"]))
-            return read_predictions(folder) if folder.exists() else None
+            return (result, read_predictions(folder)) if folder.exists() else None
     return None
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mgm.data.annotations import load_set
 from mgm.data.groups import read_groups
 from mgm.data.items import VideoSet
-from mgm.errors import DataError, FileError
+from mgm.errors import ConfigError, DataError, FileError
 from mgm.evaluation.bootstrap import mean_interval
 from mgm.evaluation.metrics import Verdict, accuracy, accuracy_gain, verdict
 from mgm.evaluation.multi_view import evaluate, stored_evaluation
@@ -92,7 +92,9 @@ def compare_runs(
     """
     places = named_runs(before), named_runs(after)
     videos = data if isinstance(data, VideoSet) else load_set(data)
-    found = [[_hits(run, videos, overrides, progress) for run in group] for group in places]
+    judgements = [[_judgement(run, videos, overrides, progress) for run in group] for group in places]
+    _check_views([one for group in judgements for one in group])
+    found = [[one.hits for one in group] for group in judgements]
     judged = set.intersection(*(set(hits) for group in found for hits in group))
     names = [name for name in next(iter(found[0])) if name in judged]
     if not names:
@@ -130,14 +132,39 @@ def named_runs(text: str) -> list[Path]:
     return runs
 
 
-def _hits(
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """Of one run: name of each judged video -> whether it was classified correctly, and the views of a video."""
+
+    run: Path
+    hits: Mapping[str, bool]
+    views: str
+
+
+def _judgement(
     run: Path, videos: VideoSet, overrides: tuple[str, ...], progress: Callable[[str], None] | None
-) -> Mapping[str, bool]:
-    """Name of each judged video -> whether it was classified correctly."""
-    judged = stored_evaluation(run, videos, overrides=overrides)
-    if judged is None:
-        judged = evaluate(run, videos, overrides=overrides, progress=progress).judged
-    return dict(zip(judged.names, judged.hits.tolist(), strict=True))
+) -> _Judgement:
+    stored = stored_evaluation(run, videos, overrides=overrides)
+    if stored is None:
+        measured = evaluate(run, videos, overrides=overrides, progress=progress)
+        stored = measured.result, measured.judged
+    result, judged = stored
+    views = f"{result.protocol['temporal views']}x{result.protocol['spatial views']}"
+    return _Judgement(run, dict(zip(judged.names, judged.hits.tolist(), strict=True)), views)
+
+
+def _check_views(judgements: Sequence[_Judgement]) -> None:
+    """Raise ConfigError if runs were judged over different numbers of views. Clips may differ: they belong to the model."""
+    first = judgements[0]
+    for other in judgements:
+        if other.views != first.views:
+            raise ConfigError(
+                other.run,
+                f"is judged over {other.views} views",
+                f"{first.views}, as {first.run}",
+                "give both for all runs: probe.temporal_views=5 probe.spatial_views=3",
+                reason="mismatch",
+            )
 
 
 def gain_of_runs(
