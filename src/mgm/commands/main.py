@@ -31,6 +31,7 @@ from mgm.commands.preview import preview
 from mgm.commands.probe import probe
 from mgm.commands.recipes import recipes
 from mgm.commands.reconstruct import reconstruct
+from mgm.commands.report import report
 from mgm.commands.results import results
 from mgm.commands.saliency import saliency
 from mgm.commands.scan import scan
@@ -82,6 +83,7 @@ COMMANDS = (
     reconstruct,
     saliency,
     export,
+    report,
     doctor,
 )
 GROUPS = {"bench": bench, "data": data, "recipes": recipes}

@@ -1,0 +1,113 @@
+"""The report of a run: its curves with those of comparable runs behind, and how normal its loss is, as one HTML file."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mgm.show.curves import RunCurves, read_references, read_run
+from mgm.show.report.elements import Curve, CurveChart, FactList, PageSection, Text
+from mgm.show.report.facts import Headline
+from mgm.show.report.report import Report, write_report
+
+REPORT_FILE = "report.html"
+
+_CHARTS = (
+    ("Gradient", "norm of the gradient", ("gradient_norm",)),
+    ("Learning rate", "learning rate", ("lr",)),
+    ("Speed", "clips per second", ("clips_per_second",)),
+    ("Waiting and use of the device", "fraction", ("data_wait", "flop_utilisation")),
+    ("Masks and motion", "fraction", ("hidden", "mask_overlap", "fallback", "flow")),
+)
+"""Title, label of the axis, names of the log."""
+
+
+def write_run_report(folder: Path, file: Path) -> list[str]:
+    """Write the report of a run; returns the sentences about its loss.
+
+    Raises:
+        ConfigError: the folder has no log of a run.
+        FileError: the file cannot be written.
+    """
+    run = read_run(folder)
+    references = [other for other in read_references() if run.is_comparable(other)]
+    said = judge_loss(run, references)
+    loss = PageSection(
+        "Loss",
+        (
+            CurveChart(
+                (_curve(run, "loss", "this run"), *(_curve(other, "loss", other.name) for other in references)),
+                "loss",
+                f"Loss over the clips seen. {' '.join(said)}",
+                x_label="clips seen",
+                caption="Means over equally many steps. Loss depends on the set: compare the shape before the height.",
+            ),
+            Text("\n\n".join(said)),
+        ),
+    )
+    others = [
+        PageSection(title, (CurveChart(curves, label, f"{label} over the clips seen", x_label="clips seen"),))
+        for title, label, names in _CHARTS
+        if (curves := tuple(_curve(run, name, name) for name in names if name in run.values))
+    ]
+    made = PageSection(
+        "The run", (FactList(tuple((name, str(value)) for name, value in run.made.items() if value is not None)),)
+    )
+    behind = [
+        PageSection(
+            f"Reference: {other.name}", (FactList(tuple((k, str(v)) for k, v in other.made.items() if v is not None)),)
+        )
+        for other in references
+    ]
+    report = Report(
+        title=f"The run {run.name}",
+        summary=said[0],
+        made=f"mgm report, {datetime.now(UTC):%d %B %Y}",
+        headlines=_headlines(run),
+        sections=(loss, *others, made, *behind),
+    )
+    write_report(file, report)
+    return said
+
+
+def judge_loss(run: RunCurves, references: list[RunCurves]) -> list[str]:
+    """Whether the loss is normal, in sentences: where it stands, where it should begin, and beside each reference."""
+    losses = [loss for loss in run.values["loss"] if loss is not None]
+    if not losses:
+        return ["No step has a finite loss: see 'Steps that are skipped' in docs/runs.md."]
+    said = [f"The loss went from {losses[0]:.3g} to {losses[-1]:.3g} in {run.clips[-1]:,.0f} clips."]
+    if run.kind == "finetune" and run.made["classes"]:
+        said.append(
+            f"A classifier that knows nothing begins at ln {run.made['classes']} = {math.log(run.made['classes']):.3g}."
+        )
+    elif run.made["target"] == "normalised-pixels":
+        said.append(
+            "A constant prediction costs 1; a new model begins above it. A plateau just below 1 is usual: the model learns "
+            "structure when the curve leaves it."
+        )
+    for other in references:
+        there = other.loss_at(run.clips[-1])
+        at = "at its end" if there is None else "after as many clips"
+        value = there if there is not None else next(x for x in reversed(other.values["loss"]) if x is not None)
+        said.append(
+            f"The reference {other.name} has {value:.3g} {at}: this run is {losses[-1] / value - 1:+.0%} from it."
+        )
+    if not references:
+        said.append("No reference has a model of this size and this target: the loss has nothing to be compared with.")
+    return said
+
+
+def _curve(run: RunCurves, name: str, label: str) -> Curve:
+    return Curve(label, run.clips, tuple(math.nan if value is None else value for value in run.values[name]))
+
+
+def _headlines(run: RunCurves) -> tuple[Headline, ...]:
+    def last(name: str) -> float | None:
+        return next((value for value in reversed(run.values.get(name, ())) if value is not None), None)
+
+    wait, speed, loss = last("data_wait"), last("clips_per_second"), last("loss")
+    shown = [] if loss is None else [Headline(f"{loss:.3g}", "loss", "mean of the last point")]
+    shown += [] if speed is None else [Headline(f"{speed:,.0f}", "clips per second")]
+    shown += [] if wait is None else [Headline(f"{wait:.0%}", "waiting for data", "above 10% the loader is the limit")]
+    return tuple(shown)
