@@ -35,6 +35,7 @@ ROOMS = {
         {"benchmark"},
     ],
     "training": [
+        {"trackers"},
         {"event_file", "guard", "recipe_file", "sharding", "signals", "step_lines"},
         {"sections"},
         {"config"},

@@ -15,7 +15,16 @@ from mgm.files.yaml_text import write_yaml
 from mgm.flow.raft import RaftEstimator
 from mgm.masks import build_mask
 from mgm.models import AsinhMotion, ModelSpec
-from mgm.training.sections import DataConfig, FinetuneConfig, MaskConfig, ModelConfig, OptimConfig, ProbeConfig, Section
+from mgm.training.sections import (
+    DataConfig,
+    FinetuneConfig,
+    LogConfig,
+    MaskConfig,
+    ModelConfig,
+    OptimConfig,
+    ProbeConfig,
+    Section,
+)
 from mgm.video.clip.options import MotionName
 from mgm.video.motion.estimators import MotionEstimator
 
@@ -37,6 +46,7 @@ class Config(Section):
         default_factory=lambda: FinetuneConfig.model_validate({"epochs": 50, "warmup": 5, "batch": 512})
     )
     probe: ProbeConfig = Field(default_factory=lambda: ProbeConfig.model_validate({}))
+    log: LogConfig = Field(default_factory=lambda: LogConfig.model_validate({}))
 
     @model_validator(mode="after")
     def _check_together(self) -> Config:

@@ -20,6 +20,7 @@ from mgm.terminal import Terminal
 from mgm.training.event_file import EventFile
 from mgm.training.folder import BAD_VIDEOS, INCIDENTS, LOG_FILE, TENSORBOARD
 from mgm.training.step_lines import finite_or_none, number, read_steps
+from mgm.training.trackers import Trackers
 
 if TYPE_CHECKING:
     from mgm.notebook import Image
@@ -146,10 +147,12 @@ class StepLog:
     """One JSON line per step, and TensorBoard; buffered for `_FLUSH_SECONDS`, so that a step rarely waits for the disk.
 
     It begins with the log of the stopped run, if any: the lines of the steps in `history`.
+    trackers: services that get the curves too.
     """
 
-    def __init__(self, out: Path, history: RunHistory, active: bool) -> None:
+    def __init__(self, out: Path, history: RunHistory, active: bool, trackers: Trackers | None = None) -> None:
         self.history = history
+        self.trackers = trackers
         self.lines: list[str] = []
         self.path = out / LOG_FILE
         self.events: EventFile | None = None
@@ -169,6 +172,8 @@ class StepLog:
             return
         self.lines.append(json.dumps(record.to_dict()))
         self.events.add(record.step, record.scalars())
+        if self.trackers is not None:
+            self.trackers.add(record.step, record.scalars())
         if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
             self.flush()
 
@@ -187,6 +192,20 @@ class StepLog:
             file.write(text)
         with _writing(self.events.path):
             self.events.flush()
+        if self.trackers is not None:
+            self.trackers.flush()
+
+    def close(self) -> None:
+        """Write what is buffered, and end the trackers.
+
+        Raises:
+            FileError: as `flush`.
+        """
+        try:
+            self.flush()
+        finally:
+            if self.trackers is not None:
+                self.trackers.close()
 
 
 @contextmanager

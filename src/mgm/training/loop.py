@@ -32,12 +32,13 @@ from mgm.training.guard import WINDOW, StepGuard
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text
 from mgm.training.method import StepResult, TrainingMethod
 from mgm.training.replay_file import spoiled_step
-from mgm.training.resume import TrainingState, begin_run
+from mgm.training.resume import TrainingState, begin_run, flat
 from mgm.training.run import TrainingRun, is_sharded
 from mgm.training.run_record import record_start
 from mgm.training.saving import CheckpointWriter
 from mgm.training.sharding import gathered, local, whole
 from mgm.training.signals import STOPPED_STATUS, noted_requests, uninterrupted
+from mgm.training.trackers import Trackers
 from mgm.training.trial import StepMemory, fitting_clips, measure_reading, try_step
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def fit(
         run = replace(run, at_once=_at_once(run, cost.memory, before=state.at_once))
     if fabric.is_global_zero:
         record_start(run, state.step)
-    log = StepLog(run.out, history, fabric.is_global_zero)
+    log = StepLog(run.out, history, fabric.is_global_zero, _trackers(run) if fabric.is_global_zero else None)
     checkpoints = CheckpointWriter(run, engine, log)
     activity = Activity("training", schedule.steps, active=show_progress and fabric.is_global_zero)
     console = activity.console if show_progress else None
@@ -145,7 +146,7 @@ def fit(
         raise
     finally:
         checkpoints.wait()
-        log.flush()
+        log.close()
         if fabric.is_global_zero:
             history.write_bad_videos(run.out)
     history.seconds = time.perf_counter() - started
@@ -181,6 +182,11 @@ def _trained(engine: Engine, run: TrainingRun) -> nn.Module:
     if engine.average is not None or is_sharded(run.config, run.optim):
         return model_of(load_checkpoint(run.out))
     return engine.method.module.cpu().eval()
+
+
+def _trackers(run: TrainingRun) -> Trackers:
+    settings = flat(run.config.model_dump(mode="json"))
+    return Trackers(run.config.log.trackers, run.out, run.config.log.project, settings)
 
 
 def _at_once(run: TrainingRun, memory: StepMemory, *, before: int | None) -> int:

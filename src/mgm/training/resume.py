@@ -42,7 +42,7 @@ from mgm.training.step_lines import read_steps
 # on which no weight depends, and the length of the run.
 _MAY_CHANGE = frozenset({
     "workers", "strategy", "read_timeout", "bad_share", "skip_limit",
-    "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_every", "keep_best",
+    "trackers", "project", "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_every", "keep_best",
     *LENGTHS,
 })  # fmt: skip
 
@@ -247,7 +247,7 @@ def _check_same(run: TrainingRun, path: Path, content: dict[str, Any], method: T
 
 def _check_settings(run: TrainingRun, before: Config, start: Start, *, of: Path) -> None:
     """Raise ConfigError for settings that differ from those of the checkpoint and may not; print those that may."""
-    old, new = _flat(before.model_dump(mode="json")), _flat(run.config.model_dump(mode="json"))
+    old, new = flat(before.model_dump(mode="json")), flat(run.config.model_dump(mode="json"))
     known = _names(run.config.model_dump(mode="json")) | old.keys()
     unknown = sorted(start.change - known)
     if unknown:
@@ -282,11 +282,12 @@ def _names(tree: dict[str, Any], prefix: str = "") -> set[str]:
     return {f"{prefix}{key}" for key in tree}.union(*below)
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a tree of settings by their whole keys, "section.name"."""
+    leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat
+        leaves.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return leaves
 
 
 def fingerprint(items: Sequence[VideoItem]) -> torch.Tensor:

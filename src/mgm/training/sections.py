@@ -13,6 +13,7 @@ from mgm.data.augment.randaugment import parse_randaugment
 from mgm.errors import ConfigError
 from mgm.models import TARGETS
 from mgm.training.recipe_file import LENGTHS
+from mgm.training.trackers import TrackerName
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
@@ -338,6 +339,22 @@ _EXAMPLES = {"lr": "[0.005, 0.001]", "weight_decay": "[0.01, 0.1]", "neighbours"
 
 def _listed(value: _Number | tuple[_Number, ...]) -> tuple[_Number, ...]:
     return value if isinstance(value, tuple) else (value,)
+
+
+class LogConfig(Section):
+    """What a run writes besides log.jsonl and TensorBoard; no result depends on it."""
+
+    trackers: tuple[TrackerName, ...] = Field((), description="services that show the curves too: wandb, mlflow")
+    project: str = Field("mgm", min_length=1, description="name under which they collect runs")
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _known_trackers(cls, value: Any) -> Any:
+        """Accept a list, since YAML and JSON have no tuples, of different services."""
+        known = get_args(TrackerName)
+        if not isinstance(value, list | tuple) or any(value.count(v) > 1 or v not in known for v in value):
+            raise ConfigError("", "", f"a list of {', '.join(known)}, such as [wandb]", reason="invalid_value")
+        return tuple(value)
 
 
 class ProbeConfig(Section):
