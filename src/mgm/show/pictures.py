@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from mgm.errors import MaskError
 from mgm.masks import TokenMask
-from mgm.show.figures import RgbFrames, colour_motion, colour_wheel, motion_scale, paint_mask
+from mgm.show.figures import RgbFrames, colour_motion, colour_wheel, motion_scale, paint_mask, reconstruction
 from mgm.show.filmstrip import PAPER, filmstrip
 from mgm.show.font import label_font
 from mgm.video import Clip, MotionField
@@ -57,6 +57,29 @@ def mask_sheet(mask: TokenMask, clip: Clip | None = None, *, columns: int = 8) -
     rows = [("frames", clip.frames), ("mask", paint_mask(clip.frames, mask.masked))]
     times = clip.pts_seconds - clip.pts_seconds[0]
     return Image.fromarray(filmstrip(rows, columns=columns, times=times))
+
+
+ExampleClip = tuple[RgbFrames, npt.NDArray[np.float32] | None, npt.NDArray[np.bool_], RgbFrames]
+"""Frames uint8 (T, H, W, 3), motion (T, h, w, 2) in pixels per patch if known, hidden tokens bool (t, h, w), reconstruction."""
+
+
+def examples_sheet(clips: Sequence[ExampleClip], *, columns: int = 8) -> Image.Image:
+    """Clips below each other, each with its motion, its mask, the encoder's input and the reconstruction."""
+    sheets = []
+    for frames, motion, masked, predicted in clips:
+        original, seen, made = reconstruction(frames, predicted, masked)
+        rows = [original]
+        if motion is not None:
+            patch = frames.shape[1] // motion.shape[1]
+            rows.append(("motion", colour_motion(motion, extent=frames.shape[1:3], cell=patch)))
+        rows += [("mask", paint_mask(frames, masked)), seen, made]
+        sheets.append(Image.fromarray(filmstrip(rows, columns=columns)))
+    page = Image.new("RGB", (max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)), PAPER)
+    top = 0
+    for sheet in sheets:
+        page.paste(sheet, (0, top))
+        top += sheet.height
+    return page
 
 
 def losses_sheet(losses: Sequence[float], *, width: int = 640, height: int = 240) -> Image.Image:

@@ -38,6 +38,11 @@ class EventFile:
         """Add the values of a step."""
         self._add(step=step, summary={"value": [{"tag": tag, "simple_value": x} for tag, x in scalars.items()]})
 
+    def add_picture(self, step: int, tag: str, png: bytes, size: tuple[int, int]) -> None:
+        """Add a PNG of (width, height) pixels."""
+        image = {"width": size[0], "height": size[1], "colorspace": 3, "encoded_image_string": png}
+        self._add(step=step, summary={"value": [{"tag": tag, "image": image}]})
+
     def flush(self) -> None:
         """Append the events to the file.
 

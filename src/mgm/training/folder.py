@@ -35,10 +35,11 @@ INCIDENTS: Final = "incidents.txt"
 REPLAY_FILE: Final = "replay.pt"
 """Name of the step that stopped a run, for `mgm doctor replay`; that of a later rank N is replay-N.pt."""
 TENSORBOARD: Final = "tensorboard"
+PICTURES: Final = "pictures"
 OTHER_OUT: Final = "give another --out"
 
 _FILES = (LAST_CHECKPOINT, RECIPE_FILE, RUN_FILE, LOG_FILE, BAD_VIDEOS, INCIDENTS, REPLAY_FILE)
-_FOLDERS = (CHECKPOINTS, TENSORBOARD)
+_FOLDERS = (CHECKPOINTS, TENSORBOARD, PICTURES)
 _STEP_NAME = re.compile(r"step-(\d{8,})")
 
 _held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())

@@ -177,6 +177,11 @@ class StepLog:
         if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
             self.flush()
 
+    def add_picture(self, step: int, png: bytes, size: tuple[int, int]) -> None:
+        """Show a PNG of (width, height) pixels in TensorBoard."""
+        if self.events is not None:
+            self.events.add_picture(step, "5-examples", png, size)
+
     def flush(self) -> None:
         """Write the buffered lines and events.
 

@@ -27,6 +27,7 @@ from mgm.terminal import Activity, print_error, print_result
 from mgm.training.announce import announce
 from mgm.training.checkpoint import load_checkpoint, model_of
 from mgm.training.engine import Engine
+from mgm.training.examples import ExamplePictures
 from mgm.training.folder import REPLAY_FILE, Start
 from mgm.training.guard import WINDOW, StepGuard
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text
@@ -114,6 +115,7 @@ def fit(
     guard.restore(state.guard)
     at_peak = None if cost is None else cost.clips_at_peak
     steps = _Steps(engine, run, peaks, log, warnings, guard, started, state.step, at_peak, state)
+    examples = ExamplePictures.of(run, method, log)
     asked = Asked()
     engine.module.train()
     try:
@@ -130,6 +132,8 @@ def fit(
                 done = steps.state.step
                 detail = progress_text(record.loss, record.clips_per_second)
                 activity.reach(done, detail=detail)
+                if examples is not None:
+                    examples.write(done, method.module)
                 if progress is not None:
                     progress(f"step {done} of {schedule.steps}, {detail}")
                 if not asked.stop and (asked.save or checkpoints.follows(done)):

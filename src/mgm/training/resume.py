@@ -42,7 +42,7 @@ from mgm.training.step_lines import read_steps
 # on which no weight depends, and the length of the run.
 _MAY_CHANGE = frozenset({
     "workers", "strategy", "read_timeout", "bad_share", "skip_limit",
-    "trackers", "project", "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_every", "keep_best",
+    "trackers", "project", "pictures", "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_every", "keep_best",
     *LENGTHS,
 })  # fmt: skip
 

@@ -347,6 +347,20 @@ class LogConfig(Section):
     trackers: tuple[TrackerName, ...] = Field((), description="services that show the curves too: wandb, mlflow")
     project: str = Field("mgm", min_length=1, description="name under which they collect runs")
 
+    pictures: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (),
+        description="steps after which pretraining draws a few clips: frames, motion, mask, reconstruction; such as [1, 100]",
+    )
+
+    @field_validator("pictures", mode="before")
+    @classmethod
+    def _known_steps(cls, value: Any) -> Any:
+        """Accept a list, since YAML and JSON have no tuples."""
+        whole = isinstance(value, list | tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+        if not whole or any(v < 1 for v in value):
+            raise ConfigError("", "", "a list of steps, such as [1, 100, 1000]", reason="invalid_value")
+        return tuple(value)
+
     @field_validator("trackers", mode="before")
     @classmethod
     def _known_trackers(cls, value: Any) -> Any:
