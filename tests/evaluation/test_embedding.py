@@ -52,7 +52,7 @@ def test_layers_and_pooling(pretrained_run, videos, encoded, pooling, layer):
     found = mgm.embed(pretrained_run, one, layer=layer, pooling=pooling, overrides=VIEWS, announce=said.append)
     np.testing.assert_allclose(found.features, expected, rtol=1e-4, atol=1e-5)
     assert said == [
-        f"1 videos, at most 2 views of {' x '.join(map(str, expected.shape[1:]))} numbers each: up to 0.00 GiB, in memory "
+        f"1 video, at most 2 views of {' x '.join(map(str, expected.shape[1:]))} numbers each: up to 0.00 GiB, in memory "
         "until they are written"
     ]
 

@@ -24,6 +24,7 @@ from mgm.evaluation.views import encode_views
 from mgm.files.atomic import atomic_write
 from mgm.files.parquet import ROWS_PER_GROUP, import_parquet
 from mgm.training.checkpoint import open_encoder
+from mgm.training.method import count
 from mgm.training.run import reading_workers
 from mgm.version import VERSION
 
@@ -118,8 +119,8 @@ def embed(
     if announce is not None:
         size = len(views) * views.most * int(np.prod(shape)) * 4
         announce(
-            f"{len(views):,} videos, at most {views.most} views of {' x '.join(map(str, shape))} numbers each: up to "
-            f"{size / 2**30:.2f} GiB, in memory until they are written"
+            f"{count(len(views), 'video')}, at most {count(views.most, 'view')} of {' x '.join(map(str, shape))} numbers each: "
+            f"up to {size / 2**30:.2f} GiB, in memory until they are written"
         )
     found = encode_views(
         encoder,
