@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -41,6 +41,7 @@ from mgm.training.results import (
     EVALUATION_FILE,
     Interval,
     Metric,
+    ModelRecord,
     Result,
     SetRecord,
     Setting,
@@ -111,71 +112,114 @@ def evaluate(
     began = time.perf_counter()
     file = result_file(run, EVALUATION_FILE)
     read_results(file)  # a damaged one is reported before the work
-    classifier, config = open_classifier(run, overrides, recipe=recipe)
-    given = data if isinstance(data, VideoSet) else load_set(data)
-    videos = given.with_classes(_class_names(run, classifier))
-    if (error := untestable(videos)) is not None:
-        raise error
+    task = _open(run, data, overrides, recipe)
     if groups is not None:
-        read_groups(groups, videos.test)  # before the work
-    readable = open_readable(videos, videos.test, config, source, show_progress=progress is not None)
-    model = describe_model(run, classifier, config, recipe=recipe)
-    protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
-    about = describe_set(given)
-    folder = result_file(run, PREDICTIONS) / _folder_name(about, protocol)
-    state = [model.weights, model.settings, describe_set(readable.videos).checksum, *map(list, versions())]
+        read_groups(groups, task.videos.test)  # before the work
+    readable = open_readable(task.videos, task.videos.test, task.config, source, show_progress=progress is not None)
+    folder = result_file(run, PREDICTIONS) / task.folder_name
+    state = [task.model.weights, task.model.settings, describe_set(readable.videos).checksum, *map(list, versions())]
     journal = PredictionJournal(folder.with_name(f".{folder.name}-{_key(*state)}"))
-    # Of all videos: the common folder of those that can be read today may be another one tomorrow.
-    kept = {item.path for item in readable.videos.test}
-    names = [n for n, item in zip(video_names(videos.test), videos.test, strict=True) if item.path in kept]
 
-    ranks = Ranks(config.probe.precision)
+    ranks = Ranks(task.config.probe.precision)
     with locked(folder, advice="wait for its evaluation to end") if ranks.is_first else nullcontext():
         predictions = evaluate_classifier(
-            classifier, readable.videos, config, readable.source, journal=journal, ranks=ranks, progress=progress
+            task.classifier,
+            readable.videos,
+            task.config,
+            readable.source,
+            journal=journal,
+            ranks=ranks,
+            progress=progress,
         )
+        predictions = replace(predictions, unreadable={**readable.unreadable, **predictions.unreadable})
         items = tuple(readable.videos.test[index] for index in predictions.index)
         group = None if groups is None else read_groups(groups, items)
-        named = tuple(names[index] for index in predictions.index)
-        judged = JudgedVideos(named, predictions.probability, predictions.label, group)
-        unreadable = {**readable.unreadable, **predictions.unreadable}
-        result = Result(
-            kind="evaluation",
-            set=about,
-            model=model,
-            protocol=protocol,
-            videos=describe_videos(given, judged=len(items), unreadable=unreadable),
-            metrics=evaluation_metrics(predictions, group),
-            details=_details(predictions, videos.classes)
-            | {"predictions": f"{PREDICTIONS}/{folder.name}", "groups": groups},
-            cost=_cost(predictions, classifier),
-        )
+        names = _names(task.videos.test, readable.videos.test, predictions.index)
+        judged = JudgedVideos(names, predictions.probability, predictions.label, group)
+        details = {"predictions": f"{PREDICTIONS}/{folder.name}", "groups": groups}
+        result = _result(task, predictions, group, details)
 
         def write() -> None:
-            write_predictions(folder, judged, predictions, videos.classes)
+            write_predictions(folder, judged, predictions, task.videos.classes)
             keep_result(file, result)
             _keep_cost(result_file(run, COSTS), result, ranks, time.perf_counter() - began)
             for unfinished in folder.parent.glob(f".{folder.name}-*"):
                 PredictionJournal(unfinished).remove()
 
         ranks.from_first(write)
-    return Evaluation(result, replace(predictions, unreadable=unreadable), items, judged, folder)
+    return Evaluation(result, predictions, items, judged, folder)
 
 
 def stored_evaluation(
     run: str | Path, videos: VideoSet, *, overrides: tuple[str, ...] = ()
 ) -> tuple[Result, JudgedVideos] | None:
     """An earlier evaluation of the same weights on the same set with the same protocol and settings, if there is one."""
-    classifier, config = open_classifier(run, overrides)
-    model, about = describe_model(run, classifier, config), describe_set(videos)
-    protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
-    wanted = (model.weights, model.settings, about.checksum, protocol)
+    task = _open(run, videos, overrides, None)
+    wanted = (task.model.weights, task.model.settings, task.about.checksum, task.protocol)
     for result in read_results(result_file(run, EVALUATION_FILE)):
         found = result.model
         if found is not None and (found.weights, found.settings, result.set.checksum, result.protocol) == wanted:
             folder = result_file(run, str(result.details["predictions"]))
             return (result, read_predictions(folder)) if folder.exists() else None
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is evaluated.
+
+    Attributes:
+        given: the set as given. videos: the same, with labels that index the classes of the classifier.
+        model, about, protocol: for the record.
+    """
+
+    classifier: Classifier
+    config: Config
+    given: VideoSet
+    videos: VideoSet
+    model: ModelRecord
+    about: SetRecord
+    protocol: dict[str, Setting]
+
+    @property
+    def folder_name(self) -> str:
+        """Of the predictions: set and protocol are in its key, and for people in its name."""
+        views = f"{self.protocol['temporal views']}x{self.protocol['spatial views']}"
+        return f"{_slug(self.about.name)}-{views}-{_key(self.about.checksum, self.protocol)}"
+
+
+def _open(run: str | Path, data: str | Path | VideoSet, overrides: tuple[str, ...], recipe: str | Path | None) -> _Task:
+    classifier, config = open_classifier(run, overrides, recipe=recipe)
+    given = data if isinstance(data, VideoSet) else load_set(data)
+    videos = given.with_classes(_class_names(run, classifier))
+    if (error := untestable(videos)) is not None:
+        raise error
+    model = describe_model(run, classifier, config, recipe=recipe)
+    protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
+    return _Task(classifier, config, given, videos, model, describe_set(given), protocol)
+
+
+def _names(items: Sequence[VideoItem], readable: Sequence[VideoItem], index: Sequence[int]) -> tuple[str, ...]:
+    """The names of the judged videos, at `index` of the readable ones, among all.
+
+    The common folder of those that can be read today may be another one tomorrow.
+    """
+    kept = {item.path for item in readable}
+    names = [name for name, item in zip(video_names(items), items, strict=True) if item.path in kept]
+    return tuple(names[i] for i in index)
+
+
+def _result(task: _Task, predictions: Predictions, group: Sequence[str] | None, details: dict[str, Any]) -> Result:
+    return Result(
+        kind="evaluation",
+        set=task.about,
+        model=task.model,
+        protocol=task.protocol,
+        videos=describe_videos(task.given, judged=len(predictions.label), unreadable=predictions.unreadable),
+        metrics=evaluation_metrics(predictions, group),
+        details=_details(predictions, task.videos.classes) | details,
+        cost=_cost(predictions, task.classifier),
+    )
 
 
 def _class_names(run: str | Path, classifier: Classifier) -> tuple[str, ...]:
@@ -275,12 +319,6 @@ def _keep_cost(file: Path, result: Result, ranks: Ranks, seconds: float) -> None
     record = {"kind": result.kind, "set": result.set.name, "protocol": dict(result.protocol), **result.cost}
     with Journal(file) as journal:
         journal.append({**record, "seconds": round(seconds, 2), **place})
-
-
-def _folder_name(about: SetRecord, protocol: Mapping[str, Setting]) -> str:
-    """A folder for the predictions on a set with a protocol: both are in its key, and for people in its name."""
-    views = f"{protocol['temporal views']}x{protocol['spatial views']}"
-    return f"{_slug(about.name)}-{views}-{_key(about.checksum, dict(protocol))}"
 
 
 def _key(*parts: object) -> str:
