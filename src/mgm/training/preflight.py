@@ -49,6 +49,8 @@ _EXTRAS: Final = {
     "ray": ("ray",),
     "hf": ("transformers",),
     "onnx": ("onnx", "onnxscript"),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
 }
 """Extra -> the modules that it installs."""
 _DECODERS: Final = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video")
