@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import mgm
+from mgm.data.items import VideoItem, VideoSet
 from mgm.data.synthetic.known_motion import object_over_pan_frames, translating_frames
 from mgm.errors import ConfigError, DataError
 from mgm.evaluation.saliency import MaskClip, advise, check_cameras, frame_saliency
@@ -107,6 +108,17 @@ def test_several_videos_are_pooled_and_recorded(tmp_path):
     assert (record.kind, record.videos.incomplete) == ("saliency", "incomplete (2 of 3)")
     assert record.metric("r_bbox / r_non_bbox").value == pytest.approx(found.ratio)
     assert record.metric("objects hidden by tube").value == shares["tube"].objects
+
+
+def test_parts_of_a_video_add_up(tmp_path):
+    video, boxes = two_halves(tmp_path / "halves.mp4", (4, 0), (2, 0))
+    parts = tuple(VideoItem(str(video), None, start, end) for start, end in ((0, 5), (5, None)))
+    whole, divided = (
+        mgm.saliency(VideoSet("set", items, (), (), "none"), boxes=boxes, cameras=["none"]).found[0]
+        for items in ((VideoItem(str(video)),), parts)
+    )
+    np.testing.assert_allclose(divided.sums, whole.sums)
+    assert (divided.frames, divided.paths) == (11, (str(video),))
 
 
 def test_advice_follows_the_figures():

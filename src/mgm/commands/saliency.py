@@ -48,7 +48,7 @@ def saliency(
             data, boxes=boxes, cameras=check_cameras(camera), masks=names, out=out, progress=activity.rename
         )
     if as_json:
-        print_json([result.model_dump(mode="json") for result in report.results])
+        print_json({"results": [result.model_dump(mode="json") for result in report.results], "advice": report.advice})
     else:
         console = Terminal()
         console.print(_table(report))

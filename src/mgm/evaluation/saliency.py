@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -145,35 +145,13 @@ def saliency(
     clip = clip or MaskClip()
     videos = data if isinstance(data, VideoSet) else _open(str(data))
     box_file = None if boxes is None else read_box_file(boxes)
-    found: list[Saliency] = []
     without: dict[str, str] = {}
+    found = []
     for camera in cameras:
-        rows: dict[str, npt.NDArray[np.float64]] = {}
-        frames = 0
-        for number, item in enumerate(videos.items):
-            if progress is not None:
-                progress(f"camera {camera}: {number:,} of {len(videos.items):,} videos")
-            try:
-                of_frames = _of_video(item, box_file, camera, policy, reading)
-            except READ_ERRORS as error:
-                without[item.path] = Unreadable.from_error(item.path, error).message
-                continue
-            if of_frames is None or not _usable(of_frames.sum(0)):
-                without[item.path] = (
-                    "no boxes" if of_frames is None else "no annotated frame with motion inside and outside"
-                )
-                continue
-            rows[item.path] = of_frames.sum(0)
-            frames += len(of_frames)
-        if not rows:
-            raise DataError(
-                boxes or videos.root,
-                f"none of {len(videos.items):,} videos has boxes and motion",
-                advice=f"the first: {next(iter(without.items()), ('', 'the set is empty'))[1]}; check the names of the videos",
-                reason="missing_value",
-            )
-        shares = _grade(videos.items, rows, box_file, camera, masks, clip, reading)
-        found.append(Saliency(camera, tuple(rows), np.stack(list(rows.values())), frames, shares))
+        one, left_out = _measure(videos, box_file, camera, policy, reading, progress)
+        shares = _grade(videos.items, one.paths, box_file, camera, masks, clip, reading)
+        found.append(replace(one, masks=shares))
+        without |= left_out
     settings: dict[str, Setting] = {"policy": policy, "reading": reading}
     settings["boxes"] = "beside the videos" if box_file is None else box_file.format
     results = tuple(_result(videos, one, without, settings) for one in found)
@@ -181,6 +159,43 @@ def saliency(
         for result in results:
             keep_result(Path(out), result)
     return SaliencyReport(tuple(found), without, results)
+
+
+def _measure(
+    videos: VideoSet,
+    box_file: BoxFile | None,
+    camera: CameraModel,
+    policy: Policy,
+    reading: Reading,
+    progress: Callable[[str], None] | None,
+) -> tuple[Saliency, dict[str, str]]:
+    """The figures under one model of the camera, and path -> reason of the videos that are left out."""
+    sums: dict[str, npt.NDArray[np.float64]] = {}
+    without: dict[str, str] = {}
+    frames = 0
+    for number, item in enumerate(videos.items):
+        if progress is not None:
+            progress(f"camera {camera}: {number:,} of {len(videos.items):,} videos")
+        try:
+            of_frames = _of_video(item, box_file, camera, policy, reading)
+        except READ_ERRORS as error:
+            without[item.path] = Unreadable.from_error(item.path, error).message
+            continue
+        if of_frames is None:
+            without[item.path] = "no boxes"
+        elif not _usable(of_frames.sum(0)):
+            without[item.path] = "no annotated frame with motion outside of the boxes and an area inside"
+        else:
+            sums[item.path] = sums.get(item.path, np.zeros(4)) + of_frames.sum(0)  # a set may list parts of a file
+            frames += len(of_frames)
+    if not sums:
+        raise DataError(
+            videos.root if box_file is None else box_file.path,
+            f"none of {len(videos.items):,} videos has boxes and motion",
+            advice=f"the first: {next(iter(without.values()), 'the set is empty')}; check the names of the videos",
+            reason="missing_value",
+        )
+    return Saliency(camera, tuple(sums), np.stack(list(sums.values())), frames), without
 
 
 def frame_saliency(motion: MotionField, boxes: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
@@ -297,18 +312,19 @@ def _of_video(
 
 def _grade(
     items: Sequence[VideoItem],
-    rows: Mapping[str, npt.NDArray[np.float64]],
+    paths: Sequence[str],
     box_file: BoxFile | None,
     camera: CameraModel,
     masks: Sequence[str],
     clip: MaskClip,
     reading: Reading,
 ) -> tuple[MaskShares, ...]:
-    """Draw each mask on the middle clip of every video of `rows`."""
+    """Draw each mask on the middle clip of every video of `paths`."""
+    measured = set(paths)
     shares: dict[str, list[tuple[float, float]]] = {name: [] for name in masks}
     extent = (float(clip.size), float(clip.size))
     for number, item in enumerate(items if masks else ()):
-        found = _boxes_of(item.path, box_file) if item.path in rows else None
+        found = _boxes_of(item.path, box_file) if item.path in measured else None
         if found is None:
             continue
         info = probe_any(item.path)
