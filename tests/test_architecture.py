@@ -42,7 +42,7 @@ ROOMS = {
         {"devices", "folder", "optim", "recipe"},
         {"checkpoint_folder", "explain", "log", "method"},
         {"checkpoint", "engine", "run"},
-        {"examples", "replay_file", "resume", "run_record", "trial", "whitening"},
+        {"examples", "replay_file", "resume", "run_record", "step", "trial", "whitening"},
         {"announce", "saving"},
         {"loop", "results"},
         {"export", "finetune", "pretrain"},

@@ -19,8 +19,8 @@ from mgm.errors import ConfigError, DataError, ModelError
 from mgm.models import MaskedAutoencoder, ModelSpec
 from mgm.training import load_checkpoint, load_config
 from mgm.training.log import StepLog
-from mgm.training.loop import StepTotals, train_step
 from mgm.training.pretrain import Pretraining, pretrain
+from mgm.training.step import StepTotals, train_step
 from tests.errors import raises
 from tests.training.helpers import Watched, broken, raising, read_log, same_weights
 

@@ -30,11 +30,11 @@ from mgm.training.config import Config, Run
 from mgm.training.devices import make_fabric
 from mgm.training.engine import Engine
 from mgm.training.finetune import set_up_finetuning
-from mgm.training.loop import clip_gradient, train_step
 from mgm.training.method import TrainingMethod, count
 from mgm.training.pretrain import set_up_pretraining
 from mgm.training.recipe import override
 from mgm.training.run import TrainingRun, is_sharded
+from mgm.training.step import clip_gradient, train_step
 from mgm.training.trial import StepCost, fitting_clips, fixed_bytes, measure_reading, try_step
 from mgm.video.motion.velocity import compile_motion_kernels
 

@@ -18,11 +18,11 @@ from mgm.models import Encoder, ModelSpec
 from mgm.training.devices import make_fabric
 from mgm.training.engine import Engine
 from mgm.training.finetune import Finetuning, augmentation, build_classifier
-from mgm.training.loop import clip_gradient, train_step
 from mgm.training.method import TrainingMethod
 from mgm.training.pretrain import Pretraining, build_autoencoder
 from mgm.training.replay_file import SpoiledStep, read_replay
 from mgm.training.sections import Precision
+from mgm.training.step import clip_gradient, train_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _method(saved: SpoiledStep) -> TrainingMethod:
 
 @dataclass(frozen=True, slots=True)
 class _ReplayedRun:
-    """The sizes of the step, as `mgm.training.loop.StepSizes`."""
+    """The sizes of the step, as `mgm.training.step.StepSizes`."""
 
     fabric: Fabric
     micro_batches: int

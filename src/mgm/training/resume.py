@@ -37,6 +37,7 @@ from mgm.training.recipe import parse_config
 from mgm.training.recipe_file import LENGTHS
 from mgm.training.run import TrainingRun
 from mgm.training.step_lines import read_steps
+from mgm.version import VERSION
 
 # Keys of a section that may change without being named: how clips are read, when checkpoints are written and when a run gives up,
 # on which no weight depends, and the length of the run.
@@ -196,6 +197,8 @@ def _restore(run: TrainingRun, engine: Engine, history: RunHistory, content: dic
             f"{run.out}: resuming on {run.order.ranks} devices (started on {before}): the same clips and masks, but other "
             "draws of dropout and mixing"
         )
+    if content.get("version", VERSION) != VERSION:
+        print_result(f"{run.out}: was written by mgm {content['version']}, this is {VERSION}")
     engine.load(content)
     state = TrainingState.from_dict(content["position"])
     state.restore(run.fabric.device)
