@@ -30,6 +30,8 @@ CALLS = {
     "saliency": ["absent"],
     "export": ["absent", "--to", "hf", "--out", "out"],
     "doctor": [],
+    "report": ["absent"],
+    "reconstruct": ["absent", "absent.mp4"],
     "bench data": ["absent"],
     "data show": ["absent"],
     "recipes show": ["absent"],
