@@ -167,7 +167,7 @@ def test_features_are_read_from_the_cache(config, videos, memory, tmp_path, monk
 def test_the_needs_of_a_vit_b_on_twenty_thousand_videos():
     items = tuple(VideoItem(f"{number}.mp4", 0) for number in range(10_000))
     videos = VideoSet("videos", items, items, ("a",), "both")
-    # 4 bytes x 768 x (features and standardised ones of 160,000 views, and a part of 10,000), similarities: 1.06 GiB;
+    # 4 bytes x 768 x (features and standardised ones of 160,000 views, and a part of 10,000), similarities, answers: 1.06 GiB;
     # 10,000 x 1,568 x 768 tokens of 2 bytes: 22.43 GiB.
     assert describe_needs(videos, load_config("mgm-vitb-k400"), "runs/a") == (
         "10,000 training and up to 150,000 test views of 768 numbers: up to 1.06 GiB of memory; "

@@ -75,7 +75,7 @@ def linear_probe(train: Features, test: Features, *, classes: int, held: Tensor)
 def standardised(features: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     """Both less the mean of `features`, divided by their deviation."""
     mean, deviation = features.mean(0), features.std(0, correction=0) + 1e-6
-    return (features - mean) / deviation, (others - mean) / deviation
+    return (features - mean).div_(deviation), (others - mean).div_(deviation)  # in place: those of all views are large
 
 
 def logistic_regression(features: Tensor, labels: Tensor, classes: int, decay: float) -> tuple[Tensor, Tensor]:

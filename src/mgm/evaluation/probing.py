@@ -255,8 +255,8 @@ def describe_needs(videos: VideoSet, config: Config, scratch: str | Path) -> str
         len(videos.test) * probe.temporal_views * probe.spatial_views,
     )
     (width,) = feature_shape(spec.tokens, spec.encoder.dim, probe.pooling)
-    # Features, standardised ones, and their part that is not held out; similarities of 1,024 queries.
-    memory = 4 * width * (2 * (train + test) + train) + 12 * 1024 * train
+    # Features, standardised ones, and their part that is not held out; similarities of 1,024 queries; logits and probabilities.
+    memory = 4 * width * (2 * (train + test) + train) + 12 * 1024 * train + 20 * len(videos.classes) * test
     line = f"{train:,} training and up to {test:,} test views of {width:,} numbers: up to {memory / 2**30:.2f} GiB of memory"
     if "attentive" in probe.heads:
         size = token_bytes((train, spec.tokens, spec.encoder.dim))
