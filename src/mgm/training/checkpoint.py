@@ -26,6 +26,7 @@ from mgm.models.convert import (
 from mgm.training.checkpoint_folder import foreign_file, read_checkpoint
 from mgm.training.config import Config
 from mgm.training.folder import CHECKPOINTS, find_checkpoint
+from mgm.training.named_weights import find_weights
 from mgm.training.recipe import EXTERNAL_RECIPE, config_for, load_config, override, parse_config
 
 FILE_FORMAT: Final = "mgm-checkpoint-1"
@@ -154,7 +155,7 @@ def load_encoder(
     """A pretrained encoder, ready to embed video: `encoder(video) -> (B, n, dim)`.
 
     Arguments and errors as in `load_pretrained`, but an encoder is sufficient: MAE-ST's autoencoders, and files whose other
-    parts belong to another method, load too.
+    parts belong to another method, load too. The name "mgm-tiny" stands for small weights (docs/checkpoints.md).
     """
     model = _load(path, Overrides(frames, resolution, heads), encoder_only=True)
     return model if isinstance(model, Encoder) else model.encoder
@@ -175,8 +176,9 @@ def contains_settings(path: str | Path) -> bool:
 
 
 def _load(path: str | Path, overrides: Overrides, *, encoder_only: bool) -> Model:
-    found = load_checkpoint(path) if contains_settings(path) else read_weights(path)
-    return _build_model(path, found, overrides, encoder_only=encoder_only)
+    place = find_weights(path)
+    found = load_checkpoint(place) if contains_settings(place) else read_weights(place)
+    return _build_model(place, found, overrides, encoder_only=encoder_only)
 
 
 def _build_model(
