@@ -153,12 +153,12 @@ def evaluate(
 def stored_evaluation(
     run: str | Path, videos: VideoSet, *, overrides: tuple[str, ...] = ()
 ) -> tuple[Result, JudgedVideos] | None:
-    """An earlier evaluation of the same weights on the same set with the same protocol and settings, if there is one."""
+    """An earlier evaluation of the same weights on the same set with the same protocol, if there is one."""
     task = _open(run, videos, overrides, None)
-    wanted = (task.model.weights, task.model.settings, task.about.checksum, task.protocol)
+    wanted = (task.model.weights, task.about.checksum, task.protocol)
     for result in read_results(result_file(run, EVALUATION_FILE)):
         found = result.model
-        if found is not None and (found.weights, found.settings, result.set.checksum, result.protocol) == wanted:
+        if found is not None and (found.weights, result.set.checksum, result.protocol) == wanted:
             folder = result_file(run, str(result.details["predictions"]))
             return (result, read_predictions(folder)) if folder.exists() else None
     return None

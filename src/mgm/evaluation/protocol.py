@@ -12,13 +12,18 @@ from mgm.training.results import Interval, Metric, Setting
 
 
 def view_protocol(config: Config, sampling: Sampling, rule: SamplingRule = "exact") -> dict[str, Setting]:
-    """The clips of a test video, and the precision of the model that judges them."""
+    """The clips of a test video, and the precision of the model that judges them.
+
+    Frames kept in memory (`data.memory`) are scaled to their "memory side" first, and differ from those of a file.
+    """
+    data = config.data
     return {
         "temporal views": config.probe.temporal_views,
         "spatial views": config.probe.spatial_views,
-        "frames": config.data.frames,
-        "stride": config.data.stride,
-        "size": config.data.size,
+        "frames": data.frames,
+        "stride": data.stride,
+        "size": data.size,
+        "memory side": (data.memory_side or data.size) if data.memory else None,
         "sampling": sampling,
         "sampling rule": rule,
         "precision": config.probe.precision,
