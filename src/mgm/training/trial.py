@@ -25,6 +25,7 @@ from mgm.masks import mask_rng
 from mgm.training.engine import Engine
 from mgm.training.method import TrainingMethod
 from mgm.training.run import TrainingRun
+from mgm.training.sharding import local
 
 _USABLE = 0.8
 """Fraction of the free memory that a step may fill: the estimate leaves out what one operation needs while it runs."""
@@ -192,11 +193,11 @@ def _take(run: TrainingRun, method: TrainingMethod, clips: int) -> tuple[int, fl
     device, module = run.fabric.device, method.module
     batch = drawn_batch(run, clips).to(device)
     on_cuda = device.type == "cuda" and torch.cuda.is_available()
-    own = {value.untyped_storage().data_ptr() for value in (*module.parameters(), *module.buffers())}
+    own = {local(value).untyped_storage().data_ptr() for value in (*module.parameters(), *module.buffers())}
     kept: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
+        storage = local(tensor).untyped_storage()
         if storage.data_ptr() not in own:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
