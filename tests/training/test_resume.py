@@ -297,6 +297,14 @@ def test_a_damaged_checkpoint_without_one_before(run, small):
         run(small("pretrain.steps=1"), resume=True)
 
 
+@pytest.mark.parametrize("setting", ["pretrain.batch=2", "seed=1"])
+def test_the_place_in_the_data_cannot_change(run, small, setting):
+    """The place is a number of batches of an order that the seed draws: clips of the epoch would be missed or repeated."""
+    run(small())
+    with raises(ConfigError, "unsupported", subject="change"):
+        run(small(setting, "pretrain.steps=8"), resume=True, change=["pretrain", "seed"])
+
+
 def test_settings_that_are_named_may_change(run, small, capsys):
     run(small())
     lower = small("pretrain.base_lr=1e-4", "mask.options={top_k: 2}", "pretrain.steps=8")

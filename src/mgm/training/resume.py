@@ -47,6 +47,9 @@ _MAY_CHANGE = frozenset({
     *LENGTHS,
 })  # fmt: skip
 
+# Keys on which the place in the data depends: with another value, clips of the epoch would be missed or repeated.
+_PLACE = frozenset({"seed", "batch"})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingState:
@@ -262,6 +265,10 @@ def _check_settings(run: TrainingRun, before: Config, start: Start, *, of: Path)
     differing = sorted(key for key in old | new if old.get(key) != new.get(key))
     shown = {key: f"{key} was {old.get(key)}, is {new.get(key)}" for key in differing}
     named = [key for key in differing if any(_within(key, name) for name in start.change)]
+    place = [key for key in named if key.rpartition(".")[2] in _PLACE]
+    if place:
+        found = f"{shown[place[0]]}, on which the place in the data depends"
+        raise ConfigError("change", found, f"{place[0]} as it was", f"keep it, or {OTHER_OUT}", reason="unsupported")
     fixed = [key for key in differing if key not in named and key.partition(".")[2] not in _MAY_CHANGE]
     if fixed:
         advice = (
