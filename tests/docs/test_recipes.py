@@ -176,4 +176,4 @@ def test_overrides_are_settings():
     codes = re.findall(r"`((?:data|mask|model|pretrain|finetune|probe)\.[\w.]+=[^`]*)`", PAGE)
     assert codes
     for code in codes:
-        load_config("ablation-vitb-ssv2", code.split())
+        load_config("ablation-vitb-ssv2", re.split(r" (?=[\w.]+=)", code))

@@ -160,7 +160,7 @@ class ModelConfig(Section):
     def motion_target_names(self) -> tuple[str, ...]:
         """The names of the targets, at hidden or visible tokens, that read the motion."""
         names = (*self.target_names, *self.visible_target_names)
-        return tuple(name for name in names if TARGETS[name].reads == "motion")
+        return tuple(name for name in names if name in TARGETS and TARGETS[name].reads == "motion")
 
 
 class DecoderMaskConfig(Section):

@@ -147,7 +147,7 @@ CROPS = {
 def test_a_known_translation_is_transformed(translating, name, stride):
     source = FileSource()
     for geometry in CROPS[name]:
-        _, field = source.clip(translating, 2, geometry, ClipSettings(3, stride, geometry.size[0], "codec"))
+        _, field, _ = source.clip(translating, 2, geometry, ClipSettings(3, stride, geometry.size[0], "codec"))
         _, _, w, h = geometry.box
         sign = -1 if geometry.flip else 1
         expected = np.array([sign * 3.5 * stride * geometry.size[1] / w, -2 * stride * geometry.size[0] / h])
@@ -160,10 +160,10 @@ def test_several_views_of_one_clip_equal_views_read_one_by_one(translating):
     rng = np.random.default_rng(3)
     settings = ClipSettings(4, 1, 64, "codec")
     whole = Geometry((112, 160), (0, 0, 160, 112), (112, 160))
-    frames, field = FileSource().clip(translating, 2, whole, settings)
+    frames, field, _ = FileSource().clip(translating, 2, whole, settings)
     for name in ("multiscale", "random_resized") * 3:
         geometry = draw_geometry(name, 112, 160, size=64, flip=True, rng=rng)
-        read, motion = FileSource().clip(translating, 2, geometry, settings)
+        read, motion, _ = FileSource().clip(translating, 2, geometry, settings)
         difference = np.abs(geometry.frames(frames).astype(int) - read)
         assert difference.mean() < 2.5  # the file's colour has half the resolution, and another filter scales it
         assert np.percentile(difference, 99) < 16
@@ -174,7 +174,7 @@ def test_several_views_of_one_clip_equal_views_read_one_by_one(translating):
 
 def test_pixels_move_by_the_motion_field(translating):
     geometry = Geometry((112, 160), (32, 16, 80, 80), (160, 160), flip=True)  # 7 px left, 4 px up per frame
-    frames, field = FileSource().clip(translating, 1, geometry, ClipSettings(4, 1, 160, "codec"))
+    frames, field, _ = FileSource().clip(translating, 1, geometry, ClipSettings(4, 1, 160, "codec"))
     dx, dy = np.median(field.vectors[field.valid], axis=0).round().astype(int)
     assert (dx, dy) == (-7, -4)
     frames = frames.astype(int)
