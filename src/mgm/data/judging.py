@@ -11,6 +11,14 @@ from mgm.data.items import VideoItem, VideoSet
 from mgm.errors import DataError
 
 
+def without_training(videos: VideoSet) -> DataError | None:
+    """Why nothing can be trained on a set, with labels or without."""
+    if videos.train:
+        return None
+    found = f"no training videos ({videos.split_rule})"
+    return DataError(videos.root, found, advice="give them with train=FILE", reason="missing_value")
+
+
 def untrainable(videos: VideoSet) -> DataError | None:
     """Why no classifier can be trained on a set: it needs labelled training videos of two classes."""
     error = _label_error(videos, videos.train, "training")

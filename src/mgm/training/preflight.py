@@ -19,9 +19,9 @@ import torch
 from mgm.compiled import cache_folder
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.items import evenly_spaced
-from mgm.data.judging import untrainable
+from mgm.data.judging import untrainable, without_training
 from mgm.data.loading.loader import BatchOrder, batches
-from mgm.errors import DataError, MgmError
+from mgm.errors import MgmError
 from mgm.machine import machine, versions
 from mgm.masks.kernels import compile_kernels, lowest
 from mgm.models.accelerate.pixels import compile_pixels
@@ -184,13 +184,8 @@ def _check_collective() -> Finding:
 
 def _check_set(found: VideoSet, kind: Run) -> Finding:
     line = f"{count(len(found.train), 'training video')}, {count(len(found.test), 'test video')}, {len(found.classes)} classes"
-    if not found.train:
-        raise DataError(
-            found.root,
-            f"no training videos ({found.split_rule})",
-            advice="give them with train=FILE",
-            reason="missing_value",
-        )
+    if (error := without_training(found)) is not None:
+        raise error
     if kind == "finetune" and (error := untrainable(found)) is not None:
         raise error
     if found.notes:

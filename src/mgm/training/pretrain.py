@@ -12,9 +12,9 @@ from torch import nn
 
 from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource
+from mgm.data.judging import without_training
 from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
-from mgm.errors import DataError
 from mgm.models import Encoder, MaskedAutoencoder, Reconstruction
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
@@ -70,13 +70,8 @@ def set_up_pretraining(
 ) -> tuple[TrainingRun, Pretraining]:
     """The run and the method of `pretrain`, before its folder is written."""
     found = videos if isinstance(videos, VideoSet) else load_set(videos)
-    if not found.train:
-        raise DataError(
-            found.root,
-            f"no training videos ({found.split_rule})",
-            advice="give them with train=FILE",
-            reason="missing_value",
-        )
+    if (error := without_training(found)) is not None:
+        raise error
     spec, data = config.model_spec(), config.data
     teacher = None
     if config.model.teacher is not None:
