@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mgm.commands.next_command import new_folder, suggest
 from mgm.errors import ConfigError
 from mgm.terminal import Activity, print_result
 
@@ -75,6 +76,12 @@ def _check(asked: tuple[str, str, list[str], Path] | None) -> None:
                 changes.append(finding)
     if not changes:
         print_result("ready")
+        if asked is None:
+            suggest("mgm", "recipes")
+        elif kind == "pretrain":
+            suggest(
+                "mgm", "pretrain", data, "--recipe", recipe, "--out", new_folder(out / Path(recipe).stem), *settings
+            )
         return
     print_result(f"not ready; {len(changes)} to change:")
     for finding in changes:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mgm.commands.next_command import suggest_export
 from mgm.terminal import Activity, print_result
 
 
@@ -36,3 +37,4 @@ def report(
     for line in said:
         print_result(line)
     print_result(f"{page}")
+    suggest_export(run)
