@@ -5,8 +5,10 @@ PIP_ARGS ?=
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
+PEERS := .venv-peers/bin/python
+PEERS_READY := .venv-peers/.ready
 
-.PHONY: setup demo test test-slow test-gpu check format clean
+.PHONY: setup demo test test-slow test-gpu test-peers check format clean
 
 setup: $(READY)
 
@@ -24,13 +26,26 @@ demo: setup
 	$(BIN)/mgm demo $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not peers"
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not peers"
 
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu
+
+test-peers: $(PEERS_READY)
+	$(BIN)/python -m pytest -m peers
+
+# torchvision must not be seen by lightning_fabric (constraints.txt), so that the peers have an environment of their own. It sees the packages of
+# .venv behind its own: a second torch is not installed.
+$(PEERS_READY): $(READY) tests/peers/requirements.txt
+	rm -rf .venv-peers
+	$(BIN)/python -m venv --without-pip .venv-peers
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> $$($(PEERS) -c "import sysconfig; print(sysconfig.get_path('purelib'))")/development.pth
+	$(BIN)/python -m pip --python $(PEERS) install -q $(PIP_ARGS) --no-deps -r tests/peers/requirements.txt
+	touch $(PEERS_READY)
 
 check: setup
 	$(BIN)/ruff check .
@@ -48,4 +63,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist mgm-demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peers build dist mgm-demo .mypy_cache .pytest_cache .ruff_cache
