@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from mgm.errors import ModelError
+from mgm.files.journal import read_journal
 from mgm.training.results import (
     PROBE_FILE,
     Interval,
@@ -44,6 +45,11 @@ def test_results_on_every_set_are_kept(videos, tmp_path):
     assert figures(read_results(file)) == [0.75, 0.25]
     keep_result(file, result_of(videos, 0.8, protocol={"temporal views": 2}))  # is another measurement
     assert figures(read_results(file)) == [0.8, 0.75, 0.25]
+    earlier = tmp_path / "probe.earlier.jsonl"
+    (kept,) = (record for _, record in read_journal(earlier))
+    assert figures([Result.model_validate_json(json.dumps(kept))]) == [0.5]
+    keep_result(file, result_of(videos, 0.75))  # the same again is nothing new
+    assert len(list(read_journal(earlier))) == 1
 
 
 def figures(results):

@@ -24,6 +24,7 @@ from torch import nn
 from mgm.data.items import VideoSet
 from mgm.errors import ModelError
 from mgm.files.atomic import atomic_write
+from mgm.files.journal import Journal
 from mgm.files.json_text import read_json
 from mgm.machine import versions
 from mgm.training.checkpoint import contains_settings
@@ -244,10 +245,18 @@ def read_results(file: Path) -> list[Result]:
 def keep_result(file: Path, result: Result) -> None:
     """Write a result beside those on other sets or with other protocols.
 
+    One that it replaces, of other weights or versions, is appended to a file beside it first: `probe.earlier.jsonl`.
+
     Raises:
         ModelError: the file is damaged. FileError: it cannot be written.
     """
-    others = [other for other in read_results(file) if other.key != result.key]
+    found = read_results(file)
+    others = [other for other in found if other.key != result.key]
+    replaced = [other for other in found if other.key == result.key and other != result]
+    if replaced:
+        with Journal(file.with_suffix(".earlier.jsonl")) as journal:
+            for other in replaced:
+                journal.append(other.model_dump(mode="json"))
     content = {_RESULTS: [each.model_dump(mode="json") for each in (result, *others)]}
     with atomic_write(file) as opened:
         opened.write(f"{json.dumps(content, indent=2)}\n".encode())
