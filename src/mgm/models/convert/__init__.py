@@ -5,8 +5,9 @@ from mgm.models.convert.graph import VideoType, export_graph, write_onnx
 from mgm.models.convert.huggingface import HEAD_NORM_EPS, BiasNames, from_huggingface, load_huggingface, to_huggingface
 from mgm.models.convert.reference import arguments_of, to_reference
 from mgm.models.convert.representable import check_representable
-from mgm.models.convert.shapes import Model, Overrides, apply_overrides, check_described, fill
+from mgm.models.convert.shapes import Model, Overrides, apply_overrides, check_described
 from mgm.models.convert.weights import CONFIG_FILE, Weights, read_weights
+from mgm.models.state_dict import fill
 
 __all__ = [
     "CONFIG_FILE",

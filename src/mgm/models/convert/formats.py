@@ -16,10 +16,11 @@ from mgm.models.classifier import Classifier
 from mgm.models.convert.huggingface import from_huggingface
 from mgm.models.convert.maest import from_maest
 from mgm.models.convert.reference import from_reference
-from mgm.models.convert.shapes import Model, Overrides, apply_overrides, build, check_described, fill
+from mgm.models.convert.shapes import Model, Overrides, apply_overrides, build, check_described
 from mgm.models.convert.weights import Weights
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec
+from mgm.models.state_dict import fill
 
 METADATA_KEY: Final = "mgm"
 """Key of a safetensors file's metadata under which an export of mgm describes its model, in JSON."""

@@ -22,17 +22,15 @@ from mgm.models.convert.shapes import (
     Model,
     Overrides,
     apply_overrides,
-    fill,
     flattened,
     named_size,
     rows_of,
     unflattened,
-    wrong_keys,
-    wrong_shapes,
 )
 from mgm.models.convert.weights import CONFIG_FILE, read_weights
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec, Stack
+from mgm.models.state_dict import fill, wrong_keys, wrong_shapes
 from mgm.models.targets import Pixels
 
 BiasNames = Literal["q_bias", "query.bias"]

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.models.convert.shapes import PATCH_KERNEL, check_floating, kernel_sizes, wrong_shapes
+from mgm.models.convert.shapes import PATCH_KERNEL, kernel_sizes
 from mgm.models.patches import MEAN, STD
+from mgm.models.state_dict import check_floating, wrong_shapes
 
 # MAE-ST normalises every channel with these values.
 _MEAN: Final = 0.45

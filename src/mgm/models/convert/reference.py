@@ -15,9 +15,10 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
-from mgm.models.convert.shapes import PATCH_KERNEL, Model, check_floating, unflattened
+from mgm.models.convert.shapes import PATCH_KERNEL, Model, unflattened
 from mgm.models.encoder import Encoder
 from mgm.models.position import sincos_1d
+from mgm.models.state_dict import check_floating
 from mgm.models.targets import Pixels
 
 # mmaction2 uses mmcv's modules.

@@ -1,0 +1,14 @@
+"""The catalog of networks. A family is one file of this folder with its `ENTRIES`, and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Final
+
+from mgm.models.networks.entry import NetworkEntry
+
+_FAMILIES: Final[tuple[tuple[NetworkEntry, ...], ...]] = ()
+
+NETWORKS: Final[Mapping[str, NetworkEntry]] = {entry.name: entry for entry in chain(*_FAMILIES)}
+"""All networks by the name that a recipe gives as `model.network`."""

@@ -1,0 +1,67 @@
+"""An entry of the catalog of networks: how to build one, and the clips that it was trained and tested with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from mgm.models.networks.network import VideoNetwork
+from mgm.models.networks.weights import WeightsFormat
+
+ClassNames = Literal["kinetics400", "ssv2"]
+
+
+class NetworkBuilder(Protocol):
+    """Builds a network.
+
+    classes, labels: as in `VideoNetwork`. frames, size: of the clips; None: those of the entry.
+    dropout: rate before the head. drop_path: rate of stochastic depth of the last block; None: the family's own default.
+    Raises ModelError when the network cannot have such clips or rates.
+    """
+
+    def __call__(
+        self,
+        *,
+        classes: int,
+        labels: Sequence[str] | None = None,
+        frames: int | None = None,
+        size: int | None = None,
+        dropout: float | None = None,
+        drop_path: float | None = None,
+    ) -> VideoNetwork: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkEntry:
+    """A network of the catalog.
+
+    Attributes:
+        name: of the setting `model.network`. title: as its paper names it.
+        build: makes it with random weights.
+        formats: the programs that write weights of it.
+        classes: of the published weights; class_names: the list that names them, None if there is none.
+        frames, stride, size: of a clip: frames, their distance in the video, side in pixels.
+        views: (temporal, spatial) views of a video in the published test.
+        sampling: frames at the stride ("dense"), or one from each of equal parts of the video ("sparse").
+        parameters: number of them, with `classes`. gmacs: 1e9 multiply-accumulates of a view of `frames` and `size`.
+        licence: of the published weights; "" if none are published. source: address of code and weights.
+        paper: authors and year.
+    """
+
+    name: str
+    title: str
+    build: NetworkBuilder
+    formats: tuple[WeightsFormat, ...]
+    classes: int
+    class_names: ClassNames | None
+    frames: int
+    stride: int
+    size: int
+    views: tuple[int, int]
+    sampling: Literal["dense", "sparse"]
+    parameters: int
+    gmacs: float
+    licence: str
+    source: str
+    paper: str

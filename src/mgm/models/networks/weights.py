@@ -1,0 +1,73 @@
+"""The weights of a network as its authors publish them: their names to those of mgm, strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from torch import Tensor
+
+from mgm.errors import ModelError
+from mgm.models.networks.network import VideoNetwork
+from mgm.models.state_dict import fill, wrong_keys, wrong_shapes
+
+Rename = Callable[[str], str | None]
+"""The name of mgm for a name of the authors; None for a tensor that is no weight, such as a momentum. A name that the authors'
+program does not write is returned as it is: `load_renamed` then reports it as unexpected."""
+
+HEAD: Final = "head.weight"
+_COUNTER: Final = "num_batches_tracked"  # of batch norm; Caffe2 has none, and nothing reads it in evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFormat:
+    """A program that writes weights of a network.
+
+    name: for messages and lists. key: a name that every such state dict has, and none of the network's other formats.
+    """
+
+    name: str
+    key: str
+    rename: Rename
+
+
+def load_renamed(network: VideoNetwork, state: Mapping[str, Tensor], rename: Rename) -> None:
+    """Load weights of the authors into a network, whose number of classes is that of the weights (`classes_of`).
+
+    Raises ModelError that names missing, unexpected and misshapen keys, two keys of one weight, and values that are not finite.
+    """
+    theirs: dict[str, str] = {}  # our name -> the authors'
+    for key in state:
+        ours = rename(key)
+        if ours is None:
+            continue
+        if ours in theirs:
+            raise ModelError(
+                "state dict", f"found {theirs[ours]} and {key}, which are the same weight", "one", reason="conflict"
+            )
+        theirs[ours] = key
+    expected = network.state_dict()
+    missing = [key for key in expected if key not in theirs and not key.endswith(_COUNTER)]
+    unexpected = [key for ours, key in theirs.items() if ours not in expected]
+    if missing or unexpected:
+        raise wrong_keys(sorted(missing), sorted(unexpected))
+    wrong = [
+        f"{key} {tuple(state[key].shape)}, expected {tuple(expected[ours].shape)}"
+        for ours, key in theirs.items()
+        if state[key].shape != expected[ours].shape
+    ]
+    if wrong:
+        raise wrong_shapes(wrong)
+    counters = {key: value for key, value in expected.items() if key not in theirs}
+    fill(network, counters | {ours: state[key] for ours, key in theirs.items()})
+
+
+def classes_of(state: Mapping[str, Tensor], rename: Rename) -> int:
+    """The number of classes of weights, from the rows of their last layer. Raises ModelError if they have none."""
+    for key, value in state.items():
+        if rename(key) == HEAD and value.ndim >= 2:
+            return value.shape[0]
+    raise ModelError(
+        "state dict", f"found no {HEAD}", "weights of a classifier", "they are of another network", reason="mismatch"
+    )

@@ -1,0 +1,68 @@
+"""Every network of the catalog has exactly the parameters and the computation that its entry gives."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.entry import NetworkEntry
+from tests.models.networks.small import SMALL
+
+ENTRIES = (*NETWORKS.values(), SMALL)
+
+
+def multiply_accumulates(entry: NetworkEntry) -> int:
+    """Of one view, counted by PyTorch on tensors without values."""
+    with torch.device("meta"):
+        network = entry.build(classes=entry.classes).eval()
+        video = torch.empty(1, 3, entry.frames, entry.size, entry.size)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(video)
+    return counter.get_total_flops() // 2
+
+
+def written(gmacs: float) -> int:
+    """The decimals of a number as an entry gives it."""
+    return len(str(gmacs).partition(".")[2])
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+class TestEntry:
+    def test_parameters(self, entry):
+        with torch.device("meta"):
+            network = entry.build(classes=entry.classes)
+        assert sum(p.numel() for p in network.parameters()) == entry.parameters
+
+    def test_computation(self, entry):
+        assert round(multiply_accumulates(entry) / 1e9, written(entry.gmacs)) == entry.gmacs
+
+    def test_shapes(self, entry):
+        """Tokens of the width that it claims, and a row of logits per clip, also with another head."""
+        with torch.device("meta"):
+            network = entry.build(classes=entry.classes).eval()
+            video = torch.empty(2, 3, entry.frames, entry.size, entry.size, dtype=torch.uint8)
+            tokens = network.tokens(video)
+            assert tokens.ndim == 3
+            assert tokens.shape[::2] == (2, network.feature_dim)
+            assert network.classify(tokens).shape == (2, entry.classes)
+            network.replace_head(11, [str(i) for i in range(11)])
+            assert network(video).shape == (2, 11)
+            assert network.labels is not None
+            assert len(network.labels) == network.classes == 11
+
+    def test_layers_of_decay(self, entry):
+        """Every parameter belongs to a layer, and none is left empty."""
+        with torch.device("meta"):
+            network = entry.build(classes=entry.classes)
+        layers = {network.depth_of(name) for name, _ in network.named_parameters()}
+        assert layers <= set(range(network.depth + 2))
+        assert network.depth == 0 or layers == set(range(network.depth + 2))
+
+    def test_formats_are_told_apart(self, entry):
+        keys = [one.key for one in entry.formats]
+        assert len(set(keys)) == len(keys)
+
+
+def test_names_are_unique():
+    assert len(NETWORKS) == len({entry.name for entry in NETWORKS.values()})
+    assert all(name == entry.name for name, entry in NETWORKS.items())
