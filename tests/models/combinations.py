@@ -4,9 +4,11 @@ import numpy as np
 import torch
 
 from mgm.masks import build_mask, mask_rng
+from mgm.masks.catalog import MASKS
 from mgm.models import Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.sizes import ATTENTIONS
 
+FIXED_MASKS = [name for name, mask in MASKS.items() if mask.fixed_count]
 BACKBONES = [(backbone, attention) for backbone, kinds in ATTENTIONS.items() for attention in kinds]
 
 

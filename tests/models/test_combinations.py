@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from mgm.errors import ModelError
-from mgm.masks import list_masks
 from mgm.models import TARGETS, ModelSpec
 from mgm.models.sizes import DECODER_ATTENTIONS
 from tests.errors import raises
 from tests.models.clips import random_video
-from tests.models.combinations import BACKBONES, build, draw, loss_of, spec_of
+from tests.models.combinations import BACKBONES, FIXED_MASKS, build, draw, loss_of, spec_of
 
 
 def train(spec, target, names, *, video, decode):
@@ -37,7 +36,7 @@ def train(spec, target, names, *, video, decode):
 @pytest.mark.parametrize(("backbone", "attention"), BACKBONES)
 def test_every_backbone_trains_with_every_mask(backbone, attention, decoder):
     spec = spec_of(backbone, attention, decoder)
-    train(spec, "normalised-pixels", list_masks(), video=random_video(spec), decode=draw("running-cell", spec)[1])
+    train(spec, "normalised-pixels", FIXED_MASKS, video=random_video(spec), decode=draw("running-cell", spec)[1])
 
 
 @pytest.mark.slow
@@ -46,7 +45,7 @@ def test_every_backbone_trains_with_every_mask(backbone, attention, decoder):
 @pytest.mark.parametrize(("backbone", "attention"), BACKBONES)
 def test_every_combination_trains(backbone, attention, decoder, target):
     spec = spec_of(backbone, attention, decoder)
-    train(spec, target, list_masks(), video=random_video(spec), decode=draw("running-cell", spec)[1])
+    train(spec, target, FIXED_MASKS, video=random_video(spec), decode=draw("running-cell", spec)[1])
 
 
 @pytest.mark.parametrize("decoder", DECODER_ATTENTIONS)

@@ -11,13 +11,12 @@ from mgm.data.augment.erasing import RandomErasing
 from mgm.data.augment.mixing import Mixing
 from mgm.data.augment.randaugment import OPERATIONS, RandAugment
 from mgm.errors import ModelError
-from mgm.masks import list_masks
 from mgm.models import TARGETS, Classifier, Encoder
 from mgm.models.patches import MEAN, STD, TokenSplit
 from mgm.models.sizes import DECODER_ATTENTIONS
 from tests.errors import raises
 from tests.models.clips import random_video
-from tests.models.combinations import BACKBONES, build, draw, spec_of
+from tests.models.combinations import BACKBONES, FIXED_MASKS, build, draw, spec_of
 from tests.models.standin import GPU, StandIn
 
 
@@ -116,7 +115,7 @@ def test_every_combination_waits_for_nothing(gpu, backbone, attention, decoder, 
     check_no_waits(gpu, spec_of(backbone, attention, decoder), target)
 
 
-@pytest.mark.parametrize("name", list_masks())
+@pytest.mark.parametrize("name", FIXED_MASKS)
 def test_every_mask_waits_for_nothing(gpu, name):
     for backbone, attention in BACKBONES:
         spec = spec_of(backbone, attention, "self")

@@ -9,6 +9,7 @@ import numpy as np
 from mgm.errors import MaskError
 from mgm.masks.advected import AdvectedTokens, WarpedVisible
 from mgm.masks.block import BlockMask
+from mgm.masks.blockwise import BeitBlocks, CubeMask
 from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask
@@ -34,6 +35,8 @@ MASKS: dict[str, type[Mask]] = {
     "multiblock": MultiBlock,
     "score": ScoreMask,
     "running-cell": RunningCell,
+    "cube": CubeMask,
+    "beit-block": BeitBlocks,
 }
 
 

@@ -93,7 +93,7 @@ class Mask(ABC):
     """A rule that draws masks: the generator of Eq. 2. Its fields are its options; an instance holds no other state.
 
     A new mask is a frozen dataclass on this base and one line in `catalog.py`. Its only source of randomness is the
-    generator passed to `draw`, and it hides exactly `count(grid, ratio)` tokens.
+    generator passed to `draw`, and it hides exactly `count(grid, ratio)` tokens, or with `fixed_count = False` at most so many.
     """
 
     name: ClassVar[str]
@@ -102,6 +102,8 @@ class Mask(ABC):
     """False: `draw` ignores the motion, so a loader need not extract it."""
     equal_steps: ClassVar[bool] = True
     """True: every step hides the same number of tokens, which divided space-time attention needs."""
+    fixed_count: ClassVar[bool] = True
+    """True: every clip hides `count` tokens, as an encoder of visible tokens needs. False: at most so many."""
 
     @abstractmethod
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
@@ -118,7 +120,7 @@ class Mask(ABC):
         """
 
     def count(self, grid: Grid, ratio: float) -> int:
-        """The number of tokens that `draw` hides: per step where `equal_steps`, else in the whole clip.
+        """The number of tokens that `draw` hides: per step where `equal_steps`, else in the whole clip; the most where it varies.
 
         It is int(ratio * tokens), 147 of 196 at .75 and 176 at .9. A product that misses an integer by no more than the
         rounding of floating point counts as that integer: .29 * 100 is 28.999999999999996 and hides 29 tokens.
