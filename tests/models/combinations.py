@@ -5,8 +5,12 @@ import torch
 
 from mgm.masks import build_mask, mask_rng
 from mgm.masks.catalog import MASKS
-from mgm.models import Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models import TARGETS, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.sizes import ATTENTIONS
+from tests.models.tokenizers.files import vqgan
+
+TOKENIZERS = {"vqgan-codes": vqgan}
+"""A small tokenizer for each target of codes."""
 
 FIXED_MASKS = [name for name, mask in MASKS.items() if mask.fixed_count]
 BACKBONES = [(backbone, attention) for backbone, kinds in ATTENTIONS.items() for attention in kinds]
@@ -20,8 +24,17 @@ def spec_of(backbone, attention, decoder):
 
 def build(spec, target="normalised-pixels", **options):
     torch.manual_seed(0)
-    teacher = Encoder(spec) if target == "teacher" else None
-    return MaskedAutoencoder(spec, target=target, teacher=teacher, **options)
+    return MaskedAutoencoder(spec, target=target, **networks(spec, target), **options)
+
+
+def networks(spec, target):
+    """The frozen network that a target needs, as arguments of a model."""
+    kind = TARGETS[target].needs if isinstance(target, str) else None
+    if kind is None:
+        return {}
+    if kind == "teacher":
+        return {"teacher": Encoder(spec)}
+    return {"tokenizer": TOKENIZERS[target]()}
 
 
 def draw(name, spec):

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from mgm.models import TARGETS, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models import TARGETS, MaskedAutoencoder, ModelSpec
 from mgm.models.sizes import ATTENTIONS, DECODER_ATTENTIONS
 from tests.models.clips import random_video
+from tests.models.combinations import networks
 
 pytestmark = [
     pytest.mark.gpu,
@@ -16,7 +17,7 @@ pytestmark = [
 def build(target, **options):
     spec = ModelSpec("debug", patch=8, frames=4, resolution=32, **options)
     torch.manual_seed(0)
-    model = MaskedAutoencoder(spec, target=target, teacher=Encoder(spec) if target == "teacher" else None)
+    model = MaskedAutoencoder(spec, target=target, **networks(spec, target))
     hidden = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)).flatten().argsort() < 12
     mask = hidden.view(1, 1, 4, 4).expand(2, 2, 4, 4)
     return model, random_video(spec), mask, torch.randn(2, 4, 4, 4, 2)

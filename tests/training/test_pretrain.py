@@ -1,6 +1,7 @@
 """Choices of the model in a recipe: they train, load again, and are logged."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from mgm.data.clips.source import FileSource
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.errors import DataError, ModelError
+from mgm.errors import ConfigError, DataError, ModelError
 from mgm.flow.raft import Raft, RaftEstimator
 from mgm.flow.stored import store_raft
 from mgm.models import TeacherFeatures
@@ -19,6 +20,7 @@ from mgm.training import load_encoder
 from mgm.training.checkpoint import load_autoencoder
 from mgm.training.pretrain import pretrain
 from tests.errors import raises
+from tests.models.tokenizers.files import vqgan, write_vqgan
 from tests.training.helpers import raising
 
 
@@ -173,6 +175,22 @@ def test_a_student_learns_from_a_run_and_is_loaded_without_it(videos, small, mem
     assert torch.equal(load_encoder(tmp_path / "student")(video), student.model.encoder(video))
     with raises(ModelError, "not_found"):
         run(videos, config, tmp_path / "third", memory)
+
+
+def test_codes_are_learned_resumed_and_loaded_without_their_tokenizer(videos, small, memory, tmp_path):
+    file = write_vqgan(tmp_path / "vqgan.ckpt", vqgan(codes=16).state_dict())
+    config = small("pretrain.steps=3", "model.target=vqgan-codes", f"model.tokenizer={file}")
+    whole = run(videos, config, tmp_path / "whole", memory)
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, config, tmp_path / "parts", raising(memory, KeyboardInterrupt, at=10))
+    resumed = run(videos, config, tmp_path / "parts", memory, resume=True)
+    assert whole.history.losses[0] == pytest.approx(math.log(16), rel=0.3)  # nothing is known
+    assert resumed.history.losses == whole.history.losses
+    file.unlink()
+    again = load_autoencoder(tmp_path / "whole")
+    assert again.objective.tokenizer == 16
+    with raises(ConfigError, "conflict"):
+        small("model.target=vqgan-codes")
 
 
 def test_a_warm_up_of_the_whole_run_is_shown(small, videos, tmp_path, capsys):

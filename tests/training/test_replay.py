@@ -14,6 +14,7 @@ from mgm.training.pretrain import Pretraining
 from mgm.training.replay import replay_step
 from mgm.training.replay_file import read_replay
 from tests.errors import raises
+from tests.models.tokenizers.files import vqgan, write_vqgan
 from tests.training.helpers import newest, read_log
 
 DIVERGING = ("pretrain.base_lr=1e30", "pretrain.clip_grad=null", "pretrain.warmup=0")
@@ -125,9 +126,9 @@ def test_a_gradient_alone_can_spoil_a_step(run, small, monkeypatch, tmp_path):
     assert replay.again.output is None
 
 
-@pytest.mark.parametrize("targets", ["normalised-pixels", "{normalised-pixels: 1, teacher: 0.5}"])
+@pytest.mark.parametrize("targets", ["normalised-pixels", "{vqgan-codes: 1, teacher: 0.5}"])
 def test_a_step_is_taken_again_exactly(run, small, monkeypatch, tmp_path, targets):
-    """The loss of a step with several micro-batches, a decoder mask and a teacher."""
+    """The loss of a step with several micro-batches, a decoder mask, a teacher and a tokenizer."""
     settings = [
         "pretrain.skip_limit=0",
         "pretrain.micro_batch=2",
@@ -136,6 +137,8 @@ def test_a_step_is_taken_again_exactly(run, small, monkeypatch, tmp_path, target
     ]
     if "teacher" in targets:
         settings.append(f"model.teacher={run(small('pretrain.steps=1'), 'teacher').out}")
+        file = write_vqgan(tmp_path / "vqgan.ckpt", vqgan().state_dict())
+        settings.append(f"model.tokenizer={file}")
     expected = run(small(*settings), "whole").history.losses[4]
     monkeypatch.setattr(
         "mgm.training.loop.StepGuard.judge", lambda guard, step, *_, **__: "is wanted" if step == 4 else None
@@ -143,6 +146,7 @@ def test_a_step_is_taken_again_exactly(run, small, monkeypatch, tmp_path, target
     monkeypatch.setattr("mgm.training.loop.StepGuard.exceeded", True)
     with raises(ModelError, "diverged"):
         run(small(*settings))
+    (tmp_path / "vqgan.ckpt").unlink(missing_ok=True)
     replay = replay_step(tmp_path / "run" / "replay.pt")
     assert replay.saved.loss == pytest.approx(expected, rel=1e-6)
     assert replay.again.loss == replay.saved.loss

@@ -28,12 +28,14 @@ def write_torch(content: Any, file: Path) -> None:
         raise hidden if isinstance(hidden, OSError) else OSError(str(error)) from error
 
 
-def read_torch(file: Path, *, mapped: bool = False) -> Any:
+def read_torch(file: Path, *, mapped: bool = False, inert: tuple[str, ...] = ()) -> Any:
     """The content of a file of torch.save, as data: containers, numbers, strings, tensors, and argparse.Namespace.
 
     The reference's files contain their command line as a Namespace, which weights_only alone refuses; a Namespace only has
     attributes, and reading it runs no code.
     mapped: leave tensors in the file until they are used; the file must not change meanwhile.
+    inert: beginnings of the names of classes, such as those of a training program's callbacks, of which the file may contain
+    objects: they are read as empty records that have neither the class's code nor any other.
     Raises ModelError if the file is damaged (a checkpoint of mgm has a checksum), or if reading it would run code.
     """
     try:
@@ -50,7 +52,8 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
             reason="malformed",
         )
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
+        records = _records(file, inert) if inert and zipfile.is_zipfile(file) else []
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace, *records]):
             warnings.simplefilter("ignore")  # about files of other formats
             return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(file))
     except Exception as error:  # damaged or foreign files raise KeyError, struct.error and more
@@ -76,3 +79,13 @@ def read_torch(file: Path, *, mapped: bool = False) -> Any:
             "it is damaged, or only code in the file could read it, which mgm does not run",
             reason="malformed",
         ) from error
+
+
+class _Record:
+    """Stands for an object of a class that is not loaded: it keeps its attributes and does nothing."""
+
+
+def _records(file: Path, inert: tuple[str, ...]) -> list[Any]:
+    """An empty class of its own for each class of a file that `inert` names, as torch's list of safe globals has it."""
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    return [(type(name.rpartition(".")[2], (_Record,), {}), name) for name in names if name.startswith(inert)]

@@ -13,6 +13,7 @@ from mgm.models.sizes import Stack as Stack
 from mgm.models.sizes import list_models as list_models
 from mgm.models.targets import TARGETS as TARGETS
 from mgm.models.targets import AsinhMotion as AsinhMotion
+from mgm.models.targets import Codes as Codes
 from mgm.models.targets import FrameDifference as FrameDifference
 from mgm.models.targets import Hog as Hog
 from mgm.models.targets import MotionTarget as MotionTarget
@@ -23,4 +24,7 @@ from mgm.models.targets import ReconstructionObjective as ReconstructionObjectiv
 from mgm.models.targets import Target as Target
 from mgm.models.targets import TargetChoice as TargetChoice
 from mgm.models.targets import TeacherFeatures as TeacherFeatures
+from mgm.models.targets import VqganCodes as VqganCodes
 from mgm.models.targets.catalog import list_targets as list_targets
+from mgm.models.tokenizers import Tokenizer as Tokenizer
+from mgm.models.tokenizers import Vqgan as Vqgan

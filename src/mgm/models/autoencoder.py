@@ -13,16 +13,17 @@ from mgm.models.patches import TokenSplit, check_video, patchify, split_tokens, 
 from mgm.models.position import position_embedding
 from mgm.models.sizes import ModelSpec
 from mgm.models.targets import ReconstructionObjective, Target, TargetChoice, build_objective
+from mgm.models.tokenizers import Tokenizer
 
 
 # A tuple and not a frozen dataclass: Lightning Fabric rebuilds a model's output and refuses frozen dataclasses.
 class Reconstruction(NamedTuple):
     """The output of a masked autoencoder.
 
-    loss: float32 scalar, the weighted sum of the targets' mean squared errors over the reconstructed tokens.
+    loss: float32 scalar, the weighted sum of the targets' errors (`Target.loss`) over the reconstructed tokens.
     parts: {target: float32 scalar}, the errors before weighting; those at visible tokens are named "visible TARGET".
-    prediction, target: float32 (B, n, dim), in the order of the tokens, several targets concatenated along dim (see
-    `ReconstructionObjective.split`); None unless requested.
+    prediction, target: float32 (B, n, dim) and (B, n, width), in the order of the tokens, several targets concatenated (see
+    `ReconstructionObjective.split` and `split_values`); None unless requested.
     tokens: int64 (B, n), indices of these tokens; None unless requested.
     valid: bool (B, n), False for padding; None without padding, or unless requested.
     """
@@ -40,11 +41,12 @@ class MaskedAutoencoder(nn.Module):
 
     spec: sizes and shapes, backbone and kind of decoder.
     target: a name of `TARGETS`, a `Target`, or {name: weight} of several.
+    tokenizer: the network whose codes a target predicts; the size of its vocabulary suffices to load a model.
     visible_target: the same, of values that a linear layer predicts from the encoder's output at the VISIBLE tokens; their
     weighted errors are added to the loss. Ours: what a token shows is learned without guessing what is hidden. None: none.
     teacher: the encoder whose features the target "teacher" predicts; a specification suffices to load a model.
     checkpointing: activation checkpointing in encoder and decoder, see `Encoder`.
-    Raises ModelError for an unknown target or a teacher that does not fit.
+    Raises ModelError for an unknown target, or a teacher or a tokenizer that does not fit.
     """
 
     def __init__(
@@ -53,12 +55,13 @@ class MaskedAutoencoder(nn.Module):
         *,
         target: TargetChoice = "normalised-pixels",
         teacher: Encoder | ModelSpec | None = None,
+        tokenizer: Tokenizer | int | None = None,
         visible_target: TargetChoice | None = None,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.spec = spec
-        self.objective = build_objective(spec, target, teacher=teacher)
+        self.objective = build_objective(spec, target, teacher=teacher, tokenizer=tokenizer)
         self.encoder = Encoder(spec)
         self.encoder_to_decoder = nn.Linear(spec.encoder.dim, spec.decoder.dim, bias=False)
         self.mask_token = nn.Parameter(torch.empty(1, 1, spec.decoder.dim))

@@ -108,9 +108,13 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> M
             # The caller's heads are those of the encoder.
             described = ModelSpec.from_dict(content["teacher"]) if "teacher" in content else None
             teacher = None if described is None else apply_overrides(described, replace(overrides, heads=None))
-            check_described(spec, state, outputs=0 if teacher is None else teacher.encoder.dim)
+            codes = content.get("codes")  # of a tokenizer, whose weights are not needed either
+            outputs = (0 if teacher is None else teacher.encoder.dim) + spec.tubelet * (codes or 0)
+            check_described(spec, state, outputs=outputs)
             visible = content.get("visible_target")  # absent in earlier checkpoints
-            model = MaskedAutoencoder(spec, target=content["target"], teacher=teacher, visible_target=visible)
+            model = MaskedAutoencoder(
+                spec, target=content["target"], teacher=teacher, tokenizer=codes, visible_target=visible
+            )
         fill(model, state)
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(

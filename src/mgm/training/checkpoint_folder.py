@@ -132,4 +132,4 @@ def _described(content: Mapping[str, Any]) -> dict[str, Any]:
     if "classes" in content:
         classes = content["classes"]
         return about | {"classes": len(classes), "labels": classes, "pooling": content.get("pooling", "mean")}
-    return about | {name: content.get(name) for name in ("target", "visible_target", "teacher")}
+    return about | {name: content.get(name) for name in ("target", "visible_target", "teacher", "codes")}

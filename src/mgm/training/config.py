@@ -14,7 +14,7 @@ from mgm.errors import ConfigError, MgmError
 from mgm.files.yaml_text import write_yaml
 from mgm.flow.raft import RaftEstimator
 from mgm.masks import build_mask
-from mgm.models import AsinhMotion, ModelSpec
+from mgm.models import TARGETS, AsinhMotion, ModelSpec
 from mgm.training.sections import (
     DataConfig,
     FinetuneConfig,
@@ -69,14 +69,20 @@ class Config(Section):
                 "set model.attention to joint, or use mask tube",
                 reason="conflict",
             )
-        if ("teacher" in self.model.target_names) != (self.model.teacher is not None):
-            raise ConfigError(
-                "model.teacher",
-                f"{self.model.teacher or 'null'} with model.target {', '.join(self.model.target_names)}",
-                advice="target teacher needs a teacher, and a teacher needs the target",
-                reason="conflict",
-            )
+        self._check_networks()
         return self
+
+    def _check_networks(self) -> None:
+        """Targets of a frozen network need its file, and the file needs such a target."""
+        for key, found in (("teacher", self.model.teacher), ("tokenizer", self.model.tokenizer)):
+            names = [name for name, kind in TARGETS.items() if kind.needs == key]
+            if any(name in names for name in self.model.target_names) != (found is not None):
+                raise ConfigError(
+                    f"model.{key}",
+                    f"{found or 'null'} with model.target {', '.join(self.model.target_names)}",
+                    advice=f"target {' or '.join(names)} needs a {key}, and a {key} needs the target",
+                    reason="conflict",
+                )
 
     def _check_micro_batches(self) -> None:
         """The repeats of a video pass through the model together."""

@@ -15,7 +15,7 @@ from mgm.data.clips.source import ClipSource
 from mgm.data.judging import without_training
 from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
-from mgm.models import Encoder, MaskedAutoencoder, Reconstruction
+from mgm.models import TARGETS, Codes, Encoder, MaskedAutoencoder, Reconstruction, Tokenizer
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
 from mgm.training.folder import Start, run_folder
@@ -76,24 +76,38 @@ def set_up_pretraining(
     teacher = None
     if config.model.teacher is not None:
         teacher = load_encoder(config.model.teacher, frames=spec.frames, resolution=spec.resolution)
+    tokenizer = read_tokenizer(config)
 
     transform = ClipTransform(data.crop, data.flip, config.mask_rule(), config.sampler(data.sampling))
     repeats = config.repeats("pretrain")
     clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
     run = TrainingRun.prepare(out, config, config.pretrain, clips, {"set": asked_set(found)})
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
-    model = build_autoencoder(config, teacher)
+    model = build_autoencoder(config, teacher, tokenizer)
     start_from_videos(model.encoder, clips.items, config, clips.source)
     return run, Pretraining(model, config)
 
 
-def build_autoencoder(config: Config, teacher: Encoder | None) -> MaskedAutoencoder:
+def read_tokenizer(config: Config) -> Tokenizer | None:
+    """The tokenizer of the settings, which the kind of the target reads."""
+    return None if config.model.tokenizer is None else tokenizer_kind(config).read(config.model.tokenizer)
+
+
+def tokenizer_kind(config: Config) -> type[Tokenizer]:
+    """The class of the tokenizer whose codes the target predicts."""
+    return next(kind.kind for name in config.model.target_names if issubclass(kind := TARGETS[name], Codes))
+
+
+def build_autoencoder(
+    config: Config, teacher: Encoder | None, tokenizer: Tokenizer | int | None = None
+) -> MaskedAutoencoder:
     """The new model that a run pretrains."""
     model = config.model
     return MaskedAutoencoder(
         config.model_spec(),
         target=model.target,
         teacher=teacher,
+        tokenizer=tokenizer,
         visible_target=model.visible_target,
         checkpointing=model.checkpointing,
     )
@@ -125,16 +139,19 @@ class Pretraining:
         return StepResult(result.loss, parts, weight)
 
     def describe(self) -> dict[str, Any]:
-        """Kind, specification, target, and the teacher's specification if there is a teacher, for the checkpoint."""
-        content = {
+        """Kind, specification, target, a teacher's specification and the size of a tokenizer's vocabulary, for the checkpoint."""
+        content: dict[str, Any] = {
             "kind": "autoencoder",
             "spec": self.module.spec.to_dict(),
             "target": self.config.model.target,
             "visible_target": self.config.model.visible_target,
         }
-        teacher = self.module.objective.teacher
-        spec = teacher.spec if isinstance(teacher, Encoder) else teacher
-        return content | ({} if spec is None else {"teacher": spec.to_dict()})
+        teacher, tokenizer = self.module.objective.teacher, self.module.objective.tokenizer
+        if teacher is not None:
+            content["teacher"] = (teacher.spec if isinstance(teacher, Encoder) else teacher).to_dict()
+        if tokenizer is not None:
+            content["codes"] = tokenizer.codes if isinstance(tokenizer, Tokenizer) else tokenizer
+        return content
 
     def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
         """Three lines: clips and tokens; model and mask; length and learning rate."""

@@ -19,7 +19,7 @@ from mgm.training.devices import make_fabric
 from mgm.training.engine import Engine
 from mgm.training.finetune import Finetuning, augmentation, build_classifier
 from mgm.training.method import TrainingMethod
-from mgm.training.pretrain import Pretraining, build_autoencoder
+from mgm.training.pretrain import Pretraining, build_autoencoder, tokenizer_kind
 from mgm.training.replay_file import SpoiledStep, read_replay
 from mgm.training.sections import Precision
 from mgm.training.step import clip_gradient, train_step
@@ -116,7 +116,8 @@ def _method(saved: SpoiledStep) -> TrainingMethod:
         if saved.teacher is not None:
             teacher = Encoder(ModelSpec.from_dict(described["teacher"]))
             teacher.load_state_dict(saved.teacher)
-        model = build_autoencoder(config, teacher)
+        tokenizer = None if saved.tokenizer is None else tokenizer_kind(config).from_state(saved.tokenizer)
+        model = build_autoencoder(config, teacher, tokenizer)
         method = Pretraining(model, config)
     method.module.load_state_dict(saved.weights)
     return method

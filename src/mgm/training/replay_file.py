@@ -15,7 +15,7 @@ from mgm.errors import ModelError
 from mgm.files.atomic import atomic_path
 from mgm.files.checksum import add_checksum
 from mgm.files.torch_file import read_torch, write_torch
-from mgm.models import Encoder, MaskedAutoencoder
+from mgm.models import Encoder, MaskedAutoencoder, Tokenizer
 from mgm.training.config import Config
 from mgm.training.method import TrainingMethod
 from mgm.training.recipe import parse_config
@@ -43,6 +43,7 @@ class SpoiledStep:
         teacher: weights of the target's teacher, which checkpoints leave out; None without one.
         rng, device_rng: torch's random states before the step; `device_rng` None without a GPU.
         batches: the rank's micro-batches.
+        tokenizer: weights of the target's tokenizer, which checkpoints leave out; None without one.
     """
 
     reason: str
@@ -60,6 +61,7 @@ class SpoiledStep:
     rng: torch.Tensor
     device_rng: torch.Tensor | None
     batches: tuple[Batch, ...]
+    tokenizer: dict[str, torch.Tensor] | None = None
 
     @property
     def is_finetuning(self) -> bool:
@@ -108,10 +110,11 @@ def spoiled_step(
         run.config,
         method.describe(),
         weights,
-        _teacher(method.module),
+        _weights_of("teacher", Encoder, method.module),
         rng,
         device_rng,
         tuple(islice(run.batches(step), run.micro_batches)),
+        _weights_of("tokenizer", Tokenizer, method.module),
     )
 
 
@@ -137,9 +140,12 @@ def read_replay(file: Path) -> SpoiledStep:
         raise ModelError(file, found, advice="copy the file again", reason="malformed") from error
 
 
-def _teacher(module: nn.Module) -> dict[str, torch.Tensor] | None:
-    teacher = module.objective.teacher if isinstance(module, MaskedAutoencoder) else None
-    return teacher.state_dict() if isinstance(teacher, Encoder) else None
+def _weights_of(
+    network: str, kind: type[Encoder] | type[Tokenizer], module: nn.Module
+) -> dict[str, torch.Tensor] | None:
+    """Those of a frozen network of the objective."""
+    found = getattr(module.objective, network) if isinstance(module, MaskedAutoencoder) else None
+    return found.state_dict() if isinstance(found, kind) else None
 
 
 def _plain(batch: Batch) -> dict[str, Any]:

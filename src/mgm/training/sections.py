@@ -108,6 +108,10 @@ class ModelConfig(Section):
     teacher: str | None = Field(
         None, description="encoder whose features are the target teacher: anything that mgm.load_encoder reads"
     )
+    tokenizer: str | None = Field(
+        None,
+        description="file of the network whose codes the target vqgan-codes predicts: a checkpoint of taming-transformers",
+    )
     decoder_attention: Literal["self", "cross"] = Field(
         "self",
         description="self: VideoMAE's decoder; cross: CrossMAE's, whose mask tokens attend to visible tokens only",
@@ -120,7 +124,7 @@ class ModelConfig(Section):
     spec: dict[str, Any] | None = Field(
         None,
         description="specification of an external encoder, written by config_for; it replaces the keys above except the targets, "
-        "teacher and checkpointing",
+        "teacher, tokenizer and checkpointing",
     )
 
     @field_validator("target", "visible_target", mode="before")
@@ -130,7 +134,7 @@ class ModelConfig(Section):
         if value is None and info.field_name == "visible_target":
             return None
         weights = {value: 1.0} if isinstance(value, str) else value
-        names = [name for name in TARGETS if info.field_name == "target" or name != "teacher"]
+        names = [name for name in TARGETS if info.field_name == "target" or TARGETS[name].needs is None]
         known = f"one of {', '.join(names)}"
         if not isinstance(weights, dict) or not weights:
             raise ConfigError("", "", f"{known}, or several as {{name: weight}}", reason="invalid_type")

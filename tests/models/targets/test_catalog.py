@@ -18,7 +18,8 @@ def test_a_target_has_finite_values_and_no_gradient(name):
     video = torch.randn(2, *SPEC.video_shape, requires_grad=True)
     motion = torch.randn(2, 4, 4, 4, 2, requires_grad=True)
     result = model(video, draw("tube", SPEC)[1], motion=motion, predict=True)
-    assert result.target.shape == (2, 24, model.target.dim)
+    assert result.target.shape == (2, 24, model.target.width)
+    assert result.prediction.shape == (2, 24, model.target.dim)
     assert result.target.dtype == torch.float32
     assert result.target.isfinite().all()
     assert not result.target.requires_grad

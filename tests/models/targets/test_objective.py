@@ -6,12 +6,12 @@ import torch
 from mgm.errors import ModelError
 from mgm.models import (
     TARGETS,
-    Encoder,
     MaskedAutoencoder,
     ReconstructionObjective,
 )
 from tests.errors import raises
 from tests.models.clips import SMALL, random_mask, random_video
+from tests.models.combinations import networks
 
 
 def test_several_targets_are_weighed():
@@ -37,7 +37,7 @@ def test_objectives_that_do_not_fit():
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_only_pixel_targets_are_shown(name):
-    model = MaskedAutoencoder(SMALL, target=name, teacher=Encoder(SMALL) if name == "teacher" else None)
+    model = MaskedAutoencoder(SMALL, target=name, **networks(SMALL, name))
     if model.objective.has_picture:
         assert model.reconstruct(random_video(), random_mask()).dtype == torch.uint8
     else:

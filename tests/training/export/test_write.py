@@ -303,7 +303,10 @@ def test_safetensors_represents_every_model(tmp_path):
     teacher = Encoder(SPEC)
     spec = replace(SPEC, backbone="timesformer", decoder_attention="cross", position="sincos-3d")
     model = MaskedAutoencoder(
-        spec, target={"normalised-pixels": 1.0, "hog": 0.5, "teacher": 0.1}, teacher=teacher
+        spec,
+        target={"normalised-pixels": 1.0, "hog": 0.5, "teacher": 0.1, "vqgan-codes": 0.1},
+        teacher=teacher,
+        tokenizer=8,
     ).eval()
     with raises(ModelError, "unsupported", subject="autoencoder", message="export-unrepresentable"):
         export_model(model, to="hf", out=tmp_path / "hf")

@@ -69,9 +69,13 @@ def _from_export(weights: Weights, overrides: Overrides) -> Model:
                 if about["teacher"]
                 else None
             )
-            check_described(spec, weights.state, outputs=teacher.encoder.dim if teacher else 0)
+            codes = about.get("codes")  # absent in earlier exports
+            outputs = (teacher.encoder.dim if teacher else 0) + spec.tubelet * (codes or 0)
+            check_described(spec, weights.state, outputs=outputs)
             visible = about.get("visible_target")  # absent in earlier exports
-            model = MaskedAutoencoder(spec, target=about["target"], teacher=teacher, visible_target=visible)
+            model = MaskedAutoencoder(
+                spec, target=about["target"], teacher=teacher, tokenizer=codes, visible_target=visible
+            )
         elif kind == "classifier":
             check_described(spec, weights.state, outputs=about["classes"])
             options = {name: about[name] for name in ("block", "pooling") if name in about}  # absent in earlier exports

@@ -1,6 +1,7 @@
 """Targets of a masked autoencoder: their catalog, and the objective that weights them."""
 
 from mgm.models.targets.catalog import TARGETS, TargetChoice, build_objective
+from mgm.models.targets.codes import Codes, VqganCodes
 from mgm.models.targets.hog import Hog
 from mgm.models.targets.motion import AsinhMotion, MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
@@ -11,6 +12,7 @@ from mgm.models.targets.teacher import TeacherFeatures
 __all__ = [
     "TARGETS",
     "AsinhMotion",
+    "Codes",
     "FrameDifference",
     "Hog",
     "MotionTarget",
@@ -21,5 +23,6 @@ __all__ = [
     "Target",
     "TargetChoice",
     "TeacherFeatures",
+    "VqganCodes",
     "build_objective",
 ]

@@ -6,12 +6,14 @@ from typing import Final
 from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec, unknown_name
+from mgm.models.targets.codes import Codes, VqganCodes
 from mgm.models.targets.hog import Hog
 from mgm.models.targets.motion import AsinhMotion, MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
 from mgm.models.targets.pixels import FrameDifference, NormalisedPixels, OneFrame, Pixels
 from mgm.models.targets.target import Target
 from mgm.models.targets.teacher import TeacherFeatures
+from mgm.models.tokenizers import Tokenizer
 
 TARGETS: Final[Mapping[str, type[Target]]] = {
     "normalised-pixels": NormalisedPixels,
@@ -22,6 +24,7 @@ TARGETS: Final[Mapping[str, type[Target]]] = {
     "motion": MotionTarget,
     "asinh-motion": AsinhMotion,
     "teacher": TeacherFeatures,
+    "vqgan-codes": VqganCodes,
 }
 
 
@@ -35,37 +38,58 @@ TargetChoice = str | Target | Mapping[str, float]
 
 
 def build_objective(
-    spec: ModelSpec, choice: TargetChoice, *, teacher: Encoder | ModelSpec | None = None
+    spec: ModelSpec,
+    choice: TargetChoice,
+    *,
+    teacher: Encoder | ModelSpec | None = None,
+    tokenizer: Tokenizer | int | None = None,
 ) -> ReconstructionObjective:
-    """The objective of a model. teacher: the encoder of the target "teacher".
+    """The objective of a model.
 
-    Raises ModelError for an unknown name, a weight that is not positive, or a missing or superfluous teacher.
+    teacher: the encoder of the target "teacher". tokenizer: that of a target of codes, or the size of its vocabulary.
+    Raises ModelError for an unknown name, a weight that is not positive, or a missing or superfluous teacher or tokenizer.
     """
+    networks = {"teacher": teacher, "tokenizer": tokenizer}
     if isinstance(choice, Target):
         objective = ReconstructionObjective(((choice, 1.0),))
     else:
         weights = {choice: 1.0} if isinstance(choice, str) else choice
         objective = ReconstructionObjective(
-            tuple((_build(spec, name, teacher), float(weight)) for name, weight in weights.items())
+            tuple((_build(spec, name, networks), float(weight)) for name, weight in weights.items())
         )
-    if teacher is not None and not any(isinstance(target, TeacherFeatures) for target, _ in objective.targets):
-        raise ModelError(
-            "teacher",
-            "found one for another target than 'teacher'",
-            advice="add the target 'teacher', or leave the teacher out",
-            reason="conflict",
-        )
+    needed = [target.needs for target, _ in objective.targets if target.needs is not None]
+    for needs, network in networks.items():
+        if network is not None and needs not in needed:
+            names = " or ".join(name for name, kind in TARGETS.items() if kind.needs == needs)
+            raise ModelError(
+                needs,
+                f"found one for another target than {names}",
+                advice=f"add the target {names}, or leave the {needs} out",
+                reason="conflict",
+            )
+    if needed.count("tokenizer") > 1:
+        raise ModelError("target", "found codes of two tokenizers", "of one", "leave one out", reason="conflict")
     return objective
 
 
-def _build(spec: ModelSpec, name: str, teacher: Encoder | ModelSpec | None) -> Target:
+def _build(spec: ModelSpec, name: str, networks: Mapping[str, Encoder | ModelSpec | Tokenizer | int | None]) -> Target:
     if name not in TARGETS:
         raise unknown_name("target", name, TARGETS, "or a Target")
     kind = TARGETS[name]
-    if not issubclass(kind, TeacherFeatures):
+    if kind.needs is None:
         return kind(spec)
-    if teacher is None:
+    network = networks[kind.needs]
+    if network is None:
         raise ModelError(
-            "target teacher", "found no teacher", "an encoder to predict features of", reason="missing_value"
+            f"target {name}",
+            f"found no {kind.needs}",
+            "an encoder to predict features of"
+            if kind.needs == "teacher"
+            else "weights of the network that gives the codes",
+            reason="missing_value",
         )
-    return kind(spec, teacher)
+    if issubclass(kind, Codes) and isinstance(network, Tokenizer) and not isinstance(network, kind.kind):
+        expected = f"a {kind.kind.__name__}"
+        raise ModelError(f"target {name}", f"found a {type(network).__name__}", expected, reason="mismatch")
+    made: Target = kind(spec, network)  # type: ignore[call-arg]
+    return made

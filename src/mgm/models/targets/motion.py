@@ -32,6 +32,12 @@ class MotionTarget(Target):
             values = per_token.reshape(len(source), self.spec.tokens, self.dim).float() / self.spec.patch
             return values.take_along_dim(tokens[:, :, None], dim=1)
 
+    def loss(self, prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:
+        """The mean square over the values that are known; 0 if none is. Motion is NaN where it was not measured."""
+        known = ~values.isnan() if valid is None else ~values.isnan() & valid[:, :, None]
+        error = torch.where(known, prediction - values, 0).square()  # the gradient at a NaN is 0, not NaN
+        return error.sum() / known.sum().clamp_min(1)
+
 
 @dataclass(frozen=True)
 class AsinhMotion(MotionTarget):

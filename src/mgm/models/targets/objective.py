@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec
+from mgm.models.targets.codes import Codes
 from mgm.models.targets.target import Target
 from mgm.models.targets.teacher import TeacherFeatures
+from mgm.models.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class ReconstructionObjective:
 
     @property
     def dim(self) -> int:
-        """Values per token of all targets together."""
+        """Predicted values per token of all targets together."""
         return sum(target.dim for target, _ in self.targets)
 
     @property
@@ -50,12 +51,20 @@ class ReconstructionObjective:
         return next((target.teacher for target, _ in self.targets if isinstance(target, TeacherFeatures)), None)
 
     @property
+    def tokenizer(self) -> Tokenizer | int | None:
+        """The tokenizer of a target, or the size of its vocabulary; None without such a target."""
+        return next((target.tokenizer for target, _ in self.targets if isinstance(target, Codes)), None)
+
+    @property
     def reads_motion(self) -> bool:
         """Whether a target needs the motion of the clip."""
         return any(target.reads == "motion" for target, _ in self.targets)
 
     def target_values(self, video: Tensor, tokens: Tensor, motion: Tensor | None) -> Tensor:
-        """The values to predict, float32 (B, n, dim). motion: float32 (B, T, h, w, 2) if a target reads it, else None."""
+        """The values to predict, float32 (B, n, width of all targets).
+
+        motion: float32 (B, T, h, w, 2) if a target reads it, else None.
+        """
         parts = []
         for target, _ in self.targets:
             source = video if target.reads == "video" else motion
@@ -63,21 +72,23 @@ class ReconstructionObjective:
             parts.append(target(source, tokens))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
-    def split(self, values: Tensor) -> dict[str, Tensor]:
-        """{name: (B, n, dim of the target)} of predictions or values (B, n, dim)."""
-        parts = torch.split(values, [target.dim for target, _ in self.targets], dim=2)
+    def split(self, prediction: Tensor) -> dict[str, Tensor]:
+        """{name: (B, n, dim of the target)} of predictions (B, n, dim)."""
+        return self._parts(prediction, [target.dim for target, _ in self.targets])
+
+    def split_values(self, values: Tensor) -> dict[str, Tensor]:
+        """{name: (B, n, width of the target)} of the values of all targets, as `target_values` returns them."""
+        return self._parts(values, [target.width for target, _ in self.targets])
+
+    def _parts(self, values: Tensor, sizes: list[int]) -> dict[str, Tensor]:
+        parts = torch.split(values, sizes, dim=2)
         return {target.name: part for (target, _), part in zip(self.targets, parts, strict=True)}
 
     def loss(self, prediction: Tensor, values: Tensor, valid: Tensor | None) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """(the weighted sum, {name: mean squared error}), scalars. valid: bool (B, n), False for padding; None: no padding.
-
-        Motion that is NaN in `values`, because it was not measured, is left out.
-        """
-        predictions, targets = self.split(prediction), self.split(values)
+        """(the weighted sum, {name: error as `Target.loss`}), scalars. valid: bool (B, n), False for padding; None: no padding."""
+        predictions, targets = self.split(prediction), self.split_values(values)
         parts = {
-            target.name: (_known_mean_square if target.reads == "motion" else _mean_square)(
-                predictions[target.name], targets[target.name], valid
-            )
+            target.name: target.loss(predictions[target.name], targets[target.name], valid)
             for target, _ in self.targets
         }
         # A weight of 1 adds no operation to the graph.
@@ -118,17 +129,3 @@ class ReconstructionObjective:
                 "use NaN where motion is unknown",
                 reason="invalid_value",
             )
-
-
-def _known_mean_square(prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:
-    """The error over the values that are known; 0 if none is."""
-    known = ~values.isnan() if valid is None else ~values.isnan() & valid[:, :, None]
-    error = torch.where(known, prediction - values, 0).square()  # the gradient at a NaN is 0, not NaN
-    return error.sum() / known.sum().clamp_min(1)
-
-
-def _mean_square(prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:
-    if valid is None:
-        return F.mse_loss(prediction, values)
-    error = (prediction - values).square().mean(2)
-    return (error * valid).sum() / valid.sum()

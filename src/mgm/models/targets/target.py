@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from mgm.errors import ModelError
@@ -22,21 +23,38 @@ class Target(ABC):
     """The name in the catalog and in the parts of the loss."""
     reads: ClassVar[Literal["video", "motion"]] = "video"
     """The source of the values: the clip, or the motion of the clip."""
+    needs: ClassVar[Literal["teacher", "tokenizer"] | None] = None
+    """The frozen network whose outputs are the values, a second argument of the class; None: there is none."""
 
     spec: ModelSpec
 
     @property
     @abstractmethod
     def dim(self) -> int:
-        """Values per token."""
+        """Predicted values per token."""
+
+    @property
+    def width(self) -> int:
+        """Values per token that `__call__` returns: `dim`, unless the prediction is a score for each of several classes."""
+        return self.dim
 
     @abstractmethod
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """The values, without a gradient.
 
         source: as `reads`, the video (B, 3, T, H, W) as for the model, or float32 motion (B, T, h, w, 2).
-        tokens: int64 (B, n). Returns float32 (B, n, dim).
+        tokens: int64 (B, n). Returns float32 (B, n, width).
         """
+
+    def loss(self, prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:
+        """The error of a prediction, a scalar: here the mean square.
+
+        prediction: float32 (B, n, dim). values: float32 (B, n, width). valid: bool (B, n), False for padding; None: no padding.
+        """
+        if valid is None:
+            return F.mse_loss(prediction, values)
+        error = (prediction - values).square().mean(2)
+        return (error * valid).sum() / valid.sum()
 
     @property
     def has_picture(self) -> bool:

@@ -23,6 +23,7 @@ class TeacherFeatures(Target):
     """
 
     name: ClassVar[str] = "teacher"
+    needs: ClassVar = "teacher"
 
     teacher: Encoder | ModelSpec
 

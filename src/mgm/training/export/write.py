@@ -31,6 +31,7 @@ from mgm.models.description import DESCRIPTION_FILE
 from mgm.models.patches import MEAN, STD
 from mgm.models.sizes import unknown_name
 from mgm.models.targets import ReconstructionObjective, TeacherFeatures
+from mgm.models.tokenizers import Tokenizer
 from mgm.training.checkpoint import load_encoder, load_pretrained
 from mgm.training.export.model_card import Origin, model_card, origin_of
 from mgm.training.export.target import check_free
@@ -156,6 +157,9 @@ def _about(model: Model, to: str) -> dict[str, Any]:
     elif isinstance(model, MaskedAutoencoder):
         teachers = [t.teacher_spec.to_dict() for t, _ in model.objective.targets if isinstance(t, TeacherFeatures)]
         about |= {"target": _target(model.objective), "teacher": teachers[0] if teachers else None}
+        tokenizer = model.objective.tokenizer
+        if tokenizer is not None:
+            about["codes"] = tokenizer.codes if isinstance(tokenizer, Tokenizer) else tokenizer
         if model.visible_objective is not None:
             about["visible_target"] = _target(model.visible_objective)
     return about
