@@ -1,4 +1,4 @@
-# make setup   a fresh environment in .venv        make demo   the whole line in minutes        make test   the tests
+# make setup   a fresh environment in .venv        make demo   the whole line in minutes        make test   the tests        make docs   the site of docs/ in site/
 # Variables: PYTHON (3.11 or newer), PIP_ARGS (for example another index for torch), ARGS (of `mgm demo`).
 PYTHON ?= python3
 PIP_ARGS ?=
@@ -8,7 +8,7 @@ READY := .venv/.ready
 PEERS := .venv-peers/bin/python
 PEERS_READY := .venv-peers/.ready
 
-.PHONY: setup demo test test-slow test-gpu test-peers check format clean
+.PHONY: setup demo docs test test-slow test-gpu test-peers check format clean
 
 setup: $(READY)
 
@@ -47,11 +47,15 @@ $(PEERS_READY): $(READY) tests/peers/requirements.txt
 	$(BIN)/python -m pip --python $(PEERS) install -q $(PIP_ARGS) --no-deps -r tests/peers/requirements.txt
 	touch $(PEERS_READY)
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
+	@echo "site/ is complete; python3 -m http.server -d site shows it"
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@for folder in benchmarks examples $(wildcard experiments/*); do (cd $$folder && $(CURDIR)/$(BIN)/mypy $(SCRIPTS) *.py) || exit 1; done
+	@for folder in benchmarks docs examples $(wildcard experiments/*); do (cd $$folder && $(CURDIR)/$(BIN)/mypy $(SCRIPTS) *.py) || exit 1; done
 
 # Scripts need no strict types, but must call the package as it is.
 SCRIPTS = --config-file= --ignore-missing-imports --follow-imports=silent --cache-dir=$(CURDIR)/.mypy_cache/scripts \
@@ -63,4 +67,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-peers build dist mgm-demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peers build dist site mgm-demo .mypy_cache .pytest_cache .ruff_cache

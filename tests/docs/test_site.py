@@ -1,0 +1,60 @@
+"""The site of docs/: every page has a place in it, and its made pages name every command and public name."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mgm
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def site():
+    pytest.importorskip("mkdocs")
+    spec = importlib.util.spec_from_file_location("site_pages", ROOT / "docs" / "pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pages(part):
+    if isinstance(part, str):
+        return [part]
+    return [page for child in (part.values() if isinstance(part, dict) else part) for page in pages(child)]
+
+
+def test_every_page_has_one_place():
+    listed = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    made = {"index.md", "reference/python.md", "reference/commands.md", "reference/settings.md"}
+    found = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert sorted(listed) == sorted(found | made)
+
+
+def test_the_start_is_the_readme(site):
+    assert "](docs/" not in site.start()
+    assert "](results.md)" in site.start()
+
+
+def test_every_public_name_is_in_the_reference(site):
+    text = site.public_names()
+    packages = {"data", "errors", "masks", "models", "video"}
+    for name in set(mgm.__all__) - packages - {"__version__"}:
+        assert f".{name}\n" in text, name
+    assert "::: mgm.training.finetune.finetune\n" in text  # at its home, which has the docstring
+
+
+def test_every_command_and_setting_is_in_the_reference(site):
+    text = site.commands()
+    for command in ("mgm bench data", "mgm recipes show", "mgm pretrain"):
+        assert f"\n## {command}\n" in text
+    assert "`--resume`" in text
+    assert "| `mask.ratio` | `0.75` | fraction of hidden tokens |" in site.settings()
+
+
+def test_files_beside_docs_are_named_not_linked(site):
+    assert site.on_page_markdown("[its output](../benchmarks/results/x.txt) and [data](data.md)") == (
+        "its output (`benchmarks/results/x.txt`) and [data](data.md)"
+    )
