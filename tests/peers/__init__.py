@@ -1,13 +1,13 @@
 """Other projects' implementations of the same networks, asked for their output in a process of their own.
 
-torchvision does not load beside a torch of another build, and lightning_fabric and torchmetrics crash where it is half installed: peers
-live in an environment of their own, `.venv-peers` (`make test-peers`), which sees the packages of the development environment beside its
-own. A test never imports a peer. It names a file of this folder and passes tensors:
+torchvision does not load beside a torch of another build, and lightning_fabric and torchmetrics crash where it is half
+installed: peers live in an environment of their own, `.venv-peers` (`make test-peers`), which sees the packages of the
+development environment behind its own. A test never imports a peer. It names a file of this folder and passes tensors:
 
     theirs = ask("torchvision_mvit", state=network.state_dict(), video=video)["logits"]
 
-The file has one function, `answer(inputs) -> outputs`, dicts whose values `torch.save` can write; it imports the peer inside. Mark such a
-test `@pytest.mark.peers`. It is skipped, with the reason, where the environment or the peer's package is absent.
+The file has one function, `answer(inputs) -> outputs`, dicts of what `torch.save` can write; it imports the peer inside.
+Mark such a test `@pytest.mark.peers`. It is skipped, with the reason, where the environment or the peer is absent.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Runs `answer` of a file of this folder; arguments: that file, the file of its inputs, the file for its outputs.
 
-torchvision's compiled part belongs to the torch of its own index and does not load beside another one; its models need none of it, but its
-import looks for two of its operators. They are defined here before that import. Nothing calls them.
+torchvision's compiled part belongs to the torch of its own index and does not load beside another one; its models need
+none of it, but its import looks for two of its operators. They are defined here before that. Nothing calls them.
 """
 
 import importlib.util
@@ -27,7 +27,8 @@ def main(file: str, asked: str, answered: str) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     spec = importlib.util.spec_from_file_location("peer", file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     outputs: dict[str, Any]
