@@ -32,6 +32,13 @@ def test_results_of_a_run_and_of_external_weights(tmp_path):
     assert result_file(weights, PROBE_FILE) == tmp_path / "model.safetensors.probe.json"
 
 
+def test_results_of_a_checkpoint_outlive_it(tmp_path):
+    checkpoint = tmp_path / "run" / "checkpoints" / "step-00000010"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.pt").write_bytes(b"")
+    assert result_file(checkpoint, PROBE_FILE) == tmp_path / "run" / "step-00000010.probe.json"
+
+
 def test_results_on_every_set_are_kept(videos, tmp_path):
     file = tmp_path / PROBE_FILE
     assert read_results(file) == []

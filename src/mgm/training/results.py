@@ -29,6 +29,7 @@ from mgm.files.json_text import read_json
 from mgm.machine import versions
 from mgm.training.checkpoint import contains_settings
 from mgm.training.config import Config
+from mgm.training.folder import STATE_FILE, run_of
 from mgm.training.resume import fingerprint
 
 Kind = Literal["evaluation", "probe", "transfer", "saliency"]
@@ -164,8 +165,13 @@ class Result(Record):
 
 
 def result_file(run: str | Path, name: str) -> Path:
-    """Path of the results about `run`: in its folder, or beside a file of external weights, under the name of that file."""
+    """Path of the results about `run`: in its folder; or beside a file of external weights, under the name of that file.
+
+    Those about one checkpoint of a run are in the run's folder, under the checkpoint's name: its own is removed in time.
+    """
     path = Path(run)
+    if (path / STATE_FILE).is_file():
+        return run_of(path) / f"{path.resolve().name}.{name}"
     if path.is_dir():
         return path / name
     return path.with_name(name if contains_settings(path) else f"{path.name}.{name}")
