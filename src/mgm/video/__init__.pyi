@@ -6,6 +6,7 @@ from mgm.video.clip.reader import MotionClip as MotionClip
 from mgm.video.clip.reader import VideoReader as VideoReader
 from mgm.video.clip.reader import read_clip as read_clip
 from mgm.video.clip.reader import read_motion as read_motion
+from mgm.video.motion.accumulation import accumulate_motion as accumulate_motion
 from mgm.video.motion.cache import build_sidecar as build_sidecar
 from mgm.video.motion.cache import open_sidecar as open_sidecar
 from mgm.video.motion.field import MotionField as MotionField

@@ -22,7 +22,7 @@ def joined(pieces: list[MotionClip]) -> MotionClip:
     valid = np.concatenate([p.motion.valid for p in pieces])
     motion = MotionField(vectors, valid, pieces[0].motion.source, pieces[0].motion.extent)
     pts, index = np.concatenate([p.pts_seconds for p in pieces]), np.concatenate([p.frame_indices for p in pieces])
-    return MotionClip(pieces[0].path, motion, pts, index)
+    return MotionClip(pieces[0].path, motion, pts, index, "".join(p.picture_types for p in pieces))
 
 
 def assert_equal(one: MotionClip, other: MotionClip) -> None:
@@ -31,3 +31,4 @@ def assert_equal(one: MotionClip, other: MotionClip) -> None:
     assert (one.motion.source, one.motion.extent) == (other.motion.source, other.motion.extent)
     assert np.array_equal(one.pts_seconds, other.pts_seconds)
     assert np.array_equal(one.frame_indices, other.frame_indices)
+    assert one.picture_types == other.picture_types

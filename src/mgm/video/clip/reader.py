@@ -25,6 +25,7 @@ from mgm.video.container.keyframes import KeyframeIndex
 from mgm.video.container.locator import VideoLocator, describe_locator, is_url
 from mgm.video.container.shortcuts import ShortcutFailedError, Shortcuts
 from mgm.video.container.stream import DecoderSettings, OpenVideo, configure, open_video
+from mgm.video.motion.accumulation import accumulate_motion
 from mgm.video.motion.cache import (
     DamagedSidecarError,
     Sidecar,
@@ -68,12 +69,30 @@ class Clip(Pictured):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MotionClip(Pictured):
-    """The motion of one stretch of a video, without its frames. Attributes: see `Clip`."""
+    """The motion of one stretch of a video, without its frames.
+
+    Attributes:
+        path, motion, pts_seconds, frame_indices: see `Clip`.
+        picture_types: a letter per frame, "I", "P" or "B"; "?" for a frame that was not decoded.
+    """
 
     path: str
     motion: MotionField
     pts_seconds: npt.NDArray[np.float64]
     frame_indices: npt.NDArray[np.int64]
+    picture_types: str
+
+    @property
+    def accumulated(self) -> MotionField:
+        """The motion since the last intra-coded frame; see `mgm.video.accumulate_motion`.
+
+        Raises:
+            VideoError: the frames do not follow each other.
+        """
+        if (np.diff(self.frame_indices) != 1).any():
+            found = "its motion was read at a distance of several frames"
+            raise VideoError(self.path, found, "consecutive frames", "read it with stride=1", reason="mismatch")
+        return accumulate_motion(self.motion, np.array([kind == "I" for kind in self.picture_types], np.bool_))
 
     def show(self, *, columns: int = 8) -> Image:
         """The motion at up to `columns` times, as a `PIL.Image.Image`."""
@@ -175,7 +194,7 @@ class VideoReader:
         """Read the clip of an options object: one `Clip` for each of `crops`, or the one of `options.crop`."""
         if crops is not None and not crops:
             return []
-        decoded, motion = self._read(options, (options.crop,) if crops is None else crops)
+        decoded, motion, _ = self._read(options, (options.crop,) if crops is None else crops)
         return [
             Clip(
                 self.name,
@@ -189,12 +208,12 @@ class VideoReader:
 
     def _read_motion(self, options: MotionOptions) -> MotionClip:
         """Read the motion of an options object."""
-        decoded, motion = self._read(options, (options.crop,))
+        decoded, motion, plan = self._read(options, (options.crop,))
         assert motion is not None
-        region = decoded.converter.regions[0]
-        return MotionClip(self.name, region.transform_motion(motion), decoded.pts_seconds, decoded.sampled)
+        region, kinds = decoded.converter.regions[0], _picture_types(decoded, plan)
+        return MotionClip(self.name, region.transform_motion(motion), decoded.pts_seconds, decoded.sampled, kinds)
 
-    def _read(self, options: ClipOptions, crops: Sequence[Crop]) -> tuple[DecodedClip, MotionField | None]:
+    def _read(self, options: ClipOptions, crops: Sequence[Crop]) -> tuple[DecodedClip, MotionField | None, ClipPlan]:
         """Read with every shortcut that may work, then again without each one that fails."""
         options.check(self.name)
         options = options.normalised()
@@ -218,7 +237,7 @@ class VideoReader:
 
     def _attempt(
         self, options: ClipOptions, crops: Sequence[Crop], shortcuts: Shortcuts
-    ) -> tuple[DecodedClip, MotionField | None]:
+    ) -> tuple[DecodedClip, MotionField | None, ClipPlan]:
         """Plan, demux, decode, and derive the motion. Raises ShortcutFailedError to be called again."""
         plan = self._plan(options, shortcuts)
         video = self._open(shortcuts)
@@ -230,7 +249,7 @@ class VideoReader:
             raise ShortcutFailedError("vectors", lasting=True)
         video = self._decoder(plan, window)
         decoded = decode_clip(video, window, plan, crops)
-        return decoded, clip_motion(video, window, plan, decoded)
+        return decoded, clip_motion(video, window, plan, decoded), plan
 
     def _plan(self, options: ClipOptions, shortcuts: Shortcuts) -> ClipPlan:
         video = self._open(shortcuts)
@@ -303,6 +322,13 @@ class VideoReader:
         else:
             configure(video, settings)
         return video
+
+
+def _picture_types(decoded: DecodedClip, plan: ClipPlan) -> str:
+    """The types of the sampled frames: those of a sidecar, whose frames are not decoded, or of the decoder."""
+    if plan.sidecar is not None:
+        return "".join(plan.sidecar.picture_types[i] for i in decoded.sampled.tolist())
+    return "".join(decoded.frames[i].kind if i in decoded.frames else "?" for i in decoded.sampled.tolist())
 
 
 @dataclass(slots=True)

@@ -108,7 +108,11 @@ def motion_chunks(
         aggregated = aggregate_windows(fields, np.array(piece.ends, np.intp), stride=unit, policy=policy)
         motion = remove_camera(MotionField.of(aggregated, "codec", extent), camera)
         yield MotionClip(
-            str(video), motion.upright(orientation), np.array(piece.pts), np.array(piece.sampled, np.int64)
+            str(video),
+            motion.upright(orientation),
+            np.array(piece.pts),
+            np.array(piece.sampled, np.int64),
+            "".join(piece.kinds),
         )
 
 
@@ -125,6 +129,7 @@ class _Piece:
     ends: list[int] = field(default_factory=list)
     sampled: list[int] = field(default_factory=list)
     pts: list[float] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
 
 
 def _pieces(fields: Iterator[FrameMotion], stride: int, held: npt.NDArray[np.float32] | None) -> Iterator[_Piece]:
@@ -146,6 +151,7 @@ def _pieces(fields: Iterator[FrameMotion], stride: int, held: npt.NDArray[np.flo
         piece.ends.append(len(piece.fields) - 1)
         piece.sampled.append(frame.index)
         piece.pts.append(frame.pts_seconds)
+        piece.kinds.append(frame.picture_type)
         if len(piece.fields) >= _FRAMES:
             yield piece
             piece = _Piece()
@@ -194,4 +200,5 @@ def _read_in_pieces(
             )
             new = np.diff(clip.frame_indices, prepend=-1) > 0  # the last clip repeats its last frame
             motion = replace(clip.motion, vectors=clip.motion.vectors[new], valid=clip.motion.valid[new])
-            yield MotionClip(clip.path, motion, clip.pts_seconds[new], clip.frame_indices[new])
+            kinds = "".join(kind for kind, kept in zip(clip.picture_types, new.tolist(), strict=True) if kept)
+            yield MotionClip(clip.path, motion, clip.pts_seconds[new], clip.frame_indices[new], kinds)

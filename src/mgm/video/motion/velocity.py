@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mgm.compiled import compiled
 from mgm.video.container.stream import EXPORTS_B_VECTORS
+from mgm.video.motion.accumulation import compile_accumulation
 from mgm.video.motion.field import VectorField, compile_field_kernels
 from mgm.video.motion.reference_distance import Distance
 from mgm.video.motion.vectors import NO_VECTORS, VECTOR_DTYPE
@@ -227,3 +228,4 @@ def compile_motion_kernels() -> None:
     field = smooth(accumulate_vectors(vectors, (1, 1), past=1.0, future=1.0), 1.0)
     smoothed_support(np.zeros_like(field.valid)[None])
     compile_field_kernels()
+    compile_accumulation()
