@@ -14,9 +14,9 @@ ENTRIES = (*NETWORKS.values(), SMALL)
 def multiply_accumulates(entry: NetworkEntry) -> int:
     """Of one view, counted by PyTorch on tensors without values."""
     with torch.device("meta"):
-        network = entry.build(classes=entry.classes).eval()
+        network = entry.build(classes=entry.classes).eval().requires_grad_(False)
         video = torch.empty(1, 3, entry.frames, entry.size, entry.size)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:
         network(video)
     return counter.get_total_flops() // 2
 

@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
-from mgm.models.networks import mvit, slowfast
+from mgm.models.networks import motionformer, mvit, slowfast, timesformer, vidtr
 from mgm.models.networks.entry import NetworkEntry
 
-_FAMILIES: Final[tuple[tuple[NetworkEntry, ...], ...]] = (slowfast.ENTRIES, mvit.ENTRIES)
+_FAMILIES: Final[tuple[tuple[NetworkEntry, ...], ...]] = (
+    slowfast.ENTRIES,
+    mvit.ENTRIES,
+    timesformer.ENTRIES,
+    motionformer.ENTRIES,
+    vidtr.ENTRIES,
+)
 
 NETWORKS: Final[Mapping[str, NetworkEntry]] = {entry.name: entry for entry in chain(*_FAMILIES)}
 """All networks by the name that a recipe gives as `model.network`."""

@@ -1,0 +1,33 @@
+"""What the ViTs of the catalog share: the grid of their patches, and how they start."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from mgm.errors import ModelError
+
+
+def patches_per_side(size: int, patch: int) -> int:
+    """Patches along a side of a square frame of `size` pixels. Raises ModelError unless they fill it."""
+    if size < patch or size % patch:
+        raise ModelError("size", f"found {size} pixels", f"a multiple of the patch, {patch}", reason="invalid_value")
+    return size // patch
+
+
+def linear_drop_path(last: float, depth: int) -> list[float]:
+    """The rate of stochastic depth of each block: 0 in the first, growing linearly to `last`.
+
+    Raises ModelError outside [0, 1).
+    """
+    if not 0 <= last < 1:
+        raise ModelError("drop_path", f"found {last}", "at least 0 and less than 1", reason="invalid_value")
+    return [last * i / max(depth - 1, 1) for i in range(depth)]
+
+
+def start_linear_layers(module: nn.Module) -> None:
+    """Initialise every linear layer as ViT's authors do: truncated normal weights of deviation .02, biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
