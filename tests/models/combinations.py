@@ -45,5 +45,13 @@ def draw(name, spec):
 
 
 def loss_of(model, video, mask, decode=None):
-    motion = torch.randn(2, 4, 4, 4, 2, generator=torch.Generator().manual_seed(0))
-    return model(video, mask, decode, motion=motion if model.reads_motion else None).loss
+    return model(video, mask, decode, motion=random_motion(model)).loss
+
+
+def random_motion(model):
+    """float32 (2, T, h, w, 2) in the resolution that the model reads; None if it reads none."""
+    if not model.reads_motion:
+        return None
+    rows, columns = (model.motion_parts * side for side in model.spec.grid[1:])
+    shape = (2, model.spec.frames, rows, columns, 2)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))

@@ -6,7 +6,7 @@ import torch
 from mgm.models import TARGETS, MaskedAutoencoder, ModelSpec
 from mgm.models.sizes import ATTENTIONS, DECODER_ATTENTIONS
 from tests.models.clips import random_video
-from tests.models.combinations import networks
+from tests.models.combinations import networks, random_motion
 
 pytestmark = [
     pytest.mark.gpu,
@@ -20,7 +20,8 @@ def build(target, **options):
     model = MaskedAutoencoder(spec, target=target, **networks(spec, target))
     hidden = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)).flatten().argsort() < 12
     mask = hidden.view(1, 1, 4, 4).expand(2, 2, 4, 4)
-    return model, random_video(spec), mask, torch.randn(2, 4, 4, 4, 2)
+    motion = random_motion(model) if model.reads_motion else torch.zeros(2, 4, 4, 4, 2)
+    return model, random_video(spec), mask, motion
 
 
 @pytest.mark.parametrize("target", TARGETS)

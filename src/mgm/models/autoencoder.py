@@ -81,6 +81,11 @@ class MaskedAutoencoder(nn.Module):
         return any(o is not None and o.reads_motion for o in (self.objective, self.visible_objective))
 
     @property
+    def motion_parts(self) -> int:
+        """Displacements per side of a patch in the motion that `forward` receives."""
+        return max(o.motion_parts for o in (self.objective, self.visible_objective) if o is not None)
+
+    @property
     def target(self) -> Target | ReconstructionObjective:
         """The target, or the objective if there are several."""
         return self.objective.targets[0][0] if len(self.objective.targets) == 1 else self.objective
@@ -103,20 +108,23 @@ class MaskedAutoencoder(nn.Module):
         decode: bool of the same shape, True = reconstruct this token if it is hidden (VideoMAE V2's decoder mask, section
         3.2 of Wang et al. 2023); None reconstructs all hidden tokens. Other tokens are not computed.
         motion: float32 (B, T, h, w, 2), mean displacement (dx, dy) of every patch and frame in pixels, NaN where unknown; for
-        the targets "motion" and "asinh-motion".
+        the targets "motion" and "asinh-motion". For "trajectory" h and w are twice those of the tokens (`motion_parts`).
         Raises ModelError when shapes, types, counts or values do not fit.
         """
         visible, tokens, valid = self._split(video, mask, decode)
+        parts_per_side = self.motion_parts
+        rows, columns = (parts_per_side * side for side in self.spec.grid[1:])
         for objective in (self.objective, self.visible_objective):
             if objective is not None:
-                objective.check_motion(motion, (len(video), self.spec.frames, *self.spec.grid[1:], 2))
+                objective.check_motion(motion, (len(video), self.spec.frames, rows, columns, 2))
         encoded = self.encoder.encode(video, visible)
-        prediction = self._decode(encoded, visible, tokens, valid).float()
+        prediction = self.objective.activate(self._decode(encoded, visible, tokens, valid).float())
         target = self.objective.target_values(video, tokens, motion)
         loss, parts = self.objective.loss(prediction, target, valid)
         if self.visible_objective is not None:
             seen = self.visible_objective.target_values(video, visible, motion)
-            more, of_visible = self.visible_objective.loss(self.visible_head(encoded).float(), seen, None)
+            guess = self.visible_objective.activate(self.visible_head(encoded).float())
+            more, of_visible = self.visible_objective.loss(guess, seen, None)
             loss, parts = loss + more, {**parts, **{f"visible {name}": part for name, part in of_visible.items()}}
         if not predict:
             return Reconstruction(loss, parts)
@@ -132,7 +140,7 @@ class MaskedAutoencoder(nn.Module):
         Arguments and errors as in `forward`; also ModelError if no target has pixels.
         """
         visible, masked, _ = self._split(video, mask, None)
-        prediction = self._decode(self.encoder.encode(video, visible), visible, masked, None)
+        prediction = self.objective.activate(self._decode(self.encoder.encode(video, visible), visible, masked, None))
         patches = _to_uint8(to_255(patchify(video, self.spec)))
         row = torch.arange(len(video), device=video.device)[:, None]
         patches[row, masked] = _to_uint8(self.objective.pixels(prediction, video, masked) * 255)

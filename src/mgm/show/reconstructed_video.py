@@ -133,7 +133,7 @@ def _reconstruct(
     clip = to_video(view.frames)[None].to(device)
     motion = None
     if rule.keep_motion and view.motion is not None:
-        motion = torch.from_numpy(patch_motion(view.motion, rule.grid[1:]))[None].to(device)
+        motion = torch.from_numpy(patch_motion(view.motion, rule.motion_grid))[None].to(device)
     predicted: RgbFrames = model.reconstruct(clip, hidden)[0].permute(1, 2, 3, 0).cpu().numpy()
     loss = float(model(clip, hidden, motion=motion).loss)
     return reconstruction(view.frames, predicted, mask.masked), loss

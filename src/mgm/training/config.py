@@ -164,7 +164,8 @@ class Config(Section):
         mask = build_mask(self.mask.name, **self.mask.options)
         motion = self.model.motion_target_names
         measured = AsinhMotion.name in motion
-        return MaskRule(mask, grid, self.mask.ratio, decode, keep_motion=bool(motion), measured_motion=measured)
+        parts = max((TARGETS[name].motion_parts for name in motion), default=1)
+        return MaskRule(mask, grid, self.mask.ratio, decode, bool(motion), measured, parts)
 
     def clip_settings(self, *, motion: bool) -> ClipSettings:
         """The settings of a clip; without motion if `motion` is False.

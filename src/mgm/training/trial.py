@@ -135,7 +135,7 @@ def drawn_batch(run: TrainingRun, clips: int) -> Batch:
     video = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     index = torch.arange(clips)
     keys = torch.stack([torch.zeros_like(index), index, torch.zeros_like(index)], dim=1)
-    motion = torch.zeros(clips, data.frames, *rule.grid[1:], 2) if rule is not None and rule.keep_motion else None
+    motion = torch.zeros(clips, data.frames, *rule.motion_grid, 2) if rule is not None and rule.keep_motion else None
     mask, decode = (None, None) if rule is None else (_masks(rule, clips), _masks(rule.decode, clips))
     return Batch(
         video.permute(0, 4, 1, 2, 3),

@@ -262,6 +262,11 @@ def test_samples_include_the_motion_that_a_model_predicts(tmp_path):
     motion = clips[0, 0].motion
     assert motion.shape == (4, 4, 4, 2)
     np.testing.assert_allclose(np.median(motion, (0, 1, 2)), (1.5, -1), atol=0.1)
+    parts = make((VideoItem(str(path), None),), rule=replace(rule, motion_parts=2), crop="centre", flip=False)[
+        0, 0
+    ].motion
+    assert parts.shape == (4, 8, 8, 2)
+    np.testing.assert_allclose(parts.reshape(4, 4, 2, 4, 2, 2).mean((2, 4)), motion, atol=1e-5)
     mirrored = make((VideoItem(str(path), None),), rule=rule, crop="multiscale")
     assert {float(np.sign(np.median(mirrored[epoch, 0].motion[..., 0]))) for epoch in range(8)} == {-1.0, 1.0}
     assert collate([clips[0, 0]]).to(torch.device("cpu")).motion.dtype == torch.float32

@@ -7,7 +7,7 @@ import torch
 
 from mgm.models import TARGETS, list_targets
 from tests.models.clips import random_video
-from tests.models.combinations import build, draw, loss_of, spec_of
+from tests.models.combinations import build, draw, loss_of, random_motion, spec_of
 
 SPEC = spec_of("vit", "joint", "self")
 
@@ -16,12 +16,16 @@ SPEC = spec_of("vit", "joint", "self")
 def test_a_target_has_finite_values_and_no_gradient(name):
     model = build(SPEC, name)
     video = torch.randn(2, *SPEC.video_shape, requires_grad=True)
-    motion = torch.randn(2, 4, 4, 4, 2, requires_grad=True)
+    motion = random_motion(model)
+    if motion is not None:
+        motion.requires_grad_()
     result = model(video, draw("tube", SPEC)[1], motion=motion, predict=True)
     assert result.target.shape == (2, 24, model.target.width)
     assert result.prediction.shape == (2, 24, model.target.dim)
     assert result.target.dtype == torch.float32
-    assert result.target.isfinite().all()
+    known = result.target.isfinite()
+    assert known.all() or name == "trajectory"  # which does not know the steps beyond a clip
+    assert known.any()
     assert not result.target.requires_grad
     assert result.prediction.requires_grad
 

@@ -44,7 +44,7 @@ class Sample:
         key: (epoch, index, repeat), the seed of later random changes; see `mgm.data.augment.batch`.
         decode: bool (t, h, w), True = reconstruct this token if it is hidden; None: reconstruct all.
         motion: float32 (T, h, w, 2), mean displacement (dx, dy) of every patch in pixels of the clip, NaN where it was not measured
-            (see `MaskRule.measured_motion`); None unless requested.
+            (see `MaskRule.measured_motion`), of every part of a patch with `MaskRule.motion_parts`; None unless requested.
         decode_fallback: as `fallback`, of the mask that `decode` comes from.
         measured: the motion was measured on the decoded frames, not read from the stream.
     """
@@ -71,6 +71,7 @@ class MaskRule:
         keep_motion: samples include their motion, for a model that predicts it.
         measured_motion: the kept motion is NaN in patches of which less than half was measured; otherwise they have that of a
             neighbour in time.
+        motion_parts: parts per side of a patch whose motion is kept: h and w of `Sample.motion` are those of the grid times this.
     """
 
     mask: Mask
@@ -79,6 +80,12 @@ class MaskRule:
     decode: MaskRule | None = None
     keep_motion: bool = False
     measured_motion: bool = False
+    motion_parts: int = 1
+
+    @property
+    def motion_grid(self) -> tuple[int, int]:
+        """(rows, columns) of the kept motion."""
+        return self.grid[1] * self.motion_parts, self.grid[2] * self.motion_parts
 
     @property
     def uses_motion(self) -> bool:
@@ -216,9 +223,9 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
                 "set data.motion",
                 reason="missing_value",
             )
-        found = patch_motion(motion, rule.grid[1:])
+        found = patch_motion(motion, rule.motion_grid)
         if rule.measured_motion:
-            found[measured_share(motion, rule.grid[1:]) < 0.5] = np.nan
+            found[measured_share(motion, rule.motion_grid) < 0.5] = np.nan
         return found
 
 

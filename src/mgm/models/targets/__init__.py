@@ -6,8 +6,10 @@ from mgm.models.targets.hog import Hog
 from mgm.models.targets.motion import AsinhMotion, MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
 from mgm.models.targets.pixels import FrameDifference, NormalisedPixels, OneFrame, Pixels
+from mgm.models.targets.sobel import M3VideoHog, MaskFeatHog
 from mgm.models.targets.target import Target
 from mgm.models.targets.teacher import TeacherFeatures
+from mgm.models.targets.trajectory import Trajectory
 
 __all__ = [
     "TARGETS",
@@ -15,6 +17,8 @@ __all__ = [
     "Codes",
     "FrameDifference",
     "Hog",
+    "M3VideoHog",
+    "MaskFeatHog",
     "MotionTarget",
     "NormalisedPixels",
     "OneFrame",
@@ -23,6 +27,7 @@ __all__ = [
     "Target",
     "TargetChoice",
     "TeacherFeatures",
+    "Trajectory",
     "VqganCodes",
     "build_objective",
 ]

@@ -11,8 +11,10 @@ from mgm.models.targets.hog import Hog
 from mgm.models.targets.motion import AsinhMotion, MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
 from mgm.models.targets.pixels import FrameDifference, NormalisedPixels, OneFrame, Pixels
+from mgm.models.targets.sobel import M3VideoHog, MaskFeatHog
 from mgm.models.targets.target import Target
 from mgm.models.targets.teacher import TeacherFeatures
+from mgm.models.targets.trajectory import Trajectory
 from mgm.models.tokenizers import Tokenizer
 
 TARGETS: Final[Mapping[str, type[Target]]] = {
@@ -21,8 +23,11 @@ TARGETS: Final[Mapping[str, type[Target]]] = {
     "one-frame": OneFrame,
     "frame-difference": FrameDifference,
     "hog": Hog,
+    "hog-maskfeat": MaskFeatHog,
+    "hog-m3video": M3VideoHog,
     "motion": MotionTarget,
     "asinh-motion": AsinhMotion,
+    "trajectory": Trajectory,
     "teacher": TeacherFeatures,
     "vqgan-codes": VqganCodes,
 }

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mgm.models.patches import to_255
+from mgm.models.targets.borders import with_border
 from mgm.models.targets.target import Target
 
 _ORIENTATIONS: Final = 9
@@ -38,7 +38,7 @@ class Hog(Target):
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """Returns float32 (B, n, dim) in [0, 1]."""
         with torch.no_grad():
-            x = self._with_border(source, tokens)
+            x = to_255(with_border(source, tokens, self.spec)).div_(255).permute(0, 1, 2, 5, 3, 4)
             across = x[..., 1:-1, 2:] - x[..., 1:-1, :-2]
             down = x[..., 2:, 1:-1] - x[..., :-2, 1:-1]
             # In units of the distance between two orientations; both directions of an edge have the same orientation.
@@ -59,19 +59,3 @@ class Hog(Target):
     def _cells(self) -> int:
         """Cells per side of a patch."""
         return self.spec.patch // _CELL_SIDE if self.spec.patch % _CELL_SIDE == 0 else 1
-
-    def _with_border(self, video: Tensor, tokens: Tensor) -> Tensor:
-        """float32 (B, n, tubelet, 3, patch + 2, patch + 2) in [0, 1]: the pixels of the tokens and a border of one pixel."""
-        (_, h, w), p = self.spec.grid, self.spec.patch
-        rows, columns = (self._bordered(n, video.device) for n in (h, w))
-        row = torch.arange(len(video), device=tokens.device)[:, None, None, None]
-        cut = video.reshape(len(video), 3, -1, self.spec.tubelet, *self.spec.frame_size).permute(0, 2, 4, 5, 3, 1)
-        step, y, x = tokens // (h * w), tokens // w % h, tokens % w
-        picked = cut[row, step[..., None, None], rows[y][..., :, None], columns[x][..., None, :]]
-        return (to_255(picked) / 255).permute(0, 1, 4, 5, 2, 3).reshape(*tokens.shape, -1, 3, p + 2, p + 2)
-
-    def _bordered(self, patches: int, device: torch.device) -> Tensor:
-        """int64 (patches, patch + 2): indices of the pixels of each patch along one side of the frame, with the border."""
-        pixels = torch.arange(patches * self.spec.patch, device=device)
-        padded = F.pad(pixels[None].double(), (1, 1), mode="replicate")[0].long()
-        return padded.unfold(0, self.spec.patch + 2, self.spec.patch)

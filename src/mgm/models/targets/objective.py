@@ -60,15 +60,29 @@ class ReconstructionObjective:
         """Whether a target needs the motion of the clip."""
         return any(target.reads == "motion" for target, _ in self.targets)
 
+    @property
+    def motion_parts(self) -> int:
+        """Displacements per side of a patch that the motion must have: the most that a target reads."""
+        return max((target.motion_parts for target, _ in self.targets if target.reads == "motion"), default=1)
+
+    def activate(self, prediction: Tensor) -> Tensor:
+        """The predictions (B, n, dim) from the decoder's output of the same shape; see `Target.activate`."""
+        if all(type(target).activate is Target.activate for target, _ in self.targets):
+            return prediction
+        parts = self.split(prediction)
+        return torch.cat([target.activate(parts[target.name]) for target, _ in self.targets], dim=2)
+
     def target_values(self, video: Tensor, tokens: Tensor, motion: Tensor | None) -> Tensor:
         """The values to predict, float32 (B, n, width of all targets).
 
-        motion: float32 (B, T, h, w, 2) if a target reads it, else None.
+        motion: float32 (B, T, h, w, 2), h and w times `motion_parts`, if a target reads it, else None.
         """
         parts = []
         for target, _ in self.targets:
-            source = video if target.reads == "video" else motion
-            assert source is not None  # `check_motion` raises
+            source = video
+            if target.reads == "motion":
+                assert motion is not None  # `check_motion` raises
+                source = _coarser(motion, motion.shape[2] // (target.spec.grid[1] * target.motion_parts))
             parts.append(target(source, tokens))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
@@ -129,3 +143,11 @@ class ReconstructionObjective:
                 "use NaN where motion is unknown",
                 reason="invalid_value",
             )
+
+
+def _coarser(motion: Tensor, times: int) -> Tensor:
+    """The mean displacement of `times` x `times` neighbours: (B, T, h, w, 2) -> (B, T, h / times, w / times, 2)."""
+    if times == 1:
+        return motion
+    batch, frames, rows, columns, _ = motion.shape
+    return motion.view(batch, frames, rows // times, times, columns // times, times, 2).mean((3, 5))

@@ -23,6 +23,8 @@ class Target(ABC):
     """The name in the catalog and in the parts of the loss."""
     reads: ClassVar[Literal["video", "motion"]] = "video"
     """The source of the values: the clip, or the motion of the clip."""
+    motion_parts: ClassVar[int] = 1
+    """Of a target that reads motion: displacements per side of a patch."""
     needs: ClassVar[Literal["teacher", "tokenizer"] | None] = None
     """The frozen network whose outputs are the values, a second argument of the class; None: there is none."""
 
@@ -42,9 +44,14 @@ class Target(ABC):
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """The values, without a gradient.
 
-        source: as `reads`, the video (B, 3, T, H, W) as for the model, or float32 motion (B, T, h, w, 2).
+        source: as `reads`, the video (B, 3, T, H, W) as for the model, or float32 motion (B, T, h, w, 2) in pixels, h and w times
+        `motion_parts`.
         tokens: int64 (B, n). Returns float32 (B, n, width).
         """
+
+    def activate(self, prediction: Tensor) -> Tensor:
+        """The prediction from the decoder's output, both (B, n, dim): here the same."""
+        return prediction
 
     def loss(self, prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:
         """The error of a prediction, a scalar: here the mean square.
