@@ -194,11 +194,9 @@ def _from_list(mask: Mask, *options: str) -> None:
             object.__setattr__(mask, option, tuple(getattr(mask, option)))
 
 
-def _is_range(values: Sequence[object]) -> bool:
-    if not (isinstance(values, tuple) and len(values) == 2):
-        return False
-    low, high = values
-    return is_real(low) and is_real(high) and 0 < low <= high
+def _is_range(values: Sequence[float]) -> bool:
+    pair = isinstance(values, tuple) and len(values) == 2 and all(is_real(value) for value in values)
+    return pair and 0 < values[0] <= values[1]
 
 
 def _is_count(value: object) -> bool:

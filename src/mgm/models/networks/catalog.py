@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
-from mgm.models.networks import motionformer, mvit, slowfast, timesformer, vidtr
+from mgm.models.networks import motionformer, mvit, slowfast, timesformer, vidtr, video_swin
 from mgm.models.networks.entry import NetworkEntry
 
 _FAMILIES: Final[tuple[tuple[NetworkEntry, ...], ...]] = (
@@ -15,6 +15,7 @@ _FAMILIES: Final[tuple[tuple[NetworkEntry, ...], ...]] = (
     timesformer.ENTRIES,
     motionformer.ENTRIES,
     vidtr.ENTRIES,
+    video_swin.ENTRIES,
 )
 
 NETWORKS: Final[Mapping[str, NetworkEntry]] = {entry.name: entry for entry in chain(*_FAMILIES)}

@@ -86,6 +86,10 @@ class VideoNetwork(nn.Module, ABC):
         """The layer of a parameter for layer decay: 0 for the first embedding, k + 1 for block k, `depth` + 1 for the head."""
         return self.depth + 1
 
+    def fit(self, name: str, value: Tensor) -> Tensor:
+        """The weight `name` of other clips or windows as this network holds it, such as an interpolated table."""
+        return value
+
     def replace_head(self, classes: int, labels: Sequence[str] | None = None) -> None:
         """Replace the last layer by a new one for other classes, as fine-tuning from weights of another set does."""
         if classes < 1:

@@ -52,15 +52,16 @@ def load_renamed(network: VideoNetwork, state: Mapping[str, Tensor], rename: Ren
     unexpected = [key for ours, key in theirs.items() if ours not in expected]
     if missing or unexpected:
         raise wrong_keys(sorted(missing), sorted(unexpected))
+    fitted = {ours: network.fit(ours, state[key]) for ours, key in theirs.items()}
     wrong = [
         f"{key} {tuple(state[key].shape)}, expected {tuple(expected[ours].shape)}"
         for ours, key in theirs.items()
-        if state[key].shape != expected[ours].shape
+        if fitted[ours].shape != expected[ours].shape
     ]
     if wrong:
         raise wrong_shapes(wrong)
     counters = {key: value for key, value in expected.items() if key not in theirs}
-    fill(network, counters | {ours: state[key] for ours, key in theirs.items()})
+    fill(network, counters | fitted)
 
 
 def classes_of(state: Mapping[str, Tensor], rename: Rename) -> int:
