@@ -64,8 +64,12 @@ class Encoder(nn.Module):
 
     def encode(self, video: Tensor, visible: Tensor | None, *, block: int | None = None) -> Tensor:
         """`forward` without checks. visible: int64 (B, n), the tokens to encode, on the video's device; None: all."""
+        return self.transform(self.embed(video, visible), visible, block=block)
+
+    def transform(self, x: Tensor, visible: Tensor | None = None, *, block: int | None = None) -> Tensor:
+        """`encode` from the result of `embed`, of the same `visible` tokens."""
         depth = len(self.blocks) if block is None else self.check_block(block) + 1
-        x = self._with_class_token(self.embed(video, visible))
+        x = self._with_class_token(x)
         layout = self.backbone.layout(visible)
         for layer in self.blocks[:depth]:
             x = run_block(layer, x, *layout, checkpointing=self.checkpointing)

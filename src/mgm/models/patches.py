@@ -142,8 +142,16 @@ def tokens_to_decode(mask: Tensor, decode: Tensor, spec: ModelSpec) -> tuple[Ten
     for the selected tokens, which come first, and False for padding.
     Raises ModelError when `decode` has another type or grid, or selects no hidden token at all.
     """
-    selected = _flat_mask("decode", decode, spec, len(mask), "True = reconstruct if hidden").to(mask.device)
-    selected = selected & mask.flatten(1)
+    return selected_tokens(mask, decode, spec, batch=len(mask))
+
+
+def selected_tokens(
+    mask: Tensor, decode: Tensor | None, spec: ModelSpec, *, batch: int
+) -> tuple[Tensor, Tensor | None]:
+    """`tokens_to_decode`, or with decode=None all tokens that `mask` hides; clips may hide different numbers of them."""
+    selected = _flat_mask("mask", mask, spec, batch, "True = hidden from the encoder")
+    if decode is not None:
+        selected = selected & _flat_mask("decode", decode, spec, batch, "True = reconstruct if hidden").to(mask.device)
     number = selected.sum(1)
     counts = number.tolist()
     if max(counts) == 0:
@@ -152,7 +160,7 @@ def tokens_to_decode(mask: Tensor, decode: Tensor, spec: ModelSpec) -> tuple[Ten
             "no hidden token to reconstruct",
             "at least one",
             "raise the fraction of tokens that it selects",
-            subject="decode",
+            subject="mask" if decode is None else "decode",
         )
     order = selected.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : max(counts)]
     if min(counts) == max(counts):

@@ -23,6 +23,7 @@ from mgm.models.convert import (
     from_weights,
     read_weights,
 )
+from mgm.models.replacement import MaskedPredictor
 from mgm.training.checkpoint_folder import foreign_file, read_checkpoint
 from mgm.training.config import Config
 from mgm.training.folder import CHECKPOINTS, find_checkpoint
@@ -84,7 +85,9 @@ def load_classifier(path: str | Path) -> tuple[Classifier, tuple[str, ...]]:
     return model, tuple(content["classes"])
 
 
-def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> MaskedAutoencoder | Classifier:
+def model_of(
+    content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES
+) -> MaskedAutoencoder | MaskedPredictor | Classifier:
     """The model of a checkpoint's content, in evaluation mode: its moving average, if the run keeps one.
 
     Args:
@@ -97,7 +100,7 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> M
     try:
         spec = apply_overrides(ModelSpec.from_dict(content["spec"]), overrides)
         state = content["ema"] if "ema" in content else content["model"]
-        model: MaskedAutoencoder | Classifier
+        model: MaskedAutoencoder | MaskedPredictor | Classifier
         if content["kind"] == "classifier":
             classes = content["classes"]
             check_described(spec, state, outputs=len(classes))
@@ -110,11 +113,17 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> M
             teacher = None if described is None else apply_overrides(described, replace(overrides, heads=None))
             codes = content.get("codes")  # of a tokenizer, whose weights are not needed either
             outputs = (0 if teacher is None else teacher.encoder.dim) + spec.tubelet * (codes or 0)
-            check_described(spec, state, outputs=outputs)
+            if content.get("trunk", "vit") == "vit":  # other networks have the sizes of their catalog
+                check_described(spec, state, outputs=outputs)
             visible = content.get("visible_target")  # absent in earlier checkpoints
-            model = MaskedAutoencoder(
-                spec, target=content["target"], teacher=teacher, tokenizer=codes, visible_target=visible
-            )
+            if content["kind"] == "predictor":
+                model = MaskedPredictor(
+                    spec, trunk=content["trunk"], target=content["target"], teacher=teacher, tokenizer=codes
+                )
+            else:
+                model = MaskedAutoencoder(
+                    spec, target=content["target"], teacher=teacher, tokenizer=codes, visible_target=visible
+                )
         fill(model, state)
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
@@ -144,8 +153,17 @@ def load_pretrained(
         ModelError: no such file, an unknown format, an encoder only, a damaged file, or one that would need to run code.
     """
     model = _load(path, Overrides(frames, resolution, heads), encoder_only=False)
-    if isinstance(model, Encoder):
+    if isinstance(model, Encoder | MaskedPredictor):
         raise _wrong_kind(path, model, "an autoencoder or a classifier", "use mgm.load_encoder")
+    return model
+
+
+def load_predictor(path: str | Path) -> MaskedPredictor:
+    """The model of a run of `mgm pretrain` with `model.replacement`, from its folder or checkpoint."""
+    content = load_checkpoint(path)
+    model = _build_model(path, content)
+    if not isinstance(model, MaskedPredictor):
+        raise _wrong_kind(path, model, "a network that replaces hidden tokens", "set model.replacement in pretraining")
     return model
 
 
@@ -162,7 +180,13 @@ def load_encoder(
     parts belong to another method, load too. The name "mgm-tiny" stands for small weights (docs/checkpoints.md).
     """
     model = _load(path, Overrides(frames, resolution, heads), encoder_only=True)
-    return model if isinstance(model, Encoder) else model.encoder
+    encoder = model if isinstance(model, Encoder) else model.encoder
+    if not isinstance(encoder, Encoder):
+        found = f"contains a {type(encoder).__name__}"
+        raise ModelError(
+            path, found, "an encoder of mgm", "fine-tune it as a network (docs/systems.md)", reason="mismatch"
+        )
+    return encoder
 
 
 def contains_settings(path: str | Path) -> bool:
@@ -179,7 +203,7 @@ def contains_settings(path: str | Path) -> bool:
     return isinstance(content, dict) and content.get("format") == FILE_FORMAT
 
 
-def _load(path: str | Path, overrides: Overrides, *, encoder_only: bool) -> Model:
+def _load(path: str | Path, overrides: Overrides, *, encoder_only: bool) -> Model | MaskedPredictor:
     place = find_weights(path)
     found = load_checkpoint(place) if contains_settings(place) else read_weights(place)
     return _build_model(place, found, overrides, encoder_only=encoder_only)
@@ -191,7 +215,7 @@ def _build_model(
     overrides: Overrides = _NO_OVERRIDES,
     *,
     encoder_only: bool = False,
-) -> Model:
+) -> Model | MaskedPredictor:
     """Build a model; errors are about the path."""
     try:
         if isinstance(found, Weights):
@@ -204,8 +228,13 @@ def _build_model(
         raise ModelError(path, found_model, advice="check its frames and resolution", reason="unsupported") from error
 
 
-def _wrong_kind(path: str | Path, model: Model, expected: str, advice: str) -> ModelError:
-    kinds = {MaskedAutoencoder: "an autoencoder", Classifier: "a classifier", Encoder: "only an encoder"}
+def _wrong_kind(path: str | Path, model: Model | MaskedPredictor, expected: str, advice: str) -> ModelError:
+    kinds = {
+        MaskedAutoencoder: "an autoencoder",
+        MaskedPredictor: "a network that replaces hidden tokens",
+        Classifier: "a classifier",
+        Encoder: "only an encoder",
+    }
     return ModelError(path, f"contains {kinds[type(model)]}", expected, advice, reason="mismatch")
 
 

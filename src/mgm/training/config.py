@@ -58,6 +58,7 @@ class Config(Section):
                     build_mask(section.name, **section.options).count(spec.grid, section.ratio)
             except MgmError as error:
                 raise error.within(key) from error
+        self._check_replacement()
         self._check_micro_batches()
         self._check_motion()
         self._check_measured_motion()
@@ -83,6 +84,27 @@ class Config(Section):
                     advice=f"target {' or '.join(names)} needs a {key}, and a {key} needs the target",
                     reason="conflict",
                 )
+
+    def _check_replacement(self) -> None:
+        """Masks of varying count need a network that sees all tokens; such a network has no decoder."""
+        if self.model.replacement is None:
+            if not self.mask_rule().mask.fixed_count:
+                raise ConfigError(
+                    "mask.name",
+                    f"{self.mask.name} hides a different number of tokens in each clip",
+                    "an equal number, for an encoder of visible tokens",
+                    "set model.replacement to vit or swin, or use mask cube",
+                    reason="conflict",
+                )
+            return
+        if self.model.visible_target is not None:
+            raise ConfigError(
+                "model.visible_target",
+                f"found {' + '.join(self.model.visible_target_names)} with model.replacement {self.model.replacement}",
+                "null",
+                "a network that replaces hidden tokens predicts those alone",
+                reason="conflict",
+            )
 
     def _check_micro_batches(self) -> None:
         """The repeats of a video pass through the model together."""

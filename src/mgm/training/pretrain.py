@@ -16,6 +16,7 @@ from mgm.data.judging import without_training
 from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
 from mgm.models import TARGETS, Codes, Encoder, MaskedAutoencoder, Reconstruction, Tokenizer
+from mgm.models.replacement import MaskedPredictor
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config
 from mgm.training.folder import Start, run_folder
@@ -84,7 +85,8 @@ def set_up_pretraining(
     run = TrainingRun.prepare(out, config, config.pretrain, clips, {"set": asked_set(found)})
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
     model = build_autoencoder(config, teacher, tokenizer)
-    start_from_videos(model.encoder, clips.items, config, clips.source)
+    if isinstance(model.encoder, Encoder):
+        start_from_videos(model.encoder, clips.items, config, clips.source)
     return run, Pretraining(model, config)
 
 
@@ -100,9 +102,18 @@ def tokenizer_kind(config: Config) -> type[Tokenizer]:
 
 def build_autoencoder(
     config: Config, teacher: Encoder | None, tokenizer: Tokenizer | int | None = None
-) -> MaskedAutoencoder:
+) -> MaskedAutoencoder | MaskedPredictor:
     """The new model that a run pretrains."""
     model = config.model
+    if model.replacement is not None:
+        return MaskedPredictor(
+            config.model_spec(),
+            trunk=model.replacement,
+            target=model.target,
+            teacher=teacher,
+            tokenizer=tokenizer,
+            checkpointing=model.checkpointing,
+        )
     return MaskedAutoencoder(
         config.model_spec(),
         target=model.target,
@@ -115,9 +126,9 @@ def build_autoencoder(
 
 @dataclass(slots=True)
 class Pretraining:
-    """Masked autoencoding as a `TrainingMethod`."""
+    """Masked autoencoding, or masked prediction with replaced tokens, as a `TrainingMethod`."""
 
-    module: MaskedAutoencoder
+    module: MaskedAutoencoder | MaskedPredictor
     config: Config
 
     def build_optimiser(self, peak: float) -> torch.optim.Optimizer:
@@ -127,10 +138,14 @@ class Pretraining:
     def step(self, module: nn.Module, batch: Batch) -> StepResult:
         """The weighted errors of the targets at the hidden tokens (docs/method.md, "Learning").
 
-        Loss weight: reconstructed tokens / hidden tokens per clip.
+        Loss weight: reconstructed tokens / hidden tokens per clip, or where clips hide different numbers / the most that one hides.
         """
         assert batch.mask is not None
         weight = None if batch.decode is None else float((batch.mask & batch.decode).sum() / batch.mask[0].sum())
+        rule = self.config.mask_rule() if isinstance(self.module, MaskedPredictor) else None
+        if rule is not None and not rule.mask.fixed_count:
+            predicted = batch.mask if batch.decode is None else batch.mask & batch.decode
+            weight = float(predicted.sum()) / rule.mask.count(rule.grid, rule.ratio)
         # A micro-batch of few clips may have no token to reconstruct: the model then reconstructs all, with weight 0.
         decode = None if weight == 0 else batch.decode
         split = self.module.split(batch.mask, decode, device=batch.video.device)
@@ -151,6 +166,8 @@ class Pretraining:
             content["teacher"] = (teacher.spec if isinstance(teacher, Encoder) else teacher).to_dict()
         if tokenizer is not None:
             content["codes"] = tokenizer.codes if isinstance(tokenizer, Tokenizer) else tokenizer
+        if isinstance(self.module, MaskedPredictor):
+            content |= {"kind": "predictor", "trunk": self.module.trunk_name}
         return content
 
     def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
@@ -158,12 +175,13 @@ class Pretraining:
         config = self.config
         spec, rule, repeats = config.model_spec(), config.mask_rule(), config.repeats("pretrain")
         hidden = rule.mask.count(spec.grid, config.mask.ratio)
+        most = "" if rule.mask.fixed_count else "up to "
         clips = schedule.steps * config.pretrain.batch
         each = f", each in {repeats} crops with {repeats} masks" if repeats > 1 else ""
         return (
             f"{count(videos, 'video')}, clips of {config.data.frames} frames x stride {config.data.stride} "
             f"at {config.data.size} px, {spec.tokens} tokens {spec.grid}\n"
-            f"model {_model_summary(config)}, mask {config.mask.name} hides {hidden} tokens per "
+            f"model {_model_summary(config)}, mask {config.mask.name} hides {most}{hidden} tokens per "
             f"{'step' if rule.mask.equal_steps else 'clip'} ({config.mask.ratio:g}){_decoder_mask_summary(config)}\n"
             f"{count(schedule.steps, 'step')} of {config.pretrain.batch} clips on {count(devices, 'device')} = {clips:,} "
             f"clips ({clips / videos:.1f} per video{each}), {schedule.summary()}"
@@ -175,6 +193,7 @@ def _model_summary(config: Config) -> str:
     model, spec = config.model, config.model_spec()
     parts: list[str] = [model.size]
     parts += [f"{spec.backbone} ({'divided' if spec.divided else 'joint'})"] if spec.backbone != "vit" else []
+    parts += [f"{model.replacement} with replaced tokens"] if model.replacement is not None else []
     parts += [f"{spec.decoder_attention}-attention decoder"] if spec.decoder_attention != "self" else []
     parts += [f"target {' + '.join(model.target_names)}"] if model.target != "normalised-pixels" else []
     parts += [f"{' + '.join(model.visible_target_names)} at visible tokens"] if model.visible_target else []

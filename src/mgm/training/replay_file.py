@@ -16,6 +16,7 @@ from mgm.files.atomic import atomic_path
 from mgm.files.checksum import add_checksum
 from mgm.files.torch_file import read_torch, write_torch
 from mgm.models import Encoder, MaskedAutoencoder, Tokenizer
+from mgm.models.replacement import MaskedPredictor
 from mgm.training.config import Config
 from mgm.training.method import TrainingMethod
 from mgm.training.recipe import parse_config
@@ -144,7 +145,7 @@ def _weights_of(
     network: str, kind: type[Encoder] | type[Tokenizer], module: nn.Module
 ) -> dict[str, torch.Tensor] | None:
     """Those of a frozen network of the objective."""
-    found = getattr(module.objective, network) if isinstance(module, MaskedAutoencoder) else None
+    found = getattr(module.objective, network) if isinstance(module, MaskedAutoencoder | MaskedPredictor) else None
     return found.state_dict() if isinstance(found, kind) else None
 
 

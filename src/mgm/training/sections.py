@@ -112,6 +112,12 @@ class ModelConfig(Section):
         None,
         description="file of the network whose codes the target vqgan-codes predicts: a checkpoint of taming-transformers",
     )
+    replacement: Literal["vit", "swin"] | None = Field(
+        None,
+        description="what becomes of hidden tokens: null, the encoder does not get them, a decoder predicts them (VideoMAE); or "
+        "the network that gets a learned token in their place and predicts them itself: vit (the encoder of this section), or swin "
+        "(Video Swin with BEVT's decoder; sizes B and debug)",
+    )
     decoder_attention: Literal["self", "cross"] = Field(
         "self",
         description="self: VideoMAE's decoder; cross: CrossMAE's, whose mask tokens attend to visible tokens only",

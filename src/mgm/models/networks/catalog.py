@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
-from mgm.models.networks import motionformer, mvit, slowfast, timesformer, vidtr, video_swin
+from mgm.models.networks import motionformer, mvit, slowfast, timesformer, video_swin, vidtr
 from mgm.models.networks.entry import NetworkEntry
 
 _FAMILIES: Final[tuple[tuple[NetworkEntry, ...], ...]] = (

@@ -1,0 +1,121 @@
+"""Masked prediction by a network that sees all tokens: BEiT's scheme, used by MaskFeat and BEVT."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mgm.errors import ModelError
+from mgm.models.autoencoder import Reconstruction
+from mgm.models.encoder import Encoder
+from mgm.models.patches import check_video, selected_tokens, to_device
+from mgm.models.replacement.catalog import build_trunk
+from mgm.models.sizes import ModelSpec
+from mgm.models.targets import ReconstructionObjective, Target, TargetChoice, build_objective
+from mgm.models.tokenizers import Tokenizer
+
+
+# A tuple, because DistributedDataParallel and Lightning Fabric move tuples between devices.
+class ReplacementSplit(NamedTuple):
+    """The hidden tokens of a batch.
+
+    replaced: bool (B, t, h, w). tokens: int64 (B, n), those to predict. valid: bool (B, n), False for padding; None without.
+    """
+
+    replaced: Tensor
+    tokens: Tensor
+    valid: Tensor | None = None
+
+
+class MaskedPredictor(nn.Module):
+    """Hidden tokens are replaced by a learned token after the patch embedding; a linear layer predicts their target from the
+    network's features. Nothing is reconstructed at visible tokens, and there is no decoder of its own.
+
+    spec: the clip, its tokens and the size of the network. trunk: a name of `TRUNKS`. target, teacher, tokenizer: as in
+    `MaskedAutoencoder`. checkpointing: recompute the activations of the network's blocks.
+    Raises ModelError for an unknown name, or a target that does not fit the network.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        trunk: str = "vit",
+        target: TargetChoice = "normalised-pixels",
+        teacher: Encoder | ModelSpec | None = None,
+        tokenizer: Tokenizer | int | None = None,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.trunk_name = trunk
+        self.objective = build_objective(spec, target, teacher=teacher, tokenizer=tokenizer)
+        self.trunk = build_trunk(trunk, spec)
+        self.trunk.encoder.checkpointing = checkpointing  # type: ignore[assignment]
+        rest = self.objective.dim % self.trunk.per_token
+        if rest or (self.trunk.per_token > 1 and len(self.objective.targets) > 1):
+            raise ModelError(
+                "target",
+                f"found {' and '.join(target.name for target, _ in self.objective.targets)} of {self.objective.dim} values",
+                f"one target with a value for each of the {self.trunk.per_token} frames of a token",
+                f"{trunk} predicts frame by frame",
+                reason="conflict",
+            )
+        self.head = nn.Linear(self.trunk.feature_dim, self.objective.dim // self.trunk.per_token)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The network without its mask token and its head."""
+        return self.trunk.encoder
+
+    @property
+    def reads_motion(self) -> bool:
+        """Whether a target needs the motion of the clip."""
+        return self.objective.reads_motion
+
+    @property
+    def target(self) -> Target | ReconstructionObjective:
+        """The target, or the objective if there are several."""
+        return self.objective.targets[0][0] if len(self.objective.targets) == 1 else self.objective
+
+    def forward(
+        self,
+        video: Tensor,
+        mask: Tensor | ReplacementSplit,
+        decode: Tensor | None = None,
+        *,
+        motion: Tensor | None = None,
+        predict: bool = False,
+    ) -> Reconstruction:
+        """The loss of predicting the hidden tokens; as `MaskedAutoencoder.forward`, but clips may hide different numbers."""
+        check_video(video, self.spec)
+        if isinstance(mask, Tensor):
+            mask = self.split(mask, decode, device=video.device)
+        self.objective.check_motion(motion, (len(video), self.spec.frames, *self.spec.grid[1:], 2))
+        replaced, tokens, valid = mask
+        features = self.trunk(video, replaced).flatten(2)
+        chosen = features.take_along_dim(tokens[:, :, None], dim=1).unflatten(2, (self.trunk.per_token, -1))
+        prediction = self.head(chosen).flatten(2).float()
+        target = self.objective.target_values(video, tokens, motion)
+        loss, parts = self.objective.loss(prediction, target, valid)
+        if not predict:
+            return Reconstruction(loss, parts)
+        return Reconstruction(loss, parts, prediction, target, tokens, valid)
+
+    def split(
+        self, mask: Tensor, decode: Tensor | None = None, *, device: torch.device | str = "cpu"
+    ) -> ReplacementSplit:
+        """The hidden tokens of masks, computed ahead of `forward`, which accepts them instead of the masks.
+
+        mask: bool (B, t, h, w) or (B, N), True = hidden. decode: of the same shape, True = predict this token if it is hidden.
+        Raises ModelError for another shape or type, or if no token of the batch is hidden.
+        """
+        batch = len(mask) if isinstance(mask, Tensor) else 1  # other types raise in selected_tokens
+        tokens, valid = selected_tokens(mask, decode, self.spec, batch=batch)
+        target = torch.device(device)
+        replaced = mask.reshape(batch, *self.spec.grid)
+        return ReplacementSplit(
+            to_device(replaced, target), to_device(tokens, target), None if valid is None else to_device(valid, target)
+        )
