@@ -1,0 +1,124 @@
+"""The cells of the experiments: which arms answer which question, on which sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+PIXELS, MOTION = "pixels", "pixels + motion"
+RATIOS = (0.5, 0.75, 0.9)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to pretrain.
+
+    Attributes:
+        name: in the tables.
+        mask, ratio, options: of the mask.
+        target: `PIXELS`, or `MOTION`: the recipe's second target too.
+        settings: other values that differ from the set's recipe.
+        labels: share of the training videos that pretraining reads.
+    """
+
+    name: str
+    mask: str
+    ratio: float = 0.75
+    options: Mapping[str, object] = field(default_factory=dict)
+    target: str = PIXELS
+    settings: tuple[str, ...] = ()
+    share: float = 1.0
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """Settings of the arm, without those of its target."""
+        options = (f"mask.options={json.dumps(dict(self.options))}",) if self.options else ()
+        return (f"mask.name={self.mask}", f"mask.ratio={self.ratio}", *options, *self.settings)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, the arms that answer it, and the arm that the others are compared with."""
+
+    asks: str
+    arms: tuple[Arm, ...]
+    reference: str
+
+
+def _both(arms: Sequence[Arm]) -> tuple[Arm, ...]:
+    """Every arm with either target."""
+    return tuple(
+        Arm(f"{arm.name}, {target}", arm.mask, arm.ratio, arm.options, target, arm.settings, arm.share)
+        for target in (PIXELS, MOTION)
+        for arm in arms
+    )
+
+
+MASKS = ("tube", "block", "smm-sparse", "smm", "mgm-sparse", "mgm", "random", "frame", "motion-topk", "mgmae")
+"""Tube first: the mask of VideoMAE, which MGM is compared with in the paper."""
+OPEN_POINTS: Mapping[str, Mapping[str, object]] = {
+    "mgm": {},
+    "border shift": {"boundary": "shift"},
+    "border grow": {"boundary": "grow"},
+    "border wrap": {"boundary": "wrap"},
+    "start at the motion": {"start": "motion"},
+    "camera removed": {"camera": "median"},
+    "three peaks": {"top_k": 3},
+    "share .8": {"share": 0.8},
+    "softness 1": {"softness": 1.0},
+}
+
+QUESTIONS: dict[str, Question] = {
+    "masks": Question(
+        "Which mask is best, at its best ratio (Table 4e)?",
+        _both([Arm(f"{mask} {ratio:g}", mask, ratio) for mask in MASKS for ratio in RATIOS]),
+        f"tube 0.75, {PIXELS}",
+    ),
+    "open": Question(
+        "Does a point that the paper leaves open decide?",
+        tuple(Arm(name, "mgm", options=options) for name, options in OPEN_POINTS.items()),
+        "mgm",
+    ),
+    "ratio": Question(
+        "Which share of the tokens should mgm hide (Figure 3a)?",
+        tuple(Arm(f"mgm {ratio:g}", "mgm", ratio) for ratio in (0.4, 0.5, 0.6, 0.75, 0.9)),
+        "mgm 0.75",
+    ),
+    "length": Question(
+        "What does a longer run give (Figure 3b)?",
+        tuple(
+            Arm(f"{mask}, {factor:g} times the steps", mask, settings=(f"steps*{factor:g}",))
+            for mask in ("tube", "mgm")
+            for factor in (0.5, 1, 2)
+        ),
+        "tube, 1 times the steps",
+    ),
+    "source": Question(
+        "Which source of motion (Table 4b)?",
+        tuple(Arm(f"mgm, {source}", "mgm", settings=(f"data.motion={source}",)) for source in ("codec", "flow", "difference")),
+        "mgm, codec",
+    ),
+    "jitter": Question(
+        "Does a varying aspect ratio help (Table 4c)?",
+        (Arm("jitter", "mgm"), Arm("no jitter", "mgm", options={"jitter": False})),
+        "no jitter",
+    ),
+    "scale": Question(
+        "What do more videos give (Table 4d)?",
+        tuple(Arm(f"{mask}, {share:.0%} of the videos", mask, share=share) for mask in ("tube", "mgm") for share in (0.25, 0.5, 1)),
+        "tube, 100% of the videos",
+    ),
+    "backbone": Question(
+        "Does the backbone matter (Table 4a)?",
+        tuple(
+            Arm(f"{mask}, {name}", mask, settings=settings)
+            for mask in ("tube", "mgm")
+            for name, settings in (
+                ("ViT", ()),
+                ("TimeSformer, joint", ("model.backbone=timesformer", "model.attention=joint")),
+            )
+        ),
+        "tube, ViT",
+    ),
+}  # fmt: skip

@@ -1,0 +1,146 @@
+"""The sets of the experiments: synthetic ones in which motion alone decides, and real clips split by source and by camera."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from mgm.data.annotations import load_set
+from mgm.data.clips.source import ClipSource, MemorySource
+from mgm.data.items import VideoItem, VideoSet
+from mgm.data.synthetic.labelled import HEADINGS, MOTIONS, Task, make_dataset
+from mgm.demo.plan import CLIP_FRAMES, LABELS, SYNTHETIC_SETTINGS
+from mgm.training import load_config
+
+TRAIN, TEST = 1024, 1024
+"""Synthetic videos: test videos cost little, and narrow the intervals."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An opened set.
+
+    Attributes:
+        pool: videos of pretraining, classes in turn.
+        labelled: seed -> the judged sets by name, with the labels that probes may use.
+        recipe, settings: of all arms. pixels, motion_target: settings of either target.
+    """
+
+    pool: tuple[VideoItem, ...]
+    labelled: Callable[[int], dict[str, VideoSet]]
+    source: ClipSource
+    recipe: str
+    settings: tuple[str, ...]
+    pixels: tuple[str, ...]
+    motion_target: tuple[str, ...]
+
+    @property
+    def labels(self) -> dict[str, np.ndarray]:
+        """The labels of the test videos of every judged set."""
+        return {name: np.array([item.label for item in videos.test]) for name, videos in self.labelled(0).items()}
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """One object that moves; pan: share of the clips whose background moves. minutes: of a core for a cell."""
+
+    task: Task
+    pan: float
+    minutes: float = 1.5
+
+    @property
+    def test_videos(self) -> dict[str, int]:
+        """Name of the judged set -> number of test videos."""
+        return {self.name: TEST}
+
+    @property
+    def name(self) -> str:
+        """For files and tables."""
+        return f"{self.task.name}, {self.pan:.0%} of the backgrounds move"
+
+    def open(self, out: Path, data: Path | None, *, read: bool) -> Judged:
+        """Make the videos where they are missing."""
+        place = out / "videos" / f"{self.task.name}-{self.pan:g}"
+        make_dataset(place, self.task, train=TRAIN, test=TEST, frames=CLIP_FRAMES, size=96, pan=self.pan)
+        videos = load_set(place)
+        settings = ("data.memory=true", *SYNTHETIC_SETTINGS)
+        source = _in_memory(videos.items, load_config("debug", settings).data.size, "debug", read=read)
+        by_class = sorted(range(len(videos.train)), key=lambda i: (_rank(videos.train, i), videos.train[i].label))
+        return Judged(
+            tuple(videos.train[i] for i in by_class),
+            lambda seed: {self.name: videos.with_few_labels(LABELS, seed=seed)},
+            source,
+            "debug",
+            settings,
+            pixels=("model.target=normalised-pixels",),
+            motion_target=("model.target={normalised-pixels: 1.0, motion: 20.0}",),
+        )
+
+
+@dataclass(frozen=True)
+class Real:
+    """Both sets of real clips are the pool; one of them is judged. minutes: of a core for a cell."""
+
+    name: str
+    tests: int
+    minutes: float = 12
+
+    @property
+    def test_videos(self) -> dict[str, int]:
+        """Name of the judged set -> number of test videos."""
+        return {self.name: self.tests}
+
+    def open(self, out: Path, data: Path | None, *, read: bool) -> Judged:
+        """Read the clips into memory."""
+        if data is None:
+            raise SystemExit(f"{self.name} needs --data")
+        sets = _real().load_sets(data)
+        items = tuple(item for videos in sets.values() for item in videos.items)
+        pixels = ("model.target=normalised-pixels", "model.visible_target=null")
+        return Judged(
+            tuple(item for videos in sets.values() for item in videos.train),
+            lambda seed: {self.name: sets[self.name]},
+            _in_memory(items, 72, "laptop", read=read),
+            "laptop",
+            (),
+            pixels=pixels,
+            motion_target=(),
+        )
+
+
+SETS: dict[str, Synthetic | Real] = {
+    "headings-still": Synthetic(HEADINGS, 0.0),
+    "headings-pan": Synthetic(HEADINGS, 1.0),
+    "motions-still": Synthetic(MOTIONS, 0.0),
+    "motions-pan": Synthetic(MOTIONS, 1.0),
+    "surv_fights": Real("surv_fights", 71),
+    "tank_wagon": Real("tank_wagon", 155),
+}
+
+
+def _in_memory(items: tuple[VideoItem, ...], side: int, recipe: str, *, read: bool) -> MemorySource:
+    source = MemorySource(side, load_config(recipe).clip_settings(motion=True).motion)
+    if read:
+        source.load([item.path for item in items])
+    return source
+
+
+def _rank(items: tuple[VideoItem, ...], index: int) -> int:
+    """How many items of the same class come before an item."""
+    return sum(items[i].label == items[index].label for i in range(index))
+
+
+def _real() -> ModuleType:
+    """The splits of experiments/real."""
+    file = Path(__file__).parents[1] / "real" / "sets.py"
+    spec = importlib.util.spec_from_file_location("real_sets", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
