@@ -16,7 +16,7 @@ from mgm.models.patches import MEAN, STD, TokenSplit
 from mgm.models.sizes import DECODER_ATTENTIONS
 from tests.errors import raises
 from tests.models.clips import random_video
-from tests.models.combinations import BACKBONES, FIXED_MASKS, build, draw, spec_of
+from tests.models.combinations import BACKBONES, FIXED_MASKS, build, draw, random_motion, spec_of
 from tests.models.standin import GPU, StandIn
 
 
@@ -87,7 +87,9 @@ def train(gpu, model, *inputs, steps=2, **options):
 
 def check_no_waits(gpu, spec, target):
     """The loss on the stand-in is that of the CPU, and its second step waits for nothing."""
-    motion = torch.randn(2, 4, 4, 4, 2)
+    motion = random_motion(build(spec, target))
+    if motion is None:
+        motion = torch.zeros(2, 4, 4, 4, 2)
     masks = (draw("mgm", spec)[1], draw("running-cell", spec)[1])
     expected = build(spec, target)(random_video(spec), *masks, motion=motion).loss
     loss = train(gpu, there(build(spec, target)), there(random_video(spec)), *masks, motion=there(motion), steps=1)

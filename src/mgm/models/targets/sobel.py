@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mgm.models.patches import MEAN, STD, to_255
+from mgm.models.patches import STD, to_255
 from mgm.models.targets.borders import with_border
 from mgm.models.targets.target import Target
 
@@ -78,9 +78,10 @@ class M3VideoHog(_SobelHog):
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """Returns float32 (B, n, dim), at least 0."""
         with torch.no_grad():
-            frame = to_255(with_border(source, tokens, self.spec)[:, :, self.spec.tubelet // 2]) / 255
-            mean, deviation = frame.new_tensor(MEAN), frame.new_tensor(STD)
-            across, down = _sobel((frame - mean) / deviation)
+            frame = to_255(with_border(source, tokens, self.spec)[:, :, self.spec.tubelet // 2])
+            # A gradient has no mean. Filled, because copying a list synchronises with a GPU.
+            unit = torch.cat([frame.new_full((1,), 255 * deviation) for deviation in STD])
+            across, down = _sobel(frame / unit)
             # In units of the distance between two orientations; both directions of an edge have the same orientation.
             turn = torch.atan2(down, across).remainder(math.pi) * (_ORIENTATIONS / math.pi)
             length = torch.hypot(across, down)

@@ -16,12 +16,12 @@ def resize(pictures: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = pictures.shape[-2:]
     if (height, width) == size:
         return pictures
-    down, across = (_weights(a, b).to(pictures.device) for a, b in ((height, size[0]), (width, size[1])))
+    down, across = (_weights(a, b, pictures.device) for a, b in ((height, size[0]), (width, size[1])))
     return (down @ (pictures @ across.T).clamp(0, 1)).clamp(0, 1)
 
 
 @cache
-def _weights(before: int, after: int) -> Tensor:
+def _weights(before: int, after: int, device: torch.device) -> Tensor:
     """float32 (after, before): the weights of the pixels of a line in each pixel of the new line; rows sum to 1."""
     scale = before / after
     stretch = max(scale, 1.0)
@@ -29,4 +29,4 @@ def _weights(before: int, after: int) -> Tensor:
     pixels = np.arange(before) + 0.5
     distance = (pixels[None] - centres[:, None]) / stretch
     weights = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)
-    return torch.from_numpy(weights / weights.sum(1, keepdims=True)).float()
+    return torch.from_numpy(weights / weights.sum(1, keepdims=True)).float().to(device)
