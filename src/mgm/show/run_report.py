@@ -43,7 +43,7 @@ def write_run_report(folder: Path, file: Path) -> list[str]:
                 x_label="clips seen",
                 caption="Means over equally many steps. Loss depends on the set: compare the shape before the height.",
             ),
-            Text("\n\n".join(said)),
+            *((Text("\n\n".join(said[1:])),) if said[1:] else ()),  # the first is the summary
         ),
     )
     others = [

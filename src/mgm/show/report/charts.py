@@ -41,7 +41,12 @@ def curve_svg(chart: CurveChart, *, width: int, height: int) -> str:
     several = len(chart.curves) > 1
     named_ends = several and width >= 480
     left, top, bottom = 52, 34, 44
-    right = 64 + (round(7.5 * max(len(curve.label) for curve in chart.curves)) if named_ends else 0)
+    smooth = [_smooth(curve) for curve in chart.curves]
+    words = [
+        f"{f'{curve.label} ' if named_ends else ''}{points[-1][1]:.3g}" if points else ""
+        for curve, points in zip(chart.curves, smooth, strict=True)
+    ]
+    right = max(64, 18 + round(7.5 * max(map(len, words))))
     key = []
     if several and not named_ends:
         top += 24
@@ -57,10 +62,8 @@ def curve_svg(chart: CurveChart, *, width: int, height: int) -> str:
     ends: list[tuple[float, str]] = []
     for k, curve in enumerate(chart.curves):
         body += _draw_curve(curve, k, x_axis, y_axis, alone=not several)
-        smooth = _smooth(curve)
-        if smooth:
-            name = f"{curve.label} " if named_ends else ""
-            ends.append((y_axis(smooth[-1][1]), f"{name}{smooth[-1][1]:.3g}"))
+        if smooth[k]:
+            ends.append((y_axis(smooth[k][-1][1]), words[k]))
     body += _end_labels(ends, width - right + 8, top, height - bottom)
     body += _hover(chart, x_axis, y_axis, top, height - bottom, width - 4)
     return _svg(width, height, chart.alt, body)
