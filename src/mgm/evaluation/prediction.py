@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 
 from mgm.data.annotations import load_items
 from mgm.data.clips.images import read_any
-from mgm.data.clips.source import ClipSource, FileSource
+from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoItem
 from mgm.data.loading.dataset import part_length, to_video
 from mgm.data.unreadable import READ_ERRORS, Unreadable
@@ -28,7 +28,7 @@ from mgm.files.table import TableRow, check_table_suffix, write_table
 from mgm.models import Classifier
 from mgm.training.checkpoint import open_classifier
 from mgm.training.config import Config
-from mgm.training.run import reading_workers
+from mgm.training.run import file_source, reading_workers
 from mgm.video.clip.rgb import FrameConverter
 from mgm.video.container.stream import OpenVideo, decode_all, open_pipe
 
@@ -118,7 +118,7 @@ def predict(
     if window is not None and not window > 0:
         raise ConfigError("window", f"found {window} seconds", "more than 0", reason="invalid_value")
     classifier, config = open_classifier(run, overrides, recipe=recipe)
-    source = source or FileSource()
+    source = source or file_source(config)
     items = tuple(item for given in videos for item in load_items(str(given)))
     unreadable: dict[str, str] = {}
     if window is not None:
@@ -166,6 +166,9 @@ def predict_stream(
     if window is not None and not window > 0:
         raise ConfigError("window", f"found {window} seconds", "more than 0", reason="invalid_value")
     classifier, config = open_classifier(run, overrides, recipe=recipe)
+    if config.data.input != "pixels":
+        advice = "give the file itself: motion is read from it"
+        raise ConfigError("data.input", f"found {config.data.input}", "pixels", advice, reason="unsupported")
     ranks = Ranks(config.probe.precision)
     classifier.to(ranks.device).eval()
     names = class_names(classifier)

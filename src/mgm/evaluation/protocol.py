@@ -17,7 +17,8 @@ def view_protocol(config: Config, sampling: Sampling, rule: SamplingRule = "exac
     Frames kept in memory (`data.memory`) are scaled to their "memory side" first, and differ from those of a file.
     """
     data = config.data
-    return {
+    shown: dict[str, Setting] = {} if data.input == "pixels" else {"input": data.input}
+    return shown | {
         "temporal views": config.probe.temporal_views,
         "spatial views": config.probe.spatial_views,
         "frames": data.frames,

@@ -10,6 +10,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from mgm.data.annotations import VideoItem
+from mgm.data.clips.motion_pictures import MotionPictures
 from mgm.data.clips.source import ClipSource, FileSource, MemorySource
 from mgm.data.loading.dataset import ClipSet, ClipTransform
 from mgm.data.loading.loader import Batch, BatchOrder, batches
@@ -49,15 +50,16 @@ def open_source(
 ) -> tuple[tuple[VideoItem, ...], ClipSource]:
     """The readable videos, and the source of their clips: `source`, or as `config.data` has it.
 
-    With `data.memory` every video is read here; unreadable ones are left out. Otherwise all videos are returned.
+    With `data.memory` every video is read here; unreadable ones are left out. Otherwise all videos are returned; motion in place
+    of pixels is kept in memory as it is read.
 
     Raises:
         DataError: more than the fraction `data.bad_share` of the videos could not be read.
     """
     if source is not None:
         return items, source
-    if not config.data.memory:
-        return items, FileSource()
+    if config.data.input == "motion" or not config.data.memory:
+        return items, file_source(config)
     data = config.data
     memory = MemorySource(data.memory_side or data.size, config.clip_settings(motion=motion).motion, data.reading)
     with Activity("reading videos into memory", len(items), active=show_progress) as activity:
@@ -73,9 +75,15 @@ def open_source(
     return tuple(item for item in items if item.path not in unreadable), memory
 
 
+def file_source(config: Config) -> ClipSource:
+    """The source of clips that are read from their files: of pixels, or of motion in their place."""
+    return MotionPictures(keep=config.data.memory) if config.data.input == "motion" else FileSource()
+
+
 def reading_workers(config: Config, source: ClipSource) -> int:
     """Number of reading processes; clips in memory need none."""
-    return 0 if isinstance(source, MemorySource) else config.data.workers
+    in_memory = source.keep if isinstance(source, MotionPictures) else isinstance(source, MemorySource)
+    return 0 if in_memory else config.data.workers
 
 
 def is_sharded(config: Config, optim: OptimConfig) -> bool:

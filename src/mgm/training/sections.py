@@ -39,6 +39,10 @@ class DataConfig(Section):
     frames: int = Field(16, ge=1, description="frames of a clip")
     stride: int = Field(4, ge=1, description="distance between sampled frames")
     size: int = Field(224, ge=8, description="side of the square clip in pixels")
+    input: Literal["pixels", "motion"] = Field(
+        "pixels",
+        description="what the frames of a clip show: the video's pixels, or instead its motion accumulated since the keyframe",
+    )
     motion: Literal["auto", "codec", "flow", "difference", "raft"] | None = Field(
         "auto",
         description="source of the motion (auto: codec if the stream has vectors, else flow), or null to read frames only",

@@ -40,6 +40,7 @@ class NetworkEntry:
         name: of the setting `model.network`. title: as its paper names it.
         build: makes it with random weights.
         formats: the programs that write weights of it.
+        reads: what the frames of its clips show, `data.input`.
         classes: of the published weights; class_names: the list that names them, None if there is none.
         frames, stride, size: of a clip: frames, their distance in the video, side in pixels.
         views: (temporal, spatial) views of a video in the published test.
@@ -53,6 +54,7 @@ class NetworkEntry:
     title: str
     build: NetworkBuilder
     formats: tuple[WeightsFormat, ...]
+    reads: Literal["pixels", "motion"] = "pixels"
     classes: int
     class_names: ClassNames | None
     frames: int
