@@ -32,6 +32,7 @@ CALLS = {
     "doctor": [],
     "report": ["absent"],
     "reconstruct": ["absent", "absent.mp4"],
+    "attention": ["absent", "absent.mp4"],
     "bench data": ["absent"],
     "data show": ["absent"],
     "recipes show": ["absent"],

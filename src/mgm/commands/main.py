@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from mgm.commands.attention import attention
 from mgm.commands.bench import bench
 from mgm.commands.compare import compare
 from mgm.commands.data import data
@@ -81,6 +82,7 @@ COMMANDS = (
     predict,
     embed,
     reconstruct,
+    attention,
     saliency,
     export,
     report,

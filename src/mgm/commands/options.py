@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mgm.errors import FileError
 from mgm.terminal import note
 from mgm.training.folder import Start
 
@@ -57,6 +59,25 @@ Ray = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Argument(help="Settings that replace those of the recipe: section.key=value ...")
 ]
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--out", help="File to write; may be given several times. .png; .svg or .pdf: shapes; .mp4 or .gif: moving."
+    ),
+]
+Dark = Annotated[bool, typer.Option("--dark", help="Light words on a dark ground.")]
+
+
+def check_suffixes(files: Sequence[Path], *, moving: bool = True) -> None:
+    """Refuse files that cannot be written before the work begins."""
+    from mgm.show.drawing.save import STILLS
+    from mgm.show.panels import MOVING
+
+    known = (*STILLS, *MOVING) if moving else STILLS
+    for file in files:
+        if file.suffix.lower() not in known:
+            raise FileError(file, f"suffix is '{file.suffix}'", f"one of {', '.join(known)}", reason="invalid_value")
 
 
 def open_set(data: str) -> VideoSet:

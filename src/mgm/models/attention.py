@@ -41,6 +41,16 @@ class Attention(nn.Module):
         score: Tensor = one @ key.transpose(2, 3) * (dim // self.heads) ** -0.5
         return score.softmax(dim=-1).squeeze(2)
 
+    def mean_weights(self, x: Tensor) -> Tensor:
+        """The attention of every token to all, the mean over heads. x: (B, n, dim). Returns (B, n, n); rows sum to 1."""
+        dim = x.shape[-1]
+        query = split_heads(self._linear(x, self.qkv.weight[:dim], self.q_bias), self.heads)
+        key = split_heads(self._linear(x, self.qkv.weight[dim : 2 * dim]), self.heads)
+        total = x.new_zeros(len(x), x.shape[1], x.shape[1])
+        for head in range(self.heads):  # one after the other: all at once take `heads` times the memory
+            total += (query[:, head] @ key[:, head].transpose(1, 2) * (dim // self.heads) ** -0.5).softmax(dim=-1)
+        return total / self.heads
+
     def _mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         query, key, value = (split_heads(part, self.heads) for part in (query, key, value))
         mixed = self._attend(query, key, value, mask)
@@ -142,6 +152,10 @@ class Block(Residual):
     def weights(self, x: Tensor, *, query: int) -> Tensor:
         """The attention that token `query` pays to all N tokens in this block. x: (B, N, dim). Returns (B, heads, N)."""
         return self.attn.weights(self.norm1(x), query=query)
+
+    def mean_weights(self, x: Tensor) -> Tensor:
+        """`Attention.mean_weights` in this block. x: (B, n, dim). Returns (B, n, n)."""
+        return self.attn.mean_weights(self.norm1(x))
 
 
 class CrossBlock(Residual):

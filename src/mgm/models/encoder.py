@@ -102,8 +102,7 @@ class Encoder(nn.Module):
         Raises ModelError when the video does not fit, or the token or the block does not exist.
         """
         check_video(video, self.spec)
-        if not 0 <= query < self.spec.tokens:
-            raise ModelError("query", f"found token {query}", f"0 to {self.spec.tokens - 1}", reason="invalid_value")
+        self._check_query(query)
         index = self.check_block(block)
         x = self._with_class_token(self.embed(video))
         for layer in self.blocks[:index]:
@@ -111,6 +110,41 @@ class Encoder(nn.Module):
         first = 0 if self.class_token is None else 1
         weights: Tensor = self.blocks[index].weights(x, query=first + query)  # type: ignore[operator]  # `Backbone.blocks`
         return weights[..., first:]
+
+    @torch.no_grad()
+    def attention_rollout(self, video: Tensor, *, query: int) -> Tensor:
+        """The attention that one token pays to all tokens through all blocks (Abnar and Zuidema 2020).
+
+        In each block half of it stays at the token, and half goes by the mean over heads.
+
+        Arguments and errors as in `attention`; also ModelError for divided attention.
+        Returns (B, N); rows sum to 1, or to less with a class token.
+        """
+        check_video(video, self.spec)
+        self._check_query(query)
+        if self.spec.divided:
+            raise ModelError(
+                "rollout",
+                "found divided attention",
+                "joint attention",
+                "show the attention of one block",
+                reason="unsupported",
+            )
+        x = self._with_class_token(self.embed(video))
+        first = 0 if self.class_token is None else 1
+        steps = []
+        for layer in self.blocks:
+            steps.append(layer.mean_weights(x))  # type: ignore[operator]  # `Backbone.blocks`
+            x = layer(x)
+        row = x.new_zeros(len(x), 1, x.shape[1])
+        row[:, :, first + query] = 1
+        for weights in reversed(steps):
+            row = (row + row @ weights) / 2
+        return row[:, 0, first:]
+
+    def _check_query(self, query: int) -> None:
+        if not 0 <= query < self.spec.tokens:
+            raise ModelError("query", f"found token {query}", f"0 to {self.spec.tokens - 1}", reason="invalid_value")
 
     def at(
         self,

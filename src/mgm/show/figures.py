@@ -4,19 +4,13 @@ Frames are uint8 (T, H, W, 3); every function returns new ones and leaves its ar
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-RgbFrames = npt.NDArray[np.uint8]
-Rgb = tuple[int, int, int]
-Ground = Literal["dark", "light"]
+from mgm.show.style import BOX, EDGE, HIDDEN, HOT, VEIL, Ground
 
-VEIL: Rgb = (40, 36, 92)
-EDGE: Rgb = (255, 208, 64)
-BOX: Rgb = (64, 224, 176)
-HIDDEN: Rgb = (110, 112, 118)
+RgbFrames = npt.NDArray[np.uint8]
 
 _GROUND_LIGHTNESS: dict[Ground, float] = {"dark": 0.21, "light": 0.97}
 _FULL_LIGHTNESS: dict[Ground, float] = {"dark": 0.80, "light": 0.66}
@@ -143,6 +137,34 @@ def hide_masked(frames: RgbFrames, masked: npt.NDArray[np.bool_]) -> RgbFrames:
     seen = frames.copy()
     seen[spread_tokens(masked, frames=len(frames), size=frames.shape[1:3])] = HIDDEN
     return seen
+
+
+def paint_attention(frames: RgbFrames, weights: npt.NDArray[np.floating]) -> RgbFrames:
+    """`frames` in dark grey, brighter and warmer where attention is paid: lightness grows with it for every reader.
+
+    frames: uint8 (T, H, W, 3). weights: (t, h, w), at least 0; T is a multiple of t. Full colour is their 99th percentile.
+    Returns uint8 (T, H, W, 3).
+    """
+    top = float(np.percentile(weights, 99)) or float(weights.max()) or 1.0
+    strength = np.minimum(weights / top, 1.0)
+    steps, h, w = weights.shape
+    height, width = frames.shape[1:3]
+    if steps == 0 or len(frames) % steps:
+        raise ValueError(f"{len(frames)} frames do not divide into {steps} steps; give the clip of the attention")
+    rows, columns = _between(height, h), _between(width, w)
+    smooth = np.einsum("yi,tij,xj->tyx", rows, strength, columns)
+    heat = np.repeat(smooth, len(frames) // steps, axis=0)[..., None]
+    grey = (frames @ np.array([0.299, 0.587, 0.114]))[..., None] * np.ones(3)
+    painted: RgbFrames = (grey * (0.45 - 0.25 * heat) + np.array(HOT) * 0.8 * heat).round().astype(np.uint8)
+    return painted
+
+
+def _between(pixels: int, tokens: int) -> npt.NDArray[np.float64]:
+    """Weights (pixels, tokens) of linear interpolation between the centres of tokens."""
+    place = np.clip((np.arange(pixels) + 0.5) * tokens / pixels - 0.5, 0, tokens - 1)
+    distance = np.abs(place[:, None] - np.arange(tokens))
+    near: npt.NDArray[np.float64] = np.maximum(1 - distance, 0.0)
+    return near
 
 
 def reconstruction(

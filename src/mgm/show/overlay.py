@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 
 from mgm.errors import VideoError
 from mgm.files.atomic import refuse_to_replace
-from mgm.show.figures import Rgb
 from mgm.show.font import label_font
+from mgm.show.style import Rgb
 from mgm.video.clip.rgb import FrameConverter
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.container.orientation import Orientation

@@ -1,4 +1,4 @@
-"""Clips side by side as a video: panels that move together, each with its name and notes."""
+"""Clips side by side as a video or an animated GIF: panels that move together, each with its name and notes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from mgm.files.atomic import atomic_write
 from mgm.show.figures import RgbFrames
 from mgm.show.font import label_font
+from mgm.show.style import THEMES
 from mgm.video.transcode.write import write_video
+
+MOVING = (".mp4", ".gif")
+"""Suffixes of `write_panels`."""
 
 _GAP = 8
 _LINE = 17
-_PAPER = (24, 26, 32)
-_INK = (232, 232, 228)
-_FAINT_INK = (165, 168, 176)
+_DARK = THEMES["dark"]  # as players are
+_RATE = 8.0
 
 
 def panels(
@@ -38,16 +42,16 @@ def panels(
         columns * (wide + _GAP) + _GAP,
         math.ceil(len(clips) / columns) * (side + foot + _GAP) + _GAP,
     )
-    ground = Image.new("RGB", (size[0] + size[0] % 2, size[1] + size[1] % 2), _PAPER)
+    ground = Image.new("RGB", (size[0] + size[0] % 2, size[1] + size[1] % 2), _DARK.ground)
     pen = ImageDraw.Draw(ground)
     corners = [
         (_GAP + k % columns * (wide + _GAP), _GAP + k // columns * (side + foot + _GAP)) for k in range(len(clips))
     ]
     for (x, y), (name, _) in zip(corners, clips, strict=True):
-        pen.text((x, y + side + 4 + _LINE / 2), name, fill=_INK, font=label_font(14), anchor="lm")
+        pen.text((x, y + side + 4 + _LINE / 2), name, fill=_DARK.ink, font=label_font(14), anchor="lm")
         for number, line in enumerate(notes.get(name, ()), start=1):
             place = (x, y + side + 4 + (number + 0.5) * _LINE)
-            pen.text(place, line, fill=_FAINT_INK, font=label_font(11), anchor="lm")
+            pen.text(place, line, fill=_DARK.faint, font=label_font(11), anchor="lm")
     for t in range(len(clips[0][1])):
         frame = ground.copy()
         for corner, (_, clip) in zip(corners, clips, strict=True):
@@ -63,13 +67,24 @@ def write_panels(
     notes: Mapping[str, Sequence[str]] | None = None,
     rounds: int = 1,
 ) -> None:
-    """Write `panels` as an .mp4 (H.264) of `fps` frames a second, the whole `rounds` times over.
+    """Write `panels` as an .mp4 (H.264) of `fps` frames a second, the whole `rounds` times over; or as a .gif, which loops.
 
     Raises:
         FileError: the file cannot be written.
         DataError: the frames cannot be encoded.
     """
     frames = list(panels(clips, notes=notes))
+    if Path(path).suffix.lower() == ".gif":
+        first, *rest = (Image.fromarray(frame).quantize(128) for frame in frames)
+        with atomic_write(Path(path)) as file:
+            first.save(file, "GIF", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
+        return
     write_video(
         path, (frame for _ in range(rounds) for frame in frames), fps=fps, options={"crf": 24, "preset": "veryfast"}
     )
+
+
+def clip_rate(pts_seconds: npt.NDArray[np.float64]) -> float:
+    """Frames per second at which a clip moves as its video does; 8 without presentation times."""
+    seconds = float(pts_seconds[-1] - pts_seconds[0])
+    return (len(pts_seconds) - 1) / seconds if seconds > 0 else _RATE
