@@ -74,6 +74,7 @@ def test_the_loss_is_judged_beside_comparable_runs():
     assert run.is_comparable(curves("other", [1.0]))
     assert not run.is_comparable(curves("larger", [1.0], size="B"))
     assert not run.is_comparable(curves("other target", [1.0], target="hog"))
+    assert not run.is_comparable(curves("more targets", [1.0], visible_target="motion"))
     said = judge_loss(run, [curves("longer", [1.2, 1.0, 0.9]), curves("shorter", [0.5])])
     assert said[-2:] == [
         "The reference longer has 1 after as many clips: this run is +10% from it.",

@@ -54,7 +54,8 @@ class RunCurves:
 
     def is_comparable(self, other: RunCurves) -> bool:
         """Whether the losses of two runs are the same quantity of models of one size."""
-        return self.kind == other.kind and all(self.made[key] == other.made[key] for key in ("size", "target"))
+        same = ("size", "target", "visible_target")  # the last is absent in older curves
+        return self.kind == other.kind and all(self.made.get(key) == other.made.get(key) for key in same)
 
     def save(self, file: Path) -> None:
         """Write a reference curve.
@@ -125,6 +126,7 @@ def _made(config: Config, kind: Run, about: Mapping[str, Any]) -> dict[str, Any]
         "classes": videos.get("classes"),
         "size": config.model.size,
         "target": target,
+        "visible_target": config.model.visible_target if kind == "pretrain" else None,
         "mask": f"{config.mask.name} {config.mask.ratio:g}" if kind == "pretrain" else None,
         "clip": f"{config.data.frames} x {config.data.size} px, stride {config.data.stride}",
         "batch": config.optim(kind).batch,
