@@ -101,7 +101,7 @@ FINETUNED = {
 # MVIT_B_16x4_CONV of PySlowFast, whose 1e-4 for each 16 clips is 1.6e-3 for 256; and its settings for Something-Something.
 SUPERVISED = {
     "supervised-vitb-k400": (200, 256, 2, 1.6e-3, 1.0, 0.2, 0.5, 1.6e-5, 4, "dense", True, 5),
-    "supervised-vitb-ssv2": (100, 256, 1, 2.4e-2, 1.0, 0.4, 0.5, 0, 2, "sparse", False, 2),
+    "supervised-vitb-ssv2": (100, 256, 1, 2.4e-2, 1.0, 0.4, 0.5, 1.6e-5, 2, "sparse", False, 2),
 }
 
 # The appendix of VideoMAE's paper and MAE's; the attentive probes of V-JEPA and V-JEPA 2.
@@ -166,7 +166,7 @@ def test_fine_tuning(name):
     assert (f.crop, f.randaugment, f.erasing) == ("random_resized", "rand-m7-n4-mstd0.5-inc1", 0.25)
     assert (f.mixup, f.cutmix, f.mixup_prob, f.switch_prob, f.label_smoothing) == (0.8, 1.0, 1.0, 0.5, 0.1)
     assert (config.data.frames, config.data.size, config.probe.spatial_views) == (16, 224, 3)
-    mvit = (3 if sgd else 30, 1.0, "exact")
+    mvit = (3, None, "exact") if sgd else (30, 1.0, "exact")
     assert (f.warmup, f.clip_grad, f.sampling_rule) == (mvit if name in SUPERVISED else (5, None, "reference"))
 
 
