@@ -35,6 +35,12 @@ def run(videos, config, out, memory=None, **options):
         ["mask.decoder.name=running-cell", "mask.decoder.ratio=0.5", "model.checkpointing=true"],
         ["model.target={normalised-pixels: 1, hog: 0.5, motion: 2}", "mask.name=tube"],
         ["model.visible_target={asinh-motion: 2, hog: 1}"],
+        [
+            "model.target={normalised-pixels: 1, frame-difference: 1}",
+            "model.decoders={normalised-pixels: {depth: 2}, frame-difference: {dim: 24, heads: 3}}",
+            "model.regressor_depth=1",
+        ],
+        ["model.target={hog-m3video: 54, trajectory: 16}", "model.prediction_head=mlp", "mask.name=tube"],
         ["model.target=one-frame", "model.backbone=timesformer", "model.attention=joint", "mask.name=random"],
     ],
 )

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
-from mgm.models.decoder import DECODERS
+from mgm.models.decoder import DECODERS, DecoderBranch, decode, new_mask_token
 from mgm.models.encoder import Encoder
 from mgm.models.patches import TokenSplit, check_video, patchify, split_tokens, to_255, unpatchify
 from mgm.models.position import position_embedding
-from mgm.models.sizes import ModelSpec
+from mgm.models.regressor import Regressor
+from mgm.models.sizes import ModelSpec, Stack
 from mgm.models.targets import ReconstructionObjective, Target, TargetChoice, build_objective
 from mgm.models.tokenizers import Tokenizer
 
@@ -39,14 +40,14 @@ class Reconstruction(NamedTuple):
 class MaskedAutoencoder(nn.Module):
     """VideoMAE: encoder on the visible tokens, decoder on visible and mask tokens, loss on the masked tokens.
 
-    spec: sizes and shapes, backbone and kind of decoder.
+    spec: sizes and shapes, backbone, kind of decoder, one or several of them, and a regressor before them.
     target: a name of `TARGETS`, a `Target`, or {name: weight} of several.
     tokenizer: the network whose codes a target predicts; the size of its vocabulary suffices to load a model.
     visible_target: the same, of values that a linear layer predicts from the encoder's output at the VISIBLE tokens; their
     weighted errors are added to the loss. Ours: what a token shows is learned without guessing what is hidden. None: none.
     teacher: the encoder whose features the target "teacher" predicts; a specification suffices to load a model.
     checkpointing: activation checkpointing in encoder and decoder, see `Encoder`.
-    Raises ModelError for an unknown target, or a teacher or a tokenizer that does not fit.
+    Raises ModelError for an unknown target, or a teacher or a tokenizer that does not fit, or decoders of other targets.
     """
 
     def __init__(
@@ -63,17 +64,46 @@ class MaskedAutoencoder(nn.Module):
         self.spec = spec
         self.objective = build_objective(spec, target, teacher=teacher, tokenizer=tokenizer)
         self.encoder = Encoder(spec)
-        self.encoder_to_decoder = nn.Linear(spec.encoder.dim, spec.decoder.dim, bias=False)
-        self.mask_token = nn.Parameter(torch.empty(1, 1, spec.decoder.dim))
-        self.decoder = DECODERS[spec.decoder_attention](spec, self.objective.dim)
-        self.encoder.checkpointing = self.decoder.checkpointing = checkpointing
-        nn.init.xavier_uniform_(self.encoder_to_decoder.weight)
-        nn.init.trunc_normal_(self.mask_token, std=0.02, a=-0.02, b=0.02)
-        self.position: Tensor
-        self.register_buffer("position", position_embedding(spec, spec.decoder.dim), persistent=False)
+        self.encoder.checkpointing = checkpointing
+        self.regressor = None if spec.regressor_depth is None else Regressor(spec, spec.regressor_depth)
+        if self.regressor is not None:
+            self.regressor.checkpointing = checkpointing
+        if spec.decoders is None:
+            self._build_decoder(spec, checkpointing=checkpointing)
+        else:
+            self._build_decoders(spec.decoders, checkpointing=checkpointing)
         self.visible_objective = None if visible_target is None else build_objective(spec, visible_target)
         if self.visible_objective is not None:
             self.visible_head = nn.Linear(spec.encoder.dim, self.visible_objective.dim)
+
+    def _build_decoder(self, spec: ModelSpec, *, checkpointing: bool) -> None:
+        """The decoder that all targets share, by the reference's names."""
+        outs = [target.dim for target, _ in self.objective.targets]
+        self.encoder_to_decoder = nn.Linear(spec.encoder.dim, spec.decoder.dim, bias=False)
+        self.decoder = DECODERS[spec.decoder_attention](spec, outs, spec.decoder)
+        self.decoder.checkpointing = checkpointing
+        nn.init.xavier_uniform_(self.encoder_to_decoder.weight)
+        self.mask_token = new_mask_token(spec, spec.decoder.dim)
+        self.position: Tensor
+        self.register_buffer("position", position_embedding(spec, spec.decoder.dim), persistent=False)
+
+    def _build_decoders(self, stacks: tuple[tuple[str, Stack], ...], *, checkpointing: bool) -> None:
+        """A decoder for each target, in the order of the targets."""
+        dims, widths = {target.name: target.dim for target, _ in self.objective.targets}, dict(stacks)
+        if set(dims) != set(widths):
+            raise ModelError(
+                "decoders",
+                f"found those of {', '.join(widths)}",
+                f"one for each of the targets {', '.join(dims)}",
+                "targets that share a decoder share all of them: leave the decoders out",
+                reason="mismatch",
+            )
+        self.decoders = nn.ModuleDict(
+            {
+                name: DecoderBranch(self.spec, [dim], widths[name], checkpointing=checkpointing)
+                for name, dim in dims.items()
+            }
+        )
 
     @property
     def reads_motion(self) -> bool:
@@ -111,14 +141,14 @@ class MaskedAutoencoder(nn.Module):
         the targets "motion" and "asinh-motion". For "trajectory" h and w are twice those of the tokens (`motion_parts`).
         Raises ModelError when shapes, types, counts or values do not fit.
         """
-        visible, tokens, valid = self._split(video, mask, decode)
+        visible, tokens, valid = split = self._split(video, mask, decode)
         parts_per_side = self.motion_parts
         rows, columns = (parts_per_side * side for side in self.spec.grid[1:])
         for objective in (self.objective, self.visible_objective):
             if objective is not None:
                 objective.check_motion(motion, (len(video), self.spec.frames, rows, columns, 2))
         encoded = self.encoder.encode(video, visible)
-        prediction = self.objective.activate(self._decode(encoded, visible, tokens, valid).float())
+        prediction = self.objective.activate(self._decode(encoded, split).float())
         target = self.objective.target_values(video, tokens, motion)
         loss, parts = self.objective.loss(prediction, target, valid)
         if self.visible_objective is not None:
@@ -139,18 +169,19 @@ class MaskedAutoencoder(nn.Module):
         Of several targets the first with pixels is shown.
         Arguments and errors as in `forward`; also ModelError if no target has pixels.
         """
-        visible, masked, _ = self._split(video, mask, None)
-        prediction = self.objective.activate(self._decode(self.encoder.encode(video, visible), visible, masked, None))
+        visible, masked, _ = split = self._split(video, mask, None)
+        prediction = self.objective.activate(self._decode(self.encoder.encode(video, visible), split))
         patches = _to_uint8(to_255(patchify(video, self.spec)))
         row = torch.arange(len(video), device=video.device)[:, None]
         patches[row, masked] = _to_uint8(self.objective.pixels(prediction, video, masked) * 255)
         return unpatchify(patches, self.spec)
 
-    def _decode(self, encoded: Tensor, visible: Tensor, tokens: Tensor, valid: Tensor | None) -> Tensor:
-        seen = self.encoder_to_decoder(encoded) + self.position[visible]
-        hidden = self.mask_token + self.position[tokens]
-        prediction: Tensor = self.decoder(seen, hidden, valid=valid)
-        return prediction
+    def _decode(self, encoded: Tensor, split: TokenSplit) -> Tensor:
+        """The decoder's output, or the decoders' side by side: (B, n, dim)."""
+        regressed = None if self.regressor is None else self.regressor(encoded, split.visible, split.hidden)
+        if self.spec.decoders is not None:
+            return torch.cat([branch(encoded, regressed, split) for branch in self.decoders.values()], dim=2)
+        return decode(self.encoder_to_decoder, self.mask_token, self.position, self.decoder, encoded, regressed, split)
 
     def split(self, mask: Tensor, decode: Tensor | None = None, *, device: torch.device | str = "cpu") -> TokenSplit:
         """The token indices of masks, computed ahead of `forward`, which accepts them instead of the masks.

@@ -16,9 +16,11 @@ def encoder_multiply_accumulates(spec: ModelSpec) -> int | None:
 def autoencoder_multiply_accumulates(spec: ModelSpec, visible: int) -> int | None:
     """Of one clip in pretraining with `visible` tokens: encoder, projection, decoder with self-attention on all tokens, head.
 
-    None for divided attention, and for a decoder with cross-attention.
+    None for divided attention, for a decoder with cross-attention or heads of several layers, for several decoders, and with a
+    regressor.
     """
-    if spec.divided or spec.decoder_attention != "self":
+    plain = spec.decoder_attention == "self" and spec.decoders is None and spec.regressor_depth is None
+    if spec.divided or not plain or spec.prediction_head != "linear":
         return None
     decoder, pixels = spec.decoder, 3 * spec.tubelet * spec.patch**2
     projection = visible * spec.encoder.dim * decoder.dim

@@ -16,6 +16,8 @@ ATTENTIONS: Final[Mapping[str, tuple[str, ...]]] = {"vit": ("joint",), "timesfor
 """The kinds of attention of each backbone, the default first."""
 DecoderAttention = Literal["self", "cross"]
 DECODER_ATTENTIONS: Final = ("self", "cross")
+PredictionHead = Literal["linear", "mlp"]
+PREDICTION_HEADS: Final = ("linear", "mlp")
 
 
 def unknown_name(subject: str, found: object, known: Iterable[str], others: str = "") -> ModelError:
@@ -127,6 +129,13 @@ class ModelSpec:
     encoder's output alone (CrossMAE, Fu et al. 2024).
     decoder_depth: blocks of the decoder; None: the size's.
     decoder_dim: width of the decoder; None: the size's. The heads keep their width.
+    decoder_heads: attention heads of the decoder; None: heads of the size's width.
+    prediction_head: the decoder's last layers: "linear" (VideoMAE), or "mlp", for each target a linear layer to 512, GELU and a
+    linear layer (MME, Sun et al. 2023).
+    decoders: (target, widths) of each target, which then has a decoder, a projection and a mask token of its own (MME's
+    decoder_num, MotionMAE, MAM2); None: all targets share one decoder.
+    regressor_depth: blocks, of the encoder's width, in which queries for the hidden tokens attend to the encoder's output; the
+    decoder gets their results and no visible tokens (MAM2, Song et al. 2022, after CAE, Chen et al. 2022); None: no regressor.
     norm_eps: epsilon of the LayerNorms of blocks and at the end of the encoder (reference 1e-6, Hugging Face 1e-12).
     head_norm_eps: epsilon of the LayerNorm before a head, the decoder's or the classifier's (Hugging Face 1e-5).
     encoder_norm: whether the encoder ends with a LayerNorm; a classifier's encoder does not.
@@ -149,6 +158,10 @@ class ModelSpec:
     decoder_attention: DecoderAttention = "self"
     decoder_depth: int | None = None
     decoder_dim: int | None = None
+    decoder_heads: int | None = None
+    prediction_head: PredictionHead = "linear"
+    decoders: tuple[tuple[str, Stack], ...] | None = None
+    regressor_depth: int | None = None
     norm_eps: float = 1e-6
     head_norm_eps: float = 1e-6
     encoder_norm: bool = True
@@ -158,7 +171,7 @@ class ModelSpec:
         self._check_names()
         for name in ("patch", "tubelet", "frames"):
             check_positive(name, getattr(self, name))
-        for name in ("decoder_depth", "decoder_dim"):
+        for name in ("decoder_depth", "decoder_dim", "decoder_heads", "regressor_depth"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
         for name in ("norm_eps", "head_norm_eps"):
@@ -184,6 +197,7 @@ class ModelSpec:
             ("patch_init", PATCH_INITS),
             ("backbone", tuple(ATTENTIONS)),
             ("decoder_attention", DECODER_ATTENTIONS),
+            ("prediction_head", PREDICTION_HEADS),
         ):
             if getattr(self, name) not in choices:
                 raise unknown_name(name, getattr(self, name), choices)
@@ -212,7 +226,20 @@ class ModelSpec:
                 advice="leave it out",
                 reason="conflict",
             )
-        if self.decoder_dim is not None and self.decoder_dim % self._decoder_head:
+        if self.regressor_depth is not None and self.decoder_attention != "self":
+            raise ModelError(
+                "regressor_depth",
+                "found a regressor before a decoder of cross-attention",
+                "decoder_attention self",
+                "after a regressor, a decoder gets no visible tokens to attend to",
+                reason="conflict",
+            )
+        if self.decoders is not None and len({name for name, _ in self.decoders}) < max(1, len(self.decoders)):
+            names = ", ".join(name for name, _ in self.decoders) or "none"
+            raise ModelError("decoders", f"found {names}", "one for each target", reason="invalid_value")
+        if self.decoder_heads is not None:
+            _ = self.decoder  # raises
+        elif self.decoder_dim is not None and self.decoder_dim % self._decoder_head:
             raise ModelError(
                 "decoder_dim",
                 f"found {self.decoder_dim}",
@@ -284,12 +311,13 @@ class ModelSpec:
 
     @property
     def decoder(self) -> Stack:
-        """The decoder's blocks, with `decoder_depth` and `decoder_dim` if given."""
+        """The blocks of the decoder that all targets share, with `decoder_depth`, `decoder_dim` and `decoder_heads` if given."""
         stack = self._widths.decoder
         dim = self.decoder_dim or stack.dim
         # A hidden width that is not 4 x dim belongs to the size's own width.
         hidden = stack.hidden if dim == stack.dim else None
-        return Stack(dim, self.decoder_depth or stack.depth, dim // self._decoder_head, hidden)
+        heads = self.decoder_heads or dim // self._decoder_head
+        return Stack(dim, self.decoder_depth or stack.depth, heads, hidden)
 
     @property
     def divided(self) -> bool:
@@ -317,6 +345,8 @@ class ModelSpec:
             values["resolution"] = list(self.resolution)
         if self.position_grid is not None:
             values["position_grid"] = list(self.position_grid)
+        if self.decoders is not None:
+            values["decoders"] = {name: asdict(stack) for name, stack in self.decoders}
         return values
 
     @classmethod
@@ -335,6 +365,8 @@ class ModelSpec:
         try:
             if isinstance(known.get("size"), Mapping):
                 known["size"] = Size(Stack(**known["size"]["encoder"]), Stack(**known["size"]["decoder"]))
+            if isinstance(known.get("decoders"), Mapping):
+                known["decoders"] = tuple((str(name), Stack(**stack)) for name, stack in known["decoders"].items())
             for name in ("resolution", "position_grid"):
                 if isinstance(known.get(name), list):
                     known[name] = tuple(known[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -10,11 +11,11 @@ from pydantic import Field, model_validator
 from mgm.data.clips.sampling import Sampler, Sampling, SamplingRule
 from mgm.data.clips.source import ClipSettings
 from mgm.data.loading.dataset import MaskRule
-from mgm.errors import ConfigError, MgmError
+from mgm.errors import ConfigError, MgmError, ModelError
 from mgm.files.yaml_text import write_yaml
 from mgm.flow.raft import RaftEstimator
 from mgm.masks import build_mask
-from mgm.models import TARGETS, AsinhMotion, ModelSpec
+from mgm.models import TARGETS, AsinhMotion, ModelSpec, Stack
 from mgm.training.sections import (
     DataConfig,
     FinetuneConfig,
@@ -71,6 +72,7 @@ class Config(Section):
                 reason="conflict",
             )
         self._check_networks()
+        self._check_decoders()
         return self
 
     def _check_networks(self) -> None:
@@ -84,6 +86,26 @@ class Config(Section):
                     advice=f"target {' or '.join(names)} needs a {key}, and a {key} needs the target",
                     reason="conflict",
                 )
+
+    def _check_decoders(self) -> None:
+        """Decoders of their own are those of the targets; a network that replaces hidden tokens has none."""
+        found = self.model_spec().decoders
+        names = self.model.target_names
+        if found is not None and {name for name, _ in found} != set(names):
+            raise ConfigError(
+                "model.decoders",
+                f"found those of {', '.join(name for name, _ in found)}",
+                f"one for each of {', '.join(names)}",
+                reason="mismatch",
+            )
+        own = [key for key in ("decoders", "regressor_depth") if getattr(self.model, key) is not None]
+        if self.model.replacement is not None and own:
+            raise ConfigError(
+                f"model.{own[0]}",
+                f"found one with model.replacement {self.model.replacement}, which has no decoder",
+                "null",
+                reason="conflict",
+            )
 
     def _check_replacement(self) -> None:
         """Masks of varying count need a network that sees all tokens; such a network has no decoder."""
@@ -164,7 +186,7 @@ class Config(Section):
                     reason="mismatch",
                 )
             return spec
-        return ModelSpec(
+        spec = ModelSpec(
             size=self.model.size,
             patch=self.model.patch,
             tubelet=self.model.tubelet,
@@ -177,7 +199,24 @@ class Config(Section):
             decoder_attention=self.model.decoder_attention,
             decoder_depth=self.model.decoder_depth,
             decoder_dim=self.model.decoder_dim,
+            decoder_heads=self.model.decoder_heads,
+            prediction_head=self.model.prediction_head,
+            regressor_depth=self.model.regressor_depth,
         )
+        # Several decoders need the widths of the size.
+        return spec if self.model.decoders is None else replace(spec, decoders=self._decoders(spec.decoder))
+
+    def _decoders(self, shared: Stack) -> tuple[tuple[str, Stack], ...]:
+        """The widths of each target's decoder; shared: those for what the settings leave open."""
+        stacks = []
+        for name, own in (self.model.decoders or {}).items():
+            dim = own.dim or shared.dim
+            heads = own.heads or max(1, dim * shared.heads // shared.dim)
+            try:
+                stacks.append((name, Stack(dim, own.depth or shared.depth, heads)))
+            except ModelError as error:
+                raise error.within(f"model.decoders.{name}") from error
+        return tuple(stacks)
 
     def mask_rule(self) -> MaskRule:
         """The masks with their token grid and ratios, and whether a target needs the motion."""

@@ -195,6 +195,8 @@ def _model_summary(config: Config) -> str:
     parts += [f"{spec.backbone} ({'divided' if spec.divided else 'joint'})"] if spec.backbone != "vit" else []
     parts += [f"{model.replacement} with replaced tokens"] if model.replacement is not None else []
     parts += [f"{spec.decoder_attention}-attention decoder"] if spec.decoder_attention != "self" else []
+    parts += [f"{len(spec.decoders)} decoders"] if spec.decoders is not None else []
+    parts += ["a regressor"] if spec.regressor_depth is not None else []
     parts += [f"target {' + '.join(model.target_names)}"] if model.target != "normalised-pixels" else []
     parts += [f"{' + '.join(model.visible_target_names)} at visible tokens"] if model.visible_target else []
     return ", ".join(parts)

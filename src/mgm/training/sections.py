@@ -83,6 +83,14 @@ class DataConfig(Section):
     bad_share: float = Field(0.1, ge=0, le=1, description="fraction of unreadable clips at which a run stops")
 
 
+class DecoderConfig(Section):
+    """The decoder of one target."""
+
+    depth: int | None = Field(None, ge=1, description="blocks; null: model.decoder_depth")
+    dim: int | None = Field(None, ge=1, description="width; null: model.decoder_dim")
+    heads: int | None = Field(None, ge=1, description="attention heads; null: heads of the width of the size's decoder")
+
+
 class ModelConfig(Section):
     """The autoencoder; see `mgm.models.ModelSpec`."""
 
@@ -128,6 +136,22 @@ class ModelConfig(Section):
     )
     decoder_depth: int | None = Field(None, ge=1, description="decoder blocks; null: as the size has")
     decoder_dim: int | None = Field(None, ge=1, description="width of the decoder; null: as the size has")
+    decoder_heads: int | None = Field(None, ge=1, description="attention heads of the decoder; null: as the size has")
+    prediction_head: Literal["linear", "mlp"] = Field(
+        "linear",
+        description="end of the decoder: linear (VideoMAE), or mlp: for each target two linear layers (M3Video)",
+    )
+    decoders: dict[str, DecoderConfig] | None = Field(
+        None,
+        description="{target: {depth, dim, heads}}: a decoder for each target, with its own projection and mask token; "
+        "null: the targets share one",
+    )
+    regressor_depth: int | None = Field(
+        None,
+        ge=1,
+        description="blocks of cross-attention in which queries for hidden tokens read the encoder's output before the decoder "
+        "(MAM2); null: no regressor",
+    )
     checkpointing: bool = Field(
         False, description="recompute activations in the backward pass: less memory, a third more computation"
     )

@@ -320,6 +320,22 @@ def test_safetensors_represents_every_model(tmp_path):
     assert model.encoder.training
 
 
+def test_several_decoders_and_a_regressor_are_exported_to_safetensors_alone(tmp_path):
+    of_each = tuple((name, Stack(16, 1, 2)) for name in ("normalised-pixels", "hog"))
+    spec = replace(SPEC, decoders=of_each, regressor_depth=1, prediction_head="mlp")
+    model = MaskedAutoencoder(spec, target={"normalised-pixels": 1.0, "hog": 0.5}).eval()
+    for to in ("hf", "videomae"):
+        with raises(ModelError, "unsupported", message="export-decoders" if to == "hf" else None):
+            export_model(model, to=to, out=tmp_path / to)
+    out = export_model(model, to="safetensors", out=tmp_path / "out")
+    again = load_pretrained(out)
+    assert again.spec == spec
+    assert all(torch.equal(again.state_dict()[key], value) for key, value in model.state_dict().items())
+    assert "| decoder hog |" in (out / "README.md").read_text()
+    part = export_model(model, to="hf", out=tmp_path / "part", part="encoder")
+    close(load_encoder(part)(VIDEO), model.encoder(VIDEO))
+
+
 def test_only_earlier_exports_are_replaced(tmp_path, monkeypatch):
     model, out = make("encoder"), tmp_path / "out"
     export_model(model, to="videomae", out=out)

@@ -24,12 +24,15 @@ _FREE: Final = frozenset(
         "resolution",
         "decoder_depth",
         "decoder_dim",
+        "decoder_heads",
         "norm_eps",
         "head_norm_eps",
         "encoder_norm",
         "patch_init",
     }
 )
+# Those that say nothing about an encoder or a classifier.
+_OF_DECODERS: Final = frozenset({"decoder_attention", "prediction_head", "decoders", "regressor_depth"})
 
 
 def check_representable(model: Model, format_name: str) -> None:
@@ -38,10 +41,11 @@ def check_representable(model: Model, format_name: str) -> None:
     format_name: for the message.
     """
     spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
+    free = _FREE if isinstance(model, MaskedAutoencoder) else _FREE | _OF_DECODERS
     wrong = [
-        f"{field.name} {getattr(spec, field.name)!r} (expected {field.default!r})"
+        f"{field.name} {_told(getattr(spec, field.name))} (expected {field.default!r})"
         for field in fields(ModelSpec)
-        if field.name not in _FREE and getattr(spec, field.name) != field.default
+        if field.name not in free and getattr(spec, field.name) != field.default
     ]
     if isinstance(model, MaskedAutoencoder) and not isinstance(model.target, NormalisedPixels | Pixels):
         names = ", ".join(target.name for target, _ in model.objective.targets)
@@ -58,3 +62,9 @@ def check_representable(model: Model, format_name: str) -> None:
         if spec.position != plain:
             advice += f", or pretrain with model.position={plain}"
         raise ModelError("", f"{format_name} cannot represent {', '.join(wrong)}", advice=advice, reason="unsupported")
+
+
+def _told(value: object) -> str:
+    """A value of a specification; of decoders the targets."""
+    several = isinstance(value, tuple) and bool(value) and isinstance(value[0], tuple)
+    return f"of {', '.join(name for name, _ in value)}" if several else repr(value)  # type: ignore[attr-defined]

@@ -86,7 +86,7 @@ def apply_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:
     other = replace(spec, frames=overrides.frames or spec.frames, resolution=overrides.resolution or spec.resolution)
     if overrides.heads not in (None, spec.encoder.heads):
         size, depth = named_size(replace(spec.encoder, heads=overrides.heads), spec.decoder)
-        other = replace(other, size=size, decoder_depth=depth, decoder_dim=None)
+        other = replace(other, size=size, decoder_depth=depth, decoder_dim=None, decoder_heads=None)
     if other.grid != spec.grid and spec.position == "learned-separable":
         raise ModelError(
             "position",
@@ -103,9 +103,12 @@ def check_described(spec: ModelSpec, state: Mapping[str, Tensor], *, outputs: in
     outputs: of the model's head.
     Raises ModelError if the model has more weights than the file, or more tokens than a model of video can attend to.
     """
-    stacks = [spec.encoder, *([spec.decoder] if "decoder.head.weight" in state else [])]
+    stacks = [spec.encoder]
+    if any(key.startswith(("decoder.", "decoders.")) for key in state):  # not so in an encoder or a classifier
+        stacks += [spec.decoder] if spec.decoders is None else [stack for _, stack in spec.decoders]
+        stacks += [replace(spec.encoder, depth=spec.regressor_depth)] if spec.regressor_depth is not None else []
     described = sum(stack.depth * stack.dim * (4 * stack.dim + 2 * stack.mlp) for stack in stacks)  # attention and MLP
-    described += 3 * spec.token_pixels * spec.encoder.dim + outputs * stacks[-1].dim
+    described += 3 * spec.token_pixels * spec.encoder.dim + outputs * min(stack.dim for stack in stacks)
     stored = sum(value.numel() for value in state.values())
     if described > stored:
         found = f"describes a model of {described:,} weights or more"

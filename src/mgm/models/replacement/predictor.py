@@ -93,11 +93,12 @@ class MaskedPredictor(nn.Module):
         check_video(video, self.spec)
         if isinstance(mask, Tensor):
             mask = self.split(mask, decode, device=video.device)
-        self.objective.check_motion(motion, (len(video), self.spec.frames, *self.spec.grid[1:], 2))
+        rows, columns = (self.objective.motion_parts * side for side in self.spec.grid[1:])
+        self.objective.check_motion(motion, (len(video), self.spec.frames, rows, columns, 2))
         replaced, tokens, valid = mask
         features = self.trunk(video, replaced).flatten(2)
         chosen = features.take_along_dim(tokens[:, :, None], dim=1).unflatten(2, (self.trunk.per_token, -1))
-        prediction = self.head(chosen).flatten(2).float()
+        prediction = self.objective.activate(self.head(chosen).flatten(2).float())
         target = self.objective.target_values(video, tokens, motion)
         loss, parts = self.objective.loss(prediction, target, valid)
         if not predict:

@@ -167,8 +167,13 @@ def _table(model: Model) -> str:
         ("position embedding", spec.position),
     ]
     if isinstance(model, MaskedAutoencoder):
-        decoder = spec.decoder
-        rows.append(("decoder", f"width {decoder.dim}, depth {decoder.depth}, heads {decoder.heads}"))
+        stacks = spec.decoders or (("", spec.decoder),)
+        if spec.regressor_depth is not None:
+            rows.append(("regressor", f"width {spec.encoder.dim}, depth {spec.regressor_depth}"))
+        rows += [
+            (f"decoder {of}".rstrip(), f"width {stack.dim}, depth {stack.depth}, heads {stack.heads}")
+            for of, stack in stacks
+        ]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
