@@ -56,7 +56,7 @@ ROOMS = {
         {"low_shot"},
         {"probing"},
         {"raw_motion", "run", "saliency"},
-        {"embedding", "multi_view", "paper", "prediction"},
+        {"baselines", "embedding", "multi_view", "paper", "prediction"},
         {"result_table", "run_comparison", "transfer"},
     ],
     "demo": [{"measure", "systems"}, {"findings", "plan"}, {"summary"}, {"page"}, {"pipeline"}],

@@ -15,12 +15,10 @@ from mgm.training.folder import Start
 if TYPE_CHECKING:
     from mgm.data.annotations import VideoSet
 
-Data = Annotated[
-    str,
-    typer.Argument(
-        help="Folder of videos, an annotation file, or train=FILE,test=FILE,root=FOLDER; 'mgm data show' prints how it is read."
-    ),
-]
+SET_HELP = (
+    "Folder of videos, an annotation file, or train=FILE,test=FILE,root=FOLDER; 'mgm data show' prints how it is read."
+)
+Data = Annotated[str, typer.Argument(help=SET_HELP)]
 Recipe = Annotated[str, typer.Option(help="Name of a recipe of mgm, or a .yaml file.")]
 ForeignRecipe = Annotated[
     str | None,

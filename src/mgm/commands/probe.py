@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,8 @@ from rich.table import Table
 
 import mgm
 from mgm.commands.next_command import new_folder, suggest
-from mgm.commands.options import AsJson, Data, ForeignRecipe, Settings, open_set
+from mgm.commands.options import SET_HELP, AsJson, ForeignRecipe, Settings, open_set
+from mgm.errors import ConfigError
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, Terminal, note, print_json
 from mgm.training.recipe_file import read_recipe
@@ -21,11 +23,24 @@ if TYPE_CHECKING:
 
 
 def probe(
-    run: Annotated[Path, typer.Argument(help="Folder of 'mgm pretrain', or weights of another project.")],
-    data: Data,
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of 'mgm pretrain', or weights of another project. --baseline needs none: SET alone."
+        ),
+    ],
+    data: Annotated[str | None, typer.Argument(metavar="SET", help=SET_HELP)] = None,
     settings: Settings = None,
     recipe: ForeignRecipe = None,
     untrained: Annotated[bool, typer.Option(help="Also evaluate the same encoder untrained.")] = True,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="Probe without a model instead, on 8 x 8 cells: motion (the vectors) or mean-frame (colours). With RUN on its "
+            "clips, kept beside its results; else on those of --recipe, laptop by default."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep the result of a baseline in this file (json).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a frozen encoder: attentive probe, linear probe, k-NN and few labels, compared with the same encoder untrained.
@@ -33,14 +48,31 @@ def probe(
     mgm probe runs/a videos/ probe.heads=[linear,linear-sgd,knn]
 
     mgm probe runs/a videos/ probe.depth=4 probe.lr=[0.005,0.001] probe.weight_decay=[0.01,0.1]
+
+    mgm probe videos/ --baseline motion
     """
+    given = tuple(settings or ())
+    if baseline is not None:
+        if data is not None and re.match(r"[a-z_]+\.[a-z_.]+=", data):  # a setting after the set alone
+            given = (data, *given)
+            data = None
+        _probe_baseline(baseline, run, data, given, recipe, out, as_json=as_json)
+        return
+    if data is None:
+        raise ConfigError(
+            "SET", "found none", "mgm probe RUN SET, or mgm probe SET --baseline motion", reason="missing_value"
+        )
+    if out is not None:
+        raise ConfigError(
+            "--out", "found without --baseline", "the results of a run are in its folder", reason="conflict"
+        )
     with Activity("reading videos") as activity:
         from mgm.training.results import PROBE_FILE, read_results, result_file
 
         report = mgm.probe(
             run,
             open_set(data),
-            overrides=tuple(settings or ()),
+            overrides=given,
             recipe=recipe,
             untrained=untrained,
             progress=activity.rename,
@@ -65,6 +97,42 @@ def probe(
     )
     own = () if recipe is None or "finetune" not in read_recipe(recipe).tree else ("--recipe", recipe)
     suggest("mgm", "finetune", run, data, *own, "--out", new_folder(run, "-finetuned"))
+
+
+def _probe_baseline(
+    baseline: str,
+    run: Path,
+    data: str | None,
+    settings: tuple[str, ...],
+    recipe: str | None,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Measure and print a baseline, beside a run if there are both `run` and `data`."""
+    with Activity("reading videos") as activity:
+        from mgm.evaluation.baselines import probe_baseline
+
+        videos = open_set(str(run) if data is None else data)
+        report, result = probe_baseline(
+            baseline,
+            videos,
+            run=None if data is None else run,
+            overrides=settings,
+            recipe=recipe,
+            out=out,
+            progress=activity.rename,
+        )
+    if as_json:
+        print_json(result.model_dump(mode="json"))
+        return
+    console = Terminal()
+    console.print(_table(report))
+    console.print(f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read")
+    if data is not None:
+        suggest("mgm", "results", run)
+    else:
+        suggest("mgm", "pretrain", run, "--recipe", recipe or "laptop", "--out", new_folder("runs/a"))
 
 
 def _table(report: ProbeReport) -> Table:

@@ -1,4 +1,4 @@
-"""The rival without a model: the same probes on the motion vectors themselves."""
+"""The rivals without a model: the same probes on the motion vectors themselves, and on the mean frame."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from functools import partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from mgm.data.clips.source import ClipSource
+from mgm.data.clips.source import ClipSource, ClipView
 from mgm.data.clips.transform import centre_crop
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.loading.dataset import part_length, patch_motion
 from mgm.data.unreadable import READ_ERRORS, Unreadable
+from mgm.errors import DataError
 from mgm.evaluation.holdout import held_out
 from mgm.evaluation.linear import linear_probe
 from mgm.evaluation.metrics import correct
@@ -24,17 +26,57 @@ from mgm.training.config import Config
 
 Probabilities = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 Classifier = Callable[[Features, Features, Tensor], Probabilities]
+Describe = Callable[[ClipView], Sequence[Tensor]]
+"""The features of a clip, one vector for each way to describe it."""
 
 
-def probe_raw_motion(videos: VideoSet, config: Config, source: ClipSource) -> ProbeScores:
-    """Linear probe and k-NN on the motion of the clips that an encoder would see, at its patches (centre crops).
+def probe_raw_motion(
+    videos: VideoSet, config: Config, source: ClipSource, *, grid: tuple[int, int] | None = None
+) -> ProbeScores:
+    """Linear probe and k-NN on the motion of the clips that an encoder would see, averaged over each cell of a grid (centre crops).
 
-    Each reads one of two features: the vectors of all patches and frames, or their means over the clip. A fifth of the training
+    Each reads one of two features: the vectors of all cells and frames, or their means over the clip. A fifth of the training
     videos, held out, selects the better one for each probe; test videos do not influence it.
+
+    Args:
+        grid: (rows, columns) of the cells; None: the patches of the encoder.
+    """
+    cells = grid or config.model_spec().grid[1:]
+
+    def describe(clip: ClipView) -> tuple[Tensor, Tensor]:
+        assert clip.motion is not None  # the settings ask for it
+        vectors = torch.from_numpy(patch_motion(clip.motion, cells))
+        over = (0, 1, 2)
+        means = torch.cat([vectors.mean(over), vectors.abs().mean(over), vectors.square().mean(over).sqrt()])
+        return vectors.flatten(), means
+
+    return probe_clips(describe, videos, config, source, motion=True)
+
+
+def probe_mean_frame(
+    videos: VideoSet, config: Config, source: ClipSource, *, grid: tuple[int, int] | None = None
+) -> ProbeScores:
+    """The same probes on the mean of a clip's frames, one colour for each cell of a grid: what is seen without any motion."""
+    cells = grid or config.model_spec().grid[1:]
+
+    def describe(clip: ClipView) -> tuple[Tensor]:
+        mean = torch.from_numpy(clip.frames.mean(0, dtype=np.float32)).permute(2, 0, 1)
+        return (F.adaptive_avg_pool2d(mean, cells).flatten(),)
+
+    return probe_clips(describe, videos, config, source, motion=False)
+
+
+def probe_clips(
+    describe: Describe, videos: VideoSet, config: Config, source: ClipSource, *, motion: bool
+) -> ProbeScores:
+    """Linear probe and k-NN on features that need no model, in centre crops of the clips that an encoder would see.
+
+    Args:
+        motion: clips are read with their motion.
     """
     probe, classes = config.probe, len(videos.classes)
-    train = _read(videos.train, config, source, views=probe.clips_per_video)
-    test = _read(videos.test, config, source, views=probe.temporal_views)
+    train = _read(describe, videos.train, config, source, views=probe.clips_per_video, motion=motion)
+    test = _read(describe, videos.test, config, source, views=probe.temporal_views, motion=motion)
     classifiers: dict[str, Classifier] = {
         "linear probe": lambda bank, queries, held: linear_probe(bank, queries, classes=classes, held=held)
     }
@@ -53,11 +95,16 @@ def _nearest(bank: Features, queries: Features, held: Tensor, *, classes: int, k
     return nearest_neighbours(bank, queries, classes=classes, neighbours=[k])[k]
 
 
-def _read(items: Sequence[VideoItem], config: Config, source: ClipSource, *, views: int) -> tuple[Features, Features]:
-    """The two features of every view: all vectors, and their means."""
-    settings, sampler = config.clip_settings(motion=True), config.sampler(config.probe.sampling)
-    patches = config.model_spec().grid[1:]
-    vectors: list[Tensor] = []
+def _read(
+    describe: Describe, items: Sequence[VideoItem], config: Config, source: ClipSource, *, views: int, motion: bool
+) -> list[Features]:
+    """The features of every view, for each way to describe it.
+
+    Raises:
+        DataError: no video could be read.
+    """
+    settings, sampler = config.clip_settings(motion=motion), config.sampler(config.probe.sampling)
+    described: list[Sequence[Tensor]] = []
     owner: list[int] = []
     label: list[int] = []
     index: list[int] = []
@@ -74,22 +121,26 @@ def _read(items: Sequence[VideoItem], config: Config, source: ClipSource, *, vie
             unreadable[item.path] = Unreadable.from_error(item.path, error).message
             continue
         for clip in clips:
-            assert clip.motion is not None  # the settings ask for it
-            vectors.append(torch.from_numpy(patch_motion(clip.motion, patches)))
+            described.append(describe(clip))
             owner.append(len(label))
         label.append(-1 if item.label is None else item.label)
         index.append(number)
-
-    def features(pooled: Tensor) -> Features:
-        rows = torch.arange(len(pooled))
-        return Features(
-            pooled, torch.tensor(owner), torch.tensor(label), rows, unreadable=unreadable, index=tuple(index)
+    if not described:
+        first = next(iter(unreadable.values()), "the set is empty")
+        raise DataError(
+            "", f"none of {len(items)} videos could be read", advice=f"the first: {first}", reason="unreadable"
         )
-
-    field = torch.stack(vectors)  # (V, T, h, w, 2)
-    over = (1, 2, 3)
-    means = torch.cat([field.mean(over), field.abs().mean(over), field.square().mean(over).sqrt()], dim=1)
-    return features(field.flatten(1)), features(means)
+    return [
+        Features(
+            torch.stack(way),
+            torch.tensor(owner),
+            torch.tensor(label),
+            torch.arange(len(owner)),
+            unreadable=unreadable,
+            index=tuple(index),
+        )
+        for way in map(list, zip(*described, strict=True))
+    ]
 
 
 def _held_out_accuracy(train: Features, classify: Classifier, held: Tensor) -> float:

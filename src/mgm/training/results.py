@@ -32,7 +32,7 @@ from mgm.training.config import Config
 from mgm.training.folder import STATE_FILE, run_of
 from mgm.training.resume import fingerprint
 
-Kind = Literal["evaluation", "probe", "transfer", "saliency"]
+Kind = Literal["evaluation", "probe", "baseline", "transfer", "saliency"]
 """The command that measured a result."""
 Unit = Literal["fraction", "ratio", "nats"]
 Setting = bool | int | float | str | None
@@ -40,7 +40,7 @@ Setting = bool | int | float | str | None
 FORMAT: Final = "mgm-result-1"
 PROBE_FILE: Final = "probe.json"
 EVALUATION_FILE: Final = "evaluation.json"
-RESULT_FILES: Final = (EVALUATION_FILE, PROBE_FILE, "transfer.json", "saliency.json")
+RESULT_FILES: Final = (EVALUATION_FILE, PROBE_FILE, "baseline.json", "transfer.json", "saliency.json")
 
 _RESULTS = "results"
 
