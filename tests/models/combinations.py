@@ -7,9 +7,9 @@ from mgm.masks import build_mask, mask_rng
 from mgm.masks.catalog import MASKS
 from mgm.models import TARGETS, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.sizes import ATTENTIONS
-from tests.models.tokenizers.files import vqgan
+from tests.models.tokenizers.files import dvae, vqgan
 
-TOKENIZERS = {"vqgan-codes": vqgan}
+TOKENIZERS = {"vqgan-codes": vqgan, "dvae-codes": dvae}
 """A small tokenizer for each target of codes."""
 
 FIXED_MASKS = [name for name, mask in MASKS.items() if mask.fixed_count]

@@ -14,6 +14,7 @@ from mgm.models.sizes import list_models as list_models
 from mgm.models.targets import TARGETS as TARGETS
 from mgm.models.targets import AsinhMotion as AsinhMotion
 from mgm.models.targets import Codes as Codes
+from mgm.models.targets import DvaeCodes as DvaeCodes
 from mgm.models.targets import FrameDifference as FrameDifference
 from mgm.models.targets import Hog as Hog
 from mgm.models.targets import M3VideoHog as M3VideoHog
@@ -29,5 +30,6 @@ from mgm.models.targets import TeacherFeatures as TeacherFeatures
 from mgm.models.targets import Trajectory as Trajectory
 from mgm.models.targets import VqganCodes as VqganCodes
 from mgm.models.targets.catalog import list_targets as list_targets
+from mgm.models.tokenizers import Dvae as Dvae
 from mgm.models.tokenizers import Tokenizer as Tokenizer
 from mgm.models.tokenizers import Vqgan as Vqgan

@@ -122,7 +122,8 @@ class ModelConfig(Section):
     )
     tokenizer: str | None = Field(
         None,
-        description="file of the network whose codes the target vqgan-codes predicts: a checkpoint of taming-transformers",
+        description="file of the network whose codes a target predicts: a checkpoint of taming-transformers for vqgan-codes, "
+        "DALL-E's encoder.pkl for dvae-codes",
     )
     replacement: Literal["vit", "swin"] | None = Field(
         None,

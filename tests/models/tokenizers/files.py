@@ -6,7 +6,8 @@ from unittest.mock import patch
 
 import torch
 
-from mgm.models import Vqgan
+from mgm.models import Dvae, Vqgan
+from mgm.models.tokenizers.dvae import _Block, _Convolution
 
 
 def vqgan(*, codes=32, dim=8, base=32, seed=0):
@@ -31,4 +32,28 @@ def write_vqgan(file, state, *, callbacks=True):
         content["callbacks"] = {kind: {"best_model_score": torch.zeros(())}}
     with patch.dict(sys.modules, modules):
         torch.save(content, file)
+    return file
+
+
+def dvae(*, codes=32, width=16, seed=0):
+    """A discrete VAE of few channels."""
+    torch.manual_seed(seed)
+    return Dvae(codes, width=width)
+
+
+def write_dvae(file, made):
+    """The authors' file: the whole module, of classes of the package `dall_e`, written while a package of that name exists."""
+    names = ["dall_e", "dall_e.encoder", "dall_e.utils"]
+    modules = {name: types.ModuleType(name) for name in names}
+    for module in modules.values():
+        module.__file__ = __file__
+    kinds = {Dvae: "Encoder", _Block: "EncoderBlock", _Convolution: "Conv2d"}
+    with patch.dict(sys.modules, modules):
+        for kind, name in kinds.items():
+            home = names[2] if name == "Conv2d" else names[1]
+            foreign = type(name, (torch.nn.Module,), {"__module__": home})
+            setattr(modules[home], name, foreign)
+            for module in [m for m in made.modules() if type(m) is kind]:
+                module.__class__ = foreign
+        torch.save(made, file)
     return file

@@ -1,7 +1,7 @@
 """Targets of a masked autoencoder: their catalog, and the objective that weights them."""
 
 from mgm.models.targets.catalog import TARGETS, TargetChoice, build_objective
-from mgm.models.targets.codes import Codes, VqganCodes
+from mgm.models.targets.codes import Codes, DvaeCodes, VqganCodes
 from mgm.models.targets.hog import Hog
 from mgm.models.targets.motion import AsinhMotion, MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
@@ -15,6 +15,7 @@ __all__ = [
     "TARGETS",
     "AsinhMotion",
     "Codes",
+    "DvaeCodes",
     "FrameDifference",
     "Hog",
     "M3VideoHog",

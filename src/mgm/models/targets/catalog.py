@@ -6,7 +6,7 @@ from typing import Final
 from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec, unknown_name
-from mgm.models.targets.codes import Codes, VqganCodes
+from mgm.models.targets.codes import Codes, DvaeCodes, VqganCodes
 from mgm.models.targets.hog import Hog
 from mgm.models.targets.motion import AsinhMotion, MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
@@ -30,6 +30,7 @@ TARGETS: Final[Mapping[str, type[Target]]] = {
     "trajectory": Trajectory,
     "teacher": TeacherFeatures,
     "vqgan-codes": VqganCodes,
+    "dvae-codes": DvaeCodes,
 }
 
 

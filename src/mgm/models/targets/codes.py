@@ -11,7 +11,7 @@ from mgm.errors import ModelError
 from mgm.models.patches import to_255
 from mgm.models.sizes import check_positive
 from mgm.models.targets.target import Target
-from mgm.models.tokenizers import Tokenizer, Vqgan
+from mgm.models.tokenizers import Dvae, Tokenizer, Vqgan
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,3 +81,11 @@ class VqganCodes(Codes):
 
     name: ClassVar[str] = "vqgan-codes"
     kind: ClassVar[type[Tokenizer]] = Vqgan
+
+
+@dataclass(frozen=True, eq=False)
+class DvaeCodes(Codes):
+    """Codes of DALL-E's discrete VAE (Ramesh et al. 2021), the target of BEiT and BEVT."""
+
+    name: ClassVar[str] = "dvae-codes"
+    kind: ClassVar[type[Tokenizer]] = Dvae
