@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models.replacement import MaskedPredictor
 from mgm.training.recipe import load_config
 from mgm.training.recipe_file import list_recipes, read_recipe
 
@@ -112,9 +113,18 @@ PROBES = {
     "probe-vjepa2": (("attentive",), 4, (5e-3, 3e-3, 1e-3, 3e-4, 1e-4), (0.01, 0.1, 0.4, 0.8), 256, 8),
 }
 
+# PySlowFast's k400_MVITv2_S_16x4_MaskFeat_PT, whose rates are of 32 clips; BEVT's configuration of Kinetics-400, of 512.
+# network, size, target, mask, ratio, epochs, warm-up, batch, base_lr, min_lr, largest norm, drop path, stride
+REPLACING = {
+    "maskfeat-mvits-k400": ("mvit", "S", "hog-maskfeat", "cube", 0.4, 300, 10, 512, 8e-4, 8e-6, 0.02, 0, 4),
+    "maskfeat-vitb-k400": ("vit", "B", "hog-maskfeat", "cube", 0.4, 300, 10, 512, 8e-4, 8e-6, 0.02, 0, 4),
+    "bevt-swinb-k400": ("swin", "B", "dvae-codes", "beit-block", 0.5, 150, 10, 512, 2.5e-4, 0, 3, 0.3, 8),
+}
+
 # Where a value comes from; every comment of a value names one of these.
 SOURCES = ("MGM section", "MGM Table", "VideoMAE's script", "VideoMAE's paper", "VideoMAE's code", "V2's script", "MAE-ST's code",
-           "MViT's configuration", "V-JEPA's code", "V-JEPA 2's code", "decided here")  # fmt: skip
+           "MViT's configuration", "V-JEPA's code", "V-JEPA 2's code",
+           "MaskFeat's configuration", "BEVT's configuration", "decided here")  # fmt: skip
 
 OWN = {"debug", "laptop", "mgm-plus"}
 """Recipes that follow no source."""
@@ -123,7 +133,7 @@ RECIPES = [name for name in list_recipes() if name not in OWN]
 
 
 def test_every_recipe_has_its_facts():
-    assert {*PRETRAINED, *FINETUNED, *SUPERVISED, *PROBES} == set(RECIPES)
+    assert {*PRETRAINED, *FINETUNED, *SUPERVISED, *PROBES, *REPLACING} == set(RECIPES)
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
@@ -170,6 +180,18 @@ def test_fine_tuning(name):
     assert (f.warmup, f.clip_grad, f.sampling_rule) == (mvit if name in SUPERVISED else (5, None, "reference"))
 
 
+@pytest.mark.parametrize("name", REPLACING)
+def test_pretraining_with_replaced_tokens(name):
+    config = load_config(name)
+    m, p, data = config.model, config.pretrain, config.data
+    length = (p.epochs, p.warmup, p.batch, p.base_lr, p.min_lr, p.clip_grad)
+    found = (m.replacement, m.size, m.target, config.mask.name, config.mask.ratio, *length, m.drop_path, data.stride)
+    assert found == REPLACING[name]
+    assert (p.betas, p.weight_decay, p.optimiser, config.repeats("pretrain")) == ((0.9, 0.999), 0.05, "adamw", 1)
+    assert (data.frames, data.size, data.crop, data.flip, data.motion) == (16, 224, "multiscale", True, None)
+    assert config.mask.options == {}
+
+
 @pytest.mark.parametrize("name", PROBES)
 def test_probes(name):
     config = load_config(name)
@@ -180,10 +202,14 @@ def test_probes(name):
 
 
 @cache
-def parameters(spec: ModelSpec, targets: tuple[str, ...]) -> int:
-    """Parameters of the autoencoder; a classifier of its encoder is built too. Many recipes have the same models."""
+def parameters(spec: ModelSpec, targets: tuple[str, ...], replacement: str | None) -> int:
+    """Parameters of the pretrained model; a classifier of mgm's encoder is built too. Many recipes have the same models."""
+    target, codes = dict.fromkeys(targets, 1.0), 8192 if "dvae-codes" in targets else None
     with torch.device("meta"):
-        model = MaskedAutoencoder(spec, target=dict.fromkeys(targets, 1.0))
+        if replacement is not None:
+            model = MaskedPredictor(spec, trunk=replacement, target=target, tokenizer=codes)
+        else:
+            model = MaskedAutoencoder(spec, target=target, tokenizer=codes)
         Classifier(Encoder(spec), 10, drop_path=0.1)
     return sum(p.numel() for p in model.parameters())
 
@@ -191,7 +217,7 @@ def parameters(spec: ModelSpec, targets: tuple[str, ...]) -> int:
 @pytest.mark.parametrize("name", list_recipes())
 def test_it_builds_its_models(name):
     config = load_config(name)
-    assert parameters(config.model_spec(), config.model.target_names) > 0
+    assert parameters(config.model_spec(), config.model.target_names, config.model.replacement) > 0
     named = [part.removeprefix("vit").upper() for part in name.split("-") if part.startswith("vit")]
     assert not named or config.model.size == named[0]
     rule = config.mask_rule()

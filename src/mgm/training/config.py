@@ -110,12 +110,20 @@ class Config(Section):
     def _check_replacement(self) -> None:
         """Masks of varying count need a network that sees all tokens; such a network has no decoder."""
         if self.model.replacement is None:
+            if self.model.drop_path:
+                raise ConfigError(
+                    "model.drop_path",
+                    f"found {self.model.drop_path} without model.replacement",
+                    "0",
+                    "masked autoencoders have none in pretraining; finetune.drop_path is that of fine-tuning",
+                    reason="conflict",
+                )
             if not self.mask_rule().mask.fixed_count:
                 raise ConfigError(
                     "mask.name",
                     f"{self.mask.name} hides a different number of tokens in each clip",
                     "an equal number, for an encoder of visible tokens",
-                    "set model.replacement to vit or swin, or use mask cube",
+                    "set model.replacement, or use mask cube",
                     reason="conflict",
                 )
             return

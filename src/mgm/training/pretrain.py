@@ -112,6 +112,7 @@ def build_autoencoder(
             target=model.target,
             teacher=teacher,
             tokenizer=tokenizer,
+            drop_path=model.drop_path,
             checkpointing=model.checkpointing,
         )
     return MaskedAutoencoder(

@@ -125,11 +125,17 @@ class ModelConfig(Section):
         description="file of the network whose codes a target predicts: a checkpoint of taming-transformers for vqgan-codes, "
         "DALL-E's encoder.pkl for dvae-codes",
     )
-    replacement: Literal["vit", "swin"] | None = Field(
+    replacement: Literal["vit", "swin", "mvit"] | None = Field(
         None,
         description="what becomes of hidden tokens: null, the encoder does not get them, a decoder predicts them (VideoMAE); or "
-        "the network that gets a learned token in their place and predicts them itself: vit (the encoder of this section), or swin "
-        "(Video Swin with BEVT's decoder; sizes B and debug)",
+        "the network that gets a learned token in their place and predicts them itself: vit (the encoder of this section), swin "
+        "(Video Swin with BEVT's decoder; sizes B and debug), or mvit (MViTv2 as MaskFeat pretrains it; sizes S and debug)",
+    )
+    drop_path: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="stochastic depth of the network of replacement, rising linearly to this at the last block",
     )
     decoder_attention: Literal["self", "cross"] = Field(
         "self",

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mgm.errors import ModelError
 from mgm.models import ModelSpec
+from mgm.models.attention import Residual
 from mgm.models.replacement import TRUNKS, MaskedPredictor
 from mgm.models.replacement.swin import SwinTrunk
 from tests.errors import raises
@@ -30,11 +32,17 @@ def test_hidden_pixels_reach_no_prediction(trunk):
     """The features depend on visible pixels of the clip, and on no hidden one."""
     model, mask = predictor(trunk), unequal_masks()
     video = torch.randn(2, *SPEC.video_shape, requires_grad=True)
-    model.trunk(video, mask)[mask.flatten(1)].sum().backward()
-    hidden = mask.repeat_interleave(2, 1).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    features = model.trunk(video, mask)[mask.flatten(1)]
+    (features * torch.randn(features.shape[-1])).sum().backward()  # the plain sum of a layer norm's outputs is constant
+    visible = ~mask.repeat_interleave(2, 1).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    t, h, w = (
+        (1, 3, 3) if trunk == "mvit" else (0, 0, 0)
+    )  # how far a patch reaches beyond its token, into hidden ones too
+    near = F.max_pool3d(visible.float()[:, None], (2 * t + 1, 2 * h + 1, 2 * w + 1), 1, (t, h, w))[:, 0] > 0
     seen = video.grad.abs().sum(1)
-    assert (seen[hidden] == 0).all()
-    assert (seen[~hidden] > 0).all()
+    assert (~near).any()
+    assert (seen[~near] == 0).all()
+    assert (seen[visible] > 0).all()
 
 
 @EVERY
@@ -91,6 +99,22 @@ def test_bevt_has_the_published_size():
     assert sum(p.numel() for p in model.trunk.parameters()) == 101_282_248 - for_pictures
 
 
+def test_mvit_of_maskfeat_has_the_tokens_of_the_papers_target():
+    """8 x 14 x 14 tokens of 768 values, and a linear layer to 108."""
+    with torch.device("meta"):
+        model = MaskedPredictor(ModelSpec("S"), trunk="mvit", target="hog-maskfeat")
+        assert model.trunk(torch.empty(1, 3, 16, 224, 224), torch.zeros(1, 8, 14, 14).bool()).shape == (1, 1568, 1, 768)
+    assert (model.head.in_features, model.head.out_features) == (768, 108)
+
+
+def test_stochastic_depth_rises_to_the_last_block():
+    for trunk in TRUNKS:
+        model = MaskedPredictor(SPEC, trunk=trunk, drop_path=0.3)
+        rates = [m.drop_path for m in model.modules() if isinstance(m, Residual)]
+        assert (rates[0], rates[-1]) == (0, 0.3)
+        assert rates == sorted(rates)
+
+
 def test_what_does_not_fit_is_named():
     with raises(ModelError, "mismatch", subject="patch"):
         MaskedPredictor(ModelSpec("debug", patch=16, frames=4, resolution=32), trunk="swin")
@@ -100,6 +124,8 @@ def test_what_does_not_fit_is_named():
         MaskedPredictor(SPEC, trunk="resnet")
     with raises(ModelError, "conflict", subject="target"):
         MaskedPredictor(SPEC, trunk="swin", target={"pixels": 1.0, "hog": 1.0})
+    with raises(ModelError, "unsupported", subject="checkpointing"):
+        MaskedPredictor(SPEC, trunk="mvit", checkpointing=True)
     nothing = torch.zeros(2, *SPEC.grid, dtype=torch.bool)
     with raises(ModelError, "invalid_value", subject="mask"):
         predictor("vit")(random_video(SPEC), nothing)

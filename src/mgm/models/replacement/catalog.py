@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from mgm.models.replacement.mvit import MViTTrunk
 from mgm.models.replacement.swin import SwinTrunk
 from mgm.models.replacement.trunk import Trunk, ViTTrunk
 from mgm.models.sizes import ModelSpec, unknown_name
 
-TRUNKS: Final[Mapping[str, Callable[[ModelSpec], Trunk]]] = {"vit": ViTTrunk, "swin": SwinTrunk}
+TRUNKS: Final[Mapping[str, Callable[[ModelSpec], Trunk]]] = {"vit": ViTTrunk, "swin": SwinTrunk, "mvit": MViTTrunk}
 """By the setting `model.replacement`."""
 
 

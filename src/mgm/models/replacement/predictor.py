@@ -32,7 +32,7 @@ class MaskedPredictor(nn.Module):
     network's features. Nothing is reconstructed at visible tokens, and there is no decoder of its own.
 
     spec: the clip, its tokens and the size of the network. trunk: a name of `TRUNKS`. target, teacher, tokenizer: as in
-    `MaskedAutoencoder`. checkpointing: recompute the activations of the network's blocks.
+    `MaskedAutoencoder`. drop_path: rate of stochastic depth of the last block. checkpointing: recompute the blocks' activations.
     Raises ModelError for an unknown name, or a target that does not fit the network.
     """
 
@@ -44,6 +44,7 @@ class MaskedPredictor(nn.Module):
         target: TargetChoice = "normalised-pixels",
         teacher: Encoder | ModelSpec | None = None,
         tokenizer: Tokenizer | int | None = None,
+        drop_path: float = 0.0,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class MaskedPredictor(nn.Module):
         self.trunk_name = trunk
         self.objective = build_objective(spec, target, teacher=teacher, tokenizer=tokenizer)
         self.trunk = build_trunk(trunk, spec)
-        self.trunk.encoder.checkpointing = checkpointing  # type: ignore[assignment]
+        self.trunk.set_up(drop_path=drop_path, checkpointing=checkpointing)
         rest = self.objective.dim % self.trunk.per_token
         if rest or (self.trunk.per_token > 1 and len(self.objective.targets) > 1):
             raise ModelError(

@@ -51,6 +51,11 @@ class SwinTrunk(Trunk):
         self.in_time = nn.ConvTranspose3d(dim, dim, (swin.patch[0], 1, 1), (swin.patch[0], 1, 1))
         self.feature_dim, self.per_token = dim, swin.patch[0]
 
+    def set_up(self, *, drop_path: float, checkpointing: bool) -> None:
+        """See `Trunk.set_up`."""
+        self.encoder.set_drop_path(drop_path)
+        self.encoder.checkpointing = checkpointing
+
     def forward(self, video: Tensor, hidden: Tensor) -> Tensor:
         """See `Trunk.forward`."""
         x = self.encoder.embed(normalised(video, MEAN, STD))

@@ -31,6 +31,13 @@ class Trunk(nn.Module, ABC):
         nn.init.trunc_normal_(self.mask_token, std=0.02)
 
     @abstractmethod
+    def set_up(self, *, drop_path: float, checkpointing: bool) -> None:
+        """Set stochastic depth, of the last block and growing linearly from 0 at the first, and activation checkpointing.
+
+        Raises ModelError for what the network does not have.
+        """
+
+    @abstractmethod
     def forward(self, video: Tensor, hidden: Tensor) -> Tensor:
         """Features, normalised by the network's last norm.
 
@@ -56,6 +63,11 @@ class ViTTrunk(Trunk):
         super().__init__(spec, spec.encoder.dim)
         self.encoder = Encoder(spec)
         self.feature_dim = spec.encoder.dim
+
+    def set_up(self, *, drop_path: float, checkpointing: bool) -> None:
+        """See `Trunk.set_up`."""
+        self.encoder.set_drop_path(drop_path)
+        self.encoder.checkpointing = checkpointing
 
     def forward(self, video: Tensor, hidden: Tensor) -> Tensor:
         """See `Trunk.forward`."""
