@@ -39,7 +39,7 @@ ROOMS = {
         {"event_file", "guard", "named_weights", "recipe_file", "sharding", "signals", "step_lines"},
         {"sections"},
         {"config"},
-        {"devices", "folder", "optim", "recipe"},
+        {"devices", "folder", "networks", "optim", "recipe"},
         {"checkpoint_folder", "explain", "log", "method"},
         {"checkpoint", "engine", "run"},
         {"examples", "replay_file", "resume", "run_record", "step", "trial", "whitening"},

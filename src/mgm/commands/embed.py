@@ -9,7 +9,7 @@ import typer
 
 import mgm
 from mgm.commands.next_command import suggest
-from mgm.commands.options import Data, ForeignRecipe, Settings, open_set
+from mgm.commands.options import Data, ForeignRecipe, Network, Settings, open_set, with_network
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, note, print_result
 
@@ -28,6 +28,7 @@ def embed(
         typer.Option(help="Feature of a view from its tokens; none keeps them."),
     ] = "mean",
     recipe: ForeignRecipe = None,
+    model: Network = None,
 ) -> None:
     """Write the features of all videos of a set, with labels, frames and times.
 
@@ -42,7 +43,7 @@ def embed(
             open_set(data),
             layer=layer,
             pooling=pooling,
-            overrides=tuple(settings or ()),
+            overrides=with_network(settings, model),
             recipe=recipe,
             progress=activity.rename,
             announce=note,

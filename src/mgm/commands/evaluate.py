@@ -9,7 +9,17 @@ import typer
 
 import mgm
 from mgm.commands.next_command import suggest_export
-from mgm.commands.options import AsJson, Data, ForeignRecipe, Groups, Settings, open_set
+from mgm.commands.options import (
+    AsJson,
+    Data,
+    ForeignRecipe,
+    Groups,
+    Labels,
+    Network,
+    Settings,
+    open_set,
+    with_network,
+)
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, print_json, print_result
 
@@ -27,6 +37,8 @@ def evaluate(
     data: Data,
     settings: Settings = None,
     recipe: ForeignRecipe = None,
+    model: Network = None,
+    labels: Labels = None,
     groups: Groups = None,
     worst: Annotated[int, typer.Option(help="Videos on the page of those that are most wrong.", min=0)] = 24,
     as_json: AsJson = False,
@@ -35,12 +47,16 @@ def evaluate(
 
     mgm evaluate runs/a-finetuned videos/ probe.temporal_views=5
 
+    mgm evaluate SLOWFAST_8x8_R50.pkl kinetics/ --model slowfast-8x8-r50
+
     A stopped evaluation continues where it was.
     """
     with Activity("reading videos") as activity:
         videos = open_set(data)
-        overrides = tuple(settings or ())
-        found = mgm.evaluate(run, videos, overrides=overrides, recipe=recipe, groups=groups, progress=activity.rename)
+        overrides = with_network(settings, model)
+        found = mgm.evaluate(
+            run, videos, overrides=overrides, recipe=recipe, labels=labels, groups=groups, progress=activity.rename
+        )
         page = _write_page(found, worst)
     result = found.result
     if as_json:
@@ -54,7 +70,8 @@ def evaluate(
     if result.videos.incomplete:
         print_result(f"{result.videos.incomplete}: the others are missing or could not be read")
     print_result(f"{found.folder}: the predictions{'' if page is None else f'; {page}: the most wrong ones'}")
-    suggest_export(run)
+    if model is None:  # weights of other authors stay in their format
+        suggest_export(run)
 
 
 def _write_page(found: Evaluation, count: int) -> Path | None:

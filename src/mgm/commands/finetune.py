@@ -10,7 +10,19 @@ import typer
 
 import mgm
 from mgm.commands.next_command import suggest_export
-from mgm.commands.options import Change, Data, Extend, ForeignRecipe, Out, Resume, Settings, open_set, start_of
+from mgm.commands.options import (
+    Change,
+    Data,
+    Extend,
+    ForeignRecipe,
+    Network,
+    Out,
+    Resume,
+    Settings,
+    open_set,
+    start_of,
+    with_network,
+)
 from mgm.terminal import Activity, print_result
 from mgm.training.folder import Start, run_folder
 
@@ -30,6 +42,7 @@ def finetune(
     data: Data,
     settings: Settings = None,
     recipe: ForeignRecipe = None,
+    model: Network = None,
     out: Out = Path("runs/finetune"),
     resume: Resume = "never",
     extend: Extend = None,
@@ -47,10 +60,17 @@ def finetune(
     mgm finetune runs/k400 ucf101/ --recipe finetune-vitb-ucf101 --out runs/ucf101
 
     mgm finetune none videos/ --recipe debug --out runs/supervised
+
+    mgm finetune MViTv2_B_32x3.pyth videos/ --model mvitv2-b-32x3 --out runs/mvit
     """
     start = start_of(resume, extend, change)
     with run_folder(out, start):  # first: refused before torch is imported
-        _finetune(run, data, settings or (), recipe, out, start, from_scratch=from_scratch)
+        _finetune(run, data, with_network(settings, model), recipe, out, start, from_scratch=from_scratch)
+
+
+def _chooses_network(settings: Sequence[str]) -> bool:
+    """Whether a network of the catalog is trained: the recipes of a ViT's pretraining have another fine-tuning."""
+    return any(text.startswith("model.network=") for text in settings)
 
 
 def _finetune(
@@ -58,12 +78,14 @@ def _finetune(
 ) -> None:
     with Activity("reading the encoder and the set"):
         from mgm.data.judging import untestable
-        from mgm.training import load_config, open_encoder
+        from mgm.training import load_config
+        from mgm.training.checkpoint import open_features
 
         if run == _WITHOUT_WEIGHTS:
             encoder, config = None, load_config(recipe or SUPERVISED_RECIPE, settings)
         else:
-            encoder, config = open_encoder(run, settings, recipe=recipe)
+            chosen = recipe or (SUPERVISED_RECIPE if _chooses_network(settings) else None)
+            encoder, config = open_features(run, settings, recipe=chosen)
         videos = open_set(data)
     trained = mgm.finetune(
         None if from_scratch else encoder,

@@ -23,6 +23,7 @@ from mgm.commands.evaluate import evaluate
 from mgm.commands.export import export
 from mgm.commands.finetune import finetune
 from mgm.commands.loading import announce_torch
+from mgm.commands.models import models
 from mgm.commands.motion import motion
 from mgm.commands.pack import pack
 from mgm.commands.predict import predict
@@ -85,6 +86,7 @@ COMMANDS = (
     attention,
     saliency,
     export,
+    models,
     report,
     doctor,
 )

@@ -54,6 +54,18 @@ Ray = Annotated[
     bool,
     typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one; needs the extra 'ray'."),
 ]
+Network = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="For weights of its authors: name of a network of 'mgm models'; as model.network=NAME."
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the names of the classes in the order of the model's outputs, where its weights have none."
+    ),
+]
 Settings = Annotated[
     list[str] | None, typer.Argument(help="Settings that replace those of the recipe: section.key=value ...")
 ]
@@ -76,6 +88,11 @@ def check_suffixes(files: Sequence[Path], *, moving: bool = True) -> None:
     for file in files:
         if file.suffix.lower() not in known:
             raise FileError(file, f"suffix is '{file.suffix}'", f"one of {', '.join(known)}", reason="invalid_value")
+
+
+def with_network(settings: Sequence[str] | None, network: str | None) -> tuple[str, ...]:
+    """The settings, with the network of the option `--model` first: others replace its clips and views."""
+    return (*(() if network is None else (f"model.network={network}",)), *(settings or ()))
 
 
 def open_set(data: str) -> VideoSet:

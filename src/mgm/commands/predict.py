@@ -11,7 +11,7 @@ import typer
 
 import mgm
 from mgm.commands.next_command import suggest_export
-from mgm.commands.options import AsJson, ForeignRecipe
+from mgm.commands.options import AsJson, ForeignRecipe, Labels, Network, with_network
 from mgm.errors import ConfigError
 from mgm.terminal import Activity, note, print_json, print_result
 
@@ -34,6 +34,8 @@ def predict(
         list[str] | None, typer.Option("--set", help="Setting that revideos one of the recipe: section.key=value.")
     ] = None,
     recipe: ForeignRecipe = None,
+    model: Network = None,
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the most probable classes of videos.
@@ -47,10 +49,12 @@ def predict(
     with Activity("reading the classifier"):
         from mgm.evaluation.prediction import PredictionReport, predict_stream
 
-    overrides = tuple(settings or ())
+    overrides = with_network(settings, model)
     if videos == ["-"]:
         found = []
-        for one in predict_stream(run, sys.stdin.buffer, top=top, window=window, overrides=overrides, recipe=recipe):
+        for one in predict_stream(
+            run, sys.stdin.buffer, top=top, window=window, overrides=overrides, recipe=recipe, labels=labels
+        ):
             found.append(one)
             if not as_json:
                 _print(one, show_path=False)
@@ -60,7 +64,14 @@ def predict(
     else:
         with Activity("reading videos") as activity:
             report = mgm.predict(
-                run, videos, top=top, window=window, overrides=overrides, recipe=recipe, progress=activity.rename
+                run,
+                videos,
+                top=top,
+                window=window,
+                overrides=overrides,
+                recipe=recipe,
+                labels=labels,
+                progress=activity.rename,
             )
         for one in () if as_json else report.predictions:
             _print(one, show_path=len(report.predictions) > 1)
@@ -71,7 +82,8 @@ def predict(
     if out is not None:
         report.save(out)
         note(f"written to {out}")
-    suggest_export(run)
+    if model is None:  # weights of other authors stay in their format
+        suggest_export(run)
 
 
 def _print(found: Prediction, *, show_path: bool) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 import mgm
 from mgm.commands.next_command import new_folder, suggest
-from mgm.commands.options import SET_HELP, AsJson, ForeignRecipe, Settings, open_set
+from mgm.commands.options import SET_HELP, AsJson, ForeignRecipe, Network, Settings, open_set, with_network
 from mgm.errors import ConfigError
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, Terminal, note, print_json
@@ -32,6 +32,7 @@ def probe(
     data: Annotated[str | None, typer.Argument(metavar="SET", help=SET_HELP)] = None,
     settings: Settings = None,
     recipe: ForeignRecipe = None,
+    model: Network = None,
     untrained: Annotated[bool, typer.Option(help="Also evaluate the same encoder untrained.")] = True,
     baseline: Annotated[
         str | None,
@@ -72,7 +73,7 @@ def probe(
         report = mgm.probe(
             run,
             open_set(data),
-            overrides=given,
+            overrides=with_network(given, model),
             recipe=recipe,
             untrained=untrained,
             progress=activity.rename,

@@ -23,7 +23,8 @@ from mgm.evaluation.run import open_readable
 from mgm.evaluation.views import encode_views
 from mgm.files.atomic import atomic_write
 from mgm.files.parquet import ROWS_PER_GROUP, import_parquet
-from mgm.training.checkpoint import open_encoder
+from mgm.models.tokens import check_block, token_shape
+from mgm.training.checkpoint import open_features
 from mgm.training.method import count
 from mgm.training.run import reading_workers
 from mgm.version import VERSION
@@ -97,7 +98,8 @@ def embed(
     """The features of every video of a set, with or without labels, from `probe.temporal_views` x `probe.spatial_views` views each.
 
     Args:
-        run: the folder of a run, or external weights (see `mgm.load_encoder`).
+        run: the folder of a run, or external weights (see `mgm.load_encoder`); with the override `model.network=NAME` those of a
+            network of `mgm models`.
         data: a set, see `load_set`.
         layer: number of a block, from 0, or from -1 backwards, whose output is taken without the final norm; None: the last block
             and the norm.
@@ -108,14 +110,14 @@ def embed(
     Raises:
         MgmError: the run does not exist, the encoder has no such layer, or no video can be read.
     """
-    encoder, config = open_encoder(run, overrides, recipe=recipe)
-    if layer is not None:
-        encoder.check_block(layer)
+    encoder, config = open_features(run, overrides, recipe=recipe)
+    check_block(encoder, layer)
     given = data if isinstance(data, VideoSet) else load_set(data)
     readable = open_readable(given, given.items, config, source, show_progress=progress is not None)
     videos = readable.videos
     views = evaluation_views(videos.items, config, readable.source, config.sampler(config.probe.sampling))
-    shape = feature_shape(encoder.spec.tokens, encoder.spec.encoder.dim, pooling)
+    tokens, dim, _ = token_shape(encoder, frames=config.data.frames, size=config.data.size)
+    shape = feature_shape(tokens, dim, pooling)
     if announce is not None:
         size = len(views) * views.most * int(np.prod(shape)) * 4
         announce(

@@ -22,6 +22,7 @@ from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.views import Features
 from mgm.files.atomic import atomic_write
 from mgm.models import Encoder
+from mgm.models.networks.network import VideoNetwork
 from mgm.training.results import weights_checksum
 from mgm.version import VERSION
 from mgm.video.container.locator import is_url
@@ -80,7 +81,7 @@ class FeatureCache:
         return self.folder / f"{key}.features"
 
 
-def feature_key(encoder: Encoder, views: ViewSet, pooling: TokenPooling, ranks: Ranks) -> str | None:
+def feature_key(encoder: Encoder | VideoNetwork, views: ViewSet, pooling: TokenPooling, ranks: Ranks) -> str | None:
     """32 hexadecimal digits; None if the content of a video cannot be identified, as behind a URL or in a caller's source."""
     source = views.source
     if not isinstance(source, FileSource | MemorySource):
@@ -91,7 +92,7 @@ def feature_key(encoder: Encoder, views: ViewSet, pooling: TokenPooling, ranks: 
     about = {
         "format": _FORMAT,
         "weights": weights_checksum(encoder),
-        "model": encoder.spec.to_dict(),
+        "model": encoder.spec.to_dict() if isinstance(encoder, Encoder) else type(encoder).__qualname__,
         "pooling": pooling,
         "items": [(item.path, item.start, item.end, state) for item, state in zip(views.items, states, strict=True)],
         "clips": asdict(views.settings),

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mgm.data.annotations import load_set
+from mgm.data.annotations import load_set, read_labels
 from mgm.data.clips.source import ClipSource
 from mgm.data.groups import read_groups
 from mgm.data.items import VideoItem, VideoSet
@@ -35,8 +35,10 @@ from mgm.files.lock import locked
 from mgm.machine import machine, versions
 from mgm.models import Classifier
 from mgm.models.cost import encoder_multiply_accumulates
+from mgm.models.networks.network import VideoNetwork
 from mgm.training.checkpoint import open_classifier
 from mgm.training.config import Config
+from mgm.training.networks import entry_of
 from mgm.training.results import (
     EVALUATION_FILE,
     Interval,
@@ -90,6 +92,7 @@ def evaluate(
     *,
     overrides: tuple[str, ...] = (),
     recipe: str | Path | None = None,
+    labels: str | Path | None = None,
     groups: str | None = None,
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
@@ -101,8 +104,10 @@ def evaluate(
     videos, as in `probe`, and give the files of one process.
 
     Args:
-        run: the folder of `mgm finetune`, or an external classifier with names of its classes (Hugging Face's).
+        run: the folder of `mgm finetune`, or an external classifier with names of its classes (Hugging Face's); with the override
+            `model.network=NAME` published weights of a network of `mgm models`.
         data: a set (see `load_set`) whose classes are among those of the classifier, which always chooses among all of its classes.
+        labels: file with the names of its classes in the order of its outputs, where the weights have none.
         groups: test videos that are alike, see `read_groups`: intervals then cover the choice of groups.
         overrides, recipe, progress: as in `probe`.
 
@@ -112,7 +117,7 @@ def evaluate(
     began = time.perf_counter()
     file = result_file(run, EVALUATION_FILE)
     read_results(file)  # a damaged one is reported before the work
-    task = _open(run, data, overrides, recipe)
+    task = _open(run, data, overrides, recipe, labels)
     if groups is not None:
         read_groups(groups, task.videos.test)  # before the work
     readable = open_readable(task.videos, task.videos.test, task.config, source, show_progress=progress is not None)
@@ -154,7 +159,7 @@ def stored_evaluation(
     run: str | Path, videos: VideoSet, *, overrides: tuple[str, ...] = ()
 ) -> tuple[Result, JudgedVideos] | None:
     """An earlier evaluation of the same weights on the same set with the same protocol, if there is one."""
-    task = _open(run, videos, overrides, None)
+    task = _open(run, videos, overrides, None, None)
     wanted = (task.model.weights, task.about.checksum, task.protocol)
     for result in read_results(result_file(run, EVALUATION_FILE)):
         found = result.model
@@ -173,7 +178,7 @@ class _Task:
         model, about, protocol: for the record.
     """
 
-    classifier: Classifier
+    classifier: Classifier | VideoNetwork
     config: Config
     given: VideoSet
     videos: VideoSet
@@ -188,8 +193,16 @@ class _Task:
         return f"{_slug(self.about.name)}-{views}-{_key(self.about.checksum, self.protocol)}"
 
 
-def _open(run: str | Path, data: str | Path | VideoSet, overrides: tuple[str, ...], recipe: str | Path | None) -> _Task:
-    classifier, config = open_classifier(run, overrides, recipe=recipe)
+def _open(
+    run: str | Path,
+    data: str | Path | VideoSet,
+    overrides: tuple[str, ...],
+    recipe: str | Path | None,
+    labels: str | Path | None,
+) -> _Task:
+    classifier, config = open_classifier(
+        run, overrides, recipe=recipe, labels=None if labels is None else read_labels(labels)
+    )
     given = data if isinstance(data, VideoSet) else load_set(data)
     videos = given.with_classes(_class_names(run, classifier))
     if (error := untestable(videos)) is not None:
@@ -218,24 +231,24 @@ def _result(task: _Task, predictions: Predictions, group: Sequence[str] | None, 
         videos=describe_videos(task.given, judged=len(predictions.label), unreadable=predictions.unreadable),
         metrics=evaluation_metrics(predictions, group),
         details=_details(predictions, task.videos.classes) | details,
-        cost=_cost(predictions, task.classifier),
+        cost=_cost(predictions, task.classifier, task.config),
     )
 
 
-def _class_names(run: str | Path, classifier: Classifier) -> tuple[str, ...]:
+def _class_names(run: str | Path, classifier: Classifier | VideoNetwork) -> tuple[str, ...]:
     if classifier.labels is None:
         raise DataError(
             run,
             f"does not name its {classifier.head.out_features} classes",
             "names to compare with the labels",
-            "export it to hf and write the names into config.json as id2label",
+            "pass a file with a name per class, in the order of its outputs: --labels FILE, labels=",
             reason="missing_value",
         )
     return classifier.labels
 
 
 def evaluate_classifier(
-    classifier: Classifier,
+    classifier: Classifier | VideoNetwork,
     videos: VideoSet,
     config: Config,
     source: ClipSource,
@@ -307,9 +320,14 @@ def _details(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]
     return {"classes": list(classes), "per class": per_class, "most confused": confused}
 
 
-def _cost(predictions: Predictions, classifier: Classifier) -> dict[str, int | float]:
+def _cost(predictions: Predictions, classifier: Classifier | VideoNetwork, config: Config) -> dict[str, int | float]:
     clips = sum(predictions.views)
-    each = encoder_multiply_accumulates(classifier.encoder.spec)
+    if isinstance(classifier, VideoNetwork):
+        entry = entry_of(config)
+        published = (entry.frames, entry.size) == (config.data.frames, config.data.size)
+        each = round(entry.gmacs * 1e9) if published else None
+    else:
+        each = encoder_multiply_accumulates(classifier.encoder.spec)
     return {"clips": clips, **({} if each is None else {"multiply-accumulates": clips * each})}
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from av.video.frame import VideoFrame
 
-from mgm.data.annotations import load_items
+from mgm.data.annotations import load_items, read_labels
 from mgm.data.clips.images import read_any
 from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoItem
@@ -26,6 +26,7 @@ from mgm.evaluation.views import predict_views
 from mgm.files.atomic import atomic_write
 from mgm.files.table import TableRow, check_table_suffix, write_table
 from mgm.models import Classifier
+from mgm.models.networks.network import VideoNetwork
 from mgm.training.checkpoint import open_classifier
 from mgm.training.config import Config
 from mgm.training.run import file_source, reading_workers
@@ -100,6 +101,7 @@ def predict(
     window: float | None = None,
     overrides: tuple[str, ...] = (),
     recipe: str | Path | None = None,
+    labels: str | Path | None = None,
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> PredictionReport:
@@ -110,6 +112,7 @@ def predict(
         videos: files, URLs, folders, annotation files or specifications of sets, whose labels are ignored.
         window: seconds; each video is divided into windows of this length, the last one up to half as long again, and every window
             is predicted by itself. None: the video as a whole.
+        labels: file with the names of its classes, where the weights have none.
         overrides, recipe, progress: as in `mgm.probe`.
 
     Raises:
@@ -117,7 +120,9 @@ def predict(
     """
     if window is not None and not window > 0:
         raise ConfigError("window", f"found {window} seconds", "more than 0", reason="invalid_value")
-    classifier, config = open_classifier(run, overrides, recipe=recipe)
+    classifier, config = open_classifier(
+        run, overrides, recipe=recipe, labels=None if labels is None else read_labels(labels)
+    )
     source = source or file_source(config)
     items = tuple(item for given in videos for item in load_items(str(given)))
     unreadable: dict[str, str] = {}
@@ -150,6 +155,7 @@ def predict_stream(
     window: float | None = None,
     overrides: tuple[str, ...] = (),
     recipe: str | Path | None = None,
+    labels: str | Path | None = None,
     name: str = "standard input",
 ) -> Iterator[Prediction]:
     """The predictions of a video that arrives in order, each as soon as its window has arrived.
@@ -158,14 +164,16 @@ def predict_stream(
         stream: a binary file object of a container that can be read without seeking, such as yuv4mpegpipe, Matroska or MPEG-TS.
         window: seconds; None: the length of a clip of the model. What is left at the end is predicted if it is half a window, or
             all there is.
-        top, run, overrides, recipe: as in `predict`. The views are centre crops.
+        top, run, overrides, recipe, labels: as in `predict`. The views are centre crops.
 
     Raises:
         MgmError: as `predict`. VideoError: not a video, or a damaged one.
     """
     if window is not None and not window > 0:
         raise ConfigError("window", f"found {window} seconds", "more than 0", reason="invalid_value")
-    classifier, config = open_classifier(run, overrides, recipe=recipe)
+    classifier, config = open_classifier(
+        run, overrides, recipe=recipe, labels=None if labels is None else read_labels(labels)
+    )
     if config.data.input != "pixels":
         advice = "give the file itself: motion is read from it"
         raise ConfigError("data.input", f"found {config.data.input}", "pixels", advice, reason="unsupported")
@@ -207,7 +215,7 @@ def _in_order(video: OpenVideo) -> Iterator[VideoFrame]:
 
 @torch.no_grad()
 def _classify(
-    classifier: Classifier,
+    classifier: Classifier | VideoNetwork,
     frames: list[npt.NDArray[np.uint8]],
     times: list[float],
     config: Config,
@@ -226,7 +234,7 @@ def _classify(
     return _prediction(path, min(seen), max(seen), probability.cpu().numpy(), names, top)
 
 
-def class_names(classifier: Classifier) -> tuple[str, ...]:
+def class_names(classifier: Classifier | VideoNetwork) -> tuple[str, ...]:
     """The names of the classes; their numbers if the model does not contain names."""
     return classifier.labels or tuple(str(number) for number in range(classifier.head.out_features))
 

@@ -31,7 +31,10 @@ from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import TokenFile, token_bytes, token_file
 from mgm.evaluation.views import Features, encode_views
 from mgm.models import Encoder
+from mgm.models.networks.network import VideoNetwork
+from mgm.models.tokens import TokenShape, token_shape
 from mgm.training.config import Config
+from mgm.training.networks import build_network
 from mgm.training.run import reading_workers
 from mgm.training.whitening import start_from_videos
 
@@ -92,7 +95,7 @@ class Comparison:
 
 
 def probe_encoder(
-    encoder: Encoder,
+    encoder: Encoder | VideoNetwork,
     videos: VideoSet,
     config: Config,
     source: ClipSource,
@@ -139,7 +142,7 @@ def probe_encoder(
 class _Encoding:
     """An encoder on the videos of a set."""
 
-    encoder: Encoder
+    encoder: Encoder | VideoNetwork
     videos: VideoSet
     config: Config
     source: ClipSource
@@ -192,12 +195,12 @@ class _Encoding:
 
     def train_attentive(self, scratch: Path) -> tuple[Features, ChosenProbe]:
         """The training features, and an attentive probe that was trained on their tokens."""
-        spec, views = self.encoder.spec, self.train_views
-        size = (len(views) * views.most, spec.tokens, spec.encoder.dim)
+        found, views = _shape(self.encoder, self.config), self.train_views
+        size = (len(views) * views.most, found.tokens, found.dim)
         with token_file(scratch, size, self.ranks) as tokens:
             train = self.encode(views, tokens=tokens)
             self.report("attentive probe")
-            shape = ProbeShape(spec.encoder.dim, spec.encoder.heads, len(self.videos.classes), self.config.probe.depth)
+            shape = ProbeShape(found.dim, found.heads, len(self.videos.classes), self.config.probe.depth)
             chosen = self.ranks.from_first(
                 lambda: choose_attentive_probe(
                     train,
@@ -247,24 +250,30 @@ def _curve(train: Features, test: Features, run: _Encoding) -> tuple[LowShot, ..
     )
 
 
-def describe_needs(videos: VideoSet, config: Config, scratch: str | Path) -> str:
+def _shape(encoder: Encoder | VideoNetwork, config: Config) -> TokenShape:
+    return token_shape(encoder, frames=config.data.frames, size=config.data.size)
+
+
+def describe_needs(encoder: Encoder | VideoNetwork, videos: VideoSet, config: Config, scratch: str | Path) -> str:
     """One line on the memory and the disk that the probes need beside the model and the clips that are being read."""
-    probe, spec = config.probe, config.model_spec()
+    probe, shape = config.probe, _shape(encoder, config)
     train, test = (
         len(videos.train) * probe.clips_per_video,
         len(videos.test) * probe.temporal_views * probe.spatial_views,
     )
-    (width,) = feature_shape(spec.tokens, spec.encoder.dim, probe.pooling)
+    (width,) = feature_shape(shape.tokens, shape.dim, probe.pooling)
     # Features, standardised ones, and their part that is not held out; similarities of 1,024 queries; logits and probabilities.
     memory = 4 * width * (2 * (train + test) + train) + 12 * 1024 * train + 20 * len(videos.classes) * test
     line = f"{train:,} training and up to {test:,} test views of {width:,} numbers: up to {memory / 2**30:.2f} GiB of memory"
     if "attentive" in probe.heads:
-        size = token_bytes((train, spec.tokens, spec.encoder.dim))
+        size = token_bytes((train, shape.tokens, shape.dim))
         line += f"; tokens: {size / 2**30:.2f} GiB in a temporary file in {scratch}"
     return line
 
 
-def untrained_encoder(config: Config, items: Sequence[VideoItem] = (), source: ClipSource | None = None) -> Encoder:
+def untrained_encoder(
+    config: Config, items: Sequence[VideoItem] = (), source: ClipSource | None = None
+) -> Encoder | VideoNetwork:
     """The encoder of a recipe as initialised, the baseline of pretraining.
 
     Args:
@@ -272,6 +281,8 @@ def untrained_encoder(config: Config, items: Sequence[VideoItem] = (), source: C
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed + 1)
+        if config.model.network is not None:
+            return build_network(config, classes=1).eval()
         encoder = Encoder(config.model_spec())
         start_from_videos(encoder, items, config, source or FileSource())
         return encoder.eval()

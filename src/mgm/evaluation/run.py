@@ -24,7 +24,8 @@ from mgm.evaluation.probing import (
 from mgm.evaluation.protocol import accuracy_metric, probe_protocol
 from mgm.evaluation.ranks import Ranks
 from mgm.models import Encoder
-from mgm.training.checkpoint import open_encoder
+from mgm.models.networks.network import VideoNetwork
+from mgm.training.checkpoint import open_features
 from mgm.training.config import Config
 from mgm.training.results import (
     PROBE_FILE,
@@ -108,7 +109,8 @@ def probe(
     Under torchrun the ranks share the videos, and each returns the whole result once the first one has written it.
 
     Args:
-        run: the folder of `mgm pretrain`, or external weights (see `mgm.load_encoder`). For a single file the result is written
+        run: the folder of `mgm pretrain`, or external weights (see `mgm.load_encoder`; with the override `model.network=NAME`
+            those of a network of `mgm models`). For a single file the result is written
             beside it, under its name with `.probe.json`.
         data: a set with labels, see `load_set`.
         overrides: `key=value` settings, for example `probe.steps=800`.
@@ -122,7 +124,7 @@ def probe(
     """
     file = result_file(run, PROBE_FILE)
     read_results(file)  # a damaged one is reported before the work
-    encoder, config = open_encoder(run, overrides, recipe=recipe)
+    encoder, config = open_features(run, overrides, recipe=recipe)
     videos = data if isinstance(data, VideoSet) else load_set(data)
     if (error := unprobeable(videos)) is not None:
         raise error  # before any video is read
@@ -130,9 +132,9 @@ def probe(
     ranks = Ranks(config.probe.precision)
     cache = FeatureCache(result_file(run, FEATURES_FOLDER)) if config.probe.cache else None
     if announce is not None:
-        announce(describe_needs(readable.videos, config, file.parent))
+        announce(describe_needs(encoder, readable.videos, config, file.parent))
 
-    def scores_of(encoder: Encoder) -> ProbeScores:
+    def scores_of(encoder: Encoder | VideoNetwork) -> ProbeScores:
         return probe_encoder(
             encoder,
             readable.videos,

@@ -21,6 +21,8 @@ from mgm.evaluation.prediction_journal import PredictedGroup, Prediction, Predic
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import TokenFile
 from mgm.models import Encoder
+from mgm.models.networks.network import VideoNetwork
+from mgm.models.tokens import tokens_of
 
 _VIDEOS_AT_ONCE = 16
 """Videos whose views are in memory at the same time."""
@@ -76,7 +78,7 @@ class Predictions:
 
 
 def encode_views(
-    encoder: Encoder,
+    encoder: Encoder | VideoNetwork,
     views: ViewSet,
     *,
     block: int | None = None,
@@ -91,7 +93,7 @@ def encode_views(
     """The features of every view, from a frozen encoder. Its tokens are in memory for one batch at a time.
 
     Args:
-        block: see `Encoder.forward`.
+        block: see `Encoder.forward`; None for a network, which has tokens before its pooling alone.
         pooling: of the tokens of a view into its feature, see `pool_tokens`.
         tokens: stores the tokens after a layer norm without gain and shift, the input of an attentive probe.
         probe: a trained attentive probe, which reads these tokens.
@@ -108,7 +110,7 @@ def encode_views(
 
     def features(clips: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         with ranks.autocast():
-            found = (encoder(clips) if block is None else encoder(clips, block=block)).float()
+            found = tokens_of(encoder, clips, block).float()
         pooled = pool_tokens(found, pooling)
         if tokens is None and probe is None:
             return (pooled,)

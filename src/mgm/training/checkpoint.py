@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from mgm.errors import ModelError
 from mgm.files.checksum import has_checksum
@@ -23,18 +23,22 @@ from mgm.models.convert import (
     from_weights,
     read_weights,
 )
+from mgm.models.networks.described import network_of
+from mgm.models.networks.network import VideoNetwork
 from mgm.models.replacement import MaskedPredictor
 from mgm.training.checkpoint_folder import foreign_file, read_checkpoint
 from mgm.training.config import Config
 from mgm.training.folder import CHECKPOINTS, find_checkpoint
 from mgm.training.named_weights import find_weights
-from mgm.training.recipe import EXTERNAL_RECIPE, config_for, load_config, override, parse_config
+from mgm.training.networks import read_network
+from mgm.training.recipe import EXTERNAL_RECIPE, config_for, config_for_network, load_config, override, parse_config
 
 FILE_FORMAT: Final = "mgm-checkpoint-1"
 """Format of a checkpoint in a single file, as earlier versions wrote all of them."""
 
 _NO_OVERRIDES = Overrides()
-_Loaded = TypeVar("_Loaded", Encoder, MaskedAutoencoder | Classifier)
+Trained = MaskedAutoencoder | MaskedPredictor | Classifier | VideoNetwork
+"""The models that a run trains."""
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -76,18 +80,16 @@ def load_autoencoder(path: str | Path) -> MaskedAutoencoder:
     return model
 
 
-def load_classifier(path: str | Path) -> tuple[Classifier, tuple[str, ...]]:
+def load_classifier(path: str | Path) -> tuple[Classifier | VideoNetwork, tuple[str, ...]]:
     """The fine-tuned classifier of a run's folder or checkpoint file, and the names of its classes."""
     content = load_checkpoint(path)
     model = _build_model(path, content)
-    if not isinstance(model, Classifier):
+    if not isinstance(model, Classifier | VideoNetwork):
         raise _wrong_kind(path, model, "a fine-tuned classifier", "give the folder of 'mgm finetune'")
     return model, tuple(content["classes"])
 
 
-def model_of(
-    content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES
-) -> MaskedAutoencoder | MaskedPredictor | Classifier:
+def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> Trained:
     """The model of a checkpoint's content, in evaluation mode: its moving average, if the run keeps one.
 
     Args:
@@ -98,6 +100,9 @@ def model_of(
         ModelError: a part of it is missing or damaged.
     """
     try:
+        if content["kind"] == "network":
+            state = content["ema"] if "ema" in content else content["model"]
+            return network_of(content, state, frames=overrides.frames, size=overrides.resolution)
         spec = apply_overrides(ModelSpec.from_dict(content["spec"]), overrides)
         state = content["ema"] if "ema" in content else content["model"]
         model: MaskedAutoencoder | MaskedPredictor | Classifier
@@ -138,8 +143,9 @@ def load_pretrained(
     frames: int | None = None,
     resolution: int | tuple[int, int] | None = None,
     heads: int | None = None,
-) -> MaskedAutoencoder | Classifier:
-    """A whole pretrained model: an autoencoder (`model(video, mask)`) or a classifier (`model(video)`, `model.labels`).
+) -> MaskedAutoencoder | Classifier | VideoNetwork:
+    """A whole pretrained model: an autoencoder (`model(video, mask)`), or a classifier or a network of the catalog
+    (`model(video)`, `model.labels`).
 
     Args:
         path: a run's folder or checkpoint, an export of mgm, a folder of Hugging Face's VideoMAE, or a checkpoint of VideoMAE,
@@ -179,7 +185,12 @@ def load_encoder(
     Arguments and errors as in `load_pretrained`, but an encoder is sufficient: MAE-ST's autoencoders, and files whose other
     parts belong to another method, load too. The name "mgm-tiny" stands for small weights (docs/checkpoints.md).
     """
-    model = _load(path, Overrides(frames, resolution, heads), encoder_only=True)
+    return _encoder_of(path, _load(path, Overrides(frames, resolution, heads), encoder_only=True))
+
+
+def _encoder_of(path: str | Path, model: Model | MaskedPredictor | VideoNetwork) -> Encoder:
+    if isinstance(model, VideoNetwork):
+        raise _wrong_kind(path, model, "an encoder", "mgm.load_pretrained loads it whole")
     encoder = model if isinstance(model, Encoder) else model.encoder
     if not isinstance(encoder, Encoder):
         found = f"contains a {type(encoder).__name__}"
@@ -203,7 +214,7 @@ def contains_settings(path: str | Path) -> bool:
     return isinstance(content, dict) and content.get("format") == FILE_FORMAT
 
 
-def _load(path: str | Path, overrides: Overrides, *, encoder_only: bool) -> Model | MaskedPredictor:
+def _load(path: str | Path, overrides: Overrides, *, encoder_only: bool) -> Model | MaskedPredictor | VideoNetwork:
     place = find_weights(path)
     found = load_checkpoint(place) if contains_settings(place) else read_weights(place)
     return _build_model(place, found, overrides, encoder_only=encoder_only)
@@ -215,7 +226,7 @@ def _build_model(
     overrides: Overrides = _NO_OVERRIDES,
     *,
     encoder_only: bool = False,
-) -> Model | MaskedPredictor:
+) -> Model | MaskedPredictor | VideoNetwork:
     """Build a model; errors are about the path."""
     try:
         if isinstance(found, Weights):
@@ -228,14 +239,17 @@ def _build_model(
         raise ModelError(path, found_model, advice="check its frames and resolution", reason="unsupported") from error
 
 
-def _wrong_kind(path: str | Path, model: Model | MaskedPredictor, expected: str, advice: str) -> ModelError:
+def _wrong_kind(
+    path: str | Path, model: Model | MaskedPredictor | VideoNetwork, expected: str, advice: str
+) -> ModelError:
     kinds = {
         MaskedAutoencoder: "an autoencoder",
         MaskedPredictor: "a network that replaces hidden tokens",
         Classifier: "a classifier",
         Encoder: "only an encoder",
     }
-    return ModelError(path, f"contains {kinds[type(model)]}", expected, advice, reason="mismatch")
+    kind = kinds.get(type(model), "a network that is no ViT of mgm")
+    return ModelError(path, f"contains {kind}", expected, advice, reason="mismatch")
 
 
 def run_config(run: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -257,19 +271,47 @@ def open_encoder(
     Raises:
         MgmError: ModelError as `load_encoder`, ConfigError as `load_config`.
     """
-    return _open(load_encoder, path, overrides, recipe)
+    model, config = _open(path, overrides, recipe, encoder_only=True)
+    return _encoder_of(path, model), config
+
+
+def open_features(
+    path: str | Path, overrides: Sequence[str] = (), *, recipe: str | Path | None = None
+) -> tuple[Encoder | VideoNetwork, Config]:
+    """A model with features, an encoder or a network of the catalog, and the settings to continue with.
+
+    Arguments and errors as in `open_encoder`. With the setting `model.network`, `path` may be weights of that network's authors.
+    """
+    model, config = _open(path, overrides, recipe, encoder_only=True)
+    return model if isinstance(model, VideoNetwork) else _encoder_of(path, model), config
 
 
 def open_classifier(
-    path: str | Path, overrides: Sequence[str] = (), *, recipe: str | Path | None = None
-) -> tuple[Classifier, Config]:
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    recipe: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+) -> tuple[Classifier | VideoNetwork, Config]:
     """A classifier (see `load_pretrained`) and the settings to evaluate it with.
 
-    Arguments and errors as in `open_encoder`; also ModelError if the model is not a classifier.
+    Arguments and errors as in `open_features`; also ModelError if the model is not a classifier.
+
+    Args:
+        labels: names of the classes in the order of the logits, in place of those of the model.
     """
-    model, config = _open(load_pretrained, path, overrides, recipe)
-    if not isinstance(model, Classifier):
+    model, config = _open(path, overrides, recipe, encoder_only=False, labels=labels)
+    if not isinstance(model, Classifier | VideoNetwork):
         raise _wrong_kind(path, model, "a fine-tuned classifier", "give the folder of 'mgm finetune'")
+    if labels is not None:
+        if len(labels) != model.head.out_features:
+            raise ModelError(
+                "labels",
+                f"found {len(labels)} names",
+                f"one for each of the {model.head.out_features} classes of {path}",
+                reason="mismatch",
+            )
+        model.labels = tuple(labels)
     return model, config
 
 
@@ -280,29 +322,38 @@ def open_autoencoder(
 
     Arguments and errors as in `open_encoder`; also ModelError if the model is not an autoencoder.
     """
-    model, config = _open(load_pretrained, path, overrides, recipe)
+    model, config = _open(path, overrides, recipe, encoder_only=False)
     if not isinstance(model, MaskedAutoencoder):
         raise _wrong_kind(path, model, "a pretrained autoencoder", "give the folder of 'mgm pretrain'")
     return model, config
 
 
 def _open(
-    load: Callable[..., _Loaded], path: str | Path, overrides: Sequence[str], recipe: str | Path | None
-) -> tuple[_Loaded, Config]:
+    path: str | Path,
+    overrides: Sequence[str],
+    recipe: str | Path | None,
+    *,
+    encoder_only: bool,
+    labels: Sequence[str] | None = None,
+) -> tuple[Model | MaskedPredictor | VideoNetwork, Config]:
     if contains_settings(path):
-        model = load(path)
+        content = load_checkpoint(path)
+        own = parse_config(content["config"], str(path))
+        if own.model.network is not None:
+            config = override(own, overrides) if recipe is None else config_for_network(own, recipe, overrides)
+            clips = Overrides(config.data.frames, config.data.size)
+            return _build_model(path, content, clips), config
+        model = _build_model(path, content, encoder_only=encoder_only)
         if recipe is None:
-            return model, run_config(path, overrides)
-        return model, config_for(_encoder(model), recipe, overrides)
+            return model, override(own, overrides)
+        return model, config_for(_encoder_of(path, model), recipe, overrides)
     base = load_config(recipe or EXTERNAL_RECIPE, overrides)
+    if base.model.network is not None:
+        return read_network(find_weights(path), base, labels=labels), base
     overridden = {text.partition("=")[0] for text in overrides}
-    model = load(
-        path,
-        frames=base.data.frames if "data.frames" in overridden else None,
-        resolution=base.data.size if "data.size" in overridden else None,
+    clips = Overrides(
+        base.data.frames if "data.frames" in overridden else None,
+        base.data.size if "data.size" in overridden else None,
     )
-    return model, config_for(_encoder(model), recipe or EXTERNAL_RECIPE, overrides)
-
-
-def _encoder(model: Encoder | MaskedAutoencoder | Classifier) -> Encoder:
-    return model if isinstance(model, Encoder) else model.encoder
+    model = _load(path, clips, encoder_only=encoder_only)
+    return model, config_for(_encoder_of(path, model), recipe or EXTERNAL_RECIPE, overrides)

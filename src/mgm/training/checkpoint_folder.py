@@ -129,6 +129,8 @@ def _digest(file: Path) -> str:
 def _described(content: Mapping[str, Any]) -> dict[str, Any]:
     """The description of a model with which an export of mgm carries its weights (`mgm.models.convert`)."""
     about = {"kind": content.get("kind"), "spec": content.get("spec"), "format": "safetensors", "mgm": VERSION}
+    if content.get("kind") == "network":
+        return about | {name: content.get(name) for name in ("network", "frames", "size", "classes")}
     if "classes" in content:
         classes = content["classes"]
         return about | {"classes": len(classes), "labels": classes, "pooling": content.get("pooling", "mean")}

@@ -52,6 +52,10 @@ class Config(Section):
     @model_validator(mode="after")
     def _check_together(self) -> Config:
         """Check the sections against each other; errors name the key that is wrong."""
+        if self.model.network is not None:
+            self._check_network()
+            self._check_micro_batches()
+            return self
         spec = self.model_spec()
         for key, section in (("mask", self.mask), ("mask.decoder", self.mask.decoder)):
             try:
@@ -135,6 +139,29 @@ class Config(Section):
                 "a network that replaces hidden tokens predicts those alone",
                 reason="conflict",
             )
+
+    def _check_network(self) -> None:
+        """What a ViT has, and a network of the catalog has not."""
+        for key, found, expected in (
+            ("finetune.pooling", self.finetune.pooling, "mean"),
+            ("model.checkpointing", self.model.checkpointing, False),
+            ("model.spec", self.model.spec, None),
+        ):
+            if found != expected:
+                raise ConfigError(
+                    key,
+                    f"found {found} with model.network {self.model.network}",
+                    str(expected).lower(),
+                    reason="conflict",
+                )
+        for run in RUNS:
+            if self.optim(run).strategy == "fsdp":
+                raise ConfigError(
+                    f"{run}.strategy",
+                    f"found fsdp with model.network {self.model.network}",
+                    "ddp or auto: the weights of a network stay on each device",
+                    reason="conflict",
+                )
 
     def _check_micro_batches(self) -> None:
         """The repeats of a video pass through the model together."""

@@ -24,12 +24,14 @@ from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
 from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder
+from mgm.models.networks.network import VideoNetwork
 from mgm.models.patches import MEAN, STD
-from mgm.training.checkpoint import load_encoder
+from mgm.training.checkpoint import contains_settings, load_encoder, load_pretrained
 from mgm.training.config import Config
 from mgm.training.folder import Start, run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
+from mgm.training.networks import network_rates, network_to_train, read_network
 from mgm.training.optim import Schedule, build_optimiser
 from mgm.training.results import asked_set
 from mgm.training.run import TrainingRun, training_clips
@@ -38,7 +40,7 @@ from mgm.training.whitening import start_from_videos
 
 
 def finetune(
-    encoder: Encoder | str | Path | None,
+    encoder: Encoder | VideoNetwork | str | Path | None,
     videos: VideoSet | str | Path,
     config: Config,
     *,
@@ -53,7 +55,8 @@ def finetune(
     """Train a classifier on labelled videos, from a pretrained encoder or from scratch.
 
     Args:
-        encoder: a pretrained encoder or its path (see `mgm.load_encoder`), left unchanged; None: from scratch.
+        encoder: a pretrained encoder or its path (see `mgm.load_encoder`), left unchanged; None: from scratch. With `model.network`
+            a network, the folder of its run, or weights of its authors.
         videos: a set with labels, or an argument of `mgm.load_set`.
         out, resume, extend, change, source, progress: as in `mgm.pretrain`.
 
@@ -73,7 +76,7 @@ def finetune(
 
 
 def set_up_finetuning(
-    encoder: Encoder | str | Path | None,
+    encoder: Encoder | VideoNetwork | str | Path | None,
     videos: VideoSet | str | Path,
     config: Config,
     out: Path,
@@ -86,9 +89,8 @@ def set_up_finetuning(
     if (error := untrainable(found)) is not None:
         raise error
     optim = config.finetune
-    pretrained = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
-    if pretrained is not None:
-        _check_spec(pretrained, config)
+    pretrained = _opened(encoder, config) if isinstance(encoder, str | Path) else encoder
+    _check_start(pretrained, config)
     flip = resolve_flip(optim.flip, found)
 
     transform = ClipTransform(optim.crop, flip, sampler=config.sampler(optim.sampling, optim.sampling_rule))
@@ -98,9 +100,15 @@ def set_up_finetuning(
     about = {"set": asked_set(found), "encoder": start}
     run = TrainingRun.prepare(out, config, optim, clips, about)
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
-    model = build_classifier(config, classes=len(found.classes), pretrained=pretrained)
-    if pretrained is None:
-        start_from_videos(model.encoder, clips.items, config, clips.source)
+    model: Classifier | VideoNetwork
+    if config.model.network is not None:
+        assert not isinstance(pretrained, Encoder)  # `_check_start`
+        model = network_to_train(config, found.classes, pretrained)
+    else:
+        assert not isinstance(pretrained, VideoNetwork)
+        model = build_classifier(config, classes=len(found.classes), pretrained=pretrained)
+        if pretrained is None:
+            start_from_videos(model.encoder, clips.items, config, clips.source)
     augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
     return run, Finetuning(model, config, found.classes, flip, augment)
 
@@ -126,7 +134,7 @@ def build_classifier(config: Config, *, classes: int, pretrained: Encoder | None
 class Finetuning:
     """Classification as a `TrainingMethod`."""
 
-    module: Classifier
+    module: Classifier | VideoNetwork
     config: Config
     classes: tuple[str, ...]
     flip: bool
@@ -135,7 +143,10 @@ class Finetuning:
     def build_optimiser(self, peak: float) -> torch.optim.Optimizer:
         """The optimiser of `config.finetune`, with layer decay."""
         optim = self.config.finetune
-        rates = layer_rates(depth=len(self.module.encoder.blocks), decay=optim.layer_decay)
+        if isinstance(self.module, VideoNetwork):
+            rates = network_rates(self.module, decay=optim.layer_decay)
+        else:
+            rates = layer_rates(depth=len(self.module.encoder.blocks), decay=optim.layer_decay)
         return build_optimiser(self.module, optim, peak=peak, layer=rates)
 
     def step(self, module: nn.Module, batch: Batch) -> StepResult:
@@ -150,7 +161,11 @@ class Finetuning:
         return StepResult(F.cross_entropy(module(video).float(), target))
 
     def describe(self) -> dict[str, Any]:
-        """Kind, specification, classes and pooling, for the checkpoint."""
+        """Kind, specification, classes and pooling, for the checkpoint; of a network its name and clips."""
+        if isinstance(self.module, VideoNetwork):
+            name, data = self.config.model.network, self.config.data
+            about = {"kind": "network", "network": name, "frames": data.frames, "size": data.size}
+            return about | {"classes": list(self.classes)}
         spec, pooling = self.module.encoder.spec.to_dict(), self.module.pooling
         return {"kind": "classifier", "spec": spec, "classes": list(self.classes), "pooling": pooling}
 
@@ -216,6 +231,30 @@ def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
         return float(decay ** (depth + 1 - layer))
 
     return rate
+
+
+def _opened(path: str | Path, config: Config) -> Encoder | VideoNetwork:
+    """The weights to start from."""
+    if config.model.network is None:
+        return load_encoder(path)
+    if not contains_settings(path):
+        return read_network(path, config)
+    model = load_pretrained(path)
+    if not isinstance(model, VideoNetwork):
+        found = f"contains a {type(model).__name__}"
+        raise ModelError(path, found, config.model.network, "set model.network=null", reason="mismatch")
+    return model
+
+
+def _check_start(start: Encoder | VideoNetwork | None, config: Config) -> None:
+    """Raises ModelError unless the weights to start from are of the kind that the configuration trains."""
+    name = config.model.network
+    if start is None or (isinstance(start, VideoNetwork) and name is not None):
+        return
+    if isinstance(start, VideoNetwork) or name is not None:
+        found = f"found a {type(start).__name__}, but model.network is {name or 'null'}"
+        raise ModelError("encoder", found, advice="set model.network to its name, or null for a ViT", reason="mismatch")
+    _check_spec(start, config)
 
 
 def _check_spec(encoder: Encoder, config: Config) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from mgm.errors import ConfigError, MgmError, Reason
 from mgm.files.yaml_text import read_yaml
 from mgm.models import Encoder
+from mgm.models.networks.catalog import NETWORKS
 from mgm.training.config import Config
 from mgm.training.recipe_file import BASE, read_recipe, replace_length
 
@@ -45,17 +46,37 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
 
     Args:
         recipe: name of a built-in recipe, or path of a .yaml file; see `read_recipe`.
-        overrides: `key.key=value` settings, the values in YAML. One of epochs, steps and clips replaces the recipe's length.
+        overrides: `key.key=value` settings, the values in YAML. One of epochs, steps and clips replaces the recipe's length;
+            `model.network` also sets the clips and views of that network, which other overrides replace.
 
     Raises:
         ConfigError: all wrong keys and values in one error, with the nearest valid names.
     """
-    read, given = read_recipe(recipe), tuple(overrides)
+    read, given = read_recipe(recipe), _with_clips_of_network(tuple(overrides))
     changed = {override_key(text)[:2] for text in given}
     bases = {
         key: origin.recipe for key, origin in read.origins.items() if key not in changed and origin.recipe != read.name
     }
     return parse_config(_overridden(read.tree, given), str(recipe), bases)
+
+
+def _with_clips_of_network(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Overrides that choose a network, after those of the clips and the views that it was tested with."""
+    names = [text.partition("=")[2] for text in overrides if text.startswith("model.network=")]
+    entry = NETWORKS.get(names[-1]) if names else None
+    if entry is None:  # an unknown name is an error of the validation
+        return overrides
+    clips = {
+        "data.input": entry.reads,
+        "data.frames": entry.frames,
+        "data.stride": entry.stride,
+        "data.size": entry.size,
+        "finetune.sampling": entry.sampling,
+        "probe.sampling": entry.sampling,
+        "probe.temporal_views": entry.views[0],
+        "probe.spatial_views": entry.views[1],
+    }
+    return (*(f"{key}={value}" for key, value in clips.items()), *overrides)
 
 
 def override_key(text: str) -> tuple[str, ...]:
@@ -88,6 +109,16 @@ def config_for(encoder: Encoder, recipe: str | Path = EXTERNAL_RECIPE, overrides
         )
     clips = [f"data.frames={spec.frames}", f"data.size={spec.resolution}"]
     return override(load_config(recipe, overrides), [*clips, f"model.spec={json.dumps(spec.to_dict())}"])
+
+
+def config_for_network(own: Config, recipe: str | Path, overrides: Sequence[str]) -> Config:
+    """A recipe's settings for the network of a run and for clips as in that run.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    kept = (f"model.network={own.model.network}", f"data.frames={own.data.frames}", f"data.size={own.data.size}")
+    return load_config(recipe, (*kept, *overrides))
 
 
 def parse_config(tree: Mapping[str, Any], name: str, bases: Mapping[tuple[str, ...], str] = _NO_BASES) -> Config:

@@ -89,6 +89,8 @@ def reading_workers(config: Config, source: ClipSource) -> int:
 def is_sharded(config: Config, optim: OptimConfig) -> bool:
     """Whether the weights of a run are distributed over its devices."""
     if optim.strategy == "auto":
+        if config.model.network is not None:
+            return False
         return config.model_spec().encoder.dim >= WIDE_ENCODER
     return optim.strategy == "fsdp"
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from mgm.data.augment.randaugment import parse_randaugment
 from mgm.errors import ConfigError
 from mgm.models import TARGETS
+from mgm.models.networks.catalog import NETWORKS
 from mgm.training.recipe_file import LENGTHS
 from mgm.training.trackers import TrackerName
 
@@ -94,6 +95,11 @@ class DecoderConfig(Section):
 class ModelConfig(Section):
     """The autoencoder; see `mgm.models.ModelSpec`."""
 
+    network: str | None = Field(
+        None,
+        description="a supervised network of 'mgm models' in place of the encoder and of the keys below, for finetune, evaluate, "
+        "probe, embed and predict; null: a ViT",
+    )
     size: Literal["debug", "tiny", "S", "B", "L", "H"] = Field("B", description="row of the table of sizes")
     patch: int = Field(16, ge=1, description="side of a patch in pixels")
     tubelet: int = Field(2, ge=1, description="frames of a token")
@@ -167,6 +173,15 @@ class ModelConfig(Section):
         description="specification of an external encoder, written by config_for; it replaces the keys above except the targets, "
         "teacher, tokenizer and checkpointing",
     )
+
+    @field_validator("network")
+    @classmethod
+    def _known_network(cls, value: str | None) -> str | None:
+        if value is not None and value not in NETWORKS:
+            near = difflib.get_close_matches(value, NETWORKS, 1)
+            expected, advice = ("", f"did you mean {near[0]}?") if near else (f"one of {', '.join(NETWORKS)}", "")
+            raise ConfigError("", f"unknown network {value!r}", expected, advice, reason="unknown_name")
+        return value
 
     @field_validator("target", "visible_target", mode="before")
     @classmethod

@@ -225,8 +225,9 @@ def _take(run: TrainingRun, method: TrainingMethod, clips: int) -> tuple[int, fl
 
 @contextmanager
 def _unchanged(method: TrainingMethod, fabric: Fabric) -> Iterator[None]:
-    """Restore mode and random states after the block, and show no warnings about its clips."""
+    """Restore mode, statistics and random states after the block, and show no warnings about its clips."""
     mode = method.module.training
+    statistics = {name: value.clone() for name, value in method.module.named_buffers()}  # of batch norm
     devices = [fabric.device] if fabric.device.type == "cuda" and torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -235,6 +236,10 @@ def _unchanged(method: TrainingMethod, fabric: Fabric) -> Iterator[None]:
             yield
         finally:
             method.module.train(mode)
+            with torch.no_grad():
+                for name, value in method.module.named_buffers():
+                    if not torch.equal(value, statistics[name]):
+                        value.copy_(statistics[name])
 
 
 def _free_on(fabric: Fabric) -> int | None:

@@ -1,5 +1,6 @@
 """Sets of videos and their labels: folders, and annotation files in the formats of the field's data sets."""
 
+from mgm.data.annotations.class_names import read_labels
 from mgm.data.annotations.formats import ANNOTATION_FORMATS, format_names
 from mgm.data.annotations.resolve import ResolvedSet, load_items, load_set, resolve_set
 from mgm.data.annotations.spec import SetSpec, SetSpecLike, parse_spec
@@ -16,5 +17,6 @@ __all__ = [
     "load_items",
     "load_set",
     "parse_spec",
+    "read_labels",
     "resolve_set",
 ]

@@ -79,6 +79,11 @@ def read_class_names(file: AnnotationFile) -> ClassNames:
     return ClassNames(path, _distinct(path, [name for _, name in pairs]), base)
 
 
+def read_labels(path: str | Path) -> tuple[str, ...]:
+    """The class names of a file, in the order of their numbers or of its lines. Raises DataError as `read_class_names`."""
+    return read_class_names(AnnotationFile(Path(path))).names
+
+
 def _numbered_lines(file: AnnotationFile) -> list[tuple[int, str]]:
     """(number, name) of lines such as `1 Name`, after a header such as `id,name`; empty unless all lines are of this form."""
     if file.kind != "text":

@@ -19,6 +19,8 @@ from mgm.models.convert.reference import from_reference
 from mgm.models.convert.shapes import Model, Overrides, apply_overrides, build, check_described
 from mgm.models.convert.weights import Weights
 from mgm.models.encoder import Encoder
+from mgm.models.networks.described import network_of
+from mgm.models.networks.network import VideoNetwork
 from mgm.models.sizes import ModelSpec
 from mgm.models.state_dict import fill
 
@@ -39,7 +41,7 @@ class CheckpointFormat:
         return all(key in keys for key in self.keys)
 
 
-def from_weights(weights: Weights, overrides: Overrides, *, encoder_only: bool) -> Model:
+def from_weights(weights: Weights, overrides: Overrides, *, encoder_only: bool) -> Model | VideoNetwork:
     """The model in weights of a known format, in float32.
 
     overrides: values that take precedence over those of the file.
@@ -57,9 +59,11 @@ def from_weights(weights: Weights, overrides: Overrides, *, encoder_only: bool) 
     raise ModelError("", f"found the keys {shown}", f"weights of one of: {known}", reason="malformed")
 
 
-def _from_export(weights: Weights, overrides: Overrides) -> Model:
+def _from_export(weights: Weights, overrides: Overrides) -> Model | VideoNetwork:
     try:
         about = read_json(weights.metadata[METADATA_KEY])
+        if about["kind"] == "network":
+            return network_of(about, weights.state, frames=overrides.frames, size=overrides.resolution)
         spec, kind = apply_overrides(ModelSpec.from_dict(about["spec"]), overrides), about["kind"]
         model: Model
         if kind == "autoencoder":

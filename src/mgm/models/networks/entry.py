@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from mgm.models.networks.class_names import ClassNames
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.weights import WeightsFormat
-
-ClassNames = Literal["kinetics400", "ssv2"]
 
 
 class NetworkBuilder(Protocol):

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.models.attention import Mlp, Residual, split_heads
-from mgm.models.networks.entry import ClassNames, NetworkEntry
+from mgm.models.networks.class_names import ClassNames
+from mgm.models.networks.entry import NetworkEntry
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import linear_drop_path, patches_per_side, start_linear_layers
 from mgm.models.networks.weights import WeightsFormat

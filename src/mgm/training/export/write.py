@@ -28,6 +28,7 @@ from mgm.models.convert import (
     write_onnx,
 )
 from mgm.models.description import DESCRIPTION_FILE
+from mgm.models.networks.network import VideoNetwork
 from mgm.models.patches import MEAN, STD
 from mgm.models.sizes import unknown_name
 from mgm.models.targets import ReconstructionObjective, TeacherFeatures
@@ -133,7 +134,16 @@ def _opened(
 ) -> tuple[Model, Origin]:
     if isinstance(model, str | Path):
         load = load_encoder if part == "encoder" else load_pretrained
-        return load(model, frames=frames, resolution=resolution, heads=heads), origin_of(model)
+        loaded = load(model, frames=frames, resolution=resolution, heads=heads)
+        if isinstance(loaded, VideoNetwork):
+            raise ModelError(
+                model,
+                "contains a network of 'mgm models', which no export format describes",
+                "a ViT of mgm",
+                "its checkpoints have weights.safetensors, which mgm.load_pretrained and safetensors read",
+                reason="unsupported",
+            )
+        return loaded, origin_of(model)
     if any(value is not None for value in (frames, resolution, heads)):
         raise ModelError(
             "frames, resolution and heads",

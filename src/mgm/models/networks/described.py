@@ -1,0 +1,38 @@
+"""The network that a checkpoint of mgm describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from mgm.errors import ModelError
+from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.network import VideoNetwork
+from mgm.models.state_dict import fill
+
+
+def network_of(
+    about: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    *,
+    frames: int | None = None,
+    size: int | tuple[int, int] | None = None,
+) -> VideoNetwork:
+    """The network of a description (network, frames, size, classes) with its weights, in evaluation mode.
+
+    frames, size: of other clips, which not every network takes; None: those of the description.
+    Raises ModelError for an unknown network and for weights that do not fit; KeyError if the description lacks a part.
+    """
+    name, classes = about["network"], about["classes"]
+    if name not in NETWORKS:
+        raise ModelError(
+            "network", f"found {name!r}", f"one of {', '.join(NETWORKS)}", "update mgm", reason="unknown_name"
+        )
+    frames, size = frames or about["frames"], size or about["size"]
+    if not isinstance(size, int):
+        raise ModelError("resolution", f"found {size}", "one number for a network", reason="invalid_type")
+    network = NETWORKS[name].build(classes=len(classes), labels=classes, frames=frames, size=size)
+    fill(network, state)
+    return network.eval()

@@ -1,0 +1,91 @@
+"""Networks of the catalog as a recipe describes them: new, from weights of their authors, or from a run for other classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from mgm.errors import ConfigError, ModelError
+from mgm.models.convert import read_weights
+from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.class_names import list_class_names
+from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.network import VideoNetwork
+from mgm.models.networks.weights import WeightsFormat, classes_of, load_renamed
+from mgm.models.state_dict import fill
+from mgm.training.config import Config
+
+
+def entry_of(config: Config) -> NetworkEntry:
+    """The entry of the network of a configuration, which must have one."""
+    assert config.model.network is not None
+    return NETWORKS[config.model.network]
+
+
+def build_network(config: Config, *, classes: int, labels: Sequence[str] | None = None) -> VideoNetwork:
+    """The network of a configuration, for its clips and with its rates of fine-tuning, with random weights."""
+    return entry_of(config).build(
+        classes=classes,
+        labels=labels,
+        frames=config.data.frames,
+        size=config.data.size,
+        dropout=config.finetune.dropout,
+        drop_path=config.finetune.drop_path,
+    )
+
+
+def network_to_train(config: Config, labels: Sequence[str], start: VideoNetwork | None) -> VideoNetwork:
+    """The network that a run trains, with a new head.
+
+    start: a network whose other weights it takes; it stays as it is. None: random weights.
+    Raises ModelError if the weights do not fit the clips of the configuration; ConfigError for layer decay where it has no layers.
+    """
+    if start is None:
+        network = build_network(config, classes=len(labels), labels=labels)
+    else:
+        network = build_network(config, classes=start.classes)
+        fill(network, start.state_dict())
+        network.replace_head(len(labels), labels)
+    if config.finetune.layer_decay != 1 and network.depth == 0:
+        raise ConfigError(
+            "finetune.layer_decay",
+            f"found {config.finetune.layer_decay} for {config.model.network}, which has no order of layers",
+            "1",
+            reason="conflict",
+        )
+    return network
+
+
+def network_rates(network: VideoNetwork, *, decay: float) -> Callable[[str], float]:
+    """Learning-rate multiplier by parameter name, decay^(depth + 1 - layer); the head's is 1."""
+    return lambda name: float(decay ** (network.depth + 1 - network.depth_of(name)))
+
+
+def read_network(path: str | Path, config: Config, *, labels: Sequence[str] | None = None) -> VideoNetwork:
+    """The network of a configuration with weights of its authors, in evaluation mode.
+
+    labels: names of its classes; None: those of the published weights, where their number is that of the weights.
+    Raises ModelError if the file is of another network, or does not fit.
+    """
+    entry = entry_of(config)
+    state = read_weights(path).state
+    try:
+        rename = _format_of(state.keys(), entry).rename
+        classes = classes_of(state, rename)
+        known = None if entry.class_names is None else list_class_names(entry.class_names)
+        names = labels or (known if known is not None and len(known) == classes else None)
+        network = build_network(config, classes=classes, labels=names)
+        load_renamed(network, state, rename)
+    except ModelError as error:
+        raise error.within(path) from error
+    return network.eval()
+
+
+def _format_of(keys: AbstractSet[str], entry: NetworkEntry) -> WeightsFormat:
+    for one in entry.formats:
+        if one.key in keys:
+            return one
+    shown = ", ".join(sorted(keys)[:4])
+    expected = "; ".join(f"{one.name} ({one.key})" for one in entry.formats) or "no weights: none are published"
+    raise ModelError("state dict", f"found the keys {shown}", f"those of {entry.title}: {expected}", reason="mismatch")

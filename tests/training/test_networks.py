@@ -1,0 +1,159 @@
+"""Networks of the catalog in fine-tuning: their settings, a run, its checkpoints, and a start from weights."""
+
+import pytest
+import torch
+
+from mgm.errors import ConfigError, ModelError
+from mgm.models import Encoder
+from mgm.models.networks.catalog import NETWORKS
+from mgm.training import export_model, load_classifier, load_config, load_encoder, load_pretrained
+from mgm.training.checkpoint_folder import WEIGHTS_FILE
+from mgm.training.finetune import Finetuning, finetune
+from mgm.training.networks import network_to_train, read_network
+from tests.errors import raises
+from tests.models.networks.small import SMALL, authors_names
+from tests.training.helpers import newest, raising, same_weights
+
+NETWORK = ("model.network=small", "finetune.layer_decay=1")
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    monkeypatch.setitem(NETWORKS, "small", SMALL)
+
+
+@pytest.fixture
+def tune(videos, memory, tmp_path):
+    def go(start, config, out="tuned", **options):
+        return finetune(start, videos, config, out=tmp_path / out, source=memory, show_progress=False, **options)
+
+    return go
+
+
+def test_a_network_brings_its_clips_and_views():
+    config = load_config("debug", ["data.stride=1", "model.network=small"])
+    assert (config.data.frames, config.data.stride, config.data.size) == (4, 1, 32)
+    assert (config.probe.temporal_views, config.probe.spatial_views) == (2, 1)
+    assert load_config("debug", ["model.network=small", "data.frames=8"]).data.frames == 8
+
+
+def test_its_clips_need_no_whole_patches():
+    assert load_config("debug", ["model.network=small", "data.size=40", "data.frames=5"]).data.size == 40
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason", "subject"),
+    [
+        ("model.network=smal", "unknown_name", "debug: model.network"),
+        ("finetune.pooling=attentive", "conflict", "debug: finetune.pooling"),
+        ("model.checkpointing=true", "conflict", "debug: model.checkpointing"),
+        ("finetune.strategy=fsdp", "conflict", "debug: finetune.strategy"),
+        ("finetune.micro_batch=1", "conflict", "debug: finetune.micro_batch"),
+    ],
+)
+def test_settings_that_a_network_has_not(setting, reason, subject):
+    with raises(ConfigError, reason, subject=subject):
+        load_config("debug", ["model.network=small", "finetune.repeats=2", setting])
+
+
+def test_the_loss_falls(tune, small):
+    settings = ("finetune.steps=60", "finetune.batch=16", "finetune.warmup=4", "finetune.crop=centre")
+    losses = tune(None, small(*NETWORK, *settings, "finetune.base_lr=0.1")).history.losses
+    assert sum(losses[-5:]) / 5 < 0.8 * sum(losses[:5]) / 5
+
+
+def test_its_checkpoint_is_the_network(tune, small, videos, tmp_path):
+    trained = tune(None, small(*NETWORK)).model
+    loaded, classes = load_classifier(tmp_path / "tuned")
+    assert classes == videos.classes == loaded.labels
+    assert same_weights(loaded, trained)
+    clips = torch.randint(0, 256, (2, 3, 4, 32, 32), dtype=torch.uint8)
+    assert torch.equal(loaded(clips), trained.eval()(clips))
+    assert loaded.norm.running_mean.abs().sum() > 0
+    single = load_pretrained(newest(tmp_path / "tuned") / WEIGHTS_FILE)
+    assert torch.equal(single(clips), loaded(clips))
+    assert single.labels == videos.classes
+
+
+def test_the_moving_average_has_the_statistics_of_batch_norm(tune, small, tmp_path):
+    tune(None, small(*NETWORK, "finetune.ema=0.9"))
+    assert load_pretrained(tmp_path / "tuned").norm.running_mean.abs().sum() > 0
+
+
+def test_a_stopped_run_resumes_exactly(tune, small, memory, videos, tmp_path):
+    config = small(*NETWORK, "finetune.steps=8", "finetune.checkpoint_every=4", "finetune.dropout=0.3")
+    whole = tune(None, config, "whole")
+    stopped = raising(memory, KeyboardInterrupt, at=25)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(None, videos, config, out=tmp_path / "parts", source=stopped, show_progress=False)
+    again = tune(None, config, "parts", resume="auto")
+    assert again.history.losses == whole.history.losses
+    assert same_weights(again.model, whole.model)
+
+
+def test_another_network_is_another_run(tune, small, monkeypatch):
+    monkeypatch.setitem(NETWORKS, "other", SMALL)
+    tune(None, small(*NETWORK))
+    with raises(ConfigError, "mismatch"):
+        tune(None, small("model.network=other", "finetune.layer_decay=1"), resume="auto")
+
+
+def test_starts_from_a_run_with_a_new_head(tune, small, tmp_path):
+    first = tune(None, small(*NETWORK), "first").model
+    still = small(*NETWORK, "finetune.base_lr=1e-30", "finetune.weight_decay=0")
+    second = tune(tmp_path / "first", still, "second").model
+    assert torch.equal(second.stem.weight, first.stem.weight)
+    assert not torch.equal(second.head.weight, first.head.weight)
+
+
+def test_starts_from_weights_of_the_authors(tune, small, tmp_path, videos):
+    torch.manual_seed(5)
+    theirs = SMALL.build(classes=7, frames=4, size=32)
+    torch.save({"model_state": authors_names(theirs.state_dict()), "epoch": 3}, tmp_path / "theirs.pyth")
+    still = small(*NETWORK, "finetune.base_lr=1e-30", "finetune.weight_decay=0")
+    found = tune(tmp_path / "theirs.pyth", still).model
+    assert torch.equal(found.blocks[0].weight, theirs.blocks[0].weight)
+    assert found.head.out_features == len(videos.classes)
+    assert theirs.head.out_features == 7
+
+
+def test_weights_of_another_program_are_refused(small, tmp_path):
+    torch.save({"model_state": {"layer.weight": torch.zeros(3)}}, tmp_path / "theirs.pyth")
+    with raises(ModelError, "mismatch", subject=f"{tmp_path / 'theirs.pyth'}: state dict") as caught:
+        read_network(tmp_path / "theirs.pyth", small(*NETWORK))
+    assert "layer.weight" in caught.value.found
+    assert "net.conv1.weight" in caught.value.expected
+
+
+def test_layer_decay_follows_the_layers(small, videos):
+    config = small("model.network=small", "finetune.layer_decay=0.5")
+    model = network_to_train(config, videos.classes, None)
+    optimiser = Finetuning(model, config, videos.classes, flip=False, augment=None).build_optimiser(1.0)
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    found = {name: rates[id(p)] for name, p in model.named_parameters()}
+    assert (found["stem.weight"], found["blocks.0.weight"], found["blocks.1.bias"], found["head.weight"]) == (
+        0.125,
+        0.25,
+        0.5,
+        1,
+    )
+
+
+def test_a_network_without_layers_has_no_decay(small, videos, monkeypatch):
+    monkeypatch.setattr(SMALL.build, "depth", 0)
+    with raises(ConfigError, "conflict", subject="finetune.layer_decay"):
+        network_to_train(small("model.network=small", "finetune.layer_decay=0.5"), videos.classes, None)
+
+
+def test_a_network_and_an_encoder_are_told_apart(tune, small, tmp_path):
+    config = small()
+    encoder = Encoder(config.model_spec())
+    with raises(ModelError, "mismatch", subject="encoder"):
+        tune(encoder, small(*NETWORK))
+    with raises(ModelError, "mismatch", subject="encoder"):
+        tune(SMALL.build(classes=3), config, "other")
+    tune(None, small(*NETWORK), "network")
+    with raises(ModelError, "mismatch", subject=tmp_path / "network"):
+        load_encoder(tmp_path / "network")
+    with raises(ModelError, "unsupported", subject=tmp_path / "network"):
+        export_model(tmp_path / "network", to="hf", out=tmp_path / "out")
