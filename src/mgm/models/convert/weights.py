@@ -15,6 +15,7 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.files.json_text import read_json
 from mgm.files.torch_file import read_torch
+from mgm.models.convert.caffe2 import is_plain_pickle, read_caffe2
 from mgm.models.description import DESCRIPTION_FILE
 
 CONFIG_FILE: Final = "config.json"
@@ -22,7 +23,7 @@ _SAFETENSORS, _TORCH, _REFERENCE = "model.safetensors", "pytorch_model.bin", "mo
 _IN_FOLDERS: Final = (_SAFETENSORS, f"{_SAFETENSORS}.index.json", _TORCH, f"{_TORCH}.index.json", _REFERENCE)
 # Files of `mgm export` without weights to load.
 _GRAPHS: Final = ("model.pt2", "model.onnx")
-_SUFFIXES: Final = (".pt", ".pth", ".bin", ".safetensors", ".json")
+_SUFFIXES: Final = (".pt", ".pth", ".pyth", ".pkl", ".bin", ".safetensors", ".json")
 # Keys of the weights in files of training programs: VideoMAE and MAE; DeepSpeed; mmengine and Lightning; MAE-ST and SlowFast.
 _WRAPPERS: Final = ("model", "module", "state_dict", "model_state", "model_state_dict")
 # Prefixes of DistributedDataParallel, of torch.compile and of a LightningModule.
@@ -51,7 +52,7 @@ class Weights:
 
 
 def read_weights(path: str | Path) -> Weights:
-    """The weights in a file (of safetensors or torch.save) or in a folder of Hugging Face, sharded or not.
+    """The weights in a file (of safetensors, torch.save or Caffe2) or in a folder of Hugging Face, sharded or not.
 
     The format is recognised by bytes and keys, not by the name. Raises ModelError about the path.
     """
@@ -158,6 +159,8 @@ def _read_file(file: Path) -> Weights:
     for start, (found, expected, advice) in _WRONG_DOWNLOADS.items():
         if head.startswith(start):
             raise ModelError(file, f"found {found}", expected, advice, reason="malformed")
+    if is_plain_pickle(head) and (blobs := read_caffe2(file)) is not None:
+        return Weights(blobs)
     return _unwrapped(read_torch(file, mapped=True), file)
 
 
