@@ -25,7 +25,7 @@ def test_pictures_and_a_video(pretrained_run, tmp_path):  # noqa: F811
     assert "Attention of token 1, 0, 0" in files[1].read_text()
     assert np.asarray(Image.open(files[0]))[0, 0].max() < 60
     assert "of the attention is paid to the query's own step" in done.output
-    assert f"next: mgm reconstruct {pretrained_run} {video}" in done.stderr
+    assert f"next: mgm figure 5 {video} --run {pretrained_run}" in done.stderr
     with raises(FileError, "invalid_value", subject=tmp_path / "a.txt"):
         attention(pretrained_run, video, "--out", tmp_path / "a.txt")
     with raises(ConfigError, "invalid_value", subject="--query"):

@@ -33,6 +33,7 @@ CALLS = {
     "report": ["absent"],
     "reconstruct": ["absent", "absent.mp4"],
     "attention": ["absent", "absent.mp4"],
+    "figure": ["4", "absent.mp4"],
     "bench data": ["absent"],
     "data show": ["absent"],
     "recipes show": ["absent"],

@@ -95,7 +95,7 @@ def test_the_outline_is_that_of_the_region(make_clip):
         ((10 / 14, 4 / 14), (10 / 14, 9 / 14)),
     }
     corner = np.zeros((14, 14), np.bool_)
-    corner[:2, :5] = True
+    corner[:3, :5] = True
     assert region(corner).tolist() == corner.tolist()  # open at the border
     assert len(outlines(corner)) == 2
     made = draw_sheet([SheetRow("mask", make_clip(), outline=masked[None])], title="t", columns=2)

@@ -49,7 +49,7 @@ def attention(
     for file in files:
         print_result(f"{file}")
     print_result(_summary(found))
-    suggest("mgm", "reconstruct", run, video)
+    suggest("mgm", "figure", 5, video, "--run", run)
 
 
 def _write(found: AttentionMap, file: Path, *, columns: int, dark: bool) -> None:

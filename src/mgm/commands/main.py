@@ -21,6 +21,7 @@ from mgm.commands.doctor import doctor
 from mgm.commands.embed import embed
 from mgm.commands.evaluate import evaluate
 from mgm.commands.export import export
+from mgm.commands.figure import figure
 from mgm.commands.finetune import finetune
 from mgm.commands.loading import announce_torch
 from mgm.commands.models import models
@@ -84,6 +85,7 @@ COMMANDS = (
     embed,
     reconstruct,
     attention,
+    figure,
     saliency,
     export,
     models,

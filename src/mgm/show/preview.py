@@ -41,6 +41,8 @@ from mgm.video import MotionField
 from mgm.video.clip.options import MotionName
 from mgm.video.clip.reader import Clip
 from mgm.video.clip.rgb import upright_region
+from mgm.video.motion.camera import CameraModel
+from mgm.video.motion.field import Policy, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class PreviewSettings:
         masks: names of the masks to show.
         options: options of each mask by name.
         motion: "auto", "codec", "flow", "difference", or None to read frames only; see `mgm.read_clip`.
+        policy, camera, reading: of the motion, as for `mgm.read_clip`.
         seed: of the masks.
         draws: number of masks of each kind in the statistics over draws; the pictures show the first.
     """
@@ -67,6 +70,9 @@ class PreviewSettings:
     masks: tuple[str, ...] = ("mgm",)
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     motion: MotionName | None = "auto"
+    policy: Policy = "window_sum"
+    camera: CameraModel = "none"
+    reading: Reading = "clean"
     seed: int = 0
     draws: int = 100
 
@@ -179,6 +185,9 @@ def preview_clip(
         stride=settings.stride,
         size=settings.size,
         motion=settings.motion,
+        policy=settings.policy,
+        camera=settings.camera,
+        reading=settings.reading,
     )
     shown = true_boxes(path, clip.frame_indices.tolist(), settings.size, file=boxes)
     extent = (float(settings.size), float(settings.size))

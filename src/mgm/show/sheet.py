@@ -180,11 +180,9 @@ def draw_cell(drawing: Drawing, row: SheetRow, moment: int, place: Point, cell: 
 
 
 def region(masked: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The hidden tokens of one step, bool (h, w), without those that are scattered: the union of all hidden squares of 3 x 3.
-
-    A square may extend over the border of the frame, where everything counts as hidden."""
+    """The hidden tokens of one step, bool (h, w), without those that are scattered: the union of all hidden squares of 3 x 3."""
     high, wide = masked.shape
-    around = np.pad(masked, 2, constant_values=True)
+    around = np.pad(masked, 2)
     whole = np.logical_and.reduce([around[y : y + high + 2, x : x + wide + 2] for y in range(3) for x in range(3)])
     covered = np.logical_or.reduce([whole[y : y + high, x : x + wide] for y in range(3) for x in range(3)])
     kept: npt.NDArray[np.bool_] = covered & masked

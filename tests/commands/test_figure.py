@@ -1,0 +1,34 @@
+"""`mgm figure`: files by their suffix, and what must be given."""
+
+from typer.testing import CliRunner
+
+from mgm.commands.main import app
+from mgm.data.synthetic.known_motion import make_translation
+from mgm.errors import ConfigError, FileError
+from tests.errors import raises
+
+
+def figure(*words):
+    return CliRunner().invoke(app, ["figure", *map(str, words)], catch_exceptions=False)
+
+
+def test_figures_of_results_and_of_a_video(tmp_path):
+    done = figure(1, "--out", tmp_path / "1.svg", "--out", tmp_path / "1.pdf")
+    assert done.exit_code == 0, done.output
+    assert "epochs of pretraining" in (tmp_path / "1.svg").read_text()
+    assert "next: mgm results" in done.stderr
+    video = make_translation(tmp_path / "a.mp4", velocity=(2, 1), frames=12, size=(48, 64))
+    small = ["--recipe", "debug", "data.size=32", "data.frames=4", "--columns", 2]
+    done = figure(4, video, *small, "--out", tmp_path / "4.png")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "4.png").stat().st_size > 1000
+    assert f"next: mgm preview {video}" in done.stderr
+
+
+def test_what_must_be_given(tmp_path):
+    with raises(ConfigError, "unknown_name"):
+        figure(2)
+    with raises(ConfigError, "missing_value"):
+        figure(4, "data.stride=2")
+    with raises(FileError, "invalid_value"):
+        figure(1, "--out", tmp_path / "a.mp4")
