@@ -37,19 +37,38 @@ PRETRAINED = {
     "videomae-v2-vitb-k400": ("B", "tube", 0.9, 200, 1024, 1e-3, 4, False),
     "videomae-v2-vitb-ssv2": ("B", "tube", 0.9, 200, 1024, 1e-3, 2, False),
     "maest-vitb-k400": ("B", "random", 0.9, 200, 512, 1.6e-3, 4, True),
+    "videomae-vitl-ssv2": ("L", "tube", 0.9, 2400, 512, 1.5e-4, 2, False),
+    # MME's script and code, MVD's script and code; MotionMAE and MAM2 have no code.
+    "m3video-vitb-k400": ("B", "tube", 0.7, 1600, 1024, 1.5e-4, 4, False),
+    "m3video-vitb-ssv2": ("B", "tube", 0.7, 400, 1024, 1.5e-4, 2, False),
+    "motionmae-vitb-k400": ("B", "tube", 0.9, 1600, 1024, 1.5e-4, 4, False),
+    "motionmae-vitb-ssv2": ("B", "tube", 0.9, 2400, 1024, 1.5e-4, 2, False),
+    "mam2-vitb-ssv2": ("B", "tube", 0.9, 1200, 1024, 1.5e-4, 2, False),
+    "mvd-vitb-k400": ("B", "tube", 0.9, 400, 1024, 1.5e-4, 4, False),
     "single-gpu": ("B", "mgm", 0.75, 800, 192, 3e-4, 4, True),
 }
 REPEATS = {"mgm-literal-vitb-k400": 2, "mgm-literal-vitb-ssv2": 2, "videomae-v2-vitb-k400": 4, "videomae-v2-vitb-ssv2": 4,
            "maest-vitb-k400": 4, "single-gpu": 2}  # fmt: skip
 
+# Targets but normalised pixels, by the first word of the recipe's name.
+TARGETS = {
+    "maest": "one-frame",
+    "m3video": {"hog-m3video": 54, "trajectory": 16},
+    "motionmae": {"normalised-pixels": 1, "frame-difference": 10},
+    "mam2": {"vqgan-codes": 1, "frame-difference": 10},
+    "mvd": "teacher",
+}
+
 # VideoMAE's finetune.sh; the appendix of its paper for HMDB51 and for L on Something-Something; UCF101's settings where the paper
 # gives none.
 # epochs, batch, repeats, base_lr, layer_decay, drop_path, dropout, min_lr, stride, sampling, flip, temporal views
 K400_S = (150, 384, 2, 5e-4, 0.75, 0.1, 0, 1e-6, 4, "dense", True, 5)
+K400_B = (75, 384, 2, 5e-4, 0.75, 0.1, 0, 1e-6, 4, "dense", True, 5)
 K400_800 = (100, 512, 1, 1e-3, 0.75, 0.1, 0, 1e-6, 4, "dense", True, 5)
 K400_L = (35, 128, 2, 2e-3, 0.75, 0.1, 0, 1e-6, 4, "dense", True, 5)
 K400_H = (50, 512, 2, 1e-3, 0.75, 0.2, 0.5, 1e-5, 4, "dense", True, 5)
 SSV2_S = (40, 384, 2, 1e-3, 0.7, 0.1, 0, 1e-6, 2, "sparse", False, 2)
+SSV2_B = (30, 384, 2, 5e-4, 0.75, 0.1, 0, 1e-6, 2, "sparse", False, 2)
 SSV2_800 = (50, 512, 1, 5e-4, 0.75, 0.1, 0, 1e-6, 2, "sparse", False, 2)
 SSV2_L = (30, 512, 2, 5e-4, 0.75, 0.2, 0.5, 1e-6, 2, "sparse", False, 2)
 UCF101 = (100, 128, 2, 5e-4, 0.7, 0.2, 0.5, 1e-5, 4, "dense", True, 5)
@@ -60,12 +79,12 @@ MGM_K400 = (*K400_800[:2], 2, *K400_800[3:10], "auto", 5)
 MGM_SSV2 = (*SSV2_800[:2], 2, *SSV2_800[3:])
 FINETUNED = {
     "finetune-vits-k400": K400_S,
-    "finetune-vitb-k400": (75, 384, 2, 5e-4, 0.75, 0.1, 0, 1e-6, 4, "dense", True, 5),
+    "finetune-vitb-k400": K400_B,
     "finetune-vitb-k400-800": K400_800,
     "finetune-vitl-k400": K400_L,
     "finetune-vith-k400": K400_H,
     "finetune-vits-ssv2": SSV2_S,
-    "finetune-vitb-ssv2": (30, 384, 2, 5e-4, 0.75, 0.1, 0, 1e-6, 2, "sparse", False, 2),
+    "finetune-vitb-ssv2": SSV2_B,
     "finetune-vitb-ssv2-800": SSV2_800,
     "finetune-vitl-ssv2": SSV2_L,
     "finetune-vitb-ucf101": UCF101,
@@ -96,6 +115,13 @@ FINETUNED = {
     "videomae-v2-vitb-k400": (90, 512, 2, 7e-4, *K400_800[4:]),
     "videomae-v2-vitb-ssv2": (25, 256, 2, 2e-3, 0.65, *SSV2_800[5:]),
     "maest-vitb-k400": (75, 512, 1, 1e-3, 0.65, 0.1, 0.3, *K400_800[7:11], 7),
+    "videomae-vitl-ssv2": SSV2_L,
+    "m3video-vitb-k400": (75, 384, 2, 1e-3, *K400_B[4:11], 7),
+    "m3video-vitb-ssv2": SSV2_B,
+    "motionmae-vitb-k400": K400_B,
+    "motionmae-vitb-ssv2": SSV2_B,
+    "mam2-vitb-ssv2": SSV2_B,
+    "mvd-vitb-k400": K400_B,
     "single-gpu": UCF101,
 }
 
@@ -123,6 +149,7 @@ REPLACING = {
 
 # Where a value comes from; every comment of a value names one of these.
 SOURCES = ("MGM section", "MGM Table", "VideoMAE's script", "VideoMAE's paper", "VideoMAE's code", "V2's script", "MAE-ST's code",
+           "M3Video's script", "M3Video's code", "MVD's script", "MVD's code", "MotionMAE's abstract", "MAM2's abstract",
            "MViT's configuration", "V-JEPA's code", "V-JEPA 2's code",
            "MaskFeat's configuration", "BEVT's configuration", "decided here")  # fmt: skip
 
@@ -152,10 +179,11 @@ def test_pretraining(name):
     )
     assert found == PRETRAINED[name]
     assert (p.betas, p.weight_decay, p.optimiser) == ((0.9, 0.95), 0.05, "adamw")
-    assert (p.min_lr, p.clip_grad) == ((0.0, 0.02) if name.startswith("maest") else (1e-5, None))
+    least = {"maest": 0.0, "mvd": 1e-4}.get(name.partition("-")[0], 1e-5)
+    assert (p.min_lr, p.clip_grad) == (least, 0.02 if name.startswith("maest") else None)
     assert p.warmup == (20 if "-v2-" in name else 40)
     assert (config.repeats("pretrain"), data.crop) == (REPEATS.get(name, 1), "multiscale")
-    assert config.model.target == ("one-frame" if name.startswith("maest") else "normalised-pixels")
+    assert config.model.target == TARGETS.get(name.partition("-")[0], "normalised-pixels")
     assert config.mask.options == {}
     second = config.mask.decoder
     assert (second and (second.name, second.ratio)) == (("running-cell", 0.5) if "-v2-" in name else None)
@@ -204,12 +232,13 @@ def test_probes(name):
 @cache
 def parameters(spec: ModelSpec, targets: tuple[str, ...], replacement: str | None) -> int:
     """Parameters of the pretrained model; a classifier of mgm's encoder is built too. Many recipes have the same models."""
-    target, codes = dict.fromkeys(targets, 1.0), 8192 if "dvae-codes" in targets else None
+    target, codes = dict.fromkeys(targets, 1.0), 8192 if any("codes" in name for name in targets) else None
     with torch.device("meta"):
         if replacement is not None:
             model = MaskedPredictor(spec, trunk=replacement, target=target, tokenizer=codes)
         else:
-            model = MaskedAutoencoder(spec, target=target, tokenizer=codes)
+            teacher = spec if "teacher" in targets else None
+            model = MaskedAutoencoder(spec, target=target, teacher=teacher, tokenizer=codes)
         Classifier(Encoder(spec), 10, drop_path=0.1)
     return sum(p.numel() for p in model.parameters())
 
@@ -252,13 +281,23 @@ def test_the_overrides_that_comments_name_are_settings():
         load_config(name, settings)
 
 
+PREFIXES = (
+    "mgm-",
+    "finetune-",
+    "videomae-",
+    "supervised-",
+    "maest-",
+    "probe-",
+    "m3video-",
+    "motionmae-",
+    "mam2-",
+    "mvd-",
+)
+
+
 def test_the_recipes_that_comments_name_exist():
     known = {*list_recipes()}
     for name in known:
         words = [word.strip(".,;:)'") for word in read_recipe(name).about.split()]
-        named = {
-            word
-            for word in words
-            if word.startswith(("mgm-", "finetune-", "videomae-", "supervised-", "maest-", "probe-"))
-        }
+        named = {word for word in words if word.startswith(PREFIXES)}
         assert named <= known, name

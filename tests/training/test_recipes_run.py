@@ -4,9 +4,14 @@ import math
 
 import pytest
 
-from mgm.training import load_config
+from mgm.data.annotations import load_set
+from mgm.data.clips.source import MemorySource
+from mgm.models import Encoder
+from mgm.training import export_model, load_config
+from mgm.training.checkpoint import load_autoencoder
 from mgm.training.finetune import finetune
 from mgm.training.pretrain import pretrain
+from tests.models.tokenizers.files import vqgan, write_vqgan
 
 SMALL = ("data.frames=4", "data.stride=1", "data.size=32", "data.workers=0", "model.size=debug", "model.patch=8")
 
@@ -43,3 +48,53 @@ def test_fine_tuning(name, videos, tmp_path):
     )
     assert len(result.history.losses) == 2
     assert all(map(math.isfinite, result.history.losses))
+
+
+@pytest.fixture(scope="module")
+def real(shared_data, tmp_path_factory):
+    """Eight clips of surveillance cameras and their frames in memory, with the motion of their streams."""
+    folder = tmp_path_factory.mktemp("real")
+    for file in sorted((shared_data / "surv_fights" / "fight").glob("*.mp4"))[:8]:
+        (folder / file.name).symlink_to(file)
+    videos, source = load_set(folder), MemorySource(32, "codec")
+    assert len(videos.train) == 8
+    assert source.load([item.path for item in videos.items]) == {}
+    return videos, source
+
+
+def networks(name, tmp_path):
+    """Settings with the files that a recipe needs."""
+    if name.startswith("mam2"):
+        return [f"model.tokenizer={write_vqgan(tmp_path / 'vqgan.ckpt', vqgan(codes=16).state_dict())}"]
+    if name.startswith("mvd"):
+        encoder = Encoder(load_config(name, SMALL).model_spec())
+        return [f"model.teacher={export_model(encoder, to='safetensors', out=tmp_path / 'teacher')}"]
+    return []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "videomae-vitl-ssv2",
+        "videomae-v2-vitb-ssv2",
+        "maest-vitb-k400",
+        "m3video-vitb-k400",
+        "motionmae-vitb-ssv2",
+        "mam2-vitb-ssv2",
+        "mvd-vitb-k400",
+    ],
+)
+def test_the_loss_falls_on_real_video(name, real, tmp_path):
+    """Within 20 steps, of a model of the size debug with the recipe's own target, mask, decoders and repeats."""
+    videos, source = real
+    more = ["pretrain.base_lr=0.1", "pretrain.clip_grad=null", "pretrain.micro_batch=null", *networks(name, tmp_path)]
+    if "maest" in name:
+        more.append("model.decoder_dim=16")
+    if "mvd" in name:
+        more += ["model.decoder_dim=32", "model.decoder_heads=2"]
+    length = ["pretrain.steps=20", "pretrain.warmup=2", "pretrain.batch=8"]
+    config = load_config(name, [*SMALL, *length, *more])
+    losses = pretrain(videos, config, out=tmp_path / "run", source=source, show_progress=False).history.losses
+    assert len(losses) == 20
+    assert sum(losses[-5:]) < sum(losses[:5])
+    assert load_autoencoder(tmp_path / "run").spec == config.model_spec()
