@@ -15,10 +15,13 @@ from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
 from mgm.models.convert.huggingface import from_huggingface
 from mgm.models.convert.maest import from_maest
+from mgm.models.convert.omnimae import from_omnimae
+from mgm.models.convert.pyslowfast import from_pyslowfast
 from mgm.models.convert.reference import from_reference
 from mgm.models.convert.shapes import Model, Overrides, apply_overrides, build, check_described
 from mgm.models.convert.weights import Weights
 from mgm.models.encoder import Encoder
+from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.described import network_of
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.sizes import ModelSpec
@@ -30,15 +33,17 @@ METADATA_KEY: Final = "mgm"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFormat:
-    """name: for messages. keys: some that every such file has. read: returns the model of weights."""
+    """name: for messages. keys: some that every such file has. read: returns the model of weights. without: keys of other models
+    that have those too."""
 
     name: str
     keys: tuple[str, ...]
     read: Callable[[Weights, Overrides, bool], Model]
+    without: tuple[str, ...] = ()
 
     def recognises(self, keys: AbstractSet[str]) -> bool:
         """Whether a state dict with these keys has this format."""
-        return all(key in keys for key in self.keys)
+        return all(key in keys for key in self.keys) and not any(key in keys for key in self.without)
 
 
 def from_weights(weights: Weights, overrides: Overrides, *, encoder_only: bool) -> Model | VideoNetwork:
@@ -55,6 +60,15 @@ def from_weights(weights: Weights, overrides: Overrides, *, encoder_only: bool) 
         if checkpoint.recognises(keys):
             return checkpoint.read(weights, overrides, encoder_only)
     shown = ", ".join(sorted(keys)[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
+    networks = [entry.name for entry in NETWORKS.values() if any(one.key in keys for one in entry.formats)]
+    if networks:
+        raise ModelError(
+            "",
+            f"found the keys {shown}, as a network of 'mgm models' has them",
+            "weights of a ViT",
+            f"pass --model (model.network=) with one of {', '.join(networks)}",
+            reason="mismatch",
+        )
     known = "; ".join(f"{checkpoint.name} ({', '.join(checkpoint.keys)})" for checkpoint in CHECKPOINT_FORMATS)
     raise ModelError("", f"found the keys {shown}", f"weights of one of: {known}", reason="malformed")
 
@@ -129,14 +143,35 @@ def _read_reference(weights: Weights, overrides: Overrides, encoder_only: bool) 
 
 def _read_maest(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
     if not encoder_only and "head.weight" not in weights.state:
-        raise ModelError(
-            "",
-            "found an autoencoder of MAE-ST, whose decoder (class token, learned position embeddings, one of two frames) "
-            "is not supported",
-            advice="load its encoder alone: mgm.load_encoder, --part encoder",
-            reason="unsupported",
-        )
+        raise _no_decoder("MAE-ST", "class token, learned position embeddings, one of two frames")
     return build(_select(from_maest(weights.state), encoder_only), overrides)
+
+
+def _read_pyslowfast(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
+    if not encoder_only and "head.projection.weight" not in weights.state:
+        raise _no_decoder("MAE-ST", "class token, learned position embeddings, one of two frames")
+    return build(_select(from_pyslowfast(weights.state), encoder_only), overrides)
+
+
+def _read_omnimae(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
+    if not encoder_only and "head.weight" not in weights.state:
+        raise _no_decoder("OmniMAE", "a mask token in the encoder's width")
+    return build(_select(from_omnimae(weights.state), encoder_only), overrides)
+
+
+def _read_mme(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
+    if not encoder_only:
+        raise _no_decoder("MME (M3Video)", "a list of decoders with heads of two layers")
+    return _read_reference(weights, overrides, encoder_only)
+
+
+def _no_decoder(name: str, has: str) -> ModelError:
+    return ModelError(
+        "",
+        f"found an autoencoder of {name}, whose decoder ({has}) is not supported",
+        advice="load its encoder alone: mgm.load_encoder, --part encoder",
+        reason="unsupported",
+    )
 
 
 def _select(ours: Mapping[str, Tensor], encoder_only: bool) -> dict[str, Tensor]:
@@ -183,13 +218,30 @@ CHECKPOINT_FORMATS: Final = (
     CheckpointFormat(
         "Hugging Face VideoMAEModel", ("embeddings.patch_embeddings.projection.weight",), _read_huggingface
     ),
+    CheckpointFormat("OmniMAE", ("trunk.patch_embed.proj.1.weight", "trunk.blocks.0.attn.qkv.weight"), _read_omnimae),
+    CheckpointFormat(
+        "MAE-ST of PySlowFast",
+        ("patch_embed.proj.weight", "pos_embed_spatial", "blocks.0.attn.qkv.weight"),
+        _read_pyslowfast,
+        without=("blocks.0.attn.pool_k.weight",),  # of MViT
+    ),
+    CheckpointFormat("MME pre-trained", ("encoder.patch_embed.proj.weight", "encoder_to_decoder.0.weight"), _read_mme),
     CheckpointFormat("MAE-ST", ("patch_embed.proj.weight", "blocks.0.attn.q.weight"), _read_maest),
     CheckpointFormat(
         "VideoMAE pre-trained",
         ("encoder.patch_embed.proj.weight", "encoder.blocks.0.attn.qkv.weight"),
         _read_reference,
     ),
-    CheckpointFormat("VideoMAE fine-tuned", ("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"), _read_reference),
+    CheckpointFormat(
+        "VideoMAE fine-tuned",
+        ("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"),
+        _read_reference,
+        without=(  # of MViT, TimeSformer and Motionformer
+            "blocks.0.attn.pool_k.weight",
+            "blocks.0.temporal_attn.qkv.weight",
+            "blocks.0.attn.proj_q.weight",
+        ),
+    ),
     CheckpointFormat(
         "mmaction2 VideoMAE",
         ("backbone.patch_embed.projection.weight", "backbone.blocks.0.attn.qkv.weight"),
