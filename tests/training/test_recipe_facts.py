@@ -7,8 +7,10 @@ import torch
 
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.replacement import MaskedPredictor
+from mgm.training.networks import build_network
 from mgm.training.recipe import load_config
 from mgm.training.recipe_file import list_recipes, read_recipe
+from tests.training.test_recipes_of_video_vits import VIDEO_VITS
 
 # Table 1 and section 4.2 of the paper; VideoMAE's pretrain.sh, and the appendix of its paper for HMDB51; section 4.5.
 # size, mask, ratio, epochs, batch, base_lr, stride, flip
@@ -151,7 +153,9 @@ REPLACING = {
 SOURCES = ("MGM section", "MGM Table", "VideoMAE's script", "VideoMAE's paper", "VideoMAE's code", "V2's script", "MAE-ST's code",
            "M3Video's script", "M3Video's code", "MVD's script", "MVD's code", "MotionMAE's abstract", "MAM2's abstract",
            "MViT's configuration", "V-JEPA's code", "V-JEPA 2's code",
-           "MaskFeat's configuration", "BEVT's configuration", "decided here")  # fmt: skip
+           "MaskFeat's configuration", "BEVT's configuration",
+           "TimeSformer's configuration", "Motionformer's configuration", "VidTr's configuration", "CoViAR's code",
+           "CoViAR's paper", "decided here")  # fmt: skip
 
 OWN = {"debug", "laptop", "mgm-plus"}
 """Recipes that follow no source."""
@@ -160,7 +164,7 @@ RECIPES = [name for name in list_recipes() if name not in OWN]
 
 
 def test_every_recipe_has_its_facts():
-    assert {*PRETRAINED, *FINETUNED, *SUPERVISED, *PROBES, *REPLACING} == set(RECIPES)
+    assert {*PRETRAINED, *FINETUNED, *SUPERVISED, *PROBES, *REPLACING, *VIDEO_VITS} == set(RECIPES)
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
@@ -246,6 +250,10 @@ def parameters(spec: ModelSpec, targets: tuple[str, ...], replacement: str | Non
 @pytest.mark.parametrize("name", list_recipes())
 def test_it_builds_its_models(name):
     config = load_config(name)
+    if config.model.network is not None:
+        with torch.device("meta"):
+            assert build_network(config, classes=10).classes == 10
+        return
     assert parameters(config.model_spec(), config.model.target_names, config.model.replacement) > 0
     named = [part.removeprefix("vit").upper() for part in name.split("-") if part.startswith("vit")]
     assert not named or config.model.size == named[0]

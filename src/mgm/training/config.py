@@ -16,6 +16,7 @@ from mgm.files.yaml_text import write_yaml
 from mgm.flow.raft import RaftEstimator
 from mgm.masks import build_mask
 from mgm.models import TARGETS, AsinhMotion, ModelSpec, Stack
+from mgm.models.networks.catalog import NETWORKS
 from mgm.training.sections import (
     DataConfig,
     FinetuneConfig,
@@ -142,7 +143,9 @@ class Config(Section):
 
     def _check_network(self) -> None:
         """What a ViT has, and a network of the catalog has not."""
+        assert self.model.network is not None
         for key, found, expected in (
+            ("data.input", self.data.input, NETWORKS[self.model.network].reads),
             ("finetune.pooling", self.finetune.pooling, "mean"),
             ("model.checkpointing", self.model.checkpointing, False),
             ("model.spec", self.model.spec, None),

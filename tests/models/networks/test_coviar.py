@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mgm.errors import ModelError
-from mgm.models.networks.coviar import ENTRIES, CoviarMotion, build_coviar_motion, from_coviar
+from mgm.models.networks.coviar import CoviarMotion, from_coviar
 from mgm.models.networks.weights import classes_of, load_renamed
 from tests.errors import raises
 
@@ -90,9 +90,3 @@ def test_wrong_weights_are_named(name):
         with raises(ModelError, reason) as caught:
             load_renamed(CoviarMotion(classes=7), wrong, from_coviar)
         assert name in caught.value.found
-
-
-def test_it_has_no_stochastic_depth():
-    assert ENTRIES[0].reads == "motion"
-    with raises(ModelError, "unsupported", subject="drop_path"):
-        build_coviar_motion(classes=2, drop_path=0.1)

@@ -11,7 +11,6 @@ from typing import Final
 
 from torch import Tensor, nn
 
-from mgm.errors import ModelError
 from mgm.models.networks.entry import NetworkEntry
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.weights import WeightsFormat
@@ -107,11 +106,7 @@ def build_coviar_motion(
     dropout: float | None = None,
     drop_path: float | None = None,
 ) -> CoviarMotion:
-    """See `NetworkBuilder`. Clips may have any number of frames and any size."""
-    if drop_path:
-        raise ModelError(
-            "drop_path", f"found {drop_path}", "0: a ResNet has no stochastic depth", reason="unsupported"
-        )  # fmt: skip
+    """See `NetworkBuilder`. Clips may have any number of frames and any size; a ResNet has no stochastic depth."""
     return CoviarMotion(classes=classes, labels=labels, dropout=dropout or 0.0)
 
 
