@@ -36,7 +36,7 @@ def main() -> None:
     for name, (path, stride) in CLIPS.items():
         settings = PreviewSettings(stride=stride, masks=list_masks(), draws=200)
         shown = preview_clip(args.data / path, settings=settings)
-        sheet = Image.fromarray(shown.picture(columns=5, cell_height=80))
+        sheet = shown.show(columns=5)
         out = args.out / f"masks-{name}.png"
         # A palette is a third of the bytes; this way of finding one keeps the colours of small things.
         sheet.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, optimize=True)

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from PIL import Image
 from typer.testing import CliRunner
 
 from mgm.commands.main import app
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.errors import DataError, FileError, VideoError
+from mgm.errors import ConfigError, DataError, FileError, VideoError
 from mgm.masks import list_masks
 from tests.errors import raises
+from tests.evaluation.conftest import config, pretrained_run  # noqa: F401
 
 SHAPE = ("--size", "64", "--patch", "16", "--frames", "4", "--draws", "5")
 
@@ -70,3 +72,54 @@ def test_errors_name_the_file(folder, tmp_path):
     (folder / "text.mp4").write_text("hello")
     with pytest.raises(VideoError):
         mgm_preview(folder / "text.mp4", "--out", tmp_path / "out", *SHAPE)
+
+
+def test_shows_what_a_recipe_hides(folder, tmp_path):
+    settings = ["data.frames=4", "data.size=32", "data.stride=2", "mask.ratio=0.5", "mask.options={boundary: wrap}"]
+    done = mgm_preview(
+        *(
+            folder / "x",
+            *settings,
+            "--recipe",
+            "debug",
+            "--out",
+            tmp_path / "out",
+            "--draws",
+            "2",
+            "--format",
+            "svg,gif",
+        )
+    )
+    assert done.exit_code == 0, done.output
+    (picture,) = (tmp_path / "out").glob("*_x_0.svg")
+    text = picture.read_text()
+    assert "mgm: 50% hidden" in text
+    assert "4 frames from frame" in text
+    assert "border rule wrap" in text
+    assert "settings of the recipe debug data.frames=4" in text
+    with Image.open(picture.with_suffix(".gif")) as moving:
+        assert moving.n_frames == 4
+
+
+def test_shows_the_model_of_a_run(pretrained_run, folder, tmp_path):  # noqa: F811
+    rows = "frames,encoder,reconstruction,attention"
+    done = mgm_preview(
+        folder / "x",
+        "--run",
+        pretrained_run,
+        "--rows",
+        rows,
+        "--out",
+        tmp_path / "out",
+        "--draws",
+        "2",
+        "--format",
+        "svg",
+    )
+    assert done.exit_code == 0, done.output
+    (picture,) = (tmp_path / "out").glob("*.svg")
+    assert all(f">{word}<" in picture.read_text() for word in ("mgm: encoder", "mgm: reconstruction", "attention"))
+    with raises(ConfigError, "conflict", subject="--recipe"):
+        mgm_preview(folder, "--run", pretrained_run, "--recipe", "debug")
+    with raises(ConfigError, "unknown_name", subject="--format"):
+        mgm_preview(folder, "--format", "bmp")

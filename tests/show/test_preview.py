@@ -11,8 +11,11 @@ from mgm.data.annotations import VideoItem
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ConfigError, DataError
 from mgm.masks import list_masks
-from mgm.show.figures import VEIL, paint_visibility
-from mgm.show.preview import PreviewSettings, _middle, preview, preview_clip, write_statistics
+from mgm.show.figures import paint_visibility
+from mgm.show.preview import PreviewSettings, preview_clip
+from mgm.show.preview_set import _middle, preview, write_statistics
+from mgm.show.preview_sheet import draw_preview
+from mgm.show.style import HIDDEN, VEIL
 from mgm.video.container.stream import decode_all, open_video
 from tests.errors import raises
 
@@ -132,3 +135,62 @@ def test_a_part_is_shown_from_its_middle():
     assert _middle(VideoItem("a.mp4", None, 30), 10) == 30
     assert _middle(VideoItem("a.mp4", None, 30, 60), 10) == 40
     assert _middle(VideoItem("a.mp4", None, 30, 35), 10) == 30
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory):
+    return make_translation(tmp_path_factory.mktemp("v") / "a.mp4", velocity=(2, 1), frames=20, size=(64, 96))
+
+
+def small(*masks, **options):
+    return PreviewSettings(frames=4, stride=2, size=64, patch=16, masks=masks, draws=2, **options)
+
+
+def test_every_sheet_says_what_pretraining_hides(moving):
+    shown = preview_clip(
+        moving, settings=small("mgm", ratio=0.5, options={"mgm": {"boundary": "grow"}}, origin="a recipe")
+    )
+    made = draw_preview(shown, columns=2)
+    words = "\n".join(made.words)
+    assert made.words[0] == "mgm: 50% hidden"
+    assert "a.mp4: 4 frames from frame 6, stride 2, 64 px; 2 x 4 x 4 tokens" in words
+    assert "motion: codec, camera none; mgm: border rule grow; seed 0" in words
+    assert "settings of a recipe" in words
+    assert {"frames", "motion", "mgm", "hidden from the encoder", "visibility over draws"} <= set(made.words)
+    assert "rim of the wheel: 6 px per step" in words.replace("\n", " ")
+    encoder = made.pictures[4].pixels  # two frames, two of motion
+    assert (encoder == HIDDEN).all(axis=-1).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_rows_are_chosen_by_name(moving):
+    class Model:
+        def reconstruct(self, frames, mask):
+            return np.full_like(frames, 7)
+
+        def attend(self, frames):
+            return np.ones((2, 4, 4), np.float32), (1, 2, 2)
+
+    shown = preview_clip(moving, settings=small("tube"), model=Model())
+    made = draw_preview(shown, rows=("mask", "encoder", "reconstruction", "attention"), columns=1, ground="dark")
+    assert {"tube: mask", "tube: encoder", "tube: reconstruction", "attention"} <= set(made.words)
+    assert len(made.pictures) == 4 + 1  # and the visibility
+    (predicted,) = (p.pixels for p in made.pictures if (p.pixels == 7).all(axis=-1).mean() > 0.5)
+    assert (predicted == 7).all(axis=-1).mean() == pytest.approx(0.75, abs=0.01)
+    with raises(ConfigError, "missing_value", subject="attention"):
+        draw_preview(preview_clip(moving, settings=small("tube")), rows=("attention",))
+    with raises(ConfigError, "unknown_name", subject="rows"):
+        draw_preview(shown, rows=("frame",))
+
+
+def test_many_masks_are_small_multiples(moving):
+    shown = preview_clip(moving, settings=small(*list_masks()))
+    made = draw_preview(shown)
+    assert made.words[0] == f"{len(list_masks())} masks: 75% hidden"
+    families = [made.words.index(w) for w in ("the clip", "masks that follow the motion", "masks that do not")]
+    assert families == sorted(families)
+    assert families[1] < made.words.index("mgm") < families[2] < made.words.index("tube")
+    assert set(list_masks()) <= set(made.words)
+    assert len(made.pictures) == 3 * (len(list_masks()) + 2) + 1
+    shares = {name: found.motion_share for name, found in shown.draws.items()}
+    followers = [w for w in made.words[families[1] : families[2]] if w in shares]
+    assert [shares[name] for name in followers] == sorted((shares[name] for name in followers), reverse=True)

@@ -30,7 +30,8 @@ from mgm.demo.systems import Experiment, Line, run_jobs
 from mgm.errors import DataError, VideoError
 from mgm.evaluation.raw_motion import probe_raw_motion
 from mgm.files.lock import locked
-from mgm.show.preview import PreviewSettings, preview
+from mgm.show.preview import PreviewSettings
+from mgm.show.preview_set import preview
 from mgm.terminal import Activity, Terminal
 from mgm.training import Config, load_autoencoder, load_config
 from mgm.training.run import open_source

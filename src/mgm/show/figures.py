@@ -105,7 +105,7 @@ def paint_mask(
     frames: uint8 (T, H, W, 3). masked: bool (t, h, w), True = hidden from the encoder; T is a multiple of t. Pixels of
     visible tokens stay as they are; the outline is inside the masked region and is open at the border of the frame.
     boxes: T arrays (n, 4) of true boxes, x0 y0 x1 y1 in pixels of `frames`, drawn on top. strength: of the veil, 0-1.
-    thickness: of the lines in pixels; default an eightieth of the shorter side.
+    thickness: of the lines in pixels; default an eightieth of the shorter side; 0: none.
     Returns uint8 (T, H, W, 3). Raises ValueError when the lengths do not fit.
     """
     height, width = frames.shape[1:3]
@@ -115,7 +115,8 @@ def paint_mask(
     grey = frames @ np.array([0.299, 0.587, 0.114])
     veiled = (1 - strength) * grey[..., None] + strength * np.array(VEIL)
     painted = np.where(hidden[..., None], veiled, frames).round().astype(np.uint8)
-    painted[hidden & ~_shrink(hidden, line)] = EDGE
+    if line:
+        painted[hidden & ~_shrink(hidden, line)] = EDGE
     if boxes is not None:
         _same_length(frames, "boxes", len(boxes))
         for frame, here in zip(painted, boxes, strict=True):

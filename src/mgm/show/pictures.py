@@ -10,9 +10,12 @@ from PIL import Image, ImageDraw
 
 from mgm.errors import MaskError
 from mgm.masks import TokenMask
+from mgm.show.drawing.raster import draw_image
 from mgm.show.figures import RgbFrames, colour_motion, colour_wheel, motion_scale, paint_mask, reconstruction
 from mgm.show.filmstrip import PAPER, filmstrip
 from mgm.show.font import label_font
+from mgm.show.preview import Preview
+from mgm.show.preview_sheet import draw_preview
 from mgm.video import Clip, MotionField
 
 _LABEL, _CURVE = (96, 100, 108), (38, 92, 168)
@@ -57,6 +60,11 @@ def mask_sheet(mask: TokenMask, clip: Clip | None = None, *, columns: int = 8) -
     rows = [("frames", clip.frames), ("mask", paint_mask(clip.frames, mask.masked))]
     times = clip.pts_seconds - clip.pts_seconds[0]
     return Image.fromarray(filmstrip(rows, columns=columns, times=times))
+
+
+def preview_sheet(shown: Preview, *, columns: int = 8) -> Image.Image:
+    """The sheet of a preview; see `draw_preview`."""
+    return draw_image(draw_preview(shown, columns=columns))
 
 
 ExampleClip = tuple[RgbFrames, npt.NDArray[np.float32] | None, npt.NDArray[np.bool_], RgbFrames]

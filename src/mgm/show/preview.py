@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mgm.data.annotations import VideoItem, load_items
 from mgm.data.boxes import read_boxes
 from mgm.data.clips.images import probe_any, read_any
 from mgm.data.clips.transform import Geometry
-from mgm.data.items import evenly_spaced
-from mgm.errors import ConfigError, DataError, VideoError
-from mgm.files.atomic import atomic_write, cannot_write
+from mgm.errors import ConfigError
 from mgm.masks import (
     DrawStatistics,
     MaskStatistics,
@@ -29,13 +23,11 @@ from mgm.masks import (
     draw_statistics,
     mask_rng,
     mask_statistics,
-    pool_statistics,
 )
-from mgm.notebook import Pictured
-from mgm.printable import table_cell
-from mgm.show.figures import RgbFrames, colour_motion, motion_scale, paint_mask, paint_visibility
-from mgm.show.filmstrip import encode_image, filmstrip, strip
-from mgm.show.panels import write_panels
+from mgm.notebook import Pictured, draw
+from mgm.show.figures import RgbFrames, colour_motion, hide_masked, motion_scale, paint_mask
+from mgm.show.filmstrip import strip
+from mgm.show.panels import clip_rate, write_panels
 from mgm.show.report.elements import Legend, Strip
 from mgm.video import MotionField
 from mgm.video.clip.options import MotionName
@@ -59,6 +51,7 @@ class PreviewSettings:
         policy, camera, reading: of the motion, as for `mgm.read_clip`.
         seed: of the masks.
         draws: number of masks of each kind in the statistics over draws; the pictures show the first.
+        origin: the recipe or run that the settings come from, for the sheet.
     """
 
     frames: int = 16
@@ -75,6 +68,7 @@ class PreviewSettings:
     reading: Reading = "clean"
     seed: int = 0
     draws: int = 100
+    origin: str = ""
 
     @property
     def grid(self) -> tuple[int, int, int]:
@@ -90,6 +84,16 @@ class PreviewSettings:
         return self.frames // self.tubelet, self.size // self.patch, self.size // self.patch
 
 
+class PreviewModel(Protocol):
+    """A model whose work a preview shows; `mgm.show.preview_model` makes one of a run."""
+
+    def reconstruct(self, frames: RgbFrames, mask: TokenMask) -> RgbFrames:
+        """The clip uint8 (T, H, W, 3) with its hidden tokens predicted."""
+
+    def attend(self, frames: RgbFrames) -> tuple[npt.NDArray[np.float32], tuple[int, int, int]]:
+        """The attention (t, h, w) of a token of the clip, and that token."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Preview(Pictured):
     """One clip with its masks.
@@ -98,6 +102,8 @@ class Preview(Pictured):
         clip: the clip as read.
         masks, statistics, draws: by name of the mask: the one shown, its statistics, and those over many draws.
         boxes: true boxes per frame in pixels of `clip.frames`; None without a file of boxes.
+        settings: of the clip and the masks.
+        model: for the rows `reconstruction` and `attention`.
     """
 
     clip: Clip
@@ -105,10 +111,12 @@ class Preview(Pictured):
     statistics: dict[str, MaskStatistics]
     draws: dict[str, DrawStatistics]
     boxes: list[npt.NDArray[np.float64]] | None
+    settings: PreviewSettings = field(default_factory=PreviewSettings)
+    model: PreviewModel | None = None
 
     def show(self, *, columns: int = 8) -> Image.Image:
-        """The contact sheet as a `PIL.Image.Image`."""
-        return Image.fromarray(self.picture(columns=columns))
+        """The contact sheet as a `PIL.Image.Image`; see `mgm.show.preview_sheet.draw_preview`."""
+        return draw("preview", self, columns=columns)
 
     def __repr__(self) -> str:
         return f"Preview({self.clip!r}, masks {', '.join(self.masks)})"
@@ -127,18 +135,6 @@ class Preview(Pictured):
         rows += [(name, paint_mask(frames, mask.masked, boxes=self.boxes)) for name, mask in self.masks.items()]
         return rows
 
-    def picture(self, *, columns: int = 8, cell_height: int = 112) -> npt.NDArray[np.uint8]:
-        """A contact sheet uint8 (H, W, 3); see `filmstrip`."""
-        return filmstrip(
-            self.rows(),
-            columns=columns,
-            times=self.clip.pts_seconds - self.clip.pts_seconds[0],
-            notes=self.notes(),
-            ends={name: paint_visibility(s.visibility.mean(axis=0)) for name, s in self.draws.items()},
-            end_name="visibility",
-            cell_height=cell_height,
-        )
-
     def notes(self) -> dict[str, tuple[str, ...]]:
         """The statistics over draws of each mask, in short lines."""
         return {name: _notes(found) for name, found in self.draws.items()}
@@ -149,11 +145,10 @@ class Preview(Pictured):
         return strip(self.rows(), columns=columns, times=times, caption=caption, legend=legend)
 
     def write_video(self, path: str | Path, *, rounds: int = 3) -> None:
-        """Write the rows as moving panels side by side, at the speed of the clip, `rounds` times; see `write_panels`."""
-        pts = self.clip.pts_seconds
-        seconds = float(pts[-1] - pts[0])
-        fps = (len(pts) - 1) / seconds if seconds > 0 else 8.0
-        write_panels(path, self.rows(), fps=fps, notes=self.notes(), rounds=rounds)
+        """Write frames, motion and what the encoder sees with each mask, side by side, `rounds` times; see `write_panels`."""
+        rows = [row for row in self.rows() if row[0] not in self.masks]
+        rows += [(name, hide_masked(self.clip.frames, mask.masked)) for name, mask in self.masks.items()]
+        write_panels(path, rows, fps=clip_rate(self.clip.pts_seconds), notes=self.notes(), rounds=rounds)
 
 
 def motion_picture(motion: MotionField, size: tuple[int, int], *, full_scale: float | None = None) -> RgbFrames:
@@ -167,6 +162,7 @@ def preview_clip(
     start: int | None = None,
     settings: PreviewSettings,
     boxes: str | Path | None = None,
+    model: PreviewModel | None = None,
 ) -> Preview:
     """Read one clip and draw its masks; `start=None` takes the middle of the video. `boxes`: see `preview`.
 
@@ -204,7 +200,7 @@ def preview_clip(
         masks[name] = drawn[0]
         statistics[name] = mask_statistics(drawn[0], motion=clip.motion, boxes=shown, extent=extent)
         draws[name] = draw_statistics(drawn, motion=clip.motion, boxes=shown, extent=extent)
-    return Preview(clip, masks, statistics, draws, shown)
+    return Preview(clip, masks, statistics, draws, shown, settings, model)
 
 
 def true_boxes(
@@ -231,179 +227,3 @@ def _notes(found: DrawStatistics) -> tuple[str, ...]:
     never = [f"never visible {found.never_visible} of {places}"]
     never += [f"fallback {found.fallback_share:.0%}"] if found.fallback_share else []
     return tuple(", ".join(words) for words in (hidden + objects, overlap, never) if words)
-
-
-class WrittenPreview(NamedTuple):
-    """A preview and the path of its picture."""
-
-    preview: Preview
-    picture: Path
-
-
-@dataclass(frozen=True, slots=True)
-class PreviewReport:
-    """Previews of the videos of a set.
-
-    Attributes:
-        written: the previews with their pictures.
-        failed: errors of videos that could not be read.
-        statistics: path of the table, one row per clip and mask; None without previews.
-    """
-
-    written: tuple[WrittenPreview, ...]
-    failed: tuple[VideoError, ...]
-    statistics: Path | None
-
-    def __repr__(self) -> str:
-        return f"PreviewReport({len(self.written)} previews, {len(self.failed)} unreadable videos, {self.statistics})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """For programs: the pictures, the pooled statistics of each mask, and the errors."""
-        return {
-            "pictures": [picture for _, picture in self.written],
-            "masks": self.pooled(),
-            "statistics": self.statistics,
-            "failed": [error.line for error in self.failed],
-        }
-
-    def pooled(self) -> dict[str, DrawStatistics]:
-        """Statistics over all clips by name of the mask."""
-        names = self.written[0].preview.draws if self.written else ()
-        return {name: pool_statistics([one.preview.draws[name] for one in self.written]) for name in names}
-
-
-def preview(
-    paths: Sequence[str | Path],
-    *,
-    out: str | Path,
-    start: int | None = None,
-    settings: PreviewSettings | None = None,
-    moving: bool = True,
-    boxes: str | Path | None = None,
-) -> list[WrittenPreview]:
-    """Write `NAME.png` (a contact sheet) and, if `moving`, the video `NAME.mp4` for each video into the folder `out`; see
-    `picture_name`.
-
-    Both show frames, motion, and each mask, with the statistics over `settings.draws` draws; the sheet also shows the
-    visibility of each place. `boxes`: a file with the true boxes of the objects, instead of the one beside each video; see
-    `mgm.data.boxes.read_boxes`.
-    """
-    folder = Path(out)
-    _make_folder(folder)
-    made = []
-    for path in paths:
-        shown = preview_clip(path, start=start, settings=settings or PreviewSettings(), boxes=boxes)
-        picture = folder / f"{picture_name(path)}.png"
-        with atomic_write(picture) as file:
-            file.write(encode_image(shown.picture()))
-        if moving:
-            shown.write_video(picture.with_suffix(".mp4"))
-        made.append(WrittenPreview(shown, picture))
-    return made
-
-
-def preview_set(
-    videos: Sequence[str],
-    *,
-    out: str | Path,
-    clips: int = 10,
-    start: int | None = None,
-    settings: PreviewSettings | None = None,
-    moving: bool = True,
-    boxes: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> PreviewReport:
-    """Preview up to `clips` videos, evenly spaced, and write `statistics.csv`.
-
-    Args:
-        videos: videos, folders of videos, annotation files or specifications of sets, see `mgm.load_set`.
-        start: first frame; None: the middle of the video, or of its annotated part.
-        progress: called with (videos done, videos to preview).
-        others: as for `preview`.
-
-    Raises:
-        VideoError: the only video cannot be read.
-        DataError: a set cannot be used, or `boxes` with several videos.
-        FileError: the folder cannot be written.
-    """
-    settings, folder = settings or PreviewSettings(), Path(out)
-    found: dict[str, VideoItem] = {}
-    for given in videos:
-        for item in load_items(given):
-            found.setdefault(item.path, item)  # the first of several parts of a file
-    own = Path(os.path.realpath(folder))  # videos of an earlier preview do not belong to the set
-    chosen = evenly_spaced(
-        [item for path, item in found.items() if own not in Path(os.path.realpath(path)).parents], clips
-    )
-    if boxes is not None and len(chosen) > 1:
-        raise DataError(
-            boxes,
-            f"found {len(chosen)} videos",
-            "one, the video of these boxes",
-            "name it in place of the set",
-            reason="conflict",
-        )
-    _make_folder(folder)
-    written: list[WrittenPreview] = []
-    failed: list[VideoError] = []
-    span = (settings.frames - 1) * settings.stride + 1
-    for number, item in enumerate(chosen):
-        if progress is not None:
-            progress(number, len(chosen))
-        numbered = replace(settings, seed=settings.seed + number)  # else clips of one length would share a mask
-        try:
-            first = _middle(item, span) if start is None else start
-            written += preview([item.path], out=folder, start=first, settings=numbered, boxes=boxes, moving=moving)
-        except VideoError as error:
-            if len(chosen) == 1:
-                raise
-            failed.append(error)
-    table = write_statistics(folder / "statistics.csv", written) if written else None
-    return PreviewReport(tuple(written), tuple(failed), table)
-
-
-def _middle(item: VideoItem, span: int) -> int | None:
-    """First frame of a clip in the middle of a part of a file; None for a whole file, whose length is not known yet."""
-    if item.end is None:
-        return item.start or None
-    return item.start + max(item.end - item.start - span, 0) // 2
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-
-
-def picture_name(path: str | Path) -> str:
-    """Name of the picture of a video: its last two folders and its own name.
-
-    Class folders often number their files alike."""
-    parts = [p for p in Path(os.path.realpath(path)).with_suffix("").parts[-3:] if p.strip("/\\")]
-    return "_".join(parts)
-
-
-def write_statistics(path: str | Path, made: Sequence[WrittenPreview]) -> Path:
-    """Write the statistics over draws as a table, one row per clip and mask; empty if a clip does not permit one."""
-    path = Path(path)
-    columns = (
-        "ratio",
-        "motion_share",
-        "object_share",
-        "step_iou",
-        "overlap",
-        "least_visible",
-        "never_visible",
-        "fallback_share",
-    )
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(("video", "start", "mask", "draws", *columns))
-    for shown, _ in made:
-        for name, found in shown.draws.items():
-            values = [getattr(found, column) for column in columns]
-            table.writerow((table_cell(shown.clip.path), int(shown.clip.frame_indices[0]), name, found.draws, *values))
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode("utf-8", "backslashreplace"))  # names need not be valid text
-    return path

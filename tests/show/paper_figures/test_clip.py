@@ -3,7 +3,8 @@
 import pytest
 
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.show.paper_figures.clip import PAPER_MASKS, figure_4, figure_5, settings_of
+from mgm.show.paper_figures.clip import PAPER_MASKS, figure_4, figure_5
+from mgm.show.preview_settings import settings_of
 from mgm.training import load_config
 from tests.evaluation.conftest import SMALL, config, pretrained_run  # noqa: F401
 

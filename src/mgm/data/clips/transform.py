@@ -8,8 +8,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
 
 from mgm.video import MotionField
 from mgm.video.clip.options import Box
@@ -38,6 +36,9 @@ class Geometry:
         x, y, w, h = self.box
         part = frames[:, y : y + h, x : x + w]
         if (h, w) != self.size:
+            import torch  # here: boxes and motion are transformed without it
+            import torch.nn.functional as F
+
             # a view of channels-last memory, for which torch has a fast uint8 kernel
             pixels = torch.from_numpy(np.ascontiguousarray(part)).permute(0, 3, 1, 2)
             part = F.interpolate(pixels, size=self.size, mode="bilinear", antialias=True).permute(0, 2, 3, 1).numpy()
@@ -69,6 +70,8 @@ class Geometry:
 
 def mirrored(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Mirror uint8 (T, H, W, 3) left to right, in a seventh of numpy's time: torch has a kernel for this layout."""
+    import torch  # see `Geometry.frames`
+
     turned = torch.from_numpy(frames).permute(0, 3, 1, 2).flip(-1).permute(0, 2, 3, 1).numpy()
     return np.ascontiguousarray(turned)
 

@@ -10,7 +10,8 @@ from typing import Final
 from mgm.show.attention import AttentionSettings, attention_weights
 from mgm.show.drawing.shapes import Drawing
 from mgm.show.figures import colour_motion, hide_masked, paint_attention
-from mgm.show.preview import Preview, PreviewSettings, preview_clip
+from mgm.show.preview import Preview, preview_clip
+from mgm.show.preview_settings import settings_of
 from mgm.show.sheet import HEAT_KEY, HIDDEN_KEY, Key, SheetRow, draw_sheet, fixed_scale
 from mgm.show.style import Ground
 from mgm.training.checkpoint import open_encoder
@@ -25,31 +26,6 @@ PAPER_MASKS: Final = {
     "mgm": "MGM (dense)",
 }
 """The masks of Table 4e and Figure 4, and their names there."""
-
-
-def settings_of(config: Config, masks: Sequence[str] = (), *, draws: int = 1) -> PreviewSettings:
-    """The clips and masks of a recipe: what pretraining reads and hides.
-
-    Args:
-        masks: names; empty: the recipe's. The recipe's options apply to its own mask, other masks have their defaults.
-    """
-    spec, data = config.model_spec(), config.data
-    return PreviewSettings(
-        frames=data.frames,
-        stride=data.stride,
-        size=data.size,
-        patch=spec.patch,
-        tubelet=spec.tubelet,
-        ratio=config.mask.ratio,
-        masks=tuple(masks) or (config.mask.name,),
-        options={config.mask.name: config.mask.options},
-        motion=data.motion,
-        policy=data.policy,
-        camera=data.camera,
-        reading=data.reading,
-        seed=config.seed,
-        draws=draws,
-    )
 
 
 def figure_4(
