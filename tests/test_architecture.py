@@ -21,7 +21,7 @@ FLOORS = [
     {"training"},
     {"evaluation"},
     {"show"},
-    {"demo"},
+    {"demo", "explore"},
     {"commands"},
 ]
 # The same within a floor.

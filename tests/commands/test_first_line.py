@@ -18,6 +18,7 @@ CALLS = {
     "pack": ["absent", "out"],
     "motion": ["absent.mp4", "--out", "m.npz"],
     "preview": ["absent"],
+    "explore": ["absent", "--no-browser"],
     "pretrain": ["absent"],
     "finetune": ["absent", "absent"],
     "probe": ["absent", "absent"],

@@ -19,7 +19,9 @@ LESS = {
     "pretrain": ["pretrain.steps=2", "pretrain.warmup=1", "finetune.steps=2", "finetune.warmup=1", "probe.steps=2"],
     "finetune": ["finetune.steps=2", "finetune.warmup=1", "finetune.batch=8", "probe.temporal_views=1"],
 }
-TYPED = re.compile(r"mgm (?!demo)")  # which has its own tests, and takes minutes
+TYPED = re.compile(
+    r"mgm (?!demo|explore)"
+)  # which have their own tests: one takes minutes, the other serves until Ctrl-C
 PLACES = {"SET": "videos/", "DIR": "videos/", "SRC": "videos/", "DST": "made", "SHARDS": "shards", "VIDEO": "video.mp4"}
 
 

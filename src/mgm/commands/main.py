@@ -20,6 +20,7 @@ from mgm.commands.demo import demo
 from mgm.commands.doctor import doctor
 from mgm.commands.embed import embed
 from mgm.commands.evaluate import evaluate
+from mgm.commands.explore import explore
 from mgm.commands.export import export
 from mgm.commands.figure import figure
 from mgm.commands.finetune import finetune
@@ -74,6 +75,7 @@ COMMANDS = (
     pack,
     motion,
     preview,
+    explore,
     pretrain,
     finetune,
     probe,

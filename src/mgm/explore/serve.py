@@ -1,0 +1,154 @@
+"""Start the explorer: find a port, make the token, open the page, and serve until Ctrl-C."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+from mgm.errors import ConfigError, FileError, VideoError
+from mgm.explore.guard import LOOPBACK
+from mgm.explore.library import Library, Limits, Video, list_files, list_folder
+from mgm.explore.reading import ClipReader
+from mgm.masks.kernels import compile_kernels
+from mgm.video.motion.velocity import compile_motion_kernels
+
+DEFAULT_PORT = 8420
+_PORTS = 20
+
+
+def explore(
+    where: str | None = None,
+    *,
+    run: str | Path | None = None,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    open_browser: bool = True,
+    limits: Limits | None = None,
+    announce: Callable[[str], None],
+) -> None:
+    """Serve the explorer until an interrupt.
+
+    Args:
+        where: a folder, a video or a set; None: uploads alone.
+        run: a run of `mgm pretrain`, whose model is shown too; needs the packages for training.
+        host: the address to listen on. Beyond loopback everybody who has the token can watch the videos.
+        port: None takes the first free one from 8420 on.
+        announce: called with the address, which contains the token, once it can be opened.
+
+    Raises:
+        FileError: Starlette or uvicorn is missing ("missing_package").
+        ConfigError: the port is in use, or there is no such address.
+        MgmError: the videos or the run cannot be opened.
+    """
+    try:
+        import uvicorn
+
+        from mgm.explore.server import Explorer, create_app
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "anyio", "PIL"):
+            raise
+        raise FileError(
+            "mgm explore",
+            f"the package {error.name} is not installed",
+            advice="pip install 'motion-guided-masking[explore]', or '.[explore]' in a checkout",
+            reason="missing_package",
+        ) from error
+    videos, inside = list_videos(where)
+    prepare()
+    listening = _listen(host, port)
+    scratch = Path(tempfile.mkdtemp(prefix="mgm-explore-"))
+    token = secrets.token_urlsafe(24)
+    try:
+        library = Library(videos, inside=inside, scratch=scratch, limits=limits)
+        with ClipReader() as reader:
+            reader.wait()
+            panels = None
+            if run is not None:
+                from mgm.explore.model import open_panels
+
+                panels = open_panels(run)
+            explorer = Explorer(library, reader, place=where or "", panels=panels)
+            config = uvicorn.Config(
+                create_app(explorer, token=token, hosts=LOOPBACK | {host, socket.gethostname()}),
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                limit_concurrency=64,
+                timeout_graceful_shutdown=2,
+            )
+            address = f"http://{_shown(host)}:{listening.getsockname()[1]}/?token={token}"
+            announce(address)
+            if open_browser:
+                # In a thread: some browsers return only when they are closed.
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        listening.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def prepare() -> None:
+    """Compile the kernels of motion and masks, seconds once per installation: the time limit of a clip does not contain it."""
+    compile_motion_kernels()
+    compile_kernels()
+
+
+def list_videos(where: str | None) -> tuple[list[Video], Path | None]:
+    """The videos of a folder, file or set, and the folder in which they must lie (None for a file or set).
+
+    Raises:
+        VideoError, DataError: nothing can be read there.
+    """
+    if where is None:
+        return [], None
+    path = Path(where)
+    if path.is_dir() and not _is_set(path):
+        return list_folder(path), path
+    if path.is_file() and path.suffix.lower() not in (".csv", ".txt", ".json", ".jsonl", ".parquet", ".tsv", ".yaml"):
+        return list_files([where]), None
+    from mgm.data.annotations import load_items
+
+    paths = list(dict.fromkeys(item.path for item in load_items(where)))
+    if not paths:
+        raise VideoError(where, "no video found", "at least one", "check the path", reason="not_found")
+    return list_files(paths), None
+
+
+def _is_set(folder: Path) -> bool:
+    """Shards and folders of pictures are read as a set; a folder with videos needs no package for sets."""
+    from mgm.video.scan.find import search_videos
+
+    return not search_videos([folder]).videos
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    """A socket that listens, bound before anything is printed: the port cannot be taken in between."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    tried = [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + _PORTS), 0]
+    for number in tried:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        if sys.platform != "win32":  # elsewhere it would let two programs share the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, number))
+            listening.listen(64)
+            return listening
+        except (OSError, OverflowError) as error:
+            listening.close()
+            failed = error
+    what = f"{host}:{port}" if port is not None else host
+    raise ConfigError(what, f"cannot listen ({failed})", advice="choose another --port or --host", reason="conflict")
+
+
+def _shown(host: str) -> str:
+    """The name of an address in a URL."""
+    if host in ("0.0.0.0", "::", ""):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host

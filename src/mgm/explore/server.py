@@ -1,0 +1,340 @@
+"""The routes of the explorer. Work that blocks runs in threads; videos are read in other processes (`reading`)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from mgm.errors import ConfigError, MgmError, VideoError
+from mgm.explore.controls import describe_masks
+from mgm.explore.guard import LOOPBACK, Guard
+from mgm.explore.library import Library, Video
+from mgm.explore.pictures import colours, describe_clip, describe_mask, jpeg, number
+from mgm.explore.reading import ClipReader
+from mgm.explore.reproduce import command_line, python_lines
+from mgm.explore.view import (
+    CAMERAS,
+    MOST_FRAMES,
+    MOST_STRIDE,
+    READINGS,
+    SOURCES,
+    ClipRequest,
+    Tokens,
+    as_mapping,
+    read_clip_request,
+    read_mask_request,
+    read_seed,
+)
+from mgm.terminal import note
+
+if TYPE_CHECKING:
+    from mgm.explore.model import RunPanels
+
+PAGE = Path(__file__).parent / "page"
+_BODY_BYTES = 64 * 2**10
+_UPLOADS_AT_ONCE = 4
+_MOST_MASKS = 2
+
+
+@dataclass(slots=True)
+class Explorer:
+    """What the routes share.
+
+    Attributes:
+        place: the folder, set or video that is explored, to show; "" for uploads alone.
+        panels: of the run; None without one.
+        uploading: uploads that arrive now.
+    """
+
+    library: Library
+    reader: ClipReader
+    place: str = ""
+    panels: RunPanels | None = None
+    uploading: int = 0
+
+    @property
+    def tokens(self) -> Tokens:
+        """Of the run, or the usual ones."""
+        return Tokens() if self.panels is None else self.panels.tokens
+
+    @property
+    def fixed(self) -> ClipRequest | None:
+        """The clips of the run; None without one: frames and stride can be chosen."""
+        return None if self.panels is None else self.panels.clips
+
+    @property
+    def mask(self) -> Mapping[str, Any]:
+        """The mask to begin with."""
+        return {"name": "mgm", "ratio": 0.75, "options": {}} if self.panels is None else self.panels.mask
+
+
+def create_app(explorer: Explorer, *, token: str, hosts: frozenset[str] = LOOPBACK) -> Starlette:
+    """The web application; see `Guard` for `token` and `hosts`."""
+    routes = [
+        Route("/", _page(token)),
+        Mount("/page", StaticFiles(directory=PAGE)),
+        Route("/api/session", _open_session, methods=["POST"]),
+        Route("/api/start", _start, methods=["POST"]),
+        Route("/api/videos", _videos, methods=["POST"]),
+        Route("/api/summary", _summary, methods=["POST"]),
+        Route("/api/upload", _upload, methods=["POST"]),
+        Route("/api/clip", _clip, methods=["POST"]),
+        Route("/api/masks", _masks, methods=["POST"]),
+        Route("/api/model", _model, methods=["POST"]),
+        Route("/api/map", _map, methods=["POST"]),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, token=token, hosts=hosts, library=explorer.library)],
+        exception_handlers={MgmError: _failed, HTTPException: _refused, Exception: _broken},
+    )
+    app.state.explorer = explorer
+    return app
+
+
+def _page(token: str) -> Callable[[Request], Any]:
+    async def page(request: Request) -> Response:
+        import secrets
+
+        if not secrets.compare_digest(request.query_params.get("token", "").encode(), token.encode()):
+            return PlainTextResponse("The token is missing or wrong. Open the address that mgm explore printed.\n", 403)
+        return FileResponse(PAGE / "index.html")
+
+    return page
+
+
+async def _open_session(request: Request) -> Response:
+    return JSONResponse({"session": _explorer(request).library.open_session()})
+
+
+async def _start(request: Request) -> Response:
+    """The choices that the page offers."""
+    explorer = _explorer(request)
+    limits = explorer.library.limits
+    return JSONResponse(
+        {
+            "place": explorer.place,
+            "masks": await run_in_threadpool(describe_masks),
+            "mask": dict(explorer.mask),
+            "sources": SOURCES,
+            "readings": READINGS,
+            "cameras": CAMERAS,
+            "clip": asdict(explorer.fixed or ClipRequest()) | {"most_frames": MOST_FRAMES, "most_stride": MOST_STRIDE},
+            "fixed": explorer.fixed is not None,
+            "tubelet": explorer.tokens.tubelet,
+            "colours": await run_in_threadpool(colours),
+            "limits": {"bytes": limits.upload_bytes, "uploads": limits.uploads},
+            "run": None if explorer.panels is None else explorer.panels.about(),
+        }
+    )
+
+
+async def _videos(request: Request) -> Response:
+    explorer = _explorer(request)
+    shown = [{"id": v.id, "name": v.name, "own": v.own} for v in explorer.library.videos(_session(request))]
+    return JSONResponse({"videos": shown})
+
+
+async def _summary(request: Request) -> Response:
+    video = await _video(request, await _body(request))
+    return JSONResponse(await run_in_threadpool(_describe_video, _explorer(request), video))
+
+
+def _describe_video(explorer: Explorer, video: Video) -> dict[str, Any]:
+    found = explorer.reader.summary(video)
+    return {
+        "id": video.id,
+        "name": video.name,
+        "own": video.own,
+        "frames": found.frames,
+        "height": found.height,
+        "width": found.width,
+        "seconds": None if found.seconds is None else number(found.seconds, 2),
+        "motion": None if found.motion is None else number(found.motion, 3),
+        "thumbnail": jpeg(found.thumbnail),
+    }
+
+
+async def _upload(request: Request) -> Response:
+    """One file as the body of the request; refused by its declared length, by its real length, and by time."""
+    explorer, session = _explorer(request), _session(request)
+    limits = explorer.library.limits
+    if _declared(request) > limits.upload_bytes:
+        raise _too_large(limits.upload_bytes)
+    if explorer.uploading >= _UPLOADS_AT_ONCE:
+        raise HTTPException(429, "others are uploading; try again in a minute")
+    name = Path(request.query_params.get("name", "upload").replace("\\", "/")).name
+    place = explorer.library.place(session)
+    explorer.uploading += 1
+    try:
+        with anyio.fail_after(limits.upload_seconds):
+            await _receive(request, place, limits.upload_bytes)
+        video = explorer.library.add(session, place, name)
+        try:
+            described = await run_in_threadpool(_describe_video, explorer, video)
+        except MgmError:
+            explorer.library.remove(session, video)
+            raise
+    except TimeoutError:
+        place.unlink(missing_ok=True)
+        raise HTTPException(408, f"the upload took more than {limits.upload_seconds:g} s") from None
+    except BaseException:
+        place.unlink(missing_ok=True)
+        raise
+    finally:
+        explorer.uploading -= 1
+    return JSONResponse(described)
+
+
+async def _receive(request: Request, place: Path, most: int) -> None:
+    received = 0
+    with place.open("xb") as file:
+        async for part in request.stream():
+            received += len(part)
+            if received > most:
+                raise _too_large(most)
+            file.write(part)
+    if not received:
+        raise HTTPException(422, "the file is empty")
+
+
+async def _clip(request: Request) -> Response:
+    explorer, asked = _explorer(request), await _body(request)
+    video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
+
+    def describe() -> dict[str, Any]:
+        began = time.perf_counter()
+        clip = explorer.reader.clip(video, wanted)
+        return describe_clip(clip, explorer.tokens.grid(wanted.frames)) | {"seconds": time.perf_counter() - began}
+
+    return JSONResponse(await run_in_threadpool(describe))
+
+
+async def _masks(request: Request) -> Response:
+    """One or two masks over a clip, and the lines that reproduce them."""
+    explorer, asked = _explorer(request), await _body(request)
+    video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
+    given = asked.get("masks")
+    if not isinstance(given, list) or not 1 <= len(given) <= _MOST_MASKS:
+        raise ConfigError(
+            "masks", "found something else", f"a list of 1 to {_MOST_MASKS} masks", reason="invalid_value"
+        )
+    rules, seed = [read_mask_request(one) for one in given], read_seed(asked)
+
+    def draw() -> dict[str, Any]:
+        clip, grid = explorer.reader.clip(video, wanted), explorer.tokens.grid(wanted.frames)
+        path = video.name if video.own else video.path
+        return {
+            "masks": [describe_mask(clip, grid, rule, seed=seed, start=wanted.start) for rule in rules],
+            "command": command_line(path, wanted, explorer.tokens, rules, seed),
+            "python": python_lines(path, wanted, explorer.tokens, rules, seed),
+        }
+
+    return JSONResponse(await run_in_threadpool(draw))
+
+
+async def _model(request: Request) -> Response:
+    """What the run's model makes of the clip under the first mask."""
+    explorer, asked = _explorer(request), await _body(request)
+    panels = _panels(explorer)
+    video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
+    rule, seed = read_mask_request(asked.get("mask")), read_seed(asked)
+
+    def show() -> dict[str, Any]:
+        clip = explorer.reader.clip(video, wanted)
+        return panels.describe(clip, rule, seed=seed, start=wanted.start, asked=asked)
+
+    return JSONResponse(await run_in_threadpool(show))
+
+
+async def _map(request: Request) -> Response:
+    explorer = _explorer(request)
+    panels, session = _panels(explorer), _session(request)
+    return JSONResponse(await run_in_threadpool(panels.map, explorer.library.videos(session), explorer.reader))
+
+
+def _wanted_clip(explorer: Explorer, asked: Mapping[str, Any]) -> ClipRequest:
+    return read_clip_request(asked.get("clip"), explorer.tokens, fixed=explorer.fixed)
+
+
+def _panels(explorer: Explorer) -> RunPanels:
+    if explorer.panels is None:
+        raise HTTPException(404, "the explorer was started without --run")
+    return explorer.panels
+
+
+async def _video(request: Request, asked: Mapping[str, Any]) -> Video:
+    wanted = asked.get("video")
+    explorer, session = _explorer(request), _session(request)
+    found: Video = await run_in_threadpool(explorer.library.find, session, wanted if isinstance(wanted, str) else "")
+    return found
+
+
+async def _body(request: Request) -> Mapping[str, Any]:
+    """The object of JSON that a request carries."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _BODY_BYTES:
+            raise HTTPException(413, "the request is too large")
+    try:
+        return as_mapping("request", json.loads(body))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, MgmError):
+            raise
+        raise HTTPException(400, "the request is not JSON") from error
+
+
+def _explorer(request: Request) -> Explorer:
+    explorer: Explorer = request.app.state.explorer
+    return explorer
+
+
+def _session(request: Request) -> str:
+    session: str = request.headers["x-session"]  # the guard knows it
+    return session
+
+
+def _declared(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) < 20 else 0
+
+
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(
+        413,
+        f"the file is larger than {most // 2**20} MB, the limit of an upload; name its folder when you start mgm explore",
+    )
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    assert isinstance(error, MgmError)
+    missing = isinstance(error, VideoError) and error.reason == "not_found"
+    return JSONResponse({"reason": error.reason, "message": error.line}, 404 if missing else 422)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"reason": "refused", "message": error.detail}, error.status_code)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ClientDisconnect):
+        logging.getLogger("uvicorn.error").debug("failed", exc_info=error)
+        note(f"{request.url.path} failed: {type(error).__name__}: {error}", topic="explore")
+    return JSONResponse({"reason": "other", "message": "the explorer failed; its terminal says why"}, 500)

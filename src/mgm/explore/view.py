@@ -1,0 +1,146 @@
+"""What a page asks for: a clip and a mask over it. All of it comes from a browser and is checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeVar, get_args
+
+from mgm.errors import ConfigError
+from mgm.explore.controls import checked_options
+from mgm.masks import Mask, build_mask, list_masks
+from mgm.video.clip.options import ClipOptions
+from mgm.video.motion.camera import CameraModel
+from mgm.video.motion.field import Reading
+
+Source = Literal["auto", "codec", "flow", "difference"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+READINGS: tuple[Reading, ...] = ("clean", "raw")
+CAMERAS: tuple[CameraModel, ...] = get_args(CameraModel)
+
+Choice = TypeVar("Choice", bound=str)
+
+MOST_FRAMES = 64
+MOST_STRIDE = 32
+_MOST_NUMBER = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Pixels of a clip and of a token, and frames of a token. A run has its own."""
+
+    size: int = 224
+    patch: int = 16
+    tubelet: int = 2
+
+    def grid(self, frames: int) -> tuple[int, int, int]:
+        """Tokens (t, h, w) of a clip of so many frames; ConfigError if they do not divide into tubelets."""
+        if frames % self.tubelet:
+            raise _invalid("frames", frames, f"a multiple of the {self.tubelet} frames of a token")
+        side = self.size // self.patch
+        return frames // self.tubelet, side, side
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRequest:
+    """A clip of a video; the fields are those of `mgm.read_clip`. It is also the key of the clip in memory."""
+
+    start: int = 0
+    frames: int = 16
+    stride: int = 4
+    size: int = 224
+    motion: Source = "auto"
+    reading: Reading = "clean"
+    camera: CameraModel = "none"
+
+    def options(self) -> ClipOptions:
+        """For `read_any`."""
+        return ClipOptions(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+    @property
+    def span(self) -> int:
+        """Frames of the video from the first to the last of the clip."""
+        return (self.frames - 1) * self.stride + 1
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRequest:
+    """A mask: its rule, the share of hidden tokens, and the options that differ from the rule's own."""
+
+    rule: Mask
+    ratio: float
+    options: Mapping[str, object]
+
+
+def read_clip_request(given: object, tokens: Tokens, *, fixed: ClipRequest | None = None) -> ClipRequest:
+    """The clip that a page asks for.
+
+    Args:
+        fixed: the clips of a run, whose frames and stride cannot be chosen.
+
+    Raises:
+        ConfigError: a value is out of range or unknown.
+    """
+    asked = as_mapping("clip", given)
+    plain = ClipRequest(size=tokens.size)
+    request = ClipRequest(
+        start=whole(asked, "start", plain.start, low=0, high=_MOST_NUMBER),
+        frames=whole(asked, "frames", plain.frames, low=tokens.tubelet, high=MOST_FRAMES),
+        stride=whole(asked, "stride", plain.stride, low=1, high=MOST_STRIDE),
+        size=tokens.size,
+        motion=one_of(asked, "motion", SOURCES, plain.motion),
+        reading=one_of(asked, "reading", READINGS, plain.reading),
+        camera=one_of(asked, "camera", CAMERAS, plain.camera),
+    )
+    if fixed is not None:
+        request = replace(request, frames=fixed.frames, stride=fixed.stride)
+    tokens.grid(request.frames)
+    return request
+
+
+def read_mask_request(given: object) -> MaskRequest:
+    """The mask that a page asks for: one of the catalog. `package.module:Class`, which would import code, is refused.
+
+    Raises:
+        ConfigError, MaskError: an unknown name, or a value out of range.
+    """
+    asked = as_mapping("mask", given)
+    name = one_of(asked, "name", list_masks(), "mgm")
+    ratio = asked.get("ratio", 0.75)
+    if isinstance(ratio, bool) or not isinstance(ratio, int | float):
+        raise _invalid("ratio", ratio, "a number between 0 and 1")
+    options = checked_options(name, as_mapping("options", asked.get("options", {})))
+    return MaskRequest(build_mask(name, **options), float(ratio), options)
+
+
+def as_mapping(name: str, given: object) -> Mapping[str, Any]:
+    """An object of JSON; ConfigError for anything else."""
+    if not isinstance(given, dict):
+        raise _invalid(name, given, "an object")
+    return given
+
+
+def whole(asked: Mapping[str, Any], name: str, default: int, *, low: int, high: int) -> int:
+    """An integer in [low, high]; ConfigError for anything else."""
+    value = asked.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise _invalid(name, value, f"an integer from {low} to {high}")
+    return value
+
+
+def one_of(asked: Mapping[str, Any], name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
+    """One of the choices; ConfigError for anything else."""
+    value = asked.get(name, default)
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise _invalid(name, value, f"one of {', '.join(choices)}")
+
+
+def read_seed(asked: Mapping[str, Any]) -> int:
+    """The seed of the masks."""
+    return whole(asked, "seed", 0, low=0, high=_MOST_NUMBER)
+
+
+def _invalid(name: str, found: object, expected: str) -> ConfigError:
+    return ConfigError(name, f"found {str(found)[:80]!r}", expected, reason="invalid_value")

@@ -1,0 +1,110 @@
+"""The panels of a run: the same numbers as the model gives, and the map."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="the extra explore is not installed")
+import torch
+from PIL import Image
+
+from mgm.data.loading.dataset import to_video
+from mgm.errors import ModelError
+from mgm.explore.library import Library, Video, list_folder
+from mgm.explore.model import open_panels, principal_components
+from mgm.explore.server import Explorer, create_app
+from mgm.explore.view import ClipRequest
+from mgm.masks import make_mask, mask_rng
+from mgm.training.checkpoint import open_autoencoder
+from tests.errors import raises
+from tests.evaluation.conftest import config, pretrained_run  # noqa: F401
+from tests.explore.visitors import TOKEN, Visitor, client_of
+
+
+@pytest.fixture
+def explorer(pretrained_run, folder, reader, tmp_path):  # noqa: F811
+    (tmp_path / "scratch").mkdir()
+    library = Library(list_folder(folder), inside=folder, scratch=tmp_path / "scratch")
+    return Explorer(library, reader, panels=open_panels(pretrained_run))
+
+
+@pytest.fixture
+def visitor(explorer):
+    return Visitor(client_of(create_app(explorer, token=TOKEN)))
+
+
+def ask(visitor, **more):
+    return visitor.post(
+        "model", {"video": "slow.mp4", "clip": {"start": 2}, "mask": {"name": "tube", "ratio": 0.5}, "seed": 4, **more}
+    )
+
+
+def test_clips_and_mask_are_those_of_the_run(visitor, pretrained_run):  # noqa: F811
+    _, settings = open_autoencoder(pretrained_run)
+    start = visitor.post("start").json()
+    assert start["fixed"]
+    assert (start["clip"]["frames"], start["clip"]["stride"]) == (settings.data.frames, settings.data.stride)
+    assert (start["mask"]["name"], start["mask"]["ratio"]) == (settings.mask.name, settings.mask.ratio)
+    clip = visitor.post("clip", {"video": "slow.mp4", "clip": {"frames": 64, "stride": 9}}).json()
+    assert (clip["count"], clip["size"]) == (settings.data.frames, settings.data.size)
+
+
+def test_the_reconstruction_is_the_model_s(visitor, explorer, reader, folder, pretrained_run):  # noqa: F811
+    answer = ask(visitor).json()
+    model, _ = open_autoencoder(pretrained_run)
+    fixed = explorer.fixed
+    request = ClipRequest(2, fixed.frames, fixed.stride, fixed.size, fixed.motion, fixed.reading, fixed.camera)
+    clip = reader.clip(Video("slow.mp4", "slow.mp4", str(folder / "slow.mp4")), request)
+    mask = make_mask("tube", grid=model.encoder.spec.grid, ratio=0.5, motion=clip.motion, rng=mask_rng(4, 0, 2, 0))
+    with torch.no_grad():
+        expected = model.eval().reconstruct(to_video(clip.frames)[None], torch.from_numpy(mask.masked)[None])
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["reconstruction"].partition(",")[2]))))
+    expected = expected[0].permute(1, 2, 3, 0).numpy()
+    assert np.abs(shown.reshape(expected.shape).astype(int) - expected).mean() < 6  # JPEG
+    assert answer["loss"] > 0
+    attention = answer["attention"]
+    assert attention["tokens"] == list(model.encoder.spec.grid)
+    assert len(attention["weights"]) == np.prod(attention["tokens"])
+    assert max(attention["weights"]) == 1
+
+
+def test_layer_head_and_query_change_the_attention(visitor):
+    plain, head, query = (ask(visitor, **more).json()["attention"] for more in ({}, {"head": 0}, {"query": [0, 0, 0]}))
+    assert query["query"] == [0, 0, 0]
+    assert plain["weights"] != head["weights"]
+    assert plain["weights"] != query["weights"]
+
+
+@pytest.mark.parametrize(
+    "more", [{"layer": 99}, {"head": -1}, {"query": [0, 0, 99]}, {"query": "0"}, {"mask": {"name": "x"}}]
+)
+def test_what_the_model_does_not_have_is_refused(visitor, more):
+    assert ask(visitor, **more).status_code == 422
+
+
+def test_the_map_needs_three_videos(explorer, reader, folder):
+    videos = list_folder(folder)
+    with raises(ModelError, "missing_value"):
+        explorer.panels.map(videos, reader)
+    found = explorer.panels.map(
+        [*videos, Video("again", "again", videos[0].path), Video("gone", "gone", "gone.mp4")], reader
+    )
+    assert [point["id"] for point in found["points"]] == ["inner/fast.mp4", "slow.mp4", "again"]
+    assert found["left_out"] == 1
+    places = [(point["x"], point["y"]) for point in found["points"]]
+    assert places[0] == pytest.approx(places[2], abs=0.01)
+    assert abs(places[0][0] - places[1][0]) > 0.9
+
+
+def test_principal_components_find_a_plane():
+    rng = np.random.default_rng(0)
+    plane = rng.normal(size=(50, 2)) * [5, 1]
+    turned = np.linalg.qr(rng.normal(size=(8, 8)))[0][:2]
+    places, explained = principal_components((plane @ turned).astype(np.float32))
+    assert sum(explained) == pytest.approx(1, abs=1e-3)
+    assert explained[0] > 0.85
+    for axis in range(2):
+        assert abs(np.corrcoef(places[:, axis], plane[:, axis])[0, 1]) > 0.95
+    assert (places.min(), places.max()) == (0, 1)
