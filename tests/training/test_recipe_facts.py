@@ -47,10 +47,11 @@ PRETRAINED = {
     "motionmae-vitb-ssv2": ("B", "tube", 0.9, 2400, 1024, 1.5e-4, 2, False),
     "mam2-vitb-ssv2": ("B", "tube", 0.9, 1200, 1024, 1.5e-4, 2, False),
     "mvd-vitb-k400": ("B", "tube", 0.9, 400, 1024, 1.5e-4, 4, False),
+    "omnimae-vitb": ("B", "random", 0.9, 800, 512, 2e-4, 2, False),
     "single-gpu": ("B", "mgm", 0.75, 800, 192, 3e-4, 4, True),
 }
 REPEATS = {"mgm-literal-vitb-k400": 2, "mgm-literal-vitb-ssv2": 2, "videomae-v2-vitb-k400": 4, "videomae-v2-vitb-ssv2": 4,
-           "maest-vitb-k400": 4, "single-gpu": 2}  # fmt: skip
+           "maest-vitb-k400": 4, "omnimae-vitb": 4, "single-gpu": 2}  # fmt: skip
 
 # Targets but normalised pixels, by the first word of the recipe's name.
 TARGETS = {
@@ -124,6 +125,7 @@ FINETUNED = {
     "motionmae-vitb-ssv2": SSV2_B,
     "mam2-vitb-ssv2": SSV2_B,
     "mvd-vitb-k400": K400_B,
+    "omnimae-vitb": (100, *SSV2_800[1:11], 5),
     "single-gpu": UCF101,
 }
 
@@ -153,7 +155,7 @@ REPLACING = {
 SOURCES = ("MGM section", "MGM Table", "VideoMAE's script", "VideoMAE's paper", "VideoMAE's code", "V2's script", "MAE-ST's code",
            "M3Video's script", "M3Video's code", "MVD's script", "MVD's code", "MotionMAE's abstract", "MAM2's abstract",
            "MViT's configuration", "V-JEPA's code", "V-JEPA 2's code",
-           "MaskFeat's configuration", "BEVT's configuration",
+           "MaskFeat's configuration", "BEVT's configuration", "OmniMAE's configuration",
            "TimeSformer's configuration", "Motionformer's configuration", "VidTr's configuration", "CoViAR's code",
            "CoViAR's paper", "decided here")  # fmt: skip
 

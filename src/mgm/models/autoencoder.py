@@ -1,6 +1,7 @@
 """The masked autoencoder: encode visible tokens, predict hidden ones (Tong et al. 2022; Fan et al. 2023)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -47,6 +48,8 @@ class MaskedAutoencoder(nn.Module):
     weighted errors are added to the loss. Ours: what a token shows is learned without guessing what is hidden. None: none.
     teacher: the encoder whose features the target "teacher" predicts; a specification suffices to load a model.
     checkpointing: activation checkpointing in encoder and decoder, see `Encoder`.
+    pictures: whether clips of one tubelet are accepted too, still pictures as in OmniMAE (Girdhar et al. 2023); their tokens have
+    the positions of a clip's first step.
     Raises ModelError for an unknown target, or a teacher or a tokenizer that does not fit, or decoders of other targets.
     """
 
@@ -59,9 +62,11 @@ class MaskedAutoencoder(nn.Module):
         tokenizer: Tokenizer | int | None = None,
         visible_target: TargetChoice | None = None,
         checkpointing: bool = False,
+        pictures: bool = False,
     ) -> None:
         super().__init__()
         self.spec = spec
+        self.picture_spec = replace(spec, frames=spec.tubelet) if pictures else None
         self.objective = build_objective(spec, target, teacher=teacher, tokenizer=tokenizer)
         self.encoder = Encoder(spec)
         self.encoder.checkpointing = checkpointing
@@ -191,23 +196,28 @@ class MaskedAutoencoder(nn.Module):
         mask, decode, errors: as in `forward`. device: that of the video.
         """
         batch = len(mask) if isinstance(mask, Tensor) else 1  # other types raise in split_tokens
-        return split_tokens(mask, decode, self.spec, batch=batch).to(device)
+        steps = mask.shape[1] if isinstance(mask, Tensor) and mask.ndim == 4 else None
+        spec = self.picture_spec if self.picture_spec is not None and steps == 1 else self.spec
+        return split_tokens(mask, decode, spec, batch=batch).to(device)
 
     def _split(self, video: Tensor, mask: Tensor | TokenSplit, decode: Tensor | None) -> TokenSplit:
         """The token indices on the video's device."""
-        check_video(video, self.spec)
+        spec = self.spec
+        if self.picture_spec is not None and isinstance(video, Tensor) and video.ndim == 5:
+            spec = self.picture_spec if video.shape[2] == spec.tubelet else spec
+        check_video(video, spec)
         if not isinstance(mask, TokenSplit):
-            return split_tokens(mask, decode, self.spec, batch=len(video)).to(video.device)
+            return split_tokens(mask, decode, spec, batch=len(video)).to(video.device)
         if decode is not None:
             raise ModelError(
                 "decode", "found a mask beside a split", "None", "`split` takes both masks", reason="conflict"
             )
         clips, tokens = len(mask.visible), mask.visible.shape[1] + mask.hidden.shape[1]
-        if clips != len(video) or tokens > self.spec.tokens:
+        if clips != len(video) or tokens > spec.tokens:
             raise ModelError(
                 "mask",
                 f"found a split of {clips} clips with {tokens} tokens",
-                f"{len(video)} clips with at most {self.spec.tokens}",
+                f"{len(video)} clips with at most {spec.tokens}",
                 "split the masks of these clips with this model",
                 reason="mismatch",
             )

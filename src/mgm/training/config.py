@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from mgm.data.clips.sampling import Sampler, Sampling, SamplingRule
 from mgm.data.clips.source import ClipSettings
-from mgm.data.loading.dataset import MaskRule
+from mgm.data.loading.dataset import MaskRule, Stills
 from mgm.errors import ConfigError, MgmError, ModelError
 from mgm.files.yaml_text import write_yaml
 from mgm.flow.raft import RaftEstimator
@@ -65,6 +65,7 @@ class Config(Section):
             except MgmError as error:
                 raise error.within(key) from error
         self._check_replacement()
+        self._check_pictures()
         self._check_micro_batches()
         self._check_motion()
         self._check_measured_motion()
@@ -166,6 +167,42 @@ class Config(Section):
                     reason="conflict",
                 )
 
+    def _check_pictures(self) -> None:
+        """Pictures in batches of their own are clips of one step: what needs several, or a whole clip, has none of them."""
+        if self.data.pictures == "static":
+            if self.mask.picture_ratio is not None:
+                raise ConfigError(
+                    "mask.picture_ratio",
+                    f"found {self.mask.picture_ratio} with data.pictures static",
+                    "null",
+                    "set data.pictures to single",
+                    reason="conflict",
+                )
+            return
+        names = (*self.model.target_names, *self.model.visible_target_names)
+        whole = [name for name in names if TARGETS[name].needs or TARGETS[name].reads == "motion"]
+        problems = {
+            "model.replacement": self.model.replacement,
+            "mask.decoder": None if self.mask.decoder is None else self.mask.decoder.name,
+            "model.target": whole[0] if whole else None,
+            "model.attention": "divided" if self.model_spec().divided else None,
+        }
+        for key, found in problems.items():
+            if found is not None:
+                raise ConfigError(
+                    key,
+                    f"found {found} with data.pictures single",
+                    "a masked autoencoder of pixels with joint attention",
+                    "set data.pictures to static",
+                    reason="conflict",
+                )
+        stills = self.stills()
+        assert stills is not None
+        try:
+            stills.rule.mask.count(stills.rule.grid, stills.rule.ratio)
+        except MgmError as error:
+            raise error.within("mask.picture_ratio") from error
+
     def _check_micro_batches(self) -> None:
         """The repeats of a video pass through the model together."""
         for run in RUNS:
@@ -265,6 +302,13 @@ class Config(Section):
         measured = AsinhMotion.name in motion
         parts = max((TARGETS[name].motion_parts for name in motion), default=1)
         return MaskRule(mask, grid, self.mask.ratio, decode, bool(motion), measured, parts)
+
+    def stills(self) -> Stills | None:
+        """The clips of still pictures; None: as those of videos."""
+        if self.data.pictures == "static":
+            return None
+        rule, (_, h, w) = self.mask_rule(), self.model_spec().grid
+        return Stills(self.model.tubelet, replace(rule, grid=(1, h, w), ratio=self.mask.picture_ratio or rule.ratio))
 
     def clip_settings(self, *, motion: bool) -> ClipSettings:
         """The settings of a clip; without motion if `motion` is False.

@@ -79,7 +79,8 @@ def set_up_pretraining(
         teacher = load_encoder(config.model.teacher, frames=spec.frames, resolution=spec.resolution)
     tokenizer = read_tokenizer(config)
 
-    transform = ClipTransform(data.crop, data.flip, config.mask_rule(), config.sampler(data.sampling))
+    rule, sampler = config.mask_rule(), config.sampler(data.sampling)
+    transform = ClipTransform(data.crop, data.flip, rule, sampler, config.stills())
     repeats = config.repeats("pretrain")
     clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
     run = TrainingRun.prepare(out, config, config.pretrain, clips, {"set": asked_set(found)})
@@ -122,6 +123,7 @@ def build_autoencoder(
         tokenizer=tokenizer,
         visible_target=model.visible_target,
         checkpointing=model.checkpointing,
+        pictures=config.data.pictures == "single",
     )
 
 
@@ -152,6 +154,9 @@ class Pretraining:
         split = self.module.split(batch.mask, decode, device=batch.video.device)
         result: Reconstruction = module(batch.video, split, motion=batch.motion)
         parts = {name: value.detach() for name, value in result.parts.items()} if len(result.parts) > 1 else {}
+        if self.config.data.pictures == "single":
+            kind = "videos" if batch.mask.shape[1] > 1 else "pictures"
+            parts = {f"{kind} {name}": value.detach() for name, value in result.parts.items()}
         return StepResult(result.loss, parts, weight)
 
     def describe(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from mgm.data.annotations import VideoItem
+from mgm.data.clips.images import is_picture
 from mgm.data.clips.motion_pictures import MotionPictures
 from mgm.data.clips.source import ClipSource, FileSource, MemorySource
 from mgm.data.loading.dataset import ClipSet, ClipTransform
@@ -35,6 +36,8 @@ def training_clips(
 ) -> ClipSet:
     """The training set of a run, read into memory first if `data.memory` is set."""
     motion = transform.rule is not None and transform.rule.uses_motion
+    if transform.stills is not None:  # pictures last, as `BatchOrder` has them
+        items = tuple(sorted(items, key=lambda item: is_picture(item.path)))
     items, source = open_source(items, config, motion=motion, source=source, show_progress=show_progress)
     settings = config.clip_settings(motion=motion)
     return ClipSet(items, source, settings, transform, seed=config.seed, repeats=repeats)
@@ -141,7 +144,9 @@ class TrainingRun:
         if optim.batch % fabric.world_size:
             found = f"{optim.batch} clips for {fabric.world_size} devices"
             raise ConfigError("batch", found, "a multiple of their number", reason="mismatch")
-        order = BatchOrder(len(clips), optim.batch, config.seed, fabric.global_rank, fabric.world_size)
+        apart = clips.transform.stills is not None
+        pictures = sum(is_picture(item.path) for item in clips.items) if apart else 0
+        order = BatchOrder(len(clips), optim.batch, config.seed, fabric.global_rank, fabric.world_size, pictures)
         schedule = build_schedule(optim, steps_per_epoch=order.steps_per_epoch)
         return cls(Path(out), config, optim, clips, fabric, order, schedule, about or {})
 

@@ -73,6 +73,11 @@ class DataConfig(Section):
     )
     memory: bool = Field(False, description="decode every video once and keep it in memory, downscaled: for small sets")
     memory_side: int | None = Field(None, ge=8, description="shorter side of the frames kept in memory; null: size")
+    pictures: Literal["static", "single"] = Field(
+        "static",
+        description="still pictures of a set in pretraining: static, clips of a repeated picture, in the batches of the videos; "
+        "single, clips of one tubelet, in batches of their own and with mask.picture_ratio (OmniMAE)",
+    )
     workers: int = Field(2, ge=0, description="reading processes per device; 0 reads in the training process")
     read_timeout: float = Field(60, gt=0, description="time limit for reading one video, in seconds")
     repeats: int = Field(
@@ -236,6 +241,12 @@ class MaskConfig(Section):
 
     name: str = Field("mgm", description="name of the mask")
     ratio: float = Field(0.75, gt=0, lt=1, description="fraction of hidden tokens")
+    picture_ratio: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="fraction of hidden tokens of still pictures, with data.pictures=single; null: ratio",
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="options of that mask")
     decoder: DecoderMaskConfig | None = Field(
         None, description="second mask that selects the hidden tokens to reconstruct; null: all of them"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.utils.data
 
+from mgm.data.clips.images import is_picture
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, ClipSource
 from mgm.data.clips.transform import CropName, centre_crop, draw_geometry, spatial_views
@@ -94,6 +95,14 @@ class MaskRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Stills:
+    """How still pictures become clips of their own length: repeated over `frames` frames, with the masks of `rule`."""
+
+    frames: int
+    rule: MaskRule
+
+
+@dataclass(frozen=True, slots=True)
 class ClipTransform:
     """The random choices from a video to a training clip: which frames, which crop, mirrored or not, which mask.
 
@@ -102,12 +111,14 @@ class ClipTransform:
         flip: mirror half of the clips, at random.
         rule: None: samples have no mask.
         sampler: None: dense clips with the frames and the stride of the settings.
+        stills: of still pictures; a batch then has clips of one kind (`BatchOrder.pictures`). None: they are still videos.
     """
 
     crop: CropName
     flip: bool
     rule: MaskRule | None = None
     sampler: Sampler | None = None
+    stills: Stills | None = None
 
 
 class ClipSet(torch.utils.data.Dataset[Sample]):
@@ -171,15 +182,18 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         rng = np.random.default_rng([self.seed, epoch, index, attempt, _CLIP])
         step = info.step if item.start % info.step == 0 else 1  # the file's grid, in frames of the part
         frames = item.start + self.sampler.train(part_length(item, info), rng=rng, step=step)
+        settings, rule, stills = self.settings, self.transform.rule, self.transform.stills
+        if stills is not None and is_picture(item.path):
+            settings, rule, frames = replace(settings, frames=stills.frames), stills.rule, frames[: stills.frames]
         crop, flip = self.transform.crop, self.transform.flip
         geometries = [
             draw_geometry(crop, info.height, info.width, size=self.settings.size, flip=flip, rng=rng)
             for _ in range(self.repeats)
         ]
         samples = []
-        for repeat, view in enumerate(self.source.clips(item.path, frames, geometries, self.settings)):
+        for repeat, view in enumerate(self.source.clips(item.path, frames, geometries, settings)):
             with span("mask"):
-                mask = self._draw_mask(epoch, index, repeat, view.motion)
+                mask = self._draw_mask(rule, epoch, index, repeat, view.motion)
                 decode = self._draw_decode(epoch, index, repeat, view.motion)
             samples.append(
                 Sample(
@@ -198,8 +212,9 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
             )
         return samples
 
-    def _draw_mask(self, epoch: int, index: int, repeat: int, motion: MotionField | None) -> TokenMask | None:
-        rule = self.transform.rule
+    def _draw_mask(
+        self, rule: MaskRule | None, epoch: int, index: int, repeat: int, motion: MotionField | None
+    ) -> TokenMask | None:
         if rule is None:
             return None
         return rule.mask.draw(rule.grid, rule.ratio, motion, mask_rng(self.seed, epoch, index, repeat))

@@ -112,9 +112,13 @@ class BatchOrder:
     set, the end of one epoch and the beginning of the next share a step, and no video is dropped, repeated or padded. On several
     ranks each takes every `ranks`-th sample of the global batch, so that all ranks have equally many and no sample appears twice.
 
+    With `pictures` every step has items of one kind. The two kinds of step have the shares of the items, evenly spread, and each
+    kind has such an endless list of its own.
+
     Attributes:
         videos: size of the set.
         batch: videos of one step over all ranks.
+        pictures: the last so many items of the set are still pictures, in steps of their own; 0: steps mix all items.
     """
 
     videos: int
@@ -122,6 +126,7 @@ class BatchOrder:
     seed: int
     rank: int = 0
     ranks: int = 1
+    pictures: int = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -134,10 +139,17 @@ class BatchOrder:
 
     def keys(self, step: int) -> list[Key]:
         """Keys of the samples of one step on this rank."""
+        before, now = (n * self.pictures // self.videos for n in (step, step + 1))  # steps of pictures so far
+        if now > before:
+            return self._keys(before, self.pictures, self.videos - self.pictures)
+        return self._keys(step - before, self.videos - self.pictures, 0)
+
+    def _keys(self, step: int, items: int, offset: int) -> list[Key]:
+        """Those of step number `step` of a kind: of the `items` items from `offset` on."""
         first = step * self.batch
-        places = [divmod(place, self.videos) for place in range(first + self.rank, first + self.batch, self.ranks)]
-        orders = {epoch: self._order(epoch) for epoch in {epoch for epoch, _ in places}}
-        return [(epoch, orders[epoch][position]) for epoch, position in places]
+        places = [divmod(place, items) for place in range(first + self.rank, first + self.batch, self.ranks)]
+        orders = {epoch: _permutation(items, self.seed, epoch) for epoch in {epoch for epoch, _ in places}}
+        return [(epoch, offset + orders[epoch][position]) for epoch, position in places]
 
     def parts(self, first: int, last: int, parts: int) -> Iterator[list[Key]]:
         """Keys of the samples of steps `first..last-1`, each step in `parts` pieces whose sizes differ by at most one."""
@@ -145,9 +157,6 @@ class BatchOrder:
             keys = self.keys(step)
             for part in range(parts):
                 yield keys[len(keys) * part // parts : len(keys) * (part + 1) // parts]
-
-    def _order(self, epoch: int) -> list[int]:
-        return _permutation(self.videos, self.seed, epoch)
 
 
 @lru_cache(maxsize=4)  # consecutive steps need the same permutation, which takes .1 s for a million videos
