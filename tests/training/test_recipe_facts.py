@@ -135,6 +135,26 @@ SUPERVISED = {
     "supervised-vitb-ssv2": (100, 256, 1, 2.4e-2, 1.0, 0.4, 0.5, 1.6e-5, 2, "sparse", False, 2),
 }
 
+# Networks that are not a ViT, from configurations of PySlowFast: SLOWFAST_8x8_R50 and SSv2/SLOWFAST_16x8_R50, whose learning
+# rates are for 64 and 16 clips; MVITv2_S_16x4, MVITv2_B_32x3 and SSv2/MVITv2_B_32x3, for 16.
+# network, frames, stride, optimiser, epochs, warmup, base_lr, weight_decay, clip_grad, repeats, drop_path, sampling, views
+OF_NETWORKS = {
+    "supervised-slowfast-r101-k400": (
+        "slowfast-r101-8x8", 32, 2, "sgd", 196, 34, 0.4, 1e-4, None, 1, 0, "dense", (10, 3),
+    ),
+    "supervised-slowfast-r101-nl-k400": (
+        "slowfast-r101-16x8-nl", 64, 2, "sgd", 196, 34, 0.4, 1e-4, None, 1, 0, "dense", (10, 3),
+    ),
+    "supervised-slowfast-r101-ssv2": (
+        "slowfast-r101-8x8", 32, 2, "sgd", 22, 0.19, 0.48, 1e-6, None, 1, 0, "sparse", (1, 3),
+    ),
+    "supervised-mvitv1-b-k400": ("mvitv1-b-64x3", 64, 3, "adamw", 200, 30, 1.6e-3, 0.05, 1.0, 2, 0.2, "dense", (3, 3)),
+    "supervised-mvitv1-b-ssv2": ("mvitv1-b-64x3", 64, 3, "sgd", 100, 3, 2.4e-2, 1e-4, None, 1, 0.4, "sparse", (1, 3)),
+    "supervised-mvitv2-s-k400": ("mvitv2-s-16x4", 16, 4, "adamw", 200, 30, 1.6e-3, 0.05, 1.0, 2, 0.2, "dense", (5, 1)),
+    "supervised-mvitv2-b-k400": ("mvitv2-b-32x3", 32, 3, "adamw", 200, 30, 1.6e-3, 0.05, 1.0, 2, 0.3, "dense", (5, 1)),
+    "supervised-mvitv2-b-ssv2": ("mvitv2-b-32x3", 32, 3, "sgd", 100, 3, 2.4e-2, 1e-4, None, 1, 0.4, "sparse", (1, 3)),
+}  # fmt: skip
+
 # The appendix of VideoMAE's paper and MAE's; the attentive probes of V-JEPA and V-JEPA 2.
 # heads, depth, learning rates, weight decays, batch, temporal views
 PROBES = {
@@ -154,8 +174,8 @@ REPLACING = {
 # Where a value comes from; every comment of a value names one of these.
 SOURCES = ("MGM section", "MGM Table", "VideoMAE's script", "VideoMAE's paper", "VideoMAE's code", "V2's script", "MAE-ST's code",
            "M3Video's script", "M3Video's code", "MVD's script", "MVD's code", "MotionMAE's abstract", "MAM2's abstract",
-           "MViT's configuration", "V-JEPA's code", "V-JEPA 2's code",
-           "MaskFeat's configuration", "BEVT's configuration", "OmniMAE's configuration",
+           "MViT's configuration", "MViT's paper", "SlowFast's configuration", "SlowFast's paper", "V-JEPA's code",
+           "V-JEPA 2's code", "MaskFeat's configuration", "BEVT's configuration", "OmniMAE's configuration",
            "TimeSformer's configuration", "Motionformer's configuration", "VidTr's configuration", "CoViAR's code",
            "CoViAR's paper", "decided here")  # fmt: skip
 
@@ -166,7 +186,8 @@ RECIPES = [name for name in list_recipes() if name not in OWN]
 
 
 def test_every_recipe_has_its_facts():
-    assert {*PRETRAINED, *FINETUNED, *SUPERVISED, *PROBES, *REPLACING, *VIDEO_VITS} == set(RECIPES)
+    known = {*PRETRAINED, *FINETUNED, *SUPERVISED, *OF_NETWORKS, *PROBES, *REPLACING, *VIDEO_VITS}
+    assert known == set(RECIPES)
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
@@ -224,6 +245,22 @@ def test_pretraining_with_replaced_tokens(name):
     assert (p.betas, p.weight_decay, p.optimiser, config.repeats("pretrain")) == ((0.9, 0.999), 0.05, "adamw", 1)
     assert (data.frames, data.size, data.crop, data.flip, data.motion) == (16, 224, "multiscale", True, None)
     assert config.mask.options == {}
+
+
+@pytest.mark.parametrize("name", OF_NETWORKS)
+def test_fine_tuning_of_networks(name):
+    config = load_config(name)
+    f, data = config.finetune, config.data
+    numbers = (f.optimiser, f.epochs, f.warmup, f.base_lr, f.weight_decay, f.clip_grad, config.repeats("finetune"))
+    views = config.probe.temporal_views, config.probe.spatial_views
+    found = (config.model.network, data.frames, data.stride, *numbers, f.drop_path, f.sampling, views)
+    assert found == OF_NETWORKS[name]
+    assert (data.size, f.batch, f.dropout, f.layer_decay, f.sampling_rule) == (224, 256, 0.5, 1.0, "exact")
+    assert f.flip is not name.endswith("ssv2")
+    assert f.min_lr == (0 if "slowfast" in name else 1.6e-5)
+    strong = (f.randaugment, f.erasing, f.mixup, f.cutmix, f.label_smoothing)
+    mvit = ("rand-m7-n4-mstd0.5-inc1", 0.25, 0.8, 1.0, 0.1)
+    assert (f.crop, *strong) == (("multiscale", None, 0, 0, 0, 0) if "slowfast" in name else ("random_resized", *mvit))
 
 
 @pytest.mark.parametrize("name", PROBES)

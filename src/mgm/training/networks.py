@@ -75,7 +75,8 @@ def read_network(path: str | Path, config: Config, *, labels: Sequence[str] | No
         classes = classes_of(state, rename)
         known = None if entry.class_names is None else list_class_names(entry.class_names)
         names = labels or (known if known is not None and len(known) == classes else None)
-        network = build_network(config, classes=classes, labels=names)
+        # Without the rates of fine-tuning, which some networks cannot have and evaluation does not need.
+        network = entry.build(classes=classes, labels=names, frames=config.data.frames, size=config.data.size)
         load_renamed(network, state, rename)
     except ModelError as error:
         raise error.within(path) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import torch
@@ -26,7 +27,8 @@ def slowfast_weights(spec: SlowFastSpec, *, classes: int, seed: int = 0) -> dict
     draw = torch.Generator().manual_seed(seed)
 
     def conv(names: Names, *shape: int) -> None:
-        found[Names(f"{names[0]}.weight", f"{names[1]}.weight", f"{names[2]}_w")] = torch.randn(shape, generator=draw)
+        key = Names(f"{names[0]}.weight", f"{names[1]}.weight", f"{names[2]}_w")
+        found[key] = torch.randn(shape, generator=draw) / math.prod(shape[1:]) ** 0.5
 
     def norm(names: Names, width: int) -> None:
         for theirs, caffe in (("weight", "s"), ("bias", "b"), ("running_mean", "rm"), ("running_var", "riv")):
