@@ -11,12 +11,14 @@ import torch
 from PIL import Image
 
 from mgm.data.clips.source import FileSource
+from mgm.data.items import VideoItem
+from mgm.data.loading.dataset import ClipSet, ClipTransform
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.flow.raft import Raft, RaftEstimator
 from mgm.flow.stored import store_raft
-from mgm.models import TeacherFeatures
-from mgm.training import load_encoder
+from mgm.models import TeacherFeatures, Trajectory
+from mgm.training import load_config, load_encoder
 from mgm.training.checkpoint import load_autoencoder
 from mgm.training.pretrain import pretrain
 from tests.errors import raises
@@ -202,3 +204,31 @@ def test_codes_are_learned_resumed_and_loaded_without_their_tokenizer(videos, sm
 def test_a_warm_up_of_the_whole_run_is_shown(small, videos, tmp_path, capsys):
     pretrain(videos, small("data.memory=true", "pretrain.steps=2"), out=tmp_path / "run")
     assert "after 2 steps, at the end: the run is all warm-up" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("motion", ["codec", "flow"])
+def test_points_follow_the_motion_of_the_stream_and_of_flow(motion, tmp_path):
+    """A picture that moves by (4.5, -2.5) a frame, cut to (4, -2): all points alike, until a patch's points have left the frame."""
+    path = make_translation(tmp_path / "moving.mp4", velocity=(4.5, -2.5), frames=16, size=(64, 64), gop=16)
+    small = (
+        "data.frames=8",
+        "data.stride=1",
+        "data.size=64",
+        f"data.motion={motion}",
+        "mask.name=tube",
+        "model.patch=16",
+    )
+    config = load_config("debug", [*small, "model.target=trajectory", "data.crop=centre", "data.flip=false"])
+    rule, spec = config.mask_rule(), config.model_spec()
+    assert (rule.motion_parts, rule.motion_grid) == (2, (8, 8))
+    transform = ClipTransform("centre", flip=False, rule=rule)
+    clips = ClipSet((VideoItem(str(path), None),), FileSource(), config.clip_settings(motion=True), transform, seed=0)
+    sample = clips[0, 0]
+    assert np.median(sample.motion, (0, 1, 2)) == pytest.approx((4.5, -2.5), abs=0.2)
+    values = Trajectory(spec)(torch.from_numpy(sample.motion)[None], torch.arange(spec.tokens)[None])
+    values = values.view(4, 4, 4, -1)
+    known = ~values.isnan()
+    assert (values[:, 1:3, 1:3][known[:, 1:3, 1:3]].abs() < 0.1).float().mean() > 0.7
+    # From x = 4 and 12 of the last column points are beyond 64 after 1 and 3 steps.
+    assert known[0, :, :3].all()
+    assert not known[0, :, 3].any()

@@ -7,7 +7,7 @@ import json
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pydantic
 from pydantic import BaseModel
@@ -184,10 +184,15 @@ def _near(location: Sequence[str]) -> tuple[str, str]:
 
 def _section(location: Sequence[str]) -> type[BaseModel]:
     section: type[BaseModel] = Config
-    for part in location:
+    parts = iter(location)
+    for part in parts:
         annotation = section.model_fields[part].annotation
-        # An optional section is a union with None.
-        section = next(t for t in (annotation, *get_args(annotation)) if isinstance(t, type))
+        kinds = (annotation, *get_args(annotation))  # an optional section is a union with None
+        named = next((kind for kind in kinds if get_origin(kind) is dict), None)
+        if named is not None:  # sections under names of the user's, as model.decoders
+            next(parts, None)
+            kinds = get_args(named)[1:]
+        section = next(t for t in kinds if isinstance(t, type))
     return section
 
 
