@@ -26,12 +26,12 @@ from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.patches import MEAN, STD
-from mgm.training.checkpoint import contains_settings, load_encoder, load_pretrained
+from mgm.training.checkpoint import contains_settings, load_checkpoint, load_encoder, load_predictor, load_pretrained
 from mgm.training.config import Config
 from mgm.training.folder import Start, run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
-from mgm.training.networks import network_rates, network_to_train, read_network
+from mgm.training.networks import network_rates, network_to_train, network_with_backbone, read_network
 from mgm.training.optim import Schedule, build_optimiser
 from mgm.training.results import asked_set
 from mgm.training.run import TrainingRun, training_clips
@@ -238,7 +238,12 @@ def _opened(path: str | Path, config: Config) -> Encoder | VideoNetwork:
     if config.model.network is None:
         return load_encoder(path)
     if not contains_settings(path):
-        return read_network(path, config)
+        return read_network(path, config, to_train=True)
+    if load_checkpoint(path)["kind"] == "predictor":
+        try:
+            return network_with_backbone(load_predictor(path).encoder, config)
+        except ModelError as error:
+            raise error.within(path) from error
     model = load_pretrained(path)
     if not isinstance(model, VideoNetwork):
         found = f"contains a {type(model).__name__}"

@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
+from torch import nn
+
 from mgm.errors import ConfigError, ModelError
 from mgm.models.convert import read_weights
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.class_names import list_class_names
 from mgm.models.networks.entry import NetworkEntry
 from mgm.models.networks.network import VideoNetwork
+from mgm.models.networks.swin import SwinBackbone
+from mgm.models.networks.video_swin import VideoSwin, take_backbone
 from mgm.models.networks.weights import WeightsFormat, classes_of, load_renamed
 from mgm.models.state_dict import fill
 from mgm.training.config import Config
@@ -62,24 +66,45 @@ def network_rates(network: VideoNetwork, *, decay: float) -> Callable[[str], flo
     return lambda name: float(decay ** (network.depth + 1 - network.depth_of(name)))
 
 
-def read_network(path: str | Path, config: Config, *, labels: Sequence[str] | None = None) -> VideoNetwork:
+def read_network(
+    path: str | Path, config: Config, *, labels: Sequence[str] | None = None, to_train: bool = False
+) -> VideoNetwork:
     """The network of a configuration with weights of its authors, in evaluation mode.
 
+    to_train: its head is replaced, so that weights of a pretraining without classes are accepted too.
     labels: names of its classes; None: those of the published weights, where their number is that of the weights.
     Raises ModelError if the file is of another network, or does not fit.
     """
     entry = entry_of(config)
     state = read_weights(path).state
     try:
-        rename = _format_of(state.keys(), entry).rename
-        classes = classes_of(state, rename)
+        found = _format_of(state.keys(), entry)
+        rename = found.rename
+        if found.pretrained and not to_train:
+            raise ModelError(
+                "state dict", f"found {found.name}, without classes", "a classifier", "fine-tune it", reason="mismatch"
+            )
+        classes = 1 if found.pretrained else classes_of(state, rename)
         known = None if entry.class_names is None else list_class_names(entry.class_names)
         names = labels or (known if known is not None and len(known) == classes else None)
         # Without the rates of fine-tuning, which some networks cannot have and evaluation does not need.
         network = entry.build(classes=classes, labels=names, frames=config.data.frames, size=config.data.size)
-        load_renamed(network, state, rename)
+        load_renamed(network, state, rename, pretrained=found.pretrained)
     except ModelError as error:
         raise error.within(path) from error
+    return network.eval()
+
+
+def network_with_backbone(pretrained: nn.Module, config: Config) -> VideoNetwork:
+    """The network of a configuration with the backbone that a run with `model.replacement` has pretrained, in evaluation mode.
+
+    Raises ModelError if it is that of another network.
+    """
+    network = build_network(config, classes=1)
+    if not isinstance(pretrained, SwinBackbone) or not isinstance(network, VideoSwin):
+        found = f"found a {type(pretrained).__name__}"
+        raise ModelError("encoder", found, f"the backbone of {config.model.network}", reason="mismatch")
+    take_backbone(network, pretrained)
     return network.eval()
 
 

@@ -5,14 +5,14 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.models.networks.swin import SwinBackbone, SwinBlock, SwinSpec, _shift_mask
-from mgm.models.networks.video_swin import ENTRIES, VideoSwin
+from mgm.models.networks.video_swin import ENTRIES, VideoSwin, take_backbone
 from mgm.models.networks.weights import load_renamed
 from tests.errors import raises
 from tests.peers import ask
 
 # Windows that do and do not divide the maps, maps smaller than a window, an odd map that merging pads.
 SMALL = SwinSpec(dim=8, depths=(2, 2), heads=(2, 4), window=(4, 3, 3))
-(FORMAT,) = ENTRIES[0].formats
+PRETRAINED, FORMAT = ENTRIES[0].formats
 
 
 def network(spec=SMALL, classes=5):
@@ -99,6 +99,38 @@ def test_bias_tables_of_shorter_windows_are_interpolated_in_time():
     torch.testing.assert_close(found[7] - found[7].mean(), (table[3] - table[3].mean())[..., None].expand(-1, -1, 2))
     middle = found.mean((1, 2, 3))[2:-2].diff()
     torch.testing.assert_close(middle, torch.full_like(middle, 7 / 15))
+
+
+def test_weights_of_a_pretraining_keep_the_head():
+    """BEVT's file has a decoder, an embedding of pictures and a classifier of codes beside the backbone."""
+    source, target = network(), VideoSwin(SMALL, classes=5)
+    state = {key: value for key, value in authors(source.state_dict()).items() if not key.startswith("cls_head.")}
+    more = (
+        "mask_token",
+        "patch_embed_2d.proj.weight",
+        "lm_down.weight",
+        "lm_down_st.0.bias",
+        "fpn.0.weight",
+        "fpn_t.0.bias",
+    )
+    extra = {f"backbone.{name}": torch.zeros(1) for name in more} | {"cls_head.lm_head.weight": torch.zeros(8, 16)}
+    head = target.head.weight.clone()
+    load_renamed(target, state | extra, PRETRAINED.rename, pretrained=True)
+    assert torch.equal(target.head.weight, head)
+    video = torch.randn(1, 3, 8, 32, 32)
+    assert torch.equal(target.eval().features(video), source.features(video))
+    with raises(ModelError, "mismatch") as caught:
+        load_renamed(target, state | {"backbone.other": torch.zeros(1)}, PRETRAINED.rename, pretrained=True)
+    assert "backbone.other" in str(caught.value)
+
+
+def test_a_pretrained_backbone_becomes_a_classifier():
+    pretrained = SwinBackbone(SMALL)
+    made = VideoSwin(SMALL, classes=3)
+    take_backbone(made, pretrained)
+    assert all(torch.equal(value, made.backbone.state_dict()[key]) for key, value in pretrained.state_dict().items())
+    with raises(ModelError, "mismatch"):
+        take_backbone(VideoSwin(SwinSpec(dim=8, depths=(2, 1), heads=(2, 4), window=(4, 3, 3)), classes=3), pretrained)
 
 
 @pytest.mark.peers

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mgm.models.networks.entry import NetworkEntry
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.swin import SwinBackbone, SwinSpec, offsets
-from mgm.models.networks.weights import WeightsFormat
+from mgm.models.networks.weights import WeightsFormat, load_renamed
 from mgm.models.patches import MEAN, STD
 
 _TABLE: Final = "relative_position_bias_table"
@@ -90,6 +90,29 @@ def rename_classifier(name: str) -> str | None:
     return name.replace("cls_head.fc_cls.", "head.") if name.startswith("cls_head.fc_cls.") else name
 
 
+_OTHER_PARTS: Final = (
+    "cls_head.",
+    *(
+        f"backbone.{part}"
+        for part in ("mask_token", "patch_embed_2d.", "lm_down.", "lm_down_st.", "fpn.", "fpn_s.", "fpn_t.")
+    ),
+)
+
+
+def rename_pretrained(name: str) -> str | None:
+    """The same in files of BEVT's pretraining; None also for its decoder, its embedding of pictures and its scores of codes."""
+    return None if name.startswith(_OTHER_PARTS) else rename_classifier(name)
+
+
+def take_backbone(network: VideoSwin, pretrained: SwinBackbone) -> None:
+    """Give a classifier the weights of a pretrained backbone, whose windows may be shorter.
+
+    Raises ModelError for a backbone of other sizes.
+    """
+    state = {f"backbone.{key}": value for key, value in pretrained.state_dict().items()}
+    load_renamed(network, state, rename_classifier, pretrained=True)
+
+
 @dataclass(frozen=True)
 class _Builder:
     """A `NetworkBuilder`. drop_path: the recipe's stochastic depth."""
@@ -120,12 +143,14 @@ class _Builder:
 
 _MMCV: Final = WeightsFormat("mmaction2 or BEVT", "backbone.layers.0.blocks.0.attn.qkv.weight", rename_classifier)
 
+_BEVT: Final = WeightsFormat("BEVT's pretraining", "backbone.mask_token", rename_pretrained, pretrained=True)
+
 ENTRIES: Final = (
     NetworkEntry(
         name="video-swin-b-k400",
         title="Video Swin-B, window 8x7x7; BEVT's network",
         build=_Builder(SwinSpec(), 0.3),
-        formats=(_MMCV,),
+        formats=(_BEVT, _MMCV),
         classes=400,
         class_names="kinetics400",
         frames=_FRAMES,
@@ -143,7 +168,7 @@ ENTRIES: Final = (
         name="video-swin-b-ssv2",
         title="Video Swin-B, window 16x7x7; BEVT's network",
         build=_Builder(SwinSpec(window=(16, 7, 7)), 0.4),
-        formats=(_MMCV,),
+        formats=(_BEVT, _MMCV),
         classes=174,
         class_names="ssv2",
         frames=_FRAMES,

@@ -24,16 +24,22 @@ _COUNTER: Final = "num_batches_tracked"  # of batch norm; Caffe2 has none, and n
 class WeightsFormat:
     """A program that writes weights of a network.
 
-    name: for messages and lists. key: a name that every such state dict has, and none of the network's other formats.
+    name: for messages and lists. key: a name that every such state dict has, and none of the formats that follow it in an entry.
+    pretrained: whether it is of a pretraining without classes, so that the head is missing.
     """
 
     name: str
     key: str
     rename: Rename
+    pretrained: bool = False
 
 
-def load_renamed(network: VideoNetwork, state: Mapping[str, Tensor], rename: Rename) -> None:
+def load_renamed(
+    network: VideoNetwork, state: Mapping[str, Tensor], rename: Rename, *, pretrained: bool = False
+) -> None:
     """Load weights of the authors into a network, whose number of classes is that of the weights (`classes_of`).
+
+    pretrained: the weights have no head; that of the network stays.
 
     Raises ModelError that names missing, unexpected and misshapen keys, two keys of one weight, and values that are not finite.
     """
@@ -48,7 +54,8 @@ def load_renamed(network: VideoNetwork, state: Mapping[str, Tensor], rename: Ren
             )
         theirs[ours] = key
     expected = network.state_dict()
-    missing = [key for key in expected if key not in theirs and not key.endswith(_COUNTER)]
+    kept = [key for key in expected if pretrained and key.startswith("head.")]
+    missing = [key for key in expected if key not in theirs and key not in kept and not key.endswith(_COUNTER)]
     unexpected = [key for ours, key in theirs.items() if ours not in expected]
     if missing or unexpected:
         raise wrong_keys(sorted(missing), sorted(unexpected))
