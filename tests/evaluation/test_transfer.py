@@ -35,7 +35,7 @@ def test_classes_of_the_target_by_name_number_and_map():
 
 
 def test_classes_that_do_not_fit():
-    with raises(DataError, "mismatch", subject="target"):
+    with raises(DataError, "mismatch", subject="target", message="transfer-class-without-a-row"):
         map_classes(labelled("walk", "swim"), CLASSES, {})
     with raises(DataError, "mismatch", message="transfer-too-many-classes"):
         number_classes(labelled(*"abcde"), CLASSES)

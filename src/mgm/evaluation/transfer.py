@@ -143,6 +143,16 @@ def map_classes(videos: VideoSet, classes: tuple[str, ...], class_map: Mapping[s
             "correct the map: its first column has classes of the target",
             reason="mismatch",
         )
+    known = {name.replace("_", " ") for name in classes}
+    lost = [name for name in videos.classes if class_map.get(name, name).replace("_", " ") not in known]
+    if lost:
+        raise DataError(
+            videos.root,
+            f"the classifier has no class for {', '.join(lost[:4])}{', ...' if len(lost) > 4 else ''}",
+            f"one of {', '.join(classes[:8])}{', ...' if len(classes) > 8 else ''}",
+            "give each a row in the map, or leave its videos out",
+            reason="mismatch",
+        )
     return replace(videos, classes=tuple(class_map.get(name, name) for name in videos.classes)).with_classes(classes)
 
 
