@@ -37,6 +37,16 @@ def test_a_network_brings_its_clips_and_views():
     assert load_config("debug", ["model.network=small", "data.frames=8"]).data.frames == 8
 
 
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_every_network_starts_by_its_name(name):
+    """The supervised recipe and the option --model, as docs/systems.md gives the command."""
+    config = load_config("supervised-vitb-k400", [f"model.network={name}"])
+    with torch.device("meta"):
+        network = network_to_train(config, [str(i) for i in range(10)], None)
+    assert network.head.out_features == 10
+    assert config.data.input == NETWORKS[name].reads
+
+
 def test_its_clips_need_no_whole_patches():
     assert load_config("debug", ["model.network=small", "data.size=40", "data.frames=5"]).data.size == 40
 

@@ -27,15 +27,14 @@ def entry_of(config: Config) -> NetworkEntry:
     return NETWORKS[config.model.network]
 
 
-def build_network(config: Config, *, classes: int, labels: Sequence[str] | None = None) -> VideoNetwork:
-    """The network of a configuration, for its clips and with its rates of fine-tuning, with random weights."""
+def build_network(
+    config: Config, *, classes: int, labels: Sequence[str] | None = None, training: bool = False
+) -> VideoNetwork:
+    """The network of a configuration for its clips, with random weights. training: with the rates of `config.finetune`."""
+    dropout, drop_path = (config.finetune.dropout, config.finetune.drop_path) if training else (None, None)
+    frames, size = config.data.frames, config.data.size
     return entry_of(config).build(
-        classes=classes,
-        labels=labels,
-        frames=config.data.frames,
-        size=config.data.size,
-        dropout=config.finetune.dropout,
-        drop_path=config.finetune.drop_path,
+        classes=classes, labels=labels, frames=frames, size=size, dropout=dropout, drop_path=drop_path
     )
 
 
@@ -46,9 +45,9 @@ def network_to_train(config: Config, labels: Sequence[str], start: VideoNetwork 
     Raises ModelError if the weights do not fit the clips of the configuration; ConfigError for layer decay where it has no layers.
     """
     if start is None:
-        network = build_network(config, classes=len(labels), labels=labels)
+        network = build_network(config, classes=len(labels), labels=labels, training=True)
     else:
-        network = build_network(config, classes=start.classes)
+        network = build_network(config, classes=start.classes, training=True)
         fill(network, start.state_dict())
         network.replace_head(len(labels), labels)
     if config.finetune.layer_decay != 1 and network.depth == 0:

@@ -61,12 +61,12 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
 
 
 def _with_clips_of_network(overrides: tuple[str, ...]) -> tuple[str, ...]:
-    """Overrides that choose a network, after those of the clips and the views that it was tested with."""
+    """Overrides that choose a network, after those of the clips and the views that it was tested with, and of what it lacks."""
     names = [text.partition("=")[2] for text in overrides if text.startswith("model.network=")]
     entry = NETWORKS.get(names[-1]) if names else None
     if entry is None:  # an unknown name is an error of the validation
         return overrides
-    clips = {
+    clips: dict[str, object] = {
         "data.input": entry.reads,
         "data.frames": entry.frames,
         "data.stride": entry.stride,
@@ -76,6 +76,8 @@ def _with_clips_of_network(overrides: tuple[str, ...]) -> tuple[str, ...]:
         "probe.temporal_views": entry.views[0],
         "probe.spatial_views": entry.views[1],
     }
+    if not entry.stochastic_depth:
+        clips["finetune.drop_path"] = 0
     return (*(f"{key}={value}" for key, value in clips.items()), *overrides)
 
 

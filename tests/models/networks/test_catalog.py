@@ -1,11 +1,15 @@
 """Every network of the catalog has exactly the parameters and the computation that its entry gives."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from mgm.errors import ModelError
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.entry import NetworkEntry
+from tests.errors import raises
 from tests.models.networks.small import SMALL
 
 ENTRIES = (*NETWORKS.values(), SMALL)
@@ -57,6 +61,10 @@ class TestEntry:
         layers = {network.depth_of(name) for name, _ in network.named_parameters()}
         assert layers <= set(range(network.depth + 2))
         assert network.depth == 0 or layers == set(range(network.depth + 2))
+
+    def test_says_whether_it_has_stochastic_depth(self, entry):
+        with torch.device("meta"), nullcontext() if entry.stochastic_depth else raises(ModelError, "unsupported"):
+            entry.build(classes=entry.classes, drop_path=0.1)
 
     def test_formats_are_told_apart(self, entry):
         keys = [one.key for one in entry.formats]

@@ -47,6 +47,7 @@ class NetworkEntry:
         parameters: number of them, with `classes`. gmacs: 1e9 multiply-accumulates of a view of `frames` and `size`.
         licence: of the published weights; "" if none are published. source: address of code and weights.
         paper: authors and year.
+        stochastic_depth: whether `build` takes a `drop_path` above 0.
     """
 
     name: str
@@ -66,3 +67,4 @@ class NetworkEntry:
     licence: str
     source: str
     paper: str
+    stochastic_depth: bool = True

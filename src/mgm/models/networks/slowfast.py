@@ -269,6 +269,7 @@ def _entry(spec: SlowFastSpec, **facts: Any) -> NetworkEntry:
     """An entry; by default a network of Kinetics-400, tested in 10 x 3 views at 256 px, whose weights are public."""
     common: dict[str, Any] = {
         "classes": 400, "class_names": "kinetics400", "stride": 2, "size": 256, "views": (10, 3), "sampling": "dense",
+        "stochastic_depth": False,
         "licence": "Apache-2.0", "source": CODE, "paper": "Feichtenhofer et al. 2019",
     }  # fmt: skip
     return NetworkEntry(build=partial(build, spec), formats=FORMATS, **common | facts)
