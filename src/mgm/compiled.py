@@ -13,6 +13,8 @@ from typing import Any
 from numba import njit
 from numba.core.caching import FunctionCache
 
+from mgm.waits import compilation_begins
+
 
 def compiled(*, nogil: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """A decorator that compiles a loop for the types of its arguments.
@@ -41,8 +43,12 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled code for some types, or None."""
+        found = None
         with suppress(OSError):
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
+        if found is None:
+            compilation_begins()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the compiled code."""

@@ -7,13 +7,21 @@ same, without a hint for packages that are not installed.
 from __future__ import annotations
 
 import ast
+import json
+import shlex
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import unquote
 
+NAME: Final = "motion-guided-masking"
+"""Of the distribution."""
+PICTURE_PACKAGES = {"PIL"}
+"""Those of the extra `show`."""
 TRAINING_PACKAGES = {"torch", "pydantic", "yaml", "lightning_fabric", "PIL", "safetensors", "tensorboard"}
 
 
@@ -33,7 +41,7 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
             value = import_module(f"{home}.{original}") if home == package else getattr(import_module(home), original)
         except ModuleNotFoundError as error:
             if error.name in TRAINING_PACKAGES:
-                raise ModuleNotFoundError(missing_training(name), name=error.name) from error
+                raise ModuleNotFoundError(missing_package(name, error.name), name=error.name) from error
             raise
         setattr(sys.modules[package], name, value)
         return value
@@ -53,9 +61,38 @@ def _is_there(get: Callable[[str], Any], name: str) -> bool:
     return True
 
 
-def missing_training(subject: str) -> str:
-    """The message for a base installation from which `subject`, a name or a command, needs the packages for training."""
-    return f"{subject} needs the packages for training: pip install 'motion-guided-masking[train]', or '.[train]' in a checkout"
+def missing_package(subject: str, package: str | None) -> str:
+    """The message for an installation that lacks a package which `subject`, a name or a command, needs."""
+    extra, purpose = ("show", "pictures") if package in PICTURE_PACKAGES else ("train", "training")
+    return f"{subject} needs the packages for {purpose}: {install_command(extra)}"
+
+
+def install_command(extra: str) -> str:
+    """The command that adds an extra to this installation, from any folder: from where it was installed, a checkout or a URL."""
+    place = _origin()
+    if place is None:
+        return f"pip install '{NAME}[{extra}]'"
+    wanted = f"{NAME}[{extra}] @ {place}" if "://" in place else f"{place}[{extra}]"
+    return f"pip install {shlex.quote(wanted)}"
+
+
+def _origin() -> str | None:
+    """The folder or URL that the package was installed from; None for an index."""
+    checkout = Path(__file__).parents[2]
+    if (checkout / "pyproject.toml").is_file():
+        return str(checkout)
+    try:
+        recorded = distribution(NAME).read_text("direct_url.json")  # PEP 610
+    except PackageNotFoundError:
+        return None
+    if recorded is None:
+        return None
+    found = json.loads(recorded)
+    url = str(found["url"])
+    if "vcs_info" in found:
+        return f"{found['vcs_info']['vcs']}+{url}"
+    folder = Path(unquote(url.removeprefix("file://")))
+    return str(folder) if url.startswith("file://") and folder.is_dir() else url
 
 
 def _read_stub(stub: Path) -> dict[str, tuple[str, str]]:

@@ -10,7 +10,7 @@ from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from mgm.lazy import TRAINING_PACKAGES, missing_training
+from mgm.lazy import TRAINING_PACKAGES, missing_package
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Image
@@ -46,7 +46,7 @@ def draw(kind: str, *values: Any, **options: Any) -> Image:
         pictures = import_module("mgm.show.pictures")
     except ModuleNotFoundError as error:
         if error.name in TRAINING_PACKAGES:
-            raise ModuleNotFoundError(missing_training("a picture"), name=error.name) from error
+            raise ModuleNotFoundError(missing_package("a picture", error.name), name=error.name) from error
         raise
     image: Image = getattr(pictures, f"{kind}_sheet")(*values, **options)
     return image

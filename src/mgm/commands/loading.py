@@ -1,4 +1,4 @@
-"""PyTorch takes seconds to import, more from a cold disk: a command says so in its first second."""
+"""PyTorch takes seconds to import, more from a cold disk, and so do the loops of a new installation: a command says so before."""
 
 import sys
 from collections.abc import Sequence
@@ -7,12 +7,18 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from mgm.terminal import note
+from mgm.waits import announce_compilation
 
 
 def announce_torch() -> None:
     """Print a line when torch is imported, wherever that is."""
     if "torch" not in sys.modules:
         sys.meta_path.insert(0, _Announcement())
+
+
+def announce_loops() -> None:
+    """Print a line when an inner loop must be compiled, once."""
+    announce_compilation(lambda: note("compiling loops, once for this installation ..."))
 
 
 class _Announcement(MetaPathFinder):

@@ -24,7 +24,7 @@ from mgm.commands.explore import explore
 from mgm.commands.export import export
 from mgm.commands.figure import figure
 from mgm.commands.finetune import finetune
-from mgm.commands.loading import announce_torch
+from mgm.commands.loading import announce_loops, announce_torch
 from mgm.commands.models import models
 from mgm.commands.motion import motion
 from mgm.commands.pack import pack
@@ -41,7 +41,7 @@ from mgm.commands.saliency import saliency
 from mgm.commands.scan import scan
 from mgm.commands.transfer import transfer
 from mgm.errors import MgmError
-from mgm.lazy import TRAINING_PACKAGES, missing_training
+from mgm.lazy import TRAINING_PACKAGES, missing_package
 from mgm.printable import printable
 from mgm.terminal import print_error, reader_left
 from mgm.version import VERSION
@@ -131,6 +131,7 @@ def run() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     announce_torch()
+    announce_loops()
     try:
         app()
     except SystemExit as ended:
@@ -140,7 +141,7 @@ def run() -> None:
         _fail(str(error))
     except ModuleNotFoundError as error:
         if error.name in TRAINING_PACKAGES:
-            _fail(missing_training("this command"))
+            _fail(missing_package("this command", error.name))
         raise
     except KeyboardInterrupt:
         _interrupted()

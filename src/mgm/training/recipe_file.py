@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from mgm.errors import ConfigError
-from mgm.files.yaml_text import read_comments, read_settings_text, read_yaml
 
 BASE = "base"
 """Key of a recipe file with the recipes that it changes."""
@@ -117,6 +116,8 @@ def _read_text(recipe: str) -> str:
             if not Path(recipe).is_file():
                 advice = "check the path, or use a built-in recipe: 'mgm recipes' lists them"
                 raise ConfigError(recipe, "no such recipe file", advice=advice, reason="not_found")
+            from mgm.files.yaml_text import read_settings_text  # here: the list of commands is read without PyYAML
+
             return read_settings_text(Path(recipe))
         if recipe in list_recipes():
             return (resources.files("mgm") / "recipes" / f"{recipe}.yaml").read_text(encoding="utf-8")
@@ -155,6 +156,8 @@ def _content(text: str, recipe: str) -> tuple[dict[str, Any], dict[Key, str]]:
 @lru_cache(maxsize=128)
 def _parse(text: str) -> tuple[Any, dict[Key, str]]:
     """Kept, because a recipe is the base of many others, and PyYAML needs milliseconds for each."""
+    from mgm.files.yaml_text import read_comments, read_yaml
+
     return read_yaml(text), read_comments(text)
 
 

@@ -14,7 +14,6 @@ from typing import Any, Literal, TypeAlias
 
 from mgm.errors import DataError
 from mgm.files.json_text import read_json
-from mgm.files.yaml_text import read_yaml_file
 from mgm.video.container.locator import is_url
 
 
@@ -164,6 +163,8 @@ def _keys_of_file(path: Path) -> dict[str, Any] | None:
     if suffix == ".json":
         return _keys_of_json(path)
     try:
+        from mgm.files.yaml_text import read_yaml_file  # here: other sets are read without PyYAML
+
         keys = read_yaml_file(path)
     except (OSError, ValueError) as error:
         raise DataError(

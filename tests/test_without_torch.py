@@ -1,0 +1,83 @@
+"""A base installation with the extra `show`: scan, motion, preview, help and pictures run without torch and YAML."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mgm import lazy
+from mgm.data.synthetic.known_motion import make_translation
+from mgm.lazy import PICTURE_PACKAGES, TRAINING_PACKAGES, install_command, missing_package
+
+ABSENT = {*TRAINING_PACKAGES, "transformers", "cv2"} - PICTURE_PACKAGES - {"pydantic"}
+"""typer brings pydantic."""
+BLOCK = f"import sys; sys.modules |= dict.fromkeys({sorted(ABSENT)!r}); "
+
+
+def run(code, *words, cwd):
+    command = [sys.executable, "-c", BLOCK + code, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=os.environ, check=False)
+
+
+def test_scan_motion_preview_and_help(tmp_path):
+    make_translation(tmp_path / "v" / "a.mp4", velocity=(2, 1), frames=20, size=(48, 64))
+    small = "'--size','32','--frames','4','--stride','1','--draws','2','--format','png,svg,mp4'"
+    code = (
+        "import mgm, pydoc\n"
+        "from typer.testing import CliRunner\n"
+        "from mgm.commands.main import app\n"
+        "def call(*words):\n"
+        "    done = CliRunner().invoke(app, words, catch_exceptions=False)\n"
+        "    assert done.exit_code == 0, done.output\n"
+        "call('scan', 'v')\n"
+        "call('motion', 'v/a.mp4', '--out', 'm.npz', '--overlay', 'm.mp4')\n"
+        f"call('preview', 'v', {small})\n"
+        "call('preview', '--help')\n"
+        "assert {'read_clip', 'make_mask', 'preview', 'scan_videos'} <= set(dir(mgm)), dir(mgm)\n"
+        "assert 'read_clip' in pydoc.plain(pydoc.render_doc(mgm))\n"
+        "assert mgm.read_clip('v/a.mp4', frames=4, stride=1)._repr_png_()\n"
+        "assert 'torch' not in {name for name, module in sys.modules.items() if module is not None}\n"
+    )
+    done = run(code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.suffix for path in (tmp_path / "preview").iterdir()} == {".png", ".svg", ".mp4", ".csv"}
+
+
+def test_a_recipe_needs_the_packages_for_training(tmp_path):
+    code = "from mgm.commands.main import run; run()"
+    done = run(code, "preview", "v", "--recipe", "debug", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"mgm: {missing_package('load_config', 'pydantic')}" or (
+        done.stderr.splitlines()[-1] == f"mgm: {missing_package('this command', 'pydantic')}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("recorded", "command"),
+    [
+        (None, "pip install 'motion-guided-masking[show]'"),
+        ({"url": "file:///absent/a.whl"}, "pip install 'motion-guided-masking[show] @ file:///absent/a.whl'"),
+        (
+            {"url": "https://h.org/a.git", "vcs_info": {"vcs": "git"}},
+            "pip install 'motion-guided-masking[show] @ git+https://h.org/a.git'",
+        ),
+        ({"url": "file://{here}"}, "pip install '{here}[show]'"),
+    ],
+)
+def test_the_command_works_from_any_folder(recorded, command, monkeypatch, tmp_path):
+    class Installed:
+        def read_text(self, name):
+            assert name == "direct_url.json"
+            return None if recorded is None else json.dumps(recorded).replace("{here}", str(tmp_path))
+
+    monkeypatch.setattr(lazy, "__file__", str(tmp_path / "site-packages" / "mgm" / "lazy.py"))
+    monkeypatch.setattr(lazy, "distribution", lambda name: Installed())
+    assert install_command("show") == command.replace("{here}", str(tmp_path))
+
+
+def test_in_a_checkout_it_names_the_checkout():
+    place = lazy._origin()
+    assert place is not None
+    assert install_command("train") == f"pip install '{place}[train]'"
