@@ -1,0 +1,129 @@
+"""The page in a real browser: a video is chosen, controls change the picture, and it plays."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette", reason="the extra explore is not installed")
+pytest.importorskip("websockets", reason="websockets is not installed")
+
+from mgm.data.synthetic.known_motion import make_translation
+from tests.explore.chromium import Browser, Page, chromium, program
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(program() is None, reason="no Chromium: install one, or name its program in MGM_CHROMIUM"),
+]
+
+PAINTED = "Number(document.documentElement.dataset.painted || 0)"
+PICTURES = "[...document.querySelectorAll('#panels canvas')].map((c) => c.toDataURL().length + c.toDataURL().slice(-400)).join()"
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("browser") / "videos"
+    for name, velocity in (("a slow", (1, 0)), ("b fast", (5, -3)), ("c still", (0, 0))):
+        make_translation(root / f"{name}.mp4", velocity=velocity, frames=120, size=(128, 160))
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(videos: Path) -> Iterator[str]:
+    command = [sys.executable, "-c", "from mgm.commands.main import run; run()", "explore", str(videos), "--no-browser"]
+    with subprocess.Popen([*command, "--upload-mb", "1"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    page = browser.page()
+    page.open(address)
+    page.wait(f"{PAINTED} > 0")
+    yield page
+    assert page.errors == []
+
+
+def act(page: Page, script: str) -> None:
+    """Do something, and wait until the page was painted after it."""
+    before = page.run(PAINTED)
+    page.run(script)
+    page.wait(f"{PAINTED} > {before}")
+
+
+def change(page: Page, selector: str, value: object) -> None:
+    """Set a control as a visitor does."""
+    act(
+        page,
+        f"""(() => {{ const e = document.querySelector({selector!r});
+        if (e.type === 'checkbox') {{ e.click(); return; }}
+        e.value = {value!r}; e.dispatchEvent(new Event('input', {{bubbles: true}}));
+        if (e.tagName === 'SELECT') e.dispatchEvent(new Event('change', {{bubbles: true}})); }})()""",
+    )
+
+
+def shown(page: Page) -> str:
+    pictures: str = page.run(PICTURES)
+    return pictures
+
+
+def test_choosing_a_video_shows_it(page):
+    page.wait("document.querySelectorAll('#videos img').length === 3")
+    before = shown(page)
+    act(page, "document.querySelectorAll('#videos button')[1].click()")
+    assert page.run("document.querySelector('[aria-pressed=true] .name').textContent") == "b fast.mp4"
+    assert shown(page) != before
+    page.wait("Number(document.getElementById('start').max) === 120 - 61")
+
+
+@pytest.mark.parametrize(
+    ("selector", "value"),
+    [
+        ("[name=motion]", "difference"),
+        ("[name=reading]", "raw"),
+        ("[name=camera]", "median"),
+        ("[name=arrows]", None),
+        ("#mask-a", "tube"),
+        ("[name=ratio]", 0.5),
+        ("[name=boundary]", "wrap"),
+        ("[name=jitter]", None),
+        ("[name=seed]", 7),
+        ("[name=second-mask-beside]", None),
+        ("[name=stride]", 2),
+        ("[name=frames]", 8),
+        ("#start", 30),
+    ],
+)
+def test_a_control_changes_the_picture(page, selector, value):
+    act(page, "document.querySelectorAll('#videos button')[1].click()")
+    page.run("(e => { e.value = 3; e.dispatchEvent(new Event('input')); })(document.getElementById('scrub'))")
+    page.wait("document.getElementById('start').max > 30")
+    before, lines = shown(page), page.run("document.getElementById('python').textContent")
+    change(page, selector, value)
+    assert shown(page) != before
+    if selector != "[name=arrows]":
+        page.wait(f"document.getElementById('python').textContent !== {lines!r}")
+    assert page.run("document.getElementById('message').hidden")
+
+
+def test_playing_and_scrubbing(page):
+    frame = "document.getElementById('frame-at').value"
+    first = page.run(frame)
+    page.run("document.getElementById('play').click()")
+    page.wait(f"{frame} !== {first!r}")
+    assert page.run("document.getElementById('play').textContent") == "Pause"
+    page.run("document.getElementById('play').click()")
+    page.run("(e => { e.value = 15; e.dispatchEvent(new Event('input')); })(document.getElementById('scrub'))")
+    assert page.run(frame).startswith("16 of 16")
