@@ -35,6 +35,7 @@ CALLS = {
     "reconstruct": ["absent", "absent.mp4"],
     "attention": ["absent", "absent.mp4"],
     "figure": ["4", "absent.mp4"],
+    "models": ["absent"],
     "bench data": ["absent"],
     "data show": ["absent"],
     "recipes show": ["absent"],
