@@ -104,13 +104,25 @@ def _named(name: str, rows: list[_Row]) -> _Row:
 
 
 def _print_table(rows: list[_Row]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for column in ("name", "parameters", "GMAC", "clip", "views", "weights"):
-        table.add_column(column, justify="right" if column in ("parameters", "GMAC") else "left", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for column in ("name", "size", "GMAC", "clip, px", "views", "licence"):
+        table.add_column(
+            column,
+            justify="right" if column in ("size", "GMAC") else "left",
+            overflow="fold",
+            no_wrap=column in ("name", "clip, px"),
+        )
     for row in rows:
         gmacs = "" if row.gmacs is None else f"{row.gmacs:,.1f}"
-        weights = row.licence or "none published"
-        table.add_row(row.name, f"{row.parameters:,}", gmacs, _clip(row), f"{row.views[0]} x {row.views[1]}", weights)
+        licence = row.licence or "none published"
+        table.add_row(
+            row.name,
+            f"{row.parameters / 1e6:.1f} M",
+            gmacs,
+            _clip(row).removesuffix(" px"),
+            f"{row.views[0]} x {row.views[1]}",
+            licence,
+        )
     Terminal().print(table)
     suggest("mgm", "models", rows[-1].name)
 
