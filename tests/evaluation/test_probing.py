@@ -17,6 +17,7 @@ from mgm.evaluation.probing import (
     probe_encoder,
     untrained_encoder,
 )
+from mgm.models import Encoder
 from mgm.training import load_config
 from mgm.training.recipe import override
 from tests.errors import raises
@@ -169,7 +170,10 @@ def test_the_needs_of_a_vit_b_on_twenty_thousand_videos():
     videos = VideoSet("videos", items, items, ("a",), "both")
     # 4 bytes x 768 x (features and standardised ones of 160,000 views, and a part of 10,000), similarities, answers: 1.06 GiB;
     # 10,000 x 1,568 x 768 tokens of 2 bytes: 22.43 GiB.
-    assert describe_needs(videos, load_config("mgm-vitb-k400"), "runs/a") == (
+    config = load_config("mgm-vitb-k400")
+    with torch.device("meta"):
+        encoder = Encoder(config.model_spec())
+    assert describe_needs(encoder, videos, config, "runs/a") == (
         "10,000 training and up to 150,000 test views of 768 numbers: up to 1.06 GiB of memory; "
         "tokens: 22.43 GiB in a temporary file in runs/a"
     )

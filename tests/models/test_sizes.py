@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mgm.errors import ModelError
 from mgm.models import SIZES, Classifier, Encoder, MaskedAutoencoder, ModelSpec, Size, Stack
+from mgm.models.patches import TokenSplit
 from tests.errors import raises
 
 
@@ -111,7 +112,8 @@ def test_every_size_builds_and_runs_without_memory(size, backbone, decoder):
         model = MaskedAutoencoder(spec)
         video = torch.empty(1, *spec.video_shape, dtype=torch.uint8)
     index = torch.arange(spec.tokens, device="meta")[None]
-    prediction = model._decode(model.encoder.encode(video, index[:, :160]), index[:, :160], index[:, 160:], None)
+    split = TokenSplit(index[:, :160], index[:, 160:], None)
+    prediction = model._decode(model.encoder.encode(video, split.visible), split)
     assert prediction.shape == (1, 1408, 1536)
 
 
@@ -140,9 +142,8 @@ def test_work_of_pretraining_is_that_of_the_reconstructed_tokens():
             video = torch.empty(1, *spec.video_shape)
         index = torch.arange(spec.tokens, device="meta")[None]
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
-            model._decode(
-                model.encoder.encode(video, index[:, :160]), index[:, :160], index[:, 160 : 160 + asked], None
-            )
+            split = TokenSplit(index[:, :160], index[:, 160 : 160 + asked], None)
+            model._decode(model.encoder.encode(video, split.visible), split)
         work[name] = counter.get_total_flops() / 2e9
     embedding, last_block = 1408 * 1536 * 768, 160 * (10 * 384**2 + 2 * 1568 * 384)
     assert work["self"] == pytest.approx(15.9 + 19.5 - (embedding + last_block) / 1e9, rel=0.01)

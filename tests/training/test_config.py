@@ -13,7 +13,7 @@ from tests.errors import raises
 
 @pytest.mark.parametrize("name", list_recipes())
 def test_saving_and_loading_changes_nothing(name, tmp_path):
-    config = load_config(name, ["mask.name=mgm", "mask.options={top_k: 3}"])
+    config = load_config(name, ["data.motion=auto", "mask.name=mgm", "mask.options={top_k: 3}"])
     config.save(tmp_path / "config.yaml")
     assert load_config(tmp_path / "config.yaml") == config
     assert parse_config(config.model_dump(mode="json"), "checkpoint") == config

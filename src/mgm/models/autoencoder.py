@@ -118,7 +118,7 @@ class MaskedAutoencoder(nn.Module):
     @property
     def motion_parts(self) -> int:
         """Displacements per side of a patch in the motion that `forward` receives."""
-        return max(o.motion_parts for o in (self.objective, self.visible_objective) if o is not None)
+        return max([o.motion_parts for o in (self.objective, self.visible_objective) if o is not None])
 
     @property
     def target(self) -> Target | ReconstructionObjective:

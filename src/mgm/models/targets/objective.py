@@ -63,7 +63,8 @@ class ReconstructionObjective:
     @property
     def motion_parts(self) -> int:
         """Displacements per side of a patch that the motion must have: the most that a target reads."""
-        return max((target.motion_parts for target, _ in self.targets if target.reads == "motion"), default=1)
+        # A list, because torch.compile does not trace max of a generator.
+        return max([1, *[target.motion_parts for target, _ in self.targets if target.reads == "motion"]])
 
     def activate(self, prediction: Tensor) -> Tensor:
         """The predictions (B, n, dim) from the decoder's output of the same shape; see `Target.activate`."""
