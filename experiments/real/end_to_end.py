@@ -140,7 +140,7 @@ def write_set(path: Path, sets: Sequence[VideoSet], *, labels: bool) -> None:
         for videos in sets:
             for split, items in (("train", videos.train), ("test", videos.test if labels else ())):
                 for item in items:
-                    label = [videos.classes[item.label]] if labels else []
+                    label = [videos.classes[item.label]] if labels and item.label is not None else []
                     writer.writerow([Path(item.path).resolve(), item.start, split, *label])
 
 
