@@ -1,5 +1,6 @@
 """Processes that read, and what becomes of a run when they hang, die or raise."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -83,13 +84,15 @@ def test_memory_of_results_is_given_back():
     def mapped():
         return sum("mgm-batch" in line for line in Path("/proc/self/maps").read_text().splitlines())
 
+    gc.collect()
+    others = mapped()  # results that fixtures of other tests in this process keep
     with WorkerPool(big, workers=1, timeout_seconds=30, name=name) as pool:
         for number, result in enumerate(pool.in_order(range(12))):
             assert int(result[0]) == int(result[-1]) == number
             if mgm.workers.transfer.SHARED:
-                assert mapped() <= 6  # this one, and those that are read ahead
+                assert mapped() <= others + 6  # this one, and those that are read ahead
         del result
-    assert mapped() == 0
+    assert mapped() <= others
 
 
 class Troubled:
