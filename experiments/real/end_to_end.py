@@ -59,6 +59,7 @@ def main() -> None:
     write_groups(arguments.out / "groups.csv", arguments.data)
     for seed in arguments.seeds:
         pretrain(arguments.out, seed, tuple(sets), steps=arguments.steps)
+    for seed in arguments.seeds:
         for system in ("scratch", "pretrained"):
             for name in sets:
                 finetune(arguments.out, seed, name, system)

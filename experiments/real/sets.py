@@ -17,6 +17,12 @@ def load_sets(root: Path) -> dict[str, VideoSet]:
     return {"surv_fights": _surv_fights(root), "tank_wagon": _tank_wagon(root / "tank_wagon")}
 
 
+def cameras(root: Path) -> dict[str, str]:
+    """Path of a clip of tank_wagon -> its camera."""
+    with (root / "tank_wagon" / "groups.csv").open(encoding="utf-8", newline="") as file:
+        return {str(root / "tank_wagon" / row["path"]): row["group_camera"] for row in csv.DictReader(file)}
+
+
 def _surv_fights(root: Path) -> VideoSet:
     """Fights and other scenes of surveillance cameras, 300 clips of 46 videos; the split is that of the authors."""
     parts = []

@@ -2,15 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from mgm.evaluation.linear import (
-    LINEAR_PROTOCOLS,
-    Lars,
-    linear_probe,
-    logistic_regression,
-    standardised,
-    trained_linear_probe,
-)
+from mgm.evaluation.linear import LINEAR_PROTOCOLS, Lars, linear_probe, trained_linear_probe
 from mgm.evaluation.views import average_views
+from mgm.models.logistic import logistic_regression, standardised
 from tests.evaluation.banks import accuracy, bank, every_fifth
 
 CLASSES = 4

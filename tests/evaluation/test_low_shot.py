@@ -1,6 +1,6 @@
 from mgm.evaluation import low_shot
-from mgm.evaluation.linear import logistic_regression
 from mgm.evaluation.low_shot import low_shot_curve
+from mgm.models.logistic import logistic_regression
 from tests.evaluation.banks import bank
 
 

@@ -14,11 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.evaluation.views import Features, average_views
+from mgm.models.logistic import logistic_regression, selected_decay, standardised
 
 _FEWEST_STEPS = 1000
 """The protocols are made for sets of thousands of steps: in 90 steps at LARS's rate, a matrix stays as it was initialised."""
-
-_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 LinearProtocolName = Literal["linear-sgd", "linear-lars", "linear-adamw"]
 
@@ -60,38 +59,9 @@ def linear_probe(train: Features, test: Features, *, classes: int, held: Tensor)
     """
     features, test_features = standardised(train.pooled, test.pooled)
     labels, out = train.label[train.owner], held[train.owner]
-    decay = _DECAYS[0]
-    if out.any() and not out.all():
-        scores = []
-        for one in _DECAYS:
-            weight, bias = logistic_regression(features[~out], labels[~out], classes, one)
-            hits = (features[out] @ weight + bias).argmax(1) == labels[out]
-            scores.append(float(hits.float().mean()))
-        decay = _DECAYS[int(np.argmax(scores))]
+    decay = selected_decay(features, labels, classes, out)
     weight, bias = logistic_regression(features, labels, classes, decay)
     return average_views((test_features @ weight + bias).softmax(-1), test.owner, len(test.label))
-
-
-def standardised(features: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Both less the mean of `features`, divided by their deviation."""
-    mean, deviation = features.mean(0), features.std(0, correction=0) + 1e-6
-    return (features - mean).div_(deviation), (others - mean).div_(deviation)  # in place: those of all views are large
-
-
-def logistic_regression(features: Tensor, labels: Tensor, classes: int, decay: float) -> tuple[Tensor, Tensor]:
-    """Weight (dim, classes) and bias (classes,) that minimise the mean cross-entropy + `decay` x the squared weights."""
-    weight = torch.zeros(features.shape[1], classes, requires_grad=True)
-    bias = torch.zeros(classes, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = F.cross_entropy(features @ weight + bias, labels) + decay * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return weight.detach(), bias.detach()
 
 
 def trained_linear_probe(

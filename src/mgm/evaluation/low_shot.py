@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from mgm.evaluation.linear import logistic_regression, standardised
 from mgm.evaluation.metrics import correct
 from mgm.evaluation.views import Features, average_views
+from mgm.models.logistic import logistic_regression, standardised
 
 _DECAY = 1e-2
 """Weight decay: from one label per class nothing can be held out to select it."""

@@ -29,6 +29,7 @@ from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import contains_settings, load_checkpoint, load_encoder, load_predictor, load_pretrained
 from mgm.training.config import Config
 from mgm.training.folder import Start, run_folder
+from mgm.training.head_start import start_head_from_probe
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.networks import network_rates, network_to_train, network_with_backbone, read_network
@@ -109,6 +110,7 @@ def set_up_finetuning(
         model = build_classifier(config, classes=len(found.classes), pretrained=pretrained)
         if pretrained is None:
             start_from_videos(model.encoder, clips.items, config, clips.source)
+    start_head_from_probe(model, clips.items, config, clips.source, run.fabric.device)
     augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
     return run, Finetuning(model, config, found.classes, flip, augment)
 

@@ -356,6 +356,10 @@ class FinetuneConfig(OptimConfig):
         "mean",
         description="from tokens to the classifier: their mean, or one learned query that attends to all of them",
     )
+    head_init: Literal["random", "probe"] = Field(
+        "random",
+        description="start of the classifier: close to equal probabilities, or the linear probe of the features at that moment",
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="fraction of the target spread over all classes")
     sampling: Literal["dense", "sparse"] = Field(
         "dense",

@@ -1,0 +1,46 @@
+"""Logistic regression: a linear classifier of fixed features."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
+
+
+def standardised(features: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Both less the mean of `features`, divided by their deviation."""
+    mean, deviation = features.mean(0), features.std(0, correction=0) + 1e-6
+    return (features - mean).div_(deviation), (others - mean).div_(deviation)  # in place: those of all views are large
+
+
+def logistic_regression(features: Tensor, labels: Tensor, classes: int, decay: float) -> tuple[Tensor, Tensor]:
+    """Weight (dim, classes) and bias (classes,) that minimise the mean cross-entropy + `decay` x the squared weights."""
+    weight = torch.zeros(features.shape[1], classes, requires_grad=True)
+    bias = torch.zeros(classes, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = F.cross_entropy(features @ weight + bias, labels) + decay * weight.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return weight.detach(), bias.detach()
+
+
+def selected_decay(features: Tensor, labels: Tensor, classes: int, out: Tensor) -> float:
+    """The weight decay with the best accuracy on the features that `out` (bool (n,), True = held out) keeps from training.
+
+    The smallest where no features, or all, are held out.
+    """
+    if not out.any() or out.all():
+        return _DECAYS[0]
+    scores = []
+    for decay in _DECAYS:
+        weight, bias = logistic_regression(features[~out], labels[~out], classes, decay)
+        scores.append(float(((features[out] @ weight + bias).argmax(1) == labels[out]).float().mean()))
+    return _DECAYS[int(np.argmax(scores))]
