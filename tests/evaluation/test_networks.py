@@ -13,6 +13,7 @@ from mgm.evaluation.multi_view import evaluate
 from mgm.evaluation.prediction import predict
 from mgm.evaluation.run import probe
 from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.entry import NetworkOptions
 from mgm.models.tokens import token_shape
 from mgm.training import load_config, load_pretrained
 from tests.errors import raises
@@ -32,7 +33,7 @@ def registered(monkeypatch):
 def theirs(tmp_path, videos):
     """A file of the authors for the classes of the set, in their order reversed, and the file of these names."""
     torch.manual_seed(3)
-    network = SMALL.build(classes=len(videos.classes), frames=4, size=32)
+    network = SMALL.build(NetworkOptions(classes=len(videos.classes), frames=4, size=32))
     torch.nn.init.normal_(network.head.weight)
     torch.save({"model_state": authors_names(network.state_dict())}, tmp_path / "small.pyth")
     (tmp_path / "labels.json").write_text(json.dumps({name: i for i, name in enumerate(videos.classes[::-1])}))
@@ -68,7 +69,7 @@ def run(tmp_path, videos):
     """The folder of a run that trained a network."""
     torch.manual_seed(0)
     config = load_config("debug", [*QUICK, "finetune.layer_decay=1"])
-    model = SMALL.build(classes=len(videos.classes), frames=4, size=32)
+    model = SMALL.build(NetworkOptions(classes=len(videos.classes), frames=4, size=32))
     torch.nn.init.normal_(model.head.weight)
     about = {"kind": "network", "network": "small", "frames": 4, "size": 32, "classes": list(videos.classes)}
     settings = config.model_dump(mode="json")

@@ -16,9 +16,9 @@ from mgm.models.networks.vidtr import VidTr, VidTrSpec
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-def small(network, spec, *, classes, labels=None, frames=None, size=None, dropout=None, drop_path=None):
+def small(network, spec, options):
     """A `NetworkBuilder` of two blocks of width 48."""
-    return network(replace(spec, frames=frames, size=size), classes=classes, labels=labels, dropout=dropout or 0.0)
+    return network(replace(spec, **options.given("frames", "size")), **options.given("classes", "labels", "dropout"))
 
 
 SHAPE = {"dim": 48, "depth": 2, "heads": 3}

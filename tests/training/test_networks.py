@@ -6,6 +6,7 @@ import torch
 from mgm.errors import ConfigError, ModelError
 from mgm.models import Encoder
 from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.entry import NetworkOptions
 from mgm.training import export_model, load_classifier, load_config, load_encoder, load_pretrained
 from mgm.training.checkpoint_folder import WEIGHTS_FILE
 from mgm.training.finetune import Finetuning, finetune
@@ -118,7 +119,7 @@ def test_starts_from_a_run_with_a_new_head(tune, small, tmp_path):
 
 def test_starts_from_weights_of_the_authors(tune, small, tmp_path, videos):
     torch.manual_seed(5)
-    theirs = SMALL.build(classes=7, frames=4, size=32)
+    theirs = SMALL.build(NetworkOptions(classes=7, frames=4, size=32))
     torch.save({"model_state": authors_names(theirs.state_dict()), "epoch": 3}, tmp_path / "theirs.pyth")
     still = small(*NETWORK, "finetune.base_lr=1e-30", "finetune.weight_decay=0")
     found = tune(tmp_path / "theirs.pyth", still).model
@@ -161,7 +162,7 @@ def test_a_network_and_an_encoder_are_told_apart(tune, small, tmp_path):
     with raises(ModelError, "mismatch", subject="encoder"):
         tune(encoder, small(*NETWORK))
     with raises(ModelError, "mismatch", subject="encoder"):
-        tune(SMALL.build(classes=3), config, "other")
+        tune(SMALL.build(NetworkOptions(classes=3)), config, "other")
     tune(None, small(*NETWORK), "network")
     with raises(ModelError, "mismatch", subject=tmp_path / "network"):
         load_encoder(tmp_path / "network")

@@ -12,7 +12,7 @@ from mgm.errors import ConfigError, ModelError
 from mgm.models.convert import read_weights
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.class_names import list_class_names
-from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.swin import SwinBackbone
 from mgm.models.networks.video_swin import VideoSwin, take_backbone
@@ -33,9 +33,10 @@ def build_network(
     """The network of a configuration for its clips, with random weights. training: with the rates of `config.finetune`."""
     dropout, drop_path = (config.finetune.dropout, config.finetune.drop_path) if training else (None, None)
     frames, size = config.data.frames, config.data.size
-    return entry_of(config).build(
+    options = NetworkOptions(
         classes=classes, labels=labels, frames=frames, size=size, dropout=dropout, drop_path=drop_path
     )
+    return entry_of(config).build(options)
 
 
 def network_to_train(config: Config, labels: Sequence[str], start: VideoNetwork | None) -> VideoNetwork:
@@ -87,7 +88,9 @@ def read_network(
         known = None if entry.class_names is None else list_class_names(entry.class_names)
         names = labels or (known if known is not None and len(known) == classes else None)
         # Without the rates of fine-tuning, which some networks cannot have and evaluation does not need.
-        network = entry.build(classes=classes, labels=names, frames=config.data.frames, size=config.data.size)
+        network = entry.build(
+            NetworkOptions(classes=classes, labels=names, frames=config.data.frames, size=config.data.size)
+        )
         load_renamed(network, state, rename, pretrained=found.pretrained)
     except ModelError as error:
         raise error.within(path) from error

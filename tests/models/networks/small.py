@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.weights import WeightsFormat
 
@@ -18,22 +16,14 @@ class SmallNetwork(VideoNetwork):
     feature_dim = 16
     depth = 2
 
-    def __init__(
-        self,
-        *,
-        classes: int,
-        labels: Sequence[str] | None = None,
-        frames: int | None = None,
-        size: int | None = None,
-        dropout: float | None = None,
-        drop_path: float | None = None,
-    ) -> None:
-        super().__init__(classes=classes, labels=labels, mean=0.45, std=0.225, frames=frames, size=size)
+    def __init__(self, options: NetworkOptions) -> None:
+        clips = options.given("classes", "labels", "frames", "size")
+        super().__init__(mean=0.45, std=0.225, **clips)
         self.stem = nn.Conv3d(3, 16, (2, 8, 8), stride=(2, 8, 8), bias=False)
         self.norm = nn.BatchNorm3d(16)
         self.blocks = nn.ModuleList(nn.Linear(16, 16) for _ in range(2))
-        self.dropout = nn.Dropout(dropout or 0.0)
-        self.head = nn.Linear(16, classes)
+        self.dropout = nn.Dropout(options.dropout or 0.0)
+        self.head = nn.Linear(16, options.classes)
 
     def features(self, x: Tensor) -> Tensor:
         x = F.relu(self.norm(self.stem(x))).flatten(2).transpose(1, 2)

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mgm.errors import ModelError
 from mgm.models.networks.catalog import NETWORKS
-from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from tests.errors import raises
 from tests.models.networks.small import SMALL
 
@@ -18,7 +18,7 @@ ENTRIES = (*NETWORKS.values(), SMALL)
 def multiply_accumulates(entry: NetworkEntry) -> int:
     """Of one view, counted by PyTorch on tensors without values."""
     with torch.device("meta"):
-        network = entry.build(classes=entry.classes).eval().requires_grad_(False)
+        network = entry.build(NetworkOptions(classes=entry.classes)).eval().requires_grad_(False)
         video = torch.empty(1, 3, entry.frames, entry.size, entry.size)
     with FlopCounterMode(display=False) as counter:
         network(video)
@@ -34,7 +34,7 @@ def written(gmacs: float) -> int:
 class TestEntry:
     def test_parameters(self, entry):
         with torch.device("meta"):
-            network = entry.build(classes=entry.classes)
+            network = entry.build(NetworkOptions(classes=entry.classes))
         assert sum(p.numel() for p in network.parameters()) == entry.parameters
 
     def test_computation(self, entry):
@@ -43,7 +43,7 @@ class TestEntry:
     def test_shapes(self, entry):
         """Tokens of the width that it claims, and a row of logits per clip, also with another head."""
         with torch.device("meta"):
-            network = entry.build(classes=entry.classes).eval()
+            network = entry.build(NetworkOptions(classes=entry.classes)).eval()
             video = torch.empty(2, 3, entry.frames, entry.size, entry.size, dtype=torch.uint8)
             tokens = network.tokens(video)
             assert tokens.ndim == 3
@@ -57,14 +57,14 @@ class TestEntry:
     def test_layers_of_decay(self, entry):
         """Every parameter belongs to a layer, and none is left empty."""
         with torch.device("meta"):
-            network = entry.build(classes=entry.classes)
+            network = entry.build(NetworkOptions(classes=entry.classes))
         layers = {network.depth_of(name) for name, _ in network.named_parameters()}
         assert layers <= set(range(network.depth + 2))
         assert network.depth == 0 or layers == set(range(network.depth + 2))
 
     def test_says_whether_it_has_stochastic_depth(self, entry):
         with torch.device("meta"), nullcontext() if entry.stochastic_depth else raises(ModelError, "unsupported"):
-            entry.build(classes=entry.classes, drop_path=0.1)
+            entry.build(NetworkOptions(classes=entry.classes, drop_path=0.1))
 
     def test_formats_are_told_apart(self, entry):
         keys = [one.key for one in entry.formats]

@@ -7,6 +7,7 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.entry import NetworkOptions
 from mgm.models.networks.mvit import MASKFEAT_S, V1_16X4, V1_32X3, V2_B, V2_S, MViT, MViTSpec, _differences
 from mgm.models.networks.mvit_names import FORMATS, from_pyslowfast
 from mgm.models.networks.weights import classes_of, load_renamed
@@ -107,16 +108,16 @@ def test_relative_scores_by_loops():
 
 
 def test_learned_positions_allow_one_clip():
-    network = NETWORKS["mvitv1-b-16x4"].build(classes=2, frames=4, size=32)
+    network = NETWORKS["mvitv1-b-16x4"].build(NetworkOptions(classes=2, frames=4, size=32))
     assert network(torch.rand(1, 3, 4, 32, 32)).shape == (1, 2)
     with raises(ModelError, "invalid_shape", subject="video"):
         network(torch.rand(1, 3, 4, 64, 64))
 
 
 def test_stochastic_depth_grows_linearly():
-    network = NETWORKS["mvitv2-s-16x4"].build(classes=2, drop_path=0.3)
+    network = NETWORKS["mvitv2-s-16x4"].build(NetworkOptions(classes=2, drop_path=0.3))
     assert [block.drop_path for block in network.blocks] == pytest.approx([0.02 * i for i in range(16)])
-    assert NETWORKS["mvitv2-s-16x4"].build(classes=2).blocks[-1].drop_path == pytest.approx(0.2)
+    assert NETWORKS["mvitv2-s-16x4"].build(NetworkOptions(classes=2)).blocks[-1].drop_path == pytest.approx(0.2)
 
 
 def test_maskfeats_variant_ends_at_a_finer_grid():

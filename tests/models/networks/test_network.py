@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mgm.errors import ModelError
+from mgm.models.networks.entry import NetworkOptions
 from tests.errors import raises
 from tests.models.networks.small import SMALL, SmallNetwork
 
@@ -11,7 +12,7 @@ from tests.models.networks.small import SMALL, SmallNetwork
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return SMALL.build(classes=3, labels=["a", "b", "c"], frames=4, size=32).eval()
+    return SMALL.build(NetworkOptions(classes=3, labels=["a", "b", "c"], frames=4, size=32)).eval()
 
 
 def clips(seed=0, *, frames=4):
@@ -33,7 +34,7 @@ def test_normalises_as_its_authors(network):
 def test_means_per_channel():
     class Grey(SmallNetwork):
         def __init__(self):
-            super().__init__(classes=2)
+            super().__init__(NetworkOptions(classes=2))
             self.mean.copy_(torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1, 1))
 
     seen = Grey().normalised(torch.zeros(1, 3, 4, 32, 32))
@@ -62,7 +63,7 @@ def test_refuses_other_clips(network, video, reason):
 
 
 def test_any_clip_where_the_network_allows_it():
-    assert SMALL.build(classes=3)(torch.zeros(2, 3, 8, 64, 48)).shape == (2, 3)
+    assert SMALL.build(NetworkOptions(classes=3))(torch.zeros(2, 3, 8, 64, 48)).shape == (2, 3)
 
 
 def test_replaces_the_head(network):
@@ -76,6 +77,6 @@ def test_replaces_the_head(network):
 @pytest.mark.parametrize("change", [{"classes": 0}, {"classes": 2, "labels": ["a"]}])
 def test_refuses_wrong_classes(network, change):
     with pytest.raises(ModelError):
-        SMALL.build(**change)
+        SMALL.build(NetworkOptions(**change))
     with pytest.raises(ModelError):
         network.replace_head(**change)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from mgm.errors import ModelError
 from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.entry import NetworkOptions
 from mgm.models.networks.slowfast import NonLocal, SlowFast, SlowFastSpec
 from mgm.models.networks.slowfast_names import FORMATS, from_pytorchvideo
 from mgm.models.networks.weights import classes_of, load_renamed
@@ -38,12 +39,12 @@ def test_refuses_frames_without_a_slow_pathway(frames):
     with raises(ModelError, "invalid_value", subject="frames"):
         small()(torch.zeros(1, 3, frames, 32, 32))
     with raises(ModelError, "invalid_value", subject="frames"):
-        NETWORKS["slowfast-r50-8x8"].build(classes=2, frames=frames)
+        NETWORKS["slowfast-r50-8x8"].build(NetworkOptions(classes=2, frames=frames))
 
 
 def test_has_no_stochastic_depth():
     with raises(ModelError, "unsupported", subject="drop_path"):
-        NETWORKS["slowfast-r50-8x8"].build(classes=2, drop_path=0.1)
+        NETWORKS["slowfast-r50-8x8"].build(NetworkOptions(classes=2, drop_path=0.1))
 
 
 def test_windows_vote_by_probability():

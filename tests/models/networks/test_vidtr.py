@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mgm.errors import ModelError
+from mgm.models.networks.entry import NetworkOptions
 from mgm.models.networks.vidtr import ENTRIES, VidTr, VidTrSpec, from_pth
 from mgm.models.networks.weights import classes_of, load_renamed
 from tests.errors import raises
@@ -121,7 +122,9 @@ def test_wrong_weights_are_named(name):
 
 def test_only_vidtr_m_has_positions_in_every_layer():
     with torch.device("meta"):
-        assert {entry.name for entry in ENTRIES if entry.build(classes=2).layerwise_position} == {"vidtr-m"}
+        assert {entry.name for entry in ENTRIES if entry.build(NetworkOptions(classes=2)).layerwise_position} == {
+            "vidtr-m"
+        }
 
 
 def test_dropout_acts_in_training_alone():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mgm.errors import ModelError
+from mgm.models.networks.entry import NetworkOptions
 from mgm.models.networks.weights import classes_of, load_renamed
 from tests.errors import raises
 from tests.models.networks.small import SMALL, authors_names, rename
@@ -12,7 +13,7 @@ from tests.models.networks.small import SMALL, authors_names, rename
 @pytest.fixture
 def trained():
     torch.manual_seed(1)
-    network = SMALL.build(classes=5)
+    network = SMALL.build(NetworkOptions(classes=5))
     network(torch.rand(2, 3, 4, 32, 32))  # moves the statistics of batch norm
     return network.eval()
 
@@ -23,7 +24,7 @@ def state(trained):
 
 
 def test_loads_every_weight(trained, state):
-    network = SMALL.build(classes=classes_of(state, rename)).eval()
+    network = SMALL.build(NetworkOptions(classes=classes_of(state, rename))).eval()
     load_renamed(network, state, rename)
     video = torch.rand(2, 3, 4, 32, 32)
     assert torch.equal(network(video), trained(video))
@@ -32,7 +33,7 @@ def test_loads_every_weight(trained, state):
 def test_skips_what_is_no_weight_and_needs_no_counters(trained, state):
     del state["net.bn1.num_batches_tracked"]
     state["conv1_momentum"] = torch.zeros(3)
-    network = SMALL.build(classes=5).eval()
+    network = SMALL.build(NetworkOptions(classes=5)).eval()
     load_renamed(network, state, rename)
     assert torch.equal(network.norm.running_mean, trained.norm.running_mean)
 
@@ -75,7 +76,7 @@ def _quantised(state):
 def test_names_what_does_not_fit(state, damage, reason, named):
     damage(state)
     with raises(ModelError, reason, subject="state dict") as caught:
-        load_renamed(SMALL.build(classes=5), state, rename)
+        load_renamed(SMALL.build(NetworkOptions(classes=5)), state, rename)
     assert named in caught.value.found
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from torch import Tensor, nn
 
-from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.weights import WeightsFormat
 
@@ -97,17 +97,9 @@ def from_coviar(name: str) -> str | None:
     return f"head.{name.removeprefix('base_model.fc.')}" if name.startswith("base_model.fc.") else name
 
 
-def build_coviar_motion(
-    *,
-    classes: int,
-    labels: Sequence[str] | None = None,
-    frames: int | None = None,
-    size: int | None = None,
-    dropout: float | None = None,
-    drop_path: float | None = None,
-) -> CoviarMotion:
+def build_coviar_motion(options: NetworkOptions) -> CoviarMotion:
     """See `NetworkBuilder`. Clips may have any number of frames and any size; a ResNet has no stochastic depth."""
-    return CoviarMotion(classes=classes, labels=labels, dropout=dropout or 0.0)
+    return CoviarMotion(**options.given("classes", "labels", "dropout"))
 
 
 ENTRIES: Final = (

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mgm.errors import ModelError
 from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.entry import NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.state_dict import fill
 
@@ -33,6 +34,6 @@ def network_of(
     frames, size = frames or about["frames"], size or about["size"]
     if not isinstance(size, int):
         raise ModelError("resolution", f"found {size}", "one number for a network", reason="invalid_type")
-    network = NETWORKS[name].build(classes=len(classes), labels=classes, frames=frames, size=size)
+    network = NETWORKS[name].build(NetworkOptions(classes=len(classes), labels=classes, frames=frames, size=size))
     fill(network, state)
     return network.eval()

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 from mgm.models.networks.class_names import ClassNames
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.weights import WeightsFormat
 
 
-class NetworkBuilder(Protocol):
-    """Builds a network.
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """What may differ between two networks of one entry; None: the entry's own.
 
-    classes, labels: as in `VideoNetwork`. frames, size: of the clips; None: those of the entry.
-    dropout: rate before the head. drop_path: rate of stochastic depth of the last block; None: the family's own default.
-    Raises ModelError when the network cannot have such clips or rates.
+    Attributes:
+        classes, labels: as in `VideoNetwork`.
+        frames, size: of the clips.
+        dropout: rate before the head. drop_path: rate of stochastic depth of the last block.
     """
 
-    def __call__(
-        self,
-        *,
-        classes: int,
-        labels: Sequence[str] | None = None,
-        frames: int | None = None,
-        size: int | None = None,
-        dropout: float | None = None,
-        drop_path: float | None = None,
-    ) -> VideoNetwork: ...
+    classes: int
+    labels: Sequence[str] | None = None
+    frames: int | None = None
+    size: int | None = None
+    dropout: float | None = None
+    drop_path: float | None = None
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """The named options that are not None, as keyword arguments."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+NetworkBuilder = Callable[[NetworkOptions], VideoNetwork]
+"""Builds a network with random weights. Raises ModelError when the network cannot have such clips or rates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,7 @@ class NetworkEntry:
 
     Attributes:
         name: of the setting `model.network`. title: as its paper names it.
-        build: makes it with random weights.
+        build: makes it from its options, with random weights.
         formats: the programs that write weights of it.
         reads: what the frames of its clips show, `data.input`.
         classes: of the published weights; class_names: the list that names them, None if there is none.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mgm.errors import ModelError
 from mgm.models.attention import Mlp, Residual, split_heads
 from mgm.models.networks.class_names import ClassNames
-from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import linear_drop_path, patches_per_side, start_linear_layers
 from mgm.models.networks.weights import WeightsFormat
@@ -175,24 +175,10 @@ def from_pyth(name: str) -> str | None:
     return name
 
 
-def build_motionformer(
-    *,
-    classes: int,
-    labels: Sequence[str] | None = None,
-    frames: int | None = None,
-    size: int | None = None,
-    dropout: float | None = None,
-    drop_path: float | None = None,
-) -> Motionformer:
+def build_motionformer(options: NetworkOptions) -> Motionformer:
     """See `NetworkBuilder`."""
-    spec = MotionformerSpec()
-    spec = replace(
-        spec,
-        frames=frames or spec.frames,
-        size=size or spec.size,
-        drop_path=spec.drop_path if drop_path is None else drop_path,
-    )
-    return Motionformer(spec, classes=classes, labels=labels, dropout=dropout or 0.0)
+    spec = replace(MotionformerSpec(), **options.given("frames", "size", "drop_path"))
+    return Motionformer(spec, **options.given("classes", "labels", "dropout"))
 
 
 def _entry(

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.models.attention import Residual, split_heads
-from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.mvit_names import FORMATS
 from mgm.models.networks.network import VideoNetwork
 
@@ -328,30 +328,14 @@ def _differences(table: Tensor, queries: int, keys: int) -> Tensor:
     return table[(at - of).long()]
 
 
-def build(
-    spec: MViTSpec,
-    rate: float,
-    *,
-    classes: int,
-    labels: Sequence[str] | None = None,
-    frames: int | None = None,
-    size: int | None = None,
-    dropout: float | None = None,
-    drop_path: float | None = None,
-) -> MViT:
+def build(spec: MViTSpec, rate: float, options: NetworkOptions) -> MViT:
     """See `NetworkBuilder`. rate: of stochastic depth by default.
 
     Learned positions are made for the clip. The tables of relative positions keep their size, so that weights fit at any.
     """
     if not spec.relative:
-        spec = replace(spec, frames=frames or spec.frames, size=size or spec.size)
-    return MViT(
-        spec,
-        classes=classes,
-        labels=labels,
-        dropout=0.5 if dropout is None else dropout,
-        drop_path=rate if drop_path is None else drop_path,
-    )
+        spec = replace(spec, **options.given("frames", "size"))
+    return MViT(spec, **{"drop_path": rate} | options.given("classes", "labels", "dropout", "drop_path"))
 
 
 B16: Final = (1, 3, 14)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
-from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.slowfast_names import FORMATS
 
@@ -241,22 +241,13 @@ def _check_frames(frames: int, ratio: int) -> None:
         )
 
 
-def build(
-    spec: SlowFastSpec,
-    *,
-    classes: int,
-    labels: Sequence[str] | None = None,
-    frames: int | None = None,
-    size: int | None = None,
-    dropout: float | None = None,
-    drop_path: float | None = None,
-) -> SlowFast:
+def build(spec: SlowFastSpec, options: NetworkOptions) -> SlowFast:
     """See `NetworkBuilder`. Any `size` will do: the network is convolutional, and trains at 224 px what it tests at 256."""
-    if drop_path:
+    if options.drop_path:
         raise ModelError(
-            "drop_path", f"found {drop_path}", "0", "SlowFast has no stochastic depth", reason="unsupported"
+            "drop_path", f"found {options.drop_path}", "0", "SlowFast has no stochastic depth", reason="unsupported"
         )
-    return SlowFast(spec, classes=classes, labels=labels, frames=frames, dropout=0.5 if dropout is None else dropout)
+    return SlowFast(spec, **options.given("classes", "labels", "frames", "dropout"))
 
 
 R50: Final = (3, 4, 6, 3)

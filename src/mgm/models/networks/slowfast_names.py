@@ -72,7 +72,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def _rename(rules: _Rules, *, ignored: str | None = None) -> Callable[[str], str | None]:
-    """The function from the authors' names to those of `SlowFast`. ignored: names that are no weights, a pattern."""
+    """The function from the authors' names to those of `SlowFast`. ignored: a pattern of names that are not weights."""
     compiled = [(re.compile(theirs), ours) for theirs, ours in rules]
 
     def rename(key: str) -> str | None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mgm.models.attention import Mlp, Residual, split_heads
 from mgm.models.networks.class_names import ClassNames
-from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import linear_drop_path, patches_per_side, start_linear_layers
 from mgm.models.networks.weights import WeightsFormat
@@ -193,24 +193,10 @@ _FORMATS: Final = (
 )
 
 
-def build_timesformer(
-    *,
-    classes: int,
-    labels: Sequence[str] | None = None,
-    frames: int | None = None,
-    size: int | None = None,
-    dropout: float | None = None,
-    drop_path: float | None = None,
-) -> TimeSformer:
+def build_timesformer(options: NetworkOptions) -> TimeSformer:
     """See `NetworkBuilder`."""
-    spec = TimeSformerSpec()
-    spec = replace(
-        spec,
-        frames=frames or spec.frames,
-        size=size or spec.size,
-        drop_path=spec.drop_path if drop_path is None else drop_path,
-    )
-    return TimeSformer(spec, classes=classes, labels=labels, dropout=dropout or 0.0)
+    spec = replace(TimeSformerSpec(), **options.given("frames", "size", "drop_path"))
+    return TimeSformer(spec, **options.given("classes", "labels", "dropout"))
 
 
 def _entry(

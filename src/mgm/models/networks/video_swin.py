@@ -1,13 +1,13 @@
 """Video Swin-B as a classifier (Liu et al. 2022), the network of BEVT (Wang et al. 2022), and the readers of their weights."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.swin import SwinBackbone, SwinSpec, offsets
 from mgm.models.networks.weights import WeightsFormat, load_renamed
@@ -113,32 +113,10 @@ def take_backbone(network: VideoSwin, pretrained: SwinBackbone) -> None:
     load_renamed(network, state, rename_classifier, pretrained=True)
 
 
-@dataclass(frozen=True)
-class _Builder:
-    """A `NetworkBuilder`. drop_path: the recipe's stochastic depth."""
-
-    spec: SwinSpec
-    drop_path: float
-
-    def __call__(
-        self,
-        *,
-        classes: int,
-        labels: Sequence[str] | None = None,
-        frames: int | None = None,
-        size: int | None = None,
-        dropout: float | None = None,
-        drop_path: float | None = None,
-    ) -> VideoNetwork:
-        return VideoSwin(
-            self.spec,
-            classes=classes,
-            labels=labels,
-            frames=frames or _FRAMES,
-            size=size or _SIZE,
-            dropout=0.5 if dropout is None else dropout,
-            drop_path=self.drop_path if drop_path is None else drop_path,
-        )
+def build(spec: SwinSpec, rate: float, options: NetworkOptions) -> VideoSwin:
+    """See `NetworkBuilder`. rate: of stochastic depth by default."""
+    own = {"frames": _FRAMES, "size": _SIZE, "drop_path": rate}
+    return VideoSwin(spec, **own | options.given("classes", "labels", "frames", "size", "dropout", "drop_path"))
 
 
 _MMCV: Final = WeightsFormat("mmaction2 or BEVT", "backbone.layers.0.blocks.0.attn.qkv.weight", rename_classifier)
@@ -149,7 +127,7 @@ ENTRIES: Final = (
     NetworkEntry(
         name="video-swin-b-k400",
         title="Video Swin-B, window 8x7x7; BEVT's network",
-        build=_Builder(SwinSpec(), 0.3),
+        build=partial(build, SwinSpec(), 0.3),
         formats=(_BEVT, _MMCV),
         classes=400,
         class_names="kinetics400",
@@ -167,7 +145,7 @@ ENTRIES: Final = (
     NetworkEntry(
         name="video-swin-b-ssv2",
         title="Video Swin-B, window 16x7x7; BEVT's network",
-        build=_Builder(SwinSpec(window=(16, 7, 7)), 0.4),
+        build=partial(build, SwinSpec(window=(16, 7, 7)), 0.4),
         formats=(_BEVT, _MMCV),
         classes=174,
         class_names="ssv2",

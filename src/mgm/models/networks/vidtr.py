@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.models.networks.entry import NetworkEntry
+from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import patches_per_side
 from mgm.models.networks.weights import WeightsFormat
@@ -147,20 +147,12 @@ def from_pth(name: str) -> str | None:
     return f"head.{name.removeprefix('fc.')}" if name.startswith("fc.") else name
 
 
-def build_vidtr(
-    default_frames: int,
-    *,
-    classes: int,
-    labels: Sequence[str] | None = None,
-    frames: int | None = None,
-    size: int | None = None,
-    dropout: float | None = None,
-    drop_path: float | None = None,
-) -> VidTr:
+def build_vidtr(default_frames: int, options: NetworkOptions) -> VidTr:
     """See `NetworkBuilder`. drop_path: the rate of dropout in the blocks, which VidTr has instead of stochastic depth."""
-    spec = VidTrSpec(frames or default_frames, layerwise_position=default_frames == _LAYERWISE_FRAMES)
-    spec = replace(spec, size=size or spec.size, rate=spec.rate if drop_path is None else drop_path)
-    return VidTr(spec, classes=classes, labels=labels, dropout=0.5 if dropout is None else dropout)
+    spec = VidTrSpec(default_frames, layerwise_position=default_frames == _LAYERWISE_FRAMES)
+    rate = spec.rate if options.drop_path is None else options.drop_path
+    spec = replace(spec, rate=rate, **options.given("frames", "size"))
+    return VidTr(spec, **options.given("classes", "labels", "dropout"))
 
 
 def _entry(letter: str, frames: int, stride: int, parameters: int, gmacs: float) -> NetworkEntry:

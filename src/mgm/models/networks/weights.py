@@ -13,7 +13,7 @@ from mgm.models.networks.network import VideoNetwork
 from mgm.models.state_dict import fill, wrong_keys, wrong_shapes
 
 Rename = Callable[[str], str | None]
-"""The name of mgm for a name of the authors; None for a tensor that is no weight, such as a momentum. A name that the authors'
+"""The name of mgm for a name of the authors; None for a tensor that is not a weight, such as a momentum. A name that the authors'
 program does not write is returned as it is: `load_renamed` then reports it as unexpected."""
 
 HEAD: Final = "head.weight"
