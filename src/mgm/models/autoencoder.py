@@ -122,8 +122,8 @@ class MaskedAutoencoder(nn.Module):
 
     @property
     def target(self) -> Target | ReconstructionObjective:
-        """The target, or the objective if there are several."""
-        return self.objective.targets[0][0] if len(self.objective.targets) == 1 else self.objective
+        """See `ReconstructionObjective.target`."""
+        return self.objective.target
 
     def forward(
         self,

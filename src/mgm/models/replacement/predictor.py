@@ -78,8 +78,8 @@ class MaskedPredictor(nn.Module):
 
     @property
     def target(self) -> Target | ReconstructionObjective:
-        """The target, or the objective if there are several."""
-        return self.objective.targets[0][0] if len(self.objective.targets) == 1 else self.objective
+        """See `ReconstructionObjective.target`."""
+        return self.objective.target
 
     def forward(
         self,

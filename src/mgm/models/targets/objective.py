@@ -1,5 +1,7 @@
 """The objective of a masked autoencoder: one target, or several with weights."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,6 +46,11 @@ class ReconstructionObjective:
     def dim(self) -> int:
         """Predicted values per token of all targets together."""
         return sum(target.dim for target, _ in self.targets)
+
+    @property
+    def target(self) -> Target | ReconstructionObjective:
+        """The target, or the objective if there are several."""
+        return self.targets[0][0] if len(self.targets) == 1 else self
 
     @property
     def teacher(self) -> Encoder | ModelSpec | None:
