@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.clips.images import probe_any
 from mgm.data.clips.sampling import Frames
-from mgm.data.clips.source import ClipSettings, ClipView
+from mgm.data.clips.source import ClipSettings, ClipView, ProbedSource
 from mgm.data.clips.transform import Geometry
 from mgm.data.shards.members import open_item
 from mgm.spans import span
 from mgm.video import MotionField
 from mgm.video.clip.plan import clip_frames
-from mgm.video.container.metadata import VideoInfo
 from mgm.video.motion.accumulation import MOST_FRAMES
 from mgm.video.motion.camera import CameraModel
 from mgm.video.motion.field import CELL_PIXELS
@@ -32,7 +30,7 @@ _APART = 32
 
 
 @dataclass(slots=True)
-class MotionPictures:
+class MotionPictures(ProbedSource):
     """A `ClipSource`: channel 0 of a frame is dx and channel 1 dy, 128 + 127.5 * pixels / 20, clipped; channel 2 is constant.
 
     Motion is that of `mgm.video.accumulate_motion` in pixels of the view: a mirrored view has the opposite dx. Streams without
@@ -40,22 +38,10 @@ class MotionPictures:
 
     Attributes:
         keep: keep the motion of every video that was read in memory, for small sets.
-        infos: path -> metadata of the video.
     """
 
     keep: bool = False
-    infos: dict[str, VideoInfo] = field(default_factory=dict)
     _kept: dict[str, tuple[MotionField, npt.NDArray[np.float64]]] = field(default_factory=dict)
-
-    def info(self, path: str) -> VideoInfo:
-        """See `ClipSource.info`."""
-        if path not in self.infos:
-            self.infos[path] = probe_any(path)
-        return self.infos[path]
-
-    def clip(self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings) -> ClipView:
-        """See `ClipSource.clip`."""
-        return self.clips(path, start, [geometry], settings)[0]
 
     def clips(
         self, path: str, start: int | Frames, geometries: Sequence[Geometry], settings: ClipSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -78,8 +79,8 @@ class ClipSource(Protocol):
 
 
 @dataclass(slots=True)
-class FileSource:
-    """Decodes each clip from its file, in one pass over the fewest packets. Only the results of `info` are kept.
+class ProbedSource(ABC):
+    """A `ClipSource` of files, each of which is probed once; a subclass says how it reads clips.
 
     Attributes:
         infos: path -> metadata of the video. Reading processes share it, since probing costs an eighth of a clip.
@@ -96,6 +97,17 @@ class FileSource:
     def clip(self, path: str, start: int | Frames, geometry: Geometry, settings: ClipSettings) -> ClipView:
         """See `ClipSource.clip`."""
         return self.clips(path, start, [geometry], settings)[0]
+
+    @abstractmethod
+    def clips(
+        self, path: str, start: int | Frames, geometries: Sequence[Geometry], settings: ClipSettings
+    ) -> list[ClipView]:
+        """See `ClipSource.clips`."""
+
+
+@dataclass(slots=True)
+class FileSource(ProbedSource):
+    """Decodes each clip from its file, in one pass over the fewest packets. Only the results of `info` are kept."""
 
     def clips(
         self, path: str, start: int | Frames, geometries: Sequence[Geometry], settings: ClipSettings
