@@ -8,7 +8,8 @@ from mgm.errors import ModelError, VideoError
 from mgm.flow.raft import RaftEstimator
 from mgm.flow.stored import store_raft
 from mgm.video import read_clip, read_motion
-from mgm.video.motion.cache import BLOCK_FRAMES, build_sidecar, sidecar_path
+from mgm.video.motion.cache import build_sidecar, sidecar_path
+from mgm.video.motion.sidecar import BLOCK_FRAMES
 from tests.errors import raises
 
 pytest.importorskip("zstandard")

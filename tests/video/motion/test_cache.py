@@ -14,9 +14,8 @@ from mgm.errors import FileError, VideoError
 from mgm.video import read_motion
 from mgm.video.container.stream import open_video
 from mgm.video.motion import cache as module
+from mgm.video.motion import sidecar
 from mgm.video.motion.cache import (
-    BLOCK_FRAMES,
-    DamagedSidecarError,
     build_sidecar,
     iter_cached_motion,
     open_sidecar,
@@ -25,6 +24,7 @@ from mgm.video.motion.cache import (
 )
 from mgm.video.motion.cache_format import unpack_fields
 from mgm.video.motion.field import VectorField
+from mgm.video.motion.sidecar import BLOCK_FRAMES, DamagedSidecarError
 from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
 from mgm.video.scan.find import find_videos
 from tests.errors import raises
@@ -118,7 +118,7 @@ def test_a_clip_decompresses_only_its_blocks(long_video, monkeypatch):
     assert cached is not None
     unpacked = []
     monkeypatch.setattr(
-        module, "unpack_fields", lambda data, shape: unpacked.append(shape) or unpack_fields(data, shape)
+        sidecar, "unpack_fields", lambda data, shape: unpacked.append(shape) or unpack_fields(data, shape)
     )
     cached.read(40, 50)
     assert [shape[0] for shape in unpacked] == [BLOCK_FRAMES]

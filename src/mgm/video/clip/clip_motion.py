@@ -14,7 +14,6 @@ from mgm.video.clip.decode import DecodedClip, DecodedFrame
 from mgm.video.clip.plan import ClipPlan, StepAggregation
 from mgm.video.container.clip_packets import PacketWindow
 from mgm.video.container.stream import OpenVideo
-from mgm.video.motion.cache import DamagedSidecarError, Sidecar
 from mgm.video.motion.camera import remove_camera
 from mgm.video.motion.field import (
     MotionField,
@@ -26,6 +25,7 @@ from mgm.video.motion.field import (
     raw_field,
 )
 from mgm.video.motion.reference_distance import Distance, ReferenceGraph, follow_references, neighbour_references
+from mgm.video.motion.sidecar import DamagedSidecarError, Sidecar
 from mgm.video.motion.vectors import NO_VECTORS, scale_vectors
 from mgm.video.motion.velocity import VelocitySum, accumulate_frame, smooth, smoothed_support
 

@@ -15,10 +15,10 @@ from mgm.video.container.clip_packets import PacketWindow
 from mgm.video.container.metadata import read_profile
 from mgm.video.container.shortcuts import ShortcutFailedError
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, no_frame
-from mgm.video.motion.cache import Sidecar
 from mgm.video.motion.estimators import MotionEstimator
 from mgm.video.motion.field import Policy, Reading
 from mgm.video.motion.reference_distance import enclosing_frames, follow_references
+from mgm.video.motion.sidecar import Sidecar
 
 _NO_END = 1 << 62
 """A number above those of all frames."""

@@ -27,14 +27,13 @@ from mgm.video.container.shortcuts import ShortcutFailedError, Shortcuts
 from mgm.video.container.stream import DecoderSettings, OpenVideo, configure, open_video
 from mgm.video.motion.accumulation import accumulate_motion
 from mgm.video.motion.cache import (
-    DamagedSidecarError,
-    Sidecar,
     build_sidecar,
     open_sidecar,
     sidecar_path,
     sidecar_problem,
 )
 from mgm.video.motion.field import MotionField
+from mgm.video.motion.sidecar import DamagedSidecarError, Sidecar
 
 if TYPE_CHECKING:
     from mgm.notebook import Image

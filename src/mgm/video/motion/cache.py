@@ -1,151 +1,47 @@
-"""The motion cache of a video: a sidecar file with every frame's field, lossless, read in blocks without decoding the video.
-
-    head | block 0 | block 1 | ... | index | tail
-
-A block contains 32 frames as one zstandard frame with its checksum. The index contains the properties of all frames and the
-offsets of the blocks. The tail contains the offset of the index, so that a file is written in one pass and truncation is detected.
-"""
+"""The motion cache of a video: its fields, stored once, lossless, in a sidecar beside it or in a folder of sidecars."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import mmap
 import os
-import struct
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.files.atomic import atomic_write
-from mgm.files.json_text import read_json
 from mgm.files.regular import open_regular
-from mgm.version import VERSION as MGM_VERSION
 from mgm.video.container.locator import is_url
 from mgm.video.container.picture_size import OneSize
 from mgm.video.container.stream import OpenVideo, no_frame, no_vectors, open_video
-from mgm.video.motion.cache_format import (
-    CorruptBytesError,
-    decompress,
-    most_packed,
-    pack_fields,
-    shuffled,
-    unpack_fields,
-    unshuffled,
-    zstandard_package,
+from mgm.video.motion.cache_format import pack_fields, zstandard_package
+from mgm.video.motion.field import Reading, VectorField
+from mgm.video.motion.sidecar import (
+    BLOCK_FRAMES,
+    CACHE_VERSION,
+    HEAD,
+    MAGIC,
+    TAIL,
+    DamagedSidecarError,
+    FrameTable,
+    Identity,
+    Sidecar,
+    StoredSource,
+    UnusableSidecarError,
+    damaged_index,
+    pack_index,
+    parse_sidecar,
 )
-from mgm.video.motion.field import Reading, VectorField, grid_shape
 from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
-
-CACHE_VERSION = 2
-"""Increased when the layout changes, or when the same stream yields other fields than before."""
-
-BLOCK_FRAMES = 32
-"""Frames compressed together: a clip of 16 x 4 frames needs two or three blocks."""
 
 COMPRESSION_LEVEL = 9
 """zstandard's. Measured on nine real clips: level 3 makes files 1.05 to 1.2 times as large; level 19 saves a tenth to a sixth, and
 takes several times as long as decoding the video."""
 
-_MAGIC = b"MGMV"
-_HEAD = struct.Struct("<4sHxx")
-_TAIL = struct.Struct("<QQ4s4x")
 _EDGE_BYTES = 65536
-_LARGEST_INDEX = 1 << 28
-
-StoredSource = Literal["codec", "raft"]
-"""Motion that is stored: the codec's with the reading "clean", or RAFT's."""
-
-_Identity = Mapping[str, int | str]
-"""Size, time of modification and content hash of a video."""
-
-
-class DamagedSidecarError(VideoError):
-    """A block of a sidecar does not contain what was written into it. Read the motion from the video instead."""
-
-
-class UnusableSidecarError(VideoError):
-    """A sidecar is missing, not readable, or does not belong to its video."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sidecar:
-    """The fields of a whole video: RAFT's, or those of `iter_frame_motion` with the reading "clean", bit for bit.
-
-    Attributes:
-        source: of the motion.
-        path: the sidecar's file, mapped into memory as long as this object lives; or the name of its bytes in errors.
-        extent: (height, width) of the coded frame in pixels; fields are not turned upright.
-        pts_seconds: float64 (frames,), NaN if unknown.
-        picture_types: a letter per frame: "I", "P" or "B".
-        is_key: bool (frames,), decoding can start there.
-    """
-
-    source: StoredSource
-    path: Path
-    extent: tuple[int, int]
-    pts_seconds: npt.NDArray[np.float64]
-    picture_types: str
-    is_key: npt.NDArray[np.bool_]
-    _bytes: mmap.mmap | bytes = dataclasses.field(repr=False)
-    _offsets: npt.NDArray[np.int64] = dataclasses.field(repr=False)
-
-    @property
-    def num_frames(self) -> int:
-        """Frames of the video."""
-        return len(self.pts_seconds)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(rows, columns) of 8-px cells."""
-        return grid_shape(*self.extent)
-
-    def read(self, first: int, last: int) -> VectorField:
-        """The displacements since the previous frame, (n, gh, gw), of frames `first` to `last`, both included; gaps not filled.
-
-        Only the blocks that contain them are decompressed.
-
-        Raises:
-            VideoError: a frame is out of range.
-            DamagedSidecarError: a block is damaged.
-        """
-        if not 0 <= first <= last < self.num_frames:
-            raise VideoError(
-                self.path,
-                f"found frames {first} to {last}",
-                f"a range within 0 to {self.num_frames - 1}",
-                reason="invalid_value",
-            )
-        field = VectorField.empty((last - first + 1, *self.grid))
-        for block in range(first // BLOCK_FRAMES, last // BLOCK_FRAMES + 1):
-            start = block * BLOCK_FRAMES
-            begin, end = max(first, start), min(last + 1, start + BLOCK_FRAMES)
-            stored = self._block(block)
-            field.vectors[begin - first : end - first] = stored.vectors[begin - start : end - start]
-            field.valid[begin - first : end - first] = stored.valid[begin - start : end - start]
-        return field
-
-    def check_blocks(self) -> None:
-        """Read every block. Raises DamagedSidecarError."""
-        for block in range(len(self._offsets) - 1):
-            self._block(block)
-
-    def _block(self, block: int) -> VectorField:
-        shape = (min(BLOCK_FRAMES, self.num_frames - block * BLOCK_FRAMES), *self.grid)
-        data = self._bytes[self._offsets[block] : self._offsets[block + 1]]
-        try:
-            return unpack_fields(decompress(data, most_packed(shape)), shape)
-        except (CorruptBytesError, ValueError, IndexError, struct.error) as error:
-            raise DamagedSidecarError(
-                self.path, f"block {block} is damaged", advice="delete the file and build it again", reason="damaged"
-            ) from error
 
 
 def sidecar_path(video_path: str | Path, folder: str | Path | None = None, *, source: StoredSource = "codec") -> Path:
@@ -208,9 +104,9 @@ def build_sidecar(
         if codec and not video.exports_vectors:
             raise no_vectors(video)
         with atomic_write(path) as file:
-            file.write(_HEAD.pack(_MAGIC, CACHE_VERSION))
+            file.write(HEAD.pack(MAGIC, CACHE_VERSION))
             offsets: list[int] = []
-            table = _FrameTable()
+            table = FrameTable()
             for block in _blocks(_codec_motion(video) if frames is None else frames(video)):
                 offsets.append(file.tell())
                 fields = [frame.field for frame in block]
@@ -221,10 +117,10 @@ def build_sidecar(
             if not table.pts_seconds:
                 raise no_frame(video.name)
             context = video.stream.codec_context
-            index = _pack_index(table, offsets, (context.height, context.width), identity, source)
+            index = pack_index(table, offsets, (context.height, context.width), identity, source)
             packed = compressor.compress(index)
             file.write(packed)
-            file.write(_TAIL.pack(offsets[-1], len(packed), _MAGIC))
+            file.write(TAIL.pack(offsets[-1], len(packed), MAGIC))
             if _changes(Path(video_path), identity):
                 raise VideoError(
                     video_path,
@@ -260,7 +156,7 @@ def sidecar_from_bytes(data: bytes, *, name: str, size: int, modified: int) -> S
         modified: time of modification of that video in ns.
     """
     try:
-        sidecar, identity = _parse(Path(name), data)
+        sidecar, identity = parse_sidecar(Path(name), data)
     except UnusableSidecarError:
         return None
     same = (identity.get("size"), identity.get("modified")) == (size, modified)
@@ -333,11 +229,11 @@ def _open(video: Path, folder: str | Path | None, source: StoredSource) -> Sidec
         raise UnusableSidecarError(path, f"cannot be read ({error.strerror})", reason="unreadable") from error
     except ValueError as error:  # mmap refuses an empty file
         raise UnusableSidecarError(path, "the file is empty", reason="empty") from error
-    sidecar, identity = _parse(path, data)
+    sidecar, identity = parse_sidecar(path, data)
     try:
         changes = _changes(video, identity)
     except KeyError as error:
-        raise _damaged_index(path) from error
+        raise damaged_index(path) from error
     if changes:
         raise UnusableSidecarError(
             path, f"belongs to another state of the video (changed: {', '.join(changes)})", reason="mismatch"
@@ -345,30 +241,6 @@ def _open(video: Path, folder: str | Path | None, source: StoredSource) -> Sidec
     if sidecar.source != source:
         raise UnusableSidecarError(path, f"holds the motion of {sidecar.source}", source, reason="mismatch")
     return sidecar
-
-
-def _parse(path: Path, data: mmap.mmap | bytes) -> tuple[Sidecar, _Identity]:
-    """The sidecar, and the identity of its video."""
-    try:
-        zstandard_package()
-    except VideoError as error:
-        raise UnusableSidecarError(path, error.found, advice=error.advice, reason=error.reason) from error
-    if len(data) < _HEAD.size + _TAIL.size or data[: len(_MAGIC)] != _MAGIC:
-        raise UnusableSidecarError(path, "is not a motion cache", reason="malformed")
-    version = _HEAD.unpack_from(data)[1]
-    if version != CACHE_VERSION:
-        raise UnusableSidecarError(path, f"found version {version}", f"{CACHE_VERSION}", reason="unsupported")
-    start, size, magic = _TAIL.unpack_from(data, len(data) - _TAIL.size)
-    if magic != _MAGIC or start + size + _TAIL.size != len(data):
-        raise UnusableSidecarError(path, "is truncated or damaged", reason="truncated")
-    try:
-        return _unpack_index(path, data, decompress(data[start : start + size], _LARGEST_INDEX))
-    except (CorruptBytesError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise _damaged_index(path) from error
-
-
-def _damaged_index(path: Path) -> UnusableSidecarError:
-    return UnusableSidecarError(path, "its index is damaged", reason="damaged")
 
 
 def _identity(video: Path) -> dict[str, int | str]:
@@ -384,7 +256,7 @@ def _identity(video: Path) -> dict[str, int | str]:
     }
 
 
-def _changes(video: Path, identity: _Identity) -> list[str]:
+def _changes(video: Path, identity: Identity) -> list[str]:
     """Properties of a video that differ from `identity`."""
     try:
         return [name for name, value in _identity(video).items() if identity[name] != value]
@@ -401,48 +273,3 @@ def _blocks(frames: Iterator[FrameMotion]) -> Iterator[list[FrameMotion]]:
             block = []
     if block:
         yield block
-
-
-@dataclass(slots=True)
-class _FrameTable:
-    """Properties of all frames, collected block by block."""
-
-    pts_seconds: list[float] = dataclasses.field(default_factory=list)
-    picture_types: list[str] = dataclasses.field(default_factory=list)
-    is_key: list[bool] = dataclasses.field(default_factory=list)
-
-    def extend(self, block: list[FrameMotion]) -> None:
-        """Add the frames of a block."""
-        self.pts_seconds += [frame.pts_seconds for frame in block]
-        self.picture_types += [frame.picture_type for frame in block]
-        self.is_key += [frame.is_key for frame in block]
-
-
-def _pack_index(
-    frames: _FrameTable, offsets: list[int], extent: tuple[int, int], identity: _Identity, source: StoredSource
-) -> bytes:
-    """The index before compression: one line of JSON, then arrays."""
-    header = {"mgm": MGM_VERSION, "frames": len(frames.pts_seconds), "extent": extent, "video": identity}
-    if source != "codec":
-        header["source"] = source
-    parts = [json.dumps(header).encode() + b"\n", np.array(offsets, "<i8").tobytes()]
-    parts += [shuffled(np.array(frames.pts_seconds, "<f8")), "".join(frames.picture_types).encode()]
-    parts += [np.packbits(frames.is_key).tobytes()]
-    return b"".join(parts)
-
-
-def _unpack_index(path: Path, data: mmap.mmap | bytes, index: bytes) -> tuple[Sidecar, _Identity]:
-    """The sidecar of `data`, and the identity of its video, from the `index` of `_pack_index`."""
-    position = index.index(b"\n") + 1
-    header = read_json(index[:position])
-    frames = int(header["frames"])
-    offsets = np.frombuffer(index, "<i8", -(-frames // BLOCK_FRAMES) + 1, position)
-    position += offsets.nbytes
-    pts_seconds = unshuffled(index[position : position + 8 * frames], np.dtype("<f8"))
-    position += pts_seconds.nbytes
-    picture_types = index[position : position + frames].decode()
-    is_key = np.unpackbits(np.frombuffer(index, np.uint8, offset=position + frames), count=frames).astype(np.bool_)
-    extent = (int(header["extent"][0]), int(header["extent"][1]))
-    identity: _Identity = dict(header["video"])
-    source: StoredSource = "raft" if header.get("source") == "raft" else "codec"
-    return Sidecar(source, path, extent, pts_seconds, picture_types, is_key, data, offsets), identity
