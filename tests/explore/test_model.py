@@ -10,7 +10,7 @@ pytest.importorskip("starlette", reason="the extra explore is not installed")
 import torch
 from PIL import Image
 
-from mgm.data.loading.dataset import to_video
+from mgm.data.loading.tensors import to_video
 from mgm.errors import ModelError
 from mgm.explore.library import Library, Video, list_folder
 from mgm.explore.model import open_panels, principal_components

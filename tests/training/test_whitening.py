@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mgm.data.clips.source import FileSource
-from mgm.data.loading.dataset import ViewSet
+from mgm.data.loading.views import ViewSet
 from mgm.errors import DataError
 from mgm.evaluation.probing import untrained_encoder
 from mgm.models import Encoder

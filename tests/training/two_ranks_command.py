@@ -13,7 +13,7 @@ import torch
 
 import mgm
 from mgm.commands import main
-from mgm.data.loading.dataset import ViewSet
+from mgm.data.loading.views import ViewSet
 from mgm.training import load_checkpoint, saving
 
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from mgm.errors import DataError
+from mgm.errors import DataError, VideoError
+from mgm.video.container.metadata import VideoInfo
 
 _Item = TypeVar("_Item")
 
@@ -27,6 +28,20 @@ class VideoItem:
     label: int | None = None
     start: int = 0
     end: int | None = None
+
+
+def part_length(item: VideoItem, info: VideoInfo) -> int:
+    """Number of frames in the part of a video that an item refers to. Raises VideoError if the part is empty."""
+    end = info.frames if item.end is None else min(item.end, info.frames)
+    if end <= item.start:
+        raise VideoError(
+            item.path,
+            f"has {info.frames} frames",
+            f"the annotated frames {item.start} to {'the end' if item.end is None else item.end}",
+            "correct the annotation, or remove the line",
+            reason="mismatch",
+        )
+    return end - item.start
 
 
 @dataclass(frozen=True, slots=True)

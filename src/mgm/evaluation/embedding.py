@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoSet
-from mgm.data.loading.dataset import ViewPlaces
+from mgm.data.loading.views import ViewPlaces
 from mgm.errors import FileError
 from mgm.evaluation.pooling import TokenPooling, feature_shape
 from mgm.evaluation.probing import evaluation_views, video_progress
@@ -108,7 +108,7 @@ def embed(
         announce: called with the size of the result before any video is encoded.
 
     Raises:
-        MgmError: the run does not exist, the encoder has no such layer, or no video can be read.
+        MgmError: the run or the layer does not exist, or no video can be read.
     """
     encoder, config = open_features(run, overrides, recipe=recipe)
     check_block(encoder, layer)

@@ -15,7 +15,7 @@ import torch
 
 from mgm.data.clips.source import FileSource, MemorySource
 from mgm.data.items import VideoItem
-from mgm.data.loading.dataset import ViewSet
+from mgm.data.loading.views import ViewSet
 from mgm.data.shards.members import parse_member
 from mgm.evaluation.pooling import TokenPooling
 from mgm.evaluation.ranks import Ranks

@@ -65,7 +65,7 @@ def verdict(gain: Difference, *, above_chance: bool = True) -> Verdict:
     """The words on a difference in every output: of a probe, of two runs, of seeds, and to a published figure.
 
     Args:
-        above_chance: whether the figure after is better than guessing: a gain that is not is no achievement.
+        above_chance: whether the figure after is better than guessing: only then does a gain mean something.
     """
     if not gain.is_certain:
         return "within noise"

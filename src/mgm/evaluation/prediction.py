@@ -16,8 +16,8 @@ from av.video.frame import VideoFrame
 from mgm.data.annotations import load_items, read_labels
 from mgm.data.clips.images import read_any
 from mgm.data.clips.source import ClipSource
-from mgm.data.items import VideoItem
-from mgm.data.loading.dataset import part_length, to_video
+from mgm.data.items import VideoItem, part_length
+from mgm.data.loading.tensors import to_video
 from mgm.data.unreadable import READ_ERRORS, Unreadable
 from mgm.errors import ConfigError, VideoError
 from mgm.evaluation.probing import evaluation_views, video_progress
@@ -116,7 +116,7 @@ def predict(
         overrides, recipe, progress: as in `mgm.probe`.
 
     Raises:
-        MgmError: the run does not exist or is no classifier, `window` is not positive, or no video can be read.
+        MgmError: the run does not exist or is not a classifier, `window` is not positive, or no video can be read.
     """
     if window is not None and not window > 0:
         raise ConfigError("window", f"found {window} seconds", "more than 0", reason="invalid_value")

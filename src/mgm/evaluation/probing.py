@@ -18,7 +18,7 @@ from mgm.data.clips.source import ClipSource, FileSource
 from mgm.data.holdout import held_out
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.judging import unprobeable
-from mgm.data.loading.dataset import ViewSet
+from mgm.data.loading.views import ViewSet
 from mgm.errors import DataError
 from mgm.evaluation.attentive import AttentiveSetting, ChosenProbe, ProbeShape, attentive_probe, choose_attentive_probe
 from mgm.evaluation.feature_cache import FeatureCache, feature_key

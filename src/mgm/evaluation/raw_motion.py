@@ -13,8 +13,8 @@ from torch import Tensor
 from mgm.data.clips.source import ClipSource, ClipView
 from mgm.data.clips.transform import centre_crop
 from mgm.data.holdout import held_out
-from mgm.data.items import VideoItem, VideoSet
-from mgm.data.loading.dataset import part_length, patch_motion
+from mgm.data.items import VideoItem, VideoSet, part_length
+from mgm.data.loading.patch_motion import patch_motion
 from mgm.data.unreadable import READ_ERRORS, Unreadable
 from mgm.errors import DataError
 from mgm.evaluation.linear import linear_probe

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.data.loading.dataset import ViewPlaces, Views, ViewSet
 from mgm.data.loading.loader import read_views
+from mgm.data.loading.views import ViewPlaces, Views, ViewSet
 from mgm.errors import DataError, ModelError
 from mgm.evaluation.pooling import TokenPooling, pool_tokens
 from mgm.evaluation.prediction_journal import PredictedGroup, Prediction, PredictionJournal

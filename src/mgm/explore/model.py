@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 
 from mgm.data.items import evenly_spaced
-from mgm.data.loading.dataset import patch_motion, to_video
+from mgm.data.loading.patch_motion import patch_motion
+from mgm.data.loading.tensors import to_video
 from mgm.errors import ConfigError, MgmError, ModelError
 from mgm.explore.controls import checked_options
 from mgm.explore.library import Video
@@ -77,7 +78,7 @@ class RunPanels:
             asked: `layer`, `head` (without: the mean) and `query` [t, h, w] (without: the centre), as the page sends them.
 
         Raises:
-            MgmError: the mask or the clip does not fit the model, or there is no such layer, head or token.
+            MgmError: the mask or the clip does not fit the model, or the layer, head or token does not exist.
         """
         spec = self._encoder.spec
         layer = whole(asked, "layer", len(self._encoder.blocks) - 1, low=0, high=len(self._encoder.blocks) - 1)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mgm.data.clips.source import FileSource
 from mgm.data.clips.transform import centre_crop
-from mgm.data.loading.dataset import to_video
+from mgm.data.loading.tensors import to_video
 from mgm.errors import ConfigError
 from mgm.models import Encoder
 from mgm.notebook import Pictured

@@ -8,8 +8,7 @@ import numpy as np
 
 from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.clips.transform import centre_crop
-from mgm.data.items import VideoItem
-from mgm.data.loading.dataset import part_length
+from mgm.data.items import VideoItem, part_length
 from mgm.data.unreadable import READ_ERRORS
 from mgm.evaluation.multi_view import Evaluation
 from mgm.show.figures import RgbFrames

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mgm.data.loading.dataset import to_video
+from mgm.data.loading.tensors import to_video
 from mgm.errors import ModelError
 from mgm.masks import TokenMask
 from mgm.models import MaskedAutoencoder

@@ -13,7 +13,9 @@ import torch
 
 from mgm.data.clips.source import ClipView, FileSource
 from mgm.data.clips.transform import centre_crop
-from mgm.data.loading.dataset import MaskRule, patch_motion, to_video
+from mgm.data.loading.dataset import MaskRule
+from mgm.data.loading.patch_motion import patch_motion
+from mgm.data.loading.tensors import to_video
 from mgm.files.atomic import refuse_to_replace
 from mgm.masks import mask_rng
 from mgm.models import MaskedAutoencoder

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoItem, evenly_spaced
-from mgm.data.loading.dataset import ViewSet
 from mgm.data.loading.loader import read_views
+from mgm.data.loading.views import ViewSet
 from mgm.errors import DataError
 from mgm.models import Encoder
 from mgm.models.patches import patchify

@@ -11,7 +11,8 @@ from PIL import Image
 from mgm.data.annotations import VideoItem
 from mgm.data.clips.images import are_frames, picture_folders, probe_any, read_any, read_any_clips
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
-from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule, ViewSet
+from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
+from mgm.data.loading.views import ViewSet
 from mgm.data.synthetic.known_motion import make_translation, translating_frames
 from mgm.errors import VideoError
 from mgm.masks import build_mask

@@ -6,8 +6,10 @@ import torch
 
 from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
-from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule, ViewSet, part_length
+from mgm.data.items import part_length
+from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
 from mgm.data.loading.loader import collate
+from mgm.data.loading.views import ViewSet
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError, VideoError
 from mgm.masks import build_mask

@@ -6,8 +6,9 @@ import torch
 from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, FileSource, MemorySource
-from mgm.data.loading.dataset import ClipSet, ClipTransform, ViewSet
+from mgm.data.loading.dataset import ClipSet, ClipTransform
 from mgm.data.loading.loader import collate
+from mgm.data.loading.views import ViewSet
 from mgm.video.transcode.write import write_video
 
 SETTINGS = ClipSettings(4, 2, 32, None)

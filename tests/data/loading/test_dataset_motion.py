@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mgm.data.loading.dataset import patch_motion
+from mgm.data.loading.patch_motion import patch_motion
 from mgm.video import MotionField
 
 

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import torch
 
 from mgm.data.clips.source import FileSource
-from mgm.data.loading.dataset import ClipSet, Key, Sample, Views, ViewSet
+from mgm.data.loading.dataset import ClipSet, Key, Sample
 from mgm.data.loading.memory import keep_freed_memory
+from mgm.data.loading.views import Views, ViewSet
 from mgm.data.unreadable import Unreadable
 from mgm.spans import span
 from mgm.video.container.metadata import VideoInfo
