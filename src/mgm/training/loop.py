@@ -6,7 +6,7 @@ import math
 import shlex
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -114,8 +114,7 @@ def fit(
     guard.restore(state.guard)
     at_peak = None if cost is None else cost.clips_at_peak
     steps = _Steps(engine, run, peaks, log, warnings, guard, started, state.step, at_peak, state)
-    examples = ExamplePictures.of(run, method, log)
-    asked = Asked()
+    shown = _Shown(activity, ExamplePictures.of(run, method, log), method.module, progress)
     engine.module.train()
     try:
         with activity, noted_requests(together=fabric.world_size > 1) as requests, _crash_shown(steps):
@@ -126,20 +125,10 @@ def fit(
                 reading, stream = measure_reading(stream, run) if worth_measuring else (None, stream)
                 announce(run, method, state.step, cost, reading)
             activity.reach(state.step)
-            while steps.state.step < schedule.steps and not asked.stop:
-                record, asked = steps.take(stream, Asked(stop=bool(requests), save=checkpoints.overdue))
-                done = steps.state.step
-                detail = progress_text(record.loss, record.clips_per_second)
-                activity.reach(done, detail=detail)
-                if examples is not None:
-                    examples.write(done, method.module)
-                if progress is not None:
-                    progress(f"step {done} of {schedule.steps}, {detail}")
-                if not asked.stop and (asked.save or checkpoints.follows(done)):
-                    checkpoints.write(steps.state)
+            stopped = _take_steps(steps, stream, requests, checkpoints, shown)
             checkpoints.write(steps.state, last=True)
             fabric.barrier()  # now the first rank's checkpoint is there for all
-        if asked.stop or requests:
+        if stopped or requests:
             by = requests[0] if requests else "a signal to another rank"
             print_result(f"stopped by {by}: {steps.saved}")
             raise SystemExit(STOPPED_STATUS)
@@ -154,6 +143,42 @@ def fit(
             history.write_bad_videos(run.out)
     history.seconds = time.perf_counter() - started
     return TrainingResult(run.out, _trained(engine, run), history)
+
+
+def _take_steps(
+    steps: _Steps, stream: Iterator[Batch], requests: Sequence[str], checkpoints: CheckpointWriter, shown: _Shown
+) -> bool:
+    """Take the steps that are left, until a rank asks to stop; returns whether one did.
+
+    requests: the signals that this process has received, which grows meanwhile.
+    """
+    asked = Asked()
+    while steps.state.step < steps.run.schedule.steps and not asked.stop:
+        record, asked = steps.take(stream, Asked(stop=bool(requests), save=checkpoints.overdue))
+        done = steps.state.step
+        shown.after(record, done, steps.run.schedule.steps)
+        if not asked.stop and (asked.save or checkpoints.follows(done)):
+            checkpoints.write(steps.state)
+    return asked.stop
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What shows the state of a run after a step: the progress bar, example clips, the caller's own function."""
+
+    activity: Activity
+    examples: ExamplePictures | None
+    module: nn.Module
+    progress: Callable[[str], None] | None
+
+    def after(self, record: StepRecord, done: int, steps: int) -> None:
+        """Show the last of `done` steps of `steps`."""
+        detail = progress_text(record.loss, record.clips_per_second)
+        self.activity.reach(done, detail=detail)
+        if self.examples is not None:
+            self.examples.write(done, self.module)
+        if self.progress is not None:
+            self.progress(f"step {done} of {steps}, {detail}")
 
 
 @contextmanager
