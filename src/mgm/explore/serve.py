@@ -44,7 +44,7 @@ def explore(
 
     Raises:
         FileError: Starlette or uvicorn is missing ("missing_package").
-        ConfigError: the port is in use, or there is no such address.
+        ConfigError: the port is in use, or this machine does not have the address.
         MgmError: the videos or the run cannot be opened.
     """
     try:

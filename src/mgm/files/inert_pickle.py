@@ -207,7 +207,7 @@ class _Machine:
         members = self._keys(self._marked())
         target = self._stack[-1]
         if not isinstance(target, set):
-            raise ValueError("members for a value that is no set")
+            raise ValueError("found members of a set without the set")
         target.update(members)
 
     def _extend(self, values: list[Any]) -> None:
@@ -217,7 +217,7 @@ class _Machine:
         elif isinstance(target, list):
             target.extend(values)
         else:
-            raise ValueError("items for a value that is no list")
+            raise ValueError("found items of a list without the list")
 
     def _set_items(self, values: list[Any]) -> None:
         keys, values = values[::2], values[1::2]
@@ -227,7 +227,7 @@ class _Machine:
         elif isinstance(target, dict):
             target.update(zip(self._keys(keys), values, strict=True))
         else:
-            raise ValueError("items for a value that is no dict")
+            raise ValueError("found items of a dictionary without the dictionary")
 
     def _keys(self, keys: list[Any]) -> list[Any]:
         # The hash of a tuple descends into it, as deep as the file says: plain values alone are keys.
@@ -246,7 +246,7 @@ class _Machine:
 
     def _push_name(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise ValueError("a name that is not text")
+            raise ValueError("found a name that is not text")
         full = f"{module}.{name}"
         if full not in _KNOWN and not any(full == one or full.startswith(f"{one}.") for one in self._records):
             raise self._unsupported(f"an object of {full[:200]}, which only code could read")
@@ -284,7 +284,7 @@ class _Machine:
 
     def _make(self, kind: Any, arguments: Any) -> None:
         if not isinstance(kind, Named) or not isinstance(arguments, tuple):
-            raise self._unsupported("a call of a value that is no name")
+            raise self._unsupported("a call of something other than a function by its name")
         name = kind.name
         value: Any
         if name in _RECONSTRUCT:

@@ -112,7 +112,7 @@ class _Reader:
             return rest[0]
         named, key, _, size = rest[:4]
         if kind != "storage" or not isinstance(named, Named) or not isinstance(key, str) or not isinstance(size, int):
-            raise ValueError("a reference to no storage")
+            raise ValueError("found a reference to something other than a tensor's storage")
         return self._storages.setdefault(key, _Storage(_STORAGES[named.name], key, size))
 
 
@@ -128,7 +128,11 @@ def _state(content: Any, file: Path) -> dict[str, Tensor]:
     """Parameters and buffers of a module and of the modules in it, by their names."""
     if not isinstance(content, Record) or not isinstance(content.state, Mapping) or "_modules" not in content.state:
         raise ModelError(
-            file, "found no module of torch", "a module saved whole", "pass its state dict", reason="malformed"
+            file,
+            "found no module of torch",
+            "a whole module (torch.save(model, ...))",
+            "save and pass its state dict",
+            reason="malformed",
         )
     state: dict[str, Tensor] = {}
     waiting: list[tuple[str, Any, int]] = [("", content, 0)]
@@ -137,7 +141,7 @@ def _state(content: Any, file: Path) -> dict[str, Tensor]:
         if level > _MOST_LEVELS or len(state) + len(waiting) > _MOST_NAMES:
             raise ValueError("modules without end")
         if not isinstance(module, Record) or not isinstance(module.state, Mapping):
-            raise ValueError(f"{prefix} is no module")
+            raise ValueError(f"found {prefix.removesuffix('.') or 'the file'}, which is not a module")
         for kind in ("_parameters", "_buffers"):
             for name, value in module.state.get(kind, {}).items():
                 if value is not None:
@@ -152,11 +156,11 @@ def _tensor(record: Any) -> Tensor:
     if isinstance(record, Record) and record.kind in _PARAMETERS:
         record = record.arguments[0]
     if not isinstance(record, Record) or record.kind not in _TENSORS:
-        raise ValueError("a parameter that is no tensor")
+        raise ValueError("found a parameter that is not a tensor")
     storage, offset, shape, strides = record.arguments[:4]
     numbers = (offset, *shape, *strides)
     if not isinstance(storage, _Storage) or storage.values is None or len(shape) != len(strides):
-        raise ValueError("a tensor without a storage")
+        raise ValueError("found a tensor without a storage")
     if not all(isinstance(n, int) and 0 <= n <= storage.size for n in numbers):
         raise ValueError("a tensor outside of its storage")
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))

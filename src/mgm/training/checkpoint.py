@@ -248,7 +248,7 @@ def _wrong_kind(
         Classifier: "a classifier",
         Encoder: "only an encoder",
     }
-    kind = kinds.get(type(model), "a network that is no ViT of mgm")
+    kind = kinds.get(type(model), "a network other than the ViTs of mgm")
     return ModelError(path, f"contains {kind}", expected, advice, reason="mismatch")
 
 

@@ -27,7 +27,7 @@ _SEARCHED_NAMES = 200
 _NEIGHBOURS = 200
 """Folders beside an annotation file that are tried as roots for a suggestion."""
 _DEEPEST = 40
-"""Leading folders that may be dropped; longer names are no paths."""
+"""Leading folders that may be dropped; a name with more folders is not searched for."""
 YOUTUBE_ID_LENGTH = 11
 
 

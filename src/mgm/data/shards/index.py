@@ -43,7 +43,7 @@ def load_shards(root: str | Path) -> VideoSet:
         root: a folder, a URL of one (http://, s3://, memory://), or of its shards.json.
 
     Raises:
-        DataError: there is no such set, or its index is damaged.
+        DataError: the set does not exist, or its index is damaged.
     """
     place = str(root).removesuffix(SHARDS_FILE).rstrip("/")
     shards_file = f"{place}/{SHARDS_FILE}"

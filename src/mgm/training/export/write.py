@@ -84,7 +84,7 @@ def export_model(
         frames, resolution, heads: as in `load_pretrained`.
 
     Raises:
-        ModelError: the model cannot be read; the format cannot represent it, or has no such option; `out` exists; it cannot be
+        ModelError: the model cannot be read; the format cannot represent it, or does not have an option; `out` exists; it cannot be
             written.
     """
     options = _options(to, part, video, bias_names)

@@ -49,7 +49,7 @@ class Orientation:
         if max(across) > _NEARLY_STRAIGHT * min(along):
             raise VideoError(
                 name,
-                f"its display matrix ({a / 65536:.2f}, {b / 65536:.2f}, {c / 65536:.2f}, {d / 65536:.2f}) is no quarter turn",
+                f"found the display matrix ({a / 65536:.2f}, {b / 65536:.2f}, {c / 65536:.2f}, {d / 65536:.2f})",
                 "a turn by 0, 90, 180 or 270 degrees, mirrored or not",
                 "re-encode it upright: ffmpeg -i IN OUT",
                 reason="unsupported",

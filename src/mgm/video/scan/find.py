@@ -44,7 +44,7 @@ class FoundVideos:
 
     @property
     def kinds_note(self) -> str:
-        """One line on the files that are no videos by their suffix; "" if there are none."""
+        """One line on the files whose suffix is not that of a video; "" if there are none."""
         if not self.others:
             return ""
         return f"left out, since their suffix is not that of a video: {count_kinds(self.others)}"
