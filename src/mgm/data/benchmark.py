@@ -42,26 +42,41 @@ class DataSettings(Protocol):
     """The values that the benchmark uses of a configuration's section `data`."""
 
     @property
-    def frames(self) -> int: ...
+    def frames(self) -> int:
+        """Frames of a clip."""
+
     @property
-    def stride(self) -> int: ...
+    def stride(self) -> int:
+        """Distance of the frames in the video."""
+
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Side of the clips in pixels."""
+
     @property
-    def crop(self) -> CropName: ...
+    def crop(self) -> CropName:
+        """Kind of the crop."""
+
     @property
-    def flip(self) -> bool: ...
+    def flip(self) -> bool:
+        """Whether half of the clips are mirrored."""
+
     @property
-    def workers(self) -> int: ...
+    def workers(self) -> int:
+        """Reading processes."""
 
 
 class ReadingConfig(Protocol):
     """A configuration from which clips can be read, such as `mgm.training.Config`."""
 
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int:
+        """The seed of crops and masks."""
+
     @property
-    def data(self) -> DataSettings: ...
+    def data(self) -> DataSettings:
+        """The section `data`."""
+
     def mask_rule(self) -> MaskRule:
         """The mask of the clips."""
 

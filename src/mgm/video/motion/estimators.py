@@ -31,24 +31,28 @@ small objects comes out too short."""
 
 @runtime_checkable
 class MotionEstimator(Protocol):
-    """Estimates motion between two pictures. Any object with these members is one.
-
-    Attributes:
-        name: value of `MotionField.source`.
-        pixel_format: of the pictures: "gray" for uint8 (h, w), or "rgb24" for uint8 (h, w, 3).
-        shrink: factor by which pictures are shrunk beforehand: 1, 2 or 4; their sides are those of the coded picture divided by
-            it, rounded up.
-        in_pixels: whether `between` returns pixels; if not, its values are scaled neither with the picture nor with time.
-    """
+    """Estimates motion between two pictures. Any object with these members is one."""
 
     @property
-    def name(self) -> EstimatorName: ...
+    def name(self) -> EstimatorName:
+        """Value of `MotionField.source`."""
+        ...
+
     @property
-    def pixel_format(self) -> PixelFormat: ...
+    def pixel_format(self) -> PixelFormat:
+        """Of the pictures: "gray" for uint8 (h, w), or "rgb24" for uint8 (h, w, 3)."""
+        ...
+
     @property
-    def shrink(self) -> int: ...
+    def shrink(self) -> int:
+        """Factor by which pictures are shrunk beforehand: 1, 2 or 4. Their sides are those of the coded picture divided by it,
+        rounded up."""
+        ...
+
     @property
-    def in_pixels(self) -> bool: ...
+    def in_pixels(self) -> bool:
+        """Whether `between` returns pixels; if not, its values are scaled neither with the picture nor with time."""
+        ...
 
     def between(self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """float32 (h, w, 2): displacement (dx, dy) from `before` to `after` in pixels of these pictures, x to the right, y down.
