@@ -2,8 +2,9 @@
 
 import ast
 import graphlib
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -74,28 +75,40 @@ FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
 MODULES = {module_of(p) for p in FILES} | {"mgm"}
 
 
-def imports(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every module that a file imports, and the names from it; inside functions too."""
+class Facts(NamedTuple):
+    """What the rules need of a file: every module that it imports with the names from it, inside functions too; its calls."""
+
+    imports: list[tuple[str, tuple[str, ...]]]
+    calls: set[str]
+
+
+@cache
+def facts(file: Path) -> Facts:
+    found = Facts([], set())
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, ()) for alias in node.names)
+            found.imports.extend((alias.name, ()) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import; write the whole name"
-            yield node.module or "", tuple(alias.name for alias in node.names)
+            found.imports.append((node.module or "", tuple(alias.name for alias in node.names)))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found.calls.add(node.func.id)
+    return found
 
 
+@cache
 def homes(package: str) -> dict[str, str]:
     """The modules that define the public names of a package with a stub."""
     stub = SOURCE.parent.joinpath(*package.split("."), "__init__.pyi")
     if not stub.exists():
         return {}
-    return {name: module for module, names in imports(stub) for name in names if module != package}
+    return {name: module for module, names in facts(stub).imports for name in names if module != package}
 
 
 def needed(file: Path) -> set[str]:
     """The modules of mgm that a file imports; names of a public package by the module that defines them."""
     found = set()
-    for module, names in imports(file):
+    for module, names in facts(file).imports:
         if module.split(".")[0] == "mgm":
             public = homes(module)
             submodules = {f"{module}.{name}" for name in names} & MODULES
@@ -105,7 +118,10 @@ def needed(file: Path) -> set[str]:
     return found - {module_of(file)}
 
 
-NEEDED = {module_of(p): needed(p) for p in FILES}
+@pytest.fixture(scope="module")
+def all_needed() -> dict[str, set[str]]:
+    """The modules that each module needs."""
+    return {module_of(p): needed(p) for p in FILES}
 
 
 def check_order(kind: str, own: str, other: str, order: list[set[str]]) -> None:
@@ -121,37 +137,31 @@ def test_every_folder_has_its_floor():
     assert here - {"__init__"} == set().union(*FLOORS), "a new folder needs a place in FLOORS and docs/architecture.md"
 
 
-@pytest.mark.parametrize("module", sorted(NEEDED))
-def test_imports_go_down(module):
-    own = module.split(".")
-    for other in (name.split(".") for name in NEEDED[module]):
-        if len(other) == 1:
-            assert own[1] == "commands", f"{module} imports the public face; import from the room itself"
-            continue
-        check_order("FLOORS", own[1], other[1], FLOORS)
-        if own[1] == other[1] in ROOMS and len(own) > 2 and len(other) > 2:
-            check_order("ROOMS", own[2], other[2], ROOMS[own[1]])
+def test_imports_go_down(all_needed):
+    for module, others in all_needed.items():
+        own = module.split(".")
+        for other in (name.split(".") for name in others):
+            if len(other) == 1:
+                assert own[1] == "commands", f"{module} imports the public face; import from the room itself"
+                continue
+            check_order("FLOORS", own[1], other[1], FLOORS)
+            if own[1] == other[1] in ROOMS and len(own) > 2 and len(other) > 2:
+                check_order("ROOMS", own[2], other[2], ROOMS[own[1]])
 
 
-def test_no_circle():
-    graphlib.TopologicalSorter(NEEDED).prepare()  # raises CycleError with the modules of a circle
+def test_no_circle(all_needed):
+    graphlib.TopologicalSorter(all_needed).prepare()  # raises CycleError with the modules of a circle
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_video_and_masks_need_no_torch(file):
-    own = file.relative_to(SOURCE).parts[0]
-    if own in ("video", "masks"):
-        assert not {module.split(".")[0] for module, _ in imports(file)} & HEAVY
+def test_video_and_masks_need_no_torch():
+    for file in FILES:
+        if file.relative_to(SOURCE).parts[0] in ("video", "masks"):
+            assert not {module.split(".")[0] for module, _ in facts(file).imports} & HEAVY, file
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_all_is_printed_by_the_terminal(file):
+def test_all_is_printed_by_the_terminal():
     """It escapes the control characters of names."""
-    if file != SOURCE / "terminal.py":
-        calls = (
-            node.func for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
-        )
-        assert not {call.id for call in calls if isinstance(call, ast.Name)} & {"print", "Console"}
+    assert {file for file in FILES if facts(file).calls & {"print", "Console"}} <= {SOURCE / "terminal.py"}
 
 
 def test_torchvision_is_absent():

@@ -11,7 +11,7 @@ from torch._utils import ExceptionWrapper
 import mgm
 import mgm.errors
 from mgm.errors import MgmError, VideoError
-from mgm.video.motion.cache import DamagedSidecarError
+from mgm.video.motion.sidecar import DamagedSidecarError
 from tests.errors import read_messages
 
 
@@ -65,10 +65,10 @@ SOURCE = Path(mgm.__file__).parent
 KINDS = {"MgmError", *(kind.__name__ for kind in vars(mgm.errors).values() if isinstance(kind, type))}
 
 
-@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
-def test_every_error_has_a_finding_and_a_reason(file: Path) -> None:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) in KINDS:
-            names = {keyword.arg for keyword in node.keywords}
-            assert len(node.args) >= 2 or "found" in names, ast.unparse(node)
-            assert "reason" in names, ast.unparse(node)
+def test_every_error_has_a_finding_and_a_reason() -> None:
+    for file in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) in KINDS:
+                names = {keyword.arg for keyword in node.keywords}
+                assert len(node.args) >= 2 or "found" in names, f"{file}: {ast.unparse(node)}"
+                assert "reason" in names, f"{file}: {ast.unparse(node)}"

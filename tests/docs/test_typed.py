@@ -34,33 +34,36 @@ def literals(file: Path) -> str:
     return "\n".join(texts)
 
 
-TEXTS = {
-    **{page.name: page.read_text(encoding="utf-8") for page in PAGES if page.name != "CHANGELOG.md"},
-    MESSAGES.name: MESSAGES.read_text(encoding="utf-8"),
-    **{str(file.relative_to(SOURCE)): literals(file) for file in SOURCE.rglob("*.py")},
-}
-EVERY = pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if "mgm " in text or "=" in text])
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    """Every page but the changelog, the list of messages, and the texts of every module, by name."""
+    return {
+        **{page.name: page.read_text(encoding="utf-8") for page in PAGES if page.name != "CHANGELOG.md"},
+        MESSAGES.name: MESSAGES.read_text(encoding="utf-8"),
+        **{str(file.relative_to(SOURCE)): literals(file) for file in SOURCE.rglob("*.py")},
+    }
 
 
-@EVERY
-def test_named_commands_have_the_options(name):
-    for before, words, rest in COMMAND.findall(TEXTS[name]):
-        exists = words.split()[0] in ROOT.commands
-        assert exists or not before.strip(), f"mgm {words}"  # without a quote it may be a sentence
-        assert not exists or set(OPTION.findall(rest)) <= options(words.split()), f"mgm {words}{rest}"
+def test_named_commands_have_the_options(texts):
+    for name, text in texts.items():
+        for before, words, rest in COMMAND.findall(text):
+            exists = words.split()[0] in ROOT.commands
+            assert exists or not before.strip(), f"{name}: mgm {words}"  # without a quote it may be a sentence
+            assert not exists or set(OPTION.findall(rest)) <= options(words.split()), f"{name}: mgm {words}{rest}"
 
 
 def test_options_of_messages_exist():
-    assert set(OPTION.findall(TEXTS[MESSAGES.name])) <= options([]) | {"--local-dir"}  # of `hf download`
+    messages = MESSAGES.read_text(encoding="utf-8")
+    assert set(OPTION.findall(messages)) <= options([]) | {"--local-dir"}  # of `hf download`
 
 
-@EVERY
-def test_settings_exist(name):
-    for key in SETTING.findall(TEXTS[name]):
-        section, *names = key.split(".")
-        if section in Config.model_fields:
-            kind = Config.model_fields[section].annotation
-            assert names[0] in kind.model_fields, key
+def test_settings_exist(texts):
+    for name, text in texts.items():
+        for key in SETTING.findall(text):
+            section, *names = key.split(".")
+            if section in Config.model_fields:
+                kind = Config.model_fields[section].annotation
+                assert names[0] in kind.model_fields, f"{name}: {key}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -71,11 +74,11 @@ def test_commands_of_pages_parse(page):
             parse(shlex.split(line, comments=True)[1:])
 
 
-def test_extras_exist():
+def test_extras_exist(texts):
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = [
         (distribution, extra)
-        for text in TEXTS.values()
+        for text in texts.values()
         for distribution, extras in re.findall(r"pip install [^\n]*?'([\w.-]+)\[([\w,]+)\]'", text)
         for extra in extras.split(",")
     ]
