@@ -4,7 +4,7 @@ import torch
 from mgm.data.clips.source import FileSource
 from mgm.data.holdout import held_out
 from mgm.data.items import VideoItem
-from mgm.data.loading.dataset import ViewSet
+from mgm.data.loading.views import ViewSet
 from mgm.errors import DataError
 from mgm.models.networks.catalog import NETWORKS
 from mgm.training.finetune import build_classifier, finetune

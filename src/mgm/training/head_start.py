@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from mgm.data.clips.source import ClipSource
 from mgm.data.holdout import held_out
 from mgm.data.items import VideoItem, evenly_spaced
-from mgm.data.loading.dataset import ViewSet
 from mgm.data.loading.loader import read_views
+from mgm.data.loading.views import ViewSet
 from mgm.errors import DataError
 from mgm.models import Classifier
 from mgm.models.logistic import logistic_regression, selected_decay, standardised
