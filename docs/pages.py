@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the code: the README as its start, public names, commands, settings.
+"""Pages of the site that are made from the code: the README as its start, notebooks with what they show, names, commands, settings.
 
 A hook of mkdocs, named in mkdocs.yml: nothing that it makes is written into docs/.
 """
@@ -14,6 +14,8 @@ from typing import Any
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from notebooks import as_markdown
 from pydantic import BaseModel
 
 from mgm.commands.main import app
@@ -22,6 +24,7 @@ from mgm.training.config import Config
 from mgm.training.recipe_file import read_recipe
 
 ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ("motion", "your-training", "pretrain")
 DEFAULTS = Config.model_validate({})
 PACKAGES = ("mgm", "mgm.video", "mgm.masks", "mgm.data", "mgm.models", "mgm.training", "mgm.errors")
 
@@ -34,20 +37,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/commands.md": commands(),
         "reference/settings.md": settings(),
     }
+    made |= {f"notebooks/{name}.md": as_markdown(ROOT / "docs" / "notebooks" / f"{name}.ipynb") for name in NOTEBOOKS}
     for path, text in made.items():
         files.append(File.generated(config, path, content=text))
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Files beside docs/ are no pages of the site: name them instead of linking them."""
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Files beside docs/ are no pages of the site: name them instead of linking them. Pages in folders link to those above."""
+    if "/" in page.file.src_uri:
+        return markdown
     return re.sub(r"\[([^]]+)\]\(\.\./([^)]+)\)", r"\1 (`\2`)", markdown)
 
 
 def start() -> str:
-    """The README, whose links start in the folder above docs/."""
+    """The README, whose links start in the folder above docs/; notebooks are pages."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.sub(r"\]\(docs/", "](", text)
+    return re.sub(r"\]\(docs/", "](", text).replace(".ipynb)", ".md)")
 
 
 def public_names() -> str:

@@ -10,7 +10,8 @@ from PIL import Image
 
 import mgm
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.errors import MaskError
+from mgm.errors import ConfigError, MaskError
+from mgm.training.results import Interval, Metric, Result, SetRecord, VideosRecord
 from tests.errors import raises
 
 
@@ -54,6 +55,40 @@ def test_a_mask_is_drawn_over_its_clip(clip, mask):
     assert shown.shape[0] > alone.shape[0]  # a row of frames above the mask
     with raises(MaskError, "mismatch", message="mask-shown-over-another-clip"):
         mgm.make_mask("tube", grid=(3, 4, 6), ratio=0.5, rng=np.random.default_rng(0)).show(clip)
+
+
+def test_a_clip_is_shown_with_any_number_of_masks(clip, mask):
+    other = mgm.make_mask("tube", grid=(4, 4, 6), ratio=0.5, rng=np.random.default_rng(0))
+    heights = [mgm.show(clip, *masks).height for masks in ((), (mask,), (mask, other))]
+    assert heights[2] - heights[1] == heights[1] - heights[0] > 50
+    named = np.asarray(mgm.show(clip, mgm=mask, tube=other))
+    assert named.shape[0] == heights[2]
+    assert np.asarray(mgm.show(mask, columns=2)).shape == np.asarray(mask.show(columns=2)).shape
+    assert mgm.show(clip.motion).size == clip.motion.show().size
+
+
+def test_what_cannot_be_shown_is_an_error(clip, mask):
+    with raises(ConfigError, "invalid_type", message="show-no-picture"):
+        mgm.show(3)
+    with raises(ConfigError, "invalid_type", message="show-masks-without-a-clip"):
+        mgm.show(clip.motion, mask)
+    with raises(ConfigError, "not_found"):
+        mgm.show("absent")
+
+
+def test_show_is_the_package_of_pictures_too():
+    code = "import mgm; mgm.show; import mgm.show.style; assert mgm.show.style.EDGE and callable(mgm.show)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_result_is_a_table():
+    interval = Interval(low=0.25, high=0.75, method="Wilson")
+    metric = Metric(name="top-1 <of 4>", value=0.5, count=16, intervals=(interval,))
+    videos = SetRecord(name="set", train=1, test=16, classes=2, split="", checksum="")
+    result = Result(kind="probe", set=videos, videos=VideosRecord(expected=16, judged=14), metrics=(metric,))
+    html = result._repr_html_()
+    assert "<caption>probe on set, incomplete (14 of 16)</caption>" in html
+    assert "<td>top-1 &lt;of 4&gt;</td><td>50.0%</td><td>25.0% to 75.0%, Wilson</td><td>16</td>" in html
 
 
 def test_without_pillow_the_error_names_the_packages():

@@ -21,6 +21,7 @@ from mgm.masks.seeding import mask_rng as mask_rng
 from mgm.models.sizes import list_models as list_models
 from mgm.models.targets.catalog import list_targets as list_targets
 from mgm.show.attention import attend as attend
+from mgm.show.pictures import show as show
 from mgm.show.preview_set import preview as preview
 from mgm.show.reconstructed_video import reconstruct as reconstruct
 from mgm.training import config_for as config_for

@@ -43,8 +43,8 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
             if error.name in TRAINING_PACKAGES:
                 raise ModuleNotFoundError(missing_package(name, error.name), name=error.name) from error
             raise
-        setattr(sys.modules[package], name, value)
-        return value
+        # A package of this name, as `mgm.show`, is its own function: the import of it has set the attribute.
+        return vars(sys.modules[package]).setdefault(name, value)
 
     def listed() -> list[str]:
         # `help` gets every name that is listed; a base installation has no packages for some.

@@ -1,4 +1,4 @@
-"""Clips, motion fields and masks as pictures in notebooks.
+"""Values that show themselves in notebooks: clips, motion fields and masks as pictures, results as tables.
 
 `mgm.show.pictures` draws them and is imported with the first one: reading motion or drawing a mask needs no package for pictures.
 """
@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from html import escape
 from importlib import import_module
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mgm.lazy import TRAINING_PACKAGES, missing_package
 
@@ -34,6 +35,31 @@ class Pictured:
         buffer = BytesIO()
         image.save(buffer, "PNG")
         return buffer.getvalue()
+
+
+class Tabled:
+    """Base of values that a notebook shows as a table."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def as_table(self) -> Table:
+        """What the value says, in rows."""
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table in the notebook's own style."""
+        table = self.as_table()
+        head = "".join(f"<th>{escape(name)}</th>" for name in table.headings)
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
+        return f"<table><caption>{escape(table.title)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+class Table(NamedTuple):
+    """Lines of text under a title. Each row has a cell for each heading."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 def draw(kind: str, *values: Any, **options: Any) -> Image:

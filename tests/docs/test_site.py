@@ -1,7 +1,9 @@
 """The site of docs/: every page has a place in it, and its made pages name every command and public name."""
 
 import importlib.util
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -14,9 +16,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def site():
     pytest.importorskip("mkdocs")
+    sys.path.insert(0, str(ROOT / "docs"))  # as mkdocs does for a hook
     spec = importlib.util.spec_from_file_location("site_pages", ROOT / "docs" / "pages.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    sys.path.pop(0)
     return module
 
 
@@ -29,6 +33,7 @@ def pages(part):
 def test_every_page_has_one_place():
     listed = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     made = {"index.md", "reference/python.md", "reference/commands.md", "reference/settings.md"}
+    made |= {f"notebooks/{path.stem}.md" for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
     found = {path.name for path in (ROOT / "docs").glob("*.md")}
     assert sorted(listed) == sorted(found | made)
 
@@ -55,6 +60,13 @@ def test_every_command_and_setting_is_in_the_reference(site):
 
 
 def test_files_beside_docs_are_named_not_linked(site):
-    assert site.on_page_markdown("[its output](../benchmarks/results/x.txt) and [data](data.md)") == (
-        "its output (`benchmarks/results/x.txt`) and [data](data.md)"
+    text = "[its output](../benchmarks/results/x.txt) and [data](data.md)"
+    assert (
+        site.on_page_markdown(text, page_at("results.md"))
+        == "its output (`benchmarks/results/x.txt`) and [data](data.md)"
     )
+    assert site.on_page_markdown("[data](../data.md)", page_at("reference/settings.md")) == "[data](../data.md)"
+
+
+def page_at(path):
+    return SimpleNamespace(file=SimpleNamespace(src_uri=path))

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import shlex
 import tomllib
 from pathlib import Path
 from typing import get_args
@@ -12,7 +11,7 @@ import pytest
 import mgm
 from mgm.training.config import Config
 from mgm.training.trackers import TrackerName
-from tests.commands.typed import ROOT, options, parse
+from tests.commands.typed import ROOT, options
 from tests.docs.test_pages import PAGES
 from tests.docs.test_pages import ROOT as CHECKOUT
 from tests.errors import MESSAGES
@@ -64,14 +63,6 @@ def test_settings_exist(texts):
             if section in Config.model_fields:
                 kind = Config.model_fields[section].annotation
                 assert names[0] in kind.model_fields, f"{name}: {key}"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_of_pages_parse(page):
-    blocks = re.findall(r"^```\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    for line in "".join(blocks).splitlines():
-        if line.startswith("mgm "):
-            parse(shlex.split(line, comments=True)[1:])
 
 
 def test_extras_exist(texts):

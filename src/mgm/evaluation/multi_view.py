@@ -36,6 +36,7 @@ from mgm.machine import machine, versions
 from mgm.models import Classifier
 from mgm.models.cost import encoder_multiply_accumulates
 from mgm.models.networks.network import VideoNetwork
+from mgm.notebook import Table, Tabled
 from mgm.training.checkpoint import open_classifier
 from mgm.training.config import Config
 from mgm.training.networks import entry_of
@@ -66,7 +67,7 @@ _CONFUSIONS = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
+class Evaluation(Tabled):
     """A result, and what is behind it.
 
     Attributes:
@@ -84,6 +85,10 @@ class Evaluation:
 
     def __repr__(self) -> str:
         return f"Evaluation({self.result!r}, files in {self.folder})"
+
+    def as_table(self) -> Table:
+        """The metrics with their intervals."""
+        return self.result.as_table()
 
 
 def evaluate(

@@ -27,6 +27,7 @@ from mgm.files.atomic import atomic_write
 from mgm.files.table import TableRow, check_table_suffix, write_table
 from mgm.models import Classifier
 from mgm.models.networks.network import VideoNetwork
+from mgm.notebook import Table, Tabled
 from mgm.training.checkpoint import open_classifier
 from mgm.training.config import Config
 from mgm.training.run import file_source, reading_workers
@@ -61,7 +62,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictionReport:
+class PredictionReport(Tabled):
     """The predictions of several videos, in their order.
 
     Attributes:
@@ -73,6 +74,18 @@ class PredictionReport:
 
     def __repr__(self) -> str:
         return f"PredictionReport({len(self.predictions)} predictions, {len(self.unreadable)} unreadable videos)"
+
+    def as_table(self) -> Table:
+        """The most probable classes of each video or window."""
+        rows = tuple(
+            (
+                Path(found.path).name,
+                "" if np.isnan(found.begin) else f"{found.begin:.2f} to {found.end:.2f}",
+                ", ".join(f"{name} {p:.0%}" for name, p in zip(found.classes, found.probabilities, strict=True)),
+            )
+            for found in self.predictions
+        )
+        return Table(f"{len(self.unreadable)} unreadable videos", ("video", "seconds", "classes"), rows)
 
     def save(self, path: str | Path) -> None:
         """Write a table with a row per prediction and class, as .csv, .jsonl or .parquet.

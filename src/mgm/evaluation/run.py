@@ -25,9 +25,11 @@ from mgm.evaluation.protocol import accuracy_metric, probe_protocol
 from mgm.evaluation.ranks import Ranks
 from mgm.models import Encoder
 from mgm.models.networks.network import VideoNetwork
+from mgm.notebook import Table, Tabled
 from mgm.training.checkpoint import open_features
 from mgm.training.config import Config
 from mgm.training.results import (
+    METRIC_HEADINGS,
     PROBE_FILE,
     Metric,
     ModelRecord,
@@ -36,6 +38,7 @@ from mgm.training.results import (
     describe_set,
     describe_videos,
     keep_result,
+    metric_row,
     read_results,
     result_file,
 )
@@ -43,7 +46,7 @@ from mgm.training.run import open_source
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeReport:
+class ProbeReport(Tabled):
     """Scores of an encoder; `comparisons` with the untrained encoder and its low-shot curve are empty unless requested."""
 
     scores: ProbeScores
@@ -53,6 +56,17 @@ class ProbeReport:
     def __repr__(self) -> str:
         top1 = ", ".join(f"{name} {float(hits.mean()):.1%}" for name, hits in self.scores.hits.items())
         return f"ProbeReport(top-1 on {len(self.scores.tested)} videos: {top1}; chance {self.scores.chance:.1%})"
+
+    def as_table(self) -> Table:
+        """The accuracy of each probe, and its gain over the untrained encoder."""
+        gains = {one.name: one for one in self.comparisons}
+        rows = []
+        for metric in self._top1():
+            name = metric.name.removesuffix(" top-1")
+            gain = gains.get(name)
+            rows.append((*metric_row(metric), "" if gain is None else f"{gain.gain.value:+.1%}, {gain.verdict}"))
+        title = f"top-1 of frozen features; chance {self.scores.chance:.1%}"
+        return Table(title, (*METRIC_HEADINGS, "over the untrained encoder"), tuple(rows))
 
     def result(self, videos: VideoSet, model: ModelRecord, config: Config) -> Result:
         """The record for probe.json, of the set `videos` as given."""

@@ -23,6 +23,7 @@ from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.run import open_readable
 from mgm.evaluation.views import Predictions
 from mgm.files.regular import open_regular
+from mgm.notebook import Table, Tabled
 from mgm.training.checkpoint import open_classifier
 from mgm.training.results import (
     Metric,
@@ -41,7 +42,7 @@ BY_NUMBER: Final = "numbers"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TransferReport:
+class TransferReport(Tabled):
     """The answers of a classifier on the videos of another set.
 
     Attributes:
@@ -58,6 +59,10 @@ class TransferReport:
 
     def __repr__(self) -> str:
         return repr(self.result)
+
+    def as_table(self) -> Table:
+        """The metrics with their intervals."""
+        return self.result.as_table()
 
 
 def transfer(

@@ -24,13 +24,14 @@ class Series:
         points: (x, y); several are joined by a line in their order.
         colour: number of a colour of the theme; equal numbers are drawn alike.
         intervals: low and high of each point; empty: none.
+        mark: None: a line alone, without an entry in the key.
         hollow: an outline instead of a filled mark.
     """
 
     name: str
     points: tuple[Point, ...]
     colour: int
-    mark: Mark = "circle"
+    mark: Mark | None = "circle"
     intervals: tuple[tuple[float, float], ...] = ()
     hollow: bool = False
 
@@ -86,8 +87,9 @@ def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
 def _draw_panel(drawing: Drawing, panel: Panel, place: Point, size: Point) -> float:
     theme = drawing.theme
     (left, top), (wide, high) = place, size
-    drawing.text((left, top), panel.title, upright="top")
-    top += LABEL + 12
+    if panel.title:
+        drawing.text((left, top), panel.title, upright="top")
+        top += LABEL + 12
     x_low, x_high, x_named = _range([x for s in panel.series for x, _ in s.points], panel.x_ticks)
     heights = [y for s in panel.series for _, y in s.points]
     heights += [end for s in panel.series for interval in s.intervals for end in interval]
@@ -143,21 +145,23 @@ def _draw_series(drawing: Drawing, series: Series, places: list[Point], at: _At)
         drawing.line([(middle, ends[0]), (middle, ends[1])], colour=colour, width=1.5)
         for end in ends:
             drawing.line([(middle - 4, end), (middle + 4, end)], colour=colour, width=1.5)
-    for place in places:
-        drawing.mark(place, series.mark, colour=colour, hollow=series.hollow)
+    if series.mark is not None:
+        for place in places:
+            drawing.mark(place, series.mark, colour=colour, hollow=series.hollow)
 
 
 def _draw_series_key(drawing: Drawing, series: Sequence[Series], place: Point, wide: float) -> float:
     (left, y), x = place, place[0]
-    for one in series:
+    named = [one for one in series if one.mark is not None]
+    for one in named:
         needed = 20 + text_width(one.name, SMALL) + 18
         if x > left and x + needed > left + wide:
             x, y = left, y + 19
         colour = drawing.theme.series[one.colour % len(drawing.theme.series)]
-        drawing.mark((x + 6, y + 6), one.mark, colour=colour, radius=5, hollow=one.hollow)
+        drawing.mark((x + 6, y + 6), one.mark or "circle", colour=colour, radius=5, hollow=one.hollow)
         drawing.text((x + 18, y + 6), one.name, size=SMALL, colour=drawing.theme.faint)
         x += needed
-    return y + 24
+    return y + 24 if named else y
 
 
 def mark_of(number: int) -> Mark:

@@ -11,14 +11,13 @@ from PIL import Image, ImageDraw
 from mgm.show.figures import RgbFrames, colour_wheel
 from mgm.show.font import label_font
 from mgm.show.report.elements import Animation, Legend, Strip, StripRow
+from mgm.show.style import LABEL, SMALL, THEMES
 
 LabelledClip = tuple[str, RgbFrames]
 
 _MARGIN = 14
 _GAP = 4
-PAPER = (240, 240, 238)
-_INK = (38, 40, 46)
-_FAINT_INK = (96, 100, 108)
+PAPER, _INK, _FAINT_INK = THEMES["light"].ground, THEMES["light"].ink, THEMES["light"].faint
 
 
 def encode_image(image: npt.NDArray[np.uint8], *, form: Literal["png", "webp"] = "png", quality: int = 84) -> bytes:
@@ -57,7 +56,7 @@ def filmstrip(
     notes, ends = notes or {}, ends or {}
     moments, cell_width = _layout(rows, columns, cell_height)
     names = _moment_names(times, moments, len(rows[0][1]))
-    font, small, fine = label_font(15), label_font(12), label_font(11)
+    font, small, fine = label_font(LABEL), label_font(SMALL), label_font(SMALL)
     widest = [font.getlength(label) for label, _ in rows] + [
         fine.getlength(x) for lines in notes.values() for x in lines
     ]
@@ -79,10 +78,8 @@ def filmstrip(
         if label in ends:
             end = Image.fromarray(ends[label]).resize((cell_width, cell_height), Image.Resampling.NEAREST)
             sheet.paste(end, (width - _MARGIN - cell_width, top))
-    if ends:
-        pen.text(
-            (width - _MARGIN - cell_width / 2, height - _MARGIN), end_name, fill=_FAINT_INK, font=small, anchor="mb"
-        )
+            below = (width - _MARGIN - cell_width / 2, top + cell_height + 6)
+            pen.text(below, end_name, fill=_FAINT_INK, font=small, anchor="mt")
     for j, name in enumerate(names):
         centre = left + j * (cell_width + _GAP) + cell_width / 2
         pen.text((centre, height - _MARGIN), name, fill=_FAINT_INK, font=small, anchor="mb")

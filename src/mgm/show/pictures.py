@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from mgm.errors import MaskError
+from mgm.errors import ConfigError, MaskError
 from mgm.masks import TokenMask
+from mgm.notebook import Pictured
+from mgm.show.chart import Panel, Series, draw_charts
 from mgm.show.drawing.raster import draw_image
 from mgm.show.figures import RgbFrames, colour_motion, colour_wheel, motion_scale, paint_mask, reconstruction
-from mgm.show.filmstrip import PAPER, filmstrip
-from mgm.show.font import label_font
+from mgm.show.filmstrip import PAPER, LabelledClip, filmstrip
 from mgm.show.preview import Preview
 from mgm.show.preview_sheet import draw_preview
 from mgm.video import Clip, MotionField
-
-_LABEL, _CURVE = (96, 100, 108), (38, 92, 168)
 
 TOKEN_PIXELS = 16
 """Side of a token in the picture of a mask without its clip."""
 
 
+def show(value: Any, *masks: TokenMask, columns: int | None = None, **named: TokenMask) -> Image.Image:
+    """A picture of a clip with its motion and any number of masks, or of any value that shows itself, or of a run.
+
+        mgm.show(clip, mask)
+        mgm.show(clip, mgm=mask, tube=other)
+
+    Args:
+        value: a `Clip`; or, without masks, anything with a picture (`MotionField`, `TokenMask`, `Preview`, `AttentionMap`,
+            `TrainingResult`), or the folder of a run, whose losses are drawn.
+        masks, named: drawn over the clip, a row each.
+        columns: the most frames of a row; 8.
+
+    Raises:
+        ConfigError: `value` has no picture, or masks are given with something else than a clip.
+        MaskError: the number of frames is not a multiple of a mask's steps.
+    """
+    over = {
+        ("mask" if len(masks) == 1 else f"mask {number}"): mask for number, mask in enumerate(masks, start=1)
+    } | named
+    if isinstance(value, Clip):
+        return _clip_rows(value, over, columns or 8)
+    if not over and isinstance(value, str | Path):
+        return _run_losses(Path(value))
+    if over or not isinstance(value, Pictured):
+        expected = "a clip and its masks" if over else "a clip, a motion field, a mask, or a value with `show()`"
+        raise ConfigError("mgm.show", f"found {type(value).__name__}", expected, reason="invalid_type")
+    options: dict[str, Any] = {} if columns is None else {"columns": columns}
+    return value.show(**options)
+
+
 def clip_sheet(clip: Clip, *, columns: int = 8) -> Image.Image:
     """Frames, and motion if the clip has any, at up to `columns` evenly spaced times."""
-    rows = [("frames", clip.frames)]
-    times = clip.pts_seconds - clip.pts_seconds[0]
-    if clip.motion is None:
-        return Image.fromarray(filmstrip(rows, columns=columns, times=times))
-    size = (clip.frames.shape[1], clip.frames.shape[2])
-    return _with_motion(rows, clip.motion, size, columns=columns, times=times)
+    return _clip_rows(clip, {}, columns)
 
 
 def motion_sheet(motion: MotionField, *, columns: int = 8) -> Image.Image:
@@ -49,14 +76,7 @@ def mask_sheet(mask: TokenMask, clip: Clip | None = None, *, columns: int = 8) -
     if clip is None:
         ground = np.full((steps, height * TOKEN_PIXELS, width * TOKEN_PIXELS, 3), 255, np.uint8)
         return Image.fromarray(filmstrip([("mask", paint_mask(ground, mask.masked))], columns=columns))
-    if len(clip.frames) % steps:
-        raise MaskError(
-            "TokenMask.show",
-            f"found a clip of {len(clip.frames)} frames",
-            f"a multiple of the mask's {steps} steps",
-            "give the clip that the mask was drawn for",
-            reason="mismatch",
-        )
+    _check_steps(mask, clip)
     rows = [("frames", clip.frames), ("mask", paint_mask(clip.frames, mask.masked))]
     times = clip.pts_seconds - clip.pts_seconds[0]
     return Image.fromarray(filmstrip(rows, columns=columns, times=times))
@@ -90,26 +110,46 @@ def examples_sheet(clips: Sequence[ExampleClip], *, columns: int = 8) -> Image.I
     return page
 
 
-def losses_sheet(losses: Sequence[float], *, width: int = 640, height: int = 240) -> Image.Image:
-    """The losses of a run over its steps, with the first and last step and the range as labels; non-finite ones are omitted."""
-    sheet = Image.new("RGB", (width, height), PAPER)
-    pen, font = ImageDraw.Draw(sheet), label_font(13)
-    values = np.asarray(losses, np.float64)
-    steps = np.flatnonzero(np.isfinite(values))
-    if not len(steps):
-        pen.text((width / 2, height / 2), "no finite loss", fill=_LABEL, font=font, anchor="mm")
-        return sheet
-    low, high = values[steps].min(), values[steps].max()
-    left, top, right, bottom = 64, 16, width - 16, height - 32
-    x = left + (right - left) * steps / max(len(values) - 1, 1)
-    y = bottom - (bottom - top) * (values[steps] - low) / max(high - low, 1e-12)
-    pen.line((left, top, left, bottom, right, bottom), fill=_LABEL)
-    pen.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=_CURVE, width=2)
-    pen.text((left - 6, top), f"{high:.4g}", fill=_LABEL, font=font, anchor="rm")
-    pen.text((left - 6, bottom), f"{low:.4g}", fill=_LABEL, font=font, anchor="rm")
-    pen.text((left, height - 8), "step 0", fill=_LABEL, font=font, anchor="lb")
-    pen.text((right, height - 8), f"step {len(values) - 1:,}", fill=_LABEL, font=font, anchor="rb")
-    return sheet
+def losses_sheet(losses: Sequence[float], *, x_label: str = "step", xs: Sequence[float] | None = None) -> Image.Image:
+    """The losses of a run over its steps; non-finite ones are omitted. xs: default 0, 1, 2, ..."""
+    places = range(len(losses)) if xs is None else xs
+    points = tuple((float(x), loss) for x, loss in zip(places, losses, strict=True) if math.isfinite(loss))
+    title = f"Loss: {points[0][1]:.4g} to {points[-1][1]:.4g}" if points else "Loss: no finite value"
+    panel = Panel("", x_label, "loss", (Series("", points or ((0.0, 0.0),), 0, mark=None),))
+    return draw_image(draw_charts([panel], title=title, size=(560, 200)))
+
+
+def _clip_rows(clip: Clip, masks: Mapping[str, TokenMask], columns: int) -> Image.Image:
+    """Frames, motion if there is any, and a row for each mask."""
+    for mask in masks.values():
+        _check_steps(mask, clip)
+    size = (clip.frames.shape[1], clip.frames.shape[2])
+    below = [(name, paint_mask(clip.frames, mask.masked)) for name, mask in masks.items()]
+    times = clip.pts_seconds - clip.pts_seconds[0]
+    if clip.motion is None:
+        return Image.fromarray(filmstrip([("frames", clip.frames), *below], columns=columns, times=times))
+    return _with_motion([("frames", clip.frames)], clip.motion, size, below=below, columns=columns, times=times)
+
+
+def _check_steps(mask: TokenMask, clip: Clip) -> None:
+    """Raise MaskError unless the mask fits the clip."""
+    steps = len(mask.masked)
+    if len(clip.frames) % steps:
+        raise MaskError(
+            "TokenMask.show",
+            f"found a clip of {len(clip.frames)} frames",
+            f"a multiple of the mask's {steps} steps",
+            "give the clip that the mask was drawn for",
+            reason="mismatch",
+        )
+
+
+def _run_losses(folder: Path) -> Image.Image:
+    from mgm.show.curves import read_run  # needs the packages for training
+
+    run = read_run(folder)
+    losses = [math.nan if loss is None else loss for loss in run.values["loss"]]
+    return losses_sheet(losses, x_label="clips seen", xs=run.clips)
 
 
 def _with_motion(
@@ -117,14 +157,15 @@ def _with_motion(
     motion: MotionField,
     size: tuple[int, int],
     *,
+    below: Sequence[LabelledClip] = (),
     columns: int,
     times: npt.NDArray[np.float64] | None,
 ) -> Image.Image:
-    """A contact sheet with a last row for the motion, and the colour wheel after it."""
+    """A contact sheet with a row for the motion, and the colour wheel after it."""
     scale = motion_scale(motion.vectors)
     coloured = colour_motion(motion.vectors, extent=motion.extent, size=size, full_scale=scale)
     sheet = filmstrip(
-        [*rows, ("motion", coloured)],
+        [*rows, ("motion", coloured), *below],
         columns=columns,
         times=times,
         ends={"motion": _wheel(size)},

@@ -27,6 +27,7 @@ from mgm.files.atomic import atomic_write
 from mgm.files.journal import Journal
 from mgm.files.json_text import read_json
 from mgm.machine import versions
+from mgm.notebook import Table, Tabled
 from mgm.training.checkpoint import contains_settings
 from mgm.training.config import Config
 from mgm.training.folder import STATE_FILE, run_of
@@ -88,6 +89,18 @@ class Metric(Record):
         return f"{value:.1%}" if self.unit == "fraction" else f"{value:.3f}"
 
 
+METRIC_HEADINGS: Final = ("metric", "value", "95% interval", "videos")
+
+
+def metric_row(metric: Metric) -> tuple[str, ...]:
+    """The cells of a metric under `METRIC_HEADINGS`."""
+    interval = metric.intervals[0] if metric.intervals else None
+    between = (
+        "" if interval is None else f"{metric.write(interval.low)} to {metric.write(interval.high)}, {interval.method}"
+    )
+    return metric.name, metric.write(metric.value), between, f"{metric.count:,}"
+
+
 class SetRecord(Record):
     """The set: `checksum` is that of the relative paths, labels, parts and split of its videos, and of its classes."""
 
@@ -129,7 +142,7 @@ class VideosRecord(Record):
         return "" if self.judged == self.expected else f"incomplete ({self.judged:,} of {self.expected:,})"
 
 
-class Result(Record):
+class Result(Record, Tabled):
     """One result.
 
     Attributes:
@@ -153,6 +166,13 @@ class Result(Record):
     def __repr__(self) -> str:
         state = f", {self.videos.incomplete}" if self.videos.incomplete else ""
         return f"Result({self.kind} on {self.set.name}: {'; '.join(map(str, self.metrics))}{state})"
+
+    def as_table(self) -> Table:
+        """The metrics with their intervals."""
+        named = "" if self.model is None else f" of {self.model.name}"
+        state = f", {self.videos.incomplete}" if self.videos.incomplete else ""
+        rows = tuple(metric_row(metric) for metric in self.metrics)
+        return Table(f"{self.kind}{named} on {self.set.name}{state}", METRIC_HEADINGS, rows)
 
     @property
     def key(self) -> tuple[object, ...]:
