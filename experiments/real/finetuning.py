@@ -28,15 +28,15 @@ from mgm.training.checkpoint import load_classifier, load_encoder
 from mgm.training.finetune import finetune
 
 SIDE = 72
+PROBE, BALANCED = "finetune.head_init=probe", "finetune.class_weights=balanced"
 ARMS: dict[str, tuple[str, ...]] = {
-    "as it was": (),
-    "attentive": ("finetune.pooling=attentive",),
-    "no layer decay": ("finetune.layer_decay=1",),
-    "4 x learning rate": ("finetune.base_lr=3.2e-2",),
-    "probe": ("finetune.head_init=probe",),
-    "probe, 1/4 of the learning rate": ("finetune.head_init=probe", "finetune.base_lr=2e-3"),
-    "probe alone": ("finetune.head_init=probe", "finetune.base_lr=8e-9"),
-    "4 x learning rate, attentive": ("finetune.base_lr=3.2e-2", "finetune.pooling=attentive"),
+    "equal weights, random head": (),
+    "balanced": (BALANCED,),
+    "balanced, attentive": (BALANCED, "finetune.pooling=attentive"),
+    "balanced, probe": (BALANCED, PROBE),
+    "balanced, probe alone": (BALANCED, PROBE, "finetune.base_lr=8e-9"),
+    "balanced, probe, 1/4 of the rate": (BALANCED, PROBE, "finetune.base_lr=2e-3"),
+    "balanced, probe, 1/16 of the rate": (BALANCED, PROBE, "finetune.base_lr=5e-4"),
 }
 """What is compared -> settings."""
 

@@ -9,7 +9,7 @@ from mgm.data.clips.source import FileSource
 from mgm.errors import DataError, ModelError
 from mgm.models import Encoder, ModelSpec
 from mgm.training import load_classifier, load_encoder
-from mgm.training.finetune import augmentation, finetune, resolve_flip
+from mgm.training.finetune import augmentation, finetune, resolve_flip, set_up_finetuning
 from mgm.training.pretrain import pretrain
 from mgm.training.recipe import override
 from tests.errors import raises
@@ -43,6 +43,19 @@ def test_the_loss_falls(tune, small, optimiser):
     losses = tune(None, small(*settings, *optimiser)).history.losses
     assert losses[0] == pytest.approx(torch.tensor(8.0).log().item(), abs=0.01)  # eight classes, equally likely
     assert sum(losses[-5:]) / 5 < 0.8 * losses[0]
+
+
+def test_balanced_classes_count_alike_in_the_loss(small, videos, memory, tmp_path):
+    """Two thirds of the clips are of class 0: each counts .75, that of the other class 1.5."""
+    few = [item for item in videos.train if item.label == 0][:2], [item for item in videos.train if item.label == 1][:1]
+    uneven = VideoSet("uneven", tuple(few[0] + few[1]), videos.test, videos.classes, "none")
+    config = small("finetune.class_weights=balanced", "finetune.label_smoothing=0", "finetune.batch=3")
+    run, method = set_up_finetuning(None, uneven, config, tmp_path / "run", memory, show_progress=False)
+    assert method.class_weights.tolist() == pytest.approx([0.75, 1.5, 0, 0, 0, 0, 0, 0])
+    batch = next(iter(run.batches(0)))
+    logits = method.module.eval()(batch.video).log_softmax(-1)
+    each = -logits[torch.arange(3), batch.label] * method.class_weights[batch.label]
+    assert method.step(method.module, batch).loss.item() == pytest.approx(each.mean().item(), rel=1e-5)
 
 
 def test_its_repeats_are_its_own(tune, small):

@@ -1,46 +1,50 @@
+import numpy as np
 import pytest
 import torch
 
-from mgm.data.clips.source import FileSource
 from mgm.data.holdout import held_out
-from mgm.data.items import VideoItem
-from mgm.data.loading.views import ViewSet
-from mgm.errors import DataError
+from mgm.data.loading.dataset import ClipTransform
+from mgm.models.logistic import balanced_weights, logistic_regression
 from mgm.models.networks.catalog import NETWORKS
 from mgm.training.finetune import build_classifier, finetune
 from mgm.training.head_start import start_head_from_probe
 from mgm.training.networks import network_to_train
-from tests.errors import raises
+from mgm.training.run import training_clips
 from tests.models.networks.small import SMALL
 
 PROBE = "finetune.head_init=probe"
 
 
 @pytest.fixture
-def clips(small, videos, memory):
-    """Centre crops of the training videos, and their labels."""
-    config = small()
-    views = ViewSet(videos.train, memory, config.clip_settings(motion=False), temporal=1, spatial=1)
-    return torch.cat([views[i].video for i in range(len(views))]), torch.tensor([item.label for item in videos.train])
+def clip_set(videos, memory):
+    """The training clips of a configuration."""
+
+    def of(config):
+        transform = ClipTransform(config.finetune.crop, flip=True)
+        return training_clips(videos.train, config, transform, memory, repeats=1, show_progress=False)
+
+    return of
 
 
-@pytest.mark.parametrize("pooling", ["mean", "attentive"])
-def test_the_head_is_the_logistic_regression_of_its_inputs(small, videos, memory, clips, pooling):
-    """Against scikit-learn's, on standardised features, with the weight decay of the four that suits held-out videos best."""
-    config = small(PROBE, f"finetune.pooling={pooling}", "probe.clips_per_video=1")
+def test_the_head_is_the_logistic_regression_of_its_inputs(small, videos, clip_set):
+    """Against scikit-learn's, on standardised features of five epochs, with the decay that suits held-out videos best."""
+    config = small(PROBE)
+    clips = clip_set(config)
     torch.manual_seed(0)
     model = build_classifier(config, classes=8)
-    start_head_from_probe(model, videos.train, config, memory)
+    start_head_from_probe(model, clips, config)
     assert model.training
     model.eval()
-    inputs = []
+    inputs, outputs = [], []
     model.head.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    keys = [(epoch, index) for epoch in range(5) for index in range(len(clips))]
     with torch.no_grad():
-        ours = model(clips[0]).softmax(-1)
-    features, label = inputs[0].double(), clips[1].numpy()
+        for key in keys:
+            outputs.append(model(clips[key].video[None]).softmax(-1))
+    features, label = torch.cat(inputs).double(), np.array([clips.items[index].label for _, index in keys])
     logistic = pytest.importorskip("sklearn.linear_model").LogisticRegression
     scaled = ((features - features.mean(0)) / (features.std(0, correction=0) + 1e-6)).numpy()
-    out = held_out(videos.train).numpy()
+    out = held_out(videos.train).numpy()[[index for _, index in keys]]
 
     def peer(decay, rows):
         return logistic(C=1 / (2 * decay * rows.sum()), max_iter=1000).fit(scaled[rows], label[rows])
@@ -48,29 +52,42 @@ def test_the_head_is_the_logistic_regression_of_its_inputs(small, videos, memory
     decays = [1e-4, 1e-3, 1e-2, 1e-1]
     scores = [peer(decay, ~out).score(scaled[out], label[out]) if out.any() else 0 for decay in decays]
     theirs = peer(decays[scores.index(max(scores))], out | True).predict_proba(scaled)
-    torch.testing.assert_close(ours.double(), torch.tensor(theirs), atol=0.02, rtol=0)
+    torch.testing.assert_close(torch.cat(outputs).double(), torch.tensor(theirs), atol=0.02, rtol=0)
 
 
-def test_fine_tuning_starts_from_it(small, videos, memory, tmp_path):
+@pytest.mark.parametrize("pooling", ["mean", "attentive"])
+def test_fine_tuning_starts_from_it(small, videos, memory, tmp_path, pooling):
     def first_loss(out, *settings):
-        config = small("finetune.steps=1", "finetune.crop=centre", "finetune.flip=false", *settings)
+        config = small("finetune.steps=1", f"finetune.pooling={pooling}", *settings)
         return finetune(None, videos, config, out=tmp_path / out, source=memory, show_progress=False).history.losses[0]
 
     assert first_loss("probe", PROBE) < 0.7 * first_loss("random")
     assert first_loss("again", PROBE) == first_loss("probe again", PROBE)
 
 
-def test_the_head_of_a_network_too(small, videos, memory, monkeypatch):
+def test_the_head_of_a_network_too(small, videos, clip_set, monkeypatch):
     monkeypatch.setitem(NETWORKS, "small", SMALL)
     config = small(PROBE, "model.network=small", "finetune.layer_decay=1")
     model = network_to_train(config, videos.classes, None)
     before = model.head.weight.clone()
-    start_head_from_probe(model, videos.train[:8], config, memory)
+    start_head_from_probe(model, clip_set(config), config)
     assert not torch.equal(before, model.head.weight)
     assert model.head.weight.isfinite().all()
 
 
-def test_videos_that_cannot_be_read(small, tmp_path):
-    config, item = small(PROBE), VideoItem(str(tmp_path / "none.mp4"), 0)
-    with raises(DataError, "too_many_failures"):
-        start_head_from_probe(build_classifier(config, classes=8), [item], config, FileSource())
+def test_balanced_weights():
+    weights = balanced_weights(torch.tensor([6, 2, 0]))
+    assert weights.tolist() == pytest.approx(
+        [8 / (2 * 6), 8 / (2 * 2), 0]
+    )  # scikit-learn's "balanced", without empty classes
+
+
+def test_a_balanced_probe_equals_one_of_repeated_samples():
+    """A sample that counts thrice is a sample that is there thrice."""
+    torch.manual_seed(0)
+    features, label = torch.randn(40, 3), torch.tensor([0] * 30 + [1] * 10)
+    often = torch.cat([features, features[30:], features[30:]]), torch.cat([label, label[30:], label[30:]])
+    weight, bias = logistic_regression(features, label, 2, 0.1, balanced_weights(label.bincount()))
+    expected, expected_bias = logistic_regression(*often, 2, 0.1)
+    torch.testing.assert_close(weight, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(bias, expected_bias, atol=1e-4, rtol=0)

@@ -16,15 +16,20 @@ def standardised(features: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     return (features - mean).div_(deviation), (others - mean).div_(deviation)  # in place: those of all views are large
 
 
-def logistic_regression(features: Tensor, labels: Tensor, classes: int, decay: float) -> tuple[Tensor, Tensor]:
-    """Weight (dim, classes) and bias (classes,) that minimise the mean cross-entropy + `decay` x the squared weights."""
+def logistic_regression(
+    features: Tensor, labels: Tensor, classes: int, decay: float, class_weight: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Weight (dim, classes) and bias (classes,) that minimise the mean cross-entropy + `decay` x the squared weights.
+
+    class_weight: float32 (classes,), how much a sample of each class counts; None: all alike.
+    """
     weight = torch.zeros(features.shape[1], classes, requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
     optimiser = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = F.cross_entropy(features @ weight + bias, labels) + decay * weight.square().sum()
+        loss = F.cross_entropy(features @ weight + bias, labels, class_weight) + decay * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
@@ -32,15 +37,29 @@ def logistic_regression(features: Tensor, labels: Tensor, classes: int, decay: f
     return weight.detach(), bias.detach()
 
 
-def selected_decay(features: Tensor, labels: Tensor, classes: int, out: Tensor) -> float:
+def balanced_weights(count: Tensor) -> Tensor:
+    """Weights with which every class counts as much as another, and a sample counts 1 on average; 0 for a class without samples.
+
+    count: (classes,), samples of each class. Returns float32 (classes,): all samples / (classes that occur x samples of the class).
+    """
+    occurs = count > 0
+    weight = count.sum() / (occurs.sum() * count.clamp_min(1))
+    return torch.where(occurs, weight, 0).float()
+
+
+def selected_decay(
+    features: Tensor, labels: Tensor, classes: int, out: Tensor, class_weight: Tensor | None = None
+) -> float:
     """The weight decay with the best accuracy on the features that `out` (bool (n,), True = held out) keeps from training.
 
-    The smallest where no features, or all, are held out.
+    The smallest where no features, or all, are held out. class_weight: as in `logistic_regression`, also of the accuracy.
     """
     if not out.any() or out.all():
         return _DECAYS[0]
+    counts = torch.ones(int(out.sum())) if class_weight is None else class_weight[labels[out]]
     scores = []
     for decay in _DECAYS:
-        weight, bias = logistic_regression(features[~out], labels[~out], classes, decay)
-        scores.append(float(((features[out] @ weight + bias).argmax(1) == labels[out]).float().mean()))
+        weight, bias = logistic_regression(features[~out], labels[~out], classes, decay, class_weight)
+        hits = (features[out] @ weight + bias).argmax(1) == labels[out]
+        scores.append(float((hits * counts).mean()))
     return _DECAYS[int(np.argmax(scores))]

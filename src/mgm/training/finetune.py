@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from mgm.data.annotations import VideoSet, load_set
+from mgm.data.annotations import VideoItem, VideoSet, load_set
 from mgm.data.augment.batch import Augmentation
 from mgm.data.augment.erasing import RandomErasing
 from mgm.data.augment.flip import directed_classes
@@ -24,6 +24,7 @@ from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
 from mgm.errors import ModelError
 from mgm.models import Classifier, Encoder
+from mgm.models.logistic import balanced_weights
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.patches import MEAN, STD
 from mgm.training.checkpoint import contains_settings, load_checkpoint, load_encoder, load_predictor, load_pretrained
@@ -110,9 +111,17 @@ def set_up_finetuning(
         model = build_classifier(config, classes=len(found.classes), pretrained=pretrained)
         if pretrained is None:
             start_from_videos(model.encoder, clips.items, config, clips.source)
-    start_head_from_probe(model, clips.items, config, clips.source, run.fabric.device)
+    start_head_from_probe(model, clips, config, run.fabric.device)
     augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
-    return run, Finetuning(model, config, found.classes, flip, augment)
+    return run, Finetuning(model, config, found.classes, flip, augment, class_weights(clips.items, config, found))
+
+
+def class_weights(items: Sequence[VideoItem], config: Config, videos: VideoSet) -> Tensor | None:
+    """How much a clip of each class counts in the loss, float32 (classes,); None: all alike."""
+    if config.finetune.class_weights == "equal":
+        return None
+    labels = torch.tensor([item.label for item in items])
+    return balanced_weights(labels.bincount(minlength=len(videos.classes)))
 
 
 def build_classifier(config: Config, *, classes: int, pretrained: Encoder | None = None) -> Classifier:
@@ -141,6 +150,7 @@ class Finetuning:
     classes: tuple[str, ...]
     flip: bool
     augment: Augmentation
+    class_weights: Tensor | None = None
 
     def build_optimiser(self, peak: float) -> torch.optim.Optimizer:
         """The optimiser of `config.finetune`, with layer decay."""
@@ -152,7 +162,7 @@ class Finetuning:
         return build_optimiser(self.module, optim, peak=peak, layer=rates)
 
     def step(self, module: nn.Module, batch: Batch) -> StepResult:
-        """Cross-entropy of the augmented clips with their soft targets."""
+        """Cross-entropy of the augmented clips with their soft targets, each class with its weight."""
         if self.augment.mixing is not None and len(set(batch.index.tolist())) == 1:
             warnings.warn(
                 "a batch with clips of one video is mixed with itself, so that mixup and CutMix have no effect; raise "
@@ -160,7 +170,8 @@ class Finetuning:
                 stacklevel=2,
             )
         video, target = self.augment(batch.video, batch.label, batch.keys)
-        return StepResult(F.cross_entropy(module(video).float(), target))
+        weight = None if self.class_weights is None else self.class_weights.to(target.device)
+        return StepResult(F.cross_entropy(module(video).float(), target, weight))
 
     def describe(self) -> dict[str, Any]:
         """Kind, specification, classes and pooling, for the checkpoint; of a network its name and clips."""

@@ -27,6 +27,11 @@ class FinetuneConfig(OptimConfig):
         "random",
         description="start of the classifier: close to equal probabilities, or the linear probe of the features at that moment",
     )
+    class_weights: Literal["equal", "balanced"] = Field(
+        "equal",
+        description="how much a clip counts in the loss: 1, or inversely to the number of videos of its class, for sets "
+        "in which one class has most of them",
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="fraction of the target spread over all classes")
     sampling: Literal["dense", "sparse"] = Field(
         "dense",
