@@ -33,7 +33,7 @@ ROOMS = {
         {"shards", "augment", "box_formats", "groups", "judging"},
         {"clips", "synthetic"},
         {"annotations", "loading"},
-        {"benchmark", "holdout"},
+        {"benchmark"},
     ],
     "training": [
         {"trackers"},
@@ -53,7 +53,7 @@ ROOMS = {
         {"bootstrap", "classification", "metrics", "pooling", "ranks"},
         {"prediction_journal", "protocol", "token_file"},
         {"views"},
-        {"attentive", "feature_cache", "linear", "nearest", "prediction_table"},
+        {"attentive", "feature_cache", "holdout", "linear", "nearest", "prediction_table"},
         {"low_shot"},
         {"probing"},
         {"raw_motion", "run", "saliency"},

@@ -34,9 +34,9 @@ ARMS: dict[str, tuple[str, ...]] = {
     "balanced": (BALANCED,),
     "balanced, attentive": (BALANCED, "finetune.pooling=attentive"),
     "balanced, probe": (BALANCED, PROBE),
+    "balanced, probe, rate 2e-3": (BALANCED, PROBE, "finetune.base_lr=2e-3"),
+    "balanced, probe, rate 5e-4": (BALANCED, PROBE, "finetune.base_lr=5e-4"),
     "balanced, probe alone": (BALANCED, PROBE, "finetune.base_lr=8e-9"),
-    "balanced, probe, 1/4 of the rate": (BALANCED, PROBE, "finetune.base_lr=2e-3"),
-    "balanced, probe, 1/16 of the rate": (BALANCED, PROBE, "finetune.base_lr=5e-4"),
 }
 """What is compared -> settings."""
 

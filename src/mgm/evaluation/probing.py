@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSource, FileSource
-from mgm.data.holdout import held_out
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.judging import unprobeable
 from mgm.data.loading.views import ViewSet
 from mgm.errors import DataError
 from mgm.evaluation.attentive import AttentiveSetting, ChosenProbe, ProbeShape, attentive_probe, choose_attentive_probe
 from mgm.evaluation.feature_cache import FeatureCache, feature_key
+from mgm.evaluation.holdout import held_out
 from mgm.evaluation.linear import LINEAR_PROTOCOLS, linear_probe, trained_linear_probe
 from mgm.evaluation.low_shot import LowShot, low_shot_curve
 from mgm.evaluation.metrics import Accuracy, AccuracyGain, Verdict, accuracy, accuracy_gain, correct, verdict

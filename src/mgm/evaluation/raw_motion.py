@@ -12,11 +12,11 @@ from torch import Tensor
 
 from mgm.data.clips.source import ClipSource, ClipView
 from mgm.data.clips.transform import centre_crop
-from mgm.data.holdout import held_out
 from mgm.data.items import VideoItem, VideoSet, part_length
 from mgm.data.loading.patch_motion import patch_motion
 from mgm.data.unreadable import READ_ERRORS, Unreadable
 from mgm.errors import DataError
+from mgm.evaluation.holdout import held_out
 from mgm.evaluation.linear import linear_probe
 from mgm.evaluation.metrics import correct
 from mgm.evaluation.nearest import nearest_neighbours, usable_neighbours

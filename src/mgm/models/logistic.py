@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def standardised(features: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
@@ -17,11 +14,17 @@ def standardised(features: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def logistic_regression(
-    features: Tensor, labels: Tensor, classes: int, decay: float, class_weight: Tensor | None = None
+    features: Tensor,
+    labels: Tensor,
+    classes: int,
+    decay: float,
+    class_weight: Tensor | None = None,
+    smoothing: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Weight (dim, classes) and bias (classes,) that minimise the mean cross-entropy + `decay` x the squared weights.
 
     class_weight: float32 (classes,), how much a sample of each class counts; None: all alike.
+    smoothing: fraction of each target that is spread over all classes.
     """
     weight = torch.zeros(features.shape[1], classes, requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
@@ -29,7 +32,8 @@ def logistic_regression(
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = F.cross_entropy(features @ weight + bias, labels, class_weight) + decay * weight.square().sum()
+        loss = F.cross_entropy(features @ weight + bias, labels, class_weight, label_smoothing=smoothing)
+        loss = loss + decay * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
@@ -45,21 +49,3 @@ def balanced_weights(count: Tensor) -> Tensor:
     occurs = count > 0
     weight = count.sum() / (occurs.sum() * count.clamp_min(1))
     return torch.where(occurs, weight, 0).float()
-
-
-def selected_decay(
-    features: Tensor, labels: Tensor, classes: int, out: Tensor, class_weight: Tensor | None = None
-) -> float:
-    """The weight decay with the best accuracy on the features that `out` (bool (n,), True = held out) keeps from training.
-
-    The smallest where no features, or all, are held out. class_weight: as in `logistic_regression`, also of the accuracy.
-    """
-    if not out.any() or out.all():
-        return _DECAYS[0]
-    counts = torch.ones(int(out.sum())) if class_weight is None else class_weight[labels[out]]
-    scores = []
-    for decay in _DECAYS:
-        weight, bias = logistic_regression(features[~out], labels[~out], classes, decay, class_weight)
-        hits = (features[out] @ weight + bias).argmax(1) == labels[out]
-        scores.append(float((hits * counts).mean()))
-    return _DECAYS[int(np.argmax(scores))]

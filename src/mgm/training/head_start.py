@@ -5,18 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mgm.data.holdout import held_out
 from mgm.data.loading.dataset import ClipSet
 from mgm.data.loading.loader import BatchOrder, batches
 from mgm.models import Classifier
-from mgm.models.logistic import balanced_weights, logistic_regression, selected_decay, standardised
+from mgm.models.logistic import balanced_weights, logistic_regression, standardised
 from mgm.models.networks.network import VideoNetwork
 from mgm.training.config import Config
 from mgm.training.run import reading_workers
+from mgm.training.sections import FinetuneConfig
 
 _AT_ONCE = 32
 _EPOCHS, _CLIPS = 5, 10_000
 """The probe sees every training video five times, and at most so many clips: its thousands of weights need no more."""
+_DECAY = 0.1
+"""Strong, for a head of small weights: one of large weights answers at random once the features below it move a little."""
 
 
 def start_head_from_probe(
@@ -48,28 +50,22 @@ def start_head_from_probe(
     )
     home = next(model.parameters()).device
     model.to(device or home).eval()
-    features, index, label = [], [], []
+    features, label = [], []
     for batch in read:
         features.append(_head_input(model, batch.video.to(device or home)).cpu())
-        index.append(batch.index)
         label.append(batch.label)
     model.to(home).train()
-    weight, bias = _probe(torch.cat(features), torch.cat(label), held_out(clips.items)[torch.cat(index)], model, config)
+    weight, bias = _probe(torch.cat(features), torch.cat(label), model.head.out_features, config.finetune)
     with torch.no_grad():
         model.head.weight.copy_(weight.T)
         model.head.bias.copy_(bias)
 
 
-def _probe(
-    features: Tensor, label: Tensor, out: Tensor, model: Classifier | VideoNetwork, config: Config
-) -> tuple[Tensor, Tensor]:
-    """Weight (dim, classes) and bias (classes,) of the logistic regression, for features that are not standardised."""
-    classes = model.head.out_features
-    balanced = config.finetune.class_weights == "balanced"
-    class_weight = balanced_weights(label.bincount(minlength=classes)) if balanced else None
+def _probe(features: Tensor, label: Tensor, classes: int, optim: FinetuneConfig) -> tuple[Tensor, Tensor]:
+    """Weight (dim, classes) and bias (classes,) that minimise the loss of fine-tuning, for features that are not standardised."""
+    balance = balanced_weights(label.bincount(minlength=classes)) if optim.class_weights == "balanced" else None
     scaled, _ = standardised(features, features[:0])
-    decay = selected_decay(scaled, label, classes, out, class_weight)
-    weight, bias = logistic_regression(scaled, label, classes, decay, class_weight)
+    weight, bias = logistic_regression(scaled, label, classes, _DECAY, balance, optim.label_smoothing)
     weight = weight / (features.std(0, correction=0) + 1e-6)[:, None]
     return weight, bias - features.mean(0) @ weight
 

@@ -1,5 +1,5 @@
-from mgm.data.holdout import held_out
 from mgm.data.items import VideoItem
+from mgm.evaluation.holdout import held_out
 
 
 def videos(*names):
