@@ -28,15 +28,20 @@ from mgm.training.checkpoint import load_classifier, load_encoder
 from mgm.training.finetune import finetune
 
 SIDE = 72
-PROBE, BALANCED = "finetune.head_init=probe", "finetune.class_weights=balanced"
+EARLIER = ("finetune.base_lr=8e-3",)
+RANDOM, EQUAL = "finetune.head_init=random", "finetune.class_weights=equal"
 ARMS: dict[str, tuple[str, ...]] = {
-    "equal weights, random head": (),
-    "balanced": (BALANCED,),
-    "balanced, attentive": (BALANCED, "finetune.pooling=attentive"),
-    "balanced, probe": (BALANCED, PROBE),
-    "balanced, probe, rate 2e-3": (BALANCED, PROBE, "finetune.base_lr=2e-3"),
-    "balanced, probe, rate 5e-4": (BALANCED, PROBE, "finetune.base_lr=5e-4"),
-    "balanced, probe alone": (BALANCED, PROBE, "finetune.base_lr=8e-9"),
+    "laptop": (),
+    "the probe that it starts from": ("finetune.steps=1", "finetune.warmup=0", "finetune.base_lr=1e-12"),
+    "equal weights of classes": (EQUAL,),
+    "random head": (RANDOM, *EARLIER),
+    "random head, equal weights": (RANDOM, EQUAL, *EARLIER),
+    "random head, equal weights, attentive, rate 3.2e-2": (
+        RANDOM,
+        EQUAL,
+        "finetune.pooling=attentive",
+        "finetune.base_lr=3.2e-2",
+    ),
 }
 """What is compared -> settings."""
 
