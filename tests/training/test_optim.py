@@ -4,10 +4,13 @@ from itertools import pairwise
 import pytest
 import torch
 
+from mgm.errors import ConfigError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.training import load_config
 from mgm.training.finetune import layer_rates
 from mgm.training.optim import Schedule, build_optimiser, build_schedule
 from mgm.training.sections import OptimConfig
+from tests.errors import raises
 
 SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
 
@@ -70,6 +73,46 @@ def test_the_length_changes_nothing_before_the_decay():
     )
     assert (short.decay_start, long.decay_start) == (40, 320)
     assert [short.factor(step) for step in range(41)] == [long.factor(step) for step in range(41)]
+
+
+def test_a_tenth_after_each_drop():
+    """The rates of TimeSformer's configuration: 15 epochs, x.1 after epochs 11 and 14."""
+    config = optim(steps=None, epochs=15, schedule="steps", drops=(0.73333333, 0.93333333), base_lr=0.16, batch=8)
+    plan = build_schedule(config, steps_per_epoch=1000)
+    assert plan.drops == (11_000, 14_000)
+    rates = [plan.peak * plan.factor(step) for step in (0, 10_999, 11_000, 13_999, 14_000, 14_999)]
+    assert rates == pytest.approx([5e-3, 5e-3, 5e-4, 5e-4, 5e-5, 5e-5])
+    assert "a tenth after each of 11000, 14000" in plan.summary()
+
+
+def test_warm_up_from_a_rate_above_zero():
+    """PySlowFast's: linear from the first rate to the peak."""
+    plan = build_schedule(optim(steps=100, warmup=10, base_lr=0.4, warmup_lr=0.04, batch=256), steps_per_epoch=7)
+    rates = [plan.peak * plan.factor(step) for step in range(10)]
+    assert rates == pytest.approx([0.04 + 0.036 * (step + 1) for step in range(10)])
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "reason"),
+    [
+        ("steps-without-drops", {"schedule": "steps"}, "conflict"),
+        ("drops-without-steps", {"drops": [0.5]}, "conflict"),
+        ("drops-twice", {"schedule": "steps", "drops": [0.5, 0.5]}, "invalid_value"),
+        ("drops-after-the-end", {"schedule": "steps", "drops": [1.5]}, "invalid_value"),
+        ("warmup_lr", {"warmup_lr": 1.0}, "invalid_value"),
+    ],
+)
+def test_schedules_that_cannot_be(name, changes, reason):
+    settings = [f"pretrain.{key}={value}" for key, value in changes.items()]
+    with raises(ConfigError, reason, message=f"schedule-{name}"):
+        load_config("debug", settings)
+
+
+def test_momentum_of_nesterov():
+    network = torch.nn.Linear(2, 2)
+    for nesterov in (False, True):
+        made = build_optimiser(network, optim(optimiser="sgd", nesterov=nesterov), peak=0.1)
+        assert made.defaults["nesterov"] is nesterov
 
 
 def test_a_length_in_clips_is_the_same_for_any_batch():

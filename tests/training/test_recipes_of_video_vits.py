@@ -28,6 +28,14 @@ VIDEO_VITS = {
     ),
 }  # fmt: skip
 
+SCHEDULES = {
+    "supervised-timesformer": ("steps", True),
+    "supervised-motionformer": ("steps", False),
+    "supervised-vidtr-l": ("steps", False),
+}
+DROPS = {"supervised-timesformer": [11, 14], "supervised-motionformer": [20, 30], "supervised-vidtr-l": [25, 40]}
+"""Epochs after which the authors divide the rate by 10."""
+
 
 @pytest.mark.parametrize("name", VIDEO_VITS)
 def test_it_is_the_configuration_of_its_authors(name):
@@ -51,7 +59,8 @@ def test_it_is_the_configuration_of_its_authors(name):
     assert (data.size, f.crop, f.erasing, f.mixup, f.cutmix, f.layer_decay) == (224, "multiscale", 0, 0, 0, 1)
     assert (f.clip_grad, config.repeats("finetune"), f.sampling_rule) == (None, 1, "exact")
     assert f.randaugment == ("rand-m10-n2-mstd0.5-inc1" if name == "supervised-motionformer-ssv2" else None)
-    assert f.min_lr == pytest.approx(0 if name == "coviar-motion" else f.base_lr / 100)
+    assert (f.min_lr, f.schedule, f.nesterov) == (0, *SCHEDULES.get(name.rpartition("-")[0], ("cosine", False)))
+    assert [round(drop * f.epochs) for drop in f.drops] == DROPS.get(name.rpartition("-")[0], [])
 
 
 @pytest.mark.parametrize("name", VIDEO_VITS)

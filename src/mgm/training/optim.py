@@ -11,16 +11,22 @@ from torch import nn
 
 from mgm.training.sections import OptimConfig
 
+DROP = 0.1
+"""Of the learning rate, at a drop of the schedule `steps`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The length of a run in steps and its learning rate, per step: linear from 0 over the warm-up, then half a cosine; or constant
-    until the decay, whose form is 1 - sqrt (Hägele et al. 2024, "Scaling laws beyond fixed training durations").
+    """The length of a run in steps and its learning rate, per step: linear over the warm-up, then half a cosine; or constant until
+    the decay, whose form is 1 - sqrt (Hägele et al. 2024, "Scaling laws beyond fixed training durations"); or a tenth after each
+    drop.
 
     Attributes:
         steps, warmup: in optimiser steps.
         peak, final: learning rates, already scaled by batch / 256.
-        decay_start: number of steps before the decay; None for a cosine. Until then no learning rate depends on the length.
+        decay_start: number of steps before the decay; None for the others. Until then no learning rate depends on the length.
+        drops: number of steps before each drop; None for the others, which have none.
+        first: learning rate that the warm-up starts from, scaled too.
     """
 
     steps: int
@@ -28,11 +34,16 @@ class Schedule:
     peak: float
     final: float
     decay_start: int | None = None
+    drops: tuple[int, ...] | None = None
+    first: float = 0.0
 
     def factor(self, step: int) -> float:
         """Learning rate of step 0, 1, ... relative to `peak`. The first warm-up step is above 0, so that every step learns."""
         if step < self.warmup:
-            return (step + 1) / self.warmup
+            start = self.first / self.peak
+            return start + (1 - start) * (step + 1) / self.warmup
+        if self.drops is not None:
+            return float(DROP ** sum(step >= drop for drop in self.drops))
         begin = self.warmup if self.decay_start is None else self.decay_start
         progress = min(max(step - begin, 0) / max(self.steps - begin, 1), 1.0)
         fall = 0.5 * (1 + math.cos(math.pi * progress)) if self.decay_start is None else 1 - math.sqrt(progress)
@@ -44,6 +55,8 @@ class Schedule:
         phrase = f"peak learning rate {self.peak:.2e} after {self.warmup} steps"
         if self.warmup == self.steps:
             return f"{phrase}, at the end: the run is all warm-up"
+        if self.drops is not None:
+            return f"{phrase}, a tenth after each of {', '.join(map(str, self.drops))}"
         return phrase if self.decay_start is None else f"{phrase}, decay after {self.decay_start}"
 
 
@@ -58,7 +71,9 @@ def build_schedule(config: OptimConfig, *, steps_per_epoch: int) -> Schedule:
         length, unit = (config.epochs or 0) * steps_per_epoch, steps_per_epoch
     warmup = min(round(config.warmup * unit), length)
     decay_start = max(length - round(config.decay * length), warmup) if config.schedule == "wsd" else None
-    return Schedule(length, warmup, config.base_lr * scale, config.min_lr * scale, decay_start)
+    drops = tuple(max(round(drop * length), warmup) for drop in config.drops) if config.schedule == "steps" else None
+    rates = (config.base_lr * scale, config.min_lr * scale)
+    return Schedule(length, warmup, *rates, decay_start, drops, config.warmup_lr * scale)
 
 
 def build_optimiser(
@@ -81,5 +96,6 @@ def build_optimiser(
     parameters = [{"params": p, "weight_decay": decay, "lr": peak * scale} for (decay, scale), p in groups.items()]
     fused = config.precision != "16-mixed"  # a fused kernel unscales gradients itself, too late for clipping them
     if config.optimiser == "sgd":
-        return torch.optim.SGD(parameters, lr=peak, momentum=config.momentum, fused=fused)
+        nesterov = config.nesterov and config.momentum > 0
+        return torch.optim.SGD(parameters, lr=peak, momentum=config.momentum, nesterov=nesterov, fused=fused)
     return torch.optim.AdamW(parameters, lr=peak, betas=config.betas, fused=fused)

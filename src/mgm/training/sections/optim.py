@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -20,9 +21,14 @@ class OptimConfig(Section):
         None, ge=1, description="length in clips seen, each counted once for all its repeats: the same for any batch"
     )
     warmup: float = Field(0, ge=0, description="linear warm-up, in the unit of the length (epochs, steps or clips)")
-    schedule: Literal["cosine", "wsd"] = Field(
+    warmup_lr: float = Field(0.0, ge=0, description="learning rate per 256 clips that the warm-up starts from")
+    schedule: Literal["cosine", "wsd", "steps"] = Field(
         "cosine",
-        description="learning rate after the warm-up: half a cosine, or wsd: constant, then a decay; a run of wsd can be extended",
+        description="learning rate after the warm-up: half a cosine; wsd: constant, then a decay, a run of which can be extended; "
+        "or steps: a tenth after each of drops, without min_lr",
+    )
+    drops: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (), description="fractions of the length after which the schedule steps divides the learning rate by 10"
     )
     decay: float = Field(0.2, gt=0, le=1, description="fraction of the length that the decay of wsd takes")
     batch: int = Field(256, ge=1, description="clips per step, over all devices together")
@@ -37,6 +43,7 @@ class OptimConfig(Section):
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum")
     betas: tuple[Beta, Beta] = Field((0.9, 0.95), description="betas of AdamW, each in [0, 1)")
     momentum: Beta = Field(0.9, description="momentum of SGD, in [0, 1)")
+    nesterov: bool = Field(False, description="Nesterov's momentum, for sgd")
     clip_grad: float | None = Field(None, gt=0, description="largest norm of the gradient; null: no limit")
     precision: Precision = Field("auto", description="auto: bf16 on devices that compute in it natively, else 32 bit")
     skip_limit: int = Field(
@@ -81,6 +88,15 @@ class OptimConfig(Section):
             )
         return value
 
+    @field_validator("drops", mode="before")
+    @classmethod
+    def _known_drops(cls, value: Any) -> Any:
+        """Check before pydantic, which would report every number."""
+        numbers = isinstance(value, list | tuple) and all(isinstance(v, float) for v in value)
+        if not numbers or not all(a < b for a, b in pairwise((0.0, *value, 1.0))):
+            raise ConfigError("", "", "fractions between 0 and 1 in order, such as [0.7, 0.9]", reason="invalid_value")
+        return tuple(value)
+
     @field_validator("betas", mode="before")
     @classmethod
     def _pair(cls, value: Any) -> Any:
@@ -97,7 +113,10 @@ class OptimConfig(Section):
             raise ConfigError(
                 "", found, f"one of {', '.join(LENGTHS)}", reason="conflict" if given else "missing_value"
             )
-        if self.min_lr > self.base_lr:
-            expected = f"at most base_lr, {self.base_lr}"
-            raise ConfigError("", f"min_lr is {self.min_lr}", expected, reason="invalid_value")
+        for name, rate in (("min_lr", self.min_lr), ("warmup_lr", self.warmup_lr)):
+            if rate > self.base_lr:
+                raise ConfigError("", f"{name} is {rate}", f"at most base_lr, {self.base_lr}", reason="invalid_value")
+        if (self.schedule == "steps") != bool(self.drops):
+            found = f"found schedule {self.schedule} with drops {list(self.drops)}"
+            raise ConfigError("", found, advice="schedule steps needs drops, and drops need it", reason="conflict")
         return self
