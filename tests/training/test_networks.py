@@ -10,7 +10,8 @@ from mgm.models.networks.entry import NetworkOptions
 from mgm.training import export_model, load_classifier, load_config, load_encoder, load_pretrained
 from mgm.training.checkpoint_folder import WEIGHTS_FILE
 from mgm.training.finetune import Finetuning, finetune
-from mgm.training.networks import network_to_train, read_network
+from mgm.training.networks import network_rates, network_to_train, read_network
+from mgm.training.recipe import config_for_network, default_recipe
 from tests.errors import raises
 from tests.models.networks.small import SMALL, authors_names
 from tests.training.helpers import newest, raising, same_weights
@@ -40,12 +41,52 @@ def test_a_network_brings_its_clips_and_views():
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_every_network_starts_by_its_name(name):
-    """The supervised recipe and the option --model, as docs/systems.md gives the command."""
-    config = load_config("supervised-vitb-k400", [f"model.network={name}"])
+    """By the option --model alone, and also with the recipe of a transformer."""
+    chosen, entry = [f"model.network={name}"], NETWORKS[name]
+    for recipe in (default_recipe(chosen), "supervised-vitb-k400", "finetune-vitb-ssv2", "debug"):
+        config = load_config(recipe, chosen)
+        assert (config.data.input, config.data.frames, config.data.stride) == (entry.reads, entry.frames, entry.stride)
+        assert (config.finetune.sampling, config.probe.temporal_views) == (entry.sampling, entry.views[0])
     with torch.device("meta"):
-        network = network_to_train(config, [str(i) for i in range(10)], None)
+        network = network_to_train(load_config(default_recipe(chosen), chosen), [str(i) for i in range(10)], None)
     assert network.head.out_features == 10
-    assert config.data.input == NETWORKS[name].reads
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_the_recipe_of_a_network_is_of_a_network(name):
+    """Of itself, or of another size of it; its clips are then those of the catalog."""
+    own = load_config(NETWORKS[name].recipe).model.network
+    assert NETWORKS[own].formats == NETWORKS[name].formats
+
+
+@pytest.mark.parametrize(
+    ("setting", "subject"),
+    [("finetune.drop_path=0.1", "finetune.drop_path"), ("finetune.layer_decay=0.75", "finetune.layer_decay")],
+)
+def test_rates_that_a_network_has_not_are_refused_where_asked_for(setting, subject):
+    with raises(ConfigError, "conflict", subject=f"debug: {subject}", message=f"network-without-{subject[9:]}"):
+        load_config("debug", ["model.network=slowfast-r50-8x8", setting])
+
+
+def test_a_recipe_of_the_network_keeps_its_own_clips():
+    """A run of dense clips continues with the sparse ones of the recipe."""
+    own = load_config("supervised-mvitv2-b-k400", ["data.size=64"])
+    config = config_for_network(own, "supervised-mvitv2-b-ssv2", [])
+    assert (own.finetune.sampling, config.finetune.sampling, config.data.size) == ("dense", "sparse", 64)
+
+
+def test_the_body_may_learn_more_slowly_than_the_head(small, videos):
+    network = network_to_train(small("model.network=small"), videos.classes, None)
+    rate = network_rates(network, decay=0.5, body=0.1)
+    assert (rate("head.bias"), rate("blocks.1.bias"), rate("stem.weight")) == (
+        1,
+        pytest.approx(0.05),
+        pytest.approx(0.0125),
+    )
+    slowfast = load_config("debug", ["model.network=slowfast-r50-8x8"])
+    with torch.device("meta"):
+        rate = network_rates(network_to_train(slowfast, ["a"], None), decay=1, body=0.1)
+    assert (rate("head.weight"), rate("slow_stem.conv.weight")) == (1, 0.1)
 
 
 def test_its_clips_need_no_whole_patches():
@@ -150,12 +191,6 @@ def test_layer_decay_follows_the_layers(small, videos):
     )
 
 
-def test_a_network_without_layers_has_no_decay(small, videos, monkeypatch):
-    monkeypatch.setattr(SMALL.build, "depth", 0)
-    with raises(ConfigError, "conflict", subject="finetune.layer_decay"):
-        network_to_train(small("model.network=small", "finetune.layer_decay=0.5"), videos.classes, None)
-
-
 def test_a_network_and_an_encoder_are_told_apart(tune, small, tmp_path):
     config = small()
     encoder = Encoder(config.model_spec())
@@ -166,5 +201,5 @@ def test_a_network_and_an_encoder_are_told_apart(tune, small, tmp_path):
     tune(None, small(*NETWORK), "network")
     with raises(ModelError, "mismatch", subject=tmp_path / "network"):
         load_encoder(tmp_path / "network")
-    with raises(ModelError, "unsupported", subject=tmp_path / "network"):
+    with raises(ModelError, "unsupported", subject="to"):
         export_model(tmp_path / "network", to="hf", out=tmp_path / "out")

@@ -7,7 +7,6 @@ from functools import partial
 import pytest
 import torch
 
-from mgm.errors import ModelError
 from mgm.models.networks import mvit, slowfast
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.mvit_names import from_pyslowfast
@@ -15,7 +14,6 @@ from mgm.models.networks.slowfast_names import FORMATS
 from mgm.models.networks.weights import load_renamed
 from mgm.training import load_config
 from mgm.training.networks import network_to_train, read_network
-from tests.errors import raises
 from tests.models.networks.mvit_files import mvit_weights
 from tests.models.networks.slowfast_files import published, slowfast_weights
 
@@ -41,7 +39,7 @@ def test_slowfast(publisher, tmp_path):
         file.write_bytes(pickle.dumps({"blobs": {name: value.numpy() for name, value in weights.items()}}, protocol=2))
     else:
         torch.save({"model_state": weights, "epoch": 195, "cfg": "TRAIN: {}", "optimizer_state": {}}, file)
-    settings = ["model.network=slowfast-r101-16x8-nl", "data.frames=16", "data.size=64", "finetune.drop_path=0.1"]
+    settings = ["model.network=slowfast-r101-16x8-nl", "data.frames=16", "data.size=64"]
     config = load_config("debug", settings)
     network = read_network(file, config)
     expected = slowfast.SlowFast(SLOWFAST, classes=400).eval()
@@ -70,9 +68,3 @@ def test_mvit(tmp_path):
     started = network_to_train(config, ["a", "b"], network)
     assert started.head.out_features == 2
     assert torch.equal(started.norm.weight, weights["norm.weight"])
-
-
-def test_slowfast_has_no_stochastic_depth():
-    config = load_config("debug", ["model.network=slowfast-r101-16x8-nl", "finetune.drop_path=0.1"])
-    with raises(ModelError, "unsupported", subject="drop_path"):
-        network_to_train(config, ["a"], None)

@@ -1,6 +1,7 @@
 """Recipes of every kind really run, with their own masks, targets, repeats and optimiser, on smaller clips and a smaller model."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -62,13 +63,18 @@ def real(shared_data, tmp_path_factory):
     return videos, source
 
 
+NARROW = ["model.decoders={video-teacher: {dim: 32, heads: 2}, image-teacher: {dim: 32, heads: 2}}"]
+
+
 def networks(name, tmp_path):
     """Settings with the files that a recipe needs."""
     if name.startswith("mam2"):
         return [f"model.tokenizer={write_vqgan(tmp_path / 'vqgan.ckpt', vqgan(codes=16).state_dict())}"]
     if name.startswith("mvd"):
-        encoder = Encoder(load_config(name, SMALL).model_spec())
-        return [f"model.teacher={export_model(encoder, to='safetensors', out=tmp_path / 'teacher')}"]
+        spec = load_config(name, [*SMALL, *NARROW]).model_spec()
+        picture = replace(spec, frames=1, tubelet=1, decoders=None)
+        made = [("teacher", Encoder(spec)), ("image_teacher", Encoder(picture))]
+        return [f"model.{key}={export_model(made, to='safetensors', out=tmp_path / key)}" for key, made in made]
     return []
 
 
@@ -91,7 +97,7 @@ def test_the_loss_falls_on_real_video(name, real, tmp_path):
     if "maest" in name:
         more.append("model.decoder_dim=16")
     if "mvd" in name:
-        more += ["model.decoder_dim=32", "model.decoder_heads=2"]
+        more += NARROW
     length = ["pretrain.steps=20", "pretrain.warmup=2", "pretrain.batch=8"]
     config = load_config(name, [*SMALL, *length, *more])
     losses = pretrain(videos, config, out=tmp_path / "run", source=source, show_progress=False).history.losses

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mgm.commands.next_command import suggest
+from mgm.commands.options import Network
 from mgm.terminal import Activity, print_result
 from mgm.training.export.target import check_free
 
@@ -64,13 +65,16 @@ def export(
     heads: Annotated[
         int | None, typer.Option(min=1, help="Attention heads of the encoder, instead of the weights' own.")
     ] = None,
+    network: Network = None,
 ) -> None:
     """Export a model for another program, with a model card.
 
     hf: a folder for transformers; videomae: the reference's names; safetensors: one file with a description of the model;
-    torch-export and onnx: graphs of an encoder or a classifier.
+    torch-export and onnx: graphs of an encoder or a classifier. A network of 'mgm models' has the last three.
 
     mgm export runs/b --to hf --out exported
+
+    mgm export MViTv2_B_32x3.pyth --model mvitv2-b-32x3 --to onnx --out exported
     """
     check_free(out.absolute(), overwrite=overwrite)  # first: refused before torch is imported
     with Activity(f"exporting {model}"):
@@ -88,6 +92,7 @@ def export(
             frames=frames,
             resolution=resolution,
             heads=heads,
+            network=network,
         )
     print_result(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
     suggest("more", folder / "README.md")

@@ -68,24 +68,19 @@ def finetune(
         _finetune(run, data, with_network(settings, model), recipe, out, start, from_scratch=from_scratch)
 
 
-def _chooses_network(settings: Sequence[str]) -> bool:
-    """Whether a network of the catalog is trained: the recipes of a ViT's pretraining have another fine-tuning."""
-    return any(text.startswith("model.network=") for text in settings)
-
-
 def _finetune(
     run: Path, data: str, settings: Sequence[str], recipe: str | None, out: Path, start: Start, *, from_scratch: bool
 ) -> None:
     with Activity("reading the encoder and the set"):
         from mgm.data.judging import untestable
         from mgm.training import load_config
-        from mgm.training.checkpoint import open_features
+        from mgm.training.finetune import open_start
+        from mgm.training.recipe import default_recipe
 
         if run == _WITHOUT_WEIGHTS:
-            encoder, config = None, load_config(recipe or SUPERVISED_RECIPE, settings)
+            encoder, config = None, load_config(recipe or default_recipe(settings, SUPERVISED_RECIPE), settings)
         else:
-            chosen = recipe or (SUPERVISED_RECIPE if _chooses_network(settings) else None)
-            encoder, config = open_features(run, settings, recipe=chosen)
+            encoder, config = open_start(run, settings, recipe=recipe)
         videos = open_set(data)
     trained = mgm.finetune(
         None if from_scratch else encoder,

@@ -25,6 +25,7 @@ class _Row:
     Attributes:
         parameters, gmacs: of a classifier of `classes` classes, and of one view. clip: frames, their distance, side in pixels.
         views: temporal and spatial. weights: the programs that write its weights. licence, source: of published weights.
+        recipe: that trains it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class _Row:
     licence: str
     source: str
     paper: str
+    recipe: str
 
 
 def models(
@@ -79,7 +81,7 @@ def _own() -> list[_Row]:
         gmacs = None if work is None else round(work / 1e9, 1)
         weights = ("mgm", "VideoMAE", "Hugging Face VideoMAE", "MAE-ST", "OmniMAE")
         clip = {"frames": spec.frames, "stride": 4, "size": 224, "views": (5, 3), "sampling": "dense"}
-        facts = {"licence": "of each file", "source": "docs/checkpoints.md", "paper": _OWN_PAPER}
+        facts = {"licence": "of each file", "source": "docs/checkpoints.md", "paper": _OWN_PAPER, "recipe": ""}
         rows.append(_Row(size, f"ViT-{size} of mgm", count, gmacs, 400, weights=weights, **clip, **facts))  # type: ignore[arg-type]
     return rows
 
@@ -89,7 +91,10 @@ def _networks() -> list[_Row]:
 
     names = [field for field in _Row.__dataclass_fields__ if field != "weights"]
     return [
-        _Row(weights=tuple(one.name for one in entry.formats), **{name: getattr(entry, name) for name in names})
+        _Row(
+            weights=tuple(dict.fromkeys(one.name for one in entry.formats)),
+            **{name: getattr(entry, name) for name in names},
+        )
         for entry in NETWORKS.values()
     ]
 
@@ -146,6 +151,7 @@ def _print_one(row: _Row) -> None:
             f"{', '.join(row.weights)}: {row.source}" if row.licence else f"none published; code: {row.source}",
         ),
         ("licence", row.licence),
+        ("recipe", row.recipe),
     ):
         if text:
             print_result(f"{name:12} {text}")

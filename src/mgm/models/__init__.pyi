@@ -17,6 +17,7 @@ from mgm.models.targets import Codes as Codes
 from mgm.models.targets import DvaeCodes as DvaeCodes
 from mgm.models.targets import FrameDifference as FrameDifference
 from mgm.models.targets import Hog as Hog
+from mgm.models.targets import ImageTeacher as ImageTeacher
 from mgm.models.targets import M3VideoHog as M3VideoHog
 from mgm.models.targets import MaskFeatHog as MaskFeatHog
 from mgm.models.targets import MotionTarget as MotionTarget
@@ -28,6 +29,7 @@ from mgm.models.targets import Target as Target
 from mgm.models.targets import TargetChoice as TargetChoice
 from mgm.models.targets import TeacherFeatures as TeacherFeatures
 from mgm.models.targets import Trajectory as Trajectory
+from mgm.models.targets import VideoTeacher as VideoTeacher
 from mgm.models.targets import VqganCodes as VqganCodes
 from mgm.models.targets.catalog import list_targets as list_targets
 from mgm.models.tokenizers import Dvae as Dvae

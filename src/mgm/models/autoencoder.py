@@ -59,6 +59,7 @@ class MaskedAutoencoder(nn.Module):
         *,
         target: TargetChoice = "normalised-pixels",
         teacher: Encoder | ModelSpec | None = None,
+        image_teacher: Encoder | ModelSpec | None = None,
         tokenizer: Tokenizer | int | None = None,
         visible_target: TargetChoice | None = None,
         checkpointing: bool = False,
@@ -67,7 +68,9 @@ class MaskedAutoencoder(nn.Module):
         super().__init__()
         self.spec = spec
         self.picture_spec = replace(spec, frames=spec.tubelet) if pictures else None
-        self.objective = build_objective(spec, target, teacher=teacher, tokenizer=tokenizer)
+        self.objective = build_objective(
+            spec, target, teacher=teacher, image_teacher=image_teacher, tokenizer=tokenizer
+        )
         self.encoder = Encoder(spec)
         self.encoder.checkpointing = checkpointing
         self.regressor = None if spec.regressor_depth is None else Regressor(spec, spec.regressor_depth)

@@ -31,7 +31,15 @@ from mgm.training.config import Config
 from mgm.training.folder import CHECKPOINTS, find_checkpoint
 from mgm.training.named_weights import find_weights
 from mgm.training.networks import read_network
-from mgm.training.recipe import EXTERNAL_RECIPE, config_for, config_for_network, load_config, override, parse_config
+from mgm.training.recipe import (
+    EXTERNAL_RECIPE,
+    config_for,
+    config_for_network,
+    default_recipe,
+    load_config,
+    override,
+    parse_config,
+)
 
 FILE_FORMAT: Final = "mgm-checkpoint-1"
 """Format of a checkpoint in a single file, as earlier versions wrote all of them."""
@@ -116,18 +124,31 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> T
             # The caller's heads are those of the encoder.
             described = ModelSpec.from_dict(content["teacher"]) if "teacher" in content else None
             teacher = None if described is None else apply_overrides(described, replace(overrides, heads=None))
+            pictures = ModelSpec.from_dict(content["image_teacher"]) if "image_teacher" in content else None
             codes = content.get("codes")  # of a tokenizer, whose weights are not needed either
-            outputs = (0 if teacher is None else teacher.encoder.dim) + spec.tubelet * (codes or 0)
+            outputs = sum(one.encoder.dim for one in (teacher, pictures) if one is not None) + spec.tubelet * (
+                codes or 0
+            )
             if content.get("trunk", "vit") == "vit":  # other networks have the sizes of their catalog
                 check_described(spec, state, outputs=outputs)
             visible = content.get("visible_target")  # absent in earlier checkpoints
             if content["kind"] == "predictor":
                 model = MaskedPredictor(
-                    spec, trunk=content["trunk"], target=content["target"], teacher=teacher, tokenizer=codes
+                    spec,
+                    trunk=content["trunk"],
+                    target=content["target"],
+                    teacher=teacher,
+                    tokenizer=codes,
+                    pictures=content.get("pictures", False),  # absent in earlier checkpoints
                 )
             else:
                 model = MaskedAutoencoder(
-                    spec, target=content["target"], teacher=teacher, tokenizer=codes, visible_target=visible
+                    spec,
+                    target=content["target"],
+                    teacher=teacher,
+                    image_teacher=pictures,
+                    tokenizer=codes,
+                    visible_target=visible,
                 )
         fill(model, state)
     except (KeyError, TypeError, AttributeError) as error:
@@ -195,7 +216,11 @@ def _encoder_of(path: str | Path, model: Model | MaskedPredictor | VideoNetwork)
     if not isinstance(encoder, Encoder):
         found = f"contains a {type(encoder).__name__}"
         raise ModelError(
-            path, found, "an encoder of mgm", "fine-tune it as a network (docs/systems.md)", reason="mismatch"
+            path,
+            found,
+            "an encoder of mgm",
+            "fine-tune it as a network: --model video-swin-b-k400 or maskfeat-mvitv2-s-16x4",
+            reason="mismatch",
         )
     return encoder
 
@@ -347,9 +372,9 @@ def _open(
         if recipe is None:
             return model, override(own, overrides)
         return model, config_for(_encoder_of(path, model), recipe, overrides)
-    base = load_config(recipe or EXTERNAL_RECIPE, overrides)
+    base = load_config(recipe or default_recipe(overrides), overrides)
     if base.model.network is not None:
-        return read_network(find_weights(path), base, labels=labels), base
+        return read_network(find_weights(path), base, labels=labels, to_train=encoder_only), base
     overridden = {text.partition("=")[0] for text in overrides}
     clips = Overrides(
         base.data.frames if "data.frames" in overridden else None,

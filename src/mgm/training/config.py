@@ -17,6 +17,7 @@ from mgm.flow.raft import RaftEstimator
 from mgm.masks import build_mask
 from mgm.models import TARGETS, AsinhMotion, ModelSpec, Stack
 from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.entry import NetworkEntry
 from mgm.training.sections import (
     DataConfig,
     FinetuneConfig,
@@ -83,7 +84,11 @@ class Config(Section):
 
     def _check_networks(self) -> None:
         """Targets of a frozen network need its file, and the file needs such a target."""
-        for key, found in (("teacher", self.model.teacher), ("tokenizer", self.model.tokenizer)):
+        for key, found in (
+            ("teacher", self.model.teacher),
+            ("image_teacher", self.model.image_teacher),
+            ("tokenizer", self.model.tokenizer),
+        ):
             names = [name for name, kind in TARGETS.items() if kind.needs == key]
             if any(name in names for name in self.model.target_names) != (found is not None):
                 raise ConfigError(
@@ -158,12 +163,28 @@ class Config(Section):
                     str(expected).lower(),
                     reason="conflict",
                 )
+        self._check_rates(NETWORKS[self.model.network])
         for run in RUNS:
             if self.optim(run).strategy == "fsdp":
                 raise ConfigError(
                     f"{run}.strategy",
                     f"found fsdp with model.network {self.model.network}",
                     "ddp or auto: the weights of a network stay on each device",
+                    reason="conflict",
+                )
+
+    def _check_rates(self, entry: NetworkEntry) -> None:
+        """Rates that need stochastic depth, or an order of layers, which not every network has."""
+        for key, found, has, none, what in (
+            ("drop_path", self.finetune.drop_path, entry.stochastic_depth, 0, "stochastic depth"),
+            ("layer_decay", self.finetune.layer_decay, entry.layer_decay, 1, "order of layers"),
+        ):
+            if found != none and not has:
+                raise ConfigError(
+                    f"finetune.{key}",
+                    f"found {found}, but {entry.name} has no {what}",
+                    str(none),
+                    f"leave it out, or use the recipe {entry.recipe}",
                     reason="conflict",
                 )
 
@@ -180,9 +201,11 @@ class Config(Section):
                 )
             return
         names = (*self.model.target_names, *self.model.visible_target_names)
-        whole = [name for name in names if TARGETS[name].needs or TARGETS[name].reads == "motion"]
+        whole = [
+            name for name in names if TARGETS[name].needs not in (None, "tokenizer") or TARGETS[name].reads == "motion"
+        ]
         problems = {
-            "model.replacement": self.model.replacement,
+            "model.replacement": None if self.model.replacement == "swin" else self.model.replacement,
             "mask.decoder": None if self.mask.decoder is None else self.mask.decoder.name,
             "model.target": whole[0] if whole else None,
             "model.attention": "divided" if self.model_spec().divided else None,
@@ -192,7 +215,7 @@ class Config(Section):
                 raise ConfigError(
                     key,
                     f"found {found} with data.pictures single",
-                    "a masked autoencoder of pixels with joint attention",
+                    "a masked autoencoder of pixels or codes with joint attention, or replacement swin",
                     "set data.pictures to static",
                     reason="conflict",
                 )

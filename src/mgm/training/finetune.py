@@ -27,7 +27,15 @@ from mgm.models import Classifier, Encoder
 from mgm.models.logistic import balanced_weights
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.patches import MEAN, STD
-from mgm.training.checkpoint import contains_settings, load_checkpoint, load_encoder, load_predictor, load_pretrained
+from mgm.training.checkpoint import (
+    contains_settings,
+    load_checkpoint,
+    load_encoder,
+    load_predictor,
+    load_pretrained,
+    open_features,
+    run_config,
+)
 from mgm.training.config import Config
 from mgm.training.folder import Start, run_folder
 from mgm.training.head_start import start_head_from_probe
@@ -35,6 +43,7 @@ from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
 from mgm.training.networks import network_rates, network_to_train, network_with_backbone, read_network
 from mgm.training.optim import Schedule, build_optimiser
+from mgm.training.recipe import chooses_network, default_recipe, load_config
 from mgm.training.results import asked_set
 from mgm.training.run import TrainingRun, training_clips
 from mgm.training.sections import FinetuneConfig
@@ -124,6 +133,21 @@ def class_weights(items: Sequence[VideoItem], config: Config, videos: VideoSet) 
     return balanced_weights(labels.bincount(minlength=len(videos.classes)))
 
 
+def open_start(
+    path: str | Path, overrides: Sequence[str] = (), *, recipe: str | Path | None = None
+) -> tuple[Encoder | VideoNetwork, Config]:
+    """The weights of a path, to start fine-tuning from, and the settings.
+
+    As `open_features`; with a network in `overrides` or in `recipe`, also a run that has pretrained the network's backbone.
+    """
+    own = run_config(path).model.network if contains_settings(path) else None
+    if chooses_network(overrides) or (recipe is not None and own is None):
+        config = load_config(recipe or default_recipe(overrides), overrides)
+        if config.model.network is not None:
+            return _opened(path, config), config
+    return open_features(path, overrides, recipe=recipe)
+
+
 def build_classifier(config: Config, *, classes: int, pretrained: Encoder | None = None) -> Classifier:
     """The new model that a run fine-tunes."""
     start = Encoder(config.model_spec())
@@ -156,9 +180,9 @@ class Finetuning:
         """The optimiser of `config.finetune`, with layer decay."""
         optim = self.config.finetune
         if isinstance(self.module, VideoNetwork):
-            rates = network_rates(self.module, decay=optim.layer_decay)
+            rates = network_rates(self.module, decay=optim.layer_decay, body=optim.body_lr)
         else:
-            rates = layer_rates(depth=len(self.module.encoder.blocks), decay=optim.layer_decay)
+            rates = layer_rates(depth=len(self.module.encoder.blocks), decay=optim.layer_decay, body=optim.body_lr)
         return build_optimiser(self.module, optim, peak=peak, layer=rates)
 
     def step(self, module: nn.Module, batch: Batch) -> StepResult:
@@ -226,8 +250,8 @@ def resolve_flip(flip: bool | str, videos: VideoSet) -> bool:
     return not directed if flip == "auto" else bool(flip)
 
 
-def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
-    """Learning-rate multiplier by parameter name: decay^(depth + 1 - i).
+def layer_rates(*, depth: int, decay: float, body: float = 1.0) -> Callable[[str], float]:
+    """Learning-rate multiplier by parameter name: decay^(depth + 1 - i), times `body` for i up to depth.
 
     i = 0 for the patch embedding, the class token and position embeddings, k + 1 for block k, depth + 1 (multiplier 1) for
     the norm and the head.
@@ -241,7 +265,7 @@ def layer_rates(*, depth: int, decay: float) -> Callable[[str], float]:
             layer = int(parts[2]) + 1
         else:
             layer = depth + 1
-        return float(decay ** (depth + 1 - layer))
+        return float(decay ** (depth + 1 - layer)) * (1.0 if layer > depth else body)
 
     return rate
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from torch import nn
 
-from mgm.errors import ConfigError, ModelError
+from mgm.errors import ModelError
 from mgm.models.convert import read_weights
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.class_names import list_class_names
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
-from mgm.models.networks.network import VideoNetwork
+from mgm.models.networks.mvit import MViT
+from mgm.models.networks.network import Made, VideoNetwork
 from mgm.models.networks.swin import SwinBackbone
 from mgm.models.networks.video_swin import VideoSwin, take_backbone
-from mgm.models.networks.weights import WeightsFormat, classes_of, load_renamed
+from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat, classes_of, load_renamed
 from mgm.models.state_dict import fill
 from mgm.training.config import Config
 
@@ -33,17 +34,19 @@ def build_network(
     """The network of a configuration for its clips, with random weights. training: with the rates of `config.finetune`."""
     dropout, drop_path = (config.finetune.dropout, config.finetune.drop_path) if training else (None, None)
     frames, size = config.data.frames, config.data.size
-    options = NetworkOptions(
-        classes=classes, labels=labels, frames=frames, size=size, dropout=dropout, drop_path=drop_path
+    entry = entry_of(config)
+    network = entry.build(
+        NetworkOptions(classes=classes, labels=labels, frames=frames, size=size, dropout=dropout, drop_path=drop_path)
     )
-    return entry_of(config).build(options)
+    network.made = Made(entry.name, frames, size)
+    return network
 
 
 def network_to_train(config: Config, labels: Sequence[str], start: VideoNetwork | None) -> VideoNetwork:
     """The network that a run trains, with a new head.
 
     start: a network whose other weights it takes; it stays as it is. None: random weights.
-    Raises ModelError if the weights do not fit the clips of the configuration; ConfigError for layer decay where it has no layers.
+    Raises ModelError if the weights do not fit the clips of the configuration.
     """
     if start is None:
         network = build_network(config, classes=len(labels), labels=labels, training=True)
@@ -51,19 +54,18 @@ def network_to_train(config: Config, labels: Sequence[str], start: VideoNetwork 
         network = build_network(config, classes=start.classes, training=True)
         fill(network, start.state_dict())
         network.replace_head(len(labels), labels)
-    if config.finetune.layer_decay != 1 and network.depth == 0:
-        raise ConfigError(
-            "finetune.layer_decay",
-            f"found {config.finetune.layer_decay} for {config.model.network}, which has no order of layers",
-            "1",
-            reason="conflict",
-        )
     return network
 
 
-def network_rates(network: VideoNetwork, *, decay: float) -> Callable[[str], float]:
-    """Learning-rate multiplier by parameter name, decay^(depth + 1 - layer); the head's is 1."""
-    return lambda name: float(decay ** (network.depth + 1 - network.depth_of(name)))
+def network_rates(network: VideoNetwork, *, decay: float, body: float = 1.0) -> Callable[[str], float]:
+    """Learning-rate multiplier by parameter name, decay^(depth + 1 - layer), times `body` below the head; the head's is 1."""
+
+    def rate(name: str) -> float:
+        below = network.depth + 1 - network.depth_of(name)
+        in_head = below == 0 if network.depth else name.startswith("head.")
+        return float(decay**below) * (1.0 if in_head else body)
+
+    return rate
 
 
 def read_network(
@@ -71,7 +73,7 @@ def read_network(
 ) -> VideoNetwork:
     """The network of a configuration with weights of its authors, in evaluation mode.
 
-    to_train: its head is replaced, so that weights of a pretraining without classes are accepted too.
+    to_train: its head is not used or is replaced, so that weights of a pretraining without classes are accepted too.
     labels: names of its classes; None: those of the published weights, where their number is that of the weights.
     Raises ModelError if the file is of another network, or does not fit.
     """
@@ -87,11 +89,8 @@ def read_network(
         classes = 1 if found.pretrained else classes_of(state, rename)
         known = None if entry.class_names is None else list_class_names(entry.class_names)
         names = labels or (known if known is not None and len(known) == classes else None)
-        # Without the rates of fine-tuning, which some networks cannot have and evaluation does not need.
-        network = entry.build(
-            NetworkOptions(classes=classes, labels=names, frames=config.data.frames, size=config.data.size)
-        )
-        load_renamed(network, state, rename, pretrained=found.pretrained)
+        network = build_network(config, classes=classes, labels=names)
+        load_renamed(network, state, rename, fresh=found.fresh, inflate=found.inflate)
     except ModelError as error:
         raise error.within(path) from error
     return network.eval()
@@ -103,10 +102,13 @@ def network_with_backbone(pretrained: nn.Module, config: Config) -> VideoNetwork
     Raises ModelError if it is that of another network.
     """
     network = build_network(config, classes=1)
-    if not isinstance(pretrained, SwinBackbone) or not isinstance(network, VideoSwin):
+    if isinstance(pretrained, SwinBackbone) and isinstance(network, VideoSwin):
+        take_backbone(network, pretrained)
+    elif isinstance(pretrained, MViT) and isinstance(network, MViT):
+        load_renamed(network, pretrained.state_dict(), lambda name: name, fresh=ALL_BUT_HEAD)
+    else:
         found = f"found a {type(pretrained).__name__}"
         raise ModelError("encoder", found, f"the backbone of {config.model.network}", reason="mismatch")
-    take_backbone(network, pretrained)
     return network.eval()
 
 

@@ -77,6 +77,7 @@ def set_up_pretraining(
     teacher = None
     if config.model.teacher is not None:
         teacher = load_encoder(config.model.teacher, frames=spec.frames, resolution=spec.resolution)
+    of_pictures = None if config.model.image_teacher is None else load_encoder(config.model.image_teacher)
     tokenizer = read_tokenizer(config)
 
     rule, sampler = config.mask_rule(), config.sampler(data.sampling)
@@ -85,7 +86,7 @@ def set_up_pretraining(
     clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
     run = TrainingRun.prepare(out, config, config.pretrain, clips, {"set": asked_set(found)})
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
-    model = build_autoencoder(config, teacher, tokenizer)
+    model = build_autoencoder(config, teacher, tokenizer, of_pictures)
     if isinstance(model.encoder, Encoder):
         start_from_videos(model.encoder, clips.items, config, clips.source)
     return run, Pretraining(model, config)
@@ -102,7 +103,10 @@ def tokenizer_kind(config: Config) -> type[Tokenizer]:
 
 
 def build_autoencoder(
-    config: Config, teacher: Encoder | None, tokenizer: Tokenizer | int | None = None
+    config: Config,
+    teacher: Encoder | None,
+    tokenizer: Tokenizer | int | None = None,
+    image_teacher: Encoder | None = None,
 ) -> MaskedAutoencoder | MaskedPredictor:
     """The new model that a run pretrains."""
     model = config.model
@@ -115,11 +119,13 @@ def build_autoencoder(
             tokenizer=tokenizer,
             drop_path=model.drop_path,
             checkpointing=model.checkpointing,
+            pictures=config.data.pictures == "single",
         )
     return MaskedAutoencoder(
         config.model_spec(),
         target=model.target,
         teacher=teacher,
+        image_teacher=image_teacher,
         tokenizer=tokenizer,
         visible_target=model.visible_target,
         checkpointing=model.checkpointing,
@@ -147,6 +153,9 @@ class Pretraining:
         weight = None if batch.decode is None else float((batch.mask & batch.decode).sum() / batch.mask[0].sum())
         rule = self.config.mask_rule() if isinstance(self.module, MaskedPredictor) else None
         if rule is not None and not rule.mask.fixed_count:
+            stills = self.config.stills()
+            if stills is not None and batch.mask.shape[1] == 1:
+                rule = stills.rule
             predicted = batch.mask if batch.decode is None else batch.mask & batch.decode
             weight = float(predicted.sum()) / rule.mask.count(rule.grid, rule.ratio)
         # A micro-batch of few clips may have no token to reconstruct: the model then reconstructs all, with weight 0.
@@ -170,10 +179,14 @@ class Pretraining:
         teacher, tokenizer = self.module.objective.teacher, self.module.objective.tokenizer
         if teacher is not None:
             content["teacher"] = (teacher.spec if isinstance(teacher, Encoder) else teacher).to_dict()
+        of_pictures = self.module.objective.image_teacher
+        if of_pictures is not None:
+            content["image_teacher"] = (of_pictures.spec if isinstance(of_pictures, Encoder) else of_pictures).to_dict()
         if tokenizer is not None:
             content["codes"] = tokenizer.codes if isinstance(tokenizer, Tokenizer) else tokenizer
         if isinstance(self.module, MaskedPredictor):
-            content |= {"kind": "predictor", "trunk": self.module.trunk_name}
+            pictures = self.config.data.pictures == "single"
+            content |= {"kind": "predictor", "trunk": self.module.trunk_name, "pictures": pictures}
         return content
 
     def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:

@@ -16,6 +16,7 @@ from mgm.errors import ConfigError, MgmError, Reason
 from mgm.files.yaml_text import read_yaml
 from mgm.models import Encoder
 from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.entry import NetworkEntry
 from mgm.training.config import Config
 from mgm.training.recipe_file import BASE, read_recipe, replace_length
 
@@ -52,7 +53,8 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     Raises:
         ConfigError: all wrong keys and values in one error, with the nearest valid names.
     """
-    read, given = read_recipe(recipe), _with_clips_of_network(tuple(overrides))
+    read = read_recipe(recipe)
+    given = _with_clips_of_network(tuple(overrides), read.tree.get("model", {}))
     changed = {override_key(text)[:2] for text in given}
     bases = {
         key: origin.recipe for key, origin in read.origins.items() if key not in changed and origin.recipe != read.name
@@ -60,11 +62,13 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     return parse_config(_overridden(read.tree, given), str(recipe), bases)
 
 
-def _with_clips_of_network(overrides: tuple[str, ...]) -> tuple[str, ...]:
-    """Overrides that choose a network, after those of the clips and the views that it was tested with, and of what it lacks."""
-    names = [text.partition("=")[2] for text in overrides if text.startswith("model.network=")]
-    entry = NETWORKS.get(names[-1]) if names else None
-    if entry is None:  # an unknown name is an error of the validation
+def _with_clips_of_network(overrides: tuple[str, ...], model: object) -> tuple[str, ...]:
+    """Overrides that choose a network, after those of the clips and the views that it was tested with, and of what it lacks.
+
+    model: that section of the recipe; a recipe of the same network has clips of its own.
+    """
+    entry = _network_of(overrides)
+    if entry is None or (isinstance(model, dict) and model.get("network") == entry.name):
         return overrides
     clips: dict[str, object] = {
         "data.input": entry.reads,
@@ -78,7 +82,26 @@ def _with_clips_of_network(overrides: tuple[str, ...]) -> tuple[str, ...]:
     }
     if not entry.stochastic_depth:
         clips["finetune.drop_path"] = 0
+    if not entry.layer_decay:
+        clips["finetune.layer_decay"] = 1
     return (*(f"{key}={value}" for key, value in clips.items()), *overrides)
+
+
+def default_recipe(overrides: Iterable[str], otherwise: str = EXTERNAL_RECIPE) -> str:
+    """The recipe where none is named: that of the network that overrides choose; `otherwise` for a ViT."""
+    entry = _network_of(overrides)
+    return otherwise if entry is None else entry.recipe
+
+
+def chooses_network(overrides: Iterable[str]) -> bool:
+    """Whether overrides choose a network of the catalog, or try to."""
+    return any(override_key(text) == ("model", "network") for text in overrides)
+
+
+def _network_of(overrides: Iterable[str]) -> NetworkEntry | None:
+    """The network that overrides choose. None without one, and for an unknown name, which is an error of the validation."""
+    names = [text.partition("=")[2].strip() for text in overrides if override_key(text) == ("model", "network")]
+    return NETWORKS.get(names[-1]) if names else None
 
 
 def override_key(text: str) -> tuple[str, ...]:

@@ -79,4 +79,5 @@ SMALL = NetworkEntry(
     licence="MIT",
     source="https://example.org/small",
     paper="nobody, 2026",
+    recipe="debug",
 )

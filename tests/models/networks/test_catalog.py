@@ -1,6 +1,7 @@
 """Every network of the catalog has exactly the parameters and the computation that its entry gives."""
 
 from contextlib import nullcontext
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from tests.errors import raises
 from tests.models.networks.small import SMALL
 
-ENTRIES = (*NETWORKS.values(), SMALL)
+ENTRIES = (*(entry for entry in NETWORKS.values() if entry.needs is None or find_spec(entry.needs)), SMALL)
+"""Networks whose package is not installed cannot be built."""
 
 
 def multiply_accumulates(entry: NetworkEntry) -> int:
@@ -65,6 +67,10 @@ class TestEntry:
     def test_says_whether_it_has_stochastic_depth(self, entry):
         with torch.device("meta"), nullcontext() if entry.stochastic_depth else raises(ModelError, "unsupported"):
             entry.build(NetworkOptions(classes=entry.classes, drop_path=0.1))
+
+    def test_says_whether_it_has_an_order_of_layers(self, entry):
+        with torch.device("meta"):
+            assert entry.layer_decay == (entry.build(NetworkOptions(classes=entry.classes)).depth > 0)
 
     def test_formats_are_told_apart(self, entry):
         keys = [one.key for one in entry.formats]

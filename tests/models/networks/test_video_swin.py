@@ -12,7 +12,7 @@ from tests.peers import ask
 
 # Windows that do and do not divide the maps, maps smaller than a window, an odd map that merging pads.
 SMALL = SwinSpec(dim=8, depths=(2, 2), heads=(2, 4), window=(4, 3, 3))
-PRETRAINED, FORMAT = ENTRIES[0].formats
+PRETRAINED, FORMAT, _ = ENTRIES[0].formats
 
 
 def network(spec=SMALL, classes=5):
@@ -115,12 +115,12 @@ def test_weights_of_a_pretraining_keep_the_head():
     )
     extra = {f"backbone.{name}": torch.zeros(1) for name in more} | {"cls_head.lm_head.weight": torch.zeros(8, 16)}
     head = target.head.weight.clone()
-    load_renamed(target, state | extra, PRETRAINED.rename, pretrained=True)
+    load_renamed(target, state | extra, PRETRAINED.rename, fresh=PRETRAINED.fresh)
     assert torch.equal(target.head.weight, head)
     video = torch.randn(1, 3, 8, 32, 32)
     assert torch.equal(target.eval().features(video), source.features(video))
     with raises(ModelError, "mismatch") as caught:
-        load_renamed(target, state | {"backbone.other": torch.zeros(1)}, PRETRAINED.rename, pretrained=True)
+        load_renamed(target, state | {"backbone.other": torch.zeros(1)}, PRETRAINED.rename, fresh=PRETRAINED.fresh)
     assert "backbone.other" in str(caught.value)
 
 

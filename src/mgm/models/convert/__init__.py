@@ -1,7 +1,7 @@
 """Checkpoints of other programs to models of this package, and back. docs/checkpoints.md has the table of formats."""
 
 from mgm.models.convert.formats import METADATA_KEY, from_weights
-from mgm.models.convert.graph import VideoType, export_graph, write_onnx
+from mgm.models.convert.graph import GraphModel, VideoType, export_graph, video_shape, write_onnx
 from mgm.models.convert.huggingface import HEAD_NORM_EPS, BiasNames, from_huggingface, load_huggingface, to_huggingface
 from mgm.models.convert.reference import arguments_of, to_reference
 from mgm.models.convert.representable import check_representable
@@ -14,6 +14,7 @@ __all__ = [
     "HEAD_NORM_EPS",
     "METADATA_KEY",
     "BiasNames",
+    "GraphModel",
     "Model",
     "Overrides",
     "VideoType",
@@ -30,5 +31,6 @@ __all__ = [
     "read_weights",
     "to_huggingface",
     "to_reference",
+    "video_shape",
     "write_onnx",
 ]

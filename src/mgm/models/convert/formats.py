@@ -14,6 +14,7 @@ from mgm.files.json_text import read_json
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
 from mgm.models.convert.huggingface import from_huggingface
+from mgm.models.convert.image_vit import from_image_vit
 from mgm.models.convert.maest import from_maest
 from mgm.models.convert.omnimae import from_omnimae
 from mgm.models.convert.pyslowfast import from_pyslowfast
@@ -23,6 +24,7 @@ from mgm.models.convert.weights import Weights
 from mgm.models.encoder import Encoder
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.described import network_of
+from mgm.models.networks.image_start import VIT_HF_KEY, VIT_KEY
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.sizes import ModelSpec
 from mgm.models.state_dict import fill
@@ -87,12 +89,20 @@ def _from_export(weights: Weights, overrides: Overrides) -> Model | VideoNetwork
                 if about["teacher"]
                 else None
             )
+            pictures = ModelSpec.from_dict(about["image_teacher"]) if about.get("image_teacher") else None
             codes = about.get("codes")  # absent in earlier exports
-            outputs = (teacher.encoder.dim if teacher else 0) + spec.tubelet * (codes or 0)
+            outputs = sum(one.encoder.dim for one in (teacher, pictures) if one is not None) + spec.tubelet * (
+                codes or 0
+            )
             check_described(spec, weights.state, outputs=outputs)
             visible = about.get("visible_target")  # absent in earlier exports
             model = MaskedAutoencoder(
-                spec, target=about["target"], teacher=teacher, tokenizer=codes, visible_target=visible
+                spec,
+                target=about["target"],
+                teacher=teacher,
+                image_teacher=pictures,
+                tokenizer=codes,
+                visible_target=visible,
             )
         elif kind == "classifier":
             check_described(spec, weights.state, outputs=about["classes"])
@@ -159,6 +169,14 @@ def _read_omnimae(weights: Weights, overrides: Overrides, encoder_only: bool) ->
     return build(_select(from_omnimae(weights.state), encoder_only), overrides)
 
 
+def _read_image_vit(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
+    if not encoder_only:
+        found = "found a model of pictures, which has no decoder or classifier of clips"
+        advice = "load its encoder: mgm.load_encoder, --part encoder; or start a network from it: --model timesformer"
+        raise ModelError("", found, advice=advice, reason="unsupported")
+    return build(from_image_vit(weights.state), replace(overrides, frames=None))
+
+
 def _read_mme(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
     if not encoder_only:
         raise _no_decoder("MME (M3Video)", "a list of decoders with heads of two layers")
@@ -208,6 +226,12 @@ def _labels(stored: object) -> list[str] | None:
     return stored if isinstance(stored, list) and all(isinstance(name, str) for name in stored) else None
 
 
+_OF_OTHER_VITS: Final = (  # of MViT, TimeSformer and Motionformer
+    "blocks.0.attn.pool_k.weight",
+    "blocks.0.temporal_attn.qkv.weight",
+    "blocks.0.attn.proj_q.weight",
+)
+
 # The first match wins: MAE-ST's keys contain those of a fine-tuned VideoMAE except for the attention's.
 CHECKPOINT_FORMATS: Final = (
     CheckpointFormat(
@@ -225,6 +249,14 @@ CHECKPOINT_FORMATS: Final = (
         _read_pyslowfast,
         without=("blocks.0.attn.pool_k.weight",),  # of MViT
     ),
+    *(
+        CheckpointFormat(name, keys, _read_image_vit, without=_OF_OTHER_VITS)
+        for name, keys in (
+            ("ViT of pictures", ("patch_embed.proj.weight", "pos_embed", "cls_token", VIT_KEY)),
+            ("Hugging Face ViT", ("embeddings.cls_token", VIT_HF_KEY)),
+            ("Hugging Face ViT", ("vit.embeddings.cls_token", f"vit.{VIT_HF_KEY}")),
+        )
+    ),
     CheckpointFormat("MME pre-trained", ("encoder.patch_embed.proj.weight", "encoder_to_decoder.0.weight"), _read_mme),
     CheckpointFormat("MAE-ST", ("patch_embed.proj.weight", "blocks.0.attn.q.weight"), _read_maest),
     CheckpointFormat(
@@ -236,11 +268,7 @@ CHECKPOINT_FORMATS: Final = (
         "VideoMAE fine-tuned",
         ("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"),
         _read_reference,
-        without=(  # of MViT, TimeSformer and Motionformer
-            "blocks.0.attn.pool_k.weight",
-            "blocks.0.temporal_attn.qkv.weight",
-            "blocks.0.attn.proj_q.weight",
-        ),
+        without=_OF_OTHER_VITS,
     ),
     CheckpointFormat(
         "mmaction2 VideoMAE",

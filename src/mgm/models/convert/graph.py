@@ -17,15 +17,22 @@ from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.convert.shapes import Model
 from mgm.models.encoder import Encoder
+from mgm.models.networks.described import describe
+from mgm.models.networks.network import TokensOf, VideoNetwork
 
 _PROTOBUF_LIMIT: Final = 1_900_000_000  # bytes of a single file, below 2 GiB; larger weights go to a file beside it
 VideoType = Literal["uint8", "float32"]
 
 
-def export_graph(model: Model, *, video: VideoType) -> torch.export.ExportedProgram:
-    """An encoder or a classifier as a graph of one input `video`, (B, 3, T, H, W), any B; see `Encoder` for its values.
+GraphModel = Model | VideoNetwork | TokensOf
+"""What a graph may be of; `export_graph` refuses an autoencoder."""
 
-    video: dtype of the input: uint8, which the graph normalises; or float32, already normalised.
+
+def export_graph(model: GraphModel, *, video: VideoType) -> torch.export.ExportedProgram:
+    """An encoder, a classifier or a network of the catalog as a graph of one input `video`, (B, 3, T, H, W), any B.
+
+    video: dtype of the input: uint8, which the graph normalises; or float32: of a ViT already normalised (see `Encoder`), of a
+    network of the catalog RGB in [0, 1].
     Raises ModelError for an autoencoder: the tokens that it computes depend on the mask, which a graph does not contain.
     """
     batch = torch.export.Dim("batch", min=1)
@@ -33,7 +40,7 @@ def export_graph(model: Model, *, video: VideoType) -> torch.export.ExportedProg
         return torch.export.export(_ready(model), (_example(model, video),), dynamic_shapes=({0: batch},))
 
 
-def write_onnx(model: Model, file: Path, *, video: VideoType) -> None:
+def write_onnx(model: GraphModel, file: Path, *, video: VideoType) -> None:
     """The same graph as an ONNX file; its input is `video`, its output `tokens` or `logits`.
 
     Raises ModelError as `export_graph`, and if onnx or onnxscript is not installed.
@@ -54,7 +61,7 @@ def write_onnx(model: Model, file: Path, *, video: VideoType) -> None:
             (_example(model, video),),
             str(file),
             input_names=["video"],
-            output_names=["tokens" if isinstance(model, Encoder) else "logits"],
+            output_names=["tokens" if isinstance(model, Encoder | TokensOf) else "logits"],
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             dynamo=True,
             external_data=_bytes(model) > _PROTOBUF_LIMIT,
@@ -62,7 +69,7 @@ def write_onnx(model: Model, file: Path, *, video: VideoType) -> None:
         )
 
 
-def _ready(model: Model) -> nn.Module:
+def _ready(model: GraphModel) -> nn.Module:
     if isinstance(model, MaskedAutoencoder):
         raise ModelError(
             "",
@@ -75,13 +82,20 @@ def _ready(model: Model) -> nn.Module:
     return copy.deepcopy(model).cpu().eval()
 
 
-def _example(model: Model, video: VideoType) -> Tensor:
-    spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
+def video_shape(model: GraphModel) -> tuple[int, int, int, int]:
+    """(3, T, H, W) of the clips of a model. Raises ModelError for a network that is not of the catalog."""
+    if isinstance(model, VideoNetwork | TokensOf):
+        about = describe(model.network if isinstance(model, TokensOf) else model)
+        return 3, about["frames"], about["size"], about["size"]
+    return (model.spec if isinstance(model, Encoder) else model.encoder.spec).video_shape
+
+
+def _example(model: GraphModel, video: VideoType) -> Tensor:
     # Two clips: a batch of one would become a constant.
-    return torch.zeros(2, *spec.video_shape, dtype=getattr(torch, video))
+    return torch.zeros(2, *video_shape(model), dtype=getattr(torch, video))
 
 
-def _bytes(model: Model) -> int:
+def _bytes(model: nn.Module) -> int:
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
 

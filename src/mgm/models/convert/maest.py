@@ -24,11 +24,12 @@ _POSITIONS: Final = {"pos_embed_spatial": "encoder.position_space", "pos_embed_t
 _CLASS_TOKEN: Final = ("cls_token", "pos_embed_class")
 
 
-def from_maest(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def from_maest(state: Mapping[str, Tensor], *, imagenet: bool = False) -> dict[str, Tensor]:
     """The encoder, or the classifier, of a state dict of MAE-ST in this package's names, without the decoder.
 
     The patch embedding is rewritten, exactly, for pixels normalised with ImageNet's statistics, as for all models here.
     The class token contains its position embedding.
+    imagenet: whether its pixels are normalised with these statistics already.
     Raises ModelError if the position embeddings are not separable, or if tensors are missing or have another shape.
     """
     if "pos_embed" in state and not any(key in state for key in _POSITIONS):
@@ -58,7 +59,11 @@ def from_maest(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ours[f"encoder.{block}.qkv.weight"] = torch.cat([state[f"{block}.{part}.weight"] for part in "qkv"])
         for part in "qv":  # the softmax cancels the keys' bias, which adds the same to every score of a query
             ours[f"encoder.{block}.{part}_bias"] = state[f"{block}.{part}.bias"]
-    _normalise_as_imagenet(ours)
+    if imagenet:
+        ours[PATCH_KERNEL] = ours.pop("encoder.patch_embed.proj.weight")
+        ours["encoder.patch_embed.bias"] = ours.pop("encoder.patch_embed.proj.bias")
+    else:
+        _normalise_as_imagenet(ours)
     return ours
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from torch import Tensor, nn
 
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
-from mgm.models.networks.network import VideoNetwork
+from mgm.models.networks.network import VideoNetwork, check_no_stochastic_depth
 from mgm.models.networks.weights import WeightsFormat
 
 _WIDTHS: Final = (64, 128, 256, 512)
@@ -97,8 +97,22 @@ def from_coviar(name: str) -> str | None:
     return f"head.{name.removeprefix('base_model.fc.')}" if name.startswith("base_model.fc.") else name
 
 
+def from_resnet(name: str) -> str | None:
+    """The name of a weight of torchvision's ResNet-18 of images; None for its first and its last layer, which start anew."""
+    return None if name.startswith(("conv1.", "fc.")) else f"base_model.{name}"
+
+
+_FORMATS: Final = (
+    WeightsFormat("CoViAR", "base_model.layer1.0.conv1.weight", from_coviar),
+    WeightsFormat(
+        "ResNet-18 of images", "layer1.0.conv1.weight", from_resnet, fresh=r"(head|data_bn|base_model\.conv1)\..*"
+    ),
+)
+
+
 def build_coviar_motion(options: NetworkOptions) -> CoviarMotion:
-    """See `NetworkBuilder`. Clips may have any number of frames and any size; a ResNet has no stochastic depth."""
+    """See `NetworkBuilder`. Clips may have any number of frames and any size."""
+    check_no_stochastic_depth("a ResNet", options.drop_path)
     return CoviarMotion(**options.given("classes", "labels", "dropout"))
 
 
@@ -107,7 +121,7 @@ ENTRIES: Final = (
         name="coviar-motion",
         title="CoViAR, motion stream",
         build=build_coviar_motion,
-        formats=(WeightsFormat("CoViAR", "base_model.layer1.0.conv1.weight", from_coviar),),
+        formats=_FORMATS,
         reads="motion",
         classes=101,
         class_names=None,
@@ -118,6 +132,8 @@ ENTRIES: Final = (
         sampling="sparse",
         parameters=11_225_193,
         gmacs=5.3,
+        recipe="coviar-motion",
+        stochastic_depth=False,
         licence="",
         source="https://github.com/chaoyuaw/pytorch-coviar",
         paper="Wu et al. 2018",

@@ -53,7 +53,10 @@ class NetworkEntry:
         parameters: number of them, with `classes`. gmacs: 1e9 multiply-accumulates of a view of `frames` and `size`.
         licence: of the published weights; "" if none are published. source: address of code and weights.
         paper: authors and year.
+        recipe: the built-in recipe that trains it, by which it is fine-tuned and evaluated unless another is named.
+        needs: a package that builds it; None: mgm alone.
         stochastic_depth: whether `build` takes a `drop_path` above 0.
+        layer_decay: whether the network has an order of layers, `VideoNetwork.depth` above 0.
     """
 
     name: str
@@ -73,4 +76,7 @@ class NetworkEntry:
     licence: str
     source: str
     paper: str
+    recipe: str
+    needs: str | None = None
     stochastic_depth: bool = True
+    layer_decay: bool = True

@@ -14,9 +14,10 @@ from mgm.errors import ModelError
 from mgm.models.attention import Mlp, Residual, split_heads
 from mgm.models.networks.class_names import ClassNames
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
+from mgm.models.networks.image_start import State, central, check_image, positions, vit
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import linear_drop_path, patches_per_side, start_linear_layers
-from mgm.models.networks.weights import WeightsFormat
+from mgm.models.networks.weights import WeightsFormat, vit_formats
 
 TrajectoryValues = Literal["input", "projected"]
 _EPS: Final = 1e-6
@@ -175,6 +176,27 @@ def from_pyth(name: str) -> str | None:
     return name
 
 
+def inflate_vit(network: nn.Module, state: State) -> dict[str, Tensor]:
+    """A ViT of images as the authors start from it: its patch embedding is that of the middle frame of a tubelet."""
+    assert isinstance(network, Motionformer)
+    found = vit(state)
+    check_image(found, "patch_embed.proj.weight")
+    if "pos_embed" in found:
+        found["pos_embed"] = positions(found["pos_embed"], network.pos_embed.shape[1] - 1)
+    for kind in ("weight", "bias"):
+        value = found.get(f"patch_embed.proj.{kind}")
+        if value is not None:
+            frames = network.state_dict()["patch_embed_3d.proj.weight"].shape[2]
+            found[f"patch_embed_3d.proj.{kind}"] = central(value, frames) if kind == "weight" else value
+    return found
+
+
+_FORMATS: Final = (
+    WeightsFormat("Motionformer", "blocks.0.attn.proj_kv.weight", from_pyth),
+    *vit_formats(r"(head|pre_logits|blocks\.\d+\.attn\.proj_(q|kv))\..*|temp_embed", inflate_vit),
+)
+
+
 def build_motionformer(options: NetworkOptions) -> Motionformer:
     """See `NetworkBuilder`."""
     spec = replace(MotionformerSpec(), **options.given("frames", "size", "drop_path"))
@@ -188,7 +210,7 @@ def _entry(
         name=name,
         title="Motionformer, 16 frames",
         build=build_motionformer,
-        formats=(WeightsFormat("Motionformer", "blocks.0.attn.proj_kv.weight", from_pyth),),
+        formats=_FORMATS,
         classes=classes,
         class_names=class_names,
         frames=16,
@@ -198,6 +220,7 @@ def _entry(
         sampling="sparse" if sparse else "dense",
         parameters=parameters,
         gmacs=_GMACS,
+        recipe=f"supervised-motionformer-{'ssv2' if sparse else 'k400'}",
         licence="Apache-2.0",
         source="https://github.com/facebookresearch/Motionformer",
         paper="Patrick et al. 2021",

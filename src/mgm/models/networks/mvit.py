@@ -39,7 +39,8 @@ class MViTSpec:
     before, as in version 1 and in MaskFeat's version 2. pool: the blocks whose queries are strided; None: those of `widen`.
     pool_kernel: "cube": 3 x 3 x 3; "stride": 1 x (stride + 1) x (stride + 1), and no pooling at stride 1, as in the authors'
     configuration of version 1 with 24 blocks, which sets no kernel.
-    class_token: False: tokens of the grid alone.
+    class_token: False: tokens of the grid alone. mean_pooling: classify the norm of the mean over the grid's tokens, as MaskFeat's
+    fine-tuning does, instead of the norm of the class token.
     """
 
     depth: int
@@ -54,6 +55,7 @@ class MViTSpec:
     pool: tuple[int, ...] | None = None
     pool_kernel: Literal["cube", "stride"] = "cube"
     class_token: bool = True
+    mean_pooling: bool = False
 
     @property
     def grid(self) -> Grid:
@@ -94,9 +96,10 @@ class BlockSpec(NamedTuple):
 
 
 class MViT(VideoNetwork):
-    """Convolution to tokens, multiscale blocks, LayerNorm; the class token is classified.
+    """Convolution to tokens, multiscale blocks, LayerNorm; the class token is classified, or the mean.
 
-    `features` are the tokens after the norm: the class token first, then the last grid row-major (t, h, w).
+    `features` are the tokens after the norm, which with `MViTSpec.mean_pooling` follows the mean: the class token first, then the
+    last grid row-major (t, h, w).
     drop_path: rate of stochastic depth of the last block, growing linearly from 0. dropout: before the head.
     Another clip than `spec` says is possible with relative positions, whose tables are interpolated.
     """
@@ -137,12 +140,15 @@ class MViT(VideoNetwork):
 
     def features(self, x: Tensor) -> Tensor:
         """x: (B, 3, T, H, W), normalised. Returns (B, 1 + n, dim), or (B, n, dim) without a class token."""
-        tokens, grid = self.embed(x)
-        return self.encode(tokens, grid)
+        tokens = self.blocks_of(*self.embed(x))
+        return tokens if self.spec.mean_pooling else self.norm(tokens)
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits (B, classes) of the class token, or of the mean over the tokens where there is none."""
-        feature = features.mean(1) if self.class_token is None else features[:, 0]
+        if self.spec.mean_pooling:
+            feature = self.norm(features[:, 0 if self.class_token is None else 1 :].mean(1))
+        else:
+            feature = features.mean(1) if self.class_token is None else features[:, 0]
         logits: Tensor = self.head(self.dropout(feature))
         return logits
 
@@ -154,6 +160,11 @@ class MViT(VideoNetwork):
 
     def encode(self, tokens: Tensor, grid: Grid) -> Tensor:
         """The blocks and the norm over the tokens of `embed`, some of which may have been replaced: see `features`."""
+        normed: Tensor = self.norm(self.blocks_of(tokens, grid))
+        return normed
+
+    def blocks_of(self, tokens: Tensor, grid: Grid) -> Tensor:
+        """`encode` without the norm."""
         if not self.spec.relative:
             tokens = tokens + (self.position_time[:, :, None] + self.position_space[:, None]).flatten(1, 2)
         if self.class_token is not None:
@@ -163,8 +174,16 @@ class MViT(VideoNetwork):
             tokens = torch.cat((token.expand(len(tokens), -1, -1), tokens), dim=1)
         for block in self.blocks:
             tokens, grid = block(tokens, grid)
-        normed: Tensor = self.norm(tokens)
-        return normed
+        return tokens
+
+    def fit(self, name: str, value: Tensor) -> Tensor:
+        """A table of relative positions of another grid, interpolated linearly to this network's."""
+        if "relative_" not in name or value.ndim != 2:
+            return value
+        own = self.get_parameter(name)
+        if len(own) == len(value) or own.shape[1] != value.shape[1]:
+            return value  # another width is reported as misshapen
+        return F.interpolate(value.T[None].float(), size=len(own), mode="linear")[0].T.to(value).contiguous()
 
     def depth_of(self, name: str) -> int:
         """See `VideoNetwork`; the norm belongs to the head's layer."""
@@ -347,6 +366,8 @@ V2_S: Final = MViTSpec(16, B16, frames=16, relative=True, widen_in_attention=Tru
 V2_B: Final = replace(V2_S, depth=24, widen=B24, frames=32)
 MASKFEAT_S: Final = replace(V2_S, widen_in_attention=False, pool=B16[:2])
 """MViTv2-S as MaskFeat pretrains it: the last query stride removed, the width grown as in version 1."""
+MASKFEAT_S_TUNED: Final = replace(MASKFEAT_S, pool=None, mean_pooling=True)
+"""The same as MaskFeat fine-tunes it: with the last query stride, and the mean over tokens."""
 
 
 def _entry(spec: MViTSpec, *, drop_path: float, **facts: Any) -> NetworkEntry:
@@ -364,31 +385,44 @@ _SSV2: Final = {"classes": 174, "class_names": "ssv2", "views": (1, 3), "samplin
 # The numbers of a name are frames and their distance; the rates of stochastic depth are those of the authors' configurations.
 ENTRIES: Final = (
     _entry(
+        MASKFEAT_S_TUNED, name="maskfeat-mvitv2-s-16x4", title="MViTv2-S, 16x4, as MaskFeat fine-tunes it", stride=4,
+        drop_path=0.1, parameters=36_475_120, gmacs=71.2, recipe="finetune-mvits-k400",
+        source="https://github.com/facebookresearch/SlowFast/tree/main/projects/maskfeat",
+        paper="Wei et al. 2022",
+    ),
+    _entry(
         V1_16X4, name="mvitv1-b-16x4", title="MViTv1-B, 16 blocks, 16x4", stride=4, drop_path=0.2,
         parameters=36_610_672, gmacs=70.6,
+        recipe="supervised-mvitv1-b-k400",
     ),
     _entry(
         V1_32X3, name="mvitv1-b-32x3", title="MViTv1-B, 24 blocks, 32x3", stride=3, drop_path=0.3,
         parameters=53_115_280, gmacs=235.8,
+        recipe="supervised-mvitv1-b-k400",
     ),
     _entry(
         V1_64X3, name="mvitv1-b-64x3", title="MViTv1-B, 16 blocks, 64x3", stride=3, drop_path=0.2,
         parameters=36_612_976, gmacs=455.06, views=(3, 3), licence="",
+        recipe="supervised-mvitv1-b-k400",
     ),
     _entry(
         V2_S, name="mvitv2-s-16x4", title="MViTv2-S, 16x4", stride=4, drop_path=0.2,
         parameters=34_537_744, gmacs=64.2,
+        recipe="supervised-mvitv2-s-k400",
     ),
     _entry(
         V2_B, name="mvitv2-b-32x3", title="MViTv2-B, 32x3", stride=3, drop_path=0.3,
         parameters=51_230_128, gmacs=224.5,
+        recipe="supervised-mvitv2-b-k400",
     ),
     _entry(
         V2_S, name="mvitv2-s-16x4-ssv2", title="MViTv2-S, 16x4, of Something-Something V2", stride=4, drop_path=0.4,
-        parameters=34_363_950, gmacs=64.2, **_SSV2,
+        parameters=34_363_950, gmacs=64.2,
+        recipe="supervised-mvitv2-s-ssv2", **_SSV2,
     ),
     _entry(
         V2_B, name="mvitv2-b-32x3-ssv2", title="MViTv2-B, 32x3, of Something-Something V2", stride=3, drop_path=0.4,
-        parameters=51_056_334, gmacs=224.5, **_SSV2,
+        parameters=51_056_334, gmacs=224.5,
+        recipe="supervised-mvitv2-b-ssv2", **_SSV2,
     ),
 )  # fmt: skip

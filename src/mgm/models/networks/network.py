@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
+
+
+class Made(NamedTuple):
+    """How a network of the catalog was made: the name of its entry, frames and side in pixels of its clips."""
+
+    name: str
+    frames: int
+    size: int
 
 
 class VideoNetwork(nn.Module, ABC):
@@ -28,6 +37,8 @@ class VideoNetwork(nn.Module, ABC):
     head: nn.Linear
     depth: int = 0
     """Number of blocks, for layer decay; 0: the network's recipe has none."""
+    made: Made | None = None
+    """Set where a network comes from the catalog; None: built by hand. An export describes it."""
 
     def __init__(
         self,
@@ -123,6 +134,26 @@ class VideoNetwork(nn.Module, ABC):
             raise ModelError(
                 "video", f"found {video.dtype}", "uint8 (0 to 255) or floating point (0 to 1)", reason="invalid_type"
             )
+
+
+class TokensOf(nn.Module):
+    """A network without its head: the features of clips, (B, n, feature_dim)."""
+
+    def __init__(self, network: VideoNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, video: Tensor) -> Tensor:
+        """See `VideoNetwork.tokens`."""
+        return self.network.tokens(video)
+
+
+def check_no_stochastic_depth(name: str, drop_path: float | None) -> None:
+    """Raises ModelError for a rate of a network that has none. name: of the network, for the message."""
+    if drop_path:
+        raise ModelError(
+            "drop_path", f"found {drop_path}", "0", f"{name} has no stochastic depth", reason="unsupported"
+        )
 
 
 def _per_channel(values: float | Sequence[float]) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mgm.errors import ModelError
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
-from mgm.models.networks.network import VideoNetwork
+from mgm.models.networks.network import VideoNetwork, check_no_stochastic_depth
 from mgm.models.networks.slowfast_names import FORMATS
 
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.225
@@ -243,10 +243,7 @@ def _check_frames(frames: int, ratio: int) -> None:
 
 def build(spec: SlowFastSpec, options: NetworkOptions) -> SlowFast:
     """See `NetworkBuilder`. Any `size` will do: the network is convolutional, and trains at 224 px what it tests at 256."""
-    if options.drop_path:
-        raise ModelError(
-            "drop_path", f"found {options.drop_path}", "0", "SlowFast has no stochastic depth", reason="unsupported"
-        )
+    check_no_stochastic_depth("SlowFast", options.drop_path)
     return SlowFast(spec, **options.given("classes", "labels", "frames", "dropout"))
 
 
@@ -260,7 +257,7 @@ def _entry(spec: SlowFastSpec, **facts: Any) -> NetworkEntry:
     """An entry; by default a network of Kinetics-400, tested in 10 x 3 views at 256 px, whose weights are public."""
     common: dict[str, Any] = {
         "classes": 400, "class_names": "kinetics400", "stride": 2, "size": 256, "views": (10, 3), "sampling": "dense",
-        "stochastic_depth": False,
+        "stochastic_depth": False, "layer_decay": False, "recipe": "supervised-slowfast-r101-k400",
         "licence": "Apache-2.0", "source": CODE, "paper": "Feichtenhofer et al. 2019",
     }  # fmt: skip
     return NetworkEntry(build=partial(build, spec), formats=FORMATS, **common | facts)
@@ -290,11 +287,12 @@ ENTRIES: Final = (
     _entry(
         SlowFastSpec(R101, nonlocal_after=(6, 13, 20)),
         name="slowfast-r101-16x8-nl", title="SlowFast 16x8, R101_50_50 + NL", frames=64, parameters=60_080_088,
-        gmacs=242.0, licence="",
+        gmacs=242.0, licence="", recipe="supervised-slowfast-r101-nl-k400",
     ),
     _entry(
         SlowFastSpec(R50, fusion_kernel=7),
         name="slowfast-r50-16x8-ssv2", title="SlowFast 16x8, R50, of Something-Something V2", frames=64,
         classes=174, class_names="ssv2", views=(1, 1), sampling="sparse", parameters=34_045_558, gmacs=131.4,
+        recipe="supervised-slowfast-r101-ssv2",
     ),
 )  # fmt: skip

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from mgm.models.attention import Mlp, Residual, split_heads
 from mgm.models.networks.class_names import ClassNames
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
+from mgm.models.networks.image_start import State, check_image, positions, vit
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import linear_drop_path, patches_per_side, start_linear_layers
-from mgm.models.networks.weights import WeightsFormat
+from mgm.models.networks.weights import WeightsFormat, vit_formats
 
 _EPS: Final = 1e-6
 
@@ -185,11 +186,27 @@ def from_huggingface_timesformer(name: str) -> str | None:
     return f"blocks.{block[1]}.{_IN_BLOCK[block[2]]}.{kind}"
 
 
+def inflate_vit(network: nn.Module, state: State) -> dict[str, Tensor]:
+    """A ViT of images as the authors start from it: attention in time begins as that within frames, with its norm."""
+    assert isinstance(network, TimeSformer)
+    found = vit(state)
+    check_image(found, "patch_embed.proj.weight")
+    if "pos_embed" in found:
+        found["pos_embed"] = positions(found["pos_embed"], network.pos_embed.shape[1] - 1)
+    for name, value in list(found.items()):
+        block = re.fullmatch(r"(blocks\.\d+\.)((?:attn|norm1)\..*)", name)
+        if block is not None:
+            found[f"{block[1]}temporal_{block[2]}"] = value
+    return found
+
+
+_FRESH: Final = r"head\..*|time_embed|blocks\.\d+\.temporal_fc\..*"
 _FORMATS: Final = (
     WeightsFormat("TimeSformer", "blocks.0.temporal_fc.weight", from_pyth),
     WeightsFormat(
         "Hugging Face TimeSformer", "timesformer.encoder.layer.0.temporal_dense.weight", from_huggingface_timesformer
     ),
+    *vit_formats(_FRESH, inflate_vit),
 )
 
 
@@ -216,6 +233,7 @@ def _entry(
         sampling="sparse" if sparse else "dense",
         parameters=parameters,
         gmacs=195.8,
+        recipe=f"supervised-timesformer-{'ssv2' if sparse else 'k400'}",
         licence="CC-BY-NC 4.0",
         source="https://github.com/facebookresearch/TimeSformer",
         paper="Bertasius et al. 2021",

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
+from mgm.models.networks.image_start import State, averaged, check_image
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.swin import SwinBackbone, SwinSpec, offsets
-from mgm.models.networks.weights import WeightsFormat, load_renamed
+from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat, load_renamed
 from mgm.models.patches import MEAN, STD
 
 _TABLE: Final = "relative_position_bias_table"
@@ -110,7 +111,7 @@ def take_backbone(network: VideoSwin, pretrained: SwinBackbone) -> None:
     Raises ModelError for a backbone of other sizes.
     """
     state = {f"backbone.{key}": value for key, value in pretrained.state_dict().items()}
-    load_renamed(network, state, rename_classifier, pretrained=True)
+    load_renamed(network, state, rename_classifier, fresh=ALL_BUT_HEAD)
 
 
 def build(spec: SwinSpec, rate: float, options: NetworkOptions) -> VideoSwin:
@@ -121,14 +122,45 @@ def build(spec: SwinSpec, rate: float, options: NetworkOptions) -> VideoSwin:
 
 _MMCV: Final = WeightsFormat("mmaction2 or BEVT", "backbone.layers.0.blocks.0.attn.qkv.weight", rename_classifier)
 
-_BEVT: Final = WeightsFormat("BEVT's pretraining", "backbone.mask_token", rename_pretrained, pretrained=True)
+_BEVT: Final = WeightsFormat("BEVT's pretraining", "backbone.mask_token", rename_pretrained, fresh=ALL_BUT_HEAD)
+
+
+def inflate_swin(network: nn.Module, state: State) -> dict[str, Tensor]:
+    """Swin of images as Video Swin's authors start from it.
+
+    The patch embedding is averaged over its frames. A table of biases is the same for every distance in time; for windows of
+    another side it is first interpolated.
+    """
+    assert isinstance(network, VideoSwin)
+    check_image(state, "patch_embed.proj.weight")
+    spec = network.backbone.spec
+    sides = [2 * side - 1 for side in spec.window]
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name.startswith("head.") or name.endswith(("relative_position_index", "attn_mask")):
+            continue
+        if name == "patch_embed.proj.weight":
+            value = averaged(value, spec.patch[0])
+        elif name.endswith(_TABLE) and value.ndim == 2:
+            side = round(len(value) ** 0.5)
+            if side**2 == len(value) and side != sides[1]:
+                grid = value.T.reshape(1, -1, side, side).float()
+                value = F.interpolate(grid, size=sides[1:], mode="bicubic").flatten(2)[0].T.to(value)
+            value = value.repeat(sides[0], 1)
+        found[f"backbone.{name}"] = value
+    return found
+
+
+_IMAGES: Final = WeightsFormat(
+    "Swin of images", "layers.0.blocks.0.attn.qkv.weight", lambda name: name, fresh=ALL_BUT_HEAD, inflate=inflate_swin
+)
 
 ENTRIES: Final = (
     NetworkEntry(
         name="video-swin-b-k400",
         title="Video Swin-B, window 8x7x7; BEVT's network",
         build=partial(build, SwinSpec(), 0.3),
-        formats=(_BEVT, _MMCV),
+        formats=(_BEVT, _MMCV, _IMAGES),
         classes=400,
         class_names="kinetics400",
         frames=_FRAMES,
@@ -138,6 +170,7 @@ ENTRIES: Final = (
         sampling="dense",
         parameters=88_048_984,
         gmacs=281.3,
+        recipe="finetune-swinb-k400",
         licence="Apache-2.0",
         source="https://github.com/SwinTransformer/Video-Swin-Transformer",
         paper="Liu et al. 2022; Wang et al. 2022",
@@ -146,7 +179,7 @@ ENTRIES: Final = (
         name="video-swin-b-ssv2",
         title="Video Swin-B, window 16x7x7; BEVT's network",
         build=partial(build, SwinSpec(window=(16, 7, 7)), 0.4),
-        formats=(_BEVT, _MMCV),
+        formats=(_BEVT, _MMCV, _IMAGES),
         classes=174,
         class_names="ssv2",
         frames=_FRAMES,
@@ -156,6 +189,7 @@ ENTRIES: Final = (
         sampling="sparse",
         parameters=88_834_038,
         gmacs=320.4,
+        recipe="finetune-swinb-ssv2",
         licence="Apache-2.0",
         source="https://github.com/SwinTransformer/Video-Swin-Transformer",
         paper="Liu et al. 2022; Wang et al. 2022",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
+from mgm.models.networks.image_start import State, check_image, positions, vit
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import patches_per_side
-from mgm.models.networks.weights import WeightsFormat
+from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat, vit_formats
 from mgm.models.patches import MEAN, STD
 
 _LAYERWISE_FRAMES: Final = 16
@@ -147,6 +149,52 @@ def from_pth(name: str) -> str | None:
     return f"head.{name.removeprefix('fc.')}" if name.startswith("fc.") else name
 
 
+_IN_BLOCK: Final = {
+    "attn.qkv.weight": "self_attn.in_proj_weight",
+    "attn.qkv.bias": "self_attn.in_proj_bias",
+    "attn.proj": "self_attn.out_proj",
+    "mlp.fc1": "linear1",
+    "mlp.fc2": "linear2",
+}
+
+
+def inflate_vit(network: nn.Module, state: State) -> dict[str, Tensor]:
+    """A ViT of images as the authors start from it: positions and class token are repeated over the grid.
+
+    The authors' own file has VidTr's names already. A ViT of others has GELU where VidTr has ReLU.
+    """
+    assert isinstance(network, VidTr)
+    if "cls" in state:
+        found = {name: value for name, value in state.items() if not name.startswith("head.")}
+        token, place = found.pop("cls") if "cls" in found else None, found.get("pos_embedding")
+    else:
+        found = {}
+        for name, value in vit(state).items():
+            block = re.fullmatch(r"blocks\.(\d+)\.(.+?)(\.weight|\.bias)", name)
+            if block is None:
+                found[name.replace("patch_embed.proj.", "conv_stem.").replace("norm.", "encoder.norm.")] = value
+                continue
+            ours = _IN_BLOCK.get(block[2] + block[3]) or f"{_IN_BLOCK.get(block[2], block[2])}{block[3]}"
+            found[f"encoder.layers.{block[1]}.{ours}"] = value
+        check_image(found, "conv_stem.weight")
+        if "conv_stem.weight" in found:
+            found["conv_stem.weight"] = found["conv_stem.weight"][:, :, None]
+        token, place = (found.pop(name) if name in found else None for name in ("cls_token", "pos_embed"))
+    frames, places = len(network.cls_s), network.cls_t.shape[1]
+    if token is not None:
+        found |= {"cls_s": token.repeat(frames, 1, 1), "cls_t": token.repeat(1, places, 1)}
+    if place is not None:
+        found["pos_embedding"] = positions(place, places - 1).repeat(1, frames + 1, 1)
+    return found
+
+
+_FORMATS: Final = (
+    WeightsFormat("VidTr's model of images", "cls", from_pth, ALL_BUT_HEAD, inflate_vit),
+    WeightsFormat("VidTr", "encoder.layers.0.self_attn.in_proj_weight", from_pth),
+    *vit_formats(ALL_BUT_HEAD, inflate_vit),
+)
+
+
 def build_vidtr(default_frames: int, options: NetworkOptions) -> VidTr:
     """See `NetworkBuilder`. drop_path: the rate of dropout in the blocks, which VidTr has instead of stochastic depth."""
     spec = VidTrSpec(default_frames, layerwise_position=default_frames == _LAYERWISE_FRAMES)
@@ -160,7 +208,7 @@ def _entry(letter: str, frames: int, stride: int, parameters: int, gmacs: float)
         name=f"vidtr-{letter.lower()}",
         title=f"VidTr-{letter}, {frames} x {stride} frames",
         build=partial(build_vidtr, frames),
-        formats=(WeightsFormat("VidTr", "encoder.layers.0.self_attn.in_proj_weight", from_pth),),
+        formats=_FORMATS,
         classes=400,
         class_names="kinetics400",
         frames=frames,
@@ -170,6 +218,7 @@ def _entry(letter: str, frames: int, stride: int, parameters: int, gmacs: float)
         sampling="dense",
         parameters=parameters,
         gmacs=gmacs,
+        recipe="supervised-vidtr-l-k400",
         licence="Apache-2.0",
         source="https://github.com/amazon-science/gluonmm",
         paper="Zhang et al. 2021",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from torch import Tensor
 
 from mgm.errors import ModelError
+from mgm.models.networks.image_start import VIT_HF_KEY, VIT_KEY, Inflate
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.state_dict import fill, wrong_keys, wrong_shapes
 
@@ -17,6 +19,8 @@ Rename = Callable[[str], str | None]
 program does not write is returned as it is: `load_renamed` then reports it as unexpected."""
 
 HEAD: Final = "head.weight"
+ALL_BUT_HEAD: Final = r"head\..*"
+"""`WeightsFormat.fresh` of a pretraining that lacks the head alone."""
 _COUNTER: Final = "num_batches_tracked"  # of batch norm; Caffe2 has none, and nothing reads it in evaluation
 
 
@@ -25,21 +29,40 @@ class WeightsFormat:
     """A program that writes weights of a network.
 
     name: for messages and lists. key: a name that every such state dict has, and none of the formats that follow it in an entry.
-    pretrained: whether it is of a pretraining without classes, so that the head is missing.
+    fresh: of a pretraining without classes or a model of images, the names that it lacks, a pattern of whole names: the network
+        starts these itself. None: weights of the whole network.
+    inflate: of a model of images, applied after `rename`.
     """
 
     name: str
     key: str
     rename: Rename
-    pretrained: bool = False
+    fresh: str | None = None
+    inflate: Inflate | None = None
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether it has no classes."""
+        return self.fresh is not None
+
+
+def vit_formats(fresh: str, inflate: Inflate) -> tuple[WeightsFormat, ...]:
+    """The formats of a ViT of images that a network starts from; after those of the network's own weights."""
+    names = (("ViT of images", VIT_KEY), ("Hugging Face ViT", VIT_HF_KEY), ("Hugging Face ViT", f"vit.{VIT_HF_KEY}"))
+    return tuple(WeightsFormat(name, key, lambda key: key, fresh, inflate) for name, key in names)
 
 
 def load_renamed(
-    network: VideoNetwork, state: Mapping[str, Tensor], rename: Rename, *, pretrained: bool = False
+    network: VideoNetwork,
+    state: Mapping[str, Tensor],
+    rename: Rename,
+    *,
+    fresh: str | None = None,
+    inflate: Inflate | None = None,
 ) -> None:
     """Load weights of the authors into a network, whose number of classes is that of the weights (`classes_of`).
 
-    pretrained: the weights have no head; that of the network stays.
+    fresh, inflate: as in `WeightsFormat`; what the weights lack stays as it is in the network.
 
     Raises ModelError that names missing, unexpected and misshapen keys, two keys of one weight, and values that are not finite.
     """
@@ -53,8 +76,11 @@ def load_renamed(
                 "state dict", f"found {theirs[ours]} and {key}, which are the same weight", "one", reason="conflict"
             )
         theirs[ours] = key
+    if inflate is not None:
+        state = inflate(network, {ours: state[key] for ours, key in theirs.items()})
+        theirs = {key: key for key in state}
     expected = network.state_dict()
-    kept = [key for key in expected if pretrained and key.startswith("head.")]
+    kept = [key for key in expected if fresh is not None and re.fullmatch(fresh, key)]
     missing = [key for key in expected if key not in theirs and key not in kept and not key.endswith(_COUNTER)]
     unexpected = [key for ours, key in theirs.items() if ours not in expected]
     if missing or unexpected:

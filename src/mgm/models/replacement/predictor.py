@@ -1,5 +1,6 @@
 """Masked prediction by a network that sees all tokens: BEiT's scheme, used by MaskFeat and BEVT."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -33,6 +34,7 @@ class MaskedPredictor(nn.Module):
 
     spec: the clip, its tokens and the size of the network. trunk: a name of `TRUNKS`. target, teacher, tokenizer: as in
     `MaskedAutoencoder`. drop_path: rate of stochastic depth of the last block. checkpointing: recompute the blocks' activations.
+    pictures: whether it also takes clips of one step, pictures in batches of their own (BEVT).
     Raises ModelError for an unknown name, or a target that does not fit the network.
     """
 
@@ -46,12 +48,16 @@ class MaskedPredictor(nn.Module):
         tokenizer: Tokenizer | int | None = None,
         drop_path: float = 0.0,
         checkpointing: bool = False,
+        pictures: bool = False,
     ) -> None:
         super().__init__()
         self.spec = spec
+        self.picture_spec = replace(spec, frames=spec.tubelet) if pictures else None
         self.trunk_name = trunk
         self.objective = build_objective(spec, target, teacher=teacher, tokenizer=tokenizer)
         self.trunk = build_trunk(trunk, spec)
+        if pictures:
+            self.trunk.add_pictures()
         self.trunk.set_up(drop_path=drop_path, checkpointing=checkpointing)
         rest = self.objective.dim % self.trunk.per_token
         if rest or (self.trunk.per_token > 1 and len(self.objective.targets) > 1):
@@ -91,7 +97,8 @@ class MaskedPredictor(nn.Module):
         predict: bool = False,
     ) -> Reconstruction:
         """The loss of predicting the hidden tokens; as `MaskedAutoencoder.forward`, but clips may hide different numbers."""
-        check_video(video, self.spec)
+        shown = isinstance(video, Tensor) and video.ndim == 5 and video.shape[2] == self.spec.tubelet
+        check_video(video, self._spec_of(pictures=shown))
         if isinstance(mask, Tensor):
             mask = self.split(mask, decode, device=video.device)
         rows, columns = (self.objective.motion_parts * side for side in self.spec.grid[1:])
@@ -115,9 +122,13 @@ class MaskedPredictor(nn.Module):
         Raises ModelError for another shape or type, or if no token of the batch is hidden.
         """
         batch = len(mask) if isinstance(mask, Tensor) else 1  # other types raise in selected_tokens
-        tokens, valid = selected_tokens(mask, decode, self.spec, batch=batch)
+        spec = self._spec_of(pictures=isinstance(mask, Tensor) and mask.ndim == 4 and mask.shape[1] == 1)
+        tokens, valid = selected_tokens(mask, decode, spec, batch=batch)
         target = torch.device(device)
-        replaced = mask.reshape(batch, *self.spec.grid)
+        replaced = mask.reshape(batch, *spec.grid)
         return ReplacementSplit(
             to_device(replaced, target), to_device(tokens, target), None if valid is None else to_device(valid, target)
         )
+
+    def _spec_of(self, *, pictures: bool) -> ModelSpec:
+        return self.picture_spec if pictures and self.picture_spec is not None else self.spec

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
 from mgm.models.patches import to_255
 from mgm.models.sizes import ModelSpec
@@ -36,6 +37,12 @@ class Trunk(nn.Module, ABC):
 
         Raises ModelError for what the network does not have.
         """
+
+    def add_pictures(self) -> None:
+        """Make the layers of clips of one step, pictures in batches of their own. Raises ModelError where there are none."""
+        raise ModelError(
+            "pictures", f"found true for {type(self).__name__}", "false, or the network swin", reason="unsupported"
+        )
 
     @abstractmethod
     def forward(self, video: Tensor, hidden: Tensor) -> Tensor:

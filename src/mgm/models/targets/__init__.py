@@ -2,6 +2,7 @@
 
 from mgm.models.targets.catalog import TARGETS, TargetChoice, build_objective
 from mgm.models.targets.codes import Codes, DvaeCodes, VqganCodes
+from mgm.models.targets.distillation import ImageTeacher, VideoTeacher
 from mgm.models.targets.hog import Hog
 from mgm.models.targets.motion import AsinhMotion, MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
@@ -18,6 +19,7 @@ __all__ = [
     "DvaeCodes",
     "FrameDifference",
     "Hog",
+    "ImageTeacher",
     "M3VideoHog",
     "MaskFeatHog",
     "MotionTarget",
@@ -29,6 +31,7 @@ __all__ = [
     "TargetChoice",
     "TeacherFeatures",
     "Trajectory",
+    "VideoTeacher",
     "VqganCodes",
     "build_objective",
 ]

@@ -7,6 +7,7 @@ from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec, unknown_name
 from mgm.models.targets.codes import Codes, DvaeCodes, VqganCodes
+from mgm.models.targets.distillation import ImageTeacher, VideoTeacher
 from mgm.models.targets.hog import Hog
 from mgm.models.targets.motion import AsinhMotion, MotionTarget
 from mgm.models.targets.objective import ReconstructionObjective
@@ -29,6 +30,8 @@ TARGETS: Final[Mapping[str, type[Target]]] = {
     "asinh-motion": AsinhMotion,
     "trajectory": Trajectory,
     "teacher": TeacherFeatures,
+    "video-teacher": VideoTeacher,
+    "image-teacher": ImageTeacher,
     "vqgan-codes": VqganCodes,
     "dvae-codes": DvaeCodes,
 }
@@ -48,14 +51,16 @@ def build_objective(
     choice: TargetChoice,
     *,
     teacher: Encoder | ModelSpec | None = None,
+    image_teacher: Encoder | ModelSpec | None = None,
     tokenizer: Tokenizer | int | None = None,
 ) -> ReconstructionObjective:
     """The objective of a model.
 
-    teacher: the encoder of the target "teacher". tokenizer: that of a target of codes, or the size of its vocabulary.
+    teacher: the encoder of the targets "teacher" and "video-teacher". image_teacher: that of "image-teacher".
+    tokenizer: that of a target of codes, or the size of its vocabulary.
     Raises ModelError for an unknown name, a weight that is not positive, or a missing or superfluous teacher or tokenizer.
     """
-    networks = {"teacher": teacher, "tokenizer": tokenizer}
+    networks = {"teacher": teacher, "image_teacher": image_teacher, "tokenizer": tokenizer}
     if isinstance(choice, Target):
         objective = ReconstructionObjective(((choice, 1.0),))
     else:
@@ -90,7 +95,7 @@ def _build(spec: ModelSpec, name: str, networks: Mapping[str, Encoder | ModelSpe
             f"target {name}",
             f"found no {kind.needs}",
             "an encoder to predict features of"
-            if kind.needs == "teacher"
+            if kind.needs != "tokenizer"
             else "weights of the network that gives the codes",
             reason="missing_value",
         )

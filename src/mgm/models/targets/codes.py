@@ -62,10 +62,11 @@ class Codes(Target):
         with torch.no_grad():
             if next(self.tokenizer.parameters()).device != source.device:
                 self.tokenizer.to(source.device)
-            (t, h, w), tubelet = self.spec.grid, self.spec.tubelet
+            (_, h, w), tubelet = self.spec.grid, self.spec.tubelet
+            t = source.shape[2] // tubelet  # one for pictures in batches of their own
             pictures = (to_255(source.permute(0, 2, 3, 4, 1)) / 255).flatten(0, 1).permute(0, 3, 1, 2)
             codes = self.tokenizer.codes_of(pictures, (h, w)).view(len(source), t, tubelet, h * w)
-            values = codes.transpose(2, 3).reshape(len(source), self.spec.tokens, tubelet)
+            values = codes.transpose(2, 3).reshape(len(source), t * h * w, tubelet)
             return values.take_along_dim(tokens[:, :, None], dim=1).float()
 
     def loss(self, prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:

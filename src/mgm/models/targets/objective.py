@@ -55,7 +55,16 @@ class ReconstructionObjective:
     @property
     def teacher(self) -> Encoder | ModelSpec | None:
         """The teacher of a target, or its specification; None without such a target."""
-        return next((target.teacher for target, _ in self.targets if isinstance(target, TeacherFeatures)), None)
+        return self._teacher("teacher")
+
+    @property
+    def image_teacher(self) -> Encoder | ModelSpec | None:
+        """The teacher of pictures of a target, or its specification; None without such a target."""
+        return self._teacher("image_teacher")
+
+    def _teacher(self, needs: str) -> Encoder | ModelSpec | None:
+        found = (target for target, _ in self.targets if isinstance(target, TeacherFeatures) and target.needs == needs)
+        return next((target.teacher for target in found), None)
 
     @property
     def tokenizer(self) -> Tokenizer | int | None:

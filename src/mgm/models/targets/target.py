@@ -25,7 +25,7 @@ class Target(ABC):
     """The source of the values: the clip, or the motion of the clip."""
     motion_parts: ClassVar[int] = 1
     """Of a target that reads motion: displacements per side of a patch."""
-    needs: ClassVar[Literal["teacher", "tokenizer"] | None] = None
+    needs: ClassVar[Literal["teacher", "image_teacher", "tokenizer"] | None] = None
     """The frozen network whose outputs are the values, a second argument of the class; None: there is none."""
 
     spec: ModelSpec

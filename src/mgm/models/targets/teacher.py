@@ -1,7 +1,7 @@
 """Features of a frozen teacher as a target (MVD, Wang et al. 2023)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ class TeacherFeatures(Target):
     """
 
     name: ClassVar[str] = "teacher"
-    needs: ClassVar = "teacher"
+    needs: ClassVar[Literal["teacher", "image_teacher"]] = "teacher"
 
     teacher: Encoder | ModelSpec
 
@@ -37,8 +37,21 @@ class TeacherFeatures(Target):
                 "use teacher.at(frames=..., resolution=...)",
                 reason="mismatch",
             )
+        self._freeze()
+
+    def _freeze(self) -> None:
         if isinstance(self.teacher, Encoder):
             self.teacher.eval().requires_grad_(False)
+
+    def network(self, source: Tensor) -> Encoder:
+        """The teacher, on the device of the source. Raises ModelError if there is only a specification."""
+        if not isinstance(self.teacher, Encoder):
+            raise ModelError(
+                "teacher", "found a specification without weights", "an encoder to train with", reason="missing_value"
+            )
+        if self.teacher.patch_embed.weight.device != source.device:
+            self.teacher.to(source.device)
+        return self.teacher
 
     @property
     def teacher_spec(self) -> ModelSpec:
@@ -52,12 +65,6 @@ class TeacherFeatures(Target):
 
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """Returns float32 (B, n, dim)."""
-        if not isinstance(self.teacher, Encoder):
-            raise ModelError(
-                "teacher", "found a specification without weights", "an encoder to train with", reason="missing_value"
-            )
         with torch.no_grad():
-            if self.teacher.patch_embed.weight.device != source.device:
-                self.teacher.to(source.device)
-            features = self.teacher.encode(source, None).float()
+            features = self.network(source).encode(source, None).float()
             return F.layer_norm(features.take_along_dim(tokens[:, :, None], dim=1), (self.dim,), eps=1e-6)

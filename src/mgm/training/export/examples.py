@@ -5,30 +5,25 @@ from __future__ import annotations
 from typing import Final
 
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
-from mgm.models.convert import Model, VideoType
+from mgm.models.convert import GraphModel, Model, VideoType, video_shape
+from mgm.models.networks.network import TokensOf, VideoNetwork
 from mgm.models.targets import NormalisedPixels, Pixels
 
 _RATIO: Final = 0.75  # of the masks in the examples
 
 
-def usage(model: Model, to: str, video: VideoType) -> str:
+def usage(model: GraphModel, to: str, video: VideoType) -> str:
     """Complete examples in Markdown, for "this/folder" or, for graphs, for the working directory."""
-    blocks = {
-        "hf": [_with_transformers(model), _with_mgm(model)],
-        "torch-export": [
-            _with_graph(model, 'model = torch.export.load("model.pt2").module()\n{out} = model(video)', video)
-        ],
-        "onnx": [
-            "import onnxruntime\n"
-            + _with_graph(
-                model,
-                'session = onnxruntime.InferenceSession("model.onnx")\n'
-                '({out},) = session.run(None, {{"video": video.numpy()}})',
-                video,
-            )
-        ],
-    }
-    shown = blocks[to] if to in blocks else [_with_mgm(model)]
+    if to == "hf":
+        assert not isinstance(model, VideoNetwork | TokensOf)  # `describe_network` refuses it
+        shown = [_with_transformers(model), _with_mgm(model)]
+    elif to == "torch-export":
+        shown = [_with_graph(model, 'model = torch.export.load("model.pt2").module()\n{out} = model(video)', video)]
+    elif to == "onnx":
+        session = 'session = onnxruntime.InferenceSession("model.onnx")\n({out},) = session.run(None, {{"video": video.numpy()}})'
+        shown = ["import onnxruntime\n" + _with_graph(model, session, video)]
+    else:
+        shown = [_with_mgm(model)]
     return "\n\nor\n\n".join(f"```python\n{code}\n```" for code in shown)
 
 
@@ -70,9 +65,8 @@ def _with_transformers(model: Model) -> str:
     return "\n".join(lines)
 
 
-def _with_mgm(model: Model) -> str:
-    spec = encoder_of(model).spec
-    shape = ", ".join(map(str, spec.video_shape))
+def _with_mgm(model: GraphModel) -> str:
+    shape = ", ".join(map(str, video_shape(model)))
     # Other targets need more than the video: its motion, or a teacher, which no file contains.
     predicts = isinstance(model, MaskedAutoencoder) and isinstance(model.target, NormalisedPixels | Pixels)
     function = "load_encoder" if isinstance(model, Encoder) else "load_pretrained"
@@ -86,13 +80,14 @@ def _with_mgm(model: Model) -> str:
         f"video = torch.zeros(1, {shape}, dtype=torch.uint8)  # yours: (B, 3, T, H, W)",
     ]
     if predicts:
+        assert isinstance(model, MaskedAutoencoder)
         lines += [
-            f'drawn = mgm.make_mask("tube", grid={spec.grid}, ratio={_RATIO}, rng=np.random.default_rng(0))',
+            f'drawn = mgm.make_mask("tube", grid={model.spec.grid}, ratio={_RATIO}, rng=np.random.default_rng(0))',
             "mask = torch.from_numpy(drawn.masked)[None]  # True: hidden",
             "with torch.no_grad():",
             "    print(model(video, mask).loss)",
         ]
-    elif isinstance(model, Classifier):
+    elif isinstance(model, Classifier | VideoNetwork):
         label = "model.labels[best]" if model.labels is not None else "best"
         lines += ["with torch.no_grad():", "    best = int(model(video)[0].argmax())", f"print({label})"]
     else:
@@ -101,10 +96,9 @@ def _with_mgm(model: Model) -> str:
     return "\n".join(lines)
 
 
-def _with_graph(model: Model, call: str, video: VideoType) -> str:
-    spec = encoder_of(model).spec
-    shape = ", ".join(map(str, spec.video_shape))
-    out = "logits" if isinstance(model, Classifier) else "tokens"
+def _with_graph(model: GraphModel, call: str, video: VideoType) -> str:
+    shape = ", ".join(map(str, video_shape(model)))
+    out = "logits" if isinstance(model, Classifier | VideoNetwork) else "tokens"
     return (
         f"import torch\n\nvideo = torch.zeros(1, {shape}, dtype=torch.{video})  # yours: (B, 3, T, H, W)\n"
         f"{call.format(out=out)}\nprint({out}.shape)"

@@ -10,8 +10,11 @@ from typing import Any, Final
 from mgm.errors import MgmError, ModelError
 from mgm.files.json_text import read_json
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.convert import CONFIG_FILE, HEAD_NORM_EPS, BiasNames, Model, VideoType
+from mgm.models.convert import CONFIG_FILE, HEAD_NORM_EPS, BiasNames, GraphModel, VideoType
 from mgm.models.description import DESCRIPTION_FILE
+from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.described import describe
+from mgm.models.networks.network import TokensOf, VideoNetwork
 from mgm.printable import printable
 from mgm.training.checkpoint import contains_settings, load_checkpoint
 from mgm.training.config import Config
@@ -120,7 +123,7 @@ def _figure(metric: Metric) -> str:
 
 
 def model_card(
-    model: Model, origin: Origin, to: str, *, data: str | None, video: VideoType, bias_names: BiasNames
+    model: GraphModel, origin: Origin, to: str, *, data: str | None, video: VideoType, bias_names: BiasNames
 ) -> str:
     """The model card in Markdown."""
     first = "" if origin.first is None else f", an export of `{printable(origin.first)}`"
@@ -137,16 +140,25 @@ def model_card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front(model: Model, to: str) -> str:
-    task = "video-classification" if isinstance(model, Classifier) else "feature-extraction"
+def _front(model: GraphModel, to: str) -> str:
+    task = "video-classification" if isinstance(model, Classifier | VideoNetwork) else "feature-extraction"
     library = {"hf": "transformers", "onnx": "onnx"}.get(to, "pytorch")
-    return (
-        f"---\nlibrary_name: {library}\npipeline_tag: {task}\n"
-        "tags:\n- video\n- videomae\n- masked-autoencoder\n- motion-guided-masking\n---"
-    )
+    tags = ["video"]
+    tags += [] if isinstance(model, VideoNetwork | TokensOf) else ["videomae", "masked-autoencoder"]
+    listed = "".join(f"\n- {tag}" for tag in [*tags, "motion-guided-masking"])
+    return f"---\nlibrary_name: {library}\npipeline_tag: {task}\ntags:{listed}\n---"
 
 
-def _what(model: Model) -> str:
+def _what(model: GraphModel) -> str:
+    if isinstance(model, VideoNetwork | TokensOf):
+        network = model.network if isinstance(model, TokensOf) else model
+        entry = NETWORKS[describe(network)["network"]]
+        does = (
+            "its features"
+            if isinstance(model, TokensOf)
+            else f"a classifier of video clips into {network.classes} classes"
+        )
+        return f"{entry.title} ({entry.paper}): {does}."
     if isinstance(model, Classifier):
         return f"A classifier of video clips into {model.head.out_features} classes: a video transformer, fine-tuned."
     if isinstance(model, MaskedAutoencoder):
@@ -154,10 +166,17 @@ def _what(model: Model) -> str:
     return "The encoder of a masked autoencoder of video clips, a video transformer."
 
 
-def _table(model: Model) -> str:
+def _table(model: GraphModel) -> str:
+    count = sum(p.numel() for p in model.parameters())
+    if isinstance(model, VideoNetwork | TokensOf):
+        about = describe(model.network if isinstance(model, TokensOf) else model)
+        clip = f"{about['frames']} frames of {about['size']} x {about['size']} px"
+        shown = "RGB" if NETWORKS[about["network"]].reads == "pixels" else "motion (data.input=motion)"
+        return _two_columns(
+            [("network", about["network"]), ("parameters", f"{count:,}"), ("input", f"{clip}, {shown}")]
+        )
     spec = encoder_of(model).spec
     size = spec.size if isinstance(spec.size, str) else "-"
-    count = sum(p.numel() for p in model.parameters())
     rows = [
         ("size", f"{size}: width {spec.encoder.dim}, depth {spec.encoder.depth}, heads {spec.encoder.heads}"),
         ("parameters", f"{count:,}"),
@@ -174,17 +193,21 @@ def _table(model: Model) -> str:
             (f"decoder {of}".rstrip(), f"width {stack.dim}, depth {stack.depth}, heads {stack.heads}")
             for of, stack in stacks
         ]
+    return _two_columns(rows)
+
+
+def _two_columns(rows: Sequence[tuple[str, str]]) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
-def _training(model: Model, origin: Origin) -> str:
+def _training(model: GraphModel, origin: Origin) -> str:
     if origin.settings is None and not origin.foreign:
         return "Settings are not recorded: ask the author of the model, also for its licence."
     if origin.settings is None:
         return "Settings are unknown: the weights were not trained by mgm. See their source, also for their licence."
     settings, data = origin.settings, origin.settings.data
     clips = f"clips of {data.frames} frames of {data.size} px, stride {data.stride}"
-    if isinstance(model, Classifier):
+    if isinstance(model, Classifier | VideoNetwork | TokensOf):
         return f"Fine-tuned with labels: {clips}; {_length(settings.finetune, origin, settings.seed)}"
     mask = settings.mask
     options = "".join(f", {key} {value}" for key, value in mask.options.items())
@@ -204,7 +227,12 @@ def _length(optim: OptimConfig, origin: Origin, seed: int) -> str:
     )
 
 
-def _notes(model: Model, to: str, bias_names: BiasNames) -> str:
+def _notes(model: GraphModel, to: str, bias_names: BiasNames) -> str:
+    if isinstance(model, VideoNetwork | TokensOf):
+        lines = ["Pixels are RGB, uint8 or in [0, 1]; the network normalises them itself."]
+        if isinstance(model, VideoNetwork) and model.labels is not None:
+            lines.append(_classes(model.labels))
+        return _listed(lines)
     lines = [
         "Pixels are RGB in [0, 1], normalised with ImageNet's mean (0.485, 0.456, 0.406) and deviation (0.229, 0.224, 0.225)"
         + (", inside the graph where its input is uint8." if to in ("torch-export", "onnx") else ".")
@@ -224,5 +252,13 @@ def _notes(model: Model, to: str, bias_names: BiasNames) -> str:
             f"{eps:g} before the head. mgm reads them from `args`; in the reference's code set them, or outputs differ."
         )
     if isinstance(model, Classifier) and model.labels is not None:
-        lines.append("Classes, in the order of the logits: " + ", ".join(model.labels) + ".")
+        lines.append(_classes(model.labels))
+    return _listed(lines)
+
+
+def _classes(labels: Sequence[str]) -> str:
+    return "Classes, in the order of the logits: " + ", ".join(labels) + "."
+
+
+def _listed(lines: Sequence[str]) -> str:
     return "## Notes\n\n" + "\n".join(f"* {line}" for line in lines)

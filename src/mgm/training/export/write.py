@@ -14,28 +14,34 @@ from mgm.errors import ModelError
 from mgm.files.atomic import atomic_folder
 from mgm.files.safetensors_file import write_safetensors
 from mgm.files.torch_file import write_torch
-from mgm.models import Classifier, Encoder, MaskedAutoencoder
+from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import (
     METADATA_KEY,
     BiasNames,
+    GraphModel,
     Model,
     VideoType,
     arguments_of,
     check_representable,
     export_graph,
+    read_weights,
     to_huggingface,
     to_reference,
     write_onnx,
 )
 from mgm.models.description import DESCRIPTION_FILE
-from mgm.models.networks.network import VideoNetwork
+from mgm.models.networks.described import describe
+from mgm.models.networks.network import TokensOf, VideoNetwork
 from mgm.models.patches import MEAN, STD
 from mgm.models.sizes import unknown_name
-from mgm.models.targets import ReconstructionObjective, TeacherFeatures
+from mgm.models.targets import ReconstructionObjective
 from mgm.models.tokenizers import Tokenizer
-from mgm.training.checkpoint import load_encoder, load_pretrained
+from mgm.training.checkpoint import contains_settings, load_checkpoint, load_encoder, load_pretrained
 from mgm.training.export.model_card import Origin, model_card, origin_of
 from mgm.training.export.target import check_free
+from mgm.training.named_weights import find_weights
+from mgm.training.networks import read_network
+from mgm.training.recipe import default_recipe, load_config
 from mgm.version import VERSION
 
 ExportFormat = Literal["hf", "videomae", "safetensors", "torch-export", "onnx"]
@@ -54,7 +60,7 @@ class _Options:
 
 
 def export_model(
-    model: str | Path | MaskedAutoencoder | Classifier | Encoder,
+    model: str | Path | MaskedAutoencoder | Classifier | Encoder | VideoNetwork,
     *,
     to: ExportFormat,
     out: str | Path,
@@ -66,6 +72,7 @@ def export_model(
     frames: int | None = None,
     resolution: int | None = None,
     heads: int | None = None,
+    network: str | None = None,
 ) -> Path:
     """Export a model for another program. Returns the folder, which appears when it is complete.
 
@@ -75,20 +82,28 @@ def export_model(
             "safetensors": model.safetensors in the names of mgm, with a description of the model: it can represent every model.
             "torch-export": model.pt2; "onnx": model.onnx: graphs of an encoder or a classifier with one input, the video.
         out: the folder to make.
-        part: "encoder" omits the rest: to embed video, or to start fine-tuning.
+        part: "encoder" omits the rest: to embed video, or to start fine-tuning. Of a network of the catalog, its features: a graph.
         overwrite: replace `out` if it is an earlier export.
         data: name of the training videos, for the model card; runs do not record it.
         video: dtype of the input of a graph: "uint8" (default), normalised by the graph, or "float32", normalised with
             ImageNet's statistics.
         bias_names: for "hf", "q_bias" (default) or "query.bias", see `to_huggingface`.
         frames, resolution, heads: as in `load_pretrained`.
+        network: for weights of its authors, the name of a network of 'mgm models'.
 
     Raises:
         ModelError: the model cannot be read; the format cannot represent it, or does not have an option; `out` exists; it cannot be
             written.
     """
     options = _options(to, part, video, bias_names)
-    loaded, origin = _opened(model, part, frames=frames, resolution=resolution, heads=heads)
+    loaded: GraphModel
+    if network is not None:
+        read = _read_network(model, network, frames=frames, size=resolution)
+        loaded, origin = _part_of(read, part), Origin(f"weights of {network}", foreign=True)
+    else:
+        loaded, origin = _opened(model, part, frames=frames, resolution=resolution, heads=heads)
+    if isinstance(loaded, VideoNetwork | TokensOf):
+        _check_network(loaded, to)
     target = Path(out).absolute()
     check_free(target, overwrite=overwrite)
     with atomic_folder(target) as folder:
@@ -129,21 +144,51 @@ def _options(to: ExportFormat, part: ExportPart, video: VideoType | None, bias_n
     return _Options(to, bias_names or "q_bias", video or "uint8")
 
 
+def _read_network(model: object, name: str, *, frames: int | None, size: int | None) -> VideoNetwork:
+    """Weights of a network's authors. Raises ModelError for a model in place of a path, and for weights that do not fit."""
+    if not isinstance(model, str | Path):
+        raise ModelError(
+            "network", f"found {name!r} for a model", "it for a path only", "leave it out", reason="conflict"
+        )
+    chosen = [f"model.network={name}"]
+    clips = (("data.frames", frames), ("data.size", size))
+    changed = [f"{key}={value}" for key, value in clips if value is not None]
+    return read_network(find_weights(model), load_config(default_recipe(chosen), [*chosen, *changed]))
+
+
+def _part_of(network: VideoNetwork, part: ExportPart) -> VideoNetwork | TokensOf:
+    return TokensOf(network).eval() if part == "encoder" else network
+
+
+def _check_network(model: VideoNetwork | TokensOf, to: str) -> None:
+    """Raises ModelError for a format that cannot hold a network of the catalog, or its features alone."""
+    name = describe(model.network if isinstance(model, TokensOf) else model)["network"]
+    formats = _GRAPHS if isinstance(model, TokensOf) else ("safetensors", *_GRAPHS)
+    if to not in formats:
+        what = "the features of " if isinstance(model, TokensOf) else ""
+        raise ModelError(
+            "to",
+            f"found {to} for {what}{name}",
+            " or ".join(formats),
+            "no other format describes it",
+            reason="unsupported",
+        )
+
+
 def _opened(
-    model: str | Path | Model, part: ExportPart, *, frames: int | None, resolution: int | None, heads: int | None
-) -> tuple[Model, Origin]:
+    model: str | Path | Model | VideoNetwork,
+    part: ExportPart,
+    *,
+    frames: int | None,
+    resolution: int | None,
+    heads: int | None,
+) -> tuple[GraphModel, Origin]:
     if isinstance(model, str | Path):
-        load = load_encoder if part == "encoder" else load_pretrained
-        loaded = load(model, frames=frames, resolution=resolution, heads=heads)
-        if isinstance(loaded, VideoNetwork):
-            raise ModelError(
-                model,
-                "contains a network of 'mgm models', which no export format describes",
-                "a ViT of mgm",
-                "its checkpoints have weights.safetensors, which mgm.load_pretrained and safetensors read",
-                reason="unsupported",
-            )
-        return loaded, origin_of(model)
+        clips = {"frames": frames, "resolution": resolution, "heads": heads}
+        if part == "encoder" and not _is_network(model):
+            return load_encoder(model, **clips), origin_of(model)
+        loaded = load_pretrained(model, **clips)
+        return _part_of(loaded, part) if isinstance(loaded, VideoNetwork) else loaded, origin_of(model)
     if any(value is not None for value in (frames, resolution, heads)):
         raise ModelError(
             "frames, resolution and heads",
@@ -152,27 +197,45 @@ def _opened(
             "leave them out",
             reason="conflict",
         )
+    if isinstance(model, VideoNetwork):
+        return _part_of(model, part), Origin(describe(model)["network"])
     if part == "encoder" and not isinstance(model, Encoder):
         return model.encoder, Origin("encoder")
     return model, Origin(_kind(model))
 
 
-def _about(model: Model, to: str) -> dict[str, Any]:
+def _is_network(path: str | Path) -> bool:
+    """Whether a path is a run of a network of the catalog, or an export of one."""
+    if contains_settings(path):
+        return bool(load_checkpoint(path).get("kind") == "network")
+    about = json.loads(read_weights(find_weights(path)).metadata.get(METADATA_KEY, "{}"))
+    return isinstance(about, dict) and about.get("kind") == "network"
+
+
+def _about(model: GraphModel, to: str) -> dict[str, Any]:
     """The description of a model, also stored as `METADATA_KEY` of a safetensors file."""
+    if isinstance(model, VideoNetwork | TokensOf):
+        found = describe(model.network if isinstance(model, TokensOf) else model)
+        return found | {"format": to, "mgm": VERSION}
     spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
     about: dict[str, Any] = {"kind": _kind(model), "spec": spec.to_dict(), "format": to, "mgm": VERSION}
     if isinstance(model, Classifier):
         about |= {"classes": model.head.out_features, "labels": model.labels, "block": model.block}
         about["pooling"] = model.pooling
     elif isinstance(model, MaskedAutoencoder):
-        teachers = [t.teacher_spec.to_dict() for t, _ in model.objective.targets if isinstance(t, TeacherFeatures)]
-        about |= {"target": _target(model.objective), "teacher": teachers[0] if teachers else None}
+        about |= {"target": _target(model.objective), "teacher": _spec_of(model.objective.teacher)}
+        if model.objective.image_teacher is not None:
+            about["image_teacher"] = _spec_of(model.objective.image_teacher)
         tokenizer = model.objective.tokenizer
         if tokenizer is not None:
             about["codes"] = tokenizer.codes if isinstance(tokenizer, Tokenizer) else tokenizer
         if model.visible_objective is not None:
             about["visible_target"] = _target(model.visible_objective)
     return about
+
+
+def _spec_of(teacher: Encoder | ModelSpec | None) -> dict[str, Any] | None:
+    return None if teacher is None else (teacher.spec if isinstance(teacher, Encoder) else teacher).to_dict()
 
 
 def _kind(model: Model) -> str:
@@ -187,7 +250,8 @@ def _target(objective: ReconstructionObjective) -> str | dict[str, float]:
     return next(iter(weights)) if list(weights.values()) == [1.0] else weights
 
 
-def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
+def _write_huggingface(model: GraphModel, folder: Path, options: _Options) -> None:
+    assert not isinstance(model, VideoNetwork | TokensOf)  # `_check_network` refuses it
     config, state = to_huggingface(model, bias_names=options.bias_names)
     height, width = (model.spec if isinstance(model, Encoder) else model.encoder.spec).frame_size
     processor = {
@@ -208,25 +272,26 @@ def _write_huggingface(model: Model, folder: Path, options: _Options) -> None:
     write_safetensors(state, folder / "model.safetensors", {})
 
 
-def _write_videomae(model: Model, folder: Path, options: _Options) -> None:
+def _write_videomae(model: GraphModel, folder: Path, options: _Options) -> None:
+    assert not isinstance(model, VideoNetwork | TokensOf)  # `_check_network` refuses it
     check_representable(model, "VideoMAE's checkpoint")
     state = {key: value.cpu() for key, value in to_reference(model).items()}
     write_torch({"model": state, "args": arguments_of(model)}, folder / "model.pth")
 
 
-def _write_safetensors(model: Model, folder: Path, options: _Options) -> None:
+def _write_safetensors(model: GraphModel, folder: Path, options: _Options) -> None:
     about = json.dumps(_about(model, options.to))
     write_safetensors(model.state_dict(), folder / "model.safetensors", {METADATA_KEY: about})
 
 
-def _write_torch_export(model: Model, folder: Path, options: _Options) -> None:
+def _write_torch_export(model: GraphModel, folder: Path, options: _Options) -> None:
     # In memory first: on a full disk, torch's writer aborts the process instead of raising an error.
     content = io.BytesIO()
     torch.export.save(export_graph(model, video=options.video), content)
     (folder / "model.pt2").write_bytes(content.getbuffer())
 
 
-def _write_onnx(model: Model, folder: Path, options: _Options) -> None:
+def _write_onnx(model: GraphModel, folder: Path, options: _Options) -> None:
     write_onnx(model, folder / "model.onnx", video=options.video)
 
 

@@ -17,6 +17,7 @@ class FinetuneConfig(OptimConfig):
 
     betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="betas of AdamW, each in [0, 1)")
     layer_decay: float = Field(0.75, gt=0, le=1, description="learning rate of block k relative to block k + 1")
+    body_lr: float = Field(1.0, gt=0, description="learning rate of all layers before the head, relative to the head's")
     drop_path: float = Field(0.1, ge=0, lt=1, description="stochastic depth, rising linearly to this at the last block")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the classifier")
     pooling: Literal["mean", "attentive"] = Field(

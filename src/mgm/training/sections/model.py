@@ -54,7 +54,12 @@ class ModelConfig(Section):
         description="target that a linear layer predicts from the encoder's output at visible tokens, named as target; null: none",
     )
     teacher: str | None = Field(
-        None, description="encoder whose features are the target teacher: anything that mgm.load_encoder reads"
+        None,
+        description="encoder whose features are the target teacher or video-teacher: anything that mgm.load_encoder reads",
+    )
+    image_teacher: str | None = Field(
+        None,
+        description="encoder of pictures whose features are the target image-teacher, such as a file of MAE (MVD)",
     )
     tokenizer: str | None = Field(
         None,
