@@ -59,7 +59,7 @@ TARGETS = {
     "m3video": {"hog-m3video": 54, "trajectory": 16},
     "motionmae": {"normalised-pixels": 1, "frame-difference": 10},
     "mam2": {"vqgan-codes": 1, "frame-difference": 10},
-    "mvd": "teacher",
+    "mvd": {"video-teacher": 1, "image-teacher": 1},
 }
 
 # VideoMAE's finetune.sh; the appendix of its paper for HMDB51 and for L on Something-Something; UCF101's settings where the paper
@@ -153,6 +153,25 @@ OF_NETWORKS = {
     "supervised-mvitv2-s-k400": ("mvitv2-s-16x4", 16, 4, "adamw", 200, 30, 1.6e-3, 0.05, 1.0, 2, 0.2, "dense", (5, 1)),
     "supervised-mvitv2-b-k400": ("mvitv2-b-32x3", 32, 3, "adamw", 200, 30, 1.6e-3, 0.05, 1.0, 2, 0.3, "dense", (5, 1)),
     "supervised-mvitv2-b-ssv2": ("mvitv2-b-32x3", 32, 3, "sgd", 100, 3, 2.4e-2, 1e-4, None, 1, 0.4, "sparse", (1, 3)),
+    "supervised-mvitv2-s-ssv2": (
+        "mvitv2-s-16x4-ssv2", 16, 4, "sgd", 100, 3, 4e-2, 1e-4, None, 1, 0.4, "sparse", (1, 3),
+    ),
+}  # fmt: skip
+
+# Networks after a pretraining: BEVT's configurations of fine-tuning, and PySlowFast's k400_MVITv2_S_16x4_FT of MaskFeat, whose
+# rates are for 16 clips.
+# network, frames, stride, epochs, warmup, batch, base_lr, weight_decay, clip_grad, layer_decay, body_lr, drop_path, dropout, ema,
+# sampling, views
+TUNED_NETWORKS = {
+    "finetune-swinb-k400": (
+        "video-swin-b-k400", 32, 2, 60, 2.5, 256, 3e-4, 1e-3, 40, 0.9, 1, 0.3, 0.5, None, "dense", (4, 3),
+    ),
+    "finetune-swinb-ssv2": (
+        "video-swin-b-ssv2", 32, 2, 60, 2.5, 512, 2.5e-4, 0.05, None, 1, 0.1, 0.4, 0.5, 0.9998, "sparse", (1, 3),
+    ),
+    "finetune-mvits-k400": (
+        "maskfeat-mvitv2-s-16x4", 16, 4, 100, 20, 256, 9.6e-3, 0.05, 5, 0.75, 1, 0.1, 0, None, "dense", (5, 1),
+    ),
 }  # fmt: skip
 
 # The appendix of VideoMAE's paper and MAE's; the attentive probes of V-JEPA and V-JEPA 2.
@@ -161,6 +180,7 @@ PROBES = {
     "probe-linear": (("linear-sgd", "linear-lars", "linear-adamw"), 1, None, None, 64, 5),
     "probe-vjepa": (("attentive",), 1, 1e-3, 0.01, 256, 8),
     "probe-vjepa2": (("attentive",), 4, (5e-3, 3e-3, 1e-3, 3e-4, 1e-4), (0.01, 0.1, 0.4, 0.8), 256, 8),
+    "probe-vjepa2-vitl": (("attentive",), 4, (5e-3, 3e-3, 1e-3, 3e-4, 1e-4), (0.01, 0.1, 0.4, 0.8), 256, 2),
 }
 
 # PySlowFast's k400_MVITv2_S_16x4_MaskFeat_PT, whose rates are of 32 clips; BEVT's configuration of Kinetics-400, of 512.
@@ -186,7 +206,7 @@ RECIPES = [name for name in list_recipes() if name not in OWN]
 
 
 def test_every_recipe_has_its_facts():
-    known = {*PRETRAINED, *FINETUNED, *SUPERVISED, *OF_NETWORKS, *PROBES, *REPLACING, *VIDEO_VITS}
+    known = {*PRETRAINED, *FINETUNED, *SUPERVISED, *OF_NETWORKS, *TUNED_NETWORKS, *PROBES, *REPLACING, *VIDEO_VITS}
     assert known == set(RECIPES)
 
 
@@ -263,13 +283,26 @@ def test_fine_tuning_of_networks(name):
     assert (f.crop, *strong) == (("multiscale", None, 0, 0, 0, 0) if "slowfast" in name else ("random_resized", *mvit))
 
 
+@pytest.mark.parametrize("name", TUNED_NETWORKS)
+def test_fine_tuning_after_a_pretraining(name):
+    config = load_config(name)
+    f, data, probe = config.finetune, config.data, config.probe
+    length = (f.epochs, f.warmup, f.batch, f.base_lr, f.weight_decay, f.clip_grad)
+    rates = (f.layer_decay, f.body_lr, f.drop_path, f.dropout, f.ema)
+    views = (probe.temporal_views, probe.spatial_views)
+    found = (config.model.network, data.frames, data.stride, *length, *rates, f.sampling, views)
+    assert found == TUNED_NETWORKS[name]
+    assert (f.optimiser, f.betas, f.sampling_rule, f.crop) == ("adamw", (0.9, 0.999), "exact", "random_resized")
+
+
 @pytest.mark.parametrize("name", PROBES)
 def test_probes(name):
     config = load_config(name)
     p = config.probe
     rates = (p.lr, p.weight_decay) if "attentive" in p.heads else (None, None)
     assert (p.heads, p.depth, *rates, p.batch, p.temporal_views) == PROBES[name]
-    assert (config.data.frames, config.data.stride, config.data.size, p.spatial_views, p.shots) == (16, 4, 224, 3, ())
+    size = 256 if config.model.network else 224
+    assert (config.data.frames, config.data.stride, config.data.size, p.spatial_views, p.shots) == (16, 4, size, 3, ())
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
-from mgm.models.networks import coviar, motionformer, mvit, slowfast, timesformer, video_swin, vidtr
+from mgm.models.networks import coviar, motionformer, mvit, slowfast, timesformer, video_swin, vidtr, vjepa2
 from mgm.models.networks.entry import NetworkEntry
 
 _FAMILIES: Final[tuple[tuple[NetworkEntry, ...], ...]] = (
@@ -17,6 +17,7 @@ _FAMILIES: Final[tuple[tuple[NetworkEntry, ...], ...]] = (
     vidtr.ENTRIES,
     video_swin.ENTRIES,
     coviar.ENTRIES,
+    vjepa2.ENTRIES,
 )
 
 NETWORKS: Final[Mapping[str, NetworkEntry]] = {entry.name: entry for entry in chain(*_FAMILIES)}
