@@ -1,5 +1,6 @@
 """The built-in recipes against the sources that they name: the paper, VideoMAE's scripts and paper, V2's, MAE-ST's, MViT's."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -313,8 +314,9 @@ def parameters(spec: ModelSpec, targets: tuple[str, ...], replacement: str | Non
         if replacement is not None:
             model = MaskedPredictor(spec, trunk=replacement, target=target, tokenizer=codes)
         else:
-            teacher = spec if "teacher" in targets else None
-            model = MaskedAutoencoder(spec, target=target, teacher=teacher, tokenizer=codes)
+            teacher = spec if {"teacher", "video-teacher"} & set(targets) else None
+            pictures = replace(spec, frames=1, tubelet=1, decoders=None) if "image-teacher" in targets else None
+            model = MaskedAutoencoder(spec, target=target, teacher=teacher, image_teacher=pictures, tokenizer=codes)
         Classifier(Encoder(spec), 10, drop_path=0.1)
     return sum(p.numel() for p in model.parameters())
 
