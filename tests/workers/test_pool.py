@@ -85,7 +85,7 @@ def test_memory_of_results_is_given_back():
         return sum("mgm-batch" in line for line in Path("/proc/self/maps").read_text().splitlines())
 
     gc.collect()
-    others = mapped()  # results that fixtures of other tests in this process keep
+    others = mapped()  # the explorer's reader, a fixture of the whole session, keeps its clips: it is made to
     with WorkerPool(big, workers=1, timeout_seconds=30, name=name) as pool:
         for number, result in enumerate(pool.in_order(range(12))):
             assert int(result[0]) == int(result[-1]) == number
