@@ -67,7 +67,7 @@ def test_a_forked_process_does_not_hold_the_lock(tmp_path: Path):
             signal.pause()
     try:
         with locked(tmp_path):
-            pass
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), "the child has ended, and the test shows nothing"
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -21,4 +21,8 @@ def test_a_marker_names_the_item_and_the_seconds_since_its_progress():
 
 
 def test_progress_outside_of_a_worker_is_ignored():
+    marker = Marker(multiprocessing.get_context())
+    marker.begin(7)
+    time.sleep(0.01)
     report_progress()
+    assert marker.read()[1] >= 0.01, "an item of which this thread knows nothing was advanced"

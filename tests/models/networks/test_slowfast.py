@@ -121,7 +121,10 @@ def test_momenta_of_caffe2_are_no_weights():
     spec = SlowFastSpec((1, 1, 1, 1), width=8)
     state = published(slowfast_weights(spec, classes=5), "Caffe2")
     extra = {"conv1_w_momentum": torch.zeros(1), "lr": torch.zeros(1), "model_iter": torch.zeros(1)}
-    load_renamed(SlowFast(spec, classes=5), state | extra, FORMATS[2].rename)
+    plain, loaded = SlowFast(spec, classes=5), SlowFast(spec, classes=5)
+    load_renamed(plain, state, FORMATS[2].rename)
+    load_renamed(loaded, state | extra, FORMATS[2].rename)
+    assert all(torch.equal(value, plain.state_dict()[name]) for name, value in loaded.state_dict().items())
 
 
 @pytest.mark.parametrize(
