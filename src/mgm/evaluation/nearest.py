@@ -20,7 +20,7 @@ _QUERIES_AT_ONCE = 1024
 
 
 def usable_neighbours(wanted: Sequence[int], clips: int) -> tuple[int, ...]:
-    """The k of `wanted` that a bank of so many training clips has, at least the smallest one: more would be another classifier."""
+    """The values of k in `wanted` that do not exceed the number of training clips; the smallest one if all do."""
     return tuple(k for k in wanted if k <= clips) or (min(wanted),)
 
 

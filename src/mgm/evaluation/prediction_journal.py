@@ -20,7 +20,7 @@ from mgm.files.journal import Journal, read_journal
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """Of one video.
+    """The prediction of one video.
 
     Attributes:
         index: in the set. views: their number. probability: mean over the views, float64 (classes,).
