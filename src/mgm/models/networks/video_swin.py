@@ -1,6 +1,7 @@
 """Video Swin-B as a classifier (Liu et al. 2022), the network of BEVT (Wang et al. 2022), and the readers of their weights."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -155,43 +156,39 @@ _IMAGES: Final = WeightsFormat(
     "Swin of images", "layers.0.blocks.0.attn.qkv.weight", lambda name: name, fresh=ALL_BUT_HEAD, inflate=inflate_swin
 )
 
+_K400: Final = NetworkEntry(
+    name="video-swin-b-k400",
+    title="Video Swin-B, window 8x7x7; BEVT's network",
+    build=partial(build, SwinSpec(), 0.3),
+    formats=(_BEVT, _MMCV, _IMAGES),
+    classes=400,
+    class_names="kinetics400",
+    frames=_FRAMES,
+    stride=2,
+    size=_SIZE,
+    views=(4, 3),
+    sampling="dense",
+    parameters=88_048_984,
+    gmacs=281.3,
+    recipe="finetune-swinb-k400",
+    licence="Apache-2.0",
+    source="https://github.com/SwinTransformer/Video-Swin-Transformer",
+    paper="Liu et al. 2022; Wang et al. 2022",
+)
+
 ENTRIES: Final = (
-    NetworkEntry(
-        name="video-swin-b-k400",
-        title="Video Swin-B, window 8x7x7; BEVT's network",
-        build=partial(build, SwinSpec(), 0.3),
-        formats=(_BEVT, _MMCV, _IMAGES),
-        classes=400,
-        class_names="kinetics400",
-        frames=_FRAMES,
-        stride=2,
-        size=_SIZE,
-        views=(4, 3),
-        sampling="dense",
-        parameters=88_048_984,
-        gmacs=281.3,
-        recipe="finetune-swinb-k400",
-        licence="Apache-2.0",
-        source="https://github.com/SwinTransformer/Video-Swin-Transformer",
-        paper="Liu et al. 2022; Wang et al. 2022",
-    ),
-    NetworkEntry(
+    _K400,
+    replace(
+        _K400,
         name="video-swin-b-ssv2",
         title="Video Swin-B, window 16x7x7; BEVT's network",
         build=partial(build, SwinSpec(window=(16, 7, 7)), 0.4),
-        formats=(_BEVT, _MMCV, _IMAGES),
         classes=174,
         class_names="ssv2",
-        frames=_FRAMES,
-        stride=2,
-        size=_SIZE,
         views=(1, 3),
         sampling="sparse",
         parameters=88_834_038,
         gmacs=320.4,
         recipe="finetune-swinb-ssv2",
-        licence="Apache-2.0",
-        source="https://github.com/SwinTransformer/Video-Swin-Transformer",
-        paper="Liu et al. 2022; Wang et al. 2022",
     ),
 )
