@@ -26,7 +26,7 @@ demo: setup
 	$(BIN)/mgm demo $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not peers"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu and not peers"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow and not peers"
@@ -55,12 +55,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@for folder in benchmarks docs examples $(wildcard experiments/*); do (cd $$folder && $(CURDIR)/$(BIN)/mypy $(SCRIPTS) *.py) || exit 1; done
-
-# Scripts need no strict types, but must call the package as it is.
-SCRIPTS = --config-file= --ignore-missing-imports --follow-imports=silent --cache-dir=$(CURDIR)/.mypy_cache/scripts \
-	--disable-error-code=arg-type --disable-error-code=misc --disable-error-code=assignment --disable-error-code=operator \
-	--disable-error-code=return-value --disable-error-code=call-overload --disable-error-code=union-attr
+	@for folder in benchmarks docs examples $(wildcard experiments/*/); do (cd $$folder && $(CURDIR)/$(BIN)/mypy --config-file=$(CURDIR)/experiments/mypy.ini --cache-dir=$(CURDIR)/.mypy_cache/scripts *.py) || exit 1; done
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -68,9 +68,12 @@ def as_markdown(notebook: Path) -> str:
 def _run(code: str, name: str, names: dict[str, Any]) -> Any:
     """Run a cell; the value of its last line, if that is an expression."""
     tree = ast.parse(code, name)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1] if tree.body else None
+    shown = last.value if isinstance(last, ast.Expr) else None
+    if shown is not None:
+        tree.body.pop()
     exec(compile(tree, name, "exec"), names)
-    return None if last is None else eval(compile(ast.Expression(last.value), name, "eval"), names)
+    return None if shown is None else eval(compile(ast.Expression(shown), name, "eval"), names)
 
 
 def _shown(value: Any, printed: str) -> Shown:
