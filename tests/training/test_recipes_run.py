@@ -78,12 +78,13 @@ def networks(name, tmp_path):
     return []
 
 
+# The slow ones differ from those below by settings that `test_pretraining` runs too; the others have targets of their own.
 @pytest.mark.parametrize(
     "name",
     [
         "videomae-vitl-ssv2",
-        "videomae-v2-vitb-ssv2",
-        "maest-vitb-k400",
+        pytest.param("videomae-v2-vitb-ssv2", marks=pytest.mark.slow),
+        pytest.param("maest-vitb-k400", marks=pytest.mark.slow),
         "m3video-vitb-k400",
         "motionmae-vitb-ssv2",
         "mam2-vitb-ssv2",

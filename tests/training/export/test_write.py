@@ -108,8 +108,10 @@ def test_an_interrupted_export_leaves_no_files(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
 def test_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
     before = os.umask(umask)
+    # A graph, which takes a second, with the umask whose mode neither a careless writer nor a temporary file has.
+    formats = ["hf", "videomae", "safetensors", *(["torch-export"] if umask == 0o027 else [])]
     try:
-        for to in ("hf", "videomae", "safetensors", "torch-export"):
+        for to in formats:
             folder = export_model(make("encoder"), to=to, out=tmp_path / to)
             modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
             assert modes == dict.fromkeys(modes, mode)
