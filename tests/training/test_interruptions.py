@@ -23,8 +23,6 @@ from tests.training.test_ranks import TOGETHER
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")]
 
 STEPS = 60
-TOGETHER_STEPS = 240  # each of the 18 stops below comes at most 12 steps after the one before
-STEP_SECONDS = 0.05
 KILLS = [signal.SIGKILL] * 10 + [signal.SIGTERM] * 5 + [signal.SIGUSR1] * 3
 
 
@@ -106,26 +104,13 @@ def folder(tiny_set, tmp_path_factory):
     return root
 
 
-PROGRAM = f"""
-import time, torch
-torch.set_num_threads(1)
-from mgm.training.log import StepLog
-write = StepLog.write
-def slowly(log, record):
-    time.sleep({STEP_SECONDS})  # so that a stop comes before the end on any machine
-    write(log, record)
-StepLog.write = slowly
-from mgm.commands.main import run
-run()
-"""
-
-
 def begin(folder, out):
     """Start or continue a run of two processes."""
-    settings = [f"pretrain.steps={TOGETHER_STEPS}", "pretrain.checkpoint_every=3", "pretrain.batch=4", "pretrain.warmup=1",
+    settings = ["pretrain.steps=40", "pretrain.checkpoint_every=3", "pretrain.batch=4", "pretrain.warmup=1",
                 "data.frames=4", "data.size=32", "data.memory=false", "data.workers=0", "data.motion=codec"]  # fmt: skip
+    program = "import torch; torch.set_num_threads(1); from mgm.commands.main import run; run()"
     script = out.parent / "program.py"
-    script.write_text(PROGRAM)
+    script.write_text(program)
     command = [*TOGETHER, str(script), "pretrain", str(folder), "--out", str(out), "--resume", "auto", *settings]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -142,37 +127,29 @@ def process_of(launcher, rank):
     return None
 
 
-def next_checkpoint(launcher, out, before):
-    """Wait for a checkpoint after step `before`; returns its step."""
-    for _ in range(2400):
-        step = max(checkpoint_steps(out), default=0)
-        if step > before:
-            return step
-        assert launcher.poll() is None, launcher.communicate()[0]
-        time.sleep(0.05)
-    raise AssertionError(f"no checkpoint after step {before}")
+def wait_for_step(out, step):
+    for _ in range(1200):
+        if any(number >= step for number in checkpoint_steps(out)):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no checkpoint after step {step}")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
 def test_two_processes_stopped_at_random_moments(folder, tmp_path):
-    """Ten times SIGKILL to one process: the run ends within a minute and says why. Eight requests, to one or to the launcher."""
+    """One of them is killed, twice: the run ends within a minute and says why. Then a request to the launcher, and to one."""
     whole = begin(folder, tmp_path / "whole")
-    assert whole.communicate(timeout=600)[0] is not None
+    assert whole.communicate(timeout=300)[0] is not None
     assert whole.returncode == 0
     out = tmp_path / "run"
-    rng = random.Random(0)
-    step = 0
-    for count, number in enumerate(rng.sample(KILLS, len(KILLS)), start=1):
-        rank = rng.choice((0, 1, None) if number is signal.SIGTERM else (0, 1))
+    stops = [(signal.SIGKILL, 1), (signal.SIGKILL, 0), (signal.SIGTERM, None), (signal.SIGUSR1, 1)]
+    for step, (number, rank) in zip((4, 10, 16, 22), stops, strict=True):
         launcher = begin(folder, out)
-        step = next_checkpoint(launcher, out, step)
-        time.sleep(rng.uniform(0, 0.3))
+        wait_for_step(out, step)
+        time.sleep(random.Random(step).uniform(0, 0.3))
         target = launcher.pid if rank is None else process_of(launcher, rank)
         os.kill(target, number)
         printed, _ = launcher.communicate(timeout=60)
-        step = max(checkpoint_steps(out))
-        to = "the launcher" if rank is None else f"process {rank}"
-        print(f"stop {count} of {len(KILLS)}: {number.name} to {to}, the newest checkpoint is that of step {step}")
         assert launcher.returncode != 0
         if number is signal.SIGKILL:
             assert f"process {1 - rank} of 2 stopped in step" in printed
@@ -180,10 +157,10 @@ def test_two_processes_stopped_at_random_moments(folder, tmp_path):
         else:
             assert "saved after step" in printed
     last = begin(folder, out)
-    last.communicate(timeout=600)
+    last.communicate(timeout=300)
     assert last.returncode == 0
     first, second = load_checkpoint(tmp_path / "whole"), load_checkpoint(out)
     assert all(torch.equal(first["model"][name], second["model"][name]) for name in first["model"])
     losses = [[entry["loss"] for entry in read_log(place)] for place in (tmp_path / "whole", out)]
     assert losses[0] == losses[1]
-    assert len(losses[0]) == TOGETHER_STEPS
+    assert len(losses[0]) == 40
