@@ -74,7 +74,7 @@ def run_folder(tiny_set, tmp_path_factory):
 def tuned(run_folder, tiny_set, tmp_path_factory):
     """A classifier of two steps, fine-tuned by the command."""
     out = tmp_path_factory.mktemp("tuned") / "b"
-    done = here("finetune", run_folder, tiny_set, "--out", out)
+    done = mgm("finetune", run_folder, tiny_set, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "top-1" in done.stdout
     return out
@@ -192,7 +192,7 @@ def test_resume_of_a_finished_run_and_refusal_without(run_folder, tiny_set):
 
 
 def test_probe_compares_with_the_untrained_encoder(run_folder, tiny_set):
-    done = here("probe", run_folder, tiny_set)
+    done = mgm("probe", run_folder, tiny_set)
     assert done.returncode == 0, done.stderr
     assert "attentive probe" in done.stdout
     (written,) = read_results(run_folder / "probe.json")
@@ -209,10 +209,10 @@ def test_finetuning_by_another_recipe_on_mirrored_clips(run_folder, tiny_set, tm
 
 
 def test_finetune_then_evaluate(run_folder, tuned, tiny_set):
-    done = here("evaluate", tuned, tiny_set, "probe.temporal_views=1")
+    done = mgm("evaluate", tuned, tiny_set, "probe.temporal_views=1")
     assert done.returncode == 0, done.stderr
     assert read_results(tuned / "evaluation.json")[0].metric("top-1").count == 16
-    line = one_line(here("evaluate", run_folder, tiny_set))
+    line = one_line(mgm("evaluate", run_folder, tiny_set))
     assert line.startswith(f"mgm: {run_folder}")
 
 
@@ -223,7 +223,7 @@ def test_evaluating_on_other_classes_is_refused(tuned, tiny_set, tmp_path):
             (other / split / name).mkdir(parents=True)
             source = next((tiny_set / split).rglob("*.mp4"))
             shutil.copy(source, other / split / name / "x.mp4")
-    line = one_line(here("evaluate", tuned, other))
+    line = one_line(mgm("evaluate", tuned, other))
     assert line.startswith(f"mgm: {other}: ")
 
 
