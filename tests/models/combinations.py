@@ -1,5 +1,7 @@
 """Models of every backbone, decoder and target, and masks for them."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -34,6 +36,8 @@ def networks(spec, target):
         return {}
     if kind == "teacher":
         return {"teacher": Encoder(spec)}
+    if kind == "image_teacher":
+        return {"image_teacher": Encoder(replace(spec, frames=1, tubelet=1, backbone="vit", attention=None))}
     return {"tokenizer": TOKENIZERS[target]()}
 
 
