@@ -94,7 +94,7 @@ class Config(Section):
                 raise ConfigError(
                     f"model.{key}",
                     f"{found or 'null'} with model.target {', '.join(self.model.target_names)}",
-                    advice=f"target {' or '.join(names)} needs a {key}, and a {key} needs the target",
+                    advice=f"target {' or '.join(names)} needs model.{key}, which needs the target",
                     reason="conflict",
                 )
 
