@@ -15,15 +15,32 @@ from mgm.training.folder import Start
 if TYPE_CHECKING:
     from mgm.data.annotations import VideoSet
 
+
+def recipe_names(typed: str) -> list[str]:
+    """The recipes whose names begin so, for the shell's tab key."""
+    from mgm.training.recipe_file import list_recipes
+
+    return [name for name in list_recipes() if name.startswith(typed)]
+
+
+def mask_names(typed: str) -> list[str]:
+    """The masks, separated by commas, whose last name begins so, for the shell's tab key."""
+    from mgm.masks import list_masks
+
+    before, comma, last = typed.rpartition(",")
+    return [f"{before}{comma}{name}" for name in list_masks() if name.startswith(last)]
+
+
 SET_HELP = (
     "Folder of videos, an annotation file, or train=FILE,test=FILE,root=FOLDER; 'mgm data show' prints how it is read."
 )
 Data = Annotated[str, typer.Argument(help=SET_HELP)]
-Recipe = Annotated[str, typer.Option(help="Name of a recipe of mgm, or a .yaml file.")]
+Recipe = Annotated[str, typer.Option(help="Name of a recipe of mgm, or a .yaml file.", autocompletion=recipe_names)]
 ForeignRecipe = Annotated[
     str | None,
     typer.Option(
         "--recipe",
+        autocompletion=recipe_names,
         help="Recipe to use instead of the run's own settings. Default for weights of other projects: mgm-vitb-k400.",
     ),
 ]

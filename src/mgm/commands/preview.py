@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,92 +14,92 @@ from rich.table import Column, Table
 
 import mgm
 from mgm.commands.next_command import new_folder, suggest
-from mgm.commands.options import AsJson, Dark
+from mgm.commands.options import AsJson, Dark, mask_names, recipe_names
 from mgm.errors import ConfigError
 from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
     from mgm.show.preview import PreviewModel, PreviewSettings
-    from mgm.show.preview_set import PreviewReport
+    from mgm.show.preview_set import PreviewForm, PreviewReport
+    from mgm.video.clip.options import MotionName
 
 _SETTING = re.compile(r"(?:(?:data|model|mask|pretrain|finetune|probe|log)\.[a-z_.]+|seed)=")
 """The beginning of a setting; a set may be given as train=FILE,test=FILE."""
 _OF_A_MODEL = {"reconstruction", "attention"}
 
 
+_Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        help="Videos, folders of videos, or sets as for 'mgm data show'; then settings section.key=value.",
+        metavar="VIDEO|SET... [SECTION.KEY=VALUE]...",
+    ),
+]
+_Hidden = partial(typer.Option, rich_help_panel="What is hidden")
+_OfRecipe = Annotated[
+    str | None, _Hidden(help="Show what pretraining with this recipe hides.", autocompletion=recipe_names)
+]
+_OfRun = Annotated[str | None, _Hidden(help="Show what this run hides, and its model's rows.")]
+_Masks = Annotated[
+    str | None,
+    _Hidden(
+        help="Names of masks separated by commas, or all. Default: mgm,tube, or that of the recipe.",
+        autocompletion=mask_names,
+    ),
+]
+_Ratio = Annotated[float | None, _Hidden(help="Share of hidden tokens; 0.75.")]
+_Boundary = Annotated[str | None, _Hidden(help="Border rule of mgm: clip, shift, grow or wrap.")]
+_Seed = Annotated[int | None, _Hidden(help="Seed of the masks; 0.")]
+_Draws = Annotated[int, _Hidden(help="Number of masks of each kind in the statistics.", min=1)]
+
+_Clip = partial(typer.Option, rich_help_panel="Clips")
+_Clips = Annotated[int, _Clip(help="Number of videos, evenly spaced.")]
+_Start = Annotated[int | None, _Clip(help="First frame. Default: the middle of the video.")]
+_Frames = Annotated[int | None, _Clip(help="Number of frames; 16.")]
+_Stride = Annotated[int | None, _Clip(help="Distance between sampled frames; 4.")]
+_Size = Annotated[int | None, _Clip(help="Side of the clip in pixels; 224.")]
+_Patch = Annotated[int | None, _Clip(help="Side of a token in pixels; 16.")]
+_Tubelet = Annotated[int | None, _Clip(help="Number of frames in a token; 2.")]
+_Motion = Annotated[
+    Literal["auto", "codec", "flow", "difference", "none"] | None,
+    _Clip(help="Source of the motion. auto: codec if the stream has vectors, else flow."),
+]
+_Boxes = Annotated[
+    Path | None,
+    _Clip(help="JSON with the true boxes of one video's objects. Default: NAME.json or boxes.json beside each video."),
+]
+
+_Picture = partial(typer.Option, rich_help_panel="Pictures")
+_Rows = Annotated[
+    str,
+    _Picture(help="Rows of a sheet: frames,motion,mask,encoder,reconstruction,attention. The last two need --run."),
+]
+_Forms = Annotated[str, _Picture("--format", help="Files of a clip: png, svg, pdf, mp4, gif.")]
+_Moving = Annotated[bool, _Picture(help="Write the files that move, too.")]
+
+
 def preview(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="Videos, folders of videos, or sets as for 'mgm data show'; then settings section.key=value.",
-            metavar="VIDEO|SET... [SECTION.KEY=VALUE]...",
-        ),
-    ],
+    inputs: _Inputs,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("preview"),
-    recipe: Annotated[
-        str | None, typer.Option(help="Show what pretraining with this recipe hides.", rich_help_panel="What is hidden")
-    ] = None,
-    run: Annotated[
-        str | None,
-        typer.Option(help="Show what this run hides, and its model's rows.", rich_help_panel="What is hidden"),
-    ] = None,
-    masks: Annotated[
-        str | None,
-        typer.Option(
-            help="Names of masks separated by commas, or all. Default: mgm,tube, or that of the recipe.",
-            rich_help_panel="What is hidden",
-        ),
-    ] = None,
-    ratio: Annotated[
-        float | None, typer.Option(help="Share of hidden tokens; 0.75.", rich_help_panel="What is hidden")
-    ] = None,
-    boundary: Annotated[
-        str | None,
-        typer.Option(help="Border rule of mgm: clip, shift, grow or wrap.", rich_help_panel="What is hidden"),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the masks; 0.", rich_help_panel="What is hidden")] = None,
-    draws: Annotated[
-        int,
-        typer.Option(help="Number of masks of each kind in the statistics.", min=1, rich_help_panel="What is hidden"),
-    ] = 100,
-    clips: Annotated[int, typer.Option(help="Number of videos, evenly spaced.", rich_help_panel="Clips")] = 10,
-    start: Annotated[
-        int | None, typer.Option(help="First frame. Default: the middle of the video.", rich_help_panel="Clips")
-    ] = None,
-    frames: Annotated[int | None, typer.Option(help="Number of frames; 16.", rich_help_panel="Clips")] = None,
-    stride: Annotated[
-        int | None, typer.Option(help="Distance between sampled frames; 4.", rich_help_panel="Clips")
-    ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the clip in pixels; 224.", rich_help_panel="Clips")] = None,
-    patch: Annotated[int | None, typer.Option(help="Side of a token in pixels; 16.", rich_help_panel="Clips")] = None,
-    tubelet: Annotated[
-        int | None, typer.Option(help="Number of frames in a token; 2.", rich_help_panel="Clips")
-    ] = None,
-    motion: Annotated[
-        Literal["auto", "codec", "flow", "difference", "none"] | None,
-        typer.Option(
-            help="Source of the motion. auto: codec if the stream has vectors, else flow.", rich_help_panel="Clips"
-        ),
-    ] = None,
-    boxes: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON with the true boxes of one video's objects. Default: NAME.json or boxes.json beside each video.",
-            rich_help_panel="Clips",
-        ),
-    ] = None,
-    rows: Annotated[
-        str,
-        typer.Option(
-            help="Rows of a sheet: frames,motion,mask,encoder,reconstruction,attention. The last two need --run.",
-            rich_help_panel="Pictures",
-        ),
-    ] = "frames,motion,encoder",
-    forms: Annotated[
-        str,
-        typer.Option("--format", help="Files of a clip: png, svg, pdf, mp4, gif.", rich_help_panel="Pictures"),
-    ] = "png,mp4",
-    video: Annotated[bool, typer.Option(help="Write the files that move, too.", rich_help_panel="Pictures")] = True,
+    recipe: _OfRecipe = None,
+    run: _OfRun = None,
+    masks: _Masks = None,
+    ratio: _Ratio = None,
+    boundary: _Boundary = None,
+    seed: _Seed = None,
+    draws: _Draws = 100,
+    clips: _Clips = 10,
+    start: _Start = None,
+    frames: _Frames = None,
+    stride: _Stride = None,
+    size: _Size = None,
+    patch: _Patch = None,
+    tubelet: _Tubelet = None,
+    motion: _Motion = None,
+    boxes: _Boxes = None,
+    rows: _Rows = "frames,motion,encoder",
+    forms: _Forms = "png,mp4",
+    video: _Moving = True,
     dark: Dark = False,
     as_json: AsJson = False,
 ) -> None:
@@ -113,28 +114,14 @@ def preview(
     """
     changed = [word for word in inputs if _SETTING.match(word)]
     paths = [word for word in inputs if word not in changed]
+    given: dict[str, Any] = {"ratio": ratio, "seed": seed, "frames": frames, "stride": stride, "draws": draws}
+    given |= {"size": size, "patch": patch, "tubelet": tubelet}
     with Activity("previewing videos") as activity:
-        from mgm.masks import list_masks
-        from mgm.show.preview import PreviewSettings
         from mgm.show.preview_set import PreviewForm, preview_set
 
         form = PreviewForm(_suffixes(forms, moving=video), tuple(rows.split(",")), "dark" if dark else "light")
-        chosen = () if masks is None else list_masks() if masks == "all" else tuple(masks.split(","))
-        model: PreviewModel | None = None
-        if recipe or run or changed:
-            base, model = _pretraining(recipe, run, changed, chosen, with_model=bool(_OF_A_MODEL & set(form.rows)))
-        else:
-            base = PreviewSettings(masks=chosen or ("mgm", "tube"))
-        given: dict[str, Any] = {"ratio": ratio, "seed": seed, "frames": frames, "stride": stride}
-        given |= {"size": size, "patch": patch, "tubelet": tubelet}
-        options = dict(base.options) if boundary is None else {**base.options, "mgm": {"boundary": boundary}}
-        settings = replace(
-            base,
-            options=options,
-            draws=draws,
-            motion=base.motion if motion is None else None if motion == "none" else motion,
-            **{name: value for name, value in given.items() if value is not None},
-        )
+        base, model = _base(recipe, run, changed, masks, with_model=bool(_OF_A_MODEL & set(form.rows)))
+        settings = _changed(base, given, motion, boundary)
         report = preview_set(
             paths,
             out=out,
@@ -146,22 +133,49 @@ def preview(
             model=model,
             progress=activity.reach,
         )
-    console = Terminal()
     if as_json:
         print_json(report.to_dict())
-    elif report.statistics is not None:
-        console.print(_table(report, settings))
-        for _, picture in report.written:
-            console.print_line(" and ".join([str(picture), *form.suffixes[1:]]))
-        console.print(str(report.statistics), highlight=False, soft_wrap=True)
-    for error in report.failed:
-        console.print_line(str(error), style="yellow")
+    _print(report, settings, form, tables=not as_json)
     if not report.written:
         raise typer.Exit(1)
     if len(report.written) > 1 and len(paths) == 1:
         suggest("mgm", "pretrain", paths[0], "--out", new_folder("runs/pretrain"))
     else:  # single videos are no set
         suggest("mgm", "pretrain", "--help")
+
+
+def _base(
+    recipe: str | None, run: str | None, changed: list[str], masks: str | None, *, with_model: bool
+) -> tuple[PreviewSettings, PreviewModel | None]:
+    """The settings before those of the options, and the run's model."""
+    from mgm.masks import list_masks
+    from mgm.show.preview import PreviewSettings
+
+    chosen = () if masks is None else list_masks() if masks == "all" else tuple(masks.split(","))
+    if recipe or run or changed:
+        return _pretraining(recipe, run, changed, chosen, with_model=with_model)
+    return PreviewSettings(masks=chosen or ("mgm", "tube")), None
+
+
+def _changed(
+    base: PreviewSettings, given: dict[str, Any], motion: MotionName | Literal["none"] | None, boundary: str | None
+) -> PreviewSettings:
+    """The settings with the options that were given."""
+    options = dict(base.options) if boundary is None else {**base.options, "mgm": {"boundary": boundary}}
+    source = base.motion if motion is None else None if motion == "none" else motion
+    values = {name: value for name, value in given.items() if value is not None}
+    return replace(base, options=options, motion=source, **values)
+
+
+def _print(report: PreviewReport, settings: PreviewSettings, form: PreviewForm, *, tables: bool) -> None:
+    console = Terminal()
+    if tables and report.statistics is not None:
+        console.print(_table(report, settings))
+        for _, picture in report.written:
+            console.print_line(" and ".join([str(picture), *form.suffixes[1:]]))
+        console.print(str(report.statistics), highlight=False, soft_wrap=True)
+    for error in report.failed:
+        console.print_line(str(error), style="yellow")
 
 
 def _suffixes(forms: str, *, moving: bool) -> tuple[str, ...]:
