@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mgm import commands
-from mgm.commands.main import COMMANDS, GROUPS, app, run
+from mgm.commands.main import COMMANDS, GROUPS, PANELS, app, run
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.training.results import read_results
 from mgm.video.transcode.write import write_video
@@ -82,13 +82,59 @@ def tuned(run_folder, tiny_set, tmp_path_factory):
 
 def test_help_lists_every_command():
     files = {path.stem for path in Path(commands.__file__).parent.glob("*.py")}
-    files -= {"__init__", "loading", "main", "next_command", "options"}
+    files -= {"__init__", "loading", "main", "mistyped", "next_command", "options"}
     names = [command.__name__ for command in COMMANDS] + list(GROUPS)
     assert set(names) == files, "a file of this folder is missing in COMMANDS or GROUPS of main.py"
     done = mgm("--help")
     assert done.returncode == 0
     listed = re.findall(r"^│ (\w+) ", done.stdout, re.MULTILINE)
-    assert [name for name in listed if name in names] == names
+    assert sorted(name for name in listed if name in names) == sorted(names)
+    panels = re.findall(r"^╭─ ([\w ]+?) ─", done.stdout, re.MULTILINE)
+    assert panels[1:] == list(PANELS)  # the first are the options
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("words", [["-h"], ["pretrain", "-h"], ["data", "show", "-h"]])
+def test_h_is_help(words):
+    asked = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
+    assert asked.exit_code == 0
+    assert asked.output == CliRunner().invoke(app, [*words[:-1], "--help"], env={"COLUMNS": "80"}).output
+
+
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [
+        (["pretrain", "videos", "--steps", "5"], "pretrain.steps=5"),
+        (["finetune", "runs/a", "videos", "--steps=5"], "finetune.steps=5"),
+        (["pretrain", "videos", "--ratio", "0.5"], "mask.ratio=0.5"),
+        (["probe", "runs/a", "videos", "--seed", "3"], "seed=3"),
+        (["pretrain", "videos", "--base-lr"], "pretrain.base_lr=VALUE"),
+    ],
+)
+def test_an_option_that_is_a_setting_is_answered_with_it(words, setting):
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert f"is a setting: write {setting} after the options" in done.output
+
+
+def test_an_unknown_option_is_an_error():
+    done = CliRunner().invoke(app, ["pretrain", "videos", "--nonsense"], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "No such option: --nonsense" in done.output
+
+
+def test_the_tab_key_completes_names():
+    command = [sys.executable, "-c", "from mgm.commands.main import run; run()"]
+    for typed, expected in (("mgm pre", "preview"), ("mgm preview v --masks tube,mgm-s", "tube,mgm-sparse")):
+        environment = {**os.environ, "_PYTHON__C_COMPLETE": "complete_bash"}
+        environment |= {
+            "_MGM_COMPLETE": "complete_bash",
+            "COMP_WORDS": typed,
+            "COMP_CWORD": str(len(typed.split()) - 1),
+        }
+        code = "import sys; sys.argv[0] = 'mgm'; from mgm.commands.main import run; run()"
+        done = subprocess.run([*command[:2], code], capture_output=True, text=True, env=environment, check=False)
+        assert expected in done.stdout.split(), done.stderr
 
 
 @pytest.mark.parametrize("number", range(len(app.registered_commands)))

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ from mgm.commands.export import export
 from mgm.commands.figure import figure
 from mgm.commands.finetune import finetune
 from mgm.commands.loading import announce_loops, announce_torch
+from mgm.commands.mistyped import answer_with_setting
 from mgm.commands.models import models
 from mgm.commands.motion import motion
 from mgm.commands.pack import pack
@@ -48,58 +50,50 @@ from mgm.version import VERSION
 
 
 class _Commands(TyperGroup):
-    """Handles an interrupt before typer, which would exit without a message."""
+    """Handles an interrupt before typer, which would exit without a message, and options that are settings."""
 
     def invoke(self, ctx: Any) -> Any:
+        words = [*ctx._protected_args, *ctx.args]
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             _interrupted()
         except BrokenPipeError:  # typer would exit with status 1
             reader_left()
+        except Exception as error:
+            if type(error).__name__ == "NoSuchOption":  # click's, or that of the copy of click in newer typer
+                answer_with_setting(error, words)
+            raise
 
 
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 
 # In the order of `mgm --help`. A new command is a file of this folder, its import and its name here.
-COMMANDS = (
-    demo,
-    scan,
-    prepare,
-    pack,
-    motion,
-    preview,
-    explore,
-    pretrain,
-    finetune,
-    probe,
-    evaluate,
-    transfer,
-    compare,
-    results,
-    predict,
-    embed,
-    reconstruct,
-    attention,
-    figure,
-    saliency,
-    export,
-    models,
-    report,
-    doctor,
-)
-GROUPS = {"bench": bench, "data": data, "recipes": recipes}
+PANELS = {
+    "Begin": (demo, doctor),
+    "Videos": (scan, prepare, pack),
+    "Motion and masks": (motion, preview, explore, saliency),
+    "Train": (pretrain, finetune, report),
+    "Evaluate": (probe, evaluate, transfer, compare, results),
+    "Use a model": (predict, embed, reconstruct, attention, export),
+    "Lists and figures": (models, figure),
+}
+GROUP_PANELS = {"Videos": {"data": data, "bench": bench}, "Lists and figures": {"recipes": recipes}}
+COMMANDS = tuple(chain.from_iterable(PANELS.values()))
+GROUPS = {name: group for groups in GROUP_PANELS.values() for name, group in groups.items()}
 
-for command in COMMANDS:
-    app.command()(command)
-for group_name, group in GROUPS.items():
-    app.add_typer(group, name=group_name)
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+for panel, groups in GROUP_PANELS.items():
+    for group_name, group in groups.items():
+        app.add_typer(group, name=group_name, rich_help_panel=panel)
 
 
 def _show_version(wanted: bool) -> None:

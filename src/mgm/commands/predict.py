@@ -31,7 +31,7 @@ def predict(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write a table: .csv, .jsonl or .parquet.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Setting that revideos one of the recipe: section.key=value.")
+        list[str] | None, typer.Option("--set", help="Setting that replaces one of the recipe: section.key=value.")
     ] = None,
     recipe: ForeignRecipe = None,
     model: Network = None,
