@@ -60,7 +60,7 @@ def colour_motion(
     rows = _cell_of_pixel(height, extent[0], cell, gh)
     columns = _cell_of_pixel(width, extent[1], cell, gw)
     scale = motion_scale(vectors, valid) if full_scale is None else full_scale
-    coloured = _direction_colour(vectors[..., 0] / scale, vectors[..., 1] / scale, ground)
+    coloured = direction_colour(vectors[..., 0] / scale, vectors[..., 1] / scale, ground)
     shown = coloured[:, rows][:, :, columns]
     if valid is not None:
         missing = ~valid[:, rows][:, :, columns]
@@ -72,7 +72,7 @@ def colour_wheel(side: int = 96, *, ground: Ground = "dark") -> npt.NDArray[np.u
     """The legend of `colour_motion`: RGBA uint8 (side, side, 4), a disc whose rim is full strength."""
     along = (np.arange(side) + 0.5) / side * 2 - 1
     dx, dy = np.meshgrid(along, along)
-    colour = _direction_colour(dx, dy, ground)
+    colour = direction_colour(dx, dy, ground)
     # One pixel of soft rim instead of a jagged one.
     cover = np.clip((1 - np.hypot(dx, dy)) * side / 2, 0, 1)
     return np.concatenate([colour, np.round(cover * 255).astype(np.uint8)[..., None]], axis=-1)
@@ -224,9 +224,10 @@ def _cell_of_pixel(pixels: int, extent: int, cell: int, cells: int) -> npt.NDArr
     return np.minimum((centres / cell).astype(np.intp), cells - 1)
 
 
-def _direction_colour(
+def direction_colour(
     dx: npt.NDArray[np.floating], dy: npt.NDArray[np.floating], ground: Ground
 ) -> npt.NDArray[np.uint8]:
+    """The colour of motion, 1 = full strength, as in `colour_motion`: uint8 (..., 3)."""
     strength = np.minimum(np.hypot(dx, dy), 1.0) ** _STRENGTH_EXPONENT
     low, high = _GROUND_LIGHTNESS[ground], _FULL_LIGHTNESS[ground]
     return _lch_to_rgb(low + (high - low) * strength, _FULL_CHROMA * strength, np.arctan2(dy, dx) + _HUE_OF_RIGHT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from mgm.errors import VideoError
 from mgm.files.atomic import refuse_to_replace
+from mgm.show.figures import direction_colour
 from mgm.show.font import label_font
-from mgm.show.style import Rgb
+from mgm.show.style import ARROW, SHADOW, THEMES, Rgb
 from mgm.video.clip.rgb import FrameConverter
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.container.orientation import Orientation
@@ -28,18 +28,10 @@ RgbImage = npt.NDArray[np.uint8]
 SHORT_SIDE = 480
 """Pixels; smaller videos are enlarged by a whole number to at least this, so that arrows and words have room."""
 
-_ARROW: Rgb = (255, 212, 71)
-_HELD: Rgb = (255, 255, 255)
-_SHADOW: Rgb = (16, 18, 24)
-_BAR: Rgb = (24, 26, 32)
-_INK: Rgb = (232, 232, 228)
-_FAINT_INK: Rgb = (150, 153, 160)
+_BAR, _INK, _FAINT_INK = THEMES["dark"].ground, THEMES["dark"].ink, THEMES["dark"].faint
 _HELD_OPACITY = 0.5
 _SHORTEST = 9  # pixels at a shorter side of 480; a shorter arrow is all head
 _FINE = 3  # Pillow's shapes have jagged edges, so they are drawn larger and shrunk
-
-_WHEEL_STEPS = (15, 6, 4, 11, 13, 6)
-_WHEEL_CORNERS = ((255, 0, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255), (0, 0, 255), (255, 0, 255))
 
 
 def overlay_video(
@@ -53,8 +45,8 @@ def overlay_video(
     """Write an .mp4 (H.264) of a video with the motion of each frame since the one before, upright, with a legend below.
 
     "arrows": the mean of a few cells each, pointing to the destination of the content, longer than the motion by a factor shown
-    in the legend. "wheel": each cell in the colour of its direction (the Middlebury colours of Baker et al., "A Database and
-    Evaluation Methodology for Optical Flow", IJCV 2011), denser for faster motion, over the frame in grey. Vectors filled in
+    in the legend. "wheel": each cell in the colour of its direction, as in all figures, denser for faster motion, over the frame in
+    grey. Vectors filled in
     from another frame are faint. Frames are shown at the video's mean rate; videos with a shorter side under 480 px are enlarged.
 
     Args:
@@ -147,8 +139,8 @@ class _Arrows:
         shown &= (centre < self._size[::-1]).all(axis=-1)
         image = Image.fromarray(picture)
         for of, colour, opacity in (
-            (shown & (share < 0.5), _HELD, _HELD_OPACITY),
-            (shown & (share >= 0.5), _ARROW, 1.0),
+            (shown & (share < 0.5), ARROW, _HELD_OPACITY),
+            (shown & (share >= 0.5), ARROW, 1.0),
         ):
             outlines = [_outline(c, a, self.unit) for c, a in zip(centre[of], arrow[of], strict=True)]
             _paint(image, outlines, colour, opacity, self.unit)
@@ -161,8 +153,8 @@ class _Arrows:
         pixels = _round_number(46 * self.unit / per_pixel)
         pen, font = ImageDraw.Draw(bar), label_font(round(15 * self.unit))
         entries = (
-            (pixels * per_pixel, _ARROW, 1.0, f"{pixels:g} px per frame"),
-            (24 * self.unit, _HELD, _HELD_OPACITY, "not measured, filled in"),
+            (pixels * per_pixel, ARROW, 1.0, f"{pixels:g} px per frame"),
+            (24 * self.unit, ARROW, _HELD_OPACITY, "not measured, filled in"),
         )
         for length, colour, opacity, words in entries:
             centre = np.array([left + length / 2, middle])
@@ -249,27 +241,11 @@ def wheel(side: int) -> RgbImage:
 
 
 def _wheel_colour(motion: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Motion (..., 2), 1 = full scale, to the saturated colour of its direction (..., 3), 0..255, and its opacity (...), 0..1."""
-    angle = np.arctan2(-motion[..., 1], -motion[..., 0]) / np.pi  # as in the authors' code: -1..1, red to the right
-    place = (angle + 1) / 2 * (len(_wheel_rim()) - 1)
-    low = np.floor(place).astype(np.intp)
-    rest = (place - low)[..., None]
-    rim = _wheel_rim()
-    colour = (1 - rest) * rim[low] + rest * rim[(low + 1) % len(rim)]
-    strength = np.minimum(np.hypot(motion[..., 0], motion[..., 1]), 1)
-    return colour.astype(np.float32), (0.8 * strength**0.75).astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def _wheel_rim() -> npt.NDArray[np.float32]:
-    """The 55 colours of the Middlebury wheel, (55, 3), 0..255: six runs between corners of the colour
-    cube, longer between hues that the eye separates better."""
-    rim = []
-    for i, steps in enumerate(_WHEEL_STEPS):
-        start, end = (np.array(_WHEEL_CORNERS[j % 6], np.float32) for j in (i, i + 1))
-        rim += [start + (end - start) * np.float32(k / steps) for k in range(steps)]
-    colours: npt.NDArray[np.float32] = np.floor(np.stack(rim))
-    return colours
+    """Motion (..., 2), 1 = full scale, to the full colour of its direction (..., 3), 0..255, and its opacity (...), 0..1."""
+    speed = np.hypot(motion[..., 0], motion[..., 1])
+    direction = motion / np.maximum(speed, np.float32(1e-9))[..., None]
+    colour = direction_colour(direction[..., 0], direction[..., 1], "dark")
+    return colour.astype(np.float32), (0.8 * np.minimum(speed, 1) ** 0.75).astype(np.float32)
 
 
 def _blocks(
@@ -315,7 +291,7 @@ def _paint(
     if not outlines:
         return
     size = (image.width * _FINE, image.height * _FINE)
-    for tint, rim, strength in ((_SHADOW, 1.4 * unit, 0.65 * opacity), (colour, 0.0, opacity)):
+    for tint, rim, strength in ((SHADOW, 1.4 * unit, 0.65 * opacity), (colour, 0.0, opacity)):
         layer = Image.new("L", size)
         pen = ImageDraw.Draw(layer)
         for outline in outlines:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mgm.show.drawing.shapes import Drawing, Point, text_width
 from mgm.show.figures import RgbFrames, colour_wheel
-from mgm.show.style import BOX, EDGE, FULL_SHARE, HIDDEN, HOT, LABEL, QUERY, SMALL, TITLE, VEIL, Ground, Rgb
+from mgm.show.style import ARROW, BOX, EDGE, FULL_SHARE, HIDDEN, HOT, LABEL, QUERY, SMALL, TITLE, VEIL, Ground, Rgb
 from mgm.video import MotionField
 
 MARGIN: Final = 18
@@ -277,9 +277,9 @@ def _draw_arrows(
             reach = longest * min(1.0, speed / full_scale) ** 0.5 / speed
             x, y = place[0] + (i + 0.5) * cell[0] / across, place[1] + (j + 0.5) * cell[1] / down
             ux, uy = dx * reach / 2, dy * reach / 2
-            drawing.line([(x - ux, y - uy), (x + ux, y + uy)], colour=(255, 255, 255), width=1.0)
+            drawing.line([(x - ux, y - uy), (x + ux, y + uy)], colour=ARROW, width=1.0)
             head = max(2.4, 0.35 * speed * reach) / (speed * reach)
             tip, base = (x + ux, y + uy), (x + ux - 2 * ux * head, y + uy - 2 * uy * head)
             side = (-uy * head * 0.9, ux * head * 0.9)
             corners = [tip, (base[0] + side[0], base[1] + side[1]), (base[0] - side[0], base[1] - side[1])]
-            drawing.polygon(corners, fill=(255, 255, 255))
+            drawing.polygon(corners, fill=ARROW)

@@ -25,6 +25,10 @@ QUERY: Final[Rgb] = (86, 180, 233)
 """The token whose attention is shown."""
 HOT: Final[Rgb] = (255, 176, 32)
 """A token to which all attention is paid."""
+ARROW: Final[Rgb] = (255, 255, 255)
+"""Arrows of motion; fainter where it is not measured but filled in."""
+SHADOW: Final[Rgb] = (16, 18, 24)
+"""The rim of what must be legible on any picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +63,22 @@ SMALL: Final = 12
 FULL_SHARE: Final = 0.1
 """The motion per sampling step that every sheet shows at full colour, as a share of the shorter side: sheets can be compared, also
 those of one clip at two sizes."""
+
+
+def css_colours() -> str:
+    """The colours of both grounds as variables of a style sheet: the same as in all figures."""
+    light, dark = (
+        " ".join(f"--{name}: {value};" for name, value in _variables(THEMES[ground])) for ground in ("light", "dark")
+    )
+    return f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+
+
+def css_colour(colour: Rgb) -> str:
+    """A colour as a style sheet writes it."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _variables(theme: Theme) -> list[tuple[str, str]]:
+    colours = {"paper": theme.ground, "ink": theme.ink, "soft": theme.faint, "rule": theme.grid}
+    colours |= {f"s{number}": colour for number, colour in enumerate(theme.series)}
+    return [(name, css_colour(colour)) for name, colour in colours.items()]

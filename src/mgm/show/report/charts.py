@@ -172,7 +172,7 @@ def _draw_curve(curve: Curve, k: int, x_axis: _Axis, y_axis: _Axis, *, alone: bo
 
 def _polyline(points: Sequence[tuple[float, float]], k: int, kind: str, x_axis: _Axis, y_axis: _Axis) -> str:
     where = " ".join(f"{x_axis(x):.1f},{y_axis(y):.1f}" for x, y in points)
-    return f'<polyline points="{where}" class="{kind} s{k % 4}"/>'
+    return f'<polyline points="{where}" class="{kind} s{k % 4}{" later" if k >= 4 else ""}"/>'
 
 
 def _finite_runs(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
@@ -211,7 +211,7 @@ def _end_labels(ends: Sequence[tuple[float, str]], x: float, top: float, floor: 
     for k in order:
         last = placed[k] = max(ends[k][0], last + 16)
     over = max(0.0, last - floor)
-    return [_text(x, placed[k] - over + 4, words, kind=f"strong t{k % 4}") for k, (_, words) in enumerate(ends)]
+    return [_text(x, placed[k] - over + 4, words, kind="strong") for k, (_, words) in enumerate(ends)]
 
 
 def _hover(chart: CurveChart, x_axis: _Axis, y_axis: _Axis, top: float, floor: float, right: float) -> list[str]:

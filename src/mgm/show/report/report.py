@@ -10,6 +10,7 @@ from mgm.show.report.escape import escape
 from mgm.show.report.facts import DataFacts, Headline, MaskFacts, ProbeFacts, RunFacts
 from mgm.show.report.html import anchors, part_html, section_html
 from mgm.show.report.sections import data_section, loss_section, mask_section, probe_section, run_section
+from mgm.show.style import css_colours
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def render_report(report: Report) -> str:
 <meta name="color-scheme" content="light dark">
 <title>{escape(report.title)}</title>
 <style>
-{style}</style>
+{css_colours()}{style}</style>
 </head>
 <body>
 {_header(report)}
