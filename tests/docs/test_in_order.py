@@ -40,11 +40,12 @@ def of_the_readme() -> list[str]:
 
 
 def of_a_page(name: str) -> list[str]:
-    """The blocks of commands of a page that is about a run, after the run."""
+    """The blocks of commands of a page that is about runs, after these runs."""
     page = (PAGES / "docs" / name).read_text(encoding="utf-8")
     blocks = re.findall(r"^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     lines = [line for line in "".join(blocks).splitlines() if TYPED.match(line) and " doctor" not in line]
-    return ["mgm pretrain videos/ --recipe debug --out runs/a", *lines]
+    runs = sorted(set(re.findall(r"\bruns/[abc]\b", "\n".join(lines))))
+    return [*(f"mgm pretrain videos/ --recipe debug --out {run}" for run in runs), *lines]
 
 
 def shortened(words: list[str]) -> list[str]:
@@ -55,14 +56,14 @@ def shortened(words: list[str]) -> list[str]:
     return [*words, *LESS.get(words[0], ())]
 
 
-PAGES_ABOUT_A_RUN = ["figures.md", "runs.md", "training.md"]
+PAGES_ABOUT_RUNS = ["figures.md", "runs.md", "training.md"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "commands",
-    [of_the_guide(), of_the_readme(), *map(of_a_page, PAGES_ABOUT_A_RUN)],
-    ids=["guide", "README", *PAGES_ABOUT_A_RUN],
+    [of_the_guide(), of_the_readme(), *map(of_a_page, PAGES_ABOUT_RUNS)],
+    ids=["guide", "README", *PAGES_ABOUT_RUNS],
 )
 def test_the_commands_work_in_order(tiny_set: Path, tmp_path: Path, commands: list[str]) -> None:
     assert len(commands) > 1

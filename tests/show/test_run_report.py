@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from mgm.errors import ConfigError
 from mgm.show.curves import POINTS, RunCurves, read_references, read_run
 from mgm.show.run_report import judge_loss
 from mgm.training import load_config
+from mgm.training.results import Interval, Metric, Result, SetRecord, VideosRecord, keep_result
 from tests.errors import raises
 
 SETTINGS = ["pretrain.batch=4", "pretrain.repeats=2", "seed=3"]
@@ -52,7 +55,7 @@ def test_a_run_is_thinned_to_means(folder):
 
 
 def test_a_page_and_a_reference(folder, tmp_path, capsys):
-    report(folder, curve=tmp_path / "debug-on-a-set.json")
+    report([folder], curve=tmp_path / "debug-on-a-set.json")
     said = capsys.readouterr().out
     page = (folder / "report.html").read_text()
     assert said.startswith("The loss went from 2 to 1.01 in 8,000 clips.")
@@ -97,3 +100,41 @@ def test_every_reference_is_whole():
 def test_a_folder_without_a_log(tmp_path):
     with raises(ConfigError, "not_found", message="report-no-log"):
         read_run(tmp_path)
+
+
+def test_several_runs_are_one_page(folder, tmp_path, capsys, monkeypatch):
+    for name, seed in (("x/a", 1), ("y/a", 2), ("y/b", 3)):
+        shutil.copytree(folder, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("runs"))
+        load_config("debug", [*SETTINGS[:2], f"seed={seed}"]).save(tmp_path / "runs" / name / "config.yaml")
+        keep_result(tmp_path / "runs" / name / "evaluation.json", result(0.5 + seed / 10))
+    monkeypatch.chdir(tmp_path)
+    report([Path("runs/x/a"), Path("runs/y/a"), Path("runs/y/b")])
+    captured = capsys.readouterr()
+    assert captured.out.startswith("The loss of x/a is the lowest at the end, 1.01.")
+    assert "next: mgm compare runs/x/a runs/y/a SET" in captured.err
+    page = (tmp_path / "report.html").read_text()
+    assert "<script" not in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert len(page) < 1_000_000
+    for words in (
+        "80.0%",
+        "top-1: y/b",
+        "70.0% to 90.0% (Wilson)",
+        "Settings that differ",
+        ">seed<",
+        "mgm compare runs/x/a runs/y/a SET",
+    ):
+        assert words in page, words
+    assert page.count("<h2") == 9
+
+
+def test_a_reference_curve_is_of_one_run(folder, tmp_path):
+    with raises(ConfigError, "conflict", message="report-curve-of-several-runs"):
+        report([folder, folder], curve=tmp_path / "a.json")
+
+
+def result(value):
+    interval = Interval(low=value - 0.1, high=value + 0.1, method="Wilson")
+    videos = SetRecord(name="a set", train=1, test=16, classes=2, split="", checksum="x")
+    metric = Metric(name="top-1", value=value, count=16, intervals=(interval,))
+    return Result(kind="evaluation", set=videos, videos=VideosRecord(expected=16, judged=16), metrics=(metric,))

@@ -8,33 +8,53 @@ from typing import Annotated
 
 import typer
 
-from mgm.commands.next_command import suggest_export
+from mgm.commands.next_command import suggest, suggest_export
+from mgm.errors import ConfigError
 from mgm.terminal import Activity, print_result
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folder of a run, finished or not; or several of them.", metavar="RUN...")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="The page to write.  \\[default: report.html in the run's folder]")
+        Path | None,
+        typer.Option(help="The page to write. Default: report.html in the run's folder, or here for several runs."),
     ] = None,
     curve: Annotated[
         Path | None,
-        typer.Option(help="Also write the run as a reference curve: a small .json file named after what it is."),
+        typer.Option(
+            help="Also write the run, if it is one, as a reference curve: a small .json file named after what it is."
+        ),
     ] = None,
 ) -> None:
-    """Draw the curves of a run, with those of comparable runs behind: is its loss normal?
+    """Write a page about runs: curves, results, settings; is the loss of a run normal?
 
     mgm report runs/a
+
+    mgm report runs/a runs/b runs/c --out comparison.html
+
+    One run is drawn with the curves of comparable runs behind its own; several are compared.
     """
     with Activity("reading the log"):
         from mgm.show.curves import read_run
         from mgm.show.run_report import REPORT_FILE, write_run_report
+        from mgm.show.runs_report import write_runs_report
 
-        page = out or run / REPORT_FILE
-        said = write_run_report(run, page)
+        if curve is not None and len(runs) > 1:
+            raise ConfigError("--curve", f"found {len(runs)} runs", "one", reason="conflict")
+        if len(runs) == 1:
+            page = out or runs[0] / REPORT_FILE
+            said = write_run_report(runs[0], page)
+        else:
+            page = out or Path(REPORT_FILE)
+            said = write_runs_report(runs, page)
         if curve is not None:
-            replace(read_run(run), name=curve.stem.replace("-", " ")).save(curve)
+            replace(read_run(runs[0]), name=curve.stem.replace("-", " ")).save(curve)
     for line in said:
         print_result(line)
     print_result(f"{page}")
-    suggest_export(run)
+    if len(runs) > 1:
+        suggest("mgm", "compare", *runs[:2], "SET")
+    else:
+        suggest_export(runs[0])

@@ -7,20 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mgm.show.curves import RunCurves, read_references, read_run
-from mgm.show.report.elements import Curve, CurveChart, FactList, PageSection, Text
+from mgm.show.report.elements import CurveChart, FactList, PageSection, Text
 from mgm.show.report.facts import Headline
 from mgm.show.report.report import Report, write_report
+from mgm.show.run_sections import CHARTS, chart_section, curve_of, next_section, result_section
 
 REPORT_FILE = "report.html"
-
-_CHARTS = (
-    ("Gradient", "norm of the gradient", ("gradient_norm",)),
-    ("Learning rate", "learning rate", ("lr",)),
-    ("Speed", "clips per second", ("clips_per_second",)),
-    ("Waiting and use of the device", "fraction", ("data_wait", "flop_utilisation")),
-    ("Masks and motion", "fraction", ("hidden", "mask_overlap", "fallback", "flow")),
-)
-"""Title, label of the axis, names of the log."""
 
 
 def write_run_report(folder: Path, file: Path) -> list[str]:
@@ -28,16 +20,18 @@ def write_run_report(folder: Path, file: Path) -> list[str]:
 
     Raises:
         ConfigError: the folder has no log of a run.
+        ModelError: its results are damaged.
         FileError: the file cannot be written.
     """
     run = read_run(folder)
+    place = {run.name: folder}
     references = [other for other in read_references() if run.is_comparable(other)]
     said = judge_loss(run, references)
     loss = PageSection(
         "Loss",
         (
             CurveChart(
-                (_curve(run, "loss", "this run"), *(_curve(other, "loss", other.name) for other in references)),
+                (curve_of(run, "loss", "this run"), *(curve_of(other, "loss", other.name) for other in references)),
                 "loss",
                 f"Loss over the clips seen. {' '.join(said)}",
                 x_label="clips seen",
@@ -46,11 +40,8 @@ def write_run_report(folder: Path, file: Path) -> list[str]:
             *((Text("\n\n".join(said[1:])),) if said[1:] else ()),  # the first is the summary
         ),
     )
-    others = [
-        PageSection(title, (CurveChart(curves, label, f"{label} over the clips seen", x_label="clips seen"),))
-        for title, label, names in _CHARTS
-        if (curves := tuple(_curve(run, name, name) for name in names if name in run.values))
-    ]
+    alone = {run.name: run}
+    others = [chart_section(title, label, names, alone) for title, label, names in CHARTS]
     made = PageSection(
         "The run", (FactList(tuple((name, str(value)) for name, value in run.made.items() if value is not None)),)
     )
@@ -65,7 +56,11 @@ def write_run_report(folder: Path, file: Path) -> list[str]:
         summary=said[0],
         made=f"mgm report, {datetime.now(UTC):%d %B %Y}",
         headlines=_headlines(run),
-        sections=(loss, *others, made, *behind),
+        sections=tuple(
+            section
+            for section in (loss, result_section(place), *others, made, *behind, next_section(place, file))
+            if section is not None
+        ),
     )
     write_report(file, report)
     return said
@@ -96,10 +91,6 @@ def judge_loss(run: RunCurves, references: list[RunCurves]) -> list[str]:
     if not references:
         said.append("No reference has a model of this size and this target: the loss has nothing to be compared with.")
     return said
-
-
-def _curve(run: RunCurves, name: str, label: str) -> Curve:
-    return Curve(label, run.clips, tuple(math.nan if value is None else value for value in run.values[name]))
 
 
 def _headlines(run: RunCurves) -> tuple[Headline, ...]:

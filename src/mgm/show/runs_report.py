@@ -1,0 +1,97 @@
+"""The report of several runs side by side, as one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mgm.show.curves import RunCurves, read_run
+from mgm.show.report.elements import Column, PageSection, Table
+from mgm.show.report.report import Report, write_report
+from mgm.show.run_sections import CHARTS, chart_section, names_of, next_section, result_section, settings_section
+
+
+def write_runs_report(folders: Sequence[Path], file: Path) -> list[str]:
+    """Write the report of several runs; returns sentences about their losses.
+
+    Raises:
+        ConfigError: a folder has no log of a run.
+        ModelError: the results of a run are damaged.
+        FileError: the file cannot be written.
+    """
+    places = dict(zip(names_of(folders), folders, strict=True))
+    runs = {name: read_run(folder) for name, folder in places.items()}
+    charts = [chart_section("Loss", "loss", ("loss",), runs)]
+    charts += [chart_section(title, label, names, runs) for title, label, names in CHARTS]
+    sections = [
+        _overview(runs),
+        result_section(places),
+        *charts,
+        settings_section(places),
+        _environment(runs),
+        next_section(places, file),
+    ]
+    report = Report(
+        title=f"{len(runs)} runs",
+        summary=_summary(runs),
+        made=f"mgm report, {datetime.now(UTC):%d %B %Y}",
+        sections=tuple(section for section in sections if section is not None),
+    )
+    write_report(file, report)
+    return [_summary(runs)]
+
+
+def _summary(runs: Mapping[str, RunCurves]) -> str:
+    """Whether the losses can be compared, and which is lowest."""
+    ends = {name: end for name, run in runs.items() if (end := _last(run, "loss")) is not None}
+    first, *others = runs.values()
+    if len(ends) < len(runs):
+        return f"{len(runs) - len(ends)} of {len(runs)} runs have no finite loss."
+    if not all(first.is_comparable(other) for other in others):
+        return "The runs have other models or targets: their losses are different quantities. Compare their results."
+    lowest = min(ends, key=lambda name: ends[name])
+    return f"The loss of {lowest} is the lowest at the end, {ends[lowest]:.3g}. Results say what it is worth."
+
+
+def _overview(runs: Mapping[str, RunCurves]) -> PageSection:
+    columns = (
+        Column("run"),
+        Column("kind"),
+        Column("set"),
+        Column("mask"),
+        Column("clips seen", number=True),
+        Column("loss", "mean of the last point", number=True),
+        Column("clips per second", number=True),
+        Column("waiting for data", number=True),
+    )
+    rows = tuple(
+        (
+            name,
+            run.kind,
+            str(run.made["set"]),
+            run.made["mask"] or "-",
+            f"{run.clips[-1]:,.0f}",
+            _shown(_last(run, "loss"), ".3g"),
+            _shown(_last(run, "clips_per_second"), ",.0f"),
+            _shown(_last(run, "data_wait"), ".0%"),
+        )
+        for name, run in runs.items()
+    )
+    return PageSection("The runs", (Table(columns, rows),))
+
+
+def _environment(runs: Mapping[str, RunCurves]) -> PageSection:
+    columns = (Column("run"), Column("machine"), Column("version of mgm"), Column("seed", number=True))
+    rows = tuple(
+        (name, str(run.made["machine"]), str(run.made["version"]), str(run.made["seed"])) for name, run in runs.items()
+    )
+    return PageSection("Environment", (Table(columns, rows),))
+
+
+def _last(run: RunCurves, name: str) -> float | None:
+    return next((value for value in reversed(run.values.get(name, ())) if value is not None), None)
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
