@@ -1,5 +1,7 @@
 """Compiled inner loops of the masks: at the size of a token grid the overhead of a numpy call exceeds its work.
 
+They are compiled at their first call, a second each; `a[:] = b` would cost four more, for the text of its error.
+
 Kernels draw no random numbers. They receive them as arguments from the caller's generator, so a mask does not depend on the
 way it is computed.
 """
@@ -95,7 +97,8 @@ def _lowest_last(line, count, near):  # type: ignore[no-untyped-def]
         low, high = min(low, value), max(high, value)
     scale = 255 / (high - low) if high > low else math.inf
     if not 0 < scale < math.inf:  # all equal, or too far apart for their difference
-        near[:] = line
+        for n in range(len(line)):
+            near[n] = line[n]
         return select(near, count - 1)
     bins = np.zeros(256, np.int64)
     for value in line:
@@ -220,9 +223,9 @@ def tied_peaks(power, moments):  # type: ignore[no-untyped-def]
     strongest = np.empty((steps, rows * columns))
     for t in range(steps):
         level = strongest[t]
-        level[:] = power[t, 0].reshape(-1)
-        for frame in range(1, frames):
-            other = power[t, frame].reshape(-1)
+        level.fill(-math.inf)
+        for frame in range(frames):
+            other = power[t, frame].reshape(rows * columns)
             for n in range(len(level)):
                 level[n] = max(level[n], other[n])
         peak, tied, area, y, x = -1.0, 0, 0.0, 0.0, 0.0
