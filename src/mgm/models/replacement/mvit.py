@@ -7,7 +7,8 @@ from typing import Final
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
-from mgm.models.networks.mvit import MASKFEAT_S, PIXEL_MEAN, PIXEL_STD, MViT, MViTSpec
+from mgm.models.networks.mvit import MASKFEAT_S, PIXEL_MEAN, PIXEL_STD, MViT
+from mgm.models.networks.mvit_spec import MViTSpec
 from mgm.models.replacement.trunk import Trunk, normalised
 from mgm.models.sizes import ModelSpec
 
