@@ -86,7 +86,7 @@ class Page:
             "ArrowRight": ("ArrowRight", 39, ""),
             "ArrowDown": ("ArrowDown", 40, ""),
         }
-        code, number, text = codes.get(key, (f"Key{key.upper()}", ord(key.upper()), key))
+        code, number, text = codes.get(key) or (f"Key{key.upper()}", ord(key.upper()), key)
         common = {"key": key, "code": code, "windowsVirtualKeyCode": number, "modifiers": 8 if shift else 0}
         self.call("Input.dispatchKeyEvent", type="keyDown", **common, **({"text": text} if text else {}))
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
@@ -146,7 +146,7 @@ def chromium(profile: Path) -> Iterator[Browser]:
             assert process.stderr is not None
             address = next(filter(None, (re.search(r"ws://\S+", line) for line in process.stderr)), None)
             assert address is not None, "the browser did not start"
-            with connect(address.group(), max_size=None) as pipe:
+            with connect(address.group(), max_size=None, open_timeout=PATIENCE, ping_interval=None) as pipe:
                 yield Browser(pipe)
         finally:
             process.kill()

@@ -99,6 +99,7 @@ def test_choosing_a_video_shows_it(page):
         ("[name=ratio]", 0.5),
         ("[name=boundary]", "wrap"),
         ("[name=jitter]", None),
+        ("[name=top_k]", 16),
         ("[name=seed]", 7),
         ("[name=second-mask-beside]", None),
         ("[name=stride]", 2),
@@ -127,3 +128,40 @@ def test_playing_and_scrubbing(page):
     page.run("document.getElementById('play').click()")
     page.run("(e => { e.value = 15; e.dispatchEvent(new Event('input')); })(document.getElementById('scrub'))")
     assert page.run(frame).startswith("16 of 16")
+
+
+def test_a_corrupt_file_is_explained(page, tmp_path):
+    bad = tmp_path / "holiday.mp4"
+    bad.write_bytes(b"this is no video")
+    page.give_file("#file", bad)
+    page.wait("!document.getElementById('message').hidden")
+    message = page.run("document.getElementById('message').innerText")
+    assert "holiday.mp4" in message
+    assert "expected" in message
+    assert page.run("document.querySelectorAll('#videos li').length") == 3
+    page.run("document.querySelector('#message button').click()")
+    assert page.run("document.getElementById('message').hidden")
+    page.errors.clear()  # the browser logs the status 422
+
+
+def test_200_mb_are_refused_before_they_are_sent(page, tmp_path):
+    large = tmp_path / "large.mp4"
+    with large.open("wb") as file:
+        file.truncate(200 * 2**20)
+    page.give_file("#file", large)
+    page.wait("!document.getElementById('message').hidden")
+    assert "large.mp4 has 200 MB; an upload may have 1 MB" in page.run("document.getElementById('message').innerText")
+
+
+def test_two_users_do_not_see_each_other_s_files(page, browser, address, videos, tmp_path):
+    mine = tmp_path / "mine.mp4"
+    mine.write_bytes((videos / "c still.mp4").read_bytes())
+    page.give_file("#file", mine)
+    page.wait("document.querySelectorAll('#videos li').length === 4")
+    assert "mine.mp4 (yours)" in page.run("document.getElementById('videos').innerText")
+    other = browser.page()
+    other.open(address)
+    other.wait(f"{PAINTED} > 0")
+    assert "mine.mp4" not in other.run("document.getElementById('videos').innerText")
+    act(other, "document.querySelectorAll('#videos button')[1].click()")
+    assert page.run("document.querySelector('[aria-pressed=true] .name').textContent").startswith("mine.mp4")

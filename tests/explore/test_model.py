@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -82,6 +83,15 @@ def test_layer_head_and_query_change_the_attention(visitor):
 )
 def test_what_the_model_does_not_have_is_refused(visitor, more):
     assert ask(visitor, **more).status_code == 422
+
+
+def test_the_error_of_a_video_is_the_loss_in_its_middle(visitor, explorer):
+    answer = visitor.post("error", {"video": "slow.mp4"})
+    assert answer.status_code == 200, answer.text
+    start = (80 - explorer.fixed.span) // 2
+    asked = {"video": "slow.mp4", "clip": {**asdict(explorer.fixed), "start": start}, "mask": explorer.mask, "seed": 0}
+    assert answer.json()["error"] == visitor.post("model", asked).json()["loss"] > 0
+    assert visitor.post("error", {"video": "../slow.mp4"}).status_code == 404
 
 
 def test_the_map_needs_three_videos(explorer, reader, folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,7 +20,17 @@ from mgm.explore.controls import checked_options
 from mgm.explore.library import Video
 from mgm.explore.pictures import jpeg, number, strip
 from mgm.explore.reading import ClipReader
-from mgm.explore.view import CAMERAS, READINGS, SOURCES, ClipRequest, MaskRequest, Tokens, one_of, whole
+from mgm.explore.view import (
+    CAMERAS,
+    READINGS,
+    SOURCES,
+    ClipRequest,
+    MaskRequest,
+    Tokens,
+    one_of,
+    read_mask_request,
+    whole,
+)
 from mgm.masks import list_masks, mask_rng
 from mgm.models import Encoder, MaskedAutoencoder
 from mgm.show.attention import AttentionSettings, attention_weights
@@ -56,6 +67,7 @@ class RunPanels:
             autoencoder.eval()
         self._lock = Lock()
         self._features: dict[str, npt.NDArray[np.float32]] = {}
+        self._errors: dict[str, float | None] = {}
 
     def about(self) -> dict[str, Any]:
         """What the page offers for the model."""
@@ -149,12 +161,30 @@ class RunPanels:
         ]
         return {"points": points, "explained": explained, "left_out": len(videos) - len(shown)}
 
+    def error(self, video: Video, reader: ClipReader) -> float | None:
+        """The loss on the clip in the middle of a video under the run's mask; None if the run has no decoder, or its target cannot
+        be measured.
+
+        Raises:
+            MgmError: the video cannot be read.
+        """
+        if video.path not in self._errors:
+            wanted = self._middle(reader.summary(video).frames)
+            rule = read_mask_request(dict(self.mask))
+            clip = reader.clip(video, replace(self.clips, start=wanted.start))
+            with self._lock:
+                self._errors[video.path] = self._reconstruct(clip, rule, seed=0, start=wanted.start)[1]
+        return self._errors[video.path]
+
+    def _middle(self, frames: int) -> ClipRequest:
+        """The clip in the middle of a video of so many frames, without a choice of its motion."""
+        start = max(frames - self.clips.span, 0) // 2
+        return ClipRequest(start, self.clips.frames, self.clips.stride, self.clips.size)
+
     def _embed(self, video: Video, frames: int, reader: ClipReader) -> npt.NDArray[np.float32]:
         """The mean token of the clip in the middle of a video, float32 (dim,)."""
         if video.path not in self._features:
-            start = max(frames - self.clips.span, 0) // 2
-            wanted = ClipRequest(start, self.clips.frames, self.clips.stride, self.clips.size)
-            clip = to_video(reader.clip(video, wanted).frames)[None]
+            clip = to_video(reader.clip(video, self._middle(frames)).frames)[None]
             with self._lock, torch.no_grad():
                 self._features[video.path] = self._encoder(clip)[0].float().mean(0).numpy()
         return self._features[video.path]

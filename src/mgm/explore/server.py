@@ -97,6 +97,7 @@ def create_app(explorer: Explorer, *, token: str, hosts: frozenset[str] = LOOPBA
         Route("/api/masks", _masks, methods=["POST"]),
         Route("/api/model", _model, methods=["POST"]),
         Route("/api/map", _map, methods=["POST"]),
+        Route("/api/error", _error, methods=["POST"]),
     ]
     app = Starlette(
         routes=routes,
@@ -266,6 +267,13 @@ async def _map(request: Request) -> Response:
     explorer = _explorer(request)
     panels, session = _panels(explorer), _session(request)
     return JSONResponse(await run_in_threadpool(panels.map, explorer.library.videos(session), explorer.reader))
+
+
+async def _error(request: Request) -> Response:
+    """The loss of the run's model on a video."""
+    explorer = _explorer(request)
+    panels, video = _panels(explorer), await _video(request, await _body(request))
+    return JSONResponse({"error": await run_in_threadpool(panels.error, video, explorer.reader)})
 
 
 def _wanted_clip(explorer: Explorer, asked: Mapping[str, Any]) -> ClipRequest:

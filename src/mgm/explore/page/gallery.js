@@ -1,4 +1,4 @@
-// The list of videos: thumbnails as they come into view, search, and sorting by name or motion.
+// The list of videos: thumbnails as they come into view, search, and sorting by name, by motion or by the error of a run's model.
 
 import { ask, upload } from "./api.js";
 import { element } from "./draw.js";
@@ -11,6 +11,7 @@ export class Gallery {
     this.fail = fail;
     this.videos = [];
     this.summaries = new Map();
+    this.errors = new Map();
     this.entries = new Map();
     this.waiting = [];
     this.asking = 0;
@@ -23,9 +24,29 @@ export class Gallery {
     });
     this.search.addEventListener("input", () => this.show());
     this.sort.addEventListener("change", () => {
-      if (this.sort.value !== "name") for (const { id } of this.videos) this.want(id);
+      if (this.sort.value === "error") this.measure();
+      else if (this.sort.value !== "name") for (const { id } of this.videos) this.want(id);
       this.show();
     });
+  }
+
+  // With a run that reconstructs: its error is an order, too.
+  offerErrors() {
+    this.sort.append(element("option", { value: "error" }, "largest error first"));
+  }
+
+  // One video after the other: the model works for one at a time.
+  async measure() {
+    if (this.measuring) return;
+    this.measuring = true;
+    for (const { id } of this.videos) {
+      if (this.errors.has(id)) continue;
+      const { error } = await ask("error", { video: id }).catch(() => ({ error: null }));
+      this.errors.set(id, error);
+      this.fill(id);
+      if (this.sort.value === "error") this.show();
+    }
+    this.measuring = false;
   }
 
   async load() {
@@ -77,10 +98,11 @@ export class Gallery {
 
   show() {
     const wanted = this.search.value.trim().toLowerCase();
-    const sign = { motion: -1, still: 1 }[this.sort.value];
-    const motion = ({ id }) => this.summaries.get(id)?.motion ?? (sign > 0 ? Infinity : -Infinity);
+    const sign = { motion: -1, still: 1, error: -1 }[this.sort.value];
+    const known = ({ id }) => (this.sort.value === "error" ? this.errors.get(id) : this.summaries.get(id)?.motion);
+    const value = (video) => known(video) ?? (sign > 0 ? Infinity : -Infinity);
     const shown = this.videos.filter(({ name }) => name.toLowerCase().includes(wanted));
-    if (sign) shown.sort((a, b) => sign * (motion(a) - motion(b)));
+    if (sign) shown.sort((a, b) => sign * (value(a) - value(b) || 0));
     this.seen.disconnect();
     this.list.replaceChildren(...shown.map((video) => this.entry(video)));
     for (const { id } of shown) this.seen.observe(this.entries.get(id));
@@ -90,8 +112,9 @@ export class Gallery {
   }
 
   count() {
-    const ready = this.videos.filter(({ id }) => this.summaries.get(id)).length;
-    const sorting = this.sort.value !== "name" && ready < this.videos.length ? `, motion of ${ready}` : "";
+    const by = this.sort.value === "error" ? "error" : "motion";
+    const ready = this.videos.filter(({ id }) => (by === "error" ? this.errors.has(id) : this.summaries.get(id))).length;
+    const sorting = this.sort.value !== "name" && ready < this.videos.length ? `, ${by} of ${ready}` : "";
     const all = this.videos.length;
     this.found.textContent = all ? `${this.shown.length} of ${all} videos${sorting}` : "no videos yet";
   }
@@ -124,7 +147,8 @@ export class Gallery {
     entry.querySelector(".thumb").replaceChildren(picture);
     const long = summary.seconds === null ? `${summary.frames} frames` : `${summary.seconds.toFixed(1)} s`;
     const moves = summary.motion === null ? "" : `, motion ${summary.motion.toFixed(1)}`;
-    meta.textContent = `${long}${moves}`;
-    meta.title = "motion: thousandths of the height per frame, mean of the middle";
+    const error = this.errors.get(id);
+    meta.textContent = `${long}${moves}${error == null ? "" : `, error ${error.toFixed(3)}`}`;
+    meta.title = "motion: thousandths of the height per frame, mean of the middle; error: the model's loss there";
   }
 }

@@ -21,6 +21,7 @@ class App {
     this.gallery = new Gallery({ choose: (id) => this.choose(id), fail: (error) => this.fail(error) });
     this.player = new Player((t) => this.paint(t));
     this.model = this.start.run ? new RunPanels(this) : null;
+    if (this.start.run?.reconstructs) this.gallery.offerErrors();
     this.panels = this.makePanels();
     this.readClip = latest((signal) => this.loadClip(signal));
     this.readMasks = latest((signal, began) => this.loadMasks(signal, began));
