@@ -28,6 +28,8 @@ from mgm.training.checkpoint import load_classifier, load_encoder
 from mgm.training.finetune import finetune
 
 SIDE = 72
+SOURCE = re.compile(r"(g\d+)_")
+"""The number of a source video, in the name of a clip of surv_fights."""
 EARLIER = ("finetune.base_lr=8e-3",)
 RANDOM, EQUAL = "finetune.head_init=random", "finetune.class_weights=equal"
 ARMS: dict[str, tuple[str, ...]] = {
@@ -52,7 +54,7 @@ def folds(name: str, videos: VideoSet, camera: dict[str, str]) -> list[VideoSet]
     def group(item: VideoItem) -> str:
         if name == "tank_wagon":
             return camera[item.path]
-        return re.search(r"(g\d+)_", Path(item.path).name)[1]
+        return SOURCE.findall(Path(item.path).name)[0]
 
     found = sorted({group(item) for item in videos.train})
     parts = [set(found[k::3]) for k in range(3)]  # of tank_wagon: one camera each

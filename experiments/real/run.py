@@ -23,8 +23,7 @@ from sets import load_sets
 
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.clips.transform import centre_crop
-from mgm.data.items import VideoItem, VideoSet
-from mgm.data.loading.dataset import part_length
+from mgm.data.items import VideoItem, VideoSet, part_length
 from mgm.evaluation.holdout import held_out
 from mgm.evaluation.linear import linear_probe
 from mgm.evaluation.metrics import correct
