@@ -98,7 +98,9 @@ def test_probes_its_frozen_features(run, videos, memory):
 
 
 def test_probes_published_weights(theirs, videos, memory):
-    report = probe(theirs[0], videos, overrides=(*QUICK, "probe.heads=[knn]"), untrained=False, source=memory)
+    report = probe(
+        theirs[0], videos, overrides=(*QUICK, "probe.heads=[knn]", "probe.neighbours=1"), untrained=False, source=memory
+    )
     assert "1-NN" in report.scores.hits
 
 

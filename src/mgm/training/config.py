@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -32,6 +33,9 @@ from mgm.video.clip.options import MotionName
 from mgm.video.motion.estimators import MotionEstimator
 
 Run = Literal["pretrain", "finetune"]
+
+DEFAULT_FINETUNE: Final[Mapping[str, int]] = {"epochs": 50, "warmup": 5, "batch": 512}
+"""The length of fine-tuning in a recipe without that section."""
 RUNS: tuple[Run, ...] = get_args(Run)
 
 
@@ -45,9 +49,7 @@ class Config(Section):
     pretrain: OptimConfig = Field(
         default_factory=lambda: OptimConfig.model_validate({"epochs": 800, "warmup": 40, "batch": 1024})
     )
-    finetune: FinetuneConfig = Field(
-        default_factory=lambda: FinetuneConfig.model_validate({"epochs": 50, "warmup": 5, "batch": 512})
-    )
+    finetune: FinetuneConfig = Field(default_factory=lambda: FinetuneConfig.model_validate(DEFAULT_FINETUNE))
     probe: ProbeConfig = Field(default_factory=lambda: ProbeConfig.model_validate({}))
     log: LogConfig = Field(default_factory=lambda: LogConfig.model_validate({}))
 

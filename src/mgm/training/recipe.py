@@ -17,7 +17,7 @@ from mgm.files.yaml_text import read_yaml
 from mgm.models import Encoder
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.entry import NetworkEntry
-from mgm.training.config import Config
+from mgm.training.config import DEFAULT_FINETUNE, Config
 from mgm.training.recipe_file import BASE, read_recipe, replace_length
 
 EXTERNAL_RECIPE = "mgm-vitb-k400"
@@ -39,6 +39,8 @@ _EXPECTED = {
 }
 
 
+_LISTED = 25
+"""Keys that a message names; the longest sections have twice as many."""
 _NO_BASES: Mapping[tuple[str, ...], str] = {}
 
 
@@ -54,7 +56,7 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
         ConfigError: all wrong keys and values in one error, with the nearest valid names.
     """
     read = read_recipe(recipe)
-    given = _with_clips_of_network(tuple(overrides), read.tree.get("model", {}))
+    given = _with_clips_of_network(tuple(overrides), read.tree)
     changed = {override_key(text)[:2] for text in given}
     bases = {
         key: origin.recipe for key, origin in read.origins.items() if key not in changed and origin.recipe != read.name
@@ -62,12 +64,12 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     return parse_config(_overridden(read.tree, given), str(recipe), bases)
 
 
-def _with_clips_of_network(overrides: tuple[str, ...], model: object) -> tuple[str, ...]:
+def _with_clips_of_network(overrides: tuple[str, ...], tree: Mapping[str, Any]) -> tuple[str, ...]:
     """Overrides that choose a network, after those of the clips and the views that it was tested with, and of what it lacks.
 
-    model: that section of the recipe; a recipe of the same network has clips of its own.
+    tree: the recipe; one of the same network has clips of its own.
     """
-    entry = _network_of(overrides)
+    entry, model = _network_of(overrides), tree.get("model")
     if entry is None or (isinstance(model, dict) and model.get("network") == entry.name):
         return overrides
     clips: dict[str, object] = {
@@ -80,6 +82,8 @@ def _with_clips_of_network(overrides: tuple[str, ...], model: object) -> tuple[s
         "probe.temporal_views": entry.views[0],
         "probe.spatial_views": entry.views[1],
     }
+    if "finetune" not in tree:  # a recipe of a probe
+        clips |= {f"finetune.{key}": value for key, value in DEFAULT_FINETUNE.items()}
     if not entry.stochastic_depth:
         clips["finetune.drop_path"] = 0
     if not entry.layer_decay:
@@ -201,10 +205,14 @@ def _explain_key(problem: Any) -> ConfigError:
 
 
 def _near(location: Sequence[str]) -> tuple[str, str]:
-    """The valid keys, or the advice to use the nearest one: (expected, advice)."""
+    """The valid keys, where they are a few, or advice to find one: (expected, advice)."""
     known = [*([BASE] if len(location) == 1 else []), *_section(location[:-1]).model_fields]
     near = difflib.get_close_matches(location[-1], known, 1)
-    return ("", f"did you mean {'.'.join([*location[:-1], near[0]])}?") if near else (f"one of {', '.join(known)}", "")
+    if near:
+        return "", f"did you mean {'.'.join([*location[:-1], near[0]])}?"
+    if len(known) > _LISTED:
+        return "", f"'mgm recipes show debug' has the {len(known)} keys of {'.'.join(location[:-1])}"
+    return f"one of {', '.join(known)}", ""
 
 
 def _section(location: Sequence[str]) -> type[BaseModel]:

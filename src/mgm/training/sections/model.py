@@ -114,8 +114,8 @@ class ModelConfig(Section):
     def _known_network(cls, value: str | None) -> str | None:
         if value is not None and value not in NETWORKS:
             near = difflib.get_close_matches(value, NETWORKS, 1)
-            expected, advice = ("", f"did you mean {near[0]}?") if near else (f"one of {', '.join(NETWORKS)}", "")
-            raise ConfigError("", f"unknown network {value!r}", expected, advice, reason="unknown_name")
+            advice = f"did you mean {near[0]}?" if near else f"'mgm models' lists all {len(NETWORKS)}"
+            raise ConfigError("", f"unknown network {value!r}", advice=advice, reason="unknown_name")
         return value
 
     @field_validator("target", "visible_target", mode="before")
