@@ -5,6 +5,7 @@ import torch
 from mgm.data.loading.dataset import ClipTransform
 from mgm.models.logistic import balanced_weights, logistic_regression
 from mgm.models.networks.catalog import NETWORKS
+from mgm.training import head_start
 from mgm.training.finetune import build_classifier, finetune
 from mgm.training.head_start import start_head_from_probe
 from mgm.training.networks import network_to_train
@@ -55,6 +56,14 @@ def test_fine_tuning_starts_from_it(small, videos, memory, tmp_path, pooling):
 
     assert first_loss("probe", PROBE) < 0.7 * first_loss("random")
     assert first_loss("again", PROBE) == first_loss("probe again", PROBE)
+
+
+def test_a_run_that_continues_fits_no_probe(small, videos, memory, tmp_path, monkeypatch):
+    config = small(PROBE, "finetune.steps=2")
+    made = finetune(None, videos, config, out=tmp_path, source=memory, show_progress=False)
+    monkeypatch.setattr(head_start, "logistic_regression", lambda *_: pytest.fail("the checkpoint has the classifier"))
+    again = finetune(None, videos, config, out=tmp_path, resume=True, source=memory, show_progress=False)
+    assert torch.equal(again.model.head.weight, made.model.head.weight)
 
 
 def test_the_head_of_a_network_too(small, videos, clip_set, monkeypatch):

@@ -83,6 +83,9 @@ def finetune(
     start = Start.of(resume, extend, change)
     with run_folder(out, start):  # before the videos are read, which can take minutes
         run, method = set_up_finetuning(encoder, videos, config, Path(out), source, show_progress=show_progress)
+        if not start.continues(run.out):
+            device = run.fabric.device
+            start_head_from_probe(method.module, run.clips, config, device=device, show_progress=show_progress)
         return fit(method, run, start, show_progress=show_progress, progress=progress)
 
 
@@ -120,7 +123,6 @@ def set_up_finetuning(
         model = build_classifier(config, classes=len(found.classes), pretrained=pretrained)
         if pretrained is None:
             start_from_videos(model.encoder, clips.items, config, clips.source)
-    start_head_from_probe(model, clips, config, run.fabric.device)
     augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
     return run, Finetuning(model, config, found.classes, flip, augment, class_weights(clips.items, config, found))
 

@@ -81,6 +81,10 @@ class Start:
             )
         return start
 
+    def continues(self, out: Path) -> bool:
+        """Whether the run in `out` begins at a checkpoint, which replaces the weights that a model starts with."""
+        return find_checkpoint(out) is not None or self.extend is not None or isinstance(self.resume, Path)
+
 
 def checkpoint_folder(out: Path, step: int) -> Path:
     """The folder of a checkpoint after so many steps."""

@@ -10,6 +10,7 @@ from mgm.data.loading.loader import BatchOrder, batches
 from mgm.models import Classifier
 from mgm.models.logistic import balanced_weights, logistic_regression, standardised
 from mgm.models.networks.network import VideoNetwork
+from mgm.terminal import Activity
 from mgm.training.config import Config
 from mgm.training.run import reading_workers
 from mgm.training.sections import FinetuneConfig
@@ -22,7 +23,12 @@ _DECAY = 0.1
 
 
 def start_head_from_probe(
-    model: Classifier | VideoNetwork, clips: ClipSet, config: Config, device: torch.device | None = None
+    model: Classifier | VideoNetwork,
+    clips: ClipSet,
+    config: Config,
+    *,
+    device: torch.device | None = None,
+    show_progress: bool = False,
 ) -> None:
     """With `finetune.head_init=probe`, replace the classifier's linear layer by the logistic regression on its inputs.
 
@@ -51,9 +57,11 @@ def start_head_from_probe(
     home = next(model.parameters()).device
     model.to(device or home).eval()
     features, label = [], []
-    for batch in read:
-        features.append(_head_input(model, batch.video.to(device or home)).cpu())
-        label.append(batch.label)
+    with Activity("fitting the first classifier", steps, active=show_progress) as activity:
+        for batch in read:
+            features.append(_head_input(model, batch.video.to(device or home)).cpu())
+            label.append(batch.label)
+            activity.advance()
     model.to(home).train()
     weight, bias = _probe(torch.cat(features), torch.cat(label), model.head.out_features, config.finetune)
     with torch.no_grad():
