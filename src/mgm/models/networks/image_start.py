@@ -56,6 +56,15 @@ def vit(state: State) -> dict[str, Tensor]:
     return found
 
 
+def vit_on_grid(state: State, places: int) -> dict[str, Tensor]:
+    """The same, with its positions for a square of `places` patches. Raises ModelError for a model of videos."""
+    found = vit(state)
+    check_image(found, "patch_embed.proj.weight")
+    if "pos_embed" in found:
+        found["pos_embed"] = positions(found["pos_embed"], places)
+    return found
+
+
 def positions(found: Tensor, places: int) -> Tensor:
     """Learned positions (1, 1 + n, dim), the class token's first, for another square of `places` patches: bicubic."""
     if found.ndim != 3 or found.shape[1] == 1 + places:

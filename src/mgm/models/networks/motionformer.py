@@ -14,7 +14,7 @@ from mgm.errors import ModelError
 from mgm.models.attention import Mlp, Residual, split_heads
 from mgm.models.networks.class_names import ClassNames
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
-from mgm.models.networks.image_start import State, central, check_image, positions, vit
+from mgm.models.networks.image_start import State, central, vit_on_grid
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import linear_drop_path, patches_per_side, start_linear_layers
 from mgm.models.networks.weights import WeightsFormat, vit_formats
@@ -179,10 +179,7 @@ def from_pyth(name: str) -> str | None:
 def inflate_vit(network: nn.Module, state: State) -> dict[str, Tensor]:
     """A ViT of images as the authors start from it: its patch embedding is that of the middle frame of a tubelet."""
     assert isinstance(network, Motionformer)
-    found = vit(state)
-    check_image(found, "patch_embed.proj.weight")
-    if "pos_embed" in found:
-        found["pos_embed"] = positions(found["pos_embed"], network.pos_embed.shape[1] - 1)
+    found = vit_on_grid(state, network.pos_embed.shape[1] - 1)
     for kind in ("weight", "bias"):
         value = found.get(f"patch_embed.proj.{kind}")
         if value is not None:

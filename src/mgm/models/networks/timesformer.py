@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mgm.models.attention import Mlp, Residual, split_heads
 from mgm.models.networks.class_names import ClassNames
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
-from mgm.models.networks.image_start import State, check_image, positions, vit
+from mgm.models.networks.image_start import State, vit_on_grid
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import linear_drop_path, patches_per_side, start_linear_layers
 from mgm.models.networks.weights import WeightsFormat, vit_formats
@@ -189,10 +189,7 @@ def from_huggingface_timesformer(name: str) -> str | None:
 def inflate_vit(network: nn.Module, state: State) -> dict[str, Tensor]:
     """A ViT of images as the authors start from it: attention in time begins as that within frames, with its norm."""
     assert isinstance(network, TimeSformer)
-    found = vit(state)
-    check_image(found, "patch_embed.proj.weight")
-    if "pos_embed" in found:
-        found["pos_embed"] = positions(found["pos_embed"], network.pos_embed.shape[1] - 1)
+    found = vit_on_grid(state, network.pos_embed.shape[1] - 1)
     for name, value in list(found.items()):
         block = re.fullmatch(r"(blocks\.\d+\.)((?:attn|norm1)\..*)", name)
         if block is not None:
