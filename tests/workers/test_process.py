@@ -25,4 +25,4 @@ def test_progress_outside_of_a_worker_is_ignored():
     marker.begin(7)
     time.sleep(0.01)
     report_progress()
-    assert marker.read()[1] >= 0.01, "an item of which this thread knows nothing was advanced"
+    assert marker.read()[1] >= 0.01, "advanced an item that this thread does not know"

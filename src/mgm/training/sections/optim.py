@@ -24,7 +24,7 @@ class OptimConfig(Section):
     warmup_lr: float = Field(0.0, ge=0, description="learning rate per 256 clips that the warm-up starts from")
     schedule: Literal["cosine", "wsd", "steps"] = Field(
         "cosine",
-        description="learning rate after the warm-up: half a cosine; wsd: constant, then a decay, a run of which can be extended; "
+        description="learning rate after the warm-up: half a cosine; wsd: constant, then a decay, and such a run can be extended; "
         "or steps: a tenth after each of drops, without min_lr",
     )
     drops: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(

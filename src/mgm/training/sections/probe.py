@@ -49,7 +49,7 @@ class ProbeConfig(Section):
     batch: int = Field(64, ge=1, description="clips per step of the attentive probe")
     lr: float | tuple[float, ...] = Field(
         (5e-3, 1e-3, 3e-4),
-        description="learning rate of the attentive probe, or several, of which the best on held-out training videos counts",
+        description="learning rate of the attentive probe, or several: the best on held-out training videos is used",
     )
     weight_decay: float | tuple[float, ...] = Field(
         (0.01, 0.1), description="weight decay of the attentive probe, or several, each with every learning rate"
