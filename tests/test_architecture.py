@@ -37,7 +37,7 @@ ROOMS = {
     ],
     "training": [
         {"trackers"},
-        {"event_file", "guard", "named_weights", "recipe_file", "sharding", "signals", "step_lines"},
+        {"event_file", "guard", "muon", "named_weights", "recipe_file", "sharding", "signals", "step_lines"},
         {"sections"},
         {"config"},
         {"devices", "folder", "networks", "optim", "recipe"},

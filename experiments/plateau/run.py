@@ -32,6 +32,11 @@ IDEAS: dict[str, tuple[str, ...]] = {
     "warm-up of 200 steps": ("pretrain.warmup=200",),
     "half of the tokens hidden": ("mask.ratio=0.5",),
     "half of the hidden tokens reconstructed": ("mask.decoder={}",),
+    "a third of the rate": ("pretrain.base_lr=0.0053",),
+    "three times the rate": ("pretrain.base_lr=0.048",),
+    "muon": ("pretrain.optimiser=muon",),
+    "muon, a third of the rate": ("pretrain.optimiser=muon", "pretrain.base_lr=0.0053"),
+    "muon, three times the rate": ("pretrain.optimiser=muon", "pretrain.base_lr=0.048"),
 }
 LEFT = 0.95
 """A mean loss of 25 steps below it counts as having left the plateau."""

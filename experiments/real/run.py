@@ -40,6 +40,7 @@ PIXELS = ("model.target=normalised-pixels", "model.visible_target=null")
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "laptop": (),
     "laptop, mask mgm": ("mask.name=mgm",),
+    "laptop, muon": ("pretrain.optimiser=muon",),
     "laptop, motion at hidden tokens alone": ("model.visible_target=null",),
     "laptop, pixels alone, mask mgm": (*PIXELS, "mask.name=mgm"),
     "laptop, pixels alone": PIXELS,

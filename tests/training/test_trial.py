@@ -86,7 +86,7 @@ def test_peaks_of_devices(name, peak):
     assert peak_flops(name) == peak
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "muon"])
 def test_the_fixed_memory_is_that_of_the_tensors(small, videos, memory, tmp_path, optimiser):
     run, engine = prepared("pretrain", small(f"pretrain.optimiser={optimiser}"), videos, memory, tmp_path)
     expected, method = fixed_bytes(engine), engine.method

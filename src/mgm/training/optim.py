@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
+from mgm.training.muon import KIND, MuonAdamW, is_hidden_matrix
 from mgm.training.sections import OptimConfig
 
 DROP = 0.1
@@ -85,17 +87,24 @@ def build_optimiser(
         peak: learning rate at the top of the schedule.
         layer: parameter name -> multiplier of the learning rate (layer decay).
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, str], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
         # A learned position embedding is a set of vectors. The shape is that of the whole, if it is sharded.
         vector = sum(side > 1 for side in parameter.shape) < 2 or "position_" in name
         decay = 0.0 if vector else config.weight_decay
-        groups.setdefault((decay, layer(name) if layer else 1.0), []).append(parameter)
-    parameters = [{"params": p, "weight_decay": decay, "lr": peak * scale} for (decay, scale), p in groups.items()]
+        muon = config.optimiser == "muon" and is_hidden_matrix(name, parameter)
+        kind = (decay, layer(name) if layer else 1.0, "muon" if muon else "adamw")
+        groups.setdefault(kind, []).append(parameter)
+    parameters: list[dict[str, Any]] = [
+        {"params": p, "weight_decay": decay, "lr": peak * scale} for (decay, scale, _), p in groups.items()
+    ]
     fused = config.precision != "16-mixed"  # a fused kernel unscales gradients itself, too late for clipping them
     if config.optimiser == "sgd":
         nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(parameters, lr=peak, momentum=config.momentum, nesterov=nesterov, fused=fused)
+    if config.optimiser == "muon":
+        both = [{**group, KIND: kind} for group, (_, _, kind) in zip(parameters, groups, strict=True)]
+        return MuonAdamW(both, lr=peak, betas=config.betas, fused=fused)
     return torch.optim.AdamW(parameters, lr=peak, betas=config.betas, fused=fused)

@@ -122,10 +122,14 @@ def fitting_clips(run: TrainingRun, memory: StepMemory) -> int:
 
 def fixed_bytes(engine: Engine) -> int:
     """Bytes of a model with its buffers, its average, its gradients and the state of its optimiser on this device."""
-    method, states = engine.method, {torch.optim.AdamW: 2, torch.optim.SGD: 1}.get(type(engine.optimiser), 2)
-    states += engine.average is not None
-    model = sum(_local_bytes(value) for value in (*method.module.parameters(), *method.module.buffers()))
-    return model + (1 + states) * sum(_local_bytes(p) for p in method.module.parameters() if p.requires_grad)
+    module, average = engine.method.module, engine.average is not None
+    model = sum(_local_bytes(value) for value in (*module.parameters(), *module.buffers()))
+    trained = 0
+    for group in engine.optimiser.param_groups:
+        # AdamW keeps two averages of the gradient; SGD and Muon keep one, and alone have a momentum.
+        states = 1 if "momentum" in group else 2
+        trained += (1 + states + average) * sum(_local_bytes(p) for p in group["params"])
+    return model + trained
 
 
 def drawn_batch(run: TrainingRun, clips: int) -> Batch:

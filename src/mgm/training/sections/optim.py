@@ -40,7 +40,10 @@ class OptimConfig(Section):
     base_lr: float = Field(1.5e-4, gt=0, description="learning rate per 256 clips of batch")
     min_lr: float = Field(0.0, ge=0, description="learning rate per 256 clips at the end of the schedule")
     weight_decay: float = Field(0.05, ge=0, description="not applied to biases, norms and tokens")
-    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum")
+    optimiser: Literal["adamw", "sgd", "muon"] = Field(
+        "adamw",
+        description="adamw; sgd with momentum; or muon (torch 2.9 or newer) for the matrices of the blocks, adamw for the rest",
+    )
     betas: tuple[Beta, Beta] = Field((0.9, 0.95), description="betas of AdamW, each in [0, 1)")
     momentum: Beta = Field(0.9, description="momentum of SGD, in [0, 1)")
     nesterov: bool = Field(False, description="Nesterov's momentum, for sgd")
