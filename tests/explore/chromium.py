@@ -85,6 +85,8 @@ class Page:
             "ArrowLeft": ("ArrowLeft", 37, ""),
             "ArrowRight": ("ArrowRight", 39, ""),
             "ArrowDown": ("ArrowDown", 40, ""),
+            "Home": ("Home", 36, ""),
+            "Escape": ("Escape", 27, ""),
         }
         code, number, text = codes.get(key) or (f"Key{key.upper()}", ord(key.upper()), key)
         common = {"key": key, "code": code, "windowsVirtualKeyCode": number, "modifiers": 8 if shift else 0}

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ pytest.importorskip("starlette", reason="the extra explore is not installed")
 pytest.importorskip("websockets", reason="websockets is not installed")
 
 from mgm.data.synthetic.known_motion import make_translation
+from tests.evaluation.conftest import config, pretrained_run  # noqa: F401
 from tests.explore.chromium import Browser, Page, chromium, program
 
 pytestmark = [
@@ -31,14 +33,21 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def address(videos: Path) -> Iterator[str]:
+@contextmanager
+def explorer(videos: Path, *options: str) -> Iterator[str]:
+    """The address of an explorer in a process of its own."""
     command = [sys.executable, "-c", "from mgm.commands.main import run; run()", "explore", str(videos), "--no-browser"]
-    with subprocess.Popen([*command, "--upload-mb", "1"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def address(videos: Path) -> Iterator[str]:
+    with explorer(videos, "--upload-mb", "1") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +174,114 @@ def test_two_users_do_not_see_each_other_s_files(page, browser, address, videos,
     assert "mine.mp4" not in other.run("document.getElementById('videos').innerText")
     act(other, "document.querySelectorAll('#videos button')[1].click()")
     assert page.run("document.querySelector('[aria-pressed=true] .name').textContent").startswith("mine.mp4")
+
+
+FOCUS = """(() => {
+    const e = document.activeElement, place = e.getBoundingClientRect();
+    const style = getComputedStyle(e.matches('#file') ? e.parentElement : e);
+    return {name: e.id || e.name || e.getAttribute('data-copy') || e.tagName.toLowerCase(), tag: e.tagName,
+            ring: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
+            inside: place.bottom > 0 && place.top < innerHeight && place.right > 0 && place.left < innerWidth}; })()"""
+STOPS = """[...document.querySelectorAll('button, input, select, summary, [tabindex]')]
+    .filter((e) => e.tabIndex >= 0 && !e.disabled && e.checkVisibility({visibilityProperty: true}))
+    .map((e) => e.id || e.name || e.getAttribute('data-copy') || e.tagName.toLowerCase())"""
+
+
+def tab_to(page: Page, name: str, *, back: bool = False) -> dict:
+    """Press the tab key until an element has the focus, which must be seen wherever it is."""
+    for _ in range(60):
+        page.press("Tab", shift=back)
+        focus = page.run(FOCUS)
+        if focus["tag"] != "BODY":
+            assert focus["ring"], focus
+            assert focus["inside"], focus
+        if focus["name"] == name:
+            return focus
+    raise AssertionError(f"the tab key does not reach {name}")
+
+
+def press(page: Page, key: str, *, times: int = 1) -> None:
+    """Press a key, each time until the page was painted after it."""
+    for _ in range(times):
+        before = page.run(PAINTED)
+        page.press(key)
+        page.wait(f"{PAINTED} > {before}")
+
+
+def test_the_keyboard_alone(page):
+    page.wait("document.querySelectorAll('#videos img').length === 3")
+    tab_to(page, "sort")
+    page.press("Tab")  # the list is one stop
+    assert page.run("document.activeElement.title") == "a slow.mp4"
+    before = shown(page)
+    page.press("ArrowDown")
+    press(page, "Enter")
+    assert page.run("document.querySelector('[aria-pressed=true] .name').textContent") == "b fast.mp4"
+    assert shown(page) != before
+
+    tab_to(page, "play")
+    page.press("Enter")
+    page.wait("document.getElementById('scrub').value !== '0'")
+    page.press("Enter")
+    assert page.run("document.getElementById('play').textContent") == "Play"
+    tab_to(page, "scrub")
+    page.press("Home")
+    for _ in range(3):
+        page.press("ArrowRight")
+    assert page.run("document.getElementById('frame-at').value").startswith("4 of 16")
+
+    tab_to(page, "mask-a")
+    mask = page.run("document.getElementById('mask-a').value")
+    before = shown(page)
+    press(page, "ArrowDown")
+    assert page.run("document.getElementById('mask-a').value") != mask
+    assert shown(page) != before
+    assert page.run(FOCUS)["name"] == "mask-a"  # its controls are made anew, the focus stays
+    tab_to(page, "ratio")
+    before = shown(page)
+    press(page, "ArrowLeft", times=2)
+    assert page.run("document.querySelector('[name=ratio]').value") == "0.65"
+    assert shown(page) != before
+
+
+def test_the_tab_key_reaches_every_control_and_comes_back(page):
+    page.wait("document.querySelectorAll('#videos img').length === 3")
+    stops = page.run(STOPS)
+    assert {"file", "search", "sort", "play", "scrub", "start", "mask-a", "ratio", "seed", "export"} <= set(stops)
+    for direction in (stops, stops[::-1]):
+        reached = []
+        for _ in direction:
+            page.press("Tab", shift=direction is not stops)
+            focus = page.run(FOCUS)
+            assert focus["ring"], focus
+            assert focus["inside"], focus
+            reached.append(focus["name"])
+        assert reached == direction
+        page.press("Tab", shift=direction is not stops)  # out of the page, and from its other end in again
+
+
+def test_escape_closes_the_message(page, tmp_path):
+    bad = tmp_path / "holiday.mp4"
+    bad.write_bytes(b"this is no video")
+    page.give_file("#file", bad)
+    page.wait("!document.getElementById('message').hidden")
+    page.press("Escape")
+    assert page.run("document.getElementById('message').hidden")
+    page.errors.clear()  # the browser logs the status 422
+
+
+def test_the_arrow_keys_move_the_place_of_the_attention(browser, videos, pretrained_run):  # noqa: F811
+    answered = "Number(document.documentElement.dataset.model || 0)"
+    canvas = "document.querySelector('#panel-attention canvas')"
+    with explorer(videos, "--run", str(pretrained_run)) as address:
+        page = browser.page()
+        page.open(address)
+        page.wait(f"{answered} > 0")
+        tab_to(page, "canvas")
+        frame = page.run("document.getElementById('frame-at').value")
+        before, answers = page.run(f"{canvas}.toDataURL()"), page.run(answered)
+        page.press("ArrowRight")
+        page.wait(f"{answered} > {answers}")
+        assert page.run(f"{canvas}.toDataURL()") != before
+        assert page.run("document.getElementById('frame-at').value") == frame
+        assert page.errors == []

@@ -2,6 +2,7 @@
 
 import { ask, upload } from "./api.js";
 import { element } from "./draw.js";
+import { oneStop } from "./keys.js";
 
 const AT_ONCE = 2;
 
@@ -16,6 +17,7 @@ export class Gallery {
     this.waiting = [];
     this.asking = 0;
     this.list = document.getElementById("videos");
+    this.enterAt = oneStop(this.list);
     this.search = document.getElementById("search");
     this.sort = document.getElementById("sort");
     this.found = document.getElementById("found");
@@ -104,11 +106,14 @@ export class Gallery {
     const shown = this.videos.filter(({ name }) => name.toLowerCase().includes(wanted));
     if (sign) shown.sort((a, b) => sign * (value(a) - value(b) || 0));
     this.seen.disconnect();
+    const focused = this.list.contains(document.activeElement) ? document.activeElement : null;
     this.list.replaceChildren(...shown.map((video) => this.entry(video)));
+    focused?.focus();
     for (const { id } of shown) this.seen.observe(this.entries.get(id));
     this.shown = shown;
     this.count();
     if (this.chosen) this.mark(this.chosen);
+    this.enterAt();
   }
 
   count() {

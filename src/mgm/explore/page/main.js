@@ -97,8 +97,9 @@ class App {
   }
 
   key(event) {
-    if (!this.clip || event.ctrlKey || event.metaKey || event.altKey) return;
     const { target, key } = event;
+    if (key === "Escape") at("message").hidden = true;
+    if (!this.clip || event.ctrlKey || event.metaKey || event.altKey) return;
     if (target.matches("input:not([type=checkbox]), select, pre")) return; // its own keys
     const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
     if (key === " " && !target.matches("button, [type=checkbox], summary")) this.play();

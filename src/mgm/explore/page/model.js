@@ -2,6 +2,7 @@
 
 import { ask, latest } from "./api.js";
 import { element, loadPicture, paintAttention, paintFrame, paintStrip } from "./draw.js";
+import { arrowsMove, oneStop } from "./keys.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -18,6 +19,7 @@ export class RunPanels {
     this.makeControls();
     at("map").hidden = false;
     at("draw-map").addEventListener("click", () => this.drawMap());
+    this.enterMap = oneStop(at("points"));
   }
 
   panels() {
@@ -45,7 +47,7 @@ export class RunPanels {
     layer.addEventListener("change", () => this.set({ layer: Number(layer.value) }));
     head.addEventListener("change", () => this.set({ head: head.value }));
     const word = (words, input) => element("label", {}, element("span", {}, words), input);
-    const hint = element("p", { className: "about" }, "Click a place of the attention panel to ask what it looks at.");
+    const hint = element("p", { className: "about" }, "Click a place of the attention panel to ask what it looks at, or move it with the arrow keys.");
     const about = element("p", { className: "about" }, `${this.run.name}: ${this.run.model}`);
     at("controls").append(element("fieldset", {}, element("legend", {}, "Model"), about, word("layer", layer), word("head", head), hint));
   }
@@ -57,6 +59,7 @@ export class RunPanels {
       const column = Math.min(columns - 1, Math.floor((event.offsetX / canvas.clientWidth) * columns));
       this.set({ query: [Math.min(steps - 1, this.app.clip.step(this.app.player.t)), row, column] });
     });
+    arrowsMove(canvas, () => this.query ?? this.attention?.query, () => this.app.clip.answer.grid, (query) => this.set({ query }));
   }
 
   set(values) {
@@ -107,6 +110,7 @@ export class RunPanels {
       const share = explained.map((part) => `${Math.round(100 * part)} %`).join(" and ");
       const rest = left_out ? `; ${left_out} videos are left out` : "";
       place.replaceChildren(...shown, element("p", {}, `The axes explain ${share} of the variance${rest}.`));
+      this.enterMap();
     } catch (error) {
       place.textContent = "";
       this.app.fail(error);
