@@ -16,10 +16,11 @@ $(READY): pyproject.toml constraints.txt
 	rm -rf .venv
 	@# Debian packs venv's own pip apart (python3-venv): where it is missing, the system's pip installs one.
 	$(PYTHON) -m venv .venv || ($(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python .venv/bin/python install -q pip)
-	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev]'
-	$(BIN)/python -c "from mgm.video.motion.velocity import compile_motion_kernels; compile_motion_kernels()"
-	$(BIN)/python -c "from mgm.masks.kernels import compile_kernels; compile_kernels()"
-	$(BIN)/python -c "from mgm.models.accelerate.pixels import compile_pixels; compile_pixels()"
+	@# --no-compile: Python compiles what it imports; all of it, mostly never imported, takes more than a minute.
+	$(BIN)/python -m pip install -q --no-compile $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	$(BIN)/python -c "from mgm.masks.kernels import compile_kernels; compile_kernels()" & masks=$$!; \
+		$(BIN)/python -c "from mgm.video.motion.velocity import compile_motion_kernels; compile_motion_kernels()" && \
+		$(BIN)/python -c "from mgm.models.accelerate.pixels import compile_pixels; compile_pixels()" && wait $$masks
 	touch $(READY)
 
 demo: setup

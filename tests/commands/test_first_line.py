@@ -99,7 +99,9 @@ def test_every_command_is_called():
     assert {name.partition(" ")[0] for name in CALLS} == {command.__name__ for command in COMMANDS} | set(GROUPS)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in ("latin-1", "utf-8"))]
+)
 def test_names_are_printed_in_any_encoding(tmp_path, encoding):
     for number, folder in enumerate(("é", "日本", "b")):
         make_translation(tmp_path / "v" / folder / f"{number}.mp4", velocity=(1, 0), frames=4, size=(32, 32))

@@ -1,6 +1,5 @@
 """The command line from its entry point, where that matters in a process of its own: output, errors, exit status."""
 
-import io
 import json
 import os
 import re
@@ -9,10 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
@@ -22,6 +18,7 @@ from mgm.commands.main import COMMANDS, GROUPS, PANELS, app, run
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.training.results import read_results
 from mgm.video.transcode.write import write_video
+from tests.commands.in_process import here
 
 
 def mgm(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -32,22 +29,6 @@ def mgm(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
     )
-
-
-def here(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """As `mgm`, in this process: a new one takes seconds to import torch."""
-    out, errors, before = io.StringIO(), io.StringIO(), warnings.formatwarning
-    argv = patch.object(sys, "argv", ["mgm", *map(str, arguments)])
-    with argv, redirect_stdout(out), redirect_stderr(errors), warnings.catch_warnings():
-        warnings.simplefilter("default")  # as in a new process; other tests raise them as errors
-        status = 0
-        try:
-            run()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        finally:
-            warnings.formatwarning = before
-    return subprocess.CompletedProcess(arguments, status, out.getvalue(), errors.getvalue())
 
 
 def one_line(process: subprocess.CompletedProcess[str]) -> str:
@@ -74,7 +55,7 @@ def run_folder(tiny_set, tmp_path_factory):
 def tuned(run_folder, tiny_set, tmp_path_factory):
     """A classifier of two steps, fine-tuned by the command."""
     out = tmp_path_factory.mktemp("tuned") / "b"
-    done = mgm("finetune", run_folder, tiny_set, "--out", out)
+    done = here("finetune", run_folder, tiny_set, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "top-1" in done.stdout
     return out
@@ -238,7 +219,7 @@ def test_resume_of_a_finished_run_and_refusal_without(run_folder, tiny_set):
 
 
 def test_probe_compares_with_the_untrained_encoder(run_folder, tiny_set):
-    done = mgm("probe", run_folder, tiny_set)
+    done = here("probe", run_folder, tiny_set)
     assert done.returncode == 0, done.stderr
     assert "attentive probe" in done.stdout
     (written,) = read_results(run_folder / "probe.json")
@@ -255,10 +236,10 @@ def test_finetuning_by_another_recipe_on_mirrored_clips(run_folder, tiny_set, tm
 
 
 def test_finetune_then_evaluate(run_folder, tuned, tiny_set):
-    done = mgm("evaluate", tuned, tiny_set, "probe.temporal_views=1")
+    done = here("evaluate", tuned, tiny_set, "probe.temporal_views=1")
     assert done.returncode == 0, done.stderr
     assert read_results(tuned / "evaluation.json")[0].metric("top-1").count == 16
-    line = one_line(mgm("evaluate", run_folder, tiny_set))
+    line = one_line(here("evaluate", run_folder, tiny_set))
     assert line.startswith(f"mgm: {run_folder}")
 
 
@@ -269,7 +250,7 @@ def test_evaluating_on_other_classes_is_refused(tuned, tiny_set, tmp_path):
             (other / split / name).mkdir(parents=True)
             source = next((tiny_set / split).rglob("*.mp4"))
             shutil.copy(source, other / split / name / "x.mp4")
-    line = one_line(mgm("evaluate", tuned, other))
+    line = one_line(here("evaluate", tuned, other))
     assert line.startswith(f"mgm: {other}: ")
 
 

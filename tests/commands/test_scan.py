@@ -1,11 +1,9 @@
 """`mgm scan` as a user meets it."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
@@ -16,13 +14,14 @@ from mgm.data.synthetic.known_motion import make_translation
 from mgm.video.scan.manifest import read_manifest
 from mgm.video.scan.record import Status, VideoRecord
 from mgm.video.scan.summary import ScanSummary
+from tests.commands.in_process import here
 
 
 def mgm_scan(*arguments: object, cwd: Path, columns: int = 120) -> subprocess.CompletedProcess[str]:
-    code = "from mgm.commands.main import run; run()"
-    command = [sys.executable, "-c", code, "scan", *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": str(columns)}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setenv("COLUMNS", str(columns))
+        return here("scan", *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from mgm.data.annotations import VideoItem, VideoSet, load_set
 from mgm.data.synthetic.labelled import HEADINGS
-from mgm.demo import pipeline, plan, run_demo, systems
+from mgm.demo import measure, pipeline, plan, run_demo, systems
 from mgm.demo.findings import RAW_MOTION
 from mgm.demo.measure import measure_masks
 from mgm.demo.plan import SyntheticVideos, too_few_to_probe
@@ -32,6 +32,13 @@ QUICK = (
     "probe.clips_per_video=1",
     "probe.temporal_views=1",
 )
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Few previews and readings: most of the time of so small a demo."""
+    monkeypatch.setattr(pipeline, "PREVIEWS", 2)
+    monkeypatch.setattr(measure, "READINGS", 1)
 
 
 @pytest.fixture
@@ -59,7 +66,7 @@ def test_the_whole_line_on_a_folder_with_bad_files(folder, tmp_path):
     assert set(metrics["masks"]) == {"mgm", "tube", "random"}
     assert metrics["probes"] == {}  # 16 videos say nothing
     assert "none for training" in html  # of one of its classes
-    assert metrics["reading"]["clips"] == 10
+    assert metrics["reading"]["clips"] == 2
     assert metrics["chance"] == 1 / 8
     assert load_autoencoder(tmp_path / "out" / "demo-runs" / "pretrained").spec.frames == 8
     assert list((tmp_path / "out" / "previews").glob("*.png"))

@@ -22,7 +22,8 @@ def graphs():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "attention", "decoder"), [("vit", "joint", "self"), ("timesformer", "divided", "cross")]
+    ("backbone", "attention", "decoder"),
+    [("vit", "joint", "self"), pytest.param("timesformer", "divided", "cross", marks=pytest.mark.slow)],
 )
 def test_training_is_one_graph(backbone, attention, decoder):
     spec = spec_of(backbone, attention, decoder)

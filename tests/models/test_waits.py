@@ -117,7 +117,9 @@ def test_every_combination_waits_for_nothing(gpu, backbone, attention, decoder, 
     check_no_waits(gpu, spec_of(backbone, attention, decoder), target)
 
 
-@pytest.mark.parametrize("name", FIXED_MASKS)
+@pytest.mark.parametrize(
+    "name", [n if n in ("mgm", "tube") else pytest.param(n, marks=pytest.mark.slow) for n in FIXED_MASKS]
+)
 def test_every_mask_waits_for_nothing(gpu, name):
     for backbone, attention in BACKBONES:
         spec = spec_of(backbone, attention, "self")

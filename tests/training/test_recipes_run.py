@@ -78,7 +78,7 @@ def networks(name, tmp_path):
     return []
 
 
-# The slow ones differ from those below by settings that `test_pretraining` runs too; the others have targets of their own.
+# Two of the slow ones differ from others by settings that `test_pretraining` runs too; the third has a large tokenizer.
 @pytest.mark.parametrize(
     "name",
     [
@@ -87,7 +87,7 @@ def networks(name, tmp_path):
         pytest.param("maest-vitb-k400", marks=pytest.mark.slow),
         "m3video-vitb-k400",
         "motionmae-vitb-ssv2",
-        "mam2-vitb-ssv2",
+        pytest.param("mam2-vitb-ssv2", marks=pytest.mark.slow),
         "mvd-vitb-k400",
     ],
 )

@@ -6,10 +6,8 @@ import os
 from typing import NamedTuple
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
-from lightning_fabric.strategies import ModelParallelStrategy
 
+from mgm.training.fabric import Fabric, LightningEnvironment, ModelParallelStrategy
 from mgm.training.sections import Precision
 from mgm.training.sharding import shard
 

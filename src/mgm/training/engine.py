@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mgm.models.accelerate import accelerate_cpu
+from mgm.training.fabric import Fabric
 from mgm.training.method import TrainingMethod
 from mgm.training.sections import OptimConfig
 from mgm.training.sharding import distribute_model_state, distribute_optimiser_state, gathered, local

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 import torch.distributed
-from lightning_fabric import Fabric
 from torch import nn
 
 from mgm.data.loading.loader import Batch
@@ -26,6 +25,7 @@ from mgm.training.announce import announce
 from mgm.training.checkpoint import load_checkpoint, model_of
 from mgm.training.engine import Engine
 from mgm.training.examples import ExamplePictures
+from mgm.training.fabric import Fabric
 from mgm.training.folder import REPLAY_FILE, Start
 from mgm.training.guard import WINDOW, StepGuard
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text

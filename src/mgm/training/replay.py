@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from mgm.models import Encoder, ModelSpec
 from mgm.training.devices import make_fabric
 from mgm.training.engine import Engine
+from mgm.training.fabric import Fabric
 from mgm.training.finetune import Finetuning, augmentation, build_classifier
 from mgm.training.method import TrainingMethod
 from mgm.training.pretrain import Pretraining, build_autoencoder, tokenizer_kind

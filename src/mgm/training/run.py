@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
-
 from mgm.data.annotations import VideoItem
 from mgm.data.clips.images import is_picture
 from mgm.data.clips.motion_pictures import MotionPictures
@@ -20,6 +18,7 @@ from mgm.errors import ConfigError, DataError
 from mgm.terminal import Activity
 from mgm.training.config import Config, Run
 from mgm.training.devices import make_fabric
+from mgm.training.fabric import Fabric
 from mgm.training.optim import Schedule, build_schedule
 from mgm.training.sections import FinetuneConfig, OptimConfig
 from mgm.training.sharding import WIDE_ENCODER

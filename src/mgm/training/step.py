@@ -11,7 +11,6 @@ from typing import Protocol, TypeVar
 
 import torch
 import torch.distributed
-from lightning_fabric import Fabric
 from torch import nn
 
 from mgm.data.loading.loader import Batch
@@ -19,6 +18,7 @@ from mgm.data.unreadable import Unreadable
 from mgm.errors import ModelError
 from mgm.models.patches import to_device
 from mgm.training.engine import Engine
+from mgm.training.fabric import Fabric
 from mgm.training.method import StepResult, TrainingMethod
 from mgm.training.sharding import local, whole
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 import torch
-from lightning_fabric import Fabric
 from torch.utils.flop_counter import FlopCounterMode
 
 from mgm.data.loading.dataset import MaskRule
@@ -23,6 +22,7 @@ from mgm.errors import ModelError
 from mgm.machine import free_memory, peak_flops
 from mgm.masks import mask_rng
 from mgm.training.engine import Engine
+from mgm.training.fabric import Fabric
 from mgm.training.method import TrainingMethod
 from mgm.training.run import TrainingRun
 from mgm.training.sharding import local

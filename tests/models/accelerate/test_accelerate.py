@@ -35,6 +35,7 @@ def steps(model, spec, compiled=False):
     return losses
 
 
+@pytest.mark.slow
 def test_a_compiled_model_has_these_operations(short_rows):
     found = []
 
@@ -64,7 +65,7 @@ def test_a_compiled_accelerated_model_learns_the_same(short_rows):
 
 @pytest.mark.parametrize("decoder", ["self", "cross"])
 def test_an_accelerated_model_learns_the_same(short_rows, decoder, threads):
-    spec = ModelSpec("debug", decoder_attention=decoder)
+    spec = ModelSpec("debug", resolution=96, decoder_attention=decoder)
     torch.manual_seed(0)
     model = MaskedAutoencoder(spec, target={"normalised-pixels": 1.0, "pixels": 2.0})
     other = copy.deepcopy(model)

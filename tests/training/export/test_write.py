@@ -215,7 +215,9 @@ def test_a_graph_runs_without_the_package_for_any_batch(tmp_path, kind, video):
         close(graph(batch if video == "uint8" else normalised(batch)), model(batch).detach())
 
 
-@pytest.mark.parametrize(("kind", "video"), [("classifier", "uint8"), ("encoder", "float32")])
+@pytest.mark.parametrize(
+    ("kind", "video"), [pytest.param("classifier", "uint8", marks=pytest.mark.slow), ("encoder", "float32")]
+)
 def test_onnx_computes_the_same(tmp_path, kind, video):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")

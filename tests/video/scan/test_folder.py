@@ -167,7 +167,7 @@ def test_a_file_that_hangs_costs_one_record(tmp_path: Path, ordinary: Path, monk
         shutil.copy(ordinary, tmp_path / f"{i}.mp4")
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setattr(importlib.import_module("mgm.video.scan.folder"), "scan_file", hangs_on_three)
-    report = scan_videos(tmp_path, processes=processes, timeout_seconds=10)
+    report = scan_videos(tmp_path, processes=processes, timeout_seconds=5)
     assert [record.frames for record in report] == [24, 24, 24, None, 24, 24, 24, 24, 24]
     assert report.records[3].status == "crashed"
     check_message("scan-hangs", str(report.records[3].problem))

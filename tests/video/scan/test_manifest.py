@@ -386,7 +386,7 @@ def test_a_manifest_that_cannot_be_written_keeps_the_old_one(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["m.jsonl"]
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+@pytest.mark.parametrize("suffix", [pytest.param(".jsonl", marks=pytest.mark.slow), ".csv"])
 def test_kill_at_random_moments(tmp_path: Path, ordinary: Path, suffix: str):
     """Killed with -9 three times, and then left alone: the same bytes as of an undisturbed scan, and no stray file."""
     videos = tmp_path / "videos"

@@ -20,7 +20,7 @@ _PNG_SCALE: Final = 1.5
 
 def _png(drawing: Drawing) -> bytes:
     buffer = BytesIO()
-    draw_image(drawing, scale=_PNG_SCALE).save(buffer, "PNG", optimize=True)
+    draw_image(drawing, scale=_PNG_SCALE).save(buffer, "PNG")
     return buffer.getvalue()
 
 
