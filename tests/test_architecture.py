@@ -39,7 +39,7 @@ ROOMS = {
         {"trackers"},
         {"event_file", "guard", "muon", "named_weights", "recipe_file", "sharding", "signals", "step_lines"},
         {"sections"},
-        {"config"},
+        {"config", "fabric"},
         {"devices", "folder", "networks", "optim", "recipe"},
         {"checkpoint_folder", "explain", "log", "method"},
         {"checkpoint", "engine", "run"},

@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.training import load_checkpoint, load_config, load_encoder
 from mgm.training.engine import MovingAverage
+from mgm.training.fabric import Fabric
 from mgm.training.finetune import Finetuning
 from mgm.training.pretrain import Pretraining
 from mgm.training.sections import FinetuneConfig, OptimConfig

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
 
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import FileSource
@@ -18,6 +17,7 @@ from mgm.data.loading.loader import Batch
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.models import MaskedAutoencoder, ModelSpec
 from mgm.training import load_checkpoint, load_config
+from mgm.training.fabric import Fabric
 from mgm.training.log import StepLog
 from mgm.training.pretrain import Pretraining, pretrain
 from mgm.training.step import StepTotals, train_step

@@ -1,9 +1,8 @@
 """A run before its steps: its devices, and videos that cannot be read into memory."""
 
-from lightning_fabric import Fabric
-
 from mgm.errors import ConfigError, DataError
 from mgm.training.devices import make_fabric
+from mgm.training.fabric import Fabric
 from mgm.training.run import TrainingRun
 from tests.errors import raises
 from tests.training.helpers import broken

@@ -4,8 +4,8 @@ import re
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 
+from mgm.training.fabric import Fabric
 from mgm.training.finetune import finetune
 from mgm.training.pretrain import pretrain
 from tests.models.standin import GPU, StandIn
