@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from mgm.machine import machine, versions
@@ -59,6 +60,12 @@ def ratios(own: Sequence[float], other: Sequence[float]) -> tuple[float, float, 
     """Median, smallest and largest ratio of two functions' seconds, round by round."""
     each = [a / b for a, b in zip(own, other, strict=True)]
     return statistics.median(each), min(each), max(each)
+
+
+def peak_memory() -> float:
+    """The largest memory of this process in MB. That of `resource` includes the process that started it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def print_header(title: str, seed: int) -> None:

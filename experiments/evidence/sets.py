@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +31,7 @@ class Judged:
         recipe, settings: of all arms. pixels, motion_target: settings of either target.
     """
 
-    pool: tuple[VideoItem, ...]
+    pool: Sequence[VideoItem]
     labelled: Callable[[int], dict[str, VideoSet]]
     source: ClipSource
     recipe: str
@@ -123,14 +123,14 @@ SETS: dict[str, Synthetic | Real] = {
 }
 
 
-def _in_memory(items: tuple[VideoItem, ...], side: int, recipe: str, *, read: bool) -> MemorySource:
+def _in_memory(items: Sequence[VideoItem], side: int, recipe: str, *, read: bool) -> MemorySource:
     source = MemorySource(side, load_config(recipe).clip_settings(motion=True).motion)
     if read:
         source.load([item.path for item in items])
     return source
 
 
-def _rank(items: tuple[VideoItem, ...], index: int) -> int:
+def _rank(items: Sequence[VideoItem], index: int) -> int:
     """How many items of the same class come before an item."""
     return sum(items[i].label == items[index].label for i in range(index))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def raw_motion(videos: VideoSet, config: Config, source: ClipSource) -> Hits:
 def mean_frame(videos: VideoSet, config: Config, source: ClipSource) -> Hits:
     """The probes on the mean frame of the same clips, at one colour per patch."""
 
-    def read(items: tuple[VideoItem, ...], views: int) -> Features:
+    def read(items: Sequence[VideoItem], views: int) -> Features:
         settings, sampler, rows, owner = config.clip_settings(motion=False), config.sampler("dense"), [], []
         for number, item in enumerate(items):
             info = source.info(item.path)

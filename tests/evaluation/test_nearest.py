@@ -3,6 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mgm.evaluation import nearest
 from mgm.evaluation.nearest import TEMPERATURE, nearest_neighbours, usable_neighbours
 from mgm.evaluation.views import average_views
 from tests.evaluation.banks import accuracy, bank
@@ -65,3 +66,13 @@ def test_the_nearest_neighbour_of_a_clip_is_itself():
 def test_no_more_neighbours_than_clips():
     assert usable_neighbours((1, 5, 20, 200), 60) == (1, 5, 20)
     assert usable_neighbours((20, 200), 8) == (20,)
+
+
+def test_blocks_of_the_bank_find_the_same_neighbours(monkeypatch):
+    train, _ = bank(videos=40, views=2, classes=4, signal=1, seed=0)
+    test, _ = bank(videos=30, views=2, classes=4, signal=1, seed=1)
+    whole = nearest_neighbours(train, test, classes=4, neighbours=[1, 9, 200])
+    for size in (1, 7, 80):
+        monkeypatch.setattr(nearest, "_BANK_AT_ONCE", size)
+        for k, found in nearest_neighbours(train, test, classes=4, neighbours=[1, 9, 200]).items():
+            np.testing.assert_allclose(found, whole[k], rtol=1e-5, atol=1e-7)

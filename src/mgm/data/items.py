@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from mgm.errors import DataError, VideoError
+from mgm.files.path_column import PathColumn
 from mgm.video.container.metadata import VideoInfo
 
 _Item = TypeVar("_Item")
@@ -28,6 +30,177 @@ class VideoItem:
     label: int | None = None
     start: int = 0
     end: int | None = None
+
+
+_NONE = -(2**31)
+"""None in a column of numbers."""
+
+_Column = npt.NDArray[np.int64] | npt.NDArray[np.int32]
+
+
+class VideoItems(Sequence[VideoItem]):
+    """Many videos in little memory: columns in place of objects, which are made as they are read.
+
+    It equals any sequence of the same items.
+
+    Args:
+        paths: of the videos.
+        labels: of each, or None.
+        starts, ends: of each; None: all items are whole files.
+    """
+
+    __slots__ = ("_ends", "_labels", "_starts", "paths")
+
+    def __init__(
+        self,
+        paths: PathColumn,
+        labels: Iterable[int | None],
+        starts: Iterable[int] | None = None,
+        ends: Iterable[int | None] | None = None,
+    ) -> None:
+        self.paths = paths
+        self._labels: _Column = _column(labels, len(paths)).astype(np.int32)
+        self._starts: _Column | None = None if starts is None else _column(starts, len(paths))
+        self._ends: _Column | None = None if ends is None else _column(ends, len(paths))
+        if self._starts is not None and not self._starts.any():
+            self._starts = None
+        if self._ends is not None and (self._ends == _NONE).all():
+            self._ends = None
+
+    @classmethod
+    def of(cls, items: Iterable[VideoItem]) -> VideoItems:
+        """The same items; `items` itself if it has columns already."""
+        if isinstance(items, VideoItems):
+            return items
+        given = tuple(items)
+        return cls(
+            PathColumn(item.path for item in given),
+            (item.label for item in given),
+            (item.start for item in given),
+            (item.end for item in given),
+        )
+
+    @property
+    def labels(self) -> list[int | None]:
+        """The label of each item."""
+        return _values(self._labels)
+
+    @property
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """Whether each item has a label, (n,)."""
+        labelled: npt.NDArray[np.bool_] = self._labels != _NONE
+        return labelled
+
+    @property
+    def whole(self) -> bool:
+        """Whether every item is the whole of its file."""
+        return self._starts is None and self._ends is None
+
+    def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> VideoItems:
+        """The items of some rows, which share their paths with these."""
+        chosen = np.asarray(rows, np.int64)
+        return self._with(
+            self.paths.take(chosen),
+            *(None if c is None else c[chosen] for c in (self._labels, self._starts, self._ends)),
+        )
+
+    def where(self, chosen: Iterable[bool] | npt.NDArray[np.bool_]) -> VideoItems:
+        """The items for which `chosen`, one value for each, is true."""
+        kept = chosen if isinstance(chosen, np.ndarray) else np.fromiter(chosen, np.bool_, len(self))
+        return self if kept.all() else self.take(np.flatnonzero(kept))
+
+    def with_labels(self, labels: Iterable[int | None]) -> VideoItems:
+        """The items with other labels."""
+        return self._with(self.paths, _column(labels, len(self)).astype(np.int32), self._starts, self._ends)
+
+    def _with(
+        self, paths: PathColumn, labels: _Column | None, starts: _Column | None, ends: _Column | None
+    ) -> VideoItems:
+        made = VideoItems.__new__(VideoItems)
+        assert labels is not None
+        made.paths, made._labels, made._starts, made._ends = paths, labels, starts, ends
+        return made
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, index: int) -> VideoItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> VideoItems: ...
+
+    def __getitem__(self, index: int | slice) -> VideoItem | VideoItems:
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        label, start, end = (
+            _value(column, index, default)
+            for column, default in ((self._labels, None), (self._starts, 0), (self._ends, None))
+        )
+        return VideoItem(self.paths[index], label, start or 0, end)
+
+    def __iter__(self) -> Iterator[VideoItem]:
+        count = len(self)
+        starts = [0] * count if self._starts is None else self._starts.tolist()
+        ends = [None] * count if self._ends is None else _values(self._ends)
+        return map(VideoItem, self.paths, self.labels, starts, ends)
+
+    def __add__(self, other: Iterable[VideoItem]) -> VideoItems:
+        more = VideoItems.of(other)
+        if not len(self) or not len(more):
+            return more if len(more) else self
+        starts, ends = (
+            None
+            if own is None and added is None
+            else np.concatenate([_filled(own, len(self), none), _filled(added, len(more), none)])
+            for own, added, none in ((self._starts, more._starts, 0), (self._ends, more._ends, _NONE))
+        )
+        labels = np.concatenate([self._labels, more._labels])
+        return self._with(self.paths.joined(more.paths), labels, starts, ends)
+
+    def __mul__(self, times: int) -> VideoItems:
+        return self.take(np.tile(np.arange(len(self)), max(times, 0)))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str | bytes) or not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self[:3]))
+        return f"VideoItems({len(self)}: {shown}{', ...' if len(self) > 3 else ''})"
+
+    def __reduce__(self) -> tuple[object, tuple[tuple[VideoItem, ...]]]:
+        return VideoItems.of, (tuple(self),)
+
+
+def _column(values: Iterable[int | None], count: int) -> npt.NDArray[np.int64]:
+    return np.fromiter((_NONE if value is None else value for value in values), np.int64, count)
+
+
+def _filled(column: _Column | None, count: int, value: int) -> _Column:
+    return np.full(count, value, np.int64) if column is None else column
+
+
+def _values(column: _Column) -> list[int | None]:
+    return [None if value == _NONE else value for value in column.tolist()]
+
+
+def _value(column: _Column | None, index: int, default: int | None) -> int | None:
+    found = _NONE if column is None else int(column[index])
+    return default if found == _NONE else found
+
+
+def paths_of(items: Sequence[VideoItem]) -> Sequence[str]:
+    """The path of each item."""
+    return items.paths if isinstance(items, VideoItems) else [item.path for item in items]
+
+
+def labels_of(items: Sequence[VideoItem]) -> Sequence[int | None]:
+    """The label of each item."""
+    return items.labels if isinstance(items, VideoItems) else [item.label for item in items]
 
 
 def part_length(item: VideoItem, info: VideoInfo) -> int:
@@ -59,8 +232,8 @@ class VideoSet:
     """
 
     root: str
-    train: tuple[VideoItem, ...]
-    test: tuple[VideoItem, ...]
+    train: Sequence[VideoItem]
+    test: Sequence[VideoItem]
     classes: tuple[str, ...]
     split_rule: str
     notes: tuple[str, ...] = ()
@@ -73,28 +246,26 @@ class VideoSet:
         )
 
     @property
-    def items(self) -> tuple[VideoItem, ...]:
+    def items(self) -> VideoItems:
         """All videos, train first."""
-        return self.train + self.test
+        return VideoItems.of(self.train) + self.test
 
     def only(self, paths: Iterable[str]) -> VideoSet:
         """The set, restricted to videos whose path is in `paths`."""
         keep = set(paths)
-        return replace(
-            self,
-            train=tuple(i for i in self.train if i.path in keep),
-            test=tuple(i for i in self.test if i.path in keep),
-        )
+        train, test = (VideoItems.of(i).where(path in keep for path in paths_of(i)) for i in (self.train, self.test))
+        return replace(self, train=train, test=test)
 
     def with_few_labels(self, count: int, *, seed: int) -> VideoSet:
         """The set with at most `count` labelled training videos, drawn at random, equally many of each class."""
         rng = np.random.default_rng(seed)
         share = count // max(len(self.classes), 1)
-        chosen: list[VideoItem] = []
-        for label in range(len(self.classes)):
-            own = [item for item in self.train if item.label == label]
-            chosen += [own[i] for i in rng.permutation(len(own))[:share]]
-        return replace(self, train=tuple(chosen))
+        own: list[list[int]] = [[] for _ in self.classes]
+        for row, label in enumerate(labels_of(self.train)):
+            if label is not None:
+                own[label].append(row)
+        chosen = [rows[i] for rows in own for i in rng.permutation(len(rows))[:share]]
+        return replace(self, train=VideoItems.of(self.train).take(chosen))
 
     def with_classes(self, classes: tuple[str, ...]) -> VideoSet:
         """The set with labels that index other classes, which must include its own names. Spaces equal underscores.
@@ -116,8 +287,9 @@ class VideoSet:
             )
         moved = [number[name.replace("_", " ")] for name in self.classes]
 
-        def move(items: tuple[VideoItem, ...]) -> tuple[VideoItem, ...]:
-            return tuple(i if i.label is None else replace(i, label=moved[i.label]) for i in items)
+        def move(items: Sequence[VideoItem]) -> VideoItems:
+            labels = (None if label is None else moved[label] for label in labels_of(items))
+            return VideoItems.of(items).with_labels(labels)
 
         return replace(self, train=move(self.train), test=move(self.test), classes=classes)
 

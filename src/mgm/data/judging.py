@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mgm.data.items import VideoItem, VideoSet
+from mgm.data.items import VideoItem, VideoSet, labels_of
 from mgm.errors import DataError
 
 
@@ -22,7 +22,7 @@ def without_training(videos: VideoSet) -> DataError | None:
 def untrainable(videos: VideoSet) -> DataError | None:
     """Why no classifier can be trained on a set: it needs labelled training videos of two classes."""
     error = _label_error(videos, videos.train, "training")
-    trained = {item.label for item in videos.train}
+    trained = set(labels_of(videos.train))
     if error is not None or len(trained) > 1:
         return error
     only = ", ".join(videos.classes[label] for label in trained if label is not None)
@@ -44,7 +44,7 @@ def unprobeable(videos: VideoSet) -> DataError | None:
     """Why no accuracy can be measured after training on a set itself: some class has test videos, but none for training, so that
     every answer about them would be wrong."""
     error = untestable(videos) or untrainable(videos)
-    tested, trained = ({item.label for item in items} for items in (videos.test, videos.train))
+    tested, trained = (set(labels_of(items)) for items in (videos.test, videos.train))
     unknown = sorted(label for label in tested - trained if label is not None)
     if error is not None or not unknown:
         return error
@@ -71,7 +71,7 @@ def _label_error(videos: VideoSet, items: Sequence[VideoItem], purpose: str) -> 
     elif not items:
         found, expected = f"no {purpose} videos ({videos.split_rule})", "at least one"
         advice = f"give them with {'test' if purpose == 'test' else 'train'}=FILE"
-    elif unlabelled := sum(item.label is None for item in items):
+    elif unlabelled := labels_of(items).count(None):
         found, expected = f"{unlabelled:,} of {len(items):,} {purpose} videos have no label", "one for each"
         advice = "leave them out"
     else:

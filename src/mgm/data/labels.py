@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _DIGITS = re.compile(r"[+-]?[0-9]+").fullmatch
@@ -18,12 +19,18 @@ def whole_number(value: object) -> int | None:
     `1.0` and `1.000e+00` are 1, as `01` is: pandas and NumPy write integers so once their column had a gap.
     """
     if isinstance(value, str):
-        text = value.strip()
-        short = len(text) <= _LONGEST
-        value = int(text) if short and _DIGITS(text) else float(text) if short and _NUMBER(text) else None
+        value = _number_in(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LIMIT else None
+
+
+@lru_cache(maxsize=4096)  # the labels of millions of lines are few: each becomes one object
+def _number_in(value: str) -> int | float | None:
+    text = value.strip()
+    if len(text) > _LONGEST:
+        return None
+    return int(text) if _DIGITS(text) else float(text) if _NUMBER(text) else None
 
 
 def read_label(value: object) -> int | str | None:
@@ -31,5 +38,10 @@ def read_label(value: object) -> int | str | None:
     number = whole_number(value)
     if number is not None or not isinstance(value, str | bool):
         return number
-    text = str(value).strip()
+    return _name_in(str(value))
+
+
+@lru_cache(maxsize=4096)
+def _name_in(value: str) -> str | None:
+    text = value.strip()
     return text if text and not _NUMBER(text) else None

@@ -58,7 +58,7 @@ class MaskMeasure:
         }
 
 
-def measure_masks(items: tuple[VideoItem, ...], source: ClipSource, config: Config) -> list[MaskMeasure]:
+def measure_masks(items: Sequence[VideoItem], source: ClipSource, config: Config) -> list[MaskMeasure]:
     """Draw each mask on the middle clip of up to 256 videos, as in training, and average its statistics."""
     settings = config.clip_settings(motion=True)
     grid = config.model_spec().grid

@@ -79,7 +79,7 @@ class Evaluation(Tabled):
 
     result: Result
     predictions: Predictions
-    items: tuple[VideoItem, ...]
+    items: Sequence[VideoItem]
     judged: JudgedVideos
     folder: Path
 

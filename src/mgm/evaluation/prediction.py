@@ -137,7 +137,7 @@ def predict(
         run, overrides, recipe=recipe, labels=None if labels is None else read_labels(labels)
     )
     source = source or file_source(config)
-    items = tuple(item for given in videos for item in load_items(str(given)))
+    items: Sequence[VideoItem] = tuple(item for given in videos for item in load_items(str(given)))
     unreadable: dict[str, str] = {}
     if window is not None:
         items, unreadable = _divide(items, source, window)
@@ -261,7 +261,7 @@ def _prediction(
 
 def _divide(
     items: Sequence[VideoItem], source: ClipSource, seconds: float
-) -> tuple[tuple[VideoItem, ...], dict[str, str]]:
+) -> tuple[Sequence[VideoItem], dict[str, str]]:
     """The windows of all items, and path -> message of the videos that could not be read.
 
     Raises:

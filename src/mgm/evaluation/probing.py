@@ -25,7 +25,7 @@ from mgm.evaluation.holdout import held_out
 from mgm.evaluation.linear import LINEAR_PROTOCOLS, linear_probe, trained_linear_probe
 from mgm.evaluation.low_shot import LowShot, low_shot_curve
 from mgm.evaluation.metrics import Accuracy, AccuracyGain, Verdict, accuracy, accuracy_gain, correct, verdict
-from mgm.evaluation.nearest import nearest_neighbours, usable_neighbours
+from mgm.evaluation.nearest import block_bytes, nearest_neighbours, usable_neighbours
 from mgm.evaluation.pooling import feature_shape
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import TokenFile, token_bytes, token_file
@@ -262,8 +262,8 @@ def describe_needs(encoder: Encoder | VideoNetwork, videos: VideoSet, config: Co
         len(videos.test) * probe.temporal_views * probe.spatial_views,
     )
     (width,) = feature_shape(shape.tokens, shape.dim, probe.pooling)
-    # Features, standardised ones, and their part that is not held out; similarities of 1,024 queries; logits and probabilities.
-    memory = 4 * width * (2 * (train + test) + train) + 12 * 1024 * train + 20 * len(videos.classes) * test
+    # Features, standardised ones, and their part that is not held out; a block of similarities; logits and probabilities.
+    memory = 4 * width * (2 * (train + test) + train) + block_bytes(train) + 20 * len(videos.classes) * test
     line = f"{train:,} training and up to {test:,} test views of {width:,} numbers: up to {memory / 2**30:.2f} GiB of memory"
     if "attentive" in probe.heads:
         size = token_bytes((train, shape.tokens, shape.dim))
@@ -319,13 +319,13 @@ def video_progress(
     return None if progress is None else lambda number: progress(f"{activity} {done + number:,} of {total:,} videos")
 
 
-def training_views(items: tuple[VideoItem, ...], config: Config, source: ClipSource) -> ViewSet:
+def training_views(items: Sequence[VideoItem], config: Config, source: ClipSource) -> ViewSet:
     """The views on which probes are trained: centre crops of `probe.clips_per_video` clips of each video."""
     settings, sampler = config.clip_settings(motion=False), config.sampler(config.probe.sampling)
     return ViewSet(items, source, settings, temporal=config.probe.clips_per_video, spatial=1, sampler=sampler)
 
 
-def evaluation_views(items: tuple[VideoItem, ...], config: Config, source: ClipSource, sampler: Sampler) -> ViewSet:
+def evaluation_views(items: Sequence[VideoItem], config: Config, source: ClipSource, sampler: Sampler) -> ViewSet:
     """The views of the multi-view protocol."""
     probe = config.probe
     settings = config.clip_settings(motion=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -181,7 +181,7 @@ class ReadableSet(NamedTuple):
 
 def open_readable(
     videos: VideoSet,
-    items: tuple[VideoItem, ...],
+    items: Sequence[VideoItem],
     config: Config,
     source: ClipSource | None,
     *,

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from mgm.data.items import VideoItem, common_folder
+from mgm.data.items import VideoItem, common_folder, paths_of
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.files.atomic import cannot_write
 from mgm.terminal import print_result
@@ -305,7 +305,7 @@ def fingerprint(items: Sequence[VideoItem]) -> torch.Tensor:
 
     A resumed run reads the same samples only if all hashes are equal. The common folder may move.
     """
-    above = common_folder([item.path for item in items])
+    above = common_folder(paths_of(items))
     hashes = []
     for item in items:
         content = f"{item.path[above:]}\0{item.label}\0{item.start}\0{item.end}"

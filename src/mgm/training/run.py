@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from mgm.training.sharding import WIDE_ENCODER
 
 
 def training_clips(
-    items: tuple[VideoItem, ...],
+    items: Sequence[VideoItem],
     config: Config,
     transform: ClipTransform,
     source: ClipSource | None,
@@ -43,13 +43,13 @@ def training_clips(
 
 
 def open_source(
-    items: tuple[VideoItem, ...],
+    items: Sequence[VideoItem],
     config: Config,
     *,
     motion: bool,
     source: ClipSource | None,
     show_progress: bool = False,
-) -> tuple[tuple[VideoItem, ...], ClipSource]:
+) -> tuple[Sequence[VideoItem], ClipSource]:
     """The readable videos, and the source of their clips: `source`, or as `config.data` has it.
 
     With `data.memory` every video is read here; unreadable ones are left out. Otherwise all videos are returned; motion in place

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from mgm.files.atomic import remove_folder
 from mgm.training.checkpoint_folder import read_about, write_checkpoint
 from mgm.training.engine import Engine
@@ -29,6 +31,7 @@ class CheckpointWriter:
         in_background: copy a checkpoint to the CPU's memory, and write it while the training goes on. It pays if the CPU is idle.
         written: time of the last one, or of the beginning, of the monotonic clock.
         pending: the one that is being written.
+        videos: the fingerprint of the set, which takes seconds for millions of videos; None before the first checkpoint.
     """
 
     run: TrainingRun
@@ -38,6 +41,7 @@ class CheckpointWriter:
     written: float = field(init=False)
     pending: Future[None] | None = field(init=False, default=None)
     thread: ThreadPoolExecutor = field(init=False)
+    videos: Tensor | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.in_background = self.run.fabric.device.type == "cuda"
@@ -91,7 +95,9 @@ class CheckpointWriter:
         self.wait()
         folder = checkpoint_folder(run.out, state.step)
         if not folder.exists():  # else it is of this run and this step: `begin_run` sets others aside
-            content = {**self.engine.method.describe(), **tensors, **_content(run, state, history)}
+            if self.videos is None:
+                self.videos = fingerprint(run.clips.items)
+            content = {**self.engine.method.describe(), **tensors, **_content(run, state, history, self.videos)}
             about = _about(run, state, history)
             if self.in_background and not wait:
                 self.pending = self.thread.submit(self._store, folder, snapshot(content), about)
@@ -132,7 +138,7 @@ def outdated(abouts: Sequence[Mapping[str, Any]], *, last: int, best: bool) -> l
     return [n for n, about in enumerate(abouts) if n >= last and n != lowest and not about.get("kept")]
 
 
-def _content(run: TrainingRun, state: TrainingState, history: RunHistory) -> dict[str, Any]:
+def _content(run: TrainingRun, state: TrainingState, history: RunHistory, videos: Tensor) -> dict[str, Any]:
     epoch, index = run.order.place(state.step)
     return {
         "position": state.to_dict(),
@@ -144,7 +150,7 @@ def _content(run: TrainingRun, state: TrainingState, history: RunHistory) -> dic
             "index": index,
             "seed": run.order.seed,
             "ranks": run.order.ranks,
-            "fingerprint": fingerprint(run.clips.items),
+            "fingerprint": videos,
         },
     }
 

@@ -6,13 +6,15 @@ import csv
 import json
 import re
 import reprlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from mgm.data.annotations.array_file import array_lines
+from mgm.data.annotations.lines import Lines
 from mgm.errors import DataError, Reason
 from mgm.files.json_text import read_json
 from mgm.files.parquet import parquet_columns, parquet_rows
@@ -57,7 +59,7 @@ class AnnotationFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lines: list[tuple[int, str]] = []
+        self.lines: Sequence[tuple[int, str]] = ()
         self.tree: Any = None
         data = _read(path)
         if data.startswith(b"PAR1"):
@@ -66,9 +68,7 @@ class AnnotationFile:
                 self._parquet_columns = parquet_columns(path)
             return
         text = "\n".join(array_lines(path)) if data.startswith(b"\x93NUMPY") else _decode(path, data)
-        # Not splitlines: a name may contain the other line separators of Unicode.
-        lines = [line.strip(" \t\r") for line in text.split("\n")]
-        self.lines = [(number, line) for number, line in enumerate(lines, 1) if line]
+        self.lines = Lines(text)
         if not self.lines:
             raise _empty(path)
         self.kind = "text"
@@ -146,7 +146,7 @@ class AnnotationFile:
         """
         if self.kind == "text" and self.header is not None:
             separator, names = self.header
-            for number, line in self.lines[1:]:
+            for number, line in islice(self.lines, 1, None):
                 fields = _split_line(line, separator)
                 if len(fields) != len(names):
                     raise self.bad_line(number, line, f"{len(names)} columns ({', '.join(names)})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +17,11 @@ TEST_FOLDERS = ("test", "val", "validation")
 PICTURE_FORMATS = ("frames", "pictures")
 """Values of `format=` for folders of pictures."""
 
-_Finder = Callable[[Path], list[Path]]
+_Finder = Callable[[Path], Sequence[Path]]
 """Returns the videos below a folder, sorted; may raise VideoError if there are none."""
 
 
-def videos_below(folder: Path) -> list[Path]:
+def videos_below(folder: Path) -> Sequence[Path]:
     """Every file with a video's suffix. Raises VideoError if there are none."""
     return find_videos([folder])
 

@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mgm.data.annotations.text_formats import has_suffix
+from mgm.data.annotations.text_formats import NAMED_SUFFIXES, has_suffix
 from mgm.data.annotations.video_list import VideoList
-from mgm.data.clips.images import IMAGE_SUFFIXES
 from mgm.errors import DataError, VideoError
+from mgm.files.name_index import NameIndex
+from mgm.files.path_column import PathColumn
 from mgm.video.container.locator import is_url
 from mgm.video.container.remote import check_url
-from mgm.video.scan.find import VIDEO_SUFFIXES, find_videos
+from mgm.video.scan.find import find_videos
 
 _PARENTS = 3
 """Folders above an annotation file that are tried as roots."""
@@ -59,7 +60,7 @@ class FileLocator:
     roots: dict[Path, str] = field(default_factory=dict)
     _listed: dict[str, frozenset[str]] = field(default_factory=dict)
     _stems: dict[str, dict[str, str]] = field(default_factory=dict)
-    _below: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    _below: dict[str, VideosBelow] = field(default_factory=dict)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -72,8 +73,8 @@ class FileLocator:
             f"{name}; narrow it down with root=",
         )
 
-    def locate(self, listed: VideoList) -> list[str | None]:
-        """Return the path of every entry, None for missing ones. URLs are not looked up.
+    def locate(self, listed: VideoList) -> Iterator[str | None]:
+        """Yield the path of every entry, None for missing ones. URLs are not looked up.
 
         Raises:
             DataError: the root does not exist, or a URL is not allowed.
@@ -90,7 +91,12 @@ class FileLocator:
         names = [entry.name for entry in listed.entries]
         chosen = self._choose_root(listed.file, names)
         self.roots[listed.file] = chosen.folder
-        return [self.find(name, chosen.folder, chosen.dropped) for name in names]
+        yield from (self.find(name, chosen.folder, chosen.dropped) for name in names)
+
+    def forget_folders(self) -> None:
+        """Free the contents of the folders."""
+        for kept in (self._listed, self._stems, self._below):
+            kept.clear()
 
     def find(self, name: str, root: str, dropped: int = 0) -> str | None:
         """Return the path of a name without its `dropped` leading folders; None if it is not below the root."""
@@ -130,27 +136,18 @@ class FileLocator:
     def _anywhere(self, name: str, root: str) -> str | None:
         """A bare name in any folder below the root: with its suffix, without it, or by its YouTube id."""
         below = self.index_below(root)
-        found = below.get(name) or below.get(strip_suffix(name)) or []
+        found = below.get(name) or below.get(strip_suffix(name))
         if len(found) > 1:
             self.ambiguous.append((name, found))
         return found[0] if found else None
 
-    def index_below(self, root: str) -> dict[str, list[str]]:
-        """Name -> its paths below a root. Names come with suffix, without it, and as the YouTube id of `id_start_end`."""
+    def index_below(self, root: str) -> VideosBelow:
+        """The videos below a root by their names."""
         if root not in self._below:
-            index: dict[str, list[str]] = {}
             try:
-                videos = find_videos([root])
+                self._below[root] = VideosBelow(find_videos([root]).names)
             except VideoError:
-                videos = []
-            for video in videos:
-                path, stem = str(video), strip_suffix(video.name)
-                keys = {video.name, stem}
-                if len(stem) == YOUTUBE_ID_LENGTH + 14 and stem[YOUTUBE_ID_LENGTH] == "_":
-                    keys.add(stem[:YOUTUBE_ID_LENGTH])
-                for key in keys:
-                    index.setdefault(key, []).append(path)
-            self._below[root] = index
+                self._below[root] = VideosBelow(PathColumn())
         return self._below[root]
 
     def _choose_root(self, file: Path, names: Sequence[str]) -> _Root:
@@ -189,6 +186,31 @@ class FileLocator:
         return self._exists(path) or self._other_suffix(path) is not None
 
 
+class VideosBelow:
+    """Videos by their names: with suffix, without it, and as the YouTube id of `id_start_end`.
+
+    Args:
+        paths: of the videos, in the order in which those of one name are returned.
+    """
+
+    def __init__(self, paths: PathColumn) -> None:
+        self._paths = paths
+        self._index = NameIndex((name, row) for row, path in enumerate(self._paths) for name in _names_of(path))
+
+    def get(self, name: str) -> list[str]:
+        """The paths of the videos of a name."""
+        paths = (self._paths[row] for row in self._index.rows(name))
+        return [path for path in paths if name in _names_of(path)]
+
+
+def _names_of(path: str) -> set[str]:
+    name = path.rpartition("/")[2]
+    stem = strip_suffix(name)
+    if len(stem) == YOUTUBE_ID_LENGTH + 14 and stem[YOUTUBE_ID_LENGTH] == "_":
+        return {name, stem, stem[:YOUTUBE_ID_LENGTH]}
+    return {name, stem}
+
+
 def _check_urls(listed: VideoList) -> None:
     for entry in listed.entries:
         if ("://" in entry.name or "::" in entry.name) and is_url(entry.name):
@@ -201,8 +223,10 @@ def _check_urls(listed: VideoList) -> None:
 
 def strip_suffix(name: str) -> str:
     """Remove a suffix of videos or pictures. Other suffixes stay: ids and names of folders may contain dots."""
-    stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES else name
+    dot = name.rfind(".")
+    if dot < 0 or name[dot:].lower() not in NAMED_SUFFIXES:
+        return name
+    return os.path.splitext(name)[0]  # `.mp4` is a name, not a suffix
 
 
 def _join(root: str, name: str, dropped: int) -> str:
@@ -248,9 +272,9 @@ def suggest_location(locator: FileLocator, listed: VideoList, missing: Sequence[
     return f"files of the same name as {count} are in another folder below {root}: {name} could be {first}"
 
 
-def _same_file_name(below: Mapping[str, list[str]], name: str) -> list[str]:
+def _same_file_name(below: VideosBelow, name: str) -> list[str]:
     last = name.rpartition("/")[2]
-    return below.get(last) or below.get(strip_suffix(last)) or []
+    return below.get(last) or below.get(strip_suffix(last))
 
 
 def _count(found: int, some: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,7 +129,7 @@ def _read_directory(folder: Path, spec: SetSpec) -> Annotations:
 def _read_shards(place: str) -> Annotations:
     """Read a set in shards; its splits and classes are those of the set that was packed."""
     packed = load_shards(place)
-    splits: tuple[tuple[tuple[VideoItem, ...], Split], ...] = ((packed.train, "train"), (packed.test, "test"))
+    splits: tuple[tuple[Sequence[VideoItem], Split], ...] = ((packed.train, "train"), (packed.test, "test"))
     entries = tuple(
         ListedVideo(item.path, None if item.label is None else packed.classes[item.label], item.start, item.end, split)
         for items, split in splits

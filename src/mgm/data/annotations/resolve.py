@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from mgm.data.annotations.annotation_file import AnnotationFile
@@ -12,12 +13,13 @@ from mgm.data.annotations.class_names import read_class_names
 from mgm.data.annotations.classes import ResolvedClasses, resolve_classes
 from mgm.data.annotations.locate import FileLocator, suggest_location
 from mgm.data.annotations.read import read_pictures, read_spec
-from mgm.data.annotations.same_file import conflicting_labels, real_paths
+from mgm.data.annotations.same_file import RealPaths, conflicting_labels
 from mgm.data.annotations.spec import SetSpec, SetSpecLike, parse_spec
-from mgm.data.annotations.splits import SplitItem, divide_set
+from mgm.data.annotations.splits import divide_set
 from mgm.data.annotations.video_list import VideoList
-from mgm.data.items import VideoItem, VideoSet, evenly_spaced
+from mgm.data.items import VideoItem, VideoItems, VideoSet, evenly_spaced
 from mgm.errors import DataError
+from mgm.files.path_column import PathColumn
 from mgm.video.container.locator import is_url
 
 _MAX_MISSING = 0.5
@@ -74,27 +76,27 @@ class ResolvedSet:
         absent: the paths in `listed` that are not on disk.
         names_from: source of the class names, in words.
         renamed: (listed name, path) of files found under another suffix.
-        real: path of an item -> the file that it names, see `real_paths`.
+        real: path of an item -> the file that it names.
         conflicting: path -> labels, of files that are listed with several.
     """
 
     spec: SetSpec
     sources: tuple[ResolvedSource, ...]
     listed: VideoSet
-    pictures: tuple[VideoItem, ...]
+    pictures: VideoItems
     absent: frozenset[str]
     names_from: str
     renamed: tuple[tuple[str, str], ...]
-    real: Mapping[str, str]
+    real: RealPaths
     conflicting: Mapping[str, tuple[int, ...]]
 
     @property
     def videos(self) -> VideoSet:
         """The set without missing files, its training items mixed with the pictures."""
-        train, test = self.listed.train, self.listed.test
-        missing = tuple(item.path for item in test if item.path in self.absent)
+        train, test = VideoItems.of(self.listed.train), VideoItems.of(self.listed.test)
+        missing = tuple(path for path in test.paths if path in self.absent)
         if self.absent:
-            train, test = (tuple(item for item in items if item.path not in self.absent) for items in (train, test))
+            train, test = (items.where(path not in self.absent for path in items.paths) for items in (train, test))
         notes = (*self.listed.notes, *(source.note for source in self.sources if source.note is not None))
         mixed = mix_pictures(train, self.pictures, self.spec.ratio)
         return replace(self.listed, train=mixed, test=test, notes=notes, missing=missing)
@@ -148,10 +150,12 @@ def resolve_set(given: SetSpecLike, *, search_missing: bool = True) -> ResolvedS
     resolved = resolve_classes(read.lists, class_names)
     locator = FileLocator(None if spec.root is None else Path(spec.root))
     sources, items = _locate_items(read.lists, resolved, locator, search_missing=search_missing)
-    listed = divide_set(spec.text, read.lists, items, resolved.classes, spec.test_split)
+    splits = [entry.split or listed.split for listed in read.lists for entry in listed.entries]
+    listed = divide_set(spec.text, read.lists, items, splits, resolved.classes, spec.test_split)
     pictures, picture_sources = _locate_pictures(spec, locator, search_missing=search_missing)
     sources += picture_sources
-    real = real_paths(item.path for item in listed.items)
+    locator.forget_folders()
+    real = RealPaths()
     conflicting = conflicting_labels(listed.items, real)
     notes = (
         *listed.notes,
@@ -184,42 +188,43 @@ def _describe_conflicts(conflicting: Mapping[str, tuple[int, ...]], classes: Seq
 
 def _locate_items(
     lists: Sequence[VideoList], resolved: ResolvedClasses, locator: FileLocator, *, search_missing: bool
-) -> tuple[list[ResolvedSource], list[SplitItem]]:
-    sources: list[ResolvedSource] = []
-    items: list[SplitItem] = []
-    for listed, labels in zip(lists, resolved.labels, strict=True):
-        source, paths = _locate(listed, locator, search_missing=search_missing)
-        sources.append(source)
-        items += [
-            SplitItem(entry.split or listed.split, VideoItem(path or entry.name, label, entry.start, entry.end))
-            for entry, path, label in zip(listed.entries, paths, labels, strict=True)
-        ]
+) -> tuple[list[ResolvedSource], VideoItems]:
+    paths = PathColumn()
+    sources = [_locate(listed, locator, paths, search_missing=search_missing) for listed in lists]
+    entries = [entry for listed in lists for entry in listed.entries]
+    items = VideoItems(
+        paths,
+        chain.from_iterable(resolved.labels),
+        (entry.start for entry in entries),
+        (entry.end for entry in entries),
+    )
     return sources, items
 
 
 def _locate_pictures(
     spec: SetSpec, locator: FileLocator, *, search_missing: bool
-) -> tuple[tuple[VideoItem, ...], list[ResolvedSource]]:
+) -> tuple[VideoItems, list[ResolvedSource]]:
     """The still pictures beside the videos, without labels."""
-    items: list[VideoItem] = []
-    sources = []
-    for place in spec.images:
-        source, paths = _locate(read_pictures(place), locator, search_missing=search_missing)
-        sources.append(source)
-        items += [VideoItem(path) for path in paths if path is not None]
-    return tuple(items), sources
+    paths = PathColumn()
+    sources = [_locate(read_pictures(place), locator, paths, search_missing=search_missing) for place in spec.images]
+    missing = {name for source in sources for name in source.missing}
+    items = VideoItems(paths, [None] * len(paths))
+    return items.where(path not in missing for path in paths), sources
 
 
-def _locate(
-    listed: VideoList, locator: FileLocator, *, search_missing: bool
-) -> tuple[ResolvedSource, Sequence[str | None]]:
-    """Locate the entries of a list: (the source, the path of each entry or None)."""
+def _locate(listed: VideoList, locator: FileLocator, paths: PathColumn, *, search_missing: bool) -> ResolvedSource:
+    """Locate the entries of a list and add their paths, or the names of missing ones, to `paths`."""
     if listed.located:
-        return ResolvedSource(listed), [entry.name for entry in listed.entries]
-    paths = locator.locate(listed)
-    missing = tuple(entry.name for entry, path in zip(listed.entries, paths, strict=True) if path is None)
+        for entry in listed.entries:
+            paths.append(entry.name)
+        return ResolvedSource(listed)
+    missing = []
+    for entry, path in zip(listed.entries, locator.locate(listed), strict=True):
+        if path is None:
+            missing.append(entry.name)
+        paths.append(entry.name if path is None else path)
     advice = suggest_location(locator, listed, missing) if missing and search_missing else ""
-    return ResolvedSource(listed, locator.roots[listed.file], missing, advice), paths
+    return ResolvedSource(listed, locator.roots[listed.file], tuple(missing), advice)
 
 
 def _find_incomplete(found: ResolvedSet) -> ResolvedSource | None:
@@ -232,23 +237,22 @@ def _find_incomplete(found: ResolvedSet) -> ResolvedSource | None:
     return None
 
 
-def mix_pictures(
-    videos: tuple[VideoItem, ...], pictures: tuple[VideoItem, ...], ratio: float | None
-) -> tuple[VideoItem, ...]:
+def mix_pictures(videos: Iterable[VideoItem], pictures: Iterable[VideoItem], ratio: float | None) -> VideoItems:
     """Mix still pictures with videos, as in joint training (OmniMAE, Girdhar et al. 2023): videos first, then pictures.
 
     With a ratio, pictures are that share of all items: the kind that would be too few is repeated, the last time in part, at even
     distances; an epoch contains every item of the other kind once. Each repetition is a sample of its own: another clip, another
     crop.
     """
-    if ratio is None or not videos or not pictures:
-        return videos + pictures
-    if len(pictures) < ratio * (len(videos) + len(pictures)):
-        return videos + _repeated(pictures, round(len(videos) * ratio / (1 - ratio)))
-    return _repeated(videos, round(len(pictures) * (1 - ratio) / ratio)) + pictures
+    moving, still = VideoItems.of(videos), VideoItems.of(pictures)
+    if ratio is None or not moving or not still:
+        return moving + still
+    if len(still) < ratio * (len(moving) + len(still)):
+        return moving + _repeated(still, round(len(moving) * ratio / (1 - ratio)))
+    return _repeated(moving, round(len(still) * (1 - ratio) / ratio)) + still
 
 
-def _repeated(items: tuple[VideoItem, ...], count: int) -> tuple[VideoItem, ...]:
+def _repeated(items: VideoItems, count: int) -> VideoItems:
     """`count` items: all of them as often as possible, then a part."""
     whole, rest = divmod(max(count, 1), len(items))
-    return items * whole + tuple(evenly_spaced(items, rest))
+    return items * whole + items.take(evenly_spaced(range(len(items)), rest))

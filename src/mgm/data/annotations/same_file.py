@@ -6,37 +6,50 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 
-from mgm.data.items import VideoItem
+import numpy as np
+
+from mgm.data.items import VideoItems
 from mgm.data.shards.members import parse_member
 
 
-def real_paths(paths: Iterable[str]) -> dict[str, str]:
-    """Path -> the path without links, `.` and `..` of the file that it names. Each folder is listed once; URLs stay as they are."""
-    folders: dict[str, tuple[str, frozenset[str]]] = {}
-    found: dict[str, str] = {}
-    for path in paths:
-        if path in found:
-            continue
-        if "://" in path or parse_member(path) is not None:
-            found[path] = path
-            continue
+class RealPaths:
+    """Path -> the path without links, `.` and `..` of the file that it names; URLs and members of shards stay as they are.
+
+    Each folder is listed once; nothing else is kept.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[str, tuple[str, frozenset[str]]] = {}
+
+    def __getitem__(self, path: str) -> str:
+        if "://" in path or ("#" in path and parse_member(path) is not None):
+            return path
         folder, name = os.path.split(path)
-        if folder not in folders:
-            folders[folder] = _real_path(folder or "."), _links(folder or ".")
-        real, links = folders[folder]
-        found[path] = os.path.join(real, name) if name not in links else _real_path(path)
-    return found
+        found = self._folders.get(folder)
+        if found is None:
+            found = self._folders[folder] = _real_path(folder or "."), _links(folder or ".")
+        real, links = found
+        return _real_path(path) if name in links else os.path.join(real, name)
 
 
-def conflicting_labels(items: Iterable[VideoItem], real: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
-    """Path -> labels, for each file that has several labels for the same part. `real`: see `real_paths`."""
+def conflicting_labels(items: VideoItems, real: RealPaths) -> dict[str, tuple[int, ...]]:
+    """Path -> labels, for each file that has several labels for the same part."""
     labels: dict[tuple[str, int, int | None], dict[int, str]] = {}
-    for item in items:
+    for item in _of_repeated_files(items, real):
         if item.label is not None:
             labels.setdefault((real[item.path], item.start, item.end), {}).setdefault(item.label, item.path)
     return {next(iter(paths.values())): tuple(paths) for paths in labels.values() if len(paths) > 1}
+
+
+def _of_repeated_files(items: VideoItems, real: RealPaths) -> VideoItems:
+    """The items whose file has several. The hashes of all files fit where their names would not."""
+    hashes = np.fromiter((hash(real[path]) for path in items.paths), np.int64, len(items))
+    order = np.argsort(hashes)
+    same = hashes[order[1:]] == hashes[order[:-1]]
+    repeated = np.zeros(len(items), np.bool_)
+    repeated[order[1:][same]] = repeated[order[:-1][same]] = True
+    return items.where(repeated)
 
 
 def _real_path(path: str) -> str:

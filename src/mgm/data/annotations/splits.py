@@ -6,11 +6,14 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import PurePath
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import numpy as np
 
 from mgm.data.annotations.video_list import Split, VideoList
-from mgm.data.items import VideoItem, VideoSet
+from mgm.data.items import VideoItems, VideoSet
 
 _HELD_OUT = 0.25
 """Share of the source videos (or files) that is held out for testing."""
@@ -21,17 +24,11 @@ SOURCE_NUMBER = re.compile(r"(?:^|_)g(\d+)_")
 TestSplit = Literal["test", "val"]
 
 
-class SplitItem(NamedTuple):
-    """An item and the split that its annotation gives; None if it gives none."""
-
-    split: Split | None
-    item: VideoItem
-
-
 def divide_set(
     name: str,
     lists: Sequence[VideoList],
-    items: Sequence[SplitItem],
+    items: VideoItems,
+    splits: Sequence[Split | None],
     classes: tuple[str, ...],
     test_split: TestSplit | None,
 ) -> VideoSet:
@@ -43,34 +40,43 @@ def divide_set(
     Args:
         name: name of the set in errors, `VideoSet.root`.
         lists: the lists that the items come from.
+        splits: of each item, as its annotation gives it; None if it gives none.
     """
     notes = []
-    used, unused = _choose_test_split(items, test_split)
-    counts = Counter(split for split, _ in items)
+    used, unused = _choose_test_split(items, splits, test_split)
+    counts = Counter(splits)
     if counts[unused]:
         notes.append(
             f"{counts[unused]:,} videos of the {unused} split are not used, {counts[used]:,} of {used} are for testing; "
             f"to swap them: test_split={unused}"
         )
-    train = [item for split, item in items if split in (None, "train")]
-    test = [item for split, item in items if split == used]
-    if classes and (bare := sum(1 for item in test if item.label is None)):
+    train = items.where(split in (None, "train") for split in splits)
+    test = items.where(split == used for split in splits)
+    if classes and (bare := int((~test.labelled).sum())):
         notes.append(f"{bare:,} test videos without a label were left out")
-        test = [item for item in test if item.label is not None]
+        test = test.where(test.labelled)
     rule = _describe_split(lists, used)
     if classes and train and len(train) == len(items) == counts[None]:
-        keys = {item.path: "/".join(PurePath(item.path).parts[-2:]) for item in train}
-        held, rule = hold_out(list(keys.values()))
-        test = [item for item in train if keys[item.path] in held]
-        train = [item for item in train if keys[item.path] not in held]
-    return VideoSet(name, tuple(train), tuple(test), classes, rule, tuple(notes))
+        keys = [_class_and_name(path) for path in train.paths]
+        held, rule = hold_out(keys)
+        out = np.fromiter((key in held for key in keys), np.bool_, len(keys))
+        train, test = train.where(~out), train.where(out)
+    return VideoSet(name, train, test, classes, rule, tuple(notes))
 
 
-def _choose_test_split(items: Sequence[SplitItem], test_split: TestSplit | None) -> tuple[TestSplit, TestSplit]:
+def _class_and_name(path: str) -> str:
+    """The last two parts of a path. Making a Path of each of millions takes minutes."""
+    *_, folder, name = ("", *path.rsplit("/", 2))
+    plain = folder not in ("", ".") and name not in ("", ".") and "\\" not in path
+    return f"{folder}/{name}" if plain else "/".join(PurePath(path).parts[-2:])
+
+
+def _choose_test_split(
+    items: VideoItems, splits: Sequence[Split | None], test_split: TestSplit | None
+) -> tuple[TestSplit, TestSplit]:
     """(the split that is used for testing, the other one)."""
-    labelled = {split for split, item in items if item.label is not None}
-    splits = {split for split, _ in items}
-    if test_split == "val" or (test_split is None and "val" in splits and "test" not in labelled):
+    labelled = set(compress(splits, items.labelled.tolist()))
+    if test_split == "val" or (test_split is None and "val" in set(splits) and "test" not in labelled):
         return "val", "test"
     return "test", "val"
 
@@ -106,16 +112,16 @@ def hold_out(names: Sequence[str]) -> tuple[set[str], str]:
     Returns:
         (the names that are held out, one sentence on how they were chosen).
     """
-    scores = {name: _checksum(PurePath(name)) for name in names}
+    scores = {name: _checksum(name) for name in names}
     limit = max(_HELD_OUT, min(scores.values()))  # a small set holds out at least one source
     held = {name for name, score in scores.items() if score < _HELD_OUT or score == limit}
-    grouped = any(SOURCE_NUMBER.search(PurePath(name).name) for name in names)
+    grouped = any(SOURCE_NUMBER.search(name.rpartition("/")[2]) for name in names)
     units = "source videos (from the g<number> in the names)" if grouped else "files"
     return held, f"{_HELD_OUT:.0%} of the {units} held out by a checksum of class and name"
 
 
-def _checksum(name: PurePath) -> float:
+def _checksum(name: str) -> float:
     """Checksum in [0, 1) of the source video, else of class and name (classes often number their files alike)."""
-    match = SOURCE_NUMBER.search(name.name)
-    key = match.group(1) if match else name.as_posix()
+    match = SOURCE_NUMBER.search(name.rpartition("/")[2])
+    key = match.group(1) if match else name
     return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=6).digest()) / 2**48

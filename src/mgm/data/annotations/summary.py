@@ -11,7 +11,7 @@ from mgm.data.annotations.resolve import ResolvedSet, ResolvedSource, resolve_se
 from mgm.data.annotations.spec import SetSpecLike
 from mgm.data.annotations.splits import SOURCE_NUMBER
 from mgm.data.clips.images import is_picture
-from mgm.data.items import VideoItem
+from mgm.data.items import VideoItem, labels_of, paths_of
 from mgm.data.judging import unprobeable, untestable
 from mgm.data.shards.members import parse_member
 from mgm.errors import DataError
@@ -151,9 +151,9 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
     train, test = found.listed.train, found.listed.test
     videos = found.videos
     pictures = {item.path for item in found.pictures}
-    train_counts, test_counts = (Counter(item.label for item in items) for items in (train, test))
-    absent_counts = Counter(item.label for item in train + test if item.path in found.absent)
-    tested = {found.real[item.path] for item in test}
+    train_counts, test_counts = (Counter(labels_of(items)) for items in (train, test))
+    absent_counts = Counter(item.label for item in found.listed.items if item.path in found.absent)
+    tested = {found.real[path] for path in paths_of(test)}
     train_sources, test_sources = _source_videos(train), _source_videos(test)
     return DataSummary(
         spec=found.spec.text,
@@ -169,10 +169,10 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
             ClassCount(name, train_counts[label], test_counts[label], absent_counts[label])
             for label, name in enumerate(found.listed.classes)
         ),
-        examples=train[:3] + test[:2] + found.pictures[:1],
+        examples=(*train[:3], *test[:2], *found.pictures[:1]),
         renamed=len(found.renamed),
         renamed_example=next(iter(found.renamed), None),
-        in_both_splits=tuple(sorted({item.path for item in train if found.real[item.path] in tested})),
+        in_both_splits=tuple(sorted({path for path in paths_of(train) if found.real[path] in tested})),
         conflicting=tuple(found.conflicting),
         sources_in_both_splits=tuple(sorted(train_sources & test_sources)),
         untestable=untestable(videos),

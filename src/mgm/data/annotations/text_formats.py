@@ -12,6 +12,8 @@ from mgm.data.clips.images import IMAGE_SUFFIXES
 from mgm.data.labels import whole_number
 from mgm.video.scan.find import VIDEO_SUFFIXES
 
+NAMED_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
+"""The suffixes of videos and pictures."""
 _SEPARATORS = {"\t": "tab", ",": "comma", " ": "space"}
 _IS_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}").fullmatch
 HMDB51_SPLIT = re.compile(r"(.+)_test_split([1-9])").fullmatch
@@ -21,7 +23,7 @@ HMDB51_SPLIT = re.compile(r"(.+)_test_split([1-9])").fullmatch
 def has_suffix(name: str) -> bool:
     """Whether a name ends in a suffix of videos or pictures."""
     dot = name.rfind(".")
-    return dot > 0 and name[dot:].lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
+    return dot > 0 and name[dot:].lower() in NAMED_SUFFIXES
 
 
 def _unquoted(name: str) -> str:
@@ -63,7 +65,7 @@ def read_path_label(file: AnnotationFile) -> VideoList:
         if not name or number_of_class is None:
             raise file.bad_line(number, line, expected)
         before, _, second = name.rpartition(separator)
-        if before and whole_number(second) is not None and has_suffix(before.rstrip()):
+        if before and has_suffix(before.rstrip()) and whole_number(second) is not None:
             raise file.bad_line(number, line, f"one label, {expected}")
         entries.append(ListedVideo(_unquoted(name), number_of_class, line=number))
     why = f"lines end in a {word} and one integer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from mgm.data.clips.images import is_picture
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, ClipSource
 from mgm.data.clips.transform import CropName, draw_geometry
-from mgm.data.items import VideoItem, part_length
+from mgm.data.items import VideoItem, part_length, paths_of
 from mgm.data.loading.patch_motion import measured_share, patch_motion
 from mgm.data.loading.tensors import to_video
 from mgm.data.unreadable import Unreadable, read_or_substitute
@@ -132,7 +133,7 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
 
     def __init__(
         self,
-        items: tuple[VideoItem, ...],
+        items: Sequence[VideoItem],
         source: ClipSource,
         settings: ClipSettings,
         transform: ClipTransform,
@@ -145,7 +146,7 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
                 "", "the set has no videos", "at least one", "check the folder with 'mgm scan'", reason="not_found"
             )
         self.items = items
-        self._paths = tuple(item.path for item in items)
+        self._paths = paths_of(items)
         self.source = source
         self.settings = settings
         self.transform = transform

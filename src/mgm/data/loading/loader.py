@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from mgm.data.clips.source import FileSource
+from mgm.data.items import paths_of
 from mgm.data.loading.dataset import ClipSet, Key, Sample
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.data.loading.views import Views, ViewSet
@@ -150,7 +151,7 @@ class BatchOrder:
         first = step * self.batch
         places = [divmod(place, items) for place in range(first + self.rank, first + self.batch, self.ranks)]
         orders = {epoch: _permutation(items, self.seed, epoch) for epoch in {epoch for epoch, _ in places}}
-        return [(epoch, offset + orders[epoch][position]) for epoch, position in places]
+        return [(epoch, offset + int(orders[epoch][position])) for epoch, position in places]
 
     def parts(self, first: int, last: int, parts: int) -> Iterator[list[Key]]:
         """Keys of the samples of steps `first..last-1`, each step in `parts` pieces whose sizes differ by at most one."""
@@ -161,10 +162,9 @@ class BatchOrder:
 
 
 @lru_cache(maxsize=4)  # consecutive steps need the same permutation, which takes .1 s for a million videos
-def _permutation(videos: int, seed: int, epoch: int) -> list[int]:
+def _permutation(videos: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     # The last number separates this generator from those of clips and masks, which are seeded with the same seed and epoch.
-    order: list[int] = np.random.default_rng([seed, epoch, 0, 0, 2]).permutation(videos).tolist()
-    return order
+    return np.random.default_rng([seed, epoch, 0, 0, 2]).permutation(videos)
 
 
 def batches(
@@ -300,13 +300,18 @@ class _BatchReader:
         return _BatchResult(batch, dict(islice(source.infos.items(), len(task.infos), None)))
 
 
+_INFOS_KEPT = 500_000
+"""Videos whose metadata is kept, in some 200 MB. Those of a larger set are probed each time, at an eighth of the cost of a clip."""
+
+
 def _read_in_workers(clips: ClipSet, pieces: Iterator[list[Key]], workers: int, timeout: float) -> Generator[Batch]:
     infos = clips.source.infos if isinstance(clips.source, FileSource) else {}
-    paths = [item.path for item in clips.items]
+    paths = paths_of(clips.items)
     tasks = (_BatchTask(keys, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos}) for keys in pieces)
     with _reading_pool(_BatchReader(clips), workers, timeout, paths) as pool:
         for batch, probed in pool.in_order(tasks):
-            infos.update(probed)
+            if len(infos) < _INFOS_KEPT:
+                infos.update(probed)
             if pool.incidents:
                 batch = replace(batch, incidents=tuple(pool.incidents))
                 pool.incidents.clear()
@@ -338,7 +343,7 @@ def read_views(views: ViewSet, *, workers: int = 0, timeout: float = 60) -> Iter
         for task in tasks:
             yield from read(task)
         return
-    paths = [item.path for item in views.items]
+    paths = paths_of(views.items)
     with _reading_pool(read, workers, timeout, paths) as pool:
         for result in pool.in_order(tasks):
             yield from result

@@ -13,7 +13,7 @@ import torch.utils.data
 from mgm.data.clips.sampling import Sampler
 from mgm.data.clips.source import ClipSettings, ClipSource
 from mgm.data.clips.transform import centre_crop, spatial_views
-from mgm.data.items import VideoItem, part_length
+from mgm.data.items import VideoItem, VideoItems, part_length
 from mgm.data.loading.tensors import to_video
 from mgm.data.unreadable import READ_ERRORS, Unreadable
 from mgm.errors import DataError
@@ -25,7 +25,7 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
 
     def __init__(
         self,
-        items: tuple[VideoItem, ...],
+        items: Sequence[VideoItem],
         source: ClipSource,
         settings: ClipSettings,
         *,
@@ -51,9 +51,13 @@ class ViewSet(torch.utils.data.Dataset["Views"]):
 
     def part(self, indexes: Sequence[int]) -> ViewSet:
         """The views of some videos."""
-        items = tuple(self.items[index] for index in indexes)
         return ViewSet(
-            items, self.source, self.settings, temporal=self.temporal, spatial=self.spatial, sampler=self.sampler
+            VideoItems.of(self.items).take(indexes),
+            self.source,
+            self.settings,
+            temporal=self.temporal,
+            spatial=self.spatial,
+            sampler=self.sampler,
         )
 
     def __len__(self) -> int:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import reprlib
+from array import array
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mgm.data.items import VideoItem, VideoSet
+import numpy as np
+
+from mgm.data.items import VideoItems, VideoSet
 from mgm.data.labels import whole_number
 from mgm.data.shards.members import ByteRange, ShardMember
 from mgm.errors import DataError, VideoError
 from mgm.files.json_text import read_json
+from mgm.files.path_column import PathColumn
 from mgm.video.container.locator import cannot_open, check_file, is_url
 from mgm.video.container.metadata import VideoInfo
 from mgm.video.container.remote import read_remote
@@ -54,14 +61,19 @@ def load_shards(root: str | Path) -> VideoSet:
         shards = [_file_name(shard) for shard in content["shards"]]
         classes = tuple(_text(name) for name in content["classes"])
         with ThreadPoolExecutor(_READERS) as pool:
-            indexes = list(pool.map(_load_json, (f"{place}/{index_name(shard)}" for shard in shards)))
-        numbered: list[tuple[int, str, VideoItem]] = []
-        for shard, index in zip(shards, indexes, strict=True):
-            for sample in index["samples"]:
-                path = str(_member(f"{place}/{shard}", sample))
-                numbered += [_annotated(path, annotation, classes) for annotation in sample["annotations"]]
-        numbered.sort(key=lambda entry: entry[0])
-        train, test = (tuple(item for _, split, item in numbered if split == name) for name in ("train", "test"))
+            parts = list(pool.map(partial(_load_shard, place, classes), shards))
+        items = VideoItems(
+            PathColumn(chain.from_iterable(part.paths for part in parts)),
+            chain.from_iterable(part.labels for part in parts),
+            chain.from_iterable(part.starts for part in parts),
+            chain.from_iterable(part.ends for part in parts),
+        )
+        numbers, splits = (
+            np.fromiter(chain.from_iterable(values), np.int64, len(items))
+            for values in ((part.numbers for part in parts), (part.splits for part in parts))
+        )
+        order = np.argsort(numbers, kind="stable")
+        train, test = (items.take(order[splits[order] == number]) for number in range(len(_SPLITS)))
         return VideoSet(place, train, test, classes, _text(content["split"]))
     except DataError:
         raise
@@ -69,16 +81,44 @@ def load_shards(root: str | Path) -> VideoSet:
         raise _not_of_pack(place, f"damaged index ({error!r})") from error
 
 
-def _annotated(path: str, annotation: Mapping[str, Any], classes: Sequence[str]) -> tuple[int, str, VideoItem]:
-    """Position in the set, split and item of one annotation."""
-    label, end = annotation["label"], annotation["end"]
-    item = VideoItem(
-        path,
-        None if label is None else _number(label, below=len(classes)),
-        _number(annotation["start"]),
-        None if end is None else _number(end),
-    )
-    return _number(annotation["number"]), _text(annotation["split"]), item
+_SPLITS = ("train", "test")
+
+
+@dataclass(slots=True)
+class _ShardItems:
+    """The items of one shard, in little memory: a set may have ten thousand shards.
+
+    Attributes:
+        numbers: the position of each item in the set.
+        splits: the number of the split of each item in `_SPLITS`; the number after them for another.
+    """
+
+    paths: PathColumn = field(default_factory=PathColumn)
+    numbers: array[int] = field(default_factory=lambda: array("q"))
+    splits: array[int] = field(default_factory=lambda: array("b"))
+    labels: list[int | None] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    ends: list[int | None] = field(default_factory=list)
+
+    def add(self, path: str, annotation: Mapping[str, Any], classes: Sequence[str]) -> None:
+        """Add the item of one annotation."""
+        label, end, split = annotation["label"], annotation["end"], _text(annotation["split"])
+        self.numbers.append(_number(annotation["number"]))
+        self.splits.append(_SPLITS.index(split) if split in _SPLITS else len(_SPLITS))
+        self.labels.append(None if label is None else _number(label, below=len(classes)))
+        self.starts.append(_number(annotation["start"]))
+        self.ends.append(None if end is None else _number(end))
+        self.paths.append(path)
+
+
+def _load_shard(place: str, classes: Sequence[str], shard: str) -> _ShardItems:
+    """The items of one shard of a set at `place`."""
+    found = _ShardItems()
+    for sample in _load_json(f"{place}/{index_name(shard)}")["samples"]:
+        path = str(_member(f"{place}/{shard}", sample))
+        for annotation in sample["annotations"]:
+            found.add(path, annotation, classes)
+    return found
 
 
 def _number(value: object, *, below: int = 2**63) -> int:

@@ -1,16 +1,22 @@
 """Find the videos below folders."""
 
+# Names stay text here: making a Path for each of a million files takes seconds.
+# ruff: noqa: PTH118
+
 from __future__ import annotations
 
 import errno
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from mgm.errors import VideoError
+from mgm.files.path_column import PathColumn, PathList
 from mgm.files.system_names import is_system_name
 
 VIDEO_SUFFIXES = frozenset([
@@ -38,7 +44,7 @@ class FoundVideos:
     """
 
     paths: tuple[Path, ...]
-    videos: tuple[Path, ...]
+    videos: PathList
     closed: tuple[Path, ...]
     others: Mapping[str, int]
 
@@ -70,7 +76,7 @@ class FoundVideos:
         raise VideoError(subject, found, expected, "check the path", reason="not_found")
 
 
-def find_videos(paths: Iterable[str | Path]) -> list[Path]:
+def find_videos(paths: Iterable[str | Path]) -> PathList:
     """The videos that `search_videos` finds.
 
     Raises:
@@ -78,7 +84,7 @@ def find_videos(paths: Iterable[str | Path]) -> list[Path]:
     """
     found = search_videos(paths)
     found.require()
-    return list(found.videos)
+    return found.videos
 
 
 def search_videos(paths: Iterable[str | Path]) -> FoundVideos:
@@ -92,11 +98,10 @@ def search_videos(paths: Iterable[str | Path]) -> FoundVideos:
     """
     given = tuple(Path(path) for path in paths)
     search = _Search()
-    videos: list[Path] = []
-    for path in given:
-        videos += search.below(path) if _is_folder(path) else [path]
+    names = [search.below(path) if _is_folder(path) else PathColumn([str(path)]) for path in given]
+    videos = names[0] if len(names) == 1 else PathColumn(dict.fromkeys(chain.from_iterable(names)))
     others = {kind: count for kind, count in search.others.items() if kind not in _COUNTED_ELSEWHERE}
-    return FoundVideos(given, tuple(dict.fromkeys(videos)), tuple(dict.fromkeys(search.closed)), others)
+    return FoundVideos(given, PathList(videos), tuple(dict.fromkeys(search.closed)), others)
 
 
 def count_kinds(counts: Mapping[str, int]) -> str:
@@ -126,57 +131,72 @@ class _Search:
     others: Counter[str] = field(default_factory=Counter)
     counted: set[str] = field(default_factory=set)  # real paths of the folders whose other files are counted
 
-    def below(self, root: Path) -> list[Path]:
-        """Every file with a video's suffix, sorted."""
-        videos: list[Path] = []
+    def below(self, root: Path) -> PathColumn:
+        """Every file with a video's suffix, sorted by the parts of its path."""
+        videos = PathColumn()
         seen: set[str] = set()
-        linked = deque([root])
-        while linked:
-            folders = [
-                linked.popleft()
-            ]  # links wait, so that a folder that is also reached without them gets that name
-            while folders:
-                folder = folders.pop()
-                real = os.path.realpath(folder)
-                if real in seen:
-                    continue
-                seen.add(real)
-                listed = self._list(folder)
-                folders += listed.folders
-                linked += listed.links
-                videos += (path for path in listed.files if path.suffix.lower() in VIDEO_SUFFIXES)
-                if real not in self.counted:
-                    self.others.update(path.suffix.lower() for path in listed.files)
-                self.counted.add(real)
-        return sorted(videos)
+        linked = deque(["" if root == Path() else str(root)])
+        searched = 0
+        while linked:  # links wait, so that a folder that is also reached without them gets that name
+            for video in self._walk(linked.popleft(), seen, linked):
+                videos.append(video)
+            searched += 1
+        return videos if searched == 1 else PathColumn(sorted(videos, key=lambda path: Path(path).parts))
 
-    def _list(self, folder: Path) -> _Listing:
-        listing = _Listing()
+    def _walk(self, root: str, seen: set[str], linked: deque[str]) -> Iterator[str]:
+        """The videos below a folder in the order of their paths. Folders of `seen` are passed over; links are added to `linked`."""
+        levels = [iter([_Entry(root, "folder")])]
+        while levels:
+            entry = next(levels[-1], None)
+            if entry is None:
+                levels.pop()
+            elif entry.kind == "folder":
+                real = os.path.realpath(entry.path or ".")
+                if real not in seen:
+                    seen.add(real)
+                    levels.append(self._list(entry.path, real))
+            elif entry.kind == "link":
+                linked.append(entry.path)
+            elif _suffix(entry.path) in VIDEO_SUFFIXES:
+                yield entry.path
+
+    def _list(self, folder: str, real: str) -> Iterator[_Entry]:
+        """The entries of a folder, sorted by name."""
         try:
-            with os.scandir(folder) as entries:
-                own = sorted(
-                    (entry for entry in entries if not is_system_name(entry.name)), key=lambda entry: entry.name
-                )
+            with os.scandir(folder or ".") as entries:
+                kinds = {entry.name: self._kind(entry, folder) for entry in entries if not is_system_name(entry.name)}
         except OSError:
-            self.closed.append(folder)
-            return listing
-        for entry in own:
-            path = folder / entry.name
-            try:
-                kind = listing.files if not entry.is_dir() else listing.links if entry.is_symlink() else listing.folders
-                kind.append(path)
-            except OSError as error:  # a link to itself, or into a folder without permission
-                if path.suffix.lower() in VIDEO_SUFFIXES:
-                    listing.files.append(path)
-                elif error.errno != errno.ELOOP:
-                    self.closed.append(path)
-        return listing
+            self.closed.append(Path(folder))
+            return iter(())
+        if real not in self.counted:
+            self.others.update(_suffix(name) for name, kind in kinds.items() if kind == "file")
+        self.counted.add(real)
+        return (_Entry(os.path.join(folder, name), kind) for name in sorted(kinds) if (kind := kinds[name]) is not None)
+
+    def _kind(self, entry: os.DirEntry[str], folder: str) -> _Kind | None:
+        """Kind of an entry; None if it cannot be looked up and is not named like a video."""
+        try:
+            return "file" if not entry.is_dir() else "link" if entry.is_symlink() else "folder"
+        except OSError as error:  # a link to itself, or into a folder without permission
+            if _suffix(entry.name) in VIDEO_SUFFIXES:
+                return "file"
+            if error.errno != errno.ELOOP:
+                self.closed.append(Path(folder, entry.name))
+            return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """The entries of one folder: folders, links to folders, and files."""
+_Kind = Literal["file", "folder", "link"]
 
-    folders: list[Path] = field(default_factory=list)
-    links: list[Path] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
+
+class _Entry(NamedTuple):
+    """An entry of a folder; "link": to another folder."""
+
+    path: str
+    kind: _Kind
+
+
+def _suffix(path: str) -> str:
+    """The suffix of a path in lower case, as `Path.suffix` has it; making a Path of each of millions takes seconds."""
+    name = path.rpartition(os.sep)[2]
+    dot = name.rfind(".")
+    return name[dot:].lower() if 0 < dot < len(name) - 1 else ""

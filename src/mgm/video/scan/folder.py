@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from mgm.errors import VideoError
+from mgm.files.path_column import PathColumn, PathList
 from mgm.video.scan.find import FoundVideos, search_videos
 from mgm.video.scan.inspect import inspect_video, with_problem
 from mgm.video.scan.manifest import update_manifest
@@ -179,10 +181,12 @@ def _search(paths: Iterable[str | Path], *, ray: bool) -> FoundVideos:
     return found
 
 
-def _scanned(found: FoundVideos) -> list[Path]:
+def _scanned(found: FoundVideos) -> Sequence[Path]:
     """Videos, then the folders that cannot be listed."""
-    return list(dict.fromkeys([*found.videos, *found.closed]))
+    if not found.closed:
+        return found.videos
+    return PathList(PathColumn(map(str, dict.fromkeys(chain(found.videos, found.closed)))))
 
 
-def _processes(files: list[Path], processes: int) -> int:
+def _processes(files: Sequence[Path], processes: int) -> int:
     return processes if len(files) >= _MIN_FILES else 1

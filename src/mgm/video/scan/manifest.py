@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
@@ -13,6 +14,7 @@ from mgm.files.atomic import atomic_write
 from mgm.files.journal import Journal, read_journal, read_record
 from mgm.files.json_text import read_json
 from mgm.files.lock import locked
+from mgm.files.name_index import NameIndex
 from mgm.files.parquet import parquet_rows
 from mgm.files.regular import open_regular
 from mgm.files.table import check_table_suffix, write_table
@@ -85,14 +87,14 @@ def update_manifest(
     _check_suffix(path)
     if _exists(path):
         next(_read_rows(path), None)  # before anything is written beside it
-    wanted = {path_name(str(file)): file for file in files}
+    wanted = _Files(files)
     journal = path.with_name(f"{path.name}.journal")
     with locked(path), Journal(journal) as written:
         done = _known(path, journal, written, wanted)
-        count = len(done)
+        count = sum(done)
         if progress is not None:
             progress(count, len(wanted))
-        left = (file for name, file in wanted.items() if name not in done)
+        left = (wanted.files[number] for number in range(len(wanted)) if not done[number])
         for _, record in map_files(
             inspect, left, processes=processes, on_death=on_death, timeout_seconds=timeout_seconds, ray=ray
         ):
@@ -101,33 +103,59 @@ def update_manifest(
             if progress is not None:
                 progress(count, len(wanted))
         # Of two lines about one file, the later one counts.
-        places = {row.get("path"): place for place, row in read_journal(journal)}
-        _write(path, (read_record(journal, places[name]) for name in wanted))
+        places = array("q", bytes(8 * len(wanted)))
+        for place, row in read_journal(journal):
+            if (number := wanted.find(row.get("path", ""))) is not None:
+                places[number] = place
+        _write(path, (read_record(journal, place) for place in places))
         written.remove()
 
 
-def _known(manifest: Path, journal: Path, written: Journal, wanted: dict[str, Path]) -> set[str]:
-    """The files whose record is in the journal, after adding those of the manifest that are up to date."""
-    latest = {row.get("path", ""): _current(row, wanted) for _, row in read_journal(journal)}
-    done = {name for name, current in latest.items() if current}
+class _Files:
+    """The files of a manifest, found by their names."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files, self._index = files, _index_of(files)
+        if self._index.repeats:
+            self.files = list({path_name(str(file)): file for file in files}.values())
+            self._index = _index_of(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def find(self, name: str) -> int | None:
+        """The number of the file whose row has this path; None if there is none."""
+        return next((row for row in self._index.rows(name) if path_name(str(self.files[row])) == name), None)
+
+
+def _index_of(files: Sequence[Path]) -> NameIndex:
+    return NameIndex((path_name(str(file)), number) for number, file in enumerate(files))
+
+
+def _known(manifest: Path, journal: Path, written: Journal, wanted: _Files) -> bytearray:
+    """For each file 1 if its record is in the journal, after adding those of the manifest that are up to date; else 0."""
+    done = bytearray(len(wanted))
+    for _, row in read_journal(journal):
+        if (number := wanted.find(row.get("path", ""))) is not None:
+            done[number] = _current(row, wanted.files[number])
     if _exists(manifest):
         for row in _read_rows(manifest):
-            if row["path"] not in done and _current(row, wanted):
+            number = wanted.find(row["path"])
+            if number is not None and not done[number] and _current(row, wanted.files[number]):
                 written.append({name: row[name] for name in COLUMNS})
-                done.add(row["path"])
+                done[number] = 1
     return done
 
 
-def _current(row: Row, wanted: dict[str, Path]) -> bool:
-    """Whether a row equals the result of a new inspection of the file."""
-    file = wanted.get(row.get("path", ""))
-    if file is None or not row.keys() >= COLUMNS.keys() or row["status"] in _RETRIED:
+def _current(row: Row, file: Path) -> bool:
+    """Whether a row equals the result of a new inspection of its file."""
+    if not row.keys() >= COLUMNS.keys() or row["status"] in _RETRIED:
         return False
     try:
         found = file.stat()
     except OSError:
         return False
-    return (row["bytes"], row["modified"]) == (found.st_size, found.st_mtime)
+    return bool((row["bytes"], row["modified"]) == (found.st_size, found.st_mtime))
 
 
 def _write(path: Path, rows: Iterable[Row]) -> None:

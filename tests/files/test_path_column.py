@@ -1,0 +1,52 @@
+"""Columns of paths return what was put into them."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from mgm.files.path_column import PathColumn
+
+PATHS = [
+    "/videos/run/a.mp4",
+    "/videos/run/b.mp4",
+    "c.mp4",
+    "",
+    "/videos/run/",
+    "s3://bucket/x y.mp4",
+    "set/shard-000001.tar#offset=512&size=9&name=run/ä.mp4&info=4x8x8x1x1",
+    "latin\udce9.mp4",  # a byte that is not UTF-8, as Python's paths have it
+    "lone\ud800/surrogate\ud800.mp4",
+    "/videos/run/a.mp4",
+]
+
+
+def test_paths_return_as_they_were():
+    column = PathColumn(PATHS)
+    assert list(column) == PATHS
+    assert [column[number] for number in range(-len(PATHS), len(PATHS))] == PATHS * 2
+    assert column[2:5] == PATHS[2:5]
+    assert list(pickle.loads(pickle.dumps(column))) == PATHS
+    with pytest.raises(IndexError):
+        column[len(PATHS)]
+
+
+def test_a_part_shares_its_bytes():
+    column = PathColumn(PATHS)
+    part = column.take(np.array([6, 0])).take(np.array([1, 0, 0]))
+    assert list(part) == [PATHS[0], PATHS[6], PATHS[6]]
+    assert part[-1] == PATHS[6]
+    with pytest.raises(ValueError, match="cannot grow"):
+        part.append("x")
+
+
+def test_columns_are_joined():
+    column = PathColumn(PATHS)
+    part = column.take(np.array([1]))
+    assert list(part.joined(column)) == [PATHS[1], *PATHS]  # of one store
+    assert list(part.joined(PathColumn(["x/y"]))) == [PATHS[1], "x/y"]
+
+
+def test_videos_of_a_shard_share_the_name_of_its_file():
+    members = [f"/set/shard-000001.tar#offset={n}&size=9&name=class/{n}.mp4&info=4x8x8x1x1" for n in range(3)]
+    assert PathColumn(members)._store.folders == ["/set/shard-000001.tar#"]
