@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,8 @@ from mgm.training.finetune import finetune
 from mgm.training.pretrain import pretrain
 from mgm.training.whitening import start_from_videos, whitening
 from tests.errors import raises
+
+pretraining = sys.modules["mgm.training.pretrain"]
 
 
 def correlated(values, width):
@@ -80,6 +83,24 @@ def test_runs_and_the_untrained_encoder_start_from_it(small, videos, memory, tmp
     tuned = finetune(None, videos, config, out=tmp_path / "d", source=memory, show_progress=False)
     for encoder in (first, tuned.model.encoder, untrained_encoder(config, videos.train, memory)):
         assert correlation(encoder) < 0.1
+
+
+def test_a_run_that_continues_reads_no_videos_for_its_start(small, videos, memory, tmp_path, monkeypatch):
+    config = small("model.patch_init=whitened", "pretrain.checkpoint_every=2")
+    started = []
+    monkeypatch.setattr(pretraining, "start_from_videos", lambda *_: started.append(1))
+
+    def train(**options):
+        pretrain(videos, config, out=tmp_path / "a", source=memory, show_progress=False, **options)
+
+    def stop(line):
+        if line.startswith("step 3 "):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(progress=stop)
+    train(resume=True)
+    assert started == [1]
 
 
 def test_without_a_readable_video(small, tmp_path, videos):

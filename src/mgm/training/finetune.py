@@ -84,6 +84,8 @@ def finetune(
     with run_folder(out, start):  # before the videos are read, which can take minutes
         run, method = set_up_finetuning(encoder, videos, config, Path(out), source, show_progress=show_progress)
         if not start.continues(run.out):
+            if encoder is None and isinstance(method.module, Classifier):
+                start_from_videos(method.module.encoder, run.clips.items, config, run.clips.source)
             device = run.fabric.device
             start_head_from_probe(method.module, run.clips, config, device=device, show_progress=show_progress)
         return fit(method, run, start, show_progress=show_progress, progress=progress)
@@ -121,8 +123,6 @@ def set_up_finetuning(
     else:
         assert not isinstance(pretrained, VideoNetwork)
         model = build_classifier(config, classes=len(found.classes), pretrained=pretrained)
-        if pretrained is None:
-            start_from_videos(model.encoder, clips.items, config, clips.source)
     augment = augmentation(optim, classes=len(found.classes), seed=config.seed)
     return run, Finetuning(model, config, found.classes, flip, augment, class_weights(clips.items, config, found))
 

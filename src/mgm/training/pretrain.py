@@ -63,6 +63,9 @@ def pretrain(
     start = Start.of(resume, extend, change)
     with run_folder(out, start):  # before the videos are read, which can take minutes
         run, method = set_up_pretraining(videos, config, Path(out), source, show_progress=show_progress)
+        encoder = method.module.encoder
+        if isinstance(encoder, Encoder) and not start.continues(run.out):
+            start_from_videos(encoder, run.clips.items, config, run.clips.source)
         return fit(method, run, start, show_progress=show_progress, progress=progress)
 
 
@@ -86,10 +89,7 @@ def set_up_pretraining(
     clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
     run = TrainingRun.prepare(out, config, config.pretrain, clips, {"set": asked_set(found)})
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
-    model = build_autoencoder(config, teacher, tokenizer, of_pictures)
-    if isinstance(model.encoder, Encoder):
-        start_from_videos(model.encoder, clips.items, config, clips.source)
-    return run, Pretraining(model, config)
+    return run, Pretraining(build_autoencoder(config, teacher, tokenizer, of_pictures), config)
 
 
 def read_tokenizer(config: Config) -> Tokenizer | None:
