@@ -42,7 +42,7 @@ class OptimConfig(Section):
     weight_decay: float = Field(0.05, ge=0, description="not applied to biases, norms and tokens")
     optimiser: Literal["adamw", "sgd", "muon"] = Field(
         "adamw",
-        description="adamw; sgd with momentum; or muon (torch 2.9 or newer) for the matrices of the blocks, adamw for the rest",
+        description="adamw; sgd with momentum; or muon for the matrices of the blocks, with adamw for the rest",
     )
     betas: tuple[Beta, Beta] = Field((0.9, 0.95), description="betas of AdamW, each in [0, 1)")
     momentum: Beta = Field(0.9, description="momentum of SGD, in [0, 1)")
