@@ -118,7 +118,7 @@ def main() -> None:
         rows: dict[str, tuple[list[str], str | None]] = {"python alone": ([*python, "pass"], None)}
         rows |= {f"import {module}": ([*python, f"import {module}"], None) for module in IMPORTS}
         rows |= {
-            "import mgm.masks, a mask": ([*python, "import mgm.masks; mgm.masks.make_mask('mgm')"], None),
+            "import mgm.masks, make_mask": ([*python, "import mgm.masks; mgm.masks.make_mask"], None),
             "import mgm.video, read_clip": ([*python, "import mgm.video; mgm.video.read_clip"], None),
             "mgm --help": ([*MGM, "--help"], None),
         }

@@ -7,16 +7,12 @@ same, without a hint for packages that are not installed.
 from __future__ import annotations
 
 import ast
-import json
-import shlex
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
 
 NAME: Final = "motion-guided-masking"
 """Of the distribution."""
@@ -69,6 +65,8 @@ def missing_package(subject: str, package: str | None) -> str:
 
 def install_command(extra: str) -> str:
     """The command that adds an extra to this installation, from any folder: from where it was installed, a checkout or a URL."""
+    import shlex  # here, as in `_origin`: every command imports this module, and few need these
+
     place = _origin()
     if place is None:
         return f"pip install '{NAME}[{extra}]'"
@@ -78,6 +76,10 @@ def install_command(extra: str) -> str:
 
 def _origin() -> str | None:
     """The folder or URL that the package was installed from; None for an index."""
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote
+
     checkout = Path(__file__).parents[2]
     if (checkout / "pyproject.toml").is_file():
         return str(checkout)

@@ -19,16 +19,16 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
-from rich.table import Column
-from rich.text import Text
 
 from mgm.printable import printable
 from mgm.ranks import on_first_rank
+
+if TYPE_CHECKING:
+    from rich.progress import Task
 
 PLAIN_SECONDS = 30.0
 """Time between the lines of an activity without a terminal."""
@@ -142,20 +142,12 @@ class Activity:
     """From the outermost to the one that is shown."""
 
     def __init__(self, name: str, total: int | None = None, *, active: bool = True) -> None:
+        from mgm.bar import make_bar  # here: `mgm --help` shows no work
+
         self.console = Terminal(stderr=True)
         self._active = active and on_first_rank()
         self._draws = self.console.is_interactive or self.console.is_jupyter
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=16),
-            _Figures(table_column=Column(no_wrap=True)),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not (self._active and self._draws),
-            transient=True,
-            redirect_stdout=sys.stdout.isatty(),  # else results would leave the file or pipe that they are meant for
-        )
+        self._bar = make_bar(self.console, shown=self._active and self._draws)
         self._id = self._bar.add_task(name, total=total, detail="")
         self._hidden = Event()
         self._lines: Thread | None = None
@@ -215,22 +207,10 @@ class Activity:
             note(self._line())
 
     def _line(self) -> str:
-        figures = _figures(self._task)
+        from mgm.bar import figures_of
+
+        figures = figures_of(self._task)
         seconds = int(self._task.elapsed or 0)
         return ", ".join(
             filter(None, (self._task.description, figures, str(timedelta(seconds=seconds)) * bool(seconds)))
         )
-
-
-class _Figures(ProgressColumn):
-    """The counts of a task, and its rate or detail."""
-
-    def render(self, task: Task) -> Text:
-        return Text(_figures(task))
-
-
-def _figures(task: Task) -> str:
-    count = "" if task.total is None else f"{task.completed:,.0f} of {task.total:,.0f}"
-    speed = task.finished_speed or task.speed
-    rate = task.fields["detail"] or ("" if not speed else f"{speed:.1f}/s")
-    return ", ".join(filter(None, (count, rate)))

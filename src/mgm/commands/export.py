@@ -11,7 +11,6 @@ import typer
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Network
 from mgm.terminal import Activity, print_result
-from mgm.training.export.target import check_free
 
 
 class FormatChoice(StrEnum):
@@ -76,6 +75,8 @@ def export(
 
     mgm export MViTv2_B_32x3.pyth --model mvitv2-b-32x3 --to onnx --out exported
     """
+    from mgm.training.export.target import check_free
+
     check_free(out.absolute(), overwrite=overwrite)  # first: refused before torch is imported
     with Activity(f"exporting {model}"):
         from mgm.training import export_model

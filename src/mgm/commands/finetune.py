@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,7 +24,9 @@ from mgm.commands.options import (
     with_network,
 )
 from mgm.terminal import Activity, print_result
-from mgm.training.folder import Start, run_folder
+
+if TYPE_CHECKING:
+    from mgm.training.folder import Start
 
 _WITHOUT_WEIGHTS = Path("none")
 SUPERVISED_RECIPE = "supervised-vitb-k400"
@@ -63,6 +65,8 @@ def finetune(
 
     mgm finetune MViTv2_B_32x3.pyth videos/ --model mvitv2-b-32x3 --out runs/mvit
     """
+    from mgm.training.folder import run_folder
+
     start = start_of(resume, extend, change)
     with run_folder(out, start):  # first: refused before torch is imported
         _finetune(run, data, with_network(settings, model), recipe, out, start, from_scratch=from_scratch)

@@ -10,10 +10,10 @@ import typer
 
 from mgm.errors import FileError
 from mgm.terminal import note
-from mgm.training.folder import Start
 
 if TYPE_CHECKING:
     from mgm.data.annotations import VideoSet
+    from mgm.training.folder import Start
 
 
 def recipe_names(typed: str) -> list[str]:
@@ -124,4 +124,6 @@ def open_set(data: str) -> VideoSet:
 
 def start_of(resume: str, extend: Path | None, change: str) -> Start:
     """The start of a run that the options describe."""
+    from mgm.training.folder import Start
+
     return Start.of(resume, extend, filter(None, change.split(",")))

@@ -8,7 +8,6 @@ import mgm
 from mgm.commands.next_command import suggest, suggest_export
 from mgm.commands.options import Change, Data, Extend, Out, Recipe, Resume, Settings, open_set, start_of
 from mgm.terminal import Activity, print_result
-from mgm.training.folder import run_folder
 
 
 def pretrain(
@@ -24,6 +23,8 @@ def pretrain(
 
     mgm pretrain videos/ --out runs/a mask.name=tube pretrain.steps=2000
     """
+    from mgm.training.folder import run_folder
+
     start = start_of(resume, extend, change)
     with run_folder(out, start):  # first: refused before torch is imported
         with Activity("reading the set"):

@@ -16,7 +16,6 @@ from mgm.commands.options import SET_HELP, AsJson, ForeignRecipe, Network, Setti
 from mgm.errors import ConfigError
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, Terminal, note, print_json
-from mgm.training.recipe_file import read_recipe
 
 if TYPE_CHECKING:
     from mgm.evaluation.run import ProbeReport
@@ -96,6 +95,8 @@ def probe(
         f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read; "
         f"{result_file(run, PROBE_FILE)}"
     )
+    from mgm.training.recipe_file import read_recipe
+
     own = () if recipe is None or "finetune" not in read_recipe(recipe).tree else ("--recipe", recipe)
     suggest("mgm", "finetune", run, data, *own, "--out", new_folder(run, "-finetuned"))
 

@@ -13,10 +13,10 @@ from rich.table import Table
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson, Settings
 from mgm.terminal import Activity, Terminal, print_json
-from mgm.training.recipe_file import Recipe, list_recipes, read_recipe
 
 if TYPE_CHECKING:
     from mgm.training.explain import Setting
+    from mgm.training.recipe_file import Recipe
 
 # Section -> the command that a recipe with this section is for. The first one counts: a recipe of pretraining has the settings
 # of its evaluation too.
@@ -39,6 +39,8 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is not None:
         return
     with Activity("reading the recipes"):
+        from mgm.training.recipe_file import list_recipes, read_recipe
+
         found = sorted((read_recipe(name) for name in list_recipes()), key=_command_order)
     if as_json:
         print_json([{"name": one.name, "command": _command(one)[:2], "about": one.about} for one in found])
@@ -65,6 +67,7 @@ def show(name: Name, settings: Settings = None, as_json: AsJson = False) -> None
     """
     with Activity("reading the recipe"):
         from mgm.training.explain import explain_recipe
+        from mgm.training.recipe_file import read_recipe
 
         shown = explain_recipe(name, settings or ())
         recipe = read_recipe(name)
