@@ -22,7 +22,7 @@ from tests.training.test_ranks import TOGETHER
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")]
 
-STEPS = 60
+STEPS, TOGETHER_STEPS = 60, 240
 KILLS = [signal.SIGKILL] * 10 + [signal.SIGTERM] * 5 + [signal.SIGUSR1] * 3
 
 
@@ -104,13 +104,36 @@ def folder(tiny_set, tmp_path_factory):
     return root
 
 
+PROGRAM = """
+import time
+
+import torch
+
+from mgm.commands.main import run
+from mgm.training.log import StepLog
+
+write = StepLog.write
+
+
+def write_slowly(*arguments, **named):
+    # A step of this size ends within milliseconds: the stops would meet a run that is over.
+    time.sleep(0.05)
+    return write(*arguments, **named)
+
+
+StepLog.write = write_slowly
+torch.set_num_threads(1)
+run()
+"""
+
+
 def begin(folder, out):
     """Start or continue a run of two processes."""
-    settings = ["pretrain.steps=40", "pretrain.checkpoint_every=3", "pretrain.batch=4", "pretrain.warmup=1",
-                "data.frames=4", "data.size=32", "data.memory=false", "data.workers=0", "data.motion=codec"]  # fmt: skip
-    program = "import torch; torch.set_num_threads(1); from mgm.commands.main import run; run()"
+    settings = [f"pretrain.steps={TOGETHER_STEPS}", "pretrain.checkpoint_every=3", "pretrain.batch=4",
+                "pretrain.warmup=1", "data.frames=4", "data.size=32", "data.memory=false", "data.workers=0",
+                "data.motion=codec"]  # fmt: skip
     script = out.parent / "program.py"
-    script.write_text(program)
+    script.write_text(PROGRAM)
     command = [*TOGETHER, str(script), "pretrain", str(folder), "--out", str(out), "--resume", "auto", *settings]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -127,29 +150,38 @@ def process_of(launcher, rank):
     return None
 
 
-def wait_for_step(out, step):
+def last_step(out):
+    return max(checkpoint_steps(out), default=0)
+
+
+def next_checkpoint(launcher, out, before):
+    """The last step of the newest checkpoint, once there is one after step `before`."""
     for _ in range(1200):
-        if any(number >= step for number in checkpoint_steps(out)):
-            return
+        if (step := last_step(out)) > before:
+            return step
+        assert launcher.poll() is None, launcher.communicate()[0]
         time.sleep(0.1)
-    raise AssertionError(f"no checkpoint after step {step}")
+    raise AssertionError(f"no checkpoint after step {before}")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
 def test_two_processes_stopped_at_random_moments(folder, tmp_path):
-    """One of them is killed, twice: the run ends within a minute and says why. Then a request to the launcher, and to one."""
+    """The same eighteen stops, each after at least one more checkpoint: of either process, a request also of the launcher."""
     whole = begin(folder, tmp_path / "whole")
-    assert whole.communicate(timeout=300)[0] is not None
-    assert whole.returncode == 0
-    out = tmp_path / "run"
-    stops = [(signal.SIGKILL, 1), (signal.SIGKILL, 0), (signal.SIGTERM, None), (signal.SIGUSR1, 1)]
-    for step, (number, rank) in zip((4, 10, 16, 22), stops, strict=True):
+    printed = whole.communicate(timeout=600)[0]
+    assert whole.returncode == 0, printed
+    out, rng = tmp_path / "run", random.Random(0)
+    for number in rng.sample(KILLS, len(KILLS)):
+        before = last_step(out)
         launcher = begin(folder, out)
-        wait_for_step(out, step)
-        time.sleep(random.Random(step).uniform(0, 0.3))
-        target = launcher.pid if rank is None else process_of(launcher, rank)
-        os.kill(target, number)
+        step = next_checkpoint(launcher, out, before)
+        rank = rng.choice((0, 1, None) if number is signal.SIGTERM else (0, 1))
+        time.sleep(rng.uniform(0, 0.3))
+        os.kill(launcher.pid if rank is None else process_of(launcher, rank), number)
         printed, _ = launcher.communicate(timeout=60)
+        print(
+            f"{signal.Signals(number).name} to {'the launcher' if rank is None else f'process {rank}'} after step {step}"
+        )
         assert launcher.returncode != 0
         if number is signal.SIGKILL:
             assert f"process {1 - rank} of 2 stopped in step" in printed
@@ -157,10 +189,10 @@ def test_two_processes_stopped_at_random_moments(folder, tmp_path):
         else:
             assert "saved after step" in printed
     last = begin(folder, out)
-    last.communicate(timeout=300)
-    assert last.returncode == 0
+    printed = last.communicate(timeout=600)[0]
+    assert last.returncode == 0, printed
     first, second = load_checkpoint(tmp_path / "whole"), load_checkpoint(out)
     assert all(torch.equal(first["model"][name], second["model"][name]) for name in first["model"])
     losses = [[entry["loss"] for entry in read_log(place)] for place in (tmp_path / "whole", out)]
     assert losses[0] == losses[1]
-    assert len(losses[0]) == 40
+    assert len(losses[0]) == TOGETHER_STEPS
