@@ -1,5 +1,6 @@
 # make setup   a fresh environment in .venv        make demo   the whole line in minutes        make test   the tests        make docs   the site of docs/ in site/
-# Variables: PYTHON (3.11 or newer), PIP_ARGS (for example another index for torch), ARGS (of `mgm demo`).
+# make bench   measured ratios against the committed ones        make check-gpu   all checks on a GPU in ten minutes
+# Variables: PYTHON (3.11 or newer), PIP_ARGS (for example another index for torch), ARGS (of `mgm demo`, or of a benchmark).
 PYTHON ?= python3
 PIP_ARGS ?=
 ARGS ?=
@@ -8,7 +9,7 @@ READY := .venv/.ready
 PEERS := .venv-peers/bin/python
 PEERS_READY := .venv-peers/.ready
 
-.PHONY: setup demo docs test test-slow test-gpu test-peers check format clean
+.PHONY: setup demo docs test test-slow test-gpu test-peers check check-gpu bench format clean
 
 setup: $(READY)
 
@@ -34,6 +35,12 @@ test-slow: setup
 
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu
+
+check-gpu: setup
+	$(BIN)/python benchmarks/gpu.py $(ARGS)
+
+bench: setup
+	$(BIN)/python benchmarks/guard.py $(ARGS)
 
 test-peers: $(PEERS_READY)
 	$(BIN)/python -m pytest -m peers
