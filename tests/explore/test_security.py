@@ -41,7 +41,7 @@ def test_other_origins_are_refused(visitor, origin):
 
 @pytest.mark.parametrize("token", ["", "Bearer ", "Bearer wrong", f"Bearer {TOKEN}x", TOKEN[:-1], "Bearer \xe9"])
 def test_a_wrong_token_opens_nothing(visitor, token):
-    for route in ("session", "start", "videos", "summary", "upload", "clip", "masks", "model", "map"):
+    for route in ("session", "start", "videos", "summary", "upload", "clip", "masks", "draws", "model", "map"):
         assert visitor.post(route, headers={"authorization": token.encode("latin-1")}).status_code == 403
     assert visitor.client.get("/?token=wrong").status_code == 403
 
@@ -75,7 +75,7 @@ def test_every_answer_forbids_what_the_page_does_not_need(visitor):
 def test_ids_are_no_paths(visitor, folder, video):
     outside = folder.parent / "secret.mp4"
     outside.write_bytes((folder / "slow.mp4").read_bytes())
-    for route in ("summary", "clip", "masks"):
+    for route in ("summary", "clip", "masks", "draws"):
         answer = visitor.post(route, {"video": video, "clip": CLIP, "masks": [{}]})
         assert answer.status_code == 404, answer.text
         assert "choose one of the list" in answer.json()["message"]
@@ -118,7 +118,7 @@ def test_an_upload_is_seen_by_its_session_alone(serve, folder):
     assert one.post("videos").json()["videos"][0]["name"] == "holiday.mp4"
     assert one.post("clip", {"video": own, "clip": CLIP}).status_code == 200
     assert "holiday" not in other.post("videos").text
-    for route in ("summary", "clip", "masks"):
+    for route in ("summary", "clip", "masks", "draws"):
         assert other.post(route, {"video": own, "clip": CLIP, "masks": [{}]}).status_code == 404
     shown = one.post("masks", {"video": own, "clip": CLIP, "masks": [{}]}).json()
     assert "read_clip('holiday.mp4'" in shown["python"]

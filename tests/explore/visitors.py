@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def reader() -> Iterator[ClipReader]:
     prepare()
-    with ClipReader(processes=1, timeout_seconds=60) as reader:
+    with ClipReader(processes=1, timeout_seconds=60, ahead_after_seconds=None) as reader:
         assert reader.wait()
         yield reader
 

@@ -47,18 +47,32 @@ def describe_mask(
     Raises:
         MaskError: ratio and grid leave nothing hidden or visible, or the motion cannot be used.
     """
-    motion = clip.motion if asked.rule.uses_motion else None
-    drawn = [asked.rule.draw(grid, asked.ratio, motion, mask_rng(seed, draw, start, 0)) for draw in range(DRAWS)]
-    one = mask_statistics(drawn[0], motion=clip.motion)
+    (drawn,) = _draw(clip, grid, asked, seed=seed, start=start, draws=1)
+    one = mask_statistics(drawn, motion=clip.motion)
     return {
-        "bits": pack(drawn[0]),
-        "hidden": drawn[0].masked.sum(axis=(1, 2)).tolist(),
+        "bits": pack(drawn),
+        "hidden": drawn.masked.sum(axis=(1, 2)).tolist(),
         "ratio": one.ratio,
         "motion_share": one.motion_share,
         "step_iou": one.step_iou,
-        "fallback": drawn[0].fallback.tolist(),
-        "draws": _describe_draws(draw_statistics(drawn, motion=clip.motion)),
+        "fallback": drawn.fallback.tolist(),
     }
+
+
+def describe_draws(
+    clip: Clip, grid: tuple[int, int, int], asked: MaskRequest, *, seed: int, start: int
+) -> dict[str, Any]:
+    """Statistics over `DRAWS` masks, of which the page shows the first; apart from `describe_mask`, because they take most of the
+    time. Errors as of it."""
+    drawn = _draw(clip, grid, asked, seed=seed, start=start, draws=DRAWS)
+    return _describe_draws(draw_statistics(drawn, motion=clip.motion))
+
+
+def _draw(
+    clip: Clip, grid: tuple[int, int, int], asked: MaskRequest, *, seed: int, start: int, draws: int
+) -> list[TokenMask]:
+    motion = clip.motion if asked.rule.uses_motion else None
+    return [asked.rule.draw(grid, asked.ratio, motion, mask_rng(seed, draw, start, 0)) for draw in range(draws)]
 
 
 def _describe_draws(found: DrawStatistics) -> dict[str, Any]:

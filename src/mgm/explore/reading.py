@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,13 +13,14 @@ from itertools import count
 from multiprocessing.synchronize import Event
 from queue import Empty, LifoQueue
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mgm.data.clips.images import probe_any, read_any
 from mgm.errors import DataError, MgmError
+from mgm.explore.ahead import ReadAhead
 from mgm.explore.library import Video
 from mgm.explore.view import ClipRequest
 from mgm.video import Clip
@@ -32,6 +33,8 @@ READ_SECONDS = 20.0
 _START_SECONDS = 180.0
 _WAIT_SECONDS = 90.0
 """Time that a request waits for a process that is free."""
+_END_SECONDS = 2.0
+"""Time that the end of the explorer gives to a clip that is read ahead."""
 _KEPT_BYTES = 256 * 2**20
 THUMBNAIL = 128
 """Side of a thumbnail in pixels."""
@@ -65,38 +68,49 @@ class _Task:
     request: ClipRequest | None  # None: a summary
 
 
+_Pool: TypeAlias = "WorkerPool[_Task, Any]"
+
+
 class ClipReader:
     """Reads clips in `processes` processes, one clip at a time each; for many threads. Use it in a `with` block.
 
     A video that hangs a process or kills it is an error for whoever asked, and costs the others nothing.
     """
 
-    def __init__(self, *, processes: int = 2, timeout_seconds: float = READ_SECONDS) -> None:
+    def __init__(
+        self, *, processes: int = 2, timeout_seconds: float = READ_SECONDS, ahead_after_seconds: float | None = 0.2
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
         self._names: dict[int, str] = {}
         self._numbers = count()
         self._kept = _Kept()
         self._ready = multiprocessing.get_context("spawn").Event()
-        self._pools = [
-            WorkerPool(
-                _read,
-                workers=1,
-                timeout_seconds=timeout_seconds,
-                name=lambda number: self._names.get(number, ""),
-                timeout_advice="the file may be damaged",
-                set_up=partial(_warm, self._ready),
-                start_method="spawn",  # a web server has threads, which a fork would copy in an undefined state
-            )
-            for _ in range(processes)
-        ]
-        self._free: LifoQueue[WorkerPool[_Task, Any]] = LifoQueue()  # the one of last use is the warmest
+        self._pools = [self._pool(_warm) for _ in range(processes)]
+        self._free: LifoQueue[_Pool] = LifoQueue()  # the one of last use is the warmest
         for pool in self._pools:
             self._free.put(pool)
+        self._patient: _Pool | None = None
+        self._ahead = None if ahead_after_seconds is None else ReadAhead(self._read_ahead, ahead_after_seconds)
+
+    def _pool(self, set_up: Callable[[Event], None]) -> _Pool:
+        """A process that reads one clip at a time."""
+        return WorkerPool(
+            _read,
+            workers=1,
+            timeout_seconds=self._timeout_seconds,
+            name=lambda number: self._names.get(number, ""),
+            timeout_advice="the file may be damaged",
+            set_up=partial(set_up, self._ready),
+            start_method="spawn",  # a web server has threads, which a fork would copy in an undefined state
+        )
 
     def __enter__(self) -> ClipReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pool in self._pools:
+        if self._ahead is not None:
+            self._ahead.end(_END_SECONDS)
+        for pool in (*self._pools, *([] if self._patient is None else [self._patient])):
             pool.close()
 
     def wait(self) -> bool:
@@ -109,34 +123,56 @@ class ClipReader:
         Raises:
             VideoError, DataError: with the video's name as the subject, never its path.
         """
+        if self._ahead is not None:
+            self._ahead.pause()
         clip: Clip = self._kept.get((*_identity(video.path), request), lambda: self._ask(video, request))
         return clip
 
+    def expect(self, video: Video, requests: Iterable[ClipRequest]) -> None:
+        """Read clips ahead that may be asked for next, while nobody asks for others; see `ReadAhead`."""
+        if self._ahead is not None:
+            self._ahead.expect(video, requests)
+
     def summary(self, video: Video) -> Summary:
         """A thumbnail and facts of a video; errors as of `clip`."""
+        if self._ahead is not None:
+            self._ahead.pause()
         found: Summary = self._kept.get((*_identity(video.path), "summary"), lambda: self._ask(video, None))
         return found
 
-    def _ask(self, video: Video, request: ClipRequest | None) -> Any:
-        try:
-            return self._pass_on(_Task(next(self._numbers), video.path, request), video.name)
-        except MgmError as error:
-            raise error.about(video.name) from error
+    def _read_ahead(self, video: Video, request: ClipRequest) -> None:
+        """Keep a clip that nobody waits for. Its process leaves the processor to those of the visitors."""
 
-    def _pass_on(self, task: _Task, name: str) -> Any:
+        def read() -> Clip:
+            if self._patient is None:
+                self._patient = self._pool(_warm_patiently)
+            clip: Clip = self._read_in(self._patient, video, request)
+            return clip
+
+        self._kept.get((*_identity(video.path), request), read)
+
+    def _ask(self, video: Video, request: ClipRequest | None) -> Any:
         try:
             pool = self._free.get(timeout=_WAIT_SECONDS)
         except Empty:
             found = f"no process became free within {_WAIT_SECONDS:g} s"
-            raise DataError(name, found, advice="try again", reason="timed_out") from None
-        self._names[task.number] = name
+            raise DataError(video.name, found, advice="try again", reason="timed_out") from None
         try:
-            (result,) = pool.in_order([task])
+            return self._read_in(pool, video, request)
+        finally:
+            self._free.put(pool)
+
+    def _read_in(self, pool: _Pool, video: Video, request: ClipRequest | None) -> Any:
+        number = next(self._numbers)
+        self._names[number] = video.name
+        try:
+            (result,) = pool.in_order([_Task(number, video.path, request)])
             return result
+        except MgmError as error:
+            raise error.about(video.name) from error
         finally:
             pool.incidents.clear()
-            del self._names[task.number]
-            self._free.put(pool)
+            del self._names[number]
 
 
 def _warm(ready: Event) -> None:
@@ -145,6 +181,13 @@ def _warm(ready: Event) -> None:
     with suppress(ImportError):
         import cv2  # noqa: F401
     ready.set()
+
+
+def _warm_patiently(ready: Event) -> None:
+    """The same in a process that may wait."""
+    if hasattr(os, "nice"):
+        os.nice(5)
+    _warm(ready)
 
 
 def _read(task: _Task, begin: BeginItem) -> Clip | Summary:

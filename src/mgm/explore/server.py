@@ -24,7 +24,7 @@ from mgm.errors import ConfigError, MgmError, VideoError
 from mgm.explore.controls import describe_masks
 from mgm.explore.guard import LOOPBACK, Guard
 from mgm.explore.library import Library, Video
-from mgm.explore.pictures import colours, describe_clip, describe_mask, jpeg, number
+from mgm.explore.pictures import colours, describe_clip, describe_draws, describe_mask, jpeg, number
 from mgm.explore.reading import ClipReader
 from mgm.explore.reproduce import command_line, python_lines
 from mgm.explore.view import (
@@ -34,8 +34,10 @@ from mgm.explore.view import (
     READINGS,
     SOURCES,
     ClipRequest,
+    MaskRequest,
     Tokens,
     as_mapping,
+    neighbours,
     read_clip_request,
     read_mask_request,
     read_seed,
@@ -95,6 +97,7 @@ def create_app(explorer: Explorer, *, token: str, hosts: frozenset[str] = LOOPBA
         Route("/api/upload", _upload, methods=["POST"]),
         Route("/api/clip", _clip, methods=["POST"]),
         Route("/api/masks", _masks, methods=["POST"]),
+        Route("/api/draws", _draws, methods=["POST"]),
         Route("/api/model", _model, methods=["POST"]),
         Route("/api/map", _map, methods=["POST"]),
         Route("/api/error", _error, methods=["POST"]),
@@ -221,7 +224,9 @@ async def _clip(request: Request) -> Response:
     def describe() -> dict[str, Any]:
         began = time.perf_counter()
         clip = explorer.reader.clip(video, wanted)
-        return describe_clip(clip, explorer.tokens.grid(wanted.frames)) | {"seconds": time.perf_counter() - began}
+        described = describe_clip(clip, explorer.tokens.grid(wanted.frames))
+        explorer.reader.expect(video, neighbours(wanted, explorer.tokens, fixed=explorer.fixed is not None))
+        return described | {"seconds": time.perf_counter() - began}
 
     return JSONResponse(await run_in_threadpool(describe))
 
@@ -230,12 +235,7 @@ async def _masks(request: Request) -> Response:
     """One or two masks over a clip, and the lines that reproduce them."""
     explorer, asked = _explorer(request), await _body(request)
     video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
-    given = asked.get("masks")
-    if not isinstance(given, list) or not 1 <= len(given) <= _MOST_MASKS:
-        raise ConfigError(
-            "masks", "found something else", f"a list of 1 to {_MOST_MASKS} masks", reason="invalid_value"
-        )
-    rules, seed = [read_mask_request(one) for one in given], read_seed(asked)
+    rules, seed = _wanted_masks(asked), read_seed(asked)
 
     def draw() -> dict[str, Any]:
         clip, grid = explorer.reader.clip(video, wanted), explorer.tokens.grid(wanted.frames)
@@ -245,6 +245,19 @@ async def _masks(request: Request) -> Response:
             "command": command_line(path, wanted, explorer.tokens, rules, seed),
             "python": python_lines(path, wanted, explorer.tokens, rules, seed),
         }
+
+    return JSONResponse(await run_in_threadpool(draw))
+
+
+async def _draws(request: Request) -> Response:
+    """The statistics over many draws of the same masks."""
+    explorer, asked = _explorer(request), await _body(request)
+    video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
+    rules, seed = _wanted_masks(asked), read_seed(asked)
+
+    def draw() -> dict[str, Any]:
+        clip, grid = explorer.reader.clip(video, wanted), explorer.tokens.grid(wanted.frames)
+        return {"draws": [describe_draws(clip, grid, rule, seed=seed, start=wanted.start) for rule in rules]}
 
     return JSONResponse(await run_in_threadpool(draw))
 
@@ -278,6 +291,15 @@ async def _error(request: Request) -> Response:
 
 def _wanted_clip(explorer: Explorer, asked: Mapping[str, Any]) -> ClipRequest:
     return read_clip_request(asked.get("clip"), explorer.tokens, fixed=explorer.fixed)
+
+
+def _wanted_masks(asked: Mapping[str, Any]) -> list[MaskRequest]:
+    given = asked.get("masks")
+    if not isinstance(given, list) or not 1 <= len(given) <= _MOST_MASKS:
+        raise ConfigError(
+            "masks", "found something else", f"a list of 1 to {_MOST_MASKS} masks", reason="invalid_value"
+        )
+    return [read_mask_request(one) for one in given]
 
 
 def _panels(explorer: Explorer) -> RunPanels:

@@ -98,6 +98,24 @@ def read_clip_request(given: object, tokens: Tokens, *, fixed: ClipRequest | Non
     return request
 
 
+def neighbours(request: ClipRequest, tokens: Tokens, *, fixed: bool) -> list[ClipRequest]:
+    """The clips that one step of a control would ask for, the likely ones first.
+
+    Args:
+        fixed: frames and stride cannot be chosen.
+    """
+    found = [replace(request, camera=camera) for camera in CAMERAS]
+    found += [replace(request, reading=reading) for reading in READINGS]
+    found += [replace(request, start=request.start + step) for step in (4 * request.stride, 1)]
+    if not fixed:
+        strides = (request.stride - 1, request.stride + 1)
+        found += [replace(request, stride=stride) for stride in strides if 1 <= stride <= MOST_STRIDE]
+        counts = (request.frames - tokens.tubelet, request.frames + tokens.tubelet)
+        found += [replace(request, frames=frames) for frames in counts if 0 < frames <= MOST_FRAMES]
+    found += [replace(request, motion=source) for source in SOURCES]
+    return [other for other in found if other != request]
+
+
 def read_mask_request(given: object) -> MaskRequest:
     """The mask that a page asks for: one of the catalog. `package.module:Class`, which would import code, is refused.
 

@@ -11,6 +11,7 @@ import { showFacts, showStatistics, title } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 const page = document.documentElement;
+const SETTLED = 120; // milliseconds after the last change of a mask, before its draws are counted
 
 class App {
   async begin() {
@@ -25,6 +26,7 @@ class App {
     this.panels = this.makePanels();
     this.readClip = latest((signal) => this.loadClip(signal));
     this.readMasks = latest((signal, began) => this.loadMasks(signal, began));
+    this.readDraws = latest((signal, masks) => this.loadDraws(signal, masks));
     this.listen();
     await this.gallery.load();
     if (this.gallery.videos.length) await this.choose(this.gallery.videos[0].id);
@@ -203,12 +205,23 @@ class App {
     this.arrange();
     this.paint(this.player.t);
     this.painted(began);
-    showStatistics(answer.masks, wanted);
     at("command").textContent = answer.command;
     at("python").textContent = answer.python;
     at("message").hidden = true;
+    this.readDraws(answer.masks).catch((error) => this.fail(error));
     this.model?.changed();
     return true;
+  }
+
+  // Many draws take longer than one: the picture does not wait for their statistics.
+  async loadDraws(signal, masks) {
+    await new Promise((resolve) => setTimeout(resolve, SETTLED));
+    if (signal.aborted) return;
+    const { clip, wanted, seed } = this.controls;
+    const { draws } = await ask("draws", { video: this.video.id, clip, masks: wanted, seed }, signal);
+    if (signal.aborted) return;
+    showStatistics(masks.map((mask, place) => ({ ...mask, draws: draws[place] })), wanted);
+    page.dataset.counted = Number(page.dataset.counted || 0) + 1;
   }
 
   paint(t) {
