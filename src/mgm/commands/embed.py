@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 import mgm
+from mgm.commands.interrupted import keeping, kept_features
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Data, ForeignRecipe, Network, Settings, open_set, with_network
 from mgm.ranks import on_first_rank
@@ -34,7 +35,7 @@ def embed(
 
     mgm embed runs/a videos/ --out features.npz probe.temporal_views=1 probe.spatial_views=1
     """
-    with Activity("reading videos") as activity:
+    with keeping(lambda: kept_features(out)), Activity("reading videos") as activity:
         from mgm.evaluation.embedding import check_embedding_suffix
 
         check_embedding_suffix(out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import mgm
+from mgm.commands.interrupted import keeping, kept_checkpoint
 from mgm.commands.next_command import suggest_export
 from mgm.commands.options import (
     Change,
@@ -68,7 +69,7 @@ def finetune(
     from mgm.training.folder import run_folder
 
     start = start_of(resume, extend, change)
-    with run_folder(out, start):  # first: refused before torch is imported
+    with keeping(lambda: kept_checkpoint(out)), run_folder(out, start):  # first: refused before torch is imported
         _finetune(run, data, with_network(settings, model), recipe, out, start, from_scratch=from_scratch)
 
 

@@ -56,8 +56,8 @@ class _Commands(TyperGroup):
         words = [*ctx._protected_args, *ctx.args]
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            _interrupted()
+        except KeyboardInterrupt as interrupt:
+            _interrupted(interrupt)
         except BrokenPipeError:  # typer would exit with status 1
             reader_left()
         except Exception as error:
@@ -137,8 +137,8 @@ def run() -> None:
         if error.name in TRAINING_PACKAGES:
             _fail(missing_package("this command", error.name))
         raise
-    except KeyboardInterrupt:
-        _interrupted()
+    except KeyboardInterrupt as interrupt:
+        _interrupted(interrupt)
 
 
 def _warning(
@@ -150,8 +150,9 @@ def _warning(
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
-def _interrupted() -> NoReturn:
-    _fail("interrupted; saved files are intact", status=130)
+def _interrupted(interrupt: KeyboardInterrupt) -> NoReturn:
+    kept = str(interrupt) or "saved files are intact"  # see `mgm.commands.interrupted`
+    _fail(f"interrupted; {printable(kept)}", status=130)
 
 
 def _fail(message: str, *, status: int = 1) -> NoReturn:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mgm.commands.interrupted import keeping, kept_videos
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Ray
 from mgm.terminal import Activity, Terminal
@@ -50,7 +51,7 @@ def prepare(
 
     Run it again after an interruption: finished videos are skipped. Exit status 1 if a video failed or a folder cannot be listed.
     """
-    with Activity("finding videos") as activity:
+    with keeping(lambda: kept_videos(dst)), Activity("finding videos") as activity:
         from mgm.video.scan.find import search_videos
         from mgm.video.transcode.folder import prepare_videos
 

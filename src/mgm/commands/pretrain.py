@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import mgm
+from mgm.commands.interrupted import keeping, kept_checkpoint
 from mgm.commands.next_command import suggest, suggest_export
 from mgm.commands.options import Change, Data, Extend, Out, Recipe, Resume, Settings, open_set, start_of
 from mgm.terminal import Activity, print_result
@@ -26,7 +27,7 @@ def pretrain(
     from mgm.training.folder import run_folder
 
     start = start_of(resume, extend, change)
-    with run_folder(out, start):  # first: refused before torch is imported
+    with keeping(lambda: kept_checkpoint(out)), run_folder(out, start):  # first: refused before torch is imported
         with Activity("reading the set"):
             from mgm.data.judging import unprobeable
 

@@ -11,6 +11,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from mgm.commands.interrupted import keeping, kept_scan
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson, Ray
 from mgm.terminal import Activity, Terminal, print_json
@@ -63,7 +64,7 @@ def scan(
     """
     count = processes or os.cpu_count() or 1
     found: Iterable[VideoRecord]
-    with Activity("scanning videos") as activity:
+    with keeping(lambda: kept_scan(out)), Activity("scanning videos") as activity:
         from mgm.video.scan.find import search_videos
         from mgm.video.scan.folder import scan_to_manifest, scan_videos
         from mgm.video.scan.manifest import read_manifest
