@@ -21,6 +21,9 @@ def report(
         Path | None,
         typer.Option(help="The page to write. Default: report.html in the run's folder, or here for several runs."),
     ] = None,
+    video: Annotated[
+        str | None, typer.Option(help="Video of the clip that is reconstructed. Default: one of the run's set.")
+    ] = None,
     curve: Annotated[
         Path | None,
         typer.Option(
@@ -28,7 +31,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write a page about runs: curves, results, settings; is the loss of a run normal?
+    """Write a page about runs: curves, results, reconstructions; is the loss of a run normal?
 
     mgm report runs/a
 
@@ -45,10 +48,10 @@ def report(
             raise ConfigError("--curve", f"found {len(runs)} runs", "one", reason="conflict")
         if len(runs) == 1:
             page = out or runs[0] / REPORT_FILE
-            said = write_run_report(runs[0], page)
+            said = write_run_report(runs[0], page, video=video)
         else:
             page = out or Path(REPORT_FILE)
-            said = write_runs_report(runs, page)
+            said = write_runs_report(runs, page, video=video)
         if curve is not None:
             replace(read_run(runs[0]), name=curve.stem.replace("-", " ")).save(curve)
     for line in said:

@@ -5,13 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from mgm.data.annotations import VideoItem
-from mgm.data.clips.sampling import view_starts
 from mgm.data.clips.source import ClipSource
-from mgm.data.clips.transform import centre_crop
 from mgm.data.items import evenly_spaced
 from mgm.demo.findings import RAW_MOTION, Findings
 from mgm.demo.plan import EQUAL_COMPUTE_STEPS
@@ -20,10 +15,10 @@ from mgm.errors import VideoError
 from mgm.evaluation.metrics import Accuracy
 from mgm.evaluation.probing import Comparison
 from mgm.machine import machine, versions
-from mgm.masks import mask_rng
 from mgm.models import MaskedAutoencoder
-from mgm.show.figures import RgbFrames, paint_mask, reconstruction
+from mgm.show.figures import paint_mask, reconstruction
 from mgm.show.filmstrip import animate, motion_legend, strip
+from mgm.show.masked_clip import read_masked_clip
 from mgm.show.preview import motion_picture
 from mgm.show.report.elements import Animation, Code, Curve, Estimate, PageSection, Strip, Text
 from mgm.show.report.facts import (
@@ -139,21 +134,12 @@ def reconstruction_strip(
     model: MaskedAutoencoder, item: VideoItem, source: ClipSource, config: Config, *, number: int
 ) -> Strip:
     """Frames, motion, mask and reconstruction of the middle clip of a video at the model's size; `number` seeds the mask."""
-    settings = config.clip_settings(motion=True)
-    info = source.info(item.path)
-    start = view_starts(info.frames, frames=settings.frames, stride=settings.stride, views=1)[0]
-    frames, motion, _ = source.clip(
-        item.path, start, centre_crop(info.height, info.width, size=settings.size), settings
-    )
-    rule = config.mask_rule()
-    mask = rule.mask.draw(rule.grid, rule.ratio, motion, mask_rng(config.seed, 0, number, 0))
-    video = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)[None]
-    predicted: RgbFrames = model.reconstruct(video, torch.from_numpy(mask.masked)[None])[0].permute(1, 2, 3, 0).numpy()
-    original, sees, made = reconstruction(frames, predicted, mask.masked)
+    clip = read_masked_clip(item, source, config, number=number)
+    original, sees, made = reconstruction(clip.frames, clip.reconstruct(model), clip.mask.masked)
     rows = [original]
-    if motion is not None:
-        rows.append(("motion", motion_picture(motion, frames.shape[1:3])))
-    rows += [("mask", paint_mask(frames, mask.masked)), sees, made]
+    if clip.motion is not None:
+        rows.append(("motion", motion_picture(clip.motion, clip.frames.shape[1:3])))
+    rows += [("mask", paint_mask(clip.frames, clip.mask.masked)), sees, made]
     return strip(rows, caption=f"{Path(item.path).parent.name}/{Path(item.path).name}", cell_height=96)
 
 

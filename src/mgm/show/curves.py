@@ -78,7 +78,7 @@ def read_run(folder: Path) -> RunCurves:
         expected = f"the folder of a run with {LOG_FILE} and {RECIPE_FILE}"
         raise ConfigError(folder, "found no log of a run", expected, "check the path", reason="not_found")
     config = load_config(folder / RECIPE_FILE)
-    about = _about(folder)
+    about = about_run(folder)
     kind = about.get("kind") or _kind(folder)
     made = _made(config, kind, about)
     groups = _groups(list(steps.items()))
@@ -101,7 +101,7 @@ def _parse(content: Any) -> RunCurves:
     return RunCurves(content["name"], content["kind"], content["made"], tuple(content["clips"]), values)
 
 
-def _about(folder: Path) -> dict[str, Any]:
+def about_run(folder: Path) -> dict[str, Any]:
     """The content of `run.json`; empty for runs of earlier versions."""
     try:
         content = read_json((folder / RUN_FILE).read_bytes())

@@ -10,18 +10,22 @@ from mgm.show.curves import RunCurves, read_references, read_run
 from mgm.show.report.elements import CurveChart, FactList, PageSection, Text
 from mgm.show.report.facts import Headline
 from mgm.show.report.report import Report, write_report
-from mgm.show.run_sections import CHARTS, chart_section, curve_of, next_section, result_section
+from mgm.show.run_sections import CHARTS, chart_section, curve_of, next_section, outcome_sections
 
 REPORT_FILE = "report.html"
 
 
-def write_run_report(folder: Path, file: Path) -> list[str]:
+def write_run_report(folder: Path, file: Path, *, video: str | None = None) -> list[str]:
     """Write the report of a run; returns the sentences about its loss.
+
+    Args:
+        video: of the clip that is reconstructed; None: one of the run's set.
 
     Raises:
         ConfigError: the folder has no log of a run.
         ModelError: its results are damaged.
         FileError: the file cannot be written.
+        VideoError: `video` cannot be read.
     """
     run = read_run(folder)
     place = {run.name: folder}
@@ -58,7 +62,7 @@ def write_run_report(folder: Path, file: Path) -> list[str]:
         headlines=_headlines(run),
         sections=tuple(
             section
-            for section in (loss, result_section(place), *others, made, *behind, next_section(place, file))
+            for section in (loss, *outcome_sections(place, video), *others, made, *behind, next_section(place, file))
             if section is not None
         ),
     )

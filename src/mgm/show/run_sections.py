@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from mgm.show.confusion import confusion_section
 from mgm.show.curves import RunCurves
+from mgm.show.progress import progress_section
 from mgm.show.report.elements import (
     Code,
     Column,
@@ -81,6 +83,11 @@ def chart_section(title: str, label: str, names: Sequence[str], runs: Mapping[st
             for words, curves in groups
         ),
     )
+
+
+def outcome_sections(folders: Mapping[str, Path], video: str | None) -> tuple[PageSection | None, ...]:
+    """What came of the runs: results, confused classes, reconstructions. Errors as of these."""
+    return result_section(folders), confusion_section(folders), progress_section(folders, video)
 
 
 def result_section(folders: Mapping[str, Path]) -> PageSection | None:

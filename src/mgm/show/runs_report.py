@@ -9,16 +9,20 @@ from pathlib import Path
 from mgm.show.curves import RunCurves, read_run
 from mgm.show.report.elements import Column, PageSection, Table
 from mgm.show.report.report import Report, write_report
-from mgm.show.run_sections import CHARTS, chart_section, names_of, next_section, result_section, settings_section
+from mgm.show.run_sections import CHARTS, chart_section, names_of, next_section, outcome_sections, settings_section
 
 
-def write_runs_report(folders: Sequence[Path], file: Path) -> list[str]:
+def write_runs_report(folders: Sequence[Path], file: Path, *, video: str | None = None) -> list[str]:
     """Write the report of several runs; returns sentences about their losses.
+
+    Args:
+        video: of the clip that is reconstructed; None: one of each run's set.
 
     Raises:
         ConfigError: a folder has no log of a run.
         ModelError: the results of a run are damaged.
         FileError: the file cannot be written.
+        VideoError: `video` cannot be read.
     """
     places = dict(zip(names_of(folders), folders, strict=True))
     runs = {name: read_run(folder) for name, folder in places.items()}
@@ -26,7 +30,7 @@ def write_runs_report(folders: Sequence[Path], file: Path) -> list[str]:
     charts += [chart_section(title, label, names, runs) for title, label, names in CHARTS]
     sections = [
         _overview(runs),
-        result_section(places),
+        *outcome_sections(places, video),
         *charts,
         settings_section(places),
         _environment(runs),

@@ -113,6 +113,17 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """Videos by true class (rows) and answer (columns). A cell is shaded by its share of the row's total."""
+
+    names: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    totals: tuple[int, ...]
+    """Videos of each class, which may have answers without a column."""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Curve:
     """A quantity over training steps; equal lengths, steps ascending. Values that are not finite leave a gap."""
 
@@ -168,7 +179,7 @@ class IntervalChart:
     caption: str = ""
 
 
-SectionPart = Text | Code | FactList | Picture | Animation | Strip | Table | CurveChart | IntervalChart
+SectionPart = Text | Code | FactList | Picture | Animation | Strip | Table | Matrix | CurveChart | IntervalChart
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from mgm.show.report.elements import (
     FactList,
     IntervalChart,
     Legend,
+    Matrix,
     PageSection,
     Picture,
     SectionPart,
@@ -69,6 +70,8 @@ def part_html(part: SectionPart) -> str:
             return _strip(part)
         case Table():
             return _table(part)
+        case Matrix():
+            return _matrix(part)
         case CurveChart():
             wide, narrow = curve_svg(part, width=_WIDE, height=340), curve_svg(part, width=_NARROW, height=260)
             return _chart(wide, narrow, part.caption)
@@ -143,6 +146,29 @@ def _table(part: Table) -> str:
         f'<div class="scroll" role="region" aria-label="{name}" tabindex="0"><table>{caption}'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
     )
+
+
+def _matrix(part: Matrix) -> str:
+    """Names of columns stand upright; the caption and the axes are text, so that nothing depends on the shades."""
+    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in part.names)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{_shades(counts, i, part.totals[i])}</tr>'
+        for i, (name, counts) in enumerate(zip(part.names, part.counts, strict=True))
+    )
+    return (
+        f'<div class="scroll" role="region" aria-label="{escape(part.caption)}" tabindex="0"><table class="matrix">'
+        f"<caption>{escape(part.caption)}</caption>"
+        f'<thead><tr><th scope="col"><small>class \\ answer</small></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _shades(counts: tuple[int, ...], own: int, total: int) -> str:
+    cells = []
+    for column, count in enumerate(counts):
+        kind = "right" if column == own else "wrong"
+        shade = f' style="--share:{count / total:.3f}"' if count else ""
+        cells.append(f'<td class="{kind}"{shade}>{count or ""}</td>')
+    return "".join(cells)
 
 
 def _column(column: Column) -> str:
