@@ -78,7 +78,7 @@ def test_a_group_of_one_run_is_named():
 def test_the_interval_over_seeds_covers_what_it_should():
     rng = np.random.default_rng(0)
     inside = []
-    for _ in range(300):
+    for _ in range(100):
         difficulty = rng.normal(0, 0.15, 150)  # of each video, for all runs
         old, new = (
             np.array([rng.random(150) < np.clip(mean + rng.normal(0, 0.03) + difficulty, 0, 1) for _ in range(3)])

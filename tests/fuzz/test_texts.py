@@ -45,7 +45,7 @@ def test_undocumented_exceptions_and_hangs_are_named(tmp_path: Path, monkeypatch
     assert len(report.findings) == len([path for path in tmp_path.iterdir() if path.is_file()]) > 2
 
 
-@pytest.mark.parametrize(("kind", "count"), [("annotations", 500), ("recipes", 120)])
+@pytest.mark.parametrize(("kind", "count"), [("annotations", 200), ("recipes", 60)])
 def test_a_short_run(tmp_path: Path, kind: str, count: int):
     report = fuzz_texts(kind, count, seed=11, folder=tmp_path)
     assert not report.findings, "\n".join(report.findings)

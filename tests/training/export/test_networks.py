@@ -58,6 +58,7 @@ def test_a_graph_computes_the_same_for_any_batch(weights, tmp_path, part):
     assert ("tokens = model(video)" in card) == (part == "encoder")
 
 
+@pytest.mark.slow
 def test_onnx_computes_the_same(weights, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     network, file = weights
