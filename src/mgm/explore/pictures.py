@@ -14,7 +14,7 @@ from PIL import Image
 from mgm.explore.view import MaskRequest
 from mgm.masks import DrawStatistics, TokenMask, draw_statistics, mask_rng, mask_statistics
 from mgm.show.figures import RgbFrames, colour_motion, colour_wheel, motion_scale
-from mgm.show.style import EDGE, HIDDEN, VEIL
+from mgm.show.style import EDGE, HIDDEN, HOT, QUERY, VEIL
 from mgm.video import Clip, MotionField
 from mgm.video.motion.field import CELL_PIXELS
 
@@ -118,8 +118,9 @@ def _arrows(motion: MotionField, grid: tuple[int, int, int]) -> list[float]:
 
 
 def colours() -> dict[str, Any]:
-    """The colours of masks and the wheel of directions, the same as in all figures."""
-    return {"veil": VEIL, "edge": EDGE, "hidden": HIDDEN, "wheel": png(colour_wheel(96))}
+    """The colours of masks and of attention and the wheel of directions, the same as in all figures."""
+    shown = {"veil": VEIL, "edge": EDGE, "hidden": HIDDEN, "hot": HOT, "query": QUERY}
+    return shown | {"wheel": png(colour_wheel(96))}
 
 
 def strip(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -176,25 +176,47 @@ export function paintStrip(canvas, strip, t, size) {
   pen.drawImage(strip, 0, t * size, size, size, 0, 0, side, side);
 }
 
-// Attention over a frame that is dimmed: bright where the query looks; the query is outlined.
-export function paintAttention(canvas, clip, t, { weights, query, tokens }, edge) {
+// Attention over a frame in dark grey: brighter and warmer where the query looks, as in all figures; the query is outlined.
+export function paintAttention(canvas, clip, t, { weights, query, tokens }, colours) {
   const { size } = clip.answer;
   const [pen, side] = prepare(canvas, size);
-  const [, rows, columns] = tokens;
-  const step = Math.floor((t * tokens[0]) / clip.answer.count);
-  paintFrame(canvas, clip, t);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const weight = weights[(step * rows + row) * columns + column];
-      pen.fillStyle = `rgb(0 0 0 / ${0.85 * (1 - weight)})`;
-      pen.fillRect((column * side) / columns, (row * side) / rows, side / columns + 0.5, side / rows + 0.5);
+  const [steps, rows, columns] = tokens;
+  const step = Math.floor((t * steps) / clip.answer.count);
+  const { data } = clip.frame(t);
+  const pixels = new ImageData(size, size);
+  const [down, across] = [between(size, rows), between(size, columns)];
+  for (let y = 0; y < size; y++) {
+    const [upper, lower, below] = down[y];
+    for (let x = 0; x < size; x++) {
+      const [left, right, beyond] = across[x];
+      const weight = (row, column) => weights[(step * rows + row) * columns + column];
+      const high = weight(upper, left) * (1 - beyond) + weight(upper, right) * beyond;
+      const low = weight(lower, left) * (1 - beyond) + weight(lower, right) * beyond;
+      const heat = high * (1 - below) + low * below;
+      const at = 4 * (y * size + x);
+      const grey = 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2];
+      for (let channel = 0; channel < 3; channel++) {
+        pixels.data[at + channel] = grey * (0.45 - 0.25 * heat) + 0.8 * heat * colours.hot[channel];
+      }
+      pixels.data[at + 3] = 255;
     }
   }
+  clip.sheet.getContext("2d", { willReadFrequently: true }).putImageData(pixels, 0, 0);
+  pen.drawImage(clip.sheet, 0, 0, side, side);
   if (step === query[0]) {
-    pen.strokeStyle = `rgb(${edge})`;
-    pen.lineWidth = side / 110;
+    pen.strokeStyle = `rgb(${colours.query})`;
+    pen.lineWidth = side / 90;
     pen.strokeRect((query[2] * side) / columns, (query[1] * side) / rows, side / columns, side / rows);
   }
+}
+
+// For every pixel of a side the tokens whose centres are around it, and how far it is to the second of them.
+function between(size, tokens) {
+  return Array.from({ length: size }, (_, pixel) => {
+    const place = Math.min(Math.max(((pixel + 0.5) * tokens) / size - 0.5, 0), tokens - 1);
+    const first = Math.floor(place);
+    return [first, Math.min(first + 1, tokens - 1), place - first];
+  });
 }
 
 // The share of draws in which each place is visible, as small squares from dark (never) to light.

@@ -33,7 +33,7 @@ export class RunPanels {
       {
         id: "attention",
         caption: () => `attention, layer ${this.layer + 1}, ${this.head === "" ? "mean of heads" : `head ${Number(this.head) + 1}`}`,
-        paint: (canvas, t) => (this.attention ? paintAttention(canvas, this.app.clip, t, this.attention, this.app.start.colours.edge) : paintFrame(canvas, this.app.clip, t)),
+        paint: (canvas, t) => (this.attention ? paintAttention(canvas, this.app.clip, t, this.attention, this.app.start.colours) : paintFrame(canvas, this.app.clip, t)),
       },
     ];
   }
@@ -102,14 +102,14 @@ export class RunPanels {
       const { points, explained, left_out } = await ask("map");
       const shown = points.map(({ id, name, x, y, thumbnail }) => {
         const button = element("button", { type: "button", title: name }, element("img", { src: thumbnail, alt: name }));
-        button.style.left = `${4 + 92 * x}%`;
-        button.style.top = `${6 + 88 * (1 - y)}%`;
+        button.style.setProperty("--x", x);
+        button.style.setProperty("--y", 1 - y);
         button.addEventListener("click", () => this.app.choose(id));
         return button;
       });
       const share = explained.map((part) => `${Math.round(100 * part)} %`).join(" and ");
       const rest = left_out ? `; ${left_out} videos are left out` : "";
-      place.replaceChildren(...shown, element("p", {}, `The axes explain ${share} of the variance${rest}.`));
+      place.replaceChildren(element("div", {}, ...shown), element("p", {}, `The axes explain ${share} of the variance${rest}.`));
       this.enterMap();
     } catch (error) {
       place.textContent = "";
