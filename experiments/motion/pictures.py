@@ -20,10 +20,13 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from sheet import (
     FAINT,
     FUTURE,
+    FUTURE_ON_DARK,
     INK,
     INTRA,
+    OVER,
     PAPER,
     PAST,
+    PAST_ON_DARK,
     WIDTH,
     Box,
     Picture,
@@ -114,7 +117,7 @@ def blocks(video: Path, number: int, box: Box, out: Path) -> None:
         corner = (column * 8 - x - 0.5, row * 8 - y - 0.5)
         axes.add_patch(Rectangle(corner, 8, 8, facecolor=INTRA, alpha=0.5, linewidth=0))
     dx, dy = v["motion_x"] / v["motion_scale"], v["motion_y"] / v["motion_scale"]
-    for of, colour in ((-1, "#ff8f1f"), (1, "#4dabf7")):
+    for of, colour in ((-1, PAST_ON_DARK), (1, FUTURE_ON_DARK)):
         kept = (v["source"] == of) & (np.hypot(dx, dy) >= 1)
         arrows(axes, np.stack([v["dst_x"] - x, v["dst_y"] - y, dx, dy], axis=1)[kept], colour)
     axes.set_xlim(-0.5, width - 0.5)
@@ -123,8 +126,8 @@ def blocks(video: Path, number: int, box: Box, out: Path) -> None:
     page.show(shades(motion, box, scale)[0], left=4.08, top=0.38, size=size)
     low = size[1] + 0.48
     legend = (
-        (0.12, 0.15, "#e8770a", "list 0, from an earlier frame"),
-        (2.12, 0.15, "#1c7ed6", "list 1, from a later one"),
+        (0.12, 0.15, PAST, "list 0, from an earlier frame"),
+        (2.12, 0.15, FUTURE, "list 1, from a later one"),
         (0.12, 0.36, INTRA, "intra: no vector"),
         (2.12, 0.36, "white", "blocks; arrows in true length"),
     )
@@ -161,7 +164,7 @@ def distances(folder: Path, out: Path) -> None:
         line.set_visible(name in ("left", "bottom"))
         line.set_color(FAINT)
     words = "a P-frame took a farther\nreference, and nothing\ncontradicts it: clean errs"
-    axes.text(33.7, 11.8, words, fontsize=8, color=FAINT, ha="center", va="center")
+    axes.text(34.9, 11.8, words, fontsize=8, color=FAINT, ha="center", va="center")
     axes.legend(
         ncols=3,
         fontsize=8.5,
@@ -293,7 +296,7 @@ def cameras(folder: Path, out: Path) -> None:
             field = remove_camera(motion, how).vectors[0, every // 2 :: every, every // 2 :: every]
             row, column = np.indices(field.shape[:2]) * every + every // 2 + 0.5
             rows = np.concatenate([column[..., None] * 8, row[..., None] * 8, field], axis=-1).reshape(-1, 4)
-            arrows(axes, rows[np.hypot(rows[:, 2], rows[:, 3]) >= 0.5], "#ffb000", gain=3)
+            arrows(axes, rows[np.hypot(rows[:, 2], rows[:, 3]) >= 0.5], OVER, gain=3)
             axes.set_xlim(-0.5, size[1] - 0.5)
             axes.set_ylim(size[0] - 0.5, -0.5)
             if i == 0:

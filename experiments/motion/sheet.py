@@ -15,11 +15,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mgm.show.figures import colour_motion, colour_wheel
+from mgm.show.style import HOT, THEMES, css_colour
 from mgm.video import MotionField
 
 DPI = 140
-PAPER, INK, FAINT = "#f0f0ee", "#26262e", "#74747e"
-PAST, FUTURE, INTRA = "#d9480f", "#1971c2", "#7048e8"
+_LIGHT = THEMES["light"]
+PAPER, INK, FAINT = (css_colour(colour) for colour in (_LIGHT.ground, _LIGHT.ink, _LIGHT.faint))
+FUTURE, PAST, _, INTRA = map(css_colour, _LIGHT.series)
+FUTURE_ON_DARK, PAST_ON_DARK = map(css_colour, THEMES["dark"].series[:2])
+"""Over pictures."""
+OVER = css_colour(HOT)
 WIDTH = 8.0
 """Inches; shown as 800 pixels on a page."""
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from matplotlib.patches import Rectangle
 from pictures import begin
-from sheet import FAINT, WIDTH, Picture, Sheet, arrows, faint, save, sheet
+from sheet import FAINT, OVER, WIDTH, Picture, Sheet, arrows, faint, save, sheet
 
 from mgm.data.augment.erasing import RandomErasing
 from mgm.data.augment.mixing import Mix, Mixing, mix_clips
@@ -24,6 +24,8 @@ from mgm.data.clips.sampling import Frames
 from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.clips.transform import Geometry, draw_geometry, short_side, spatial_views
 from mgm.models.patches import MEAN, STD
+from mgm.show.style import BOX as BOX_COLOUR
+from mgm.show.style import css_colour
 from mgm.video import MotionField
 
 CLIP, BOX = np.array([190, 194, 198]), np.array([[202.0, 0.0, 498.0, 258.0]])
@@ -51,10 +53,12 @@ def draw(
     row, column = np.indices(vectors.shape[:2]) * every + every // 2 + 0.5
     x, y = column * 8 * right / motion.extent[1], row * 8 * height / motion.extent[0]
     rows = np.stack([x, y, vectors[..., 0], vectors[..., 1]], axis=-1).reshape(-1, 4)
-    arrows(axes, rows[np.hypot(rows[:, 2], rows[:, 3]) >= 5], "#ffb000")
+    arrows(axes, rows[np.hypot(rows[:, 2], rows[:, 3]) >= 5], OVER)
     for x0, y0, x1, y1 in geometry.boxes(BOX):
         axes.add_patch(
-            Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor="#40e0b0", linewidth=1.6)
+            Rectangle(
+                (x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=css_colour(BOX_COLOUR), linewidth=1.6
+            )
         )
     axes.set_xlim(-0.5, right - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
