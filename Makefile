@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv || ($(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python .venv/bin/python install -q pip)
 	@# pip would compile 16,000 files on one core. Those that no Python can compile are of tests and templates.
 	$(BIN)/python -m pip install -q --no-compile $(PIP_ARGS) -c constraints.txt -e '.[dev]'
-	-$(BIN)/python -m compileall -qq -j 0 .venv/lib
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	$(BIN)/python -c "from mgm.masks.kernels import compile_kernels; compile_kernels()" & masks=$$!; \
 		$(BIN)/python -c "from mgm.video.motion.velocity import compile_motion_kernels; compile_motion_kernels()" && \
 		$(BIN)/python -c "from mgm.models.accelerate.pixels import compile_pixels; compile_pixels()" && wait $$masks
