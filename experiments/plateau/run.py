@@ -2,8 +2,9 @@
 
     python experiments/plateau/run.py --seeds 0 1 2
 
-Every idea is one change of the settings of the demo and has the same number of steps of 16 clips; its computation is given in minutes
-of a CPU. Probes train on 128 labelled videos. The test videos are the demo's; an idea is kept only if it helps on real clips, too (experiments/real).
+Every idea is one change of the settings of the demo and has the same number of steps of 16 clips; its computation is given in
+minutes of a CPU. Probes train on 128 labelled videos. The test videos are the demo's; an idea is kept only if it helps on real
+clips, too (experiments/real).
 """
 
 from __future__ import annotations
