@@ -7,7 +7,7 @@ Every row is a process of its own. Times are processor time; memory is the large
     scan         a folder of empty files into a manifest, stopped after half of them, then continued, then run again
     shards       the index of a set in 100 videos per shard, without the bytes of the videos
     loader       the first batch of four clips from a set of as many names of a thousand files, in two reading processes
-    neighbours   k-NN of 4,096 queries among as many features of 768 numbers
+    neighbours   k-NN of 1,024 queries among as many features of 768 numbers
 
 `benchmarks/annotations.py --lines` has the lists.
 """
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from timing import peak_memory, print_header
 
-SEED, CLASSES, WIDTH, QUERIES, PER_FOLDER, PER_SHARD, FILES = 0, 400, 768, 4096, 2000, 100, 1000
+SEED, CLASSES, WIDTH, QUERIES, PER_FOLDER, PER_SHARD, FILES = 0, 400, 768, 1024, 2000, 100, 1000
 CLIP, STRIDE, SIDE = 8, 2, 64
 
 

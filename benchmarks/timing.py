@@ -49,10 +49,15 @@ def compare(
             functions[name]()
             if number:
                 seconds[name].append((now() - began) / (units or {}).get(name, 1))
+    return timings(seconds, peer)
+
+
+def timings(seconds: Mapping[str, Sequence[float]], peer: str) -> dict[str, Timing]:
+    """The summary of each function's seconds in each round, with its ratios to those of `peer`."""
     result = {}
-    for name in names:
-        ratio, low, high = ratios(seconds[name], seconds[peer])
-        result[name] = Timing(statistics.median(seconds[name]), ratio, low, high, tuple(seconds[name]))
+    for name, own in seconds.items():
+        ratio, low, high = ratios(own, seconds[peer])
+        result[name] = Timing(statistics.median(own), ratio, low, high, tuple(own))
     return result
 
 

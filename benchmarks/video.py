@@ -6,8 +6,11 @@ For every video three files are read: itself and the results of `mgm prepare` wi
 are 16 frames x stride 4 at 224 px, the whole frame stretched, from random starts, the file opened for each. On a busy machine
 `--clock cpu` counts processor time, of all threads, instead of wall-clock time.
 
+Before them, two groups of files as found, each reader in a process of its own (decord's threads go on after it has returned): short
+surveillance clips of 60 to 130 frames, and the two longer clips.
+
 Without videos it takes two real clips of ../shared/data beside the checkout, encoded with x264's defaults, or else makes one: 300
-frames of 340 x 256. `requirements.txt` beside this file lists the peers.
+frames of 340 x 256. `requirements.txt` beside this file lists the peers. `--groups` measures the groups alone.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 
 import numpy as np
 
+from apart import own_readers, time_apart
 from field import DECODE, FIELD, PIXELS, time_fields, time_flow
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.video.container.metadata import read_video_info
@@ -35,7 +39,9 @@ from reading import DECORD, FRAMES, SIZE, STRIDE, clip_starts, print_clips, prin
 from timing import Clock, print_header, print_table
 
 SEED = 0
-REAL = Path(__file__).parents[1].parent / "shared" / "data" / "single_clips" / "mmaction2"
+DATA = Path(__file__).parents[1].parent / "shared" / "data"
+REAL = DATA / "single_clips" / "mmaction2"
+SHORT, SHORT_CLIPS = DATA / "surv_fights", 12
 DEFAULT = ("mmaction2_demo.mp4", "mmaction2_test.mp4")
 
 
@@ -54,6 +60,27 @@ def print_reading(path: Path, peers: list[Peer], folder: Path, *, clips: int, ro
         )
         print_frames(str(prepared), few, starts)
         print_clips(time_clips(str(prepared), few, starts, original=str(path), rounds=rounds, clock=clock), few)
+
+
+def print_groups(peers: list[Peer], *, rounds: int, clock: Clock) -> None:
+    """Clips of the files of both groups, one from each of the short ones and six from each of the longer ones."""
+    rng = np.random.default_rng(SEED)
+    span = STRIDE * (FRAMES - 1) + 1
+    short = [path for path in sorted(SHORT.rglob("*.mp4")) if read_video_info(path).frames >= span]
+    some = short[:: max(len(short) // SHORT_CLIPS, 1)][:SHORT_CLIPS]
+    longer = [REAL / file for file in DEFAULT if (REAL / file).exists()]
+    groups: dict[str, list[tuple[str, int]]] = {
+        "short surveillance clips": [(str(p), clip_starts(str(p), clips=1, rng=rng)[0]) for p in some],
+        "longer clips": [(str(p), start) for p in longer for start in clip_starts(str(p), clips=6, rng=rng)],
+    }
+    names = [*(peer.name for peer in peers), *own_readers()]
+    reference = DECORD if DECORD in names else "PyAV, as a user writes it"
+    for name, clips in groups.items():
+        if clips:
+            print(f"\n{name}: {len(clips)} clips of {len({path for path, _ in clips})} files as found, a process each")
+            print_table(
+                time_apart(names, clips, peer=reference, rounds=rounds, clock=clock), peer=reference, unit="ms a clip"
+            )
 
 
 def print_motion(path: Path, peers: list[Peer], *, rounds: int, clock: Clock) -> None:
@@ -81,6 +108,7 @@ def main() -> None:
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--groups", action="store_true", help="the two groups alone")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     arguments = parser.parse_args()
     peers, missing = load_peers()
@@ -95,6 +123,9 @@ def main() -> None:
         SEED,
     )
     print_missing(missing)
+    print_groups(peers, rounds=arguments.rounds, clock=arguments.clock)
+    if arguments.groups:
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         videos = arguments.videos or [REAL / file for file in DEFAULT if (REAL / file).exists()]

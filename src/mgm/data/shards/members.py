@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote
 
 from mgm.errors import VideoError
 from mgm.video import VideoReader
@@ -58,12 +58,15 @@ class ShardMember:
 
     def __str__(self) -> str:
         """The path of the video in a `VideoSet`; `parse_member` parses it."""
-        fields: dict[str, str | int] = {"offset": self.video.offset, "size": self.video.size, "name": self.name}
-        if self.motion is not None:
-            fields |= {"motion": f"{self.motion.offset}+{self.motion.size}", "modified": self.modified}
+        # Not urlencode: the index of a million videos is read in half the time.
         info = self.info
-        fields["info"] = f"{info.frames}x{info.height}x{info.width}x{int(info.motion)}x{info.step}"
-        return f"{self.tar}#{urlencode(fields, safe='/+', quote_via=quote)}"
+        motion = (
+            "" if self.motion is None else f"&motion={self.motion.offset}+{self.motion.size}&modified={self.modified}"
+        )
+        return (
+            f"{self.tar}#offset={self.video.offset}&size={self.video.size}&name={quote(self.name, safe='/+')}{motion}"
+            f"&info={info.frames}x{info.height}x{info.width}x{int(info.motion)}x{info.step}"
+        )
 
     @property
     def title(self) -> str:
