@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mgm.show.curves import RunCurves, read_references, read_run
 from mgm.show.report.elements import CurveChart, FactList, PageSection, Text
@@ -46,15 +48,8 @@ def write_run_report(folder: Path, file: Path, *, video: str | None = None) -> l
     )
     alone = {run.name: run}
     others = [chart_section(title, label, names, alone) for title, label, names in CHARTS]
-    made = PageSection(
-        "The run", (FactList(tuple((name, str(value)) for name, value in run.made.items() if value is not None)),)
-    )
-    behind = [
-        PageSection(
-            f"Reference: {other.name}", (FactList(tuple((k, str(v)) for k, v in other.made.items() if v is not None)),)
-        )
-        for other in references
-    ]
+    made = PageSection("The run", (_facts(run.made),))
+    behind = [PageSection(f"Reference: {other.name}", (_facts(other.made),)) for other in references]
     report = Report(
         title=f"The run {run.name}",
         summary=said[0],
@@ -95,6 +90,17 @@ def judge_loss(run: RunCurves, references: list[RunCurves]) -> list[str]:
     if not references:
         said.append("No reference has a model of this size and this target: the loss has nothing to be compared with.")
     return said
+
+
+def _facts(made: Mapping[str, Any]) -> FactList:
+    """What a loss depends on, as far as it is known; several targets with their weights."""
+
+    def words(value: object) -> str:
+        if isinstance(value, dict):
+            return ", ".join(f"{name} x {weight:g}" for name, weight in value.items())
+        return str(value)
+
+    return FactList(tuple((name.replace("_", " "), words(value)) for name, value in made.items() if value is not None))
 
 
 def _headlines(run: RunCurves) -> tuple[Headline, ...]:

@@ -15,6 +15,8 @@ from mgm.show.report.escape import escape
 
 _HOVER_COLUMNS = 60
 _DRAWN_POINTS = 400
+_LONGEST_END = 30
+"""Letters of a name at the end of its curve; longer ones would take the room of the curves, and are in the key."""
 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:
@@ -39,7 +41,7 @@ def curve_svg(chart: CurveChart, *, width: int, height: int) -> str:
     if not finite:
         return _svg(width, 60, chart.alt, [_text(width / 2, 34, "no finite value was logged", anchor="middle")])
     several = len(chart.curves) > 1
-    named_ends = several and width >= 480
+    named_ends = several and width >= 480 and max(len(curve.label) for curve in chart.curves) <= _LONGEST_END
     left, top, bottom = 52, 34, 44
     smooth = [_smooth(curve) for curve in chart.curves]
     words = [
@@ -47,14 +49,15 @@ def curve_svg(chart: CurveChart, *, width: int, height: int) -> str:
         for curve, points in zip(chart.curves, smooth, strict=True)
     ]
     right = max(64, 18 + round(7.5 * max(map(len, words))))
-    key = []
+    key: list[str] = []
     if several and not named_ends:
-        top += 24
-        key = _series_key([curve.label for curve in chart.curves], 14, hollow=False)
+        key, lines = _series_key([curve.label for curve in chart.curves], 14, width, hollow=False)
+        top += 24 + 18 * (lines - 1)
     xs, ys = [x for x, _ in finite], [y for _, y in finite]
     pad = (max(ys) - min(ys)) * 0.06 or abs(max(ys)) * 0.05 or 1.0
     x_axis = _Axis(min(xs), max(xs), left, width - right)
-    y_axis = _Axis(min(ys) - pad, max(ys) + pad, height - bottom, top)
+    low = min(ys) - pad
+    y_axis = _Axis(max(low, 0.0) if min(ys) >= 0 else low, max(ys) + pad, height - bottom, top)
     body = [*key, _text(left - 40, top - 18, chart.y_label, kind="name")]
     body += _y_grid(y_axis, left, width - right, height)
     body += _x_ticks(x_axis, height - bottom, max(4, width // 130), "{:,g}")
@@ -83,7 +86,7 @@ def interval_svg(chart: IntervalChart, *, width: int) -> str:
     known = [e for row in chart.rows for e in row.estimates if e is not None]
     highest = max([e.high for e in known] + ([chart.reference[1]] if chart.reference else []) + [0.1])
     axis = _Axis(0.0, min(1.0, math.ceil(highest * 10 + 0.5) / 10), left, width - right)
-    body = _series_key(chart.series, 14)
+    body, _ = _series_key(chart.series, 14, width)
     body += _x_ticks(axis, floor, 5, "{:.0%}", grid_top=top)
     body.append(_text(width - right, floor + 38, chart.x_label, anchor="end", kind="name"))
     if chart.reference is not None:
@@ -242,15 +245,19 @@ def _hover(chart: CurveChart, x_axis: _Axis, y_axis: _Axis, top: float, floor: f
     return drawn
 
 
-def _series_key(series: Sequence[str], y: float, *, hollow: bool = True) -> list[str]:
-    drawn, x = [], 8.0
+def _series_key(series: Sequence[str], y: float, width: float, *, hollow: bool = True) -> tuple[list[str], int]:
+    """The names of the series from the height `y` on, and the number of lines that they take."""
+    drawn, x, lines = [], 8.0, 1
     for k, name in enumerate(series):
+        room = 11 + 7.2 * len(name)
+        if x > 8.0 and x + room > width:
+            x, y, lines = 8.0, y + 18, lines + 1
         drawn.append(
             f'<circle cx="{x:.1f}" cy="{y - 4:.1f}" r="5" class="{"ring" if hollow and k else "dot"} s{k % 4}"/>'
         )
         drawn.append(_text(x + 11, y, name))
-        x += 11 + 7.2 * len(name) + 22
-    return drawn
+        x += room + 22
+    return drawn, lines
 
 
 def _reference(reference: tuple[str, float], axis: _Axis, top: float, floor: float, width: float) -> list[str]:
