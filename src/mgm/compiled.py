@@ -1,41 +1,107 @@
-"""Inner loops compiled by numba at their first call, and kept on the disk where that is possible.
+"""Inner loops compiled by numba, and kept on the disk where that is possible.
 
 `numba.njit(cache=True)` raises RuntimeError where neither the package nor the user's cache folder can be written (containers,
 other users' installations), and OSError in the first call if the disk is full. Here the loops are then compiled once per process.
+
+To compile a loop takes half a second to four. A loop with a twin of numpy is compiled when that pays: the first calls of a process
+that finds no compiled loop on the disk go to the twin, which gives the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
 
 from numba import njit
 from numba.core.caching import FunctionCache
 
 from mgm.waits import compilation_begins
 
+PATIENCE: Final = 1000
+"""Calls of a twin before its loop is compiled. Together they take about as long as to compile it."""
 
-def compiled(*, nogil: bool = False) -> Callable[[Callable[..., Any]], Any]:
+
+class _State(threading.local):
+    """Attributes: `at_once`: twins are not called. `only_kept`: a loop that is not on the disk is not compiled."""
+
+    at_once = False
+    only_kept = False
+
+
+_state = _State()
+
+
+def compiled(*, nogil: bool = False, twin: Callable[..., Any] | None = None) -> Callable[[Callable[..., Any]], Any]:
     """A decorator that compiles a loop for the types of its arguments.
 
     Args:
         nogil: let other threads run meanwhile.
+        twin: does the same, bit for bit, without being compiled.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
         kernel = njit(nogil=nogil)(function)
         with suppress(RuntimeError):  # no folder can be written
             kernel._cache = _Cache(function)  # as cache=True does
-        return kernel
+        return kernel if twin is None else _Patient(kernel, twin)
 
     return decorate
+
+
+@contextmanager
+def compiled_at_once() -> Iterator[None]:
+    """Compile the loops that this thread calls in the block, and use them from then on."""
+    before, _state.at_once = _state.at_once, True
+    try:
+        yield
+    finally:
+        _state.at_once = before
 
 
 def cache_folder(kernel: Any) -> str | None:
     """The folder in which a compiled loop is kept for other processes; None if no folder can be written."""
     folder: str | None = kernel._cache.cache_path
     return folder
+
+
+class _Patient:
+    """A loop whose first calls go to its twin, unless it is compiled already. Other attributes are those of the loop."""
+
+    def __init__(self, kernel: Any, twin: Callable[..., Any]) -> None:
+        self.kernel, self.twin = kernel, twin
+        self._left: int | None = None  # calls of the twin; None: nothing was called yet
+
+    def __call__(self, *args: Any) -> Any:
+        return self.kernel(*args) if self._left == 0 or self._is_due(args) else self.twin(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.kernel, name)
+
+    def _is_due(self, args: tuple[Any, ...]) -> bool:
+        if _state.at_once or (self._left is None and self._is_kept(args)):
+            self._left = 0
+            return True
+        self._left = PATIENCE if self._left is None else self._left - 1
+        return self._left == 0
+
+    def _is_kept(self, args: tuple[Any, ...]) -> bool:
+        """Whether the disk has the loop for these arguments, which then is loaded."""
+        if not isinstance(self.kernel._cache, _Cache):
+            return False
+        _state.only_kept = True
+        try:
+            self.kernel.compile(tuple(map(self.kernel.typeof_pyval, args)))
+        except _NotKeptError:
+            return False
+        finally:
+            _state.only_kept = False
+        return True
+
+
+class _NotKeptError(Exception):
+    """The disk does not have a loop."""
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
@@ -47,6 +113,8 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         with suppress(OSError):
             found = super().load_overload(sig, target_context)
         if found is None:
+            if _state.only_kept:
+                raise _NotKeptError
             compilation_begins()
         return found
 

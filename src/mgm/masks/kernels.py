@@ -1,6 +1,7 @@
 """Compiled inner loops of the masks: at the size of a token grid the overhead of a numpy call exceeds its work.
 
-They are compiled at their first call, a second each; `a[:] = b` would cost four more, for the text of its error.
+To compile one takes one to four seconds; `a[:] = b` would cost four more, for the text of its error. The first masks of an
+installation are therefore drawn by `plain`.
 
 Kernels draw no random numbers. They receive them as arguments from the caller's generator, so a mask does not depend on the
 way it is computed.
@@ -10,7 +11,8 @@ import math
 
 import numpy as np
 
-from mgm.compiled import compiled
+from mgm.compiled import compiled, compiled_at_once
+from mgm.masks import plain
 
 SIGN, NEGATIVE = np.uint32(0x80000000), np.uint32(0xFFFFFFFF)
 
@@ -18,6 +20,11 @@ SIGN, NEGATIVE = np.uint32(0x80000000), np.uint32(0xFFFFFFFF)
 def compile_kernels() -> None:
     """Compile all kernels, seconds once per installation: `make setup` does it, so the first mask does not wait. Read-only
     arrays are types of their own to the compiler."""
+    with compiled_at_once():
+        _call_all()
+
+
+def _call_all() -> None:
     vectors, used, camera = np.zeros((1, 1, 1, 2), np.float32), np.ones((1, 1, 1), np.bool_), np.zeros((1, 2))
     flat = np.zeros((1, 1))
     for locked_vectors in (False, True):
@@ -62,7 +69,7 @@ def select(values, k):  # type: ignore[no-untyped-def]
     return values[k]
 
 
-@compiled()
+@compiled(twin=plain.lowest)
 def lowest(rank, count):  # type: ignore[no-untyped-def]
     """bool (rows, n) from float64 (rows, n): True for the `count` lowest of each row, the first of equal ones. ValueError if a
     rank is NaN or the row has fewer values."""
@@ -114,7 +121,7 @@ def _lowest_last(line, count, near):  # type: ignore[no-untyped-def]
     return select(near[:number], rest - 1)
 
 
-@compiled()
+@compiled(twin=plain.squared_magnitude)
 def squared_magnitude(vectors, camera):  # type: ignore[no-untyped-def]
     """Squared length of vectors float32 (T, gh, gw, 2) less the camera's motion float64 (T, 2): float64 (T, gh, gw), and
     bool (T,), whether all vectors of a frame are finite."""
@@ -210,7 +217,7 @@ def step_sums(vectors, camera, steps):  # type: ignore[no-untyped-def]
     return sums.reshape(2, steps, rows, columns)
 
 
-@compiled()
+@compiled(twin=plain.tied_peaks)
 def tied_peaks(power, moments):  # type: ignore[no-untyped-def]
     """The motion peak of each step.
 
@@ -238,13 +245,12 @@ def tied_peaks(power, moments):  # type: ignore[no-untyped-def]
     return centres, peaks, number, strongest
 
 
-@compiled()
-def balance(jitter, chance):  # type: ignore[no-untyped-def]
+def _balance(jitter, chance):  # type: ignore[no-untyped-def]
     """Bring the sum of each column of int64 (n, axes) in {-1, 0, 1} to zero, in place: by one in each of the entries
     of lowest chance, float64 (n, axes), that are not at the other extreme."""
     for axis in range(jitter.shape[1]):
         excess = jitter[:, axis].sum()
-        sign = (excess > 0) - (excess < 0)
+        sign = int(excess > 0) - int(excess < 0)
         taken = np.zeros(len(jitter), np.bool_)
         for _ in range(abs(excess)):
             least, at = math.inf, 0
@@ -257,7 +263,10 @@ def balance(jitter, chance):  # type: ignore[no-untyped-def]
                 jitter[step, axis] -= sign
 
 
-@compiled()
+balance = compiled(twin=_balance)(_balance)  # a dozen numbers: Python does it
+
+
+@compiled(twin=plain.rectangle_rank)
 def rectangle_rank(centres, sides, noise, chance, shape, clip, wrap, near, loose, tie):  # type: ignore[no-untyped-def]
     """Rank of the tokens of each step, hidden from the lowest, float64 (t, h * w); see `place_rectangle`.
 

@@ -228,11 +228,11 @@ def place_rectangle(
         noise,
         chance,
         shape,
-        clip=boundary == "clip",
-        wrap=boundary == "wrap",
-        near=fill == "near",
-        loose=trim == "random",
-        tie=ROUNDING,
+        boundary == "clip",
+        boundary == "wrap",
+        fill == "near",
+        trim == "random",
+        ROUNDING,
     )
     return hide_lowest(rank, count=count).reshape(size[0], *shape)
 

@@ -11,22 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mgm.compiled import compiled
+from mgm.compiled import compiled, compiled_at_once
 from mgm.video.container.stream import EXPORTS_B_VECTORS
+from mgm.video.motion import plain
 from mgm.video.motion.accumulation import compile_accumulation
 from mgm.video.motion.field import VectorField, compile_field_kernels
+from mgm.video.motion.plain import LONGER, REACH, SAME_DIRECTION
 from mgm.video.motion.reference_distance import Distance
 from mgm.video.motion.vectors import NO_VECTORS, VECTOR_DTYPE
 
 VelocitySum = npt.NDArray[np.float32]
 """(3, rows, columns): the sums of the velocities dx and dy (pixels of the coded frame per unit of time, forward in time), and their
 number, in which parts of a cell count by area. A cell with number 0 is not measured."""
-
-REACH = 3
-"""Radius of the smoothing filter in cells."""
-
-_SAME_DIRECTION = np.float32(0.82)  # squared cosine of 25 degrees
-_LONGER = np.float32(1.5**2)
 
 
 def accumulate_vectors(
@@ -158,10 +154,10 @@ def _join_kernel(new: Any, total: Any, drop_zeros: Any) -> None:
                 drop_new, drop_old = drop_zeros and a == 0, drop_zeros and b == 0
             else:
                 along = ax * bx + ay * by
-                if along > 0 and along * along > _SAME_DIRECTION * a * b:
+                if along > 0 and along * along > SAME_DIRECTION * a * b:
                     # Compares the squared means a / n^2 and b / m^2 without a division.
-                    drop_new = a * m * m > _LONGER * b * n * n
-                    drop_old = b * n * n > _LONGER * a * m * m
+                    drop_new = a * m * m > LONGER * b * n * n
+                    drop_old = b * n * n > LONGER * a * m * m
             if drop_new:
                 continue
             if drop_old:
@@ -216,16 +212,17 @@ def _support_kernel(measured: Any, known: Any) -> None:
 
 
 _join: Any = compiled()(_join_kernel)
-_gather: Any = compiled()(_gather_kernel)
-_smooth: Any = compiled()(_smooth_kernel)
-_support: Any = compiled()(_support_kernel)
+_gather: Any = compiled(twin=plain.gather)(_gather_kernel)
+_smooth: Any = compiled(twin=plain.smooth)(_smooth_kernel)
+_support: Any = compiled(twin=plain.support)(_support_kernel)
 
 
 def compile_motion_kernels() -> None:
     """Compile all kernels of motion ahead of the first clip, as `make setup` does: it takes seconds, once per installation."""
     vectors = np.zeros(1, VECTOR_DTYPE)
     vectors["motion_scale"] = 1
-    field = smooth(accumulate_vectors(vectors, (1, 1), past=1.0, future=1.0), 1.0)
-    smoothed_support(np.zeros_like(field.valid)[None])
-    compile_field_kernels()
-    compile_accumulation()
+    with compiled_at_once():
+        field = smooth(accumulate_vectors(vectors, (1, 1), past=1.0, future=1.0), 1.0)
+        smoothed_support(np.zeros_like(field.valid)[None])
+        compile_field_kernels()
+        compile_accumulation()
