@@ -106,13 +106,14 @@ def neighbours(request: ClipRequest, tokens: Tokens, *, fixed: bool) -> list[Cli
     """
     found = [replace(request, camera=camera) for camera in CAMERAS]
     found += [replace(request, reading=reading) for reading in READINGS]
+    found += [replace(request, motion=source) for source in SOURCES if source != "flow"]
     found += [replace(request, start=request.start + step) for step in (4 * request.stride, 1)]
     if not fixed:
         strides = (request.stride - 1, request.stride + 1)
         found += [replace(request, stride=stride) for stride in strides if 1 <= stride <= MOST_STRIDE]
         counts = (request.frames - tokens.tubelet, request.frames + tokens.tubelet)
         found += [replace(request, frames=frames) for frames in counts if 0 < frames <= MOST_FRAMES]
-    found += [replace(request, motion=source) for source in SOURCES]
+    found.append(replace(request, motion="flow"))  # takes longest
     return [other for other in found if other != request]
 
 
