@@ -244,3 +244,11 @@ def test_missing_recipes(recipe, tmp_path):
         load_config(tmp_path / "other.yaml")
     with raises(ConfigError, "malformed"):
         load_config(recipe("a: [1"))
+
+
+@pytest.mark.parametrize("network", [(), ("model.network=vjepa2-h",)])
+def test_a_setting_of_fine_tuning_leaves_the_others_of_a_recipe_without_it(network):
+    whole = load_config("probe-vjepa2-vitl", network).finetune
+    given = load_config("probe-vjepa2-vitl", (*network, "finetune.steps=7")).finetune
+    assert given == whole.model_copy(update={"steps": 7, "epochs": None, "warmup": 0})  # a warm-up in epochs
+    assert whole.batch == 512

@@ -58,6 +58,10 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     read = read_recipe(recipe)
     given = _with_clips_of_network(tuple(overrides), read.tree)
     changed = {override_key(text)[:2] for text in given}
+    if any(
+        key[0] == "finetune" for key in changed
+    ):  # one setting must not change the others of a recipe without the section
+        read.tree.setdefault("finetune", dict(DEFAULT_FINETUNE))
     bases = {
         key: origin.recipe for key, origin in read.origins.items() if key not in changed and origin.recipe != read.name
     }
@@ -82,8 +86,6 @@ def _with_clips_of_network(overrides: tuple[str, ...], tree: Mapping[str, Any]) 
         "probe.temporal_views": entry.views[0],
         "probe.spatial_views": entry.views[1],
     }
-    if "finetune" not in tree:  # a recipe of a probe
-        clips |= {f"finetune.{key}": value for key, value in DEFAULT_FINETUNE.items()}
     if not entry.stochastic_depth:
         clips["finetune.drop_path"] = 0
     if not entry.layer_decay:
