@@ -123,8 +123,8 @@ def main() -> None:
             "mgm --help": ([*MGM, "--help"], None),
         }
         rows |= {f"mgm {name}, first line": ([*MGM, *words], "") for name, words in commands().items()}
-        training = [*MGM, "pretrain", "videos", "--out", "fresh", "pretrain.steps=100", "data.workers=2"]
-        rows["mgm pretrain, first step"] = (training, "step 1")
+        training = [*MGM, "pretrain", "videos", "--out", "fresh", "pretrain.steps=1", "data.workers=2"]
+        rows["mgm pretrain, first step"] = (training, "loss ")  # and its checkpoint: the last line of a run of one step
         rows = {name: row for name, row in rows.items() if not arguments.only or any(w in name for w in arguments.only)}
         spent: dict[str, list[Spent]] = {name: [] for name in rows}
         for number in range(arguments.rounds + 1):

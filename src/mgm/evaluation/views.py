@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -26,6 +26,9 @@ from mgm.models.tokens import tokens_of
 
 _VIDEOS_AT_ONCE = 16
 """Videos whose views are in memory at the same time."""
+
+_BLOCK_ROWS = 4096
+"""Views whose outputs share their memory."""
 
 _CLIPS_AT_ONCE = 32
 """Clips per forward pass, for any number of views per video."""
@@ -245,8 +248,41 @@ def _run(
     progress: Callable[[int], None] | None,
 ) -> tuple[tuple[Tensor, ...], _Judged]:
     """The outputs for all views, on the CPU of every rank."""
-    mine = [group for _, group in _groups(model, forward, views, ranks, workers, timeout, progress)]
+    blocks = _Blocks()
+    # A part of a block is sent to other ranks with all of its block.
+    keep = blocks.keep if ranks.count == 1 else _cloned
+    mine = [
+        replace(group, videos=[keep(video) for video in group.videos])
+        for _, group in _groups(model, forward, views, ranks, workers, timeout, progress)
+    ]
     return _joined([group for part in ranks.gather(mine) for group in part], len(views))
+
+
+@dataclass(slots=True)
+class _Blocks:
+    """Keeps outputs in blocks of thousands of rows.
+
+    A tensor of its own for each video, between the large ones of its group, breaks up the heap: 100 kB for each video.
+    """
+
+    blocks: tuple[Tensor, ...] = ()
+    used: int = 0
+
+    def keep(self, video: _Video) -> _Video:
+        """The video with its outputs in a block."""
+        rows = len(video.row)
+        if not self.blocks or self.used + rows > len(self.blocks[0]):
+            size = max(rows, _BLOCK_ROWS)
+            self.blocks, self.used = tuple(output.new_empty(size, *output.shape[1:]) for output in video.outputs), 0
+        kept = tuple(block[self.used : self.used + rows] for block in self.blocks)
+        for place, output in zip(kept, video.outputs, strict=True):
+            place.copy_(output)
+        self.used += rows
+        return replace(video, outputs=kept)
+
+
+def _cloned(video: _Video) -> _Video:
+    return replace(video, outputs=tuple(output.clone() for output in video.outputs))
 
 
 def _groups(
@@ -306,8 +342,8 @@ def _outputs(
             reason="diverged",
         )
     by_video = zip(*(torch.split(output, [len(rows) for rows in each]) for output in outputs), strict=True)
-    return [  # cloned, as what is sent to other ranks would include the whole group
-        _Video(index, video.label, rows, tuple(output.clone() for output in found), video.places)
+    return [
+        _Video(index, video.label, rows, found, video.places)
         for (index, video), rows, found in zip(group, each, by_video, strict=True)
         if video.places is not None  # the videos of a group were read
     ]

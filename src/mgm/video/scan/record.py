@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 Status = Literal[
@@ -118,7 +118,8 @@ COLUMNS = {column.name: _kind(_HINTS[column.name]) for column in fields(VideoRec
 
 def to_row(record: VideoRecord) -> Row:
     """The row of a record, as valid text: the problem names the path as the column does."""
-    return {name: path_name(value) if isinstance(value, str) else value for name, value in asdict(record).items()}
+    values = ((name, getattr(record, name)) for name in COLUMNS)
+    return {name: path_name(value) if isinstance(value, str) else value for name, value in values}
 
 
 def valid_text(value: str) -> str:
