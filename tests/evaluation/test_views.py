@@ -130,3 +130,15 @@ def test_a_model_that_returns_nan_is_an_error(items):
 
     with raises(ModelError, "diverged", subject=items[0].path):
         predict_views(Diverged(), view_set(items))
+
+
+def test_features_are_the_same_in_blocks_of_any_size(items, wide, monkeypatch):
+    """A block ends between videos, and one that is larger than a block has its own."""
+    encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
+    videos = view_set((items[0], wide, items[1]))
+    whole = encode_views(encoder, videos)
+    for rows in (1, 3):
+        monkeypatch.setattr(module, "_BLOCK_ROWS", rows)
+        found = encode_views(encoder, videos)
+        assert torch.equal(found.pooled, whole.pooled)
+        assert torch.equal(found.owner, whole.owner)

@@ -466,3 +466,9 @@ def test_a_pipe_in_the_place_of_a_manifest_blocks_nothing(tmp_path: Path, ordina
     manifest = tmp_path / name.removesuffix(".journal")
     with raises(FileError, "cannot_write" if name.endswith("journal") else "unreadable", subject=tmp_path / name):
         scan_to_manifest(manifest, ordinary)
+
+
+def test_a_file_that_is_given_twice_has_one_row(tmp_path: Path, files: list[Path]):
+    manifest = tmp_path / "m.jsonl"
+    update_manifest(manifest, [*files, files[1]], Reader(), on_death=Reader())
+    assert [Path(record.path) for record in read_manifest(manifest)] == files
