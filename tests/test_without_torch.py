@@ -73,7 +73,7 @@ def test_the_command_works_from_any_folder(recorded, command, monkeypatch, tmp_p
             return None if recorded is None else json.dumps(recorded).replace("{here}", str(tmp_path))
 
     monkeypatch.setattr(lazy, "__file__", str(tmp_path / "site-packages" / "mgm" / "lazy.py"))
-    monkeypatch.setattr(lazy, "distribution", lambda name: Installed())
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: Installed())
     assert install_command("show") == command.replace("{here}", str(tmp_path))
 
 
