@@ -76,6 +76,7 @@ def test_columns_are_selected_and_joined():
     assert items.labelled.tolist() == [True, False, True, True]
     for first, second in ((whole, items), (items, whole), (items, items), (items, ()), (VideoItems.of(()), items)):
         assert first + second == (*first, *second)
+        assert tuple(first) + second == (*first, *second)
     assert items[:1] * 3 == ITEMS[:1] * 3
     assert items.with_labels([4, None, 2, 1])[0] == VideoItem("a/x.mp4", 4)
 

@@ -157,6 +157,9 @@ class VideoItems(Sequence[VideoItem]):
         labels = np.concatenate([self._labels, more._labels])
         return self._with(self.paths.joined(more.paths), labels, starts, ends)
 
+    def __radd__(self, other: Iterable[VideoItem]) -> VideoItems:
+        return VideoItems.of(other) + self
+
     def __mul__(self, times: int) -> VideoItems:
         return self.take(np.tile(np.arange(len(self)), max(times, 0)))
 
