@@ -17,9 +17,9 @@ $(READY): pyproject.toml constraints.txt
 	rm -rf .venv
 	@# Debian packs venv's own pip apart (python3-venv): where it is missing, the system's pip installs one.
 	$(PYTHON) -m venv .venv || ($(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python .venv/bin/python install -q pip)
-	@# pip would compile 16,000 files on one core. Those that no Python can compile are of tests and templates.
+	@# pip would compile 16,000 files on one core, also those that are hardly imported. Some no Python can compile: templates.
 	$(BIN)/python -m pip install -q --no-compile $(PIP_ARGS) -c constraints.txt -e '.[dev]'
-	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
+	$(BIN)/python -m compileall -qq -j 0 -x '/(tests|testing|transformers/models)/' .venv/lib || true
 	$(BIN)/python -c "from mgm.masks.kernels import compile_kernels; compile_kernels()" & masks=$$!; \
 		$(BIN)/python -c "from mgm.video.motion.velocity import compile_motion_kernels; compile_motion_kernels()" && \
 		$(BIN)/python -c "from mgm.models.accelerate.pixels import compile_pixels; compile_pixels()" && wait $$masks

@@ -45,7 +45,7 @@ def run_folder(tiny_set, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "a"
     settings = ["model.size=debug", "pretrain.steps=2", "pretrain.warmup=1", "pretrain.batch=4", "finetune.steps=2"]
     settings += ["finetune.warmup=1", "finetune.batch=4", "probe.steps=3", "probe.temporal_views=1"]
-    done = mgm("pretrain", tiny_set, "--out", out, *settings)
+    done = here("pretrain", tiny_set, "--out", out, *settings)
     assert done.returncode == 0, done.stderr
     assert "2 steps of 4 clips" in done.stdout
     return out
@@ -63,7 +63,7 @@ def tuned(run_folder, tiny_set, tmp_path_factory):
 
 def test_help_lists_every_command():
     files = {path.stem for path in Path(commands.__file__).parent.glob("*.py")}
-    files -= {"__init__", "loading", "main", "mistyped", "next_command", "options"}
+    files -= {"__init__", "interrupted", "loading", "main", "mistyped", "next_command", "options"}
     names = [command.__name__ for command in COMMANDS] + list(GROUPS)
     assert set(names) == files, "a file of this folder is missing in COMMANDS or GROUPS of main.py"
     done = mgm("--help")

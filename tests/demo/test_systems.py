@@ -23,6 +23,7 @@ def experiment(tiny_set, tmp_path) -> Experiment:
     return Experiment(videos, videos, config, source, tmp_path / "runs")
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does(experiment, tmp_path):
     jobs = [Job(PIXELS, frozen=True, tuned=(2,)), Job(UNTRAINED, frozen=True)]
     lines: list[tuple[str, str]] = []

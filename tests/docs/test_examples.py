@@ -17,7 +17,8 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
 
-@pytest.mark.parametrize("mask", ["mgm", pytest.param("tube", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mask", ["mgm", "tube"])
 def test_huggingface_pretraining(tiny_set: Path, mask: str) -> None:
     pytest.importorskip("transformers")
     arguments = ["--steps", "3", "--batch", "2", "--workers", "0", "--mask", mask]

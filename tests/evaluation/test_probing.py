@@ -134,6 +134,7 @@ def test_tokens_in_half_precision_change_no_more_than_noise(config, videos, memo
     assert (exact != half).sum() <= 1
 
 
+@pytest.mark.slow
 def test_a_grid_of_settings_and_every_linear_protocol(config, videos, memory):
     heads = "probe.heads=[attentive,linear,linear-sgd,linear-lars,linear-adamw,knn]"
     chosen = override(config, [heads, "probe.lr=[1e-3,1e-2]", "probe.weight_decay=[0,0.1]", "probe.depth=2"])

@@ -21,9 +21,9 @@ def graphs():
     return counters["stats"]["unique_graphs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backbone", "attention", "decoder"),
-    [("vit", "joint", "self"), pytest.param("timesformer", "divided", "cross", marks=pytest.mark.slow)],
+    ("backbone", "attention", "decoder"), [("vit", "joint", "self"), ("timesformer", "divided", "cross")]
 )
 def test_training_is_one_graph(backbone, attention, decoder):
     spec = spec_of(backbone, attention, decoder)

@@ -71,6 +71,7 @@ def pictures(tmp_path):
     return tmp_path / "pictures"
 
 
+@pytest.mark.slow
 def test_pictures_and_videos_are_learned_in_turn(tiny_set, pictures, tokenizer, tmp_path):
     """BEVT's two streams: both losses fall, and a run is read again."""
     config = smaller("bevt-swinb-k400", tokenizer, "pretrain.steps=40", "pretrain.base_lr=0.1", "data.memory=false")

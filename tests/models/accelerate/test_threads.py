@@ -17,6 +17,7 @@ def test_an_error_of_a_thread_is_raised(threads):
         for_each(work, 5)
 
 
+@pytest.mark.slow
 def test_threads_leave_the_number_of_threads_and_do_not_outlive_a_fork(tmp_path):
     script = """
 import multiprocessing, torch

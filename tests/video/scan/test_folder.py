@@ -161,7 +161,7 @@ def hangs_on_three(path: Path) -> VideoRecord:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_file_that_hangs_costs_one_record(tmp_path: Path, ordinary: Path, monkeypatch: pytest.MonkeyPatch, processes):
     for i in range(9):
         shutil.copy(ordinary, tmp_path / f"{i}.mp4")
