@@ -142,3 +142,14 @@ def test_the_loop_takes_over(tmp_path, kept):
         )
     expected = [] if kept else [0, 1, 2]
     run(f"import loop; assert [loop.double(x) for x in range(5)] == [0, 2, 4, 6, 8]; assert loop.calls == {expected}")
+
+
+def test_threads_that_count_down_at_once_do_not_pass_zero():
+    one = next(iter(PATIENT.values()))
+    before = one._left
+    try:
+        one._left = 0  # as another thread left it after this one had looked
+        assert one._is_due(())
+        assert one._left == 0
+    finally:
+        one._left = before

@@ -83,7 +83,9 @@ class _Patient:
         if _state.at_once or (self._left is None and self._is_kept(args)):
             self._left = 0
             return True
-        self._left = PATIENCE if self._left is None else self._left - 1
+        self._left = (
+            PATIENCE if self._left is None else max(self._left - 1, 0)
+        )  # several threads may count down at once
         return self._left == 0
 
     def _is_kept(self, args: tuple[Any, ...]) -> bool:

@@ -40,7 +40,7 @@ def test_training_names_its_checkpoint(command, tiny_set, pretrained_run, tmp_pa
     assert not out.exists()
     saves = True
     said = interrupted(monkeypatch, capsys, *given)
-    assert said == f"{checkpoint_folder(out, 12)} is kept: the same command with --resume auto goes on there"
+    assert said == f"{checkpoint_folder(out, 12)} is kept: the same command with --resume auto continues from it"
 
 
 def test_a_scan_needs_a_manifest_to_go_on(tmp_path, monkeypatch, capsys):
@@ -48,7 +48,10 @@ def test_a_scan_needs_a_manifest_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("mgm.video.scan.folder.map_files", stop)
     monkeypatch.setattr("mgm.video.scan.manifest.map_files", stop)
     monkeypatch.chdir(tmp_path)
-    assert interrupted(monkeypatch, capsys, "scan", "videos") == "nothing is kept: with --out FILE a repeat goes on"
+    assert (
+        interrupted(monkeypatch, capsys, "scan", "videos")
+        == "nothing is kept: with --out FILE the same command continues"
+    )
     said = interrupted(monkeypatch, capsys, "scan", "videos", "--out", "m.csv")
     assert said == "no file was finished: a repeat begins anew"  # with finished ones: test_main.py
 

@@ -151,7 +151,7 @@ def test_control_c_at_a_scan(tmp_path):
             time.sleep(0.002)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate()
-    kept = "m.csv.journal has the finished files: the same command goes on there"
+    kept = "m.csv.journal has the finished files: the same command continues after them"
     assert (process.returncode, errors.splitlines()[-1]) == (130, f"mgm: interrupted; {kept}")
     assert 0 < len(journal.read_text().splitlines()) < 400
     assert not (tmp_path / "m.csv").exists()

@@ -1,4 +1,4 @@
-"""What an interrupted command keeps, and where a repeat of it goes on."""
+"""What an interrupted command keeps, and from where the same command continues."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def kept_checkpoint(out: Path) -> str:
     checkpoint = find_checkpoint(out)
     if checkpoint is None:
         return f"{out} has no checkpoint yet: a repeat begins anew"
-    return f"{checkpoint} is kept: the same command with --resume auto goes on there"
+    return f"{checkpoint} is kept: the same command with --resume auto continues from it"
 
 
 def kept_scan(manifest: Path | None) -> str:
     """Of a scan into a manifest; None: without one."""
     if manifest is None:
-        return "nothing is kept: with --out FILE a repeat goes on"
+        return "nothing is kept: with --out FILE the same command continues"
     journal = manifest.with_name(f"{manifest.name}.journal")
     if not _has_lines(journal):
         return "no file was finished: a repeat begins anew"
-    return f"{journal} has the finished files: the same command goes on there"
+    return f"{journal} has the finished files: the same command continues after them"
 
 
 def kept_videos(folder: Path) -> str:

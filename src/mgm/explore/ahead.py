@@ -1,4 +1,4 @@
-"""Clips that a control may ask for next, read while nobody waits: a visitor then waits for a drawing, and not for a decoder."""
+"""Reads the clips that the next step of a control may need, while the page asks for nothing else."""
 
 from __future__ import annotations
 

@@ -62,8 +62,11 @@ def describe_mask(
 def describe_draws(
     clip: Clip, grid: tuple[int, int, int], asked: MaskRequest, *, seed: int, start: int
 ) -> dict[str, Any]:
-    """Statistics over `DRAWS` masks, of which the page shows the first; apart from `describe_mask`, because they take most of the
-    time. Errors as of it."""
+    """Statistics over `DRAWS` masks, the first of which is that of `describe_mask`. They take longer than the mask itself.
+
+    Raises:
+        MaskError: as `describe_mask`.
+    """
     drawn = _draw(clip, grid, asked, seed=seed, start=start, draws=DRAWS)
     return _describe_draws(draw_statistics(drawn, motion=clip.motion))
 

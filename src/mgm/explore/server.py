@@ -233,17 +233,14 @@ async def _clip(request: Request) -> Response:
 
 async def _masks(request: Request) -> Response:
     """One or two masks over a clip, and the lines that reproduce them."""
-    explorer, asked = _explorer(request), await _body(request)
-    video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
-    rules, seed = _wanted_masks(asked), read_seed(asked)
+    asked = await _asked_masks(request)
 
     def draw() -> dict[str, Any]:
-        clip, grid = explorer.reader.clip(video, wanted), explorer.tokens.grid(wanted.frames)
-        path = video.name if video.own else video.path
+        lines = (asked.video.name if asked.video.own else asked.video.path, asked.clip, asked.explorer.tokens)
         return {
-            "masks": [describe_mask(clip, grid, rule, seed=seed, start=wanted.start) for rule in rules],
-            "command": command_line(path, wanted, explorer.tokens, rules, seed),
-            "python": python_lines(path, wanted, explorer.tokens, rules, seed),
+            "masks": asked.each(describe_mask),
+            "command": command_line(*lines, asked.rules, asked.seed),
+            "python": python_lines(*lines, asked.rules, asked.seed),
         }
 
     return JSONResponse(await run_in_threadpool(draw))
@@ -251,15 +248,8 @@ async def _masks(request: Request) -> Response:
 
 async def _draws(request: Request) -> Response:
     """The statistics over many draws of the same masks."""
-    explorer, asked = _explorer(request), await _body(request)
-    video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
-    rules, seed = _wanted_masks(asked), read_seed(asked)
-
-    def draw() -> dict[str, Any]:
-        clip, grid = explorer.reader.clip(video, wanted), explorer.tokens.grid(wanted.frames)
-        return {"draws": [describe_draws(clip, grid, rule, seed=seed, start=wanted.start) for rule in rules]}
-
-    return JSONResponse(await run_in_threadpool(draw))
+    asked = await _asked_masks(request)
+    return JSONResponse(await run_in_threadpool(lambda: {"draws": asked.each(describe_draws)}))
 
 
 async def _model(request: Request) -> Response:
@@ -291,6 +281,28 @@ async def _error(request: Request) -> Response:
 
 def _wanted_clip(explorer: Explorer, asked: Mapping[str, Any]) -> ClipRequest:
     return read_clip_request(asked.get("clip"), explorer.tokens, fixed=explorer.fixed)
+
+
+@dataclass(frozen=True, slots=True)
+class _AskedMasks:
+    """One or two masks over a clip that a page asks for."""
+
+    explorer: Explorer
+    video: Video
+    clip: ClipRequest
+    rules: list[MaskRequest]
+    seed: int
+
+    def each(self, describe: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
+        """What `describe` says of each mask over the clip, which is read if it is not kept."""
+        clip, grid = self.explorer.reader.clip(self.video, self.clip), self.explorer.tokens.grid(self.clip.frames)
+        return [describe(clip, grid, rule, seed=self.seed, start=self.clip.start) for rule in self.rules]
+
+
+async def _asked_masks(request: Request) -> _AskedMasks:
+    explorer, asked = _explorer(request), await _body(request)
+    video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
+    return _AskedMasks(explorer, video, wanted, _wanted_masks(asked), read_seed(asked))
 
 
 def _wanted_masks(asked: Mapping[str, Any]) -> list[MaskRequest]:
