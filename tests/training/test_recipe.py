@@ -252,3 +252,9 @@ def test_a_setting_of_fine_tuning_leaves_the_others_of_a_recipe_without_it(netwo
     given = load_config("probe-vjepa2-vitl", (*network, "finetune.steps=7")).finetune
     assert given == whole.model_copy(update={"steps": 7, "epochs": None, "warmup": 0})  # a warm-up in epochs
     assert whole.batch == 512
+
+
+def test_a_setting_of_pretraining_leaves_the_others_of_a_recipe_without_it():
+    whole = load_config("probe-vjepa2-vitl").pretrain
+    assert load_config("probe-vjepa2-vitl", ("pretrain.batch=8",)).pretrain == whole.model_copy(update={"batch": 8})
+    assert (whole.epochs, whole.warmup) == (800, 40)

@@ -34,8 +34,11 @@ from mgm.video.motion.estimators import MotionEstimator
 
 Run = Literal["pretrain", "finetune"]
 
-DEFAULT_FINETUNE: Final[Mapping[str, int]] = {"epochs": 50, "warmup": 5, "batch": 512}
-"""The length of fine-tuning in a recipe without that section."""
+DEFAULT_LENGTHS: Final[Mapping[Run, Mapping[str, int]]] = {
+    "pretrain": {"epochs": 800, "warmup": 40, "batch": 1024},
+    "finetune": {"epochs": 50, "warmup": 5, "batch": 512},
+}
+"""Length and batch of a run in a recipe without its section."""
 RUNS: tuple[Run, ...] = get_args(Run)
 
 
@@ -46,10 +49,8 @@ class Config(Section):
     data: DataConfig = Field(default_factory=lambda: DataConfig.model_validate({}))
     model: ModelConfig = Field(default_factory=lambda: ModelConfig.model_validate({}))
     mask: MaskConfig = Field(default_factory=lambda: MaskConfig.model_validate({}))
-    pretrain: OptimConfig = Field(
-        default_factory=lambda: OptimConfig.model_validate({"epochs": 800, "warmup": 40, "batch": 1024})
-    )
-    finetune: FinetuneConfig = Field(default_factory=lambda: FinetuneConfig.model_validate(DEFAULT_FINETUNE))
+    pretrain: OptimConfig = Field(default_factory=lambda: OptimConfig.model_validate(DEFAULT_LENGTHS["pretrain"]))
+    finetune: FinetuneConfig = Field(default_factory=lambda: FinetuneConfig.model_validate(DEFAULT_LENGTHS["finetune"]))
     probe: ProbeConfig = Field(default_factory=lambda: ProbeConfig.model_validate({}))
     log: LogConfig = Field(default_factory=lambda: LogConfig.model_validate({}))
 

@@ -17,7 +17,7 @@ from mgm.files.yaml_text import read_yaml
 from mgm.models import Encoder
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.entry import NetworkEntry
-from mgm.training.config import DEFAULT_FINETUNE, Config
+from mgm.training.config import DEFAULT_LENGTHS, Config
 from mgm.training.recipe_file import BASE, read_recipe, replace_length
 
 EXTERNAL_RECIPE = "mgm-vitb-k400"
@@ -58,10 +58,9 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     read = read_recipe(recipe)
     given = _with_clips_of_network(tuple(overrides), read.tree)
     changed = {override_key(text)[:2] for text in given}
-    if any(
-        key[0] == "finetune" for key in changed
-    ):  # one setting must not change the others of a recipe without the section
-        read.tree.setdefault("finetune", dict(DEFAULT_FINETUNE))
+    for run, length in DEFAULT_LENGTHS.items():
+        if any(key[0] == run for key in changed):  # one setting must not change the others of a section that is missing
+            read.tree.setdefault(run, dict(length))
     bases = {
         key: origin.recipe for key, origin in read.origins.items() if key not in changed and origin.recipe != read.name
     }
