@@ -1,36 +1,39 @@
 """Does motion guidance help, and when? The paper's ablations at the size that two cores can run.
 
     python experiments/evidence/run.py masks --sets headings-still headings-pan --plan
-    python experiments/evidence/run.py masks --sets headings-still headings-pan --seeds 0 1 2 --out runs/evidence
-    python experiments/evidence/run.py masks --sets surv_fights tank_wagon --data DATA --seeds 0 1 2 --out runs/evidence
-    python experiments/evidence/run.py masks --sets headings-still --out runs/evidence --table
+    python experiments/evidence/run.py masks --sets headings-still headings-pan --seeds 0 1 2
+    python experiments/evidence/run.py masks --sets surv_fights tank_wagon --data DATA --seeds 0 1 2
+    python experiments/evidence/run.py masks --sets headings-still --table --figure masks.png
 
 A cell is an arm on a set with a seed: pretraining without labels, then probes of the frozen encoder on test videos that no choice
-was made on. A cell in --out is not computed again, so that a stopped experiment continues, and several can run side by side; a
-cell that is being computed is left to the process that does. --plan prints the cells, their cost, and the differences that they
-can show. Every table has the untrained encoder, and the motion vectors without a model.
+was made on. Cells are kept in --cells, one line each, and not computed again, whichever question they were computed for, so that
+a stopped experiment continues; several can run side by side, each leaves the others' cells to them. --plan prints the cells, their
+cost, and the differences that they can show. Every table has the untrained encoder, and the motion vectors without a model.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
+from cells import Cell, Cells, Hits, pack
 from grid import MOTION, QUESTIONS, Arm, Question
 from sets import SETS, Judged
+from tables import Found, draw_differences, judge, print_table
 
 from mgm.data.items import VideoSet
+from mgm.errors import FileError
 from mgm.evaluation.probing import probe_encoder, untrained_encoder
 from mgm.evaluation.raw_motion import probe_raw_motion
-from mgm.files.atomic import atomic_write
+from mgm.files.lock import locked
 from mgm.machine import machine, versions
 from mgm.models.cost import autoencoder_multiply_accumulates
+from mgm.show.drawing.save import save_drawing
 from mgm.training import Config, load_config, load_encoder
 from mgm.training.pretrain import pretrain
 
@@ -38,12 +41,11 @@ UNTRAINED, RAW_MOTION = "untrained", "motion vectors, no model"
 DISCORDANCE, SEED_DEVIATION = 0.35, 0.04
 """Share of the test videos on which two arms differ, and deviation over seeds: as in docs/results.md, "Real clips"."""
 
-Hits = dict[str, list[bool]]
-"""Name of a probe -> hits of the test videos."""
+KEPT = Path(__file__).parents[2] / "benchmarks" / "results" / "evidence"
 
 
-def config_of(judged: Judged, arm: Arm | None, seed: int, extra: Sequence[str], *, equal_compute: bool) -> Config:
-    """The settings of a cell; without an arm, of the rivals."""
+def settings_of(judged: Judged, arm: Arm | None, seed: int, extra: Sequence[str], *, equal_compute: bool) -> list[str]:
+    """The settings of a cell on top of the set's recipe; without an arm, of the rivals."""
     chosen = () if arm is None else (*arm.overrides, *(judged.motion_target if arm.target == MOTION else judged.pixels))
     factors = [setting for setting in chosen if setting.startswith("steps*")]
     settings = [*judged.settings, *(setting for setting in chosen if setting not in factors), *extra, f"seed={seed}"]
@@ -56,7 +58,7 @@ def config_of(judged: Judged, arm: Arm | None, seed: int, extra: Sequence[str], 
             load_config(judged.recipe, [*settings, "mask.name=tube", "mask.ratio=0.75", "mask.options={}"])
         )
         factor /= clip_cost(config)
-    return load_config(judged.recipe, [*settings, f"pretrain.steps={round(steps * factor)}"])
+    return [*settings, f"pretrain.steps={round(steps * factor)}"]
 
 
 def clip_cost(config: Config) -> int:
@@ -66,10 +68,9 @@ def clip_cost(config: Config) -> int:
     return autoencoder_multiply_accumulates(spec, spec.tokens - hidden) or 1
 
 
-def run_cell(judged: Judged, arm: Arm, seed: int, config: Config, folder: Path) -> dict[str, Hits]:
+def run_cell(judged: Judged, arm: Arm, config: Config, folder: Path, seed: int) -> dict[str, Hits]:
     """Name of the judged set -> hits, after pretraining; the run is kept in `folder`."""
-    items = judged.pool
-    items = items[:: round(1 / arm.share)]  # classes take turns in the pool
+    items = judged.pool[:: round(1 / arm.share)]  # classes take turns in the pool
     videos = VideoSet("pool", items, (), (), "unlabelled")
     pretrain(videos, config, out=folder, resume="auto", source=judged.source, show_progress=False)
     encoder = load_encoder(folder)
@@ -79,7 +80,7 @@ def run_cell(judged: Judged, arm: Arm, seed: int, config: Config, folder: Path) 
 def probes(encoder: torch.nn.Module, labelled: VideoSet, config: Config, judged: Judged) -> Hits:
     """Hits of every probe of the recipe."""
     scores = probe_encoder(encoder, labelled, config, judged.source)
-    return {way: row.tolist() for way, row in scores.hits.items()}
+    return dict(scores.hits)
 
 
 def rivals(judged: Judged, seed: int, config: Config) -> dict[str, dict[str, Hits]]:
@@ -89,30 +90,9 @@ def rivals(judged: Judged, seed: int, config: Config) -> dict[str, dict[str, Hit
     return {
         UNTRAINED: {name: probes(untrained, videos, config, judged) for name, videos in labelled.items()},
         RAW_MOTION: {
-            name: {way: row.tolist() for way, row in probe_raw_motion(videos, config, judged.source).hits.items()}
-            for name, videos in labelled.items()
+            name: dict(probe_raw_motion(videos, config, judged.source).hits) for name, videos in labelled.items()
         },
     }
-
-
-def cell_file(out: Path, group: str, name: str, seed: int, *, equal_compute: bool) -> Path:
-    """Where the hits of a cell are kept."""
-    words = f"{group}--{name}--{seed}{'--equal-compute' if equal_compute else ''}"
-    return out / "cells" / (words.replace(" ", "-").replace(",", "").replace("%", "pc") + ".json")
-
-
-def kept(file: Path) -> dict[str, Hits] | None:
-    """The hits of a cell that was computed."""
-    return json.loads(file.read_text(encoding="utf-8"))["hits"] if file.exists() else None
-
-
-def keep(file: Path, hits: dict[str, Hits], seconds: float, config: Config) -> None:
-    """Write the hits of a cell with what made them."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    about = {"hits": hits, "seconds": round(seconds), "machine": machine(), "versions": dict(versions()),
-             "config": config.model_dump(mode="json")}  # fmt: skip
-    with atomic_write(file) as opened:
-        opened.write(json.dumps(about).encode())
 
 
 def print_plan(question: Question, groups: Sequence[str], seeds: int) -> None:
@@ -127,44 +107,62 @@ def print_plan(question: Question, groups: Sequence[str], seeds: int) -> None:
             print(f"| {name} | {cells} | {cells * about.minutes / 60:.1f} | {videos} | {2.8 * error:.2f} |")
 
 
-def print_tables(question: Question, found: dict[str, dict[str, list[Hits]]], labels: dict[str, np.ndarray]) -> None:
-    """Mean class accuracy of every arm, and its difference to the reference with an interval over seeds and videos."""
-    for name, arms in found.items():
-        ways = list(dict.fromkeys(way for seeds in arms.values() for hits in seeds for way in hits))
-        print(f"\n{name}: {len(labels[name])} test videos, chance {1 / len(np.unique(labels[name])):.3f}\n")
-        print(f"| | seeds | {' | '.join(ways)} |\n|---|---|{'---|' * len(ways)}")
-        for arm, seeds in arms.items():
-            cells = []
-            for way in ways:
-                rows = np.array([hits[way] for hits in seeds if way in hits], float)
-                if not len(rows):
-                    cells.append("")
-                    continue
-                each = class_mean(rows, labels[name])
-                cell = f"{each.mean():.3f}" + (f" ± {each.std(ddof=1):.3f}" if len(each) > 1 else "")
-                base = arms.get(question.reference, [])
-                if arm != question.reference and len(base) == len(rows) > 0 and way in base[0]:
-                    low, high = difference(rows, np.array([hits[way] for hits in base], float), labels[name])
-                    cell += f" ({low:+.3f} to {high:+.3f})"
-                cells.append(cell)
-            print(f"| {arm} | {len(seeds)} | {' | '.join(cells)} |")
+def run_missing(
+    judged: Judged, arms: Sequence[Arm], seeds: Sequence[int], options: argparse.Namespace, cells: Cells
+) -> None:
+    """Compute the cells that are not kept, the rivals of each seed first."""
+    for seed in seeds:
+        settings = settings_of(judged, None, seed, options.settings, equal_compute=False)
+        if identity(judged, settings, UNTRAINED) not in cells.read():
+            for system, hits in rivals(judged, seed, load_config(judged.recipe, settings)).items():
+                cells.add(cell(identity(judged, settings, system), system, hits, 0.0))
+        for arm in arms:
+            settings = settings_of(judged, arm, seed, options.settings, equal_compute=options.equal_compute)
+            key = identity(judged, settings, arm)
+            folder = (
+                options.out / "runs" / f"{cells.file.stem}--{arm.name}--{seed}".replace(" ", "-").replace("%", "pc")
+            )
+            try:
+                with locked(folder):
+                    if key not in cells.read():
+                        began = time.perf_counter()
+                        hits = run_cell(judged, arm, load_config(judged.recipe, settings), folder, seed)
+                        cells.add(cell(key, arm.name, hits, time.perf_counter() - began))
+                        shutil.rmtree(folder, ignore_errors=True)
+                        print(f"{arm.name}, seed {seed}: {time.perf_counter() - began:.0f} s", flush=True)
+            except FileError as error:
+                if error.reason != "locked":
+                    raise
+                print(f"{arm.name}, seed {seed}: left to another process", flush=True)
 
 
-def class_mean(hits: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Mean over the classes of their accuracies, of hits (..., videos)."""
-    return np.mean([hits[..., label == c].mean(-1) for c in np.unique(label)], axis=0)
+def identity(judged: Judged, settings: Sequence[str], of: Arm | str) -> str:
+    """What identifies a cell on its set: a rival, or all that decides what an arm gives."""
+    share = of.share if isinstance(of, Arm) else 1.0
+    system = "" if isinstance(of, Arm) else f"{of}: "
+    return system + " ".join([judged.recipe, *settings, *([f"share={share:g}"] if share < 1 else [])])
 
 
-def difference(hits: np.ndarray, base: np.ndarray, label: np.ndarray, draws: int = 2000) -> tuple[float, float]:
-    """95% interval of the difference of mean class accuracies; hits, base: (seeds, videos). Seeds and videos are drawn anew."""
-    rng = np.random.default_rng(0)
-    paired, values = hits - base, np.empty(draws)
-    own = [np.flatnonzero(label == c) for c in np.unique(label)]
-    for draw in range(draws):
-        seeds = rng.integers(len(paired), size=len(paired))
-        of_videos = paired[seeds].mean(0)
-        values[draw] = np.mean([of_videos[rng.choice(rows, len(rows))].mean() for rows in own])
-    return float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))
+def cell(settings: str, name: str, hits: dict[str, Hits], seconds: float) -> Cell:
+    """A computed cell with what computed it."""
+    packed, videos = pack(hits)
+    return Cell(settings, name, packed, videos, round(seconds), machine(), dict(versions()))
+
+
+def collect(
+    judged: Judged, arms: Sequence[Arm], seeds: Sequence[int], options: argparse.Namespace, cells: Cells
+) -> dict[str, Found]:
+    """Name of the judged set -> the kept cells of arms and rivals."""
+    kept = cells.read()
+    found: dict[str, Found] = {}
+    systems: dict[str, Arm | None] = {UNTRAINED: None, RAW_MOTION: None, **{arm.name: arm for arm in arms}}
+    for name, arm in systems.items():
+        for seed in seeds:
+            settings = settings_of(judged, arm, seed, options.settings, equal_compute=options.equal_compute)
+            one = kept.get(identity(judged, settings, arm or name))
+            for of_set, hits in ({} if one is None else one.unpack()).items():
+                found.setdefault(of_set, {}).setdefault(name, {})[seed] = hits
+    return found
 
 
 def main() -> None:
@@ -178,47 +176,34 @@ def main() -> None:
     parser.add_argument("--settings", nargs="*", default=[], help="key=value of the recipe")
     parser.add_argument("--equal-compute", action="store_true", help="as many steps as cost what tube at .75 costs")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("runs/evidence"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/evidence"), help="videos, and runs that are not finished"
+    )
+    parser.add_argument("--cells", type=Path, default=KEPT, help="folder of the cells that are kept")
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("--table", action="store_true", help="print the tables of kept cells alone")
-    arguments = parser.parse_args()
-    question = QUESTIONS[arguments.question]
-    if arguments.plan:
-        return print_plan(question, arguments.sets, len(arguments.seeds))
-    torch.set_num_threads(arguments.threads)
+    parser.add_argument("--figure", type=Path, help="draw the differences of one set: a .png, .svg or .pdf file")
+    parser.add_argument("--probe", default="attentive probe", help="of the figure")
+    options = parser.parse_args()
+    question = QUESTIONS[options.question]
+    if options.plan:
+        return print_plan(question, options.sets, len(options.seeds))
+    torch.set_num_threads(options.threads)
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()), flush=True)
-    wanted = [a for a in question.arms if arguments.arms is None or any(word in a.name for word in arguments.arms)]
-    for group in arguments.sets:
-        judged = SETS[group].open(arguments.out, arguments.data, read=not arguments.table)
-        found: dict[str, dict[str, list[Hits]]] = {}
-
-        def add(system: str, hits: dict[str, Hits], found: dict[str, dict[str, list[Hits]]] = found) -> None:
-            for name, of_set in hits.items():
-                found.setdefault(name, {}).setdefault(system, []).append(of_set)
-
-        for seed in arguments.seeds:
-            config = config_of(judged, None, seed, arguments.settings, equal_compute=False)
-            file = cell_file(arguments.out, group, UNTRAINED, seed, equal_compute=False)
-            if not file.exists() and not arguments.table:
-                began = time.perf_counter()
-                for system, hits in rivals(judged, seed, config).items():
-                    place = cell_file(arguments.out, group, system, seed, equal_compute=False)
-                    keep(place, hits, time.perf_counter() - began, config)
-            for system in (UNTRAINED, RAW_MOTION):
-                if (hits := kept(cell_file(arguments.out, group, system, seed, equal_compute=False))) is not None:
-                    add(system, hits)
-            for arm in wanted:
-                file = cell_file(arguments.out, group, arm.name, seed, equal_compute=arguments.equal_compute)
-                if not file.exists() and not arguments.table:
-                    began = time.perf_counter()
-                    config = config_of(judged, arm, seed, arguments.settings, equal_compute=arguments.equal_compute)
-                    hits = run_cell(judged, arm, seed, config, arguments.out / "runs" / file.stem)
-                    keep(file, hits, time.perf_counter() - began, config)
-                    print(f"{group}, {arm.name}, seed {seed}: {time.perf_counter() - began:.0f} s", flush=True)
-                if (hits := kept(file)) is not None:
-                    add(arm.name, hits)
-        print_tables(question, found, judged.labels)
+    arms = [a for a in question.arms if options.arms is None or any(word in a.name for word in options.arms)]
+    for group in options.sets:
+        judged = SETS[group].open(options.out, options.data, read=not options.table)
+        cells = Cells(options.cells / f"{group}.jsonl")
+        if not options.table:
+            run_missing(judged, arms, options.seeds, options, cells)
+        for name, found in collect(judged, arms, options.seeds, options, cells).items():
+            print_table(name, found, question.reference, judged.labels[name])
+            if options.figure is not None:
+                rows = judge(found, question.reference, options.probe, judged.labels[name])
+                facts = [f"{name}; {len(judged.labels[name])} test videos; {options.probe}",
+                         "bars: 95% intervals over seeds and videos; grey: no difference is shown"]  # fmt: skip
+                save_drawing(draw_differences(question.asks, facts, rows, question.reference), options.figure)
     return None
 
 

@@ -47,11 +47,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Synthetic:
-    """One object that moves; pan: share of the clips whose background moves. minutes: of a core for a cell."""
+    """One object that moves; pan: share of the clips whose background moves. minutes: of a core for a cell. seed: of the videos."""
 
     task: Task
     pan: float
     minutes: float = 1.5
+    seed: int = 0
 
     @property
     def test_videos(self) -> dict[str, int]:
@@ -65,8 +66,10 @@ class Synthetic:
 
     def open(self, out: Path, data: Path | None, *, read: bool) -> Judged:
         """Make the videos where they are missing."""
-        place = out / "videos" / f"{self.task.name}-{self.pan:g}"
-        make_dataset(place, self.task, train=TRAIN, test=TEST, frames=CLIP_FRAMES, size=96, pan=self.pan)
+        place = out / "videos" / f"{self.task.name}-{self.pan:g}-{self.seed}"
+        make_dataset(
+            place, self.task, train=TRAIN, test=TEST, frames=CLIP_FRAMES, size=96, pan=self.pan, seed=self.seed
+        )
         videos = load_set(place)
         settings = ("data.memory=true", *SYNTHETIC_SETTINGS)
         source = _in_memory(videos.items, load_config("debug", settings).data.size, "debug", read=read)
@@ -118,6 +121,8 @@ SETS: dict[str, Synthetic | Real] = {
     "headings-pan": Synthetic(HEADINGS, 1.0),
     "motions-still": Synthetic(MOTIONS, 0.0),
     "motions-pan": Synthetic(MOTIONS, 1.0),
+    "pilot-headings": Synthetic(HEADINGS, 0.0, seed=1),
+    "pilot-motions": Synthetic(MOTIONS, 0.0, seed=1),
     "surv_fights": Real("surv_fights", 71),
     "tank_wagon": Real("tank_wagon", 155),
 }

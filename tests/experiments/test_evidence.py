@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mgm.training import load_config
+
 FOLDER = Path(__file__).parents[2] / "experiments" / "evidence"
 
 
@@ -21,7 +23,7 @@ def evidence():
         yield grid, run, sets
     finally:
         sys.path.remove(str(FOLDER))
-        for name in ("grid", "run", "sets"):
+        for name in ("cells", "grid", "run", "sets", "tables"):
             sys.modules.pop(name, None)
 
 
@@ -36,7 +38,9 @@ def test_every_arm_has_valid_settings(evidence):
         assert question.reference in [arm.name for arm in question.arms]
         assert len({arm.name for arm in question.arms}) == len(question.arms)
         for arm in question.arms:
-            config = run.config_of(opened(sets, "debug", motion), arm, 3, (), equal_compute=False)
+            config = load_config(
+                "debug", run.settings_of(opened(sets, "debug", motion), arm, 3, (), equal_compute=False)
+            )
             assert (config.mask.name, config.mask.ratio, config.seed) == (arm.mask, arm.ratio, 3)
             assert ("motion" in config.model.target_names) is (arm.target == grid.MOTION)
 
@@ -44,24 +48,23 @@ def test_every_arm_has_valid_settings(evidence):
 def test_steps_at_equal_compute(evidence):
     grid, run, sets = evidence
     judged = opened(sets, "debug", ())
-    steps = {
-        ratio: run.config_of(judged, grid.Arm("a", "random", ratio), 0, (), equal_compute=True).pretrain.steps
-        for ratio in (0.5, 0.75, 0.9)
-    }
-    assert (
-        steps[0.5] < steps[0.75] == run.config_of(judged, None, 0, (), equal_compute=False).pretrain.steps < steps[0.9]
-    )
+
+    def steps(arm, *, equal_compute=True):
+        return load_config("debug", run.settings_of(judged, arm, 0, (), equal_compute=equal_compute)).pretrain.steps
+
+    few, some, many = (steps(grid.Arm("a", "random", ratio)) for ratio in (0.5, 0.75, 0.9))
+    assert few < some == steps(None, equal_compute=False) < many
 
 
 def test_differences_are_paired_by_video(evidence):
-    _, run, _ = evidence
+    difference = sys.modules["tables"].difference
     label = np.repeat([0, 1], 50)
     hard = np.random.default_rng(0).random((1, 100)) < 0.5
-    low, high = run.difference(np.repeat(hard, 3, 0).astype(float), np.repeat(hard, 3, 0).astype(float), label)
+    low, high = difference(np.repeat(hard, 3, 0).astype(float), np.repeat(hard, 3, 0).astype(float), label)
     assert (low, high) == (0, 0)
     better = hard.copy()
     better[:, :10] = True
-    low, high = run.difference(better.astype(float), hard.astype(float), label)
+    low, high = difference(better.astype(float), hard.astype(float), label)
     assert 0 <= low < (better.mean() - hard.mean()) < high
 
 
@@ -70,17 +73,43 @@ def test_a_cell_runs_again_and_is_kept(evidence, tmp_path, monkeypatch, capsys):
     _, run, sets = evidence
     monkeypatch.setattr(sets, "TRAIN", 16)
     monkeypatch.setattr(sets, "TEST", 16)
-    words = ["run.py", "jitter", "--seeds", "0", "--out", str(tmp_path), "--settings", "pretrain.steps=2",
-             "pretrain.warmup=1", "probe.heads=[linear, knn]", "probe.neighbours=5"]  # fmt: skip
+    words = ["run.py", "jitter", "--seeds", "0", "--out", str(tmp_path), "--cells", str(tmp_path / "cells"), "--settings",
+             "pretrain.steps=2", "pretrain.warmup=1", "probe.heads=[linear, knn]", "probe.neighbours=5"]  # fmt: skip
     monkeypatch.setattr(sys, "argv", words)
     run.main()
     first = capsys.readouterr().out
-    assert "| jitter | 1 |" in first
-    assert "| untrained | 1 |" in first
-    assert len(list((tmp_path / "cells").glob("*.json"))) == 4  # two arms and two rivals
-    monkeypatch.setattr(sys, "argv", [*words, "--table"])
+    assert "| jitter | 0 |" in first
+    assert "| untrained | 0 |" in first
+    kept = (tmp_path / "cells" / "headings-still.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(kept) == 4  # two arms and two rivals
+    figure = tmp_path / "figure.svg"
+    monkeypatch.setattr(sys, "argv", [*words, "--table", "--figure", str(figure), "--probe", "linear probe"])
     run.main()
     again = capsys.readouterr().out
-    assert [line for line in again.splitlines() if line.startswith("| ")] == [
-        line for line in first.splitlines() if line.startswith("| ")
-    ]
+    assert rows(again) == rows(first)
+    assert ">jitter</text>" in figure.read_text(encoding="utf-8")
+    # another question shares the cell of the same settings
+    monkeypatch.setattr(sys, "argv", [words[0], "open", *words[2:], "--table"])
+    run.main()
+    shared = rows(capsys.readouterr().out)
+    assert rows(first)[-2].replace("| jitter |", "| mgm |").split(" (")[0] in shared[-1]
+
+
+def rows(printed):
+    """The rows of the tables."""
+    return [line for line in printed.splitlines() if line.startswith("| ")]
+
+
+def test_cells_survive_a_stopped_writer(evidence, tmp_path):
+    cells = sys.modules["cells"]
+    hits = {"set": {"linear probe": np.random.default_rng(0).random(19) < 0.5}}
+    kept = cells.Cells(tmp_path / "deep" / "set.jsonl")
+    assert kept.read() == {}
+    for name in ("a", "b"):
+        packed, videos = cells.pack(hits)
+        kept.add(cells.Cell(f"settings of {name}", name, packed, videos, 1, "machine", {"mgm": "0"}))
+        with kept.file.open("a", encoding="utf-8") as file:
+            file.write('{"settings": "of a pro')
+    assert kept.read().keys() == {"settings of a", "settings of b"}
+    found = kept.read()["settings of b"].unpack()
+    assert np.array_equal(found["set"]["linear probe"], hits["set"]["linear probe"])

@@ -1,0 +1,133 @@
+"""Tables and figures of kept cells: mean class accuracies, and differences with intervals over seeds and videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from cells import Hits
+
+from mgm.show.drawing.shapes import Drawing, text_width
+from mgm.show.sheet import MARGIN, draw_heading
+from mgm.show.style import LABEL, SMALL
+
+DRAWS = 2000
+
+Found = dict[str, dict[int, Hits]]
+"""Name of an arm or rival -> seed -> hits."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One probe of one arm.
+
+    Attributes:
+        each: mean class accuracy of every seed.
+        gain, low, high: difference to the reference over the seeds that both have, and its 95% interval; NaN: no such seed.
+    """
+
+    each: npt.NDArray[np.float64]
+    gain: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+
+
+def class_mean(hits: npt.NDArray[np.float64], label: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Mean over the classes of their accuracies, of hits (..., videos)."""
+    return np.mean([hits[..., label == c].mean(-1) for c in np.unique(label)], axis=0)
+
+
+def difference(
+    hits: npt.NDArray[np.float64], base: npt.NDArray[np.float64], label: npt.NDArray[np.int64]
+) -> tuple[float, float]:
+    """95% interval of the difference of mean class accuracies; hits, base: (seeds, videos). Seeds and videos are drawn anew."""
+    rng = np.random.default_rng(0)
+    paired, values = hits - base, np.empty(DRAWS)
+    own = [np.flatnonzero(label == c) for c in np.unique(label)]
+    for draw in range(DRAWS):
+        seeds = rng.integers(len(paired), size=len(paired))
+        of_videos = paired[seeds].mean(0)
+        values[draw] = np.mean([of_videos[rng.choice(rows, len(rows))].mean() for rows in own])
+    return float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))
+
+
+def judge(found: Found, reference: str, way: str, label: npt.NDArray[np.int64]) -> dict[str, Row]:
+    """Name -> the row of one probe. Differences are paired by seed and video; an arm has no other seed than its reference."""
+    rows = {}
+    base = found.get(reference, {})
+    for name, seeds in found.items():
+        own = {seed: hits[way].astype(float) for seed, hits in seeds.items() if way in hits}
+        if not own:
+            continue
+        each = class_mean(np.array(list(own.values())), label)
+        both = [seed for seed in own if way in base.get(seed, {})]
+        if name == reference or not both:
+            rows[name] = Row(each)
+            continue
+        mine, theirs = np.array([own[s] for s in both]), np.array([base[s][way].astype(float) for s in both])
+        gain = float((class_mean(mine, label) - class_mean(theirs, label)).mean())
+        rows[name] = Row(each, gain, *difference(mine, theirs, label))
+    return rows
+
+
+def print_table(title: str, found: Found, reference: str, label: npt.NDArray[np.int64]) -> None:
+    """Mean class accuracy of every arm ± its deviation over seeds, and in brackets the interval of the difference."""
+    ways = list(dict.fromkeys(way for seeds in found.values() for hits in seeds.values() for way in hits))
+    judged = {way: judge(found, reference, way, label) for way in ways}
+    print(f"\n{title}: {len(label)} test videos, chance {1 / len(np.unique(label)):.3f}\n")
+    print(f"| | seeds | {' | '.join(ways)} |\n|---|---|{'---|' * len(ways)}")
+    for name, seeds in found.items():
+        cells = [_cell(judged[way].get(name)) for way in ways]
+        print(f"| {name} | {', '.join(map(str, sorted(seeds)))} | {' | '.join(cells)} |")
+
+
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return ""
+    text = f"{row.each.mean():.3f}"
+    if len(row.each) > 1:
+        text += f" ± {row.each.std(ddof=1):.3f}"
+    return text if np.isnan(row.gain) else f"{text} ({row.low:+.3f} to {row.high:+.3f})"
+
+
+def draw_differences(title: str, facts: Sequence[str], rows: dict[str, Row], reference: str) -> Drawing:
+    """One line per arm: its difference to the reference, in points of mean class accuracy, with the 95% interval."""
+    names = sorted((name for name, row in rows.items() if not np.isnan(row.gain)), key=lambda name: -rows[name].gain)
+    left = MARGIN + max(text_width(name, LABEL) for name in names) + 20
+    wide, line = 420, 24
+    drawing = Drawing(left + wide + 150 + MARGIN, 0, title)
+    top = draw_heading(drawing, title, facts) + 8
+    theme = drawing.theme
+    most = max(max(abs(rows[name].low), abs(rows[name].high), 0.02) for name in names)
+    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if most / s <= 4)
+    most = step * np.ceil(most / step)
+
+    def at(value: float) -> float:
+        return left + wide * (value + most) / (2 * most)
+
+    bottom = top + line * len(names)
+    for value in np.arange(-most, most + step / 2, step):
+        zero = abs(value) < step / 2
+        drawing.line([(at(value), top), (at(value), bottom)], colour=theme.faint if zero else theme.grid, width=1)
+        drawing.text((at(value), bottom + 6), f"{100 * value:+.0f}" if not zero else "0", size=SMALL, colour=theme.faint,
+                     align="middle", upright="top")  # fmt: skip
+    for number, name in enumerate(names):
+        row, y = rows[name], top + line * (number + 0.5)
+        clear = row.low > 0 or row.high < 0
+        colour = theme.series[0] if clear else theme.faint
+        drawing.text((left - 12, y), name, align="right")
+        drawing.line([(at(row.low), y), (at(row.high), y)], colour=colour, width=2)
+        drawing.mark((at(row.gain), y), "circle", colour=colour, hollow=not clear)
+        drawing.text(
+            (left + wide + 12, y), f"{row.each.mean():.3f}, {len(row.each)} seeds", size=SMALL, colour=theme.faint
+        )
+    drawing.text(
+        (left + wide / 2, bottom + 26),
+        f"points of mean class accuracy above {reference}",
+        align="middle",
+        upright="top",
+    )
+    drawing.height = bottom + 50 + MARGIN
+    return drawing
