@@ -144,6 +144,24 @@ def test_the_loop_takes_over(tmp_path, kept):
     run(f"import loop; assert [loop.double(x) for x in range(5)] == [0, 2, 4, 6, 8]; assert loop.calls == {expected}")
 
 
+def test_loops_are_loaded_without_compiling_any(tmp_path):
+    (tmp_path / "loop.py").write_text(LOOP)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    environment["NUMBA_CACHE_DIR"] = str(tmp_path / "cache")
+    begin = """
+import loop
+from mgm.compiled import compiled_at_once, load_kept
+
+def compile_loops():
+    with compiled_at_once():
+        loop.double(1)
+"""
+    empty = "assert not load_kept(compile_loops); assert loop.double(1) == 2; assert loop.calls == [1]"
+    full = "assert load_kept(compile_loops); assert loop.double(1) == 2; assert not loop.calls"
+    for code in (empty, "compile_loops()", full):
+        subprocess.run([sys.executable, "-c", begin + code], env=environment, check=True)
+
+
 def test_threads_that_count_down_at_once_do_not_pass_zero():
     one = next(iter(PATIENT.values()))
     before = one._left

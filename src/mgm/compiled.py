@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from numba import njit
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, NullCache
 
 from mgm.waits import compilation_begins
 
@@ -43,8 +43,10 @@ def compiled(*, nogil: bool = False, twin: Callable[..., Any] | None = None) -> 
 
     def decorate(function: Callable[..., Any]) -> Any:
         kernel = njit(nogil=nogil)(function)
-        with suppress(RuntimeError):  # no folder can be written
+        try:
             kernel._cache = _Cache(function)  # as cache=True does
+        except RuntimeError:  # no folder can be written
+            kernel._cache = _NoCache()
         return kernel if twin is None else _Patient(kernel, twin)
 
     return decorate
@@ -58,6 +60,22 @@ def compiled_at_once() -> Iterator[None]:
         yield
     finally:
         _state.at_once = before
+
+
+def load_kept(compile_loops: Callable[[], None]) -> bool:
+    """Load the loops that `compile_loops` compiles from the disk; compile none.
+
+    Returns:
+        Whether the disk has all of them.
+    """
+    before, _state.only_kept = _state.only_kept, True
+    try:
+        compile_loops()
+    except _NotKeptError:
+        return False
+    finally:
+        _state.only_kept = before
+    return True
 
 
 def cache_folder(kernel: Any) -> str | None:
@@ -80,6 +98,8 @@ class _Patient:
         return getattr(self.kernel, name)
 
     def _is_due(self, args: tuple[Any, ...]) -> bool:
+        if _state.at_once and _state.only_kept and not self._is_kept(args):
+            raise _NotKeptError  # the twin goes on
         if _state.at_once or (self._left is None and self._is_kept(args)):
             self._left = 0
             return True
@@ -90,16 +110,7 @@ class _Patient:
 
     def _is_kept(self, args: tuple[Any, ...]) -> bool:
         """Whether the disk has the loop for these arguments, which then is loaded."""
-        if not isinstance(self.kernel._cache, _Cache):
-            return False
-        _state.only_kept = True
-        try:
-            self.kernel.compile(tuple(map(self.kernel.typeof_pyval, args)))
-        except _NotKeptError:
-            return False
-        finally:
-            _state.only_kept = False
-        return True
+        return load_kept(lambda: self.kernel.compile(tuple(map(self.kernel.typeof_pyval, args))))
 
 
 class _NotKeptError(Exception):
@@ -124,3 +135,13 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         """Keep the compiled code."""
         with suppress(OSError):
             super().save_overload(sig, data)
+
+
+class _NoCache(NullCache):  # type: ignore[misc]
+    """Keeps nothing."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> None:
+        """There is none."""
+        if _state.only_kept:
+            raise _NotKeptError
+        compilation_begins()

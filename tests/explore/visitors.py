@@ -9,8 +9,8 @@ from starlette.testclient import TestClient
 
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.explore.library import Library, Limits, list_folder
+from mgm.explore.loops import compile_all
 from mgm.explore.reading import ClipReader
-from mgm.explore.serve import prepare
 from mgm.explore.server import Explorer, create_app
 
 TOKEN = "a-token-of-the-tests"
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reader() -> Iterator[ClipReader]:
-    prepare()
+    compile_all()
     with ClipReader(processes=1, timeout_seconds=60, ahead_after_seconds=None) as reader:
         assert reader.wait()
         yield reader

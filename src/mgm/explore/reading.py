@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mgm.compiled import load_kept
 from mgm.data.clips.images import probe_any, read_any
 from mgm.errors import DataError, MgmError
 from mgm.explore.ahead import ReadAhead
@@ -113,6 +114,11 @@ class ClipReader:
         for pool in (*self._pools, *([] if self._patient is None else [self._patient])):
             pool.close()
 
+    @property
+    def ready(self) -> bool:
+        """Whether a process can read."""
+        return self._ready.is_set()
+
     def wait(self) -> bool:
         """Wait until a process can read, and return whether one can: its imports take a second, or a minute on a busy machine."""
         return self._ready.wait(_START_SECONDS)
@@ -152,6 +158,7 @@ class ClipReader:
         self._kept.get((*_identity(video.path), request), read)
 
     def _ask(self, video: Video, request: ClipRequest | None) -> Any:
+        self.wait()
         try:
             pool = self._free.get(timeout=_WAIT_SECONDS)
         except Empty:
@@ -176,8 +183,8 @@ class ClipReader:
 
 
 def _warm(ready: Event) -> None:
-    """Load in a new process what its first clip would wait for."""
-    compile_motion_kernels()
+    """Load in a new process what its first clip would wait for. It compiles nothing: `mgm.explore.loops` does."""
+    load_kept(compile_motion_kernels)
     with suppress(ImportError):
         import cv2  # noqa: F401
     ready.set()

@@ -15,9 +15,8 @@ from pathlib import Path
 from mgm.errors import ConfigError, FileError, VideoError
 from mgm.explore.guard import LOOPBACK
 from mgm.explore.library import Library, Limits, Video, list_files, list_folder
+from mgm.explore.loops import Loops
 from mgm.explore.reading import ClipReader
-from mgm.masks.kernels import compile_kernels
-from mgm.video.motion.velocity import compile_motion_kernels
 
 DEFAULT_PORT = 8420
 _PORTS = 20
@@ -61,20 +60,18 @@ def explore(
             reason="missing_package",
         ) from error
     videos, inside = list_videos(where)
-    prepare()
     listening = _listen(host, port)
     scratch = Path(tempfile.mkdtemp(prefix="mgm-explore-"))
     token = secrets.token_urlsafe(24)
     try:
         library = Library(videos, inside=inside, scratch=scratch, limits=limits)
-        with ClipReader() as reader:
-            reader.wait()
+        with ClipReader() as reader, Loops() as loops:
             panels = None
             if run is not None:
                 from mgm.explore.model import open_panels
 
                 panels = open_panels(run)
-            explorer = Explorer(library, reader, place=where or "", panels=panels)
+            explorer = Explorer(library, reader, place=where or "", panels=panels, loops=loops)
             config = uvicorn.Config(
                 create_app(explorer, token=token, hosts=LOOPBACK | {host, socket.gethostname()}),
                 log_level="error",
@@ -85,6 +82,7 @@ def explore(
             )
             address = f"http://{_shown(host)}:{listening.getsockname()[1]}/?token={token}"
             announce(address)
+            loops.start()
             if open_browser:
                 # In a thread: some browsers return only when they are closed.
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
@@ -92,12 +90,6 @@ def explore(
     finally:
         listening.close()
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def prepare() -> None:
-    """Compile the kernels of motion and masks, seconds once per installation: the time limit of a clip does not contain it."""
-    compile_motion_kernels()
-    compile_kernels()
 
 
 def list_videos(where: str | None) -> tuple[list[Video], Path | None]:

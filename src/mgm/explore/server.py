@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 from starlette.applications import Starlette
@@ -24,6 +24,7 @@ from mgm.errors import ConfigError, MgmError, VideoError
 from mgm.explore.controls import describe_masks
 from mgm.explore.guard import LOOPBACK, Guard
 from mgm.explore.library import Library, Video
+from mgm.explore.loops import Loops
 from mgm.explore.pictures import colours, describe_clip, describe_draws, describe_mask, jpeg, number
 from mgm.explore.reading import ClipReader
 from mgm.explore.reproduce import command_line, python_lines
@@ -60,6 +61,7 @@ class Explorer:
     Attributes:
         place: the folder, set or video that is explored, to show; "" for uploads alone.
         panels: of the run; None without one.
+        loops: are compiled while it serves; None: before.
         uploading: uploads that arrive now.
     """
 
@@ -67,6 +69,7 @@ class Explorer:
     reader: ClipReader
     place: str = ""
     panels: RunPanels | None = None
+    loops: Loops | None = None
     uploading: int = 0
 
     @property
@@ -78,6 +81,13 @@ class Explorer:
     def fixed(self) -> ClipRequest | None:
         """The clips of the run; None without one: frames and stride can be chosen."""
         return None if self.panels is None else self.panels.clips
+
+    @property
+    def delay(self) -> Literal["starting", "compiling"] | None:
+        """Why pictures take longer now: processes start, or loops are compiled."""
+        if not self.reader.ready:
+            return "starting"
+        return "compiling" if self.loops is not None and self.loops.compiling else None
 
     @property
     def mask(self) -> Mapping[str, Any]:
@@ -133,6 +143,7 @@ async def _start(request: Request) -> Response:
     return JSONResponse(
         {
             "place": explorer.place,
+            "delay": explorer.delay,
             "masks": await run_in_threadpool(describe_masks),
             "mask": dict(explorer.mask),
             "sources": SOURCES,
@@ -225,8 +236,9 @@ async def _clip(request: Request) -> Response:
         began = time.perf_counter()
         clip = explorer.reader.clip(video, wanted)
         described = describe_clip(clip, explorer.tokens.grid(wanted.frames))
-        explorer.reader.expect(video, neighbours(wanted, explorer.tokens, fixed=explorer.fixed is not None))
-        return described | {"seconds": time.perf_counter() - began}
+        if explorer.delay is None:
+            explorer.reader.expect(video, neighbours(wanted, explorer.tokens, fixed=explorer.fixed is not None))
+        return described | {"seconds": time.perf_counter() - began, "delay": explorer.delay}
 
     return JSONResponse(await run_in_threadpool(describe))
 
@@ -239,6 +251,7 @@ async def _masks(request: Request) -> Response:
         lines = (asked.video.name if asked.video.own else asked.video.path, asked.clip, asked.explorer.tokens)
         return {
             "masks": asked.each(describe_mask),
+            "delay": asked.explorer.delay,
             "command": command_line(*lines, asked.rules, asked.seed),
             "python": python_lines(*lines, asked.rules, asked.seed),
         }

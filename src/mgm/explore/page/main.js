@@ -11,6 +11,10 @@ import { showFacts, showStatistics, title } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 const page = document.documentElement;
+const DELAYS = {
+  starting: "the explorer is starting: the first picture takes longer",
+  compiling: "loops are compiled now, once for this installation: pictures take longer",
+};
 const SETTLED = 120; // milliseconds after the last change of a mask, before its draws are counted
 
 class App {
@@ -183,6 +187,7 @@ class App {
   async loadClip(signal) {
     this.tell("reading …");
     const answer = await ask("clip", { video: this.video.id, clip: this.controls.clip }, signal);
+    this.start.delay = answer.delay;
     const clip = await ClipPictures.load(answer);
     if (signal.aborted) return false;
     const same = this.clip && String(this.clip.answer.grid) === String(answer.grid);
@@ -200,6 +205,7 @@ class App {
   async loadMasks(signal, began) {
     const { clip, wanted, seed } = this.controls;
     const answer = await ask("masks", { video: this.video.id, clip, masks: wanted, seed }, signal);
+    this.start.delay = answer.delay;
     if (signal.aborted) return false;
     this.tokens = answer.masks.map(({ bits }) => new Tokens(bits, this.clip.answer.grid));
     this.arrange();
@@ -262,8 +268,10 @@ class App {
     }
   }
 
+  // What the explorer does, and why it may take longer than usual.
   tell(words) {
-    at("state").textContent = words;
+    const delay = words && DELAYS[this.start.delay];
+    at("state").textContent = delay ? `${words}; ${delay}` : words;
   }
 
   fail(error) {

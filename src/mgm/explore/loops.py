@@ -1,0 +1,82 @@
+"""Compiles the loops of motion and masks, tens of seconds once per installation, while the explorer already answers.
+
+A process of low priority compiles them, and keeps them on the disk for the others: a compiler in a thread of the server would hold
+up its answers. Until then clips and masks are made without them, or wait for the few that have no other form.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from threading import Event, Thread
+
+from mgm.compiled import load_kept
+from mgm.masks.kernels import compile_kernels
+from mgm.terminal import note
+from mgm.video.motion.velocity import compile_motion_kernels
+from mgm.workers.process import end_with_parent
+
+_END_SECONDS = 2.0
+"""Time that the end of the explorer gives to the compiler."""
+
+
+def compile_all() -> None:
+    """Compile all loops in this thread; those that the disk keeps are loaded."""
+    compile_motion_kernels()
+    compile_kernels()
+
+
+class Loops:
+    """Loads the loops in a thread from `start` on, and compiles those that the disk does not keep; use it in a `with` block."""
+
+    def __init__(self) -> None:
+        self._compiles, self._ended = Event(), Event()
+        self._thread = Thread(target=self._load, name="loops", daemon=True)
+
+    @property
+    def compiling(self) -> bool:
+        """Whether they are compiled now, so that pictures take longer."""
+        return self._compiles.is_set()
+
+    def start(self) -> None:
+        """Begin, and return at once."""
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until all are loaded."""
+        self._thread.join()
+
+    def __enter__(self) -> Loops:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End a compilation."""
+        self._ended.set()
+        if self._thread.is_alive() and self._compiles.is_set():
+            self._thread.join(_END_SECONDS)
+
+    def _load(self) -> None:
+        if load_kept(compile_all):
+            return
+        self._compiles.set()
+        note("compiling loops, once for this installation; meanwhile pictures take longer ...", topic="explore")
+        process = multiprocessing.get_context("spawn").Process(target=_compile_patiently, daemon=True)
+        process.start()
+        while process.is_alive() and not self._ended.is_set():
+            process.join(0.2)
+        if self._ended.is_set():
+            process.kill()
+            return
+        compile_all()  # from the disk; where it keeps nothing they are compiled here
+        self._compiles.clear()
+        note("the loops are compiled", topic="explore")
+
+
+def _compile_patiently() -> None:
+    """In a process of its own, which leaves the processor to those of the visitors."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the explorer, which ends this process
+    end_with_parent()
+    if hasattr(os, "nice"):
+        os.nice(5)
+    compile_all()
