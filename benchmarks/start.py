@@ -1,4 +1,5 @@
-"""The first second: `mgm --help`, the first line of every command, imports, and pretraining up to its first step.
+"""The first seconds: `mgm --help`, the first line of every command, imports, pretraining up to its first step, and on a fresh
+installation, which has compiled no loop yet, the first mask and the explorer's address.
 
     python benchmarks/start.py [--rounds 7]
 
@@ -25,6 +26,7 @@ from timing import print_header
 
 SEED = 0
 MGM = [sys.executable, "-c", "from mgm.commands.main import run; run()"]
+FRESH = "fresh installation"
 IMPORTS = ("mgm", "mgm.masks", "mgm.video")
 
 
@@ -36,11 +38,23 @@ class Spent:
     cpu: float
 
 
-def start(command: list[str], folder: Path, *, until: str | None = None) -> Spent:
-    """Run a command to its end, or up to the first line of its output that contains `until`, and stop it there."""
+def start(command: list[str], folder: Path, *, until: str | None = None, fresh: bool = False) -> Spent:
+    """Run a command to its end, or up to the first line of its output that contains `until`, and stop it there.
+
+    Args:
+        fresh: no loop is compiled yet, as after `pip install`: the folder of compiled loops is empty.
+    """
+    environment = dict(os.environ)
+    if fresh:
+        environment["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=folder)
     began = time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
     assert process.stdout is not None
     wall, printed = None, []
@@ -66,6 +80,7 @@ def make_inputs(folder: Path) -> None:
         place = folder / "videos" / ("train", "test")[number % 2] / ("left", "right")[number // 2 % 2]
         place.mkdir(parents=True, exist_ok=True)
         make_translation(place / f"{number}.mp4", velocity=(2, 1), frames=24, size=(64, 64), seed=number)
+    make_translation(folder / "wide.mp4", velocity=(3, 1), frames=75, size=(360, 640), seed=SEED)
     few = ["--recipe", "debug", "pretrain.steps=1", "finetune.steps=1", "data.workers=0"]
     start([*MGM, "pretrain", "videos", "--out", "model", *few], folder)
     start([*MGM, "finetune", "model", "videos", "--out", "classifier", *few[2:]], folder)
@@ -125,18 +140,23 @@ def main() -> None:
         rows |= {f"mgm {name}, first line": ([*MGM, *words], "") for name, words in commands().items()}
         training = [*MGM, "pretrain", "videos", "--out", "fresh", "pretrain.steps=1", "data.workers=2"]
         rows["mgm pretrain, first step"] = (training, "loss ")  # and its checkpoint: the last line of a run of one step
+        rows[f"{FRESH}: first mask"] = (
+            [*MGM, "preview", "wide.mp4", "--out", "other"],
+            None,
+        )  # its sheet and its video
+        rows[f"{FRESH}: mgm explore, address"] = ([*MGM, "explore", "videos", "--no-browser"], "http://")
         rows = {name: row for name, row in rows.items() if not arguments.only or any(w in name for w in arguments.only)}
         spent: dict[str, list[Spent]] = {name: [] for name in rows}
         for number in range(arguments.rounds + 1):
             for name, (command, until) in rows.items():
-                found = start(command, folder, until=until)
+                found = start(command, folder, until=until, fresh=name.startswith(FRESH))
                 subprocess.run(["rm", "-rf", "fresh", "other", "third", "prepared", "packed"], cwd=folder, check=True)
                 if number:
                     spent[name].append(found)
         for name, rounds in spent.items():
             cells = (sorted(values) for values in ([one.wall for one in rounds], [one.cpu for one in rounds]))
             shown = (f"{statistics.median(values):6.2f} [{values[0]:.2f}, {values[-1]:.2f}]" for values in cells)
-            print(f"{name:32s} wall {'   cpu '.join(shown)}", flush=True)
+            print(f"{name:40s} wall {'   cpu '.join(shown)}", flush=True)
 
 
 if __name__ == "__main__":
