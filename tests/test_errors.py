@@ -72,3 +72,10 @@ def test_every_error_has_a_finding_and_a_reason() -> None:
                 names = {keyword.arg for keyword in node.keywords}
                 assert len(node.args) >= 2 or "found" in names, f"{file}: {ast.unparse(node)}"
                 assert "reason" in names, f"{file}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("package", ["video/container", "video/clip", "video/motion", "explore"])
+def test_errors_of_one_video_do_not_speak_of_a_set(package: str) -> None:
+    """A video is also given alone, or uploaded: what reads sets adds its advice."""
+    for path in (Path(mgm.__file__).parent / package).rglob("*.py"):
+        assert "from the set" not in path.read_text(encoding="utf-8"), path

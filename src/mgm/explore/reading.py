@@ -101,6 +101,7 @@ class ClipReader:
             timeout_seconds=self._timeout_seconds,
             name=lambda number: self._names.get(number, ""),
             timeout_advice="the file may be damaged",
+            crash_advice="the file may be damaged",
             set_up=partial(set_up, self._ready),
             start_method="spawn",  # a web server has threads, which a fork would copy in an undefined state
         )

@@ -99,6 +99,7 @@ class WorkerPool(Generic[Task, Result]):
         timeout_seconds: time limit of one item, from its beginning or its last progress.
         name: the name of an item in messages, by its number.
         timeout_advice: of the error of an item that reached the limit.
+        crash_advice: of the error of an item on which processes died.
         set_up: called in each process before its first task.
         start_method: of the processes. A fork starts in milliseconds with everything that is in memory, but copies locks that
             threads hold. None: "fork" on Linux, the system's own elsewhere.
@@ -115,12 +116,14 @@ class WorkerPool(Generic[Task, Result]):
         timeout_seconds: float,
         name: Callable[[int], str],
         timeout_advice: str = "check the file and its disk",
+        crash_advice: str = "remove it from the set and report it; or use fewer processes",
         set_up: Callable[[], None] | None = None,
         start_method: Literal["fork", "spawn"] | None = None,
     ) -> None:
         self.incidents: list[str] = []
         self._function, self._set_up = function, set_up
-        self._timeout, self._timeout_advice, self._name = timeout_seconds, timeout_advice, name
+        self._timeout, self._name = timeout_seconds, name
+        self._timeout_advice, self._crash_advice = timeout_advice, crash_advice
         self._bad: list[tuple[int, VideoError]] = []
         self._deaths: dict[int, int] = {}  # by item
         self._deaths_in_a_row = 0
@@ -290,7 +293,7 @@ class WorkerPool(Generic[Task, Result]):
                 self._name(item),
                 found,
                 "a file that can be read",
-                "remove it from the set and report it; or use fewer processes",
+                self._crash_advice,
                 reason="crashed",
             ),
             item,

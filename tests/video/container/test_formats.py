@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from mgm.errors import VideoError
 from mgm.video import read_clip
@@ -70,8 +71,17 @@ def test_a_numbered_picture_is_no_pattern(tmp_path: Path):
     with raises(VideoError, "not_found"):
         read_clip(tmp_path / "picture%d.jpg")
     (tmp_path / "picture%d.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
-    with raises(VideoError, "not_video", message="clip-not-opened"):
+    with raises(VideoError, "not_video", message="clip-picture"):
         read_clip(tmp_path / "picture%d.jpg")
+
+
+@pytest.mark.parametrize("name", ["picture.png", "picture.jpg", "picture.webp", "picture.bmp", "picture.tiff", "clip.mp4"])
+def test_a_picture_is_named_as_one(tmp_path: Path, name: str):
+    path = tmp_path / name
+    Image.new("RGB", (64, 48)).save(path, "png" if name == "clip.mp4" else None)
+    with raises(VideoError, "not_video", subject=path) as error:
+        read_clip(path)
+    assert error.value.found == "is a picture"
 
 
 def test_the_size_of_pictures_is_bounded(tmp_path: Path):

@@ -203,7 +203,7 @@ def _open(path: str) -> npt.NDArray[np.uint8]:
             path,
             f"cannot be read as a picture ({error})",
             "a picture",
-            "remove it from the set, or copy it again",
+            "copy or download it again",
             reason="unreadable",
         ) from error
 

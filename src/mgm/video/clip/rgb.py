@@ -196,7 +196,7 @@ def _conversion_errors(name: str, picture: av.video.frame.VideoFrame) -> Iterato
         raise VideoError(
             name,
             f"FFmpeg cannot convert its pictures ({kind}) to RGB ({error.strerror})",
-            advice="transcode it to H.264 with ordinary colours, or remove it from the set",
+            advice="transcode it to H.264 with ordinary colours",
             reason="unsupported",
         ) from error
 

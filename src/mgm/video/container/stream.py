@@ -31,6 +31,9 @@ MOST_REORDERED = 32
 
 Packet: TypeAlias = "av.packet.Packet[av.video.stream.VideoStream]"
 
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
+"""The first bytes of PNG, JPEG, BMP and TIFF. A GIF is read as a video."""
+
 EXPORTS_VECTORS = frozenset(
     {
         "h264",
@@ -204,9 +207,7 @@ def _video_stream(container: av.container.InputContainer, name: str) -> av.video
     if stream is None:
         kinds = {"cover picture" if s in covers else s.type for s in container.streams}
         found = ", ".join(sorted(kinds)) or "nothing"
-        raise VideoError(
-            name, f"has no video stream (found: {found})", "a video", "remove it from the set", reason="no_video_stream"
-        )
+        raise VideoError(name, f"has no video stream (found: {found})", "a video", reason="no_video_stream")
     if stream.codec_context is None:
         raise VideoError(
             name, "its video codec is unknown to FFmpeg", advice="transcode it to H.264", reason="unsupported"
@@ -226,13 +227,16 @@ def _not_a_video(name: str, head: bytes, error: av.error.FFmpegError) -> VideoEr
             reason="truncated",
         )
     if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
-        return VideoError(name, "is plain text", "a video", "remove it from the set", reason="not_video")
+        return VideoError(name, "is plain text", "a video", reason="not_video")
+    if head.startswith(_PICTURES) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP"):
+        advice = "only a set may contain pictures, animated or not"
+        return VideoError(name, "is a picture", "a video", advice, reason="not_video")
     if isinstance(error, av.error.ArgumentError):  # raised for formats that `open_container` leaves out
         return VideoError(
             name,
             "is of a kind that mgm does not open",
             "one file with the video in it",
-            "playlists and scripts name other files: give those; a picture, animated or not, is read as part of a set",
+            "playlists and scripts name other files: give those",
             reason="not_video",
         )
     return VideoError(
@@ -260,7 +264,7 @@ def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.fram
             video.name,
             f"damaged{'' if at is None else f' at {at:.2f} s'} ({error.strerror})",
             "an intact stream",
-            "repair it with 'ffmpeg -err_detect ignore_err -i IN OUT', or remove it from the set",
+            "repair it with 'ffmpeg -err_detect ignore_err -i IN OUT'",
             reason="damaged",
             at=at,
         ) from error
@@ -352,7 +356,7 @@ def no_frame(name: str) -> VideoError:
         name,
         "no frame could be decoded",
         "at least one",
-        "the file is damaged: remove it from the set",
+        "the file is damaged: copy or download it again",
         reason="damaged",
     )
 

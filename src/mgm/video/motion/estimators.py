@@ -275,7 +275,7 @@ class PairwiseMotion:
             "motion",
             f"frame {max(number - stride, 0)} or {number} was not decoded",
             "both, to estimate the motion between them",
-            "the stream is damaged: repair it with ffmpeg, or remove it from the set",
+            "the stream is damaged: repair it with 'ffmpeg -err_detect ignore_err -i IN OUT'",
             reason="damaged",
         )
 
