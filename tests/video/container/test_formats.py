@@ -75,7 +75,9 @@ def test_a_numbered_picture_is_no_pattern(tmp_path: Path):
         read_clip(tmp_path / "picture%d.jpg")
 
 
-@pytest.mark.parametrize("name", ["picture.png", "picture.jpg", "picture.webp", "picture.bmp", "picture.tiff", "clip.mp4"])
+@pytest.mark.parametrize(
+    "name", ["picture.png", "picture.jpg", "picture.webp", "picture.bmp", "picture.tiff", "clip.mp4"]
+)
 def test_a_picture_is_named_as_one(tmp_path: Path, name: str):
     path = tmp_path / name
     Image.new("RGB", (64, 48)).save(path, "png" if name == "clip.mp4" else None)
