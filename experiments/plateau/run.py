@@ -32,6 +32,8 @@ IDEAS: dict[str, tuple[str, ...]] = {
     "whitened": ("model.patch_init=whitened",),
     "second beta .999": ("pretrain.betas=[0.9, 0.999]",),
     "warm-up of 200 steps": ("pretrain.warmup=200",),
+    "warm-up of 200 steps, three times the rate": ("pretrain.warmup=200", "pretrain.base_lr=0.048"),
+    "muon, warm-up of 200 steps": ("pretrain.warmup=200", "pretrain.optimiser=muon"),
     "half of the tokens hidden": ("mask.ratio=0.5",),
     "half of the hidden tokens reconstructed": ("mask.decoder={}",),
     "a third of the rate": ("pretrain.base_lr=0.0053",),

@@ -116,6 +116,13 @@ def _profile(shape: int) -> _Floats:
     return np.stack([radius, 1 / np.sqrt(1 + slope**2)], axis=-1)
 
 
+def compile_rendering() -> None:
+    """Compile the loops ahead of the first clip, as `make setup` does, once per installation: with one tiny frame."""
+    appearance = draw_appearance(np.random.default_rng(0))
+    at = np.ones((1, 2))
+    render(appearance, Track(at, at[:, 0], at[:, 0], at), size=2)
+
+
 @compiled(nogil=True)
 def _weights(position, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the four weights of the uniform cubic B-spline; return the lattice index left of position."""
