@@ -1,14 +1,17 @@
 """Pixels and motion show the same region: crops, sizes, rotations, flips."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import av.filter
 import numpy as np
 import pytest
 
 from mgm.data.synthetic.known_motion import translating_frames
 from mgm.video import read_clip
-from mgm.video.clip.rgb import upright_region
-from mgm.video.container.orientation import Orientation
+from mgm.video.clip.rgb import FrameConverter, upright_region
+from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.transcode.write import write_video
 from tests.video.clips import (
     ORIENTATIONS,
@@ -181,3 +184,50 @@ def test_moving_frames_are_unlike_each_other(tmp_path: Path):
     """Otherwise every comparison of frames above would pass for any frames."""
     clip = read_clip(encode_moving(tmp_path / "clip.mp4", frames=3), frames=3, stride=1, size=None)
     assert np.abs(clip.frames[0].astype(int) - clip.frames[1]).mean() > 10
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv411p", "yuva420p", "yuv420p10le"])
+@pytest.mark.parametrize("orientation", [UPRIGHT, Orientation(transposed=True, mirrored=True)])
+@pytest.mark.parametrize(
+    ("shape", "size", "crop"),
+    [((64, 96), (32, 40), None), ((67, 51), None, None), ((61, 45), (70, 90), (2, 4, 33, 31))],
+)
+def test_colours_are_those_of_ffmpeg_to_one_level(pixels: str, orientation: Orientation, shape, size, crop):
+    """The planes of its planar RGB, against its conversion to interleaved RGB."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (shape[0] // 8 + 1, shape[1] // 8 + 1, 3)).astype(np.uint8)
+    pattern = coarse.repeat(8, axis=0).repeat(8, axis=1)[: shape[0], : shape[1]]
+    for matrix, colour_range in ((2, 0), (1, 1), (1, 2), (5, 1), (5, 2), (7, 1), (9, 1)):
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pattern), format="rgb24").reformat(format=pixels)
+        picture.colorspace, picture.color_range = matrix, colour_range
+        convert = FrameConverter(size, crop, "a picture", orientation)
+        found = convert(picture)
+        graph = av.filter.Graph()
+        box = convert._coded_region(shape)
+        out = (box[3], box[2]) if size is None else orientation.shape(*size)
+        graph.link_nodes(
+            graph.add_buffer(width=shape[1], height=shape[0], format=picture.format, time_base=Fraction(1, 25)),
+            graph.add("crop", f"{box[2]}:{box[3]}:{box[0]}:{box[1]}:exact=1"),
+            graph.add("scale", f"{out[1]}:{out[0]}:flags=area+accurate_rnd+full_chroma_int"),
+            graph.add("format", "rgb24"),
+            graph.add("buffersink"),
+        ).configure()
+        graph.push(picture)
+        expected = orientation.image(graph.pull().to_ndarray())
+        assert found.flags.c_contiguous
+        assert np.abs(found - expected.astype(int)).max() <= 1
+        assert (found != expected).mean() < 0.02
+
+
+def test_images_share_one_array_only_in_their_order(ordinary: Path):
+    picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24").reformat(format="yuv420p")
+    convert = FrameConverter(8, None, "a picture", count=2)
+    first, second, third = (convert(picture) for _ in range(3))
+    assert np.shares_memory(convert.together([first, second]), second)
+    second += 1
+    np.testing.assert_array_equal(convert.together([second, first]), np.stack([second, first]))
+    np.testing.assert_array_equal(convert.together([first, second, third]), np.stack([first, second, third]))
+    np.testing.assert_array_equal(convert.together([first]), first[None])
+    repeated = read_clip(ordinary, frames=9, stride=12, size=24)
+    assert len(set(repeated.frame_indices.tolist())) < 9
+    np.testing.assert_array_equal(repeated.frames[-1], repeated.frames[-2])

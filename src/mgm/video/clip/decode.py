@@ -65,7 +65,7 @@ class DecodedClip:
     def images(self, region: int) -> npt.NDArray[np.uint8]:
         """The pixels of a region, uint8 (T, H, W, 3)."""
         found = [images for i in self.sampled.tolist() if (images := self.frames[i].images) is not None]
-        return np.stack([images[region] for images in found])
+        return self.converter.regions[region].together([images[region] for images in found])
 
 
 def decode_clip(video: OpenVideo, window: PacketWindow, plan: ClipPlan, crops: Sequence[Crop]) -> DecodedClip:
@@ -78,15 +78,17 @@ def decode_clip(video: OpenVideo, window: PacketWindow, plan: ClipPlan, crops: S
         ShortcutFailedError: a frame is missing that the packets announced, or the window begins at a false keyframe.
         VideoError: the stream is damaged, or ends before the clip.
     """
-    size = plan.options.size
-    converter = MultiCropConverter(
-        tuple(FrameConverter(size=size, crop=crop, name=plan.name, orientation=video.orientation) for crop in crops)
-    )
-    pairs = None if plan.source is None or plan.source == "codec" else PairwiseMotion(plan.source, plan.stride_of)
+    size, count = plan.options.size, 0
     if window.order:
         sampled = sample_frames(
             plan.name, plan.options, window.base + len(window.order), start=plan.start, ended=window.ended
         )
+        count = len(np.unique(sampled))
+    converter = MultiCropConverter(
+        tuple(FrameConverter(size, crop, plan.name, video.orientation, count) for crop in crops)
+    )
+    pairs = None if plan.source is None or plan.source == "codec" else PairwiseMotion(plan.source, plan.stride_of)
+    if window.order:
         decoder = ClipDecoder(video, window, frame_needs(plan, window, sampled), converter, pairs)
         frames = decoder.decode(plan.last)
         decoder.check_complete(sampled)
