@@ -140,7 +140,8 @@ def main() -> None:
     source = FileSource()
 
     def read(video: Path, index: Frames, crop: Geometry) -> tuple[Picture, MotionField | None]:
-        return source.clip(str(video), index, crop, ClipSettings(len(index), 4, SIZE, "auto"))
+        view = source.clip(str(video), index, crop, ClipSettings(len(index), 4, SIZE, "auto"))
+        return view.frames, view.motion
 
     found = source.info(str(bikes))
     size = (found.height, found.width)
