@@ -2,7 +2,10 @@
 
 import base64
 import io
+import sys
 from dataclasses import asdict
+from types import ModuleType
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +17,8 @@ from PIL import Image
 from mgm.data.loading.tensors import to_video
 from mgm.errors import ModelError
 from mgm.explore.library import Library, Video, list_folder
-from mgm.explore.model import open_panels, principal_components
+from mgm.explore.model import open_panels
+from mgm.explore.plane import principal_components, project
 from mgm.explore.server import Explorer, create_app
 from mgm.explore.view import ClipRequest
 from mgm.masks import make_mask, mask_rng
@@ -112,9 +116,58 @@ def test_principal_components_find_a_plane():
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(50, 2)) * [5, 1]
     turned = np.linalg.qr(rng.normal(size=(8, 8)))[0][:2]
-    places, explained = principal_components((plane @ turned).astype(np.float32))
+    found = principal_components((plane @ turned).astype(np.float32))
+    places, explained = found.plane, found.explained
+    assert explained is not None
     assert sum(explained) == pytest.approx(1, abs=1e-3)
     assert explained[0] > 0.85
     for axis in range(2):
         assert abs(np.corrcoef(places[:, axis], plane[:, axis])[0, 1]) > 0.95
     assert (places.min(), places.max()) == (0, 1)
+
+
+class StandIn(ModuleType):
+    """The face of umap-learn that is used: its places are the first two features."""
+
+    asked: ClassVar[dict[str, Any]] = {}
+
+    class UMAP:
+        def __init__(self, **options: Any) -> None:
+            StandIn.asked = options
+
+        def fit_transform(self, features: np.ndarray) -> np.ndarray:
+            return features[:, :2] * [1, -2]
+
+
+def test_the_map_offers_what_is_installed(monkeypatch, visitor):
+    monkeypatch.setattr("mgm.explore.plane.find_spec", lambda name: None)
+    assert visitor.post("start").json()["run"]["projections"] == ["pca"]
+    assert visitor.post("map", {"method": "umap"}).status_code == 422
+    assert visitor.post("map", {"method": ["pca"]}).status_code == 422
+    monkeypatch.setattr("mgm.explore.plane.find_spec", lambda name: object())
+    assert visitor.post("start").json()["run"]["projections"] == ["pca", "umap"]
+
+
+def test_the_map_by_neighbours(monkeypatch):
+    monkeypatch.setattr("mgm.explore.plane.find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "umap", StandIn("umap"))
+    features = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
+    found = project(features, "umap")
+    assert found.explained is None
+    assert (found.plane.min(), found.plane.max()) == (0, 1)
+    assert np.corrcoef(found.plane[:, 0], features[:, 0])[0, 1] == pytest.approx(1)
+    assert np.corrcoef(found.plane[:, 1], features[:, 1])[0, 1] == pytest.approx(-1)
+    assert (StandIn.asked["n_neighbors"], StandIn.asked["random_state"]) == (8, 0)  # fewer than umap-learn's 15
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_umap_keeps_groups_together(count):
+    pytest.importorskip("umap", reason="umap-learn is not installed")
+    rng = np.random.default_rng(1)
+    group = np.arange(count) % 2
+    features = (rng.normal(size=(count, 8)) + 40 * group[:, None]).astype(np.float32)
+    found = project(features, "umap").plane
+    assert np.array_equal(found, project(features, "umap").plane)
+    if count > 3:
+        between = np.linalg.norm(found[group == 0].mean(0) - found[group == 1].mean(0))
+        assert between > 3 * found[group == 0].std(0).max()

@@ -19,6 +19,7 @@ from mgm.errors import ConfigError, MgmError, ModelError
 from mgm.explore.controls import checked_options
 from mgm.explore.library import Video
 from mgm.explore.pictures import jpeg, number, strip
+from mgm.explore.plane import project, projections
 from mgm.explore.reading import ClipReader
 from mgm.explore.view import (
     CAMERAS,
@@ -79,6 +80,7 @@ class RunPanels:
             "layers": len(self._encoder.blocks),
             "heads": spec.encoder.heads,
             "reconstructs": self._autoencoder is not None,
+            "projections": list(projections()),
         }
 
     def describe(
@@ -133,11 +135,11 @@ class RunPanels:
                 return None, loss
         return jpeg(strip(predicted)), None if loss is None else number(loss)
 
-    def map(self, videos: Sequence[Video], reader: ClipReader) -> dict[str, Any]:
-        """The videos in the plane of the first two principal components of their embeddings, both axes from 0 to 1.
+    def map(self, videos: Sequence[Video], reader: ClipReader, method: object = "pca") -> dict[str, Any]:
+        """The videos in a plane by their embeddings, both axes from 0 to 1; see `mgm.explore.plane` for the methods.
 
         Raises:
-            ModelError: fewer than three videos can be read.
+            ConfigError: the method is unknown. ModelError: fewer than three videos can be read.
         """
         chosen = evenly_spaced(videos, MOST_POINTS)
         shown, features, pictures = [], [], []
@@ -154,12 +156,12 @@ class RunPanels:
             raise ModelError(
                 "the map", found, "three or more", "start mgm explore with a folder", reason="missing_value"
             )
-        places, explained = principal_components(np.stack(features))
+        places = project(np.stack(features), method)
         points = [
             {"id": v.id, "name": v.name, "x": round(float(x), 4), "y": round(float(y), 4), "thumbnail": jpeg(picture)}
-            for v, (x, y), picture in zip(shown, places, pictures, strict=True)
+            for v, (x, y), picture in zip(shown, places.plane, pictures, strict=True)
         ]
-        return {"points": points, "explained": explained, "left_out": len(videos) - len(shown)}
+        return {"points": points, "explained": places.explained, "left_out": len(videos) - len(shown)}
 
     def error(self, video: Video, reader: ClipReader) -> float | None:
         """The loss on the clip in the middle of a video under the run's mask; None if the run has no decoder, or its target cannot
@@ -188,19 +190,6 @@ class RunPanels:
             with self._lock, torch.no_grad():
                 self._features[video.path] = self._encoder(clip)[0].float().mean(0).numpy()
         return self._features[video.path]
-
-
-def principal_components(features: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], list[float]]:
-    """Features (n, dim) in the plane of their first two principal components, float64 (n, 2) from 0 to 1, and the shares of the
-    variance that the two explain."""
-    centred = features.astype(np.float64) - features.mean(axis=0)
-    left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    plane = left[:, :2] * values[:2]
-    extent = np.ptp(plane, axis=0)
-    varies = extent > 1e-6 * extent.max()  # else a component is nothing but rounding
-    places = np.where(varies, (plane - plane.min(axis=0)) / np.where(varies, extent, 1), 0.5)
-    total = float((values**2).sum()) or 1.0
-    return places, [round(float(value**2) / total, 4) for value in values[:2]]
 
 
 def open_panels(run: str | Path) -> RunPanels:

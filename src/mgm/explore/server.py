@@ -281,8 +281,9 @@ async def _model(request: Request) -> Response:
 
 async def _map(request: Request) -> Response:
     explorer = _explorer(request)
-    panels, session = _panels(explorer), _session(request)
-    return JSONResponse(await run_in_threadpool(panels.map, explorer.library.videos(session), explorer.reader))
+    panels, session, asked = _panels(explorer), _session(request), await _body(request)
+    videos, method = explorer.library.videos(session), asked.get("method", "pca")
+    return JSONResponse(await run_in_threadpool(panels.map, videos, explorer.reader, method))
 
 
 async def _error(request: Request) -> Response:

@@ -4,6 +4,7 @@ import { ask, latest } from "./api.js";
 import { element, loadPicture, paintAttention, paintFrame, paintStrip } from "./draw.js";
 import { arrowsMove, oneStop } from "./keys.js";
 
+const PROJECTIONS = { pca: "by their two main components (PCA)", umap: "by their neighbours (UMAP)" };
 const at = (id) => document.getElementById(id);
 
 export class RunPanels {
@@ -18,6 +19,7 @@ export class RunPanels {
     this.read = latest((signal) => this.load(signal));
     this.makeControls();
     at("map").hidden = false;
+    at("projection").replaceChildren(...this.run.projections.map((name) => element("option", { value: name }, PROJECTIONS[name])));
     at("draw-map").addEventListener("click", () => this.drawMap());
     this.enterMap = oneStop(at("points"));
   }
@@ -99,7 +101,7 @@ export class RunPanels {
     const place = at("points");
     place.textContent = "encoding the videos …";
     try {
-      const { points, explained, left_out } = await ask("map");
+      const { points, explained, left_out } = await ask("map", { method: at("projection").value });
       const shown = points.map(({ id, name, x, y, thumbnail }) => {
         const button = element("button", { type: "button", title: name }, element("img", { src: thumbnail, alt: name }));
         button.style.setProperty("--x", x);
@@ -107,9 +109,10 @@ export class RunPanels {
         button.addEventListener("click", () => this.app.choose(id));
         return button;
       });
-      const share = explained.map((part) => `${Math.round(100 * part)} %`).join(" and ");
+      const shares = explained?.map((part) => `${Math.round(100 * part)} %`).join(" and ");
+      const axes = shares ? `The axes explain ${shares} of the variance` : "Near means alike; the axes and long distances mean nothing";
       const rest = left_out ? `; ${left_out} videos are left out` : "";
-      place.replaceChildren(element("div", {}, ...shown), element("p", {}, `The axes explain ${share} of the variance${rest}.`));
+      place.replaceChildren(element("div", {}, ...shown), element("p", {}, `${axes}${rest}.`));
       this.enterMap();
     } catch (error) {
       place.textContent = "";
