@@ -50,8 +50,8 @@ ROOMS = {
         {"preflight", "replay"},
     ],
     "evaluation": [
-        {"bootstrap", "classification", "metrics", "pooling", "ranks"},
-        {"prediction_journal", "protocol", "token_file"},
+        {"bootstrap", "checked_tensors", "classification", "metrics", "pooling", "ranks"},
+        {"feature_journal", "prediction_journal", "protocol", "token_file"},
         {"views"},
         {"attentive", "feature_cache", "holdout", "linear", "nearest", "prediction_table"},
         {"low_shot"},

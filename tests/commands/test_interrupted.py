@@ -7,6 +7,7 @@ import pytest
 import mgm
 from mgm.commands.main import run
 from mgm.data.synthetic.known_motion import make_translation
+from mgm.evaluation import views
 from mgm.training.folder import checkpoint_folder
 from tests.evaluation.conftest import config, pretrained_run  # noqa: F401
 
@@ -78,7 +79,25 @@ def test_prepare_names_its_journal(tmp_path, monkeypatch, capsys):
     assert said == "out/manifest.journal has the finished videos: the same command skips them"
 
 
-def test_embed_keeps_nothing(tiny_set, monkeypatch, capsys):
-    monkeypatch.setattr(mgm, "embed", stop)
-    said = interrupted(monkeypatch, capsys, "embed", "runs/a", tiny_set, "--out", "f.npz")
-    assert said == "nothing is kept: f.npz is written at the end, and a repeat begins anew"
+def test_embed_names_the_features_that_it_keeps(tiny_set, pretrained_run, tmp_path, monkeypatch, capsys):  # noqa: F811
+    def second_stops(encoder, clips, block):
+        calls.append(len(clips))
+        return stop() if len(calls) == most else plain(encoder, clips, block)
+
+    plain, calls, most = views.tokens_of, [], 1
+    monkeypatch.setattr(views, "tokens_of", second_stops)
+    monkeypatch.chdir(tmp_path)
+    words = ("embed", pretrained_run, tiny_set, "--out", "f.npz", "probe.temporal_views=1", "probe.spatial_views=1")
+    assert interrupted(monkeypatch, capsys, *words) == "no features are kept yet: a repeat begins anew"
+    calls.clear()
+    most = 2
+    said = interrupted(monkeypatch, capsys, *words)
+    assert said == ".f.npz.unfinished has the features of the finished videos: the same command continues after them"
+    calls.clear()
+    most = 0
+    monkeypatch.setattr(sys, "argv", ["mgm", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert not ended.value.code
+    assert calls == [16]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.npz"]

@@ -1,4 +1,7 @@
 import json
+import os
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import torch
 import mgm
 from mgm.data.clips.source import FileSource
 from mgm.errors import FileError, ModelError
+from mgm.evaluation import views
 from mgm.evaluation.probing import evaluation_views
 from tests.errors import raises
 
@@ -91,3 +95,39 @@ def test_wrong_files_and_layers(pretrained_run, videos, embeddings, tmp_path):
         embeddings.save(tmp_path / "f.txt")
     with raises(ModelError, "invalid_value"):
         mgm.embed(pretrained_run, videos, layer=99)
+
+
+@pytest.mark.parametrize("change", [None, "a damaged file", "another layer", "a changed video"])
+def test_a_stopped_call_continues_after_the_finished_videos(pretrained_run, videos, tmp_path, monkeypatch, change):
+    for number, item in enumerate(videos.items):
+        shutil.copy(item.path, tmp_path / f"{number}.mp4")
+    items = [replace(item, path=str(tmp_path / f"{number}.mp4")) for number, item in enumerate(videos.items)]
+    given = replace(videos, train=items[: len(videos.train)], test=items[len(videos.train) :])
+    options = {"overrides": VIEWS, "pooling": "mean-std-max"}
+    encoded = []
+    plain = views.tokens_of
+
+    def counted(encoder, clips, block):
+        encoded.append(len(clips))
+        if stops and len(encoded) > 1:
+            raise KeyboardInterrupt
+        return plain(encoder, clips, block)
+
+    monkeypatch.setattr(views, "tokens_of", counted)
+    stops = True
+    with pytest.raises(KeyboardInterrupt):
+        mgm.embed(pretrained_run, given, keep=tmp_path / "kept", **options)
+    (kept,) = (tmp_path / "kept").rglob("*.group")
+    stops, encoded[:] = False, []
+    if change == "a damaged file":
+        kept.write_bytes(kept.read_bytes()[:-1])
+    elif change == "another layer":
+        options["layer"] = 0
+    elif change == "a changed video":
+        os.utime(items[0].path, (1, 1))
+    found = mgm.embed(pretrained_run, given, keep=tmp_path / "kept", **options)
+    assert sum(encoded) == (64 if change else 32)  # two views of 32 videos; 16 of them were finished
+    expected = mgm.embed(pretrained_run, given, **options)
+    for name, values in found.arrays().items():
+        np.testing.assert_array_equal(values, expected.arrays()[name])
+    assert (found.path, found.split, found.about) == (expected.path, expected.split, expected.about)

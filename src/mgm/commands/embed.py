@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,8 +35,11 @@ def embed(
     """Write the features of all videos of a set, with labels, frames and times.
 
     mgm embed runs/a videos/ --out features.npz probe.temporal_views=1 probe.spatial_views=1
+
+    After an interruption the same command continues.
     """
-    with keeping(lambda: kept_features(out)), Activity("reading videos") as activity:
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    with keeping(lambda: kept_features(unfinished)), Activity("reading videos") as activity:
         from mgm.evaluation.embedding import check_embedding_suffix
 
         check_embedding_suffix(out)
@@ -46,12 +50,14 @@ def embed(
             pooling=pooling,
             overrides=with_network(settings, model),
             recipe=recipe,
+            keep=unfinished,
             progress=activity.rename,
             announce=note,
         )
         if on_first_rank():
             activity.rename(f"writing {out}")
             found.save(out)
+            shutil.rmtree(unfinished, ignore_errors=True)
     shape = " x ".join(map(str, found.features.shape[1:]))
     print_result(f"{out}: {len(found.path):,} views of {len(set(found.path)):,} videos, {shape} numbers each")
     for message in found.unreadable.values():

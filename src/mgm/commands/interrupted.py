@@ -50,9 +50,11 @@ def kept_videos(folder: Path) -> str:
     return "no video was finished: a repeat begins anew"
 
 
-def kept_features(file: Path) -> str:
-    """Of features that are written at the end."""
-    return f"nothing is kept: {file} is written at the end, and a repeat begins anew"
+def kept_features(folder: Path) -> str:
+    """Of features whose finished videos are kept in a folder."""
+    if any(folder.glob("*/*.group")):
+        return f"{folder} has the features of the finished videos: the same command continues after them"
+    return "no features are kept yet: a repeat begins anew"
 
 
 def _has_lines(file: Path) -> bool:

@@ -16,6 +16,8 @@ from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoSet
 from mgm.data.loading.views import ViewPlaces
 from mgm.errors import FileError
+from mgm.evaluation.feature_cache import feature_key
+from mgm.evaluation.feature_journal import FeatureJournal
 from mgm.evaluation.pooling import TokenPooling, feature_shape
 from mgm.evaluation.probing import evaluation_views, video_progress
 from mgm.evaluation.ranks import Ranks
@@ -92,6 +94,7 @@ def embed(
     overrides: tuple[str, ...] = (),
     recipe: str | Path | None = None,
     source: ClipSource | None = None,
+    keep: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> Embeddings:
@@ -104,6 +107,8 @@ def embed(
         layer: number of a block, from 0, or from -1 backwards, whose output is taken without the final norm; None: the last block
             and the norm.
         pooling: of the tokens of a view, see `mgm.evaluation.pooling.pool_tokens`; "none" keeps them all.
+        keep: a folder of this call alone, in which the features of finished videos are kept, and from which the same call continues
+            after a stop; delete it when the result is written. Videos behind URLs or in a `source` are not kept.
         overrides, recipe, progress: as in `mgm.probe`.
         announce: called with the size of the result before any video is encoded.
 
@@ -124,12 +129,17 @@ def embed(
             f"{count(len(views), 'video')}, at most {count(views.most, 'view')} of {' x '.join(map(str, shape))} numbers each: "
             f"up to {size / 2**30:.2f} GiB, in memory until they are written"
         )
+    ranks = Ranks(config.probe.precision)
+    key = None
+    if keep is not None:
+        key = ranks.from_first(lambda: feature_key(encoder, views, pooling, ranks, layer))
     found = encode_views(
         encoder,
         views,
         block=layer,
         pooling=pooling,
-        ranks=Ranks(config.probe.precision),
+        journal=None if keep is None or key is None else FeatureJournal(Path(keep) / key),
+        ranks=ranks,
         workers=reading_workers(config, readable.source),
         timeout=config.data.read_timeout,
         progress=video_progress(progress, "encoding", len(views)),

@@ -17,10 +17,10 @@ from mgm.data.clips.source import FileSource, MemorySource
 from mgm.data.items import VideoItem
 from mgm.data.loading.views import ViewSet
 from mgm.data.shards.members import parse_member
+from mgm.evaluation.checked_tensors import read_tensors, write_tensors
 from mgm.evaluation.pooling import TokenPooling
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.views import Features
-from mgm.files.atomic import atomic_write
 from mgm.models import Encoder
 from mgm.models.networks.network import VideoNetwork
 from mgm.training.results import weights_checksum
@@ -45,16 +45,8 @@ class FeatureCache:
 
     def load(self, key: str, items: Sequence[VideoItem]) -> Features | None:
         """The features under a key; None if there are none, or their file is damaged."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        try:
-            content = self._file(key).read_bytes()
-            digest, body = content[: _digest(b"").digest_size], content[_digest(b"").digest_size :]
-            if digest != _digest(body).digest():
-                return None
-            found = load(body)
-        except (OSError, SafetensorError):
+        found = read_tensors(self._file(key))
+        if found is None:
             return None
         index = found["index"].tolist()
         label = torch.tensor([-1 if items[i].label is None else items[i].label for i in index])
@@ -66,22 +58,18 @@ class FeatureCache:
         Raises:
             FileError: the file cannot be written.
         """
-        from safetensors.torch import save
-
-        if found.unreadable:
-            return
-        index = torch.tensor(found.index, dtype=torch.int64)
-        tensors = {"pooled": found.pooled, "owner": found.owner, "row": found.row, "index": index}
-        body = save({name: value.contiguous() for name, value in tensors.items()})
-        with atomic_write(self._file(key)) as file:
-            file.write(_digest(body).digest())
-            file.write(body)
+        if not found.unreadable:
+            index = torch.tensor(found.index, dtype=torch.int64)
+            tensors = {"pooled": found.pooled, "owner": found.owner, "row": found.row, "index": index}
+            write_tensors(self._file(key), tensors)
 
     def _file(self, key: str) -> Path:
         return self.folder / f"{key}.features"
 
 
-def feature_key(encoder: Encoder | VideoNetwork, views: ViewSet, pooling: TokenPooling, ranks: Ranks) -> str | None:
+def feature_key(
+    encoder: Encoder | VideoNetwork, views: ViewSet, pooling: TokenPooling, ranks: Ranks, block: int | None = None
+) -> str | None:
     """32 hexadecimal digits; None if the content of a video cannot be identified, as behind a URL or in a caller's source."""
     source = views.source
     if not isinstance(source, FileSource | MemorySource):
@@ -101,6 +89,7 @@ def feature_key(encoder: Encoder | VideoNetwork, views: ViewSet, pooling: TokenP
         "in memory": source.short_side if isinstance(source, MemorySource) else None,
         "precision": (ranks.precision, ranks.device.type),
         "versions": (VERSION, torch.__version__, av.__version__),
+        **({} if block is None else {"block": block}),
     }
     return blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
 
@@ -123,7 +112,3 @@ def _files(place: Path) -> Iterator[tuple[str, os.stat_result]]:
             yield entry.name, entry.stat()
     else:
         yield place.name, place.stat()
-
-
-def _digest(content: bytes) -> Any:
-    return blake2b(content, digest_size=16)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mgm.data.loading.loader import read_views
 from mgm.data.loading.views import ViewPlaces, Views, ViewSet
 from mgm.errors import DataError, ModelError
+from mgm.evaluation.feature_journal import FeatureJournal, SeenGroup, SeenVideo
 from mgm.evaluation.pooling import TokenPooling, pool_tokens
 from mgm.evaluation.prediction_journal import PredictedGroup, Prediction, PredictionJournal
 from mgm.evaluation.ranks import Ranks
@@ -88,6 +89,7 @@ def encode_views(
     pooling: TokenPooling = "mean",
     tokens: TokenFile | None = None,
     probe: nn.Module | None = None,
+    journal: FeatureJournal | None = None,
     ranks: Ranks | None = None,
     workers: int = 0,
     timeout: float = 60,
@@ -100,6 +102,8 @@ def encode_views(
         pooling: of the tokens of a view into its feature, see `pool_tokens`.
         tokens: stores the tokens after a layer norm without gain and shift, the input of an attentive probe.
         probe: a trained attentive probe, which reads these tokens.
+        journal: keeps the finished groups of videos, and contains those of an earlier call of the same that was stopped. Not with
+            `tokens`, of which it would lack those of the earlier call.
         ranks: the processes that share the views; None: this one alone.
         workers, timeout: of reading, see `mgm.data.loading.loader.batches`.
         progress: called with the number of finished videos, on the first rank.
@@ -122,7 +126,7 @@ def encode_views(
             tokens.write(rows, normed.cpu())
         return (pooled,) if probe is None else (pooled, probe(normed))
 
-    (pooled, *logits), judged = _run(encoder, features, views, ranks, workers, timeout, progress)
+    (pooled, *logits), judged = _run(encoder, features, views, ranks, workers, timeout, progress, journal)
     return Features(
         pooled,
         judged.owner,
@@ -172,7 +176,7 @@ def predict_views(
     return _predictions(found, len(views))
 
 
-def _prediction(video: _Video) -> Prediction:
+def _prediction(video: SeenVideo) -> Prediction:
     (logits,) = video.outputs
     probability = average_views(logits.softmax(-1), torch.zeros(len(logits), dtype=torch.int64), 1)[0]
     times = video.places.pts_seconds
@@ -215,27 +219,8 @@ class _Judged:
     places: ViewPlaces
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Video:
-    """What a model returned for the views of a video: tensors with a first dimension of the views."""
-
-    index: int
-    label: int
-    row: Tensor
-    outputs: tuple[Tensor, ...]
-    places: ViewPlaces
-
-
 _Forward = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 """From clips on the device and their rows to float32 outputs with one row per clip."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Group:
-    """What a model returned for neighbouring videos; path -> message of those that could not be read."""
-
-    videos: list[_Video]
-    unreadable: dict[str, str]
 
 
 def _run(
@@ -246,16 +231,20 @@ def _run(
     workers: int,
     timeout: float,
     progress: Callable[[int], None] | None,
+    journal: FeatureJournal | None,
 ) -> tuple[tuple[Tensor, ...], _Judged]:
     """The outputs for all views, on the CPU of every rank."""
+    finished = {} if journal is None else ranks.from_first(lambda: journal.read(views.items))
     blocks = _Blocks()
     # A part of a block is sent to other ranks with all of its block.
     keep = blocks.keep if ranks.count == 1 else _cloned
-    mine = [
-        replace(group, videos=[keep(video) for video in group.videos])
-        for _, group in _groups(model, forward, views, ranks, workers, timeout, progress)
-    ]
-    return _joined([group for part in ranks.gather(mine) for group in part], len(views))
+    mine = []
+    for number, group in _groups(model, forward, views, ranks, workers, timeout, progress, skip=finished.keys()):
+        if journal is not None:
+            journal.keep(number, group)
+        mine.append(replace(group, videos=[keep(video) for video in group.videos]))
+    found = [*finished.values(), *(group for part in ranks.gather(mine) for group in part)]
+    return _joined(found, len(views))
 
 
 @dataclass(slots=True)
@@ -268,7 +257,7 @@ class _Blocks:
     blocks: tuple[Tensor, ...] = ()
     used: int = 0
 
-    def keep(self, video: _Video) -> _Video:
+    def keep(self, video: SeenVideo) -> SeenVideo:
         """The video with its outputs in a block."""
         rows = len(video.row)
         if not self.blocks or self.used + rows > len(self.blocks[0]):
@@ -281,7 +270,7 @@ class _Blocks:
         return replace(video, outputs=kept)
 
 
-def _cloned(video: _Video) -> _Video:
+def _cloned(video: SeenVideo) -> SeenVideo:
     return replace(video, outputs=tuple(output.clone() for output in video.outputs))
 
 
@@ -295,7 +284,7 @@ def _groups(
     progress: Callable[[int], None] | None,
     *,
     skip: Collection[int] = (),
-) -> Iterator[tuple[int, _Group]]:
+) -> Iterator[tuple[int, SeenGroup]]:
     """Run a model on this rank's groups of videos, except those of the numbers `skip`. It then returns to its device.
 
     Groups stay whole, so that a model sees the same batches, and rounds the same way, for any number of ranks and after a stop.
@@ -314,7 +303,7 @@ def _groups(
             unreadable = {views.items[index].path: v.problem for index, v in group if v.problem is not None}
             with torch.no_grad():  # not around the generator, whose caller may train
                 videos = _outputs(forward, [(i, v) for i, v in group if v.problem is None], views, ranks.device)
-            yield number, _Group(videos, unreadable)
+            yield number, SeenGroup(videos, unreadable)
             done += len(group) * ranks.count
             if progress is not None and ranks.is_first:
                 progress(min(done, count))
@@ -324,7 +313,7 @@ def _groups(
 
 def _outputs(
     forward: _Forward, group: Sequence[tuple[int, Views]], views: ViewSet, device: torch.device
-) -> list[_Video]:
+) -> list[SeenVideo]:
     """Run a model on the views of a group of videos, given with their indexes in the set."""
     if not group:
         return []
@@ -343,13 +332,13 @@ def _outputs(
         )
     by_video = zip(*(torch.split(output, [len(rows) for rows in each]) for output in outputs), strict=True)
     return [
-        _Video(index, video.label, rows, found, video.places)
+        SeenVideo(index, video.label, rows, found, video.places)
         for (index, video), rows, found in zip(group, each, by_video, strict=True)
         if video.places is not None  # the videos of a group were read
     ]
 
 
-def _joined(groups: Sequence[_Group], count: int) -> tuple[tuple[Tensor, ...], _Judged]:
+def _joined(groups: Sequence[SeenGroup], count: int) -> tuple[tuple[Tensor, ...], _Judged]:
     """The videos of all ranks, in the order of the set, which has `count`."""
     videos = sorted((video for group in groups for video in group.videos), key=lambda video: video.index)
     unreadable = {path: message for group in groups for path, message in group.unreadable.items()}
