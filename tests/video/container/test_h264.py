@@ -6,6 +6,7 @@ import pytest
 
 from mgm.video.container.h264 import (
     SliceInfo,
+    declared_reordering,
     may_hold_fields,
     most_references,
     nal_length_size,
@@ -47,3 +48,37 @@ def test_parameter_sets(tmp_path: Path, references: int):
     assert most_references([]) is None
     assert nal_units(b"\0\0\1ab\0\0\1c", 0) == [b"ab", b"c"]
     assert nal_units(b"\0\2ab\0\1c", 2) == [b"ab", b"c"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"bf": 0}, 0),
+        ({"bf": 1}, 1),
+        ({"bf": 3}, 2),
+        ({"bf": 3, "x264-params": "b-pyramid=none"}, 1),
+        (
+            {
+                "bf": 1,
+                "x264-params": "nal-hrd=cbr:vbv-maxrate=300:vbv-bufsize=300:bitrate=300:sar=300/199:overscan=crop",
+            },
+            1,
+        ),
+        ({"bf": 3, "x264-params": "interlaced=1:chromaloc=3:colorprim=bt709"}, 2),
+    ],
+)
+def test_the_declared_reordering(tmp_path: Path, options: dict[str, str | int], expected: int):
+    path = encode_moving(tmp_path / "a.mp4", frames=12, size=(48, 50), options=options)  # odd in macroblocks: cropped
+    with open_video(path, vectors=False) as video:
+        extradata = video.stream.codec_context.extradata or b""
+    assert declared_reordering(extradata) == expected
+
+
+def test_reordering_is_unknown_without_a_complete_parameter_set(ordinary: Path):
+    with open_video(ordinary, vectors=False) as video:
+        extradata = video.stream.codec_context.extradata or b""
+    length = int.from_bytes(extradata[6:8], "big")
+    assert declared_reordering(extradata) == 2
+    assert declared_reordering(b"") is None
+    assert declared_reordering(extradata[: 8 + length - 2]) is None
+    assert declared_reordering(b"\0" + extradata[1:]) is None

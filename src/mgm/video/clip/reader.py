@@ -295,7 +295,7 @@ class VideoReader:
         if self._video is not None and self._video.demuxed and not shortcuts.may_seek:
             self.close()
         if self._video is None:
-            self._video = self._opened.enter_context(open_video(self._locator, vectors=False))
+            self._video = self._opened.enter_context(open_video(self._locator, vectors=False, brief=True))
         return self._video
 
     def _index(self, video: OpenVideo) -> KeyframeIndex:

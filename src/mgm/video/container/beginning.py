@@ -18,18 +18,22 @@ _HEADERS = 4096
 """Bytes at the begin of a packet that hold all before its first slice."""
 
 
-def carry_display_times(context: VideoCodecContext, begin: Sequence[Packet[VideoStream]]) -> bool:
+def carry_display_times(begin: Sequence[Packet[VideoStream]], *, reordered: bool) -> bool:
     """Whether the first packets of a video carry the times at which their pictures are shown.
 
     Where pictures are reordered, either one of them is shown before a picture that is decoded earlier, or all are shown later than
     they are decoded. Some writers give every picture the time of decoding instead, which is right for keyframes alone.
+
+    Args:
+        begin: the first packets.
+        reordered: pictures may be shown in another order than that of decoding.
     """
     if not begin:
         return True
     if begin[0].pts is None:
         return False
     ascending = all(a.pts is not None and b.pts is not None and a.pts < b.pts for a, b in pairwise(begin))
-    reordered = context.has_b_frames and not all(packet.is_keyframe for packet in begin)
+    reordered = reordered and not all(packet.is_keyframe for packet in begin)
     return not (reordered and ascending and begin[-1].pts == begin[-1].dts)
 
 

@@ -14,6 +14,7 @@ import av.container
 
 from mgm.video.container.locator import Pipe
 from mgm.video.container.picture_size import MAX_PIXELS
+from mgm.video.container.self_described import open_self_described
 
 _FORMATS = (
     "mov,matroska,avi,flv,kux,asf,mpegts,mpeg,ogg,mxf,gxf,nut,rm,ivr,wtv,dv,gif,apng,mjpeg,mpjpeg,smjpeg,mjpeg_2000,yuv4mpegpipe,"
@@ -25,11 +26,12 @@ _FORMATS = (
 """Demuxers by name: containers, raw streams, files of recorders and old programs. Sound is recognised to be named in the error."""
 
 
-def open_container(file: str | BinaryIO | Pipe) -> av.container.InputContainer:
+def open_container(file: str | BinaryIO | Pipe, *, brief: bool = False) -> av.container.InputContainer:
     """Open a container for reading.
 
     Args:
         file: a path, a file object, or a pipe.
+        brief: do not examine the packets of a file that describes itself, see `open_self_described`.
 
     Raises:
         av.error.FFmpegError, OSError: it cannot be opened. `av.error.ArgumentError`: its format is none of those allowed.
@@ -39,6 +41,10 @@ def open_container(file: str | BinaryIO | Pipe) -> av.container.InputContainer:
         "protocol_whitelist": "file" if isinstance(file, str) else "",
         "max_pixels": str(MAX_PIXELS),  # opening decodes the first pictures of some formats
     }
+    if brief and isinstance(file, str):
+        container = open_self_described(file, file_url(file), options)
+        if container is not None:
+            return container
     return av.open(file_url(file) if isinstance(file, str) else file, "r", options=options, metadata_errors="replace")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -25,10 +26,12 @@ class SequenceInfo(NamedTuple):
     Attributes:
         max_references: `max_num_ref_frames`.
         frames_only: `frame_mbs_only_flag`: no picture comes as two fields.
+        reordering: `max_num_reorder_frames`: pictures that are decoded before one that is shown earlier; None: not declared.
     """
 
     max_references: int
     frames_only: bool
+    reordering: int | None
 
 
 def nal_length_size(extradata: bytes) -> int:
@@ -102,6 +105,14 @@ def may_hold_fields(units: list[bytes]) -> bool:
     """Whether an H.264 picture may come as two fields, in packets of their own."""
     found = _first_sequence(units)
     return found is not None and not found.frames_only
+
+
+@lru_cache(maxsize=64)
+def declared_reordering(extradata: bytes) -> int | None:
+    """`reordering` of the only sequence parameter set of an avcC; None if it does not declare it, and decoders guess."""
+    units = [unit for unit in parameter_sets(extradata) if unit[:1] and unit[0] & 31 == 7]
+    found = _first_sequence(units) if extradata[:1] == b"\1" and len(units) == 1 else None
+    return None if found is None else found.reordering
 
 
 def _first_sequence(units: list[bytes]) -> SequenceInfo | None:
@@ -195,7 +206,60 @@ def _parse_sequence(unit: bytes) -> SequenceInfo:
     bits.fixed(1)  # gaps in frame_num
     bits.golomb()  # width, height
     bits.golomb()
-    return SequenceInfo(references, bits.fixed(1) == 1)
+    frames_only = bits.fixed(1) == 1
+    return SequenceInfo(references, frames_only, _parse_reordering(bits, frames_only=frames_only))
+
+
+def _parse_reordering(bits: _Bits, *, frames_only: bool) -> int | None:
+    """`max_num_reorder_frames`, from after `frame_mbs_only_flag` on; None: not declared (H.264 7.3.2.1.1, E.1.1)."""
+    try:
+        bits.fixed(1 if frames_only else 2)  # macroblock-adaptive fields, direct_8x8_inference_flag
+        if bits.fixed(1):  # cropping
+            for _ in range(4):
+                bits.golomb()
+        if not bits.fixed(1):  # vui_parameters_present_flag
+            return None
+        if bits.fixed(1) and bits.fixed(8) == _EXTENDED_ASPECT:
+            bits.fixed(32)
+        if bits.fixed(1):  # overscan
+            bits.fixed(1)
+        if bits.fixed(1):  # video format, range
+            bits.fixed(4)
+            if bits.fixed(1):  # colours
+                bits.fixed(24)
+        if bits.fixed(1):  # sites of chroma
+            bits.golomb()
+            bits.golomb()
+        if bits.fixed(1):  # timing
+            bits.fixed(65)
+        buffers = False
+        for _ in range(2):
+            if bits.fixed(1):
+                _skip_buffer(bits)
+                buffers = True
+        bits.fixed(2 if buffers else 1)  # low delay, pic_struct_present_flag
+        if not bits.fixed(1):  # bitstream_restriction_flag
+            return None
+        bits.fixed(1)
+        for _ in range(4):
+            bits.golomb()
+        return bits.golomb()
+    except ValueError:
+        return None
+
+
+_EXTENDED_ASPECT = 255
+
+
+def _skip_buffer(bits: _Bits) -> None:
+    """Skip the parameters of a hypothetical decoder's buffer (H.264 E.1.2)."""
+    count = bits.golomb() + 1
+    bits.fixed(8)
+    for _ in range(count):
+        bits.golomb()
+        bits.golomb()
+        bits.fixed(1)
+    bits.fixed(20)
 
 
 def _skip_scaling_list(bits: _Bits, size: int) -> None:

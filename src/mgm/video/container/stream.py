@@ -21,7 +21,7 @@ from mgm.video.container.beginning import carry_display_times, declared_orientat
 from mgm.video.container.carried_state import CarriedState, carry
 from mgm.video.container.colours import convertible
 from mgm.video.container.formats import open_container
-from mgm.video.container.h264 import nal_length_size, parse_first_slice
+from mgm.video.container.h264 import declared_reordering, nal_length_size, parse_first_slice
 from mgm.video.container.locator import LocatedFile, Pipe, VideoLocator, cannot_open, open_locator
 from mgm.video.container.orientation import Orientation
 from mgm.video.container.picture_size import MAX_PIXELS, check_picture_size
@@ -121,7 +121,8 @@ class OpenVideo:
     @property
     def reordered(self) -> bool:
         """Whether pictures may be shown in another order than that of decoding."""
-        return bool(self.stream.codec_context.has_b_frames)
+        context = self.stream.codec_context
+        return bool(context.has_b_frames or (self.codec == "h264" and declared_reordering(context.extradata or b"")))
 
     def seconds(self, number: int, pts: int | None) -> float:
         """The presentation time of frame `number`, whose picture carries `pts`: without true times, by the rate; NaN: unknown."""
@@ -131,7 +132,9 @@ class OpenVideo:
 
 
 @contextmanager
-def open_video(locator: VideoLocator, *, vectors: bool, skip_loop_filter: bool = False) -> Iterator[OpenVideo]:
+def open_video(
+    locator: VideoLocator, *, vectors: bool, skip_loop_filter: bool = False, brief: bool = False
+) -> Iterator[OpenVideo]:
     """Open a video for decoding on one thread.
 
     One thread, because under frame threading FFmpeg returns wrong vectors for H.264 with B-frames: they are read while another
@@ -139,6 +142,7 @@ def open_video(locator: VideoLocator, *, vectors: bool, skip_loop_filter: bool =
 
     Args:
         vectors, skip_loop_filter: see `DecoderSettings`; fixed once the decoder has begun.
+        brief: see `open_container`; the stream may then be without a pixel format before its first picture.
 
     Raises:
         VideoError: no such file, empty, not a video, no video stream.
@@ -146,7 +150,7 @@ def open_video(locator: VideoLocator, *, vectors: bool, skip_loop_filter: bool =
     settings = DecoderSettings(vectors, skip_loop_filter)
     with ExitStack() as opened:
         with span("open"):
-            video = opened.enter_context(_opened(opened.enter_context(open_locator(locator)), settings))
+            video = opened.enter_context(_opened(opened.enter_context(open_locator(locator)), settings, brief=brief))
         try:
             yield video
         finally:
@@ -169,10 +173,10 @@ def open_pipe(stream: BinaryIO, name: str) -> Iterator[OpenVideo]:
 
 
 @contextmanager
-def _opened(given: LocatedFile, settings: DecoderSettings) -> Iterator[OpenVideo]:
+def _opened(given: LocatedFile, settings: DecoderSettings, *, brief: bool = False) -> Iterator[OpenVideo]:
     name = given.name
     try:
-        container = open_container(given.file)
+        container = open_container(given.file, brief=brief)
     except av.error.FFmpegError as error:  # some are an OSError as well
         if isinstance(error, PermissionError):
             raise cannot_open(name, error.strerror, "check the file's permissions") from error
@@ -291,7 +295,7 @@ def packets(video: OpenVideo, *, before: int = 0) -> Iterator[Packet]:
         video.demuxed = True
         begin = list(islice(demuxed, 3))
         context = video.stream.codec_context
-        video.timed = video.timed and carry_display_times(context, begin)
+        video.timed = video.timed and carry_display_times(begin, reordered=video.reordered)
         video.orientation = declared_orientation(context, begin, video.nal_length_size, video.name)
         demuxed = chain(begin, demuxed)
     for packet in demuxed:
