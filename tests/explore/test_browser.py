@@ -285,3 +285,14 @@ def test_the_arrow_keys_move_the_place_of_the_attention(browser, videos, pretrai
         assert page.run(f"{canvas}.toDataURL()") != before
         assert page.run("document.getElementById('frame-at').value") == frame
         assert page.errors == []
+
+
+def test_a_fresh_installation_says_why_pictures_take_longer(browser, videos, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    with explorer(videos) as address:
+        page = browser.page()
+        page.open(address)
+        page.wait("document.getElementById('delay').textContent.includes('being compiled')")
+        page.wait(f"{PAINTED} > 0")
+        page.wait("document.getElementById('delay').hidden")
+        assert page.errors == []

@@ -12,14 +12,16 @@ import { showFacts, showStatistics, title } from "./words.js";
 const at = (id) => document.getElementById(id);
 const page = document.documentElement;
 const DELAYS = {
-  starting: "the explorer is starting: the first picture takes longer",
-  compiling: "loops are compiled now, once for this installation: pictures take longer",
+  starting: "The explorer is starting: the first picture takes longer.",
+  compiling: "Loops are being compiled, once for this installation: until then pictures take longer.",
 };
+const LOOK_AGAIN = 1000; // milliseconds
 const SETTLED = 120; // milliseconds after the last change of a mask, before its draws are counted
 
 class App {
   async begin() {
     this.start = await ask("start");
+    this.showDelay(this.start.delay);
     at("place").textContent = this.start.place;
     this.wheel = await loadPicture(this.start.colours.wheel);
     this.controls = new Controls(at("controls"), this.start, (kind) => this.changed(kind));
@@ -187,7 +189,7 @@ class App {
   async loadClip(signal) {
     this.tell("reading …");
     const answer = await ask("clip", { video: this.video.id, clip: this.controls.clip }, signal);
-    this.start.delay = answer.delay;
+    this.showDelay(answer.delay);
     const clip = await ClipPictures.load(answer);
     if (signal.aborted) return false;
     const same = this.clip && String(this.clip.answer.grid) === String(answer.grid);
@@ -205,7 +207,7 @@ class App {
   async loadMasks(signal, began) {
     const { clip, wanted, seed } = this.controls;
     const answer = await ask("masks", { video: this.video.id, clip, masks: wanted, seed }, signal);
-    this.start.delay = answer.delay;
+    this.showDelay(answer.delay);
     if (signal.aborted) return false;
     this.tokens = answer.masks.map(({ bits }) => new Tokens(bits, this.clip.answer.grid));
     this.arrange();
@@ -228,6 +230,15 @@ class App {
     if (signal.aborted) return;
     showStatistics(masks.map((mask, place) => ({ ...mask, draws: draws[place] })), wanted);
     page.dataset.counted = Number(page.dataset.counted || 0) + 1;
+  }
+
+  // Why pictures take longer than usual, for as long as they do.
+  showDelay(delay) {
+    at("delay").hidden = !delay;
+    if (delay) at("delay").textContent = DELAYS[delay];
+    clearTimeout(this.delayed);
+    const look = () => ask("start").then((start) => this.showDelay(start.delay), () => this.showDelay(null));
+    if (delay) this.delayed = setTimeout(look, LOOK_AGAIN);
   }
 
   paint(t) {
@@ -268,10 +279,8 @@ class App {
     }
   }
 
-  // What the explorer does, and why it may take longer than usual.
   tell(words) {
-    const delay = words && DELAYS[this.start.delay];
-    at("state").textContent = delay ? `${words}; ${delay}` : words;
+    at("state").textContent = words;
   }
 
   fail(error) {

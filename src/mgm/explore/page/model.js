@@ -4,7 +4,7 @@ import { ask, latest } from "./api.js";
 import { element, loadPicture, paintAttention, paintFrame, paintStrip } from "./draw.js";
 import { arrowsMove, oneStop } from "./keys.js";
 
-const PROJECTIONS = { pca: "by their two main components (PCA)", umap: "by their neighbours (UMAP)" };
+const PROJECTIONS = { pca: "by two main components (PCA)", umap: "by neighbours (UMAP)" };
 const at = (id) => document.getElementById(id);
 
 export class RunPanels {
@@ -99,7 +99,8 @@ export class RunPanels {
 
   async drawMap() {
     const place = at("points");
-    place.textContent = "encoding the videos …";
+    const first = at("projection").value === "umap" ? " The first map by UMAP takes longest." : "";
+    place.textContent = `encoding and placing the videos …${first}`;
     try {
       const { points, explained, left_out } = await ask("map", { method: at("projection").value });
       const shown = points.map(({ id, name, x, y, thumbnail }) => {
