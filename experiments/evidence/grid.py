@@ -39,11 +39,20 @@ class Arm:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, the arms that answer it, and the arm that the others are compared with."""
+    """What is asked, the arms that answer it, and the arm that the others with the same target are compared with.
+
+    Attributes:
+        reference: its name, without the target where arms have either.
+    """
 
     asks: str
     arms: tuple[Arm, ...]
     reference: str
+
+    @property
+    def references(self) -> tuple[Arm, ...]:
+        """The arm that is compared with, for each target."""
+        return tuple(arm for arm in self.arms if arm.name in (self.reference, f"{self.reference}, {arm.target}"))
 
 
 def _both(arms: Sequence[Arm]) -> tuple[Arm, ...]:
@@ -73,7 +82,7 @@ QUESTIONS: dict[str, Question] = {
     "masks": Question(
         "Which mask is best, at its best ratio (Table 4e)?",
         _both([Arm(f"{mask} {ratio:g}", mask, ratio) for mask in MASKS for ratio in RATIOS]),
-        f"tube 0.75, {PIXELS}",
+        "tube 0.75",
     ),
     "open": Question(
         "Does a point that the paper leaves open decide?",

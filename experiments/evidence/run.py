@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 from cells import Cell, Cells, Hits, pack
-from grid import MOTION, QUESTIONS, Arm, Question
+from grid import MOTION, PIXELS, QUESTIONS, Arm, Question
 from sets import SETS, Judged
 from tables import Found, draw_differences, judge, print_table
 
@@ -165,12 +165,23 @@ def collect(
     return found
 
 
+def choose(arms: Sequence[Arm], words: Sequence[str] | None) -> list[Arm]:
+    """The arms of these names, or, where no arm has a word as its name, those whose names contain it; in their order."""
+    names = {arm.name for arm in arms}
+    wanted = (
+        names
+        if words is None
+        else {n for word in words for n in names if n == word or (word not in names and word in n)}
+    )
+    return [arm for arm in arms if arm.name in wanted]
+
+
 def main() -> None:
     """Plan, run what is missing, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("question", choices=tuple(QUESTIONS))
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=["headings-still"])
-    parser.add_argument("--arms", nargs="+", help="of the question's arms, those whose name has one of these words")
+    parser.add_argument("--arms", nargs="+", help="of the question's arms, by name or a word in it")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", type=Path, help="folder with surv_fights and tank_wagon")
     parser.add_argument("--settings", nargs="*", default=[], help="key=value of the recipe")
@@ -183,6 +194,7 @@ def main() -> None:
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("--table", action="store_true", help="print the tables of kept cells alone")
     parser.add_argument("--figure", type=Path, help="draw the differences of one set: a .png, .svg or .pdf file")
+    parser.add_argument("--target", choices=(PIXELS, MOTION), default=PIXELS, help="of the figure")
     parser.add_argument("--probe", default="attentive probe", help="of the figure")
     options = parser.parse_args()
     question = QUESTIONS[options.question]
@@ -191,19 +203,22 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()), flush=True)
-    arms = [a for a in question.arms if options.arms is None or any(word in a.name for word in options.arms)]
+    arms = choose(question.arms, options.arms)
     for group in options.sets:
         judged = SETS[group].open(options.out, options.data, read=not options.table)
         cells = Cells(options.cells / f"{group}.jsonl")
         if not options.table:
             run_missing(judged, arms, options.seeds, options, cells)
-        for name, found in collect(judged, arms, options.seeds, options, cells).items():
-            print_table(name, found, question.reference, judged.labels[name])
-            if options.figure is not None:
-                rows = judge(found, question.reference, options.probe, judged.labels[name])
-                facts = [f"{name}; {len(judged.labels[name])} test videos; {options.probe}",
-                         "bars: 95% intervals over seeds and videos; grey: no difference is shown"]  # fmt: skip
-                save_drawing(draw_differences(question.asks, facts, rows, question.reference), options.figure)
+        for reference in question.references:
+            compared = [arm for arm in arms if arm.target == reference.target]
+            for name, found in collect(judged, compared, options.seeds, options, cells).items():
+                if any(arm.name in found for arm in compared):
+                    print_table(name, found, reference.name, judged.labels[name])
+                if options.figure is not None and reference.target == options.target:
+                    rows = judge(found, reference.name, options.probe, judged.labels[name])
+                    facts = [f"{name}; {len(judged.labels[name])} test videos; {options.probe}",
+                             "bars: 95% intervals over seeds and videos; grey: no difference is shown"]  # fmt: skip
+                    save_drawing(draw_differences(question.asks, facts, rows, reference.name), options.figure)
     return None
 
 

@@ -35,7 +35,7 @@ def test_every_arm_has_valid_settings(evidence):
     grid, run, sets = evidence
     motion = ("model.target={normalised-pixels: 1.0, motion: 20.0}",)
     for question in grid.QUESTIONS.values():
-        assert question.reference in [arm.name for arm in question.arms]
+        assert {arm.target for arm in question.references} == {arm.target for arm in question.arms}
         assert len({arm.name for arm in question.arms}) == len(question.arms)
         for arm in question.arms:
             config = load_config(
