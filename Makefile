@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q --no-compile $(PIP_ARGS) -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m compileall -qq -j 0 -x '/(tests|testing|transformers/models)/' .venv/lib || true
 	$(BIN)/python -c "from mgm.masks.kernels import compile_kernels; compile_kernels()" & masks=$$!; \
-		$(BIN)/python -c "from mgm.video.motion.velocity import compile_motion_kernels; compile_motion_kernels()" && \
+		$(BIN)/python -c "from mgm.video.clip.interleave import compile_clip_kernels; compile_clip_kernels()" && \
 		$(BIN)/python -c "from mgm.models.accelerate.pixels import compile_pixels; compile_pixels()" && \
 		$(BIN)/python -c "from mgm.data.synthetic.rendering import compile_rendering; compile_rendering()" && wait $$masks
 	touch $(READY)

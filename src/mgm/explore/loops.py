@@ -14,7 +14,7 @@ from threading import Event, Thread
 from mgm.compiled import load_kept
 from mgm.masks.kernels import compile_kernels
 from mgm.terminal import note
-from mgm.video.motion.velocity import compile_motion_kernels
+from mgm.video.clip.interleave import compile_clip_kernels
 from mgm.workers.process import end_with_parent
 
 _END_SECONDS = 2.0
@@ -23,7 +23,7 @@ _END_SECONDS = 2.0
 
 def compile_all() -> None:
     """Compile all loops in this thread; those that the disk keeps are loaded."""
-    compile_motion_kernels()
+    compile_clip_kernels()
     compile_kernels()
 
 

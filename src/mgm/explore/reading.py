@@ -25,7 +25,7 @@ from mgm.explore.ahead import ReadAhead
 from mgm.explore.library import Video
 from mgm.explore.view import ClipRequest
 from mgm.video import Clip
-from mgm.video.motion.velocity import compile_motion_kernels
+from mgm.video.clip.interleave import compile_clip_kernels
 from mgm.workers.pool import WorkerPool
 from mgm.workers.process import BeginItem
 
@@ -185,7 +185,7 @@ class ClipReader:
 
 def _warm(ready: Event) -> None:
     """Load in a new process what its first clip would wait for. It compiles nothing: `mgm.explore.loops` does."""
-    load_kept(compile_motion_kernels)
+    load_kept(compile_clip_kernels)
     with suppress(ImportError):
         import cv2  # noqa: F401
     ready.set()

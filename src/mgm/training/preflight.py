@@ -36,7 +36,7 @@ from mgm.training.recipe import override
 from mgm.training.run import TrainingRun, is_sharded
 from mgm.training.step import clip_gradient, train_step
 from mgm.training.trial import StepCost, fitting_clips, fixed_bytes, measure_reading, try_step
-from mgm.video.motion.velocity import compile_motion_kernels
+from mgm.video.clip.interleave import compile_clip_kernels
 
 Verdict = Literal["ok", "note", "change"]
 
@@ -148,7 +148,7 @@ def _check_codecs() -> Finding:
 
 
 def _check_kernels() -> Finding:
-    compile_motion_kernels()
+    compile_clip_kernels()
     compile_kernels()
     compile_pixels()
     folder = cache_folder(lowest)

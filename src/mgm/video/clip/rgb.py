@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.spans import span
+from mgm.video.clip.interleave import interleave
 from mgm.video.clip.options import Box, Crop
 from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.container.picture_size import OneSize
@@ -74,9 +75,11 @@ class FrameConverter:
             if not _is_yuv(picture):
                 image[...] = self._orientation.image(_array(converted))
             else:
-                for plane, channel in zip(converted.planes, _GBR, strict=True):
-                    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-                    image[..., channel] = self._orientation.image(rows[:, : plane.width])
+                green, blue, red = (
+                    np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+                    for plane in converted.planes
+                )
+                interleave(red, green, blue, self._orientation.coded(image))
             return image
 
     def together(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
@@ -165,10 +168,6 @@ class PictureConverter:
             size = (-(-shape[0] // self.shrink), -(-shape[1] // self.shrink))
             self._graphs[kind] = _graph(picture, shape, (0, 0, shape[1], shape[0]), size, self.pixels)
         return _through(self._graphs[kind], picture)
-
-
-_GBR = (1, 2, 0)
-"""The channel of RGB in each plane of FFmpeg's format gbrp."""
 
 
 def _is_yuv(picture: av.video.frame.VideoFrame) -> bool:

@@ -72,6 +72,11 @@ class Orientation:
         image = coded.swapaxes(0, 1) if self.transposed else coded
         return image[:: -1 if self.flipped else 1, :: -1 if self.mirrored else 1]
 
+    def coded(self, upright: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """A view of upright pixels (H, W, 3) as they are coded: the inverse of `image`."""
+        image = upright[:: -1 if self.flipped else 1, :: -1 if self.mirrored else 1]
+        return image.swapaxes(0, 1) if self.transposed else image
+
     def coded_box(self, box: tuple[int, int, int, int], height: int, width: int) -> tuple[int, int, int, int]:
         """The region of a coded picture of `height` x `width` that a region (x, y, width, height) of the upright one shows."""
         upright_height, upright_width = self.shape(height, width)

@@ -1,0 +1,32 @@
+"""Planes become pixels, by words and byte by byte."""
+
+import numpy as np
+import pytest
+
+from mgm.compiled import compiled_at_once
+from mgm.video.clip import interleave as module
+from mgm.video.clip.interleave import compile_clip_kernels, interleave
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 12, 33, 64])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("at_once", [False, True], ids=["numpy", "compiled"])
+def test_every_byte_takes_its_place(width: int, turned: bool, at_once: bool):
+    planes = np.random.default_rng(width).integers(0, 256, (3, 5, 64)).astype(np.uint8)
+    image = np.zeros((width, 5, 3) if turned else (5, width, 3), np.uint8)
+    into = image.swapaxes(0, 1)[::-1] if turned else image
+    if at_once:
+        with compiled_at_once():
+            interleave(planes[0], planes[1], planes[2], into)
+    else:
+        interleave(planes[0], planes[1], planes[2], into)
+    np.testing.assert_array_equal(into, np.moveaxis(planes[:, :, :width], 0, -1))
+
+
+def test_the_compiled_loop_and_its_twin_agree():
+    compile_clip_kernels()
+    planes = np.random.default_rng(0).integers(0, 1 << 32, (3, 4, 8), np.uint32)
+    results = np.zeros((2, 4, 24), np.uint32)
+    module._words.kernel(*planes, results[0])
+    module._words.twin(*planes, results[1])
+    np.testing.assert_array_equal(results[0], results[1])
