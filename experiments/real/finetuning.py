@@ -3,7 +3,8 @@
     python experiments/real/finetuning.py DATA --start runs/end-to-end/pretrain-0 --out runs/finetuning
 
 DATA contains the folders surv_fights and tank_wagon. One camera of tank_wagon, or a third of the source videos of surv_fights, is
-left out in turn, and judged. No test clip is read. A fold that is in --out already is not trained again.
+left out in turn, and judged. No test clip is read. A fold that is in --out already is not trained again. `--start none` is the
+same network from scratch.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import VideoItem, VideoSet
 from mgm.evaluation.classification import confusion_matrix, log_loss, mean_class_accuracy
 from mgm.evaluation.multi_view import evaluate_classifier
+from mgm.evaluation.probing import untrained_encoder
 from mgm.machine import machine, versions
 from mgm.training import load_config
 from mgm.training.checkpoint import load_classifier, load_encoder
@@ -35,6 +37,9 @@ RANDOM, EQUAL = "finetune.head_init=random", "finetune.class_weights=equal"
 ARMS: dict[str, tuple[str, ...]] = {
     "laptop": (),
     "the probe that it starts from": ("finetune.steps=1", "finetune.warmup=0", "finetune.base_lr=1e-12"),
+    "encoder at a tenth of the rate": ("finetune.body_lr=0.1",),
+    "encoder at a hundredth of the rate": ("finetune.body_lr=0.01",),
+    "attentive pooling": ("finetune.pooling=attentive",),
     "equal weights of classes": (EQUAL,),
     "random head": (RANDOM, *EARLIER),
     "random head, equal weights": (RANDOM, EQUAL, *EARLIER),
@@ -69,14 +74,15 @@ def folds(name: str, videos: VideoSet, camera: dict[str, str]) -> list[VideoSet]
 
 
 def judge(
-    start: Path, fold: VideoSet, settings: tuple[str, ...], seed: int, out: Path, source: ClipSource
+    start: Path | None, fold: VideoSet, settings: tuple[str, ...], seed: int, out: Path, source: ClipSource
 ) -> dict[str, float]:
     """Fine-tune, and judge the clips that were left out; kept in a file."""
     file = out / "judged.json"
     if file.exists():
         return json.loads(file.read_text(encoding="utf-8"))
     config = load_config("laptop", [*settings, f"seed={seed}"])
-    finetune(load_encoder(start), fold, config, out=out, resume=True, source=source, show_progress=False)
+    encoder = untrained_encoder(config, fold.train, source) if start is None else load_encoder(start)
+    finetune(encoder, fold, config, out=out, resume=True, source=source, show_progress=False)
     found = evaluate_classifier(load_classifier(out)[0], fold, config, source)
     steps = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     loss = [step["loss"] for step in steps if "loss" in step]
@@ -94,7 +100,7 @@ def main() -> None:
     """Train every fold of every arm, and print a row for each arm and set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--start", type=Path, required=True, help="folder of a run of pretraining")
+    parser.add_argument("--start", type=Path, required=True, help="folder of a run of pretraining, or none")
     parser.add_argument("--arms", nargs="+", choices=tuple(ARMS), default=tuple(ARMS))
     parser.add_argument("--sets", nargs="+", default=["tank_wagon", "surv_fights"])
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2])
@@ -105,6 +111,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()), flush=True)
+    start = None if str(arguments.start) == "none" else arguments.start
     sets, camera = load_sets(arguments.data), cameras(arguments.data)
     source = MemorySource(SIDE, load_config("laptop").clip_settings(motion=False).motion)
     source.load([item.path for name in arguments.sets for item in sets[name].train])
@@ -116,7 +123,7 @@ def main() -> None:
             for number, fold in enumerate(folds(name, sets[name], camera)):
                 if number in arguments.folds:
                     out = arguments.out / f"{arm}-{name}-{number}-{arguments.seed}".replace(" ", "-").replace(",", "")
-                    rows.append(judge(arguments.start, fold, ARMS[arm], arguments.seed, out, source))
+                    rows.append(judge(start, fold, ARMS[arm], arguments.seed, out, source))
             each = " ".join(f"{row['mean class accuracy']:.3f}" for row in rows)
             means = " | ".join(f"{np.mean([row[key] for row in rows]):.3f}" for key in rows[0])
             print(f"| {name} | {arm} | {each} | {means} |", flush=True)

@@ -18,3 +18,13 @@ def linked(tmp_path: Path) -> Path:
     (root / "itself").symlink_to(root / "itself")
     (root / "dangling.mp4").symlink_to(root / "nowhere")
     return root
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Five files that are no videos."""
+    (tmp_path / "videos").mkdir()
+    found = [tmp_path / "videos" / f"{name}.mp4" for name in ("a", "b", "crash", "d", "é")]
+    for file in found:
+        file.write_text(file.name)
+    return found
