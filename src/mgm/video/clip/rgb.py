@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.spans import span
+from mgm.video.clip.frame_memory import empty_frames
 from mgm.video.clip.interleave import interleave
 from mgm.video.clip.options import Box, Crop
 from mgm.video.container.orientation import UPRIGHT, Orientation
@@ -93,7 +94,7 @@ class FrameConverter:
         if len(self._images) >= self.count:
             return np.empty((*shape, 3), np.uint8)
         if self._together is None:
-            self._together = np.empty((self.count, *shape, 3), np.uint8)
+            self._together = empty_frames((self.count, *shape, 3))
         self._images.append(self._together[len(self._images)])
         return self._images[-1]
 
