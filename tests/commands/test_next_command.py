@@ -70,3 +70,11 @@ def test_a_new_folder_is_new(tmp_path):
     (tmp_path / "a-b").mkdir()
     (tmp_path / "a-b-2").mkdir()
     assert new_folder(tmp_path / "a", "-b") == tmp_path / "a-b-3"
+
+
+def test_after_a_preview_the_same_is_pretrained(folder):
+    line = "mgm preview 'my videos' --recipe debug mask.ratio=0.9"
+    assert following(line) == "mgm pretrain 'my videos' --recipe debug --out runs/pretrain mask.ratio=0.9"
+    assert following("mgm preview 'my videos' data.stride=1") == (
+        "mgm pretrain 'my videos' --recipe mgm-vitb-k400 --out runs/pretrain data.stride=1"
+    )

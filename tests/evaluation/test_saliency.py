@@ -133,5 +133,8 @@ def test_wrong_input(tmp_path):
     boxes.write_text(boxes.read_text().replace("halves.mp4", "other.mp4"))
     with raises(DataError, "missing_value", message="saliency-no-boxes"):
         mgm.saliency(video, boxes=boxes)
+    boxes.unlink()
+    with raises(DataError, "missing_value", message="saliency-no-boxes-beside"):
+        mgm.saliency(video)
     with raises(ConfigError, "unknown_name", message="saliency-camera"):
         check_cameras("none,pan")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SETTING = re.compile(r"(?:(?:data|model|mask|pretrain|finetune|probe|log)\.[a-z_.]+|seed)=")
 """The beginning of a setting; a set may be given as train=FILE,test=FILE."""
+RECIPE = "mgm-vitb-k400"
+"""Of settings that are given without one."""
 _OF_A_MODEL = {"reconstruction", "attention"}
 
 
@@ -138,9 +140,14 @@ def preview(
     _print(report, settings, form, tables=not as_json)
     if not report.written:
         raise typer.Exit(1)
-    if len(report.written) > 1 and len(paths) == 1:
-        suggest("mgm", "pretrain", paths[0], "--out", new_folder("runs/pretrain"))
-    else:  # single videos are no set
+    if run is not None and len(paths) == 1:
+        suggest("mgm", "explore", paths[0], "--run", run)
+    elif len(report.written) > 1 and len(paths) == 1:
+        same = ["--recipe", recipe or RECIPE] if recipe or changed else []
+        suggest("mgm", "pretrain", paths[0], *same, "--out", new_folder("runs/pretrain"), *changed)
+    elif len(paths) == 1:  # a single video is no set
+        suggest("mgm", "explore", paths[0])
+    else:
         suggest("mgm", "pretrain", "--help")
 
 
@@ -200,7 +207,7 @@ def _pretraining(
     from mgm.show.preview_settings import settings_of
 
     if run is None:
-        name = recipe or "mgm-vitb-k400"
+        name = recipe or RECIPE
         words = " ".join([f"the recipe {Path(name).name}", *changed])
         return settings_of(mgm.load_config(name, changed), masks, origin=words), None
     if recipe is not None:
@@ -229,7 +236,8 @@ def _table(report: PreviewReport, settings: PreviewSettings) -> Table:
         title=f"{number} clips, {settings.draws} draws each" if number > 1 else f"{settings.draws} draws",
         caption=(
             "motion, object: hidden share. steps, draws: IoU of successive steps, and of two masks for one clip. "
-            f"least: visibility of the least visible token. never: places, of {places}, that are never visible."
+            f"least: visibility of the least visible token. never: places, of {places}, that are never visible. "
+            "fallback: steps without motion to follow."
         ),
         caption_justify="left",
     )

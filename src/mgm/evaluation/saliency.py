@@ -189,10 +189,13 @@ def _measure(
             sums[item.path] = sums.get(item.path, np.zeros(4)) + of_frames.sum(0)  # a set may list parts of a file
             frames += len(of_frames)
     if not sums:
+        place = "give boxes in NAME.json or boxes.json beside each video, or by --boxes FILE"
+        names = place if box_file is None else "check the names of the videos"
         raise DataError(
             videos.root if box_file is None else box_file.path,
             f"none of {len(videos.items):,} videos has boxes and motion",
-            advice=f"the first: {next(iter(without.values()), 'the set is empty')}; check the names of the videos",
+            "true boxes of the objects",
+            f"the first: {next(iter(without.values()), 'the set is empty')}; {names}",
             reason="missing_value",
         )
     return Saliency(camera, tuple(sums), np.stack(list(sums.values())), frames), without
