@@ -18,6 +18,8 @@ import pytest
 from mgm.errors import MgmError, Reason
 
 MESSAGES = Path(__file__).with_name("messages.txt")
+CHECKOUT = str(MESSAGES.parents[1])
+"""Commands that install an extra name it."""
 UPDATE = "MGM_UPDATE_MESSAGES"
 _TEMPORARY = re.compile(r"/\S*?/pytest-of-[^/]+/pytest-\d+(?:/popen-gw\d+)?/[^/\s:;,]+")
 
@@ -46,7 +48,7 @@ def raises(
 
 def check_message(key: str, error: MgmError | str) -> None:
     """Compare an error's line with that of `messages.txt`, or write it there under `--update-messages`."""
-    line = _TEMPORARY.sub("TMP", str(error)).replace("\n", "\\n")
+    line = _TEMPORARY.sub("TMP", str(error)).replace("\n", "\\n").replace(CHECKOUT, "CHECKOUT")
     known = read_messages()
     if os.environ.get(UPDATE):
         known[key] = line

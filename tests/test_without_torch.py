@@ -54,6 +54,32 @@ def test_a_recipe_needs_the_packages_for_training(tmp_path):
     )
 
 
+def test_the_explorer_names_its_extra(tmp_path):
+    make_translation(tmp_path / "a.mp4", velocity=(2, 1), frames=20, size=(48, 64))
+    code = "sys.modules['starlette'] = None; from mgm.commands.main import run; run()"
+    done = run(code, "explore", "a.mp4", "--no-browser", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"mgm: mgm explore: the package starlette is not installed; {install_command('explore')}"
+    )
+
+
+def test_a_package_that_is_absent_is_not_announced_as_loading(tmp_path):
+    code = (
+        "del sys.modules['torch']\n"
+        "import importlib.machinery as machinery\n"
+        "plain = machinery.PathFinder.find_spec\n"
+        "absent = lambda name, *rest: None if name == 'torch' else plain(name, *rest)\n"
+        "machinery.PathFinder.find_spec = staticmethod(absent)\n"
+        "from mgm.commands.main import run\n"
+        "run()"
+    )
+    done = run(code, "probe", "runs/a", "v", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"mgm: {missing_package('this command', 'torch')}"
+    assert "loading" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("recorded", "command"),
     [

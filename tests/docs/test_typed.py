@@ -73,8 +73,16 @@ def test_extras_exist(texts):
         for distribution, extras in re.findall(r"pip install [^\n]*?'([\w.-]+)\[([\w,]+)\]'", text)
         for extra in extras.split(",")
     ]
+    inserted_by = re.compile(r"""install_command\(["'](\w+)["']\)""")
+    called = [extra for file in SOURCE.rglob("*.py") for extra in inserted_by.findall(file.read_text(encoding="utf-8"))]
+    assert {"explore", "parquet"} <= set(called) <= set(project["optional-dependencies"])
     assert named
     inserted = {"X": get_args(TrackerName)}  # the names that a text of the program inserts
     for distribution, extra in named:
-        assert distribution in {".", project["name"], "X"}  # a message inserts the one that works for the user
+        assert distribution in {
+            ".",
+            project["name"],
+            "X",
+            "CHECKOUT",
+        }  # a message inserts the one that works for the user
         assert {*inserted.get(extra, (extra,))} <= set(project["optional-dependencies"])

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 
 from mgm.terminal import note
@@ -27,5 +28,6 @@ class _Announcement(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname == "torch":
             sys.meta_path.remove(self)
-            note("loading PyTorch ...")
+            if find_spec(fullname) is not None:  # else a message about it follows
+                note("loading PyTorch ...")
         return None

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mgm.errors import ConfigError, FileError, VideoError
-from mgm.explore.guard import LOOPBACK
 from mgm.explore.library import Library, Limits, Video, list_files, list_folder
 from mgm.explore.loops import Loops
 from mgm.explore.reading import ClipReader
+from mgm.lazy import install_command
 
 DEFAULT_PORT = 8420
 _PORTS = 20
@@ -49,14 +49,16 @@ def explore(
     try:
         import uvicorn
 
+        from mgm.explore.guard import LOOPBACK
         from mgm.explore.server import Explorer, create_app
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "anyio", "PIL"):
+        package = (error.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn", "anyio", "PIL"):
             raise
         raise FileError(
             "mgm explore",
-            f"the package {error.name} is not installed",
-            advice="pip install 'motion-guided-masking[explore]', or '.[explore]' in a checkout",
+            f"the package {package} is not installed",
+            advice=install_command("explore"),
             reason="missing_package",
         ) from error
     videos, inside = list_videos(where)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mgm.errors import FileError
 from mgm.files.regular import open_regular
+from mgm.lazy import install_command
 
 ROWS_PER_GROUP = 2000
 
@@ -26,7 +27,7 @@ def import_parquet() -> tuple[Any, Any]:
         raise FileError(
             "a table in parquet",
             "the package pyarrow is missing",
-            advice="pip install 'motion-guided-masking[parquet]', or '.[parquet]' in a checkout",
+            advice=install_command("parquet"),
             reason="missing_package",
         ) from error
     return pyarrow, pyarrow.parquet

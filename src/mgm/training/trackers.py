@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from mgm.errors import FileError
+from mgm.lazy import install_command
 from mgm.terminal import note
 
 TrackerName = Literal["wandb", "mlflow"]
@@ -120,7 +121,7 @@ class Trackers:
             try:
                 self._open[name] = _TRACKERS[name](out, project, settings)
             except ModuleNotFoundError as error:
-                advice = f"pip install 'motion-guided-masking[{name}]', or '.[{name}]' in a checkout"
+                advice = install_command(name)
                 raise FileError(
                     f"log.trackers: {name}",
                     f"the package {str(error.name).partition(chr(46))[0]} is missing",

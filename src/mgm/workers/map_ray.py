@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from mgm.errors import FileError, VideoError
+from mgm.lazy import install_command
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,7 +39,7 @@ def map_over_ray(
         raise FileError(
             "--ray",
             "the package ray is missing",
-            advice="pip install 'motion-guided-masking[ray]', or '.[ray]' in a checkout",
+            advice=install_command("ray"),
             reason="missing_package",
         ) from error
     started = not ray.is_initialized()

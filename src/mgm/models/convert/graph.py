@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
+from mgm.lazy import install_command
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.convert.shapes import Model
 from mgm.models.encoder import Encoder
@@ -52,7 +53,7 @@ def write_onnx(model: GraphModel, file: Path, *, video: VideoType) -> None:
         raise ModelError(
             "onnx",
             f"the package {error.name} is not installed",
-            advice="pip install 'motion-guided-masking[onnx]', or '.[onnx]' in a checkout",
+            advice=install_command("onnx"),
             reason="missing_package",
         ) from error
     with _quiet():

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
+from mgm.lazy import install_command
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat
@@ -82,7 +83,7 @@ def _encoder(spec: VJepa2Spec, size: int, drop_path: float) -> nn.Module:
         raise ModelError(
             "vjepa2",
             "the package transformers is not installed, or has no V-JEPA 2",
-            advice="pip install 'motion-guided-masking[hf]', or '.[hf]' in a checkout",
+            advice=install_command("hf"),
             reason="missing_package",
         ) from error
     sizes = {"hidden_size": spec.dim, "num_hidden_layers": spec.depth, "num_attention_heads": spec.heads}

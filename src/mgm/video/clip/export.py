@@ -17,6 +17,7 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.files.atomic import put_in_place, refuse_to_replace, scratch_folder
 from mgm.files.json_text import read_json
+from mgm.lazy import install_command
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.motion.camera import CameraModel
@@ -163,7 +164,7 @@ class _Zarr:
             raise VideoError(
                 "zarr",
                 "the package is not installed, and .zarr files need it",
-                advice="pip install 'motion-guided-masking[zarr]', or '.[zarr]' in a checkout",
+                advice=install_command("zarr"),
                 reason="missing_package",
             ) from error
         self._folder = folder

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from mgm.errors import VideoError
+from mgm.lazy import install_command
 
 if TYPE_CHECKING:
     import aiohttp
@@ -97,7 +98,7 @@ def _file_system(url: str, name: str) -> tuple[Any, str]:
         raise VideoError(
             name,
             f"reading this URL needs a package ({error})",
-            advice="pip install 'motion-guided-masking[remote]' (http), s3fs (s3), gcsfs (gs) or adlfs (az)",
+            advice=f"{install_command('remote')} (http), s3fs (s3), gcsfs (gs) or adlfs (az)",
             reason="missing_package",
         ) from error
     except Exception as error:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
+from mgm.lazy import install_command
 from mgm.video.motion.field import VectorField
 
 _LARGEST_PALETTE = 1 << 16
@@ -102,7 +103,7 @@ def zstandard_package() -> ModuleType:
         raise VideoError(
             "motion cache",
             "the package zstandard is not installed",
-            advice="pip install 'motion-guided-masking[cache]', or '.[cache]' in a checkout",
+            advice=install_command("cache"),
             reason="missing_package",
         ) from error
     return zstandard

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
+from mgm.lazy import install_command
 from mgm.video.motion.field import CELL_PIXELS, VectorField
 
 MOTION_NAMES = ("codec", "flow", "difference", "auto", "raft")
@@ -301,7 +302,7 @@ def _opencv() -> ModuleType:
         raise VideoError(
             "motion 'flow'",
             "the package opencv-python-headless is not installed",
-            advice="pip install 'motion-guided-masking[flow]', or '.[flow]' in a checkout",
+            advice=install_command("flow"),
             reason="missing_package",
         ) from error
     module: ModuleType = cv2
