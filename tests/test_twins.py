@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgm.masks import kernels
+from mgm.video.clip import interleave
 from mgm.video.motion import field, velocity
 from mgm.video.motion.vectors import VECTOR_DTYPE
 
 PATIENT = {
     f"{module.__name__}.{name}": one
-    for module in (kernels, field, velocity)
+    for module in (kernels, field, velocity, interleave)
     for name, one in vars(module).items()
     if hasattr(one, "twin")
 }
@@ -60,12 +61,22 @@ def test_motion(seed, count):
     assert_same(velocity._smooth, total, np.float32(0.04), shown, seen)
     frames = int(rng.integers(1, 9))
     known = rng.random((frames, rows, columns)) < rng.choice([0.02, 0.5])
-    assert_same(velocity._support, known, np.zeros_like(known))
+    assert_same(velocity._support, known.view(np.uint8), np.zeros(known.shape, np.uint8))
     fields = rng.normal(size=(frames, rows, columns, 2)).astype(np.float32)
     assert_same(field._fill, fields, known)
     ends = rng.integers(0, frames, 5)
-    out = np.zeros((5, rows, columns, 2), np.float32), np.zeros((5, rows, columns), np.bool_)
-    assert_same(field._sum, fields, known, ends, rng.integers(1, 6, 5), *out)
+    flat = fields.reshape(frames, -1), known.reshape(frames, -1).view(np.uint8)
+    out = np.zeros((5, rows * columns * 2), np.float32), np.zeros((5, rows * columns), np.uint8)
+    assert_same(field._sum, *flat, ends, rng.integers(1, 6, 5), *out)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=25)
+def test_pixels(seed):
+    rng = np.random.default_rng(seed)
+    rows, words = rng.integers(1, 20, 2)
+    planes = rng.integers(0, 2**32, (3, rows, words + 2), np.uint32)
+    assert_same(interleave._words, *planes, np.zeros((rows, 3 * words), np.uint32))
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -113,6 +124,7 @@ def test_every_twin_is_compared():
         ),
         *(f"mgm.video.motion.velocity.{name}" for name in ("_gather", "_smooth", "_support")),
         *(f"mgm.video.motion.field.{name}" for name in ("_fill", "_sum")),
+        "mgm.video.clip.interleave._words",
     }
 
 

@@ -265,12 +265,12 @@ def aggregate_windows(
         vectors = np.zeros((len(ends), *field.vectors.shape[1:]), np.float32)
         valid = np.zeros((len(ends), *field.valid.shape[1:]), np.bool_)
         _sum(
-            np.ascontiguousarray(field.vectors),
-            np.ascontiguousarray(field.valid),
+            np.ascontiguousarray(field.vectors).reshape(len(field), -1),
+            np.ascontiguousarray(field.valid).reshape(len(field), -1).view(np.uint8),
             ends,
             np.ascontiguousarray(strides),
-            vectors,
-            valid,
+            vectors.reshape(len(ends), -1),
+            valid.reshape(len(ends), -1).view(np.uint8),
         )
         return VectorField(vectors, valid)
     offset = np.arange(strides.max())
@@ -284,17 +284,17 @@ def aggregate_windows(
 
 
 def _sum_kernel(fields: Any, measured: Any, ends: Any, strides: Any, vectors: Any, valid: Any) -> None:
+    # The arrays are flat but for their first axis: the compiler vectorises these inner loops.
     for t in range(ends.shape[0]):
+        total, known = vectors[t], valid[t]
         for k in range(strides[t]):
-            i = ends[t] - k
-            inside = i >= 0
-            i = max(i, 0)
-            for y in range(measured.shape[1]):
-                for x in range(measured.shape[2]):
-                    vectors[t, y, x, 0] += fields[i, y, x, 0]
-                    vectors[t, y, x, 1] += fields[i, y, x, 1]
-                    if inside and measured[i, y, x]:
-                        valid[t, y, x] = True
+            i = max(ends[t] - k, 0)
+            part, seen = fields[i], measured[i]
+            for x in range(total.shape[0]):
+                total[x] += part[x]
+            if ends[t] - k >= 0:
+                for x in range(known.shape[0]):
+                    known[x] |= seen[x]
 
 
 _spread: Any = compiled()(_spread_kernel)
