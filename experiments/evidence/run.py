@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,7 +112,7 @@ def run_missing(
     """Compute the cells that are not kept, the rivals of each seed first."""
     for seed in seeds:
         settings = settings_of(judged, None, seed, options.settings, equal_compute=False)
-        if identity(judged, settings, UNTRAINED) not in cells.read():
+        if not is_whole(cells.read().get(identity(judged, settings, UNTRAINED)), judged):
             for system, hits in rivals(judged, seed, load_config(judged.recipe, settings)).items():
                 cells.add(cell(identity(judged, settings, system), system, hits, 0.0))
         for arm in arms:
@@ -124,16 +123,20 @@ def run_missing(
             )
             try:
                 with locked(folder):
-                    if key not in cells.read():
+                    if not is_whole(cells.read().get(key), judged):
                         began = time.perf_counter()
                         hits = run_cell(judged, arm, load_config(judged.recipe, settings), folder, seed)
                         cells.add(cell(key, arm.name, hits, time.perf_counter() - began))
-                        shutil.rmtree(folder, ignore_errors=True)
                         print(f"{arm.name}, seed {seed}: {time.perf_counter() - began:.0f} s", flush=True)
             except FileError as error:
                 if error.reason != "locked":
                     raise
                 print(f"{arm.name}, seed {seed}: left to another process", flush=True)
+
+
+def is_whole(found: Cell | None, judged: Judged) -> bool:
+    """Whether a cell is kept with all judged sets. Where one was added, the finished run is probed again."""
+    return found is not None and judged.labels.keys() <= found.hits.keys()
 
 
 def identity(judged: Judged, settings: Sequence[str], of: Arm | str) -> str:
@@ -188,7 +191,10 @@ def main() -> None:
     parser.add_argument("--equal-compute", action="store_true", help="as many steps as cost what tube at .75 costs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
-        "--out", type=Path, default=Path("runs/evidence"), help="videos, and runs that are not finished"
+        "--out",
+        type=Path,
+        default=Path("runs/evidence"),
+        help="videos and runs; only a probe that is added reads them again",
     )
     parser.add_argument("--cells", type=Path, default=KEPT, help="folder of the cells that are kept")
     parser.add_argument("--plan", action="store_true")

@@ -51,7 +51,7 @@ class Synthetic:
 
     Attributes:
         pan: share of the clips whose background moves.
-        labels: training videos whose labels the probes may use.
+        labels: numbers of training videos whose labels the probes may use; the test videos are judged once for each.
         settings: of all arms, on top of the demo's.
         minutes: of a core for a cell.
         seed: of the videos.
@@ -59,7 +59,7 @@ class Synthetic:
 
     task: Task
     pan: float
-    labels: int
+    labels: tuple[int, ...]
     settings: tuple[str, ...]
     minutes: float
     seed: int = 0
@@ -67,12 +67,11 @@ class Synthetic:
     @property
     def test_videos(self) -> dict[str, int]:
         """Name of the judged set -> number of test videos."""
-        return {self.name: TEST}
+        return {self.name(labels): TEST for labels in self.labels}
 
-    @property
-    def name(self) -> str:
-        """For files and tables."""
-        return f"{self.task.name}, {self.pan:.0%} of the backgrounds move"
+    def name(self, labels: int) -> str:
+        """For tables."""
+        return f"{self.task.name}, {self.pan:.0%} of the backgrounds move, {labels:,} labels"
 
     def open(self, out: Path, data: Path | None, *, read: bool) -> Judged:
         """Make the videos where they are missing."""
@@ -86,7 +85,10 @@ class Synthetic:
         by_class = sorted(range(len(videos.train)), key=lambda i: (_rank(videos.train, i), videos.train[i].label))
         return Judged(
             tuple(videos.train[i] for i in by_class),
-            lambda seed: {self.name: videos.with_few_labels(self.labels, seed=seed) if self.labels < TRAIN else videos},
+            lambda seed: {
+                self.name(labels): videos.with_few_labels(labels, seed=seed) if labels < TRAIN else videos
+                for labels in self.labels
+            },
             source,
             "debug",
             settings,
@@ -127,9 +129,9 @@ class Real:
 
 
 _MUON = "pretrain.optimiser=muon"
-_HEADINGS = {"labels": TRAIN, "settings": (_MUON, "pretrain.steps=800"), "minutes": 2.2}
-_MOTIONS = {"labels": LABELS, "settings": (_MUON,), "minutes": 1.0}
-"""Settings in which something is learned and none is perfect, found on the pilots' videos: pixels alone need 800 steps and all
+_HEADINGS = {"labels": (512, TRAIN), "settings": (_MUON, "pretrain.steps=800"), "minutes": 2.2}
+_MOTIONS = {"labels": (LABELS,), "settings": (_MUON,), "minutes": 1.0}
+"""Settings in which something is learned and no arm is perfect, found on the pilots' videos: pixels alone need 800 steps and many
 labels; the motion as a target makes `headings` perfect, and `motions` not."""
 
 SETS: dict[str, Synthetic | Real] = {
