@@ -91,7 +91,7 @@ def test_shows_what_a_recipe_hides(folder, tmp_path):
         )
     )
     assert done.exit_code == 0, done.output
-    (picture,) = (tmp_path / "out").glob("*_x_0.svg")
+    (picture,) = (tmp_path / "out").glob("0.svg")
     text = picture.read_text()
     assert "mgm: 50% hidden" in text
     assert "4 frames from frame" in text
@@ -123,3 +123,9 @@ def test_shows_the_model_of_a_run(pretrained_run, folder, tmp_path):  # noqa: F8
         mgm_preview(folder, "--run", pretrained_run, "--recipe", "debug")
     with raises(ConfigError, "unknown_name", subject="--format"):
         mgm_preview(folder, "--format", "bmp")
+
+
+def test_the_picture_of_one_video_has_its_name(folder, tmp_path):
+    done = mgm_preview(folder / "x" / "0.mp4", "--out", tmp_path / "one", *SHAPE)
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in (tmp_path / "one").iterdir()} == {"0.png", "0.mp4", "statistics.csv"}

@@ -99,6 +99,7 @@ def preview(
     boxes: str | Path | None = None,
     form: PreviewForm | None = None,
     model: PreviewModel | None = None,
+    alone: bool = False,
 ) -> list[WrittenPreview]:
     """Write `NAME.png` (a contact sheet) and the video `NAME.mp4` for each video into the folder `out`; see `picture_name`.
 
@@ -109,6 +110,7 @@ def preview(
         boxes: a file with the true boxes of the objects, instead of the one beside each video; see `mgm.data.boxes.read_boxes`.
         form: other files and rows.
         model: for the rows `reconstruction` and `attention`.
+        alone: the pictures have the names of the videos alone, without those of their folders.
     """
     form = form or PreviewForm(FORMS if moving else FORMS[:1])
     folder = Path(out)
@@ -116,7 +118,7 @@ def preview(
     made = []
     for path in paths:
         shown = preview_clip(path, start=start, settings=settings or PreviewSettings(), boxes=boxes, model=model)
-        made.append(WrittenPreview(shown, form.write(shown, folder / picture_name(path))))
+        made.append(WrittenPreview(shown, form.write(shown, folder / picture_name(path, alone=alone))))
     return made
 
 
@@ -182,6 +184,7 @@ def preview_set(
                 moving=moving,
                 form=form,
                 model=model,
+                alone=len(found) == 1,
             )
         except VideoError as error:
             if len(chosen) == 1:
@@ -205,10 +208,12 @@ def _make_folder(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
-def picture_name(path: str | Path) -> str:
-    """Name of the picture of a video: its last two folders and its own name.
+def picture_name(path: str | Path, *, alone: bool = False) -> str:
+    """Name of the picture of a video: its own, and before it those of its last two folders unless it is alone.
 
     Class folders often number their files alike."""
+    if alone:
+        return Path(path).stem
     parts = [p for p in Path(os.path.realpath(path)).with_suffix("").parts[-3:] if p.strip("/\\")]
     return "_".join(parts)
 
