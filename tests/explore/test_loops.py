@@ -74,10 +74,10 @@ def test_an_interrupt_ends_the_compilation(tmp_path, folder):
     words = [sys.executable, "-c", "from mgm.commands.main import run; run()", "explore", str(folder), "--no-browser"]
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(words, env=environment, **pipes) as process:
+    with subprocess.Popen(words, env=environment, start_new_session=True, **pipes) as process:
         assert process.stderr is not None
         assert any("compiling loops" in line for line in process.stderr)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all processes
         said = process.stderr.read()
         assert process.wait(60) == 0
     assert "the explorer has ended" in said

@@ -16,7 +16,7 @@ import torch
 import mgm.workers.transfer
 from mgm.errors import DataError, ModelError, VideoError
 from mgm.workers.pool import MAX_DEATHS_IN_A_ROW, WorkerPool
-from mgm.workers.process import report_progress
+from mgm.workers.process import report_progress, shielded
 from tests.errors import raises
 
 
@@ -266,3 +266,16 @@ def test_no_process_outlives_a_killed_run():
             return
         time.sleep(0.1)
     raise AssertionError(f"still running: {left}")
+
+
+def _exit_code(seconds):
+    time.sleep(seconds)
+
+
+def test_an_interrupt_does_not_reach_a_process_that_starts():
+    process = multiprocessing.get_context("spawn").Process(target=_exit_code, args=(0.0,))
+    with shielded():
+        process.start()
+    os.kill(process.pid, signal.SIGINT)  # it imports now
+    process.join(60)
+    assert process.exitcode == 0

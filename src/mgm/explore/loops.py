@@ -15,7 +15,7 @@ from mgm.compiled import load_kept
 from mgm.masks.kernels import compile_kernels
 from mgm.terminal import note
 from mgm.video.clip.interleave import compile_clip_kernels
-from mgm.workers.process import end_with_parent
+from mgm.workers.process import end_with_parent, shielded
 
 _END_SECONDS = 2.0
 """Time that the end of the explorer gives to the compiler."""
@@ -62,7 +62,8 @@ class Loops:
         self._compiles.set()
         note("compiling loops, once for this installation; meanwhile pictures take longer ...", topic="explore")
         process = multiprocessing.get_context("spawn").Process(target=_compile_patiently, daemon=True)
-        process.start()
+        with shielded():
+            process.start()
         while process.is_alive() and not self._ended.is_set():
             process.join(0.2)
         if self._ended.is_set():
@@ -75,7 +76,7 @@ class Loops:
 
 def _compile_patiently() -> None:
     """In a process of its own, which leaves the processor to those of the visitors."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the explorer, which ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     if hasattr(os, "nice"):
         os.nice(5)

@@ -43,6 +43,7 @@ from mgm.explore.view import (
     read_mask_request,
     read_seed,
 )
+from mgm.printable import printable
 from mgm.terminal import note
 
 if TYPE_CHECKING:
@@ -198,7 +199,8 @@ async def _upload(request: Request) -> Response:
     explorer.uploading += 1
     try:
         with anyio.fail_after(limits.upload_seconds):
-            await _receive(request, place, limits.upload_bytes)
+            if not await _receive(request, place, limits.upload_bytes):
+                raise HTTPException(422, f"{printable(name)} is empty (0 bytes)")
         video = explorer.library.add(session, place, name)
         try:
             described = await run_in_threadpool(_describe_video, explorer, video)
@@ -216,7 +218,8 @@ async def _upload(request: Request) -> Response:
     return JSONResponse(described)
 
 
-async def _receive(request: Request, place: Path, most: int) -> None:
+async def _receive(request: Request, place: Path, most: int) -> int:
+    """The number of bytes that arrived."""
     received = 0
     with place.open("xb") as file:
         async for part in request.stream():
@@ -224,8 +227,7 @@ async def _receive(request: Request, place: Path, most: int) -> None:
             if received > most:
                 raise _too_large(most)
             file.write(part)
-    if not received:
-        raise HTTPException(422, "the file is empty")
+    return received
 
 
 async def _clip(request: Request) -> Response:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Generic, Literal, TypeVar
 
 from mgm.errors import DataError, VideoError
-from mgm.workers.process import BeginItem, Marker, timed_out, work
+from mgm.workers.process import BeginItem, Marker, shielded, timed_out, work
 from mgm.workers.transfer import receive_arrays
 
 Task = TypeVar("Task")
@@ -201,7 +201,8 @@ class WorkerPool(Generic[Task, Result]):
         inherited = [worker.pipe for worker in self._workers] + [ours] if forked else []
         arguments = (self._function, self._set_up, theirs, marker, inherited)
         process = self._context.Process(target=work, args=arguments, daemon=True)
-        process.start()
+        with shielded():
+            process.start()
         theirs.close()
         return _Worker(process, ours, marker)
 

@@ -9,7 +9,8 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
@@ -84,6 +85,19 @@ def out_of_memory(name: str) -> VideoError:
     """The error of a video that its process has no memory for."""
     advice = "remove it from the set, or use fewer processes"
     return VideoError(name, "does not fit into memory", advice=advice, reason="crashed")
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Processes that this thread starts in the block do not get Ctrl-C, which is for their owner, not even while they import."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by the new process
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:
