@@ -1,6 +1,8 @@
 """The site of docs/: every page has a place in it, and its made pages name every command and public name."""
 
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,3 +72,36 @@ def test_files_beside_docs_are_named_not_linked(site):
 
 def page_at(path):
     return SimpleNamespace(file=SimpleNamespace(src_uri=path))
+
+
+@pytest.mark.slow
+def test_the_search_works_from_the_disk(tmp_path):
+    pytest.importorskip("websockets", reason="websockets is not installed")
+    pytest.importorskip("material", reason="mkdocs-material is not installed")
+    from tests.explore.chromium import chromium, program
+
+    if program() is None:
+        pytest.skip("no Chromium: install one, or name its program in MGM_CHROMIUM")
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "-q",
+        "-f",
+        str(ROOT / "mkdocs.yml"),
+        "-d",
+        str(tmp_path / "site"),
+    ]
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+    with chromium(tmp_path / "profile") as browser:
+        page = browser.page()
+        page.open((tmp_path / "site" / "guide.html").as_uri())
+        page.run(
+            "(e => { e.focus(); e.value = 'tubelet'; e.dispatchEvent(new KeyboardEvent('keyup', {bubbles: true, key: 't'})); })"
+            "(document.querySelector('.md-search__input'))"
+        )
+        page.wait("document.querySelectorAll('.md-search-result__item').length > 3")
+        loaded = page.run("performance.getEntriesByType('resource').map((e) => e.name)")
+        assert [name for name in loaded if not name.startswith(("file:", "data:"))] == []
+        assert page.errors == []
