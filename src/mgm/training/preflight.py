@@ -49,6 +49,8 @@ _EXTRAS: Final = {
     "ray": ("ray",),
     "hf": ("transformers",),
     "onnx": ("onnx", "onnxscript"),
+    "explore": ("starlette", "uvicorn"),
+    "umap": ("umap",),
     "wandb": ("wandb",),
     "mlflow": ("mlflow",),
 }
