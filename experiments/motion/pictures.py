@@ -106,8 +106,8 @@ def blocks(video: Path, number: int, box: Box, out: Path) -> None:
     x, y, width, height = box
     size = (3.8, 3.8 * height / width)
     page = sheet(size[1] + 1.08)
-    page.text(f"what the stream holds: frame {number}, a {frame.picture_type}-frame", 0.12, 0.2, weight="bold")
-    page.text(f"what mgm reads: motion since frame {number - 1}", 4.08, 0.2, weight="bold")
+    page.text(f"what the stream holds: frame {number}, a {frame.picture_type}-frame", 0.12, 0.2)
+    page.text(f"what mgm reads: motion since frame {number - 1}", 4.08, 0.2)
     axes = page.show(faint(picture), left=0.12, top=0.38, size=size)
     v = frame.vectors
     for place in zip(v["dst_x"] - x, v["dst_y"] - y, v["w"].astype(int), v["h"].astype(int), strict=True):
@@ -132,7 +132,7 @@ def blocks(video: Path, number: int, box: Box, out: Path) -> None:
         (2.12, 0.36, "white", "blocks; arrows in true length"),
     )
     for left, down, colour, words in legend:
-        page.text("■", left, low + down, color=colour)
+        page.key(colour, left=left, top=low + down)
         page.text(words, left + 0.15, low + down, fontsize=8, color=FAINT)
     page.wheel(scale, "px per frame", left=4.08, top=low)
     save(page.figure, out)
@@ -194,7 +194,7 @@ def over_time(video: Path, folder: Path, box: Box, out: Path) -> None:
     rows += [("raw", list(shades(raw, box, scale, hatched=True))), ("clean", list(shades(clean, box, scale)))]
     for i, (words, strip) in enumerate(rows):
         top = 0.36 + i * (size[1] + gap)
-        page.text(words, 0.12, top + size[1] / 2, weight="bold")
+        page.text(words, 0.12, top + size[1] / 2)
         for k, picture in enumerate(strip):
             left = 0.1 + label + k * (width + gap)
             page.show(picture, left=left, top=top, size=size)
@@ -215,7 +215,7 @@ def panels(pictures: Sequence[tuple[str, Picture]], scale: float, unit: str, out
     page = sheet(rows * (size[1] + 0.34) + 0.72)
     for i, (words, picture) in enumerate(pictures):
         left, top = 0.12 + i % columns * (width + gap), 0.32 + i // columns * (size[1] + 0.34)
-        page.text(words, left, top - 0.14, weight="bold", fontsize=8.5)
+        page.text(words, left, top - 0.14, fontsize=8.5)
         page.show(picture, left=left, top=top, size=size)
     page.wheel(scale, unit, left=0.12, top=page.height - 0.62)
     save(page.figure, out)
@@ -285,7 +285,7 @@ def cameras(folder: Path, out: Path) -> None:
         write_video(video, [picture for picture, _ in frames], fps=25)
         motion = part_of(read_motion(video).motion, at, 1)
         top = 0.34 + i * (high + gap)
-        page.text(name, 0.12, top + high / 2, weight="bold")
+        page.text(name, 0.12, top + high / 2)
         picture, (x0, y0, x1, y1) = frames[at]
         for k, how in enumerate(ways):
             left = label + k * (width + gap)
@@ -300,7 +300,7 @@ def cameras(folder: Path, out: Path) -> None:
             axes.set_xlim(-0.5, size[1] - 0.5)
             axes.set_ylim(size[0] - 0.5, -0.5)
             if i == 0:
-                page.text(f'camera="{how}"', left, 0.2, weight="bold", fontsize=8.5)
+                page.text(f'camera="{how}"', left, 0.2, fontsize=8.5)
     words = (
         "arrows: motion since the previous frame, three times as long as it is, none under 0.5 px; white: the object"
     )
@@ -319,7 +319,6 @@ def begin(words: str | None) -> tuple[Path, Path, Path]:
     for video in (bikes, bottles):
         if not video.is_file():
             parser.error(f"{video}: no such file; give the folder of the real clips with --data")
-    mpl.rcParams["font.family"] = "DejaVu Sans"
     mpl.rcParams["savefig.facecolor"] = PAPER
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()))

@@ -6,19 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 from mgm.show.figures import colour_motion, colour_wheel
+from mgm.show.font import label_font
 from mgm.show.style import HOT, THEMES, css_colour
 from mgm.video import MotionField
 
 DPI = 140
+_KEPT = TemporaryDirectory()  # matplotlib reads a font from its file while it draws
+_FONT = Path(_KEPT.name) / "font.ttf"
+_FONT.write_bytes(label_font(12).font_bytes)
+font_manager.fontManager.addfont(_FONT)
+mpl.rcParams["font.family"] = font_manager.FontProperties(fname=_FONT).get_name()  # that of all figures of `mgm`
 _LIGHT = THEMES["light"]
 PAPER, INK, FAINT = (css_colour(colour) for colour in (_LIGHT.ground, _LIGHT.ink, _LIGHT.faint))
 FUTURE, PAST, _, INTRA = map(css_colour, _LIGHT.series)
@@ -69,6 +79,11 @@ class Sheet:
         """Write text; `top` is its vertical centre."""
         chosen: dict[str, Any] = {"color": INK, "va": "center", "fontsize": 9} | how
         self.figure.text(left / WIDTH, 1 - top / self.height, words, **chosen)
+
+    def key(self, colour: str, *, left: float, top: float) -> None:
+        """A square of a colour, .1 inches wide; `top` is its vertical centre."""
+        filled = np.full((1, 1, 3), 255 * np.array(to_rgb(colour)), np.uint8)
+        self.show(filled, left=left, top=top - 0.05, size=(0.1, 0.1))
 
     def wheel(self, scale: float, unit: str, *, left: float, top: float) -> None:
         """The legend of the colours, 0.5 inches high."""

@@ -62,7 +62,7 @@ def draw(
         )
     axes.set_xlim(-0.5, right - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
-    page.text(name, at[0], at[1] - 0.13, weight="bold", fontsize=7.1)
+    page.text(name, at[0], at[1] - 0.13, fontsize=7.1)
 
 
 def geometries(frames: Picture, field: MotionField, out: Path) -> None:
@@ -128,7 +128,7 @@ def changes(frames: Picture, other: Picture, out: Path) -> None:
     for number, (name, result) in enumerate(results):
         two = result[:, [0, -1]].permute(1, 2, 3, 0).numpy()
         left, top = 0.12 + number % columns * (width + gap), 0.3 + number // columns * (width / 2 + 0.32)
-        page.text(name, left, top - 0.12, weight="bold", fontsize=8)
+        page.text(name, left, top - 0.12, fontsize=8)
         page.show(np.concatenate(list(two), axis=1), left=left, top=top, size=(width, width / 2))
     save(page.figure, out)
 
