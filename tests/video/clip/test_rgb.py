@@ -219,6 +219,17 @@ def test_colours_are_those_of_ffmpeg_to_one_level(pixels: str, orientation: Orie
         assert (found != expected).mean() < 0.02
 
 
+def test_a_change_of_colours_within_a_stream_is_followed():
+    """Also one to pictures without a tag: a clip that begins after the change would show them otherwise."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (16, 24, 3)).astype(np.uint8)
+    convert = FrameConverter(8, None, "a picture")
+    for matrix, colour_range in ((2, 0), (1, 1), (2, 0), (7, 2), (2, 0)):
+        picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+        picture.colorspace, picture.color_range = matrix, colour_range
+        np.testing.assert_array_equal(convert(picture), FrameConverter(8, None, "a picture")(picture))
+
+
 def test_images_share_one_array_only_in_their_order(ordinary: Path):
     picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24").reformat(format="yuv420p")
     convert = FrameConverter(8, None, "a picture", count=2)

@@ -175,12 +175,13 @@ def _is_yuv(picture: av.video.frame.VideoFrame) -> bool:
     return picture.format.name.startswith("yuv")
 
 
-_Kind = tuple[int, int, str]
-"""What a filter is built for: a stream may change it."""
+_Kind = tuple[int, int, str, int, int]
+"""Size, pixel format, matrix and range of the pictures of a filter. A stream may change them, and FFmpeg's scaler keeps the matrix
+for a picture without one."""
 
 
 def _kind(picture: av.video.frame.VideoFrame) -> _Kind:
-    return picture.height, picture.width, picture.format.name
+    return picture.height, picture.width, picture.format.name, picture.colorspace, picture.color_range
 
 
 def _graph(
