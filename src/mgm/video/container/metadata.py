@@ -40,7 +40,7 @@ def read_video_info(locator: VideoLocator) -> VideoInfo:
     Raises:
         VideoError: unreadable, or without a single frame.
     """
-    with open_video(locator, vectors=False) as video:
+    with open_video(locator, vectors=False, brief=True) as video:
         demuxed = packets(video)
         passed: list[Packet] = []
         for packet in demuxed:
