@@ -10,6 +10,7 @@ import pytest
 
 from mgm.data.synthetic.known_motion import translating_frames
 from mgm.video import read_clip
+from mgm.video.clip import rgb as module
 from mgm.video.clip.rgb import FrameConverter, upright_region
 from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.transcode.write import write_video
@@ -228,6 +229,31 @@ def test_a_change_of_colours_within_a_stream_is_followed():
         picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
         picture.colorspace, picture.color_range = matrix, colour_range
         np.testing.assert_array_equal(convert(picture), FrameConverter(8, None, "a picture")(picture))
+
+
+def test_filters_go_to_the_next_clip_and_never_to_two():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (16, 24, 3)).astype(np.uint8)
+    picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+    expected = {size: FrameConverter(size, None, "a picture")(picture) for size in range(5, 12)}
+
+    def graphs(converter: FrameConverter) -> set[int]:
+        return {id(one.graph) for one in converter._filters.values()}
+
+    first, second = (FrameConverter(8, None, name) for name in ("one", "two"))
+    for converter in (first, second):
+        np.testing.assert_array_equal(converter(picture), expected[8])
+    given = graphs(first)
+    assert not given & graphs(second)
+    first.release()
+    for converter in (third := FrameConverter(8, None, "three"), FrameConverter(8, None, "four")):
+        np.testing.assert_array_equal(converter(picture), expected[8])
+    assert graphs(third) == given
+    for size, found in expected.items():  # more than a thread keeps
+        converter = FrameConverter(size, None, "a picture")
+        np.testing.assert_array_equal(converter(picture), found)
+        converter.release()
+    assert len(module._idle.filters) == module._MOST_IDLE
 
 
 def test_images_share_one_array_only_in_their_order(ordinary: Path):

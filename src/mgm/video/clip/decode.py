@@ -98,6 +98,7 @@ def decode_clip(video: OpenVideo, window: PacketWindow, plan: ClipPlan, crops: S
         ended = window.ended or plan.last is None or len(frames) <= plan.last
         sampled = sample_frames(plan.name, plan.options, len(frames), start=plan.start, ended=ended)
         pts_seconds = np.array([frames[i].seconds for i in sampled.tolist()])
+    converter.release()
     return DecodedClip(frames, sampled, pts_seconds, converter, pairs)
 
 

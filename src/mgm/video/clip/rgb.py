@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class FrameConverter:
     count: int = 0
     _together: npt.NDArray[np.uint8] | None = field(default=None, init=False)
     _images: list[npt.NDArray[np.uint8]] = field(default_factory=list, init=False)
-    _graphs: dict[_Kind, av.filter.Graph] = field(default_factory=dict, init=False)
+    _filters: dict[_Kind, _Filter] = field(default_factory=dict, init=False)
     _one_size: OneSize = field(init=False)
     _orientation: Orientation = field(default=UPRIGHT, init=False)
 
@@ -69,9 +70,9 @@ class FrameConverter:
         self.observe(picture)
         with span("convert"), _conversion_errors(self.name, picture):
             kind = _kind(picture)
-            if kind not in self._graphs:
-                self._graphs[kind] = self._build(picture)
-            converted = _pull(self._graphs[kind], picture)
+            if kind not in self._filters:
+                self._filters[kind] = self._filter(picture, kind)
+            converted = _pull(self._filters[kind].graph, picture)
             image = self._next_image(self._orientation.shape(converted.height, converted.width))
             if not _is_yuv(picture):
                 image[...] = self._orientation.image(_array(converted))
@@ -121,11 +122,42 @@ class FrameConverter:
         x, y, w, h = self._orientation.coded_box(region, *shape)
         return x - x % 2, y - y % 2, w, h
 
-    def _build(self, picture: av.video.frame.VideoFrame) -> av.filter.Graph:
+    def release(self) -> None:
+        """Leave the filters to the next converter of this thread: a fiftieth of a clip's time is to build one."""
+        _idle.filters = [*self._filters.values(), *_idle.filters][:_MOST_IDLE]
+        self._filters = {}
+
+    def _filter(self, picture: av.video.frame.VideoFrame, kind: _Kind) -> _Filter:
         region = self._coded_region(self.shape)
         size = (region[3], region[2]) if self.size is None else self._orientation.shape(*_pair(self.size))
         # Twice as fast as to rgb24, whose last step FFmpeg does not vectorise; a level differs in one value of a thousand.
-        return _graph(picture, self.shape, region, size, "gbrp" if _is_yuv(picture) else "rgb24")
+        pixels = "gbrp" if _is_yuv(picture) else "rgb24"
+        purpose = kind, self.shape, region, size, pixels
+        for position, idle in enumerate(_idle.filters):
+            if idle.purpose == purpose:
+                return _idle.filters.pop(position)
+        return _Filter(purpose, _graph(picture, self.shape, region, size, pixels))
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """A filter, and what it was built for."""
+
+    purpose: tuple[object, ...]
+    graph: av.filter.Graph
+
+
+_MOST_IDLE = 4
+
+
+class _Idle(threading.local):
+    """The filters of a thread that no converter uses, the latest first."""
+
+    def __init__(self) -> None:
+        self.filters: list[_Filter] = []
+
+
+_idle = _Idle()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +174,11 @@ class MultiCropConverter:
     def __call__(self, picture: av.video.frame.VideoFrame) -> tuple[npt.NDArray[np.uint8], ...]:
         """uint8 (H, W, 3) RGB of each region of a decoded picture."""
         return tuple(region(picture) for region in self.regions)
+
+    def release(self) -> None:
+        """See `FrameConverter.release`."""
+        for region in self.regions:
+            region.release()
 
     @property
     def shape(self) -> tuple[int, int]:
