@@ -55,6 +55,7 @@ def test_masks_do_not_depend_on_workers_or_order(workers: int) -> None:
         assert torch.equal(mask, together[index])
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # on one core
 def test_workers_that_live_on_see_the_next_epoch() -> None:
     masked = mgm.MaskedClips(Moving(), "mgm", grid=GRID, ratio=0.75)
     loader = DataLoader(masked, batch_size=12, num_workers=2, persistent_workers=True)
