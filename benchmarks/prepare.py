@@ -1,0 +1,254 @@
+"""`mgm prepare`: its speed against plain FFmpeg with the same settings, the files of its profiles, and strides against decord.
+
+    python benchmarks/prepare.py [VIDEO...] [--ffmpeg PROGRAM]
+
+One thread for all, processor time of a process and of those that it started. Plain FFmpeg decodes, scales and encodes alone:
+a loop of PyAV, which has the same FFmpeg and x264, and the program `ffmpeg`, where there is one, which has its own. `mgm prepare`
+decodes its result as a check, too. Quality is the PSNR of the brightness against the source, motion the cosine of its summed motion
+(stride 4) with dense flow of the source's frames (experiments/motion). Clips of every stride are 16 frames at 224 px.
+
+Without videos it takes two real clips of ../shared/data beside the checkout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+sys.path.append(str(Path(__file__).parents[1] / "experiments" / "motion"))
+
+import av
+import cv2
+import numpy as np
+from agreement import agree, dis_maps, field_maps, grey_frames
+
+import mgm
+from mgm.video import read_motion
+from mgm.video.container.metadata import read_video_info
+from mgm.video.container.stream import decode_all, open_video
+from mgm.video.transcode.encode import transcode_video
+from mgm.video.transcode.profiles import PROFILES, Profile, describe_profile, make_profile
+from peers import read_decord
+from timing import print_header, ratios
+from video import DEFAULT, REAL
+
+SEED, SIZE, FRAMES, STRIDE = 0, 224, 16, 4
+FLAGS = "bicubic+accurate_rnd+full_chroma_int+bitexact"  # those of `mgm prepare`
+OWN = "mgm prepare"
+
+
+def seconds_of(function: partial) -> float:
+    """Processor time of a call, with that of the programs it starts."""
+
+    began = _now()
+    function()
+    return _now() - began
+
+
+def _now() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def result_size(path: Path, profile: Profile) -> tuple[int, int]:
+    """(width, height) of a result."""
+    info = read_video_info(path)
+    scale = min(profile.short_side / min(info.width, info.height), 1) if profile.short_side else 1
+    return int(info.width * scale) // 2 * 2, int(info.height * scale) // 2 * 2
+
+
+def plain_pyav(source: Path, target: Path, profile: Profile) -> None:
+    """A loop of PyAV, as its examples have it."""
+    width, height = result_size(source, profile)
+    with av.open(str(source)) as given, av.open(str(target), "w", options={"movflags": "+faststart"}) as out:
+        stream = given.streams.video[0]
+        stream.codec_context.thread_count = 1
+        graph = av.filter.Graph()
+        graph.threads = 1
+        graph.link_nodes(
+            graph.add_buffer(template=stream),
+            graph.add("scale", f"{width}:{height}:flags={FLAGS}"),
+            graph.add("format", "yuv420p"),
+            graph.add("buffersink"),
+        ).configure()
+        encoder = out.add_stream("libx264", rate=stream.average_rate, options=profile.options)
+        encoder.codec_context.thread_count = 1
+        encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+        encoder.codec_context.time_base = stream.time_base
+        for frame in given.decode(stream):
+            graph.push(frame)
+            scaled = graph.pull()
+            scaled.pict_type = av.video.frame.PictureType.NONE
+            out.mux(encoder.encode(scaled))
+        out.mux(encoder.encode(None))
+
+
+def plain_program(program: str, source: Path, target: Path, profile: Profile) -> None:
+    """The program."""
+    width, height = result_size(source, profile)
+    options = [argument for name, value in profile.options.items() for argument in (f"-{name}", value)]
+    command = [program, "-nostdin", "-loglevel", "error", "-y", "-threads", "1", "-i", str(source), "-an"]
+    command += ["-vf", f"scale={width}:{height}:flags={FLAGS}", "-pix_fmt", "yuv420p", "-c:v", "libx264", *options]
+    subprocess.run([*command, "-threads", "1", "-movflags", "+faststart", str(target)], check=True)
+
+
+def decode(path: Path) -> None:
+    """The share of the check in `mgm prepare`."""
+    with open_video(path, vectors=False) as video:
+        for _ in decode_all(video):
+            pass
+
+
+def print_speed(path: Path, profile: Profile, program: str | None, folder: Path, *, rounds: int) -> None:
+    """Frames per second, and the ratio to plain transcoding."""
+    made = folder / f"{path.stem}-{profile.name}-{profile.stride}.mp4"
+    ways = {
+        "PyAV, a plain loop": partial(plain_pyav, path, folder / "pyav.mp4", profile),
+        OWN: partial(transcode_video, path, made, profile),
+        "decoding its result, the check": partial(decode, made),
+    }
+    if program:
+        ways["ffmpeg, the program"] = partial(plain_program, program, path, folder / "program.mp4", profile)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name in ways if number % 2 or not number else reversed(ways):
+            spent = seconds_of(ways[name])
+            if number:
+                seconds[name].append(spent)
+    frames = read_video_info(path).frames
+    print(f"\n{path.name}, {frames} frames: {describe_profile(profile)}")
+    for name, each in seconds.items():
+        rate = frames / statistics.median(each)
+        against = ""
+        if name.startswith(("PyAV", "ffmpeg")):
+            ratio, low, high = ratios(each, seconds[OWN])
+            against = f"   mgm prepare at {ratio:.2f} of its speed [{low:.2f}, {high:.2f}]"
+        print(f"{name:44s} {rate:8.0f} frames/s{against}")
+
+
+def luma(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Brightness of every frame, uint8 (n, H, W), scaled to `size` (width, height)."""
+    with av.open(str(path)) as container:
+        frames = container.decode(video=0)
+        return np.stack([frame.reformat(*(size or (None, None)), format="gray").to_ndarray() for frame in frames])
+
+
+def psnr(source: np.ndarray, result: np.ndarray) -> float:
+    """Peak signal to noise ratio over a whole video, in dB."""
+    return float(10 * np.log10(255**2 / np.square(source.astype(np.float32) - result).mean()))
+
+
+def print_profiles(path: Path, profiles: list[Profile], folder: Path) -> None:
+    """Size, quality and motion of the files."""
+    frames = grey_frames(path, stride=STRIDE, most=150)
+    truth = dis_maps(frames, anchor="earlier")
+
+    def cosine(file: Path) -> float:
+        motion = read_motion(file, frames=len(frames), stride=STRIDE, cache="ignore").motion
+        return float(agree(field_maps(motion), truth).cosine.mean())
+
+    print(f"\n{path.name}: {path.stat().st_size} bytes")
+    print(f"{'':28s} of its bytes   PSNR in dB   cosine of its motion with dense flow")
+    print(f"{'as it is':28s} {1:12.2f} {'':12s} {cosine(path):10.3f}")
+    for profile in profiles:
+        made = folder / f"{path.stem}-{profile.name}-{profile.stride}.mp4"
+        result = luma(made)
+        quality = psnr(luma(path, (result.shape[2], result.shape[1])), result)
+        size = made.stat().st_size / path.stat().st_size
+        print(f"{name_of(profile):28s} {size:12.2f} {quality:12.1f} {cosine(made):10.3f}")
+
+
+def name_of(profile: Profile) -> str:
+    """The name of a row."""
+    return profile.name if profile.stride is None else f"{profile.name}, stride {profile.stride}"
+
+
+def print_strides(path: Path, profiles: list[Profile], folder: Path, *, rounds: int, clips: int) -> None:
+    """Clips of strided files against decord on the original."""
+    frames = read_video_info(path).frames
+    print(f"\n{path.name}: clips of {FRAMES} frames at {SIZE} px, the file opened for each")
+    for profile in profiles:
+        stride = profile.stride
+        made = str(folder / f"{path.stem}-{profile.name}-{stride}.mp4")
+        rng = np.random.default_rng(SEED)
+        starts = (stride * rng.integers((frames - 1 - (FRAMES - 1) * stride) // stride + 1, size=clips)).tolist()
+
+        def of_decord(starts: list[int], stride: int) -> None:
+            for start in starts:
+                read_decord(str(path), start + stride * np.arange(FRAMES), SIZE)
+
+        def own(file: str, starts: list[int], stride: int) -> None:
+            for start in starts:
+                mgm.read_clip(file, start=start, frames=FRAMES, stride=stride, size=SIZE, crop=None)
+
+        ways = {
+            "decord, original file": partial(of_decord, starts, stride),
+            "mgm, original file": partial(own, str(path), starts, stride),
+            "mgm, strided file": partial(own, made, starts, stride),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(rounds + 1):
+            for name in ways if number % 2 else reversed(ways):
+                spent = seconds_of(ways[name]) / clips
+                if number:
+                    seconds[name].append(spent)
+        for name, each in seconds.items():
+            ratio, low, high = ratios(each, seconds["decord, original file"])
+            against = f"   {ratio:.2f} of decord, original file [{low:.2f}, {high:.2f}]" if "mgm" in name else ""
+            print(f"stride {stride}: {name:36s} {statistics.median(each) * 1e3:8.2f} ms a clip{against}")
+
+
+def program_of(given: str | None) -> tuple[str | None, str]:
+    """The program `ffmpeg`, and a line about it."""
+    program = given or shutil.which("ffmpeg")
+    if program is None:
+        return None, "ffmpeg, the program: not found; PyAV's loop is the only peer"
+    said = subprocess.run([program, "-version"], capture_output=True, text=True, check=True).stdout
+    codec = re.search(r"libavcodec\s+(\d+\.\s*\d+\.\s*\d+)", said)
+    return (
+        program,
+        f"{said.split(' Copyright')[0]}, libavcodec {codec[1].replace(' ', '') if codec else '?'}, its own x264",
+    )
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("videos", nargs="*", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--ffmpeg", help="the program; that on the PATH by default")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    videos = arguments.videos or [REAL / file for file in DEFAULT if (REAL / file).exists()]
+    if not videos:
+        parser.error("no videos, and no ../shared/data")
+    program, line = program_of(arguments.ffmpeg)
+    print_header(f"medians of {arguments.rounds} interleaved rounds [smallest, largest], one thread, cpu time", SEED)
+    print(line)
+    strided = [make_profile("strided", stride=stride) for stride in (2, 4, 8)]
+    profiles = [PROFILES["motion"], PROFILES["compat"], *strided]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path in videos:
+            for profile in profiles:
+                print_speed(path, profile, program, folder, rounds=arguments.rounds)
+            print_profiles(path, profiles, folder)
+            print_strides(path, strided, folder, rounds=7, clips=arguments.clips)
+
+
+if __name__ == "__main__":
+    main()
