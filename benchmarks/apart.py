@@ -24,6 +24,10 @@ def own_readers() -> dict[str, Callable[[str, int], object]]:
     """The rows of mgm."""
     import mgm
     from mgm.video import read_motion
+    from mgm.video.container.clip_packets import demux_window
+    from mgm.video.container.keyframes import KeyframeIndex
+    from mgm.video.container.shortcuts import Shortcuts
+    from mgm.video.container.stream import decode_packet, open_video
     from reading import FRAMES, SIZE, STRIDE
 
     def clip(path: str, start: int, **options: object) -> object:
@@ -32,12 +36,19 @@ def own_readers() -> dict[str, Callable[[str, int], object]]:
     def motion(path: str, start: int) -> object:
         return read_motion(path, start=start, frames=FRAMES, stride=STRIDE)
 
+    def decode(path: str, start: int) -> object:
+        with open_video(path, vectors=True, brief=True) as video:
+            last = start + (FRAMES - 1) * STRIDE
+            window = demux_window(video, KeyframeIndex.of(video), start, last, Shortcuts())
+            return [len(decode_packet(video, packet)) for packet in (*(coded.packet for coded in window.coded), None)]
+
     return {
         "mgm, frames alone": partial(clip, motion=None),
         "mgm, frames + sampled motion": partial(clip, policy="sampled"),
         "mgm, frames + motion summed over the stride": clip,
         "mgm, the same, from reference pictures": partial(clip, reading="references"),
         "mgm, summed motion alone": motion,
+        "mgm, decoding with vectors, nothing else": decode,  # of every frame from the keyframe on
     }
 
 
