@@ -122,7 +122,7 @@ def run_missing(
                 options.out / "runs" / f"{cells.file.stem}--{arm.name}--{seed}".replace(" ", "-").replace("%", "pc")
             )
             try:
-                with locked(folder):
+                with locked(folder.with_name(f"{folder.name}.cell")):  # pretraining locks the folder itself
                     if not is_whole(cells.read().get(key), judged):
                         began = time.perf_counter()
                         hits = run_cell(judged, arm, load_config(judged.recipe, settings), folder, seed)
@@ -201,6 +201,9 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the tables of kept cells alone")
     parser.add_argument("--figure", type=Path, help="draw the differences of one set: a .png, .svg or .pdf file")
     parser.add_argument("--target", choices=(PIXELS, MOTION), default=PIXELS, help="of the figure")
+    parser.add_argument(
+        "--judged", default="", help="of the figure: a word in the name of its table, where a set has several"
+    )
     parser.add_argument("--probe", default="attentive probe", help="of the figure")
     options = parser.parse_args()
     question = QUESTIONS[options.question]
@@ -220,7 +223,7 @@ def main() -> None:
             for name, found in collect(judged, compared, options.seeds, options, cells).items():
                 if any(arm.name in found for arm in compared):
                     print_table(name, found, reference.name, judged.labels[name])
-                if options.figure is not None and reference.target == options.target:
+                if options.figure is not None and reference.target == options.target and options.judged in name:
                     rows = judge(found, reference.name, options.probe, judged.labels[name])
                     facts = [f"{name}; {len(judged.labels[name])} test videos; {options.probe}",
                              "bars: 95% intervals over seeds and videos; grey: no difference is shown"]  # fmt: skip

@@ -82,6 +82,11 @@ def test_a_cell_runs_again_and_is_kept(evidence, tmp_path, monkeypatch, capsys):
     assert "| untrained | 0 |" in first
     kept = (tmp_path / "cells" / "headings-still.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(kept) == 4  # two arms and two rivals
+    # a cell without its line: its run, which is finished, is probed again
+    (tmp_path / "cells" / "headings-still.jsonl").write_text("\n".join(kept[:-1]) + "\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", words)
+    run.main()
+    assert rows(capsys.readouterr().out) == rows(first)
     figure = tmp_path / "figure.svg"
     monkeypatch.setattr(sys, "argv", [*words, "--table", "--figure", str(figure), "--probe", "linear probe"])
     run.main()
