@@ -199,6 +199,7 @@ def main() -> None:
     parser.add_argument("--cells", type=Path, default=KEPT, help="folder of the cells that are kept")
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("--table", action="store_true", help="print the tables of kept cells alone")
+    parser.add_argument("--against", help="the arm, or rival, that others are compared with; default: that of the question")
     parser.add_argument("--figure", type=Path, help="draw the differences of one set: a .png, .svg or .pdf file")
     parser.add_argument("--target", choices=(PIXELS, MOTION), default=PIXELS, help="of the figure")
     parser.add_argument(
@@ -220,14 +221,15 @@ def main() -> None:
             run_missing(judged, arms, options.seeds, options, cells)
         for reference in question.references:
             compared = [arm for arm in arms if arm.target == reference.target]
+            against = options.against or reference.name
             for name, found in collect(judged, compared, options.seeds, options, cells).items():
                 if any(arm.name in found for arm in compared):
-                    print_table(name, found, reference.name, judged.labels[name])
+                    print_table(name, found, against, judged.labels[name])
                 if options.figure is not None and reference.target == options.target and options.judged in name:
-                    rows = judge(found, reference.name, options.probe, judged.labels[name])
+                    rows = judge(found, against, options.probe, judged.labels[name])
                     facts = [f"{name}; {len(judged.labels[name])} test videos; {options.probe}",
                              "bars: 95% intervals over seeds and videos; grey: no difference is shown"]  # fmt: skip
-                    save_drawing(draw_differences(question.asks, facts, rows, reference.name), options.figure)
+                    save_drawing(draw_differences(question.asks, facts, rows, against), options.figure)
     return None
 
 
