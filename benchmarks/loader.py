@@ -7,8 +7,9 @@ python benchmarks/loader.py FOLDER --memory 20000      # whether processes that 
 The peer is a loader of the design of VideoMAE's public one, implemented independently from its description: decord reads the frames
 of a clip at full size, Pillow crops and resizes each of them, then they are stacked, scaled and normalised as floats, and a tube
 mask is drawn. It delivers no motion. mgm delivers uint8 clips (normalised on the device), motion and the mask `mgm`, from the same
-files and from the same files after `mgm prepare`. Rounds are interleaved; every round reads the same clips. decord is installed by
-`pip install -r benchmarks/requirements.txt`.
+files and from the same files after `mgm prepare`. "Packed crops" are the pixels of its finished batches, read from uncompressed
+files that the system has in memory: the least that a format of packed crops could cost. Rounds are interleaved; every round reads
+the same clips. decord is installed by `pip install -r benchmarks/requirements.txt`.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def main() -> None:
             "strided": prepare(files, Path(folder) / "strided", "strided"),
             "motion": prepare(files, Path(folder) / "motion", "motion"),
         }
-        measure(files, prepared, args.rounds, args.clock)
+        measure(files, prepared, pack(clip_set(files), Path(folder) / "packed"), args.rounds, args.clock)
         workers(clip_set(files), args.rounds, "ordinary files")
         workers(clip_set(prepared["strided"]), args.rounds, "strided files")
 
@@ -118,6 +119,23 @@ def ours(clips: ClipSet) -> None:
         read_batch(clips, [(0, i) for i in range(first, min(first + BATCH, len(clips)))])
 
 
+def pack(clips: ClipSet, folder: Path) -> list[Path]:
+    """The pixels of finished batches, uncompressed, a file for each batch."""
+    folder.mkdir()
+    packed = []
+    for first in range(0, len(clips), BATCH):
+        batch = read_batch(clips, [(0, i) for i in range(first, min(first + BATCH, len(clips)))])
+        packed.append(folder / f"{first}.npy")
+        np.save(packed[-1], batch.video.permute(0, 2, 3, 4, 1).contiguous().numpy())
+    return packed
+
+
+def read_packed(packed: Sequence[Path]) -> None:
+    """The pixels of every batch."""
+    for file in packed:
+        torch.from_numpy(np.load(file)).permute(0, 4, 1, 2, 3)
+
+
 def theirs(files: Sequence[Path]) -> None:
     """The same with decord and Pillow."""
     for first in range(0, len(files), BATCH):
@@ -147,7 +165,9 @@ def decord_sample(file: Path, number: int) -> tuple[torch.Tensor, torch.Tensor]:
     return video.transpose(0, 1), torch.from_numpy(mask)
 
 
-def measure(files: Sequence[Path], prepared: dict[str, list[Path]], rounds: int, clock: str) -> None:
+def measure(
+    files: Sequence[Path], prepared: dict[str, list[Path]], packed: Sequence[Path], rounds: int, clock: str
+) -> None:
     """The table of one core."""
     functions: dict[str, Callable[[], object]] = {"decord, Pillow, tube mask": partial(theirs, files)}
     functions["mgm, motion and mask"] = partial(ours, clip_set(files))
@@ -158,6 +178,8 @@ def measure(files: Sequence[Path], prepared: dict[str, list[Path]], rounds: int,
     twice = f"{alone}, each clip twice"
     functions[twice] = partial(ours, clip_set(files, repeats=2))
     units[twice] = 2 * len(files)
+    functions["packed crops"] = partial(read_packed, packed)
+    units["packed crops"] = len(files)
     timings = compare(functions, peer=peer, rounds=rounds, units=units, clock=clock)  # type: ignore[arg-type]
     print_table(timings, peer=peer, unit="ms a clip")
     ratio, low, high = ratios(timings[twice].rounds, timings[alone].rounds)
