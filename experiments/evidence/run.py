@@ -199,7 +199,9 @@ def main() -> None:
     parser.add_argument("--cells", type=Path, default=KEPT, help="folder of the cells that are kept")
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("--table", action="store_true", help="print the tables of kept cells alone")
-    parser.add_argument("--against", help="the arm, or rival, that others are compared with; default: that of the question")
+    parser.add_argument(
+        "--against", help="the arm, or rival, that others are compared with; default: that of the question"
+    )
     parser.add_argument("--figure", type=Path, help="draw the differences of one set: a .png, .svg or .pdf file")
     parser.add_argument("--target", choices=(PIXELS, MOTION), default=PIXELS, help="of the figure")
     parser.add_argument(
