@@ -180,7 +180,7 @@ def print_table(name: str, videos: VideoSet, found: dict[str, list[Hits]]) -> No
             each = class_mean(hits, label)
             spread = f" ± {statistics.stdev(each):.3f}" if len(each) > 1 else ""
             cell = f"{each.mean():.3f}{spread}"
-            if system.startswith("laptop"):
+            if system.startswith("laptop") and "untrained" in found:
                 before = np.array([row[way] for row in found["untrained"]], float).mean(0)
                 low, high = bootstrap(hits.mean(0) - before, label)
                 cell += f" ({low:+.3f} to {high:+.3f})"
