@@ -99,7 +99,7 @@ class _Patient:
 
     def _is_due(self, args: tuple[Any, ...]) -> bool:
         if _state.at_once and _state.only_kept and not self._is_kept(args):
-            raise _NotKeptError  # the twin goes on
+            raise _NotKeptError  # calls go on with the NumPy twin
         if _state.at_once or (self._left is None and self._is_kept(args)):
             self._left = 0
             return True

@@ -118,6 +118,7 @@ def test_a_stopped_call_continues_after_the_finished_videos(pretrained_run, vide
     with pytest.raises(KeyboardInterrupt):
         mgm.embed(pretrained_run, given, keep=tmp_path / "kept", **options)
     (kept,) = (tmp_path / "kept").rglob("*.group")
+    kept.with_name("notes.group").write_bytes(kept.read_bytes())  # not one of ours
     stops, encoded[:] = False, []
     if change == "a damaged file":
         kept.write_bytes(kept.read_bytes()[:-1])

@@ -4,6 +4,7 @@ import contextlib
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -131,18 +132,6 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
             if frame.index == 2:
                 break
 
-    def scan() -> None:
-        record = scan_file(path)
-        _check(record.status != "crashed", record.problem or "")
-        numbers = [getattr(record, name) for name in ("fps", "seconds", "gop", "vectors", "motion", "frames")]
-        _check(all(x is None or (np.isfinite(x) and x >= 0) for x in numbers), f"{record}")
-        if not record.readable:
-            _check(str(record.problem).startswith(f"{path}: "), f"problem {record.problem!r}")
-            raise VideoError(path, record.status, reason="unreadable")
-        _check(0 <= record.vectors <= 1 and 1 <= record.gop <= record.frames, f"{record}")
-        _check(min(record.width, record.height) > 0 and record.codec, f"{record}")
-        _check(counted in ([], [record.frames]), f"{record.frames} frames scanned, {counted} by iter_motion_vectors")
-
     def first_frame() -> None:
         info = read_video_info(path)
         _check(min(info.frames, info.height, info.width) > 0, f"{info}")
@@ -155,8 +144,22 @@ def _calls(path: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "read_motion", motion_alone
     yield "iter_motion_vectors", vectors
     yield "iter_motion_vectors, closed early", vectors_partly
-    yield "scan_file", scan
+    yield "scan_file", partial(_scan, path, counted)
     yield "read_video_info", first_frame
+
+
+def _scan(path: Path, counted: list[int]) -> None:
+    """Scan a file. counted: its number of frames, if `iter_motion_vectors` reached the end."""
+    record = scan_file(path)
+    _check(record.status != "crashed", record.problem or "")
+    numbers = [getattr(record, name) for name in ("fps", "seconds", "gop", "vectors", "motion", "frames")]
+    _check(all(x is None or (np.isfinite(x) and x >= 0) for x in numbers), f"{record}")
+    if not record.readable:
+        _check(str(record.problem).startswith(f"{path}: "), f"problem {record.problem!r}")
+        raise VideoError(path, record.status, reason="unreadable")
+    _check(0 <= record.vectors <= 1 and 1 <= record.gop <= record.frames, f"{record}")
+    _check(min(record.width, record.height) > 0 and record.codec, f"{record}")
+    _check(counted in ([], [record.frames]), f"{record.frames} frames scanned, {counted} by iter_motion_vectors")
 
 
 def draw_options(rng: np.random.Generator) -> dict[str, Any]:

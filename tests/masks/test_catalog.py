@@ -394,9 +394,7 @@ def test_a_mask_of_another_package(tmp_path, monkeypatch):
 def test_every_docstring_names_its_source(name):
     text = " ".join((MASKS[name].__doc__ or "").split())
     assert text.startswith(f"`{name}`: ")
-    assert re.search(r"Eq\. \d|Table \d|20\d\d|project", text), (
-        "name a paper with its year, an equation, or this project"
-    )
+    assert re.search(r"Eq\. \d|Table \d|20\d\d|project", text), "name a paper with its year, an equation, or mgm"
     for option in fields(MASKS[name]):
         documented = text + " ".join(base.__doc__ or "" for base in MASKS[name].__mro__[1:-1])
         assert re.search(rf"\b{option.name}\b[^.]*:", documented), option.name

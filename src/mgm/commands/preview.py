@@ -145,7 +145,7 @@ def preview(
     elif len(report.written) > 1 and len(paths) == 1:
         same = ["--recipe", recipe or RECIPE] if recipe or changed else []
         suggest("mgm", "pretrain", paths[0], *same, "--out", new_folder("runs/pretrain"), *changed)
-    elif len(paths) == 1:  # a single video is no set
+    elif len(paths) == 1:  # one video is not enough to pretrain on
         suggest("mgm", "explore", paths[0])
     else:
         suggest("mgm", "pretrain", "--help")

@@ -130,9 +130,7 @@ def embed(
             f"up to {size / 2**30:.2f} GiB, in memory until they are written"
         )
     ranks = Ranks(config.probe.precision)
-    key = None
-    if keep is not None:
-        key = ranks.from_first(lambda: feature_key(encoder, views, pooling, ranks, layer))
+    key = None if keep is None else ranks.from_first(lambda: feature_key(encoder, views, pooling, ranks, layer))
     found = encode_views(
         encoder,
         views,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,26 +50,22 @@ class FeatureJournal:
         self.folder = folder
 
     def read(self, items: Sequence[VideoItem]) -> dict[int, SeenGroup]:
-        """The finished groups by number; labels are those of the items. Damaged files are left out."""
+        """The finished groups by number; labels are those of the items. Damaged and foreign files are left out."""
         found = {}
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
-            tensors = read_tensors(path)
+            tensors = read_tensors(path) if path.stem.isdecimal() else None
             if tensors is not None:
                 found[int(path.stem)] = _group(tensors, items)
         return found
 
     def keep(self, number: int, group: SeenGroup) -> None:
-        """Keep a group of which every video could be read: a video that timed out may be readable another time.
+        """Keep a group, unless a video of it could not be read: one that timed out may be readable another time.
 
         Raises:
             FileError: the file cannot be written.
         """
         if not group.unreadable:
             write_tensors(self.folder / f"{number:08d}{_SUFFIX}", _tensors(group.videos))
-
-    def remove(self) -> None:
-        """Delete the folder, when the result is written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _tensors(videos: Sequence[SeenVideo]) -> dict[str, Tensor]:

@@ -103,7 +103,7 @@ def encode_views(
         tokens: stores the tokens after a layer norm without gain and shift, the input of an attentive probe.
         probe: a trained attentive probe, which reads these tokens.
         journal: keeps the finished groups of videos, and contains those of an earlier call of the same that was stopped. Not with
-            `tokens`, of which it would lack those of the earlier call.
+            `tokens`: their file would lack the videos of the earlier call.
         ranks: the processes that share the views; None: this one alone.
         workers, timeout: of reading, see `mgm.data.loading.loader.batches`.
         progress: called with the number of finished videos, on the first rank.

@@ -62,7 +62,7 @@ def describe_mask(
 def describe_draws(
     clip: Clip, grid: tuple[int, int, int], asked: MaskRequest, *, seed: int, start: int
 ) -> dict[str, Any]:
-    """Statistics over `DRAWS` masks, the first of which is that of `describe_mask`. They take longer than the mask itself.
+    """Statistics over `DRAWS` masks; the first is the mask of `describe_mask`. They take longer than drawing one mask.
 
     Raises:
         MaskError: as `describe_mask`.

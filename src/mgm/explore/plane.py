@@ -46,9 +46,8 @@ def neighbourhoods(features: Features) -> Places:
 
     It begins with the principal components: where videos are few, its spectral start has no solution.
     """
-    with warnings.catch_warnings(
-        action="ignore"
-    ):  # it announces an import of TensorFlow, and that a seed costs threads
+    # umap-learn warns that TensorFlow is missing, and that a seed costs threads.
+    with warnings.catch_warnings(action="ignore"):
         from umap import UMAP
 
         count = len(features)

@@ -310,7 +310,7 @@ class _AskedMasks:
     seed: int
 
     def each(self, describe: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
-        """What `describe` says of each mask over the clip, which is read if it is not kept."""
+        """Read the clip, if it is not kept, and call `describe` with every mask."""
         clip, grid = self.explorer.reader.clip(self.video, self.clip), self.explorer.tokens.grid(self.clip.frames)
         return [describe(clip, grid, rule, seed=self.seed, start=self.clip.start) for rule in self.rules]
 
