@@ -2,7 +2,7 @@
 
     python experiments/evidence/run.py masks --sets headings-still headings-pan --plan
     python experiments/evidence/run.py masks --sets headings-still headings-pan --seeds 0 1 2
-    python experiments/evidence/run.py masks --sets surv_fights tank_wagon --data DATA --seeds 0 1 2
+    python experiments/evidence/run.py masks --sets real --data DATA --seeds 0 1 2
     python experiments/evidence/run.py masks --sets headings-still --table --figure masks.png
 
 A cell is an arm on a set with a seed: pretraining without labels, then probes of the frozen encoder on test videos that no choice

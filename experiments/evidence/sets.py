@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -99,27 +99,26 @@ class Synthetic:
 
 @dataclass(frozen=True)
 class Real:
-    """Both sets of real clips are the pool; one of them is judged. minutes: of a core for a cell."""
+    """Both sets of real clips are the pool, and both are judged.
 
-    name: str
-    tests: int
-    minutes: float = 12
+    Attributes:
+        test_videos: name of the judged set -> number of test videos.
+        minutes: of a core for a cell.
+    """
 
-    @property
-    def test_videos(self) -> dict[str, int]:
-        """Name of the judged set -> number of test videos."""
-        return {self.name: self.tests}
+    test_videos: Mapping[str, int]
+    minutes: float = 6
 
     def open(self, out: Path, data: Path | None, *, read: bool) -> Judged:
         """Read the clips into memory."""
         if data is None:
-            raise SystemExit(f"{self.name} needs --data")
+            raise SystemExit("the set of real clips needs --data")
         sets = _real().load_sets(data)
         items = tuple(item for videos in sets.values() for item in videos.items)
         pixels = ("model.target=normalised-pixels", "model.visible_target=null")
         return Judged(
             tuple(item for videos in sets.values() for item in videos.train),
-            lambda seed: {self.name: sets[self.name]},
+            lambda seed: sets,
             _in_memory(items, 72, "laptop", read=read),
             "laptop",
             (),
@@ -141,8 +140,7 @@ SETS: dict[str, Synthetic | Real] = {
     "motions-pan": Synthetic(MOTIONS, 1.0, **_MOTIONS),
     "pilot-headings": Synthetic(HEADINGS, 0.0, **_HEADINGS, seed=1),
     "pilot-motions": Synthetic(MOTIONS, 0.0, **_MOTIONS, seed=1),
-    "surv_fights": Real("surv_fights", 71),
-    "tank_wagon": Real("tank_wagon", 155),
+    "real": Real({"surv_fights": 71, "tank_wagon": 155}),
 }
 
 
