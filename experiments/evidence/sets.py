@@ -13,7 +13,7 @@ import numpy as np
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import VideoItem, VideoSet
-from mgm.data.synthetic.labelled import HEADINGS, MOTIONS, Task, make_dataset
+from mgm.data.synthetic.labelled import HEADINGS, MOTIONS, TEXTURES, Task, make_dataset
 from mgm.demo.plan import CLIP_FRAMES, LABELS, SYNTHETIC_SETTINGS
 from mgm.training import load_config
 
@@ -130,6 +130,7 @@ class Real:
 _MUON = "pretrain.optimiser=muon"
 _HEADINGS = {"labels": (512, TRAIN), "settings": (_MUON, "pretrain.steps=800"), "minutes": 2.2}
 _MOTIONS = {"labels": (LABELS,), "settings": (_MUON,), "minutes": 1.0}
+_TEXTURES = {"labels": (LABELS, 512), "settings": (_MUON, "pretrain.steps=800"), "minutes": 2.2}
 """Settings in which something is learned and no arm is perfect, found on the pilots' videos: pixels alone need 800 steps and many
 labels; the motion as a target makes `headings` perfect, and `motions` not."""
 
@@ -138,8 +139,10 @@ SETS: dict[str, Synthetic | Real] = {
     "headings-pan": Synthetic(HEADINGS, 1.0, **_HEADINGS),
     "motions-still": Synthetic(MOTIONS, 0.0, **_MOTIONS),
     "motions-pan": Synthetic(MOTIONS, 1.0, **_MOTIONS),
+    "textures-still": Synthetic(TEXTURES, 0.0, **_TEXTURES),
     "pilot-headings": Synthetic(HEADINGS, 0.0, **_HEADINGS, seed=1),
     "pilot-motions": Synthetic(MOTIONS, 0.0, **_MOTIONS, seed=1),
+    "pilot-textures": Synthetic(TEXTURES, 0.0, **_TEXTURES, seed=1),
     "real": Real({"surv_fights": 71, "tank_wagon": 155}),
 }
 

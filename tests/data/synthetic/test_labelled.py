@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from mgm.data.boxes import read_boxes
-from mgm.data.synthetic.labelled import HEADINGS, MOTIONS, SyntheticClip, draw_labelled_clip, make_dataset
+from mgm.data.synthetic.labelled import HEADINGS, MOTIONS, TEXTURES, SyntheticClip, draw_labelled_clip, make_dataset
 from mgm.data.synthetic.rendering import Track, draw_appearance, render
 from mgm.errors import DataError
 from tests.errors import raises
@@ -177,3 +177,18 @@ def test_foreign_directories_are_refused_untouched(dataset_root: Path, tmp_path:
     with raises(DataError, "invalid_value", subject="size", message="synthetic-odd-size"):
         make_dataset(tmp_path / "odd", train=1, test=0, size=65)
     assert not (tmp_path / "odd").exists()
+
+
+def test_the_background_decides_where_motion_distracts() -> None:
+    clips = {
+        label: [draw_labelled_clip(label, TEXTURES, frames=2, size=64, pan=0, seed=(i,)) for i in range(40)]
+        for label in TEXTURES.classes
+    }
+    roughness = [
+        np.mean([np.abs(np.diff(clip.frames[0].astype(float).mean(-1))).mean() for clip in of_class])
+        for of_class in clips.values()
+    ]
+    assert roughness == sorted(roughness)
+    angles = np.array([[math.atan2(*clip.velocity[::-1]) for clip in of_class] for of_class in clips.values()])
+    assert (angles == angles[0]).all()  # the class says nothing about the motion
+    assert len(np.unique(np.round(angles[0] / (math.pi / 4)))) >= 6

@@ -1,9 +1,10 @@
-"""Synthetic labelled video of known motion, in which only the motion determines the class.
+"""Synthetic labelled video of known motion, in which the motion alone determines the class, or does not matter.
 
-Two tasks: in `HEADINGS` one large object moves in one of eight directions, 45 degrees apart, which a tiny model learns in a minute;
-in `MOTIONS`, the harder one, a smaller object moves in one of four directions, grows, shrinks or turns.
+Three tasks: in `HEADINGS` one large object moves in one of eight directions, 45 degrees apart, which a tiny model learns in a
+minute; in `MOTIONS`, the harder one, a smaller object moves in one of four directions, grows, shrinks or turns. In `TEXTURES` the
+class is the coarseness of the background's texture, and the object of `HEADINGS` moves in any direction: the motion distracts.
 
-A single frame is independent of the class:
+Where the motion determines the class, a single frame is independent of it:
 
 * The look (shape, colours, textures, first position, size and angle) is drawn from one random stream, motion from another.
 * In every class, the object's centre is uniform on the torus of the frame at every frame: a uniform start stays uniform
@@ -16,15 +17,15 @@ A single frame is independent of the class:
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.synthetic.rendering import Track, draw_appearance, render
+from mgm.data.synthetic.rendering import BACKGROUND_CELLS, Track, draw_appearance, render
 from mgm.errors import DataError
 from mgm.files.atomic import atomic_write
 from mgm.files.json_text import read_json
@@ -41,17 +42,19 @@ class Task:
 
     ``headings``: the class of each direction, clockwise from "right" in equal steps. ``others``: classes of an object that stays
     in its place. ``radius``: range of the object's radius, as a share of the frame's side; its shape fills about .58 of the disc.
+    ``textures``: class -> points of the background's texture along two sides of a frame; the object moves in any direction.
     """
 
     name: str
     headings: tuple[str, ...]
     others: tuple[str, ...]
     radius: tuple[float, float]
+    textures: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """All classes, in the order in which clips take turns."""
-        return self.headings + self.others
+        return (*self.headings, *self.others, *self.textures)
 
 
 _EIGHT = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")
@@ -60,7 +63,9 @@ HEADINGS = Task("headings", _EIGHT, (), (0.26, 0.36))
 MOTIONS = Task(
     "motions", ("right", "down", "left", "up"), ("growing", "shrinking", "turning_cw", "turning_ccw"), (0.21, 0.31)
 )
-TASKS = {task.name: task for task in (HEADINGS, MOTIONS)}
+TEXTURES = Task(
+    "textures", (), (), HEADINGS.radius, {f"texture-{points:02d}": points for points in (3, 4, 5, 7, 9, 12, 16, 20)}
+)
 
 # Lengths are shares of the frame's side, rates are per frame.
 _SPEED = (2 / 48, 3.5 / 48)
@@ -116,8 +121,8 @@ def make_dataset(
 ) -> SyntheticDataset:
     """Write class folders of H.264 video in which one object moves, and the ground truth beside each video.
 
-    The class is the motion, one of ``task.classes``; a single frame does not show it (see the module's docstring). A model
-    must distinguish left from right: mirroring a clip changes its class.
+    The class, one of ``task.classes``, is the motion, which a single frame does not show, or, in `TEXTURES`, the background
+    (see the module's docstring). Where it is the motion, mirroring a clip changes its class.
 
     ``NNNN.json`` beside ``NNNN.mp4`` holds ``class``, ``velocity`` and ``pan`` (dx, dy in pixels per frame),
     ``growth`` (factor per frame), ``turn`` (radians per frame, clockwise) and ``frames``, a list of
@@ -197,11 +202,12 @@ def draw_labelled_clip(
 ) -> SyntheticClip:
     """Draw and render one clip of a class; its background moves with the probability ``pan``.
 
-    The same arguments give the same pixels. Another label with the same seed gives the same first frame.
+    The same arguments give the same pixels. Another label with the same seed gives the same first frame, unless the label is the
+    background's texture.
     """
     look_seed, motion_seed = np.random.SeedSequence(seed).spawn(2)
     look, motion = np.random.default_rng(look_seed), np.random.default_rng(motion_seed)
-    appearance = draw_appearance(look)
+    appearance = draw_appearance(look, task.textures.get(label, BACKGROUND_CELLS))
     start, angle, level = look.random(2) * size, look.uniform(0, 2 * math.pi), look.random()
 
     speed = motion.uniform(*_SPEED) * size
@@ -213,6 +219,8 @@ def draw_labelled_clip(
     velocity = (0.0, 0.0)
     if label in task.headings:
         velocity = _polar(speed, heading + 2 * math.pi * task.headings.index(label) / len(task.headings))
+    elif label in task.textures:
+        velocity = _polar(speed, motion.uniform(0, 2 * math.pi))
     sweep *= {"growing": 1, "shrinking": -1}.get(label, 0)
     turn *= {"turning_cw": 1, "turning_ccw": -1}.get(label, 0)
     time = np.arange(frames, dtype=np.float64)

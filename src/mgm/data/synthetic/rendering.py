@@ -15,7 +15,7 @@ _Floats = npt.NDArray[np.float64]
 
 # Lattice points per side of a texture; the background's tile is two frames wide. They are coarse, so that a patch predicts
 # its neighbours: with finer ones and a narrower range of colours, the loss of a tiny model fell far more slowly.
-_BACKGROUND_CELLS, _OBJECT_CELLS = 5, 3
+BACKGROUND_CELLS, _OBJECT_CELLS = 5, 3
 _HUE_SPREAD = 2.2
 _PROFILE_STEPS = 512
 
@@ -48,11 +48,15 @@ class Track:
     offset: _Floats
 
 
-def draw_appearance(rng: np.random.Generator) -> Appearance:
-    """Draw colours, textures and a shape. Object and background have opposite hues; one is light, the other dark."""
+def draw_appearance(rng: np.random.Generator, background_cells: int = BACKGROUND_CELLS) -> Appearance:
+    """Draw colours, textures and a shape. Object and background have opposite hues; one is light, the other dark.
+
+    Args:
+        background_cells: lattice points along two sides of a frame.
+    """
     hue, dark = rng.uniform(0, 2 * math.pi), rng.random() < 0.5
     low, high = (0.15, 0.6), (0.5, 0.98)
-    background = _texture(rng, _BACKGROUND_CELLS, hue, lightness=low if dark else high, chroma=(0.04, 0.16))
+    background = _texture(rng, background_cells, hue, lightness=low if dark else high, chroma=(0.04, 0.16))
     texture = _texture(rng, _OBJECT_CELLS, hue + math.pi, lightness=high if dark else low, chroma=(0.1, 0.22))
     return Appearance(background, texture, _profile(int(rng.integers(5))))
 
