@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mgm.evaluation.paper import FIGURES
+
 PIXELS, MOTION = "pixels", "pixels + motion"
 RATIOS = (0.5, 0.75, 0.9)
 
@@ -131,3 +133,27 @@ QUESTIONS: dict[str, Question] = {
         "tube, ViT",
     ),
 }  # fmt: skip
+
+_PAPER = {
+    "tube 0.75": "random tube",
+    "block 0.75": "random block",
+    "smm-sparse 0.75": "SMM (sparse)",
+    "smm 0.75": "SMM (dense)",
+    "mgm-sparse 0.75": "MGM (sparse)",
+    "mgm 0.75": "MGM ViT-B",
+    "mgm": "MGM ViT-B",
+    "mgm, codec": "MGM ViT-B",
+    "mgm, flow": "MGM with optical flow",
+    "jitter": "MGM ViT-B",
+    "no jitter": "MGM without jitter",
+    "mgm, ViT": "MGM ViT-B",
+    "mgm, TimeSformer, joint": "MGM TimeSformer",
+}
+"""Name of an arm, without its target -> method of the paper's Table 4: top-1 on SSv2 after 200 epochs, ViT-B where none is named."""
+
+
+def paper_figures(arms: Sequence[Arm]) -> dict[str, float]:
+    """Name of an arm -> the paper's top-1 of the same arm."""
+    known = {figure.method: figure.value for figure in FIGURES if figure.table.startswith("4")}
+    methods = {arm.name: _PAPER.get(arm.name.removesuffix(f", {arm.target}")) for arm in arms}
+    return {name: known[f"{method}, 200 epochs"] for name, method in methods.items() if method is not None}

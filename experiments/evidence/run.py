@@ -5,10 +5,11 @@
     python experiments/evidence/run.py masks --sets real --data DATA --seeds 0 1 2
     python experiments/evidence/run.py masks --sets headings-still --table --figure masks.png
 
-A cell is an arm on a set with a seed: pretraining without labels, then probes of the frozen encoder on test videos that no choice
-was made on. Cells are kept in --cells, one line each, and not computed again, whichever question they were computed for, so that
-a stopped experiment continues; several can run side by side, each leaves the others' cells to them. --plan prints the cells, their
-cost, and the differences that they can show. Every table has the untrained encoder, and the motion vectors without a model.
+A cell is an arm on a set with a seed: pretraining without labels, then probes of the frozen encoder, and fine-tuning with --tune,
+on test videos that no choice was made on. Cells are kept in --cells, one line each, and not computed again, whichever question they
+were computed for, so that a stopped experiment continues; several can run side by side, each leaves the others' cells to them.
+--plan prints the cells, their cost, and the differences that they can show. Every table has the untrained encoder, and the motion
+vectors without a model.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ from pathlib import Path
 
 import torch
 from cells import Cell, Cells, Hits, pack
-from grid import MOTION, PIXELS, QUESTIONS, Arm, Question
+from grid import MOTION, PIXELS, QUESTIONS, Arm, Question, paper_figures
+from judging import Judges
 from sets import SETS, Judged
 from tables import Found, draw_differences, judge, print_table
 
 from mgm.data.items import VideoSet
 from mgm.errors import FileError
-from mgm.evaluation.probing import probe_encoder, untrained_encoder
+from mgm.evaluation.probing import untrained_encoder
 from mgm.evaluation.raw_motion import probe_raw_motion
 from mgm.files.lock import locked
 from mgm.machine import machine, versions
+from mgm.models import Encoder
 from mgm.models.cost import autoencoder_multiply_accumulates
 from mgm.show.drawing.save import save_drawing
 from mgm.training import Config, load_config, load_encoder
@@ -67,29 +70,26 @@ def clip_cost(config: Config) -> int:
     return autoencoder_multiply_accumulates(spec, spec.tokens - hidden) or 1
 
 
-def run_cell(judged: Judged, arm: Arm, config: Config, folder: Path, seed: int) -> dict[str, Hits]:
-    """Name of the judged set -> hits, after pretraining; the run is kept in `folder`."""
+def pretrain_arm(judged: Judged, arm: Arm, settings: list[str], folder: Path) -> Encoder:
+    """The encoder of a run, which is kept in `folder`."""
     items = judged.pool[:: round(1 / arm.share)]  # classes take turns in the pool
     videos = VideoSet("pool", items, (), (), "unlabelled")
+    config = load_config(judged.recipe, settings)
     pretrain(videos, config, out=folder, resume="auto", source=judged.source, show_progress=False)
-    encoder = load_encoder(folder)
-    return {name: probes(encoder, labelled, config, judged) for name, labelled in judged.labelled(seed).items()}
+    return load_encoder(folder)
 
 
-def probes(encoder: torch.nn.Module, labelled: VideoSet, config: Config, judged: Judged) -> Hits:
-    """Hits of every probe of the recipe."""
-    scores = probe_encoder(encoder, labelled, config, judged.source)
-    return dict(scores.hits)
-
-
-def rivals(judged: Judged, seed: int, config: Config) -> dict[str, dict[str, Hits]]:
+def ask_rivals(
+    judged: Judged, settings: list[str], seed: int, judges: Judges, folder: Path
+) -> dict[str, dict[str, Hits]]:
     """The untrained encoder and the motion vectors: system -> set -> hits."""
-    labelled = judged.labelled(seed)
+    config = load_config(judged.recipe, settings)
     untrained = untrained_encoder(config, judged.pool, judged.source)
     return {
-        UNTRAINED: {name: probes(untrained, videos, config, judged) for name, videos in labelled.items()},
+        UNTRAINED: judges.ask(untrained, judged, settings, seed, folder),
         RAW_MOTION: {
-            name: dict(probe_raw_motion(videos, config, judged.source).hits) for name, videos in labelled.items()
+            name: dict(probe_raw_motion(videos, config, judged.source).hits)
+            for name, videos in judged.labelled(seed).items()
         },
     }
 
@@ -110,33 +110,30 @@ def run_missing(
     judged: Judged, arms: Sequence[Arm], seeds: Sequence[int], options: argparse.Namespace, cells: Cells
 ) -> None:
     """Compute the cells that are not kept, the rivals of each seed first."""
+    judges = Judges(options.tune)
+    runs = options.out / "runs"
     for seed in seeds:
         settings = settings_of(judged, None, seed, options.settings, equal_compute=False)
-        if not is_whole(cells.read().get(identity(judged, settings, UNTRAINED)), judged):
-            for system, hits in rivals(judged, seed, load_config(judged.recipe, settings)).items():
+        if not judges.are_whole(cells.read().get(identity(judged, settings, UNTRAINED)), judged):
+            tuning = runs / f"{cells.file.stem}--{UNTRAINED}--{seed}--tuning"
+            for system, hits in ask_rivals(judged, settings, seed, judges, tuning).items():
                 cells.add(cell(identity(judged, settings, system), system, hits, 0.0))
         for arm in arms:
             settings = settings_of(judged, arm, seed, options.settings, equal_compute=options.equal_compute)
             key = identity(judged, settings, arm)
-            folder = (
-                options.out / "runs" / f"{cells.file.stem}--{arm.name}--{seed}".replace(" ", "-").replace("%", "pc")
-            )
+            name = f"{cells.file.stem}--{arm.name}--{seed}".replace(" ", "-").replace("%", "pc")
             try:
-                with locked(folder.with_name(f"{folder.name}.cell")):  # pretraining locks the folder itself
-                    if not is_whole(cells.read().get(key), judged):
+                with locked(runs / f"{name}.cell"):  # pretraining locks the folder itself
+                    if not judges.are_whole(cells.read().get(key), judged):
                         began = time.perf_counter()
-                        hits = run_cell(judged, arm, load_config(judged.recipe, settings), folder, seed)
+                        encoder = pretrain_arm(judged, arm, settings, runs / name)
+                        hits = judges.ask(encoder, judged, settings, seed, runs / f"{name}--tuning")
                         cells.add(cell(key, arm.name, hits, time.perf_counter() - began))
                         print(f"{arm.name}, seed {seed}: {time.perf_counter() - began:.0f} s", flush=True)
             except FileError as error:
                 if error.reason != "locked":
                     raise
                 print(f"{arm.name}, seed {seed}: left to another process", flush=True)
-
-
-def is_whole(found: Cell | None, judged: Judged) -> bool:
-    """Whether a cell is kept with all judged sets. Where one was added, the finished run is probed again."""
-    return found is not None and judged.labels.keys() <= found.hits.keys()
 
 
 def identity(judged: Judged, settings: Sequence[str], of: Arm | str) -> str:
@@ -189,6 +186,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with surv_fights and tank_wagon")
     parser.add_argument("--settings", nargs="*", default=[], help="key=value of the recipe")
     parser.add_argument("--equal-compute", action="store_true", help="as many steps as cost what tube at .75 costs")
+    parser.add_argument("--tune", type=int, default=0, help="steps of fine-tuning, which judges beside the probes")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--out",
@@ -226,7 +224,7 @@ def main() -> None:
             against = options.against or reference.name
             for name, found in collect(judged, compared, options.seeds, options, cells).items():
                 if any(arm.name in found for arm in compared):
-                    print_table(name, found, against, judged.labels[name])
+                    print_table(name, found, against, judged.labels[name], paper_figures(compared))
                 if options.figure is not None and reference.target == options.target and options.judged in name:
                     rows = judge(found, against, options.probe, judged.labels[name])
                     facts = [f"{name}; {len(judged.labels[name])} test videos; {options.probe}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,14 +72,18 @@ def judge(found: Found, reference: str, way: str, label: npt.NDArray[np.int64]) 
     return rows
 
 
-def print_table(title: str, found: Found, reference: str, label: npt.NDArray[np.int64]) -> None:
-    """Mean class accuracy of every arm ± its deviation over seeds, and in brackets the interval of the difference."""
+def print_table(
+    title: str, found: Found, reference: str, label: npt.NDArray[np.int64], paper: Mapping[str, float]
+) -> None:
+    """Mean class accuracy of every arm ± its deviation over seeds, in brackets the interval of the difference; the paper's figure."""
     ways = list(dict.fromkeys(way for seeds in found.values() for hits in seeds.values() for way in hits))
     judged = {way: judge(found, reference, way, label) for way in ways}
     print(f"\n{title}: {len(label)} test videos, chance {1 / len(np.unique(label)):.3f}\n")
-    print(f"| | seeds | {' | '.join(ways)} |\n|---|---|{'---|' * len(ways)}")
+    beside = ["the paper: SSv2, top-1"] if paper.keys() & found.keys() else []
+    print(f"| | seeds | {' | '.join([*ways, *beside])} |\n|---|---|{'---|' * len([*ways, *beside])}")
     for name, seeds in found.items():
         cells = [_cell(judged[way].get(name)) for way in ways]
+        cells += [f"{paper[name]:.3f}" if name in paper else "" for _ in beside]
         print(f"| {name} | {', '.join(map(str, sorted(seeds)))} | {' | '.join(cells)} |")
 
 

@@ -23,7 +23,7 @@ def evidence():
         yield grid, run, sets
     finally:
         sys.path.remove(str(FOLDER))
-        for name in ("cells", "grid", "run", "sets", "tables"):
+        for name in ("cells", "grid", "judging", "run", "sets", "tables"):
             sys.modules.pop(name, None)
 
 
@@ -43,6 +43,20 @@ def test_every_arm_has_valid_settings(evidence):
             )
             assert (config.mask.name, config.mask.ratio, config.seed) == (arm.mask, arm.ratio, 3)
             assert ("motion" in config.model.target_names) is (arm.target == grid.MOTION)
+
+
+def test_the_papers_figure_stands_beside_the_same_arm(evidence):
+    grid, _, _ = evidence
+    found = [grid.paper_figures(question.arms) for question in grid.QUESTIONS.values()]
+    assert found[0]["mgm 0.75, pixels"] == 0.673
+    assert found[0]["tube 0.75, pixels + motion"] == 0.65
+    assert "tube 0.9, pixels" not in found[0]
+    assert {name: value for figures in found[1:] for name, value in figures.items()} == {
+        **dict.fromkeys(("mgm", "mgm 0.75", "mgm, codec", "jitter", "mgm, ViT"), 0.673),
+        "mgm, flow": 0.66,
+        "no jitter": 0.671,
+        "mgm, TimeSformer, joint": 0.647,
+    }
 
 
 def test_steps_at_equal_compute(evidence):
@@ -87,11 +101,16 @@ def test_a_cell_runs_again_and_is_kept(evidence, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", words)
     run.main()
     assert rows(capsys.readouterr().out) == rows(first)
+    # a judge that is added: the finished run is fine-tuned, the probes say what they said
+    monkeypatch.setattr(sys, "argv", [*words, "--tune", "2"])
+    run.main()
+    tuned = rows(capsys.readouterr().out)
+    assert "fine-tuned, 2 steps" in tuned[0]
+    assert [row.split(" | ")[:3] for row in tuned[1:]] == [row.split(" | ")[:3] for row in rows(first)[1:]]
     figure = tmp_path / "figure.svg"
     monkeypatch.setattr(sys, "argv", [*words, "--table", "--figure", str(figure), "--probe", "linear probe"])
     run.main()
-    again = capsys.readouterr().out
-    assert rows(again) == rows(first)
+    assert rows(capsys.readouterr().out) == tuned
     assert ">jitter</text>" in figure.read_text(encoding="utf-8")
     # another question shares the cell of the same settings
     monkeypatch.setattr(sys, "argv", [words[0], "open", *words[2:], "--table"])
