@@ -149,7 +149,7 @@ _PAPER = {
     "mgm, ViT": "MGM ViT-B",
     "mgm, TimeSformer, joint": "MGM TimeSformer",
 }
-"""Name of an arm, without its target -> method of the paper's Table 4: top-1 on SSv2 after 200 epochs, ViT-B where none is named."""
+"""Name of an arm, without its target -> method of Table 4 of the paper: top-1 on SSv2 after 200 epochs, of ViT-B unless named."""
 
 
 def paper_figures(arms: Sequence[Arm]) -> dict[str, float]:

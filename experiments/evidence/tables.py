@@ -75,7 +75,7 @@ def judge(found: Found, reference: str, way: str, label: npt.NDArray[np.int64]) 
 def print_table(
     title: str, found: Found, reference: str, label: npt.NDArray[np.int64], paper: Mapping[str, float]
 ) -> None:
-    """Mean class accuracy of every arm ± its deviation over seeds, in brackets the interval of the difference; the paper's figure."""
+    """Mean class accuracy of each arm ± deviation over seeds, in brackets the interval of the difference; the paper's figure."""
     ways = list(dict.fromkeys(way for seeds in found.values() for hits in seeds.values() for way in hits))
     judged = {way: judge(found, reference, way, label) for way in ways}
     print(f"\n{title}: {len(label)} test videos, chance {1 / len(np.unique(label)):.3f}\n")
