@@ -96,7 +96,11 @@ def test_several_videos_are_pooled_and_recorded(tmp_path):
         (folder / f"{n}.csv").unlink()
     out = tmp_path / "saliency.json"
     clip = MaskClip(frames=4, stride=2, size=64, patch=8)
-    report = mgm.saliency(folder, boxes=boxes, cameras=["none"], masks=["mgm", "tube"], clip=clip, out=out)
+    told: list[str] = []
+    report = mgm.saliency(
+        folder, boxes=boxes, cameras=["none"], masks=["mgm", "tube"], clip=clip, out=out, progress=told.append
+    )
+    assert told[-1] == "camera none: masks of 1 of 3 videos"  # the third has no boxes
     (found,) = report.found
     np.testing.assert_allclose(found.of_videos, [known_ratio((v, 0), (1, 0)) for v in (4, 2)], rtol=0.02)
     assert found.of_videos.min() < found.ratio < found.of_videos.max()

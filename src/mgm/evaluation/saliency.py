@@ -149,7 +149,7 @@ def saliency(
     found = []
     for camera in cameras:
         one, left_out = _measure(videos, box_file, camera, policy, reading, progress)
-        shares = _grade(videos.items, one.paths, box_file, camera, masks, clip, reading)
+        shares = _grade(videos.items, one.paths, box_file, camera, masks, clip, reading, progress)
         found.append(replace(one, masks=shares))
         without |= left_out
     settings: dict[str, Setting] = {"policy": policy, "reading": reading}
@@ -321,6 +321,7 @@ def _grade(
     masks: Sequence[str],
     clip: MaskClip,
     reading: Reading,
+    progress: Callable[[str], None] | None,
 ) -> tuple[MaskShares, ...]:
     """Draw each mask on the middle clip of every video of `paths`."""
     measured = set(paths)
@@ -330,6 +331,8 @@ def _grade(
         found = _boxes_of(item.path, box_file) if item.path in measured else None
         if found is None:
             continue
+        if progress is not None:
+            progress(f"camera {camera}: masks of {number:,} of {len(items):,} videos")
         info = probe_any(item.path)
         start = max(info.frames - (clip.frames - 1) * clip.stride - 1, 0) // 2
         read = read_any(
