@@ -78,6 +78,8 @@ OPEN_POINTS: Mapping[str, Mapping[str, object]] = {
     "three peaks": {"top_k": 3},
     "share .8": {"share": 0.8},
     "softness 1": {"softness": 1.0},
+    "one centre per clip": {"scope": "clip"},
+    "top-up beside the rectangle": {"fill": "near"},
 }
 
 QUESTIONS: dict[str, Question] = {
@@ -100,8 +102,8 @@ QUESTIONS: dict[str, Question] = {
         "What does a longer run give (Figure 3b)?",
         tuple(
             Arm(f"{mask}, {factor:g} times the steps", mask, settings=(f"steps*{factor:g}",))
-            for mask in ("tube", "mgm")
-            for factor in (0.5, 1, 2)
+            for mask in ("tube", "mgm", "random")
+            for factor in (0.5, 1, 2, 4)
         ),
         "tube, 1 times the steps",
     ),
