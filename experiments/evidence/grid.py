@@ -21,7 +21,8 @@ class Arm:
         mask, ratio, options: of the mask.
         target: `PIXELS`, or `MOTION`: the recipe's second target too.
         settings: other values that differ from the set's recipe.
-        labels: share of the training videos that pretraining reads.
+        share: of the training videos, which pretraining reads.
+        at: place on the axis of its question.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Arm:
     target: str = PIXELS
     settings: tuple[str, ...] = ()
     share: float = 1.0
+    at: float | None = None
 
     @property
     def overrides(self) -> tuple[str, ...]:
@@ -45,11 +47,13 @@ class Question:
 
     Attributes:
         reference: its name, without the target where arms have either.
+        axis: of the figure, where the answer is a curve for each mask.
     """
 
     asks: str
     arms: tuple[Arm, ...]
     reference: str
+    axis: str = ""
 
     @property
     def references(self) -> tuple[Arm, ...]:
@@ -95,17 +99,19 @@ QUESTIONS: dict[str, Question] = {
     ),
     "ratio": Question(
         "Which share of the tokens should mgm hide (Figure 3a)?",
-        tuple(Arm(f"mgm {ratio:g}", "mgm", ratio) for ratio in (0.4, 0.5, 0.6, 0.75, 0.9)),
+        tuple(Arm(f"mgm {ratio:g}", "mgm", ratio, at=ratio) for ratio in (0.4, 0.5, 0.6, 0.75, 0.9)),
         "mgm 0.75",
+        "mask ratio",
     ),
     "length": Question(
         "What does a longer run give (Figure 3b)?",
         tuple(
-            Arm(f"{mask}, {factor:g} times the steps", mask, settings=(f"steps*{factor:g}",))
+            Arm(f"{mask}, {factor:g} times the steps", mask, settings=(f"steps*{factor:g}",), at=factor)
             for mask in ("tube", "mgm", "random")
             for factor in (0.5, 1, 2, 4)
         ),
         "tube, 1 times the steps",
+        "steps, as a multiple of the recipe's",
     ),
     "source": Question(
         "Which source of motion (Table 4b)?",
@@ -119,8 +125,13 @@ QUESTIONS: dict[str, Question] = {
     ),
     "scale": Question(
         "What do more videos give (Table 4d)?",
-        tuple(Arm(f"{mask}, {share:.0%} of the videos", mask, share=share) for mask in ("tube", "mgm") for share in (0.25, 0.5, 1)),
+        tuple(
+            Arm(f"{mask}, {share:.0%} of the videos", mask, share=share, at=share)
+            for mask in ("tube", "mgm")
+            for share in (0.25, 0.5, 1)
+        ),
         "tube, 100% of the videos",
+        "share of the videos",
     ),
     "backbone": Question(
         "Does the backbone matter (Table 4a)?",

@@ -20,12 +20,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from cells import Cell, Cells, Hits, pack
+from figures import draw_curves, draw_differences
 from grid import MOTION, PIXELS, QUESTIONS, Arm, Question, paper_figures
 from judging import Judges
 from sets import SETS, Judged
-from tables import Found, draw_differences, judge, print_table
+from tables import Found, judge, print_table, ways_of
 
 from mgm.data.items import VideoSet
 from mgm.errors import FileError
@@ -36,6 +39,7 @@ from mgm.machine import machine, versions
 from mgm.models import Encoder
 from mgm.models.cost import autoencoder_multiply_accumulates
 from mgm.show.drawing.save import save_drawing
+from mgm.show.drawing.shapes import Drawing
 from mgm.training import Config, load_config, load_encoder
 from mgm.training.pretrain import pretrain
 
@@ -165,6 +169,27 @@ def collect(
     return found
 
 
+def draw(
+    question: Question,
+    name: str,
+    found: Found,
+    arms: Sequence[Arm],
+    against: str,
+    options: argparse.Namespace,
+    label: npt.NDArray[np.int64],
+) -> Drawing:
+    """The figure of one judged set: curves where the question has an axis, differences elsewhere."""
+    facts = [f"{name}; {len(label)} test videos"]
+    if not question.axis:
+        rows = judge(found, against, options.probe, label)
+        facts = [f"{facts[0]}; {options.probe}",
+                 "bars: 95% intervals over seeds and videos; grey: no difference is shown"]  # fmt: skip
+        return draw_differences(question.asks, facts, rows, against)
+    ways = ways_of(found[name] for name in found if name != RAW_MOTION)
+    judged = {way: judge(found, against, way, label) for way in ways}
+    return draw_curves(question.asks, [*facts, "bars: lowest and highest seed"], question.axis, arms, judged, UNTRAINED)
+
+
 def choose(arms: Sequence[Arm], words: Sequence[str] | None) -> list[Arm]:
     """The arms of these names, or, where no arm has a word as its name, those whose names contain it; in their order."""
     names = {arm.name for arm in arms}
@@ -200,12 +225,12 @@ def main() -> None:
     parser.add_argument(
         "--against", help="the arm, or rival, that others are compared with; default: that of the question"
     )
-    parser.add_argument("--figure", type=Path, help="draw the differences of one set: a .png, .svg or .pdf file")
+    parser.add_argument("--figure", type=Path, help="draw the answer on one set: a .png, .svg or .pdf file")
     parser.add_argument("--target", choices=(PIXELS, MOTION), default=PIXELS, help="of the figure")
     parser.add_argument(
         "--judged", default="", help="of the figure: a word in the name of its table, where a set has several"
     )
-    parser.add_argument("--probe", default="attentive probe", help="of the figure")
+    parser.add_argument("--probe", default="attentive probe", help="of the figure of differences")
     options = parser.parse_args()
     question = QUESTIONS[options.question]
     if options.plan:
@@ -226,10 +251,9 @@ def main() -> None:
                 if any(arm.name in found for arm in compared):
                     print_table(name, found, against, judged.labels[name], paper_figures(compared))
                 if options.figure is not None and reference.target == options.target and options.judged in name:
-                    rows = judge(found, against, options.probe, judged.labels[name])
-                    facts = [f"{name}; {len(judged.labels[name])} test videos; {options.probe}",
-                             "bars: 95% intervals over seeds and videos; grey: no difference is shown"]  # fmt: skip
-                    save_drawing(draw_differences(question.asks, facts, rows, against), options.figure)
+                    save_drawing(
+                        draw(question, name, found, compared, against, options, judged.labels[name]), options.figure
+                    )
     return None
 
 

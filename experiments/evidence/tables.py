@@ -1,17 +1,13 @@
-"""Tables and figures of kept cells: mean class accuracies, and differences with intervals over seeds and videos."""
+"""Tables of kept cells: mean class accuracies, and differences with intervals over seeds and videos."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from cells import Hits
-
-from mgm.show.drawing.shapes import Drawing, text_width
-from mgm.show.sheet import MARGIN, draw_heading
-from mgm.show.style import LABEL, SMALL
 
 DRAWS = 2000
 
@@ -72,11 +68,16 @@ def judge(found: Found, reference: str, way: str, label: npt.NDArray[np.int64]) 
     return rows
 
 
+def ways_of(systems: Iterable[Mapping[int, Hits]]) -> list[str]:
+    """Names of the probes, each once."""
+    return list(dict.fromkeys(way for seeds in systems for hits in seeds.values() for way in hits))
+
+
 def print_table(
     title: str, found: Found, reference: str, label: npt.NDArray[np.int64], paper: Mapping[str, float]
 ) -> None:
     """Mean class accuracy of each arm ± deviation over seeds, in brackets the interval of the difference; the paper's figure."""
-    ways = list(dict.fromkeys(way for seeds in found.values() for hits in seeds.values() for way in hits))
+    ways = ways_of(found.values())
     judged = {way: judge(found, reference, way, label) for way in ways}
     print(f"\n{title}: {len(label)} test videos, chance {1 / len(np.unique(label)):.3f}\n")
     beside = ["the paper: SSv2, top-1"] if paper.keys() & found.keys() else []
@@ -94,44 +95,3 @@ def _cell(row: Row | None) -> str:
     if len(row.each) > 1:
         text += f" ± {row.each.std(ddof=1):.3f}"
     return text if np.isnan(row.gain) else f"{text} ({row.low:+.3f} to {row.high:+.3f})"
-
-
-def draw_differences(title: str, facts: Sequence[str], rows: dict[str, Row], reference: str) -> Drawing:
-    """One line per arm: its difference to the reference, in points of mean class accuracy, with the 95% interval."""
-    names = sorted((name for name, row in rows.items() if not np.isnan(row.gain)), key=lambda name: -rows[name].gain)
-    left = MARGIN + max(text_width(name, LABEL) for name in names) + 20
-    wide, line = 420, 24
-    drawing = Drawing(left + wide + 150 + MARGIN, 0, title)
-    top = draw_heading(drawing, title, facts) + 8
-    theme = drawing.theme
-    most = max(max(abs(rows[name].low), abs(rows[name].high), 0.02) for name in names)
-    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if most / s <= 4)
-    most = step * np.ceil(most / step)
-
-    def at(value: float) -> float:
-        return left + wide * (value + most) / (2 * most)
-
-    bottom = top + line * len(names)
-    for value in np.arange(-most, most + step / 2, step):
-        zero = abs(value) < step / 2
-        drawing.line([(at(value), top), (at(value), bottom)], colour=theme.faint if zero else theme.grid, width=1)
-        drawing.text((at(value), bottom + 6), f"{100 * value:+.0f}" if not zero else "0", size=SMALL, colour=theme.faint,
-                     align="middle", upright="top")  # fmt: skip
-    for number, name in enumerate(names):
-        row, y = rows[name], top + line * (number + 0.5)
-        clear = row.low > 0 or row.high < 0
-        colour = theme.series[0] if clear else theme.faint
-        drawing.text((left - 12, y), name, align="right")
-        drawing.line([(at(row.low), y), (at(row.high), y)], colour=colour, width=2)
-        drawing.mark((at(row.gain), y), "circle", colour=colour, hollow=not clear)
-        drawing.text(
-            (left + wide + 12, y), f"{row.each.mean():.3f}, {len(row.each)} seeds", size=SMALL, colour=theme.faint
-        )
-    drawing.text(
-        (left + wide / 2, bottom + 26),
-        f"points of mean class accuracy above {reference}",
-        align="middle",
-        upright="top",
-    )
-    drawing.height = bottom + 50 + MARGIN
-    return drawing

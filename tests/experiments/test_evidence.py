@@ -23,7 +23,7 @@ def evidence():
         yield grid, run, sets
     finally:
         sys.path.remove(str(FOLDER))
-        for name in ("cells", "grid", "judging", "run", "sets", "tables"):
+        for name in ("cells", "figures", "grid", "judging", "run", "sets", "tables"):
             sys.modules.pop(name, None)
 
 
@@ -117,6 +117,21 @@ def test_a_cell_runs_again_and_is_kept(evidence, tmp_path, monkeypatch, capsys):
     run.main()
     shared = rows(capsys.readouterr().out)
     assert rows(first)[-2].replace("| jitter |", "| mgm |").split(" (")[0] in shared[-1]
+
+
+def test_curves_show_a_line_for_each_mask(evidence):
+    grid, run, _ = evidence
+    question = grid.QUESTIONS["length"]
+    rng = np.random.default_rng(0)
+    label = np.repeat(np.arange(4), 8)
+    arms = [arm for arm in question.arms if arm.mask != "random"]
+    found = {arm.name: {seed: {"linear probe": rng.random(32) < arm.at / 4} for seed in (0, 1)} for arm in arms}
+    found["untrained"] = {0: {"linear probe": rng.random(32) < 0.5}}
+    options = run.argparse.Namespace(probe="linear probe")
+    drawing = run.draw(question, "set", found, question.arms, question.reference, options, label)
+    words = [shape.text for shape in drawing.shapes if hasattr(shape, "text")]
+    assert {"tube", "mgm", "untrained", "linear probe", "0.5", "4"} <= set(words)
+    assert "random" not in words
 
 
 def rows(printed):
