@@ -1,11 +1,15 @@
 """`mgm prepare`: its speed against plain FFmpeg with the same settings, the files of its profiles, and strides against decord.
 
     python benchmarks/prepare.py [VIDEO...] [--ffmpeg PROGRAM]
+    python benchmarks/prepare.py [VIDEO...] --encoder auto          # or nvenc, qsv, ...: hardware against software, per profile
 
 One thread for all, processor time of a process and of those that it started. Plain FFmpeg decodes, scales and encodes alone:
 a loop of PyAV, which has the same FFmpeg and x264, and the program `ffmpeg`, where there is one, which has its own. `mgm prepare`
 decodes its result as a check, too. Quality is the PSNR of the brightness against the source, motion the cosine of its summed motion
 (stride 4) with dense flow of the source's frames (experiments/motion). Clips of every stride are 16 frames at 224 px.
+
+With `--encoder` it compares that encoder with the software encoder instead: time on the clock and of the processor, size, PSNR, and
+the cosine of its summed motion with dense flow and with that of the software encoder. Only one core feeds it.
 
 Without videos it takes two real clips of ../shared/data beside the checkout.
 """
@@ -22,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -36,10 +41,13 @@ import numpy as np
 from agreement import agree, dis_maps, field_maps, grey_frames
 
 import mgm
+from mgm.errors import VideoError
 from mgm.video import read_motion
 from mgm.video.container.metadata import read_video_info
 from mgm.video.container.stream import decode_all, open_video
+from mgm.video.transcode.choice import choose_encoder, try_encoder
 from mgm.video.transcode.encode import transcode_video
+from mgm.video.transcode.encoders import ENCODERS
 from mgm.video.transcode.profiles import PROFILES, Profile, describe_profile, make_profile
 from peers import read_decord
 from timing import print_header, ratios
@@ -84,7 +92,7 @@ def plain_pyav(source: Path, target: Path, profile: Profile) -> None:
             graph.add("format", "yuv420p"),
             graph.add("buffersink"),
         ).configure()
-        encoder = out.add_stream("libx264", rate=stream.average_rate, options=profile.options)
+        encoder = out.add_stream("libx264", rate=stream.average_rate, options=ENCODERS["software"].options(profile))
         encoder.codec_context.thread_count = 1
         encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
         encoder.codec_context.time_base = stream.time_base
@@ -99,7 +107,8 @@ def plain_pyav(source: Path, target: Path, profile: Profile) -> None:
 def plain_program(program: str, source: Path, target: Path, profile: Profile) -> None:
     """The program."""
     width, height = result_size(source, profile)
-    options = [argument for name, value in profile.options.items() for argument in (f"-{name}", value)]
+    given = ENCODERS["software"].options(profile)
+    options = [argument for name, value in given.items() for argument in (f"-{name}", value)]
     command = [program, "-nostdin", "-loglevel", "error", "-y", "-threads", "1", "-i", str(source), "-an"]
     command += ["-vf", f"scale={width}:{height}:flags={FLAGS}", "-pix_fmt", "yuv420p", "-c:v", "libx264", *options]
     subprocess.run([*command, "-threads", "1", "-movflags", "+faststart", str(target)], check=True)
@@ -151,14 +160,23 @@ def psnr(source: np.ndarray, result: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.square(source.astype(np.float32) - result).mean()))
 
 
+def dense_motion(path: Path) -> tuple[int, np.ndarray]:
+    """The number of its frames that are compared, and maps of their dense flow."""
+    frames = grey_frames(path, stride=STRIDE, most=150)
+    return len(frames), dis_maps(frames, anchor="earlier")
+
+
+def motion_of(path: Path, frames: int) -> np.ndarray:
+    """Maps of the summed motion of a file."""
+    return field_maps(read_motion(path, frames=frames, stride=STRIDE, cache="ignore").motion)
+
+
 def print_profiles(path: Path, profiles: list[Profile], folder: Path) -> None:
     """Size, quality and motion of the files."""
-    frames = grey_frames(path, stride=STRIDE, most=150)
-    truth = dis_maps(frames, anchor="earlier")
+    frames, truth = dense_motion(path)
 
     def cosine(file: Path) -> float:
-        motion = read_motion(file, frames=len(frames), stride=STRIDE, cache="ignore").motion
-        return float(agree(field_maps(motion), truth).cosine.mean())
+        return float(agree(motion_of(file, frames), truth).cosine.mean())
 
     print(f"\n{path.name}: {path.stat().st_size} bytes")
     print(f"{'':28s} of its bytes   PSNR in dB   cosine of its motion with dense flow")
@@ -169,6 +187,41 @@ def print_profiles(path: Path, profiles: list[Profile], folder: Path) -> None:
         quality = psnr(luma(path, (result.shape[2], result.shape[1])), result)
         size = made.stat().st_size / path.stat().st_size
         print(f"{name_of(profile):28s} {size:12.2f} {quality:12.1f} {cosine(made):10.3f}")
+
+
+def print_encoder(path: Path, profiles: list[Profile], encoder: str, folder: Path, *, rounds: int) -> None:
+    """An encoder of hardware against the software encoder, for the profiles that it keeps."""
+    frames, truth = dense_motion(path)
+    print(f"\n{path.name}: {path.stat().st_size} bytes")
+    for profile in profiles:
+        if (error := try_encoder(encoder, profile)) is not None:
+            print(f"{name_of(profile)}: {error}")
+            continue
+        made = {
+            name: folder / f"{path.stem}-{profile.name}-{profile.stride}-{name}.mp4" for name in ("software", encoder)
+        }
+        clock: dict[str, list[float]] = {name: [] for name in made}
+        processor: dict[str, list[float]] = {name: [] for name in made}
+        for number in range(rounds + 1):
+            for name in made if number % 2 else reversed(made):
+                began = time.perf_counter()
+                spent = seconds_of(partial(transcode_video, path, made[name], replace(profile, encoder=name)))
+                if number:
+                    processor[name].append(spent)
+                    clock[name].append(time.perf_counter() - began)
+        maps = {name: motion_of(file, frames) for name, file in made.items()}
+        agreement = agree(maps[encoder], maps["software"]).cosine.mean()
+        print(describe_profile(replace(profile, encoder=encoder)))
+        for title, each in (("time on the clock", clock), ("processor time", processor)):
+            ratio, low, high = ratios(each[encoder], each["software"])
+            print(f"    {title:18s} {ratio:.2f} of software's [{low:.2f}, {high:.2f}]")
+        for name, file in made.items():
+            result = luma(file)
+            quality = psnr(luma(path, (result.shape[2], result.shape[1])), result)
+            cosine = agree(maps[name], truth).cosine.mean()
+            size = file.stat().st_size / path.stat().st_size
+            print(f"    {name:18s} {size:.2f} of its bytes, {quality:.1f} dB, cosine with dense flow {cosine:.3f}")
+        print(f"    cosine of the two motions {agreement:.3f}")
 
 
 def name_of(profile: Profile) -> str:
@@ -230,17 +283,31 @@ def main() -> None:
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--encoder", help="auto, or the name of an encoder of hardware, to compare with software")
     parser.add_argument("--ffmpeg", help="the program; that on the PATH by default")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     videos = arguments.videos or [REAL / file for file in DEFAULT if (REAL / file).exists()]
     if not videos:
         parser.error("no videos, and no ../shared/data")
+    strided = [make_profile("strided", stride=stride) for stride in (2, 4, 8)]
+    profiles = [PROFILES["motion"], PROFILES["compat"], *strided]
+    if arguments.encoder:
+        try:
+            choice = choose_encoder(arguments.encoder, PROFILES["motion"])
+        except VideoError as error:
+            parser.error(str(error))
+        print_header(f"medians of {arguments.rounds} interleaved rounds [smallest, largest], one thread", SEED)
+        print(f"encoder: {choice}")
+        if choice.name == "software":
+            parser.error("no encoder of hardware works here")
+        with tempfile.TemporaryDirectory() as name:
+            for path in videos:
+                print_encoder(path, profiles, choice.name, Path(name), rounds=arguments.rounds)
+        return
     program, line = program_of(arguments.ffmpeg)
     print_header(f"medians of {arguments.rounds} interleaved rounds [smallest, largest], one thread, cpu time", SEED)
     print(line)
-    strided = [make_profile("strided", stride=stride) for stride in (2, 4, 8)]
-    profiles = [PROFILES["motion"], PROFILES["compat"], *strided]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path in videos:

@@ -73,14 +73,14 @@ def check(capsys, *words, status=0, out=Path("runs")):
 
 def test_a_machine(capsys):
     marks, last = check(capsys)
-    assert list(marks) == ["versions", "codecs", "kernels", "extras", "device"]
+    assert list(marks) == ["versions", "codecs", "encoders", "kernels", "extras", "device"]
     assert last == ["ready"]
 
 
 @pytest.mark.parametrize("settings", [(), ("data.memory=false", "data.workers=1")])
 def test_a_run_that_can_start(tiny_set, tmp_path, capsys, settings):
     marks, last = check(capsys, "debug", tiny_set, *SETTINGS, *settings, out=tmp_path / "runs")
-    assert list(marks)[5:] == ["set", "videos", "memory", "step", "speed", "disk"]
+    assert list(marks)[6:] == ["set", "videos", "memory", "step", "speed", "disk"]
     assert {marks[name] for name in ("videos", "memory", "step", "disk")} == {"ok"}
     assert marks["set"] in ("ok", "note")
     assert last == ["ready"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +11,7 @@ import typer
 from mgm.commands.interrupted import keeping, kept_videos
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Ray
-from mgm.terminal import Activity, Terminal
+from mgm.terminal import Activity, Terminal, print_result
 
 if TYPE_CHECKING:
     from mgm.video.transcode.manifest import PrepareReport
@@ -40,8 +39,18 @@ def prepare(
     gop: Annotated[
         int | None, typer.Option(help="Maximum number of frames between keyframes.  \\[default: 32, compat 250]")
     ] = None,
-    crf: Annotated[int | None, typer.Option(help="Quality factor of x264; lower is better.  \\[default: 23]")] = None,
-    processes: Annotated[int, typer.Option(help="Number of encoding processes; 0: one per core.")] = 0,
+    crf: Annotated[
+        int | None, typer.Option(help="Quality factor, as of x264; lower is better.  \\[default: 23]")
+    ] = None,
+    encoder: Annotated[
+        Literal["software", "auto", "nvenc", "qsv", "amf", "videotoolbox", "vaapi"],
+        typer.Option(
+            help="software: x264, measured and reproducible. Others: hardware of that kind. auto: hardware if it works here."
+        ),
+    ] = "software",
+    processes: Annotated[
+        int, typer.Option(help="Number of encoding processes; 0: one per core, with hardware at most 4.")
+    ] = 0,
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds without a new frame after which a video is abandoned.")
     ] = 300,
@@ -53,19 +62,23 @@ def prepare(
     """
     with keeping(lambda: kept_videos(dst)), Activity("finding videos") as activity:
         from mgm.video.scan.find import search_videos
+        from mgm.video.transcode.choice import choose_encoder
         from mgm.video.transcode.folder import prepare_videos
+        from mgm.video.transcode.profiles import make_profile
 
+        settings = {"stride": stride, "short_side": short_side, "gop": gop, "crf": crf}
+        choice = choose_encoder(encoder, make_profile(profile, **settings))
+        if encoder == "auto":
+            print_result(f"encoder: {choice}")
         activity.reach(0, len(search_videos([src]).videos))
         activity.rename("preparing videos")
         report = prepare_videos(
             src,
             dst,
             profile,
-            stride=stride,
-            short_side=short_side,
-            gop=gop,
-            crf=crf,
-            processes=processes or os.cpu_count() or 1,
+            **settings,
+            encoder=choice.name,
+            processes=processes or choice.processes,
             timeout_seconds=timeout,
             ray=ray,
             progress=activity.advance,

@@ -37,6 +37,7 @@ from mgm.training.run import TrainingRun, is_sharded
 from mgm.training.step import clip_gradient, train_step
 from mgm.training.trial import StepCost, fitting_clips, fixed_bytes, measure_reading, try_step
 from mgm.video.clip.interleave import compile_clip_kernels
+from mgm.video.transcode.choice import describe_encoders
 
 Verdict = Literal["ok", "note", "change"]
 
@@ -81,9 +82,10 @@ class Finding:
 
 
 def check_machine() -> Iterator[Finding]:
-    """Versions, codecs, compiled loops, extras, the device, and the connection of several processes."""
+    """Versions, codecs, encoders, compiled loops, extras, the device, and the connection of several processes."""
     yield Finding("versions", ", ".join(f"{name} {version}" for name, version in versions()))
     yield _safely("codecs", _check_codecs)
+    yield _safely("encoders", lambda: Finding("", describe_encoders()))
     yield _safely("kernels", _check_kernels)
     yield _check_extras()
     yield _safely("device", _check_device)

@@ -24,14 +24,26 @@ class SequenceInfo(NamedTuple):
     """Properties of a stream, from a sequence parameter set.
 
     Attributes:
+        number: `seq_parameter_set_id`.
         max_references: `max_num_ref_frames`.
         frames_only: `frame_mbs_only_flag`: no picture comes as two fields.
         reordering: `max_num_reorder_frames`: pictures that are decoded before one that is shown earlier; None: not declared.
+        separate_planes: `separate_colour_plane_flag`.
+        frame_number_bits: bits of a slice's `frame_num`.
+        order_type: `pic_order_cnt_type`.
+        order_bits: bits of a slice's `pic_order_cnt_lsb`; 0 if it has none.
+        order_deltas: whether a slice of order type 1 has `delta_pic_order_cnt`.
     """
 
+    number: int
     max_references: int
     frames_only: bool
     reordering: int | None
+    separate_planes: bool
+    frame_number_bits: int
+    order_type: int
+    order_bits: int
+    order_deltas: bool
 
 
 def nal_length_size(extradata: bytes) -> int:
@@ -119,21 +131,24 @@ def _first_sequence(units: list[bytes]) -> SequenceInfo | None:
     for unit in units:
         if unit and unit[0] & 31 == 7:
             try:
-                return _parse_sequence(unit)
+                return parse_sequence(unit)
             except ValueError:
                 continue
     return None
 
 
 def parameter_sets(extradata: bytes) -> list[bytes]:
-    """The NAL units of a decoder configuration: sequence parameter sets of an avcC (ISO 14496-15 5.3.3), or an Annex B stream."""
+    """The NAL units of a decoder configuration: sequence, then picture parameter sets (ISO 14496-15 5.3.3), or Annex B."""
     if extradata[:1] != b"\1":
         return nal_units(extradata, 0)
-    units, position = [], 6
-    for _ in range(extradata[5] & 31 if len(extradata) > 5 else 0):
-        length = int.from_bytes(extradata[position : position + 2], "big")
-        units.append(extradata[position + 2 : position + 2 + length])
-        position += 2 + length
+    units, position = [], 5
+    for mask in (31, 255):
+        count = extradata[position] & mask if len(extradata) > position else 0
+        position += 1
+        for _ in range(count):
+            length = int.from_bytes(extradata[position : position + 2], "big")
+            units.append(extradata[position + 2 : position + 2 + length])
+            position += 2 + length
     return units
 
 
@@ -150,16 +165,20 @@ def nal_units(data: bytes, length_size: int) -> list[bytes]:
     return units
 
 
-class _Bits:
-    """Reads bits, the highest of each byte first. Raises ValueError beyond the last."""
+class Bits:
+    """Reads the bits of a NAL unit after its header, the highest of each byte first. Raises ValueError beyond the last.
 
-    def __init__(self, data: bytes) -> None:
-        self._bits = "".join(f"{byte:08b}" for byte in data)
+    Emulation prevention bytes (H.264 7.4.1) are left out.
+    """
+
+    def __init__(self, unit: bytes) -> None:
+        self._bits = "".join(f"{byte:08b}" for byte in unit.replace(b"\0\0\3", b"\0\0")[1:])
         self._position = 0
 
     def fixed(self, count: int) -> int:
+        """An unsigned number of `count` bits; 0 bits are 0."""
         self._position += count
-        return int(self._bits[self._position - count : self._position], 2)
+        return int(self._bits[self._position - count : self._position], 2) if count else 0
 
     def golomb(self) -> int:
         """Exp-Golomb, unsigned (H.264 9.1)."""
@@ -168,6 +187,7 @@ class _Bits:
         return self.fixed(zeros + 1) - 1
 
     def signed(self) -> int:
+        """Exp-Golomb, signed (H.264 9.1.1)."""
         code = self.golomb()
         return (code + 1) // 2 if code % 2 else -(code // 2)
 
@@ -175,29 +195,20 @@ class _Bits:
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 
 
-def _parse_sequence(unit: bytes) -> SequenceInfo:
-    """Parse a sequence parameter set, including its emulation prevention bytes (H.264 7.3.2.1.1)."""
-    bits = _Bits(unit.replace(b"\0\0\3", b"\0\0")[1:])
+def parse_sequence(unit: bytes) -> SequenceInfo:
+    """Parse a sequence parameter set (H.264 7.3.2.1.1). Raises ValueError if it is not complete."""
+    bits = Bits(unit)
     profile = bits.fixed(8)
     bits.fixed(16)  # constraint flags, level
-    bits.golomb()  # seq_parameter_set_id
-    if profile in _HIGH_PROFILES:
-        chroma = bits.golomb()
-        if chroma == 3:
-            bits.fixed(1)
-        bits.golomb()  # bit depths
-        bits.golomb()
-        bits.fixed(1)
-        if bits.fixed(1):
-            for number in range(12 if chroma == 3 else 8):
-                if bits.fixed(1):
-                    _skip_scaling_list(bits, 16 if number < 6 else 64)
-    bits.golomb()  # log2_max_frame_num_minus4
-    order = bits.golomb()
-    if order == 0:
-        bits.golomb()
-    elif order == 1:
-        bits.fixed(1)
+    number = bits.golomb()
+    separate_planes = _skip_high_profile(bits) if profile in _HIGH_PROFILES else False
+    frame_number_bits = bits.golomb() + 4
+    order_type = bits.golomb()
+    order_bits, order_deltas = 0, False
+    if order_type == 0:
+        order_bits = bits.golomb() + 4
+    elif order_type == 1:
+        order_deltas = not bits.fixed(1)
         bits.golomb()
         bits.golomb()
         for _ in range(bits.golomb()):
@@ -207,10 +218,35 @@ def _parse_sequence(unit: bytes) -> SequenceInfo:
     bits.golomb()  # width, height
     bits.golomb()
     frames_only = bits.fixed(1) == 1
-    return SequenceInfo(references, frames_only, _parse_reordering(bits, frames_only=frames_only))
+    reordering = _parse_reordering(bits, frames_only=frames_only)
+    return SequenceInfo(
+        number,
+        references,
+        frames_only,
+        reordering,
+        separate_planes,
+        frame_number_bits,
+        order_type,
+        order_bits,
+        order_deltas,
+    )
 
 
-def _parse_reordering(bits: _Bits, *, frames_only: bool) -> int | None:
+def _skip_high_profile(bits: Bits) -> bool:
+    """Skip what the high profiles add to a sequence parameter set. Returns `separate_colour_plane_flag`."""
+    chroma = bits.golomb()
+    separate_planes = chroma == 3 and bits.fixed(1) == 1
+    bits.golomb()  # bit depths
+    bits.golomb()
+    bits.fixed(1)
+    if bits.fixed(1):
+        for number in range(12 if chroma == 3 else 8):
+            if bits.fixed(1):
+                _skip_scaling_list(bits, 16 if number < 6 else 64)
+    return separate_planes
+
+
+def _parse_reordering(bits: Bits, *, frames_only: bool) -> int | None:
     """`max_num_reorder_frames`, from after `frame_mbs_only_flag` on; None: not declared (H.264 7.3.2.1.1, E.1.1)."""
     try:
         bits.fixed(1 if frames_only else 2)  # macroblock-adaptive fields, direct_8x8_inference_flag
@@ -251,7 +287,7 @@ def _parse_reordering(bits: _Bits, *, frames_only: bool) -> int | None:
 _EXTENDED_ASPECT = 255
 
 
-def _skip_buffer(bits: _Bits) -> None:
+def _skip_buffer(bits: Bits) -> None:
     """Skip the parameters of a hypothetical decoder's buffer (H.264 E.1.2)."""
     count = bits.golomb() + 1
     bits.fixed(8)
@@ -262,7 +298,7 @@ def _skip_buffer(bits: _Bits) -> None:
     bits.fixed(20)
 
 
-def _skip_scaling_list(bits: _Bits, size: int) -> None:
+def _skip_scaling_list(bits: Bits, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:

@@ -15,6 +15,7 @@ from mgm.files.journal import Journal
 from mgm.files.lock import locked
 from mgm.video.scan.find import FoundVideos, search_videos
 from mgm.video.scan.record import valid_text
+from mgm.video.transcode.choice import choose_encoder
 from mgm.video.transcode.encode import transcode_video
 from mgm.video.transcode.manifest import (
     JOURNAL,
@@ -43,6 +44,7 @@ def prepare_videos(
     short_side: int | None = None,
     gop: int | None = None,
     crf: int | None = None,
+    encoder: str = "software",
     processes: int = 1,
     timeout_seconds: float = TIMEOUT_SECONDS,
     ray: bool = False,
@@ -51,16 +53,18 @@ def prepare_videos(
     """Transcode every video below `src` into the same layout below `dst` (`a/b.webm` to `a/b.mp4`), listed in `dst/manifest.jsonl`.
 
     Sources that would share a name keep their suffixes: `a.avi` and `a.mp4` become `a.avi.mp4` and `a.mp4.mp4`. A video that fails
-    becomes a record with its problem and stops nothing. Running again after any interruption finishes the work with the same files,
-    byte for byte; results of the same source (size and time of modification) with the same profile are skipped. An earlier result
-    is removed only if its source has changed and is damaged; after a missing or unreadable source, a full disk or a process that
-    dies it is kept. Results whose source is gone are kept and named in the report.
+    becomes a record with its problem and stops nothing. Running again after any interruption finishes the work, in software with
+    the same files byte for byte; results of the same source (size and time of modification) with the same profile and encoder are
+    skipped. An earlier result is removed only if its source has changed and is damaged; after a missing or unreadable source, a
+    full disk or a process that dies it is kept. Results whose source is gone are kept and named in the report.
 
     Args:
         src: a folder, or one video. `dst` holds the results of one folder: once it does, `src` may also be a video or folder in
             that folder, whose records are added to the others.
         dst: a folder outside `src`; made if missing. Files in it that this function did not make are never replaced.
         profile, stride, short_side, gop, crf: see `mgm.video.transcode.profiles`; None: the profile's own.
+        encoder: a name of `mgm.video.transcode.encoders.ENCODERS`, or "auto": the first of hardware that keeps the profile on this
+            machine, else "software". With Ray it is chosen here, for all machines.
         processes: number of videos to encode at a time. With more than one, call it under `if __name__ == "__main__":`.
         timeout_seconds: time without a new frame after which a video is abandoned; not with Ray.
         ray: one task of Ray for each video, on the cluster of RAY_ADDRESS (all of whose machines see `src` and `dst` under the same
@@ -68,11 +72,12 @@ def prepare_videos(
         progress: called with each record as it is made, in no particular order.
 
     Raises:
-        VideoError: no video in `src`, or a setting that the profile cannot have.
+        VideoError: no video in `src`, a setting that the profile cannot have, or an encoder that fails here.
         FileError: `dst` is inside `src`, cannot be written, holds results of another folder or a manifest of another kind, or is in
             use by another run.
     """
     chosen = make_profile(profile, stride=stride, short_side=short_side, gop=gop, crf=crf)
+    chosen = replace(chosen, encoder=choose_encoder(encoder, chosen).name)
     src, dst = Path(src), Path(dst)
     if ray:  # tasks run in folders of their own
         src, dst = src.absolute(), dst.absolute()

@@ -20,11 +20,13 @@ class Profile:
         name: "motion", "compat" or "strided"; see `PROFILES`.
         short_side: of the result in pixels, even; smaller sources keep theirs; 0 keeps every source's.
         gop: maximum number of frames between two keyframes.
-        crf: x264's constant rate factor, 1 (large) to 51 (ugly).
+        crf: x264's constant rate factor, 1 (large) to 51 (ugly); other encoders have a knob like it.
         preset: x264's.
-        stride: every `stride`-th frame is a reference and no other is; None: the encoder chooses references.
+        stride: every `stride`-th frame is a reference and no other is; None: every frame is, or the encoder chooses.
+        chained: a P-picture refers to the reference before it alone, and without a stride there are no B-pictures.
         fast: tuned to decode fast (no deblocking filter, no CABAC), for larger files.
         x264: further settings of x264, `name=value` joined by colons.
+        encoder: a name of `mgm.video.transcode.encoders.ENCODERS`.
     """
 
     name: str
@@ -33,28 +35,22 @@ class Profile:
     crf: int = 23
     preset: str = "medium"
     stride: int | None = None
+    chained: bool = True
     fast: bool = True
     x264: str = ""
+    encoder: str = "software"
 
     @property
-    def options(self) -> dict[str, str]:
-        """Options of FFmpeg's `libx264`."""
-        # cpu-independent: otherwise x264's macroblock tree gives the same frames other bytes from run to run.
-        params = ["cpu-independent=1", f"keyint={self.gop}"]
-        if self.stride is not None:
-            params += [f"min-keyint={self.gop}", f"bframes={self.stride - 1}", "scenecut=0", "b-adapt=0"]
-            params += ["b-pyramid=none", "ref=1", "open-gop=1"]
-        if self.x264:
-            params.append(self.x264)
-        options = {"crf": str(self.crf), "preset": self.preset, "x264-params": ":".join(params)}
-        return {**options, "tune": "fastdecode"} if self.fast else options
+    def b_frames(self) -> int | None:
+        """Number of B-pictures before each P-picture; None: the encoder chooses."""
+        return (self.stride or 1) - 1 if self.chained else None
 
 
 PROFILES = {
     # Reads fastest and every vector spans one frame; larger than `compat`.
-    "motion": Profile("motion", short_side=256, gop=32, x264="bframes=0:ref=1"),
+    "motion": Profile("motion", short_side=256, gop=32),
     # What every player and library expects of an H.264 file.
-    "compat": Profile("compat", short_side=0, gop=250, fast=False),
+    "compat": Profile("compat", short_side=0, gop=250, chained=False, fast=False),
     # Every stride-th frame decodes without the others, and its vectors span one sampling step. Undivided blocks agree better with
     # dense flow than divided ones, intra or not; a longer search agrees worse: experiments/strided.
     "strided": Profile("strided", short_side=256, gop=32, stride=4, x264="partitions=none"),
@@ -113,15 +109,18 @@ def _bad_setting(profile: Profile, setting: str, value: int, expected: str, advi
 
 def describe_profile(profile: Profile) -> str:
     """One line with all settings of a profile; `transcode_video` writes it into the file's metadata as "comment". For example
-    "mgm profile=strided stride=4 gop=32 crf=23 short_side=256 preset=medium version=1".
+    "mgm profile=strided stride=4 gop=32 crf=23 short_side=256 preset=medium version=1"; `encoder=nvenc` instead of x264's preset if
+    another encoder made the file.
     """
+    software = profile.encoder == "software"
     settings = {
         "profile": profile.name,
         "stride": profile.stride,
         "gop": profile.gop,
         "crf": profile.crf,
         "short_side": profile.short_side,
-        "preset": profile.preset,
+        "preset": profile.preset if software else None,
+        "encoder": None if software else profile.encoder,
         "version": PROFILE_VERSION,
     }
     return " ".join(["mgm", *(f"{key}={value}" for key, value in settings.items() if value is not None)])
