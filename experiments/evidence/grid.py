@@ -107,7 +107,7 @@ QUESTIONS: dict[str, Question] = {
         "What does a longer run give (Figure 3b)?",
         tuple(
             Arm(f"{mask}, {factor:g} times the steps", mask, settings=(f"steps*{factor:g}",), at=factor)
-            for mask in ("tube", "mgm", "random")
+            for mask in ("tube", "smm", "mgm", "random")
             for factor in (0.5, 1, 2, 4)
         ),
         "tube, 1 times the steps",
