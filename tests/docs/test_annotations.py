@@ -8,7 +8,13 @@ from typer.testing import CliRunner
 
 import mgm.commands.data
 from mgm.data.annotations import ANNOTATION_FORMATS
-from mgm.data.annotations.annotation_file import LABEL_COLUMNS, NAME_COLUMNS
+from mgm.data.annotations.annotation_file import (
+    END_COLUMNS,
+    LABEL_COLUMNS,
+    NAME_COLUMNS,
+    SPLIT_COLUMNS,
+    START_COLUMNS,
+)
 from mgm.data.annotations.spec import ALIASES, KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +47,7 @@ def test_every_key_is_explained():
 
 
 def test_every_column_is_named():
-    for name in (*NAME_COLUMNS[:1], *NAME_COLUMNS[2:4], *LABEL_COLUMNS[:3]):
+    for name in (*NAME_COLUMNS, *LABEL_COLUMNS, *SPLIT_COLUMNS, *START_COLUMNS, *END_COLUMNS):
         assert f"`{name}`" in section("Formats")
 
 
