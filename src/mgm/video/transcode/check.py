@@ -177,7 +177,8 @@ def _faults_of_groups(found: _FoundPictures, profile: Profile) -> Iterator[_Faul
             key = number
             if not picture.intra:
                 yield _Fault(f"that keyframe {number} is not intra coded", "keyframes to start decoding at")
-            if not picture.idr and not profile.chained:  # in a chain, nothing after a keyframe refers to what is before it
+            # In a chain no reference goes past a keyframe, whether it is an IDR picture or not.
+            if not picture.idr and not profile.chained:
                 yield _Fault(f"an open group of pictures at frame {number}", "closed groups")
         elif number - key >= profile.gop:
             yield _Fault(
