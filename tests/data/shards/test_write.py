@@ -126,7 +126,7 @@ def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path
         return info
 
     with monkeypatch.context() as patch:
-        patch.setattr("mgm.data.shards.write.read_video_info", probed)
+        patch.setattr("mgm.data.shards.shard_file.read_video_info", probed)
         report = pack_set(videos, out)
     assert list(report.failed) == [str(victim)]
     assert report.failed[str(victim)].startswith(f"{victim}: ")
