@@ -40,7 +40,7 @@ ROOMS = {
         {"event_file", "guard", "muon", "named_weights", "recipe_file", "sharding", "signals", "step_lines"},
         {"sections"},
         {"config", "fabric"},
-        {"devices", "folder", "networks", "optim", "recipe"},
+        {"devices", "exchange", "folder", "networks", "optim", "recipe"},
         {"checkpoint_folder", "explain", "log", "method"},
         {"checkpoint", "engine", "run"},
         {"examples", "head_start", "replay_file", "resume", "run_record", "step", "trial", "whitening"},
@@ -52,6 +52,7 @@ ROOMS = {
     "evaluation": [
         {"bootstrap", "checked_tensors", "classification", "metrics", "pooling", "ranks"},
         {"feature_journal", "prediction_journal", "protocol", "token_file"},
+        {"feature_blocks"},
         {"views"},
         {"attentive", "feature_cache", "holdout", "linear", "nearest", "prediction_table"},
         {"low_shot"},

@@ -11,6 +11,7 @@ from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.loading.views import ViewSet
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError, ModelError
+from mgm.evaluation import feature_blocks
 from mgm.evaluation import views as module
 from mgm.evaluation.attentive import AttentiveProbe
 from mgm.evaluation.ranks import Ranks
@@ -133,12 +134,19 @@ def test_a_model_that_returns_nan_is_an_error(items):
 
 
 def test_features_are_the_same_in_blocks_of_any_size(items, wide, monkeypatch):
-    """A block ends between videos, and one that is larger than a block has its own."""
+    """A block ends between groups, and a group that is larger than a block has its own."""
     encoder = Encoder(ModelSpec("debug", patch=8, frames=4, resolution=32))
-    videos = view_set((items[0], wide, items[1]))
+    videos = view_set((items[0], wide, items[1], items[2]))
+    monkeypatch.setattr(module, "_VIDEOS_AT_ONCE", 1)
     whole = encode_views(encoder, videos)
-    for rows in (1, 3):
-        monkeypatch.setattr(module, "_BLOCK_ROWS", rows)
+    row_bytes = whole.pooled[0].nbytes + 2 * whole.places.frame_indices[0].nbytes + 16
+    for rows in (0, 2, 3):
+        monkeypatch.setattr(feature_blocks, "_BLOCK_BYTES", rows * row_bytes)
         found = encode_views(encoder, videos)
-        assert torch.equal(found.pooled, whole.pooled)
-        assert torch.equal(found.owner, whole.owner)
+        for name in ("pooled", "owner", "label", "row"):
+            assert torch.equal(getattr(found, name), getattr(whole, name))
+        assert found.index == whole.index == (0, 1, 2, 3)
+        for name in ("frame_indices", "pts_seconds", "crop"):
+            np.testing.assert_array_equal(getattr(found.places, name), getattr(whole.places, name))
+    encoded = encoder(torch.cat([videos[number].video for number in range(4)])).mean(1)
+    torch.testing.assert_close(whole.pooled, encoded.detach())

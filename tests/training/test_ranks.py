@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
+import mgm
 from mgm.data.annotations import load_set
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.training import load_checkpoint
@@ -159,6 +161,38 @@ def test_two_ranks_probe_as_one(labelled, pretrained, tmp_path):
         assert printed.count("linear probe") == 1
         figures.append((pretrained / "probe.json").read_bytes())
     assert figures[0] == figures[1]
+    for name, launcher in (("cached alone", [sys.executable]), ("cached together", TOGETHER)):
+        _, judged = command(launcher, tmp_path / name, "probe", pretrained, labelled, "probe.heads=[linear,knn]")
+        assert judged == []
+        figures.append((pretrained / "probe.json").read_bytes())
+    assert figures[2] == figures[3]
+
+
+@pytest.mark.slow
+def test_two_ranks_embed_as_one_and_the_first_has_the_features(labelled, pretrained, tmp_path):
+    """Also after a stop: half of the groups are finished."""
+    contents = []
+    for name, launcher, numbers in (
+        ("alone", [sys.executable], ["64"]),
+        ("together", TOGETHER, ["64", "0"]),
+        ("again", TOGETHER, ["64", "0"]),
+    ):
+        out, report, read = tmp_path / f"{name}.safetensors", tmp_path / name, 64
+        if name == "again":
+            kept = tmp_path / f".{out.name}.unfinished"
+            mgm.embed(pretrained, labelled, keep=kept)
+            groups = sorted(kept.glob("*/*.group"))
+            assert len(groups) == 4
+            groups[0].unlink()
+            groups[2].unlink()
+            read = 32
+        printed, judged = command(launcher, report, "embed", pretrained, labelled, "--out", out)
+        assert printed.count("64 views of 64 videos") == 1
+        assert sum(map(len, judged)) == read
+        assert [file.read_text() for file in sorted(report.glob("features*.txt"))] == numbers
+        with safe_open(out, "numpy") as file:  # the order of its texts differs from one process to the next
+            contents.append((file.metadata(), {key: file.get_tensor(key).tobytes() for key in file.keys()}))  # noqa: SIM118
+    assert contents[0] == contents[1] == contents[2]
 
 
 @pytest.mark.slow

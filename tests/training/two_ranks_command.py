@@ -1,7 +1,7 @@
 """One of two processes that run a command of mgm together: torchrun starts it for test_ranks.py.
 
-Arguments: a folder for what each rank did, then those of `mgm`. It receives the paths of the judged videos, and the step of the
-checkpoint that is evaluated.
+Arguments: a folder for what each rank did, then those of `mgm`. It receives the paths of the judged videos, the step of the
+checkpoint that is evaluated, and the number of features that `mgm.embed` returned.
 """
 
 import os
@@ -14,12 +14,13 @@ import torch
 import mgm
 from mgm.commands import main
 from mgm.data.loading.views import ViewSet
+from mgm.evaluation import feature_blocks
 from mgm.training import load_checkpoint, saving
 
 
 def watch(folder: Path, rank: str) -> None:
     """Write what this rank does, and save checkpoints late: no other rank may depend on luck."""
-    read, save, evaluate = ViewSet.read, saving.write_checkpoint, mgm.evaluate
+    read, save, evaluate, embed = ViewSet.read, saving.write_checkpoint, mgm.evaluate, mgm.embed
 
     def watched(views, index, begin_item=None):
         with (folder / f"videos{rank}.txt").open("a") as file:
@@ -30,11 +31,17 @@ def watch(folder: Path, rank: str) -> None:
         (folder / f"step{rank}.txt").write_text(str(load_checkpoint(run)["position"]["step"]))
         return evaluate(run, *arguments, **options)
 
+    def embedded(*arguments, **options):
+        found = embed(*arguments, **options)
+        (folder / f"features{rank}.txt").write_text(str(len(found.features)))
+        return found
+
     def late(*arguments, **options):
         time.sleep(2)
         save(*arguments, **options)
 
-    ViewSet.read, saving.write_checkpoint, mgm.evaluate = watched, late, evaluated
+    ViewSet.read, saving.write_checkpoint, mgm.evaluate, mgm.embed = watched, late, evaluated, embedded
+    feature_blocks._BLOCK_BYTES = 1  # a block for each group
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource
@@ -22,7 +23,7 @@ from mgm.evaluation.pooling import TokenPooling, feature_shape
 from mgm.evaluation.probing import evaluation_views, video_progress
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.run import open_readable
-from mgm.evaluation.views import encode_views
+from mgm.evaluation.views import Features, encode_views
 from mgm.files.atomic import atomic_write
 from mgm.files.parquet import ROWS_PER_GROUP, import_parquet
 from mgm.models.tokens import check_block, token_shape
@@ -100,6 +101,8 @@ def embed(
 ) -> Embeddings:
     """The features of every video of a set, with or without labels, from `probe.temporal_views` x `probe.spatial_views` views each.
 
+    Under torchrun the ranks share the videos, and the first one returns the features: on the others the result has no views.
+
     Args:
         run: the folder of a run, or external weights (see `mgm.load_encoder`); with the override `model.network=NAME` those of a
             network of `mgm models`.
@@ -142,10 +145,12 @@ def embed(
         timeout=config.data.read_timeout,
         progress=video_progress(progress, "encoding", len(views)),
     )
+    if found is None:
+        found = _without_videos(shape, config.data.frames)
     assert found.places is not None
-    owner = found.owner.tolist()
-    items = [videos.items[found.index[video]] for video in owner]
-    split = ["train" if found.index[video] < len(videos.train) else "test" for video in owner]
+    owner, items = found.owner.tolist(), videos.items
+    paths = [items.paths[index] for index in found.index]
+    splits = ["train" if index < len(videos.train) else "test" for index in found.index]
     about = {
         "model": str(run),
         "layer": layer,
@@ -157,14 +162,21 @@ def embed(
     }
     return Embeddings(
         found.pooled.numpy(),
-        tuple(item.path for item in items),
-        tuple(split),
+        tuple(paths[video] for video in owner),
+        tuple(splits[video] for video in owner),
         found.label[found.owner].numpy(),
         videos.classes,
         found.places,
         about,
         {**readable.unreadable, **found.unreadable},
     )
+
+
+def _without_videos(shape: tuple[int, ...], frames: int) -> Features:
+    """The features on a rank that is not the first."""
+    none = torch.empty(0, dtype=torch.int64)
+    places = ViewPlaces(np.empty((0, frames), np.int64), np.empty((0, frames)), np.empty(0, np.int64))
+    return Features(torch.empty(0, *shape), none, none, none, places=places)
 
 
 def check_embedding_suffix(path: Path) -> None:

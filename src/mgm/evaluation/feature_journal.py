@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -49,14 +50,12 @@ class FeatureJournal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def read(self, items: Sequence[VideoItem]) -> dict[int, SeenGroup]:
-        """The finished groups by number; labels are those of the items. Damaged and foreign files are left out."""
-        found = {}
+    def read(self, items: Sequence[VideoItem]) -> Iterator[tuple[int, SeenGroup]]:
+        """The finished groups with their numbers; labels are those of the items. Damaged and foreign files are left out."""
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             tensors = read_tensors(path) if path.stem.isdecimal() else None
             if tensors is not None:
-                found[int(path.stem)] = _group(tensors, items)
-        return found
+                yield int(path.stem), _group(tensors, items)
 
     def keep(self, number: int, group: SeenGroup) -> None:
         """Keep a group, unless a video of it could not be read: one that timed out may be readable another time.
@@ -65,15 +64,25 @@ class FeatureJournal:
             FileError: the file cannot be written.
         """
         if not group.unreadable:
-            write_tensors(self.folder / f"{number:08d}{_SUFFIX}", _tensors(group.videos))
+            tensors = {**columns_of_videos(group.videos), **columns_of_views(group.videos)}
+            del tensors["label"]
+            write_tensors(self.folder / f"{number:08d}{_SUFFIX}", tensors)
 
 
-def _tensors(videos: Sequence[SeenVideo]) -> dict[str, Tensor]:
+def columns_of_videos(videos: Sequence[SeenVideo]) -> dict[str, Tensor]:
+    """The numbers of videos by name, int64 (videos,): index, label, number of views."""
+    return {
+        "index": torch.tensor([video.index for video in videos]),
+        "label": torch.tensor([video.label for video in videos]),
+        "views": torch.tensor([len(video.row) for video in videos]),
+    }
+
+
+def columns_of_views(videos: Sequence[SeenVideo]) -> dict[str, Tensor]:
+    """What belongs to the views of videos by name, a row per view: row, frame_indices, pts_seconds, crop, output 0, ..."""
     places = ViewPlaces.joined([video.places for video in videos])
     outputs = zip(*(video.outputs for video in videos), strict=True)
     return {
-        "index": torch.tensor([video.index for video in videos]),
-        "views": torch.tensor([len(video.row) for video in videos]),
         "row": torch.cat([video.row for video in videos]),
         "frame_indices": torch.from_numpy(places.frame_indices),
         "pts_seconds": torch.from_numpy(places.pts_seconds),
@@ -82,8 +91,13 @@ def _tensors(videos: Sequence[SeenVideo]) -> dict[str, Tensor]:
     }
 
 
+def outputs_of(columns: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    """The outputs among columns of views, in their order."""
+    names = map("output {}".format, range(len(columns)))
+    return tuple(columns[name] for name in takewhile(columns.__contains__, names))
+
+
 def _group(tensors: dict[str, Tensor], items: Sequence[VideoItem]) -> SeenGroup:
-    names = [f"output {number}" for number in range(len(tensors)) if f"output {number}" in tensors]
     videos, first = [], 0
     for index, views in zip(tensors["index"].tolist(), tensors["views"].tolist(), strict=True):
         part = slice(first, first + views)
@@ -94,7 +108,7 @@ def _group(tensors: dict[str, Tensor], items: Sequence[VideoItem]) -> SeenGroup:
                 index,
                 -1 if label is None else label,
                 tensors["row"][part],
-                tuple(tensors[name][part] for name in names),
+                tuple(output[part] for output in outputs_of(tensors)),
                 ViewPlaces(*arrays),
             )
         )

@@ -130,12 +130,7 @@ def probe_encoder(
     else:
         train = run.encode(run.train_views)
         test = run.encode(run.test_views, done=len(videos.train))
-    held = run.held_out(train)
-    hits = ranks.from_first(lambda: _hits(train, test, held, run))
-    curve = ranks.from_first(lambda: _curve(train, test, run))
-    unreadable = train.unreadable | test.unreadable
-    tried, setting = ((), None) if chosen is None else (chosen.tried, chosen.setting)
-    return ProbeScores(hits, videos.classes, unreadable, test.index, curve, tried, setting)
+    return ranks.from_first(lambda: _scores(_of_first(train), _of_first(test), chosen, run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +160,13 @@ class _Encoding:
 
     def encode(
         self, views: ViewSet, *, done: int = 0, tokens: TokenFile | None = None, probe: nn.Module | None = None
-    ) -> Features:
-        """The features of views; from the cache, if neither tokens nor a probe need the encoder."""
-        key = None if self.cache is None else self.ranks.from_first(lambda: self._key(views))
-        if key is not None and tokens is None and probe is None:
-            assert self.cache is not None
-            cache = self.cache
-            found = self.ranks.from_first(lambda: cache.load(key, views.items))
-            if found is not None:
+    ) -> Features | None:
+        """The features of views on the first rank; from the cache, if neither tokens nor a probe need the encoder."""
+        cache, ranks = self.cache, self.ranks
+        key = None if cache is None else ranks.from_first(lambda: self._key(views))
+        if cache is not None and key is not None and tokens is None and probe is None:
+            found = ranks.on_first(lambda: cache.load(key, views.items))
+            if ranks.from_first(lambda: found is not None):
                 return found
         encoded = encode_views(
             self.encoder,
@@ -180,21 +174,20 @@ class _Encoding:
             pooling=self.config.probe.pooling,
             tokens=tokens,
             probe=probe,
-            ranks=self.ranks,
+            ranks=ranks,
             workers=reading_workers(self.config, self.source),
             timeout=self.config.data.read_timeout,
             progress=video_progress(self.progress, "encoding", len(self.videos.items), done=done),
         )
-        if key is not None and self.ranks.is_first:
-            assert self.cache is not None
-            self.cache.save(key, encoded)
+        if cache is not None and key is not None:
+            ranks.on_first(lambda: cache.save(key, _of_first(encoded)))
         return encoded
 
     def _key(self, views: ViewSet) -> str | None:
         return feature_key(self.encoder, views, self.config.probe.pooling, self.ranks)
 
-    def train_attentive(self, scratch: Path) -> tuple[Features, ChosenProbe]:
-        """The training features, and an attentive probe that was trained on their tokens."""
+    def train_attentive(self, scratch: Path) -> tuple[Features | None, ChosenProbe]:
+        """The training features on the first rank, and an attentive probe that was trained on their tokens."""
         found, views = _shape(self.encoder, self.config), self.train_views
         size = (len(views) * views.most, found.tokens, found.dim)
         with token_file(scratch, size, self.ranks) as tokens:
@@ -203,12 +196,12 @@ class _Encoding:
             shape = ProbeShape(found.dim, found.heads, len(self.videos.classes), self.config.probe.depth)
             chosen = self.ranks.from_first(
                 lambda: choose_attentive_probe(
-                    train,
+                    _of_first(train),
                     tokens,
                     shape=shape,
                     config=self.config.probe,
                     seed=self.config.seed,
-                    held=self.held_out(train),
+                    held=self.held_out(_of_first(train)),
                     device=self.ranks.device,
                 )
             )
@@ -219,7 +212,20 @@ class _Encoding:
         return held_out([self.videos.train[index] for index in train.index])
 
 
-def _hits(train: Features, test: Features, held: Tensor, run: _Encoding) -> dict[str, Hits]:
+def _of_first(found: Features | None) -> Features:
+    """Features, in a function that the first rank alone calls."""
+    assert found is not None
+    return found
+
+
+def _scores(train: Features, test: Features, chosen: ChosenProbe | None, run: _Encoding) -> ProbeScores:
+    hits, curve = _hits(train, test, run), _curve(train, test, run)
+    unreadable = train.unreadable | test.unreadable
+    tried, setting = ((), None) if chosen is None else (chosen.tried, chosen.setting)
+    return ProbeScores(hits, run.videos.classes, unreadable, test.index, curve, tried, setting)
+
+
+def _hits(train: Features, test: Features, run: _Encoding) -> dict[str, Hits]:
     """Name of each probe -> its hits."""
     label, classes, probe = test.label.numpy(), len(run.videos.classes), run.config.probe
     hits: dict[str, Hits] = {}
@@ -227,7 +233,7 @@ def _hits(train: Features, test: Features, held: Tensor, run: _Encoding) -> dict
         hits["attentive probe"] = correct(attentive_probe(test), label)
     if "linear" in probe.heads:
         run.report("linear probe")
-        hits["linear probe"] = correct(linear_probe(train, test, classes=classes, held=held), label)
+        hits["linear probe"] = correct(linear_probe(train, test, classes=classes, held=run.held_out(train)), label)
     for name, protocol in LINEAR_PROTOCOLS.items():
         if name in probe.heads:
             run.report(name)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource, MemorySource
-from mgm.data.items import VideoItem, VideoSet
+from mgm.data.items import VideoItem, VideoSet, paths_of
 from mgm.data.judging import unprobeable
 from mgm.evaluation.feature_cache import FEATURES_FOLDER, FeatureCache
 from mgm.evaluation.low_shot import LowShot
@@ -190,4 +190,6 @@ def open_readable(
     """Open the source of `items`, a part of the set."""
     items, source = open_source(items, config, motion=False, source=source, show_progress=show_progress)
     unreadable = source.unreadable if isinstance(source, MemorySource) else {}
-    return ReadableSet(videos.only(item.path for item in items), source, unreadable)
+    if len(items) < len(videos.train) + len(videos.test):
+        videos = videos.only(paths_of(items))
+    return ReadableSet(videos, source, unreadable)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -13,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mgm.data.items import VideoItem
 from mgm.data.loading.loader import read_views
 from mgm.data.loading.views import ViewPlaces, Views, ViewSet
-from mgm.errors import DataError, ModelError
+from mgm.errors import ModelError
+from mgm.evaluation.feature_blocks import FeatureBlocks, SeenViews, none_readable
 from mgm.evaluation.feature_journal import FeatureJournal, SeenGroup, SeenVideo
 from mgm.evaluation.pooling import TokenPooling, pool_tokens
 from mgm.evaluation.prediction_journal import PredictedGroup, Prediction, PredictionJournal
@@ -27,9 +29,6 @@ from mgm.models.tokens import tokens_of
 
 _VIDEOS_AT_ONCE = 16
 """Videos whose views are in memory at the same time."""
-
-_BLOCK_ROWS = 4096
-"""Views whose outputs share their memory."""
 
 _CLIPS_AT_ONCE = 32
 """Clips per forward pass, for any number of views per video."""
@@ -94,8 +93,10 @@ def encode_views(
     workers: int = 0,
     timeout: float = 60,
     progress: Callable[[int], None] | None = None,
-) -> Features:
-    """The features of every view, from a frozen encoder. Its tokens are in memory for one batch at a time.
+) -> Features | None:
+    """The features of every view, from a frozen encoder, on the first rank; None on the others.
+
+    Tokens are in memory for one batch at a time.
 
     Args:
         block: see `Encoder.forward`; None for a network, which has tokens before its pooling alone.
@@ -126,16 +127,19 @@ def encode_views(
             tokens.write(rows, normed.cpu())
         return (pooled,) if probe is None else (pooled, probe(normed))
 
-    (pooled, *logits), judged = _run(encoder, features, views, ranks, workers, timeout, progress, journal)
+    seen = _run(encoder, features, views, ranks, workers, timeout, progress, journal)
+    if seen is None:
+        return None
+    pooled, *logits = seen.outputs
     return Features(
         pooled,
-        judged.owner,
-        judged.label,
-        judged.row,
+        seen.owner,
+        seen.label,
+        seen.row,
         next(iter(logits), None),
-        judged.unreadable,
-        judged.index,
-        judged.places,
+        seen.unreadable,
+        seen.index,
+        seen.places,
     )
 
 
@@ -172,7 +176,7 @@ def predict_views(
             mine[number] = PredictedGroup(tuple(map(_prediction, group.videos)), group.unreadable)
             if append is not None:
                 append(number, mine[number])
-    found = [*finished.values(), *(group for part in ranks.gather(mine) for group in part.values())]
+    found = [*finished.values(), *(group for part in ranks.gather(lambda: mine) for group in part.values())]
     return _predictions(found, len(views))
 
 
@@ -188,7 +192,7 @@ def _predictions(groups: Sequence[PredictedGroup], count: int) -> Predictions:
     videos = sorted((video for group in groups for video in group.videos), key=lambda video: video.index)
     unreadable = {path: message for group in groups for path, message in group.unreadable.items()}
     if not videos:
-        raise _none_readable(unreadable, count)
+        raise none_readable(unreadable, count)
     return Predictions(
         np.stack([video.probability for video in videos]),
         np.array([video.label for video in videos]),
@@ -207,18 +211,6 @@ def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArra
     return result
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Judged:
-    """Which views a model has seen; the attributes are those of `Features`."""
-
-    owner: Tensor
-    label: Tensor
-    row: Tensor
-    unreadable: dict[str, str]
-    index: tuple[int, ...]
-    places: ViewPlaces
-
-
 _Forward = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 """From clips on the device and their rows to float32 outputs with one row per clip."""
 
@@ -232,46 +224,24 @@ def _run(
     timeout: float,
     progress: Callable[[int], None] | None,
     journal: FeatureJournal | None,
-) -> tuple[tuple[Tensor, ...], _Judged]:
-    """The outputs for all views, on the CPU of every rank."""
-    finished = {} if journal is None else ranks.from_first(lambda: journal.read(views.items))
-    blocks = _Blocks()
-    # A part of a block is sent to other ranks with all of its block.
-    keep = blocks.keep if ranks.count == 1 else _cloned
-    mine = []
-    for number, group in _groups(model, forward, views, ranks, workers, timeout, progress, skip=finished.keys()):
+) -> SeenViews | None:
+    """The outputs for all views, on the CPU of the first rank; None on the others."""
+    blocks = FeatureBlocks()
+    finished = set() if journal is None else ranks.from_first(lambda: _add_finished(blocks, journal, views.items))
+    for number, group in _groups(model, forward, views, ranks, workers, timeout, progress, skip=finished):
         if journal is not None:
             journal.keep(number, group)
-        mine.append(replace(group, videos=[keep(video) for video in group.videos]))
-    found = [*finished.values(), *(group for part in ranks.gather(mine) for group in part)]
-    return _joined(found, len(views))
+        blocks.add(group)
+    return blocks.join(ranks, len(views))
 
 
-@dataclass(slots=True)
-class _Blocks:
-    """Keeps outputs in blocks of thousands of rows.
-
-    A tensor of its own for each video, between the large ones of its group, breaks up the heap: 100 kB for each video.
-    """
-
-    blocks: tuple[Tensor, ...] = ()
-    used: int = 0
-
-    def keep(self, video: SeenVideo) -> SeenVideo:
-        """The video with its outputs in a block."""
-        rows = len(video.row)
-        if not self.blocks or self.used + rows > len(self.blocks[0]):
-            size = max(rows, _BLOCK_ROWS)
-            self.blocks, self.used = tuple(output.new_empty(size, *output.shape[1:]) for output in video.outputs), 0
-        kept = tuple(block[self.used : self.used + rows] for block in self.blocks)
-        for place, output in zip(kept, video.outputs, strict=True):
-            place.copy_(output)
-        self.used += rows
-        return replace(video, outputs=kept)
-
-
-def _cloned(video: SeenVideo) -> SeenVideo:
-    return replace(video, outputs=tuple(output.clone() for output in video.outputs))
+def _add_finished(blocks: FeatureBlocks, journal: FeatureJournal, items: Sequence[VideoItem]) -> set[int]:
+    """Add the groups of a journal to the blocks; returns their numbers."""
+    numbers = set()
+    for number, group in journal.read(items):
+        blocks.add(group)
+        numbers.add(number)
+    return numbers
 
 
 def _groups(
@@ -336,28 +306,3 @@ def _outputs(
         for (index, video), rows, found in zip(group, each, by_video, strict=True)
         if video.places is not None  # the videos of a group were read
     ]
-
-
-def _joined(groups: Sequence[SeenGroup], count: int) -> tuple[tuple[Tensor, ...], _Judged]:
-    """The videos of all ranks, in the order of the set, which has `count`."""
-    videos = sorted((video for group in groups for video in group.videos), key=lambda video: video.index)
-    unreadable = {path: message for group in groups for path, message in group.unreadable.items()}
-    if not videos:
-        raise _none_readable(unreadable, count)
-    lengths = torch.tensor([len(video.row) for video in videos])
-    judged = _Judged(
-        torch.arange(len(videos)).repeat_interleave(lengths),
-        torch.tensor([video.label for video in videos]),
-        torch.cat([video.row for video in videos]),
-        unreadable,
-        tuple(video.index for video in videos),
-        ViewPlaces.joined([video.places for video in videos]),
-    )
-    outputs = zip(*(video.outputs for video in videos), strict=True)
-    return tuple(torch.cat(output) for output in outputs), judged
-
-
-def _none_readable(unreadable: Mapping[str, str], count: int) -> DataError:
-    first = next(iter(unreadable.values()), "the set is empty")
-    found = f"none of {count} videos could be read"
-    return DataError("", found, advice=f"the first: {first}", reason="too_many_failures")
