@@ -41,7 +41,7 @@ ROOMS = {
         {"sections"},
         {"config", "fabric"},
         {"devices", "exchange", "folder", "networks", "optim", "recipe"},
-        {"checkpoint_folder", "explain", "log", "method"},
+        {"checkpoint_folder", "explain", "log", "method", "shared_set"},
         {"checkpoint", "engine", "run"},
         {"examples", "head_start", "replay_file", "resume", "run_record", "step", "trial", "whitening"},
         {"announce", "saving"},

@@ -51,6 +51,14 @@ ITEMS = (
 )
 
 
+@pytest.mark.parametrize("rows", [slice(None), slice(0, 2), slice(2, 4), slice(None, None, -2), [3, 3, 0], []])
+def test_items_return_from_their_arrays(rows):
+    items = VideoItems.of(ITEMS).take(rows)
+    assert items == [ITEMS[row] for row in (range(4)[rows] if isinstance(rows, slice) else rows)]
+    assert VideoItems.of_arrays(items.arrays()) == items
+    assert VideoItems.of_arrays(items.arrays())[::-1] == items[::-1]
+
+
 def test_columns_return_the_items_that_were_given():
     items = VideoItems.of(ITEMS)
     assert items == ITEMS

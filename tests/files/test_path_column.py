@@ -40,6 +40,20 @@ def test_a_part_shares_its_bytes():
         part.append("x")
 
 
+def test_a_column_returns_from_its_arrays():
+    column = PathColumn(PATHS)
+    fixed = PathColumn.of_arrays(column.arrays())
+    assert list(fixed) == [fixed[number] for number in range(len(PATHS))] == PATHS
+    part = PathColumn.of_arrays(column.take(np.array([6, 0])).arrays())
+    assert list(part) == [PATHS[6], PATHS[0]]
+    assert list(PathColumn.of_arrays(fixed.arrays())) == PATHS
+    assert list(PathColumn.of_arrays(PathColumn().arrays())) == []
+    assert list(fixed.take(np.array([1])).joined(fixed)) == [PATHS[1], *PATHS]
+    assert list(fixed.joined(column)) == PATHS * 2
+    with pytest.raises(ValueError, match="cannot grow"):
+        fixed.append("x")
+
+
 def test_columns_are_joined():
     column = PathColumn(PATHS)
     part = column.take(np.array([1]))

@@ -113,10 +113,10 @@ def with_network(settings: Sequence[str] | None, network: str | None) -> tuple[s
 
 
 def open_set(data: str) -> VideoSet:
-    """The set that an argument describes. Prints its notes to standard error, on the first device only."""
-    from mgm.data.annotations import load_set
+    """The set that an argument describes, read once per machine. Prints its notes to standard error, on the first device only."""
+    from mgm.training.shared_set import shared_set
 
-    videos = load_set(data)
+    videos = shared_set(data)
     for line in videos.notes:
         note(line)
     return videos

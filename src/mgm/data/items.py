@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,17 @@ class VideoItems(Sequence[VideoItem]):
             (item.end for item in given),
         )
 
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> VideoItems:
+        """The items whose `arrays` these are, which it does not copy."""
+        starts, ends = arrays.get("starts"), arrays.get("ends")
+        return cls._with(PathColumn.of_arrays(arrays), arrays["labels"], starts, ends)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All that the items consist of, by name."""
+        own = {"labels": self._labels, "starts": self._starts, "ends": self._ends}
+        return self.paths.arrays() | {name: column for name, column in own.items() if column is not None}
+
     @property
     def labels(self) -> list[int | None]:
         """The label of each item."""
@@ -96,13 +107,14 @@ class VideoItems(Sequence[VideoItem]):
         """Whether every item is the whole of its file."""
         return self._starts is None and self._ends is None
 
-    def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> VideoItems:
-        """The items of some rows, which share their paths with these."""
-        chosen = np.asarray(rows, np.int64)
-        return self._with(
-            self.paths.take(chosen),
-            *(None if c is None else c[chosen] for c in (self._labels, self._starts, self._ends)),
+    def take(self, rows: Sequence[int] | npt.NDArray[np.int64] | slice) -> VideoItems:
+        """The items of some rows, which share their paths with these; those of a slice, all their memory where possible."""
+        chosen = rows if isinstance(rows, slice) else np.asarray(rows, np.int64)
+        labels, starts, ends = (
+            None if column is None else column[chosen] for column in (self._labels, self._starts, self._ends)
         )
+        assert labels is not None
+        return self._with(self.paths.take(chosen), labels, starts, ends)
 
     def where(self, chosen: Iterable[bool] | npt.NDArray[np.bool_]) -> VideoItems:
         """The items for which `chosen`, one value for each, is true."""
@@ -113,11 +125,9 @@ class VideoItems(Sequence[VideoItem]):
         """The items with other labels."""
         return self._with(self.paths, _column(labels, len(self)).astype(np.int32), self._starts, self._ends)
 
-    def _with(
-        self, paths: PathColumn, labels: _Column | None, starts: _Column | None, ends: _Column | None
-    ) -> VideoItems:
-        made = VideoItems.__new__(VideoItems)
-        assert labels is not None
+    @classmethod
+    def _with(cls, paths: PathColumn, labels: _Column, starts: _Column | None, ends: _Column | None) -> VideoItems:
+        made = cls.__new__(cls)
         made.paths, made._labels, made._starts, made._ends = paths, labels, starts, ends
         return made
 
@@ -131,7 +141,7 @@ class VideoItems(Sequence[VideoItem]):
 
     def __getitem__(self, index: int | slice) -> VideoItem | VideoItems:
         if isinstance(index, slice):
-            return self.take(np.arange(len(self))[index])
+            return self if index.indices(len(self)) == (0, len(self), 1) else self.take(index)
         label, start, end = (
             _value(column, index, default)
             for column, default in ((self._labels, None), (self._starts, 0), (self._ends, None))

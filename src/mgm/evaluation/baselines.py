@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoSet
 from mgm.data.judging import unprobeable
@@ -20,6 +19,7 @@ from mgm.training.config import Config
 from mgm.training.recipe import load_config
 from mgm.training.results import Result, describe_set, describe_videos, keep_result, result_file
 from mgm.training.run import open_source
+from mgm.training.shared_set import shared_set
 
 BASELINE_FILE: Final = "baseline.json"
 
@@ -70,7 +70,7 @@ def probe_baseline(
     if run is not None:
         _, config = open_encoder(run, overrides, recipe=recipe)
         file = file or result_file(run, BASELINE_FILE)
-    videos = data if isinstance(data, VideoSet) else load_set(data)
+    videos = shared_set(data)
     if (error := unprobeable(videos)) is not None:
         raise error
     if progress is not None:

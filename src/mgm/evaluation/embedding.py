@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoSet
 from mgm.data.loading.views import ViewPlaces
@@ -30,6 +29,7 @@ from mgm.models.tokens import check_block, token_shape
 from mgm.training.checkpoint import open_features
 from mgm.training.method import count
 from mgm.training.run import reading_workers
+from mgm.training.shared_set import shared_set
 from mgm.version import VERSION
 
 EMBEDDING_SUFFIXES = (".npz", ".safetensors", ".parquet")
@@ -120,7 +120,7 @@ def embed(
     """
     encoder, config = open_features(run, overrides, recipe=recipe)
     check_block(encoder, layer)
-    given = data if isinstance(data, VideoSet) else load_set(data)
+    given = shared_set(data)
     readable = open_readable(given, given.items, config, source, show_progress=progress is not None)
     videos = readable.videos
     views = evaluation_views(videos.items, config, readable.source, config.sampler(config.probe.sampling))

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mgm.data.annotations import load_set, read_labels
+from mgm.data.annotations import read_labels
 from mgm.data.clips.source import ClipSource
 from mgm.data.groups import read_groups
 from mgm.data.items import VideoItem, VideoSet
@@ -56,6 +56,7 @@ from mgm.training.results import (
     result_file,
 )
 from mgm.training.run import reading_workers
+from mgm.training.shared_set import shared_set
 
 PREDICTIONS: Final = "predictions"
 """Folder of a run with a folder per evaluation."""
@@ -208,7 +209,7 @@ def _open(
     classifier, config = open_classifier(
         run, overrides, recipe=recipe, labels=None if labels is None else read_labels(labels)
     )
-    given = data if isinstance(data, VideoSet) else load_set(data)
+    given = shared_set(data)
     videos = given.with_classes(_class_names(run, classifier))
     if (error := untestable(videos)) is not None:
         raise error

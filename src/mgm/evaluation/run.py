@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import VideoItem, VideoSet, paths_of
 from mgm.data.judging import unprobeable
@@ -43,6 +42,7 @@ from mgm.training.results import (
     result_file,
 )
 from mgm.training.run import open_source
+from mgm.training.shared_set import shared_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def probe(
     file = result_file(run, PROBE_FILE)
     read_results(file)  # a damaged one is reported before the work
     encoder, config = open_features(run, overrides, recipe=recipe)
-    videos = data if isinstance(data, VideoSet) else load_set(data)
+    videos = shared_set(data)
     if (error := unprobeable(videos)) is not None:
         raise error  # before any video is read
     readable = open_readable(videos, videos.items, config, source, show_progress=progress is not None)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.annotations import load_set
 from mgm.data.groups import read_groups
 from mgm.data.items import VideoSet
 from mgm.errors import ConfigError, DataError, FileError
@@ -19,6 +18,7 @@ from mgm.evaluation.bootstrap import mean_interval
 from mgm.evaluation.metrics import Verdict, accuracy, accuracy_gain, verdict
 from mgm.evaluation.multi_view import evaluate, stored_evaluation
 from mgm.evaluation.prediction_table import video_names
+from mgm.training.shared_set import shared_set
 
 Hits = npt.NDArray[np.bool_]
 """bool (runs, videos), True = classified correctly."""
@@ -91,7 +91,7 @@ def compare_runs(
         MgmError: a run does not exist or does not fit the set. DataError: no video was judged by all runs.
     """
     places = named_runs(before), named_runs(after)
-    videos = data if isinstance(data, VideoSet) else load_set(data)
+    videos = shared_set(data)
     judgements = [[_judgement(run, videos, overrides, progress) for run in group] for group in places]
     _check_views([one for group in judgements for one in group])
     found = [[one.hits for one in group] for group in judgements]

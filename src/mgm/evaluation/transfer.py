@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoSet
 from mgm.data.judging import untestable
@@ -35,6 +34,7 @@ from mgm.training.results import (
     read_results,
     result_file,
 )
+from mgm.training.shared_set import shared_set
 
 TRANSFER_FILE: Final = "transfer.json"
 BY_NUMBER: Final = "numbers"
@@ -96,7 +96,7 @@ def transfer(
     read_results(file)  # a damaged one is reported before the work
     classifier, config = open_classifier(run, overrides, recipe=recipe)
     classes = class_names(classifier)
-    given = target if isinstance(target, VideoSet) else load_set(target)
+    given = shared_set(target)
     by_number = class_map == BY_NUMBER
     videos = number_classes(given, classes) if by_number else map_classes(given, classes, read_class_map(class_map))
     if (error := untestable(videos)) is not None:

@@ -67,7 +67,7 @@ def atomic_folder(path: str | Path, *, advice: str = ADVICE) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: str | Path) -> Iterator[Path]:
-    """A hidden folder on the disk of `path` that is removed at the end of the block.
+    """A hidden folder on the disk of `path` that is removed at the end of the block, and that no other user can open.
 
     For results of several files; each of them takes its name by `put_in_place`.
 
@@ -78,7 +78,7 @@ def scratch_folder(path: str | Path) -> Iterator[Path]:
     with _errors(path, part := _part_path(path), ADVICE):
         try:
             _prepare(path)
-            part.mkdir()
+            part.mkdir(0o700)
             yield part
         finally:
             _remove(part)

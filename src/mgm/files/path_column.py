@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import overload
+from typing import Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
 
 _BLOCK = 4096
 """Rows whose numbers become Python's at a time."""
+_ERRORS: Final = "surrogatepass"
+"""Of the UTF-8 of paths: Python's need not be valid text."""
 
 
 class _Store:
@@ -35,12 +37,49 @@ class _Store:
         if number == len(self.folders):
             self.folders.append(folder)
         self.folder.append(number)
-        self.text += path[cut:].encode("utf-8", "surrogatepass")
+        self.text += path[cut:].encode("utf-8", _ERRORS)
         self.ends.append(len(self.text))
 
     def path(self, row: int) -> str:
         name = self.text[self.ends[row] : self.ends[row + 1]]
-        return self.folders[self.folder[row]] + name.decode("utf-8", "surrogatepass")
+        return self.folders[self.folder[row]] + name.decode("utf-8", _ERRORS)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        folders = [folder.encode("utf-8", _ERRORS) for folder in self.folders]
+        return {
+            "folder": np.asarray(self.folder, np.uint32),
+            "name ends": np.asarray(self.ends, np.uint64),
+            "names": np.asarray(self.text, np.uint8),
+            "folder ends": np.cumsum([0, *map(len, folders)], dtype=np.uint64),
+            "folders": np.frombuffer(b"".join(folders), np.uint8),
+        }
+
+    def __len__(self) -> int:
+        return len(self.folder)
+
+
+class _FixedStore:
+    """The same bytes in given arrays, such as those of a mapped file."""
+
+    __slots__ = ("_arrays", "_folder", "_folder_ends", "_folders", "_name_ends", "_names")
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._arrays = {name: arrays[name] for name in ("folder", "name ends", "names", "folder ends", "folders")}
+        # As views of memory: their numbers are Python's, and are read in half the time.
+        views = (array.data for array in self._arrays.values())
+        self._folder, self._name_ends, self._names, self._folder_ends, self._folders = views
+
+    def path(self, row: int) -> str:
+        folder, ends, folders = self._folder[row], self._name_ends, self._folder_ends
+        return str(self._folders[folders[folder] : folders[folder + 1]], "utf-8", _ERRORS) + str(
+            self._names[ends[row] : ends[row + 1]], "utf-8", _ERRORS
+        )
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return self._arrays
+
+    def __len__(self) -> int:
+        return len(self._folder)
 
 
 class PathColumn(Sequence[str]):
@@ -53,35 +92,51 @@ class PathColumn(Sequence[str]):
     __slots__ = ("_rows", "_store")
 
     def __init__(self, paths: Iterable[str] = ()) -> None:
-        self._store = _Store()
-        self._rows: npt.NDArray[np.int64] | None = None
+        store = _Store()
         for path in paths:
-            self._store.append(path)
+            store.append(path)
+        self._store: _Store | _FixedStore = store
+        self._rows: npt.NDArray[np.int64] | None = None
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> PathColumn:
+        """The column whose `arrays` these are, which it does not copy. It cannot grow."""
+        return cls._of(_FixedStore(arrays), arrays.get("rows"))
+
+    @classmethod
+    def _of(cls, store: _Store | _FixedStore, rows: npt.NDArray[np.int64] | None) -> PathColumn:
+        made = cls.__new__(cls)
+        made._store, made._rows = store, rows
+        return made
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All that the column consists of, by name; with a part of a column come the bytes of the whole.
+
+        A column cannot grow while an array of it exists.
+        """
+        return self._store.arrays() | ({} if self._rows is None else {"rows": self._rows})
 
     def append(self, path: str) -> None:
-        """Add a path. Raises ValueError if the column is a part of another."""
-        if self._rows is not None:
+        """Add a path. Raises ValueError if the column is a part of another, or has given arrays."""
+        if self._rows is not None or isinstance(self._store, _FixedStore):
             raise ValueError("a part of a column cannot grow")
         self._store.append(path)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> PathColumn:
-        """The paths of some rows, int64 (n,), which share their bytes with these."""
-        taken = PathColumn.__new__(PathColumn)
-        taken._store = self._store
-        taken._rows = rows if self._rows is None else self._rows[rows]
-        return taken
+    def take(self, rows: npt.NDArray[np.int64] | slice) -> PathColumn:
+        """The paths of some rows, int64 (n,) or a slice, which share their bytes with these."""
+        if self._rows is None:
+            return self._of(self._store, np.arange(len(self))[rows] if isinstance(rows, slice) else rows)
+        return self._of(self._store, self._rows[rows])
 
     def joined(self, other: PathColumn) -> PathColumn:
         """These paths, then the others."""
         if self._store is not other._store:
             return PathColumn(chain(self, other))
         own, more = (np.arange(len(column)) if column._rows is None else column._rows for column in (self, other))
-        whole = PathColumn.__new__(PathColumn)
-        whole._store, whole._rows = self._store, np.concatenate([own, more])
-        return whole
+        return self._of(self._store, np.concatenate([own, more]))
 
     def __len__(self) -> int:
-        return len(self._store.folder) if self._rows is None else len(self._rows)
+        return len(self._store) if self._rows is None else len(self._rows)
 
     @overload
     def __getitem__(self, index: int) -> str: ...

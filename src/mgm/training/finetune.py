@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.data.annotations import VideoItem, VideoSet, load_set
+from mgm.data.annotations import VideoItem, VideoSet
 from mgm.data.augment.batch import Augmentation
 from mgm.data.augment.erasing import RandomErasing
 from mgm.data.augment.flip import directed_classes
@@ -47,6 +47,7 @@ from mgm.training.recipe import chooses_network, default_recipe, load_config
 from mgm.training.results import asked_set
 from mgm.training.run import TrainingRun, training_clips
 from mgm.training.sections import FinetuneConfig
+from mgm.training.shared_set import shared_set
 from mgm.training.whitening import start_from_videos
 
 
@@ -101,7 +102,7 @@ def set_up_finetuning(
     show_progress: bool,
 ) -> tuple[TrainingRun, Finetuning]:
     """The run and the method of `finetune`, before its folder is written."""
-    found = videos if isinstance(videos, VideoSet) else load_set(videos)
+    found = shared_set(videos)
     if (error := untrainable(found)) is not None:
         raise error
     optim = config.finetune

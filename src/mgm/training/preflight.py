@@ -17,7 +17,7 @@ import av
 import torch
 
 from mgm.compiled import cache_folder
-from mgm.data.annotations import VideoSet, load_set
+from mgm.data.annotations import VideoSet
 from mgm.data.items import evenly_spaced
 from mgm.data.judging import untrainable, without_training
 from mgm.data.loading.loader import BatchOrder, batches
@@ -34,6 +34,7 @@ from mgm.training.method import TrainingMethod, count
 from mgm.training.pretrain import set_up_pretraining
 from mgm.training.recipe import override
 from mgm.training.run import TrainingRun, is_sharded
+from mgm.training.shared_set import shared_set
 from mgm.training.step import clip_gradient, train_step
 from mgm.training.trial import StepCost, fitting_clips, fixed_bytes, measure_reading, try_step
 from mgm.video.clip.interleave import compile_clip_kernels
@@ -104,7 +105,7 @@ def check_run(config: Config, kind: Run, data: str, out: Path) -> Iterator[Findi
     """What the checks below build, in their order: the next one needs it."""
 
     def check_set() -> Finding:
-        done.append(load_set(data))
+        done.append(shared_set(data))
         return _check_set(done[0], kind)
 
     def check_videos() -> Finding:

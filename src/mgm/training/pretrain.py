@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mgm.data.annotations import VideoSet, load_set
+from mgm.data.annotations import VideoSet
 from mgm.data.clips.source import ClipSource
 from mgm.data.judging import without_training
 from mgm.data.loading.dataset import ClipTransform
@@ -25,6 +25,7 @@ from mgm.training.method import StepResult, count
 from mgm.training.optim import Schedule, build_optimiser
 from mgm.training.results import asked_set
 from mgm.training.run import TrainingRun, training_clips
+from mgm.training.shared_set import shared_set
 from mgm.training.whitening import start_from_videos
 
 
@@ -73,7 +74,7 @@ def set_up_pretraining(
     videos: VideoSet | str | Path, config: Config, out: Path, source: ClipSource | None, *, show_progress: bool
 ) -> tuple[TrainingRun, Pretraining]:
     """The run and the method of `pretrain`, before its folder is written."""
-    found = videos if isinstance(videos, VideoSet) else load_set(videos)
+    found = shared_set(videos)
     if (error := without_training(found)) is not None:
         raise error
     spec, data = config.model_spec(), config.data
