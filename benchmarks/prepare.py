@@ -45,6 +45,7 @@ from mgm.errors import VideoError
 from mgm.video import read_motion
 from mgm.video.container.metadata import read_video_info
 from mgm.video.container.stream import decode_all, open_video
+from mgm.video.transcode.check import SentPictures, check_result
 from mgm.video.transcode.choice import choose_encoder, try_encoder
 from mgm.video.transcode.encode import transcode_video
 from mgm.video.transcode.encoders import ENCODERS
@@ -114,20 +115,24 @@ def plain_program(program: str, source: Path, target: Path, profile: Profile) ->
     subprocess.run([*command, "-threads", "1", "-movflags", "+faststart", str(target)], check=True)
 
 
-def decode(path: Path) -> None:
-    """The share of the check in `mgm prepare`."""
+def sent_pictures(path: Path) -> SentPictures:
+    """What the encoder of a file was sent."""
     with open_video(path, vectors=False) as video:
-        for _ in decode_all(video):
-            pass
+        sent = SentPictures(video.codec)
+        for picture in decode_all(video):
+            sent.height, sent.width = picture.height, picture.width
+            sent.seconds.append((picture.pts or 0) * video.time_base)
+    return sent
 
 
 def print_speed(path: Path, profile: Profile, program: str | None, folder: Path, *, rounds: int) -> None:
     """Frames per second, and the ratio to plain transcoding."""
     made = folder / f"{path.stem}-{profile.name}-{profile.stride}.mp4"
+    transcode_video(path, made, profile)
     ways = {
         "PyAV, a plain loop": partial(plain_pyav, path, folder / "pyav.mp4", profile),
         OWN: partial(transcode_video, path, made, profile),
-        "decoding its result, the check": partial(decode, made),
+        "the check of its result": partial(check_result, made, made, sent_pictures(made), profile),
     }
     if program:
         ways["ffmpeg, the program"] = partial(plain_program, program, path, folder / "program.mp4", profile)

@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import typer
@@ -9,7 +10,11 @@ from typer.testing import CliRunner
 
 from mgm.commands.prepare import prepare
 from mgm.data.synthetic.known_motion import make_translation
+from mgm.errors import VideoError
+from mgm.video.transcode.encoders import AUTO, ENCODERS
+from tests.errors import raises
 from tests.files.closed import close
+from tests.video.transcode.substitutes import substitute
 
 APP = typer.Typer()
 APP.command()(prepare)
@@ -75,6 +80,28 @@ def test_options_reach_the_manifest(videos: Path, tmp_path: Path):
     assert {json.loads(line)["profile"] for line in lines} == {
         "mgm profile=strided stride=2 gop=8 crf=30 short_side=32 preset=medium version=1"
     }
+
+
+def test_the_encoder_that_auto_finds_is_said(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in set(ENCODERS) - {"software"}:
+        substitute(monkeypatch, name=name, codec=f"no_{name}")
+    code, output = mgm_prepare(videos, tmp_path / "out", "--encoder", "auto")
+    assert code == 0
+    assert "encoder: libx264; not in this FFmpeg: no_nvenc, " in output
+    substitute(monkeypatch, name="amf")
+    assert (
+        "encoder: libx264; not in this FFmpeg: no_nvenc, no_qsv\n"
+        in mgm_prepare(videos, tmp_path / "out", "--encoder", "auto")[1]
+    )
+    lines = (tmp_path / "out" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    assert all(json.loads(line)["profile"].endswith(" encoder=amf version=1") for line in lines)
+    assert "encoder: " not in mgm_prepare(videos, tmp_path / "out")[1]
+    with raises(VideoError, "unsupported", subject="encoder qsv"):
+        prepare(videos, tmp_path / "out", encoder="qsv")
+
+
+def test_the_names_of_encoders():
+    assert set(get_args(get_args(get_type_hints(prepare, include_extras=True)["encoder"])[0])) == {AUTO, *ENCODERS}
 
 
 def test_what_is_left_out_is_said(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

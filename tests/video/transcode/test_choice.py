@@ -69,12 +69,21 @@ def test_pictures_that_go_to_a_device_without_a_driver(monkeypatch: pytest.Monke
     assert error.reason == "unsupported"
 
 
-def test_unknown_and_missing_encoders(none: None):
+def test_unknown_and_missing_encoders(none: None, tmp_path: Path):
     with raises(VideoError, "unknown_name", message="encoder-unknown"):
         choose_encoder("fast", MOTION)
+    with raises(VideoError, "unknown_name"):
+        transcode_video(tmp_path / "a.mp4", tmp_path / "b.mp4", replace(MOTION, encoder="fast"))
     with raises(VideoError, "unsupported") as caught:
         choose_encoder("vaapi", MOTION)
     assert caught.value.expected == "one of software"
+
+
+def test_an_ffmpeg_without_x264(none: None, monkeypatch: pytest.MonkeyPatch):
+    substitute(monkeypatch, name="software", codec="libx264_not_there")
+    for wanted in ("software", "auto"):
+        with raises(VideoError, "unsupported", subject="encoder software"):
+            choose_encoder(wanted, MOTION)
 
 
 def test_auto_is_software_without_hardware(none: None):

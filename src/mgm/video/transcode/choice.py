@@ -16,11 +16,10 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.video.transcode.encode import transcode_video
-from mgm.video.transcode.encoders import ENCODERS, Encoder
+from mgm.video.transcode.encoders import AUTO, ENCODERS, Encoder, find_encoder
 from mgm.video.transcode.profiles import PROFILES, Profile
 from mgm.video.transcode.write import write_video
 
-AUTO = "auto"
 _HARDWARE = tuple(name for name in ENCODERS if name != "software")
 _MOST_SESSIONS = 4
 """Videos that are encoded at a time unless the user asks for more: some GPUs refuse more than a few, and few keep them busy."""
@@ -59,6 +58,8 @@ def choose_encoder(wanted: str, profile: Profile) -> EncoderChoice:
         VideoError: unknown name; or FFmpeg does not contain the encoder, it fails on this machine, or it does not keep the profile.
     """
     if wanted == "software":
+        if not _contained(ENCODERS[wanted]):
+            raise _missing(ENCODERS[wanted], "install PyAV from its wheel (pip install av)")
         return EncoderChoice(wanted)
     if wanted == AUTO:
         refused: dict[str, VideoError] = {}
@@ -66,21 +67,21 @@ def choose_encoder(wanted: str, profile: Profile) -> EncoderChoice:
             if (error := try_encoder(name, profile)) is None:
                 return EncoderChoice(name, refused)
             refused[name] = error
-        return EncoderChoice("software", refused)
-    if wanted not in ENCODERS:
-        expected = f"one of {', '.join((AUTO, *ENCODERS))}"
-        raise VideoError(f"encoder {wanted!r}", "unknown", expected, reason="unknown_name")
+        return EncoderChoice(choose_encoder("software", profile).name, refused)
     if (error := try_encoder(wanted, profile)) is not None:
         raise error
     return EncoderChoice(wanted)
 
 
 def try_encoder(name: str, profile: Profile) -> VideoError | None:
-    """Why an encoder of `ENCODERS` cannot make files of a profile here; None: it can. Found once per process.
+    """Why an encoder cannot make files of a profile on this machine; None: it can. Found once per process.
 
     A few frames are encoded with the options of the profile, in groups of 16, and the file is checked as that of a video.
+
+    Raises:
+        VideoError: unknown name.
     """
-    return _try(ENCODERS[name], replace(profile, encoder=name, gop=_TRIAL_GOP, short_side=0))
+    return _try(find_encoder(name), replace(profile, encoder=name, gop=_TRIAL_GOP, short_side=0))
 
 
 def describe_encoders() -> str:
@@ -98,16 +99,9 @@ def _line(works: str, refused: Mapping[str, VideoError]) -> str:
 
 @cache
 def _try(encoder: Encoder, profile: Profile) -> VideoError | None:
-    subject = f"encoder {encoder.name}"
     if not _contained(encoder):
-        others = [other.name for other in ENCODERS.values() if _contained(other)]
-        return VideoError(
-            subject,
-            f"{_ffmpeg()} has no {encoder.codec}",
-            f"one of {', '.join(others)}" if others else "",
-            "choose --encoder auto or software, or install a PyAV whose FFmpeg has it",
-            reason="unsupported",
-        )
+        return _missing(encoder, "choose --encoder auto or software, or install a PyAV whose FFmpeg has it")
+    subject = _subject(encoder)
     with tempfile.TemporaryDirectory(prefix="mgm-") as folder:
         source, target = Path(folder, "source.mkv"), Path(folder, "target.mp4")
         write_video(source, _moving_frames(), fps=25, codec="ffv1")
@@ -132,8 +126,16 @@ def _contained(encoder: Encoder) -> bool:
     return True
 
 
-def _ffmpeg() -> str:
-    return f"FFmpeg {av.ffmpeg_version_info} of PyAV {av.__version__}"
+def _missing(encoder: Encoder, advice: str) -> VideoError:
+    """The error of an encoder that FFmpeg does not contain."""
+    others = [other.name for other in ENCODERS.values() if _contained(other)]
+    found = f"FFmpeg {av.ffmpeg_version_info} of PyAV {av.__version__} has no {encoder.codec}"
+    expected = f"one of {', '.join(others)}" if others else ""
+    return VideoError(_subject(encoder), found, expected, advice, reason="unsupported")
+
+
+def _subject(encoder: Encoder) -> str:
+    return f"encoder {encoder.name}"
 
 
 def _moving_frames() -> Iterator[npt.NDArray[np.uint8]]:

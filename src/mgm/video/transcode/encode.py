@@ -20,9 +20,9 @@ import av.video.stream
 from mgm.errors import VideoError
 from mgm.files.atomic import atomic_path, cannot_write, refuse_to_replace
 from mgm.video.container.formats import file_url
-from mgm.video.container.stream import OpenVideo, decode_all, no_frame, open_video
+from mgm.video.container.stream import OpenVideo, Packet, decode_all, no_frame, open_video
 from mgm.video.transcode.check import FINEST_CLOCK, SentPictures, check_result
-from mgm.video.transcode.encoders import ENCODERS, Encoder
+from mgm.video.transcode.encoders import Encoder, find_encoder
 from mgm.video.transcode.normalise import PictureNormaliser
 from mgm.video.transcode.profiles import Profile, describe_profile
 from mgm.workers.process import report_progress
@@ -91,7 +91,7 @@ def transcode_video(source: str | Path, target: str | Path, profile: Profile) ->
 
 
 def _encode(source: Path, target: Path, part: Path, profile: Profile) -> SentPictures:
-    encoder = ENCODERS[profile.encoder]
+    encoder = find_encoder(profile.encoder)
     with open_video(source, vectors=False) as video:
         sent = SentPictures(video.codec)
         clock = _Clock(video)
@@ -115,11 +115,11 @@ def _encode(source: Path, target: Path, part: Path, profile: Profile) -> SentPic
                 picture.pict_type = av.video.frame.PictureType.NONE
                 picture.pts, picture.time_base = ticks, clock.unit
                 sent.seconds.append(float(ticks * clock.unit))
-                out.mux(stream.encode(picture))
+                out.mux(_packets(stream, picture, target, encoder))
                 report_progress()
             if stream is None:
                 raise no_frame(str(source))
-            out.mux(stream.encode(None))
+            out.mux(_packets(stream, None, target, encoder))
         sent.interlaced = normaliser.interlaced
     return sent
 
@@ -133,7 +133,7 @@ def _add_stream(
     normaliser: PictureNormaliser,
 ) -> av.video.stream.VideoStream:
     """The stream of a result, with its encoder opened."""
-    encoder = ENCODERS[profile.encoder]
+    encoder = find_encoder(profile.encoder)
     upload = av.codec.hwaccel.HWAccel(encoder.upload) if encoder.upload else None
     stream = out.add_stream(encoder.codec, rate=clock.rate, options=encoder.options(profile), hwaccel=upload)
     assert isinstance(stream, av.video.stream.VideoStream)
@@ -149,6 +149,19 @@ def _add_stream(
         context.sample_aspect_ratio = 1 / aspect if normaliser.transposed else aspect
     context.open()
     return stream
+
+
+def _packets(
+    stream: av.video.stream.VideoStream, picture: av.video.frame.VideoFrame | None, target: Path, encoder: Encoder
+) -> list[Packet]:
+    """The packets that an encoder returns for a picture; None: the last ones."""
+    try:
+        return stream.encode(picture)
+    except av.error.FFmpegError as error:
+        if encoder.name == "software":
+            raise
+        # Those of drivers are often EIO, which from the muxer is the disk's.
+        raise _encoder_failure(target, f"{encoder.codec} fails ({error.strerror})") from error
 
 
 class _Clock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mgm.errors import VideoError
 from mgm.video.transcode.profiles import Profile
 
 _LAMBDA = 118
@@ -114,3 +115,13 @@ _ALL = (
 )
 ENCODERS = {encoder.name: encoder for encoder in _ALL}
 """By name; those of hardware in the order in which "auto" tries them."""
+AUTO = "auto"
+"""Stands for the first of hardware that works, else "software"."""
+
+
+def find_encoder(name: str) -> Encoder:
+    """The encoder of a name. Raises VideoError for an unknown one."""
+    if name not in ENCODERS:
+        expected = f"one of {', '.join((AUTO, *ENCODERS))}"
+        raise VideoError(f"encoder {name!r}", "unknown", expected, reason="unknown_name")
+    return ENCODERS[name]
