@@ -53,6 +53,7 @@ NOT_RUN = {
     },
     "evidence.md": {"python experiments/": "hours; tests/experiments runs it small"},
     "explore.md": {"pip install": "serves until Ctrl-C; tests/explore runs it"},
+    "guide.md": {"$ mgm prepare": "its output depends on the machine; tests/commands/test_prepare.py runs the form"},
     "launch.md": {"mgm: runs/one": OUTPUT},
     "loading.md": {
         "mgm: runs/a": OUTPUT,
