@@ -96,8 +96,11 @@ def commands() -> str:
     root = typer.main.get_command(app)
     text = "# Commands\n\nWhat `mgm COMMAND --help` says.\n"
     for name, command in sorted(leaves(root, "mgm")):
-        arguments = " ".join(parameter.name for parameter in command.params if parameter.param_type_name == "argument")
-        summary, _, rest = (command.help or "").strip().partition("\n")
+        arguments = " ".join(
+            label(parameter) for parameter in command.params if parameter.param_type_name == "argument"
+        )
+        plain = (command.help or "").replace("\\[", "[")  # a bracket that Rich would take for its markup
+        summary, _, rest = plain.strip().partition("\n")
         text += f"\n## {name}\n\n{summary}\n\n```\n{name} {arguments} [options]\n```\n"
         text += "".join(f"\n{examples(part)}\n" for part in rest.strip().split("\n\n") if part.strip())
         rows = [row for parameter in command.params if (row := described(parameter))]
@@ -121,12 +124,18 @@ def examples(part: str) -> str:
     return f"```\n{line}\n```" if line.startswith(("mgm ", "ffmpeg ")) else line
 
 
+def label(argument: Any) -> str:
+    """How an argument is named: SET, or its name where the help shows a whole form."""
+    shown = argument.metavar or ""
+    return shown if shown.isalpha() else argument.name
+
+
 def described(parameter: Any) -> str:
     """A row of the table of a command."""
     if parameter.name == "help" or getattr(parameter, "hidden", False):
         return ""
     option = parameter.param_type_name == "option"
-    name = ", ".join([*parameter.opts, *parameter.secondary_opts]) if option else parameter.name
+    name = ", ".join([*parameter.opts, *parameter.secondary_opts]) if option else label(parameter)
     default = parameter.default if option else None
     shown_default = f" Default: `{cell(shown(default))}`." if default not in (None, False, "") else ""
     return f"| `{name}` | {cell(parameter.help or '')}{shown_default} |\n"

@@ -17,15 +17,20 @@ if TYPE_CHECKING:
 
 
 def attention(
-    run: Annotated[str, typer.Argument(help="Folder of a run, or weights as for 'mgm probe'.")],
-    video: Annotated[str, typer.Argument(help="A video, or a URL.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run, or weights as for 'mgm probe'.")],
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="A video, or a URL.")],
     settings: Settings = None,
     query: Annotated[
-        str | None, typer.Option(help="Token t,h,w that attends, from 0. Default: the centre of the middle step.")
+        str | None,
+        typer.Option(
+            help="Token t,h,w whose attention is shown, counted from 0. Default: the centre of the middle step."
+        ),
     ] = None,
     layer: Annotated[int, typer.Option(help="Block of the encoder, from 0; negative counts from the end.")] = -1,
-    head: Annotated[int | None, typer.Option(help="Head, from 0. Default: the mean over heads.")] = None,
-    rollout: Annotated[bool, typer.Option("--rollout", help="Through all blocks instead of in one.")] = False,
+    head: Annotated[int | None, typer.Option(help="Attention head, from 0. Default: the mean over heads.")] = None,
+    rollout: Annotated[
+        bool, typer.Option("--rollout", help="Attention through all blocks (rollout) instead of in one.")
+    ] = False,
     start: Annotated[int | None, typer.Option(help="First frame. Default: the middle of the video.")] = None,
     out: Files = None,
     columns: Annotated[int, typer.Option(help="Number of frames of a picture.", min=1)] = 8,

@@ -14,15 +14,18 @@ from mgm.terminal import Activity, print_json, print_result
 
 def compare(
     a: Annotated[
-        str, typer.Argument(help="Run of 'mgm finetune'; or several of other seeds: 'runs/a-*', or with commas.")
+        str,
+        typer.Argument(
+            metavar="A", help="Run of 'mgm finetune', or several seeds: 'runs/a-*', or names separated by commas."
+        ),
     ],
-    b: Annotated[str, typer.Argument(help="The run, or the runs, to compare with it.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The run, or the seeds, to compare with A.")],
     data: Data,
     settings: Settings = None,
     groups: Groups = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two classifiers on the same test videos: the gain of B over A, its interval, and what it means.
+    """Compare two classifiers on the same test videos: the gain of B over A, its interval and a verdict.
 
     mgm compare runs/tube runs/mgm videos/
 

@@ -22,9 +22,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the report and its data.")] = Path("mgm-demo"),
     task: Annotated[
         Literal["headings", "motions"],
-        typer.Option(
-            help="Of the synthetic videos: eight headings of a large object, or the harder motions of a smaller one."
-        ),
+        typer.Option(help="Synthetic videos: eight directions of a large object, or harder motions of a smaller one."),
     ] = "headings",
     seed: Annotated[int, typer.Option(help="Seed of the whole run.")] = 0,
 ) -> None:

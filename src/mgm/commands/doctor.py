@@ -24,13 +24,13 @@ def doctor(
         list[str] | None,
         typer.Argument(
             metavar="[RECIPE SET [SETTINGS]... | replay FILE]",
-            help="A recipe and a set that a run would have; or the file of a step at which a run stopped.",
+            help="Recipe and set of the run to check; or the replay.pt of a run that stopped.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder in which the run would be: its disk is checked.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder of the run: the space on its disk is checked.")] = Path("runs"),
 ) -> None:
-    """Check the machine, and whether a run can start here: versions, codecs, memory, videos, one step, disk. Or take the step again
-    at which a run stopped.
+    """Check the machine, and whether a run can start here: versions, codecs, memory, videos, one step, disk. Or repeat the
+    step at which a run stopped.
 
     mgm doctor
 
@@ -38,7 +38,7 @@ def doctor(
 
     mgm doctor replay runs/a/replay.pt
 
-    The last line is "ready", or what to change: exit status 1. So it is if a step is another one here than where it was saved.
+    The last line is "ready", or what to change, with exit status 1. It is also 1 if a repeated step has other numbers here.
     """
     match words or []:
         case ["replay", file]:
@@ -90,7 +90,7 @@ def _check(asked: tuple[str, str, list[str], Path] | None) -> None:
 
 
 def _replay(file: Path) -> None:
-    with Activity("taking the step again"):
+    with Activity("repeating the step"):
         from mgm.training.replay import replay_step
 
         replay = replay_step(file)

@@ -17,7 +17,7 @@ from mgm.terminal import Activity, note, print_result
 
 
 def embed(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, or weights of another project.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or weights of another project.")],
     data: Data,
     settings: Settings = None,
     out: Annotated[Path, typer.Option(help="File to write: .npz, .safetensors or .parquet.")] = Path("features.npz"),

@@ -31,7 +31,8 @@ def evaluate(
     run: Annotated[
         Path,
         typer.Argument(
-            help="Folder of 'mgm finetune', or of a classifier of another project with the names of its classes."
+            metavar="RUN",
+            help="Folder of 'mgm finetune', or of a classifier of another project with the names of its classes.",
         ),
     ],
     data: Data,
@@ -40,7 +41,7 @@ def evaluate(
     model: Network = None,
     labels: Labels = None,
     groups: Groups = None,
-    worst: Annotated[int, typer.Option(help="Videos on the page of those that are most wrong.", min=0)] = 24,
+    worst: Annotated[int, typer.Option(help="Number of videos on the page of mistakes; 0: no page.", min=0)] = 24,
     as_json: AsJson = False,
 ) -> None:
     """Measure a fine-tuned classifier on the test videos, over K temporal x 3 spatial views.

@@ -15,10 +15,13 @@ from mgm.terminal import Activity, note, print_result
 def explore(
     where: Annotated[
         str | None,
-        typer.Argument(metavar="[VIDEO|SET]", help="A folder of videos, a video, or a set. Default: uploads alone."),
+        typer.Argument(metavar="[VIDEO|SET]", help="A folder of videos, a video, or a set. Default: uploads only."),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(help="A run of 'mgm pretrain': show reconstruction, attention and a map, too.")
+        Path | None,
+        typer.Option(
+            help="Run of 'mgm pretrain': also show its reconstruction and attention, and a map of embeddings."
+        ),
     ] = None,
     port: Annotated[
         int | None, typer.Option(help="Port. Default: the first free one from 8420 on.", min=0, max=65535)
@@ -29,7 +32,7 @@ def explore(
     upload_mb: Annotated[int, typer.Option(help="Largest upload in MB.", min=1)] = 100,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
-    """Explore motion and masks of your videos on a local web page: every control repaints at once.
+    """Explore motion and masks of your videos on a local web page.
 
     mgm explore videos/
 

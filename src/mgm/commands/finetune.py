@@ -38,8 +38,9 @@ def finetune(
     run: Annotated[
         Path,
         typer.Argument(
+            metavar="RUN",
             help="Folder of 'mgm pretrain', with its settings; weights of another project; or none, to start without weights by a "
-            f"recipe (default: {SUPERVISED_RECIPE})."
+            f"recipe (default: {SUPERVISED_RECIPE}).",
         ),
     ],
     data: Data,

@@ -18,17 +18,24 @@ if TYPE_CHECKING:
 
 
 def motion(
-    video: Annotated[Path, typer.Argument(help="One video.")],
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="One video.")],
     out: Annotated[Path | None, typer.Option(help="Write the field: .npz, .npy or .zarr.")] = None,
     overlay: Annotated[Path | None, typer.Option(help="Write the video with its motion drawn over it: .mp4.")] = None,
     style: Annotated[Literal["arrows", "wheel"], typer.Option(help="Style of --overlay.")] = "arrows",
-    stride: Annotated[int, typer.Option(help="Distance between the frames of --out.")] = 1,
+    stride: Annotated[int, typer.Option(help="Distance between the frames of --out, in frames.")] = 1,
     policy: Annotated[
-        Literal["window_sum", "sampled", "window_max"], typer.Option(help="Treatment of skipped frames in --out.")
+        Literal["window_sum", "sampled", "window_max"],
+        typer.Option(
+            help="Skipped frames in --out. window_sum: the sum of their motion. sampled: motion of the sampled frame times the "
+            "stride. window_max: the longest times the stride."
+        ),
     ] = "window_sum",
     reading: Annotated[
         Literal["clean", "references", "raw"],
-        typer.Option(help="clean: displacement since the previous frame. references: faster. raw: unchanged vectors."),
+        typer.Option(
+            help="clean: displacement since the previous frame. references: the same from reference pictures only, faster. "
+            "raw: vectors as stored."
+        ),
     ] = "clean",
     camera: Annotated[
         Literal["none", "median", "affine"], typer.Option(help="Camera motion to subtract in --out.")
@@ -41,7 +48,7 @@ def motion(
         Path | None,
         typer.Option(help="Weights of RAFT-small: measure the motion with it and store it as VIDEO.raft.mgmv."),
     ] = None,
-    device: Annotated[str, typer.Option(help="Device of RAFT, such as cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device of --raft, such as cuda.")] = "cpu",
 ) -> None:
     """Write the motion field of a video as arrays, as a video with the motion drawn over it, or as a cache.
 

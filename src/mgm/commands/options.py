@@ -32,9 +32,10 @@ def mask_names(typed: str) -> list[str]:
 
 
 SET_HELP = (
-    "Folder of videos, an annotation file, or train=FILE,test=FILE,root=FOLDER; 'mgm data show' prints how it is read."
+    "Set of videos: a folder, an annotation file, or train=FILE,test=FILE,root=FOLDER; 'mgm data show' prints how "
+    "it is read."
 )
-Data = Annotated[str, typer.Argument(help=SET_HELP)]
+Data = Annotated[str, typer.Argument(help=SET_HELP, metavar="SET")]
 Recipe = Annotated[str, typer.Option(help="Name of a recipe of mgm, or a .yaml file.", autocompletion=recipe_names)]
 ForeignRecipe = Annotated[
     str | None,
@@ -54,46 +55,51 @@ Resume = Annotated[
 ]
 Extend = Annotated[
     Path | None,
-    typer.Option(help="Run with the schedule wsd: start before its decay, with another length, in a new --out."),
+    typer.Option(
+        help="Run with the schedule wsd to lengthen: start before its decay, with another length, in a new --out."
+    ),
 ]
 Change = Annotated[
-    str, typer.Option(help="Settings that may differ from those of the checkpoint: names, separated by commas.")
+    str,
+    typer.Option(help="Settings in which a resumed run may differ from its checkpoint: names, separated by commas."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON, for programs.")]
 Groups = Annotated[
     str | None,
     typer.Option(
-        help="Videos that are alike: a .csv of video and group (FILE:COLUMN), or an expression such as '/(g[0-9]+)_'. "
+        help="Groups of videos, such as those of one recording: a .csv of video and group (FILE:COLUMN), or a regular "
+        "expression such as '/(g[0-9]+)_'. "
         "Intervals then cover the choice of groups."
     ),
 ]
 Ray = Annotated[
     bool,
-    typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one; needs the extra 'ray'."),
+    typer.Option("--ray", help="Run on the Ray cluster at RAY_ADDRESS, else on a local one; needs the extra 'ray'."),
 ]
 Network = Annotated[
     str | None,
     typer.Option(
-        "--model", help="For weights of its authors: name of a network of 'mgm models'; as model.network=NAME."
+        "--model", help="Network of 'mgm models', for weights of its authors; the same as model.network=NAME."
     ),
 ]
 Labels = Annotated[
     Path | None,
     typer.Option(
-        help="File with the names of the classes in the order of the model's outputs, where its weights have none."
+        help="File with the names of the classes in the order of the model's outputs, for weights without names."
     ),
 ]
 Settings = Annotated[
-    list[str] | None, typer.Argument(help="Settings that replace those of the recipe: section.key=value ...")
+    list[str] | None, typer.Argument(help="Settings section.key=value, which replace those of the recipe.")
 ]
 
 Files = Annotated[
     list[Path] | None,
     typer.Option(
-        "--out", help="File to write; may be given several times. .png; .svg or .pdf: shapes; .mp4 or .gif: moving."
+        "--out",
+        help="File to write; may be given several times. .png; .svg or .pdf: vector graphics; .mp4 or .gif: moving.",
     ),
 ]
-Dark = Annotated[bool, typer.Option("--dark", help="Light words on a dark ground.")]
+Dark = Annotated[bool, typer.Option("--dark", help="Dark background.")]
 
 
 def check_suffixes(files: Sequence[Path], *, moving: bool = True) -> None:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of 'mgm finetune', or of a classifier of another project.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of 'mgm finetune', or of a classifier of another project.")
+    ],
     videos: Annotated[
         list[str],
         typer.Argument(help="Videos, URLs, folders or sets; - reads standard input."),

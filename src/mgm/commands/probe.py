@@ -25,7 +25,8 @@ def probe(
     run: Annotated[
         Path,
         typer.Argument(
-            help="Folder of 'mgm pretrain', or weights of another project. --baseline needs none: SET alone."
+            metavar="RUN",
+            help="Folder of 'mgm pretrain', or weights of another project. --baseline needs none: SET alone.",
         ),
     ],
     data: Annotated[str | None, typer.Argument(metavar="SET", help=SET_HELP)] = None,
@@ -36,16 +37,16 @@ def probe(
     baseline: Annotated[
         str | None,
         typer.Option(
-            help="Probe without a model instead, on 8 x 8 cells: motion (the vectors) or mean-frame (colours). With RUN on its "
-            "clips, kept beside its results; else on those of --recipe, laptop by default."
+            help="Probe without a model, on a grid of 8 x 8: motion (the vectors) or mean-frame (colours). With RUN: on its clips, "
+            "the result beside its own; without: on clips of --recipe (default: laptop)."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Keep the result of a baseline in this file (json).")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the result of a baseline (json).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a frozen encoder: attentive probe, linear probe, k-NN and few labels, compared with the same encoder untrained.
+    r"""Evaluate a frozen encoder: attentive probe, linear probe, k-NN and few labels, compared with the same encoder untrained.
 
-    mgm probe runs/a videos/ probe.heads=[linear,linear-sgd,knn]
+    mgm probe runs/a videos/ probe.heads=\[linear,linear-sgd,knn]
 
     mgm probe runs/a videos/ probe.depth=4 probe.lr=[0.005,0.001] probe.weight_decay=[0.01,0.1]
 

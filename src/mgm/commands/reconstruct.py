@@ -14,8 +14,10 @@ from mgm.terminal import Activity, print_result
 
 
 def reconstruct(
-    run: Annotated[Path, typer.Argument(help="Folder of 'mgm pretrain', or an autoencoder of another project.")],
-    video: Annotated[str, typer.Argument(help="A video, or a URL.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of 'mgm pretrain', or an autoencoder of another project.")
+    ],
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="A video, or a URL.")],
     settings: Settings = None,
     out: Annotated[Path, typer.Option(help="Video to write: .mp4.")] = Path("reconstruction.mp4"),
     recipe: ForeignRecipe = None,

@@ -27,11 +27,11 @@ def report(
     curve: Annotated[
         Path | None,
         typer.Option(
-            help="Also write the run, if it is one, as a reference curve: a small .json file named after what it is."
+            help="Also write the curve of the run, as a reference for other runs: a .json file. For one run only."
         ),
     ] = None,
 ) -> None:
-    """Write a page about runs: curves, results, reconstructions; is the loss of a run normal?
+    """Write a page about runs: curves, results, reconstructions, and whether the loss of a run is normal.
 
     mgm report runs/a
 

@@ -29,8 +29,12 @@ def results(
         list[Path] | None, typer.Argument(help="Runs, or folders that contain some. Default: here.")
     ] = None,
     form: Annotated[Form, typer.Option("--format", help="Format of the table.")] = Form.TERMINAL,
-    paper: Annotated[str, typer.Option(help="Words of the methods of the paper to show beside.")] = "MGM, 800 epochs",
-    every: Annotated[bool, typer.Option("--all", help="Every figure, also those that the paper has not.")] = False,
+    paper: Annotated[
+        str, typer.Option(help="Method of the paper to show beside: words of its name.")
+    ] = "MGM, 800 epochs",
+    every: Annotated[
+        bool, typer.Option("--all", help="Show all results, also those that the paper does not have.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the results of runs, beside the paper's figures on the same set.

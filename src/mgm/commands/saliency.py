@@ -29,11 +29,13 @@ def saliency(
     camera: Annotated[
         str, typer.Option(help="Camera motion to subtract: any of none, median, affine, separated by commas.")
     ] = "none,affine",
-    masks: Annotated[str, typer.Option(help="Masks to grade, separated by commas.")] = "mgm,tube",
-    out: Annotated[Path | None, typer.Option(help="Keep the results in this file (json).")] = None,
+    masks: Annotated[
+        str, typer.Option(help="Masks whose hidden shares of motion and objects are measured, separated by commas.")
+    ] = "mgm,tube",
+    out: Annotated[Path | None, typer.Option(help="File for the results (json).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how well motion marks the true objects: its mean inside their boxes / outside, as in the paper.
+    """Measure how well motion marks the true objects: its mean inside their boxes / outside (the paper's r_bbox / r_non_bbox).
 
     mgm saliency videos/ --boxes boxes.csv
 

@@ -14,20 +14,24 @@ from mgm.terminal import Activity, print_json, print_result
 
 
 def transfer(
-    run: Annotated[Path, typer.Argument(help="Folder of 'mgm finetune' on the source, or of another classifier.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="Folder of 'mgm finetune' on the source set, or of another classifier."),
+    ],
     data: Data,
     settings: Settings = None,
     class_map: Annotated[
         str | None,
         typer.Option(
             "--map",
-            help="csv with a row 'class of the target,class of the source' for each, or numbers: alike in both lists.",
+            help="Classes with different names: csv with rows 'class of the target,class of the source'; or numbers, if both sets "
+            "number their classes alike.",
         ),
     ] = None,
     recipe: ForeignRecipe = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a classifier on another set without training on it, among all of its classes (partial domain adaptation).
+    """Evaluate a classifier on another set without training on it, among all of its classes (partial domain adaptation).
 
     mgm transfer runs/ucf14 test=hmdb51_test_uh.txt,root=hmdb51/ --map numbers
 
