@@ -94,10 +94,12 @@ def home(module: str, name: str) -> str:
 def commands() -> str:
     """Every command with its arguments and options, from the program itself."""
     root = typer.main.get_command(app)
-    text = "# Commands\n\nWhat `mgm COMMAND --help` says.\n"
+    text = "# Commands\n\nThe output of `mgm COMMAND --help` for all commands.\n"
     for name, command in sorted(leaves(root, "mgm")):
         arguments = " ".join(
-            label(parameter) for parameter in command.params if parameter.param_type_name == "argument"
+            label(parameter) if parameter.required else f"[{label(parameter)}]"
+            for parameter in command.params
+            if parameter.param_type_name == "argument"
         )
         plain = (command.help or "").replace("\\[", "[")  # a bracket that Rich would take for its markup
         summary, _, rest = plain.strip().partition("\n")
@@ -109,8 +111,10 @@ def commands() -> str:
 
 
 def leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """(full name, command) of the commands without sub-commands."""
+    """(full name, command) of all that can be run: commands, and groups of them that do something by themselves."""
     if hasattr(command, "commands"):
+        if command.invoke_without_command and name != "mgm":
+            yield name, command
         for part, child in command.commands.items():
             if not child.hidden:
                 yield from leaves(child, f"{name} {part}")

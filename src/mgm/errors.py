@@ -152,3 +152,10 @@ class ModelError(MgmError, ValueError):
 
 class FileError(MgmError):
     """A file other than a video cannot be read, written or locked. The subject is its path."""
+
+
+def in_words(error: Exception) -> str:
+    """Why Python could not use some content, for `found`: "'frame' is missing" for a KeyError, else the exception's own text."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return str(error) or type(error).__name__

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.data.boxes import read_boxes
-from mgm.errors import DataError
+from mgm.errors import DataError, in_words
 from mgm.files.json_text import read_json
 from mgm.files.regular import open_regular
 
@@ -95,7 +95,7 @@ def read_box_file(file: str | Path) -> BoxFile:
             return BoxFile(path, "MOT", {_sequence_of(path): _video(_mot(text))})
         return BoxFile(path, "csv", {name: _video(found) for name, found in _by_video(_csv(text)).items()})
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise _malformed(path, f"boxes are not valid ({error!r})") from error
+        raise _malformed(path, f"boxes are not valid ({in_words(error)})") from error
 
 
 def boxes_beside(video: str) -> VideoBoxes | None:
@@ -126,8 +126,10 @@ def _by_video(entries: Iterator[_Entry]) -> dict[str, dict[int, list[list[float]
 def _video(frames: Mapping[int, list[list[float]]], size: tuple[int, int] | None = None) -> VideoBoxes:
     checked = {frame: np.array(boxes, np.float64).reshape(-1, 4) for frame, boxes in frames.items()}
     for frame, boxes in checked.items():
-        if frame < 0 or not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
-            raise ValueError(f"frame {frame}: {boxes.tolist()}")
+        if frame < 0:
+            raise ValueError(f"frame {frame} is below the first one")
+        if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
+            raise ValueError(f"frame {frame} has a box without x0 <= x1 and y0 <= y1: {boxes.tolist()}")
     return VideoBoxes(checked, size)
 
 
@@ -139,7 +141,7 @@ def _csv(text: str) -> Iterator[_Entry]:
     sides = next((c for c in _SIDES if set(c) <= set(columns)), None)
     video = next((c for c in _VIDEO_COLUMNS if c in columns), None)
     if "frame" not in columns or (corners is None and sides is None):
-        raise ValueError(f"columns {', '.join(columns)}")
+        raise ValueError(f"the columns are {', '.join(columns)}")
     for row in rows:
         box = [float(row[name]) for name in corners or sides or ()]
         yield ("" if video is None else row[video]), int(row["frame"]), box if corners else _corners(box)
@@ -149,7 +151,10 @@ def _mot(text: str) -> dict[int, list[list[float]]]:
     """Lines of frame, id, left, top, width, height, confidence, ...; frames count from 1; boxes of confidence 0 do not count."""
     frames: dict[int, list[list[float]]] = defaultdict(list)
     for line in filter(str.strip, text.splitlines()):
-        number, _, left, top, width, height, *more = (float(part) for part in re.split(r"[,\s]+", line.strip()))
+        parts = re.split(r"[,\s]+", line.strip())
+        if len(parts) < 6:
+            raise ValueError(f"the line {line.strip()!r} has fewer than 6 columns")
+        number, _, left, top, width, height, *more = map(float, parts)
         if not more or more[0] != 0:
             frames[int(number) - 1].append(_corners([left, top, width, height]))
     return frames

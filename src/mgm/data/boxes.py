@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mgm.errors import DataError
+from mgm.errors import DataError, in_words
 from mgm.files.json_text import read_json
 
 FOLDER_BOXES = "boxes.json"
@@ -50,7 +50,7 @@ def _boxes(path: Path, frames: Any) -> list[npt.NDArray[np.float32]]:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             path,
-            f"boxes are not valid ({error!r})",
+            f"boxes are not valid ({in_words(error)})",
             '{"frames": [{"frame": 0, "boxes_xyxy": [[x0, y0, x1, y1]]}]}',
             reason="malformed",
         ) from error

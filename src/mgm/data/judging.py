@@ -58,7 +58,7 @@ def unprobeable(videos: VideoSet) -> DataError | None:
     return DataError(
         videos.root,
         f"{found} ({videos.split_rule})",
-        "test videos of the classes of training",
+        "a training video of every class with test videos",
         "add videos, or give the split with train=FILE,test=FILE",
         reason="mismatch",
     )

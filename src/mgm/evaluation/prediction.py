@@ -221,7 +221,7 @@ def _in_order(video: OpenVideo) -> Iterator[VideoFrame]:
         first = next(pictures)
     except VideoError as error:
         raise error.advising(
-            "or give the file itself: a stream is read without seeking, as Matroska or MPEG-TS can be"
+            "or give the file itself: a stream must be readable without seeking, such as Matroska or MPEG-TS"
         ) from error
     yield from chain([first], pictures)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mgm.errors import FileError
+from mgm.errors import FileError, in_words
 from mgm.files.atomic import cannot_write
 from mgm.files.journal import Journal, read_journal
 
@@ -92,5 +92,5 @@ def _group(record: dict[str, Any], folder: Path) -> PredictedGroup:
         videos = tuple(_prediction(*video) for video in record["videos"])
         return PredictedGroup(videos, dict(record["unreadable"]))
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        found, expected = f"cannot be read ({error!r})", "the journal of an evaluation"
+        found, expected = f"cannot be read ({in_words(error)})", "the journal of an evaluation"
         raise FileError(folder, found, expected, "delete it, and evaluate again", reason="malformed") from error

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.data.items import VideoItem, common_folder
-from mgm.errors import FileError
+from mgm.errors import FileError, in_words
 from mgm.evaluation.classification import confusion_matrix, label_rank
 from mgm.evaluation.views import Predictions
 from mgm.files.atomic import atomic_folder
@@ -108,7 +108,7 @@ def read_predictions(folder: Path) -> JudgedVideos:
     except FileNotFoundError as error:
         raise FileError(path, "is missing", advice="run 'mgm evaluate' again", reason="not_found") from error
     except (OSError, ValueError, KeyError, EOFError) as error:
-        found = f"cannot be read as predictions ({error!r})"
+        found = f"cannot be read as predictions ({in_words(error)})"
         raise FileError(path, found, advice="run 'mgm evaluate' again", reason="malformed") from error
 
 

@@ -160,9 +160,9 @@ def _check_views(judgements: Sequence[_Judgement]) -> None:
         if other.views != first.views:
             raise ConfigError(
                 other.run,
-                f"is judged over {other.views} views",
+                f"is evaluated over {other.views} views",
                 f"{first.views}, as {first.run}",
-                "give both for all runs: probe.temporal_views=5 probe.spatial_views=3",
+                "set the views of all runs, such as probe.temporal_views=5 probe.spatial_views=3",
                 reason="mismatch",
             )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from mgm.errors import ModelError
+from mgm.errors import ModelError, in_words
 from mgm.files.checksum import has_checksum
 from mgm.files.torch_file import read_torch
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
@@ -153,7 +153,7 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> T
         fill(model, state)
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
-            "", f"the checkpoint has no valid description of its model ({error!r})", reason="damaged"
+            "", f"the checkpoint has no valid description of its model ({in_words(error)})", reason="damaged"
         ) from error
     return model.eval()
 

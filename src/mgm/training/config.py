@@ -97,7 +97,7 @@ class Config(Section):
                 raise ConfigError(
                     f"model.{key}",
                     f"{found or 'null'} with model.target {', '.join(self.model.target_names)}",
-                    advice=f"target {' or '.join(names)} needs model.{key}, which needs the target",
+                    advice=f"set both or neither: model.{key} is for the target {' or '.join(names)}",
                     reason="conflict",
                 )
 

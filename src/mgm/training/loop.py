@@ -331,7 +331,7 @@ class _Steps:
             ).save(file)
         raise ModelError(
             run.out,
-            f"step {step} would be skipped as {len(guard.skipped)} of {WINDOW} steps: {reason}",
+            f"{len(guard.skipped)} of {WINDOW} steps would be skipped, now step {step}: {reason}",
             f"at most {guard.limit} ({run.section}.skip_limit)",
             f"find its cause with 'mgm doctor replay {shlex.quote(str(file))}'; lower base_lr, set clip_grad to 1, or use "
             "precision 32-true",

@@ -86,7 +86,12 @@ class MuonAdamW(torch.optim.Optimizer):
     def __init__(self, groups: list[dict[str, Any]], *, lr: float, **adamw: Any) -> None:
         own = {kind: [group for group in groups if group[KIND] == kind] for kind in ("muon", "adamw")}
         if not own["muon"]:
-            raise ConfigError("optimiser", "the model has no blocks with matrices", "adamw or sgd", reason="conflict")
+            raise ConfigError(
+                "optimiser",
+                "found muon, for a model without blocks, whose matrices it updates",
+                "adamw or sgd",
+                reason="conflict",
+            )
         if any(isinstance(p, DTensor) for group in own["muon"] for p in group["params"]):
             found = "the weights are distributed, and muon needs whole matrices"
             raise ConfigError("optimiser", found, "strategy ddp, or adamw", reason="conflict")

@@ -54,7 +54,7 @@ class Schedule:
 
     def summary(self) -> str:
         """The peak of the learning rate, as a phrase."""
-        phrase = f"peak learning rate {self.peak:.2e} after {self.warmup} steps"
+        phrase = f"peak learning rate {self.peak:.2e} after {self.warmup} step{'s' * (self.warmup != 1)}"
         if self.warmup == self.steps:
             return f"{phrase}, at the end: the run is all warm-up"
         if self.drops is not None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mgm.data.loading.loader import Batch
-from mgm.errors import ModelError
+from mgm.errors import ModelError, in_words
 from mgm.files.atomic import atomic_path
 from mgm.files.checksum import add_checksum
 from mgm.files.torch_file import read_torch, write_torch
@@ -137,7 +137,7 @@ def read_replay(file: Path) -> SpoiledStep:
         content["batches"] = tuple(Batch(**batch) for batch in content["batches"])
         return SpoiledStep(**content)
     except (KeyError, TypeError, AttributeError) as error:
-        found = f"contains no whole step ({error!r})"
+        found = f"contains no whole step ({in_words(error)})"
         raise ModelError(file, found, advice="copy the file again", reason="malformed") from error
 
 

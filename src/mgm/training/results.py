@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from mgm.data.items import VideoSet
-from mgm.errors import ModelError
+from mgm.errors import ModelError, in_words
 from mgm.files.atomic import atomic_write
 from mgm.files.journal import Journal
 from mgm.files.json_text import read_json
@@ -265,7 +265,7 @@ def read_results(file: Path) -> list[Result]:
         place = ".".join(map(str, first["loc"]))
         raise damaged_results(file, f"{place}: {first['msg']}") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise damaged_results(file, repr(error)) from error
+        raise damaged_results(file, in_words(error)) from error
 
 
 def keep_result(file: Path, result: Result) -> None:

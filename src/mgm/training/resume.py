@@ -228,9 +228,15 @@ def _check_same(run: TrainingRun, path: Path, content: dict[str, Any], method: T
     _check_settings(run, parse_config(content["config"], str(path)), start, of=run_of(path))
     done, steps, decay = content["position"]["step"], run.schedule.steps, run.schedule.decay_start
     if start.extend is not None and run_of(path).resolve() != run.out.resolve() and (decay is None or decay < done):
-        found = "has no decay" if decay is None else f"begins its decay after {decay} steps"
+        found = (
+            "its schedule has no decay that can start later"
+            if decay is None
+            else f"begins its decay after {decay} steps"
+        )
         expected = "schedule wsd" if decay is None else f"at least {done}, those of {path}"
-        raise ConfigError(run.out, found, expected, "set the schedule and a greater length", reason="conflict")
+        raise ConfigError(
+            run.out, found, expected, "set schedule=wsd and a length that is long enough", reason="conflict"
+        )
     if done > steps:
         found = f"has made {done} steps"
         raise ConfigError(path, found, f"at most {steps}, the length of this run", OTHER_OUT, reason="mismatch")

@@ -96,7 +96,9 @@ class AnnotationFile:
                     if not declared:
                         return  # a path may begin with a bracket
                     at, why = (number, error.msg) if suffix == ".jsonl" else (whole.lineno, whole.msg)
-                    raise not_json(self.path, f"line {at}: {why}", "write the file again, or rename it") from error
+                    raise not_json(
+                        self.path, f"line {at}: {why}", "correct the file, or rename it if it is not JSON"
+                    ) from error
             self.tree, self.kind = records, "records"
 
     @property
@@ -205,7 +207,7 @@ def _short(text: str) -> str:
 
 
 def _empty(path: Path) -> DataError:
-    return DataError(path, "lists no videos", "one line per video", "write the file again", reason="empty")
+    return DataError(path, "lists no videos", "one line per video", "check the file", reason="empty")
 
 
 def _read(path: Path) -> bytes:

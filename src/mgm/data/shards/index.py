@@ -17,7 +17,7 @@ import numpy as np
 from mgm.data.items import VideoItems, VideoSet
 from mgm.data.labels import whole_number
 from mgm.data.shards.members import ByteRange, ShardMember
-from mgm.errors import DataError, VideoError
+from mgm.errors import DataError, VideoError, in_words
 from mgm.files.json_text import read_json
 from mgm.files.path_column import PathColumn
 from mgm.video.container.locator import cannot_open, check_file, is_url
@@ -78,7 +78,7 @@ def load_shards(root: str | Path) -> VideoSet:
     except DataError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _not_of_pack(place, f"damaged index ({error!r})") from error
+        raise _not_of_pack(place, f"damaged index ({in_words(error)})") from error
 
 
 _SPLITS = ("train", "test")

@@ -146,7 +146,7 @@ class ReconstructionObjective:
                 "motion",
                 f"found {found}",
                 f"float32 {shape}, the mean displacement of every patch and frame in pixels",
-                "the target motion reads it",
+                "a target of the model needs it",
                 reason="missing_value" if motion is None else "invalid_shape",
             )
         # Checking on a GPU would force a synchronisation; a non-finite loss reveals it there.

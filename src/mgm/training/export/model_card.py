@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mgm.errors import MgmError, ModelError
+from mgm.errors import MgmError, ModelError, in_words
 from mgm.files.json_text import read_json
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
 from mgm.models.convert import CONFIG_FILE, HEAD_NORM_EPS, BiasNames, GraphModel, VideoType
@@ -98,7 +98,7 @@ def _noted(file: Path, name: str) -> Origin:
             raise
         raise ModelError(
             file,
-            f"cannot be read as an export's description ({error!r})",
+            f"cannot be read as an export's description ({in_words(error)})",
             advice="export the model again, or delete the file",
             reason="malformed",
         ) from error

@@ -165,12 +165,12 @@ def _check_network(model: VideoNetwork | TokensOf, to: str) -> None:
     name = describe(model.network if isinstance(model, TokensOf) else model)["network"]
     formats = _GRAPHS if isinstance(model, TokensOf) else ("safetensors", *_GRAPHS)
     if to not in formats:
-        what = "the features of " if isinstance(model, TokensOf) else ""
+        what = "the encoder of the network " if isinstance(model, TokensOf) else "the network "
         raise ModelError(
             "to",
             f"found {to} for {what}{name}",
-            " or ".join(formats),
-            "no other format describes it",
+            f"one of {', '.join(formats)}",
+            "the other formats are for mgm's ViTs",
             reason="unsupported",
         )
 

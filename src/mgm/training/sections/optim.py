@@ -121,5 +121,7 @@ class OptimConfig(Section):
                 raise ConfigError("", f"{name} is {rate}", f"at most base_lr, {self.base_lr}", reason="invalid_value")
         if (self.schedule == "steps") != bool(self.drops):
             found = f"found schedule {self.schedule} with drops {list(self.drops)}"
-            raise ConfigError("", found, advice="schedule steps needs drops, and drops need it", reason="conflict")
+            raise ConfigError(
+                "", found, advice="set both or neither: drops are for the schedule steps", reason="conflict"
+            )
         return self
