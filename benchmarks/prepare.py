@@ -50,7 +50,7 @@ from mgm.video.transcode.choice import choose_encoder, try_encoder
 from mgm.video.transcode.encode import transcode_video
 from mgm.video.transcode.encoders import ENCODERS
 from mgm.video.transcode.profiles import PROFILES, Profile, describe_profile, make_profile
-from peers import read_decord
+from peers import load_peers, read_decord
 from timing import print_header, ratios
 from video import DEFAULT, REAL
 
@@ -313,13 +313,17 @@ def main() -> None:
     program, line = program_of(arguments.ffmpeg)
     print_header(f"medians of {arguments.rounds} interleaved rounds [smallest, largest], one thread, cpu time", SEED)
     print(line)
+    decord = load_peers()[1].get("decord")
+    if decord is not None:
+        print(f"decord, the peer of clips of every stride: {decord}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path in videos:
             for profile in profiles:
                 print_speed(path, profile, program, folder, rounds=arguments.rounds)
             print_profiles(path, profiles, folder)
-            print_strides(path, strided, folder, rounds=7, clips=arguments.clips)
+            if decord is None:
+                print_strides(path, strided, folder, rounds=7, clips=arguments.clips)
 
 
 if __name__ == "__main__":
