@@ -60,11 +60,11 @@ def _memory_line(run: TrainingRun, cost: StepCost) -> str:
 
 def _speed_line(run: TrainingRun, cost: StepCost, reading: float) -> str:
     wanted = run.order.ranks / cost.seconds_per_clip
-    line = f"speed: the device asks for about {wanted:,.0f} clips/s, the loader gives {reading:,.0f}"
+    line = f"speed: the device can train on about {wanted:,.0f} clips/s, the loader delivers {reading:,.0f}"
     if run.order.ranks > 1:
-        line = line.replace("the device asks", f"{run.order.ranks} devices ask")
+        line = line.replace("the device", f"{run.order.ranks} devices")
     if reading >= wanted:
         return line
     share = 1 - reading / wanted
     more = "raise data.workers" if run.workers else "set data.workers"
-    return f"{line}: it will wait {share:.0%} of the time; {more}, or see 'mgm bench data'"
+    return f"{line}: training will wait for data {share:.0%} of the time; {more}, or see 'mgm bench data'"
