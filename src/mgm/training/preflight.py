@@ -271,7 +271,9 @@ def _check_speed(run: TrainingRun, cost: StepCost) -> Finding:
     wanted = run.order.ranks / cost.seconds_per_clip
     if reading is None:
         return Finding(
-            "", f"the devices can train on about {wanted:,.0f} clips/s; the set is too small to measure its reading", "note"
+            "",
+            f"the devices can train on about {wanted:,.0f} clips/s; the set is too small to measure its reading",
+            "note",
         )
     line = f"the devices can train on about {wanted:,.0f} clips/s, the loader delivers {reading:,.0f}"
     if reading >= wanted:
