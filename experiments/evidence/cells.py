@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,12 @@ class Cell:
             for judged, ways in self.hits.items()
         }
 
+    def with_earlier(self, before: Cell) -> Cell:
+        """This cell with the probes and judged sets of an earlier one that it has not."""
+        names = before.hits | self.hits
+        hits = {judged: before.hits.get(judged, {}) | self.hits.get(judged, {}) for judged in names}
+        return replace(self, hits=hits, videos=before.videos | self.videos)
+
 
 def pack(hits: dict[str, Hits]) -> tuple[dict[str, dict[str, str]], dict[str, int]]:
     """The fields `hits` and `videos` of a cell."""
@@ -60,7 +66,8 @@ class Cells:
         self.file = file
 
     def read(self) -> dict[str, Cell]:
-        """Settings -> cell. A line that is not whole, of a process that was stopped, is reported and left out."""
+        """Settings -> cell, of several lines the last with the judges of the others. A line that is not whole, of a process that was
+        stopped, is reported and left out."""
         cells = {}
         for number, line in enumerate(
             self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else (), 1
@@ -70,7 +77,8 @@ class Cells:
             except (json.JSONDecodeError, TypeError):
                 print(f"{self.file}, line {number}: not a whole cell, computed again")
                 continue
-            cells[cell.settings] = cell
+            before = cells.get(cell.settings)
+            cells[cell.settings] = cell if before is None else cell.with_earlier(before)
         return cells
 
     def add(self, cell: Cell) -> None:

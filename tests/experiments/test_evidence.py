@@ -152,3 +152,13 @@ def test_cells_survive_a_stopped_writer(evidence, tmp_path):
     assert kept.read().keys() == {"settings of a", "settings of b"}
     found = kept.read()["settings of b"].unpack()
     assert np.array_equal(found["set"]["linear probe"], hits["set"]["linear probe"])
+
+
+def test_judges_that_are_added_keep_the_others(evidence, tmp_path):
+    cells = sys.modules["cells"]
+    kept = cells.Cells(tmp_path / "set.jsonl")
+    for judged in ({"a": {"probe": "80"}}, {"a": {"tuned": "40"}, "b": {"tuned": "20"}}, {"a": {"probe": "c0"}}):
+        kept.add(cells.Cell("settings", "arm", judged, dict.fromkeys(judged, 3), 1, "machine", {}))
+    (found,) = kept.read().values()
+    assert found.hits == {"a": {"probe": "c0", "tuned": "40"}, "b": {"tuned": "20"}}
+    assert found.videos == {"a": 3, "b": 3}
