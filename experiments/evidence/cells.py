@@ -66,9 +66,11 @@ class Cells:
         self.file = file
 
     def read(self) -> dict[str, Cell]:
-        """Settings -> cell, of several lines the last with the judges of the others. A line that is not whole, of a process that was
-        stopped, is reported and left out."""
-        cells = {}
+        """Settings -> cell: of several lines the last, with the judges of the others.
+
+        A line that is not whole, of a process that was stopped, is reported and left out.
+        """
+        cells: dict[str, Cell] = {}
         for number, line in enumerate(
             self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else (), 1
         ):
