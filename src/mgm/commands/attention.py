@@ -31,7 +31,9 @@ def attention(
     rollout: Annotated[
         bool, typer.Option("--rollout", help="Attention through all blocks (rollout) instead of in one.")
     ] = False,
-    start: Annotated[int | None, typer.Option(help="First frame. Default: the middle of the video.")] = None,
+    start: Annotated[
+        int | None, typer.Option(help="First frame of the clip. Default: the clip in the middle of the video.")
+    ] = None,
     out: Files = None,
     columns: Annotated[int, typer.Option(help="Number of frames of a picture.", min=1)] = 8,
     dark: Dark = False,

@@ -1,4 +1,4 @@
-"""`mgm bench`: speed on this machine and these files."""
+"""`mgm bench`: the speed of reading files on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mgm.terminal import Activity, Terminal, print_json
 if TYPE_CHECKING:
     from mgm.data.benchmark import DataBenchmark
 
-bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine and these files.")
+bench = typer.Typer(no_args_is_help=True, help="Measure the speed of reading your files on this machine.")
 
 _DESCRIPTIONS = {
     "open": "opening and closing the file",
@@ -33,7 +33,7 @@ _BAR_WIDTH = 24
 
 @bench.callback()
 def main() -> None:
-    """Measure speed on this machine and these files."""
+    """Measure the speed of reading your files on this machine."""
 
 
 @bench.command()

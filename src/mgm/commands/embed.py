@@ -23,7 +23,9 @@ def embed(
     out: Annotated[Path, typer.Option(help="File to write: .npz, .safetensors or .parquet.")] = Path("features.npz"),
     layer: Annotated[
         int | None,
-        typer.Option(help="Block to take, from 0, or from -1 backwards. Default: the last one and its norm."),
+        typer.Option(
+            help="Block whose output is written, from 0; negative counts from the end. Default: the last one and the final norm."
+        ),
     ] = None,
     pooling: Annotated[
         Literal["mean", "mean-std-max", "none"],

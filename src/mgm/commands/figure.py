@@ -30,7 +30,9 @@ def figure(
     recipe: Annotated[
         str, typer.Option(help="4 and 5: recipe of the clip and the masks. With --run: that of the run.")
     ] = "mgm-vitb-k400",
-    start: Annotated[int | None, typer.Option(help="First frame. Default: the middle of the video.")] = None,
+    start: Annotated[
+        int | None, typer.Option(help="First frame of the clip. Default: the clip in the middle of the video.")
+    ] = None,
     boxes: Annotated[Path | None, typer.Option(help="5: file with the true boxes of the video.")] = None,
     columns: Annotated[int, typer.Option(help="4 and 5: number of frames.", min=1)] = 6,
     out: Files = None,

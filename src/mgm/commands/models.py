@@ -46,7 +46,7 @@ class _Row:
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="Show this one with its weights and the command.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Network to show, with its weights and its command.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the models: mgm's ViTs by model.size, and the networks of other authors by model.network.

@@ -41,7 +41,7 @@ _Hidden = partial(typer.Option, rich_help_panel="What is hidden")
 _OfRecipe = Annotated[
     str | None, _Hidden(help="Show what pretraining with this recipe hides.", autocompletion=recipe_names)
 ]
-_OfRun = Annotated[str | None, _Hidden(help="Show what this run hides, and its model's rows.")]
+_OfRun = Annotated[str | None, _Hidden(help="Show what this run hides; the rows reconstruction and attention need it.")]
 _Masks = Annotated[
     str | None,
     _Hidden(
@@ -56,7 +56,7 @@ _Draws = Annotated[int, _Hidden(help="Number of masks of each kind in the statis
 
 _Clip = partial(typer.Option, rich_help_panel="Clips")
 _Clips = Annotated[int, _Clip(help="Number of videos, evenly spaced.")]
-_Start = Annotated[int | None, _Clip(help="First frame. Default: the middle of the video.")]
+_Start = Annotated[int | None, _Clip(help="First frame of the clip. Default: the clip in the middle of the video.")]
 _Frames = Annotated[int | None, _Clip(help="Number of frames; 16.")]
 _Stride = Annotated[int | None, _Clip(help="Distance between sampled frames; 4.")]
 _Size = Annotated[int | None, _Clip(help="Side of the clip in pixels; 224.")]
@@ -77,7 +77,7 @@ _Rows = Annotated[
     _Picture(help="Rows of a sheet: frames,motion,mask,encoder,reconstruction,attention. The last two need --run."),
 ]
 _Forms = Annotated[str, _Picture("--format", help="Files of a clip: png, svg, pdf, mp4, gif.")]
-_Moving = Annotated[bool, _Picture(help="Write the files that move, too.")]
+_Moving = Annotated[bool, _Picture(help="Also write the moving files, .mp4 and .gif.")]
 
 
 def preview(
