@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mgm.compiled import load_kept
 from mgm.data.clips.source import FileSource
 from mgm.data.items import paths_of
 from mgm.data.loading.dataset import ClipSet, Key, Sample
@@ -22,6 +23,7 @@ from mgm.data.loading.memory import keep_freed_memory
 from mgm.data.loading.views import Views, ViewSet
 from mgm.data.unreadable import Unreadable
 from mgm.spans import span
+from mgm.video.clip.interleave import compile_clip_kernels
 from mgm.video.container.metadata import VideoInfo
 from mgm.workers.pool import WorkerPool
 from mgm.workers.process import BeginItem
@@ -254,6 +256,7 @@ _Result = TypeVar("_Result")
 def _reading_pool(
     read: Callable[[_Task, BeginItem], _Result], workers: int, timeout: float, paths: Sequence[str]
 ) -> WorkerPool[_Task, _Result]:
+    load_kept(compile_clip_kernels)  # forked processes share them: each would take 75 MB for itself
     return WorkerPool(
         read,
         workers=workers,
