@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import av
 import torch
@@ -30,8 +33,13 @@ from mgm.video.container.locator import is_url
 FEATURES_FOLDER = "features"
 """In the folder of a run."""
 
-_FORMAT = 1
-"""Raised when the meaning of a stored feature changes."""
+_FORMAT = 2
+"""Raised when the meaning of a stored feature changes, or its key."""
+
+_READERS = 16
+"""Files whose state is asked for at a time: a disk across a network answers each after a millisecond."""
+
+_ITEMS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +82,11 @@ def feature_key(
     source = views.source
     if not isinstance(source, FileSource | MemorySource):
         return None
-    states = [_state(item.path) for item in views.items]
-    if any(state is None for state in states):
-        return None
     about = {
         "format": _FORMAT,
         "weights": weights_checksum(encoder),
         "model": encoder.spec.to_dict() if isinstance(encoder, Encoder) else type(encoder).__qualname__,
         "pooling": pooling,
-        "items": [(item.path, item.start, item.end, state) for item, state in zip(views.items, states, strict=True)],
         "clips": asdict(views.settings),
         "sampler": asdict(views.sampler),
         "views": (views.temporal, views.spatial),
@@ -91,24 +95,46 @@ def feature_key(
         "versions": (VERSION, torch.__version__, av.__version__),
         **({} if block is None else {"block": block}),
     }
-    return blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
+    digest = blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16)
+    with closing(_described(views.items)) as parts:
+        for part in parts:
+            if part is None:
+                return None
+            digest.update(part)
+    return digest.hexdigest()
 
 
-def _state(path: str) -> list[Any] | None:
-    """Size and time of the files of a video, in nanoseconds."""
-    member = parse_member(path)
-    place = path if member is None else member.tar
+def _described(items: Sequence[VideoItem]) -> Generator[bytes | None]:
+    """Lines with the place of each item and the state of its files, many at a time; None for those of which one has no state."""
+    pool = ThreadPoolExecutor(_READERS)
+    try:
+        numbers = range(0, len(items), _ITEMS_AT_ONCE)
+        yield from pool.map(lambda first: _lines(items[first : first + _ITEMS_AT_ONCE]), numbers)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _lines(items: Sequence[VideoItem]) -> bytes | None:
+    state_of = cache(_state)  # many items may be in one shard
+    lines = []
+    for item in items:
+        member = parse_member(item.path)
+        state = state_of(item.path if member is None else member.tar)
+        if state is None:
+            return None
+        lines.append(json.dumps([item.path, item.start, item.end, state]))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _state(place: str) -> list[tuple[str, int, int]] | None:
+    """Name, size in bytes and time in nanoseconds of a file, or of all in a folder; None if they cannot be known."""
     if is_url(place):
         return None
     try:
-        return [(name, found.st_size, found.st_mtime_ns) for name, found in _files(Path(place))]
+        found = Path(place).stat()
+        if not stat.S_ISDIR(found.st_mode):
+            return [(Path(place).name, found.st_size, found.st_mtime_ns)]
+        files = [(entry.name, entry.stat()) for entry in sorted(os.scandir(place), key=lambda entry: entry.name)]
+        return [(name, found.st_size, found.st_mtime_ns) for name, found in files]
     except OSError:
         return None
-
-
-def _files(place: Path) -> Iterator[tuple[str, os.stat_result]]:
-    if place.is_dir():
-        for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
-            yield entry.name, entry.stat()
-    else:
-        yield place.name, place.stat()

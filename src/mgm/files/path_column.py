@@ -125,7 +125,7 @@ class PathColumn(Sequence[str]):
     def take(self, rows: npt.NDArray[np.int64] | slice) -> PathColumn:
         """The paths of some rows, int64 (n,) or a slice, which share their bytes with these."""
         if self._rows is None:
-            return self._of(self._store, np.arange(len(self))[rows] if isinstance(rows, slice) else rows)
+            return self._of(self._store, np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows)
         return self._of(self._store, self._rows[rows])
 
     def joined(self, other: PathColumn) -> PathColumn:
