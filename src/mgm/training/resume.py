@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mgm.data.items import VideoItem, common_folder, paths_of
@@ -312,12 +313,13 @@ def fingerprint(items: Sequence[VideoItem]) -> torch.Tensor:
     A resumed run reads the same samples only if all hashes are equal. The common folder may move.
     """
     above = common_folder(paths_of(items))
-    hashes = []
-    for item in items:
+
+    def digest(item: VideoItem) -> int:
         content = f"{item.path[above:]}\0{item.label}\0{item.start}\0{item.end}"
-        digest = hashlib.blake2b(content.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-        hashes.append(int.from_bytes(digest, "little", signed=True))
-    return torch.tensor(hashes, dtype=torch.int64)
+        found = hashlib.blake2b(content.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        return int.from_bytes(found, "little", signed=True)
+
+    return torch.from_numpy(np.fromiter(map(digest, items), np.int64, len(items)))
 
 
 def describe_change(before: torch.Tensor, items: Sequence[VideoItem]) -> str | None:
