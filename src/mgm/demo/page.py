@@ -106,8 +106,8 @@ def _previews(found: Findings) -> PageSection:
     )
     lead = (
         "Frames, the motion in the stream, and two masks: mgm, a rectangle centred on the strongest "
-        "motion of each step and topped "
-        f"up at random where it hangs over the border, and tube, the same random tokens at every step.{boxes} {where}"
+        "motion of each step and filled "
+        f"up with random tokens where it extends beyond the border, and tube, the same random tokens at every step.{boxes} {where}"
     )
     return PageSection("The mask on the clips", tuple(parts), lead=lead)
 
@@ -215,7 +215,7 @@ def _note(found: Findings) -> str:
     if found.synthetic:
         return note + (
             f" The untrained model at {EQUAL_COMPUTE_STEPS} steps of fine-tuning has had as much compute as the pretrained ones. "
-            "The raw motion needs no model here, because motion is all that the classes differ in."
+            "A classifier of the raw motion needs no model here, because the classes differ only in their motion."
         )
     return note + f" {_videos_for_a_gain(found)}"
 
@@ -229,7 +229,7 @@ def _videos_for_a_gain(found: Findings) -> str:
     clips = len(found.history.losses) * found.config.pretrain.batch
     longer = load_config("laptop").pretrain
     return (
-        f"With {videos:,} test videos a gain must exceed about {half * 100:.0f} points to be told from noise; one of "
+        f"With {videos:,} test videos a gain must exceed about {half * 100:.0f} points to differ from noise; one of "
         f"{SMALL_GAIN * 100:.0f} points takes about {needed:,.0f}. Pretraining saw {clips:,} clips here; the recipe laptop, which "
         f"showed a gain on real clips (docs/results.md), sees {(longer.steps or 0) * longer.batch:,}, and the paper's models see "
         "millions."
@@ -278,8 +278,8 @@ def _notes(found: Findings) -> tuple[str, ...]:
         f"This is a demonstration at the smallest size that learns in minutes: {spec.frames} frames of "
         f"{found.config.data.size} pixels, one seed. It shows that "
         "each part works, not which mask is best: comparing masks needs each one's own ratio and at least three seeds.",
-        "The tiny model uses a separable position embedding and starts its patch embedding as MAE does: from the reference's "
-        "start a run this short learns less (docs/results.md). The sizes S, B, L and H follow the reference in both.",
+        "The tiny model uses a separable position embedding and initialises its patch embedding as MAE does: with VideoMAE's "
+        "initialisation a run this short learns less (docs/results.md). The sizes S, B, L and H follow VideoMAE in both.",
     ]
     if found.synthetic:
         notes.append(

@@ -30,7 +30,7 @@ def _credit(found: Findings) -> str:
     if pixels is None or first.verdict != "gain":
         return ""
     return (
-        "The gain is that of the target, the motion in the stream, and not of the mask: with the same mask, pixels alone "
+        "The gain comes from the target, the motion in the stream, not from the mask: with the same mask, pixels alone "
         f"reach {pixels.top1:.0%} in as many steps. "
     )
 
