@@ -1,15 +1,21 @@
 """Time and memory of every part of the data path on synthetic sets of growing size.
 
-    python benchmarks/scale.py [scan] [shards] [loader] [neighbours] [--sizes 100000 1000000] [--folder FOLDER]
+    python benchmarks/scale.py [scan] [shards] [loader] [neighbours] [key] [list] [features] [--sizes 100000 1000000]
+        [--folder FOLDER] [--processes 1 2 4]
 
-Every row is a process of its own. Times are processor time; memory is the largest that the process had, itself included.
+Every row is a process of its own, or several. Times are processor time; memory is the largest of the process, itself included.
 
     scan         a folder of empty files into a manifest, stopped after half of them, then continued, then run again
     shards       the index of a set in 100 videos per shard, without the bytes of the videos
     loader       the first batch of four clips from a set of as many names of a thousand files, in two reading processes
     neighbours   k-NN of 1,024 queries among as many features of 768 numbers
+    key          the key of as many videos' features, on a disk that answers after a millisecond
+    list         a `path label` list of as many videos in several processes: read by each (list_each), and once (list_once)
+    features     as many features of 768 numbers, of several processes: as objects on each, as was done before (features_each), and
+                 in blocks on the first (features_first)
 
-`benchmarks/annotations.py --lines` has the lists.
+Of several processes, times and memory are sums, what they have in common counted once; `peak` is the largest during the work.
+`benchmarks/annotations.py` has the lists of one process.
 """
 
 from __future__ import annotations
@@ -21,14 +27,23 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from annotations import make_files
 from timing import peak_memory, print_header
+
+if TYPE_CHECKING:
+    from mgm.evaluation.feature_journal import SeenGroup
+    from mgm.evaluation.ranks import Ranks
 
 SEED, CLASSES, WIDTH, QUERIES, PER_FOLDER, PER_SHARD, FILES = 0, 400, 768, 1024, 2000, 100, 1000
 CLIP, STRIDE, SIDE = 8, 2, 64
+SAMPLE_SECONDS, ANSWER_SECONDS = 0.5, 0.001
 
 
 def own_memory(process: int | None) -> float:
@@ -157,26 +172,176 @@ def neighbours(count: int, folder: Path) -> None:
     spend("k-NN", count, lambda: nearest_neighbours(bank, queries, classes=CLASSES, neighbours=[10, 20, 200]))
 
 
-PARTS = {"scan": scan, "shards": shards, "loader": loader, "neighbours": neighbours}
+def key(count: int, folder: Path) -> None:
+    """The key of the features of `count` videos, on a disk that answers after a millisecond."""
+    from mgm.data.clips.source import FileSource
+    from mgm.data.items import VideoItems
+    from mgm.evaluation.feature_cache import feature_key
+    from mgm.evaluation.probing import training_views, untrained_encoder
+    from mgm.evaluation.ranks import Ranks
+    from mgm.files.path_column import PathColumn
+    from mgm.training import load_config
+
+    for number in range(FILES):
+        (folder / f"{number}.mp4").touch()
+    names = PathColumn(f"{folder}/{number % FILES}.mp4" for number in range(count))
+    config, ranks = load_config("debug"), Ranks()
+    views = training_views(VideoItems(names, [None] * count), config, FileSource())
+    encoder, state = untrained_encoder(config), Path.stat
+
+    def far(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        time.sleep(ANSWER_SECONDS)
+        return state(path, follow_symlinks=follow_symlinks)
+
+    Path.stat = far  # type: ignore[method-assign]
+    began = time.monotonic()
+    spend("key of features", count, lambda: feature_key(encoder, views, "mean", ranks))
+    print(f"{'  by the clock':28s} {count:10,} {time.monotonic() - began:9.2f} s", flush=True)
+
+
+def shared_memory(process: int) -> float:
+    """Memory of a process in MB; of what several have in common, its share."""
+    text = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii")
+    return int(text.partition("Pss:")[2].split()[0]) / 1024
+
+
+def spend_together(name: str, count: int, work: Callable[[Ranks], object]) -> None:
+    """Run a function in every process and print one row of all."""
+    from mgm.evaluation.ranks import Ranks
+
+    ranks = Ranks()
+    members = ranks.gather(os.getpid)
+    sums = [sum(map(shared_memory, members))]
+    done = threading.Event()
+
+    def sample() -> None:
+        while not done.wait(SAMPLE_SECONDS):
+            sums.append(sum(map(shared_memory, members)))
+
+    sampler = threading.Thread(target=sample, daemon=True)
+    if ranks.is_first:
+        sampler.start()
+    ranks.gather(lambda: None)
+    began = time.process_time()
+    kept = work(ranks)
+    seconds = ranks.gather(lambda: time.process_time() - began)
+    if ranks.is_first:
+        done.set()
+        sampler.join()
+        after = sum(map(shared_memory, members))
+        print(
+            f"{name:28s} {count:10,} {sum(seconds):9.2f} s, {ranks.count} processes: {sums[0]:6.0f} MB before, "
+            f"{max(*sums, after):6.0f} peak, {after:6.0f} after",
+            flush=True,
+        )
+    ranks.gather(lambda: None)  # until the memory is read
+    del kept
+
+
+def list_each(count: int, given: Path) -> None:
+    """A list that every process reads."""
+    from mgm.data.annotations import load_set
+
+    spend_together("list, read by each", count, lambda ranks: load_set(_listed(given)))
+
+
+def list_once(count: int, given: Path) -> None:
+    """A list that one process reads."""
+    from mgm.training.shared_set import shared_set
+
+    spend_together("list, read once", count, lambda ranks: shared_set(_listed(given)))
+
+
+def _listed(folder: Path) -> str:
+    return f"train={folder}/train.csv,root={folder}/videos"
+
+
+def _groups(count: int, ranks: Ranks) -> Iterator[SeenGroup]:
+    """The groups of 16 videos that a rank has seen."""
+    import numpy as np
+    import torch
+
+    from mgm.data.loading.views import ViewPlaces
+    from mgm.evaluation.feature_journal import SeenGroup, SeenVideo
+
+    torch.manual_seed(SEED)
+    for first in range(16 * ranks.rank, count, 16 * ranks.count):
+        features = torch.randn(16, WIDTH)
+        places = ViewPlaces(np.zeros((1, 16), np.int64), np.zeros((1, 16)), np.zeros(1, np.int64))
+        numbers = range(first, min(first + 16, count))
+        yield SeenGroup(
+            [
+                SeenVideo(number, number % CLASSES, torch.tensor([number]), (features[number - first, None],), places)
+                for number in numbers
+            ],
+            {},
+        )
+
+
+def features_each(count: int, folder: Path) -> None:
+    """Features gathered as objects on every rank, which was done until then."""
+    from dataclasses import replace
+
+    import torch
+
+    def work(ranks: Ranks) -> object:
+        mine = [
+            replace(video, outputs=tuple(output.clone() for output in video.outputs))
+            for group in _groups(count, ranks)
+            for video in group.videos
+        ]
+        found = [video for part in ranks.gather(lambda: mine) for video in part]
+        found.sort(key=lambda video: video.index)
+        return torch.cat([video.outputs[0] for video in found])
+
+    spend_together("features, as objects", count, work)
+
+
+def features_first(count: int, folder: Path) -> None:
+    """Features in blocks, joined on the first rank."""
+    from mgm.evaluation.feature_blocks import FeatureBlocks
+
+    def work(ranks: Ranks) -> object:
+        blocks = FeatureBlocks()
+        for group in _groups(count, ranks):
+            blocks.add(group)
+        return blocks.join(ranks, count)
+
+    spend_together("features, in blocks", count, work)
+
+
+PARTS = {"scan": scan, "shards": shards, "loader": loader, "neighbours": neighbours, "key": key}
+TOGETHER = {"list": (list_each, list_once), "features": (features_each, features_first)}
+MEMBERS = {member.__name__: member for members in TOGETHER.values() for member in members}
 
 
 def main() -> None:
     """Print the rows of all parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=(*PARTS, []), default=[])
+    names = (*PARTS, *TOGETHER)
+    parser.add_argument("parts", nargs="*", choices=(*names, *MEMBERS, []), default=[], metavar="|".join(names))
     parser.add_argument("--sizes", nargs="+", type=int, default=[100_000, 1_000_000])
+    parser.add_argument("--processes", nargs="+", type=int, default=[1, 2, 4], help="of the last two parts")
     parser.add_argument("--folder", type=Path, help="where the files are made, and removed")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.alone:
-        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            PARTS[arguments.parts[0]](arguments.sizes[0], Path(folder))
+        run = {**PARTS, **MEMBERS}[arguments.parts[0]]
+        run(arguments.sizes[0], arguments.folder)
         return
     print_header("part, videos, processor time, largest memory", SEED)
-    for part in arguments.parts or PARTS:
-        for size in arguments.sizes:
-            place = [] if arguments.folder is None else ["--folder", str(arguments.folder)]
-            subprocess.run([sys.executable, __file__, part, "--sizes", str(size), "--alone", *place], check=True)
+    for part, size in product(arguments.parts or names, arguments.sizes):
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            own = ["--sizes", str(size), "--folder", folder, "--alone"]
+            if part in PARTS:
+                subprocess.run([sys.executable, __file__, part, *own], check=True)
+                continue
+            if part.startswith("list"):
+                make_files(Path(folder), size, SEED)
+            members = TOGETHER[part] if part in TOGETHER else (MEMBERS[part],)
+            for count, member in product(arguments.processes, members):
+                launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
+                subprocess.run([*launcher, __file__, member.__name__, *own], check=True, stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
