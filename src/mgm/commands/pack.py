@@ -20,7 +20,10 @@ def pack(
     ],
     shard_size: Annotated[int, typer.Option(help="MiB of video per shard.")] = 1024,
     processes: Annotated[
-        int, typer.Option(help="Number of processes that write a shard each; 0: one per core. The files are the same.")
+        int,
+        typer.Option(
+            min=0, help="Number of processes that write a shard each; 0: one per core. The files are the same."
+        ),
     ] = 0,
 ) -> None:
     """Pack a set and its motion sidecars into tar shards: a few large files instead of millions of small ones.

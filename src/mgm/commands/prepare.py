@@ -49,7 +49,7 @@ def prepare(
         ),
     ] = "software",
     processes: Annotated[
-        int, typer.Option(help="Number of encoding processes; 0: one per core, with hardware at most 4.")
+        int, typer.Option(min=0, help="Number of encoding processes; 0: one per core, with hardware at most 4.")
     ] = 0,
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds without a new frame after which a video is abandoned.")

@@ -46,7 +46,7 @@ STATUS_ADVICE: dict[Status, tuple[str, str]] = {
 
 def scan(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
-    processes: Annotated[int, typer.Option(help="Number of decoding processes; 0: one per core.")] = 0,
+    processes: Annotated[int, typer.Option(min=0, help="Number of decoding processes; 0: one per core.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(help="Manifest with one row per file: .jsonl, .csv or .parquet. An interrupted scan continues."),

@@ -1,5 +1,6 @@
 """Sets are packed into tar shards that WebDataset can read."""
 
+import os
 import shutil
 import tarfile
 from dataclasses import replace
@@ -12,7 +13,8 @@ from mgm.data.annotations import VideoItem, VideoSet, load_set
 from mgm.data.clips.source import FileSource
 from mgm.data.shards.members import parse_member
 from mgm.data.shards.write import pack_set
-from mgm.errors import DataError
+from mgm.errors import DataError, FileError
+from mgm.files.lock import locked
 from mgm.video.container.metadata import read_video_info
 from tests.data.shards.reading import assert_same, names_in, read
 from tests.errors import raises
@@ -44,6 +46,52 @@ def test_a_long_name_in_another_script_is_read(tiny_set, tmp_path):
     pack_set(VideoSet(str(root), (VideoItem(str(path)),), (), (), ""), tmp_path / "packed")
     (item,) = load_set(tmp_path / "packed").train
     assert FileSource().info(item.path) == read_video_info(path)
+
+
+def test_files_of_any_name_are_read(tiny_set, tmp_path):
+    """A name that is not text, and suffixes that are those of other members, or too long for a header of tar."""
+    root, source = tmp_path / "flat", Path(load_set(tiny_set).train[0].path)
+    root.mkdir()
+    names = [os.fsdecode(b"\xff\xfe.mp4"), "a\nb.mp4", "c.json", "d.cls", "e.mgmv", f"f.{'x' * 150}", "g"]
+    for name in names:
+        shutil.copy(source, root / name)
+    items = tuple(VideoItem(str(root / name), 0) for name in names)
+    report = pack_set(VideoSet(str(root), items, (), ("x",), ""), tmp_path / "packed")
+    assert report.failed == {}
+    members = [parse_member(item.path) for item in load_set(tmp_path / "packed").train]
+    assert [member.name for member in members] == names
+    for member in members:
+        offset, size = member.video
+        assert Path(member.tar).read_bytes()[offset : offset + size] == source.read_bytes()
+    assert len(set(names_in(report.shards[0]))) == 3 * len(names)
+
+
+def test_files_that_no_index_can_name_are_left_out(files, tmp_path):
+    late = tmp_path / "late.mp4"
+    shutil.copy(files.train[0].path, late)
+    os.utime(late, (10**10, 10**10))
+    if late.stat().st_mtime != 10**10:
+        pytest.skip("this file system has no such time")
+    impossible = [str(tmp_path / "a\0b.mp4"), str(tmp_path / "\ud800.mp4")]
+    items = [VideoItem(path, 0) for path in (*impossible, str(late))]
+    report = pack_set(replace(files, train=(*files.train, *items)), tmp_path / "packed")
+    assert list(report.failed) == [item.path for item in items]
+    assert len(load_set(tmp_path / "packed").items) == len(files.items)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '{"bytes": 0}', '{"bytes": 0, "failed": 3}', "[" * 100_000])
+def test_a_file_in_the_place_of_an_index_is_replaced(files, tmp_path, content):
+    (tmp_path / "shard-000000.index.json").write_text(content)
+    (tmp_path / "shard-000000.tar").touch()
+    assert pack_set(files, tmp_path).skipped == 0
+    assert len(load_set(tmp_path).items) == len(files.items)
+
+
+def test_one_run_at_a_time_packs_into_a_folder(files, tmp_path):
+    """Else the shards of one and the index of the other would be found together."""
+    with locked(tmp_path), raises(FileError, "locked", subject=tmp_path):
+        pack_set(files, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # WebDataset does not close its files
@@ -109,7 +157,7 @@ def test_bad_files_are_left_out_and_reported(files, tmp_path):
         pack_set(found, tmp_path / "again")
 
 
-@pytest.mark.parametrize("change", ["shrinks", "grows", "goes"])
+@pytest.mark.parametrize("change", ["shrinks", "grows", "goes", "becomes a pipe"])
 def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path, monkeypatch, change):
     for number, item in enumerate(files.train[:4]):
         shutil.copy(item.path, tmp_path / f"{number}.mp4")
@@ -119,8 +167,10 @@ def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path
 
     def probed(path):
         info = read_video_info(path)
-        if Path(path) == victim and change == "goes":
+        if Path(path) == victim and change in ("goes", "becomes a pipe"):
             victim.unlink()
+            if change != "goes":
+                os.mkfifo(victim)  # that nothing is ever written to
         elif Path(path) == victim:
             victim.write_bytes(whole[: len(whole) // 2] if change == "shrinks" else whole + b"more")
         return info
@@ -134,6 +184,7 @@ def test_a_file_that_changes_while_it_is_packed_is_one_bad_video(files, tmp_path
         stems = {Path(name).stem for name in tar.getnames()}
     assert len(stems) == report.videos == 3  # no member of the bad video is left
     assert read(load_set(out), workers=0)
+    victim.unlink(missing_ok=True)
     victim.write_bytes(whole)
     assert pack_set(videos, out).videos == 4
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,12 +16,17 @@ from mgm.data.shards.index import SHARDS_FORMAT, index_name
 from mgm.data.shards.members import ByteRange
 from mgm.errors import DataError, VideoError
 from mgm.files.atomic import atomic_write
+from mgm.files.json_text import read_json
+from mgm.files.regular import open_regular
 from mgm.video.container.metadata import read_video_info
 from mgm.video.motion.cache import open_sidecar, sidecar_path
 from mgm.workers.process import BeginItem, out_of_memory, report_progress
 
 _TAR_HEADER = 512
 """Bytes of the header before a tar member; names here are short enough for one."""
+_DESCRIPTION_SUFFIX, _LABEL_SUFFIX = ".json", ".cls"
+_OTHER_SUFFIXES = (_DESCRIPTION_SUFFIX, _LABEL_SUFFIX, sidecar_path("video").suffix)
+_ORDINARY_SUFFIX = re.compile(r"\.[0-9a-z]{1,16}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,12 @@ class PackedFile:
     def key(self) -> str:
         """The name of its members, without their suffixes."""
         return f"{self.number:08d}"
+
+    @property
+    def suffix(self) -> str:
+        """That of the member with the bytes of the video: its own, unless another member has it, or it makes the name long."""
+        own = self.path.suffix.lower()
+        return own if _ORDINARY_SUFFIX.fullmatch(own) and own not in _OTHER_SUFFIXES else ".video"
 
     @property
     def identity(self) -> list[Any]:
@@ -87,21 +99,23 @@ def find_shard(job: ShardJob) -> PackedShard | None:
         DataError: it contains other videos.
     """
     try:
-        index: dict[str, Any] = json.loads(job.path.with_name(index_name(job.path.name)).read_text(encoding="utf-8"))
+        with open_regular(job.path.with_name(index_name(job.path.name))) as file:
+            index = read_json(file.read())
         complete = index["bytes"] == job.path.stat().st_size
-    except (OSError, ValueError, KeyError):
+        failed = set(index["failed"])  # these may have changed: they are tried again
+        sources, videos = list(index["sources"]), len(index["samples"])
+    except (OSError, ValueError, KeyError, TypeError):  # of an interrupted run, or no index of a shard
         return None
-    failed = set(index["failed"])  # these may have changed: they are tried again
-    before = [old for old, file in zip(index["sources"], job.files, strict=False) if str(file.path) not in failed]
+    before = [old for old, file in zip(sources, job.files, strict=False) if str(file.path) not in failed]
     now = [file.identity for file in job.files if str(file.path) not in failed]
-    if len(index["sources"]) != len(job.files) or before != now:
+    if len(sources) != len(job.files) or before != now:
         raise DataError(
             job.path,
             "exists with other videos, or with older versions of them",
             advice="choose another folder, or remove this one",
             reason="exists",
         )
-    return PackedShard(len(index["samples"]), index["bytes"], {}) if complete and not failed else None
+    return PackedShard(videos, index["bytes"], {}) if complete and not failed else None
 
 
 def write_shard(
@@ -150,11 +164,11 @@ def _add_video(tar: tarfile.TarFile, out: BinaryIO, file: PackedFile) -> dict[st
     content = _VideoBytes(file)
     members: dict[str, ByteRange] = {}
     with content.file:
-        members["video"] = _add_member(tar, out, file, file.path.suffix.lower() or ".video", content)
-        members["json"] = _add_member(tar, out, file, ".json", json.dumps(description).encode())
+        members["video"] = _add_member(tar, out, file, file.suffix, content)
+        members["json"] = _add_member(tar, out, file, _DESCRIPTION_SUFFIX, json.dumps(description).encode())
         if len(file.annotations) == 1 and file.annotations[0]["label"] is not None:
             label = str(file.annotations[0]["label"]).encode()
-            members["label"] = _add_member(tar, out, file, ".cls", label)
+            members["label"] = _add_member(tar, out, file, _LABEL_SUFFIX, label)
         if (motion := _read_sidecar(file.path)) is not None:
             members["motion"] = _add_member(tar, out, file, sidecar_path(file.path).suffix, motion)
         content.check()
@@ -188,7 +202,7 @@ class _VideoBytes:
     def __init__(self, file: PackedFile) -> None:
         self._expected = file
         try:
-            self.file = file.path.open("rb")
+            self.file = open_regular(file.path)
         except OSError as error:
             raise cannot_be_read(file.path, error) from error
 
@@ -219,9 +233,11 @@ class _VideoBytes:
         )
 
 
-def cannot_be_read(path: str | Path, error: OSError) -> VideoError:
-    """The error of a file that is left out."""
-    return VideoError(path, f"cannot be read ({error.strerror}); left out", reason="unreadable")
+def cannot_be_read(path: str | Path, error: OSError | ValueError) -> VideoError:
+    """The error of a file that is left out; ValueError: of a name that no file can have."""
+    return VideoError(
+        path, f"cannot be read ({getattr(error, 'strerror', None) or error}); left out", reason="unreadable"
+    )
 
 
 def _add_member(

@@ -20,12 +20,16 @@ from mgm.data.shards.shard_file import (
     write_json,
     write_shard,
 )
-from mgm.errors import DataError
+from mgm.errors import DataError, VideoError
+from mgm.files.atomic import cannot_write
+from mgm.files.lock import locked
 from mgm.video.container.locator import is_url
 from mgm.workers.map_files import TIMEOUT_SECONDS
 from mgm.workers.pool import WorkerPool
 
 MEBI = 2**20
+_TIMES = range(-(2**63), 2**63)
+"""Nanoseconds that an index may contain."""
 
 
 @dataclass(slots=True)
@@ -72,7 +76,7 @@ def pack_set(
 
     Raises:
         DataError: `out` contains shards of another set, the set is packed already, or processes die between videos.
-        FileError: `out` cannot be written.
+        FileError: `out` cannot be written, or another process packs into it.
     """
     if shard_size < 1:
         raise DataError("shard size", f"{shard_size} MiB", "1 or more", "1024 is usual", reason="invalid_value")
@@ -80,6 +84,50 @@ def pack_set(
     report = PackReport()
     divided = enumerate(_divided(_files_of(videos, report), shard_size * MEBI))
     jobs = [ShardJob(folder / f"shard-{number:06d}.tar", files) for number, files in divided]
+    if not jobs:
+        raise _nothing_packed(videos, report)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    with locked(folder, advice="wait for it to end, or choose another folder"):
+        for job, shard in _written(jobs, processes, timeout_seconds, report, progress):
+            report.shards.append(job.path)
+            report.videos += shard.videos
+            report.bytes += shard.bytes
+            report.failed |= shard.failed
+        if not report.videos:
+            raise _nothing_packed(videos, report)
+        content = {
+            "format": SHARDS_FORMAT,
+            "classes": list(videos.classes),
+            "split": videos.split_rule,
+            "videos": report.videos,
+            "shards": [shard.name for shard in report.shards],
+        }
+        write_json(folder / SHARDS_FILE, content)
+    return report
+
+
+def _nothing_packed(videos: VideoSet, report: PackReport) -> DataError:
+    first = next(iter(report.failed.values()), None)
+    return DataError(
+        videos.root,
+        "no video could be packed" if first else "no videos",
+        "at least one",
+        f"first error: {first}" if first else "",
+        reason="missing_value" if first is None else "unreadable",
+    )
+
+
+def _written(
+    jobs: list[ShardJob],
+    processes: int,
+    timeout_seconds: float,
+    report: PackReport,
+    progress: Callable[[str], None] | None,
+) -> list[tuple[ShardJob, PackedShard]]:
+    """All shards in their order, those that were missing written."""
     done = {job.path: shard for job in jobs if (shard := find_shard(job)) is not None}
     report.skipped = len(done)
     todo = [job for job in jobs if job.path not in done]
@@ -88,30 +136,7 @@ def pack_set(
     else:
         written = ((job, write_shard(job, progress=progress)) for job in todo)
     done |= {job.path: shard for job, shard in written}
-    for job in jobs:
-        shard = done[job.path]
-        report.shards.append(job.path)
-        report.videos += shard.videos
-        report.bytes += shard.bytes
-        report.failed |= shard.failed
-    if not report.videos:
-        first = next(iter(report.failed.values()), None)
-        raise DataError(
-            videos.root,
-            "no video could be packed" if first else "no videos",
-            "at least one",
-            f"first error: {first}" if first else "",
-            reason="missing_value" if first is None else "unreadable",
-        )
-    content = {
-        "format": SHARDS_FORMAT,
-        "classes": list(videos.classes),
-        "split": videos.split_rule,
-        "videos": report.videos,
-        "shards": [shard.name for shard in report.shards],
-    }
-    write_json(folder / SHARDS_FILE, content)
-    return report
+    return [(job, done[job.path]) for job in jobs]
 
 
 def _write_in_processes(
@@ -155,8 +180,16 @@ def _files_of(videos: VideoSet, report: PackReport) -> list[PackedFile]:
             raise DataError(videos.root, f"already packed: {path}", "files to pack", reason="exists")
         try:
             state = Path(path).stat()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             report.failed[path] = cannot_be_read(path, error).line
+            continue
+        if state.st_mtime_ns not in _TIMES:
+            report.failed[path] = VideoError(
+                path,
+                "the time of its last change is centuries away; left out",
+                advice="'touch' it",
+                reason="invalid_value",
+            ).line
             continue
         files.append(PackedFile(number, Path(path), path[prefix:], state.st_size, state.st_mtime_ns, of_file))
     random.Random(0).shuffle(files)
