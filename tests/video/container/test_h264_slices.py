@@ -1,10 +1,12 @@
 """The references that slice headers declare."""
 
+import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from mgm.video.container.h264 import nal_units, parameter_sets
+from mgm.video.container.h264 import Bits, nal_units, parameter_sets
 from mgm.video.container.h264_slices import SliceParser, SliceReferences
 from mgm.video.container.stream import open_video, packets
 from tests.video.clips import encode_moving, remux
@@ -51,3 +53,22 @@ def test_fields_and_unknown_parameter_sets(tmp_path: Path):
         list(SliceParser().parse(nal_units(bytes(next(packets(video))), 4)))
     with pytest.raises(ValueError):
         list(SliceParser().parse([b"\x67\x64"]))
+
+
+@pytest.mark.parametrize("header", [b"\x67\x64", b"\x67\x42", b"\x68"])
+@pytest.mark.parametrize("filling", [b"\0\0\0", b"\xff\xff\xff", b"\0\0\3"])
+def test_a_huge_parameter_set_takes_no_memory_for_its_bits(header: bytes, filling: bytes):
+    unit = header + filling * 400_000
+    tracemalloc.start()
+    try:
+        with suppress(ValueError):
+            list(SliceParser().parse([unit]))
+        assert tracemalloc.get_traced_memory()[1] < len(unit) * 2
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_number_that_is_cut_is_no_number():
+    bits = Bits(b"\x67\xff")
+    with pytest.raises(ValueError):
+        bits.fixed(9)

@@ -91,19 +91,45 @@ def test_strided_vectors_span_the_stride(tmp_path: Path):
             assert np.median(moved) == pytest.approx(4 * 3.0, abs=0.5)
 
 
-def test_irregular_times_are_kept_and_every_frame_comes_once(tmp_path: Path):
-    source, target = tmp_path / "vfr.mkv", tmp_path / "out.mp4"
-    frames = smooth_frames(20, (48, 64))
-    ticks = np.cumsum(np.random.default_rng(0).integers(1, 300, 20)).tolist()
-    with av.open(str(source), "w") as out:
+def timed(path: Path, ticks: list[int]) -> Path:
+    """A Matroska file with a picture at each time, in ms."""
+    with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25, options={"crf": "4"})
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        for frame, tick in zip(frames, ticks, strict=True):
+        for frame, tick in zip(smooth_frames(len(ticks), (48, 64)), ticks, strict=True):
             picture = av.VideoFrame.from_ndarray(frame)
             picture.pts, picture.time_base = tick, Fraction(1, 1000)
             out.mux(stream.encode(picture))
         out.mux(stream.encode(None))
+    return path
+
+
+def test_a_clock_that_starts_centuries_late(tmp_path: Path):
+    """Its times, as seconds in floating point, are further apart than the ticks of a fine clock."""
+    start = 2**45
+    transcode_video(timed(tmp_path / "in.mkv", [start + 40 * n for n in range(9)]), tmp_path / "out.mp4", KEEP)
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        stream = out.streams.video[0]
+        assert stream.time_base is not None
+        found = [(picture.pts or 0) * stream.time_base for picture in out.decode(stream)]
+    assert [time - found[0] for time in found] == [Fraction(n, 25) for n in range(9)]
+
+
+def test_a_gap_that_no_mp4_can_hold(tmp_path: Path):
+    """FFmpeg would wrap its length without a word."""
+    day = 86_400_000
+    source = timed(tmp_path / "day.mkv", [0, 40, day, day + 40])
+    transcode_video(source, tmp_path / "out.mp4", KEEP)
+    assert times(tmp_path / "out.mp4") == pytest.approx([0, 0.04, 86_400, 86_400.04])
+    source = timed(tmp_path / "week.mkv", [0, 40, 7 * day, 7 * day + 40])
+    with raises(VideoError, "unsupported", subject=source, message="prepare-long-gap"):
+        transcode_video(source, tmp_path / "out.mp4", KEEP)
+
+
+def test_irregular_times_are_kept_and_every_frame_comes_once(tmp_path: Path):
+    ticks = np.cumsum(np.random.default_rng(0).integers(1, 300, 20)).tolist()
+    source, target = timed(tmp_path / "vfr.mkv", ticks), tmp_path / "out.mp4"
     for profile in (KEEP, make_profile("strided", crf=4)):
         transcode_video(source, target, profile)
         assert times(target) == pytest.approx(times(source), abs=1e-6)

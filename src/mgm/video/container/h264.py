@@ -178,6 +178,8 @@ class Bits:
     def fixed(self, count: int) -> int:
         """An unsigned number of `count` bits; 0 bits are 0."""
         self._position += count
+        if self._position > len(self._bits):
+            raise ValueError("cut")
         return int(self._bits[self._position - count : self._position], 2) if count else 0
 
     def golomb(self) -> int:
@@ -192,12 +194,14 @@ class Bits:
         return (code + 1) // 2 if code % 2 else -(code // 2)
 
 
+_SEQUENCE_BYTES = 8192
+"""More than any sequence parameter set has. A file may declare megabytes, whose bits would take 70 times the memory."""
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 
 
 def parse_sequence(unit: bytes) -> SequenceInfo:
     """Parse a sequence parameter set (H.264 7.3.2.1.1). Raises ValueError if it is not complete."""
-    bits = Bits(unit)
+    bits = Bits(unit[:_SEQUENCE_BYTES])
     profile = bits.fixed(8)
     bits.fixed(16)  # constraint flags, level
     number = bits.golomb()

@@ -14,7 +14,7 @@ _SLICE_TYPES = "PBIPI"
 _SUBTRACT = 0
 """`modification_of_pic_nums_idc`: the picture whose number is lower than that of this one, by what follows plus 1."""
 _HEADER_BYTES = 64
-"""More than what a slice header has up to its references."""
+"""More than what a picture parameter set without slice groups has, and a slice header up to its references."""
 
 
 class SliceReferences(NamedTuple):
@@ -63,7 +63,7 @@ class SliceParser:
                 sequence = parse_sequence(unit)
                 self.sequences[sequence.number] = sequence
             elif kind == _PICTURE:
-                self._add_picture_set(Bits(unit))
+                self._add_picture_set(Bits(unit[:_HEADER_BYTES]))
             elif kind in (_SLICE, _IDR_SLICE):
                 yield self._parse_slice(Bits(unit[:_HEADER_BYTES]), idr=kind == _IDR_SLICE)
 

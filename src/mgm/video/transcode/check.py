@@ -31,7 +31,7 @@ class SentPictures:
         codec: FFmpeg's name of the source's.
         height, width: in pixels.
         interlaced: whether any of the source is.
-        seconds: presentation time of each.
+        seconds: presentation time of each, from that of the first.
     """
 
     codec: str
@@ -101,7 +101,7 @@ class _FoundPictures:
     Attributes:
         coded: their packets.
         kinds: letters of their types.
-        seconds: presentation times.
+        seconds: presentation times, from the first: those of a late start are too large for exact numbers.
         sizes: (width, height).
         formats: FFmpeg's names of pixel formats.
         fields: whether the stream may hold interlaced pictures.
@@ -121,13 +121,16 @@ def _read(video: OpenVideo, profile: Profile) -> _FoundPictures:
     parser = SliceParser() if profile.chained and not found.fields else None
     if parser is not None:
         _parse(parser, units)
+    first: int | None = None
     for packet in chain(packets(video), [None]):
         if packet is not None:
             found.coded.append(_coded_picture(packet, video.nal_length_size or 0, parser))
         for picture in decode_packet(video, packet):
             report_progress()
             found.kinds.append(PICTURE_TYPES[int(picture.pict_type)])
-            found.seconds.append(float("nan") if picture.pts is None else picture.pts * video.time_base)
+            first = picture.pts if first is None else first
+            since = None if picture.pts is None or first is None else picture.pts - first
+            found.seconds.append(float("nan") if since is None else since * video.time_base)
             found.sizes.append((picture.width, picture.height))
             found.formats.add(picture.format.name)
     if not found.kinds:

@@ -29,6 +29,11 @@ from mgm.workers.process import report_progress
 
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
+_MOST_TICKS = 2**31 - 1
+"""Of a picture's duration in an MP4."""
+_MOST_DOUBLED_TICKS = 20_000
+"""Per second: FFmpeg doubles coarse clocks until they have 10,000."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transcoded:
@@ -67,7 +72,7 @@ def transcode_video(source: str | Path, target: str | Path, profile: Profile) ->
         target: ends in .mp4; its folder is made. It appears when it is complete and `check_result` has decoded it.
 
     Raises:
-        VideoError: the source is unreadable, damaged or truncated; or, about the target, an encoder of hardware fails, or the file
+        VideoError: the source is unreadable, damaged, truncated, or pauses for longer than an MP4 can hold; or, about the target, an encoder of hardware fails, or the file
             does not keep the profile. FileError: the target cannot be written, or is the source. `target` is then as it was.
     """
     source, target = Path(source), Path(target)
@@ -104,6 +109,7 @@ def _encode(source: Path, target: Path, part: Path, profile: Profile) -> SentPic
         ):
             out.metadata["comment"] = describe_profile(profile)
             stream: av.video.stream.VideoStream | None = None
+            first: int | None = None
             for picture, ticks in normaliser.normalise(decode_all(video), clock):
                 if stream is None:
                     with _reason_of_failure(target, encoder, picture):
@@ -114,7 +120,9 @@ def _encode(source: Path, target: Path, part: Path, profile: Profile) -> SentPic
                 # A decoded picture carries its old type, which x264 would follow.
                 picture.pict_type = av.video.frame.PictureType.NONE
                 picture.pts, picture.time_base = ticks, clock.unit
-                sent.seconds.append(float(ticks * clock.unit))
+                first = ticks if first is None else first
+                sent.seconds.append(float((ticks - first) * clock.unit))
+                _check_gap(source, sent.seconds, clock)
                 out.mux(_packets(stream, picture, target, encoder))
                 report_progress()
             if stream is None:
@@ -122,6 +130,16 @@ def _encode(source: Path, target: Path, part: Path, profile: Profile) -> SentPic
             out.mux(_packets(stream, None, target, encoder))
         sent.interlaced = normaliser.interlaced
     return sent
+
+
+def _check_gap(source: Path, seconds: list[float], clock: _Clock) -> None:
+    """Raise VideoError if the last picture comes too long after the one before: FFmpeg wraps its time without a word, or fails."""
+    most = _MOST_TICKS / max(clock.unit.denominator, _MOST_DOUBLED_TICKS)
+    gap = seconds[-1] - seconds[-2] if len(seconds) > 1 else 0
+    if gap > most:
+        found = f"{gap:,.0f} s without a picture from {seconds[-2]:,.0f} s on"
+        advice = "divide it there, or repair its times"
+        raise VideoError(source, found, f"at most {most:,.0f} s in an MP4 of its clock", advice, reason="unsupported")
 
 
 def _add_stream(
