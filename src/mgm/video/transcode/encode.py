@@ -72,8 +72,9 @@ def transcode_video(source: str | Path, target: str | Path, profile: Profile) ->
         target: ends in .mp4; its folder is made. It appears when it is complete and `check_result` has decoded it.
 
     Raises:
-        VideoError: the source is unreadable, damaged, truncated, or pauses for longer than an MP4 can hold; or, about the target, an encoder of hardware fails, or the file
-            does not keep the profile. FileError: the target cannot be written, or is the source. `target` is then as it was.
+        VideoError: the source is unreadable, damaged or truncated, or has a gap that no MP4 can hold; or, about the target, an
+            encoder of hardware fails, or the file does not keep the profile. FileError: the target cannot be written, or is the
+            source. `target` is then as it was.
     """
     source, target = Path(source), Path(target)
     refuse_to_replace(target, source)
