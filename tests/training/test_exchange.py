@@ -1,4 +1,4 @@
-"""What processes exchange arrives, and an error of one is raised on all."""
+"""What processes exchange arrives, an error of one is raised on all, and the end of one is an error of the others."""
 
 import json
 import subprocess
@@ -26,6 +26,8 @@ def test_a_process_alone():
 def test_two_processes(tmp_path):
     subprocess.run([*TOGETHER, str(SCRIPT), str(tmp_path)], check=True, timeout=120)
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
+    lost, _ = first.pop()
+    assert lost == "DataError"
     wrong = ["DataError", str(DataError("list.txt", "no videos", reason="empty"))]
     assert first[:2] == second[:2] == [[10, 11], {"made by": 0}]
     assert (first.pop(2), second.pop(2)) == (5, None)

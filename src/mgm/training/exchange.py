@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -13,6 +14,7 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from mgm.errors import DataError
 from mgm.training.fabric import Fabric
 
 T = TypeVar("T")
@@ -21,7 +23,8 @@ T = TypeVar("T")
 class Exchange:
     """This process among those of a run; alone without torchrun. Every process must make it, and call its functions in turn.
 
-    All goes through the CPU, and no process gives up waiting for another, which may read a list or train a probe for hours.
+    All goes through the CPU, and no process gives up waiting for another, which may read a list or train a probe for hours. If one
+    ends, its connections close: the functions raise DataError on those that wait for it.
 
     Args:
         fabric: launched; see `mgm.training.devices.make_fabric`.
@@ -49,7 +52,8 @@ class Exchange:
             return [make()]
         mine = _outcome(make)
         found: list[T | _Failure] = [mine] * self.count
-        torch.distributed.all_gather_object(found, mine, group=self._group)
+        with _connected():
+            torch.distributed.all_gather_object(found, mine, group=self._group)
         found[self.rank] = mine  # an error keeps its traceback
         return [_value(one) for one in found]
 
@@ -59,7 +63,8 @@ class Exchange:
             return make()
         mine = _outcome(make) if self.is_first else None
         made: list[Any] = [mine]
-        torch.distributed.broadcast_object_list(made, src=0, group=self._group)
+        with _connected():
+            torch.distributed.broadcast_object_list(made, src=0, group=self._group)
         found: T = _value(mine if self.is_first else made[0])  # the first error keeps its traceback
         return found
 
@@ -71,11 +76,13 @@ class Exchange:
 
     def send_to_first(self, tensor: Tensor) -> None:
         """Send a contiguous tensor on the CPU to the first process, which calls `receive`."""
-        torch.distributed.send(tensor, dst=0, group=self._group)
+        with _connected():
+            torch.distributed.send(tensor, dst=0, group=self._group)
 
     def receive(self, tensor: Tensor, rank: int) -> Tensor:
         """Fill a tensor on the first process with the next one that `rank` sends, of the same size and type; returns it."""
-        torch.distributed.recv(tensor, src=rank, group=self._group)
+        with _connected():
+            torch.distributed.recv(tensor, src=rank, group=self._group)
         return tensor
 
 
@@ -84,6 +91,19 @@ def _group_of_all() -> torch.distributed.ProcessGroup:
     """One for all exchanges: each process connects to every other. The default one may need GPUs, and gives up after minutes."""
     group: torch.distributed.ProcessGroup = torch.distributed.new_group(backend="gloo", timeout=timedelta(days=7))
     return group
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise DataError(
+            "processes of the run",
+            "another one has ended, or cannot be reached",
+            advice="its own messages tell why; a process that the system ends, as for lack of memory, leaves none",
+            reason="crashed",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
