@@ -17,11 +17,11 @@ from mgm.show.style import LABEL, SMALL
 def draw_curves(
     title: str, facts: Sequence[str], axis: str, arms: Sequence[Arm], judged: dict[str, dict[str, Row]], rival: str
 ) -> Drawing:
-    """One line per mask over the places of its arms, a panel for each probe.
+    """One line per mask over the places of its arms, a panel for each probe that judged a mask at two places or more.
 
     Args:
         axis: label of the x axis.
-        judged: name of the probe -> name of the arm or rival -> its row; at least one arm has a row.
+        judged: name of the probe -> name of the arm or rival -> its row.
         rival: drawn as a level line, if it has a row.
     """
     places = {arm.name: arm.at for arm in arms if arm.at is not None}
@@ -43,6 +43,8 @@ def draw_curves(
             for number, (mask, found) in enumerate(points.items())
             if found
         ]
+        if all(len(one.points) < 2 for one in series):
+            continue  # a judge of few arms draws no curve
         named = tuple(sorted({at for found in points.values() for at, _ in found}))
         if rival in rows:
             level = float(rows[rival].each.mean())

@@ -126,12 +126,12 @@ def test_curves_show_a_line_for_each_mask(evidence):
     label = np.repeat(np.arange(4), 8)
     arms = [arm for arm in question.arms if arm.mask != "random"]
     found = {arm.name: {seed: {"linear probe": rng.random(32) < arm.at / 4} for seed in (0, 1)} for arm in arms}
-    found["untrained"] = {0: {"linear probe": rng.random(32) < 0.5}}
+    found["untrained"] = {0: {"linear probe": rng.random(32) < 0.5, "fine-tuned": rng.random(32) < 0.5}}
     options = run.argparse.Namespace(probe="linear probe")
     drawing = run.draw(question, "set", found, question.arms, question.reference, options, label)
     words = [shape.text for shape in drawing.shapes if hasattr(shape, "text")]
     assert {"tube", "mgm", "untrained", "linear probe", "0.5", "4"} <= set(words)
-    assert "random" not in words
+    assert not {"random", "fine-tuned"} & set(words)
 
 
 def rows(printed):
