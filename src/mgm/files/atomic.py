@@ -27,6 +27,7 @@ from mgm.errors import FileError
 
 ADVICE = "free some space, or choose a place that you may write to"
 
+_PARTS = ".mgm-*.part"
 _PART_NAME = re.compile(r"\.mgm-[0-9a-f]{16}\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-\d+\.part")
 _DAY = 86_400
 """Seconds after which an unfinished file counts as abandoned."""
@@ -118,9 +119,9 @@ def remove_folder(path: Path) -> None:
         _remove(part)
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove all unfinished files below a folder. Only for a process that holds the folder's lock."""
-    for path in folder.rglob(".mgm-*.part"):
+def remove_parts(folder: Path, *, below: bool = True) -> None:
+    """Remove all unfinished files in a folder, and `below` it. Only for a process that holds the folder's lock."""
+    for path in folder.rglob(_PARTS) if below else folder.glob(_PARTS):
         if _PART_NAME.fullmatch(path.name):
             _remove(path)
 
@@ -201,7 +202,7 @@ def _sweep(folder: Path) -> None:
     if folder in _swept:
         return
     _swept.add(folder)
-    for path in folder.glob(".mgm-*.part"):
+    for path in folder.glob(_PARTS):
         name = _PART_NAME.fullmatch(path.name)
         if name is not None and not _is_written(path, name):
             _remove(path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from mgm.data.shards.shard_file import (
     write_shard,
 )
 from mgm.errors import DataError, VideoError
-from mgm.files.atomic import cannot_write
+from mgm.files.atomic import cannot_write, remove_parts
 from mgm.files.lock import locked
 from mgm.video.container.locator import is_url
 from mgm.workers.map_files import TIMEOUT_SECONDS
@@ -127,7 +128,7 @@ def _written(
     report: PackReport,
     progress: Callable[[str], None] | None,
 ) -> list[tuple[ShardJob, PackedShard]]:
-    """All shards in their order, those that were missing written."""
+    """All shards in their order, those that were missing written. For a process that holds the folder's lock."""
     done = {job.path: shard for job in jobs if (shard := find_shard(job)) is not None}
     report.skipped = len(done)
     todo = [job for job in jobs if job.path not in done]
@@ -135,7 +136,11 @@ def _written(
         written = _write_in_processes(todo, min(processes, len(todo)), timeout_seconds, report, progress)
     else:
         written = ((job, write_shard(job, progress=progress)) for job in todo)
-    done |= {job.path: shard for job, shard in written}
+    try:
+        with closing(written):
+            done |= {job.path: shard for job, shard in written}
+    finally:  # processes that were ended could not remove theirs: gigabytes each, on a disk that may be full
+        remove_parts(jobs[0].path.parent, below=False)
     return [(job, done[job.path]) for job in jobs]
 
 
@@ -145,7 +150,7 @@ def _write_in_processes(
     timeout_seconds: float,
     report: PackReport,
     progress: Callable[[str], None] | None,
-) -> Iterator[tuple[ShardJob, PackedShard]]:
+) -> Generator[tuple[ShardJob, PackedShard], None, None]:
     """Write several shards at a time."""
 
     def name(number: int) -> str:

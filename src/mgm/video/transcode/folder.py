@@ -97,7 +97,10 @@ def prepare_videos(
         pairs = partial(
             map_files, _prepare_one, processes=processes, on_death=_died, timeout_seconds=timeout_seconds, ray=ray
         )
-        return _run(plan, dst, pairs, progress or (lambda record: None))
+        try:
+            return _run(plan, dst, pairs, progress or (lambda record: None))
+        finally:  # processes that were ended could not remove theirs
+            remove_parts(dst)
 
 
 def prepare_command(source: str | Path, *options: str) -> str:
@@ -245,7 +248,6 @@ def _run(
             journal.append(asdict(record))
             results[job.source_name] = record
             progress(record)
-    remove_parts(dst)
     listed = {**results, **{name: known[name] for name in plan.others}}
     rows = [listed[name] for name in sorted(listed)]
     write_prepared(dst / MANIFEST, rows)
