@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -178,15 +179,24 @@ def draw(
     options: argparse.Namespace,
     label: npt.NDArray[np.int64],
 ) -> Drawing:
-    """The figure of one judged set: curves where the question has an axis, differences elsewhere."""
+    """The figure of one judged set: curves where the question has an axis, differences elsewhere.
+
+    Ends the program where the kept cells have nothing to draw.
+    """
+    ways = ways_of(found[system] for system in found if system != RAW_MOTION)
     facts = [f"{name}; {len(label)} test videos"]
     if not question.axis:
         rows = judge(found, against, options.probe, label)
+        if all(math.isnan(row.gain) for row in rows.values()):
+            raise SystemExit(
+                f"--figure: no arm of {name} is compared with {against!r} by {options.probe!r}; kept: {', '.join(ways)}"
+            )
         facts = [f"{facts[0]}; {options.probe}",
                  "bars: 95% intervals over seeds and videos; grey: no difference is shown"]  # fmt: skip
         return draw_differences(question.asks, facts, rows, against)
-    ways = ways_of(found[name] for name in found if name != RAW_MOTION)
     judged = {way: judge(found, against, way, label) for way in ways}
+    if max(Counter(arm.mask for arm in arms if arm.name in found).values(), default=0) < 2:
+        raise SystemExit(f"--figure: a curve needs two arms of a mask; {name} has {', '.join(found)}")
     return draw_curves(question.asks, [*facts, "bars: lowest and highest seed"], question.axis, arms, judged, UNTRAINED)
 
 
@@ -233,12 +243,14 @@ def main() -> None:
     parser.add_argument("--probe", default="attentive probe", help="of the figure of differences")
     options = parser.parse_args()
     question = QUESTIONS[options.question]
+    arms = choose(question.arms, options.arms)
+    if not arms:
+        parser.error(f"argument --arms: no such arm; expected {', '.join(arm.name for arm in question.arms)}")
     if options.plan:
         return print_plan(question, options.sets, len(options.seeds))
     torch.set_num_threads(options.threads)
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in versions()), flush=True)
-    arms = choose(question.arms, options.arms)
     for group in options.sets:
         judged = SETS[group].open(options.out, options.data, read=not options.table)
         cells = Cells(options.cells / f"{group}.jsonl")

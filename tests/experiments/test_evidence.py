@@ -1,5 +1,6 @@
 """The grid of experiments/evidence: every arm is a valid run, a cell runs again at a tiny size, and tables pair arms by video."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -132,6 +133,22 @@ def test_curves_show_a_line_for_each_mask(evidence):
     words = [shape.text for shape in drawing.shapes if hasattr(shape, "text")]
     assert {"tube", "mgm", "untrained", "linear probe", "0.5", "4"} <= set(words)
     assert not {"random", "fine-tuned"} & set(words)
+
+
+def test_nothing_to_draw_ends_in_a_line(evidence, monkeypatch, capsys):
+    """Two probes of one arm: no curve, and no difference by another probe."""
+    grid, run, _ = evidence
+    label = np.arange(4) % 2
+    for question in (grid.QUESTIONS["ratio"], grid.QUESTIONS["masks"]):
+        arm = question.references[0]
+        found = {arm.name: {0: {"20-NN": label == 0}}}
+        options = argparse.Namespace(probe="attentive probe")
+        with pytest.raises(SystemExit, match="--figure"):
+            run.draw(question, "set", found, [arm], arm.name, options, label)
+    monkeypatch.setattr(sys, "argv", ["run.py", "masks", "--table", "--arms", "no such arm"])
+    with pytest.raises(SystemExit):
+        run.main()
+    assert "mgm 0.75, pixels" in capsys.readouterr().err
 
 
 def rows(printed):
