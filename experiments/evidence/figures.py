@@ -49,7 +49,7 @@ def draw_curves(
         if rival in rows:
             level = float(rows[rival].each.mean())
             ends = tuple((at, level) for at in (named[0], named[-1]))
-            series.append(Series(rival, ends, len(masks), mark_of(len(masks)), hollow=True))
+            series.append(Series(rival, ends, None, mark_of(len(masks)), hollow=True))
         panels.append(Panel(way, axis, "mean class accuracy", tuple(series), named))
     return draw_charts(panels, title=title, facts=facts, size=(300, 260))
 

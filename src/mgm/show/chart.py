@@ -9,7 +9,7 @@ from typing import Final
 
 from mgm.show.drawing.shapes import Drawing, Point, text_width
 from mgm.show.sheet import MARGIN, draw_heading
-from mgm.show.style import LABEL, MARKS, SMALL, Ground, Mark
+from mgm.show.style import LABEL, MARKS, SMALL, Ground, Mark, Rgb, Theme
 
 _LEFT: Final = 66
 _FOOT: Final = 52
@@ -22,7 +22,7 @@ class Series:
 
     Attributes:
         points: (x, y); several are joined by a line in their order.
-        colour: number of a colour of the theme; equal numbers are drawn alike.
+        colour: number of a colour of the theme; equal numbers are drawn alike. None: grey, for what others are compared with.
         intervals: low and high of each point; empty: none.
         mark: None: a line alone, without an entry in the key.
         hollow: an outline instead of a filled mark.
@@ -30,7 +30,7 @@ class Series:
 
     name: str
     points: tuple[Point, ...]
-    colour: int
+    colour: int | None
     mark: Mark | None = "circle"
     intervals: tuple[tuple[float, float], ...] = ()
     hollow: bool = False
@@ -137,7 +137,7 @@ _At = Callable[[float, float], Point]
 
 
 def _draw_series(drawing: Drawing, series: Series, places: list[Point], at: _At) -> None:
-    colour = drawing.theme.series[series.colour % len(drawing.theme.series)]
+    colour = _colour(series, drawing.theme)
     if len(places) > 1:
         drawing.line(places, colour=colour, width=2, dashed=series.hollow)
     for (x, _), (low, high), (middle, _) in zip(series.points, series.intervals, places, strict=False):
@@ -157,11 +157,15 @@ def _draw_series_key(drawing: Drawing, series: Sequence[Series], place: Point, w
         needed = 20 + text_width(one.name, SMALL) + 18
         if x > left and x + needed > left + wide:
             x, y = left, y + 19
-        colour = drawing.theme.series[one.colour % len(drawing.theme.series)]
+        colour = _colour(one, drawing.theme)
         drawing.mark((x + 6, y + 6), one.mark or "circle", colour=colour, radius=5, hollow=one.hollow)
         drawing.text((x + 18, y + 6), one.name, size=SMALL, colour=drawing.theme.faint)
         x += needed
     return y + 24 if named else y
+
+
+def _colour(series: Series, theme: Theme) -> Rgb:
+    return theme.faint if series.colour is None else theme.series[series.colour % len(theme.series)]
 
 
 def mark_of(number: int) -> Mark:
