@@ -127,7 +127,7 @@ def test_parts_of_a_video_add_up(tmp_path):
 
 def test_advice_follows_the_figures():
     still, moves = (0.9, (0.7, 1.2)), (2.0, (1.5, 2.5))
-    assert "does not mark" in advise({"none": still, "affine": still})
+    assert "use mask random" in advise({"none": still, "affine": still})
     assert "data.camera=affine" in advise({"none": still, "affine": moves})
     assert "data.camera=none" in advise({"none": moves, "affine": (2.1, (1.6, 2.6))})
 

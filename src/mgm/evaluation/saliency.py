@@ -244,7 +244,7 @@ def advise(ratios: Mapping[CameraModel, tuple[float, tuple[float, float]]]) -> s
     if low <= 1 <= high or ratio <= 1:
         return (
             f"Motion does not mark these objects (at best {ratio:.2f} [{low:.2f}, {high:.2f}]): a mask that follows it hides "
-            "them no more than chance; use mask tube, or check the boxes."
+            "them no more than chance; use mask random, or check the boxes."
         )
     if best == "none" or (raw is not None and ratio < 1.1 * raw[0]):
         return "Motion marks the objects, and subtracting the camera adds little: use mask mgm with data.camera=none."
