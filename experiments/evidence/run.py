@@ -216,7 +216,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("question", choices=tuple(QUESTIONS))
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=["headings-still"])
-    parser.add_argument("--arms", nargs="+", help="of the question's arms, by name or a word in it")
+    parser.add_argument(
+        "--arms", nargs="*", help="of the question's arms, by name or a word in it; no word: the rivals alone"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", type=Path, help="folder with surv_fights and tank_wagon")
     parser.add_argument("--settings", nargs="*", default=[], help="key=value of the recipe")
@@ -244,7 +246,7 @@ def main() -> None:
     options = parser.parse_args()
     question = QUESTIONS[options.question]
     arms = choose(question.arms, options.arms)
-    if not arms:
+    if options.arms and not arms:
         parser.error(f"argument --arms: no such arm; expected {', '.join(arm.name for arm in question.arms)}")
     if options.plan:
         return print_plan(question, options.sets, len(options.seeds))
