@@ -115,7 +115,10 @@ QUESTIONS: dict[str, Question] = {
     ),
     "source": Question(
         "Which source of motion (Table 4b)?",
-        tuple(Arm(f"mgm, {source}", "mgm", settings=(f"data.motion={source}",)) for source in ("codec", "flow", "difference")),
+        (
+            Arm("mgm, codec", "mgm"),  # the recipes' source: without a setting it shares the cells of `masks`
+            *(Arm(f"mgm, {source}", "mgm", settings=(f"data.motion={source}",)) for source in ("flow", "difference")),
+        ),
         "mgm, codec",
     ),
     "jitter": Question(
