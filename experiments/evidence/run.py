@@ -80,7 +80,7 @@ def pretrain_arm(judged: Judged, arm: Arm, settings: list[str], folder: Path) ->
     items = judged.pool[:: round(1 / arm.share)]  # classes take turns in the pool
     videos = VideoSet("pool", items, (), (), "unlabelled")
     config = load_config(judged.recipe, settings)
-    pretrain(videos, config, out=folder, resume="auto", source=judged.source, show_progress=False)
+    pretrain(videos, config, out=folder, resume="auto", source=judged.source_of(config), show_progress=False)
     return load_encoder(folder)
 
 

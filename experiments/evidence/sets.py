@@ -15,7 +15,7 @@ from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.synthetic.labelled import HEADINGS, MOTIONS, TEXTURES, Task, make_dataset
 from mgm.demo.plan import CLIP_FRAMES, LABELS, SYNTHETIC_SETTINGS
-from mgm.training import load_config
+from mgm.training import Config, load_config
 
 TRAIN, TEST = 1024, 1024
 """Synthetic videos: test videos cost little, and narrow the intervals."""
@@ -29,6 +29,7 @@ class Judged:
         pool: videos of pretraining, classes in turn.
         labelled: seed -> the judged sets by name, with the labels that probes may use.
         recipe, settings: of all arms. pixels, motion_target: settings of either target.
+        read: reads the videos with another source of motion.
     """
 
     pool: Sequence[VideoItem]
@@ -38,6 +39,14 @@ class Judged:
     settings: tuple[str, ...]
     pixels: tuple[str, ...]
     motion_target: tuple[str, ...]
+    read: Callable[[Config], MemorySource] | None = None
+
+    def source_of(self, config: Config) -> ClipSource:
+        """The clips with the motion of a configuration."""
+        wanted = config.clip_settings(motion=True).motion
+        if self.read is None or not isinstance(self.source, MemorySource) or wanted == self.source.motion:
+            return self.source
+        return self.read(config)
 
     @property
     def labels(self) -> dict[str, np.ndarray]:
@@ -81,7 +90,8 @@ class Synthetic:
         )
         videos = load_set(place)
         settings = ("data.memory=true", *SYNTHETIC_SETTINGS, *self.settings)
-        source = _in_memory(videos.items, load_config("debug", settings).data.size, "debug", read=read)
+        config = load_config("debug", settings)
+        source = _in_memory(videos.items, config.data.size, config, read=read)
         by_class = sorted(range(len(videos.train)), key=lambda i: (_rank(videos.train, i), videos.train[i].label))
         return Judged(
             tuple(videos.train[i] for i in by_class),
@@ -94,6 +104,7 @@ class Synthetic:
             settings,
             pixels=("model.target=normalised-pixels",),
             motion_target=("model.target={normalised-pixels: 1.0, motion: 20.0}",),
+            read=lambda asked: _in_memory(videos.items, config.data.size, asked, read=True),
         )
 
 
@@ -119,14 +130,17 @@ class Real:
         return Judged(
             tuple(item for videos in sets.values() for item in videos.train),
             lambda seed: sets,
-            _in_memory(items, 72, "laptop", read=read),
+            _in_memory(items, _SIDE, load_config("laptop"), read=read),
             "laptop",
             (),
             pixels=pixels,
             motion_target=(),
+            read=lambda asked: _in_memory(items, _SIDE, asked, read=True),
         )
 
 
+_SIDE = 72
+"""Shorter side of real frames in memory, from which crops of 64 px are taken."""
 _MUON = "pretrain.optimiser=muon"
 _HEADINGS = {"labels": (512, TRAIN), "settings": (_MUON, "pretrain.steps=800"), "minutes": 2.2}
 _MOTIONS = {"labels": (LABELS,), "settings": (_MUON,), "minutes": 1.0}
@@ -147,8 +161,8 @@ SETS: dict[str, Synthetic | Real] = {
 }
 
 
-def _in_memory(items: Sequence[VideoItem], side: int, recipe: str, *, read: bool) -> MemorySource:
-    source = MemorySource(side, load_config(recipe).clip_settings(motion=True).motion)
+def _in_memory(items: Sequence[VideoItem], side: int, config: Config, *, read: bool) -> MemorySource:
+    source = MemorySource(side, config.clip_settings(motion=True).motion)
     if read:
         source.load([item.path for item in items])
     return source

@@ -60,6 +60,16 @@ def test_the_papers_figure_stands_beside_the_same_arm(evidence):
     }
 
 
+def test_another_source_of_motion_reads_the_videos_again(evidence):
+    _, _, sets = evidence
+    kept = sets.MemorySource(48, "auto")
+    judged = sets.Judged(
+        (), lambda seed: {}, kept, "debug", (), (), (), read=lambda asked: sets.MemorySource(48, asked.data.motion)
+    )
+    assert judged.source_of(load_config("debug")) is kept
+    assert judged.source_of(load_config("debug", ["data.motion=flow"])).motion == "flow"
+
+
 def test_steps_at_equal_compute(evidence):
     grid, run, sets = evidence
     judged = opened(sets, "debug", ())

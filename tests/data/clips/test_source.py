@@ -113,6 +113,15 @@ def test_frames_alone(video, memory):
         bare.clip(video, 0, Geometry((48, 68), (0, 0, 48, 48), (32, 32)), ClipSettings(4, 1, 32, "codec"))
 
 
+def test_another_motion_than_is_kept_is_refused(video, memory):
+    """A setting of the run would do nothing, unnoticed."""
+    geometry = Geometry((96, 136), (0, 0, 96, 96), (32, 32))
+    for motion in ("auto", "codec"):
+        assert memory.clip(video, 0, geometry, ClipSettings(4, 1, 32, motion)).motion is not None
+    with raises(DataError, "mismatch", subject=video, message="memory-other-motion"):
+        memory.clip(video, 0, geometry, ClipSettings(4, 1, 32, "flow"))
+
+
 def test_unreadable_videos_are_left_out_and_reported(video, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")

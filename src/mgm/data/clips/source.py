@@ -241,6 +241,18 @@ class MemorySource:
                 "create the MemorySource with motion='auto'",
                 reason="missing_value",
             )
+        if settings.motion not in (
+            "auto",
+            self.motion,
+            field.source,
+        ):  # otherwise the setting would do nothing, unnoticed
+            raise DataError(
+                path,
+                f"kept in memory with the motion of {field.source}",
+                f"that of {settings.motion}",
+                f"create the MemorySource with motion={settings.motion!r}",
+                reason="mismatch",
+            )
         whole = counts_whole_steps(self.reading, settings.policy)
         strides = frame_strides(index, default=settings.stride) if whole else 1
         step = aggregate_windows(field, index, stride=strides, policy=settings.policy)
