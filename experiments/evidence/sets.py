@@ -43,9 +43,9 @@ class Judged:
 
     def source_of(self, config: Config) -> ClipSource:
         """The clips with the motion of a configuration."""
-        wanted = config.clip_settings(motion=True).motion
-        if self.read is None or not isinstance(self.source, MemorySource) or wanted == self.source.motion:
-            return self.source
+        kept, wanted = self.source, (config.clip_settings(motion=True).motion, config.data.reading)
+        if self.read is None or not isinstance(kept, MemorySource) or wanted == (kept.motion, kept.reading):
+            return kept
         return self.read(config)
 
     @property
@@ -162,7 +162,7 @@ SETS: dict[str, Synthetic | Real] = {
 
 
 def _in_memory(items: Sequence[VideoItem], side: int, config: Config, *, read: bool) -> MemorySource:
-    source = MemorySource(side, config.clip_settings(motion=True).motion)
+    source = MemorySource(side, config.clip_settings(motion=True).motion, config.data.reading)
     if read:
         source.load([item.path for item in items])
     return source

@@ -120,6 +120,8 @@ def test_another_motion_than_is_kept_is_refused(video, memory):
         assert memory.clip(video, 0, geometry, ClipSettings(4, 1, 32, motion)).motion is not None
     with raises(DataError, "mismatch", subject=video, message="memory-other-motion"):
         memory.clip(video, 0, geometry, ClipSettings(4, 1, 32, "flow"))
+    with raises(DataError, "mismatch", subject=video, message="memory-other-reading"):
+        memory.clip(video, 0, geometry, ClipSettings(4, 1, 32, "codec", reading="raw"))
 
 
 def test_unreadable_videos_are_left_out_and_reported(video, tmp_path):

@@ -241,18 +241,7 @@ class MemorySource:
                 "create the MemorySource with motion='auto'",
                 reason="missing_value",
             )
-        if settings.motion not in (
-            "auto",
-            self.motion,
-            field.source,
-        ):  # otherwise the setting would do nothing, unnoticed
-            raise DataError(
-                path,
-                f"kept in memory with the motion of {field.source}",
-                f"that of {settings.motion}",
-                f"create the MemorySource with motion={settings.motion!r}",
-                reason="mismatch",
-            )
+        self._check_kept(path, field.source, settings)
         whole = counts_whole_steps(self.reading, settings.policy)
         strides = frame_strides(index, default=settings.stride) if whole else 1
         step = aggregate_windows(field, index, stride=strides, policy=settings.policy)
@@ -264,6 +253,19 @@ class MemorySource:
     ) -> list[ClipView]:
         """See `ClipSource.clips`."""
         return [self.clip(path, start, geometry, settings) for geometry in geometries]
+
+    def _check_kept(self, path: str, source: str, settings: ClipSettings) -> None:
+        """Raise DataError if other motion is asked for than is kept: the setting would do nothing, unnoticed."""
+        if settings.motion not in ("auto", self.motion, source):
+            kept, wanted = f"the motion of {source}", f"that of {settings.motion}"
+            argument = f"motion={settings.motion!r}"
+        elif source == "codec" and settings.reading != self.reading:
+            kept, wanted = f"the reading {self.reading} of the vectors", settings.reading
+            argument = f"reading={settings.reading!r}"
+        else:
+            return
+        advice = f"create the MemorySource with {argument}"
+        raise DataError(path, f"kept in memory with {kept}", wanted, advice, reason="mismatch")
 
     def _video(self, path: str) -> _StoredVideo:
         if path not in self._videos:
