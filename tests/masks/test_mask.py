@@ -3,6 +3,7 @@ import pytest
 
 from mgm.errors import MaskError
 from mgm.masks import TokenMask
+from mgm.masks.mask import hide_lowest
 from tests.errors import raises
 
 
@@ -28,3 +29,11 @@ def test_views_of_a_mask():
 def test_refuses_arrays_of_another_type_or_shape(masked, fallback, reason):
     with raises(MaskError, reason, subject="TokenMask"):
         TokenMask(masked, fallback)
+
+
+def test_hide_lowest_is_exact_even_where_ranks_tie():
+    assert hide_lowest(np.array([[3.0, 1, 2, 0], [0, 1, 2, 3]]), count=2).tolist() == [
+        [False, True, False, True],
+        [True, True, False, False],
+    ]
+    assert (hide_lowest(np.zeros((5, 100)), count=37).sum(axis=1) == 37).all()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mgm.masks.random import FrameMask, RandomMask, TubeMask, hide_lowest
+from mgm.masks.random import FrameMask, RandomMask, TubeMask
 
 GRID = (8, 14, 14)
 
@@ -148,11 +148,3 @@ def test_tube_and_random_keep_their_draws():
         20,
         23,
     ]
-
-
-def test_hide_lowest_is_exact_even_where_ranks_tie():
-    assert hide_lowest(np.array([[3.0, 1, 2, 0], [0, 1, 2, 3]]), count=2).tolist() == [
-        [False, True, False, True],
-        [True, True, False, False],
-    ]
-    assert (hide_lowest(np.zeros((5, 100)), count=37).sum(axis=1) == 37).all()

@@ -1,7 +1,7 @@
 """Masks of single tokens that move with the video."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mgm.masks.cell_motion import Camera, MotionInput, check_motion, token_displacement
 from mgm.masks.grid import Grid
 from mgm.masks.kernels import nearest_square, trace
-from mgm.masks.mask import ROUNDING, Mask, TokenMask, check_option
-from mgm.masks.random import hide_lowest
+from mgm.masks.mask import ROUNDING, Mask, TokenMask, hide_lowest
+from mgm.masks.options import check_choice
 
 TOUCH = 1e-9
 """In tokens: a position nearer to the right or lower border counts as outside the frame."""
@@ -41,7 +41,7 @@ class AdvectedTokens(Mask):
     camera: Camera = "none"
 
     def __post_init__(self) -> None:
-        check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
+        check_choice(self, "camera", Camera)
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
@@ -85,9 +85,9 @@ class WarpedVisible(Mask):
     camera: Camera = "none"
 
     def __post_init__(self) -> None:
-        check_option(self.name, "base", self.base in get_args(BaseStep), self.base, "middle, first or random")
-        check_option(self.name, "holes", self.holes in get_args(Holes), self.holes, "base or random")
-        check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
+        check_choice(self, "base", BaseStep)
+        check_choice(self, "holes", Holes)
+        check_choice(self, "camera", Camera)
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""

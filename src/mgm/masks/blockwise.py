@@ -1,7 +1,6 @@
 """Masks that grow from rectangles until they reach their count: BEiT's blocks over some steps, and MaskFeat's cubes."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,8 @@ from numpy.typing import NDArray
 
 from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid, check_grid
-from mgm.masks.mask import Mask, TokenMask, check_option, is_real, no_fallback
+from mgm.masks.mask import Mask, TokenMask, no_fallback
+from mgm.masks.options import check_option, is_count, is_range, lists_to_tuples
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class BeitBlocks(Mask):
     aspect: tuple[float, float] = (0.3, 1 / 0.3)
 
     def __post_init__(self) -> None:
-        _from_list(self, "duration", "aspect")
-        lasting = _is_range(self.duration) and self.duration[1] <= 1
+        lists_to_tuples(self, "duration", "aspect")
+        lasting = is_range(self.duration) and self.duration[1] <= 1
         check_option(self.name, "duration", lasting, self.duration, "two shares in (0, 1], the smaller one first")
-        check_option(self.name, "least", _is_count(self.least), self.least, "an integer of at least 1")
+        check_option(self.name, "least", is_count(self.least), self.least, "an integer of at least 1")
         check_option(
-            self.name, "aspect", _is_range(self.aspect), self.aspect, "two numbers above 0, the smaller one first"
+            self.name, "aspect", is_range(self.aspect), self.aspect, "two numbers above 0, the smaller one first"
         )
 
     def count(self, grid: Grid, ratio: float) -> int:
@@ -97,10 +97,10 @@ class CubeMask(Mask):
     aspect: tuple[float, float] = (0.3, 1 / 0.3)
 
     def __post_init__(self) -> None:
-        _from_list(self, "aspect")
-        check_option(self.name, "unit", _is_count(self.unit), self.unit, "an integer of at least 1")
+        lists_to_tuples(self, "aspect")
+        check_option(self.name, "unit", is_count(self.unit), self.unit, "an integer of at least 1")
         check_option(
-            self.name, "aspect", _is_range(self.aspect), self.aspect, "two numbers above 0, the smaller one first"
+            self.name, "aspect", is_range(self.aspect), self.aspect, "two numbers above 0, the smaller one first"
         )
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
@@ -185,19 +185,3 @@ def _add_box(
             box[:] = True
             return added
     return 0
-
-
-def _from_list(mask: Mask, *options: str) -> None:
-    """Make tuples of lists: YAML has lists only."""
-    for option in options:
-        if isinstance(getattr(mask, option), list):
-            object.__setattr__(mask, option, tuple(getattr(mask, option)))
-
-
-def _is_range(values: Sequence[float]) -> bool:
-    pair = isinstance(values, tuple) and len(values) == 2 and all(is_real(value) for value in values)
-    return pair and 0 < values[0] <= values[1]
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

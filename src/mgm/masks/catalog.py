@@ -65,7 +65,7 @@ def build_mask(name: str | Mask, **options: object) -> Mask:
                 reason="conflict",
             )
         return name
-    kind = _foreign(name) if ":" in name else MASKS.get(name)
+    kind = _import_mask(name) if ":" in name else MASKS.get(name)
     if kind is None:
         raise MaskError(
             name,
@@ -122,7 +122,7 @@ def make_mask(
     return mask.draw(grid, ratio, motion, rng)
 
 
-def _foreign(path: str) -> type[Mask]:
+def _import_mask(path: str) -> type[Mask]:
     """Import `package.module:Class`, a mask from another package."""
     module, _, attribute = path.partition(":")
     try:

@@ -1,4 +1,4 @@
-"""The mask of a clip, the base of the classes that draw one, and the checks of their options."""
+"""The mask of a clip, and the base of the classes that draw one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mgm.errors import MaskError
 from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid, check_grid
+from mgm.masks.kernels import lowest
 from mgm.notebook import Pictured, draw
 
 if TYPE_CHECKING:
@@ -152,19 +153,15 @@ class Mask(ABC):
         return count
 
 
+def hide_lowest(rank: NDArray[np.float64], *, count: int) -> NDArray[np.bool_]:
+    """bool (steps, tokens) from a rank of that shape: True for exactly `count` tokens of lowest rank in each row.
+
+    Equal ranks resolve by position, so add chance to them. ValueError where a rank is NaN.
+    """
+    chosen: NDArray[np.bool_] = lowest(np.ascontiguousarray(rank, dtype=np.float64), count)
+    return chosen
+
+
 def no_fallback(grid: Grid) -> NDArray[np.bool_]:
     """`fallback` of a mask that ignores motion: bool (t,), all False."""
     return np.zeros(grid[0], dtype=np.bool_)
-
-
-def check_option(name: str, option: str, valid: bool, found: object, expected: str) -> None:
-    """Raise MaskError about the option of mask `name` unless it is `valid`."""
-    if not valid:
-        raise MaskError(
-            name, f"found option {option} = {found!r}", expected, "correct it or leave it out", reason="invalid_value"
-        )
-
-
-def is_real(value: object) -> bool:
-    """True for a finite int or float; False for bool."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

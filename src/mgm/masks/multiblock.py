@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
-from mgm.masks.mask import Mask, TokenMask, check_option, is_real, no_fallback
-from mgm.masks.random import hide_lowest
+from mgm.masks.mask import Mask, TokenMask, hide_lowest, no_fallback
+from mgm.masks.options import check_choice, check_option, is_range, is_real, lists_to_tuples
 from mgm.masks.rectangle import Fill
 
 BlockTrim: TypeAlias = Literal["random", "block"]
@@ -52,22 +52,21 @@ class MultiBlock(Mask):
     fill: Fill = "random"
 
     def __post_init__(self) -> None:
-        for option in ("numbers", "scales", "aspect"):  # YAML has lists only
-            if isinstance(getattr(self, option), list):
-                object.__setattr__(self, option, tuple(getattr(self, option)))
-        numbers, scales, aspect = self.numbers, self.scales, self.aspect
+        lists_to_tuples(self, "numbers", "scales", "aspect")
+        numbers, scales = self.numbers, self.scales
         whole = isinstance(numbers, tuple) and all(type(number) is int and number >= 0 for number in numbers)
         check_option(
             self.name, "numbers", whole and sum(numbers) > 0, numbers, "integers of at least 0, one of them above 0"
         )
         shares = _are_real(scales) and all(0 < scale <= 1 for scale in scales) and len(scales) == len(numbers)
         check_option(self.name, "scales", shares, scales, f"{len(numbers)} shares in (0, 1], one per entry of numbers")
-        ordered = _are_real(aspect) and len(aspect) == 2 and 0 < aspect[0] <= aspect[1]
-        check_option(self.name, "aspect", ordered, aspect, "two numbers above 0, the smaller one first")
-        lasting = _are_real((self.duration,)) and 0 < self.duration <= 1
+        check_option(
+            self.name, "aspect", is_range(self.aspect), self.aspect, "two numbers above 0, the smaller one first"
+        )
+        lasting = is_real(self.duration) and 0 < self.duration <= 1
         check_option(self.name, "duration", lasting, self.duration, "a share in (0, 1]")
-        check_option(self.name, "trim", self.trim in get_args(BlockTrim), self.trim, "random or block")
-        check_option(self.name, "fill", self.fill in get_args(Fill), self.fill, "random or near")
+        check_choice(self, "trim", BlockTrim)
+        check_choice(self, "fill", Fill)
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`; ignores `motion`."""

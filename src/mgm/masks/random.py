@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
-from mgm.masks.kernels import lowest
-from mgm.masks.mask import Mask, TokenMask, no_fallback
+from mgm.masks.mask import Mask, TokenMask, hide_lowest, no_fallback
 
 
 @dataclass(frozen=True)
@@ -59,15 +58,6 @@ class TubeMask(Mask):
         steps, height, width = grid
         step = _choose(height * width, count=count, rng=rng).reshape(1, height, width)
         return TokenMask(np.repeat(step, steps, axis=0), no_fallback(grid))
-
-
-def hide_lowest(rank: NDArray[np.float64], *, count: int) -> NDArray[np.bool_]:
-    """bool (steps, tokens) from a rank of that shape: True for exactly `count` tokens of lowest rank in each row.
-
-    Equal ranks resolve by position, so add chance to them. ValueError where a rank is NaN.
-    """
-    chosen: NDArray[np.bool_] = lowest(np.ascontiguousarray(rank, dtype=np.float64), count)
-    return chosen
 
 
 def _choose(tokens: int, *, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from mgm.masks.cell_motion import Camera, MotionInput, check_motion, motion_peaks, whole_clip
 from mgm.masks.grid import Grid
 from mgm.masks.kernels import balance, rectangle_rank
-from mgm.masks.mask import ROUNDING, Mask, TokenMask, check_option, is_real
-from mgm.masks.random import hide_lowest
+from mgm.masks.mask import ROUNDING, Mask, TokenMask, hide_lowest
+from mgm.masks.options import check_choice, check_option, is_count, is_real
 
 Boundary: TypeAlias = Literal["clip", "shift", "grow", "wrap"]
 Trim: TypeAlias = Literal["farthest", "random"]
@@ -41,11 +41,9 @@ class RectangleMask(Mask):
     softness: float = 0.0
 
     def __post_init__(self) -> None:
-        check_option(
-            self.name, "boundary", self.boundary in get_args(Boundary), self.boundary, "clip, shift, grow or wrap"
-        )
-        check_option(self.name, "trim", self.trim in get_args(Trim), self.trim, "farthest or random")
-        check_option(self.name, "fill", self.fill in get_args(Fill), self.fill, "random or near")
+        check_choice(self, "boundary", Boundary)
+        check_choice(self, "trim", Trim)
+        check_choice(self, "fill", Fill)
         check_option(self.name, "share", is_real(self.share) and 0 < self.share <= 1, self.share, "a share in (0, 1]")
         soft = is_real(self.softness) and 0 <= self.softness < math.inf
         check_option(self.name, "softness", soft, self.softness, "a finite number of tokens, at least 0")
@@ -113,12 +111,11 @@ class MotionRectangle(RectangleMask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_option(self.name, "start", self.start in get_args(Start), self.start, "random or motion")
+        check_choice(self, "start", Start)
         check_option(self.name, "jitter", isinstance(self.jitter, bool), self.jitter, "true or false")
-        whole = isinstance(self.top_k, int) and not isinstance(self.top_k, bool) and self.top_k >= 1
-        check_option(self.name, "top_k", whole, self.top_k, "an integer of at least 1")
-        check_option(self.name, "scope", self.scope in get_args(Scope), self.scope, "tubelet or clip")
-        check_option(self.name, "camera", self.camera in get_args(Camera), self.camera, "none or median")
+        check_option(self.name, "top_k", is_count(self.top_k), self.top_k, "an integer of at least 1")
+        check_choice(self, "scope", Scope)
+        check_choice(self, "camera", Camera)
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
@@ -136,7 +133,7 @@ class MotionRectangle(RectangleMask):
         known = moves.copy()
         if not moves.any() or (self.start == "random" and self.scope == "tubelet"):
             centres[0], known[0] = start, True
-        centres = np.repeat(_hold(centres, known), grid[0] // len(known), axis=0)
+        centres = np.repeat(_forward_fill(centres, known), grid[0] // len(known), axis=0)
         masked = self._place(centres, sides, count=count, shape=shape, rng=rng)
         return TokenMask(masked, np.repeat(~moves, grid[0] // len(moves)))
 
@@ -237,7 +234,7 @@ def place_rectangle(
     return hide_lowest(rank, count=count).reshape(size[0], *shape)
 
 
-def _hold(centres: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _forward_fill(centres: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Fill unknown centres with the last known one before them, or with the first known one; one must be known."""
     last = np.maximum.accumulate(np.where(known, np.arange(len(known)), known.argmax()))
     return centres[last]

@@ -1,15 +1,15 @@
 """`running-cell`: a small pattern, repeated over the frame, that advances by one token per step."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
-from mgm.masks.mask import Mask, TokenMask, check_option, no_fallback
-from mgm.masks.random import hide_lowest
+from mgm.masks.mask import Mask, TokenMask, hide_lowest, no_fallback
+from mgm.masks.options import check_choice, check_option, is_count, lists_to_tuples
 
 Ties: TypeAlias = Literal["turn", "random"]
 
@@ -50,11 +50,8 @@ class RunningCell(Mask):
     ties: Ties = "turn"
 
     def __post_init__(self) -> None:
-        given: object = self.cell
-        if isinstance(given, list):  # YAML has lists only
-            object.__setattr__(self, "cell", tuple(given))
-        sides = isinstance(self.cell, tuple) and len(self.cell) == 2
-        sides = sides and all(type(side) is int and side >= 1 for side in self.cell)
+        lists_to_tuples(self, "cell")
+        sides = isinstance(self.cell, tuple) and len(self.cell) == 2 and all(map(is_count, self.cell))
         check_option(
             self.name,
             "cell",
@@ -62,7 +59,7 @@ class RunningCell(Mask):
             self.cell,
             "two integers of at least 1, (rows, columns) of at least 2 tokens",
         )
-        check_option(self.name, "ties", self.ties in get_args(Ties), self.ties, "turn or random")
+        check_choice(self, "ties", Ties)
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`; ignores `motion`."""

@@ -1,7 +1,7 @@
 """Masks that hide the tokens of the highest score: of the strongest motion, or of any other map."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from mgm.errors import MaskError
 from mgm.masks.cell_motion import Camera, CellGeometry, MotionInput, cell_geometry, check_motion, token_shares
 from mgm.masks.grid import Grid
-from mgm.masks.mask import Mask, TokenMask, check_option, is_real, no_fallback
-from mgm.masks.random import hide_lowest
+from mgm.masks.mask import Mask, TokenMask, hide_lowest, no_fallback
+from mgm.masks.options import check_choice, check_option, is_real
 
 Selection: TypeAlias = Literal["top", "sampled"]
 
@@ -38,7 +38,7 @@ class MotionTopK(Mask):
     camera: Camera = "none"
 
     def __post_init__(self) -> None:
-        _check_camera(self.name, self.camera)
+        check_choice(self, "camera", Camera)
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
@@ -71,7 +71,7 @@ class MotionSampled(Mask):
     floor: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_camera(self.name, self.camera)
+        check_choice(self, "camera", Camera)
         _check_temperature(self.name, self.temperature)
         check_option(
             self.name, "floor", is_real(self.floor) and self.floor >= 0, self.floor, "a finite number of at least 0"
@@ -117,7 +117,7 @@ class ScoreMask(Mask):
     lowest: bool = False
 
     def __post_init__(self) -> None:
-        check_option(self.name, "method", self.method in get_args(Selection), self.method, "top or sampled")
+        check_choice(self, "method", Selection)
         _check_temperature(self.name, self.temperature)
         check_option(self.name, "lowest", isinstance(self.lowest, bool), self.lowest, "true or false")
         if self.scores is not None:
@@ -252,10 +252,6 @@ def _check_scores(name: str, scores: ArrayLike) -> NDArray[np.float64]:
         )
     copy.flags.writeable = False
     return copy
-
-
-def _check_camera(name: str, camera: str) -> None:
-    check_option(name, "camera", camera in get_args(Camera), camera, "none or median")
 
 
 def _check_temperature(name: str, temperature: float) -> None:

@@ -2,15 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
-from mgm.masks.mask import Mask, TokenMask, check_option, is_real, no_fallback
-from mgm.masks.random import hide_lowest
+from mgm.masks.mask import Mask, TokenMask, hide_lowest, no_fallback
+from mgm.masks.options import check_choice, check_option, is_real
 from mgm.masks.rectangle import RectangleMask, rectangle_sides
 
 Velocity: TypeAlias = Literal["linear", "walk"]
@@ -40,7 +40,7 @@ class SimulatedRectangle(RectangleMask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_velocity(self.name, self.velocity, self.speed)
+        _check_velocity(self)
         check_option(self.name, "jitter", isinstance(self.jitter, bool), self.jitter, "true or false")
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
@@ -73,7 +73,7 @@ class SimulatedTokens(Mask):
     speed: float = 2.0
 
     def __post_init__(self) -> None:
-        _check_velocity(self.name, self.velocity, self.speed)
+        _check_velocity(self)
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`; ignores `motion`."""
@@ -103,7 +103,7 @@ def reflect(path: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[np.
     return np.where(room > 0, folded, 0)
 
 
-def _check_velocity(name: str, velocity: object, speed: object) -> None:
-    check_option(name, "velocity", velocity in get_args(Velocity), velocity, "linear or walk")
-    real = is_real(speed) and 0 <= float(speed) <= 1000  # type: ignore[arg-type]
-    check_option(name, "speed", real, speed, "a number of tokens per step from 0 to 1000")
+def _check_velocity(mask: SimulatedRectangle | SimulatedTokens) -> None:
+    check_choice(mask, "velocity", Velocity)
+    real = is_real(mask.speed) and 0 <= mask.speed <= 1000
+    check_option(mask.name, "speed", real, mask.speed, "a number of tokens per step from 0 to 1000")
