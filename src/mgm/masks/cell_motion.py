@@ -93,28 +93,7 @@ def check_motion(name: str, motion: MotionInput, *, steps: int, camera: Camera =
     Raises:
         MaskError: wrong shape, NaN or infinity, T not a multiple of `steps`, or an extent that its cells do not cover.
     """
-    valid: NDArray[np.bool_] | None = None
-    extent: tuple[float, float] | None = None
-    if isinstance(motion, np.ndarray):
-        vectors = motion
-    elif hasattr(motion, "vectors") and hasattr(motion, "valid") and hasattr(motion, "extent"):
-        vectors, valid, extent = motion.vectors, motion.valid, motion.extent
-    else:
-        raise MaskError(
-            name,
-            f"found motion of type {type(motion).__name__}",
-            "vectors, valid and extent, or an array",
-            "pass the clip's motion field or a numpy array (T, gh, gw, 2)",
-            reason="invalid_type",
-        )
-    if vectors.ndim != 4 or vectors.shape[3] != 2 or 0 in vectors.shape or vectors.dtype.kind not in "fiu":
-        raise MaskError(
-            name,
-            f"found motion {vectors.dtype} {vectors.shape}",
-            "real numbers (T, gh, gw, 2)",
-            "put (dx, dy) on the last axis",
-            reason="invalid_shape" if vectors.dtype.kind in "fiu" else "invalid_type",
-        )
+    vectors, valid, extent = _vectors_valid_extent(name, motion)
     frames, rows, columns = vectors.shape[:3]
     if frames % steps:
         raise MaskError(
@@ -129,14 +108,6 @@ def check_motion(name: str, motion: MotionInput, *, steps: int, camera: Camera =
         measured = np.ones(steps, dtype=np.bool_)
     else:
         geometry = cell_geometry((rows, columns), CELL_PIXELS, _check_extent(name, extent, cells=(rows, columns)))
-        if valid.shape != vectors.shape[:3] or valid.dtype != np.bool_:
-            raise MaskError(
-                name,
-                f"found valid {valid.dtype} {valid.shape}",
-                f"bool {vectors.shape[:3]}",
-                "give one flag per cell",
-                reason="invalid_type" if valid.dtype != np.bool_ else "mismatch",
-            )
         measured = np.logical_or.reduce(valid.reshape(steps, -1), axis=1)
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and raises below
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -287,6 +258,42 @@ def token_shares(geometry: CellGeometry, shape: tuple[int, int]) -> tuple[NDArra
     both sum to 1 over the cells. `rows @ map @ columns.T` pools a map to (h, w)."""
     rows, columns = (_overlap(edges, tokens=tokens) for edges, tokens in zip(geometry.edges, shape, strict=True))
     return rows, columns
+
+
+def _vectors_valid_extent(
+    name: str, motion: MotionInput
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None, tuple[float, float] | None]:
+    """The parts of motion, of the right types and shapes; valid and extent are None for a plain array."""
+    valid, extent = None, None
+    if isinstance(motion, np.ndarray):
+        vectors = motion
+    elif hasattr(motion, "vectors") and hasattr(motion, "valid") and hasattr(motion, "extent"):
+        vectors, valid, extent = motion.vectors, motion.valid, motion.extent
+    else:
+        raise MaskError(
+            name,
+            f"found motion of type {type(motion).__name__}",
+            "vectors, valid and extent, or an array",
+            "pass the clip's motion field or a numpy array (T, gh, gw, 2)",
+            reason="invalid_type",
+        )
+    if vectors.ndim != 4 or vectors.shape[3] != 2 or 0 in vectors.shape or vectors.dtype.kind not in "fiu":
+        raise MaskError(
+            name,
+            f"found motion {vectors.dtype} {vectors.shape}",
+            "real numbers (T, gh, gw, 2)",
+            "put (dx, dy) on the last axis",
+            reason="invalid_shape" if vectors.dtype.kind in "fiu" else "invalid_type",
+        )
+    if valid is not None and (valid.shape != vectors.shape[:3] or valid.dtype != np.bool_):
+        raise MaskError(
+            name,
+            f"found valid {valid.dtype} {valid.shape}",
+            f"bool {vectors.shape[:3]}",
+            "give one flag per cell",
+            reason="invalid_type" if valid.dtype != np.bool_ else "mismatch",
+        )
+    return vectors, valid, extent
 
 
 def _check_extent(name: str, extent: tuple[float, float], *, cells: tuple[int, int]) -> tuple[float, float]:
