@@ -13,9 +13,11 @@ def test_the_message_begins_with_the_path() -> None:
 
 
 def test_a_substitute_is_a_function_of_its_numbers_and_one_of_the_set() -> None:
-    drawn = [draw_substitute(5, seed=1, epoch=epoch, index=2, attempt=0) for epoch in range(50)]
-    assert drawn == [draw_substitute(5, seed=1, epoch=epoch, index=2, attempt=0) for epoch in range(50)]
+    drawn = [draw_substitute(range(5), seed=1, epoch=epoch, index=2, attempt=0) for epoch in range(50)]
+    assert drawn == [draw_substitute(range(5), seed=1, epoch=epoch, index=2, attempt=0) for epoch in range(50)]
     assert set(drawn) == set(range(5))
+    later = [draw_substitute(range(5, 10), seed=1, epoch=epoch, index=2, attempt=0) for epoch in range(50)]
+    assert later == [number + 5 for number in drawn]
 
 
 @pytest.mark.parametrize("error", [VideoError("c.mp4", "is empty", reason="empty"), OSError("stale"), MemoryError()])

@@ -48,23 +48,26 @@ def read_or_substitute(
     index: int,
     seed: int,
     epoch: int,
+    among: range | None = None,
 ) -> Result:
     """Read video `index`, or another video of the set if it is unreadable.
 
     Args:
         read: called with (index of a video, number of the attempt, unreadable videos so far).
         paths: of all videos of the set.
+        among: the videos that may take its place; None: all.
 
     Raises:
         DataError: `MAX_ATTEMPTS` videos in a row could not be read.
     """
     failed: list[Unreadable] = []
+    others = range(len(paths)) if among is None else among
     for attempt in range(MAX_ATTEMPTS):
         try:
             return read(index, attempt, tuple(failed))
         except READ_ERRORS as error:
             failed.append(Unreadable.from_error(paths[index], error))
-            index = draw_substitute(len(paths), seed=seed, epoch=epoch, index=index, attempt=attempt)
+            index = draw_substitute(others, seed=seed, epoch=epoch, index=index, attempt=attempt)
     raise DataError(
         "",
         f"{len(failed)} videos in a row could not be read, the last one: {failed[-1].message}",
@@ -73,10 +76,10 @@ def read_or_substitute(
     )
 
 
-def draw_substitute(videos: int, *, seed: int, epoch: int, index: int, attempt: int) -> int:
-    """Number of the video to read instead of video `index`, out of `videos`.
+def draw_substitute(among: range, *, seed: int, epoch: int, index: int, attempt: int) -> int:
+    """Number of the video to read instead of video `index`, one of `among`.
 
     It has a generator of its own, so that it does not depend on how many numbers were drawn before reading failed.
     """
     rng = np.random.default_rng([seed, epoch, index, attempt, _SUBSTITUTE])
-    return int(rng.integers(videos))
+    return among[int(rng.integers(len(among)))]

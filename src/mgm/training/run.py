@@ -143,9 +143,7 @@ class TrainingRun:
         if optim.batch % fabric.world_size:
             found = f"{optim.batch} clips for {fabric.world_size} devices"
             raise ConfigError("batch", found, "a multiple of their number", reason="mismatch")
-        apart = clips.transform.stills is not None
-        pictures = sum(is_picture(item.path) for item in clips.items) if apart else 0
-        order = BatchOrder(len(clips), optim.batch, config.seed, fabric.global_rank, fabric.world_size, pictures)
+        order = BatchOrder(len(clips), optim.batch, config.seed, fabric.global_rank, fabric.world_size, clips.pictures)
         schedule = build_schedule(optim, steps_per_epoch=order.steps_per_epoch)
         return cls(Path(out), config, optim, clips, fabric, order, schedule, about or {})
 

@@ -127,8 +127,12 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
     Another video, chosen from the same numbers, replaces a video that cannot be read; see `Sample.unreadable`.
 
     Args:
+        items: with `ClipTransform.stills` the still pictures come last.
         repeats: number of samples per decoded clip, each with its own crop and mask (repeated augmentation). The first one is the
             same for any number.
+
+    Attributes:
+        pictures: number of still pictures among the items if they have clips of their own; else 0.
     """
 
     def __init__(
@@ -153,6 +157,7 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         self.sampler = transform.sampler or Sampler(settings.frames, settings.stride)
         self.seed = seed
         self.repeats = repeats
+        self.pictures = 0 if transform.stills is None else sum(map(is_picture, self._paths))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -174,7 +179,12 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
                 begin_item(number)
             return self._draw(epoch, number, attempt, failed)
 
-        return read_or_substitute(draw, self._paths, index=index, seed=self.seed, epoch=epoch)
+        return read_or_substitute(draw, self._paths, index=index, seed=self.seed, epoch=epoch, among=self._alike(index))
+
+    def _alike(self, index: int) -> range:
+        """The videos that may take the place of one: in batches of one kind, those of its kind."""
+        first_picture = len(self) - self.pictures
+        return range(first_picture) if index < first_picture else range(first_picture, len(self))
 
     def _draw(self, epoch: int, index: int, attempt: int, failed: tuple[Unreadable, ...]) -> list[Sample]:
         item = self.items[index]
