@@ -84,6 +84,8 @@ OPEN_POINTS: Mapping[str, Mapping[str, object]] = {
     "softness 1": {"softness": 1.0},
     "one centre per clip": {"scope": "clip"},
     "top-up beside the rectangle": {"fill": "near"},
+    "sides of the motion": {"sides": "motion"},
+    "sides of the motion, border grow": {"sides": "motion", "boundary": "grow"},
 }
 
 QUESTIONS: dict[str, Question] = {

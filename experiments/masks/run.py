@@ -76,6 +76,11 @@ def rows() -> Iterator[tuple[str, Mask]]:
         build_mask("mgm", boundary="grow", start="motion", camera="median"),
     )
     yield "mgm, clip, start=motion, share=.5", build_mask("mgm", start="motion", share=0.5)
+    for boundary in ("clip", "grow"):
+        yield (
+            f"mgm, {boundary}, start=motion, sides=motion",
+            build_mask("mgm", boundary=boundary, start="motion", sides="motion"),
+        )
     yield "motion-topk, camera=median", build_mask("motion-topk", camera="median")
 
 

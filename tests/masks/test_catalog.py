@@ -31,6 +31,7 @@ OPTIONS = {
         "top_k": [1, 5],
         "scope": ["tubelet", "clip"],
         "camera": ["none", "median"],
+        "sides": ["ratio", "motion"],
     },
     "smm": {
         "boundary": ["clip", "shift", "grow", "wrap"],

@@ -1,4 +1,4 @@
-"""Motion on the token grid: cells pooled to tokens, magnitudes, and the peak of each step."""
+"""Motion on the token grid: cells pooled to tokens, magnitudes, the peak of each step and the extent around it."""
 
 import math
 from dataclasses import dataclass
@@ -177,6 +177,36 @@ def motion_peaks(
         sums = weight @ geometry.moments
         centres = sums[:, 1:] / np.where(sums[:, :1] > 0, sums[:, :1], 1)
     return centres * np.divide(shape, geometry.extent), moves
+
+
+def motion_extents(motion: CellMotion, centres: NDArray[np.float64], *, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Height and width of each step's motion around a centre: float64 (t, 2), in tokens; 0 for a step without motion.
+
+    Each is sqrt(12) times the magnitude-weighted root mean square distance from the centre, along its axis: exactly the
+    side of a rectangle that moves as one in front of a still background, and twice the frame's for uniform motion around a corner.
+    A step's magnitude is that of `motion_peaks`.
+
+    Args:
+        centres: float64 (t, 2), (y, x) in tokens from the frame's top left corner.
+        shape: (h, w) of the token grid.
+    """
+    geometry = motion.geometry
+    strongest = motion.power.max(axis=1)
+    peak = strongest.max(axis=(1, 2), keepdims=True)
+    # Scaled to the peak, so that sums of very small float32 magnitudes do not vanish.
+    weight = np.sqrt(strongest / np.where(peak > 0, peak, 1))
+    sides = np.empty((len(weight), 2))
+    for axis, edges in enumerate(geometry.edges):
+        length, middle = np.diff(edges), (edges[1:] + edges[:-1]) / 2
+        scale = shape[axis] / geometry.extent[axis]
+        offset = middle - centres[:, axis, None] / scale
+        across = weight @ np.diff(geometry.edges[1]) if axis == 0 else np.diff(geometry.edges[0]) @ weight
+        mass = across * length
+        # A cell's own spread about its middle is length ** 2 / 12.
+        spread = (mass * (offset * offset + length * length / 12)).sum(axis=1)
+        total = mass.sum(axis=1)
+        sides[:, axis] = np.sqrt(12 * spread / np.where(total > 0, total, 1)) * scale
+    return sides
 
 
 def whole_clip(motion: CellMotion) -> CellMotion:

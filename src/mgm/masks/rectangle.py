@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mgm.masks.cell_motion import Camera, MotionInput, check_motion, motion_peaks, whole_clip
+from mgm.masks.cell_motion import Camera, MotionInput, check_motion, motion_extents, motion_peaks, whole_clip
 from mgm.masks.grid import Grid
 from mgm.masks.kernels import balance, rectangle_rank
 from mgm.masks.mask import ROUNDING, Mask, TokenMask, hide_lowest
@@ -18,6 +18,7 @@ Trim: TypeAlias = Literal["farthest", "random"]
 Fill: TypeAlias = Literal["random", "near"]
 Start: TypeAlias = Literal["random", "motion"]
 Scope: TypeAlias = Literal["tubelet", "clip"]
+Sides: TypeAlias = Literal["ratio", "motion"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ class MotionRectangle(RectangleMask):
         scope: "tubelet": each step has a centre of its own, as in the paper. "clip": the strongest motion of the whole
             clip gives one centre to all steps, including the first regardless of `start`, and one `fallback` to all.
         camera: the camera motion to subtract; none in the paper. See `check_motion`.
+        sides: "ratio": a square of N tokens, as in the paper. "motion": height and width of the step's motion around its
+            peak (`motion_extents`), those of the neighbouring step where the centre is; a clip without motion has the
+            square. The count stays exact by the rules of `place_rectangle`: a smaller extent is topped up, at random under
+            `clip`, in proportion under the other rules; a larger one is cut. `share` bounds the hidden tokens inside.
     """
 
     name: ClassVar[str] = "mgm"
@@ -108,6 +113,7 @@ class MotionRectangle(RectangleMask):
     top_k: int = 1
     scope: Scope = "tubelet"
     camera: Camera = "none"
+    sides: Sides = "ratio"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,24 +122,29 @@ class MotionRectangle(RectangleMask):
         check_option(self.name, "top_k", is_count(self.top_k), self.top_k, "an integer of at least 1")
         check_choice(self, "scope", Scope)
         check_choice(self, "camera", Camera)
+        check_choice(self, "sides", Sides)
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
         count = self.count(grid, ratio)
         shape = (grid[1], grid[2])
-        sides = rectangle_sides(grid, ratio * self.share, jitter=self.jitter, rng=rng)
+        base = _square(grid, ratio * self.share)
+        changes = side_changes(grid[0], rng=rng) if self.jitter else 0.0
         start = rng.random(2) * shape
         if motion is None:
             centres, moves = np.zeros((grid[0], 2)), np.zeros(grid[0], dtype=np.bool_)
         else:
             cells = check_motion(self.name, motion, steps=grid[0], camera=self.camera)
-            centres, moves = motion_peaks(
-                whole_clip(cells) if self.scope == "clip" else cells, shape=shape, top_k=self.top_k, rng=rng
-            )
+            cells = whole_clip(cells) if self.scope == "clip" else cells
+            centres, moves = motion_peaks(cells, shape=shape, top_k=self.top_k, rng=rng)
+            if self.sides == "motion" and moves.any():
+                base = _forward_fill(motion_extents(cells, centres, shape=shape), moves)
         known = moves.copy()
         if not moves.any() or (self.start == "random" and self.scope == "tubelet"):
             centres[0], known[0] = start, True
         centres = np.repeat(_forward_fill(centres, known), grid[0] // len(known), axis=0)
+        sides = np.empty_like(centres)
+        sides[:] = np.maximum(base + changes, 1)
         masked = self._place(centres, sides, count=count, shape=shape, rng=rng)
         return TokenMask(masked, np.repeat(~moves, grid[0] // len(moves)))
 
@@ -148,16 +159,19 @@ def rectangle_sides(
     in {-1, 0, 1}, independent in x and y (Eq. 7) or, without `aspect`, the same in both (Eq. 5), that sum to zero over
     the clip. In the paper this sum is meant to keep the number of masked tokens, but it does not: `place_rectangle` does.
     """
-    steps, height, width = grid
-    area = ratio * height * width
-    h = min(math.sqrt(area), height)
-    w = min(area / h, width)
-    sides = np.full((steps, 2), (area / w, w))
+    sides = np.tile(_square(grid, ratio), (grid[0], 1))
     if jitter:
-        increments = zero_sum_jitter(steps - 1, rng=rng)
-        sides[1:] += np.cumsum(increments if aspect else increments[:, :1], axis=0)
+        sides += side_changes(grid[0], rng=rng, aspect=aspect)
     sides[sides < 1] = 1
     return sides
+
+
+def side_changes(steps: int, *, rng: np.random.Generator, aspect: bool = True) -> NDArray[np.float64]:
+    """The sums of the increments s_t up to each step: float64 (steps, 2), 0 at the first and the last; see `rectangle_sides`."""
+    changes = np.zeros((steps, 2))
+    increments = zero_sum_jitter(steps - 1, rng=rng)
+    changes[1:] = np.cumsum(increments if aspect else increments[:, :1], axis=0)
+    return changes
 
 
 def zero_sum_jitter(steps: int, *, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -234,7 +248,16 @@ def place_rectangle(
     return hide_lowest(rank, count=count).reshape(size[0], *shape)
 
 
-def _forward_fill(centres: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Fill unknown centres with the last known one before them, or with the first known one; one must be known."""
+def _square(grid: Grid, ratio: float) -> NDArray[np.float64]:
+    """w_0 = h_0 of `rectangle_sides`: float64 (2,), (height, width)."""
+    _, height, width = grid
+    area = ratio * height * width
+    h = min(math.sqrt(area), height)
+    w = min(area / h, width)
+    return np.array([area / w, w])
+
+
+def _forward_fill(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Fill unknown centres or sides with the last known one before them, or with the first known one; one must be known."""
     last = np.maximum.accumulate(np.where(known, np.arange(len(known)), known.argmax()))
-    return centres[last]
+    return values[last]

@@ -2,7 +2,7 @@
 
 import { element } from "./draw.js";
 
-const WORDS = { boundary: "border rule", top_k: "top cells", softness: "softness, in tokens", camera: "camera, by the mask" };
+const WORDS = { boundary: "border rule", top_k: "top cells", softness: "softness, in tokens", camera: "camera, by the mask", sides: "sides from" };
 const FAMILIES = ["follow the motion", "move by themselves", "ignore motion"];
 
 export class Controls {
