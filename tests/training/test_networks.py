@@ -1,5 +1,7 @@
 """Networks of the catalog in fine-tuning: their settings, a run, its checkpoints, and a start from weights."""
 
+import math
+
 import pytest
 import torch
 
@@ -132,15 +134,40 @@ def test_the_moving_average_has_the_statistics_of_batch_norm(tune, small, tmp_pa
     assert load_pretrained(tmp_path / "tuned").norm.running_mean.abs().sum() > 0
 
 
-def test_a_stopped_run_resumes_exactly(tune, small, memory, videos, tmp_path):
-    config = small(*NETWORK, "finetune.steps=8", "finetune.checkpoint_every=4", "finetune.dropout=0.3")
+@pytest.mark.parametrize("clip", [25, 26])
+def test_a_stopped_run_resumes_exactly(tune, small, memory, videos, tmp_path, clip):
+    """Also if the first half of an unfinished step has changed the statistics of batch norm."""
+    settings = ("finetune.steps=8", "finetune.checkpoint_every=4", "finetune.dropout=0.3", "finetune.micro_batch=2")
+    config = small(*NETWORK, *settings)
     whole = tune(None, config, "whole")
-    stopped = raising(memory, KeyboardInterrupt, at=25)
+    stopped = raising(memory, KeyboardInterrupt, at=clip)
     with pytest.raises(KeyboardInterrupt):
         finetune(None, videos, config, out=tmp_path / "parts", source=stopped, show_progress=False)
     again = tune(None, config, "parts", resume="auto")
     assert again.history.losses == whole.history.losses
     assert same_weights(again.model, whole.model)
+
+
+def test_a_skipped_step_leaves_the_statistics_of_batch_norm(tune, small, monkeypatch):
+    step, number = Finetuning.step, 0
+
+    def overflowing(method, module, batch):
+        nonlocal number
+        number += 1
+        if number != 3:
+            return step(method, module, batch)
+        overflow = method.module.norm.register_forward_pre_hook(lambda _, inputs: (inputs[0] * math.inf,))
+        result = step(method, module, batch)
+        overflow.remove()
+        assert method.module.norm.running_mean.isnan().any()
+        return result
+
+    monkeypatch.setattr(Finetuning, "step", overflowing)
+    result = tune(None, small(*NETWORK, "finetune.micro_batch=null"))
+    assert number == 6
+    assert math.isnan(result.history.losses[2])
+    assert all(value.isfinite().all() for value in result.model.state_dict().values())
+    assert result.model.norm.num_batches_tracked == 5
 
 
 def test_another_network_is_another_run(tune, small, monkeypatch):

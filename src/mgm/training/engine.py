@@ -50,6 +50,38 @@ class MovingAverage:
             value.copy_(state[name])
 
 
+@dataclass(slots=True)
+class KeptStatistics:
+    """The running statistics of a model, which its forward pass changes, as of the last finished step.
+
+    A step that is skipped, or stopped after some of its micro-batches, must leave no trace in them.
+
+    Attributes:
+        live: buffers of the state dict, such as those of batch norm.
+        kept: their copies.
+    """
+
+    live: list[Tensor]
+    kept: list[Tensor]
+
+    @classmethod
+    def of(cls, module: nn.Module) -> KeptStatistics:
+        """Those of a model, as they are now."""
+        own = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+        live = [value for name, value in module.state_dict(keep_vars=True).items() if name not in own]
+        return cls(live, [value.clone() for value in live])
+
+    def keep(self) -> None:
+        """Keep the present ones."""
+        for kept, live in zip(self.kept, self.live, strict=True):
+            kept.copy_(live)
+
+    def restore(self) -> None:
+        """Return to the kept ones."""
+        for kept, live in zip(self.kept, self.live, strict=True):
+            live.copy_(kept)
+
+
 @dataclass(slots=True, eq=False)
 class Engine:
     """The model, the optimiser and the moving average of a run on its devices.
@@ -59,6 +91,7 @@ class Engine:
         optimiser: of these parameters.
         stepper: the optimiser as Fabric wraps it, with the scaler of 16-bit gradients.
         average: None if the run keeps none.
+        statistics: of the model.
     """
 
     fabric: Fabric
@@ -67,6 +100,7 @@ class Engine:
     optimiser: torch.optim.Optimizer
     stepper: Any
     average: MovingAverage | None
+    statistics: KeptStatistics
 
     @classmethod
     def build(cls, fabric: Fabric, method: TrainingMethod, optim: OptimConfig, *, peak: float) -> Engine:
@@ -81,16 +115,22 @@ class Engine:
         module = fabric.setup_module(model)
         optimiser = method.build_optimiser(peak)  # after the model: sharding replaces its parameters
         average = None if optim.ema is None else MovingAverage(optim.ema, method.module)
-        return cls(fabric, method, module, optimiser, fabric.setup_optimizers(optimiser), average)
+        statistics = KeptStatistics.of(method.module)
+        return cls(fabric, method, module, optimiser, fabric.setup_optimizers(optimiser), average, statistics)
 
     def step(self) -> None:
         """Change the weights by the accumulated gradient, and the average by the weights."""
         self.stepper.step()
+        self.statistics.keep()
         if self.average is not None:
             self.average.update()
 
     def state(self) -> dict[str, Any]:
-        """Whole tensors for a checkpoint: the same for any number of devices. All devices must call it."""
+        """Whole tensors for a checkpoint: the same for any number of devices. All devices must call it.
+
+        They are those after the last finished step, also in the middle of another one.
+        """
+        self.statistics.restore()
         state = {"model": self.method.module.state_dict(), "optimiser": self.optimiser.state_dict()}
         if self.average is not None:
             state["ema"] = self.average.state_dict()
@@ -103,6 +143,7 @@ class Engine:
         """Restore what `state` returned. A run that had no average before begins with the weights."""
         module = self.method.module
         module.load_state_dict(distribute_model_state(content["model"], module))
+        self.statistics.keep()
         self.optimiser.load_state_dict(distribute_optimiser_state(content["optimiser"], self.optimiser))
         self.fabric.strategy.precision.load_state_dict(content["precision"])
         if self.average is not None:

@@ -308,6 +308,7 @@ class _Steps:
         reason = guard.judge(step, record.loss, record.gradient_norm, overflows=overflows)
         if reason is None:
             return None
+        self.engine.statistics.restore()
         if not guard.exceeded:
             self.warnings.skipped(
                 f"step {step} is skipped: {reason} ({len(guard.skipped)} of {guard.limit} in {WINDOW} steps)"

@@ -82,7 +82,7 @@ def try_step(run: TrainingRun, engine: Engine) -> StepCost:
     fabric, method, smallest = run.fabric, engine.method, run.clips.repeats
     free = _free_on(fabric)
     fixed = fixed_bytes(engine)
-    with _unchanged(method, fabric):
+    with _unchanged(engine):
         try:
             kept, seconds = _take(run, method, smallest)
         except torch.OutOfMemoryError as error:
@@ -228,22 +228,19 @@ def _take(run: TrainingRun, method: TrainingMethod, clips: int) -> tuple[int, fl
 
 
 @contextmanager
-def _unchanged(method: TrainingMethod, fabric: Fabric) -> Iterator[None]:
+def _unchanged(engine: Engine) -> Iterator[None]:
     """Restore mode, statistics and random states after the block, and show no warnings about its clips."""
-    mode = method.module.training
-    statistics = {name: value.clone() for name, value in method.module.named_buffers()}  # of batch norm
-    devices = [fabric.device] if fabric.device.type == "cuda" and torch.cuda.is_available() else []
+    module, device = engine.method.module, engine.fabric.device
+    mode = module.training
+    devices = [device] if device.type == "cuda" and torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        method.module.train()
+        module.train()
         try:
             yield
         finally:
-            method.module.train(mode)
-            with torch.no_grad():
-                for name, value in method.module.named_buffers():
-                    if not torch.equal(value, statistics[name]):
-                        value.copy_(statistics[name])
+            module.train(mode)
+            engine.statistics.restore()
 
 
 def _free_on(fabric: Fabric) -> int | None:
