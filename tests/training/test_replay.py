@@ -8,12 +8,15 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mgm.errors import ModelError
-from mgm.training import load_checkpoint
+from mgm.models import Encoder
+from mgm.models.networks.catalog import NETWORKS
+from mgm.training import export_model, load_checkpoint
 from mgm.training.finetune import finetune
 from mgm.training.pretrain import Pretraining
 from mgm.training.replay import replay_step
 from mgm.training.replay_file import read_replay
 from tests.errors import raises
+from tests.models.networks.small import SMALL
 from tests.models.tokenizers.files import vqgan, write_vqgan
 from tests.training.helpers import newest, read_log
 
@@ -126,9 +129,11 @@ def test_a_gradient_alone_can_spoil_a_step(run, small, monkeypatch, tmp_path):
     assert replay.again.output is None
 
 
-@pytest.mark.parametrize("targets", ["normalised-pixels", "{vqgan-codes: 1, teacher: 0.5}"])
+@pytest.mark.parametrize(
+    "targets", ["normalised-pixels", "{vqgan-codes: 1, teacher: 0.5}", "{video-teacher: 1, image-teacher: 0.5}"]
+)
 def test_a_step_is_taken_again_exactly(run, small, monkeypatch, tmp_path, targets):
-    """The loss of a step with several micro-batches, a decoder mask, a teacher and a tokenizer."""
+    """The loss of a step with several micro-batches, a decoder mask, teachers and a tokenizer."""
     settings = [
         "pretrain.skip_limit=0",
         "pretrain.micro_batch=2",
@@ -137,8 +142,13 @@ def test_a_step_is_taken_again_exactly(run, small, monkeypatch, tmp_path, target
     ]
     if "teacher" in targets:
         settings.append(f"model.teacher={run(small('pretrain.steps=1'), 'teacher').out}")
+    if "vqgan" in targets:
         file = write_vqgan(tmp_path / "vqgan.ckpt", vqgan().state_dict())
         settings.append(f"model.tokenizer={file}")
+    if "image-teacher" in targets:
+        spec = replace(small().model_spec(), frames=1, tubelet=1)
+        export_model(Encoder(spec), to="safetensors", out=tmp_path / "pictures")
+        settings.append(f"model.image_teacher={tmp_path / 'pictures'}")
     expected = run(small(*settings), "whole").history.losses[4]
     monkeypatch.setattr(
         "mgm.training.loop.StepGuard.judge", lambda guard, step, *_, **__: "is wanted" if step == 4 else None
@@ -154,9 +164,19 @@ def test_a_step_is_taken_again_exactly(run, small, monkeypatch, tmp_path, target
     assert (replay.again.output, replay.again.gradient) == (None, None)
 
 
-def test_a_fine_tuning_step_draws_the_same(small, videos, memory, monkeypatch, tmp_path):
-    """Its dropout, its stochastic depth and its mixing."""
-    config = small("finetune.skip_limit=0", "finetune.dropout=0.5", "finetune.drop_path=0.5", "finetune.mixup=0.8")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("finetune.dropout=0.5", "finetune.drop_path=0.5", "finetune.mixup=0.8"),
+        ("finetune.class_weights=balanced", "finetune.mixup=0", "finetune.cutmix=0"),
+        ("model.network=small", "finetune.layer_decay=1", "finetune.dropout=0.5"),
+    ],
+)
+def test_a_fine_tuning_step_draws_the_same(small, videos, memory, monkeypatch, tmp_path, settings):
+    """Its dropout, its stochastic depth and its mixing; the weights of its classes; a network."""
+    monkeypatch.setitem(NETWORKS, "small", SMALL)
+    config = small("finetune.skip_limit=0", *settings)
+    videos = replace(videos, train=(*videos.train, *videos.train[:2], *videos.train[:2]))  # unequal classes
     monkeypatch.setattr(
         "mgm.training.loop.StepGuard.judge", lambda guard, step, *_, **__: "is wanted" if step == 4 else None
     )

@@ -209,6 +209,10 @@ class Finetuning:
         spec, pooling = self.module.encoder.spec.to_dict(), self.module.pooling
         return {"kind": "classifier", "spec": spec, "classes": list(self.classes), "pooling": pooling}
 
+    def frozen(self) -> dict[str, Any]:
+        """The weights of the classes."""
+        return {} if self.class_weights is None else {"class_weights": self.class_weights}
+
     def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
         """Three lines: clips; augmentation; length and learning rate."""
         optim, data = self.config.finetune, self.config.data

@@ -53,5 +53,8 @@ class TrainingMethod(Protocol):
     def describe(self) -> dict[str, Any]:
         """Kind and specification of the model, for the checkpoint."""
 
+    def frozen(self) -> dict[str, Any]:
+        """What a step reads that is neither in the checkpoint nor in its batches: state dicts of frozen networks, class weights."""
+
     def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
         """Three lines about the run, shown before it starts: the cheapest moment to notice a mistake."""

@@ -190,6 +190,16 @@ class Pretraining:
             content |= {"kind": "predictor", "trunk": self.module.trunk_name, "pictures": pictures}
         return content
 
+    def frozen(self) -> dict[str, Any]:
+        """The weights of the targets' teachers and tokenizer."""
+        objective = self.module.objective
+        found = {
+            "teacher": objective.teacher,
+            "image_teacher": objective.image_teacher,
+            "tokenizer": objective.tokenizer,
+        }
+        return {name: network.state_dict() for name, network in found.items() if isinstance(network, nn.Module)}
+
     def summary(self, schedule: Schedule, *, videos: int, devices: int) -> str:
         """Three lines: clips and tokens; model and mask; length and learning rate."""
         config = self.config

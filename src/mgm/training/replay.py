@@ -19,6 +19,7 @@ from mgm.training.engine import Engine
 from mgm.training.fabric import Fabric
 from mgm.training.finetune import Finetuning, augmentation, build_classifier
 from mgm.training.method import TrainingMethod
+from mgm.training.networks import build_network
 from mgm.training.pretrain import Pretraining, build_autoencoder, tokenizer_kind
 from mgm.training.replay_file import SpoiledStep, read_replay
 from mgm.training.sections import Precision
@@ -104,23 +105,32 @@ def _take(saved: SpoiledStep, precision: Precision) -> ReplayedStep:
 
 def _method(saved: SpoiledStep) -> TrainingMethod:
     """The method before the step."""
-    config, described = saved.config, saved.described
+    config, frozen = saved.config, saved.frozen
     method: Pretraining | Finetuning
     if saved.is_finetuning:
-        optim, classes = config.finetune, tuple(described["classes"])
-        classifier = build_classifier(config, classes=len(classes))
-        augment = augmentation(optim, classes=len(classes), seed=config.seed)
-        method = Finetuning(classifier, config, classes, False, augment)
+        classes = tuple(saved.described["classes"])
+        classifier = (
+            build_classifier(config, classes=len(classes))
+            if config.model.network is None
+            else build_network(config, classes=len(classes), training=True)
+        )
+        augment = augmentation(config.finetune, classes=len(classes), seed=config.seed)
+        method = Finetuning(classifier, config, classes, False, augment, frozen.get("class_weights"))
     else:
-        teacher = None
-        if saved.teacher is not None:
-            teacher = Encoder(ModelSpec.from_dict(described["teacher"]))
-            teacher.load_state_dict(saved.teacher)
-        tokenizer = None if saved.tokenizer is None else tokenizer_kind(config).from_state(saved.tokenizer)
-        model = build_autoencoder(config, teacher, tokenizer)
-        method = Pretraining(model, config)
+        tokenizer = tokenizer_kind(config).from_state(frozen["tokenizer"]) if "tokenizer" in frozen else None
+        teacher, of_pictures = _teacher(saved, "teacher"), _teacher(saved, "image_teacher")
+        method = Pretraining(build_autoencoder(config, teacher, tokenizer, of_pictures), config)
     method.module.load_state_dict(saved.weights)
     return method
+
+
+def _teacher(saved: SpoiledStep, name: str) -> Encoder | None:
+    """A frozen encoder of the step; None without it."""
+    if name not in saved.frozen:
+        return None
+    teacher = Encoder(ModelSpec.from_dict(saved.described[name]))
+    teacher.load_state_dict(saved.frozen[name])
+    return teacher
 
 
 @dataclass(frozen=True, slots=True)

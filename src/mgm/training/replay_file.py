@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from mgm.data.loading.loader import Batch
 from mgm.errors import ModelError, in_words
 from mgm.files.atomic import atomic_path
 from mgm.files.checksum import add_checksum
 from mgm.files.torch_file import read_torch, write_torch
-from mgm.models import Encoder, MaskedAutoencoder, Tokenizer
-from mgm.models.replacement import MaskedPredictor
 from mgm.training.config import Config
 from mgm.training.method import TrainingMethod
 from mgm.training.recipe import parse_config
 from mgm.training.run import TrainingRun
 from mgm.version import VERSION
 
-REPLAY_FORMAT = "mgm-replay-1"
+REPLAY_FORMAT = "mgm-replay-2"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,10 +38,9 @@ class SpoiledStep:
         config: the run's settings.
         described: kind and specification of the model, as `TrainingMethod.describe`.
         weights: before the step.
-        teacher: weights of the target's teacher, which checkpoints leave out; None without one.
         rng, device_rng: torch's random states before the step; `device_rng` None without a GPU.
         batches: the rank's micro-batches.
-        tokenizer: weights of the target's tokenizer, which checkpoints leave out; None without one.
+        frozen: as `TrainingMethod.frozen`.
     """
 
     reason: str
@@ -58,16 +54,15 @@ class SpoiledStep:
     config: Config
     described: dict[str, Any]
     weights: dict[str, torch.Tensor]
-    teacher: dict[str, torch.Tensor] | None
     rng: torch.Tensor
     device_rng: torch.Tensor | None
     batches: tuple[Batch, ...]
-    tokenizer: dict[str, torch.Tensor] | None = None
+    frozen: dict[str, Any]
 
     @property
     def is_finetuning(self) -> bool:
         """Whether a classifier was trained; otherwise an autoencoder was."""
-        return bool(self.described["kind"] == "classifier")
+        return self.described["kind"] in ("classifier", "network")
 
     def save(self, file: Path) -> None:
         """Write the file atomically, with a checksum.
@@ -111,11 +106,10 @@ def spoiled_step(
         run.config,
         method.describe(),
         weights,
-        _weights_of("teacher", Encoder, method.module),
         rng,
         device_rng,
         tuple(islice(run.batches(step), run.micro_batches)),
-        _weights_of("tokenizer", Tokenizer, method.module),
+        method.frozen(),
     )
 
 
@@ -139,14 +133,6 @@ def read_replay(file: Path) -> SpoiledStep:
     except (KeyError, TypeError, AttributeError) as error:
         found = f"contains no whole step ({in_words(error)})"
         raise ModelError(file, found, advice="copy the file again", reason="malformed") from error
-
-
-def _weights_of(
-    network: str, kind: type[Encoder] | type[Tokenizer], module: nn.Module
-) -> dict[str, torch.Tensor] | None:
-    """Those of a frozen network of the objective."""
-    found = getattr(module.objective, network) if isinstance(module, MaskedAutoencoder | MaskedPredictor) else None
-    return found.state_dict() if isinstance(found, kind) else None
 
 
 def _plain(batch: Batch) -> dict[str, Any]:
