@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson, Data
+from mgm.commands.tables import number_column, plain_table
 from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
@@ -108,11 +107,9 @@ def _print_splits(console: Terminal, summary: DataSummary) -> None:
         else f"classes  {summary.names_from}",
     )
     console.print_line(f"judged   {_judged(summary)}")
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     splits = (summary.train, summary.test)
     shown = [(key, name) for key, name in _COUNTS if any(getattr(split, key) for split in splits)]
-    for name in ("", *(name for _, name in shown)):
-        table.add_column(name, justify="right" if name else "left")
+    table = plain_table("", *(number_column(name) for _, name in shown))
     for name, split in zip(("train", "test"), splits, strict=True):
         table.add_row(name, *(f"{getattr(split, key):,}" for key, _ in shown))
     console.print()
@@ -140,9 +137,8 @@ def _print_classes(console: Terminal, summary: DataSummary, *, every: bool) -> N
     ordered = sorted(summary.classes, key=lambda c: (-(c.train + c.test), c.name))
     half = _MAX_CLASSES // 2
     cut = len(ordered) > _MAX_CLASSES and not every
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for name in ("class", "train", "test", *(["missing"] if summary.missing else [])):
-        table.add_column(name, justify="left" if name == "class" else "right")
+    counted = ("train", "test", *(["missing"] if summary.missing else []))
+    table = plain_table("class", *map(number_column, counted))
     rows: list[ClassCount | None] = [*ordered[:half], None, *ordered[-half:]] if cut else [*ordered]
     for row in rows:
         if row is None:

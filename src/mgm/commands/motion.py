@@ -91,7 +91,7 @@ def motion(
     console = Terminal()
     for path in written:
         console.print_line(f"{path}: {_size(path)}")
-    console.print(_summary(totals, stride if out is not None else 1), highlight=False, soft_wrap=True)
+    console.print_line(_summary(totals, stride if out is not None else 1))
     suggest("mgm", "preview", video)
 
 

@@ -46,12 +46,9 @@ def pack(
         console.print_line(message, style="yellow")
     videos_in = f"{report.videos:,} video{'s' * (report.videos != 1)}"
     shards = f"{len(report.shards)} shard{'s' * (len(report.shards) != 1)}"
-    console.print(
+    console.print_line(
         f"{videos_in} in {shards} ({report.skipped} already there), {report.bytes / 2**20:,.1f} MiB, "
-        f"{len(report.failed)} left out",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"{len(report.failed)} left out"
     )
     suggest("mgm", "pretrain", out, "--out", new_folder("runs/pretrain"))
     if report.failed:

@@ -180,7 +180,7 @@ def _print(report: PreviewReport, settings: PreviewSettings, form: PreviewForm, 
         console.print(_table(report, settings))
         for _, picture in report.written:
             console.print_line(" and ".join([str(picture), *form.suffixes[1:]]))
-        console.print(str(report.statistics), highlight=False, soft_wrap=True)
+        console.print_line(str(report.statistics))
     for error in report.failed:
         console.print_line(str(error), style="yellow")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 
 import mgm
 from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import SET_HELP, AsJson, ForeignRecipe, Network, Settings, open_set, with_network
+from mgm.commands.tables import plain_table
 from mgm.errors import ConfigError
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, Terminal, note, print_json
@@ -142,9 +142,8 @@ def _table(report: ProbeReport) -> Table:
     """One row per probe: its accuracy and, with an untrained encoder, the gain."""
     from mgm.evaluation.metrics import accuracy
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for column in ("", "top-1", "95% interval", "untrained", "gain, paired", "verdict"):
-        table.add_column(column, no_wrap=column != "verdict")
+    headings = ("", "top-1", "95% interval", "untrained", "gain, paired")
+    table = plain_table(*(Column(heading, no_wrap=True) for heading in headings), "verdict")
     comparisons = {comparison.name: comparison for comparison in report.comparisons}
     for name, hits in report.scores.hits.items():
         value = accuracy(hits)
@@ -162,10 +161,8 @@ def _table(report: ProbeReport) -> Table:
 
 def _curve(report: ProbeReport) -> Table:
     """One row per number of labels: the mean accuracy of the linear probe over the draws, and its deviation."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     untrained = {point.shots: point for point in report.untrained_curve}
-    for column in ("labels per class", "linear probe top-1", *(["untrained"] if untrained else [])):
-        table.add_column(column)
+    table = plain_table("labels per class", "linear probe top-1", *(["untrained"] if untrained else []))
     for point in report.scores.curve:
         shown = [point, untrained.get(point.shots)] if untrained else [point]
         table.add_row(

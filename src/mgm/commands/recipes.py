@@ -7,11 +7,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.table import Table
+from rich.table import Column
 
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson, Settings
+from mgm.commands.tables import plain_table
 from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
         return
     console = Terminal()
     for command, group in groupby(found, _command):
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-        table.add_column(f"for {' '.join(command[:2])}", no_wrap=True)
-        table.add_column()
+        table = plain_table(Column(f"for {' '.join(command[:2])}", no_wrap=True), "")
         for recipe in group:
             table.add_row(recipe.name, _title(recipe.about))
         console.print(table)
@@ -101,9 +99,7 @@ def diff(first: Name, second: Name, as_json: AsJson = False) -> None:
     if not pairs:
         console.print_line("no setting differs")
     else:
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-        for column in ("", first, second):
-            table.add_column(column, overflow="fold")
+        table = plain_table(*(Column(heading, overflow="fold") for heading in ("", first, second)))
         for one, other in pairs:
             table.add_row(".".join(one.key), one.text, other.text)
         console.print(table)

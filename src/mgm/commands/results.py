@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-from rich import box
-from rich.table import Table
+from rich.table import Column
 
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson
+from mgm.commands.tables import plain_table
 from mgm.terminal import Activity, Terminal, print_json, print_result
-
-
-class Form(StrEnum):
-    """`mgm.evaluation.result_table.TableFormat`, and a table for the terminal."""
-
-    TERMINAL = "terminal"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    LATEX = "latex"
 
 
 def results(
     runs: Annotated[
         list[Path] | None, typer.Argument(help="Runs, or folders that contain some. Default: here.")
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="Format of the table.")] = Form.TERMINAL,
+    form: Annotated[
+        Literal["terminal", "markdown", "csv", "latex"], typer.Option("--format", help="Format of the table.")
+    ] = "terminal",
     paper: Annotated[
         str, typer.Option(help="Method of the paper to show beside: words of its name.")
     ] = "MGM, 800 epochs",
@@ -49,16 +41,14 @@ def results(
         rows = result_rows(find_results(runs or [Path()]), method=paper, every_metric=every)
     if as_json:
         print_json([row.to_dict() for row in rows])
-    elif form is not Form.TERMINAL:
-        for line in format_table(rows, form.value).splitlines():
+    elif form != "terminal":
+        for line in format_table(rows, form).splitlines():
             print_result(line)
     else:
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         beside = any(row.paper is not None for row in rows)
         shown = len(COLUMNS) if beside else COLUMNS.index("paper")
-        for column in COLUMNS[:shown]:
-            table.add_column(column, overflow="fold")
+        table = plain_table(*(Column(name, overflow="fold") for name in COLUMNS[:shown]))
         for row in rows:
             table.add_row(*row.cells()[:shown])
         Terminal().print(table)
-        suggest("mgm", "results", *(runs or ()), "--format", Form.MARKDOWN.value)
+        suggest("mgm", "results", *(runs or ()), "--format", "markdown")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.table import Table
 
 import mgm
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson, Data
+from mgm.commands.tables import plain_table
 from mgm.terminal import Activity, Terminal, note, print_json, print_result
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ def saliency(
 
 
 def _table(report: SaliencyReport) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for column in ("camera", "inside / outside", "95% interval", "median of the videos", "videos", "frames"):
-        table.add_column(column)
+    table = plain_table("camera", "inside / outside", "95% interval", "median of the videos", "videos", "frames")
     for one in report.found:
         low, high = one.interval
         table.add_row(
@@ -81,9 +79,7 @@ def _table(report: SaliencyReport) -> Table:
 
 
 def _masks(report: SaliencyReport) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for column in ("mask", "camera", "motion hidden", "objects hidden"):
-        table.add_column(column)
+    table = plain_table("mask", "camera", "motion hidden", "objects hidden")
     for one in report.found:
         for mask in one.masks:
             table.add_row(mask.name, one.camera, f"{mask.motion:.1%}", f"{mask.objects:.1%}")

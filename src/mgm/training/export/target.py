@@ -1,10 +1,14 @@
-"""The folder of an export. It needs no torch: an export that is refused does not wait for it."""
+"""The formats and the folder of an export. It needs no torch: an export that is refused does not wait for it."""
 
 from pathlib import Path
+from typing import Literal
 
 from mgm.errors import ModelError
 from mgm.files.atomic import cannot_write
 from mgm.models.description import DESCRIPTION_FILE
+
+ExportFormat = Literal["hf", "videomae", "safetensors", "torch-export", "onnx"]
+ExportPart = Literal["whole", "encoder"]
 
 
 def check_free(target: Path, *, overwrite: bool) -> None:

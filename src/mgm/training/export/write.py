@@ -6,7 +6,7 @@ import io
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import torch
 
@@ -38,15 +38,11 @@ from mgm.models.targets import ReconstructionObjective
 from mgm.models.tokenizers import Tokenizer
 from mgm.training.checkpoint import contains_settings, load_checkpoint, load_encoder, load_pretrained
 from mgm.training.export.model_card import Origin, model_card, origin_of
-from mgm.training.export.target import check_free
+from mgm.training.export.target import ExportFormat, ExportPart, check_free
 from mgm.training.named_weights import find_weights
 from mgm.training.networks import read_network
 from mgm.training.recipe import default_recipe, load_config
 from mgm.version import VERSION
-
-ExportFormat = Literal["hf", "videomae", "safetensors", "torch-export", "onnx"]
-ExportPart = Literal["whole", "encoder"]
-EXPORT_FORMATS: Final[tuple[str, ...]] = get_args(ExportFormat)
 
 _BILINEAR: Final = 2  # Pillow's number
 _GRAPHS: Final = ("torch-export", "onnx")
