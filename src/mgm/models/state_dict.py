@@ -16,18 +16,7 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises ModelError that names missing and unexpected keys, other shapes, and tensors with NaN or infinity.
     """
     own = model.state_dict()
-    expected = {key: tuple(value.shape) for key, value in own.items()}
-    missing, unexpected = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
-    if missing or unexpected:
-        raise wrong_keys(missing, unexpected)
-    wrong = [
-        f"{key} {tuple(state[key].shape)}, expected {shape}"
-        for key, shape in expected.items()
-        if tuple(state[key].shape) != shape
-    ]
-    if wrong:
-        advice = "for the encoder alone use load_encoder" if any(w.startswith("decoder.head") for w in wrong) else ""
-        raise wrong_shapes(wrong, advice)
+    check_names_and_shapes(state, own)
     for key, value in own.items():
         if value.is_floating_point():  # counters of batch norm are not
             check_floating(key, state[key])
@@ -42,6 +31,26 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
                 "the training diverged, or the file is damaged: use an earlier checkpoint",
                 reason="diverged",
             )
+
+
+def check_names_and_shapes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raises ModelError unless a state dict has the keys of another one, and tensors of their shapes."""
+    missing, unexpected = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
+    if missing or unexpected:
+        raise wrong_keys(missing, unexpected)
+    wrong = misshapen(state, {key: value.shape for key, value in expected.items()})
+    if wrong:
+        advice = "for the encoder alone use load_encoder" if any(w.startswith("decoder.head") for w in wrong) else ""
+        raise wrong_shapes(wrong, advice)
+
+
+def misshapen(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Key, shape and expected shape of every tensor whose shape is not the expected one, for `wrong_shapes`."""
+    return [
+        f"{key} {tuple(state[key].shape)}, expected {tuple(shape)}"
+        for key, shape in expected.items()
+        if state[key].shape != tuple(shape)
+    ]
 
 
 def wrong_keys(missing: Sequence[str], unexpected: Sequence[str], advice: str = "") -> ModelError:

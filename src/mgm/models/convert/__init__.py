@@ -5,7 +5,7 @@ from mgm.models.convert.graph import GraphModel, VideoType, export_graph, video_
 from mgm.models.convert.huggingface import HEAD_NORM_EPS, BiasNames, from_huggingface, load_huggingface, to_huggingface
 from mgm.models.convert.reference import arguments_of, to_reference
 from mgm.models.convert.representable import check_representable
-from mgm.models.convert.shapes import Model, Overrides, apply_overrides, check_described
+from mgm.models.convert.shapes import Model, Overrides, apply_overrides, check_described, encoder_of
 from mgm.models.convert.weights import CONFIG_FILE, Weights, read_weights
 from mgm.models.state_dict import fill
 
@@ -23,6 +23,7 @@ __all__ = [
     "arguments_of",
     "check_described",
     "check_representable",
+    "encoder_of",
     "export_graph",
     "fill",
     "from_huggingface",

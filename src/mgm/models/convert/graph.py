@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mgm.errors import ModelError
 from mgm.lazy import install_command
 from mgm.models.autoencoder import MaskedAutoencoder
-from mgm.models.convert.shapes import Model
+from mgm.models.convert.shapes import Model, encoder_of
 from mgm.models.encoder import Encoder
 from mgm.models.networks.described import describe
 from mgm.models.networks.network import TokensOf, VideoNetwork
@@ -88,7 +88,7 @@ def video_shape(model: GraphModel) -> tuple[int, int, int, int]:
     if isinstance(model, VideoNetwork | TokensOf):
         about = describe(model.network if isinstance(model, TokensOf) else model)
         return 3, about["frames"], about["size"], about["size"]
-    return (model.spec if isinstance(model, Encoder) else model.encoder.spec).video_shape
+    return encoder_of(model).spec.video_shape
 
 
 def _example(model: GraphModel, video: VideoType) -> Tensor:

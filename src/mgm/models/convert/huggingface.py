@@ -22,6 +22,7 @@ from mgm.models.convert.shapes import (
     Model,
     Overrides,
     apply_overrides,
+    encoder_of,
     flattened,
     named_size,
     rows_of,
@@ -30,7 +31,7 @@ from mgm.models.convert.shapes import (
 from mgm.models.convert.weights import CONFIG_FILE, read_weights
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import ModelSpec, Stack
-from mgm.models.state_dict import fill, wrong_keys, wrong_shapes
+from mgm.models.state_dict import fill, misshapen, wrong_keys, wrong_shapes
 from mgm.models.targets import Pixels
 
 BiasNames = Literal["q_bias", "query.bias"]
@@ -131,24 +132,14 @@ def from_huggingface(
     kind = _kind_of(state)
     spec, target = _read_config(config, state, kind, heads=overrides.heads)
     spec = apply_overrides(spec, overrides)
-
-    def make() -> Model:
-        if kind.autoencoder:
-            return MaskedAutoencoder(spec, target=target)
-        if kind.classes is not None:
-            return Classifier(Encoder(spec), kind.classes, labels=_labels(config, kind.classes))
-        return Encoder(spec)
-
+    labels = None if kind.classes is None else _labels(config, kind.classes)
     with torch.device("meta"):  # a wrong configuration allocates no memory
-        model = make()
+        model = _build(kind, spec, target, labels)
     ours = _to_ours(state, model)
-    shapes = {key: tuple(value.shape) for key, value in _state(model).items()}
-    wrong = [
-        f"{key} {tuple(ours[key].shape)}, expected {shapes[key]}" for key in shapes if ours[key].shape != shapes[key]
-    ]
+    wrong = misshapen(ours, {key: value.shape for key, value in _state(model).items()})
     if wrong:
         raise wrong_shapes(wrong, of=CONFIG_FILE)
-    model = make()
+    model = _build(kind, spec, target, labels)
     if isinstance(model, Encoder):
         ours = {key.removeprefix("encoder."): value for key, value in ours.items()}
     fill(model, ours)
@@ -164,7 +155,7 @@ def to_huggingface(model: Model, *, bias_names: BiasNames = "q_bias") -> tuple[d
     Raises ModelError for models that Hugging Face's VideoMAE cannot represent: other position embeddings or targets.
     """
     check_representable(model, "Hugging Face's VideoMAE")
-    spec = _encoder(model).spec
+    spec = encoder_of(model).spec
     height, width = spec.frame_size
     config = {
         **_DEFAULTS,
@@ -218,6 +209,15 @@ class _Kind:
 def _kind_of(state: Mapping[str, Tensor]) -> _Kind:
     classes = rows_of(state, "classifier.weight") if "classifier.weight" in state else None
     return _Kind("decoder.head.weight" in state, classes)
+
+
+def _build(kind: _Kind, spec: ModelSpec, target: str, labels: list[str] | None) -> Model:
+    """A model with random weights."""
+    if kind.autoencoder:
+        return MaskedAutoencoder(spec, target=target)
+    if kind.classes is not None:
+        return Classifier(Encoder(spec), kind.classes, labels=labels)
+    return Encoder(spec)
 
 
 def _read_config(
@@ -304,10 +304,6 @@ def _stacks(c: Mapping[str, Any], kind: _Kind, heads: int | None) -> tuple[Stack
     )
 
 
-def _encoder(model: Model) -> Encoder:
-    return model if isinstance(model, Encoder) else model.encoder
-
-
 def _state(model: Model) -> dict[str, Tensor]:
     """The state dict; the names of an encoder alone get the prefix `encoder.`."""
     prefix = "encoder." if isinstance(model, Encoder) else ""
@@ -316,7 +312,7 @@ def _state(model: Model) -> dict[str, Tensor]:
 
 def _blocks(model: Model) -> list[tuple[str, str]]:
     """(our prefix, their prefix) of every block."""
-    pairs = [(f"encoder.blocks.{i}", f"videomae.encoder.layer.{i}") for i in range(len(_encoder(model).blocks))]
+    pairs = [(f"encoder.blocks.{i}", f"videomae.encoder.layer.{i}") for i in range(len(encoder_of(model).blocks))]
     if isinstance(model, MaskedAutoencoder):
         pairs += [(f"decoder.blocks.{i}", f"decoder.decoder_layers.{i}") for i in range(len(model.decoder.blocks))]
     return pairs
@@ -325,7 +321,7 @@ def _blocks(model: Model) -> list[tuple[str, str]]:
 def _renamed(model: Model) -> dict[str, str]:
     """{our key: their key} of all tensors that differ in name only."""
     layers = {f"{our}.{mine}": f"{their}.{other}" for our, their in _blocks(model) for mine, other in _BLOCK.items()}
-    if _encoder(model).spec.encoder_norm:
+    if encoder_of(model).spec.encoder_norm:
         layers["encoder.norm"] = "videomae.layernorm"
     if isinstance(model, Classifier):
         layers |= {"fc_norm": "fc_norm", "head": "classifier"}
@@ -374,7 +370,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
 def _to_theirs(model: Model, bias_names: BiasNames) -> dict[str, Tensor]:
     ours = {key: value.detach().clone() for key, value in _state(model).items()}
     theirs = {their: ours[our] for our, their in _renamed(model).items()}
-    theirs[f"{_PATCH_CONVOLUTION}.weight"] = unflattened(ours[PATCH_KERNEL], _encoder(model).spec)
+    theirs[f"{_PATCH_CONVOLUTION}.weight"] = unflattened(ours[PATCH_KERNEL], encoder_of(model).spec)
     query_bias, value_bias = ("q_bias", "v_bias") if bias_names == "q_bias" else ("query.bias", "value.bias")
     for our, their in _blocks(model):
         inner = f"{their}.attention.attention"

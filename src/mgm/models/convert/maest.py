@@ -15,7 +15,7 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models.convert.shapes import PATCH_KERNEL, kernel_sizes
 from mgm.models.patches import MEAN, STD
-from mgm.models.state_dict import check_floating, wrong_shapes
+from mgm.models.state_dict import check_floating, misshapen, wrong_shapes
 
 # MAE-ST normalises every channel with these values.
 _MEAN: Final = 0.45
@@ -94,11 +94,7 @@ def _check(state: Mapping[str, Tensor]) -> None:
             "the file is incomplete: fetch it again, or save the whole state dict",
             reason="malformed",
         )
-    wrong = [
-        f"{key} {tuple(state[key].shape)}, expected {shape}"
-        for key, shape in expected.items()
-        if state[key].shape != shape
-    ]
+    wrong = misshapen(state, expected)
     if wrong:
         raise wrong_shapes(wrong)
     for key in expected:

@@ -15,7 +15,7 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
-from mgm.models.convert.shapes import PATCH_KERNEL, Model, unflattened
+from mgm.models.convert.shapes import PATCH_KERNEL, Model, encoder_of, unflattened
 from mgm.models.encoder import Encoder
 from mgm.models.position import sincos_1d
 from mgm.models.state_dict import check_floating
@@ -66,12 +66,9 @@ def to_reference(model: Model) -> dict[str, Tensor]:
     An encoder alone keeps the prefix `encoder.`, as the reference's fine-tuning expects.
     """
     state = {key: value.detach().clone() for key, value in model.state_dict().items()}
-    if not isinstance(model, MaskedAutoencoder | Classifier):
+    if isinstance(model, Encoder):
         state = {f"encoder.{key}": value for key, value in state.items()}
-        spec = model.spec
-    else:
-        spec = model.encoder.spec
-    state[PATCH_KERNEL] = unflattened(state[PATCH_KERNEL], spec)
+    state[PATCH_KERNEL] = unflattened(state[PATCH_KERNEL], encoder_of(model).spec)
     state = {re.sub(r"(^encoder\.patch_embed\.)", r"\1proj.", key): value for key, value in state.items()}
     if isinstance(model, Classifier):
         return {key.removeprefix("encoder."): value for key, value in state.items()}
@@ -82,7 +79,7 @@ def arguments_of(model: Model) -> dict[str, Any]:
     """Settings that the names and shapes of `to_reference` lack, as arguments of the reference's command line: the clips, the
     target (in its spelling) and the heads (by the names of its models' arguments). The epsilons and the names of the classes,
     for which it has no argument, have names of mgm; its code ignores them."""
-    spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
+    spec = encoder_of(model).spec
     arguments: dict[str, Any] = {"num_frames": spec.frames, "encoder_num_heads": spec.encoder.heads}
     arguments |= {"norm_eps": float(spec.norm_eps), "head_norm_eps": float(spec.head_norm_eps)}
     if isinstance(spec.resolution, int):

@@ -8,8 +8,7 @@ from typing import Final
 from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
-from mgm.models.convert.shapes import Model
-from mgm.models.encoder import Encoder
+from mgm.models.convert.shapes import Model, encoder_of
 from mgm.models.sizes import ModelSpec
 from mgm.models.targets import NormalisedPixels, Pixels
 
@@ -40,10 +39,10 @@ def check_representable(model: Model, format_name: str) -> None:
 
     format_name: for the message.
     """
-    spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
+    spec = encoder_of(model).spec
     free = _FREE if isinstance(model, MaskedAutoencoder) else _FREE | _OF_DECODERS
     wrong = [
-        f"{field.name} {_told(getattr(spec, field.name))} (expected {field.default!r})"
+        f"{field.name} {_described(getattr(spec, field.name))} (expected {field.default!r})"
         for field in fields(ModelSpec)
         if field.name not in free and getattr(spec, field.name) != field.default
     ]
@@ -64,7 +63,7 @@ def check_representable(model: Model, format_name: str) -> None:
         raise ModelError("", f"{format_name} cannot represent {', '.join(wrong)}", advice=advice, reason="unsupported")
 
 
-def _told(value: object) -> str:
+def _described(value: object) -> str:
     """A value of a specification; of decoders the targets."""
     several = isinstance(value, tuple) and bool(value) and isinstance(value[0], tuple)
     return f"of {', '.join(name for name, _ in value)}" if several else repr(value)  # type: ignore[attr-defined]

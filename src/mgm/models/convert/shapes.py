@@ -23,6 +23,12 @@ from mgm.models.state_dict import fill
 
 Model = MaskedAutoencoder | Classifier | Encoder
 
+
+def encoder_of(model: Model) -> Encoder:
+    """The encoder within a model, or the model itself."""
+    return model if isinstance(model, Encoder) else model.encoder
+
+
 PATCH_KERNEL: Final = "encoder.patch_embed.weight"
 _MOST_TOKENS: Final = 1 << 20
 # The number of heads is not in the shapes: these are the published models of such widths (1408: V2's giant).
@@ -190,16 +196,12 @@ def named_size(encoder: Stack, decoder: Stack | None) -> tuple[str | Size, int |
     for name, size in SIZES.items():
         if size.encoder == encoder and decoder is None:
             return name, None
-        if size.encoder == encoder and decoder is not None and _alike(size.decoder, decoder):
+        if size.encoder == encoder and decoder is not None and replace(size.decoder, depth=decoder.depth) == decoder:
             return name, None if size.decoder.depth == decoder.depth else decoder.depth
     if decoder is None:  # half the width, with heads of equal width, as in the reference
         half = 2 if encoder.heads % 2 == 0 else 1
         decoder = Stack(encoder.dim // half, 4, encoder.heads // half)
     return Size(encoder, decoder), None
-
-
-def _alike(first: Stack, second: Stack) -> bool:
-    return (first.dim, first.heads, first.mlp) == (second.dim, second.heads, second.mlp)
 
 
 def _stack(ours: Mapping[str, Tensor], part: str, dim: int, heads: int) -> Stack:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mgm.errors import ModelError
 from mgm.files.inert_torch import read_pickled_module
 from mgm.files.torch_file import read_torch
-from mgm.models.state_dict import wrong_keys, wrong_shapes
+from mgm.models.state_dict import check_names_and_shapes, wrong_keys
 from mgm.models.tokenizers.tokenizer import Tokenizer
 
 _GROUPS: Final = 4
@@ -67,17 +67,7 @@ class Dvae(Tokenizer):
             raise wrong_keys(absent, [])
         with torch.device("meta"):
             made = cls(len(state[ends[1]]), width=len(state[ends[0]]))
-        expected = made.state_dict()
-        missing, extra = [k for k in expected if k not in state], [k for k in state if k not in expected]
-        if missing or extra:
-            raise wrong_keys(missing, extra)
-        wrong = [
-            f"{key} {tuple(state[key].shape)}, expected {tuple(value.shape)}"
-            for key, value in expected.items()
-            if state[key].shape != value.shape
-        ]
-        if wrong:
-            raise wrong_shapes(wrong)
+        check_names_and_shapes(state, made.state_dict())
         made.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
         return made.requires_grad_(False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from mgm.models import Classifier, Encoder, MaskedAutoencoder
-from mgm.models.convert import GraphModel, Model, VideoType, video_shape
+from mgm.models.convert import GraphModel, Model, VideoType, encoder_of, video_shape
 from mgm.models.networks.network import TokensOf, VideoNetwork
 from mgm.models.targets import NormalisedPixels, Pixels
 
@@ -103,8 +103,3 @@ def _with_graph(model: GraphModel, call: str, video: VideoType) -> str:
         f"import torch\n\nvideo = torch.zeros(1, {shape}, dtype=torch.{video})  # yours: (B, 3, T, H, W)\n"
         f"{call.format(out=out)}\nprint({out}.shape)"
     )
-
-
-def encoder_of(model: Model) -> Encoder:
-    """The encoder within a model, or the model itself."""
-    return model if isinstance(model, Encoder) else model.encoder

@@ -10,7 +10,7 @@ from typing import Any, Final
 from mgm.errors import MgmError, ModelError, in_words
 from mgm.files.json_text import read_json
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.convert import CONFIG_FILE, HEAD_NORM_EPS, BiasNames, GraphModel, VideoType
+from mgm.models.convert import CONFIG_FILE, HEAD_NORM_EPS, BiasNames, GraphModel, VideoType, encoder_of
 from mgm.models.description import DESCRIPTION_FILE
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.described import describe
@@ -18,7 +18,7 @@ from mgm.models.networks.network import TokensOf, VideoNetwork
 from mgm.printable import printable
 from mgm.training.checkpoint import contains_settings, load_checkpoint
 from mgm.training.config import Config
-from mgm.training.export.examples import encoder_of, usage
+from mgm.training.export.examples import usage
 from mgm.training.recipe import parse_config
 from mgm.training.recipe_file import LENGTHS
 from mgm.training.results import RESULT_FILES, Metric, Result, read_results

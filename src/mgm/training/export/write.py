@@ -23,6 +23,7 @@ from mgm.models.convert import (
     VideoType,
     arguments_of,
     check_representable,
+    encoder_of,
     export_graph,
     read_weights,
     to_huggingface,
@@ -213,7 +214,7 @@ def _about(model: GraphModel, to: str) -> dict[str, Any]:
     if isinstance(model, VideoNetwork | TokensOf):
         found = describe(model.network if isinstance(model, TokensOf) else model)
         return found | {"format": to, "mgm": VERSION}
-    spec = model.spec if isinstance(model, Encoder) else model.encoder.spec
+    spec = encoder_of(model).spec
     about: dict[str, Any] = {"kind": _kind(model), "spec": spec.to_dict(), "format": to, "mgm": VERSION}
     if isinstance(model, Classifier):
         about |= {"classes": model.head.out_features, "labels": model.labels, "block": model.block}
@@ -249,7 +250,7 @@ def _target(objective: ReconstructionObjective) -> str | dict[str, float]:
 def _write_huggingface(model: GraphModel, folder: Path, options: _Options) -> None:
     assert not isinstance(model, VideoNetwork | TokensOf)  # `_check_network` refuses it
     config, state = to_huggingface(model, bias_names=options.bias_names)
-    height, width = (model.spec if isinstance(model, Encoder) else model.encoder.spec).frame_size
+    height, width = encoder_of(model).spec.frame_size
     processor = {
         "image_processor_type": "VideoMAEImageProcessor",
         "do_resize": True,
