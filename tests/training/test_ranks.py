@@ -196,6 +196,31 @@ def test_two_ranks_embed_as_one_and_the_first_has_the_features(labelled, pretrai
 
 
 @pytest.mark.slow
+def test_each_rank_draws_its_own_stochastic_depth_and_draws_it_again(tiny_set, tmp_path):
+    """Equal draws would drop the same blocks for the clips of all ranks."""
+    root = tmp_path / "videos"
+    root.mkdir()
+    for number, item in enumerate(load_set(tiny_set).train):
+        (root / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
+    settings = (
+        "model.replacement=vit",
+        "model.drop_path=0.5",
+        "pretrain.checkpoint_every=1",
+        "pretrain.micro_batch=null",
+    )
+    whole = together(root, tmp_path / "whole", *settings, share=0, steps=6)
+    first, second = (report["drawn"][:6] for report in whole)
+    assert all(len(draws) == len(first[0]) > 0 for draws in (*first, *second))
+    assert sum(one != other for one, other in zip(first, second, strict=True)) > 3  # of four draws a step
+    assert all(len({tuple(draws) for draws in steps}) > 3 for steps in (first, second))
+    together(root, tmp_path / "parts", *settings, share=0, steps=6, signalled=2)
+    step = load_checkpoint(tmp_path / "parts")["position"]["step"]
+    parts = together(root, tmp_path / "parts", *settings, share=0, steps=6)
+    assert [report["drawn"][: 6 - step] for report in parts] == [first[step:], second[step:]]
+    assert parts[0]["losses"] == whole[0]["losses"]
+
+
+@pytest.mark.slow
 def test_a_signal_to_one_rank_stops_both_after_the_same_step(tiny_set, tmp_path):
     root = tmp_path / "videos"
     root.mkdir()

@@ -11,6 +11,7 @@ from torch.distributed.tensor import DTensor
 
 from mgm.data.annotations import VideoItem, VideoSet
 from mgm.errors import DataError
+from mgm.models.attention import Residual
 from mgm.training import load_config
 from mgm.training.engine import Engine
 from mgm.training.log import StepLog
@@ -36,11 +37,22 @@ def main() -> None:
 
     TrainingRun.batches = watched
     write = StepLog.write
+    drawn: list[list[float]] = []  # in each step, what stochastic depth multiplies the branches of each clip by
+    skip = Residual._skip
+
+    def watched_skip(block, branch):
+        result = skip(block, branch)
+        if block.training and block.drop_path:
+            drawn[-1].extend((result / branch).flatten(1)[:, 0].tolist())
+        return result
+
+    Residual._skip = watched_skip
 
     def signalled(log, record):
         if os.environ["RANK"] == "1" and os.environ.get("SIGNALLED") == str(record.step):
             os.kill(os.getpid(), signal.SIGTERM)
         write(log, record)
+        drawn.append([])
 
     StepLog.write = signalled
     build, sharded = Engine.build, []
@@ -52,6 +64,7 @@ def main() -> None:
 
     Engine.build = watched_engine
     try:
+        drawn.append([])
         trained = pretrain(videos, load_config("debug", small), out=out, resume=True, show_progress=False)
         result = {"bad": trained.history.bad, "losses": trained.history.losses}
     except DataError as error:
@@ -59,7 +72,7 @@ def main() -> None:
     except SystemExit as ended:
         result = {"status": ended.code}
     rank = os.environ["RANK"]
-    (out / f"rank{rank}.json").write_text(json.dumps({"seen": seen, "sharded": sharded, **result}))
+    (out / f"rank{rank}.json").write_text(json.dumps({"seen": seen, "drawn": drawn, "sharded": sharded, **result}))
 
 
 if __name__ == "__main__":

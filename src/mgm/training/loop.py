@@ -292,9 +292,7 @@ class _Steps:
                 _end_scaling(fabric)
             engine.optimiser.zero_grad(set_to_none=True)
             self.log.write(record)
-            self.state = TrainingState.now(
-                step + 1, failed, fabric.device, guard=self.guard.state(), at_once=run.at_once
-            )
+            self.state = TrainingState.before(step + 1, run, failed, self.guard.state())
         return record, asked
 
     def _reason_to_skip(self, record: StepRecord, totals: StepTotals) -> str | None:

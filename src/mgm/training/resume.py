@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,9 @@ _MAY_CHANGE = frozenset({
     *LENGTHS,
 })  # fmt: skip
 
+_DRAWS = 8
+"""Last number of the seed of a rank's draws, which keeps it apart from other seeds of the run."""
+
 # Keys on which the place in the data depends: with another value, clips of the epoch would be missed or repeated.
 _PLACE = frozenset({"seed", "batch"})
 
@@ -70,6 +73,18 @@ class TrainingState:
     device_rng: torch.Tensor | None
     guard: dict[str, Any] = field(default_factory=dict)
     at_once: int | None = None
+
+    @classmethod
+    def before(cls, step: int, run: TrainingRun, failed: int, guard: dict[str, Any] | None = None) -> TrainingState:
+        """The state before a step, with the random states that it begins with.
+
+        One process continues with its own. Of several each begins the step with states of its own, a function of seed, step and
+        rank, so that dropout and stochastic depth are not the same on all of them.
+        """
+        if run.order.ranks > 1:
+            numbers = [run.config.seed, step, run.order.rank, 0, _DRAWS]
+            torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
+        return cls.now(step, failed, run.fabric.device, guard=guard, at_once=run.at_once)
 
     @classmethod
     def now(
@@ -121,7 +136,7 @@ def begin_run(run: TrainingRun, engine: Engine, history: RunHistory, start: Star
     if path is None:
         if run.fabric.is_global_zero:
             _make_folder(run)
-        return TrainingState.now(0, 0, run.fabric.device)
+        return TrainingState.before(0, run, failed=0)
     content = content or load_checkpoint(path)
     _check_same(run, path, content, engine.method, start)
     if run.fabric.is_global_zero:
@@ -206,6 +221,7 @@ def _restore(run: TrainingRun, engine: Engine, history: RunHistory, content: dic
     engine.load(content)
     state = TrainingState.from_dict(content["position"])
     state.restore(run.fabric.device)
+    state = replace(TrainingState.before(state.step, run, state.failed, state.guard), at_once=state.at_once)
     history.bad.update(content["bad"])
     missing = history.read(run.out, state.step)
     if missing:
