@@ -15,7 +15,7 @@ SOURCE = Path(mgm.__file__).parent
 # From the ground up: a floor may import those on lines above its own. Floors on one line do not import each other.
 FLOORS = [
     {"printable", "waits"},
-    {"bar", "compiled", "errors", "lazy", "ranks", "spans", "version"},
+    {"bar", "compiled", "errors", "kept_memory", "lazy", "ranks", "spans", "version"},
     {"files", "machine", "notebook", "terminal", "workers"},
     {"video", "masks"},
     {"data", "models", "flow"},

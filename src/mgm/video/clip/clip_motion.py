@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
+from mgm.kept_memory import KeptMemory
 from mgm.spans import span
 from mgm.video.clip.decode import DecodedClip, DecodedFrame
 from mgm.video.clip.plan import ClipPlan, StepAggregation
@@ -28,6 +29,8 @@ from mgm.video.motion.reference_distance import Distance, ReferenceGraph, follow
 from mgm.video.motion.sidecar import DamagedSidecarError, Sidecar
 from mgm.video.motion.vectors import NO_VECTORS, scale_vectors
 from mgm.video.motion.velocity import VelocitySum, accumulate_frame, smooth, smoothed_support
+
+_vectors_of_frames, _valid_of_frames = KeptMemory(), KeptMemory()
 
 
 def clip_motion(video: OpenVideo, window: PacketWindow, plan: ClipPlan, decoded: DecodedClip) -> MotionField | None:
@@ -60,7 +63,8 @@ def motion_from_vectors(video: OpenVideo, window: PacketWindow, plan: ClipPlan, 
     numbers = list(plan.moving(int(decoded.sampled.max()) + 1))
     if not window.order:
         numbers = [i for i in numbers if i in decoded.frames]
-    fields = VectorField.empty((len(numbers), *grid))
+    shape = len(numbers), *grid
+    fields = VectorField(_vectors_of_frames.empty((*shape, 2), np.float32), _valid_of_frames.empty(shape, np.bool_))
     velocities = _FrameVelocities(video, window, decoded.frames, steps, decoded.converter.shape)
     last: tuple[VelocitySum, float] | None = None
     for position, number in enumerate(numbers):
@@ -72,11 +76,13 @@ def motion_from_vectors(video: OpenVideo, window: PacketWindow, plan: ClipPlan, 
         if steps.unit > 1 and not total[2].any():  # a keyframe: each frame before it measures the whole step to it
             for between in range(number - steps.unit + 1, number):
                 total = total + velocities.of(between)
+                velocities.forget(between)
         if last is not None and last[0] is total and last[1] == interval:
             fields.vectors[position], fields.valid[position] = fields.vectors[position - 1], fields.valid[position - 1]
         else:
             smooth(total, interval, out=fields[position])
         last = total, interval
+        velocities.forget(number)
     return aggregate(numbers, fields, decoded.sampled, steps)
 
 
@@ -170,6 +176,10 @@ class _FrameVelocities:
                 enclosing=None if after is None else self.of(after),
             )
         return self._known[number]
+
+    def forget(self, number: int) -> None:
+        """Give back the memory of a frame that no later one needs: those enclose frames before them."""
+        self._known.pop(number, None)
 
     def _time(self, number: int) -> float:
         return self.window.order[number - self.window.base] if self.window.order else number

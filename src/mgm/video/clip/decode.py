@@ -18,7 +18,7 @@ from mgm.video.container.shortcuts import ShortcutFailedError, UncountableError
 from mgm.video.container.stream import OpenVideo, Packet, decode_packet
 from mgm.video.motion.estimators import PairwiseMotion
 from mgm.video.motion.field import grid_shape
-from mgm.video.motion.vectors import PICTURE_TYPES, frame_vectors
+from mgm.video.motion.vectors import PICTURE_TYPES, VectorMemory, frame_vectors
 
 
 @dataclass(slots=True)
@@ -125,6 +125,7 @@ class ClipDecoder:
     _last: int | None = field(init=False, default=None)
     _number: dict[int, int] = field(init=False)
     _picture: PictureConverter | None = field(init=False, default=None)
+    _vectors: VectorMemory = field(init=False, default_factory=VectorMemory)
 
     def __post_init__(self) -> None:
         self._number = self.window.frame_numbers
@@ -195,7 +196,7 @@ class ClipDecoder:
         vectors = None
         if number in needs.vectors or (needs.anchors is not None and number >= needs.anchors and self.newest != "B"):
             with span("field"):
-                vectors = frame_vectors(frame)
+                vectors = frame_vectors(frame, self._vectors)
         images = self.converter(frame) if number in needs.image else None
         shape = frame.height, frame.width
         self.frames[number] = DecodedFrame(time, seconds, self.newest, images, vectors, shape, frame.pts)

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
+from mgm.kept_memory import KeptMemory
 from mgm.spans import span
-from mgm.video.clip.frame_memory import empty_frames
 from mgm.video.clip.interleave import interleave
 from mgm.video.clip.options import Box, Crop
 from mgm.video.container.orientation import UPRIGHT, Orientation
@@ -95,7 +95,7 @@ class FrameConverter:
         if len(self._images) >= self.count:
             return np.empty((*shape, 3), np.uint8)
         if self._together is None:
-            self._together = empty_frames((self.count, *shape, 3))
+            self._together = _frames.empty((self.count, *shape, 3))
         self._images.append(self._together[len(self._images)])
         return self._images[-1]
 
@@ -147,6 +147,7 @@ class _Filter:
     graph: av.filter.Graph
 
 
+_frames = KeptMemory()
 _MOST_IDLE = 4
 
 

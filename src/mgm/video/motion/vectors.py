@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import av.video.frame
 import numpy as np
 import numpy.typing as npt
 from av.sidedata.sidedata import SideDataContainer
 
+from mgm.kept_memory import MOST_KEPT, KeptMemory
 from mgm.video.container.locator import VideoLocator
 from mgm.video.container.stream import decode_all, open_video
 
@@ -55,15 +57,55 @@ class FrameVectors:
     vectors: npt.NDArray[np.void]
 
 
-def frame_vectors(frame: av.video.frame.VideoFrame) -> npt.NDArray[np.void]:
-    """The exported vectors of a decoded frame: array of `VECTOR_DTYPE`, a copy that outlives the frame."""
+_LEAST = 2**20
+"""Bytes of the first block of a clip, at least."""
+
+
+class _Kept(KeptMemory):
+    """Attributes: `used`: bytes of the thread's last clip, `_LEAST` if it had fewer."""
+
+    used = _LEAST
+
+
+_kept = _Kept()
+
+
+class VectorMemory:
+    """Copies of the vectors of a clip's frames, side by side in memory that the thread's next clip uses again."""
+
+    def __init__(self) -> None:
+        self._block: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._begin = self._before = 0  # of the next copy in the block; bytes in the blocks before it
+
+    def copy(self, data: bytes | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """A copy of bytes, or of another buffer. Others take its memory when it, its views and this object are gone."""
+        source = np.frombuffer(data, np.uint8)
+        if self._begin + len(source) > len(self._block):
+            self._before += self._begin
+            self._begin = 0
+            size = 2 * len(self._block) or _kept.used
+            self._block = _kept.empty((max(min(size, MOST_KEPT), len(source)),))
+        copied = self._block[self._begin : self._begin + len(source)]
+        copied[:] = source
+        self._begin += len(source)
+        _kept.used = max(self._before + self._begin, _LEAST)
+        return copied
+
+
+def frame_vectors(frame: av.video.frame.VideoFrame, memory: VectorMemory | None = None) -> npt.NDArray[np.void]:
+    """The exported vectors of a decoded frame: array of `VECTOR_DTYPE`, a copy that outlives the frame.
+
+    Args:
+        memory: of the copy; None: its own.
+    """
     # `frame.side_data` would create a reference cycle of frame and data: the memory of the picture is then released by the
     # garbage collector only, which costs a tenth of decoding.
     data = SideDataContainer(frame).get("MOTION_VECTORS")  # type: ignore[call-arg]
     if data is None:
         return NO_VECTORS
     # Copying bytes costs a tenth of copying a structured array, which numpy copies field by field.
-    return np.frombuffer(bytearray(data), VECTOR_DTYPE)
+    copied = np.frombuffer(bytearray(data), np.uint8) if memory is None else memory.copy(cast(bytes, data))
+    return copied.view(VECTOR_DTYPE)
 
 
 def scale_vectors(vectors: npt.NDArray[np.void], factor_x: float, factor_y: float) -> npt.NDArray[np.void]:
