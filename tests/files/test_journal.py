@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from mgm.errors import FileError
-from mgm.files.journal import Journal, read_journal, read_record
+from mgm.files.journal import Journal, read_journal, read_records
 from tests.errors import raises
 
 
 def test_what_was_written_is_read_back(tmp_path: Path):
     path = tmp_path / "a.journal"
     records = [{"path": "a b/ü.mp4", "frames": 3}, {"path": "c", "problem": None}]
+    offsets = []
     for record in records:  # opened again each time
         with Journal(path) as journal:
-            journal.append(record)
-    assert [record for _, record in read_journal(path)] == records
-    assert [read_record(path, offset) for offset, _ in read_journal(path)] == records
+            offsets.append(journal.append(record))
+    assert list(read_journal(path)) == list(zip(offsets, records, strict=True))
+    assert list(read_records(path, reversed(offsets))) == records[::-1]
     assert list(read_journal(tmp_path / "none")) == []
 
 
@@ -33,7 +34,7 @@ def test_a_line_torn_by_kill_9_is_cut_off(tmp_path: Path, keep: int):
     path.write_bytes(data[: first + keep * 3000])
     assert [record for _, record in read_journal(path)] == [{"number": 1}]
     with Journal(path) as journal:
-        journal.append({"number": 3})
+        assert list(read_records(path, [journal.append({"number": 3})])) == [{"number": 3}]
     assert [record["number"] for _, record in read_journal(path)] == [1, 3]
 
 

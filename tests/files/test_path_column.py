@@ -54,6 +54,13 @@ def test_a_column_returns_from_its_arrays():
         fixed.append("x")
 
 
+def test_repeats_are_left_out():
+    column = PathColumn(PATHS)
+    assert list(column.without_repeats()) == PATHS[:-1]
+    once = PathColumn(PATHS[:-1])
+    assert once.without_repeats() is once
+
+
 def test_columns_are_joined():
     column = PathColumn(PATHS)
     part = column.take(np.array([1]))

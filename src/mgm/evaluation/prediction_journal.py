@@ -65,7 +65,11 @@ class PredictionJournal:
         except OSError as error:
             raise cannot_write(self.folder, error) from error
         with Journal(self.folder / f"rank{rank}.jsonl") as journal:
-            yield lambda number, group: journal.append(_record(number, group))
+
+            def append(number: int, group: PredictedGroup) -> None:
+                journal.append(_record(number, group))
+
+            yield append
 
     def remove(self) -> None:
         """Delete the folder, when the result is written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -32,19 +32,22 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            complete = _complete_bytes(path) if path.exists() else 0
+            self._size = _complete_bytes(path) if path.exists() else 0
             self._file = path.open("ab")
-            self._file.truncate(complete)
+            self._file.truncate(self._size)
         except OSError as error:
             raise cannot_write(path, error, _ADVICE) from error
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record and hand it to the operating system, so that it outlives this process."""
+    def append(self, record: Mapping[str, Any]) -> int:
+        """Write one record and hand it to the operating system, so that it outlives this process. Returns its byte offset."""
+        line, offset = json.dumps(record, allow_nan=False).encode() + b"\n", self._size
         try:
-            self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+            self._file.write(line)
             self._file.flush()
         except OSError as error:
             raise cannot_write(self.path, error, _ADVICE) from error
+        self._size += len(line)
+        return offset
 
     def remove(self) -> None:
         """Delete the file."""
@@ -79,11 +82,12 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             offset += len(line)
 
 
-def read_record(path: Path, offset: int) -> dict[str, Any]:
-    """The record at a byte offset of `read_journal`."""
+def read_records(path: Path, offsets: Iterable[int]) -> Iterator[dict[str, Any]]:
+    """Yield the records at byte offsets of `read_journal` or `Journal.append`."""
     with open_regular(path) as file:
-        file.seek(offset)
-        return _parse(path, file.readline(), None)
+        for offset in offsets:
+            file.seek(offset)
+            yield _parse(path, file.readline(), None)
 
 
 def _parse(path: Path, line: bytes, number: int | None) -> dict[str, Any]:

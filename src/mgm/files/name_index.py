@@ -1,40 +1,52 @@
-"""Rows found by their names, with 16 bytes for each name: a million names in a dict take 300 MB."""
+"""Rows found by their names, with 8 bytes for each name: a million names in a dict take 300 MB."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 import numpy as np
+
+_BITS: Final = 32
+"""Bits of the hash in a key; those of the row are below them."""
+_MASK: Final = 2**_BITS - 1
+_BLOCK = 2**16
+"""Keys that are compared at a time: a copy of all would double the memory."""
 
 
 class NameIndex:
     """Finds the rows that may have a name by its hash; their names are elsewhere, and the caller compares them.
 
     Args:
-        named: (name, row) pairs; rows from 0, ascending. A row may have several names, and a name several rows.
+        named: (name, row) pairs; rows below 2^32. A row may have several names, and a name several rows.
     """
 
-    __slots__ = ("_hashes", "_rows", "repeats")
+    __slots__ = ("_keys",)
 
     def __init__(self, named: Iterable[tuple[str, int]]) -> None:
-        hashes, rows = array("q"), array("q")
-        for name, row in named:
-            hashes.append(hash(name))
-            rows.append(row)
-        values = np.frombuffer(hashes, np.int64)
-        order = np.argsort(values, kind="stable")
-        values = values[order]
-        self._hashes = array("q", values.tobytes())
-        self._rows = array("q", np.frombuffer(rows, np.int64)[order].tobytes())
-        self.repeats = bool((values[1:] == values[:-1]).any())
-        """Whether a name may have several rows."""
+        self._keys = array("Q", ((hash(name) & _MASK) << _BITS | row for name, row in named))
+        np.frombuffer(self._keys, np.uint64).sort()  # in its place
 
     def rows(self, name: str) -> Iterator[int]:
         """The rows that may have a name, ascending."""
-        wanted = hash(name)
-        for place in range(bisect_left(self._hashes, wanted), len(self._hashes)):
-            if self._hashes[place] != wanted:
+        wanted, last = hash(name) & _MASK, -1
+        for place in range(bisect_left(self._keys, wanted << _BITS), len(self._keys)):
+            key = self._keys[place]
+            if key >> _BITS != wanted:
                 return
-            yield self._rows[place]
+            if key != last:  # two names of one row
+                yield key & _MASK
+            last = key
+
+    def repeats(self, name: Callable[[int], str]) -> Iterator[int]:
+        """The rows whose name a lower row has, in no particular order; `name` returns that of a row, which has no other."""
+        keys = np.frombuffer(self._keys, np.uint64)
+        for first in range(0, len(keys), _BLOCK):
+            hashes = keys[first : first + _BLOCK + 1] >> np.uint64(_BITS)
+            for place in np.flatnonzero(hashes[1:] == hashes[:-1]).tolist():
+                row = self._keys[first + place + 1] & _MASK
+                own = name(row)
+                if any(other < row and name(other) == own for other in self.rows(own)):
+                    yield row

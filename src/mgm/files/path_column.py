@@ -11,6 +11,8 @@ from typing import Any, Final, overload
 import numpy as np
 import numpy.typing as npt
 
+from mgm.files.name_index import NameIndex
+
 _BLOCK = 4096
 """Rows whose numbers become Python's at a time."""
 _ERRORS: Final = "surrogatepass"
@@ -127,6 +129,13 @@ class PathColumn(Sequence[str]):
         if self._rows is None:
             return self._of(self._store, np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows)
         return self._of(self._store, self._rows[rows])
+
+    def without_repeats(self) -> PathColumn:
+        """Each path once, at its first place; the column itself if none is repeated."""
+        kept = np.ones(len(self), np.bool_)
+        for row in NameIndex((path, row) for row, path in enumerate(self)).repeats(self.__getitem__):
+            kept[row] = False
+        return self if kept.all() else self.take(np.flatnonzero(kept))
 
     def joined(self, other: PathColumn) -> PathColumn:
         """These paths, then the others."""

@@ -22,6 +22,23 @@ def test_links_to_folders_are_followed_once(linked: Path):
     assert find_videos([linked / "again"])[0] == linked / "again" / "1.mp4"
 
 
+def test_videos_behind_links_are_sorted_with_the_others(tmp_path: Path):
+    """By the parts of their paths, in which "a/" comes before "a b" and "a.mp4"."""
+    for folder in ("set/a", "set/c d", "far/z", "far/a/0", "near"):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in ("1.mp4", "b.mp4", "a b.mp4"):
+            (tmp_path / folder / name).touch()
+    (tmp_path / "set" / "a.mp4").touch()
+    (tmp_path / "set" / "a b").symlink_to(tmp_path / "far")
+    (tmp_path / "set" / "c").symlink_to(tmp_path / "near")
+    found = find_videos([tmp_path / "set"])
+    assert len(found) == 16
+    assert list(found) == sorted(found, key=lambda path: path.parts)
+    several = find_videos([tmp_path / "set" / "c", tmp_path / "set", tmp_path / "far"])
+    assert list(several[:3]) == [tmp_path / "set" / "c" / name for name in ("1.mp4", "a b.mp4", "b.mp4")]
+    assert len(several) == len(set(several)) == 16 + 6
+
+
 def test_a_path_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def refuse(path: Path, **options: object) -> os.stat_result:
         raise PermissionError(13, "Permission denied", str(path))

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from mgm.errors import FileError, Reason
 from mgm.files.journal import Journal
+from mgm.files.path_column import PathColumn, PathList
 from mgm.files.table import SUFFIXES
 from mgm.video.scan.folder import scan_file, scan_to_manifest
 from mgm.video.scan.manifest import read_manifest, update_manifest, write_manifest
@@ -229,6 +231,23 @@ def fake(path: Path) -> VideoRecord:
     return replace(RECORDS[0], path=str(path), problem=problem, seconds=number, motion=number / 3, modified=number / 5)
 
 
+def test_what_a_scan_holds_for_each_file(tmp_path: Path):
+    """The place in the journal and an index, of 8 bytes each; the paths are the caller's."""
+    held: dict[int, int] = {}
+
+    def measure(done: int, total: int) -> None:
+        if done == total:
+            own = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/mgm/*")])
+            held[total] = sum(trace.size for trace in own.traces)
+
+    for count in (400, 2_400):
+        files = PathList(PathColumn(f"/videos/{number % 40}/clip_{number:06d}.mp4" for number in range(count)))
+        tracemalloc.start()
+        update_manifest(tmp_path / f"{count}.jsonl", files, fake, on_death=fake, progress=measure)
+        tracemalloc.stop()
+    assert 8 <= (held[2_400] - held[400]) / 2_000 < 20
+
+
 MEMORY = """
 import resource, sys
 from pathlib import Path
@@ -256,7 +275,7 @@ print(updated - before, peak() - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ru_maxrss has another unit")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_memory_does_not_hold_the_rows(tmp_path: Path, suffix: str):
-    """100,000 rows are 120 MB as dictionaries; the paths and their places in the journal are some 30 MB."""
+    """100,000 rows are 120 MB as dictionaries; the paths of the caller are some 30 MB."""
     command = [sys.executable, "-c", MEMORY, str(tmp_path / f"m{suffix}")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     updating, reading = map(float, done.stdout.split())

@@ -1,7 +1,7 @@
 """Find the videos below folders."""
 
 # Names stay text here: making a Path for each of a million files takes seconds.
-# ruff: noqa: PTH118
+# ruff: noqa: PTH118, PTH206
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import stat
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from heapq import merge
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from mgm.errors import VideoError
 from mgm.files.path_column import PathColumn, PathList
@@ -98,8 +101,8 @@ def search_videos(paths: Iterable[str | Path]) -> FoundVideos:
     """
     given = tuple(Path(path) for path in paths)
     search = _Search()
-    names = [search.below(path) if _is_folder(path) else PathColumn([str(path)]) for path in given]
-    videos = names[0] if len(names) == 1 else PathColumn(dict.fromkeys(chain.from_iterable(names)))
+    names = (search.below(path) if _is_folder(path) else PathColumn([str(path)]) for path in given)
+    videos = next(names) if len(given) == 1 else PathColumn(chain.from_iterable(names)).without_repeats()
     others = {kind: count for kind, count in search.others.items() if kind not in _COUNTED_ELSEWHERE}
     return FoundVideos(given, PathList(videos), tuple(dict.fromkeys(search.closed)), others)
 
@@ -133,15 +136,19 @@ class _Search:
 
     def below(self, root: Path) -> PathColumn:
         """Every file with a video's suffix, sorted by the parts of its path."""
-        videos = PathColumn()
+        videos, ends = PathColumn(), [0]
         seen: set[str] = set()
         linked = deque(["" if root == Path() else str(root)])
-        searched = 0
         while linked:  # links wait, so that a folder that is also reached without them gets that name
             for video in self._walk(linked.popleft(), seen, linked):
                 videos.append(video)
-            searched += 1
-        return videos if searched == 1 else PathColumn(sorted(videos, key=lambda path: Path(path).parts))
+            ends.append(len(videos))
+        if len(ends) == 2:
+            return videos
+        # The videos of each walk are sorted.
+        walks = (range(first, last) for first, last in pairwise(ends))
+        rows = merge(*walks, key=lambda row: videos[row].split(os.sep))
+        return videos.take(np.fromiter(rows, np.int64, len(videos)))
 
     def _walk(self, root: str, seen: set[str], linked: deque[str]) -> Iterator[str]:
         """The videos below a folder in the order of their paths. Folders of `seen` are passed over; links are added to `linked`."""

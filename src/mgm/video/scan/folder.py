@@ -185,7 +185,7 @@ def _scanned(found: FoundVideos) -> Sequence[Path]:
     """Videos, then the folders that cannot be listed."""
     if not found.closed:
         return found.videos
-    return PathList(PathColumn(map(str, dict.fromkeys(chain(found.videos, found.closed)))))
+    return PathList(PathColumn(chain(found.videos.names, map(str, found.closed))).without_repeats())
 
 
 def _processes(files: Sequence[Path], processes: int) -> int:

@@ -7,11 +7,11 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from mgm.errors import FileError, VideoError
 from mgm.files.atomic import atomic_write
-from mgm.files.journal import Journal, read_journal, read_record
+from mgm.files.journal import Journal, read_journal, read_records
 from mgm.files.json_text import read_json
 from mgm.files.lock import locked
 from mgm.files.name_index import NameIndex
@@ -90,24 +90,21 @@ def update_manifest(
     wanted = _Files(files)
     journal = path.with_name(f"{path.name}.journal")
     with locked(path), Journal(journal) as written:
-        done = _known(path, journal, written, wanted)
-        count = sum(done)
+        offsets = _known(path, journal, written, wanted)
+        count = sum(offset != _UNKNOWN for offset in offsets)
         if progress is not None:
             progress(count, len(wanted))
-        left = (wanted.files[number] for number in range(len(wanted)) if not done[number])
-        for _, record in map_files(
+        left = (wanted.files[number] for number in range(len(wanted)) if offsets[number] == _UNKNOWN)
+        for file, record in map_files(
             inspect, left, processes=processes, on_death=on_death, timeout_seconds=timeout_seconds, ray=ray
         ):
-            written.append(to_row(record))
+            offset, number = written.append(to_row(record)), wanted.find(path_name(str(file)))
+            assert number is not None
+            offsets[number] = offset
             count += 1
             if progress is not None:
                 progress(count, len(wanted))
-        # Of two lines about one file, the later one counts.
-        places = array("q", bytes(8 * len(wanted)))
-        for place, row in read_journal(journal):
-            if (number := wanted.find(row.get("path", ""))) is not None:
-                places[number] = place
-        _write(path, (read_record(journal, place) for place in places))
+        _write(path, read_records(journal, offsets))
         written.remove()
 
 
@@ -115,36 +112,40 @@ class _Files:
     """The files of a manifest, found by their names."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self.files, self._index = files, _index_of(files)
-        if self._index.repeats:
-            self.files = list({path_name(str(file)): file for file in files}.values())
-            self._index = _index_of(self.files)
+        self.files = files
+        self._index = NameIndex((self._name(number), number) for number in range(len(files)))
+        repeats = set(self._index.repeats(self._name))
+        if repeats:
+            self.files = [file for number, file in enumerate(files) if number not in repeats]
+            self._index = NameIndex((self._name(number), number) for number in range(len(self.files)))
 
     def __len__(self) -> int:
         return len(self.files)
 
     def find(self, name: str) -> int | None:
         """The number of the file whose row has this path; None if there is none."""
-        return next((row for row in self._index.rows(name) if path_name(str(self.files[row])) == name), None)
+        return next((row for row in self._index.rows(name) if self._name(row) == name), None)
+
+    def _name(self, number: int) -> str:
+        return path_name(str(self.files[number]))
 
 
-def _index_of(files: Sequence[Path]) -> NameIndex:
-    return NameIndex((path_name(str(file)), number) for number, file in enumerate(files))
+_UNKNOWN: Final = -1
+"""In place of the offset of a record that does not exist."""
 
 
-def _known(manifest: Path, journal: Path, written: Journal, wanted: _Files) -> bytearray:
-    """For each file 1 if its record is in the journal, after adding those of the manifest that are up to date; else 0."""
-    done = bytearray(len(wanted))
-    for _, row in read_journal(journal):
+def _known(manifest: Path, journal: Path, written: Journal, wanted: _Files) -> array[int]:
+    """For each file the offset of its record in the journal, after adding those of the manifest that are up to date."""
+    offsets = array("q", [_UNKNOWN]) * len(wanted)
+    for offset, row in read_journal(journal):  # of two lines about one file, the later one counts
         if (number := wanted.find(row.get("path", ""))) is not None:
-            done[number] = _current(row, wanted.files[number])
+            offsets[number] = offset if _current(row, wanted.files[number]) else _UNKNOWN
     if _exists(manifest):
         for row in _read_rows(manifest):
             number = wanted.find(row["path"])
-            if number is not None and not done[number] and _current(row, wanted.files[number]):
-                written.append({name: row[name] for name in COLUMNS})
-                done[number] = 1
-    return done
+            if number is not None and offsets[number] == _UNKNOWN and _current(row, wanted.files[number]):
+                offsets[number] = written.append({name: row[name] for name in COLUMNS})
+    return offsets
 
 
 def _current(row: Row, file: Path) -> bool:
