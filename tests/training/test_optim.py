@@ -6,6 +6,8 @@ import torch
 
 from mgm.errors import ConfigError
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models.networks.catalog import NETWORKS
+from mgm.models.networks.entry import NetworkOptions
 from mgm.training import load_config
 from mgm.training.finetune import layer_rates
 from mgm.training.optim import Schedule, build_optimiser, build_schedule
@@ -122,10 +124,10 @@ def test_a_length_in_clips_is_the_same_for_any_batch():
 
 
 def decays(module, **changes):
-    """Parameter name -> weight decay."""
+    """Name of each trained parameter -> weight decay."""
     optimiser = build_optimiser(module, optim(weight_decay=0.05, **changes), peak=1e-3)
     found = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
-    return {name: found[id(parameter)] for name, parameter in module.named_parameters()}
+    return {name: found[id(parameter)] for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
 @pytest.mark.parametrize("make", [MaskedAutoencoder, lambda spec: Classifier(Encoder(spec), 5)])
@@ -134,6 +136,22 @@ def test_weight_decay_spares_biases_norms_and_tokens(make):
     for name, decay in decays(module).items():
         spared = "norm" in name or name.endswith("bias") or name == "mask_token"
         assert decay == (0 if spared else 0.05), name
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_weight_decay_spares_the_positions_of_every_network(name):
+    entry = NETWORKS[name]
+    with torch.device("meta"):
+        network = entry.build(NetworkOptions(classes=5, labels=None, frames=entry.frames, size=entry.size))
+    shapes = {key: parameter.shape for key, parameter in network.named_parameters()}
+    for key, decay in decays(network).items():
+        last = key.rpartition(".")[2]
+        if sum(side > 1 for side in shapes[key]) < 2:
+            assert decay == 0, key
+        elif last.endswith("weight") or (last.startswith("relative_") and last != "relative_position_bias_table"):
+            assert decay == 0.05, key  # MViTv2's authors let its relative positions decay
+        else:
+            assert decay == 0, key
 
 
 def test_what_is_frozen_is_left_out():

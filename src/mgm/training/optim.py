@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from mgm.training.sections import OptimConfig
 
 DROP = 0.1
 """Of the learning rate, at a drop of the schedule `steps`."""
+
+_TABLE = re.compile(r"(position_\w+|(pos|time|temp)_embed(ding)?|cls_\w+)$")
+"""Names of learned position embeddings and of tokens, sets of vectors, in the models here and in those of other authors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,8 @@ def build_optimiser(
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        # A learned position embedding is a set of vectors. The shape is that of the whole, if it is sharded.
-        vector = sum(side > 1 for side in parameter.shape) < 2 or "position_" in name
+        # The shape is that of the whole, if it is sharded.
+        vector = sum(side > 1 for side in parameter.shape) < 2 or _TABLE.search(name) is not None
         decay = 0.0 if vector else config.weight_decay
         muon = config.optimiser == "muon" and is_hidden_matrix(name, parameter)
         kind = (decay, layer(name) if layer else 1.0, "muon" if muon else "adamw")
