@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mgm.models.accelerate.condition import applies
-from mgm.models.accelerate.linear import linear, product
+from mgm.models.accelerate.linear import applies, linear, product
 from mgm.models.accelerate.threads import for_each
 from mgm.models.attention import Attention, CrossAttention
 

@@ -8,8 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mgm.models.accelerate.condition import applies
-
 HAS_ONEDNN: Final = (
     platform.machine() in ("x86_64", "AMD64")
     and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
@@ -24,6 +22,18 @@ class AcceleratedLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., in). Returns (..., out)."""
         return linear(x, self.weight, self.bias) if self.training else super().forward(x)
+
+
+def applies(x: Tensor) -> bool:
+    """Whether `x` is a non-empty float32 tensor on a CPU, and gradients are on and autocast is off."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and x.dim() > 1
+        and x.shape[-2] > 0
+    )
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from mgm.models.patches import to_255
 from mgm.models.targets.borders import with_border
 from mgm.models.targets.target import Target
 
-_ORIENTATIONS: Final = 9
+ORIENTATIONS: Final = 9
 _CELL_SIDE: Final = 8
 _EPSILON: Final = 1e-6
 
@@ -33,7 +33,7 @@ class Hog(Target):
     @property
     def dim(self) -> int:
         """9 values per cell, channel and frame of a token: 216 for patches of 2 x 16 x 16."""
-        return self.spec.tubelet * 3 * self._cells**2 * _ORIENTATIONS
+        return self.spec.tubelet * 3 * self._cells**2 * ORIENTATIONS
 
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """Returns float32 (B, n, dim) in [0, 1]."""
@@ -42,11 +42,11 @@ class Hog(Target):
             across = x[..., 1:-1, 2:] - x[..., 1:-1, :-2]
             down = x[..., 2:, 1:-1] - x[..., :-2, 1:-1]
             # In units of the distance between two orientations; both directions of an edge have the same orientation.
-            angle = torch.atan2(down, across).remainder(math.pi) * (_ORIENTATIONS / math.pi)
+            angle = torch.atan2(down, across).remainder(math.pi) * (ORIENTATIONS / math.pi)
             length = torch.hypot(across, down)
             side, weighted = self.spec.patch // self._cells, angle * length
             votes = []
-            for k in range(_ORIENTATIONS + 1):
+            for k in range(ORIENTATIONS + 1):
                 # max(0, length * (1 - |angle - k|)), in few passes over the pixels
                 vote = torch.sub(weighted, length, alpha=k).abs_().neg_().add_(length).clamp_min_(0)
                 votes.append(vote.view(*vote.shape[:4], self._cells, side, self._cells, side).sum((5, 7)))
@@ -57,5 +57,9 @@ class Hog(Target):
 
     @property
     def _cells(self) -> int:
-        """Cells per side of a patch."""
-        return self.spec.patch // _CELL_SIDE if self.spec.patch % _CELL_SIDE == 0 else 1
+        return cells_per_side(self.spec.patch)
+
+
+def cells_per_side(patch: int) -> int:
+    """Cells along a side of a patch of `patch` pixels: of 8 pixels, or one cell if they do not fill it."""
+    return patch // _CELL_SIDE if patch % _CELL_SIDE == 0 else 1

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +11,8 @@ from torch import Tensor
 
 from mgm.models.patches import STD, to_255
 from mgm.models.targets.borders import with_border
+from mgm.models.targets.hog import ORIENTATIONS, cells_per_side
 from mgm.models.targets.target import Target
-
-_ORIENTATIONS: Final = 9
-_CELL_SIDE: Final = 8
 
 
 @dataclass(frozen=True)
@@ -24,12 +22,11 @@ class _SobelHog(Target):
     @property
     def dim(self) -> int:
         """9 values per cell and channel: 108 for patches of 16."""
-        return 3 * _ORIENTATIONS * self._cells**2
+        return 3 * ORIENTATIONS * self._cells**2
 
     @property
     def _cells(self) -> int:
-        """Cells per side of a patch."""
-        return self.spec.patch // _CELL_SIDE if self.spec.patch % _CELL_SIDE == 0 else 1
+        return cells_per_side(self.spec.patch)
 
     def _in_cells(self, votes: Iterable[Tensor]) -> Tensor:
         """Votes for each orientation (B, n, 3, patch, patch), summed over the pixels of each cell: (B, n, 3, 9, rows, columns)."""
@@ -54,8 +51,8 @@ class MaskFeatHog(_SobelHog):
         with torch.no_grad():
             across, down = _sobel(to_255(with_border(source, tokens, self.spec, edge="reflect")[:, :, 0]))
             length = torch.hypot(across, down)
-            turn = (torch.atan2(across, down) / math.pi * _ORIENTATIONS).floor().remainder(_ORIENTATIONS)
-            votes = (length * (turn == k) for k in range(_ORIENTATIONS))
+            turn = (torch.atan2(across, down) / math.pi * ORIENTATIONS).floor().remainder(ORIENTATIONS)
+            votes = (length * (turn == k) for k in range(ORIENTATIONS))
             return F.normalize(self._in_cells(votes), dim=3).flatten(2)
 
 
@@ -83,16 +80,16 @@ class M3VideoHog(_SobelHog):
             unit = torch.cat([frame.new_full((1,), 255 * deviation) for deviation in STD])
             across, down = _sobel(frame / unit)
             # In units of the distance between two orientations; both directions of an edge have the same orientation.
-            turn = torch.atan2(down, across).remainder(math.pi) * (_ORIENTATIONS / math.pi)
+            turn = torch.atan2(down, across).remainder(math.pi) * (ORIENTATIONS / math.pi)
             length = torch.hypot(across, down)
-            votes = (length * (1 - _around(turn, k)).clamp_min(0) for k in range(_ORIENTATIONS))
+            votes = (length * (1 - _around(turn, k)).clamp_min(0) for k in range(ORIENTATIONS))
             return self._in_cells(votes).flatten(2) / (self.spec.patch // self._cells) ** 2
 
 
 def _around(turn: Tensor, orientation: int) -> Tensor:
     """The distance from an orientation on the circle of all nine. turn: in [0, 9]."""
     distance = (turn - orientation).abs()
-    return torch.minimum(distance, _ORIENTATIONS - distance)
+    return torch.minimum(distance, ORIENTATIONS - distance)
 
 
 def _sobel(x: Tensor) -> tuple[Tensor, Tensor]:
