@@ -7,8 +7,8 @@ from typing import Final, Protocol
 from torch import Tensor, nn
 
 from mgm.models.attention import Block
+from mgm.models.divided_attention import DividedBlock, same_position_mask
 from mgm.models.sizes import ModelSpec
-from mgm.models.timesformer import DividedBlock, same_position_mask
 
 
 class Backbone(Protocol):

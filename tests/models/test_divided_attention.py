@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from mgm.errors import ModelError
 from mgm.models import Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.timesformer import same_position_mask
+from mgm.models.divided_attention import same_position_mask
 from tests.errors import raises
 from tests.models.clips import random_mask, random_video
 
