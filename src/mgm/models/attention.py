@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mgm.errors import ModelError
+
 
 class Attention(nn.Module):
     """Multi-head self-attention with a bias on queries and values, none on keys (the softmax would cancel it)."""
@@ -125,6 +127,16 @@ class Residual(nn.Module):
         keep = 1 - self.drop_path
         # Divided by the probability to be kept, so that the expectation equals evaluation.
         return branch * branch.new_empty(len(branch), 1, 1).bernoulli_(keep).div_(keep)
+
+
+def linear_drop_path(last: float, depth: int) -> list[float]:
+    """The rate of stochastic depth of each block: 0 in the first, growing linearly to `last`.
+
+    Raises ModelError outside [0, 1).
+    """
+    if not 0 <= last < 1:
+        raise ModelError("drop_path", f"found {last}", "at least 0 and less than 1", reason="invalid_value")
+    return [last * i / max(depth - 1, 1) for i in range(depth)]
 
 
 class Block(Residual):

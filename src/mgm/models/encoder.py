@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
-from mgm.models.attention import initialise_blocks, run_block
+from mgm.models.attention import initialise_blocks, linear_drop_path, run_block
 from mgm.models.backbones import build_backbone
 from mgm.models.patches import MEAN, STD, check_video, patchify, split_mask, to_device
 from mgm.models.position import interpolate_embedding, position_embedding
@@ -197,11 +197,8 @@ class Encoder(nn.Module):
 
         Raises ModelError outside [0, 1).
         """
-        if not 0 <= rate < 1:
-            raise ModelError("drop_path", f"found {rate}", "at least 0 and less than 1", reason="invalid_value")
-        last = max(1, len(self.blocks) - 1)
-        for i, layer in enumerate(self.blocks):
-            layer.drop_path = rate * i / last  # type: ignore[assignment]  # see `Backbone.blocks`
+        for layer, own in zip(self.blocks, linear_drop_path(rate, len(self.blocks)), strict=True):
+            layer.drop_path = own  # type: ignore[assignment]  # see `Backbone.blocks`
 
     def remove_norm(self) -> None:
         """Remove the final norm, as fine-tuning does; `spec.encoder_norm` becomes False."""

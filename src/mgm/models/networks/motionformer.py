@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
-from mgm.models.attention import Mlp, Residual, split_heads
+from mgm.models.attention import Mlp, Residual, linear_drop_path, split_heads
 from mgm.models.networks.class_names import ClassNames
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.image_start import State, central, vit_on_grid
 from mgm.models.networks.network import VideoNetwork
-from mgm.models.networks.patch_grid import linear_drop_path, patches_per_side, start_linear_layers
+from mgm.models.networks.patch_grid import patches_per_side, start_linear_layers
 from mgm.models.networks.weights import WeightsFormat, vit_formats
 
 TrajectoryValues = Literal["input", "projected"]
@@ -158,7 +158,7 @@ class TrajectoryAttention(nn.Module):
 class TrajectoryBlock(Residual):
     """x + trajectory attention(norm(x)), then x + mlp(norm(x)). drop_path: as in `Residual`."""
 
-    def __init__(self, dim: int, heads: int, *, values: TrajectoryValues, drop_path: float = 0.0) -> None:
+    def __init__(self, dim: int, heads: int, *, values: TrajectoryValues, drop_path: float) -> None:
         super().__init__(drop_path)
         self.norm1 = nn.LayerNorm(dim, eps=_EPS)
         self.attn = TrajectoryAttention(dim, heads, values=values)

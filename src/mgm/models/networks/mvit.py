@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mgm.models.attention import linear_drop_path
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.mvit_blocks import MultiscaleBlock
 from mgm.models.networks.mvit_names import FORMATS
@@ -58,9 +59,9 @@ class MViT(VideoNetwork):
             self.position_space = nn.Parameter(torch.empty(1, h * w, spec.dim))
             self.position_time = nn.Parameter(torch.empty(1, t, spec.dim))
             self.position_class = nn.Parameter(torch.empty(1, 1, spec.dim)) if spec.class_token else None
-        last = max(1, spec.depth - 1)
+        rates = linear_drop_path(drop_path, spec.depth)
         self.blocks = nn.ModuleList(
-            MultiscaleBlock(spec, size, drop_path=drop_path * index / last) for index, size in enumerate(sizes)
+            MultiscaleBlock(spec, size, drop_path=rate) for size, rate in zip(sizes, rates, strict=True)
         )
         self.norm = nn.LayerNorm(self.feature_dim, eps=EPS)
         self.dropout = nn.Dropout(dropout)

@@ -15,7 +15,7 @@ from mgm.models.networks.mvit_spec import EPS, BlockSpec, Grid, MViTSpec
 class MultiscaleBlock(Residual):
     """x + attention(norm(x)), then x + mlp(norm(x)); either may change the width, the attention the grid."""
 
-    def __init__(self, spec: MViTSpec, size: BlockSpec, *, drop_path: float = 0.0) -> None:
+    def __init__(self, spec: MViTSpec, size: BlockSpec, *, drop_path: float) -> None:
         super().__init__(drop_path)
         self.stride = size.query_stride
         self.widen_first = spec.widen_in_attention

@@ -14,16 +14,6 @@ def patches_per_side(size: int, patch: int) -> int:
     return size // patch
 
 
-def linear_drop_path(last: float, depth: int) -> list[float]:
-    """The rate of stochastic depth of each block: 0 in the first, growing linearly to `last`.
-
-    Raises ModelError outside [0, 1).
-    """
-    if not 0 <= last < 1:
-        raise ModelError("drop_path", f"found {last}", "at least 0 and less than 1", reason="invalid_value")
-    return [last * i / max(depth - 1, 1) for i in range(depth)]
-
-
 def start_linear_layers(module: nn.Module) -> None:
     """Initialise every linear layer as ViT's authors do: truncated normal weights of deviation .02, biases 0."""
     for layer in module.modules():

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.models.attention import Mlp, Residual, run_block
+from mgm.models.attention import Mlp, Residual, linear_drop_path, run_block
 
 Window: TypeAlias = tuple[int, int, int]
 """Cells along (time, height, width)."""
@@ -67,8 +67,8 @@ class SwinBackbone(nn.Module):
     def set_drop_path(self, rate: float) -> None:
         """Set stochastic depth: 0 in the first block, growing linearly to `rate` in the last."""
         blocks = [module for module in self.modules() if isinstance(module, SwinBlock)]
-        for number, block in enumerate(blocks):
-            block.drop_path = rate * number / max(1, len(blocks) - 1)
+        for block, own in zip(blocks, linear_drop_path(rate, len(blocks)), strict=True):
+            block.drop_path = own
 
     def embed(self, video: Tensor) -> Tensor:
         """The tokens (B, t, h, w, dim). video: normalised (B, 3, T, H, W), which is padded with zeros to whole patches."""

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.models.attention import Mlp, Residual, split_heads
+from mgm.models.attention import Mlp, Residual, linear_drop_path, split_heads
 from mgm.models.networks.class_names import ClassNames
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.image_start import State, vit_on_grid
 from mgm.models.networks.network import VideoNetwork
-from mgm.models.networks.patch_grid import linear_drop_path, patches_per_side, start_linear_layers
+from mgm.models.networks.patch_grid import patches_per_side, start_linear_layers
 from mgm.models.networks.weights import WeightsFormat, vit_formats
 
 _EPS: Final = 1e-6
@@ -119,7 +119,7 @@ class DividedClassBlock(Residual):
     The class token receives the mean of its copies' results. drop_path: as in `Residual`.
     """
 
-    def __init__(self, dim: int, heads: int, *, drop_path: float = 0.0) -> None:
+    def __init__(self, dim: int, heads: int, *, drop_path: float) -> None:
         super().__init__(drop_path)
         self.temporal_norm1 = nn.LayerNorm(dim, eps=_EPS)
         self.temporal_attn = SelfAttention(dim, heads)

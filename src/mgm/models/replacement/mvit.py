@@ -7,6 +7,7 @@ from typing import Final
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
+from mgm.models.attention import linear_drop_path
 from mgm.models.networks.mvit import MASKFEAT_S, PIXEL_MEAN, PIXEL_STD, MViT
 from mgm.models.networks.mvit_spec import MViTSpec
 from mgm.models.replacement.trunk import Trunk, normalised
@@ -52,8 +53,9 @@ class MViTTrunk(Trunk):
             raise ModelError(
                 "checkpointing", "found true for mvit", "false", "lower pretrain.micro_batch", reason="unsupported"
             )
-        for number, block in enumerate(self.encoder.blocks):
-            block.drop_path = drop_path * number / max(1, len(self.encoder.blocks) - 1)  # type: ignore[assignment]
+        rates = linear_drop_path(drop_path, len(self.encoder.blocks))
+        for block, rate in zip(self.encoder.blocks, rates, strict=True):
+            block.drop_path = rate  # type: ignore[assignment]
 
     def forward(self, video: Tensor, hidden: Tensor) -> Tensor:
         """See `Trunk.forward`."""
