@@ -16,11 +16,12 @@ from PIL import Image
 
 from mgm.data.loading.tensors import to_video
 from mgm.errors import ModelError
+from mgm.explore.explorer import Explorer
 from mgm.explore.library import Library, Video, list_folder
 from mgm.explore.model import open_panels
-from mgm.explore.plane import principal_components, project
-from mgm.explore.server import Explorer, create_app
-from mgm.explore.view import ClipRequest
+from mgm.explore.projection import principal_components, project
+from mgm.explore.request import ClipRequest
+from mgm.explore.server import create_app
 from mgm.masks import make_mask, mask_rng
 from mgm.training.checkpoint import open_autoencoder
 from tests.errors import raises
@@ -140,16 +141,16 @@ class StandIn(ModuleType):
 
 
 def test_the_map_offers_what_is_installed(monkeypatch, visitor):
-    monkeypatch.setattr("mgm.explore.plane.find_spec", lambda name: None)
+    monkeypatch.setattr("mgm.explore.projection.find_spec", lambda name: None)
     assert visitor.post("start").json()["run"]["projections"] == ["pca"]
     assert visitor.post("map", {"method": "umap"}).status_code == 422
     assert visitor.post("map", {"method": ["pca"]}).status_code == 422
-    monkeypatch.setattr("mgm.explore.plane.find_spec", lambda name: object())
+    monkeypatch.setattr("mgm.explore.projection.find_spec", lambda name: object())
     assert visitor.post("start").json()["run"]["projections"] == ["pca", "umap"]
 
 
 def test_the_map_by_neighbours(monkeypatch):
-    monkeypatch.setattr("mgm.explore.plane.find_spec", lambda name: object())
+    monkeypatch.setattr("mgm.explore.projection.find_spec", lambda name: object())
     monkeypatch.setitem(sys.modules, "umap", StandIn("umap"))
     features = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
     found = project(features, "umap")

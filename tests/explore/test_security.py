@@ -11,7 +11,7 @@ pytest.importorskip("starlette", reason="the extra explore is not installed")
 from mgm.errors import MgmError, VideoError
 from mgm.explore.library import Video, list_folder
 from mgm.explore.reading import ClipReader
-from mgm.explore.view import ClipRequest
+from mgm.explore.request import ClipRequest
 from tests.errors import raises
 from tests.explore.visitors import TOKEN, Visitor
 

@@ -8,10 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from mgm.data.synthetic.known_motion import make_translation
+from mgm.explore.explorer import Explorer
+from mgm.explore.kernels import compile_all
 from mgm.explore.library import Library, Limits, list_folder
-from mgm.explore.loops import compile_all
 from mgm.explore.reading import ClipReader
-from mgm.explore.server import Explorer, create_app
+from mgm.explore.server import create_app
 
 TOKEN = "a-token-of-the-tests"
 

@@ -62,15 +62,16 @@ class Guard:
         path = scope["path"]
         if not path.startswith("/api/"):
             return None
-        if not self.permits(headers.get("authorization", "").removeprefix("Bearer ")):
+        if not is_token(headers.get("authorization", "").removeprefix("Bearer "), self._token):
             return _json(403, "token", "the token is missing or wrong; open the address that mgm explore printed")
         if path != "/api/session" and not self._library.knows(headers.get("x-session", "")):
             return _json(401, "session", "the session has ended; reload the page")
         return None
 
-    def permits(self, token: str) -> bool:
-        """Whether it is the token, in the same time for each wrong one."""
-        return secrets.compare_digest(token.encode(), self._token.encode())
+
+def is_token(given: str, token: str) -> bool:
+    """Whether the given one is the token, in the same time for each wrong one."""
+    return secrets.compare_digest(given.encode(), token.encode())
 
 
 def _json(status: int, reason: str, message: str) -> App:

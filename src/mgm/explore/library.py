@@ -123,7 +123,7 @@ class Library:
             raise VideoError(found.name, UNKNOWN, advice="choose one of the list", reason="not_found")
         return found
 
-    def place(self, session: str) -> Path:
+    def upload_path(self, session: str) -> Path:
         """An unused path for an upload of the session. The name is ours: a visitor's could be a path."""
         with self._lock:
             return self._sessions[session].folder / secrets.token_hex(8)

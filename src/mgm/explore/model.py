@@ -19,18 +19,18 @@ from mgm.errors import ConfigError, MgmError, ModelError
 from mgm.explore.controls import checked_options
 from mgm.explore.library import Video
 from mgm.explore.pictures import jpeg, number, strip
-from mgm.explore.plane import project, projections
+from mgm.explore.projection import project, projections
 from mgm.explore.reading import ClipReader
-from mgm.explore.view import (
+from mgm.explore.request import (
     CAMERAS,
     READINGS,
     SOURCES,
     ClipRequest,
     MaskRequest,
     Tokens,
-    one_of,
+    read_choice,
+    read_integer,
     read_mask_request,
-    whole,
 )
 from mgm.masks import list_masks, mask_rng
 from mgm.models import Encoder, MaskedAutoencoder
@@ -95,8 +95,8 @@ class RunPanels:
             MgmError: the mask or the clip does not fit the model, or the layer, head or token does not exist.
         """
         spec = self._encoder.spec
-        layer = whole(asked, "layer", len(self._encoder.blocks) - 1, low=0, high=len(self._encoder.blocks) - 1)
-        head = None if asked.get("head") is None else whole(asked, "head", 0, low=0, high=spec.encoder.heads - 1)
+        layer = read_integer(asked, "layer", len(self._encoder.blocks) - 1, low=0, high=len(self._encoder.blocks) - 1)
+        head = None if asked.get("head") is None else read_integer(asked, "head", 0, low=0, high=spec.encoder.heads - 1)
         settings = AttentionSettings(query=_token(asked.get("query")), block=layer, head=head)
         with self._lock:
             weights, query = attention_weights(self._encoder, clip.frames, settings)
@@ -136,7 +136,7 @@ class RunPanels:
         return jpeg(strip(predicted)), None if loss is None else number(loss)
 
     def map(self, videos: Sequence[Video], reader: ClipReader, method: object = "pca") -> dict[str, Any]:
-        """The videos in a plane by their embeddings, both axes from 0 to 1; see `mgm.explore.plane` for the methods.
+        """The videos in a plane by their embeddings, both axes from 0 to 1; see `mgm.explore.projection` for the methods.
 
         Raises:
             ConfigError: the method is unknown. ModelError: fewer than three videos can be read.
@@ -211,7 +211,7 @@ def open_panels(run: str | Path) -> RunPanels:
         frames=spec.frames,
         stride=data.stride,
         size=spec.resolution if isinstance(spec.resolution, int) else spec.resolution[0],
-        motion=one_of({"motion": data.motion}, "motion", SOURCES, "auto") if data.motion in SOURCES else "auto",
+        motion=read_choice({"motion": data.motion}, "motion", SOURCES, "auto") if data.motion in SOURCES else "auto",
         reading=data.reading if data.reading in READINGS else "clean",
         camera=data.camera if data.camera in CAMERAS else "none",
     )

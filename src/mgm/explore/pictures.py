@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mgm.explore.view import MaskRequest
+from mgm.explore.request import MaskRequest
 from mgm.masks import DrawStatistics, TokenMask, draw_statistics, mask_rng, mask_statistics
 from mgm.show.figures import RgbFrames, colour_motion, colour_wheel, motion_scale
 from mgm.show.style import EDGE, HIDDEN, HOT, QUERY, VEIL
@@ -149,11 +148,6 @@ def png(picture: RgbFrames) -> str:
 def number(value: float | np.floating[Any], digits: int = 4) -> float | None:
     """A number for JSON; None if it is not finite."""
     return round(float(value), digits) if np.isfinite(value) else None
-
-
-def as_list(values: Sequence[float]) -> list[float | None]:
-    """Numbers for JSON."""
-    return [number(value) for value in values]
 
 
 def _data_url(picture: RgbFrames, kind: str, **options: Any) -> str:

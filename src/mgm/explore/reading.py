@@ -7,7 +7,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import count
 from multiprocessing.synchronize import Event
@@ -21,9 +21,9 @@ import numpy.typing as npt
 from mgm.compiled import load_kept
 from mgm.data.clips.images import probe_any, read_any
 from mgm.errors import DataError, MgmError
-from mgm.explore.ahead import ReadAhead
 from mgm.explore.library import Video
-from mgm.explore.view import ClipRequest
+from mgm.explore.read_ahead import ReadAhead
+from mgm.explore.request import ClipRequest
 from mgm.video import Clip
 from mgm.video.clip.interleave import compile_clip_kernels
 from mgm.workers.pool import WorkerPool
@@ -184,7 +184,7 @@ class ClipReader:
 
 
 def _warm(ready: Event) -> None:
-    """Load in a new process what its first clip would wait for. It compiles nothing: `mgm.explore.loops` does."""
+    """Load in a new process what its first clip would wait for. It compiles nothing: `mgm.explore.kernels` does."""
     load_kept(compile_clip_kernels)
     with suppress(ImportError):
         import cv2  # noqa: F401
@@ -200,11 +200,7 @@ def _warm_patiently(ready: Event) -> None:
 
 def _read(task: _Task, begin: BeginItem) -> Clip | Summary:
     begin(task.number)
-    return _summarise(task.path) if task.request is None else read_any(task.path, **_keywords(task.request))
-
-
-def _keywords(request: ClipRequest) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in request.__dataclass_fields__}
+    return _summarise(task.path) if task.request is None else read_any(task.path, **asdict(task.request))
 
 
 def _summarise(path: str) -> Summary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from mgm.explore.view import ClipRequest, MaskRequest, Tokens
+from mgm.explore.request import ClipRequest, MaskRequest, Tokens
 from mgm.video.clip.options import ClipOptions
 
 _IN_PREVIEW = {"boundary"}

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mgm.errors import ConfigError, FileError, VideoError
+from mgm.explore.kernels import KernelLoader
 from mgm.explore.library import Library, Limits, Video, list_files, list_folder
-from mgm.explore.loops import Loops
 from mgm.explore.reading import ClipReader
 from mgm.lazy import install_command
 
@@ -49,8 +49,9 @@ def explore(
     try:
         import uvicorn
 
+        from mgm.explore.explorer import Explorer
         from mgm.explore.guard import LOOPBACK
-        from mgm.explore.server import Explorer, create_app
+        from mgm.explore.server import create_app
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in ("starlette", "uvicorn", "anyio", "PIL"):
@@ -67,13 +68,13 @@ def explore(
     token = secrets.token_urlsafe(24)
     try:
         library = Library(videos, inside=inside, scratch=scratch, limits=limits)
-        with ClipReader() as reader, Loops() as loops:
+        with ClipReader() as reader, KernelLoader() as kernels:
             panels = None
             if run is not None:
                 from mgm.explore.model import open_panels
 
                 panels = open_panels(run)
-            explorer = Explorer(library, reader, place=where or "", panels=panels, loops=loops)
+            explorer = Explorer(library, reader, place=where or "", panels=panels, kernels=kernels)
             config = uvicorn.Config(
                 create_app(explorer, token=token, hosts=LOOPBACK | {host, socket.gethostname()}),
                 log_level="error",
@@ -84,7 +85,7 @@ def explore(
             )
             address = f"http://{_shown(host)}:{listening.getsockname()[1]}/?token={token}"
             announce(address)
-            loops.start()
+            kernels.start()
             if open_browser:
                 # In a thread: some browsers return only when they are closed.
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from starlette.applications import Starlette
@@ -20,26 +19,30 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from mgm.errors import ConfigError, MgmError, VideoError
+from mgm.errors import MgmError, VideoError
 from mgm.explore.controls import describe_masks
-from mgm.explore.guard import LOOPBACK, Guard
-from mgm.explore.library import Library, Video
-from mgm.explore.loops import Loops
+from mgm.explore.explorer import Explorer
+from mgm.explore.guard import LOOPBACK, Guard, is_token
+from mgm.explore.http_request import (
+    explorer_of,
+    panels_of,
+    read_body,
+    requested_clip,
+    requested_masks,
+    requested_video,
+    session_of,
+)
+from mgm.explore.library import Video
 from mgm.explore.pictures import colours, describe_clip, describe_draws, describe_mask, jpeg, number
-from mgm.explore.reading import ClipReader
 from mgm.explore.reproduce import command_line, python_lines
-from mgm.explore.view import (
+from mgm.explore.request import (
     CAMERAS,
     MOST_FRAMES,
     MOST_STRIDE,
     READINGS,
     SOURCES,
     ClipRequest,
-    MaskRequest,
-    Tokens,
-    as_mapping,
     neighbours,
-    read_clip_request,
     read_mask_request,
     read_seed,
 )
@@ -47,53 +50,10 @@ from mgm.printable import printable
 from mgm.terminal import note
 
 if TYPE_CHECKING:
-    from mgm.explore.model import RunPanels
+    pass
 
 PAGE = Path(__file__).parent / "page"
-_BODY_BYTES = 64 * 2**10
 _UPLOADS_AT_ONCE = 4
-_MOST_MASKS = 2
-
-
-@dataclass(slots=True)
-class Explorer:
-    """What the routes share.
-
-    Attributes:
-        place: the folder, set or video that is explored, to show; "" for uploads alone.
-        panels: of the run; None without one.
-        loops: are compiled while it serves; None: before.
-        uploading: uploads that arrive now.
-    """
-
-    library: Library
-    reader: ClipReader
-    place: str = ""
-    panels: RunPanels | None = None
-    loops: Loops | None = None
-    uploading: int = 0
-
-    @property
-    def tokens(self) -> Tokens:
-        """Of the run, or the usual ones."""
-        return Tokens() if self.panels is None else self.panels.tokens
-
-    @property
-    def fixed(self) -> ClipRequest | None:
-        """The clips of the run; None without one: frames and stride can be chosen."""
-        return None if self.panels is None else self.panels.clips
-
-    @property
-    def delay(self) -> Literal["starting", "compiling"] | None:
-        """Why pictures take longer now: processes start, or loops are compiled."""
-        if not self.reader.ready:
-            return "starting"
-        return "compiling" if self.loops is not None and self.loops.compiling else None
-
-    @property
-    def mask(self) -> Mapping[str, Any]:
-        """The mask to begin with."""
-        return {"name": "mgm", "ratio": 0.75, "options": {}} if self.panels is None else self.panels.mask
 
 
 def create_app(explorer: Explorer, *, token: str, hosts: frozenset[str] = LOOPBACK) -> Starlette:
@@ -124,9 +84,7 @@ def create_app(explorer: Explorer, *, token: str, hosts: frozenset[str] = LOOPBA
 
 def _page(token: str) -> Callable[[Request], Any]:
     async def page(request: Request) -> Response:
-        import secrets
-
-        if not secrets.compare_digest(request.query_params.get("token", "").encode(), token.encode()):
+        if not is_token(request.query_params.get("token", ""), token):
             return PlainTextResponse("The token is missing or wrong. Open the address that mgm explore printed.\n", 403)
         return FileResponse(PAGE / "index.html")
 
@@ -134,12 +92,12 @@ def _page(token: str) -> Callable[[Request], Any]:
 
 
 async def _open_session(request: Request) -> Response:
-    return JSONResponse({"session": _explorer(request).library.open_session()})
+    return JSONResponse({"session": explorer_of(request).library.open_session()})
 
 
 async def _start(request: Request) -> Response:
     """The choices that the page offers."""
-    explorer = _explorer(request)
+    explorer = explorer_of(request)
     limits = explorer.library.limits
     return JSONResponse(
         {
@@ -161,14 +119,14 @@ async def _start(request: Request) -> Response:
 
 
 async def _videos(request: Request) -> Response:
-    explorer = _explorer(request)
-    shown = [{"id": v.id, "name": v.name, "own": v.own} for v in explorer.library.videos(_session(request))]
+    explorer = explorer_of(request)
+    shown = [{"id": v.id, "name": v.name, "own": v.own} for v in explorer.library.videos(session_of(request))]
     return JSONResponse({"videos": shown})
 
 
 async def _summary(request: Request) -> Response:
-    video = await _video(request, await _body(request))
-    return JSONResponse(await run_in_threadpool(_describe_video, _explorer(request), video))
+    video = await requested_video(request, await read_body(request))
+    return JSONResponse(await run_in_threadpool(_describe_video, explorer_of(request), video))
 
 
 def _describe_video(explorer: Explorer, video: Video) -> dict[str, Any]:
@@ -188,40 +146,40 @@ def _describe_video(explorer: Explorer, video: Video) -> dict[str, Any]:
 
 async def _upload(request: Request) -> Response:
     """One file as the body of the request; refused by its declared length, by its real length, and by time."""
-    explorer, session = _explorer(request), _session(request)
+    explorer, session = explorer_of(request), session_of(request)
     limits = explorer.library.limits
     if _declared(request) > limits.upload_bytes:
         raise _too_large(limits.upload_bytes)
     if explorer.uploading >= _UPLOADS_AT_ONCE:
         raise HTTPException(429, "others are uploading; try again in a minute")
     name = Path(request.query_params.get("name", "upload").replace("\\", "/")).name
-    place = explorer.library.place(session)
+    path = explorer.library.upload_path(session)
     explorer.uploading += 1
     try:
         with anyio.fail_after(limits.upload_seconds):
-            if not await _receive(request, place, limits.upload_bytes):
+            if not await _receive(request, path, limits.upload_bytes):
                 raise HTTPException(422, f"{printable(name)} is empty (0 bytes)")
-        video = explorer.library.add(session, place, name)
+        video = explorer.library.add(session, path, name)
         try:
             described = await run_in_threadpool(_describe_video, explorer, video)
         except MgmError:
             explorer.library.remove(session, video)
             raise
     except TimeoutError:
-        place.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise HTTPException(408, f"the upload took more than {limits.upload_seconds:g} s") from None
     except BaseException:
-        place.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
     finally:
         explorer.uploading -= 1
     return JSONResponse(described)
 
 
-async def _receive(request: Request, place: Path, most: int) -> int:
+async def _receive(request: Request, path: Path, most: int) -> int:
     """The number of bytes that arrived."""
     received = 0
-    with place.open("xb") as file:
+    with path.open("xb") as file:
         async for part in request.stream():
             received += len(part)
             if received > most:
@@ -231,8 +189,8 @@ async def _receive(request: Request, place: Path, most: int) -> int:
 
 
 async def _clip(request: Request) -> Response:
-    explorer, asked = _explorer(request), await _body(request)
-    video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
+    explorer, asked = explorer_of(request), await read_body(request)
+    video, wanted = await requested_video(request, asked), requested_clip(explorer, asked)
 
     def describe() -> dict[str, Any]:
         began = time.perf_counter()
@@ -247,7 +205,7 @@ async def _clip(request: Request) -> Response:
 
 async def _masks(request: Request) -> Response:
     """One or two masks over a clip, and the lines that reproduce them."""
-    asked = await _asked_masks(request)
+    asked = await requested_masks(request)
 
     def draw() -> dict[str, Any]:
         lines = (asked.video.name if asked.video.own else asked.video.path, asked.clip, asked.explorer.tokens)
@@ -263,15 +221,15 @@ async def _masks(request: Request) -> Response:
 
 async def _draws(request: Request) -> Response:
     """The statistics over many draws of the same masks."""
-    asked = await _asked_masks(request)
+    asked = await requested_masks(request)
     return JSONResponse(await run_in_threadpool(lambda: {"draws": asked.each(describe_draws)}))
 
 
 async def _model(request: Request) -> Response:
     """What the run's model makes of the clip under the first mask."""
-    explorer, asked = _explorer(request), await _body(request)
-    panels = _panels(explorer)
-    video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
+    explorer, asked = explorer_of(request), await read_body(request)
+    panels = panels_of(explorer)
+    video, wanted = await requested_video(request, asked), requested_clip(explorer, asked)
     rule, seed = read_mask_request(asked.get("mask")), read_seed(asked)
 
     def show() -> dict[str, Any]:
@@ -282,90 +240,17 @@ async def _model(request: Request) -> Response:
 
 
 async def _map(request: Request) -> Response:
-    explorer = _explorer(request)
-    panels, session, asked = _panels(explorer), _session(request), await _body(request)
+    explorer = explorer_of(request)
+    panels, session, asked = panels_of(explorer), session_of(request), await read_body(request)
     videos, method = explorer.library.videos(session), asked.get("method", "pca")
     return JSONResponse(await run_in_threadpool(panels.map, videos, explorer.reader, method))
 
 
 async def _error(request: Request) -> Response:
     """The loss of the run's model on a video."""
-    explorer = _explorer(request)
-    panels, video = _panels(explorer), await _video(request, await _body(request))
+    explorer = explorer_of(request)
+    panels, video = panels_of(explorer), await requested_video(request, await read_body(request))
     return JSONResponse({"error": await run_in_threadpool(panels.error, video, explorer.reader)})
-
-
-def _wanted_clip(explorer: Explorer, asked: Mapping[str, Any]) -> ClipRequest:
-    return read_clip_request(asked.get("clip"), explorer.tokens, fixed=explorer.fixed)
-
-
-@dataclass(frozen=True, slots=True)
-class _AskedMasks:
-    """One or two masks over a clip that a page asks for."""
-
-    explorer: Explorer
-    video: Video
-    clip: ClipRequest
-    rules: list[MaskRequest]
-    seed: int
-
-    def each(self, describe: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
-        """Read the clip, if it is not kept, and call `describe` with every mask."""
-        clip, grid = self.explorer.reader.clip(self.video, self.clip), self.explorer.tokens.grid(self.clip.frames)
-        return [describe(clip, grid, rule, seed=self.seed, start=self.clip.start) for rule in self.rules]
-
-
-async def _asked_masks(request: Request) -> _AskedMasks:
-    explorer, asked = _explorer(request), await _body(request)
-    video, wanted = await _video(request, asked), _wanted_clip(explorer, asked)
-    return _AskedMasks(explorer, video, wanted, _wanted_masks(asked), read_seed(asked))
-
-
-def _wanted_masks(asked: Mapping[str, Any]) -> list[MaskRequest]:
-    given = asked.get("masks")
-    if not isinstance(given, list) or not 1 <= len(given) <= _MOST_MASKS:
-        raise ConfigError(
-            "masks", "found something else", f"a list of 1 to {_MOST_MASKS} masks", reason="invalid_value"
-        )
-    return [read_mask_request(one) for one in given]
-
-
-def _panels(explorer: Explorer) -> RunPanels:
-    if explorer.panels is None:
-        raise HTTPException(404, "the explorer was started without --run")
-    return explorer.panels
-
-
-async def _video(request: Request, asked: Mapping[str, Any]) -> Video:
-    wanted = asked.get("video")
-    explorer, session = _explorer(request), _session(request)
-    found: Video = await run_in_threadpool(explorer.library.find, session, wanted if isinstance(wanted, str) else "")
-    return found
-
-
-async def _body(request: Request) -> Mapping[str, Any]:
-    """The object of JSON that a request carries."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _BODY_BYTES:
-            raise HTTPException(413, "the request is too large")
-    try:
-        return as_mapping("request", json.loads(body))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, MgmError):
-            raise
-        raise HTTPException(400, "the request is not JSON") from error
-
-
-def _explorer(request: Request) -> Explorer:
-    explorer: Explorer = request.app.state.explorer
-    return explorer
-
-
-def _session(request: Request) -> str:
-    session: str = request.headers["x-session"]  # the guard knows it
-    return session
 
 
 def _declared(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""Places of embeddings on a map: by their two main components, or by their neighbours (UMAP, if umap-learn is installed)."""
+"""Projection of embeddings on a map: by their two main components, or by their neighbours (UMAP, if umap-learn is installed)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEIGHBOURS: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Projection:
     """Where embeddings lie on a map.
 
     Attributes:
@@ -32,16 +32,16 @@ class Places:
     explained: tuple[float, float] | None
 
 
-def principal_components(features: Features) -> Places:
+def principal_components(features: Features) -> Projection:
     """Features (n, dim) in the plane of their first two principal components."""
     centred = features.astype(np.float64) - features.mean(axis=0)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
     total = float((values**2).sum()) or 1.0
     first, second = (round(float(value**2) / total, 4) for value in values[:2])
-    return Places(_fill_square(left[:, :2] * values[:2]), (first, second))
+    return Projection(_fill_square(left[:, :2] * values[:2]), (first, second))
 
 
-def neighbourhoods(features: Features) -> Places:
+def neighbourhoods(features: Features) -> Projection:
     """Features (n, dim) in a plane in which neighbours stay neighbours (UMAP, McInnes et al. 2018), the same at every call.
 
     It begins with the principal components: where videos are few, its spectral start has no solution.
@@ -52,17 +52,17 @@ def neighbourhoods(features: Features) -> Places:
 
         count = len(features)
         fit = UMAP(n_neighbors=min(_NEIGHBOURS, count - 1), init="pca", random_state=0, n_jobs=1)
-        return Places(_fill_square(fit.fit_transform(features).astype(np.float64)), None)
+        return Projection(_fill_square(fit.fit_transform(features).astype(np.float64)), None)
 
 
-def projections() -> dict[str, Callable[[Features], Places]]:
+def projections() -> dict[str, Callable[[Features], Projection]]:
     """The ways to place embeddings that are installed."""
-    found: dict[str, Callable[[Features], Places]] = {"pca": principal_components}
+    found: dict[str, Callable[[Features], Projection]] = {"pca": principal_components}
     return found | ({"umap": neighbourhoods} if find_spec("umap") is not None else {})
 
 
-def project(features: Features, method: object) -> Places:
-    """Places of features (n, dim), n from 3.
+def project(features: Features, method: object) -> Projection:
+    """Projection of features (n, dim), n from 3.
 
     Raises:
         ConfigError: `method` is not installed, or unknown.

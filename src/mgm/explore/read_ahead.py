@@ -9,7 +9,7 @@ from threading import Condition, Thread
 
 from mgm.errors import MgmError
 from mgm.explore.library import Video
-from mgm.explore.view import ClipRequest
+from mgm.explore.request import ClipRequest
 
 
 class ReadAhead:

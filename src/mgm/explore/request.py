@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from mgm.errors import ConfigError
 from mgm.explore.controls import checked_options
 from mgm.masks import Mask, build_mask, list_masks
-from mgm.video.clip.options import ClipOptions
 from mgm.video.motion.camera import CameraModel
 from mgm.video.motion.field import Reading
 
@@ -53,10 +52,6 @@ class ClipRequest:
     reading: Reading = "clean"
     camera: CameraModel = "none"
 
-    def options(self) -> ClipOptions:
-        """For `read_any`."""
-        return ClipOptions(**{field.name: getattr(self, field.name) for field in fields(self)})
-
     @property
     def span(self) -> int:
         """Frames of the video from the first to the last of the clip."""
@@ -84,13 +79,13 @@ def read_clip_request(given: object, tokens: Tokens, *, fixed: ClipRequest | Non
     asked = as_mapping("clip", given)
     plain = ClipRequest(size=tokens.size)
     request = ClipRequest(
-        start=whole(asked, "start", plain.start, low=0, high=_MOST_NUMBER),
-        frames=whole(asked, "frames", plain.frames, low=tokens.tubelet, high=MOST_FRAMES),
-        stride=whole(asked, "stride", plain.stride, low=1, high=MOST_STRIDE),
+        start=read_integer(asked, "start", plain.start, low=0, high=_MOST_NUMBER),
+        frames=read_integer(asked, "frames", plain.frames, low=tokens.tubelet, high=MOST_FRAMES),
+        stride=read_integer(asked, "stride", plain.stride, low=1, high=MOST_STRIDE),
         size=tokens.size,
-        motion=one_of(asked, "motion", SOURCES, plain.motion),
-        reading=one_of(asked, "reading", READINGS, plain.reading),
-        camera=one_of(asked, "camera", CAMERAS, plain.camera),
+        motion=read_choice(asked, "motion", SOURCES, plain.motion),
+        reading=read_choice(asked, "reading", READINGS, plain.reading),
+        camera=read_choice(asked, "camera", CAMERAS, plain.camera),
     )
     if fixed is not None:
         request = replace(request, frames=fixed.frames, stride=fixed.stride)
@@ -124,7 +119,7 @@ def read_mask_request(given: object) -> MaskRequest:
         ConfigError, MaskError: an unknown name, or a value out of range.
     """
     asked = as_mapping("mask", given)
-    name = one_of(asked, "name", list_masks(), "mgm")
+    name = read_choice(asked, "name", list_masks(), "mgm")
     ratio = asked.get("ratio", 0.75)
     if isinstance(ratio, bool) or not isinstance(ratio, int | float):
         raise _invalid("ratio", ratio, "a number between 0 and 1")
@@ -139,7 +134,7 @@ def as_mapping(name: str, given: object) -> Mapping[str, Any]:
     return given
 
 
-def whole(asked: Mapping[str, Any], name: str, default: int, *, low: int, high: int) -> int:
+def read_integer(asked: Mapping[str, Any], name: str, default: int, *, low: int, high: int) -> int:
     """An integer in [low, high]; ConfigError for anything else."""
     value = asked.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -147,7 +142,7 @@ def whole(asked: Mapping[str, Any], name: str, default: int, *, low: int, high: 
     return value
 
 
-def one_of(asked: Mapping[str, Any], name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
+def read_choice(asked: Mapping[str, Any], name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
     """One of the choices; ConfigError for anything else."""
     value = asked.get(name, default)
     for choice in choices:
@@ -158,7 +153,7 @@ def one_of(asked: Mapping[str, Any], name: str, choices: tuple[Choice, ...], def
 
 def read_seed(asked: Mapping[str, Any]) -> int:
     """The seed of the masks."""
-    return whole(asked, "seed", 0, low=0, high=_MOST_NUMBER)
+    return read_integer(asked, "seed", 0, low=0, high=_MOST_NUMBER)
 
 
 def _invalid(name: str, found: object, expected: str) -> ConfigError:

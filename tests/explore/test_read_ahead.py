@@ -6,9 +6,9 @@ from threading import Event
 import pytest
 
 from mgm.errors import VideoError
-from mgm.explore.ahead import ReadAhead
 from mgm.explore.library import Video
-from mgm.explore.view import CAMERAS, READINGS, SOURCES, ClipRequest, Tokens, neighbours, read_clip_request
+from mgm.explore.read_ahead import ReadAhead
+from mgm.explore.request import CAMERAS, READINGS, SOURCES, ClipRequest, Tokens, neighbours, read_clip_request
 
 VIDEO = Video("a", "a", "a.mp4")
 CLIPS = [ClipRequest(start=start) for start in range(4)]

@@ -1,4 +1,4 @@
-"""Compiles the loops of motion and masks, tens of seconds once per installation, while the explorer already answers.
+"""Compiles the kernels of motion and masks, tens of seconds once per installation, while the explorer already answers.
 
 A process of low priority compiles them, and keeps them on the disk for the others: a compiler in a thread of the server would hold
 up its answers. Until then clips and masks are made without them, or wait for the few that have no other form.
@@ -22,17 +22,17 @@ _END_SECONDS = 2.0
 
 
 def compile_all() -> None:
-    """Compile all loops in this thread; those that the disk keeps are loaded."""
+    """Compile all kernels in this thread; those that the disk keeps are loaded."""
     compile_clip_kernels()
     compile_kernels()
 
 
-class Loops:
-    """Loads the loops in a thread from `start` on, and compiles those that the disk does not keep; use it in a `with` block."""
+class KernelLoader:
+    """Loads the kernels in a thread from `start` on, and compiles those that the disk does not keep; use it in a `with` block."""
 
     def __init__(self) -> None:
         self._compiles, self._ended = Event(), Event()
-        self._thread = Thread(target=self._load, name="loops", daemon=True)
+        self._thread = Thread(target=self._load, name="kernels", daemon=True)
 
     @property
     def compiling(self) -> bool:
@@ -47,7 +47,7 @@ class Loops:
         """Wait until all are loaded."""
         self._thread.join()
 
-    def __enter__(self) -> Loops:
+    def __enter__(self) -> KernelLoader:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("starlette", reason="the extra explore is not installed")
 
+from mgm.explore.explorer import Explorer
 from mgm.explore.library import Library, list_folder
-from mgm.explore.server import Explorer, create_app
+from mgm.explore.server import create_app
 from tests.explore.visitors import TOKEN, Visitor, client_of
 
 SERVE = """
@@ -33,15 +34,15 @@ if __name__ == "__main__":
 COMPILE = """
 import sys
 from pathlib import Path
-from mgm.explore.loops import Loops
+from mgm.explore.kernels import KernelLoader
 
 if __name__ == "__main__":
-    with Loops() as loops:
-        loops.start()
-        loops.wait()
-        assert not loops.compiling
+    with KernelLoader() as kernels:
+        kernels.start()
+        kernels.wait()
+        assert not kernels.compiling
     assert [*Path(sys.argv[1]).rglob("*.nbc")]
-    with Loops() as again:
+    with KernelLoader() as again:
         again.start()
         again.wait()
 """
@@ -86,14 +87,14 @@ def test_an_interrupt_ends_the_compilation(tmp_path, folder):
 
 
 class Delayed:
-    """Loops that are being compiled."""
+    """Kernels that are being compiled."""
 
     compiling = True
 
 
 def test_the_page_is_told_why_pictures_take_longer(folder, reader, tmp_path):
     library = Library(list_folder(folder), inside=folder, scratch=tmp_path)
-    explorer = Explorer(library, reader, loops=Delayed())
+    explorer = Explorer(library, reader, kernels=Delayed())
     visitor = Visitor(client_of(create_app(explorer, token=TOKEN)))
     clip = {"video": "slow.mp4", "clip": {"frames": 4, "stride": 1}}
     mask = {**clip, "masks": [{"name": "tube", "ratio": 0.5}], "seed": 0}
@@ -105,5 +106,5 @@ def test_the_page_is_told_why_pictures_take_longer(folder, reader, tmp_path):
         ]
 
     assert told() == ["compiling"] * 3
-    explorer.loops = None
+    explorer.kernels = None
     assert told() == [None] * 3
