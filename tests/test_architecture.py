@@ -14,8 +14,8 @@ SOURCE = Path(mgm.__file__).parent
 
 # From the ground up: a floor may import those on lines above its own. Floors on one line do not import each other.
 FLOORS = [
-    {"printable", "waits"},
-    {"bar", "compiled", "errors", "kept_memory", "lazy", "ranks", "spans", "version"},
+    {"lazy", "printable", "waits"},
+    {"bar", "compiled", "errors", "kept_memory", "ranks", "spans", "version"},
     {"files", "machine", "notebook", "terminal", "workers"},
     {"video", "masks"},
     {"data", "models", "flow"},

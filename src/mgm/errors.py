@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, Self
 
+from mgm.lazy import install_command
 from mgm.printable import printable
 
 Reason = Literal[
@@ -88,6 +89,17 @@ class MgmError(Exception):
         self.reason: Reason = reason
         self.at = at
         super().__init__(self.line)
+
+    @classmethod
+    def missing_package(cls, subject: object, package: str, *, extra: str) -> Self:
+        """The error about a package that this installation lacks; its advice installs the extra that has it."""
+        found = f"the package {package} is not installed"
+        return cls(subject, found, advice=install_command(extra), reason="missing_package")
+
+    @classmethod
+    def cannot_read(cls, subject: object, error: OSError, advice: str = "check its permissions") -> Self:
+        """The error about a file that the operating system does not open or read."""
+        return cls(subject, f"cannot be read ({error.strerror})", advice=advice, reason="unreadable")
 
     @property
     def statement(self) -> str:

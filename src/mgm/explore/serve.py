@@ -16,7 +16,6 @@ from mgm.errors import ConfigError, FileError, VideoError
 from mgm.explore.kernels import KernelLoader
 from mgm.explore.library import Library, Limits, Video, list_files, list_folder
 from mgm.explore.reading import ClipReader
-from mgm.lazy import install_command
 
 DEFAULT_PORT = 8420
 _PORTS = 20
@@ -56,12 +55,7 @@ def explore(
         package = (error.name or "").partition(".")[0]
         if package not in ("starlette", "uvicorn", "anyio", "PIL"):
             raise
-        raise FileError(
-            "mgm explore",
-            f"the package {package} is not installed",
-            advice=install_command("explore"),
-            reason="missing_package",
-        ) from error
+        raise FileError.missing_package("mgm explore", package, extra="explore") from error
     videos, inside = list_videos(where)
     listening = _listen(host, port)
     scratch = Path(tempfile.mkdtemp(prefix="mgm-explore-"))

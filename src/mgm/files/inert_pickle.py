@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.errors import ModelError
-from mgm.files.inert_values import NUMBER_TYPE, Named, Record, array_of, number_of, refused
+from mgm.files.inert_values import DTYPE, Named, Record, array_of, dtype_of, refused
 from mgm.files.regular import open_regular
 
 _HIGHEST_PROTOCOL: Final = 5
@@ -38,25 +38,21 @@ _KNOWN: Final = (
     | _EMPTY_BYTES
     | _NEW_OBJECT
     | _OBJECT
-    | {_ORDERED, _ENCODE, _ARRAY, NUMBER_TYPE}
+    | {_ORDERED, _ENCODE, _ARRAY, DTYPE}
 )
 _PLAIN_KEYS: Final = (str, bytes, int, float, bool, type(None))
 
 
-def read_inert_pickle(
-    file: Path, *, records: Sequence[str] = (), persistent: Callable[[Any], Any] | None = None
-) -> Any:
+def read_inert_pickle(file: Path) -> Any:
     """The content of a file that is one pickle; texts of Python 2 are read as latin-1. See `parse_inert_pickle`.
 
     Raises ModelError as that, and if the file cannot be opened.
     """
     try:
         with open_regular(file) as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return parse_inert_pickle(data, file, records=records, persistent=persistent)
+            return parse_inert_pickle(data, file)
     except OSError as error:
-        raise ModelError(
-            file, f"cannot be read ({error.strerror})", advice="check its permissions", reason="unreadable"
-        ) from error
+        raise ModelError.cannot_read(file, error) from error
     except ValueError as error:
         if isinstance(error, ModelError):
             raise
@@ -135,9 +131,9 @@ class _Machine:
     def _unsupported(self, found: str) -> ModelError:
         return refused(self._subject, found)
 
-    def _array(self, data: Any, number: Any, shape: Any, order: str) -> NDArray[Any]:
+    def _array(self, data: Any, dtype: Any, shape: Any, order: str) -> NDArray[Any]:
         self._spend(len(data))
-        return array_of(data, number_of(number, self._subject), shape, order)
+        return array_of(data, dtype_of(dtype, self._subject), shape, order)
 
     def _spend(self, size: int) -> None:
         self._budget -= size
@@ -290,11 +286,11 @@ class _Machine:
         if name in _RECONSTRUCT:
             value = np.empty(0, np.uint8)  # `BUILD` fills this very object, which may be used elsewhere
         elif name in _FROM_BUFFER:
-            data, number, shape, order = arguments
-            value = self._array(data, number, shape, order)
+            data, dtype, shape, order = arguments
+            value = self._array(data, dtype, shape, order)
         elif name in _SCALAR:
-            number, data = arguments
-            value = self._array(data, number, (), "C")[()]
+            dtype, data = arguments
+            value = self._array(data, dtype, (), "C")[()]
         elif name == _ENCODE:
             text, codec = arguments
             if not isinstance(text, str) or not isinstance(codec, str) or codec not in ("latin1", "latin-1"):
@@ -323,8 +319,8 @@ class _Machine:
         if isinstance(target, Record):
             target.state = state
         elif isinstance(target, np.ndarray) and isinstance(state, tuple) and len(state) == 5:
-            _, shape, number, is_fortran, data = state
-            array = self._array(data, number, shape, "F" if is_fortran else "C")
+            _, shape, dtype, is_fortran, data = state
+            array = self._array(data, dtype, shape, "F" if is_fortran else "C")
             state = (1, array.shape, array.dtype, bool(is_fortran), array.tobytes("A"))
             target.__setstate__(state)  # type: ignore[arg-type]  # NumPy's stub wants a bool of its own
         elif isinstance(target, OrderedDict) and isinstance(state, dict):

@@ -55,9 +55,7 @@ def read_pickled_module(file: Path, *, records: Sequence[str]) -> dict[str, Tens
             content = reader.archive(opened) if data[:4] == b"PK\x03\x04" else reader.stream()
             return _state(content, file)
     except OSError as error:
-        raise ModelError(
-            file, f"cannot be read ({error.strerror})", advice="check its permissions", reason="unreadable"
-        ) from error
+        raise ModelError.cannot_read(file, error) from error
     except ModelError:
         raise
     except Exception as error:  # zipfile, torch and the reader below raise many kinds for a damaged file

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mgm.errors import ModelError
 
-NUMBER_TYPE: Final = "numpy.dtype"
+DTYPE: Final = "numpy.dtype"
 """The kind of the record of a dtype."""
-_NUMBER: Final = re.compile(r"[<>|=]?(b1|[biufc][1-9]\d?)")
+_NUMBER_DTYPE: Final = re.compile(r"[<>|=]?(b1|[biufc][1-9]\d?)")
 _MOST_AXES: Final = 32
 
 
@@ -51,20 +51,20 @@ def refused(subject: object, found: str) -> ModelError:
     )
 
 
-def number_of(record: Any, subject: object) -> np.dtype[Any]:
+def dtype_of(record: Any, subject: object) -> np.dtype[Any]:
     """The dtype of a record of it: a number of fixed size, in the byte order of the file.
 
     Raises ValueError if it is not one; ModelError about `subject` for a dtype of anything else, such as Python objects.
     """
-    if not isinstance(record, Record) or record.kind != NUMBER_TYPE or not isinstance(record.arguments[0], str):
+    if not isinstance(record, Record) or record.kind != DTYPE or not isinstance(record.arguments[0], str):
         raise ValueError("a dtype that is none")
     code, order = record.arguments[0], record.state[1] if isinstance(record.state, tuple) else "="
-    if not _NUMBER.fullmatch(code) or not isinstance(order, str) or order not in "<>=|":
+    if not _NUMBER_DTYPE.fullmatch(code) or not isinstance(order, str) or order not in "<>=|":
         raise refused(subject, f"an array of {code[:20]!r}")
     return np.dtype(code).newbyteorder(order)  # type: ignore[arg-type]  # NumPy's stub wants a literal
 
 
-def array_of(data: Any, number: np.dtype[Any], shape: Any, order: str) -> NDArray[Any]:
+def array_of(data: Any, dtype: np.dtype[Any], shape: Any, order: str) -> NDArray[Any]:
     """An array of bytes of the file, in the machine's byte order.
 
     data: bytes, or the text of latin-1 that they are in a pickle of Python 2. order: "F" for columns first.
@@ -74,10 +74,10 @@ def array_of(data: Any, number: np.dtype[Any], shape: Any, order: str) -> NDArra
         raise ValueError("an array without bytes or shape")
     if not all(isinstance(n, int) and 0 <= n < 1 << 48 for n in shape):
         raise ValueError("an array of impossible shape")
-    size = math.prod(shape) * number.itemsize
+    size = math.prod(shape) * dtype.itemsize
     if size != len(data):
         raise ValueError(f"{len(data)} bytes of an array of {size}")
     stored = data.encode("latin-1") if isinstance(data, str) else data
-    flat = np.frombuffer(stored, number) if size else np.empty(0, number)
-    flat = flat.astype(number.newbyteorder("="), copy=False)
+    flat = np.frombuffer(stored, dtype) if size else np.empty(0, dtype)
+    flat = flat.astype(dtype.newbyteorder("="), copy=False)
     return flat.reshape(shape, order="F" if order == "F" else "C")

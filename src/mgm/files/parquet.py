@@ -9,7 +9,6 @@ from typing import Any
 
 from mgm.errors import FileError
 from mgm.files.regular import open_regular
-from mgm.lazy import install_command
 
 ROWS_PER_GROUP = 2000
 
@@ -24,12 +23,7 @@ def import_parquet() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError as error:
-        raise FileError(
-            "a table in parquet",
-            "the package pyarrow is missing",
-            advice=install_command("parquet"),
-            reason="missing_package",
-        ) from error
+        raise FileError.missing_package("a table in parquet", "pyarrow", extra="parquet") from error
     return pyarrow, pyarrow.parquet
 
 

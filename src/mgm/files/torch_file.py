@@ -41,9 +41,7 @@ def read_torch(file: Path, *, mapped: bool = False, inert: tuple[str, ...] = ())
     try:
         intact = is_intact(file)
     except OSError as error:
-        raise ModelError(
-            file, f"cannot be read ({error.strerror})", advice="check its permissions", reason="unreadable"
-        ) from error
+        raise ModelError.cannot_read(file, error) from error
     if not intact:
         raise ModelError(
             file,
@@ -57,28 +55,7 @@ def read_torch(file: Path, *, mapped: bool = False, inert: tuple[str, ...] = ())
             warnings.simplefilter("ignore")  # about files of other formats
             return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(file))
     except Exception as error:  # damaged or foreign files raise KeyError, struct.error and more
-        text = " ".join(str(error).split())
-        needed = re.search(r"GLOBAL (\S+)", text)
-        if needed:
-            raise ModelError(
-                file,
-                f"found an object of {needed[1]}, which only code in the file could read",
-                "tensors and plain values",
-                "mgm runs no code of files: if you trust it, open it with the program that wrote it and save its state dict",
-                reason="unsupported",
-            ) from error
-        # Without torch's advice to switch the protection off.
-        reason = text.partition("WeightsUnpickler error: ")[2].partition(" Check the documentation")[0]
-        if not reason and not text.startswith("Weights only load failed"):
-            reason = text
-        reason = reason.partition(". ")[0]
-        raise ModelError(
-            file,
-            f"cannot be read as weights ({reason[:200] or 'not a pickle'})",
-            "a checkpoint",
-            "it is damaged, or only code in the file could read it, which mgm does not run",
-            reason="malformed",
-        ) from error
+        raise _unreadable_content(file, error) from error
 
 
 class _Record:
@@ -89,3 +66,29 @@ def _records(file: Path, inert: tuple[str, ...]) -> list[Any]:
     """An empty class of its own for each class of a file that `inert` names, as torch's list of safe globals has it."""
     names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     return [(type(name.rpartition(".")[2], (_Record,), {}), name) for name in names if name.startswith(inert)]
+
+
+def _unreadable_content(file: Path, error: Exception) -> ModelError:
+    """The error for a file that torch.load refuses: for an object that only code could read, or for damage."""
+    text = " ".join(str(error).split())
+    needed = re.search(r"GLOBAL (\S+)", text)
+    if needed:
+        return ModelError(
+            file,
+            f"found an object of {needed[1]}, which only code in the file could read",
+            "tensors and plain values",
+            "mgm runs no code of files: if you trust it, open it with the program that wrote it and save its state dict",
+            reason="unsupported",
+        )
+    # Without torch's advice to switch the protection off.
+    reason = text.partition("WeightsUnpickler error: ")[2].partition(" Check the documentation")[0]
+    if not reason and not text.startswith("Weights only load failed"):
+        reason = text
+    reason = reason.partition(". ")[0]
+    return ModelError(
+        file,
+        f"cannot be read as weights ({reason[:200] or 'not a pickle'})",
+        "a checkpoint",
+        "it is damaged, or only code in the file could read it, which mgm does not run",
+        reason="malformed",
+    )

@@ -113,8 +113,7 @@ def _read_weights(file: Path, digest: str) -> dict[str, Tensor]:
     try:
         intact = file.is_file() and _digest(file) == digest
     except OSError as error:
-        found = f"cannot be read ({error.strerror})"
-        raise ModelError(file, found, advice="check its permissions", reason="unreadable") from error
+        raise ModelError.cannot_read(file, error) from error
     if not intact:
         found = "is missing, was cut short or changed since it was written: its checksum differs"
         raise ModelError(file, found, advice=_OTHER_COPY, reason="malformed")

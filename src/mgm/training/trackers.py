@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from mgm.errors import FileError
-from mgm.lazy import install_command
 from mgm.terminal import note
 
 TrackerName = Literal["wandb", "mlflow"]
@@ -121,13 +120,8 @@ class Trackers:
             try:
                 self._open[name] = _TRACKERS[name](out, project, settings)
             except ModuleNotFoundError as error:
-                advice = install_command(name)
-                raise FileError(
-                    f"log.trackers: {name}",
-                    f"the package {str(error.name).partition(chr(46))[0]} is missing",
-                    advice=advice,
-                    reason="missing_package",
-                ) from error
+                package = str(error.name).partition(".")[0]
+                raise FileError.missing_package(f"log.trackers: {name}", package, extra=name) from error
             except Exception as error:  # whatever the service raises: no network, no key
                 _give_up(name, error)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from mgm.errors import FileError, VideoError
-from mgm.lazy import install_command
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,12 +35,7 @@ def map_over_ray(
         import ray
         import ray.exceptions
     except ModuleNotFoundError as error:
-        raise FileError(
-            "--ray",
-            "the package ray is missing",
-            advice=install_command("ray"),
-            reason="missing_package",
-        ) from error
+        raise FileError.missing_package("--ray", "ray", extra="ray") from error
     started = not ray.is_initialized()
     if started:
         local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": processes, "include_dashboard": False}

@@ -84,8 +84,7 @@ def _permissions(place: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        found = f"cannot be read ({error.strerror})"
-        raise DataError(place, found, advice="check its permissions", reason="unreadable") from error
+        raise DataError.cannot_read(place, error) from error
 
 
 def no_such_path(subject: object, expected: str, advice: str = "check the path") -> DataError:

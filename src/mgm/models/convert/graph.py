@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
-from mgm.lazy import install_command
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.convert.shapes import Model, encoder_of
 from mgm.models.encoder import Encoder
@@ -50,12 +49,7 @@ def write_onnx(model: GraphModel, file: Path, *, video: VideoType) -> None:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ModelError(
-            "onnx",
-            f"the package {error.name} is not installed",
-            advice=install_command("onnx"),
-            reason="missing_package",
-        ) from error
+        raise ModelError.missing_package("onnx", str(error.name), extra="onnx") from error
     with _quiet():
         torch.onnx.export(
             _ready(model),

@@ -62,18 +62,13 @@ def read_weights(path: str | Path) -> Weights:
             return _read_folder(location)
         found = location.is_file()
     except OSError as error:  # a folder without permission, or a name that is too long
-        raise unreadable(path, error, "check the path and its permissions") from error
+        raise ModelError.cannot_read(path, error, "check the path and its permissions") from error
     if not found:
         raise ModelError(path, "found no file or folder", "weights", _advice_for_missing(location), reason="not_found")
     if location.name.endswith(".index.json") or location.name == CONFIG_FILE:
         return _read_folder(location.parent)
     weights = _read_file(location)
     return _described(weights, location.parent) if location.name in _IN_FOLDERS else weights
-
-
-def unreadable(path: str | Path, error: OSError, advice: str = "check its permissions") -> ModelError:
-    """The error for a file that cannot be opened."""
-    return ModelError(path, f"cannot be read ({error.strerror})", advice=advice, reason="unreadable")
 
 
 def _advice_for_missing(location: Path) -> str:
@@ -150,7 +145,7 @@ def _read_file(file: Path) -> Weights:
         with file.open("rb") as stream:
             head = stream.read(32)
     except OSError as error:
-        raise unreadable(file, error) from error
+        raise ModelError.cannot_read(file, error) from error
     if not head:
         raise ModelError(file, "found an empty file", "weights", "download it again", reason="empty")
     # Only safetensors files start with the length of a JSON header; pickles and zip archives do not.
@@ -228,7 +223,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = read_json(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise unreadable(file, error) from error
+        raise ModelError.cannot_read(file, error) from error
     except ValueError as error:
         raise ModelError(
             file, f"cannot be read as JSON ({error})", advice="download it again", reason="malformed"

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
-from mgm.lazy import install_command
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat
@@ -80,12 +79,7 @@ def _encoder(spec: VJepa2Spec, size: int, drop_path: float) -> nn.Module:
     try:
         from transformers import VJEPA2Config, VJEPA2Model
     except ImportError as error:
-        raise ModelError(
-            "vjepa2",
-            "the package transformers is not installed, or has no V-JEPA 2",
-            advice=install_command("hf"),
-            reason="missing_package",
-        ) from error
+        raise ModelError.missing_package("vjepa2", "transformers with V-JEPA 2", extra="hf") from error
     sizes = {"hidden_size": spec.dim, "num_hidden_layers": spec.depth, "num_attention_heads": spec.heads}
     # The predictor of pretraining is not used: it is made as small as it can be, and dropped.
     least = {"pred_hidden_size": 24, "pred_num_attention_heads": 1, "pred_num_hidden_layers": 1}

@@ -99,13 +99,7 @@ def _network(codes: int, *, dim: int, base: int) -> Any:
     try:
         from transformers import ChameleonVQVAE, ChameleonVQVAEConfig
     except ImportError as error:
-        raise ModelError(
-            "transformers",
-            "is not installed",
-            "it for the tokenizer vqgan",
-            "pip install 'motion-guided-masking[hf]'",
-            reason="missing_package",
-        ) from error
+        raise ModelError.missing_package("the tokenizer vqgan", "transformers", extra="hf") from error
     config = ChameleonVQVAEConfig(
         embed_dim=dim,
         num_embeddings=codes,

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.files.atomic import put_in_place, refuse_to_replace, scratch_folder
 from mgm.files.json_text import read_json
-from mgm.lazy import install_command
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.motion.camera import CameraModel
@@ -161,12 +160,7 @@ class _Zarr:
         try:
             import zarr
         except ModuleNotFoundError as error:
-            raise VideoError(
-                "zarr",
-                "the package is not installed, and .zarr files need it",
-                advice=install_command("zarr"),
-                reason="missing_package",
-            ) from error
+            raise VideoError.missing_package("a .zarr file", "zarr", extra="zarr") from error
         self._folder = folder
         self._group = zarr.create_group(folder / "group", zarr_format=3)
 

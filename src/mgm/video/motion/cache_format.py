@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
-from mgm.lazy import install_command
 from mgm.video.motion.field import VectorField
 
 _LARGEST_PALETTE = 1 << 16
@@ -100,10 +99,5 @@ def zstandard_package() -> ModuleType:
     try:
         import zstandard
     except ModuleNotFoundError as error:
-        raise VideoError(
-            "motion cache",
-            "the package zstandard is not installed",
-            advice=install_command("cache"),
-            reason="missing_package",
-        ) from error
+        raise VideoError.missing_package("motion cache", "zstandard", extra="cache") from error
     return zstandard

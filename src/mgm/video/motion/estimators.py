@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
-from mgm.lazy import install_command
 from mgm.video.motion.field import CELL_PIXELS, VectorField
 
 MOTION_NAMES = ("codec", "flow", "difference", "auto", "raft")
@@ -299,12 +298,7 @@ def _opencv() -> ModuleType:
     try:
         import cv2
     except ImportError as error:
-        raise VideoError(
-            "motion 'flow'",
-            "the package opencv-python-headless is not installed",
-            advice=install_command("flow"),
-            reason="missing_package",
-        ) from error
+        raise VideoError.missing_package("motion 'flow'", "opencv-python-headless", extra="flow") from error
     module: ModuleType = cv2
     return module
 
