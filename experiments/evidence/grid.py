@@ -105,6 +105,23 @@ QUESTIONS: dict[str, Question] = {
         "mgm 0.75",
         "mask ratio",
     ),
+    "schedule": Question(
+        "Should the share of hidden tokens change over the run?",
+        tuple(
+            Arm(f"{mask}, {name}", mask, first, settings=settings)
+            for mask in ("mgm", "random")
+            for name, first, settings in (
+                ("constant", 0.75, ()),
+                *(
+                    (f"{first:g} to {last:g}, {curve}", first,
+                     (f"mask.ratio_schedule={curve}", f"mask.final_ratio={last}"))
+                    for first, last in ((0.6, 0.9), (0.9, 0.6))
+                    for curve in ("linear", "cosine")
+                ),
+            )
+        ),
+        "mgm, constant",
+    ),
     "length": Question(
         "What does a longer run give (Figure 3b)?",
         tuple(
@@ -160,6 +177,7 @@ _PAPER = {
     "mgm-sparse 0.75": "MGM (sparse)",
     "mgm 0.75": "MGM ViT-B",
     "mgm": "MGM ViT-B",
+    "mgm, constant": "MGM ViT-B",
     "mgm, codec": "MGM ViT-B",
     "mgm, flow": "MGM with optical flow",
     "jitter": "MGM ViT-B",

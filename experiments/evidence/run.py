@@ -18,7 +18,7 @@ import argparse
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ from mgm.evaluation.probing import untrained_encoder
 from mgm.evaluation.raw_motion import probe_raw_motion
 from mgm.files.lock import locked
 from mgm.machine import machine, versions
+from mgm.masks.ratio_schedule import progress_of
 from mgm.models import Encoder
 from mgm.models.cost import autoencoder_multiply_accumulates
 from mgm.show.drawing.save import save_drawing
@@ -48,6 +49,7 @@ UNTRAINED, RAW_MOTION = "untrained", "motion vectors, no model"
 DISCORDANCE, SEED_DEVIATION = 0.35, 0.04
 """Share of the test videos on which two arms differ, and deviation over seeds: as in docs/results.md, "Real clips"."""
 
+CONSTANT_RATIO = ("mask.ratio_schedule=constant", "mask.final_ratio=null")
 KEPT = Path(__file__).parents[2] / "benchmarks" / "results" / "evidence"
 
 
@@ -62,17 +64,21 @@ def settings_of(judged: Judged, arm: Arm | None, seed: int, extra: Sequence[str]
     factor = math.prod(float(text.removeprefix("steps*")) for text in factors)
     if equal_compute and arm is not None:
         factor *= clip_cost(
-            load_config(judged.recipe, [*settings, "mask.name=tube", "mask.ratio=0.75", "mask.options={}"])
+            load_config(
+                judged.recipe,
+                [*settings, *("mask.name=tube", "mask.ratio=0.75", "mask.options={}"), *CONSTANT_RATIO],
+            )
         )
         factor /= clip_cost(config)
     return [*settings, f"pretrain.steps={round(steps * factor)}"]
 
 
 def clip_cost(config: Config) -> int:
-    """Multiply-accumulates of a clip in pretraining."""
-    rule, spec = config.mask_rule(), config.model_spec()
-    hidden = rule.mask.count(rule.grid, rule.ratio) * (spec.grid[0] if rule.mask.equal_steps else 1)
-    return autoencoder_multiply_accumulates(spec, spec.tokens - hidden) or 1
+    """Multiply-accumulates of a clip in pretraining, mean over the steps."""
+    rule, spec, steps = config.mask_rule(), config.model_spec(), config.pretrain.steps or 1
+    rules = [rule] if rule.schedule is None else [rule.at(progress_of(step, steps)) for step in range(steps)]
+    each = [autoencoder_multiply_accumulates(spec, spec.tokens - one.hidden) or 1 for one in rules]
+    return sum(each) // len(each)
 
 
 def pretrain_arm(judged: Judged, arm: Arm, settings: list[str], folder: Path) -> Encoder:
@@ -211,6 +217,17 @@ def choose(arms: Sequence[Arm], words: Sequence[str] | None) -> list[Arm]:
     return [arm for arm in arms if arm.name in wanted]
 
 
+def number_from(least: int) -> Callable[[str], int]:
+    """The type of an argument: an integer of at least `least`."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected an integer of at least {least}")
+        return int(text)
+
+    return number
+
+
 def main() -> None:
     """Plan, run what is missing, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -219,12 +236,14 @@ def main() -> None:
     parser.add_argument(
         "--arms", nargs="*", help="of the question's arms, by name or a word in it; no word: the rivals alone"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=number_from(0), nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", type=Path, help="folder with surv_fights and tank_wagon")
     parser.add_argument("--settings", nargs="*", default=[], help="key=value of the recipe")
     parser.add_argument("--equal-compute", action="store_true", help="as many steps as cost what tube at .75 costs")
-    parser.add_argument("--tune", type=int, default=0, help="steps of fine-tuning, which judges beside the probes")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--tune", type=number_from(0), default=0, help="steps of fine-tuning, which judges beside the probes"
+    )
+    parser.add_argument("--threads", type=number_from(1), default=1)
     parser.add_argument(
         "--out",
         type=Path,
@@ -248,6 +267,10 @@ def main() -> None:
     arms = choose(question.arms, options.arms)
     if options.arms and not arms:
         parser.error(f"argument --arms: no such arm; expected {', '.join(arm.name for arm in question.arms)}")
+    rivals = (UNTRAINED, RAW_MOTION)
+    if options.against is not None and options.against not in (*rivals, *(arm.name for arm in question.arms)):
+        known = ", ".join((*rivals, *(arm.name for arm in question.arms)))
+        parser.error(f"argument --against: found {options.against!r}, expected one of {known}")
     if options.plan:
         return print_plan(question, options.sets, len(options.seeds))
     torch.set_num_threads(options.threads)

@@ -13,7 +13,10 @@ TRAINING_CAMERAS = {"gate_cam0", "rusty_bridge_cam0", "turquoise_bridge_cam0"}
 
 
 def load_sets(root: Path) -> dict[str, VideoSet]:
-    """Name -> set, from the folders surv_fights and tank_wagon of `root`."""
+    """Name -> set, from the folders surv_fights and tank_wagon of `root`. Ends the program where one is missing."""
+    for name in ("surv_fights", "tank_wagon"):
+        if not (root / name).is_dir():
+            raise SystemExit(f"{root}: found no folder {name}, expected surv_fights and tank_wagon; check --data")
     return {"surv_fights": _surv_fights(root), "tank_wagon": _tank_wagon(root / "tank_wagon")}
 
 

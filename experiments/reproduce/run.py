@@ -38,9 +38,7 @@ def pretraining(recipe: str, name: str) -> float:
     """Operations of a whole pretraining."""
     config = load_config(recipe)
     spec, epochs = config.model_spec(), config.pretrain.epochs
-    rule = config.mask_rule()
-    hidden = rule.mask.count(rule.grid, rule.ratio) * (rule.grid[0] if rule.mask.equal_steps else 1)
-    each = autoencoder_multiply_accumulates(spec, spec.tokens - hidden)
+    each = autoencoder_multiply_accumulates(spec, spec.tokens - config.mask_rule().hidden)
     return 6 * each * epochs * TRAIN[name] * config.repeats("pretrain")
 
 

@@ -53,7 +53,7 @@ def test_the_papers_figure_stands_beside_the_same_arm(evidence):
     assert found[0]["tube 0.75, pixels + motion"] == 0.65
     assert "tube 0.9, pixels" not in found[0]
     assert {name: value for figures in found[1:] for name, value in figures.items()} == {
-        **dict.fromkeys(("mgm", "mgm 0.75", "mgm, codec", "jitter", "mgm, ViT"), 0.673),
+        **dict.fromkeys(("mgm", "mgm 0.75", "mgm, constant", "mgm, codec", "jitter", "mgm, ViT"), 0.673),
         "mgm, flow": 0.66,
         "no jitter": 0.671,
         "mgm, TimeSformer, joint": 0.647,
@@ -79,6 +79,12 @@ def test_steps_at_equal_compute(evidence):
 
     few, some, many = (steps(grid.Arm("a", "random", ratio)) for ratio in (0.5, 0.75, 0.9))
     assert few < some == steps(None, equal_compute=False) < many
+    # a ratio that changes costs the mean of its steps, which is more than a step at the mean ratio: attention is quadratic
+    rising = ("mask.ratio_schedule=linear", "mask.final_ratio=0.9")
+    config = load_config("debug", ["mask.name=random", "mask.ratio=0.6", *rising, "pretrain.steps=4"])
+    each = [run.clip_cost(load_config("debug", ["mask.name=random", f"mask.ratio={r}"])) for r in (0.6, 0.7, 0.8, 0.9)]
+    assert run.clip_cost(config) == sum(each) // 4
+    assert few < steps(grid.Arm("b", "random", 0.6, settings=rising)) < some
 
 
 def test_differences_are_paired_by_video(evidence):
@@ -91,6 +97,51 @@ def test_differences_are_paired_by_video(evidence):
     better[:, :10] = True
     low, high = difference(better.astype(float), hard.astype(float), label)
     assert 0 <= low < (better.mean() - hard.mean()) < high
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--seeds", "-1"], "argument --seeds"),
+        (["--seeds", "one"], "argument --seeds: found 'one'"),
+        (["--threads", "0"], "argument --threads"),
+        (["--tune", "-5"], "argument --tune"),
+        (["--against", "mgmm"], "argument --against: found 'mgmm', expected one of untrained"),
+    ],
+)
+def test_arguments_are_refused_in_words(evidence, monkeypatch, capsys, words, expected):
+    _, run, _ = evidence
+    monkeypatch.setattr(sys, "argv", ["run.py", "masks", "--table", *words])
+    with pytest.raises(SystemExit) as caught:
+        run.main()
+    assert caught.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_real_clips_that_are_not_there(evidence, monkeypatch, tmp_path):
+    _, run, _ = evidence
+    words = ["run.py", "masks", "--sets", "real", "--out", str(tmp_path)]
+    for data, expected in (([], "needs --data"), (["--data", str(tmp_path / "nosuch")], "found no folder surv_fights")):
+        monkeypatch.setattr(sys, "argv", [*words, *data])
+        with pytest.raises(SystemExit, match=expected):
+            run.main()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("question", "arm"),
+    [("open", "sides of the motion"), ("schedule", "random, 0.9 to 0.6, cosine")],
+)
+def test_arms_of_new_masks_run(evidence, tmp_path, monkeypatch, capsys, question, arm):
+    _, run, sets = evidence
+    monkeypatch.setattr(sets, "TRAIN", 16)
+    monkeypatch.setattr(sets, "TEST", 16)
+    words = ["run.py", question, "--arms", arm, "--seeds", "0", "--out", str(tmp_path), "--cells",
+             str(tmp_path / "cells"), "--settings", "pretrain.steps=3", "pretrain.warmup=1", "probe.heads=[knn]",
+             "probe.neighbours=5"]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", words)
+    run.main()
+    assert any(row.startswith(f"| {arm} | 0 |") for row in rows(capsys.readouterr().out))
 
 
 @pytest.mark.slow

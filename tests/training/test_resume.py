@@ -47,6 +47,27 @@ def test_an_interrupted_run_resumes_exactly(run, small, memory, overrides, clip)
     assert all("gradient_norm" in entry for entry in read_log(resumed.out))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_whose_mask_ratio_changes_resumes_exactly(run, small, workers):
+    """On the same place of the schedule, whichever process draws the masks."""
+    rising = ("mask.ratio=0.4", "mask.ratio_schedule=linear", "mask.final_ratio=0.9", f"data.workers={workers}")
+    config = small("data.memory=false", *rising)
+    whole = run(small("data.memory=false", *rising[:3]), "whole", source=None)
+
+    def stop(line):
+        if line.startswith("step 3 of 6"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, source=None, progress=stop)
+    resumed = run(config, resume=True, source=None)
+    assert resumed.history.losses == whole.history.losses
+    assert same_weights(resumed.model, whole.model)
+    tokens = config.mask_rule().grid[1] * config.mask_rule().grid[2]
+    expected = [int((0.4 + 0.1 * step) * tokens + 1e-9) / tokens for step in range(6)]
+    assert [entry["hidden"] for entry in read_log(resumed.out)] == pytest.approx(expected)
+
+
 def test_a_crash_resumes_from_the_last_checkpoint(run, small, memory):
     config = small("pretrain.checkpoint_every=2")
     whole = run(config, "whole")
@@ -265,6 +286,9 @@ def test_what_cannot_be_extended(run, small):
     short = run(small(*wsd), "short").out
     with raises(ConfigError, "conflict", message="run-extend-too-short"):
         run(small(*wsd, "pretrain.steps=4"), extend=short)
+    rising = (*wsd, "mask.ratio_schedule=linear", "mask.final_ratio=0.9")
+    with raises(ConfigError, "conflict", message="run-extend-ratio-schedule"):
+        run(small(*rising, "pretrain.steps=10"), "longer", extend=run(small(*rising), "rising").out)
     shutil.rmtree(short / "checkpoints" / "step-00000003")
     with raises(ConfigError, "conflict"):  # the end of the short run has decayed already
         run(small(*wsd, "pretrain.steps=10"), extend=short)

@@ -56,6 +56,25 @@ def peak_bytes(run, method, clips):
     return highest - gradients
 
 
+@pytest.mark.parametrize(("first", "last"), [(0.3, 0.8), (0.8, 0.3)])
+def test_a_changing_ratio_asks_for_the_memory_of_most_visible_tokens_and_the_time_of_the_mean(
+    small, videos, memory, tmp_path, monkeypatch, first, last
+):
+    taken, step = [], Pretraining.step
+    monkeypatch.setattr(
+        Pretraining, "step", lambda self, module, batch: taken.append(batch.mask) or step(self, module, batch)
+    )
+    constant = prepared("pretrain", small("mask.ratio=0.3"), videos, memory, tmp_path)
+    most = try_step(*constant).memory
+    taken.clear()
+    settings = (f"mask.ratio={first}", f"mask.final_ratio={last}", "mask.ratio_schedule=cosine")
+    assert try_step(*prepared("pretrain", small(*settings), videos, memory, tmp_path)).memory.per_clip == most.per_clip
+    hidden = [mask.flatten(1).sum(1).unique().tolist() for mask in taken]
+    assert hidden[0] == [2 * 4]  # int(.3 * 16) of each of two steps
+    assert len(hidden) > 1
+    assert set(map(tuple, hidden[1:])) == {(2 * 8,)}  # int(.55 * 16)
+
+
 @pytest.mark.parametrize("kind", RUNS)
 def test_the_memory_of_a_step_is_that_of_the_profiler(small, videos, memory, tmp_path, kind):
     run, engine = prepared(kind, small("model.size=tiny"), videos, memory, tmp_path)
@@ -157,6 +176,10 @@ def test_the_lines_before_a_run(small, videos, memory, tmp_path, capsys):
     ]
     announce(run, engine.method, 3, None, None)
     assert capsys.readouterr().out.splitlines()[-1] == "resuming after step 3"
+    falling = small("mask.ratio_schedule=cosine", "mask.final_ratio=0.5")
+    run, engine = prepared("pretrain", falling, videos, memory, tmp_path)
+    announce(run, engine.method, 0, None, None)
+    assert "mask mgm hides 12 to 8 tokens per step (0.75 to 0.5, cosine)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("workers", [0, 1])

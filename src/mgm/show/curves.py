@@ -127,7 +127,7 @@ def _made(config: Config, kind: Run, about: Mapping[str, Any]) -> dict[str, Any]
         "size": config.model.size,
         "target": target,
         "visible_target": config.model.visible_target if kind == "pretrain" else None,
-        "mask": f"{config.mask.name} {config.mask.ratio:g}" if kind == "pretrain" else None,
+        "mask": f"{config.mask.name} {config.mask.ratios}" if kind == "pretrain" else None,
         "clip": f"{config.data.frames} x {config.data.size} px, stride {config.data.stride}",
         "batch": config.optim(kind).batch,
         "seed": config.seed,

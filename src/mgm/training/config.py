@@ -68,6 +68,7 @@ class Config(Section):
                     build_mask(section.name, **section.options).count(spec.grid, section.ratio)
             except MgmError as error:
                 raise error.within(key) from error
+        self._check_ratio_schedule()
         self._check_replacement()
         self._check_pictures()
         self._check_micro_batches()
@@ -84,6 +85,24 @@ class Config(Section):
         self._check_networks()
         self._check_decoders()
         return self
+
+    def _check_ratio_schedule(self) -> None:
+        """A ratio that changes has a last value, and one that does not has none."""
+        mask, last = self.mask, self.mask.final_ratio
+        if (mask.ratio_schedule == "constant") is not (last is None):
+            raise ConfigError(
+                "mask.final_ratio",
+                f"found {'null' if last is None else f'{last:g}'} with mask.ratio_schedule {mask.ratio_schedule}",
+                "a fraction in (0, 1)" if last is None else "null",
+                "set both, for example mask.ratio_schedule=linear mask.final_ratio=0.9, or neither",
+                reason="conflict",
+            )
+        if last is not None:
+            rule = self.mask_rule()
+            try:
+                rule.mask.count(rule.grid, last)
+            except MgmError as error:
+                raise error.within("mask.final_ratio") from error
 
     def _check_networks(self) -> None:
         """Targets of a frozen network need its file, and the file needs such a target."""
@@ -225,7 +244,9 @@ class Config(Section):
         stills = self.stills()
         assert stills is not None
         try:
-            stills.rule.mask.count(stills.rule.grid, stills.rule.ratio)
+            for progress in (0, 1):
+                rule = stills.rule.at(progress)
+                rule.mask.count(rule.grid, rule.ratio)
         except MgmError as error:
             raise error.within("mask.picture_ratio") from error
 
@@ -327,14 +348,16 @@ class Config(Section):
         motion = self.model.motion_target_names
         measured = AsinhMotion.name in motion
         parts = max((TARGETS[name].motion_parts for name in motion), default=1)
-        return MaskRule(mask, grid, self.mask.ratio, decode, bool(motion), measured, parts)
+        schedule = None if self.mask.ratios.is_constant else self.mask.ratios
+        return MaskRule(mask, grid, self.mask.ratio, decode, bool(motion), measured, parts, schedule)
 
     def stills(self) -> Stills | None:
         """The clips of still pictures; None: as those of videos."""
         if self.data.pictures == "static":
             return None
-        rule, (_, h, w) = self.mask_rule(), self.model_spec().grid
-        return Stills(self.model.tubelet, replace(rule, grid=(1, h, w), ratio=self.mask.picture_ratio or rule.ratio))
+        rule, own, (_, h, w) = self.mask_rule(), self.mask.picture_ratio, self.model_spec().grid
+        rule = rule if own is None else replace(rule, ratio=own, schedule=None)
+        return Stills(self.model.tubelet, replace(rule, grid=(1, h, w)))
 
     def clip_settings(self, *, motion: bool) -> ClipSettings:
         """The settings of a clip; without motion if `motion` is False.

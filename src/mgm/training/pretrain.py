@@ -204,7 +204,8 @@ class Pretraining:
         """Three lines: clips and tokens; model and mask; length and learning rate."""
         config = self.config
         spec, rule, repeats = config.model_spec(), config.mask_rule(), config.repeats("pretrain")
-        hidden = rule.mask.count(spec.grid, config.mask.ratio)
+        counts = dict.fromkeys(rule.mask.count(spec.grid, rule.at(progress).ratio) for progress in (0, 1))
+        hidden = " to ".join(map(str, counts))
         most = "" if rule.mask.fixed_count else "up to "
         clips = schedule.steps * config.pretrain.batch
         each = f", each in {repeats} crops with {repeats} masks" if repeats > 1 else ""
@@ -212,7 +213,7 @@ class Pretraining:
             f"{count(videos, 'video')}, clips of {config.data.frames} frames x stride {config.data.stride} "
             f"at {config.data.size} px, {spec.tokens} tokens {spec.grid}\n"
             f"model {_model_summary(config)}, mask {config.mask.name} hides {most}{hidden} tokens per "
-            f"{'step' if rule.mask.equal_steps else 'clip'} ({config.mask.ratio:g}){_decoder_mask_summary(config)}\n"
+            f"{'step' if rule.mask.equal_steps else 'clip'} ({config.mask.ratios}){_decoder_mask_summary(config)}\n"
             f"{count(schedule.steps, 'step')} of {config.pretrain.batch} clips on {count(devices, 'device')} = {clips:,} "
             f"clips ({clips / videos:.1f} per video{each}), {schedule.summary()}"
         )

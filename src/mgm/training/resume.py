@@ -254,6 +254,14 @@ def _check_same(run: TrainingRun, path: Path, content: dict[str, Any], method: T
         raise ConfigError(
             run.out, found, expected, "set schedule=wsd and a length that is long enough", reason="conflict"
         )
+    if start.extend is not None and run.section == "pretrain" and not run.config.mask.ratios.is_constant:
+        raise ConfigError(
+            "mask.ratio_schedule",
+            f"found {run.config.mask.ratio_schedule} in a run that extends another, whose mask ratios depend on its length",
+            "constant",
+            f"start the longer run from its first step, or {OTHER_OUT}",
+            reason="conflict",
+        )
     if done > steps:
         found = f"has made {done} steps"
         raise ConfigError(path, found, f"at most {steps}, the length of this run", OTHER_OUT, reason="mismatch")

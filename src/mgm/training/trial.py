@@ -33,6 +33,8 @@ _SECONDS = 2.0
 """Time for measuring the speed of a device, and that of a loader."""
 _BUFFERED_BYTES = 2**30
 """Clips that are kept while the loader is measured."""
+_MIDDLE = 0.5
+"""Place in the run whose mask ratio is the mean of all steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def try_step(run: TrainingRun, engine: Engine) -> StepCost:
     fixed = fixed_bytes(engine)
     with _unchanged(engine):
         try:
-            kept, seconds = _take(run, method, smallest)
+            kept, seconds = _take(run, method, smallest, progress=_heaviest(run))
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"{run.section}.micro_batch",
@@ -95,6 +97,8 @@ def try_step(run: TrainingRun, engine: Engine) -> StepCost:
             ) from error
         memory = StepMemory(fixed, kept // smallest, free)
         clips, spent = smallest, seconds
+        if _heaviest(run) != _MIDDLE:
+            _, seconds = _take(run, method, smallest)
         while 2 * clips <= run.clips_per_rank and _on_every_rank(fabric, spent < _SECONDS and memory.fits(2 * clips)):
             clips *= 2
             _, seconds = _take(run, method, clips)
@@ -132,9 +136,13 @@ def fixed_bytes(engine: Engine) -> int:
     return model + trained
 
 
-def drawn_batch(run: TrainingRun, clips: int) -> Batch:
-    """Clips of random pixels with the masks of a run, which have no motion to follow: on the CPU, from fixed seeds."""
+def drawn_batch(run: TrainingRun, clips: int, progress: float = _MIDDLE) -> Batch:
+    """Clips of random pixels with the masks of a run, which have no motion to follow: on the CPU, from fixed seeds.
+
+    progress: see `MaskRule.at`; the mean of a ratio that changes is that of the middle.
+    """
     data, rule = run.config.data, run.clips.transform.rule
+    rule = None if rule is None else rule.at(progress)
     shape = (clips, data.frames, data.size, data.size, 3)
     video = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     index = torch.arange(clips)
@@ -192,10 +200,18 @@ def _masks(rule: MaskRule | None, clips: int) -> torch.Tensor | None:
     return torch.stack([torch.from_numpy(mask) for mask in drawn])
 
 
-def _take(run: TrainingRun, method: TrainingMethod, clips: int) -> tuple[int, float]:
-    """Bytes that a forward pass keeps, and seconds with the backward pass, of one micro-batch."""
+def _heaviest(run: TrainingRun) -> float:
+    """Place in the run of the steps with the most visible tokens, which need the most memory; the middle if all have as many."""
+    rule = run.clips.transform.rule
+    if rule is None or rule.schedule is None:
+        return _MIDDLE
+    return 0.0 if rule.schedule.first < rule.schedule.last else 1.0
+
+
+def _take(run: TrainingRun, method: TrainingMethod, clips: int, *, progress: float = _MIDDLE) -> tuple[int, float]:
+    """Bytes that a forward pass keeps, and seconds with the backward pass, of one micro-batch of a place in the run."""
     device, module = run.fabric.device, method.module
-    batch = drawn_batch(run, clips).to(device)
+    batch = drawn_batch(run, clips, progress).to(device)
     on_cuda = device.type == "cuda" and torch.cuda.is_available()
     own = {local(value).untyped_storage().data_ptr() for value in (*module.parameters(), *module.buffers())}
     kept: dict[int, int] = {}

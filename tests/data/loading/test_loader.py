@@ -2,6 +2,7 @@ import multiprocessing
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
 from mgm.data.loading.loader import Batch, BatchOrder, _BatchReader, _BatchTask, batches, in_background
 from mgm.errors import DataError
 from mgm.masks import build_mask
+from mgm.masks.ratio_schedule import RatioSchedule
 from tests.errors import raises
 
 
@@ -100,6 +102,25 @@ def test_batches_do_not_depend_on_workers_or_on_the_first_step(clips):
     assert same(batch, batch.to(torch.device("cpu")))
 
 
+@pytest.mark.parametrize(("curve", "expected"), [("linear", [8, 9, 10, 11, 12]), ("cosine", [8, 8, 10, 11, 12])])
+def test_the_ratio_of_a_step_does_not_depend_on_workers_or_on_the_first_step(clips, curve, expected):
+    rule = MaskRule(build_mask("mgm"), (2, 4, 4), 0.5, schedule=RatioSchedule(0.5, 0.78, curve))
+    transform = replace(clips.transform, rule=rule)
+    rising = ClipSet(clips.items, FileSource(), clips.settings, transform, seed=1, repeats=2)
+    order = BatchOrder(len(clips), 6, 1)
+    alone = list(batches(rising, order, first=0, last=5, parts=2))
+    shared = list(batches(rising, order, first=0, last=5, parts=2, workers=3))
+    resumed = list(batches(rising, order, first=3, last=5, parts=2))
+    assert all(map(same, alone, shared))
+    assert all(map(same, alone[6:], resumed))
+    counts = [batch.mask.flatten(2).sum(2).unique().tolist() for batch in alone]
+    assert counts == [[count] for count in expected for _ in range(2)]
+    # all but the mask is that of a run with a constant ratio
+    plain = ClipSet(clips.items, FileSource(), clips.settings, clips.transform, seed=1, repeats=2)
+    for one, other in zip(alone, batches(plain, order, first=0, last=5, parts=2), strict=True):
+        assert torch.equal(one.video, other.video)
+
+
 def test_pinned_batches_come_from_a_thread_that_ends_with_its_processes(clips, monkeypatch):
     pinned = []
     monkeypatch.setattr(Batch, "pin_memory", lambda batch: pinned.append(batch) or batch)
@@ -118,9 +139,9 @@ def test_pinned_batches_come_from_a_thread_that_ends_with_its_processes(clips, m
 def test_a_worker_returns_the_metadata_it_probed_and_keeps_none(clips):
     paths = [item.path for item in clips.items]
     alone = ClipSet(clips.items, FileSource(), clips.settings, ClipTransform("centre", flip=False), seed=1)
-    batch, probed = _BatchReader(alone)(_BatchTask([(0, 3), (0, 5)], {}), lambda index: None)
+    batch, probed = _BatchReader(alone)(_BatchTask([(0, 3), (0, 5)], 0.0, {}), lambda index: None)
     assert set(probed) == {paths[3], paths[5]}
-    again, none_new = _BatchReader(alone)(_BatchTask([(0, 3), (0, 5)], probed), lambda index: None)
+    again, none_new = _BatchReader(alone)(_BatchTask([(0, 3), (0, 5)], 0.0, probed), lambda index: None)
     assert none_new == {}
     assert torch.equal(batch.video, again.video)
     assert set(alone.source.infos) == {paths[3], paths[5]}

@@ -1,6 +1,7 @@
 """Figures 1 and 3: the published points, and results of runs in panels of their own."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,13 @@ def test_own_results_are_in_panels_of_their_own(runs):
         assert made.words.count("tube") == panels
         assert any("95% intervals" in words for words in made.words)
         assert made.width > draw().width
+
+
+def test_a_ratio_that_changes_has_no_place_on_the_axis_of_ratios(runs):
+    measured = read_measured([runs])
+    rising = load_config("debug", ["mask.ratio_schedule=linear", "mask.final_ratio=0.9"])
+    made = figure_3([replace(one, config=rising) for one in measured])
+    assert made.words.count("yours 1: " + measured[0].result.set.name) == 1  # over the epochs alone
 
 
 def test_runs_without_results(tmp_path):

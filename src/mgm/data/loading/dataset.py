@@ -20,6 +20,7 @@ from mgm.data.loading.tensors import to_video
 from mgm.data.unreadable import Unreadable, read_or_substitute
 from mgm.errors import DataError
 from mgm.masks import Mask, TokenMask, mask_rng
+from mgm.masks.ratio_schedule import RatioSchedule
 from mgm.spans import span
 from mgm.video import MotionField
 from mgm.workers.process import BeginItem
@@ -68,11 +69,13 @@ class MaskRule:
     """The mask of every clip, with its token grid (t, h, w) and its ratio.
 
     Attributes:
+        ratio: of the first step, and of all others without a schedule.
         decode: a second mask on the same grid; hidden tokens that it leaves visible are reconstructed. None: all hidden tokens.
         keep_motion: samples include their motion, for a model that predicts it.
         measured_motion: the kept motion is NaN in patches of which less than half was measured; otherwise they have that of a
             neighbour in time.
         motion_parts: parts per side of a patch whose motion is kept: h and w of `Sample.motion` are those of the grid times this.
+        schedule: the ratio over the run; None: constant.
     """
 
     mask: Mask
@@ -82,6 +85,16 @@ class MaskRule:
     keep_motion: bool = False
     measured_motion: bool = False
     motion_parts: int = 1
+    schedule: RatioSchedule | None = None
+
+    def at(self, progress: float) -> MaskRule:
+        """The rule of one step, without a schedule. progress: 0 the first step of the run, 1 the last."""
+        return self if self.schedule is None else replace(self, ratio=self.schedule.at(progress), schedule=None)
+
+    @property
+    def hidden(self) -> int:
+        """Hidden tokens of a clip at `ratio`; the most where it varies."""
+        return self.mask.count(self.grid, self.ratio) * (self.grid[0] if self.mask.equal_steps else 1)
 
     @property
     def motion_grid(self) -> tuple[int, int]:
@@ -166,8 +179,10 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         """The first sample of `read`."""
         return self.read(key)[0]
 
-    def read(self, key: Key, begin_item: BeginItem | None = None) -> list[Sample]:
+    def read(self, key: Key, begin_item: BeginItem | None = None, progress: float = 0.0) -> list[Sample]:
         """The `repeats` samples of one clip, of another video if this one is unreadable; only the first reports unreadable videos.
+
+        progress: place of the step in the run, see `MaskRule.at`.
 
         Raises:
             DataError: as `read_or_substitute`.
@@ -177,7 +192,7 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         def draw(number: int, attempt: int, failed: tuple[Unreadable, ...]) -> list[Sample]:
             if begin_item is not None:
                 begin_item(number)
-            return self._draw(epoch, number, attempt, failed)
+            return self._draw(epoch, number, attempt, failed, progress)
 
         return read_or_substitute(draw, self._paths, index=index, seed=self.seed, epoch=epoch, among=self._alike(index))
 
@@ -186,7 +201,9 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         first_picture = len(self) - self.pictures
         return range(first_picture) if index < first_picture else range(first_picture, len(self))
 
-    def _draw(self, epoch: int, index: int, attempt: int, failed: tuple[Unreadable, ...]) -> list[Sample]:
+    def _draw(
+        self, epoch: int, index: int, attempt: int, failed: tuple[Unreadable, ...], progress: float
+    ) -> list[Sample]:
         item = self.items[index]
         info = self.source.info(item.path)
         rng = np.random.default_rng([self.seed, epoch, index, attempt, _CLIP])
@@ -195,6 +212,7 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         settings, rule, stills = self.settings, self.transform.rule, self.transform.stills
         if stills is not None and is_picture(item.path):
             settings, rule, frames = replace(settings, frames=stills.frames), stills.rule, frames[: stills.frames]
+        rule = None if rule is None else rule.at(progress)
         crop, flip = self.transform.crop, self.transform.flip
         geometries = [
             draw_geometry(crop, info.height, info.width, size=self.settings.size, flip=flip, rng=rng)

@@ -22,6 +22,7 @@ from mgm.data.loading.dataset import ClipSet, Key, Sample
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.data.loading.views import Views, ViewSet
 from mgm.data.unreadable import Unreadable
+from mgm.masks.ratio_schedule import progress_of
 from mgm.spans import span
 from mgm.video.clip.interleave import compile_clip_kernels
 from mgm.video.container.metadata import VideoInfo
@@ -187,15 +188,19 @@ def batches(
     Args:
         workers: number of reading processes; 0 reads in this process, without protection from a video that hangs or crashes. The
             batches are the same for any number.
+        last: the length of the run, over which the mask ratio may change (`MaskRule.schedule`).
         pin: deliver page-locked memory, for copies to a GPU, one batch ahead.
         timeout: seconds after which reading a video is abandoned.
 
     Raises:
         MgmError: raised by a worker.
     """
-    pieces = order.parts(first, last, parts)
+    places = (progress_of(step, last) for step in range(first, last) for _ in range(parts))
+    pieces = zip(order.parts(first, last, parts), places, strict=True)
     read = (
-        _read_in_workers(clips, pieces, workers, timeout) if workers else (read_batch(clips, keys) for keys in pieces)
+        _read_in_workers(clips, pieces, workers, timeout)
+        if workers
+        else (read_batch(clips, keys, progress=progress) for keys, progress in pieces)
     )
     return in_background(_pinned(read)) if pin else read
 
@@ -244,9 +249,11 @@ def in_background(items: Iterator[Batch], *, ahead: int = 1) -> Iterator[Batch]:
             thread.join(0.05)
 
 
-def read_batch(clips: ClipSet, keys: Sequence[Key], begin_item: BeginItem | None = None) -> Batch:
-    """Read the samples of some keys and collate them."""
-    return collate([sample for key in keys for sample in clips.read(key, begin_item)])
+def read_batch(
+    clips: ClipSet, keys: Sequence[Key], begin_item: BeginItem | None = None, progress: float = 0.0
+) -> Batch:
+    """Read the samples of some keys and collate them. progress: see `ClipSet.read`."""
+    return collate([sample for key in keys for sample in clips.read(key, begin_item, progress)])
 
 
 _Task = TypeVar("_Task")
@@ -273,9 +280,11 @@ def _set_up_reading() -> None:
 
 
 class _BatchTask(NamedTuple):
-    """The keys of a batch, and the metadata of those of its videos that are probed already: path -> metadata."""
+    """The keys of a batch, the place of its step in the run, and the metadata of those of its videos that are probed already:
+    path -> metadata."""
 
     keys: list[Key]
+    progress: float
     infos: dict[str, VideoInfo]
 
 
@@ -296,10 +305,10 @@ class _BatchReader:
     def __call__(self, task: _BatchTask, begin_item: BeginItem) -> _BatchResult:
         source = self.clips.source
         if not isinstance(source, FileSource):
-            return _BatchResult(read_batch(self.clips, task.keys, begin_item), {})
+            return _BatchResult(read_batch(self.clips, task.keys, begin_item, task.progress), {})
         source.infos.clear()  # the training process keeps them: the metadata of a large set is too much for every worker
         source.infos.update(task.infos)
-        batch = read_batch(self.clips, task.keys, begin_item)
+        batch = read_batch(self.clips, task.keys, begin_item, task.progress)
         return _BatchResult(batch, dict(islice(source.infos.items(), len(task.infos), None)))
 
 
@@ -307,10 +316,15 @@ _INFOS_KEPT = 500_000
 """Videos whose metadata is kept, in some 200 MB. Those of a larger set are probed each time, at an eighth of the cost of a clip."""
 
 
-def _read_in_workers(clips: ClipSet, pieces: Iterator[list[Key]], workers: int, timeout: float) -> Generator[Batch]:
+def _read_in_workers(
+    clips: ClipSet, pieces: Iterator[tuple[list[Key], float]], workers: int, timeout: float
+) -> Generator[Batch]:
     infos = clips.source.infos if isinstance(clips.source, FileSource) else {}
     paths = paths_of(clips.items)
-    tasks = (_BatchTask(keys, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos}) for keys in pieces)
+    tasks = (
+        _BatchTask(keys, progress, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos})
+        for keys, progress in pieces
+    )
     with _reading_pool(_BatchReader(clips), workers, timeout, paths) as pool:
         for batch, probed in pool.in_order(tasks):
             if len(infos) < _INFOS_KEPT:

@@ -117,7 +117,8 @@ def figure_3(measured: Sequence[Measured] = (), *, ground: Ground = "light") -> 
         (Series("MGM", _published("MGM"), 0),),
         x_ticks=(400, 800, 1200, 1600, 2400),
     )
-    own = _panels(measured, "mask ratio", lambda one: one.config.mask.ratio)
+    constant = [one for one in measured if one.config.mask.ratios.is_constant]
+    own = _panels(constant, "mask ratio", lambda one: one.config.mask.ratio)
     own += _panels(measured, "epochs of pretraining", lambda one: one.epochs)
     return draw_charts(
         [ratio, length, *own],

@@ -213,7 +213,7 @@ def _training(model: GraphModel, origin: Origin) -> str:
     options = "".join(f", {key} {value}" for key, value in mask.options.items())
     second = f", decoder mask `{mask.decoder.name}` ratio {mask.decoder.ratio:g}" if mask.decoder is not None else ""
     return (
-        f"Pretrained without labels: {clips}; mask `{mask.name}`, ratio {mask.ratio:g}{options}{second}; motion "
+        f"Pretrained without labels: {clips}; mask `{mask.name}`, ratio {mask.ratios}{options}{second}; motion "
         f"{data.motion or 'none'}; target {', '.join(settings.model.target_names)}; "
         f"{_length(settings.pretrain, origin, settings.seed)}"
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from mgm.masks.ratio_schedule import RatioCurve, RatioSchedule
 from mgm.training.sections.section import Section
 
 
@@ -22,6 +23,12 @@ class MaskConfig(Section):
 
     name: str = Field("mgm", description="name of the mask")
     ratio: float = Field(0.75, gt=0, lt=1, description="fraction of hidden tokens")
+    ratio_schedule: RatioCurve = Field(
+        "constant", description="course of the fraction over pretraining, from ratio to final_ratio"
+    )
+    final_ratio: float | None = Field(
+        None, gt=0, lt=1, description="fraction of hidden tokens in the last step of ratio_schedule linear or cosine"
+    )
     picture_ratio: float | None = Field(
         None,
         gt=0,
@@ -32,3 +39,9 @@ class MaskConfig(Section):
     decoder: DecoderMaskConfig | None = Field(
         None, description="second mask that selects the hidden tokens to reconstruct; null: all of them"
     )
+
+    @property
+    def ratios(self) -> RatioSchedule:
+        """The fraction of hidden tokens over pretraining."""
+        last = self.ratio if self.final_ratio is None else self.final_ratio
+        return RatioSchedule(self.ratio, last, self.ratio_schedule)
