@@ -62,8 +62,8 @@ class Table(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
 
 
-def draw(kind: str, *values: Any, **options: Any) -> Image:
-    """Call `<kind>_sheet` of `mgm.show.pictures`.
+def draw(sheet: str, *values: Any, **options: Any) -> Image:
+    """Call the function `sheet` of `mgm.show.pictures`.
 
     Raises:
         ModuleNotFoundError: with the packages to install, if those for pictures are missing.
@@ -74,5 +74,5 @@ def draw(kind: str, *values: Any, **options: Any) -> Image:
         if error.name in TRAINING_PACKAGES:
             raise ModuleNotFoundError(missing_package("a picture", error.name), name=error.name) from error
         raise
-    image: Image = getattr(pictures, f"{kind}_sheet")(*values, **options)
+    image: Image = getattr(pictures, sheet)(*values, **options)
     return image

@@ -93,7 +93,7 @@ def test_what_the_model_does_not_have_is_refused(visitor, more):
 def test_the_error_of_a_video_is_the_loss_in_its_middle(visitor, explorer):
     answer = visitor.post("error", {"video": "slow.mp4"})
     assert answer.status_code == 200, answer.text
-    start = (80 - explorer.fixed.span) // 2
+    start = (80 - (explorer.fixed.frames - 1) * explorer.fixed.stride - 1) // 2
     asked = {"video": "slow.mp4", "clip": {**asdict(explorer.fixed), "start": start}, "mask": explorer.mask, "seed": 0}
     assert answer.json()["error"] == visitor.post("model", asked).json()["loss"] > 0
     assert visitor.post("error", {"video": "../slow.mp4"}).status_code == 404

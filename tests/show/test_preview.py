@@ -131,10 +131,11 @@ def test_boxes_from_another_file(tmp_path):
 
 
 def test_a_part_is_shown_from_its_middle():
-    assert _middle(VideoItem("a.mp4"), 10) is None  # the middle of the file
-    assert _middle(VideoItem("a.mp4", None, 30), 10) == 30
-    assert _middle(VideoItem("a.mp4", None, 30, 60), 10) == 40
-    assert _middle(VideoItem("a.mp4", None, 30, 35), 10) == 30
+    settings = PreviewSettings(frames=4, stride=3)  # a clip spans 10 frames
+    assert _middle(VideoItem("a.mp4"), settings) is None  # the middle of the file
+    assert _middle(VideoItem("a.mp4", None, 30), settings) == 30
+    assert _middle(VideoItem("a.mp4", None, 30, 60), settings) == 40
+    assert _middle(VideoItem("a.mp4", None, 30, 35), settings) == 30
 
 
 @pytest.fixture(scope="module")

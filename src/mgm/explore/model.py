@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mgm.data.clips.sampling import middle_start
 from mgm.data.items import evenly_spaced
 from mgm.data.loading.patch_motion import patch_motion
-from mgm.data.loading.tensors import to_video
+from mgm.data.loading.tensors import to_frames, to_video
 from mgm.errors import ConfigError, MgmError, ModelError
 from mgm.explore.controls import checked_options
 from mgm.explore.library import Video
@@ -130,7 +131,7 @@ class RunPanels:
                 else None
             )
             try:
-                predicted = model.reconstruct(video, hidden)[0].permute(1, 2, 3, 0).numpy()
+                predicted = to_frames(model.reconstruct(video, hidden)[0])
             except ModelError:  # none of its targets has pixels
                 return None, loss
         return jpeg(strip(predicted)), None if loss is None else number(loss)
@@ -180,7 +181,7 @@ class RunPanels:
 
     def _middle(self, frames: int) -> ClipRequest:
         """The clip in the middle of a video of so many frames, without a choice of its motion."""
-        start = max(frames - self.clips.span, 0) // 2
+        start = middle_start(frames, frames=self.clips.frames, stride=self.clips.stride)
         return ClipRequest(start, self.clips.frames, self.clips.stride, self.clips.size)
 
     def _embed(self, video: Video, frames: int, reader: ClipReader) -> npt.NDArray[np.float32]:

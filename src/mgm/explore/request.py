@@ -52,11 +52,6 @@ class ClipRequest:
     reading: Reading = "clean"
     camera: CameraModel = "none"
 
-    @property
-    def span(self) -> int:
-        """Frames of the video from the first to the last of the clip."""
-        return (self.frames - 1) * self.stride + 1
-
 
 @dataclass(frozen=True, slots=True)
 class MaskRequest:

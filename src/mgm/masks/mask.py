@@ -61,7 +61,7 @@ class TokenMask(Pictured):
         Raises:
             MaskError: the number of frames is not a multiple of the mask's steps.
         """
-        return draw("mask", self, clip, columns=columns)
+        return draw("mask_sheet", self, clip, columns=columns)
 
     def __repr__(self) -> str:
         steps, height, width = self.masked.shape

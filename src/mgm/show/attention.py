@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from mgm.data.clips.sampling import middle_start
 from mgm.data.clips.source import FileSource
 from mgm.data.clips.transform import centre_crop
 from mgm.data.loading.tensors import to_video
@@ -132,7 +133,7 @@ def attend(
     source, clip = FileSource(), config.clip_settings(motion=False)
     info = source.info(str(video))
     if start is None:
-        start = max(info.frames - ((clip.frames - 1) * clip.stride + 1), 0) // 2
+        start = middle_start(info.frames, frames=clip.frames, stride=clip.stride)
     view = source.clip(str(video), start, centre_crop(info.height, info.width, size=clip.size), clip)
     weights, query = attention_weights(encoder, view.frames, settings)
     facts = (

@@ -14,6 +14,7 @@ from mgm.show.style import LABEL, MARKS, SMALL, Ground, Mark, Rgb, Theme
 _LEFT: Final = 66
 _FOOT: Final = 52
 _GAP: Final = 30
+_MOST_STEPS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,13 @@ def draw_charts(
     return drawing
 
 
-def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
-    """Round values from below `low` to above `high`, at most `most` steps of 1, 2 or 5 times a power of ten."""
+def ticks(low: float, high: float) -> list[float]:
+    """Round values from below `low` to above `high`, at most six steps of 1, 2 or 5 times a power of ten."""
     if low == high:
         low, high = low - 0.5, high + 0.5
     span = high - low
-    power = 10.0 ** math.floor(math.log10(span / most))
-    step = next(power * k for k in (1, 2, 5, 10) if span / (power * k) <= most)
+    power = 10.0 ** math.floor(math.log10(span / _MOST_STEPS))
+    step = next(power * k for k in (1, 2, 5, 10) if span / (power * k) <= _MOST_STEPS)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(step * k, 10) for k in range(first, max(last, first + 1) + 1)]
 

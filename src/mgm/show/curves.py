@@ -52,6 +52,10 @@ class RunCurves:
         nearest = min(range(len(self.clips)), key=lambda point: abs(self.clips[point] - clips))
         return self.values["loss"][nearest]
 
+    def last(self, name: str) -> float | None:
+        """The last known mean of a quantity of the log; None without one."""
+        return next((value for value in reversed(self.values.get(name, ())) if value is not None), None)
+
     def is_comparable(self, other: RunCurves) -> bool:
         """Whether the losses of two runs are the same quantity of models of one size."""
         same = ("size", "target", "visible_target")  # the last is absent in older curves

@@ -18,6 +18,7 @@ _FULL_CHROMA = 0.165
 _HUE_OF_RIGHT = np.deg2rad(25.0)
 # Below 1 makes slow motion visible without amplifying coding noise too much; the wheel uses the same curve.
 _STRENGTH_EXPONENT = 0.75
+_VEIL_STRENGTH = 0.6
 
 
 def motion_scale(vectors: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_] | None = None) -> float:
@@ -97,14 +98,13 @@ def paint_mask(
     masked: npt.NDArray[np.bool_],
     *,
     boxes: Sequence[npt.NDArray[np.floating]] | None = None,
-    strength: float = 0.6,
     thickness: int | None = None,
 ) -> RgbFrames:
     """`frames` with the masked tokens veiled and outlined: both content and mask are visible (as in Figures 4 and 5b).
 
     frames: uint8 (T, H, W, 3). masked: bool (t, h, w), True = hidden from the encoder; T is a multiple of t. Pixels of
     visible tokens stay as they are; the outline is inside the masked region and is open at the border of the frame.
-    boxes: T arrays (n, 4) of true boxes, x0 y0 x1 y1 in pixels of `frames`, drawn on top. strength: of the veil, 0-1.
+    boxes: T arrays (n, 4) of true boxes, x0 y0 x1 y1 in pixels of `frames`, drawn on top.
     thickness: of the lines in pixels; default an eightieth of the shorter side; 0: none.
     Returns uint8 (T, H, W, 3). Raises ValueError when the lengths do not fit.
     """
@@ -113,7 +113,7 @@ def paint_mask(
     hidden = spread_tokens(masked, frames=len(frames), size=(height, width))
     # Grey first: the veil then has one hue for any content, and colour itself marks visible tokens.
     grey = frames @ np.array([0.299, 0.587, 0.114])
-    veiled = (1 - strength) * grey[..., None] + strength * np.array(VEIL)
+    veiled = (1 - _VEIL_STRENGTH) * grey[..., None] + _VEIL_STRENGTH * np.array(VEIL)
     painted = np.where(hidden[..., None], veiled, frames).round().astype(np.uint8)
     if line:
         painted[hidden & ~_shrink(hidden, line)] = EDGE

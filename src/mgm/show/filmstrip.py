@@ -17,16 +17,17 @@ LabelledClip = tuple[str, RgbFrames]
 
 _MARGIN = 14
 _GAP = 4
+_WEBP_QUALITY = 84
 PAPER, _INK, _FAINT_INK = THEMES["light"].ground, THEMES["light"].ink, THEMES["light"].faint
 
 
-def encode_image(image: npt.NDArray[np.uint8], *, form: Literal["png", "webp"] = "png", quality: int = 84) -> bytes:
-    """uint8 (H, W, 3) or (H, W, 4) as PNG, or as WebP of `quality` 1 to 100, about a tenth of the size."""
+def encode_image(image: npt.NDArray[np.uint8], *, form: Literal["png", "webp"] = "png") -> bytes:
+    """uint8 (H, W, 3) or (H, W, 4) as PNG, or as WebP, about a tenth of the size."""
     buffer = BytesIO()
     if form == "png":
         Image.fromarray(image).save(buffer, "PNG")
     else:
-        Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=4)
+        Image.fromarray(image).save(buffer, "WEBP", quality=_WEBP_QUALITY, method=4)
     return buffer.getvalue()
 
 
@@ -41,26 +42,22 @@ def filmstrip(
     columns: int = 8,
     times: npt.NDArray[np.floating] | None = None,
     cell_height: int = 112,
-    notes: Mapping[str, Sequence[str]] | None = None,
     ends: Mapping[str, npt.NDArray[np.uint8]] | None = None,
     end_name: str = "",
 ) -> npt.NDArray[np.uint8]:
     """A contact sheet with painted labels, for a file of its own: one row per clip, time from left to right.
 
     rows: (label, uint8 (T, H, W, 3)), all of one T; each frame is resized to the first row's aspect. columns: the
-    number of frames shown, evenly spread. times: seconds (T,), written under the columns. cell_height: pixels. notes: lines in
-    small print under a label. ends: a picture uint8 (h, w, 3) after the last frame of a row, without smoothing; `end_name` is
+    number of frames shown, evenly spread. times: seconds (T,), written under the columns. cell_height: pixels.
+    ends: a picture uint8 (h, w, 3) after the last frame of a row, without smoothing; `end_name` is
     written under them.
     Returns uint8 (H, W, 3), ready for `encode_image`. Raises ValueError without rows or if their lengths differ.
     """
-    notes, ends = notes or {}, ends or {}
+    ends = ends or {}
     moments, cell_width = _layout(rows, columns, cell_height)
     names = _moment_names(times, moments, len(rows[0][1]))
-    font, small, fine = label_font(LABEL), label_font(SMALL), label_font(SMALL)
-    widest = [font.getlength(label) for label, _ in rows] + [
-        fine.getlength(x) for lines in notes.values() for x in lines
-    ]
-    left = _MARGIN * 2 + round(max(widest))
+    font, small = label_font(LABEL), label_font(SMALL)
+    left = _MARGIN * 2 + round(max(font.getlength(label) for label, _ in rows))
     foot = 22 if names or ends else 0
     width = left + len(moments) * (cell_width + _GAP) - _GAP + _MARGIN + bool(ends) * (cell_width + 3 * _GAP)
     height = _MARGIN * 2 + len(rows) * (cell_height + _GAP) - _GAP + foot
@@ -68,11 +65,7 @@ def filmstrip(
     pen = ImageDraw.Draw(sheet)
     for i, (label, clip) in enumerate(rows):
         top = _MARGIN + i * (cell_height + _GAP)
-        lines = notes.get(label, ())
-        middle = top + cell_height / 2 - len(lines) * 7
-        pen.text((_MARGIN, middle), label, fill=_INK, font=font, anchor="lm")
-        for j, line in enumerate(lines):
-            pen.text((_MARGIN, middle + 18 + 14 * j), line, fill=_FAINT_INK, font=fine, anchor="lm")
+        pen.text((_MARGIN, top + cell_height / 2), label, fill=_INK, font=font, anchor="lm")
         for j, frame in enumerate(_resized(clip[moments], cell_width, cell_height)):
             sheet.paste(frame, (left + j * (cell_width + _GAP), top))
         if label in ends:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from mgm.data.clips.sampling import view_starts
+from mgm.data.clips.sampling import middle_start
 from mgm.data.clips.source import ClipSource
 from mgm.data.clips.transform import centre_crop
 from mgm.data.items import VideoItem, part_length
+from mgm.data.loading.tensors import to_frames, to_video
 from mgm.masks import TokenMask, mask_rng
 from mgm.models import MaskedAutoencoder
 from mgm.show.figures import RgbFrames
@@ -32,10 +32,7 @@ class MaskedClip:
         Raises:
             ModelError: none of the model's targets has pixels.
         """
-        video = torch.from_numpy(np.ascontiguousarray(self.frames)).permute(3, 0, 1, 2)[None]
-        predicted = model.reconstruct(video, torch.from_numpy(self.mask.masked)[None])[0]
-        made: RgbFrames = predicted.permute(1, 2, 3, 0).numpy()
-        return made
+        return to_frames(model.reconstruct(to_video(self.frames)[None], torch.from_numpy(self.mask.masked)[None])[0])
 
 
 def read_masked_clip(
@@ -54,7 +51,7 @@ def read_masked_clip(
     settings = config.clip_settings(motion=motion or rule.uses_motion)
     info = source.info(item.path)
     length = part_length(item, info)
-    start = item.start + view_starts(length, frames=settings.frames, stride=settings.stride, views=1)[0]
+    start = item.start + middle_start(length, frames=settings.frames, stride=settings.stride)
     crop = centre_crop(info.height, info.width, size=settings.size)
     view = source.clip(item.path, start, crop, settings)
     mask = rule.mask.draw(rule.grid, rule.ratio, view.motion, mask_rng(config.seed, 0, number, 0))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from mgm.data.boxes import read_boxes
 from mgm.data.clips.images import probe_any, read_any
+from mgm.data.clips.sampling import middle_start
 from mgm.data.clips.transform import Geometry
 from mgm.errors import ConfigError
 from mgm.masks import (
@@ -116,7 +117,7 @@ class Preview(Pictured):
 
     def show(self, *, columns: int = 8) -> Image.Image:
         """The contact sheet as a `PIL.Image.Image`; see `mgm.show.preview_sheet.draw_preview`."""
-        return draw("preview", self, columns=columns)
+        return draw("preview_sheet", self, columns=columns)
 
     def __repr__(self) -> str:
         return f"Preview({self.clip!r}, masks {', '.join(self.masks)})"
@@ -173,7 +174,7 @@ def preview_clip(
     grid = settings.grid
     info = probe_any(str(path))
     if start is None:
-        start = max(info.frames - ((settings.frames - 1) * settings.stride + 1), 0) // 2
+        start = middle_start(info.frames, frames=settings.frames, stride=settings.stride)
     clip = read_any(
         str(path),
         start=start,

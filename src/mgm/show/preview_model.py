@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mgm.data.loading.tensors import to_video
+from mgm.data.loading.tensors import to_frames, to_video
 from mgm.errors import ModelError
 from mgm.masks import TokenMask
 from mgm.models import MaskedAutoencoder
@@ -34,9 +34,7 @@ class RunModel:
         if not isinstance(model, MaskedAutoencoder):
             advice = "give the folder of 'mgm pretrain', or leave out the row reconstruction"
             raise ModelError(self._run, "contains a classifier", "an autoencoder", advice, reason="mismatch")
-        made = model.reconstruct(to_video(frames)[None], torch.from_numpy(mask.masked)[None])
-        predicted: RgbFrames = made[0].permute(1, 2, 3, 0).cpu().numpy()
-        return predicted
+        return to_frames(model.reconstruct(to_video(frames)[None], torch.from_numpy(mask.masked)[None])[0])
 
     def attend(self, frames: RgbFrames) -> tuple[npt.NDArray[np.float32], Token]:
         """The attention of the centre token in the last block."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mgm.data.annotations import VideoItem, load_items
+from mgm.data.clips.sampling import middle_start
 from mgm.data.items import evenly_spaced
 from mgm.errors import DataError, VideoError
 from mgm.files.atomic import atomic_write, cannot_write
@@ -129,7 +130,6 @@ def preview_set(
     clips: int = 10,
     start: int | None = None,
     settings: PreviewSettings | None = None,
-    moving: bool = True,
     boxes: str | Path | None = None,
     form: PreviewForm | None = None,
     model: PreviewModel | None = None,
@@ -168,20 +168,18 @@ def preview_set(
     _make_folder(folder)
     written: list[WrittenPreview] = []
     failed: list[VideoError] = []
-    span = (settings.frames - 1) * settings.stride + 1
     for number, item in enumerate(chosen):
         if progress is not None:
             progress(number, len(chosen))
         numbered = replace(settings, seed=settings.seed + number)  # else clips of one length would share a mask
         try:
-            first = _middle(item, span) if start is None else start
+            first = _middle(item, settings) if start is None else start
             written += preview(
                 [item.path],
                 out=folder,
                 start=first,
                 settings=numbered,
                 boxes=boxes,
-                moving=moving,
                 form=form,
                 model=model,
                 alone=len(found) == 1,
@@ -194,11 +192,11 @@ def preview_set(
     return PreviewReport(tuple(written), tuple(failed), table)
 
 
-def _middle(item: VideoItem, span: int) -> int | None:
+def _middle(item: VideoItem, settings: PreviewSettings) -> int | None:
     """First frame of a clip in the middle of a part of a file; None for a whole file, whose length is not known yet."""
     if item.end is None:
         return item.start or None
-    return item.start + max(item.end - item.start - span, 0) // 2
+    return item.start + middle_start(item.end - item.start, frames=settings.frames, stride=settings.stride)
 
 
 def _make_folder(folder: Path) -> None:

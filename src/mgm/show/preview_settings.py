@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mgm.training.config import Config
 
 
-def settings_of(config: Config, masks: Sequence[str] = (), *, draws: int = 1, origin: str = "") -> PreviewSettings:
+def settings_of(config: Config, masks: Sequence[str] = (), *, origin: str = "") -> PreviewSettings:
     """The clips and masks of a recipe: what pretraining reads and hides.
 
     Args:
@@ -32,6 +32,6 @@ def settings_of(config: Config, masks: Sequence[str] = (), *, draws: int = 1, or
         camera=data.camera,
         reading=data.reading,
         seed=config.seed,
-        draws=draws,
+        draws=1,
         origin=origin,
     )

@@ -16,7 +16,7 @@ from mgm.data.unreadable import READ_ERRORS
 from mgm.errors import MgmError
 from mgm.show.curves import about_run
 from mgm.show.figures import RgbFrames, reconstruction
-from mgm.show.filmstrip import encode_image, strip
+from mgm.show.filmstrip import encode_image, pick_moments, strip
 from mgm.show.masked_clip import MaskedClip, read_masked_clip
 from mgm.show.report.elements import PageSection, Picture, Strip, Text
 from mgm.training.checkpoint import load_autoencoder
@@ -63,7 +63,7 @@ def _strips(folder: Path, video: str | None, words: str) -> Parts:
     clip, name = _read_clip(folder, video)
     if clip is None:
         return [Text(f"{words}no reconstruction: {name}. --video names a clip.")]
-    picked = [checkpoints[i] for i in np.unique(np.linspace(0, len(checkpoints) - 1, MOST_STEPS).round().astype(int))]
+    picked = [checkpoints[i] for i in pick_moments(len(checkpoints), MOST_STEPS)]
     rows: list[tuple[str, RgbFrames]] = []
     for checkpoint in picked:
         predicted = clip.reconstruct(load_autoencoder(checkpoint))
@@ -102,16 +102,11 @@ def _read_clip(folder: Path, video: str | None) -> tuple[MaskedClip | None, str]
 def _pictures(folder: Path, words: str) -> Parts:
     """The pictures of the same clips that the run drew at the steps of `log.pictures`."""
     files = sorted((folder / PICTURES).glob("step-*.png"))
-    chosen = (
-        [files[i] for i in np.unique(np.linspace(0, len(files) - 1, MOST_PICTURES).round().astype(int))]
-        if files
-        else []
-    )
     return [
         Picture(
             _smaller(file), f"Clips of the set at step {_step(file)}", f"{words}drawn by the run at step {_step(file)}"
         )
-        for file in chosen
+        for file in (files[i] for i in pick_moments(len(files), MOST_PICTURES))
     ]
 
 

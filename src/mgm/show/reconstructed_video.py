@@ -15,7 +15,7 @@ from mgm.data.clips.source import ClipView, FileSource
 from mgm.data.clips.transform import centre_crop
 from mgm.data.loading.dataset import MaskRule
 from mgm.data.loading.patch_motion import patch_motion
-from mgm.data.loading.tensors import to_video
+from mgm.data.loading.tensors import to_frames, to_video
 from mgm.files.atomic import refuse_to_replace
 from mgm.masks import mask_rng
 from mgm.models import MaskedAutoencoder
@@ -136,6 +136,6 @@ def _reconstruct(
     motion = None
     if rule.keep_motion and view.motion is not None:
         motion = torch.from_numpy(patch_motion(view.motion, rule.motion_grid))[None].to(device)
-    predicted: RgbFrames = model.reconstruct(clip, hidden)[0].permute(1, 2, 3, 0).cpu().numpy()
+    predicted = to_frames(model.reconstruct(clip, hidden)[0])
     loss = float(model(clip, hidden, motion=motion).loss)
     return reconstruction(view.frames, predicted, mask.masked), loss

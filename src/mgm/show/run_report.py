@@ -83,7 +83,8 @@ def judge_loss(run: RunCurves, references: list[RunCurves]) -> list[str]:
     for other in references:
         there = other.loss_at(run.clips[-1])
         at = "at its end" if there is None else "after as many clips"
-        value = there if there is not None else next(x for x in reversed(other.values["loss"]) if x is not None)
+        value = other.last("loss") if there is None else there
+        assert value is not None  # a reference has a finite loss
         said.append(
             f"The reference {other.name} has {value:.3g} {at}: this run is {losses[-1] / value - 1:+.0%} from it."
         )
@@ -104,10 +105,7 @@ def _facts(made: Mapping[str, Any]) -> FactList:
 
 
 def _headlines(run: RunCurves) -> tuple[Headline, ...]:
-    def last(name: str) -> float | None:
-        return next((value for value in reversed(run.values.get(name, ())) if value is not None), None)
-
-    wait, speed, loss = last("data_wait"), last("clips_per_second"), last("loss")
+    wait, speed, loss = run.last("data_wait"), run.last("clips_per_second"), run.last("loss")
     shown = [] if loss is None else [Headline(f"{loss:.3g}", "loss", "mean of the last point")]
     shown += [] if speed is None else [Headline(f"{speed:,.0f}", "clips per second")]
     shown += [] if wait is None else [Headline(f"{wait:.0%}", "waiting for data", "above 10% the loader is the limit")]

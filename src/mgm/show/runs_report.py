@@ -48,7 +48,7 @@ def write_runs_report(folders: Sequence[Path], file: Path, *, video: str | None 
 
 def _summary(runs: Mapping[str, RunCurves]) -> str:
     """Whether the losses can be compared, and which is lowest."""
-    ends = {name: end for name, run in runs.items() if (end := _last(run, "loss")) is not None}
+    ends = {name: end for name, run in runs.items() if (end := run.last("loss")) is not None}
     first, *others = runs.values()
     if len(ends) < len(runs):
         return f"{len(runs) - len(ends)} of {len(runs)} runs have no finite loss."
@@ -76,9 +76,9 @@ def _overview(runs: Mapping[str, RunCurves]) -> PageSection:
             str(run.made["set"]),
             run.made["mask"] or "-",
             f"{run.clips[-1]:,.0f}",
-            _shown(_last(run, "loss"), ".3g"),
-            _shown(_last(run, "clips_per_second"), ",.0f"),
-            _shown(_last(run, "data_wait"), ".0%"),
+            _shown(run.last("loss"), ".3g"),
+            _shown(run.last("clips_per_second"), ",.0f"),
+            _shown(run.last("data_wait"), ".0%"),
         )
         for name, run in runs.items()
     )
@@ -91,10 +91,6 @@ def _environment(runs: Mapping[str, RunCurves]) -> PageSection:
         (name, str(run.made["machine"]), str(run.made["version"]), str(run.made["seed"])) for name, run in runs.items()
     )
     return PageSection("Environment", (Table(columns, rows),))
-
-
-def _last(run: RunCurves, name: str) -> float | None:
-    return next((value for value in reversed(run.values.get(name, ())) if value is not None), None)
 
 
 def _shown(value: float | None, form: str) -> str:

@@ -94,11 +94,10 @@ def draw_sheet(
     columns: int = 8,
     cell_height: int = 112,
     keys: Sequence[Key] = (),
-    full_scale: float | None = None,
     end_name: str = "",
     ground: Ground = "light",
 ) -> Drawing:
-    """A contact sheet: title, facts, rows, the time of each column, and the key of colours.
+    """A contact sheet: title, facts, rows, the time of each column, and the key of colours, with the wheel if a row has arrows.
 
     Args:
         rows: all of one T.
@@ -106,11 +105,10 @@ def draw_sheet(
         times: seconds (T,) from the first frame, written under the columns.
         columns: number of frames shown, evenly spread.
         keys: of colours in the rows' frames; those of outlines, boxes and tokens are added.
-        full_scale: pixels per step at the rim of the colour wheel; None: `fixed_scale`. The wheel is drawn if a row has arrows.
         end_name: written under the last pictures of the rows.
     """
     arrows = next((row.arrows for row in rows if row.arrows is not None), None)
-    scale = full_scale or (1.0 if arrows is None else fixed_scale(arrows.extent))
+    scale = 1.0 if arrows is None else fixed_scale(arrows.extent)
     length, height, width, _ = rows[0].frames.shape
     moments = pick_columns(length, columns)
     cell = (width * cell_height / height, float(cell_height))

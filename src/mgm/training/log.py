@@ -115,7 +115,7 @@ class RunHistory(Pictured):
 
     def show(self) -> Image:
         """The losses over the steps, as a `PIL.Image.Image`."""
-        return draw("losses", self.losses)
+        return draw("losses_sheet", self.losses)
 
     def __repr__(self) -> str:
         losses = f", loss {self.losses[0]:.4f} -> {self.losses[-1]:.4f}" if self.losses else ""

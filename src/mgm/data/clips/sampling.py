@@ -169,11 +169,16 @@ def dense_views(total: int, *, frames: int, stride: int, views: int) -> list[Fra
     return [clip_frames(total, start=start, frames=frames, stride=stride) for start in starts]
 
 
+def middle_start(total: int, *, frames: int, stride: int) -> int:
+    """The first frame of the clip in the middle of a video."""
+    return max(total - clip_span(frames, stride), 0) // 2
+
+
 def view_starts(total: int, *, frames: int, stride: int, views: int) -> list[int]:
     """First frames of the clips of `dense_views`."""
-    free = max(total - clip_span(frames, stride), 0)
     if views == 1:
-        return [free // 2]
+        return [middle_start(total, frames=frames, stride=stride)]
+    free = max(total - clip_span(frames, stride), 0)
     return sorted({round(k * free / (views - 1)) for k in range(views)})
 
 

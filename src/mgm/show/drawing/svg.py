@@ -11,7 +11,7 @@ from PIL import Image
 from mgm.printable import printable
 from mgm.show.drawing.shapes import Drawing, Lines, Picture, Shape
 from mgm.show.font import label_font
-from mgm.show.style import Rgb
+from mgm.show.style import css_colour
 
 _ANCHORS = {"left": "start", "middle": "middle", "right": "end"}
 
@@ -25,7 +25,7 @@ def draw_svg(drawing: Drawing) -> bytes:
         f"<title>{_text(drawing.title)}</title>",
         f'<style>@font-face{{font-family:"mgm";src:url(data:font/ttf;base64,{font})}}'
         'text{font-family:"mgm",Helvetica,Arial,sans-serif}</style>',
-        f'<rect width="{w}" height="{h}" fill="{_colour(drawing.theme.ground)}"/>',
+        f'<rect width="{w}" height="{h}" fill="{css_colour(drawing.theme.ground)}"/>',
         *map(_shape, drawing.shapes),
         "</svg>\n",
     ]
@@ -45,15 +45,15 @@ def _shape(shape: Shape) -> str:
         return f'<image {place} preserveAspectRatio="none"{sharp} href="data:image/png;base64,{data}"/>'
     if isinstance(shape, Lines):
         points = " ".join(f"{_number(x)},{_number(y)}" for x, y in shape.points)
-        fill = "none" if shape.fill is None else _colour(shape.fill)
-        stroke = f' stroke="{_colour(shape.colour)}" stroke-width="{_number(shape.width)}"' if shape.width else ""
+        fill = "none" if shape.fill is None else css_colour(shape.fill)
+        stroke = f' stroke="{css_colour(shape.colour)}" stroke-width="{_number(shape.width)}"' if shape.width else ""
         dash = ' stroke-dasharray="6"' if shape.dashed else ""
         kind = "polyline" if shape.fill is None else "polygon"
         return f'<{kind} points="{points}" fill="{fill}"{stroke}{dash} stroke-linejoin="round"/>'
     x, y = _number(shape.x), _number(shape.y)
     turn = f' transform="rotate(-90 {x} {y})"' if shape.turned else ""
     return (
-        f'<text x="{x}" y="{y}" font-size="{_number(shape.size)}" fill="{_colour(shape.colour)}" '
+        f'<text x="{x}" y="{y}" font-size="{_number(shape.size)}" fill="{css_colour(shape.colour)}" '
         f'text-anchor="{_ANCHORS[shape.align]}"{turn}>{_text(shape.text)}</text>'
     )
 
@@ -65,7 +65,3 @@ def _text(text: str) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def _colour(colour: Rgb) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -51,7 +51,7 @@ def curve_svg(chart: CurveChart, *, width: int, height: int) -> str:
     right = max(64, 18 + round(7.5 * max(map(len, words))))
     key: list[str] = []
     if several and not named_ends:
-        key, lines = _series_key([curve.label for curve in chart.curves], 14, width, hollow=False)
+        key, lines = _series_key([curve.label for curve in chart.curves], width, hollow=False)
         top += 24 + 18 * (lines - 1)
     xs, ys = [x for x, _ in finite], [y for _, y in finite]
     pad = (max(ys) - min(ys)) * 0.06 or abs(max(ys)) * 0.05 or 1.0
@@ -86,7 +86,7 @@ def interval_svg(chart: IntervalChart, *, width: int) -> str:
     known = [e for row in chart.rows for e in row.estimates if e is not None]
     highest = max([e.high for e in known] + ([chart.reference[1]] if chart.reference else []) + [0.1])
     axis = _Axis(0.0, min(1.0, math.ceil(highest * 10 + 0.5) / 10), left, width - right)
-    body, _ = _series_key(chart.series, 14, width)
+    body, _ = _series_key(chart.series, width)
     body += _x_ticks(axis, floor, 5, "{:.0%}", grid_top=top)
     body.append(_text(width - right, floor + 38, chart.x_label, anchor="end", kind="name"))
     if chart.reference is not None:
@@ -245,9 +245,9 @@ def _hover(chart: CurveChart, x_axis: _Axis, y_axis: _Axis, top: float, floor: f
     return drawn
 
 
-def _series_key(series: Sequence[str], y: float, width: float, *, hollow: bool = True) -> tuple[list[str], int]:
-    """The names of the series from the height `y` on, and the number of lines that they take."""
-    drawn, x, lines = [], 8.0, 1
+def _series_key(series: Sequence[str], width: float, *, hollow: bool = True) -> tuple[list[str], int]:
+    """The names of the series at the top of a chart, and the number of lines that they take."""
+    drawn, x, y, lines = [], 8.0, 14, 1
     for k, name in enumerate(series):
         room = 11 + 7.2 * len(name)
         if x > 8.0 and x + room > width:

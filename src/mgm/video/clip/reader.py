@@ -59,7 +59,7 @@ class Clip(Pictured):
 
     def show(self, *, columns: int = 8) -> Image:
         """A contact sheet of frames and motion, at up to `columns` times, as a `PIL.Image.Image`."""
-        return draw("clip", self, columns=columns)
+        return draw("clip_sheet", self, columns=columns)
 
     def __repr__(self) -> str:
         motion = "no motion" if self.motion is None else f"{self.motion!r}"

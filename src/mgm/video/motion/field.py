@@ -100,7 +100,7 @@ class MotionField(VectorField, Pictured):
 
     def show(self, *, columns: int = 8) -> Image:
         """The field in colour at up to `columns` frames, as a `PIL.Image.Image`: hue is direction, strength is speed."""
-        return draw("motion", self, columns=columns)
+        return draw("motion_sheet", self, columns=columns)
 
     @property
     def magnitude(self) -> npt.NDArray[np.float32]:
