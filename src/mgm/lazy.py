@@ -30,6 +30,7 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
     names = sorted(homes)
 
     def get(name: str) -> Any:
+        """The value of a public name, from the module that defines it."""
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home, original = homes[name]

@@ -82,6 +82,15 @@ def probe(
     if as_json:
         print_json(read_results(result_file(run, PROBE_FILE))[0].model_dump(mode="json"))
         return
+    _print_report(report, result_file(run, PROBE_FILE))
+    from mgm.training.recipe_file import read_recipe
+
+    own = () if recipe is None or "finetune" not in read_recipe(recipe).tree else ("--recipe", recipe)
+    suggest("mgm", "finetune", run, data, *own, "--out", new_folder(run, "-finetuned"))
+
+
+def _print_report(report: ProbeReport, results: Path) -> None:
+    """The scores, the curve over labels if there is one, and the setting that was chosen among several."""
     console = Terminal(quiet=not on_first_rank())
     console.print(_table(report))
     if report.scores.curve:
@@ -93,13 +102,8 @@ def probe(
             f"{len(report.scores.tried)} on held-out training videos"
         )
     console.print(
-        f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read; "
-        f"{result_file(run, PROBE_FILE)}"
+        f"chance {report.scores.chance:.1%}; {len(report.scores.unreadable)} videos could not be read; {results}"
     )
-    from mgm.training.recipe_file import read_recipe
-
-    own = () if recipe is None or "finetune" not in read_recipe(recipe).tree else ("--recipe", recipe)
-    suggest("mgm", "finetune", run, data, *own, "--out", new_folder(run, "-finetuned"))
 
 
 def _probe_baseline(

@@ -48,13 +48,13 @@ def report(
             raise ConfigError("--curve", f"found {len(runs)} runs", "one", reason="conflict")
         if len(runs) == 1:
             page = out or runs[0] / REPORT_FILE
-            said = write_run_report(runs[0], page, video=video)
+            sentences = write_run_report(runs[0], page, video=video)
         else:
             page = out or Path(REPORT_FILE)
-            said = write_runs_report(runs, page, video=video)
+            sentences = write_runs_report(runs, page, video=video)
         if curve is not None:
             replace(read_run(runs[0]), name=curve.stem.replace("-", " ")).save(curve)
-    for line in said:
+    for line in sentences:
         print_result(line)
     print_result(f"{page}")
     if len(runs) > 1:

@@ -151,6 +151,7 @@ class ClipReader:
         """Keep a clip that nobody waits for. Its process leaves the processor to those of the visitors."""
 
         def read() -> Clip:
+            """Read in a process of its own, which is started for the first clip."""
             if self._patient is None:
                 self._patient = self._pool(_warm_patiently)
             clip: Clip = self._read_in(self._patient, video, request)

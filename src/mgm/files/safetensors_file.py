@@ -27,7 +27,7 @@ def write_safetensors(state: Mapping[str, Tensor], file: Path, metadata: Mapping
 def read_safetensors(file: Path) -> dict[str, Tensor]:
     """The tensors of a file, on the CPU.
 
-    Raises ModelError if it is damaged.
+    Raises ModelError if it is damaged or cannot be read.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -37,4 +37,6 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
     except (SafetensorError, ValueError, AttributeError) as error:  # AttributeError: a dtype that this torch lacks
         found = f"cannot be read as safetensors ({error})"
         raise ModelError(file, found, advice="use another copy", reason="malformed") from error
+    except OSError as error:
+        raise ModelError.cannot_read(file, error) from error
     return state

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
+from mgm.files.safetensors_file import read_safetensors
 from mgm.files.torch_file import read_torch
 
 LEVELS: Final = 4
@@ -350,27 +351,13 @@ def _our_name(key: str) -> str:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(path, "does not exist", f"the weights of RAFT-small: {_FILES}", reason="not_found")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
+    content = read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
     if not isinstance(content, Mapping):
         raise _not_tensors(path, type(content).__name__)
     wrong = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if wrong:
         raise _not_tensors(path, ", ".join(wrong[:3]))
     return dict(content)
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    # Imported here: the weights of the releases do not need safetensors.
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            path, f"cannot be read as weights ({error})", _FILES, "it is damaged: download it again", reason="malformed"
-        ) from error
-    return tensors
 
 
 def _not_tensors(path: Path, found: str) -> ModelError:

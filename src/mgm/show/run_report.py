@@ -32,18 +32,18 @@ def write_run_report(folder: Path, file: Path, *, video: str | None = None) -> l
     run = read_run(folder)
     place = {run.name: folder}
     references = [other for other in read_references() if run.is_comparable(other)]
-    said = judge_loss(run, references)
+    sentences = judge_loss(run, references)
     loss = PageSection(
         "Loss",
         (
             CurveChart(
                 (curve_of(run, "loss", "this run"), *(curve_of(other, "loss", other.name) for other in references)),
                 "loss",
-                f"Loss over the clips seen. {' '.join(said)}",
+                f"Loss over the clips seen. {' '.join(sentences)}",
                 x_label="clips seen",
                 caption="Means over equally many steps. Loss depends on the set: compare the shape before the height.",
             ),
-            *((Text("\n\n".join(said[1:])),) if said[1:] else ()),  # the first is the summary
+            *((Text("\n\n".join(sentences[1:])),) if sentences[1:] else ()),  # the first is the summary
         ),
     )
     alone = {run.name: run}
@@ -52,7 +52,7 @@ def write_run_report(folder: Path, file: Path, *, video: str | None = None) -> l
     behind = [PageSection(f"Reference: {other.name}", (_facts(other.made),)) for other in references]
     report = Report(
         title=f"The run {run.name}",
-        summary=said[0],
+        summary=sentences[0],
         made=f"mgm report, {datetime.now(UTC):%d %B %Y}",
         headlines=_headlines(run),
         sections=tuple(
@@ -62,7 +62,7 @@ def write_run_report(folder: Path, file: Path, *, video: str | None = None) -> l
         ),
     )
     write_report(file, report)
-    return said
+    return sentences
 
 
 def judge_loss(run: RunCurves, references: list[RunCurves]) -> list[str]:
@@ -70,13 +70,13 @@ def judge_loss(run: RunCurves, references: list[RunCurves]) -> list[str]:
     losses = [loss for loss in run.values["loss"] if loss is not None]
     if not losses:
         return ["No step has a finite loss: see 'Steps that are skipped' in docs/runs.md."]
-    said = [f"The loss went from {losses[0]:.3g} to {losses[-1]:.3g} in {run.clips[-1]:,.0f} clips."]
+    sentences = [f"The loss went from {losses[0]:.3g} to {losses[-1]:.3g} in {run.clips[-1]:,.0f} clips."]
     if run.kind == "finetune" and run.made["classes"]:
-        said.append(
+        sentences.append(
             f"A classifier that knows nothing begins at ln {run.made['classes']} = {math.log(run.made['classes']):.3g}."
         )
     elif run.made["target"] == "normalised-pixels":
-        said.append(
+        sentences.append(
             "A constant prediction costs 1; a new model begins above it. A plateau just below 1 is usual: the model learns "
             "structure when the curve leaves it."
         )
@@ -85,12 +85,14 @@ def judge_loss(run: RunCurves, references: list[RunCurves]) -> list[str]:
         at = "at its end" if there is None else "after as many clips"
         value = other.last("loss") if there is None else there
         assert value is not None  # a reference has a finite loss
-        said.append(
+        sentences.append(
             f"The reference {other.name} has {value:.3g} {at}: this run is {losses[-1] / value - 1:+.0%} from it."
         )
     if not references:
-        said.append("No reference has a model of this size and this target: the loss has nothing to be compared with.")
-    return said
+        sentences.append(
+            "No reference has a model of this size and this target: the loss has nothing to be compared with."
+        )
+    return sentences
 
 
 def _facts(made: Mapping[str, Any]) -> FactList:

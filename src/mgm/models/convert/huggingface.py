@@ -339,6 +339,7 @@ def _to_ours(state: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
     missing: list[str] = []
 
     def take(*names: str) -> Tensor:
+        """The tensor of the first name that is left; without any, the names are missing and the tensor is empty."""
         found = [rest.pop(name) for name in names if name in rest]
         if not found:
             missing.append(" or ".join(names))
