@@ -130,7 +130,7 @@ def test_every_twin_is_compared():
 
 LOOP = """
 import mgm.compiled
-mgm.compiled.PATIENCE = 3
+mgm.compiled.TWIN_CALLS = 3
 calls = []
 
 @mgm.compiled.compiled(twin=lambda x: calls.append(x) or 2 * x)
@@ -162,14 +162,14 @@ def test_loops_are_loaded_without_compiling_any(tmp_path):
     environment["NUMBA_CACHE_DIR"] = str(tmp_path / "cache")
     begin = """
 import loop
-from mgm.compiled import compiled_at_once, load_kept
+from mgm.compiled import compiled_at_once, load_cached
 
 def compile_loops():
     with compiled_at_once():
         loop.double(1)
 """
-    empty = "assert not load_kept(compile_loops); assert loop.double(1) == 2; assert loop.calls == [1]"
-    full = "assert load_kept(compile_loops); assert loop.double(1) == 2; assert not loop.calls"
+    empty = "assert not load_cached(compile_loops); assert loop.double(1) == 2; assert loop.calls == [1]"
+    full = "assert load_cached(compile_loops); assert loop.double(1) == 2; assert not loop.calls"
     for code in (empty, "compile_loops()", full):
         subprocess.run([sys.executable, "-c", begin + code], env=environment, check=True)
 

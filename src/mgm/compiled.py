@@ -1,4 +1,4 @@
-"""Inner loops compiled by numba, and kept on the disk where that is possible.
+"""Inner loops compiled by numba, and cached on the disk where that is possible.
 
 `numba.njit(cache=True)` raises RuntimeError where neither the package nor the user's cache folder can be written (containers,
 other users' installations), and OSError in the first call if the disk is full. Here the loops are then compiled once per process.
@@ -19,15 +19,15 @@ from numba.core.caching import FunctionCache, NullCache
 
 from mgm.waits import compilation_begins
 
-PATIENCE: Final = 1000
+TWIN_CALLS: Final = 1000
 """Calls of a twin before its loop is compiled. Together they take about as long as to compile it."""
 
 
 class _State(threading.local):
-    """Attributes: `at_once`: twins are not called. `only_kept`: a loop that is not on the disk is not compiled."""
+    """Attributes: `at_once`: twins are not called. `only_cached`: a loop that is not on the disk is not compiled."""
 
     at_once = False
-    only_kept = False
+    only_cached = False
 
 
 _state = _State()
@@ -47,7 +47,7 @@ def compiled(*, nogil: bool = False, twin: Callable[..., Any] | None = None) -> 
             kernel._cache = _Cache(function)  # as cache=True does
         except RuntimeError:  # no folder can be written
             kernel._cache = _NoCache()
-        return kernel if twin is None else _Patient(kernel, twin)
+        return kernel if twin is None else _LazilyCompiled(kernel, twin)
 
     return decorate
 
@@ -62,19 +62,19 @@ def compiled_at_once() -> Iterator[None]:
         _state.at_once = before
 
 
-def load_kept(compile_loops: Callable[[], None]) -> bool:
+def load_cached(compile_loops: Callable[[], None]) -> bool:
     """Load the loops that `compile_loops` compiles from the disk; compile none.
 
     Returns:
         Whether the disk has all of them.
     """
-    before, _state.only_kept = _state.only_kept, True
+    before, _state.only_cached = _state.only_cached, True
     try:
         compile_loops()
-    except _NotKeptError:
+    except _NotCachedError:
         return False
     finally:
-        _state.only_kept = before
+        _state.only_cached = before
     return True
 
 
@@ -84,7 +84,7 @@ def cache_folder(kernel: Any) -> str | None:
     return folder
 
 
-class _Patient:
+class _LazilyCompiled:
     """A loop whose first calls go to its twin, unless it is compiled already. Other attributes are those of the loop."""
 
     def __init__(self, kernel: Any, twin: Callable[..., Any]) -> None:
@@ -98,22 +98,22 @@ class _Patient:
         return getattr(self.kernel, name)
 
     def _is_due(self, args: tuple[Any, ...]) -> bool:
-        if _state.at_once and _state.only_kept and not self._is_kept(args):
-            raise _NotKeptError  # calls go on with the NumPy twin
-        if _state.at_once or (self._left is None and self._is_kept(args)):
+        if _state.at_once and _state.only_cached and not self._is_cached(args):
+            raise _NotCachedError  # calls go on with the NumPy twin
+        if _state.at_once or (self._left is None and self._is_cached(args)):
             self._left = 0
             return True
         self._left = (
-            PATIENCE if self._left is None else max(self._left - 1, 0)
+            TWIN_CALLS if self._left is None else max(self._left - 1, 0)
         )  # several threads may count down at once
         return self._left == 0
 
-    def _is_kept(self, args: tuple[Any, ...]) -> bool:
+    def _is_cached(self, args: tuple[Any, ...]) -> bool:
         """Whether the disk has the loop for these arguments, which then is loaded."""
-        return load_kept(lambda: self.kernel.compile(tuple(map(self.kernel.typeof_pyval, args))))
+        return load_cached(lambda: self.kernel.compile(tuple(map(self.kernel.typeof_pyval, args))))
 
 
-class _NotKeptError(Exception):
+class _NotCachedError(Exception):
     """The disk does not have a loop."""
 
 
@@ -126,8 +126,8 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         with suppress(OSError):
             found = super().load_overload(sig, target_context)
         if found is None:
-            if _state.only_kept:
-                raise _NotKeptError
+            if _state.only_cached:
+                raise _NotCachedError
             compilation_begins()
         return found
 
@@ -142,6 +142,6 @@ class _NoCache(NullCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> None:
         """There is none."""
-        if _state.only_kept:
-            raise _NotKeptError
+        if _state.only_cached:
+            raise _NotCachedError
         compilation_begins()

@@ -99,7 +99,7 @@ class MgmError(Exception):
     @classmethod
     def cannot_read(cls, subject: object, error: OSError, advice: str = "check its permissions") -> Self:
         """The error about a file that the operating system does not open or read."""
-        return cls(subject, f"cannot be read ({error.strerror})", advice=advice, reason="unreadable")
+        return cls(subject, f"cannot be read ({error.strerror or error})", advice=advice, reason="unreadable")
 
     @property
     def statement(self) -> str:

@@ -11,7 +11,7 @@ import os
 import signal
 from threading import Event, Thread
 
-from mgm.compiled import load_kept
+from mgm.compiled import load_cached
 from mgm.masks.kernels import compile_kernels
 from mgm.terminal import note
 from mgm.video.clip.interleave import compile_clip_kernels
@@ -57,7 +57,7 @@ class KernelLoader:
             self._thread.join(_END_SECONDS)
 
     def _load(self) -> None:
-        if load_kept(compile_all):
+        if load_cached(compile_all):
             return
         self._compiles.set()
         note("compiling loops, once for this installation; meanwhile pictures take longer ...", topic="explore")

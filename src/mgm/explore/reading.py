@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mgm.compiled import load_kept
+from mgm.compiled import load_cached
 from mgm.data.clips.images import probe_any, read_any
 from mgm.errors import DataError, MgmError
 from mgm.explore.library import Video
@@ -186,7 +186,7 @@ class ClipReader:
 
 def _warm(ready: Event) -> None:
     """Load in a new process what its first clip would wait for. It compiles nothing: `mgm.explore.kernels` does."""
-    load_kept(compile_clip_kernels)
+    load_cached(compile_clip_kernels)
     with suppress(ImportError):
         import cv2  # noqa: F401
     ready.set()

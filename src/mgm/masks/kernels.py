@@ -1,7 +1,7 @@
 """Compiled inner loops of the masks: at the size of a token grid the overhead of a numpy call exceeds its work.
 
 To compile one takes one to four seconds; `a[:] = b` would cost four more, for the text of its error. The first masks of an
-installation are therefore drawn by `plain`.
+installation are therefore drawn by `numpy_kernels`.
 
 Kernels draw no random numbers. They receive them as arguments from the caller's generator, so a mask does not depend on the
 way it is computed.
@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from mgm.compiled import compiled, compiled_at_once
-from mgm.masks import plain
+from mgm.masks import numpy_kernels
 
 SIGN, NEGATIVE = np.uint32(0x80000000), np.uint32(0xFFFFFFFF)
 
@@ -69,7 +69,7 @@ def select(values, k):  # type: ignore[no-untyped-def]
     return values[k]
 
 
-@compiled(twin=plain.lowest)
+@compiled(twin=numpy_kernels.lowest)
 def lowest(rank, count):  # type: ignore[no-untyped-def]
     """bool (rows, n) from float64 (rows, n): True for the `count` lowest of each row, the first of equal ones. ValueError if a
     rank is NaN or the row has fewer values."""
@@ -121,7 +121,7 @@ def _lowest_last(line, count, near):  # type: ignore[no-untyped-def]
     return select(near[:number], rest - 1)
 
 
-@compiled(twin=plain.squared_magnitude)
+@compiled(twin=numpy_kernels.squared_magnitude)
 def squared_magnitude(vectors, camera):  # type: ignore[no-untyped-def]
     """Squared length of vectors float32 (T, gh, gw, 2) less the camera's motion float64 (T, 2): float64 (T, gh, gw), and
     bool (T,), whether all vectors of a frame are finite."""
@@ -217,7 +217,7 @@ def step_sums(vectors, camera, steps):  # type: ignore[no-untyped-def]
     return sums.reshape(2, steps, rows, columns)
 
 
-@compiled(twin=plain.tied_peaks)
+@compiled(twin=numpy_kernels.tied_peaks)
 def tied_peaks(power, moments):  # type: ignore[no-untyped-def]
     """The motion peak of each step.
 
@@ -266,7 +266,7 @@ def _balance(jitter, chance):  # type: ignore[no-untyped-def]
 balance = compiled(twin=_balance)(_balance)  # a dozen numbers: Python does it
 
 
-@compiled(twin=plain.rectangle_rank)
+@compiled(twin=numpy_kernels.rectangle_rank)
 def rectangle_rank(centres, sides, noise, chance, shape, clip, wrap, near, loose, tie):  # type: ignore[no-untyped-def]
     """Rank of the tokens of each step, hidden from the lowest, float64 (t, h * w); see `place_rectangle`.
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mgm.compiled import load_kept
+from mgm.compiled import load_cached
 from mgm.data.clips.source import FileSource
 from mgm.data.items import paths_of
 from mgm.data.loading.dataset import ClipSet, Key, Sample
@@ -263,7 +263,7 @@ _Result = TypeVar("_Result")
 def _reading_pool(
     read: Callable[[_Task, BeginItem], _Result], workers: int, timeout: float, paths: Sequence[str]
 ) -> WorkerPool[_Task, _Result]:
-    load_kept(compile_clip_kernels)  # forked processes share them: each would take 75 MB for itself
+    load_cached(compile_clip_kernels)  # forked processes share them: each would take 75 MB for itself
     return WorkerPool(
         read,
         workers=workers,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mgm.compiled import compiled
 from mgm.notebook import Pictured, draw
 from mgm.video.container.orientation import UPRIGHT, Orientation
-from mgm.video.motion import plain
+from mgm.video.motion import numpy_kernels
 from mgm.video.motion.vectors import VECTOR_DTYPE
 
 if TYPE_CHECKING:
@@ -298,8 +298,8 @@ def _sum_kernel(fields: Any, measured: Any, ends: Any, strides: Any, vectors: An
 
 
 _spread: Any = compiled()(_spread_kernel)
-_fill: Any = compiled(twin=plain.fill)(_fill_kernel)
-_sum: Any = compiled(twin=plain.add_windows)(_sum_kernel)
+_fill: Any = compiled(twin=numpy_kernels.fill)(_fill_kernel)
+_sum: Any = compiled(twin=numpy_kernels.add_windows)(_sum_kernel)
 
 
 def compile_field_kernels() -> None:

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from mgm.compiled import compiled, compiled_at_once
 from mgm.video.container.stream import EXPORTS_B_VECTORS
-from mgm.video.motion import plain
+from mgm.video.motion import numpy_kernels
 from mgm.video.motion.accumulation import compile_accumulation
 from mgm.video.motion.field import VectorField, compile_field_kernels
-from mgm.video.motion.plain import LONGER, REACH, SAME_DIRECTION
+from mgm.video.motion.numpy_kernels import LONGER, REACH, SAME_DIRECTION
 from mgm.video.motion.reference_distance import Distance
 from mgm.video.motion.vectors import NO_VECTORS, VECTOR_DTYPE
 
@@ -217,9 +217,9 @@ def _support_kernel(measured: Any, known: Any) -> None:
 
 
 _join: Any = compiled()(_join_kernel)
-_gather: Any = compiled(twin=plain.gather)(_gather_kernel)
-_smooth: Any = compiled(twin=plain.smooth)(_smooth_kernel)
-_support: Any = compiled(twin=plain.support)(_support_kernel)
+_gather: Any = compiled(twin=numpy_kernels.gather)(_gather_kernel)
+_smooth: Any = compiled(twin=numpy_kernels.smooth)(_smooth_kernel)
+_support: Any = compiled(twin=numpy_kernels.support)(_support_kernel)
 
 
 def compile_motion_kernels() -> None:
