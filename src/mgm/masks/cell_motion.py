@@ -259,9 +259,13 @@ def motion_energy(motion: MotionInput, grid: Grid) -> NDArray[np.float64]:
     """
     steps, *shape = check_grid("motion_energy", grid)
     cells = check_motion("motion_energy", motion, steps=steps)
-    magnitude = np.sqrt(cells.power).mean(axis=1)
-    rows, columns = token_shares(cells.geometry, (shape[0], shape[1]))
-    pooled: NDArray[np.float64] = rows @ magnitude @ columns.T
+    return pool_to_tokens(np.sqrt(cells.power).mean(axis=1), cells.geometry, (shape[0], shape[1]))
+
+
+def pool_to_tokens(maps: NDArray[np.float64], geometry: CellGeometry, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """float64 (n, h, w): each token's mean over maps (n, gh, gw), cells weighted by the area that they share."""
+    rows, columns = token_shares(geometry, shape)
+    pooled: NDArray[np.float64] = rows @ maps @ columns.T
     return pooled
 
 

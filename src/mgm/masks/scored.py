@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgm.errors import MaskError
-from mgm.masks.cell_motion import Camera, CellGeometry, MotionInput, cell_geometry, check_motion, token_shares
+from mgm.masks.cell_motion import Camera, MotionInput, cell_geometry, check_motion, pool_to_tokens
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask, hide_lowest, no_fallback
 from mgm.masks.options import check_choice, check_option, is_real
@@ -185,7 +185,7 @@ def _token_motion(
     if motion is None:
         return np.zeros((steps, height * width)), np.zeros(steps, dtype=np.bool_)
     cells = check_motion(name, motion, steps=steps, camera=camera)
-    energy = _pool(np.sqrt(cells.power).mean(axis=1), cells.geometry, (height, width))
+    energy = pool_to_tokens(np.sqrt(cells.power).mean(axis=1), cells.geometry, (height, width)).reshape(steps, -1)
     return energy, cells.measured & (energy > 0).any(axis=1)
 
 
@@ -205,15 +205,8 @@ def _pool_scores(name: str, scores: NDArray[np.float64], grid: Grid) -> NDArray[
         maps = (scores * (steps / len(scores))).reshape(steps, -1, *scores.shape[1:]).sum(axis=1)
     rows, columns = maps.shape[1:]
     if (rows, columns) != (height, width):
-        maps = _pool(maps, cell_geometry((rows, columns), 1, (rows, columns)), (height, width))
+        maps = pool_to_tokens(maps, cell_geometry((rows, columns), 1, (rows, columns)), (height, width))
     return np.repeat(maps.reshape(len(maps), -1), steps // len(maps), axis=0)
-
-
-def _pool(maps: NDArray[np.float64], geometry: CellGeometry, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """float64 (n, h * w): each token's mean over maps (n, gh, gw), cells weighted by the area that they share."""
-    rows, columns = token_shares(geometry, shape)
-    pooled: NDArray[np.float64] = rows @ maps @ columns.T
-    return pooled.reshape(len(maps), -1)
 
 
 def _standardised(score: NDArray[np.float64]) -> NDArray[np.float64]:
