@@ -14,7 +14,7 @@ from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.class_names import list_class_names
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.mvit import MViT
-from mgm.models.networks.network import Made, VideoNetwork
+from mgm.models.networks.network import CatalogBuild, VideoNetwork
 from mgm.models.networks.swin import SwinBackbone
 from mgm.models.networks.video_swin import VideoSwin, take_backbone
 from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat, classes_of, load_renamed
@@ -38,7 +38,7 @@ def build_network(
     network = entry.build(
         NetworkOptions(classes=classes, labels=labels, frames=frames, size=size, dropout=dropout, drop_path=drop_path)
     )
-    network.made = Made(entry.name, frames, size)
+    network.catalog_build = CatalogBuild(entry.name, frames, size)
     return network
 
 

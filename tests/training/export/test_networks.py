@@ -40,7 +40,7 @@ def test_weights_become_a_file_that_describes_itself(weights, tmp_path):
     folder = export_model(file, to="safetensors", out=tmp_path / "out", network="small")
     again = load_pretrained(folder)
     assert torch.equal(again(VIDEO), network(VIDEO))
-    assert again.made == ("small", 4, 32)
+    assert again.catalog_build == ("small", 4, 32)
     twice = export_model(again, to="safetensors", out=tmp_path / "twice")
     assert torch.equal(load_pretrained(twice)(VIDEO), network(VIDEO))
     assert json.loads((folder / "mgm.json").read_text())["network"] == "small"

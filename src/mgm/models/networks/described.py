@@ -10,7 +10,7 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.entry import NetworkOptions
-from mgm.models.networks.network import Made, VideoNetwork
+from mgm.models.networks.network import CatalogBuild, VideoNetwork
 from mgm.models.state_dict import fill
 
 
@@ -35,18 +35,18 @@ def network_of(
     if not isinstance(size, int):
         raise ModelError("resolution", f"found {size}", "one number for a network", reason="invalid_type")
     network = NETWORKS[name].build(NetworkOptions(classes=len(classes), labels=classes, frames=frames, size=size))
-    network.made = Made(name, frames, size)
+    network.catalog_build = CatalogBuild(name, frames, size)
     fill(network, state)
     return network.eval()
 
 
 def describe(network: VideoNetwork) -> dict[str, Any]:
     """The description that `network_of` reads, of a network of the catalog. Raises ModelError for another."""
-    if network.made is None:
+    if network.catalog_build is None:
         found = f"found a {type(network).__name__} that was built by hand"
         raise ModelError(
             "network", found, "one of the catalog", "pass its run, or weights with --model", reason="mismatch"
         )
-    name, frames, size = network.made
+    name, frames, size = network.catalog_build
     classes = list(network.labels or map(str, range(network.classes)))
     return {"kind": "network", "network": name, "frames": frames, "size": size, "classes": classes}

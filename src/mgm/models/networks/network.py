@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from mgm.errors import ModelError
 
 
-class Made(NamedTuple):
-    """How a network of the catalog was made: the name of its entry, frames and side in pixels of its clips."""
+class CatalogBuild(NamedTuple):
+    """How a network of the catalog was built: the name of its entry, frames and side in pixels of its clips."""
 
     name: str
     frames: int
@@ -37,7 +37,7 @@ class VideoNetwork(nn.Module, ABC):
     head: nn.Linear
     depth: int = 0
     """Number of blocks, for layer decay; 0: the network's recipe has none."""
-    made: Made | None = None
+    catalog_build: CatalogBuild | None = None
     """Set where a network comes from the catalog; None: built by hand. An export describes it."""
 
     def __init__(
