@@ -1,6 +1,5 @@
 """A headless Chromium, driven by the DevTools protocol over a websocket: playwright would bring a browser and a Node of its own."""
 
-import base64
 import json
 import os
 import re
@@ -74,10 +73,6 @@ class Page:
     def open(self, address: str) -> None:
         self.call("Page.navigate", url=address)
         self.wait("document.readyState === 'complete'")
-
-    def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(shot["data"]))
 
     def press(self, key: str, *, shift: bool = False) -> None:
         codes = {" ": ("Space", 32, " "), "Tab": ("Tab", 9, ""), "Enter": ("Enter", 13, "\r")}

@@ -11,6 +11,7 @@ import threading
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 from mgm.errors import ConfigError, FileError, VideoError
 from mgm.explore.kernels import KernelLoader
@@ -19,6 +20,13 @@ from mgm.explore.reading import ClipReader
 
 DEFAULT_PORT = 8420
 _PORTS = 20
+_SERVER: Final[dict[str, Any]] = {
+    "log_level": "error",
+    "access_log": False,
+    "server_header": False,
+    "limit_concurrency": 64,
+    "timeout_graceful_shutdown": 2,
+}
 
 
 def explore(
@@ -69,21 +77,14 @@ def explore(
 
                 panels = open_panels(run)
             explorer = Explorer(library, reader, place=where or "", panels=panels, kernels=kernels)
-            config = uvicorn.Config(
-                create_app(explorer, token=token, hosts=LOOPBACK | {host, socket.gethostname()}),
-                log_level="error",
-                access_log=False,
-                server_header=False,
-                limit_concurrency=64,
-                timeout_graceful_shutdown=2,
-            )
+            app = create_app(explorer, token=token, hosts=LOOPBACK | {host, socket.gethostname()})
             address = f"http://{_shown(host)}:{listening.getsockname()[1]}/?token={token}"
             announce(address)
             kernels.start()
             if open_browser:
                 # In a thread: some browsers return only when they are closed.
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(uvicorn.Config(app, **_SERVER)).run(sockets=[listening])
     finally:
         listening.close()
         shutil.rmtree(scratch, ignore_errors=True)

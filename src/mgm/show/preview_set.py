@@ -149,14 +149,8 @@ def preview_set(
         FileError: the folder cannot be written.
     """
     settings, folder = settings or PreviewSettings(), Path(out)
-    found: dict[str, VideoItem] = {}
-    for given in videos:
-        for item in load_items(given):
-            found.setdefault(item.path, item)  # the first of several parts of a file
-    own = Path(os.path.realpath(folder))  # videos of an earlier preview do not belong to the set
-    chosen = evenly_spaced(
-        [item for path, item in found.items() if own not in Path(os.path.realpath(path)).parents], clips
-    )
+    found = _items_outside(folder, videos)
+    chosen = evenly_spaced(found, clips)
     if boxes is not None and len(chosen) > 1:
         raise DataError(
             boxes,
@@ -190,6 +184,16 @@ def preview_set(
             failed.append(error)
     table = write_statistics(folder / "statistics.csv", written) if written else None
     return PreviewReport(tuple(written), tuple(failed), table)
+
+
+def _items_outside(folder: Path, videos: Sequence[str]) -> list[VideoItem]:
+    """The first part of every file, but for those in a folder: videos of an earlier preview do not belong to the set."""
+    found: dict[str, VideoItem] = {}
+    for given in videos:
+        for item in load_items(given):
+            found.setdefault(item.path, item)
+    own = Path(os.path.realpath(folder))
+    return [item for path, item in found.items() if own not in Path(os.path.realpath(path)).parents]
 
 
 def _middle(item: VideoItem, settings: PreviewSettings) -> int | None:
