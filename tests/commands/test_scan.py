@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from mgm import load_set
 from mgm.commands.scan import MOST_ROWS, STATUS_ADVICE, summary_table
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.video.scan.manifest import read_manifest
@@ -40,6 +41,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_manifest_is_a_set_without_the_broken_files(folder: Path):
+    done = mgm_scan("my videos", "--out", "readable.csv", cwd=folder)
+    assert "readable.csv is a set without the broken files" in done.stdout.splitlines()
+    assert done.stderr.splitlines()[-1] == "next: mgm preview readable.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        items = load_set("readable.csv").train
+    assert sorted(Path(item.path).name for item in items) == ["good.mp4", "keys.mp4", "vp9.webm"]
+
+
 def test_what_is_printed(folder: Path):
     done = mgm_scan("my videos", cwd=folder)
     assert done.returncode == 1
@@ -62,7 +73,10 @@ def test_what_is_printed(folder: Path):
     assert expected in lines
     assert any(line.startswith("my videos/cut_3.mp4: ") for line in lines)
     assert any(line.startswith("my videos/vp9.webm: ") for line in lines)
-    assert lines[-1] == "6 files: 3 readable, 1 with motion vectors, 3 broken"
+    assert lines[-2:] == [
+        "6 files: 3 readable, 1 with motion vectors, 3 broken",
+        "--out readable.csv writes a set without the broken files",
+    ]
 
 
 def test_eighty_columns_cut_nothing_off(folder: Path):

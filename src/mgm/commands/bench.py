@@ -93,6 +93,8 @@ def _print_result(console: Terminal, result: DataBenchmark, title: str) -> None:
         f"{result.probe_seconds * 1e3:.1f} ms more, once",
     )
     if result.failed:
-        console.print_line(f"{result.failed} videos cannot be read: list them with 'mgm scan'", style="yellow")
+        from mgm.data.unreadable import LEAVE_OUT_ADVICE
+
+        console.print_line(f"{result.failed} videos cannot be read: {LEAVE_OUT_ADVICE}", style="yellow")
     for line in result.advice:
         console.print_line(f"- {line}", style="bold")

@@ -94,7 +94,8 @@ def scan(
         if searched.kinds_note:
             console.print_line(searched.kinds_note)
     if summary.readable:
-        suggest("mgm", "preview", *paths)
+        # A manifest is a set without its broken files.
+        suggest("mgm", "preview", *([out] if out is not None and summary.readable < summary.files else paths))
     if summary.readable < summary.files:
         raise typer.Exit(1)
 
@@ -129,6 +130,9 @@ def _report(console: Terminal, summary: ScanSummary, paths: list[Path], out: Pat
         f"{_files(summary.files)}: {summary.readable:,} readable, {summary.with_motion:,} with motion vectors, {broken:,} broken"
         + (f"; one row each in {out}" if out is not None else ""),
     )
+    if broken and summary.readable:
+        manifest = "--out readable.csv writes a set" if out is None else f"{out} is a set"
+        console.print_line(f"{manifest} without the broken files")
 
 
 def _words(status: str) -> str:

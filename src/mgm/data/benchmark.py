@@ -21,7 +21,7 @@ from mgm.data.items import common_folder, evenly_spaced
 from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
 from mgm.data.loading.loader import read_batch
 from mgm.data.shards.members import parse_member
-from mgm.data.unreadable import READ_ERRORS
+from mgm.data.unreadable import LEAVE_OUT_ADVICE, READ_ERRORS
 from mgm.errors import DataError
 from mgm.spans import Stopwatch
 from mgm.video.container.metadata import VideoInfo
@@ -187,7 +187,7 @@ def benchmark_data(
             raise DataError(
                 chosen.root,
                 f"{failed} of {len(items)} videos cannot be read",
-                advice="list them with 'mgm scan'",
+                advice=LEAVE_OUT_ADVICE,
                 reason="too_many_failures",
             )
         read_batch(clip_set, [(1, 0)])  # compiles the kernels

@@ -19,6 +19,11 @@ Result = TypeVar("Result")
 READ_ERRORS = (VideoError, OSError, MemoryError)
 """A failing disk or network, and a video that is too large, must not stop a run either."""
 
+LEAVE_OUT_ADVICE = (
+    "'mgm scan FOLDER --out readable.csv' finds the unreadable files, and readable.csv is the set without them"
+)
+"""What to do about a folder with unreadable videos."""
+
 MAX_ATTEMPTS = 8
 """Videos tried for one sample before the run stops."""
 
@@ -71,7 +76,7 @@ def read_or_substitute(
     raise DataError(
         "",
         f"{len(failed)} videos in a row could not be read, the last one: {failed[-1].message}",
-        advice="check the set with 'mgm scan'",
+        advice=LEAVE_OUT_ADVICE,
         reason="too_many_failures",
     )
 

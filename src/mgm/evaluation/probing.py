@@ -18,6 +18,7 @@ from mgm.data.clips.source import ClipSource, FileSource
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.judging import unprobeable
 from mgm.data.loading.views import ViewSet
+from mgm.data.unreadable import LEAVE_OUT_ADVICE
 from mgm.errors import DataError
 from mgm.evaluation.attentive import AttentiveSetting, ChosenProbe, ProbeShape, attentive_probe, choose_attentive_probe
 from mgm.evaluation.feature_cache import FeatureCache, feature_key
@@ -305,7 +306,7 @@ def compare(pretrained: ProbeScores, untrained: ProbeScores) -> list[Comparison]
         raise DataError(
             "",
             "no test video could be read for both encoders",
-            advice="check the set with 'mgm scan'",
+            advice=LEAVE_OUT_ADVICE,
             reason="too_many_failures",
         )
     after, before = np.searchsorted(pretrained.tested, both), np.searchsorted(untrained.tested, both)

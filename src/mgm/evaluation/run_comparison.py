@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mgm.data.groups import read_groups
 from mgm.data.items import VideoSet
+from mgm.data.unreadable import LEAVE_OUT_ADVICE
 from mgm.errors import ConfigError, DataError, FileError
 from mgm.evaluation.bootstrap import mean_interval
 from mgm.evaluation.metrics import Verdict, accuracy, accuracy_gain, verdict
@@ -101,7 +102,7 @@ def compare_runs(
         raise DataError(
             videos.root,
             "no test video was judged by all runs",
-            advice="check the set with 'mgm scan'",
+            advice=LEAVE_OUT_ADVICE,
             reason="too_many_failures",
         )
     old, new = (np.array([[hits[name] for name in names] for hits in group]) for group in found)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mgm.data.unreadable import Unreadable
+from mgm.data.unreadable import LEAVE_OUT_ADVICE, Unreadable
 from mgm.errors import DataError
 from mgm.files.atomic import atomic_write, cannot_write
 from mgm.notebook import Pictured, draw
@@ -281,7 +281,7 @@ class RunWarnings:
                 "",
                 f"{failed} of the first {failed + read} clips could not be read",
                 f"at most {limit:.0%} (data.bad_share)",
-                f"the first: {next(iter(self.history.bad.values()))}; {self.out / BAD_VIDEOS} lists the videos",
+                f"the first: {next(iter(self.history.bad.values()))}; {self.out / BAD_VIDEOS} lists the videos; {LEAVE_OUT_ADVICE}",
                 reason="too_many_failures",
             )
 

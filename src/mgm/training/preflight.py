@@ -21,6 +21,7 @@ from mgm.data.annotations import VideoSet
 from mgm.data.items import evenly_spaced
 from mgm.data.judging import untrainable, without_training
 from mgm.data.loading.loader import BatchOrder, batches
+from mgm.data.unreadable import LEAVE_OUT_ADVICE
 from mgm.errors import MgmError
 from mgm.machine import machine, versions
 from mgm.masks.kernels import compile_kernels, lowest
@@ -222,7 +223,7 @@ def _check_videos(run: TrainingRun, found: VideoSet) -> Finding:
     if bad:
         failed = len(bad) > run.config.data.bad_share * (len(run.clips) + len(run.left_out))
         line = f"{tried}, {len(bad)} cannot be read, such as {bad[0]}"
-        return Finding("", line, "change" if failed else "note", "list them with 'mgm scan'")
+        return Finding("", line, "change" if failed else "note", LEAVE_OUT_ADVICE)
     rule = run.clips.transform.rule
     if rule is None or not rule.uses_motion:
         return Finding("", f"{tried}, all can be read; their motion is not used")

@@ -14,6 +14,7 @@ from mgm.data.clips.source import ClipSource, FileSource, MemorySource
 from mgm.data.loading.dataset import ClipSet, ClipTransform
 from mgm.data.loading.loader import Batch, BatchOrder, batches
 from mgm.data.loading.memory import keep_freed_memory
+from mgm.data.unreadable import LEAVE_OUT_ADVICE
 from mgm.errors import ConfigError, DataError
 from mgm.terminal import Activity
 from mgm.training.config import Config, Run
@@ -71,7 +72,7 @@ def open_source(
             "",
             f"{len(unreadable)} of {len(items)} videos could not be read",
             f"at most {config.data.bad_share:.0%} (data.bad_share)",
-            f"the first: {next(iter(unreadable.values()))}; check the set with 'mgm scan'",
+            f"the first: {next(iter(unreadable.values()))}; {LEAVE_OUT_ADVICE}",
             reason="too_many_failures",
         )
     return tuple(item for item in items if item.path not in unreadable), memory
