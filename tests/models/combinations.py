@@ -8,7 +8,7 @@ import torch
 from mgm.masks import build_mask, mask_rng
 from mgm.masks.catalog import MASKS
 from mgm.models import TARGETS, Encoder, MaskedAutoencoder, ModelSpec
-from mgm.models.sizes import ATTENTIONS
+from mgm.models.spec import ATTENTIONS
 from tests.models.tokenizers.files import dvae, vqgan
 
 TOKENIZERS = {"vqgan-codes": vqgan, "dvae-codes": dvae}

@@ -4,7 +4,7 @@ import pytest
 
 from mgm.models import ModelSpec
 from mgm.models.backbones import BACKBONES, build_backbone
-from mgm.models.sizes import ATTENTIONS
+from mgm.models.spec import ATTENTIONS
 
 
 def test_the_catalogs_agree():

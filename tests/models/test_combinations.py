@@ -5,7 +5,7 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.models import TARGETS, ModelSpec
-from mgm.models.sizes import DECODER_ATTENTIONS
+from mgm.models.decoder import DECODERS
 from tests.errors import raises
 from tests.models.clips import random_video
 from tests.models.combinations import BACKBONES, FIXED_MASKS, build, draw, loss_of, spec_of
@@ -33,7 +33,7 @@ def train(spec, target, names, *, video, decode):
         assert losses[1] < losses[0], name
 
 
-@pytest.mark.parametrize("decoder", DECODER_ATTENTIONS)
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize(("backbone", "attention"), BACKBONES)
 def test_every_backbone_trains_with_every_mask(backbone, attention, decoder):
     spec = spec_of(backbone, attention, decoder)
@@ -42,14 +42,14 @@ def test_every_backbone_trains_with_every_mask(backbone, attention, decoder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("decoder", DECODER_ATTENTIONS)
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize(("backbone", "attention"), BACKBONES)
 def test_every_combination_trains(backbone, attention, decoder, target):
     spec = spec_of(backbone, attention, decoder)
     train(spec, target, FIXED_MASKS, video=random_video(spec), decode=draw("running-cell", spec)[1])
 
 
-@pytest.mark.parametrize("decoder", DECODER_ATTENTIONS)
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize(("backbone", "attention"), BACKBONES)
 def test_gradients_flow_to_visible_pixels_only(backbone, attention, decoder):
     """The prediction of a hidden token depends on every visible pixel and on no hidden one."""
@@ -63,7 +63,7 @@ def test_gradients_flow_to_visible_pixels_only(backbone, attention, decoder):
     assert video.grad[~cover].count_nonzero() == (~cover).sum()
 
 
-@pytest.mark.parametrize("decoder", DECODER_ATTENTIONS)
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize(("backbone", "attention"), BACKBONES)
 def test_checkpointed_activations_give_the_same_gradients(backbone, attention, decoder):
     spec = spec_of(backbone, attention, decoder)
@@ -101,7 +101,7 @@ def test_bfloat16_stays_near_float32(backbone, attention):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("decoder", DECODER_ATTENTIONS)
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize(("backbone", "attention"), [("vit", "joint"), ("timesformer", "divided")])
 def test_compiled_and_eager_agree(backbone, attention, decoder):
     spec = spec_of(backbone, attention, decoder)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from mgm.models import TARGETS, MaskedAutoencoder, ModelSpec
-from mgm.models.sizes import ATTENTIONS, DECODER_ATTENTIONS
+from mgm.models.decoder import DECODERS
+from mgm.models.spec import ATTENTIONS
 from tests.models.clips import random_video
 from tests.models.combinations import networks, random_motion
 
@@ -25,7 +26,7 @@ def build(target, **options):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("decoder", DECODER_ATTENTIONS)
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("backbone", ATTENTIONS)
 def test_a_step_waits_for_nothing(backbone, decoder, target):
     model, video, mask, motion = build(target, backbone=backbone, decoder_attention=decoder)

@@ -12,8 +12,8 @@ from mgm.data.augment.mixing import Mixing
 from mgm.data.augment.randaugment import OPERATIONS, RandAugment
 from mgm.errors import ModelError
 from mgm.models import TARGETS, Classifier, Encoder
+from mgm.models.decoder import DECODERS
 from mgm.models.patches import MEAN, STD, TokenSplit
-from mgm.models.sizes import DECODER_ATTENTIONS
 from tests.errors import raises
 from tests.models.clips import random_video
 from tests.models.combinations import BACKBONES, FIXED_MASKS, build, draw, random_motion, spec_of
@@ -103,7 +103,7 @@ def test_every_target_waits_for_nothing(gpu, target):
     check_no_waits(gpu, spec_of("vit", "joint", "self"), target)
 
 
-@pytest.mark.parametrize("decoder", DECODER_ATTENTIONS)
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize(("backbone", "attention"), BACKBONES)
 def test_every_backbone_waits_for_nothing(gpu, backbone, attention, decoder):
     check_no_waits(gpu, spec_of(backbone, attention, decoder), "normalised-pixels")
@@ -111,7 +111,7 @@ def test_every_backbone_waits_for_nothing(gpu, backbone, attention, decoder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("decoder", DECODER_ATTENTIONS)
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize(("backbone", "attention"), BACKBONES)
 def test_every_combination_waits_for_nothing(gpu, backbone, attention, decoder, target):
     check_no_waits(gpu, spec_of(backbone, attention, decoder), target)

@@ -7,10 +7,10 @@ from mgm.models.convert import to_huggingface as to_huggingface
 from mgm.models.encoder import Encoder as Encoder
 from mgm.models.position import sincos_embedding as sincos_embedding
 from mgm.models.sizes import SIZES as SIZES
-from mgm.models.sizes import ModelSpec as ModelSpec
 from mgm.models.sizes import Size as Size
 from mgm.models.sizes import Stack as Stack
 from mgm.models.sizes import list_models as list_models
+from mgm.models.spec import ModelSpec as ModelSpec
 from mgm.models.targets import TARGETS as TARGETS
 from mgm.models.targets import AsinhMotion as AsinhMotion
 from mgm.models.targets import Codes as Codes

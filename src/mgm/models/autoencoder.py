@@ -13,7 +13,8 @@ from mgm.models.encoder import Encoder
 from mgm.models.patches import TokenSplit, check_video, patchify, split_tokens, to_255, unpatchify
 from mgm.models.position import position_embedding
 from mgm.models.regressor import Regressor
-from mgm.models.sizes import ModelSpec, Stack
+from mgm.models.sizes import Stack
+from mgm.models.spec import ModelSpec
 from mgm.models.targets import ReconstructionObjective, Target, TargetChoice, build_objective
 from mgm.models.tokenizers import Tokenizer
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mgm.models.attention import Block
 from mgm.models.divided_attention import DividedBlock, same_position_mask
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 
 
 class Backbone(Protocol):
@@ -69,7 +69,7 @@ BACKBONES: Final[Mapping[tuple[str, str], type[Joint] | type[Divided]]] = {
     # Only TimeSformer's separable position embeddings differ from a ViT; `ModelSpec.position` chooses those.
     ("timesformer", "joint"): Joint,
 }
-"""All backbones by `ModelSpec.backbone` and `ModelSpec.attention`; `sizes.ATTENTIONS` lists the same names."""
+"""All backbones by `ModelSpec.backbone` and `ModelSpec.attention`; `spec.ATTENTIONS` lists the same names."""
 
 
 def build_backbone(spec: ModelSpec) -> Backbone:

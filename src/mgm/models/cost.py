@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mgm.models.sizes import ModelSpec, Stack
+from mgm.models.sizes import Stack
+from mgm.models.spec import ModelSpec
 
 
 def encoder_multiply_accumulates(spec: ModelSpec) -> int | None:

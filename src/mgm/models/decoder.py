@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from mgm.models.attention import Block, CrossBlock, initialise_blocks, run_block
 from mgm.models.patches import TokenSplit
 from mgm.models.position import position_embedding
-from mgm.models.sizes import ModelSpec, Stack
+from mgm.models.sizes import Stack
+from mgm.models.spec import ModelSpec
 
 _HIDDEN: Final = 512  # of MME's heads
 

@@ -11,7 +11,7 @@ from mgm.models.attention import initialise_blocks, linear_drop_path, run_block
 from mgm.models.backbones import build_backbone
 from mgm.models.patches import MEAN, STD, check_video, patchify, split_mask, to_device
 from mgm.models.position import interpolate_embedding, position_embedding
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 
 
 class Encoder(nn.Module):

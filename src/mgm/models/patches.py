@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mgm.errors import ModelError, Reason
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 
 # ImageNet's statistics of RGB values in [0, 1], which the reference uses for every data set.
 MEAN: Final = (0.485, 0.456, 0.406)

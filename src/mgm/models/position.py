@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.models.sizes import ModelSpec, PositionKind
+from mgm.models.spec import ModelSpec, PositionKind
 
 _FLAT_BASE: Final = 10000.0
 # An axis has about ten positions, not a thousand: with base 10000 most waves would be almost constant along it.

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mgm.models.attention import CrossBlock, initialise_blocks, run_block
 from mgm.models.position import position_embedding
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 
 
 class Regressor(nn.Module):

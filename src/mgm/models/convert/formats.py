@@ -26,7 +26,7 @@ from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.described import network_of
 from mgm.models.networks.image_start import VIT_HF_KEY, VIT_KEY
 from mgm.models.networks.network import VideoNetwork
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 from mgm.models.state_dict import fill
 
 METADATA_KEY: Final = "mgm"

@@ -30,7 +30,8 @@ from mgm.models.convert.shapes import (
 )
 from mgm.models.convert.weights import CONFIG_FILE, read_weights
 from mgm.models.encoder import Encoder
-from mgm.models.sizes import ModelSpec, Stack
+from mgm.models.sizes import Stack
+from mgm.models.spec import ModelSpec
 from mgm.models.state_dict import fill, misshapen, wrong_keys, wrong_shapes
 from mgm.models.targets import Pixels
 

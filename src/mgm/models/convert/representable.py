@@ -9,7 +9,7 @@ from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
 from mgm.models.convert.shapes import Model, encoder_of
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 from mgm.models.targets import NormalisedPixels, Pixels
 
 # Fields of ModelSpec that may have any value in Hugging Face's VideoMAE and in the reference. Every other field, also a future

@@ -18,7 +18,8 @@ from mgm.errors import ModelError
 from mgm.models.autoencoder import MaskedAutoencoder
 from mgm.models.classifier import Classifier
 from mgm.models.encoder import Encoder
-from mgm.models.sizes import SIZES, ModelSpec, Size, Stack, check_positive, check_resolution
+from mgm.models.sizes import SIZES, Size, Stack, check_positive
+from mgm.models.spec import ModelSpec, check_resolution
 from mgm.models.state_dict import fill
 
 Model = MaskedAutoencoder | Classifier | Encoder

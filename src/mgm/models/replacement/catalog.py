@@ -6,7 +6,8 @@ from typing import Final
 from mgm.models.replacement.mvit import MViTTrunk
 from mgm.models.replacement.swin import SwinTrunk
 from mgm.models.replacement.trunk import Trunk, ViTTrunk
-from mgm.models.sizes import ModelSpec, unknown_name
+from mgm.models.sizes import unknown_name
+from mgm.models.spec import ModelSpec
 
 TRUNKS: Final[Mapping[str, Callable[[ModelSpec], Trunk]]] = {"vit": ViTTrunk, "swin": SwinTrunk, "mvit": MViTTrunk}
 """By the setting `model.replacement`."""

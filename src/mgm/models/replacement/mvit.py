@@ -11,7 +11,7 @@ from mgm.models.attention import linear_drop_path
 from mgm.models.networks.mvit import MASKFEAT_S, PIXEL_MEAN, PIXEL_STD, MViT
 from mgm.models.networks.mvit_spec import MViTSpec
 from mgm.models.replacement.trunk import Trunk, normalised
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 
 MVIT_SIZES: Final[Mapping[str, MViTSpec]] = {
     "debug": replace(MASKFEAT_S, depth=3, widen=(1, 2), pool=(1,), dim=16, key_stride=2),

@@ -11,7 +11,7 @@ from mgm.models.autoencoder import Reconstruction
 from mgm.models.encoder import Encoder
 from mgm.models.patches import check_video, selected_tokens, to_device
 from mgm.models.replacement.catalog import build_trunk
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 from mgm.models.targets import ReconstructionObjective, Target, TargetChoice, build_objective
 from mgm.models.tokenizers import Tokenizer
 

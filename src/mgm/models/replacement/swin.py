@@ -10,7 +10,7 @@ from mgm.errors import ModelError
 from mgm.models.networks.swin import SwinBackbone, SwinSpec
 from mgm.models.patches import MEAN, STD
 from mgm.models.replacement.trunk import Trunk, normalised
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 
 SWIN_SIZES: Final[Mapping[str, SwinSpec]] = {
     "debug": SwinSpec(dim=16, depths=(1, 2, 1), heads=(1, 2, 4), window=(2, 4, 4)),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
 from mgm.models.patches import to_255
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 
 
 class Trunk(nn.Module, ABC):

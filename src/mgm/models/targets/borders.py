@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 
 
 def with_border(

@@ -5,7 +5,8 @@ from typing import Final
 
 from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
-from mgm.models.sizes import ModelSpec, unknown_name
+from mgm.models.sizes import unknown_name
+from mgm.models.spec import ModelSpec
 from mgm.models.targets.codes import Codes, DvaeCodes, VqganCodes
 from mgm.models.targets.distillation import ImageTeacher, VideoTeacher
 from mgm.models.targets.hog import Hog

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 from mgm.models.targets.codes import Codes
 from mgm.models.targets.target import Target
 from mgm.models.targets.teacher import TeacherFeatures

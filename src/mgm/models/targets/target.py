@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mgm.errors import ModelError
-from mgm.models.sizes import ModelSpec
+from mgm.models.spec import ModelSpec
 
 
 @dataclass(frozen=True)
