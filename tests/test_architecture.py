@@ -40,6 +40,7 @@ ROOMS = {
         {"event_file", "guard", "muon", "named_weights", "recipe_file", "sharding", "signals", "step_lines"},
         {"sections"},
         {"config", "fabric"},
+        {"other_names"},
         {"devices", "exchange", "folder", "networks", "optim", "recipe"},
         {"checkpoint_folder", "explain", "log", "method", "shared_set"},
         {"checkpoint", "engine", "run"},

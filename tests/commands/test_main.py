@@ -90,12 +90,21 @@ def test_h_is_help(words):
         (["pretrain", "videos", "--ratio", "0.5"], "mask.ratio=0.5"),
         (["probe", "runs/a", "videos", "--seed", "3"], "seed=3"),
         (["pretrain", "videos", "--base-lr"], "pretrain.base_lr=VALUE"),
+        (["pretrain", "videos", "--batch-size", "8"], "pretrain.batch=8"),
     ],
 )
 def test_an_option_that_is_a_setting_is_answered_with_it(words, setting):
     done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
     assert done.exit_code == 2
     assert f"is a setting: write {setting} after the options" in done.output
+
+
+def test_a_command_without_settings_does_not_answer_with_one():
+    done = CliRunner().invoke(app, ["scan", "videos", "--steps", "5"], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "No such option: --steps" in done.output
+    done = CliRunner().invoke(app, ["predict", "run", "a.mp4", "--temporal-views", "1"], env={"COLUMNS": "200"})
+    assert "write --set probe.temporal_views=1 as an option" in done.output
 
 
 def test_an_unknown_option_is_an_error():

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-_SECTIONS = ("pretrain", "finetune", "probe", "data", "mask", "model", "log")
-"""In this order if several sections have the key and none is named after the command."""
-
 
 def answer_with_setting(error: Any, words: Sequence[str]) -> None:
-    """Let a `NoSuchOption` name the setting that was meant, if one has its name. words: as for `as_setting`."""
-    setting = as_setting(error.option_name, words)
+    """Let a `NoSuchOption` name the setting that was meant, if the command takes settings and one has its name.
+
+    words: those of the command line, the command first.
+    """
+    parameter = next((one for one in error.ctx.command.params if "section.key=value" in (one.help or "")), None)
+    setting = None if parameter is None else as_setting(error.option_name, words)
     if setting is not None:
-        error.message = f"{error.option_name} is a setting: write {setting} after the options"
+        place = "after the options" if parameter.param_type_name == "argument" else "as an option"
+        word = setting if parameter.param_type_name == "argument" else f"{parameter.opts[0]} {setting}"
+        error.message = f"{error.option_name} is a setting: write {word} {place}"
         error.possibilities = None
 
 
@@ -23,18 +26,11 @@ def as_setting(option: str, words: Sequence[str]) -> str | None:
     words: those of the command line, the command first.
     """
     try:
-        from mgm.training.config import Config
+        from mgm.training.other_names import setting_named
     except ModuleNotFoundError:  # without the packages for training there are no settings
         return None
-    key = option.lstrip("-").replace("-", "_")
-    if key in Config.model_fields and key not in _SECTIONS:
-        return f"{key}={_value(option, words)}"
-    sections = dict.fromkeys([name for name in words[:1] if name in _SECTIONS] + list(_SECTIONS))
-    for section in sections:
-        kind = Config.model_fields[section].annotation
-        if kind is not None and key in kind.model_fields:
-            return f"{section}.{key}={_value(option, words)}"
-    return None
+    setting = setting_named(option.lstrip("-").replace("-", "_"), words[:1])
+    return None if setting is None else f"{setting}={_value(option, words)}"
 
 
 def _value(option: str, words: Sequence[str]) -> str:

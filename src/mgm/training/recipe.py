@@ -6,6 +6,7 @@ import difflib
 import json
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -14,10 +15,12 @@ from pydantic import BaseModel
 
 from mgm.errors import ConfigError, MgmError, Reason
 from mgm.files.yaml_text import read_yaml
+from mgm.masks.catalog import MASKS
 from mgm.models import Encoder
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.entry import NetworkEntry
 from mgm.training.config import DEFAULT_LENGTHS, Config
+from mgm.training.other_names import SECTIONS, setting_named
 from mgm.training.recipe_file import BASE, read_recipe, replace_length
 
 EXTERNAL_RECIPE = "mgm-vitb-k400"
@@ -198,7 +201,8 @@ def _explain_key(problem: Any) -> ConfigError:
         return ConfigError(subject, shown, cause.expected, cause.advice, reason=cause.reason)
     if kind == "model_type":
         first = next(iter(_section(location).model_fields))
-        return ConfigError(key, found, f"keys such as {first}:", reason="invalid_type")
+        advice = f"write {key}.name={problem['input']}" if key == "mask" and isinstance(problem["input"], str) else ""
+        return ConfigError(key, found, f"keys such as {first}:", advice, reason="invalid_type")
     if kind in _EXPECTED:
         reason: Reason = "invalid_type" if kind.endswith("_type") else "invalid_value"
         return ConfigError(key, found, _EXPECTED[kind].format(**context), reason=reason)
@@ -208,12 +212,28 @@ def _explain_key(problem: Any) -> ConfigError:
 def _near(location: Sequence[str]) -> tuple[str, str]:
     """The valid keys, where they are a few, or advice to find one: (expected, advice)."""
     known = [*([BASE] if len(location) == 1 else []), *_section(location[:-1]).model_fields]
+    meant = _meant(location)
     near = difflib.get_close_matches(location[-1], known, 1)
-    if near:
-        return "", f"did you mean {'.'.join([*location[:-1], near[0]])}?"
+    if meant is None and near:
+        meant = ".".join([*location[:-1], near[0]])
+    if meant is not None:
+        return "", f"did you mean {meant}?"
     if len(known) > _LISTED:
         return "", f"'mgm recipes show debug' has the {len(known)} keys of {'.'.join(location[:-1])}"
     return f"one of {', '.join(known)}", ""
+
+
+def _meant(location: Sequence[str]) -> str | None:
+    """The setting of another section, or with another name, that a key of the first two levels stands for."""
+    *parents, name = location
+    if len(parents) > 1:
+        return None
+    section = parents[0] if parents else next((one for one in SECTIONS if name.startswith(f"{one}_")), "")
+    name = name.removeprefix(f"{section}_")
+    if section in ("", *SECTIONS) and (found := setting_named(name, [section])) is not None:
+        return found
+    options = {field.name for kind in MASKS.values() for field in fields(kind)}
+    return f"mask.options.{name}" if section == "mask" and name in options else None
 
 
 def _section(location: Sequence[str]) -> type[BaseModel]:
