@@ -26,6 +26,11 @@ class KeptMemory(threading.local):
     def __init__(self) -> None:
         self._buffer: npt.NDArray[np.uint8] | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of this thread's memory."""
+        return 0 if self._buffer is None else self._buffer.size
+
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:
         """An uninitialised array, in the memory of this thread's last one if that and all of its views are gone."""
         size = math.prod(shape) * np.dtype(dtype).itemsize

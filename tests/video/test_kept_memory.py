@@ -8,7 +8,7 @@ import pytest
 
 from mgm.kept_memory import MOST_KEPT, KeptMemory
 from mgm.video import VideoReader, read_clip, read_motion
-from mgm.video.motion.vectors import NO_VECTORS, VECTOR_DTYPE, VectorMemory
+from mgm.video.motion.vectors import VECTOR_DTYPE, VectorMemory
 
 kept = KeptMemory()
 
@@ -87,10 +87,11 @@ def test_copies_of_vectors_survive_when_their_memory_grows():
     vectors = np.zeros(3000, VECTOR_DTYPE)
     for _ in range(2):  # the second one in the memory of the first
         memory = VectorMemory()
-        copies = []
+        places = []
         for number in range(40):  # five megabytes
             vectors["motion_x"] = number
-            copies.append(memory.copy(vectors.view(np.uint8)).view(VECTOR_DTYPE))
+            places.append(memory.copy(vectors.tobytes()))
+        copies = [memory[place] for place in places]
         assert [set(copied["motion_x"].tolist()) for copied in copies] == [{number} for number in range(40)]
         del copies
-    assert not len(memory.copy(NO_VECTORS.view(np.uint8)))
+    assert not len(memory[memory.copy(b"")])

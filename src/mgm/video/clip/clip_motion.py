@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.kept_memory import KeptMemory
 from mgm.spans import span
-from mgm.video.clip.decode import DecodedClip, DecodedFrame
+from mgm.video.clip.decode import DecodedClip
 from mgm.video.clip.plan import ClipPlan, StepAggregation
 from mgm.video.container.clip_packets import PacketWindow
 from mgm.video.container.stream import OpenVideo
@@ -65,11 +65,11 @@ def motion_from_vectors(video: OpenVideo, window: PacketWindow, plan: ClipPlan, 
         numbers = [i for i in numbers if i in decoded.frames]
     shape = len(numbers), *grid
     fields = VectorField(_vectors_of_frames.empty((*shape, 2), np.float32), _valid_of_frames.empty(shape, np.bool_))
-    velocities = _FrameVelocities(video, window, decoded.frames, steps, decoded.converter.shape)
+    velocities = _FrameVelocities(video, window, decoded, steps)
     last: tuple[VelocitySum, float] | None = None
     for position, number in enumerate(numbers):
         if steps.reading == "raw":
-            raw = raw_field(_vectors(decoded.frames[number], decoded.converter.shape), grid)
+            raw = raw_field(_vectors(decoded, number), grid)
             fields.vectors[position], fields.valid[position] = raw.vectors, raw.valid
             continue
         total, interval = velocities.of(number), velocities.interval(number)
@@ -120,13 +120,15 @@ def _check_sidecar(sidecar: Sidecar, window: PacketWindow, plan: ClipPlan, decod
         )
 
 
-def _vectors(frame: DecodedFrame, shape: tuple[int, int]) -> npt.NDArray[np.void]:
-    """The vectors of a frame in pixels of a picture of `shape`, to which a stream that changes its size is scaled."""
-    if frame.vectors is None:
+def _vectors(decoded: DecodedClip, number: int) -> npt.NDArray[np.void]:
+    """The vectors of a frame in pixels of the clip's first picture, to whose size a stream that changes it is scaled."""
+    frame, shape = decoded.frames.get(number), decoded.converter.shape
+    if frame is None or frame.vectors is None:
         return NO_VECTORS
+    vectors = decoded.vectors[frame.vectors]
     if frame.shape == shape:
-        return frame.vectors
-    return scale_vectors(frame.vectors, shape[1] / frame.shape[1], shape[0] / frame.shape[0])
+        return vectors
+    return scale_vectors(vectors, shape[1] / frame.shape[1], shape[0] / frame.shape[0])
 
 
 @dataclass(slots=True)
@@ -135,22 +137,22 @@ class _FrameVelocities:
 
     video: OpenVideo
     window: PacketWindow
-    decoded: dict[int, DecodedFrame]
+    decoded: DecodedClip
     steps: StepAggregation
-    shape: tuple[int, int]  # (height, width) of the clip's first picture
     _known: dict[int, VelocitySum] = field(default_factory=dict)
     anchors: list[float] = field(init=False)
     links: ReferenceGraph = field(init=False)
     shown: dict[float, int] = field(init=False)  # numbers of the frames by their times
 
     def __post_init__(self) -> None:
-        self.anchors = sorted(d.time for d in self.decoded.values() if d.kind != "B")
+        self.anchors = sorted(d.time for d in self.decoded.frames.values() if d.kind != "B")
         if self.window.order:
             numbers = self.window.frame_numbers
             self.shown = {float(time): i for time, i in numbers.items()}
         else:
-            numbers = {d.packet: i for i, d in self.decoded.items() if d.packet is not None}
-            self.shown = {d.time: i for i, d in self.decoded.items()}
+            frames = self.decoded.frames
+            numbers = {d.packet: i for i, d in frames.items() if d.packet is not None}
+            self.shown = {d.time: i for i, d in frames.items()}
         self.links = follow_references(self.window, numbers)
 
     def of(self, number: int) -> VelocitySum:
@@ -158,8 +160,8 @@ class _FrameVelocities:
         if number not in self._known:
             distance = self._distance(number)
             after = None if distance[1] is None else self.shown.get(self._time(number) + distance[1])
-            frame = self.decoded.get(number)
-            vectors = NO_VECTORS if frame is None else _vectors(frame, self.shape)
+            frame = self.decoded.frames.get(number)
+            vectors = _vectors(self.decoded, number)
             if (
                 self.steps.reading == "references"
                 and self.video.codec == "h264"
@@ -168,7 +170,7 @@ class _FrameVelocities:
                 vectors = NO_VECTORS
             self._known[number] = accumulate_frame(
                 vectors,
-                grid_shape(*self.shape),
+                grid_shape(*self.decoded.converter.shape),
                 codec=self.video.codec,
                 picture_type="B" if frame is None else frame.kind,
                 distance=distance,
@@ -187,10 +189,10 @@ class _FrameVelocities:
     def _distance(self, number: int) -> Distance:
         if self.video.codec == "h264":
             return self.links.distances.get(number, (None, None))
-        if number not in self.decoded:
+        if number not in self.decoded.frames:
             return None, None
         before, after = neighbour_references(self._time(number), self.anchors)
-        return before, after if self.decoded[number].kind == "B" else None
+        return before, after if self.decoded.frames[number].kind == "B" else None
 
     def interval(self, number: int) -> float:
         """Time since the frame `unit` frames before `number`."""

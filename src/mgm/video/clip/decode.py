@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import av.video.frame
 import numpy as np
@@ -18,7 +19,7 @@ from mgm.video.container.shortcuts import ShortcutFailedError, UncountableError
 from mgm.video.container.stream import OpenVideo, Packet, decode_packet
 from mgm.video.motion.estimators import PairwiseMotion
 from mgm.video.motion.field import grid_shape
-from mgm.video.motion.vectors import PICTURE_TYPES, VectorMemory, frame_vectors
+from mgm.video.motion.vectors import PICTURE_TYPES, Place, VectorMemory, exported_vectors
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class DecodedFrame:
         seconds: the same in seconds.
         kind: "I", "P" or "B".
         images: uint8 (H, W, 3) of each region; None: not needed.
-        vectors: array of `VECTOR_DTYPE`.
+        vectors: place of its vectors in those of the clip; None: not needed, or none.
         shape: (height, width) of the coded picture.
         packet: the presentation time of its packet.
     """
@@ -39,7 +40,7 @@ class DecodedFrame:
     seconds: float
     kind: str
     images: tuple[npt.NDArray[np.uint8], ...] | None
-    vectors: npt.NDArray[np.void] | None
+    vectors: Place | None
     shape: tuple[int, int]
     packet: int | None
 
@@ -54,6 +55,7 @@ class DecodedClip:
         pts_seconds: float64 (T,), their presentation times.
         converter: for each region, that of its pixels.
         pairs: the measured motion; None: not by an estimator.
+        vectors: of the frames that need them.
     """
 
     frames: dict[int, DecodedFrame]
@@ -61,6 +63,7 @@ class DecodedClip:
     pts_seconds: npt.NDArray[np.float64]
     converter: MultiCropConverter
     pairs: PairwiseMotion | None
+    vectors: VectorMemory
 
     def images(self, region: int) -> npt.NDArray[np.uint8]:
         """The pixels of a region, uint8 (T, H, W, 3)."""
@@ -88,18 +91,20 @@ def decode_clip(video: OpenVideo, window: PacketWindow, plan: ClipPlan, crops: S
         tuple(FrameConverter(size, crop, plan.name, video.orientation, count) for crop in crops)
     )
     pairs = None if plan.source is None or plan.source == "codec" else PairwiseMotion(plan.source, plan.stride_of)
+    vectors = VectorMemory()
     if window.order:
-        decoder = ClipDecoder(video, window, frame_needs(plan, window, sampled), converter, pairs)
+        decoder = ClipDecoder(video, window, frame_needs(plan, window, sampled), converter, pairs, vectors)
         frames = decoder.decode(plan.last)
         decoder.check_complete(sampled)
         pts_seconds = np.array(window.order)[sampled - window.base] * video.time_base
     else:
-        frames = ClipDecoder(video, window, frame_needs(plan, window, None), converter, pairs).decode(plan.last)
+        decoder = ClipDecoder(video, window, frame_needs(plan, window, None), converter, pairs, vectors)
+        frames = decoder.decode(plan.last)
         ended = window.ended or plan.last is None or len(frames) <= plan.last
         sampled = sample_frames(plan.name, plan.options, len(frames), start=plan.start, ended=ended)
         pts_seconds = np.array([frames[i].seconds for i in sampled.tolist()])
     converter.release()
-    return DecodedClip(frames, sampled, pts_seconds, converter, pairs)
+    return DecodedClip(frames, sampled, pts_seconds, converter, pairs, vectors)
 
 
 @dataclass(slots=True)
@@ -118,6 +123,7 @@ class ClipDecoder:
     needs: FrameNeeds
     converter: MultiCropConverter
     pairs: PairwiseMotion | None
+    vectors: VectorMemory
     frames: dict[int, DecodedFrame] = field(init=False, default_factory=dict)
     pending: set[int] = field(init=False)
     newest: str = field(init=False, default="")
@@ -125,7 +131,7 @@ class ClipDecoder:
     _last: int | None = field(init=False, default=None)
     _number: dict[int, int] = field(init=False)
     _picture: PictureConverter | None = field(init=False, default=None)
-    _vectors: VectorMemory = field(init=False, default_factory=VectorMemory)
+    _observing: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         self._number = self.window.frame_numbers
@@ -176,18 +182,19 @@ class ClipDecoder:
             self._keep(frame)
 
     def _keep(self, frame: av.video.frame.VideoFrame) -> None:
-        needs, pairs = self.needs, self.pairs
+        needs, pairs, packet = self.needs, self.pairs, frame.pts
         if self._number:
-            if frame.pts is None or frame.pts not in self._number:
+            if packet is None or packet not in self._number:
                 return
-            number, time, seconds = self._number[frame.pts], frame.pts, frame.pts * self.video.time_base
+            number, time, seconds = self._number[packet], packet, packet * self.video.time_base
             self.pending.discard(time)
         else:
             number = time = len(self.frames)
             seconds = number / self.video.rate if self.video.rate else float("nan")
         # Where frames are counted, later ones may leave the decoder, too.
-        if needs.any(number) and (self._number or self._last is None or number <= self._last):
+        if self._observing and needs.any(number) and (self._number or self._last is None or number <= self._last):
             self.converter.observe(frame)
+            self._observing = self.converter.observes_all
         if pairs is not None and self._picture is not None and number in needs.picture:
             with span("field"):
                 pairs.grid = grid_shape(*self.converter.shape)
@@ -195,11 +202,11 @@ class ClipDecoder:
         self.newest = PICTURE_TYPES[int(frame.pict_type)]
         vectors = None
         if number in needs.vectors or (needs.anchors is not None and number >= needs.anchors and self.newest != "B"):
-            with span("field"):
-                vectors = frame_vectors(frame, self._vectors)
+            exported = exported_vectors(frame)
+            vectors = None if exported is None else self.vectors.copy(cast(bytes, exported))
         images = self.converter(frame) if number in needs.image else None
         shape = frame.height, frame.width
-        self.frames[number] = DecodedFrame(time, seconds, self.newest, images, vectors, shape, frame.pts)
+        self.frames[number] = DecodedFrame(time, seconds, self.newest, images, vectors, shape, packet)
 
     def _is_complete(self, last: int | None) -> bool:
         complete = not self.pending if self._number else last is not None and len(self.frames) > last

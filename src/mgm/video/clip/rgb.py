@@ -172,6 +172,11 @@ class MultiCropConverter:
         for region in self.regions:
             region.observe(picture)
 
+    @property
+    def observes_all(self) -> bool:
+        """Whether `observe` does anything after its first picture."""
+        return any(region.size is None for region in self.regions)
+
     def __call__(self, picture: av.video.frame.VideoFrame) -> tuple[npt.NDArray[np.uint8], ...]:
         """uint8 (H, W, 3) RGB of each region of a decoded picture."""
         return tuple(region(picture) for region in self.regions)

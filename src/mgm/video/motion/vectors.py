@@ -9,6 +9,7 @@ from typing import cast
 import av.video.frame
 import numpy as np
 import numpy.typing as npt
+from av.sidedata.motionvectors import MotionVectors
 from av.sidedata.sidedata import SideDataContainer
 
 from mgm.kept_memory import MOST_KEPT, KeptMemory
@@ -57,55 +58,69 @@ class FrameVectors:
     vectors: npt.NDArray[np.void]
 
 
-_LEAST = 2**20
-"""Bytes of the first block of a clip, at least."""
+_LEAST = 2**20 // VECTOR_DTYPE.itemsize
+"""Vectors in the first block of a clip, at least: a megabyte."""
+_MOST = MOST_KEPT // VECTOR_DTYPE.itemsize
 
+_kept = KeptMemory()
 
-class _Kept(KeptMemory):
-    """Attributes: `used`: bytes of the thread's last clip, `_LEAST` if it had fewer."""
-
-    used = _LEAST
-
-
-_kept = _Kept()
+Place = tuple[int, int, int]
+"""Of a frame's vectors in a `VectorMemory`: the block, and the first and the end in it."""
 
 
 class VectorMemory:
-    """Copies of the vectors of a clip's frames, side by side in memory that the thread's next clip uses again."""
+    """Copies of the vectors of a clip's frames, side by side in memory that the thread's next clip uses again.
+
+    Attributes:
+        blocks: arrays of `VECTOR_DTYPE`; the last one has room for more.
+    """
 
     def __init__(self) -> None:
-        self._block: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._begin = self._before = 0  # of the next copy in the block; bytes in the blocks before it
+        self.blocks: list[npt.NDArray[np.void]] = []
+        self._end = 0  # of the copies in the last block
+        self._room = memoryview(b"")  # the bytes of the last block
 
-    def copy(self, data: bytes | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """A copy of bytes, or of another buffer. Others take its memory when it, its views and this object are gone."""
-        source = np.frombuffer(data, np.uint8)
-        if self._begin + len(source) > len(self._block):
-            self._before += self._begin
-            self._begin = 0
-            size = 2 * len(self._block) or _kept.used
-            self._block = _kept.empty((max(min(size, MOST_KEPT), len(source)),))
-        copied = self._block[self._begin : self._begin + len(source)]
-        copied[:] = source
-        self._begin += len(source)
-        _kept.used = max(self._before + self._begin, _LEAST)
-        return copied
+    def copy(self, vectors: bytes) -> Place:
+        """Copy exported vectors, given as any buffer of bytes. This runs between the pictures of a clip, when the caches hold
+        the decoder's data: the less it touches, the better."""
+        with memoryview(vectors) as source:
+            begin, self._end = self._end, self._end + source.nbytes
+            if self._end > self._room.nbytes:
+                self._grow(source.nbytes // VECTOR_DTYPE.itemsize)
+                begin, self._end = 0, source.nbytes
+            self._room[begin : self._end] = source
+        return len(self.blocks) - 1, begin // VECTOR_DTYPE.itemsize, self._end // VECTOR_DTYPE.itemsize
+
+    def __getitem__(self, place: Place) -> npt.NDArray[np.void]:
+        """The vectors at a place, while this object lives or its arrays do."""
+        block, begin, end = place
+        return self.blocks[block][begin:end]
+
+    def _grow(self, least: int) -> None:
+        """Begin another block, of `least` vectors or more: as large as that of the last clip, or twice the one before it."""
+        usual = 2 * len(self.blocks[-1]) if self.blocks else _kept.size // VECTOR_DTYPE.itemsize
+        block = _kept.empty((max(least, _LEAST, min(usual, _MOST)),), VECTOR_DTYPE)
+        self.blocks.append(block)
+        self._room = block.view(np.uint8).data
 
 
-def frame_vectors(frame: av.video.frame.VideoFrame, memory: VectorMemory | None = None) -> npt.NDArray[np.void]:
-    """The exported vectors of a decoded frame: array of `VECTOR_DTYPE`, a copy that outlives the frame.
-
-    Args:
-        memory: of the copy; None: its own.
-    """
+def exported_vectors(frame: av.video.frame.VideoFrame) -> MotionVectors | None:
+    """The vectors that the decoder exported with a frame: a buffer of `VECTOR_DTYPE`; None: an I-frame, or none are exported."""
     # `frame.side_data` would create a reference cycle of frame and data: the memory of the picture is then released by the
-    # garbage collector only, which costs a tenth of decoding.
-    data = SideDataContainer(frame).get("MOTION_VECTORS")  # type: ignore[call-arg]
+    # garbage collector only, which costs a tenth of decoding. A look-up by name costs three times this search.
+    for data in SideDataContainer(frame):  # type: ignore[call-arg]
+        if isinstance(data, MotionVectors):
+            return data
+    return None
+
+
+def frame_vectors(frame: av.video.frame.VideoFrame) -> npt.NDArray[np.void]:
+    """The exported vectors of a decoded frame: array of `VECTOR_DTYPE`, a copy that outlives the frame."""
+    data = exported_vectors(frame)
     if data is None:
         return NO_VECTORS
     # Copying bytes costs a tenth of copying a structured array, which numpy copies field by field.
-    copied = np.frombuffer(bytearray(data), np.uint8) if memory is None else memory.copy(cast(bytes, data))
-    return copied.view(VECTOR_DTYPE)
+    return np.frombuffer(bytearray(cast(bytes, data)), VECTOR_DTYPE)
 
 
 def scale_vectors(vectors: npt.NDArray[np.void], factor_x: float, factor_y: float) -> npt.NDArray[np.void]:
