@@ -75,8 +75,8 @@ def test_motion(seed, count):
 def test_pixels(seed):
     rng = np.random.default_rng(seed)
     rows, words = rng.integers(1, 20, 2)
-    planes = rng.integers(0, 2**32, (3, rows, words + 2), np.uint32)
-    assert_same(interleave._words, *planes, np.zeros((rows, 3 * words), np.uint32))
+    planes = rng.integers(0, 2**32, (3, int(rows * (words + 2))), np.uint32)
+    assert_same(interleave._words, *planes, int(words + 2), np.zeros((rows, 3 * words), np.uint32))
 
 
 @given(seed=st.integers(0, 2**32 - 1))

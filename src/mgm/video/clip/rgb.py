@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import operator
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -68,21 +67,24 @@ class FrameConverter:
     def __call__(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
         """uint8 (H, W, 3) RGB of a decoded picture."""
         self.observe(picture)
-        with span("convert"), _conversion_errors(self.name, picture):
-            kind = _kind(picture)
-            if kind not in self._filters:
-                self._filters[kind] = self._filter(picture, kind)
-            converted = _pull(self._filters[kind].graph, picture)
-            image = self._next_image(self._orientation.shape(converted.height, converted.width))
-            if not _is_yuv(picture):
-                image[...] = self._orientation.image(_array(converted))
-            else:
-                green, blue, red = (
-                    np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-                    for plane in converted.planes
-                )
-                interleave(red, green, blue, self._orientation.coded(image))
-            return image
+        with span("convert"):
+            try:
+                return self._convert(picture)
+            except av.error.FFmpegError as error:
+                raise _not_convertible(self.name, picture, error) from error
+
+    def _convert(self, picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
+        kind = _kind(picture)
+        found = self._filters.get(kind)
+        if found is None:
+            found = self._filters[kind] = self._filter(picture, kind)
+        converted = _pull(found.graph, picture)
+        image = self._next_image(self._orientation.shape(converted.height, converted.width))
+        if found.planar:
+            interleave(converted, image if self._orientation is UPRIGHT else self._orientation.coded(image))
+        else:
+            image[...] = self._orientation.image(_array(converted))
+        return image
 
     def together(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
         """uint8 (T, H, W, 3) of images that `__call__` returned: without a copy where they are all of its `count`, in order."""
@@ -136,15 +138,16 @@ class FrameConverter:
         for position, idle in enumerate(_idle.filters):
             if idle.purpose == purpose:
                 return _idle.filters.pop(position)
-        return _Filter(purpose, _graph(picture, self.shape, region, size, pixels))
+        return _Filter(purpose, _graph(picture, self.shape, region, size, pixels), pixels == "gbrp")
 
 
 @dataclass(frozen=True, slots=True)
 class _Filter:
-    """A filter, and what it was built for."""
+    """A filter, what it was built for, and whether it returns the planes of G, B and R."""
 
     purpose: tuple[object, ...]
     graph: av.filter.Graph
+    planar: bool
 
 
 _frames = KeptMemory()
@@ -276,18 +279,14 @@ def _array(picture: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(picture.to_ndarray(), np.uint8)
 
 
-@contextmanager
-def _conversion_errors(name: str, picture: av.video.frame.VideoFrame) -> Iterator[None]:
-    try:
-        yield
-    except av.error.FFmpegError as error:
-        kind = f"{picture.format.name}, colour matrix {int(picture.colorspace)}"
-        raise VideoError(
-            name,
-            f"FFmpeg cannot convert its pictures ({kind}) to RGB ({error.strerror})",
-            advice="transcode it to H.264 with ordinary colours",
-            reason="unsupported",
-        ) from error
+def _not_convertible(name: str, picture: av.video.frame.VideoFrame, error: av.error.FFmpegError) -> VideoError:
+    return VideoError(
+        name,
+        f"FFmpeg cannot convert its pictures ({picture.format.name}, colour matrix {int(picture.colorspace)}) to RGB "
+        f"({error.strerror})",
+        advice="transcode it to H.264 with ordinary colours",
+        reason="unsupported",
+    )
 
 
 def upright_region(height: int, width: int, size: int | tuple[int, int] | None, crop: Crop) -> Box:
