@@ -61,7 +61,8 @@ class ExamplePictures:
             predicted = [self._reconstruct(model, sample) for sample in self.samples]
         model.train(training)
         sheet = draw(
-            "examples", [(_frames(s.video), s.motion, s.mask, p) for s, p in zip(self.samples, predicted, strict=True)]
+            "examples_sheet",
+            [(_frames(s.video), s.motion, s.mask, p) for s, p in zip(self.samples, predicted, strict=True)],
         )
         buffer = BytesIO()
         sheet.save(buffer, "PNG")
