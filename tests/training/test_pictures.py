@@ -1,6 +1,7 @@
 """Joint pretraining on videos and still pictures, in batches of one kind (OmniMAE)."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +79,16 @@ def test_a_picture_has_the_positions_of_the_first_step():
     torch.testing.assert_close(found.target, same.target)
     split = model.split(mask)
     torch.testing.assert_close(model(video[:, :, :2], split).loss, found.loss)
+    rebuilt = model.reconstruct(video[:, :, :2], mask)
+    assert rebuilt.shape == (2, 3, 2, 32, 32)
+    assert torch.equal(rebuilt[..., 24:, :], video[:, :, :2, 24:])  # the visible row
+
+
+def test_examples_of_pictures_alone(mixed, tmp_path):
+    folder = Path(mixed.train[-1].path).parent
+    settings = ("log.pictures=[1]", "pretrain.steps=1", "pretrain.warmup=0")
+    pretrain(folder, config(*settings), out=tmp_path / "run", show_progress=False)
+    assert len(list((tmp_path / "run" / "pictures").iterdir())) == 1
 
 
 @pytest.mark.parametrize(

@@ -180,10 +180,11 @@ class MaskedAutoencoder(nn.Module):
         """
         visible, masked, _ = split = self._split(video, mask, None)
         prediction = self.objective.activate(self._decode(self.encoder.encode(video, visible), split))
-        patches = _to_uint8(to_255(patchify(video, self.spec)))
+        spec = self._spec_of(video)
+        patches = _to_uint8(to_255(patchify(video, spec)))
         row = torch.arange(len(video), device=video.device)[:, None]
         patches[row, masked] = _to_uint8(self.objective.pixels(prediction, video, masked) * 255)
-        return unpatchify(patches, self.spec)
+        return unpatchify(patches, spec)
 
     def _decode(self, encoded: Tensor, split: TokenSplit) -> Tensor:
         """The decoder's output, or the decoders' side by side: (B, n, dim)."""
@@ -206,9 +207,7 @@ class MaskedAutoencoder(nn.Module):
 
     def _split(self, video: Tensor, mask: Tensor | TokenSplit, decode: Tensor | None) -> TokenSplit:
         """The token indices on the video's device."""
-        spec = self.spec
-        if self.picture_spec is not None and isinstance(video, Tensor) and video.ndim == 5:
-            spec = self.picture_spec if video.shape[2] == spec.tubelet else spec
+        spec = self._spec_of(video)
         check_video(video, spec)
         if not isinstance(mask, TokenSplit):
             return split_tokens(mask, decode, spec, batch=len(video)).to(video.device)
@@ -226,6 +225,12 @@ class MaskedAutoencoder(nn.Module):
                 reason="mismatch",
             )
         return mask
+
+    def _spec_of(self, video: Tensor) -> ModelSpec:
+        """The specification of a clip: with `pictures` one of a single tubelet is a picture."""
+        if self.picture_spec is None or not isinstance(video, Tensor) or video.ndim != 5:
+            return self.spec
+        return self.picture_spec if video.shape[2] == self.spec.tubelet else self.spec
 
 
 def _to_uint8(values: Tensor) -> Tensor:
