@@ -12,11 +12,13 @@ def answer_with_setting(error: Any, words: Sequence[str]) -> None:
     words: those of the command line, the command first.
     """
     parameter = next((one for one in error.ctx.command.params if "section.key=value" in (one.help or "")), None)
-    setting = None if parameter is None else as_setting(error.option_name, words)
+    if parameter is None:
+        return
+    setting = as_setting(error.option_name, words)
     if setting is not None:
-        place = "after the options" if parameter.param_type_name == "argument" else "as an option"
-        word = setting if parameter.param_type_name == "argument" else f"{parameter.opts[0]} {setting}"
-        error.message = f"{error.option_name} is a setting: write {word} {place}"
+        argument = parameter.param_type_name == "argument"
+        typed = f"{setting} after the options" if argument else f"{parameter.opts[0]} {setting}"
+        error.message = f"{error.option_name} is a setting: write {typed}"
         error.possibilities = None
 
 
