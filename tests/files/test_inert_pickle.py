@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mgm.errors import ModelError
-from mgm.files.inert_pickle import Named, Record, parse_inert_pickle, read_inert_pickle
+from mgm.files.inert_pickle import GlobalName, InertObject, parse_inert_pickle, read_inert_pickle
 from tests.errors import raises
 
 PROTOCOLS = range(6)
@@ -92,10 +92,10 @@ def test_foreign_objects_become_records(protocol):
     if protocol < 2:
         allowed += ("copy_reg._reconstructor",)
     module, partial = parse_inert_pickle(data, "f", records=allowed)
-    assert isinstance(module, Record)
+    assert isinstance(module, InertObject)
     assert module.kind == f"{Module.__module__}.Module"
     assert module.state["child"].state["weight"].tolist() == [1, 1]
-    assert partial.arguments[0] in (Named("builtins.divmod"), Named("__builtin__.divmod"))
+    assert partial.arguments[0] in (GlobalName("builtins.divmod"), GlobalName("__builtin__.divmod"))
 
 
 def test_a_class_of_its_own_keeps_its_items():
@@ -166,7 +166,7 @@ def test_refuses_what_would_run(trap, name):
 @pytest.mark.parametrize("name", ["system", "inst", "obj", "through the memo", "stack global"])
 def test_an_allowed_function_is_not_called_either(trap, name):
     found = parse_inert_pickle(hostile(trap)[name], "f", records=("os", "posix"))
-    assert isinstance(found, Record)
+    assert isinstance(found, InertObject)
     assert found.arguments == (f"touch {trap}",)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgm.errors import ModelError
-from mgm.files.inert_values import DTYPE, Named, Record, array_of, dtype_of, refused
+from mgm.files.inert_values import DTYPE, GlobalName, InertObject, array_of, dtype_of, refused
 from mgm.files.regular import open_regular
 
 _HIGHEST_PROTOCOL: Final = 5
@@ -68,7 +68,7 @@ def parse_inert_pickle(
 ) -> Any:
     """The first object of a pickle, as data. A map in memory is left at the byte after it.
 
-    records: packages and classes, "dall_e" or "torch.nn.Linear", whose objects become a `Record`; those of others are refused.
+    records: packages and classes, "dall_e" or "torch.nn.Linear", whose objects become a `InertObject`; those of others are refused.
     persistent: returns the object of a persistent id, which a file of several parts has; None: refused.
     The memory needed is at most a few times that of the data. Raises ModelError about `subject`: "unsupported" for an object of a
     class that is not allowed, "malformed" for a damaged file.
@@ -208,7 +208,7 @@ class _Machine:
 
     def _extend(self, values: list[Any]) -> None:
         target = self._stack[-1]
-        if isinstance(target, Record):
+        if isinstance(target, InertObject):
             target.entries.extend(values)
         elif isinstance(target, list):
             target.extend(values)
@@ -218,7 +218,7 @@ class _Machine:
     def _set_items(self, values: list[Any]) -> None:
         keys, values = values[::2], values[1::2]
         target = self._stack[-1]
-        if isinstance(target, Record):
+        if isinstance(target, InertObject):
             target.entries.extend(zip(keys, values, strict=True))
         elif isinstance(target, dict):
             target.update(zip(self._keys(keys), values, strict=True))
@@ -246,7 +246,7 @@ class _Machine:
         full = f"{module}.{name}"
         if full not in _KNOWN and not any(full == one or full.startswith(f"{one}.") for one in self._records):
             raise self._unsupported(f"an object of {full[:200]}, which only code could read")
-        self._stack.append(Named(full))
+        self._stack.append(GlobalName(full))
 
     def _on_inst(self, name: str) -> None:
         arguments = self._marked()
@@ -279,7 +279,7 @@ class _Machine:
         self._stack.append(self._persistent(self._stack.pop()))
 
     def _make(self, kind: Any, arguments: Any) -> None:
-        if not isinstance(kind, Named) or not isinstance(arguments, tuple):
+        if not isinstance(kind, GlobalName) or not isinstance(arguments, tuple):
             raise self._unsupported("a call of something other than a function by its name")
         name = kind.name
         value: Any
@@ -307,16 +307,16 @@ class _Machine:
             value = OrderedDict((self._keys([key])[0], item) for key, item in pairs)
         elif name in _EMPTY_BYTES and not arguments:
             value = b""
-        elif name in _NEW_OBJECT and isinstance(arguments[0], Named):
-            value = Record(arguments[0].name, arguments[2:])
+        elif name in _NEW_OBJECT and isinstance(arguments[0], GlobalName):
+            value = InertObject(arguments[0].name, arguments[2:])
         else:
-            value = Record(name, arguments)
+            value = InertObject(name, arguments)
         self._stack.append(value)
 
     def _on_build(self, _: Any) -> None:
         state = self._stack.pop()
         target = self._stack[-1]
-        if isinstance(target, Record):
+        if isinstance(target, InertObject):
             target.state = state
         elif isinstance(target, np.ndarray) and isinstance(state, tuple) and len(state) == 5:
             _, shape, dtype, is_fortran, data = state

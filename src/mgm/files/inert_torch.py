@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mgm.errors import ModelError
 from mgm.files.inert_pickle import parse_inert_pickle
-from mgm.files.inert_values import Named, Record
+from mgm.files.inert_values import GlobalName, InertObject
 from mgm.files.regular import open_regular
 
 _STORAGES: Final = {
@@ -109,7 +109,12 @@ class _Reader:
         if kind == "module":  # a class with its source, which stays text
             return rest[0]
         named, key, _, size = rest[:4]
-        if kind != "storage" or not isinstance(named, Named) or not isinstance(key, str) or not isinstance(size, int):
+        if (
+            kind != "storage"
+            or not isinstance(named, GlobalName)
+            or not isinstance(key, str)
+            or not isinstance(size, int)
+        ):
             raise ValueError("found a reference to something other than a tensor's storage")
         return self._storages.setdefault(key, _Storage(_STORAGES[named.name], key, size))
 
@@ -124,7 +129,11 @@ def _numbers(stored: bytes, storage: _Storage) -> Tensor:
 
 def _state(content: Any, file: Path) -> dict[str, Tensor]:
     """Parameters and buffers of a module and of the modules in it, by their names."""
-    if not isinstance(content, Record) or not isinstance(content.state, Mapping) or "_modules" not in content.state:
+    if (
+        not isinstance(content, InertObject)
+        or not isinstance(content.state, Mapping)
+        or "_modules" not in content.state
+    ):
         raise ModelError(
             file,
             "found no module of torch",
@@ -138,7 +147,7 @@ def _state(content: Any, file: Path) -> dict[str, Tensor]:
         prefix, module, level = waiting.pop()
         if level > _MOST_LEVELS or len(state) + len(waiting) > _MOST_NAMES:
             raise ValueError("modules without end")
-        if not isinstance(module, Record) or not isinstance(module.state, Mapping):
+        if not isinstance(module, InertObject) or not isinstance(module.state, Mapping):
             raise ValueError(f"found {prefix.removesuffix('.') or 'the file'}, which is not a module")
         for kind in ("_parameters", "_buffers"):
             for name, value in module.state.get(kind, {}).items():
@@ -151,9 +160,9 @@ def _state(content: Any, file: Path) -> dict[str, Tensor]:
 
 def _tensor(record: Any) -> Tensor:
     """The tensor of its record: a view of a storage."""
-    if isinstance(record, Record) and record.kind in _PARAMETERS:
+    if isinstance(record, InertObject) and record.kind in _PARAMETERS:
         record = record.arguments[0]
-    if not isinstance(record, Record) or record.kind not in _TENSORS:
+    if not isinstance(record, InertObject) or record.kind not in _TENSORS:
         raise ValueError("found a parameter that is not a tensor")
     storage, offset, shape, strides = record.arguments[:4]
     numbers = (offset, *shape, *strides)

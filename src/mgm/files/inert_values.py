@@ -19,14 +19,14 @@ _MOST_AXES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class GlobalName:
     """A class or a function that a pickle names: its module and its name, and nothing behind them."""
 
     name: str
 
 
 @dataclass(slots=True, eq=False)
-class Record:
+class InertObject:
     """An object of a class that is not loaded.
 
     kind: module and name of the class, or of the function that would have made the object. arguments: of it.
@@ -56,7 +56,7 @@ def dtype_of(record: Any, subject: object) -> np.dtype[Any]:
 
     Raises ValueError if it is not one; ModelError about `subject` for a dtype of anything else, such as Python objects.
     """
-    if not isinstance(record, Record) or record.kind != DTYPE or not isinstance(record.arguments[0], str):
+    if not isinstance(record, InertObject) or record.kind != DTYPE or not isinstance(record.arguments[0], str):
         raise ValueError("a dtype that is none")
     code, order = record.arguments[0], record.state[1] if isinstance(record.state, tuple) else "="
     if not _NUMBER_DTYPE.fullmatch(code) or not isinstance(order, str) or order not in "<>=|":
