@@ -8,7 +8,7 @@ import pytest
 from mgm.errors import VideoError
 from mgm.explore.library import Video
 from mgm.explore.read_ahead import ReadAhead
-from mgm.explore.request import CAMERAS, READINGS, SOURCES, ClipRequest, Tokens, neighbours, read_clip_request
+from mgm.explore.request import CAMERAS, READINGS, SOURCES, ClipRequest, TokenSizes, neighbours, read_clip_request
 
 VIDEO = Video("a", "a", "a.mp4")
 CLIPS = [ClipRequest(start=start) for start in range(4)]
@@ -56,7 +56,7 @@ def test_a_visitor_goes_first_and_a_later_call_replaces_what_is_left():
 
 
 def test_the_neighbours_are_all_that_one_step_asks_for():
-    plain, tokens = ClipRequest(start=3), Tokens()
+    plain, tokens = ClipRequest(start=3), TokenSizes()
     found = neighbours(plain, tokens, fixed=False)
     assert plain not in found
     assert len(set(found)) == len(found)
@@ -72,6 +72,6 @@ def test_the_neighbours_are_all_that_one_step_asks_for():
 
 @pytest.mark.parametrize(("frames", "stride"), [(2, 1), (64, 32)])
 def test_neighbours_can_be_asked_for(frames, stride):
-    for clip in neighbours(ClipRequest(frames=frames, stride=stride), Tokens(), fixed=False):
+    for clip in neighbours(ClipRequest(frames=frames, stride=stride), TokenSizes(), fixed=False):
         asked = {name: getattr(clip, name) for name in clip.__dataclass_fields__}
-        assert read_clip_request(asked, Tokens()) == clip
+        assert read_clip_request(asked, TokenSizes()) == clip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mgm.explore.kernels import KernelLoader
 from mgm.explore.library import Library
 from mgm.explore.reading import ClipReader
-from mgm.explore.request import ClipRequest, Tokens
+from mgm.explore.request import ClipRequest, TokenSizes
 
 if TYPE_CHECKING:
     from mgm.explore.model import RunPanels
@@ -34,9 +34,9 @@ class Explorer:
     uploading: int = 0
 
     @property
-    def tokens(self) -> Tokens:
+    def tokens(self) -> TokenSizes:
         """Of the run, or the usual ones."""
-        return Tokens() if self.panels is None else self.panels.tokens
+        return TokenSizes() if self.panels is None else self.panels.tokens
 
     @property
     def fixed(self) -> ClipRequest | None:

@@ -19,7 +19,7 @@ from mgm.data.loading.tensors import to_frames, to_video
 from mgm.errors import ConfigError, MgmError, ModelError
 from mgm.explore.controls import checked_options
 from mgm.explore.library import Video
-from mgm.explore.pictures import jpeg, number, strip
+from mgm.explore.pictures import jpeg, json_number, stack_frames
 from mgm.explore.projection import project, projections
 from mgm.explore.reading import ClipReader
 from mgm.explore.request import (
@@ -28,7 +28,7 @@ from mgm.explore.request import (
     SOURCES,
     ClipRequest,
     MaskRequest,
-    Tokens,
+    TokenSizes,
     read_choice,
     read_integer,
     read_mask_request,
@@ -63,7 +63,7 @@ class RunPanels:
         mask: Mapping[str, Any],
     ) -> None:
         self.clips, self.mask = clips, mask
-        self.tokens = Tokens(clips.size, encoder.spec.patch, encoder.spec.tubelet)
+        self.tokens = TokenSizes(clips.size, encoder.spec.patch, encoder.spec.tubelet)
         self._run, self._encoder, self._autoencoder = Path(run), encoder.eval(), autoencoder
         if autoencoder is not None:
             autoencoder.eval()
@@ -134,7 +134,7 @@ class RunPanels:
                 predicted = to_frames(model.reconstruct(video, hidden)[0])
             except ModelError:  # none of its targets has pixels
                 return None, loss
-        return jpeg(strip(predicted)), None if loss is None else number(loss)
+        return jpeg(stack_frames(predicted)), None if loss is None else json_number(loss)
 
     def map(self, videos: Sequence[Video], reader: ClipReader, method: object = "pca") -> dict[str, Any]:
         """The videos in a plane by their embeddings, both axes from 0 to 1; see `mgm.explore.projection` for the methods.

@@ -27,13 +27,13 @@ def describe_clip(clip: Clip, grid: tuple[int, int, int]) -> dict[str, Any]:
     """A clip for the page: its frames below each other in one JPEG, its motion in one PNG of a pixel per cell, and times."""
     times = clip.pts_seconds - clip.pts_seconds[0]
     return {
-        "frames": jpeg(strip(clip.frames)),
+        "frames": jpeg(stack_frames(clip.frames)),
         "size": clip.frames.shape[1],
         "count": len(clip.frames),
         "grid": list(grid),
         "indices": clip.frame_indices.tolist(),
-        "begin": number(clip.pts_seconds[0]),
-        "times": [number(time) for time in times],
+        "begin": json_number(clip.pts_seconds[0]),
+        "times": [json_number(time) for time in times],
         "motion": None if clip.motion is None else _describe_motion(clip.motion, grid),
     }
 
@@ -49,7 +49,7 @@ def describe_mask(
     (drawn,) = _draw(clip, grid, asked, seed=seed, start=start, draws=1)
     one = mask_statistics(drawn, motion=clip.motion)
     return {
-        "bits": pack(drawn),
+        "bits": pack_bits(drawn),
         "hidden": drawn.masked.sum(axis=(1, 2)).tolist(),
         "ratio": one.ratio,
         "motion_share": one.motion_share,
@@ -95,16 +95,16 @@ def _describe_motion(motion: MotionField, grid: tuple[int, int, int]) -> dict[st
     scale = motion_scale(motion.vectors)
     coloured = colour_motion(motion.vectors, extent=cells, size=(rows, columns), full_scale=scale)
     return {
-        "picture": png(strip(coloured)),
+        "picture": png(stack_frames(coloured)),
         "cells": [rows, columns],
         "shown": [motion.extent[0] / CELL_PIXELS, motion.extent[1] / CELL_PIXELS],
-        "scale": number(scale),
+        "scale": json_number(scale),
         "unit": "grey levels" if motion.source == "difference" else "px per step",
         "directed": motion.source != "difference",
         "source": motion.source,
         "measured": float(motion.valid.mean()),
-        "mean": number(motion.magnitude.mean()),
-        "p99": number(np.percentile(motion.magnitude, 99)),
+        "mean": json_number(motion.magnitude.mean()),
+        "p99": json_number(np.percentile(motion.magnitude, 99)),
         "extent": list(motion.extent),
         "arrows": _arrows(motion, grid),
     }
@@ -125,12 +125,12 @@ def colours() -> dict[str, Any]:
     return shown | {"wheel": png(colour_wheel(96))}
 
 
-def strip(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def stack_frames(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Frames (T, H, W, 3) below each other, (T * H, W, 3)."""
     return frames.reshape(-1, *frames.shape[2:])
 
 
-def pack(mask: TokenMask) -> str:
+def pack_bits(mask: TokenMask) -> str:
     """The hidden tokens, row-major (t, h, w), eight to a byte from the highest bit on, in base64."""
     return base64.b64encode(np.packbits(mask.flat).tobytes()).decode()
 
@@ -145,7 +145,7 @@ def png(picture: RgbFrames) -> str:
     return _data_url(picture, "png", compress_level=1)
 
 
-def number(value: float | np.floating[Any], digits: int = 4) -> float | None:
+def json_number(value: float | np.floating[Any], digits: int = 4) -> float | None:
     """A number for JSON; None if it is not finite."""
     return round(float(value), digits) if np.isfinite(value) else None
 

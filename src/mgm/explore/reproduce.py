@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from mgm.explore.request import ClipRequest, MaskRequest, Tokens
+from mgm.explore.request import ClipRequest, MaskRequest, TokenSizes
 from mgm.video.clip.options import ClipOptions
 
 _IN_PREVIEW = {"boundary"}
 """Options of a mask that `mgm preview` can set, for `mgm`."""
 
 
-def python_lines(path: str, clip: ClipRequest, tokens: Tokens, masks: Sequence[MaskRequest], seed: int) -> str:
+def python_lines(path: str, clip: ClipRequest, tokens: TokenSizes, masks: Sequence[MaskRequest], seed: int) -> str:
     """A program that reads the clip and draws the masks, bit for bit those of the page."""
     plain = ClipOptions()
     chosen = [("start", clip.start), ("frames", clip.frames), ("stride", clip.stride), ("size", clip.size)]
@@ -34,7 +34,7 @@ def python_lines(path: str, clip: ClipRequest, tokens: Tokens, masks: Sequence[M
     return "\n".join(lines) + "\n"
 
 
-def command_line(path: str, clip: ClipRequest, tokens: Tokens, masks: Sequence[MaskRequest], seed: int) -> str:
+def command_line(path: str, clip: ClipRequest, tokens: TokenSizes, masks: Sequence[MaskRequest], seed: int) -> str:
     """The `mgm preview` of the view; a comment names what it cannot set."""
     words: list[object] = ["mgm", "preview", path, "--start", clip.start, "--frames", clip.frames]
     words += ["--stride", clip.stride, "--size", clip.size, "--patch", tokens.patch, "--tubelet", tokens.tubelet]

@@ -25,7 +25,7 @@ _MOST_NUMBER = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenSizes:
     """Pixels of a clip and of a token, and frames of a token. A run has its own."""
 
     size: int = 224
@@ -62,7 +62,7 @@ class MaskRequest:
     options: Mapping[str, object]
 
 
-def read_clip_request(given: object, tokens: Tokens, *, fixed: ClipRequest | None = None) -> ClipRequest:
+def read_clip_request(given: object, tokens: TokenSizes, *, fixed: ClipRequest | None = None) -> ClipRequest:
     """The clip that a page asks for.
 
     Args:
@@ -88,7 +88,7 @@ def read_clip_request(given: object, tokens: Tokens, *, fixed: ClipRequest | Non
     return request
 
 
-def neighbours(request: ClipRequest, tokens: Tokens, *, fixed: bool) -> list[ClipRequest]:
+def neighbours(request: ClipRequest, tokens: TokenSizes, *, fixed: bool) -> list[ClipRequest]:
     """The clips that one step of a control would ask for, the likely ones first.
 
     Args:

@@ -33,7 +33,7 @@ from mgm.explore.http_request import (
     session_of,
 )
 from mgm.explore.library import Video
-from mgm.explore.pictures import colours, describe_clip, describe_draws, describe_mask, jpeg, number
+from mgm.explore.pictures import colours, describe_clip, describe_draws, describe_mask, jpeg, json_number
 from mgm.explore.reproduce import command_line, python_lines
 from mgm.explore.request import (
     CAMERAS,
@@ -138,8 +138,8 @@ def _describe_video(explorer: Explorer, video: Video) -> dict[str, Any]:
         "frames": found.frames,
         "height": found.height,
         "width": found.width,
-        "seconds": None if found.seconds is None else number(found.seconds, 2),
-        "motion": None if found.motion is None else number(found.motion, 3),
+        "seconds": None if found.seconds is None else json_number(found.seconds, 2),
+        "motion": None if found.motion is None else json_number(found.motion, 3),
         "thumbnail": jpeg(found.thumbnail),
     }
 
