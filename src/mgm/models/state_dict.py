@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mgm.errors import ModelError
 
 
-def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load a state dict, in the precision of the model.
 
     Raises ModelError that names missing and unexpected keys, other shapes, and tensors with NaN or infinity.

@@ -7,7 +7,7 @@ colour-blind readers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Rgb = tuple[int, int, int]
 Ground = Literal["light", "dark"]
@@ -53,7 +53,7 @@ THEMES: Final[dict[Ground, Theme]] = {
         ((86, 180, 233), (240, 140, 60), (60, 200, 155), (224, 150, 190)),
     ),
 }
-MARKS: Final[tuple[Mark, ...]] = ("circle", "square", "triangle", "diamond", "cross")
+MARKS: Final[tuple[Mark, ...]] = get_args(Mark)
 
 TITLE: Final = 19
 LABEL: Final = 15

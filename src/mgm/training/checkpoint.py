@@ -19,8 +19,8 @@ from mgm.models.convert import (
     Weights,
     apply_overrides,
     check_described,
-    fill,
     from_weights,
+    load_state,
     read_weights,
 )
 from mgm.models.networks.described import network_of
@@ -150,7 +150,7 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> T
                     tokenizer=codes,
                     visible_target=visible,
                 )
-        fill(model, state)
+        load_state(model, state)
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             "", f"the checkpoint has no valid description of its model ({in_words(error)})", reason="damaged"

@@ -18,7 +18,7 @@ from mgm.models.networks.network import CatalogBuild, VideoNetwork
 from mgm.models.networks.swin import SwinBackbone
 from mgm.models.networks.video_swin import VideoSwin, take_backbone
 from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat, classes_of, load_renamed
-from mgm.models.state_dict import fill
+from mgm.models.state_dict import load_state
 from mgm.training.config import Config
 
 
@@ -52,7 +52,7 @@ def network_to_train(config: Config, labels: Sequence[str], start: VideoNetwork 
         network = build_network(config, classes=len(labels), labels=labels, training=True)
     else:
         network = build_network(config, classes=start.classes, training=True)
-        fill(network, start.state_dict())
+        load_state(network, start.state_dict())
         network.replace_head(len(labels), labels)
     return network
 

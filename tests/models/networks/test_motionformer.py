@@ -7,8 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mgm.errors import ModelError
-from mgm.models.networks.motionformer import ENTRIES, Motionformer, MotionformerSpec, from_pyth
-from mgm.models.networks.weights import classes_of, load_renamed
+from mgm.models.networks.motionformer import ENTRIES, Motionformer, MotionformerSpec
+from mgm.models.networks.weights import classes_of, load_renamed, same_name
 from tests.errors import raises
 
 SMALL = MotionformerSpec(frames=6, tubelet=2, size=16, patch=8, dim=12, depth=2, heads=3, drop_path=0.0)
@@ -90,8 +90,8 @@ def logits(w, video, values):
 
 
 def loaded(state, **changes):
-    network = Motionformer(replace(SMALL, **changes), classes=classes_of(state, from_pyth)).eval()
-    load_renamed(network, state, from_pyth)
+    network = Motionformer(replace(SMALL, **changes), classes=classes_of(state, same_name)).eval()
+    load_renamed(network, state, same_name)
     return network
 
 
@@ -131,7 +131,7 @@ def test_wrong_weights_are_named(name):
         (state | {name: torch.zeros(2, 2)}, "invalid_shape"),
     ):
         with raises(ModelError, reason) as caught:
-            load_renamed(Motionformer(SMALL, classes=CLASSES), wrong, from_pyth)
+            load_renamed(Motionformer(SMALL, classes=CLASSES), wrong, same_name)
         assert name in caught.value.found
 
 

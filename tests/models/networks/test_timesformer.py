@@ -9,7 +9,7 @@ from mgm.models.networks.timesformer import (
     TimeSformer,
     TimeSformerSpec,
     from_huggingface_timesformer,
-    from_pyth,
+    same_name,
 )
 from mgm.models.networks.weights import classes_of, load_renamed
 from tests.errors import raises
@@ -92,8 +92,8 @@ def pyth_state(spec, classes):
 class TestPyth:
     def test_every_weight_arrives(self):
         state = pyth_state(SMALL, 7)
-        network = TimeSformer(SMALL, classes=classes_of(state, from_pyth))
-        load_renamed(network, state, from_pyth)
+        network = TimeSformer(SMALL, classes=classes_of(state, same_name))
+        load_renamed(network, state, same_name)
         assert network.head.out_features == 7
         assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
@@ -102,19 +102,19 @@ class TestPyth:
         state = pyth_state(SMALL, 7)
         del state[name]
         with raises(ModelError, "mismatch") as caught:
-            load_renamed(TimeSformer(SMALL, classes=7), state, from_pyth)
+            load_renamed(TimeSformer(SMALL, classes=7), state, same_name)
         assert name in caught.value.found
 
     def test_an_unknown_weight(self):
         state = pyth_state(SMALL, 7) | {"blocks.0.gamma": torch.ones(24)}
         with raises(ModelError, "mismatch") as caught:
-            load_renamed(TimeSformer(SMALL, classes=7), state, from_pyth)
+            load_renamed(TimeSformer(SMALL, classes=7), state, same_name)
         assert "blocks.0.gamma" in caught.value.found
 
     def test_a_weight_of_another_shape(self):
         state = pyth_state(SMALL, 7) | {"time_embed": torch.randn(1, 4, 24)}
         with raises(ModelError, "invalid_shape") as caught:
-            load_renamed(TimeSformer(SMALL, classes=7), state, from_pyth)
+            load_renamed(TimeSformer(SMALL, classes=7), state, same_name)
         assert "time_embed (1, 4, 24)" in caught.value.found
 
 

@@ -7,7 +7,7 @@ from mgm.models.convert.reference import arguments_of, to_reference
 from mgm.models.convert.representable import check_representable
 from mgm.models.convert.shapes import Model, Overrides, apply_overrides, check_described, encoder_of
 from mgm.models.convert.weights import CONFIG_FILE, Weights, read_weights
-from mgm.models.state_dict import fill
+from mgm.models.state_dict import load_state
 
 __all__ = [
     "CONFIG_FILE",
@@ -25,10 +25,10 @@ __all__ = [
     "check_representable",
     "encoder_of",
     "export_graph",
-    "fill",
     "from_huggingface",
     "from_weights",
     "load_huggingface",
+    "load_state",
     "read_weights",
     "to_huggingface",
     "to_reference",

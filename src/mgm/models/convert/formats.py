@@ -19,7 +19,7 @@ from mgm.models.convert.maest import from_maest
 from mgm.models.convert.omnimae import from_omnimae
 from mgm.models.convert.pyslowfast import from_pyslowfast
 from mgm.models.convert.reference import from_reference
-from mgm.models.convert.shapes import Model, Overrides, apply_overrides, build, check_described
+from mgm.models.convert.shapes import Model, Overrides, apply_overrides, build_from_state, check_described
 from mgm.models.convert.weights import Weights
 from mgm.models.encoder import Encoder
 from mgm.models.networks.catalog import NETWORKS
@@ -27,10 +27,13 @@ from mgm.models.networks.described import network_of
 from mgm.models.networks.image_start import VIT_HF_KEY, VIT_KEY
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.spec import ModelSpec
-from mgm.models.state_dict import fill
+from mgm.models.state_dict import load_state
 
 METADATA_KEY: Final = "mgm"
 """Key of a safetensors file's metadata under which an export of mgm describes its model, in JSON."""
+
+
+_Reader = Callable[[Weights, Overrides, bool], Model]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class CheckpointFormat:
 
     name: str
     keys: tuple[str, ...]
-    read: Callable[[Weights, Overrides, bool], Model]
+    read: _Reader
     without: tuple[str, ...] = ()
 
     def recognises(self, keys: AbstractSet[str]) -> bool:
@@ -116,7 +119,7 @@ def _from_export(weights: Weights, overrides: Overrides) -> Model | VideoNetwork
             raise
         found = weights.metadata[METADATA_KEY][:200]
         raise ModelError("metadata", f"found {found}", "an export of mgm", reason="malformed") from error
-    fill(model, weights.state)
+    load_state(model, weights.state)
     return model
 
 
@@ -148,25 +151,9 @@ def _confirmed_heads(config: Mapping[str, Any], export: Mapping[str, Any] | None
 
 
 def _read_reference(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
-    return build(_select(from_reference(weights.state), encoder_only), _stored_overrides(weights.arguments, overrides))
-
-
-def _read_maest(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
-    if not encoder_only and "head.weight" not in weights.state:
-        raise _no_decoder("MAE-ST", "class token, learned position embeddings, one of two frames")
-    return build(_select(from_maest(weights.state), encoder_only), overrides)
-
-
-def _read_pyslowfast(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
-    if not encoder_only and "head.projection.weight" not in weights.state:
-        raise _no_decoder("MAE-ST", "class token, learned position embeddings, one of two frames")
-    return build(_select(from_pyslowfast(weights.state), encoder_only), overrides)
-
-
-def _read_omnimae(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
-    if not encoder_only and "head.weight" not in weights.state:
-        raise _no_decoder("OmniMAE", "a mask token in the encoder's width")
-    return build(_select(from_omnimae(weights.state), encoder_only), overrides)
+    return build_from_state(
+        _select(from_reference(weights.state), encoder_only), _stored_overrides(weights.arguments, overrides)
+    )
 
 
 def _read_image_vit(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
@@ -174,7 +161,7 @@ def _read_image_vit(weights: Weights, overrides: Overrides, encoder_only: bool) 
         found = "found a model of pictures, which has no decoder or classifier of clips"
         advice = "load its encoder: mgm.load_encoder, --part encoder; or start a network from it: --model timesformer"
         raise ModelError("", found, advice=advice, reason="unsupported")
-    return build(from_image_vit(weights.state), replace(overrides, frames=None))
+    return build_from_state(from_image_vit(weights.state), replace(overrides, frames=None))
 
 
 def _read_mme(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
@@ -190,6 +177,20 @@ def _no_decoder(name: str, has: str) -> ModelError:
         advice="load its encoder alone: mgm.load_encoder, --part encoder",
         reason="unsupported",
     )
+
+
+def _encoder_or_classifier(
+    from_theirs: Callable[[Mapping[str, Tensor]], dict[str, Tensor]], head: str, *, name: str, decoder: str
+) -> _Reader:
+    """The reader of a format whose decoder is not supported. head: the key that only a classifier has."""
+
+    def read(weights: Weights, overrides: Overrides, encoder_only: bool) -> Model:
+        """See `CheckpointFormat.read`."""
+        if not encoder_only and head not in weights.state:
+            raise _no_decoder(name, decoder)
+        return build_from_state(_select(from_theirs(weights.state), encoder_only), overrides)
+
+    return read
 
 
 def _select(ours: Mapping[str, Tensor], encoder_only: bool) -> dict[str, Tensor]:
@@ -230,6 +231,15 @@ _OF_OTHER_VITS: Final = (  # of MViT, TimeSformer and Motionformer
     "blocks.0.attn.pool_k.weight",
     "blocks.0.temporal_attn.qkv.weight",
     "blocks.0.attn.proj_q.weight",
+)
+
+_MAE_ST_DECODER: Final = "class token, learned position embeddings, one of two frames"
+_read_maest: Final = _encoder_or_classifier(from_maest, "head.weight", name="MAE-ST", decoder=_MAE_ST_DECODER)
+_read_pyslowfast: Final = _encoder_or_classifier(
+    from_pyslowfast, "head.projection.weight", name="MAE-ST", decoder=_MAE_ST_DECODER
+)
+_read_omnimae: Final = _encoder_or_classifier(
+    from_omnimae, "head.weight", name="OmniMAE", decoder="a mask token in the encoder's width"
 )
 
 # The first match wins: MAE-ST's keys contain those of a fine-tuned VideoMAE except for the attention's.

@@ -32,7 +32,7 @@ from mgm.models.convert.weights import CONFIG_FILE, read_weights
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import Stack
 from mgm.models.spec import ModelSpec
-from mgm.models.state_dict import fill, misshapen, wrong_keys, wrong_shapes
+from mgm.models.state_dict import load_state, misshapen, wrong_keys, wrong_shapes
 from mgm.models.targets import Pixels
 
 BiasNames = Literal["q_bias", "query.bias"]
@@ -143,7 +143,7 @@ def from_huggingface(
     model = _build(kind, spec, target, labels)
     if isinstance(model, Encoder):
         ours = {key.removeprefix("encoder."): value for key, value in ours.items()}
-    fill(model, ours)
+    load_state(model, ours)
     return model
 
 

@@ -20,7 +20,7 @@ from mgm.models.classifier import Classifier
 from mgm.models.encoder import Encoder
 from mgm.models.sizes import SIZES, Size, Stack, check_positive
 from mgm.models.spec import ModelSpec, check_resolution
-from mgm.models.state_dict import fill
+from mgm.models.state_dict import load_state
 
 Model = MaskedAutoencoder | Classifier | Encoder
 
@@ -63,7 +63,7 @@ class Overrides:
             check_resolution(self.resolution)
 
 
-def build(ours: Mapping[str, Tensor], overrides: Overrides) -> Model:
+def build_from_state(ours: Mapping[str, Tensor], overrides: Overrides) -> Model:
     """The model of a state dict: an autoencoder if it has a decoder's head, a classifier if it has a head, else an encoder.
 
     Raises ModelError if names are missing or unexpected, or shapes do not fit together.
@@ -80,7 +80,7 @@ def build(ours: Mapping[str, Tensor], overrides: Overrides) -> Model:
     else:
         model = Encoder(spec)
         state = {key.removeprefix("encoder."): value for key, value in state.items()}
-    fill(model, state)
+    load_state(model, state)
     return model
 
 

@@ -11,7 +11,7 @@ from mgm.errors import ModelError
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.entry import NetworkOptions
 from mgm.models.networks.network import CatalogBuild, VideoNetwork
-from mgm.models.state_dict import fill
+from mgm.models.state_dict import load_state
 
 
 def network_of(
@@ -36,7 +36,7 @@ def network_of(
         raise ModelError("resolution", f"found {size}", "one number for a network", reason="invalid_type")
     network = NETWORKS[name].build(NetworkOptions(classes=len(classes), labels=classes, frames=frames, size=size))
     network.catalog_build = CatalogBuild(name, frames, size)
-    fill(network, state)
+    load_state(network, state)
     return network.eval()
 
 

@@ -17,7 +17,7 @@ from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.image_start import State, central, vit_on_grid
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import patches_per_side, start_linear_layers
-from mgm.models.networks.weights import WeightsFormat, vit_formats
+from mgm.models.networks.weights import WeightsFormat, same_name, vit_formats
 
 TrajectoryValues = Literal["input", "projected"]
 _EPS: Final = 1e-6
@@ -171,11 +171,6 @@ class TrajectoryBlock(Residual):
         return x + self._skip(self.mlp(self.norm2(x)))
 
 
-def from_pyth(name: str) -> str | None:
-    """The name of a weight in the authors' files, which is that of mgm."""
-    return name
-
-
 def inflate_vit(network: nn.Module, state: State) -> dict[str, Tensor]:
     """A ViT of images as the authors start from it: its patch embedding is that of the middle frame of a tubelet."""
     assert isinstance(network, Motionformer)
@@ -189,7 +184,7 @@ def inflate_vit(network: nn.Module, state: State) -> dict[str, Tensor]:
 
 
 _FORMATS: Final = (
-    WeightsFormat("Motionformer", "blocks.0.attn.proj_kv.weight", from_pyth),
+    WeightsFormat("Motionformer", "blocks.0.attn.proj_kv.weight", same_name),
     *vit_formats(r"(head|pre_logits|blocks\.\d+\.attn\.proj_(q|kv))\..*|temp_embed", inflate_vit),
 )
 

@@ -132,7 +132,7 @@ class MViT(VideoNetwork):
                 nn.init.trunc_normal_(table, std=0.02)
 
 
-def build(spec: MViTSpec, rate: float, options: NetworkOptions) -> MViT:
+def build_mvit(spec: MViTSpec, rate: float, options: NetworkOptions) -> MViT:
     """See `NetworkBuilder`. rate: of stochastic depth by default.
 
     Learned positions are made for the clip. The tables of relative positions keep their size, so that weights fit at any.
@@ -162,7 +162,7 @@ def _entry(spec: MViTSpec, *, drop_path: float, **facts: Any) -> NetworkEntry:
         "sampling": "dense", "licence": "Apache-2.0", "source": "https://github.com/facebookresearch/SlowFast",
         "paper": "Li et al. 2022" if spec.relative else "Fan et al. 2021",
     }  # fmt: skip
-    return NetworkEntry(build=partial(build, spec, drop_path), formats=FORMATS, **common | facts)
+    return NetworkEntry(build=partial(build_mvit, spec, drop_path), formats=FORMATS, **common | facts)
 
 
 _SSV2: Final = {"classes": 174, "class_names": "ssv2", "views": (1, 3), "sampling": "sparse"}

@@ -241,7 +241,7 @@ def _check_frames(frames: int, ratio: int) -> None:
         )
 
 
-def build(spec: SlowFastSpec, options: NetworkOptions) -> SlowFast:
+def build_slowfast(spec: SlowFastSpec, options: NetworkOptions) -> SlowFast:
     """See `NetworkBuilder`. Any `size` will do: the network is convolutional, and trains at 224 px what it tests at 256."""
     check_no_stochastic_depth("SlowFast", options.drop_path)
     return SlowFast(spec, **options.given("classes", "labels", "frames", "dropout"))
@@ -260,7 +260,7 @@ def _entry(spec: SlowFastSpec, **facts: Any) -> NetworkEntry:
         "stochastic_depth": False, "layer_decay": False, "recipe": "supervised-slowfast-r101-k400",
         "licence": "Apache-2.0", "source": CODE, "paper": "Feichtenhofer et al. 2019",
     }  # fmt: skip
-    return NetworkEntry(build=partial(build, spec), formats=FORMATS, **common | facts)
+    return NetworkEntry(build=partial(build_slowfast, spec), formats=FORMATS, **common | facts)
 
 
 # The numbers of a name are frames of the slow pathway and their distance. "101_50_50": temporal kernels as in a ResNet-50.

@@ -20,7 +20,7 @@ from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.image_start import State, vit_on_grid
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.patch_grid import patches_per_side, start_linear_layers
-from mgm.models.networks.weights import WeightsFormat, vit_formats
+from mgm.models.networks.weights import WeightsFormat, same_name, vit_formats
 
 _EPS: Final = 1e-6
 
@@ -144,11 +144,6 @@ class DividedClassBlock(Residual):
         return x + self._skip(self.mlp(self.norm2(x)))
 
 
-def from_pyth(name: str) -> str | None:
-    """The name of a weight in the authors' files, without their prefix `model.`."""
-    return name
-
-
 _TOP: Final = {
     "timesformer.embeddings.cls_token": "cls_token",
     "timesformer.embeddings.position_embeddings": "pos_embed",
@@ -199,7 +194,7 @@ def inflate_vit(network: nn.Module, state: State) -> dict[str, Tensor]:
 
 _FRESH: Final = r"head\..*|time_embed|blocks\.\d+\.temporal_fc\..*"
 _FORMATS: Final = (
-    WeightsFormat("TimeSformer", "blocks.0.temporal_fc.weight", from_pyth),
+    WeightsFormat("TimeSformer", "blocks.0.temporal_fc.weight", same_name),
     WeightsFormat(
         "Hugging Face TimeSformer", "timesformer.encoder.layer.0.temporal_dense.weight", from_huggingface_timesformer
     ),

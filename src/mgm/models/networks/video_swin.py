@@ -12,7 +12,7 @@ from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.image_start import State, averaged, check_image
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.swin import SwinBackbone, SwinSpec, offsets
-from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat, load_renamed
+from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat, load_renamed, same_name
 from mgm.models.patches import MEAN, STD
 
 _TABLE: Final = "relative_position_bias_table"
@@ -115,7 +115,7 @@ def take_backbone(network: VideoSwin, pretrained: SwinBackbone) -> None:
     load_renamed(network, state, rename_classifier, fresh=ALL_BUT_HEAD)
 
 
-def build(spec: SwinSpec, rate: float, options: NetworkOptions) -> VideoSwin:
+def build_video_swin(spec: SwinSpec, rate: float, options: NetworkOptions) -> VideoSwin:
     """See `NetworkBuilder`. rate: of stochastic depth by default."""
     own = {"frames": _FRAMES, "size": _SIZE, "drop_path": rate}
     return VideoSwin(spec, **own | options.given("classes", "labels", "frames", "size", "dropout", "drop_path"))
@@ -153,13 +153,13 @@ def inflate_swin(network: nn.Module, state: State) -> dict[str, Tensor]:
 
 
 _IMAGES: Final = WeightsFormat(
-    "Swin of images", "layers.0.blocks.0.attn.qkv.weight", lambda name: name, fresh=ALL_BUT_HEAD, inflate=inflate_swin
+    "Swin of images", "layers.0.blocks.0.attn.qkv.weight", same_name, fresh=ALL_BUT_HEAD, inflate=inflate_swin
 )
 
 _K400: Final = NetworkEntry(
     name="video-swin-b-k400",
     title="Video Swin-B, window 8x7x7; BEVT's network",
-    build=partial(build, SwinSpec(), 0.3),
+    build=partial(build_video_swin, SwinSpec(), 0.3),
     formats=(_BEVT, _MMCV, _IMAGES),
     classes=400,
     class_names="kinetics400",
@@ -182,7 +182,7 @@ ENTRIES: Final = (
         _K400,
         name="video-swin-b-ssv2",
         title="Video Swin-B, window 16x7x7; BEVT's network",
-        build=partial(build, SwinSpec(window=(16, 7, 7)), 0.4),
+        build=partial(build_video_swin, SwinSpec(window=(16, 7, 7)), 0.4),
         classes=174,
         class_names="ssv2",
         views=(1, 3),

@@ -12,11 +12,17 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.models.networks.image_start import VIT_HF_KEY, VIT_KEY, Inflate
 from mgm.models.networks.network import VideoNetwork
-from mgm.models.state_dict import fill, wrong_keys, wrong_shapes
+from mgm.models.state_dict import load_state, wrong_keys, wrong_shapes
 
 Rename = Callable[[str], str | None]
 """The name of mgm for a name of the authors; None for a tensor that is not a weight, such as a momentum. A name that the authors'
 program does not write is returned as it is: `load_renamed` then reports it as unexpected."""
+
+
+def same_name(name: str) -> str:
+    """A `Rename` where the authors' names are those of mgm."""
+    return name
+
 
 HEAD: Final = "head.weight"
 ALL_BUT_HEAD: Final = r"head\..*"
@@ -49,7 +55,7 @@ class WeightsFormat:
 def vit_formats(fresh: str, inflate: Inflate) -> tuple[WeightsFormat, ...]:
     """The formats of a ViT of images that a network starts from; after those of the network's own weights."""
     names = (("ViT of images", VIT_KEY), ("Hugging Face ViT", VIT_HF_KEY), ("Hugging Face ViT", f"vit.{VIT_HF_KEY}"))
-    return tuple(WeightsFormat(name, key, lambda key: key, fresh, inflate) for name, key in names)
+    return tuple(WeightsFormat(name, key, same_name, fresh, inflate) for name, key in names)
 
 
 def load_renamed(
@@ -94,7 +100,7 @@ def load_renamed(
     if wrong:
         raise wrong_shapes(wrong)
     counters = {key: value for key, value in expected.items() if key not in theirs}
-    fill(network, counters | fitted)
+    load_state(network, counters | fitted)
 
 
 def classes_of(state: Mapping[str, Tensor], rename: Rename) -> int:
