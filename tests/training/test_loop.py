@@ -1,5 +1,6 @@
 """The training loop, shown on pretraining; a batch in micro-batches has the loss and gradient of the whole one."""
 
+import math
 import os
 import shutil
 import signal
@@ -188,16 +189,16 @@ def test_a_refused_run_prints_nothing(small, videos, memory, tmp_path, capsys):
 SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
 
 
-@pytest.fixture
-def method():
+@pytest.fixture(params=["hog", "asinh-motion"])
+def method(request):
     torch.manual_seed(0)
-    model = MaskedAutoencoder(SPEC, target={"normalised-pixels": 1.0, "hog": 0.5})
+    model = MaskedAutoencoder(SPEC, target={"normalised-pixels": 1.0, request.param: 0.5})
     return Pretraining(model, load_config("debug"))
 
 
 @pytest.fixture
 def clips():
-    """Six clips with 0, 1, 3, 6, 10 and 15 reconstructed tokens out of 24 hidden ones."""
+    """Six clips with 0, 1, 3, 6, 10 and 15 reconstructed tokens out of 24 hidden ones, and motion that is not known everywhere."""
     rng = torch.Generator().manual_seed(1)
     mask = torch.zeros(6, SPEC.tokens, dtype=torch.bool)
     decode = torch.zeros(6, SPEC.tokens, dtype=torch.bool)
@@ -206,17 +207,20 @@ def clips():
         mask[number, hidden] = True
         decode[number, hidden[:asked]] = True
     video = torch.randint(0, 256, (6, *SPEC.video_shape), generator=rng, dtype=torch.uint8)
-    return video, mask.view(6, *SPEC.grid), decode.view(6, *SPEC.grid)
+    motion = torch.randn(6, 4, 4, 4, 2, generator=rng)
+    unknown = torch.rand(6, 4, 4, 4, 1, generator=rng) < torch.linspace(0, 1, 6).view(6, 1, 1, 1, 1)
+    return video, mask.view(6, *SPEC.grid), decode.view(6, *SPEC.grid), motion.masked_fill(unknown, math.nan)
 
 
 def micro_batches(clips, sizes, *, decoded=True):
-    video, mask, decode = clips
+    video, mask, decode, motion = clips
     first = 0
     for size in sizes:
         part = slice(first, first + size)
         number = torch.arange(size)
         chosen = decode[part] if decoded else None
-        yield Batch(video[part], mask[part], -torch.ones(size), number, torch.zeros(size, 3), 0.0, (), (), chosen)
+        numbers = -torch.ones(size), number, torch.zeros(size, 3)
+        yield Batch(video[part], mask[part], *numbers, 0.0, (), (), chosen, motion[part])
         first += size
 
 
@@ -232,8 +236,8 @@ def gradients(method, clips, sizes, **options):
 @pytest.mark.parametrize("sizes", [(6,), (3, 3), (1, 1, 1, 1, 1, 1), (1, 5), (4, 2)])
 @pytest.mark.parametrize("decoded", [True, False])
 def test_micro_batches_add_up_to_the_batch(method, clips, sizes, decoded):
-    video, mask, decode = clips
-    whole = method.module(video, mask, decode if decoded else None)
+    video, mask, decode, motion = clips
+    whole = method.module(video, mask, decode if decoded else None, motion=motion)
     names, parameters = zip(*method.module.named_parameters(), strict=True)
     expected = dict(zip(names, torch.autograd.grad(whole.loss, parameters), strict=True))
     totals, gradient = gradients(method, clips, sizes, decoded=decoded)
@@ -247,8 +251,8 @@ def test_micro_batches_add_up_to_the_batch(method, clips, sizes, decoded):
 
 
 def test_a_step_without_reconstructed_tokens(method, clips):
-    video, mask, decode = clips
-    nothing = (video, mask, torch.zeros_like(decode))
+    video, mask, decode, motion = clips
+    nothing = (video, mask, torch.zeros_like(decode), motion)
     with raises(ModelError, "invalid_value", message="run-nothing-to-reconstruct"):
         gradients(method, nothing, (3, 3))
 

@@ -33,10 +33,14 @@ class MotionTarget(Target):
             return values.take_along_dim(tokens[:, :, None], dim=1)
 
     def loss(self, prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:
-        """The mean square over the values that are known; 0 if none is. Motion is NaN where it was not measured."""
+        """The mean square over the values that are known of each clip, 0 if none is. Motion is NaN where it was not measured.
+
+        The mean over clips: it counts a clip as often as its tokens, whatever is known, so that parts of a batch add up to it.
+        """
         known = ~values.isnan() if valid is None else ~values.isnan() & valid[:, :, None]
         error = torch.where(known, prediction - values, 0).square()  # the gradient at a NaN is 0, not NaN
-        return error.sum() / known.sum().clamp_min(1)
+        of_clip = error.sum((1, 2)) / known.sum((1, 2)).clamp_min(1)
+        return of_clip.mean() if valid is None else (of_clip * valid.sum(1)).sum() / valid.sum()
 
 
 @dataclass(frozen=True)
