@@ -24,6 +24,9 @@ from tests.errors import raises
         ({"camera": "pan"}, "unknown_name", None),
         ({"short": "loop"}, "unknown_name", None),
         ({"cache": "yes"}, "unknown_name", None),
+        ({"stride": 1.5}, "invalid_type", "clip-stride-fraction"),
+        ({"frames": "16"}, "invalid_type", None),
+        ({"start": None}, "invalid_type", None),
     ],
 )
 def test_options_that_are_not_possible(ordinary: Path, options: dict[str, object], reason: Reason, message: str | None):
@@ -34,6 +37,13 @@ def test_options_that_are_not_possible(ordinary: Path, options: dict[str, object
 def test_motion_alone_needs_a_source(ordinary: Path):
     with raises(VideoError, "missing_value", subject=ordinary):
         read_motion(ordinary, motion=None)
+
+
+def test_an_unknown_option_names_the_function_and_the_near_option(ordinary: Path):
+    with pytest.raises(TypeError, match=r"^read_clip\(\) got .* 'num_frames'; did you mean 'frames'\?$"):
+        read_clip(ordinary, num_frames=8)
+    with pytest.raises(TypeError, match=r"^read_motion\(\) got .* 'fps'; its options are start, "):
+        read_motion(ordinary, fps=8)
 
 
 def test_an_unknown_option_is_a_type_error(ordinary: Path):
@@ -73,6 +83,9 @@ def test_options_are_the_fields_of_one_class():
         ({"start": -1}, None),
         ({"stride": 0}, "clip-stride"),
         ({"frames": 0}, None),
+        ({"frames": 10**9}, "clip-too-many-frames"),
+        ({"stride": 10**30}, None),
+        ({"start": 10**30}, None),
         ({"crop": (90, 0, 8, 8)}, "clip-crop-outside"),
         ({"crop": (-1, 0, 8, 8)}, None),
         ({"crop": (0, 0, 8, 0)}, None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, Protocol, Self, TypeVar, get_args, overload
@@ -25,6 +26,8 @@ Box = tuple[int, int, int, int]
 """(x, y, width, height) in pixels."""
 Crop = Literal["centre"] | Box | None
 """The region of a clip, see `ClipOptions`."""
+MOST_FRAMES = 2**24
+"""Of one clip, 155 hours at 30 frames per second: a mistyped number must not fill the memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,12 +89,10 @@ class ClipOptions:
 
     def check(self, name: str) -> None:
         """Raise VideoError, about the video `name`, for a value out of range or a combination that is not possible."""
-        if self.stride < 1:
-            raise _invalid(name, "stride", self.stride, "1 or more")
-        if self.frames is not None and self.frames < 1:
-            raise _invalid(name, "frames", self.frames, "1 or more, or None")
-        if self.start < 0:
-            raise _invalid(name, "start", self.start, "0 or more")
+        _check_number(name, "stride", self.stride, least=1, most=MOST_FRAMES)
+        if self.frames is not None:
+            _check_number(name, "frames", self.frames, least=1, most=MOST_FRAMES, other=", or None")
+        _check_number(name, "start", self.start, least=0, most=2**40)
         if self.start_seconds is not None and not 0 <= self.start_seconds < float("inf"):
             raise _invalid(name, "start_seconds", self.start_seconds, "0 or more")
         if self.start_seconds is not None and self.start:
@@ -184,6 +185,15 @@ def motion_source(
     return make_estimator(options.motion)
 
 
+def _check_number(name: str, option: str, value: object, *, least: int, most: int, other: str = "") -> None:
+    if not isinstance(value, (int, np.integer)):
+        raise _invalid(name, option, repr(value), f"a whole number{other}", reason="invalid_type")
+    if value < least:
+        raise _invalid(name, option, value, f"{least} or more{other}")
+    if value > most:
+        raise _invalid(name, option, value, f"at most {most:,}{other}")
+
+
 def _check_choice(name: str, option: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         raise _invalid(name, option, repr(value), f"one of {', '.join(choices)}", reason="unknown_name")
@@ -221,15 +231,22 @@ def keywords_of(options: Callable[Keywords, Options]) -> _TakesKeywords[Options,
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         *own, last = inspect.signature(function).parameters.values()
+        fields = inspect.signature(options).parameters
 
         @wraps(function)
         def with_keywords(*subjects: Any, **keywords: Any) -> Any:
             named = {parameter.name: keywords.pop(parameter.name) for parameter in own if parameter.name in keywords}
+            unknown = next((name for name in keywords if name not in fields), None)
+            if unknown is not None:
+                near = get_close_matches(unknown, fields, 1)
+                raise TypeError(
+                    f"{function.__name__}() got an unexpected keyword argument {unknown!r}"
+                    + (f"; did you mean {near[0]!r}?" if near else f"; its options are {', '.join(fields)}")
+                )
             named[last.name] = options(**keywords)  # type: ignore[call-arg]
             return function(*subjects, **named)
 
-        fields = inspect.signature(options).parameters.values()
-        with_keywords.__signature__ = inspect.Signature([*own, *fields])  # type: ignore[attr-defined]
+        with_keywords.__signature__ = inspect.Signature([*own, *fields.values()])  # type: ignore[attr-defined]
         with_keywords.__doc__ = f"{inspect.getdoc(function)}\n\n{inspect.getdoc(options)}"
         return with_keywords
 
