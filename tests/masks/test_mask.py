@@ -15,6 +15,8 @@ def test_views_of_a_mask():
     assert mask.flat.shape == (12,)
     assert np.flatnonzero(mask.flat).tolist() == [4, 8]
     assert mask.ratio == pytest.approx(1 / 6)
+    np.testing.assert_array_equal(np.asarray(mask), masked)
+    assert np.array(mask, np.float32).sum() == 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from mgm.errors import MaskError
 from mgm.masks.cell_motion import MotionInput
@@ -62,6 +62,10 @@ class TokenMask(Pictured):
             MaskError: the number of frames is not a multiple of the mask's steps.
         """
         return draw("mask_sheet", self, clip, columns=columns)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """`np.asarray(mask)` is `masked`."""
+        return np.array(self.masked, dtype, copy=copy)
 
     def __repr__(self) -> str:
         steps, height, width = self.masked.shape

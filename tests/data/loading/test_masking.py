@@ -45,6 +45,7 @@ def read(masked: mgm.MaskedClips, **options: Any) -> dict[int, torch.Tensor]:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_masks_do_not_depend_on_workers_or_order(workers: int) -> None:
     masked = mgm.MaskedClips(Moving(), "mgm", grid=GRID, ratio=0.75, seed=3)
+    assert repr(masked) == "MaskedClips(12 clips, mgm, 4 x 6 x 6 tokens, 75% hidden, 'bool_masked_pos')"
     alone = read(masked)
     together = read(masked, shuffle=True, num_workers=workers)
 

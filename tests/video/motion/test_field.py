@@ -182,6 +182,13 @@ def test_a_field_is_indexed_by_frame():
     assert (second.source, second.extent) == ("codec", (16, 24))
 
 
+def test_a_field_is_converted_to_its_vectors():
+    vectors = np.arange(12, dtype=np.float32).reshape(1, 2, 3, 2)
+    field = MotionField(vectors, np.ones((1, 2, 3), np.bool_), "codec", (16, 24))
+    assert np.shares_memory(np.asarray(field), vectors)
+    np.testing.assert_array_equal(np.stack([field, field])[1], vectors)
+
+
 def test_a_motion_field_prints_its_shape_and_unit_and_no_arrays():
     field = MotionField(np.zeros((16, 28, 40, 2), np.float32), np.ones((16, 28, 40), bool), "codec", (224, 320))
     assert (

@@ -101,6 +101,12 @@ class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.clips)
 
+    def __repr__(self) -> str:
+        grid = " x ".join(map(str, self.grid))
+        return (
+            f"MaskedClips({len(self):,} clips, {self.mask.name}, {grid} tokens, {self.ratio:.0%} hidden, {self.key!r})"
+        )
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         """The sample without its motion, with its mask.
 

@@ -56,6 +56,10 @@ class VectorField:
         """The field of some of the frames; a view if numpy returns one."""
         return type(self)(self.vectors[index], self.valid[index])
 
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """`np.asarray(field)` is `vectors`."""
+        return np.array(self.vectors, dtype, copy=copy)
+
     def __repr__(self) -> str:
         """The shape and the share of valid cells, without the arrays."""
         return f"{type(self).__name__}({self._shape}, {self._share})"
