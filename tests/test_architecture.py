@@ -53,7 +53,8 @@ ROOMS = {
     "evaluation": [
         {"bootstrap", "checked_tensors", "classification", "metrics", "pooling", "ranks"},
         {"feature_journal", "prediction_journal", "protocol", "token_file"},
-        {"feature_blocks"},
+        {"column_blocks"},
+        {"feature_blocks", "prediction_blocks"},
         {"views"},
         {"attentive", "feature_cache", "holdout", "linear", "nearest", "prediction_table"},
         {"low_shot"},

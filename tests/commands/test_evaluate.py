@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 import mgm
 from mgm.commands.evaluate import evaluate
 from mgm.evaluation.multi_view import Evaluation
+from mgm.evaluation.prediction_blocks import Predictions
 from mgm.evaluation.prediction_table import JudgedVideos
-from mgm.evaluation.views import Predictions
 from mgm.training.results import Interval, Metric, Result, SetRecord, VideosRecord
 
 

@@ -14,9 +14,9 @@ from mgm.data.clips.source import FileSource
 from mgm.errors import DataError, FileError
 from mgm.evaluation import multi_view, views
 from mgm.evaluation.multi_view import evaluate, evaluate_classifier, evaluation_metrics
+from mgm.evaluation.prediction_blocks import Predictions
 from mgm.evaluation.prediction_table import read_predictions, video_names
 from mgm.evaluation.probing import untrained_encoder
-from mgm.evaluation.views import Predictions
 from mgm.files.lock import locked
 from mgm.files.parquet import parquet_rows
 from mgm.models import Classifier, Encoder

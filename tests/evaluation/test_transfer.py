@@ -7,8 +7,8 @@ import pytest
 import mgm
 from mgm.data.items import VideoItem, VideoSet
 from mgm.errors import DataError
+from mgm.evaluation.prediction_blocks import Predictions
 from mgm.evaluation.transfer import map_classes, number_classes, read_class_map, transfer_metrics
-from mgm.evaluation.views import Predictions
 from mgm.training.results import read_results
 from tests.errors import raises
 

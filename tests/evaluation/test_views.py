@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.loading.views import ViewSet
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import DataError, ModelError
-from mgm.evaluation import feature_blocks
+from mgm.evaluation import column_blocks
 from mgm.evaluation import views as module
 from mgm.evaluation.attentive import AttentiveProbe
+from mgm.evaluation.prediction_journal import PredictionJournal
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import token_file
 from mgm.evaluation.views import average_views, encode_views, predict_views
@@ -141,7 +143,7 @@ def test_features_are_the_same_in_blocks_of_any_size(items, wide, monkeypatch):
     whole = encode_views(encoder, videos)
     row_bytes = whole.pooled[0].nbytes + 2 * whole.places.frame_indices[0].nbytes + 16
     for rows in (0, 2, 3):
-        monkeypatch.setattr(feature_blocks, "_BLOCK_BYTES", rows * row_bytes)
+        monkeypatch.setattr(column_blocks, "_BLOCK_BYTES", rows * row_bytes)
         found = encode_views(encoder, videos)
         for name in ("pooled", "owner", "label", "row"):
             assert torch.equal(getattr(found, name), getattr(whole, name))
@@ -150,3 +152,24 @@ def test_features_are_the_same_in_blocks_of_any_size(items, wide, monkeypatch):
             np.testing.assert_array_equal(getattr(found.places, name), getattr(whole.places, name))
     encoded = encoder(torch.cat([videos[number].video for number in range(4)])).mean(1)
     torch.testing.assert_close(whole.pooled, encoded.detach())
+
+
+def test_predictions_are_the_same_in_blocks_of_any_size(items, tmp_path, monkeypatch):
+    """Also with an unreadable video between them, and after groups that a journal has kept."""
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"not a video")
+    videos = view_set((items[0], VideoItem(str(broken), 3), *items[1:]))
+    monkeypatch.setattr(module, "_VIDEOS_AT_ONCE", 1)
+    whole = predict_views(Recorder(), videos)
+    assert whole.index == (0, *range(2, len(items) + 1))
+    stopped, journal = PredictionJournal(tmp_path / "stopped"), PredictionJournal(tmp_path / "journal")
+    predict_views(Recorder(), videos, journal=stopped)
+    with journal.opened(0) as append:
+        for number, group in islice(stopped.read(), 1, 4):
+            append(number, group)
+    for size, kept in ((0, None), (200, None), (0, journal)):
+        monkeypatch.setattr(column_blocks, "_BLOCK_BYTES", size)
+        found = predict_views(Recorder(), videos, journal=kept)
+        assert (found.index, found.views, found.unreadable) == (whole.index, whole.views, whole.unreadable)
+        for name in ("probability", "label", "seconds"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import mgm
 from mgm.data.annotations import load_set
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.training import load_checkpoint
+from mgm.training.finetune import finetune
 from mgm.training.pretrain import pretrain
 from mgm.training.results import read_results
 from mgm.training.signals import STOPPED_STATUS
@@ -149,6 +151,54 @@ def test_two_ranks_finetune_and_evaluate_as_one(labelled, pretrained, tmp_path):
         file.unlink()
     command([sys.executable], tmp_path / "alone", "evaluate", out, labelled)
     assert [file.read_bytes() for file in written] == contents
+    top1 = result.metric("top-1").value
+    assert [(report / f"predictions{rank}.txt").read_text() for rank in (0, 1)] == [f"40 {top1}", f"0 {top1}"]
+    # A stopped evaluation is continued by two ranks.
+    for file in written:
+        file.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        mgm.evaluate(out, labelled, progress=stop_after_a_group)
+    _, judged = command(TOGETHER, tmp_path / "continued", "evaluate", out, labelled)
+    assert sum(map(len, judged)) == 24
+    assert [file.read_bytes() for file in written] == contents
+    # Names and weights are hashed on the first rank alone.
+    assert [(tmp_path / "continued" / f"hashed{rank}.txt").exists() for rank in (0, 1)] == [True, False]
+    assert [(report / f"hashed{rank}.txt").exists() for rank in (0, 1)] == [True, False]
+
+
+def stop_after_a_group(line):
+    if line.startswith("classifying 16"):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_two_ranks_predict_transfer_and_compare_as_one(labelled, tuned, tmp_path):
+    """The first rank has the predictions and writes; both know the figures."""
+    contents = []
+    for name, launcher, numbers in (("alone", [sys.executable], ["40"]), ("together", TOGETHER, ["40", "0"])):
+        out, report = tmp_path / f"{name}.csv", tmp_path / name
+        printed, _ = command(launcher, report, "predict", tuned, labelled / "test", "--out", out)
+        assert [file.read_text() for file in sorted(report.glob("predictions*.txt"))] == numbers
+        found = [line for line in printed.splitlines() if ".mp4" in line]
+        transferred, _ = command(launcher, tmp_path / f"{name} transfer", "transfer", tuned, labelled)
+        transfer_file = (tuned / "transfer.json").read_bytes()
+        (tuned / "transfer.json").unlink()
+        (tuned / "evaluation.json").unlink(missing_ok=True)
+        shutil.rmtree(tuned / "predictions", ignore_errors=True)
+        compared, _ = command(launcher, tmp_path / f"{name} compare", "compare", tuned, tuned, labelled)
+        again, judged = command(launcher, tmp_path / f"{name} again", "compare", tuned, tuned, labelled)
+        assert judged == []
+        assert again == compared
+        contents.append((out.read_bytes(), found, transferred, transfer_file, compared))
+    assert contents[0] == contents[1]
+
+
+@pytest.fixture(scope="module")
+def tuned(labelled, pretrained, small, tmp_path_factory):
+    """A classifier after one step."""
+    settings = small("finetune.steps=1", "finetune.warmup=0")
+    out = tmp_path_factory.mktemp("tuned") / "run"
+    return finetune(pretrained, labelled, settings, out=out, show_progress=False).out
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 """One of two processes that run a command of mgm together: torchrun starts it for test_ranks.py.
 
 Arguments: a folder for what each rank did, then those of `mgm`. It receives the paths of the judged videos, the step of the
-checkpoint that is evaluated, and the number of features that `mgm.embed` returned.
+checkpoint that is evaluated, and the number of features and of predictions that `mgm.embed`, `mgm.evaluate` and `mgm.predict`
+returned.
 """
 
 import os
@@ -14,13 +15,14 @@ import torch
 import mgm
 from mgm.commands import main
 from mgm.data.loading.views import ViewSet
-from mgm.evaluation import feature_blocks
-from mgm.training import load_checkpoint, saving
+from mgm.evaluation import column_blocks
+from mgm.training import load_checkpoint, results, resume, saving
 
 
 def watch(folder: Path, rank: str) -> None:
     """Write what this rank does, and save checkpoints late: no other rank may depend on luck."""
-    read, save, evaluate, embed = ViewSet.read, saving.write_checkpoint, mgm.evaluate, mgm.embed
+    read, save = ViewSet.read, saving.write_checkpoint
+    evaluate, embed, predict, hashed = mgm.evaluate, mgm.embed, mgm.predict, resume.fingerprint
 
     def watched(views, index, begin_item=None):
         with (folder / f"videos{rank}.txt").open("a") as file:
@@ -29,7 +31,20 @@ def watch(folder: Path, rank: str) -> None:
 
     def evaluated(run, *arguments, **options):
         (folder / f"step{rank}.txt").write_text(str(load_checkpoint(run)["position"]["step"]))
-        return evaluate(run, *arguments, **options)
+        found = evaluate(run, *arguments, **options)
+        (folder / f"predictions{rank}.txt").write_text(
+            f"{len(found.predictions.label)} {found.result.metric('top-1').value}"
+        )
+        return found
+
+    def predicted(*arguments, **options):
+        found = predict(*arguments, **options)
+        (folder / f"predictions{rank}.txt").write_text(str(len(found.predictions)))
+        return found
+
+    def hashing(items):
+        (folder / f"hashed{rank}.txt").touch()
+        return hashed(items)
 
     def embedded(*arguments, **options):
         found = embed(*arguments, **options)
@@ -40,8 +55,11 @@ def watch(folder: Path, rank: str) -> None:
         time.sleep(2)
         save(*arguments, **options)
 
-    ViewSet.read, saving.write_checkpoint, mgm.evaluate, mgm.embed = watched, late, evaluated, embedded
-    feature_blocks._BLOCK_BYTES = 1  # a block for each group
+    ViewSet.read, saving.write_checkpoint = watched, late
+    mgm.evaluate, mgm.embed, mgm.predict = evaluated, embedded, predicted
+    for module in (resume, results, saving):
+        module.fingerprint = hashing
+    column_blocks._BLOCK_BYTES = 1  # a block for each group
 
 
 if __name__ == "__main__":

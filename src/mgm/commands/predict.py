@@ -13,6 +13,7 @@ import mgm
 from mgm.commands.next_command import suggest_export
 from mgm.commands.options import AsJson, ForeignRecipe, Labels, Network, with_network
 from mgm.errors import ConfigError
+from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, note, print_json, print_result
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def predict(
         print_json(report)
     for message in report.unreadable.values():
         note(message)
-    if out is not None:
+    if out is not None and on_first_rank():
         report.save(out)
         note(f"written to {out}")
     if model is None:  # weights of other authors stay in their format

@@ -23,13 +23,14 @@ from mgm.errors import DataError
 from mgm.evaluation.bootstrap import class_mean_interval, mean_interval
 from mgm.evaluation.classification import calibration_error, confusion_matrix, log_loss, mean_class_accuracy
 from mgm.evaluation.metrics import top_k_hits
+from mgm.evaluation.prediction_blocks import Predictions
 from mgm.evaluation.prediction_journal import PredictionJournal
 from mgm.evaluation.prediction_table import JudgedVideos, read_predictions, video_names, write_predictions
 from mgm.evaluation.probing import evaluation_views, video_progress
 from mgm.evaluation.protocol import view_protocol, wilson_interval
 from mgm.evaluation.ranks import Ranks
-from mgm.evaluation.run import open_readable
-from mgm.evaluation.views import Predictions, predict_views
+from mgm.evaluation.run import ReadableSet, open_readable
+from mgm.evaluation.views import predict_views
 from mgm.files.journal import Journal
 from mgm.files.lock import locked
 from mgm.machine import machine, versions
@@ -69,7 +70,7 @@ _CONFUSIONS = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation(Tabled):
-    """A result, and what is behind it.
+    """A result, and what is behind it: of several processes the first one alone has the videos.
 
     Attributes:
         predictions: of the videos that could be read.
@@ -128,10 +129,11 @@ def evaluate(
         read_groups(groups, task.videos.test)  # before the work
     readable = open_readable(task.videos, task.videos.test, task.config, source, show_progress=progress is not None)
     folder = result_file(run, PREDICTIONS) / task.folder_name
-    state = [task.model.weights, task.model.settings, describe_set(readable.videos).checksum, *map(list, versions())]
+    ranks = task.ranks
+    checksum = ranks.from_first(lambda: describe_set(readable.videos).checksum)
+    state = [task.model.weights, task.model.settings, checksum, *map(list, versions())]
     journal = PredictionJournal(folder.with_name(f".{folder.name}-{_key(*state)}"))
 
-    ranks = Ranks(task.config.probe.precision)
     with locked(folder, advice="wait for its evaluation to end") if ranks.is_first else nullcontext():
         predictions = evaluate_classifier(
             task.classifier,
@@ -142,48 +144,67 @@ def evaluate(
             ranks=ranks,
             progress=progress,
         )
-        predictions = replace(predictions, unreadable={**readable.unreadable, **predictions.unreadable})
-        items = tuple(readable.videos.test[index] for index in predictions.index)
-        group = None if groups is None else read_groups(groups, items)
-        names = _names(task.videos.test, readable.videos.test, predictions.index)
-        judged = JudgedVideos(names, predictions.probability, predictions.label, group)
-        details = {"predictions": f"{PREDICTIONS}/{folder.name}", "groups": groups}
-        result = _result(task, predictions, group, details)
 
-        def write() -> None:
-            write_predictions(folder, judged, predictions, task.videos.classes)
-            keep_result(file, result)
-            _keep_cost(result_file(run, COSTS), result, ranks, time.perf_counter() - began)
+        def judge() -> Evaluation:
+            found = _judge(task, readable, predictions, groups, folder)
+            write_predictions(folder, found.judged, found.predictions, task.videos.classes)
+            keep_result(file, found.result)
+            _keep_cost(result_file(run, COSTS), found.result, ranks, time.perf_counter() - began)
             for unfinished in folder.parent.glob(f".{folder.name}-*"):
                 PredictionJournal(unfinished).remove()
+            return found
 
-        ranks.from_first(write)
-    return Evaluation(result, predictions, items, judged, folder)
+        evaluation = ranks.on_first(judge)
+    result = ranks.from_first(lambda: None if evaluation is None else evaluation.result)
+    if evaluation is not None:
+        return evaluation
+    assert result is not None
+    return Evaluation(result, predictions, (), JudgedVideos((), predictions.probability, predictions.label), folder)
+
+
+def _judge(
+    task: _Task, readable: ReadableSet, predictions: Predictions, groups: str | None, folder: Path
+) -> Evaluation:
+    predictions = replace(predictions, unreadable={**readable.unreadable, **predictions.unreadable})
+    items = tuple(readable.videos.test[index] for index in predictions.index)
+    group = None if groups is None else read_groups(groups, items)
+    names = _names(task.videos.test, readable.videos.test, predictions.index)
+    judged = JudgedVideos(names, predictions.probability, predictions.label, group)
+    details = {"predictions": f"{PREDICTIONS}/{folder.name}", "groups": groups}
+    return Evaluation(_result(task, predictions, group, details), predictions, items, judged, folder)
 
 
 def stored_evaluation(
     run: str | Path, videos: VideoSet, *, overrides: tuple[str, ...] = ()
 ) -> tuple[Result, JudgedVideos] | None:
-    """An earlier evaluation of the same weights on the same set with the same protocol, if there is one."""
+    """An earlier evaluation of the same weights on the same set with the same protocol, if there is one; on the first rank.
+
+    All ranks must call it; None on the others.
+    """
     task = _open(run, videos, overrides, None, None)
     wanted = (task.model.weights, task.about.checksum, task.protocol)
-    for result in read_results(result_file(run, EVALUATION_FILE)):
-        found = result.model
-        if found is not None and (found.weights, result.set.checksum, result.protocol) == wanted:
-            folder = result_file(run, str(result.details["predictions"]))
-            return (result, read_predictions(folder)) if folder.exists() else None
-    return None
+
+    def find() -> tuple[Result, JudgedVideos] | None:
+        for result in read_results(result_file(run, EVALUATION_FILE)):
+            found = result.model
+            if found is not None and (found.weights, result.set.checksum, result.protocol) == wanted:
+                folder = result_file(run, str(result.details["predictions"]))
+                return (result, read_predictions(folder)) if folder.exists() else None
+        return None
+
+    return task.ranks.on_first(find)
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What is evaluated.
+    """What is evaluated, and by which processes.
 
     Attributes:
         given: the set as given. videos: the same, with labels that index the classes of the classifier.
         model, about, protocol: for the record.
     """
 
+    ranks: Ranks
     classifier: Classifier | VideoNetwork
     config: Config
     given: VideoSet
@@ -213,9 +234,13 @@ def _open(
     videos = given.with_classes(_class_names(run, classifier))
     if (error := untestable(videos)) is not None:
         raise error
-    model = describe_model(run, classifier, config, recipe=recipe)
+    ranks = Ranks(config.probe.precision)
+    # Weights and names are hashed, which takes seconds for millions.
+    model, about = ranks.from_first(
+        lambda: (describe_model(run, classifier, config, recipe=recipe), describe_set(given))
+    )
     protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
-    return _Task(classifier, config, given, videos, model, describe_set(given), protocol)
+    return _Task(ranks, classifier, config, given, videos, model, about, protocol)
 
 
 def _names(items: Sequence[VideoItem], readable: Sequence[VideoItem], index: Sequence[int]) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class PredictionReport(Tabled):
-    """The predictions of several videos, in their order.
+    """The predictions of several videos, in their order; of several processes the first one alone has them.
 
     Attributes:
         unreadable: path -> message, of videos that could not be read.

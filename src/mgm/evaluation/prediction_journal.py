@@ -52,10 +52,11 @@ class PredictionJournal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def read(self) -> dict[int, PredictedGroup]:
-        """The finished groups by number. Raises FileError if a file is damaged before its end."""
-        records = (record for file in sorted(self.folder.glob("rank*.jsonl")) for _, record in read_journal(file))
-        return {int(record["group"]): _group(record, self.folder) for record in records}
+    def read(self) -> Iterator[tuple[int, PredictedGroup]]:
+        """Yield the finished groups with their numbers. Raises FileError if a file is damaged before its end."""
+        for file in sorted(self.folder.glob("rank*.jsonl")):
+            for _, record in read_journal(file):
+                yield _group(record, self.folder)
 
     @contextmanager
     def opened(self, rank: int) -> Iterator[Callable[[int, PredictedGroup], None]]:
@@ -91,10 +92,10 @@ def _prediction(index: int, label: int, views: int, text: str) -> Prediction:
     return Prediction(index, label, views, values[2:], (float(values[0]), float(values[1])))
 
 
-def _group(record: dict[str, Any], folder: Path) -> PredictedGroup:
+def _group(record: dict[str, Any], folder: Path) -> tuple[int, PredictedGroup]:
     try:
         videos = tuple(_prediction(*video) for video in record["videos"])
-        return PredictedGroup(videos, dict(record["unreadable"]))
+        return int(record["group"]), PredictedGroup(videos, dict(record["unreadable"]))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         found, expected = f"cannot be read ({in_words(error)})", "the journal of an evaluation"
         raise FileError(folder, found, expected, "delete it, and evaluate again", reason="malformed") from error

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from mgm.data.items import VideoItem, common_folder
 from mgm.errors import FileError, in_words
 from mgm.evaluation.classification import confusion_matrix, label_rank
-from mgm.evaluation.views import Predictions
+from mgm.evaluation.prediction_blocks import Predictions
 from mgm.files.atomic import atomic_folder
 from mgm.files.regular import open_regular
 from mgm.files.table import TableRow, write_table

@@ -166,8 +166,11 @@ def probe(
     comparisons = [] if baseline is None else compare(trained, baseline)
     scores = replace(trained, unreadable={**readable.unreadable, **trained.unreadable})
     report = ProbeReport(scores, comparisons, () if baseline is None else baseline.curve)
-    model = describe_model(run, encoder, config, recipe=recipe)
-    ranks.from_first(lambda: keep_result(file, report.result(videos, model, config)))
+
+    def write() -> None:  # hashes the weights and the names of the set
+        keep_result(file, report.result(videos, describe_model(run, encoder, config, recipe=recipe), config))
+
+    ranks.from_first(write)
     return report
 
 

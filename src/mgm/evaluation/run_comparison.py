@@ -19,6 +19,7 @@ from mgm.evaluation.bootstrap import mean_interval
 from mgm.evaluation.metrics import Verdict, accuracy, accuracy_gain, verdict
 from mgm.evaluation.multi_view import evaluate, stored_evaluation
 from mgm.evaluation.prediction_table import video_names
+from mgm.evaluation.ranks import Ranks
 from mgm.training.shared_set import shared_set
 
 Hits = npt.NDArray[np.bool_]
@@ -92,8 +93,13 @@ def compare_runs(
         MgmError: a run does not exist or does not fit the set. DataError: no video was judged by all runs.
     """
     places = named_runs(before), named_runs(after)
-    videos = shared_set(data)
-    judgements = [[_judgement(run, videos, overrides, progress) for run in group] for group in places]
+    videos, ranks = shared_set(data), Ranks()
+    judgements = [[_judgement(run, videos, overrides, progress, ranks) for run in group] for group in places]
+    return ranks.from_first(lambda: _gain([[one for one in group if one] for group in judgements], videos, groups))
+
+
+def _gain(judgements: Sequence[Sequence[_Judgement]], videos: VideoSet, groups: str | None) -> RunGain:
+    """The gain of the second group of runs over the first one."""
     _check_views([one for group in judgements for one in group])
     found = [[one.hits for one in group] for group in judgements]
     judged = set.intersection(*(set(hits) for group in found for hits in group))
@@ -143,12 +149,15 @@ class _Judgement:
 
 
 def _judgement(
-    run: Path, videos: VideoSet, overrides: tuple[str, ...], progress: Callable[[str], None] | None
-) -> _Judgement:
+    run: Path, videos: VideoSet, overrides: tuple[str, ...], progress: Callable[[str], None] | None, ranks: Ranks
+) -> _Judgement | None:
+    """Of the first rank; None on the others."""
     stored = stored_evaluation(run, videos, overrides=overrides)
-    if stored is None:
+    if ranks.from_first(lambda: stored is None):
         measured = evaluate(run, videos, overrides=overrides, progress=progress)
         stored = measured.result, measured.judged
+    if stored is None or not ranks.is_first:
+        return None
     result, judged = stored
     views = f"{result.protocol['temporal views']}x{result.protocol['spatial views']}"
     return _Judgement(run, dict(zip(judged.names, judged.hits.tolist(), strict=True)), views)

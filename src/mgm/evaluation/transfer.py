@@ -17,10 +17,10 @@ from mgm.data.judging import untestable
 from mgm.errors import DataError
 from mgm.evaluation.multi_view import evaluate_classifier
 from mgm.evaluation.prediction import class_names
+from mgm.evaluation.prediction_blocks import Predictions
 from mgm.evaluation.protocol import accuracy_metric, view_protocol
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.run import open_readable
-from mgm.evaluation.views import Predictions
 from mgm.files.regular import open_regular
 from mgm.notebook import Table, Tabled
 from mgm.training.checkpoint import open_classifier
@@ -47,7 +47,7 @@ class TransferReport(Tabled):
 
     Attributes:
         result: as written to transfer.json.
-        predictions: probabilities of all classes of the classifier.
+        predictions: probabilities of all classes of the classifier; of several processes the first one alone has videos.
         classes: their names.
         present: bool (classes,), True = the target has test videos of the class.
     """
@@ -106,19 +106,25 @@ def transfer(
     readable = open_readable(videos, videos.test, config, source, show_progress=progress is not None)
     ranks = Ranks(config.probe.precision)
     found = evaluate_classifier(classifier, readable.videos, config, readable.source, ranks=ranks, progress=progress)
-    unreadable = {**readable.unreadable, **found.unreadable}
-    about = describe_set(given).model_copy(update={"classes": int(present.sum())})
-    protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
-    result = Result(
-        kind="transfer",
-        set=about,
-        model=describe_model(run, classifier, config, recipe=recipe),
-        protocol={**protocol, "classes of the classifier": len(classes)},
-        videos=describe_videos(given, judged=len(found.label), unreadable=unreadable),
-        metrics=transfer_metrics(found, present),
-        details=_details(found, classes, present),
-    )
-    ranks.from_first(lambda: keep_result(file, result))
+
+    def judge() -> Result:
+        about = describe_set(given).model_copy(update={"classes": int(present.sum())})
+        protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
+        result = Result(
+            kind="transfer",
+            set=about,
+            model=describe_model(run, classifier, config, recipe=recipe),
+            protocol={**protocol, "classes of the classifier": len(classes)},
+            videos=describe_videos(
+                given, judged=len(found.label), unreadable={**readable.unreadable, **found.unreadable}
+            ),
+            metrics=transfer_metrics(found, present),
+            details=_details(found, classes, present),
+        )
+        keep_result(file, result)
+        return result
+
+    result = ranks.from_first(judge)
     return TransferReport(result, found, classes, present)
 
 

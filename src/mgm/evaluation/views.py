@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +14,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.data.items import VideoItem
 from mgm.data.loading.loader import read_views
 from mgm.data.loading.views import ViewPlaces, Views, ViewSet
 from mgm.errors import ModelError
-from mgm.evaluation.feature_blocks import FeatureBlocks, SeenViews, none_readable
+from mgm.evaluation.feature_blocks import FeatureBlocks, SeenViews
 from mgm.evaluation.feature_journal import FeatureJournal, SeenGroup, SeenVideo
 from mgm.evaluation.pooling import TokenPooling, pool_tokens
+from mgm.evaluation.prediction_blocks import PredictionBlocks, Predictions
 from mgm.evaluation.prediction_journal import PredictedGroup, Prediction, PredictionJournal
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import TokenFile
 from mgm.models import Encoder
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.tokens import tokens_of
+
+Group = TypeVar("Group", contravariant=True)
+
+
+class _Blocks(Protocol[Group]):
+    def add(self, group: Group) -> None: ...
+
 
 _VIDEOS_AT_ONCE = 16
 """Videos whose views are in memory at the same time."""
@@ -57,27 +65,6 @@ class Features:
     unreadable: dict[str, str] = field(default_factory=dict)
     index: tuple[int, ...] = ()
     places: ViewPlaces | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Predictions:
-    """Class probabilities of videos, averaged over their views.
-
-    Attributes:
-        probability: float64 (videos, classes).
-        label: int64 (videos,).
-        unreadable: path -> message, of videos that could not be read; they are left out, not counted as wrong.
-        index: indexes of the others in the set, ascending.
-        seconds: float64 (videos, 2), presentation times of the first and the last frame that the model saw.
-        views: number of views of each video.
-    """
-
-    probability: npt.NDArray[np.float64]
-    label: npt.NDArray[np.int64]
-    unreadable: dict[str, str] = field(default_factory=dict)
-    index: tuple[int, ...] = ()
-    seconds: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
-    views: tuple[int, ...] = ()
 
 
 def encode_views(
@@ -155,6 +142,8 @@ def predict_views(
 ) -> Predictions:
     """Softmax of every view, averaged over the views of a video (the multi-view protocol: K temporal x 3 spatial).
 
+    The first rank returns the predictions: on the others the result has no videos.
+
     Args:
         journal: keeps the finished groups of videos, and contains those of an evaluation of the same that was stopped; None: a
             stopped one starts again.
@@ -167,17 +156,17 @@ def predict_views(
         with ranks.autocast():
             return (classifier(clips).float(),)
 
-    finished = {} if journal is None else ranks.from_first(journal.read)
-    groups = _groups(classifier, logits, views, ranks, workers, timeout, progress, skip=finished.keys())
-    mine: dict[int, PredictedGroup] = {}
+    blocks = PredictionBlocks()
+    finished = set() if journal is None else ranks.from_first(lambda: _add_finished(blocks, journal.read()))
+    groups = _groups(classifier, logits, views, ranks, workers, timeout, progress, skip=finished)
     with ExitStack() as stack:
         append = None if journal is None else stack.enter_context(journal.opened(ranks.rank))
         for number, group in groups:
-            mine[number] = PredictedGroup(tuple(map(_prediction, group.videos)), group.unreadable)
+            predicted = PredictedGroup(tuple(map(_prediction, group.videos)), group.unreadable)
+            blocks.add(predicted)
             if append is not None:
-                append(number, mine[number])
-    found = [*finished.values(), *(group for part in ranks.gather(lambda: mine) for group in part.values())]
-    return _predictions(found, len(views))
+                append(number, predicted)
+    return blocks.join(ranks, len(views))
 
 
 def _prediction(video: SeenVideo) -> Prediction:
@@ -185,22 +174,6 @@ def _prediction(video: SeenVideo) -> Prediction:
     probability = average_views(logits.softmax(-1), torch.zeros(len(logits), dtype=torch.int64), 1)[0]
     times = video.places.pts_seconds
     return Prediction(video.index, video.label, len(logits), probability, (float(times.min()), float(times.max())))
-
-
-def _predictions(groups: Sequence[PredictedGroup], count: int) -> Predictions:
-    """The predictions of all groups, in the order of the set, which has `count` videos."""
-    videos = sorted((video for group in groups for video in group.videos), key=lambda video: video.index)
-    unreadable = {path: message for group in groups for path, message in group.unreadable.items()}
-    if not videos:
-        raise none_readable(unreadable, count)
-    return Predictions(
-        np.stack([video.probability for video in videos]),
-        np.array([video.label for video in videos]),
-        unreadable,
-        tuple(video.index for video in videos),
-        np.array([video.seconds for video in videos]),
-        tuple(video.views for video in videos),
-    )
 
 
 def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArray[np.float64]:
@@ -227,7 +200,7 @@ def _run(
 ) -> SeenViews | None:
     """The outputs for all views, on the CPU of the first rank; None on the others."""
     blocks = FeatureBlocks()
-    finished = set() if journal is None else ranks.from_first(lambda: _add_finished(blocks, journal, views.items))
+    finished = set() if journal is None else ranks.from_first(lambda: _add_finished(blocks, journal.read(views.items)))
     for number, group in _groups(model, forward, views, ranks, workers, timeout, progress, skip=finished):
         if journal is not None:
             journal.keep(number, group)
@@ -235,11 +208,12 @@ def _run(
     return blocks.join(ranks, len(views))
 
 
-def _add_finished(blocks: FeatureBlocks, journal: FeatureJournal, items: Sequence[VideoItem]) -> set[int]:
-    """Add the groups of a journal to the blocks; returns their numbers."""
-    numbers = set()
-    for number, group in journal.read(items):
-        blocks.add(group)
+def _add_finished(blocks: _Blocks[Group], finished: Iterable[tuple[int, Group]]) -> set[int]:
+    """Add the numbered groups of a journal to the blocks; returns their numbers."""
+    numbers: set[int] = set()
+    for number, group in finished:
+        if number not in numbers:
+            blocks.add(group)
         numbers.add(number)
     return numbers
 

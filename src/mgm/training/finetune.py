@@ -114,8 +114,7 @@ def set_up_finetuning(
     repeats = config.repeats("finetune")
     clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
     start = str(encoder) if isinstance(encoder, str | Path) else None if encoder is None else type(encoder).__name__
-    about = {"set": asked_set(found), "encoder": start}
-    run = TrainingRun.prepare(out, config, optim, clips, about)
+    run = TrainingRun.prepare(out, config, optim, clips, lambda: {"set": asked_set(found), "encoder": start})
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
     model: Classifier | VideoNetwork
     if config.model.network is not None:

@@ -88,7 +88,7 @@ def set_up_pretraining(
     transform = ClipTransform(data.crop, data.flip, rule, sampler, config.stills())
     repeats = config.repeats("pretrain")
     clips = training_clips(found.train, config, transform, source, repeats=repeats, show_progress=show_progress)
-    run = TrainingRun.prepare(out, config, config.pretrain, clips, {"set": asked_set(found)})
+    run = TrainingRun.prepare(out, config, config.pretrain, clips, lambda: {"set": asked_set(found)})
     torch.manual_seed(config.seed)  # last: everything above may draw random numbers
     return run, Pretraining(build_autoencoder(config, teacher, tokenizer, of_pictures), config)
 

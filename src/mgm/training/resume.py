@@ -21,6 +21,7 @@ from mgm.training.checkpoint import load_checkpoint
 from mgm.training.checkpoint_folder import is_whole, read_about, read_checkpoint
 from mgm.training.config import Config
 from mgm.training.engine import Engine
+from mgm.training.exchange import Exchange
 from mgm.training.folder import (
     DECAY,
     LAST_CHECKPOINT,
@@ -276,7 +277,8 @@ def _check_same(run: TrainingRun, path: Path, content: dict[str, Any], method: T
             advice=f"finish it with that version, or {OTHER_OUT}",
             reason="unsupported",
         )
-    other = describe_change(content["data"]["fingerprint"], run.clips.items)
+    before = content["data"]["fingerprint"]
+    other = Exchange(run.fabric).from_first(lambda: describe_change(before, run.clips.items))  # seconds for millions
     if other is not None:
         found = f"its run was started on a different set of videos: {other}"
         raise DataError(run.out, found, advice=f"restore the set, or {OTHER_OUT}", reason="mismatch")

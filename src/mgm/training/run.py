@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,8 @@ class TrainingRun:
         fabric: devices and precision.
         order: the order of the videos.
         schedule: length and learning rates.
-        about: the set, and for fine-tuning the encoder, as `mgm.training.run_record` writes them.
+        about: the set, and for fine-tuning the encoder, as `mgm.training.run_record` writes them, on the first rank alone: a
+            checksum of millions of videos takes seconds.
         at_once: clips that a device takes at once, where `optim.micro_batch` leaves it to the device; None: all of a step.
     """
 
@@ -121,7 +122,7 @@ class TrainingRun:
     fabric: Fabric
     order: BatchOrder
     schedule: Schedule
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Callable[[], Mapping[str, Any]] = dict
     at_once: int | None = None
 
     @classmethod
@@ -131,7 +132,7 @@ class TrainingRun:
         config: Config,
         optim: OptimConfig,
         clips: ClipSet,
-        about: Mapping[str, Any] | None = None,
+        about: Callable[[], Mapping[str, Any]] = dict,
     ) -> TrainingRun:
         """Set up the devices, and from them and the number of videos the order and the schedule.
 
@@ -146,7 +147,7 @@ class TrainingRun:
             raise ConfigError("batch", found, "a multiple of their number", reason="mismatch")
         order = BatchOrder(len(clips), optim.batch, config.seed, fabric.global_rank, fabric.world_size, clips.pictures)
         schedule = build_schedule(optim, steps_per_epoch=order.steps_per_epoch)
-        return cls(Path(out), config, optim, clips, fabric, order, schedule, about or {})
+        return cls(Path(out), config, optim, clips, fabric, order, schedule, about)
 
     @property
     def section(self) -> Run:

@@ -39,7 +39,7 @@ def record_start(run: TrainingRun, step: int) -> None:
     content = {
         "format": RUN_FORMAT,
         "kind": run.section,
-        **run.about,
+        **run.about(),
         "starts": [*before, _start(run, step)],
     }
     with atomic_write(file) as opened:
