@@ -184,7 +184,7 @@ def test_two_processes_stopped_at_random_moments(folder, tmp_path):
         )
         assert launcher.returncode != 0
         if number is signal.SIGKILL:
-            assert f"process {1 - rank} of 2 stopped in step" in printed
+            assert f"process {rank} of 2 has ended in step" in printed
             assert "continue with the same command and --resume auto" in printed
         else:
             assert "saved after step" in printed

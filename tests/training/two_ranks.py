@@ -10,13 +10,22 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from mgm.data.annotations import VideoItem, VideoSet
-from mgm.errors import DataError
+from mgm.errors import FileError, MgmError
 from mgm.models.attention import Residual
 from mgm.training import load_config
 from mgm.training.engine import Engine
 from mgm.training.log import StepLog
 from mgm.training.pretrain import pretrain
 from mgm.training.run import TrainingRun
+
+
+def end(how: str) -> None:
+    """End this rank, in the middle of a step."""
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "refused":
+        raise FileError("log.jsonl", "cannot be written (no space left)", reason="cannot_write")
+    raise RuntimeError("a fault of its own")
 
 
 def main() -> None:
@@ -51,6 +60,8 @@ def main() -> None:
     def signalled(log, record):
         if os.environ["RANK"] == "1" and os.environ.get("SIGNALLED") == str(record.step):
             os.kill(os.getpid(), signal.SIGTERM)
+        if os.environ.get("ENDED", "").startswith(f"{os.environ['RANK']} {record.step} "):
+            end(os.environ["ENDED"].rpartition(" ")[2])
         write(log, record)
         drawn.append([])
 
@@ -67,8 +78,8 @@ def main() -> None:
         drawn.append([])
         trained = pretrain(videos, load_config("debug", small), out=out, resume=True, show_progress=False)
         result = {"bad": trained.history.bad, "losses": trained.history.losses}
-    except DataError as error:
-        result = {"error": error.line, "reason": error.reason}
+    except MgmError as error:
+        result = {"error": error.line, "reason": error.reason, "subject": error.subject}
     except SystemExit as ended:
         result = {"status": ended.code}
     rank = os.environ["RANK"]

@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any, TypeVar
+from itertools import count
+from typing import Any, Final, TypeVar
 
 import torch
 import torch.distributed
 from torch import Tensor
 
-from mgm.errors import DataError
+from mgm.errors import DataError, MgmError
 from mgm.training.fabric import Fabric
+from mgm.training.peers import Peers, Place
 
 T = TypeVar("T")
 
@@ -40,6 +42,10 @@ class Exchange:
         self.local_rank: int = fabric.local_rank
         self.node: int = fabric.node_rank
         self._group = _group_of_all() if self.count > 1 else None
+        self._peers: Peers | None = None
+        if self.count > 1:
+            places = self.gather(Place.own)
+            self._peers = Peers(places, self.rank, f"{next(_MADE)}")
 
     @property
     def is_first(self) -> bool:
@@ -52,7 +58,7 @@ class Exchange:
             return [make()]
         mine = _outcome(make)
         found: list[T | _Failure] = [mine] * self.count
-        with _connected():
+        with self._connected():
             torch.distributed.all_gather_object(found, mine, group=self._group)
         found[self.rank] = mine  # an error keeps its traceback
         return [_value(one) for one in found]
@@ -63,7 +69,7 @@ class Exchange:
             return make()
         mine = _outcome(make) if self.is_first else None
         made: list[Any] = [mine]
-        with _connected():
+        with self._connected():
             torch.distributed.broadcast_object_list(made, src=0, group=self._group)
         found: T = _value(mine if self.is_first else made[0])  # the first error keeps its traceback
         return found
@@ -76,14 +82,55 @@ class Exchange:
 
     def send_to_first(self, tensor: Tensor) -> None:
         """Send a contiguous tensor on the CPU to the first process, which calls `receive`."""
-        with _connected():
+        with self._connected():
             torch.distributed.send(tensor, dst=0, group=self._group)
 
     def receive(self, tensor: Tensor, rank: int) -> Tensor:
         """Fill a tensor on the first process with the next one that `rank` sends, of the same size and type; returns it."""
-        with _connected():
+        with self._connected():
             torch.distributed.recv(tensor, src=rank, group=self._group)
         return tensor
+
+    def leave(self, error: BaseException) -> None:
+        """Tell the others the error for which this process ends: those that wait for it in a step get it as their reason."""
+        if self._peers is not None:
+            text = error.line if isinstance(error, MgmError) else f"{type(error).__name__}: {error}"
+            self._peers.leave(text.partition("\n")[0][:_MOST_CHARACTERS])
+
+    def lost_process(self, when: str = "") -> DataError | None:
+        """The error of a run of which another process has ended; None if none is known to have. Takes seconds at most.
+
+        Args:
+            when: for the message, such as "in step 3".
+        """
+        ended = None if self._peers is None else self._peers.ended()
+        if ended is None or self.rank in ended.ranks:
+            return None
+        several = len(ended.ranks) > 1
+        numbers = ", ".join(map(str, ended.ranks[:_NAMED])) + (", ..." if len(ended.ranks) > _NAMED else "")
+        who = f"process{'es' if several else ''} {numbers} of {self.count} {'have' if several else 'has'} ended {when}"
+        if ended.reason:
+            return _lost(f"{who.rstrip()} ({ended.reason})", "its own messages are complete")
+        return _lost(who.rstrip())
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise self.lost_process() or _lost("another one has ended, or cannot be reached") from error
+
+
+_MADE = count()
+"""Numbers of the exchanges of this process, which all processes make in turn."""
+_NAMED: Final = 8
+"""Processes that a message names."""
+_MOST_CHARACTERS: Final = 500
+_SILENT: Final = "its own messages tell why; a process that the system ends, as for lack of memory, leaves none"
+
+
+def _lost(found: str, advice: str = _SILENT) -> DataError:
+    return DataError("processes of the run", found, "all of them until the end", advice, reason="crashed")
 
 
 @cache
@@ -91,19 +138,6 @@ def _group_of_all() -> torch.distributed.ProcessGroup:
     """One for all exchanges: each process connects to every other. The default one may need GPUs, and gives up after minutes."""
     group: torch.distributed.ProcessGroup = torch.distributed.new_group(backend="gloo", timeout=timedelta(days=7))
     return group
-
-
-@contextmanager
-def _connected() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        raise DataError(
-            "processes of the run",
-            "another one has ended, or cannot be reached",
-            advice="its own messages tell why; a process that the system ends, as for lack of memory, leaves none",
-            reason="crashed",
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)

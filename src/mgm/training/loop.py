@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,11 +18,13 @@ from torch import nn
 from mgm.data.loading.loader import Batch
 from mgm.errors import ModelError
 from mgm.notebook import Pictured
-from mgm.terminal import Activity, print_error, print_result
+from mgm.terminal import Activity, print_result
 from mgm.training.announce import announce
 from mgm.training.checkpoint import load_checkpoint, model_of
+from mgm.training.ending import ending_together
 from mgm.training.engine import Engine
 from mgm.training.examples import ExamplePictures
+from mgm.training.exchange import Exchange
 from mgm.training.fabric import Fabric
 from mgm.training.folder import REPLAY_FILE, Start
 from mgm.training.guard import WINDOW, StepGuard
@@ -89,10 +89,11 @@ def fit(
         ModelError: the loss or the gradient of too many steps is not finite.
         DataError: too many videos could not be read.
         FileError: a checkpoint or the log cannot be written.
-        SystemExit: a signal asked the run to end; it is saved, and the status is `STOPPED_STATUS`. Or one of several processes
-            cannot go on, which is shown; the status is 1.
+        DataError, ModelError: another process of the run has ended (reason "crashed").
+        SystemExit: a signal asked the run to end; it is saved, and the status is `STOPPED_STATUS`.
     """
     fabric, schedule = run.fabric, run.schedule
+    exchange = Exchange(fabric)
     engine = Engine.build(fabric, method, run.optim, peak=schedule.peak)
     peaks = [group["lr"] for group in engine.optimiser.param_groups]
     history = RunHistory(bad=dict(run.left_out))
@@ -117,7 +118,11 @@ def fit(
     shown = _Shown(activity, ExamplePictures.of(run, method, log), method.module, progress)
     engine.module.train()
     try:
-        with activity, noted_requests(together=fabric.world_size > 1) as requests, _crash_shown(steps):
+        with (
+            activity,
+            noted_requests(together=fabric.world_size > 1) as requests,
+            ending_together(exchange, run.out, lambda: steps.state.step),
+        ):
             stream = _note_incidents(
                 _read_first(run.batches(state.step), any_left=state.step < schedule.steps), warnings
             )
@@ -179,30 +184,6 @@ class _Shown:
             self.examples.write(done, self.module)
         if self.progress is not None:
             self.progress(f"step {done} of {steps}, {detail}")
-
-
-@contextmanager
-def _crash_shown(steps: _Steps) -> Iterator[None]:
-    """Show the error of one of several processes: most often another one, which it waits for, has ended.
-
-    Backends report a lost process by a RuntimeError like any other. It is shown at once: the launcher ends this process soon.
-    """
-    run = steps.run
-    try:
-        yield
-    except RuntimeError as error:
-        if run.fabric.world_size == 1:
-            raise
-        print_error("".join(traceback.format_exception(error)))
-        failure = ModelError(
-            run.out,
-            f"process {run.order.rank} of {run.order.ranks} stopped in step {steps.state.step} by the error above",
-            advice="if another process ended before it, the output of that one has the reason; checkpoints are intact: continue "
-            "with the same command and --resume auto",
-            reason="crashed",
-        )
-        print_error(str(failure))
-        raise SystemExit(1) from error
 
 
 def _trained(engine: Engine, run: TrainingRun) -> nn.Module:

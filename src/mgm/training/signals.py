@@ -51,7 +51,8 @@ def noted_requests(*, together: bool = False) -> Iterator[list[str]]:
 
     def restore() -> None:
         for request in ours:
-            signal.signal(request, signal.SIG_DFL)
+            if signal.getsignal(request) is note:  # not one that `ignore_requests` ignores
+                signal.signal(request, signal.SIG_DFL)
 
     ours = [request for request in _REQUESTS if signal.getsignal(request) is signal.SIG_DFL]
     if together and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -62,3 +63,10 @@ def noted_requests(*, together: bool = False) -> Iterator[list[str]]:
         yield noted
     finally:
         restore()
+
+
+def ignore_requests() -> None:
+    """Ignore all such signals from now on: this process ends by itself, and has something to say before."""
+    if threading.current_thread() is threading.main_thread():
+        for request in _REQUESTS:
+            signal.signal(request, signal.SIG_IGN)
