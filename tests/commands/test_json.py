@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 
@@ -26,7 +27,8 @@ def run(*words):
 
 def test_every_command_with_a_table_has_it():
     root = typer.main.get_command(app)
-    tables = {c.__name__ for c in COMMANDS if "Table(" in inspect.getsource(sys.modules[c.__module__])}
+    table = re.compile(r"(Table|plain_table)\(")
+    tables = {c.__name__ for c in COMMANDS if table.search(inspect.getsource(sys.modules[c.__module__]))}
     assert {"scan", "preview", "probe", "results"} <= tables
     for name in tables | FIGURES:
         assert "--json" in {option for p in root.commands[name].params for option in p.opts}, name

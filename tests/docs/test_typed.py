@@ -73,7 +73,7 @@ def test_extras_exist(texts):
         for distribution, extras in re.findall(r"pip install [^\n]*?'([\w.-]+)\[([\w,]+)\]'", text)
         for extra in extras.split(",")
     ]
-    inserted_by = re.compile(r"""install_command\(["'](\w+)["']\)""")
+    inserted_by = re.compile(r"""(?:install_command\(|missing_package\(.*extra=)["'](\w+)["']\)""")
     called = [extra for file in SOURCE.rglob("*.py") for extra in inserted_by.findall(file.read_text(encoding="utf-8"))]
     assert {"explore", "parquet"} <= set(called) <= set(project["optional-dependencies"])
     assert named
