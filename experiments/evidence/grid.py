@@ -122,6 +122,16 @@ QUESTIONS: dict[str, Question] = {
         ),
         "mgm, constant",
     ),
+    "count": Question(
+        "Does it matter that every step hides as many tokens (Eq. 7 counts none)?",
+        tuple(
+            Arm(f"{model}exact in {exact}", "mgm", options={} if value == "step" else {"exact": value}, settings=settings)
+            for model, settings in (("", ()), ("replaced tokens, ", ("model.replacement=vit",)))
+            for exact, value in (("each step", "step"), ("the clip", "clip"), ("nothing", "none"))
+            if settings or value != "none"  # an encoder of visible tokens needs equal counts in a batch
+        ),
+        "exact in each step",
+    ),
     "length": Question(
         "What does a longer run give (Figure 3b)?",
         tuple(
@@ -177,6 +187,7 @@ _PAPER = {
     "mgm-sparse 0.75": "MGM (sparse)",
     "mgm 0.75": "MGM ViT-B",
     "mgm": "MGM ViT-B",
+    "exact in each step": "MGM ViT-B",
     "mgm, constant": "MGM ViT-B",
     "mgm, codec": "MGM ViT-B",
     "mgm, flow": "MGM with optical flow",

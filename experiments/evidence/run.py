@@ -74,7 +74,9 @@ def settings_of(judged: Judged, arm: Arm | None, seed: int, extra: Sequence[str]
 
 
 def clip_cost(config: Config) -> int:
-    """Multiply-accumulates of a clip in pretraining, mean over the steps."""
+    """Multiply-accumulates of a clip in pretraining, mean over the steps; 1 where they do not depend on the mask."""
+    if config.model.replacement is not None:  # it computes every token, hidden or not
+        return 1
     rule, spec, steps = config.mask_rule(), config.model_spec(), config.pretrain.steps or 1
     rules = [rule] if rule.schedule is None else [rule.at(progress_of(step, steps)) for step in range(steps)]
     each = [autoencoder_multiply_accumulates(spec, spec.tokens - one.hidden) or 1 for one in rules]

@@ -76,6 +76,8 @@ def rows() -> Iterator[tuple[str, Mask]]:
         build_mask("mgm", boundary="grow", start="motion", camera="median"),
     )
     yield "mgm, clip, start=motion, share=.5", build_mask("mgm", start="motion", share=0.5)
+    for exact in ("clip", "none"):
+        yield f"mgm, clip, start=motion, exact={exact}", build_mask("mgm", start="motion", exact=exact)
     for boundary in ("clip", "grow"):
         yield (
             f"mgm, {boundary}, start=motion, sides=motion",

@@ -53,7 +53,9 @@ def test_the_papers_figure_stands_beside_the_same_arm(evidence):
     assert found[0]["tube 0.75, pixels + motion"] == 0.65
     assert "tube 0.9, pixels" not in found[0]
     assert {name: value for figures in found[1:] for name, value in figures.items()} == {
-        **dict.fromkeys(("mgm", "mgm 0.75", "mgm, constant", "mgm, codec", "jitter", "mgm, ViT"), 0.673),
+        **dict.fromkeys(
+            ("mgm", "mgm 0.75", "mgm, constant", "exact in each step", "mgm, codec", "jitter", "mgm, ViT"), 0.673
+        ),
         "mgm, flow": 0.66,
         "no jitter": 0.671,
         "mgm, TimeSformer, joint": 0.647,
@@ -84,6 +86,7 @@ def test_steps_at_equal_compute(evidence):
     config = load_config("debug", ["mask.name=random", "mask.ratio=0.6", *rising, "pretrain.steps=4"])
     each = [run.clip_cost(load_config("debug", ["mask.name=random", f"mask.ratio={r}"])) for r in (0.6, 0.7, 0.8, 0.9)]
     assert run.clip_cost(config) == sum(each) // 4
+    assert steps(grid.Arm("c", "mgm", 0.5, settings=("model.replacement=vit",))) == some
     assert few < steps(grid.Arm("b", "random", 0.6, settings=rising)) < some
 
 
@@ -130,7 +133,12 @@ def test_real_clips_that_are_not_there(evidence, monkeypatch, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("question", "arm"),
-    [("open", "sides of the motion"), ("schedule", "random, 0.9 to 0.6, cosine")],
+    [
+        ("open", "sides of the motion"),
+        ("schedule", "random, 0.9 to 0.6, cosine"),
+        ("count", "exact in the clip"),
+        ("count", "replaced tokens, exact in nothing"),
+    ],
 )
 def test_arms_of_new_masks_run(evidence, tmp_path, monkeypatch, capsys, question, arm):
     _, run, sets = evidence

@@ -32,6 +32,7 @@ OPTIONS = {
         "scope": ["tubelet", "clip"],
         "camera": ["none", "median"],
         "sides": ["ratio", "motion"],
+        "exact": ["step", "clip"],
     },
     "smm": {
         "boundary": ["clip", "shift", "grow", "wrap"],
@@ -42,6 +43,7 @@ OPTIONS = {
         "velocity": ["linear", "walk"],
         "speed": [0, 2.0, 50.0],
         "jitter": [True, False],
+        "exact": ["step", "clip"],
     },
     "block": {
         "boundary": ["clip", "shift", "grow", "wrap"],

@@ -113,7 +113,8 @@ def test_all_that_masks_call_is_compiled_beforehand():
                             mask = build_mask(name, camera=camera)
                         mask.draw((8, 14, 14), 0.75, motion, np.random.default_rng(0))
         for options in ({"boundary": "wrap", "softness": 1.0, "trim": "random"}, {"scope": "clip", "top_k": 3, "share": 0.5},
-                        {"sides": "motion"}, {"sides": "motion", "scope": "clip", "jitter": False}):
+                        {"sides": "motion"}, {"sides": "motion", "scope": "clip", "jitter": False},
+                        {"exact": "clip", "share": 0.5}, {"exact": "none", "boundary": "shift"}):
             build_mask("mgm", **options).draw((8, 14, 14), 0.75, vectors, np.random.default_rng(0))
         for kernel in compiled:
             assert list(kernel.signatures) == known[kernel], (kernel, kernel.signatures)

@@ -79,6 +79,13 @@ def test_pretraining_and_fine_tuning_repeat_clips_apart():
         (["mask.decoder.nam=tube"], "unknown_name", "mask.decoder.nam", None),
         (["mask.decoder.ratio=0.001"], "invalid_value", "mask.decoder", None),
         (["model.attention=divided"], "conflict", None, None),
+        (["mask.options={exact: none}"], "conflict", "mask.name", "mask-literal-in-an-autoencoder"),
+        (
+            ["mask.options={exact: clip}", "model.backbone=timesformer", "model.attention=divided"],
+            "conflict",
+            "mask.name",
+            "mask-unequal-steps-in-divided-attention",
+        ),
         (["mask.final_ratio=0.9"], "conflict", "mask.final_ratio", "mask-final-ratio-alone"),
         (["mask.ratio_schedule=linear"], "conflict", "mask.final_ratio", "mask-final-ratio-missing"),
         (["mask.ratio_schedule=linear", "mask.final_ratio=0.001"], "invalid_value", "mask.final_ratio", None),

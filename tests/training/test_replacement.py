@@ -22,6 +22,7 @@ from mgm.training.pretrain import pretrain
 from mgm.training.recipe import override
 from tests.errors import raises
 from tests.models.tokenizers.files import dvae, write_dvae
+from tests.training.helpers import read_log
 
 RECIPES = ["maskfeat-mvits-k400", "maskfeat-vitb-k400", "bevt-swinb-k400"]
 SMALL = ("data.frames=4", "data.stride=1", "data.size=32", "data.memory=true", "model.size=debug", "model.patch=8")
@@ -86,6 +87,25 @@ def test_pictures_and_videos_are_learned_in_turn(tiny_set, pictures, tokenizer, 
     loaded, trained = load_predictor(run), result.model
     assert all(torch.equal(value, trained.state_dict()[key]) for key, value in loaded.state_dict().items())
     assert "trunk.picture_embed.weight" in loaded.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("exact", "settings"),
+    [("clip", ()), ("none", ("model.replacement=vit",)), ("none", ("model.replacement=vit", "pretrain.micro_batch=1"))],
+)
+def test_rectangles_without_a_count_per_step_are_trained_on(run, small, exact, settings):
+    """The count of the clip by an autoencoder; the literal rectangle, of which clips hide more or fewer, by a network that sees all
+    tokens, in one batch as in several."""
+    config = small(f"mask.options={{exact: {exact}}}", "mask.ratio=0.4", *settings)
+    result = run(config, "run")
+    hidden = [entry["hidden"] * 32 for entry in read_log(result.out)]
+    if exact == "clip":
+        assert hidden == [12] * 6  # int(.4 * 32) of 2 x 4 x 4
+    else:
+        assert len({round(value, 3) for value in hidden}) > 1
+        whole = run(small("mask.options={exact: none}", "mask.ratio=0.4", "model.replacement=vit"), "whole")
+        assert result.history.losses == pytest.approx(whole.history.losses, rel=1e-4)
+    assert all(np.isfinite(result.history.losses))
 
 
 def test_a_picture_is_its_single_step():

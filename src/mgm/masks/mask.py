@@ -89,7 +89,7 @@ class TokenMask(Pictured):
 
     @property
     def ratio(self) -> float:
-        """Share of hidden tokens, in (0, 1)."""
+        """Share of hidden tokens, above 0, and below 1 for masks of a fixed count."""
         return float(self.masked.mean())
 
 
@@ -106,9 +106,10 @@ class Mask(ABC):
     uses_motion: ClassVar[bool]
     """False: `draw` ignores the motion, so a loader need not extract it."""
     equal_steps: ClassVar[bool] = True
-    """True: every step hides the same number of tokens, which divided space-time attention needs."""
+    """True: every step hides the same number of tokens, which divided space-time attention needs. Where it depends on the
+    options, `__post_init__` sets it on the instance."""
     fixed_count: ClassVar[bool] = True
-    """True: every clip hides `count` tokens, as an encoder of visible tokens needs. False: at most so many."""
+    """True: every clip hides `count` tokens, as an encoder of visible tokens needs. False: at most so many. As `equal_steps`."""
 
     @abstractmethod
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mgm.errors import MaskError
 from mgm.masks.cell_motion import Camera, MotionInput, check_motion, motion_extents, motion_peaks, whole_clip
 from mgm.masks.grid import Grid
 from mgm.masks.kernels import balance, rectangle_rank
@@ -19,6 +20,7 @@ Fill: TypeAlias = Literal["random", "near"]
 Start: TypeAlias = Literal["random", "motion"]
 Scope: TypeAlias = Literal["tubelet", "clip"]
 Sides: TypeAlias = Literal["ratio", "motion"]
+Exact: TypeAlias = Literal["step", "clip", "none"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class RectangleMask(Mask):
         count: int,
         shape: tuple[int, int],
         rng: np.random.Generator,
+        together: bool = False,
     ) -> NDArray[np.bool_]:
         """`place_rectangle` with these options, topped up to `count` if `share` is below 1."""
         inside = max(1, round(self.share * count))
@@ -70,23 +73,89 @@ class RectangleMask(Mask):
             fill=self.fill,
             softness=self.softness,
             rng=rng,
+            together=together,
         )
         if inside == count:
             return masked
         rank = rng.random(masked.shape)
         rank[masked] = -1
-        return hide_lowest(rank.reshape(len(rank), -1), count=count).reshape(masked.shape)
+        return hide_lowest(rank.reshape(1 if together else len(rank), -1), count=count).reshape(masked.shape)
 
 
 @dataclass(frozen=True)
-class MotionRectangle(RectangleMask):
+class MovingRectangle(RectangleMask):
+    """Base of the rectangles that move and change their sides from step to step. The options of `RectangleMask`, and:
+
+    Attributes:
+        jitter: vary height and width, see `rectangle_sides`.
+        exact: where the count is exact. "step": N tokens in every step. "clip": int(ratio * t * h * w) tokens in the clip; what is
+            too much or missing in all of its rectangles together is cut or added, so that a step with a smaller rectangle
+            or an overhanging one hides fewer. "none": Eq. 5 and 7 as written, the tokens whose centres are inside; clips hide
+            different numbers, and a rectangle almost as large as the frame hides some steps as a whole. It takes no
+            option that adds or cuts tokens, and for `mgm` no `sides` of the motion.
+    """
+
+    jitter: bool = True
+    exact: Exact = "step"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_option(self.name, "jitter", isinstance(self.jitter, bool), self.jitter, "true or false")
+        check_choice(self, "exact", Exact)
+        object.__setattr__(self, "equal_steps", self.exact == "step")
+        object.__setattr__(self, "fixed_count", self.exact != "none")
+
+    def _check_literal(self, **plain: object) -> None:
+        """Raise MaskError if `exact` is "none" and an option differs from the given value, in which it does nothing."""
+        plain = {"trim": "farthest", "fill": "random", "share": 1, "softness": 0, **plain}
+        if self.boundary == "grow":
+            plain["boundary"] = "clip, shift or wrap"
+        for option, expected in plain.items() if self.exact == "none" else ():
+            found = getattr(self, option)
+            if found != expected:
+                raise MaskError(
+                    self.name,
+                    f"found option {option} = {found!r} with exact = 'none', which adds and cuts no tokens",
+                    f"{option} {expected}",
+                    "set exact to step or clip, or leave the option out",
+                    reason="conflict",
+                )
+
+    def count(self, grid: Grid, ratio: float) -> int:
+        """See `Mask.count`; with `exact="none"` the most tokens that its rectangles can have, on a small grid all of them."""
+        count = super().count(grid, ratio)
+        if self.exact != "none":
+            return count
+        steps, height, width = grid
+        # An interval of length L has at most floor(L) + 1 token centres. Increments of 1 sum to 0 over the clip.
+        changes = np.minimum(np.arange(steps), np.arange(steps)[::-1]) if self.jitter else np.zeros(steps)
+        reach = np.floor(np.maximum(_square(grid, ratio) + changes[:, None], 1) + ROUNDING) + 1
+        return int(np.minimum(reach, (height, width)).prod(axis=1).sum())
+
+    def _place(
+        self,
+        centres: NDArray[np.float64],
+        sides: NDArray[np.float64],
+        *,
+        count: int,
+        shape: tuple[int, int],
+        rng: np.random.Generator,
+        together: bool = False,
+    ) -> NDArray[np.bool_]:
+        if self.exact == "none":
+            return literal_rectangle(centres, sides, shape=shape, boundary=self.boundary)
+        return super()._place(centres, sides, count=count, shape=shape, rng=rng, together=self.exact == "clip")
+
+
+@dataclass(frozen=True)
+class MotionRectangle(MovingRectangle):
     """`mgm`: a rectangle centred on the motion peak of each step, N = int(ratio * h * w) tokens in every step (Eq. 7).
 
     A step without motion of its own keeps the centre of the step before it; steps before the first known centre
     use that one. A clip without any motion (or `motion=None`) uses one random centre, uniform over the frame, for
     all steps. `fallback` of the result marks all steps without motion of their own.
 
-    The options of `RectangleMask`, and:
+    The options of `MovingRectangle`, and:
 
     Attributes:
         start: the first step's centre: "random", as the text of section 3.3, or "motion", as the other steps. The
@@ -94,7 +163,6 @@ class MotionRectangle(RectangleMask):
             uniform over the whole frame, because the border rules handle the overhang, and because at
             ratio .75 the side is 12 of 14 tokens: inside the frame it hardly moves and always hides the
             middle.
-        jitter: vary height and width, see `rectangle_sides`.
         top_k: number of strongest motion cells whose centroid is followed; 1 in the paper.
         scope: "tubelet": each step has a centre of its own, as in the paper. "clip": the strongest motion of the whole
             clip gives one centre to all steps, including the first regardless of `start`, and one `fallback` to all.
@@ -109,7 +177,6 @@ class MotionRectangle(RectangleMask):
     uses_motion: ClassVar[bool] = True
 
     start: Start = "random"
-    jitter: bool = True
     top_k: int = 1
     scope: Scope = "tubelet"
     camera: Camera = "none"
@@ -118,11 +185,11 @@ class MotionRectangle(RectangleMask):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice(self, "start", Start)
-        check_option(self.name, "jitter", isinstance(self.jitter, bool), self.jitter, "true or false")
         check_option(self.name, "top_k", is_count(self.top_k), self.top_k, "an integer of at least 1")
         check_choice(self, "scope", Scope)
         check_choice(self, "camera", Camera)
         check_choice(self, "sides", Sides)
+        self._check_literal(sides="ratio")
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`."""
@@ -196,8 +263,9 @@ def place_rectangle(
     trim: Trim = "farthest",
     fill: Fill = "random",
     softness: float = 0.0,
+    together: bool = False,
 ) -> NDArray[np.bool_]:
-    """Lay one rectangle per step on the token grid; every step gets exactly `count` tokens.
+    """Lay one rectangle per step on the token grid; every step gets exactly `count` tokens, or with `together` all of them.
 
     A token's distance is measured in the rectangle's own metric, d = max(|x - xc| / (w / 2), |y - yc| / (h / 2)),
     from its centre; d <= 1 is inside. Equal distances are ordered at random. With `softness` Gaussian noise of that
@@ -223,17 +291,45 @@ def place_rectangle(
     Returns:
         bool (t, h, w), True = inside the mask.
     """
-    if boundary == "shift":
-        frame = np.array(shape, dtype=np.float64)
-        half = np.minimum(sides, frame) / 2
-        centres = np.clip(centres, half, frame - half)
     size = (len(centres), shape[0] * shape[1])
     noise = np.empty((len(centres), 0))
     if softness:
         noise = rng.standard_normal(size) * (2 * softness / np.sqrt(sides.prod(axis=1, keepdims=True)))
     # One draw orders both the tokens of equal distance (up to rounding) and the top-up.
     chance = rng.random(size)
-    rank = rectangle_rank(
+    rank = _rank(centres, sides, noise, chance, shape=shape, boundary=boundary, trim=trim, fill=fill)
+    return hide_lowest(rank.reshape(1, -1) if together else rank, count=count).reshape(size[0], *shape)
+
+
+def literal_rectangle(
+    centres: NDArray[np.float64], sides: NDArray[np.float64], *, shape: tuple[int, int], boundary: Boundary
+) -> NDArray[np.bool_]:
+    """The tokens whose centres are inside one rectangle per step, however many: bool (t, h, w).
+
+    Arguments as for `place_rectangle`; `clip` drops what extends beyond the border, `shift` and `wrap` move it.
+    """
+    nothing = np.zeros((len(centres), shape[0] * shape[1]))
+    rank = _rank(centres, sides, nothing[:, :0].copy(), nothing, shape=shape, boundary=boundary)
+    return np.asarray(rank <= 1 + ROUNDING).reshape(-1, *shape)
+
+
+def _rank(
+    centres: NDArray[np.float64],
+    sides: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    chance: NDArray[np.float64],
+    *,
+    shape: tuple[int, int],
+    boundary: Boundary,
+    trim: Trim = "farthest",
+    fill: Fill = "random",
+) -> NDArray[np.float64]:
+    """`rectangle_rank` under the rules of `place_rectangle`."""
+    if boundary == "shift":
+        frame = np.array(shape, dtype=np.float64)
+        half = np.minimum(sides, frame) / 2
+        centres = np.clip(centres, half, frame - half)
+    rank: NDArray[np.float64] = rectangle_rank(
         centres,
         sides,
         noise,
@@ -245,7 +341,7 @@ def place_rectangle(
         trim == "random",
         ROUNDING,
     )
-    return hide_lowest(rank, count=count).reshape(size[0], *shape)
+    return rank
 
 
 def _square(grid: Grid, ratio: float) -> NDArray[np.float64]:

@@ -11,24 +11,24 @@ from mgm.masks.cell_motion import MotionInput
 from mgm.masks.grid import Grid
 from mgm.masks.mask import Mask, TokenMask, hide_lowest, no_fallback
 from mgm.masks.options import check_choice, check_option, is_real
-from mgm.masks.rectangle import RectangleMask, rectangle_sides
+from mgm.masks.rectangle import MovingRectangle, rectangle_sides
 
 Velocity: TypeAlias = Literal["linear", "walk"]
 
 
 @dataclass(frozen=True)
-class SimulatedRectangle(RectangleMask):
+class SimulatedRectangle(MovingRectangle):
     """`smm`: a rectangle that starts anywhere and moves at random, N = int(ratio * h * w) tokens in every step (Eq. 5).
 
     Its centre is reflected at the frame's border; under `boundary="shift"` where the rectangle touches the border, and
     it starts inside, as the paper's rand(0, G - side); under `wrap` it re-enters at the opposite side. The paper
-    names random velocities v_xt, v_yt without a distribution. The options of `RectangleMask`, and:
+    names random velocities v_xt, v_yt without a distribution. The options of `MovingRectangle`, its jitter of height and width
+    by the same s_t (Eq. 5), and:
 
     Attributes:
         velocity: "linear": one velocity for the clip; "walk": a new one at each step.
         speed: at least 0, the largest speed in tokens per step. Speeds are uniform in [0, speed], directions in
             [0, 2 pi).
-        jitter: vary height and width by the same s_t, which sum to zero (Eq. 5); see `rectangle_sides`.
     """
 
     name: ClassVar[str] = "smm"
@@ -36,12 +36,11 @@ class SimulatedRectangle(RectangleMask):
 
     velocity: Velocity = "linear"
     speed: float = 2.0
-    jitter: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_velocity(self)
-        check_option(self.name, "jitter", isinstance(self.jitter, bool), self.jitter, "true or false")
+        self._check_literal()
 
     def draw(self, grid: Grid, ratio: float, motion: MotionInput | None, rng: np.random.Generator) -> TokenMask:
         """See `Mask.draw`; ignores `motion`."""

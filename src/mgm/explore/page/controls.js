@@ -2,7 +2,7 @@
 
 import { element } from "./draw.js";
 
-const WORDS = { boundary: "border rule", top_k: "top cells", softness: "softness, in tokens", camera: "camera, by the mask", sides: "sides from" };
+const WORDS = { boundary: "border rule", top_k: "top cells", softness: "softness, in tokens", camera: "camera, by the mask", sides: "sides from", exact: "exact count of" };
 const FAMILIES = ["follow the motion", "move by themselves", "ignore motion"];
 
 export class Controls {
