@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mgm.evaluation.paper import FIGURES
 
@@ -199,8 +199,30 @@ _PAPER = {
 """Name of an arm, without its target -> method of Table 4 of the paper: top-1 on SSv2 after 200 epochs, of ViT-B unless named."""
 
 
+def _table_4() -> Question:
+    """The arms of all questions that Table 4 of the paper has, by its names; their cells are those of the other questions."""
+    found: dict[str, Arm] = {}
+    for question in QUESTIONS.values():
+        for arm in question.arms:
+            method = _method(arm)
+            if method is not None and arm.target == PIXELS:
+                found.setdefault(method, replace(arm, name=method, at=None))
+    return Question(
+        "What does the paper's Table 4 report, and what do these sets?", tuple(found.values()), "random tube"
+    )
+
+
+def _method(arm: Arm) -> str | None:
+    """The paper's name of an arm; None: it has none."""
+    name = arm.name.removesuffix(f", {arm.target}")
+    return name if name in _PAPER.values() else _PAPER.get(name)
+
+
+QUESTIONS["paper"] = _table_4()
+
+
 def paper_figures(arms: Sequence[Arm]) -> dict[str, float]:
     """Name of an arm -> the paper's top-1 of the same arm."""
     known = {figure.method: figure.value for figure in FIGURES if figure.table.startswith("4")}
-    methods = {arm.name: _PAPER.get(arm.name.removesuffix(f", {arm.target}")) for arm in arms}
+    methods = {arm.name: _method(arm) for arm in arms}
     return {name: known[f"{method}, 200 epochs"] for name, method in methods.items() if method is not None}
