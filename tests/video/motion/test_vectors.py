@@ -43,6 +43,12 @@ def test_frames_are_in_display_order_with_their_picture_type(ordinary: Path):
         assert set(frame.vectors["source"].tolist()) <= ({-1} if frame.picture_type == "P" else {-1, 1})
 
 
+def test_a_frame_prints_its_place_and_no_vectors(ordinary: Path):
+    first, second, *_ = iter_motion_vectors(ordinary)
+    assert repr(first) == "FrameVectors(frame 0, 0.00 s, I, 0 vectors)"
+    assert repr(second).startswith("FrameVectors(frame 1, 0.04 s, ")
+
+
 def test_vectors_outlive_their_frame_and_the_file(ordinary: Path):
     copies, kept = [], []
     for frame in iter_motion_vectors(ordinary):

@@ -57,6 +57,10 @@ class FrameVectors:
     picture_type: str
     vectors: npt.NDArray[np.void]
 
+    def __repr__(self) -> str:
+        """Without the vectors: numpy prints arrays of less than a thousand in full."""
+        return f"FrameVectors(frame {self.index}, {self.pts_seconds:.2f} s, {self.picture_type}, {len(self.vectors):,} vectors)"
+
 
 _LEAST = 2**20 // VECTOR_DTYPE.itemsize
 """Vectors in the first block of a clip, at least: a megabyte."""
