@@ -1,7 +1,10 @@
 """Settings: defaults, what they build, and the checks across sections."""
 
+from functools import partial
+
 import pytest
 
+import mgm
 from mgm.errors import ConfigError
 from mgm.masks import build_mask
 from mgm.models import ModelSpec
@@ -100,3 +103,11 @@ def test_settings_that_do_not_fit(settings, reason, subject, message):
     with raises(ConfigError, reason, message=message) as caught:
         load_config("debug", settings)
     assert subject is None or subject in caught.value.subject
+
+
+@pytest.mark.parametrize("train", [mgm.pretrain, partial(mgm.finetune, None)])
+def test_the_name_of_a_recipe_is_not_its_settings(train, tmp_path):
+    with raises(ConfigError, "invalid_type", subject="config") as error:
+        train("videos", "laptop", out=tmp_path / "run")
+    assert error.value.advice == "pass mgm.load_config('laptop')"
+    assert not (tmp_path / "run").exists()

@@ -208,6 +208,14 @@ def test_wrong_overrides(text, reason, subject):
         override(load_config("debug"), [text])
 
 
+@pytest.mark.parametrize("overrides", ["pretrain.steps=3", {"pretrain.steps": 3}])
+def test_overrides_are_a_list(overrides):
+    for function, first in ((load_config, "debug"), (override, load_config("debug"))):
+        with raises(ConfigError, "invalid_type", subject="overrides") as error:
+            function(first, overrides)
+        assert error.value.advice == "pass ['pretrain.steps=3']"
+
+
 def test_messages_of_wrong_overrides():
     for text, message in (("pretrain.stepz=3", "override-unknown-key"), ("pretrain.steps", "override-without-value")):
         with raises(ConfigError, "unknown_name" if "z" in text else "malformed", message=message):

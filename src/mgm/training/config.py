@@ -383,3 +383,16 @@ class Config(Section):
 def _needs_motion(key: str, mask: str, *, instead: str) -> ConfigError:
     found = f"{mask} follows motion, but data.motion is null"
     return ConfigError(key, found, advice=f"set data.motion to codec, or use {instead}", reason="conflict")
+
+
+def check_config(config: object) -> None:
+    """Raise ConfigError unless it is a `Config`: the name of a recipe is often given in its place."""
+    if not isinstance(config, Config):
+        name = config if isinstance(config, str) else "debug"
+        raise ConfigError(
+            "config",
+            f"found {type(config).__name__}",
+            "settings",
+            f"pass mgm.load_config({name!r})",
+            reason="invalid_type",
+        )

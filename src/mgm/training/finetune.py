@@ -36,7 +36,7 @@ from mgm.training.checkpoint import (
     open_features,
     run_config,
 )
-from mgm.training.config import Config
+from mgm.training.config import Config, check_config
 from mgm.training.folder import Start, run_folder
 from mgm.training.head_start import start_head_from_probe
 from mgm.training.loop import TrainingResult, fit
@@ -81,6 +81,7 @@ def finetune(
         DataError: no classifier can be trained on the set. ModelError: the encoder does not fit `config`.
         MgmError: see `mgm.training.loop.fit`.
     """
+    check_config(config)
     start = Start.of(resume, extend, change)
     with run_folder(out, start):  # before the videos are read, which can take minutes
         run, method = set_up_finetuning(encoder, videos, config, Path(out), source, show_progress=show_progress)

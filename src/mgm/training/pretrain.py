@@ -18,7 +18,7 @@ from mgm.data.loading.loader import Batch
 from mgm.models import TARGETS, Codes, Encoder, MaskedAutoencoder, Reconstruction, Tokenizer
 from mgm.models.replacement import MaskedPredictor
 from mgm.training.checkpoint import load_encoder
-from mgm.training.config import Config
+from mgm.training.config import Config, check_config
 from mgm.training.folder import Start, run_folder
 from mgm.training.loop import TrainingResult, fit
 from mgm.training.method import StepResult, count
@@ -61,6 +61,7 @@ def pretrain(
         FileError: another process writes into `out`.
         DataError: the set has no training videos. MgmError: see `mgm.training.loop.fit`.
     """
+    check_config(config)
     start = Start.of(resume, extend, change)
     with run_folder(out, start):  # before the videos are read, which can take minutes
         run, method = set_up_pretraining(videos, config, Path(out), source, show_progress=show_progress)

@@ -58,6 +58,7 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
     Raises:
         ConfigError: all wrong keys and values in one error, with the nearest valid names.
     """
+    check_overrides(overrides)
     read = read_recipe(recipe)
     given = _with_clips_of_network(tuple(overrides), read.tree)
     changed = {override_key(text)[:2] for text in given}
@@ -112,6 +113,19 @@ def _network_of(overrides: Iterable[str]) -> NetworkEntry | None:
     return NETWORKS.get(names[-1]) if names else None
 
 
+def check_overrides(overrides: Iterable[str]) -> None:
+    """Raise ConfigError for one text, whose letters are texts too, and for a mapping in place of a list of texts."""
+    if isinstance(overrides, str | Mapping):
+        given = [overrides] if isinstance(overrides, str) else [f"{key}={value}" for key, value in overrides.items()]
+        raise ConfigError(
+            "overrides",
+            f"found {type(overrides).__name__}",
+            "a list of texts",
+            f"pass {reprlib.repr(given)}",
+            reason="invalid_type",
+        )
+
+
 def override_key(text: str) -> tuple[str, ...]:
     """The key of an override, `data.size=64`, in its parts."""
     return tuple(text.partition("=")[0].split("."))
@@ -119,6 +133,7 @@ def override_key(text: str) -> tuple[str, ...]:
 
 def override(config: Config, overrides: Iterable[str]) -> Config:
     """Replace settings of a configuration. Overrides and errors as in `load_config`."""
+    check_overrides(overrides)
     return parse_config(_overridden(config.model_dump(mode="json"), overrides), "settings")
 
 
