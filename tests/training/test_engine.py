@@ -76,6 +76,14 @@ def test_the_scale_of_16_bit_gradients_resumes(run, small, memory, in_16_bits):
     assert same_weights(resumed.model, whole.model)
 
 
+def test_a_run_of_32_bits_goes_on_in_16(run, small, request):
+    exact = run(small("pretrain.steps=4")).history.losses
+    request.getfixturevalue("in_16_bits")
+    both = run(small("pretrain.precision=16-mixed"), resume=True, change=["pretrain.precision"])
+    assert both.history.losses[:4] == exact
+    assert load_checkpoint(both.out)["precision"]["scale"] == 2.0**10
+
+
 def test_16_bits_train_as_32_do(run, small, request):
     exact = run(small(), "exact").history.losses
     rounded = run(small("pretrain.precision=bf16-mixed"), "bf16").history.losses

@@ -12,6 +12,7 @@ from mgm.data.clips.source import FileSource, MemorySource
 from mgm.data.items import VideoItem
 from mgm.errors import ConfigError, DataError, FileError
 from mgm.training import load_checkpoint, load_config
+from mgm.training.engine import Engine
 from mgm.training.finetune import finetune
 from mgm.training.log import StepLog
 from mgm.training.pretrain import pretrain
@@ -218,8 +219,8 @@ def test_another_set_of_videos_does_not_resume(run, small, videos):
     assert videos.train[0].path in caught.value.found
 
 
-@pytest.mark.parametrize("setting", ["pretrain.batch=2", "seed=1"])
-def test_the_place_in_the_data_cannot_change(run, small, setting):
+@pytest.mark.parametrize("setting", ["pretrain.batch=2", "seed=1", "pretrain.optimiser=sgd"])
+def test_the_place_in_the_data_and_the_kind_of_optimiser_cannot_change(run, small, setting):
     """The place is a number of batches of an order that the seed draws: clips of the epoch would be missed or repeated."""
     run(small())
     with raises(ConfigError, "unsupported", subject="change"):
@@ -245,6 +246,23 @@ def test_settings_that_are_named_may_change(run, small, capsys):
     ]
     with raises(ConfigError, "mismatch", message="run-too-short"):
         run(small("pretrain.steps=4"), resume=True, change=["pretrain.base_lr", "mask.options"])
+
+
+def test_settings_of_the_optimiser_change_from_then_on(run, small, monkeypatch):
+    run(small())
+    seen, step = [], Engine.step
+
+    def watched(engine):
+        seen.append([(group["weight_decay"], group["betas"]) for group in engine.optimiser.param_groups])
+        step(engine)
+
+    monkeypatch.setattr(Engine, "step", watched)
+    other = small("pretrain.weight_decay=0.3", "pretrain.betas=[0.5, 0.6]", "pretrain.steps=8")
+    run(other, resume=True, change=["pretrain"])
+    assert seen == 2 * [[(0.0, (0.5, 0.6)), (0.3, (0.5, 0.6))]]
+    none = small("pretrain.weight_decay=0", "pretrain.steps=9")
+    with raises(ConfigError, "unsupported", subject="change", message="run-change-groups"):
+        run(none, resume=True, change=["pretrain"])
 
 
 def test_a_run_begins_at_a_checkpoint_of_another(run, small, tmp_path):

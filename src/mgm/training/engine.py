@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from mgm.errors import ConfigError
 from mgm.models.accelerate import accelerate_cpu
 from mgm.training.fabric import Fabric
 from mgm.training.method import TrainingMethod
@@ -140,11 +141,30 @@ class Engine:
         }  # the scale of 16-bit gradients
 
     def load(self, content: Mapping[str, Any]) -> None:
-        """Restore what `state` returned. A run that had no average before begins with the weights."""
+        """Restore what `state` returned, for the present settings. A run that had no average before begins with the weights.
+
+        Raises:
+            ConfigError: the settings divide the parameters into other groups.
+        """
         module = self.method.module
         module.load_state_dict(distribute_model_state(content["model"], module))
         self.statistics.keep()
-        self.optimiser.load_state_dict(distribute_optimiser_state(content["optimiser"], self.optimiser))
-        self.fabric.strategy.precision.load_state_dict(content["precision"])
+        self._load_optimiser(content["optimiser"])
+        if content["precision"]:  # else that run had no scaler
+            self.fabric.strategy.precision.load_state_dict(content["precision"])
         if self.average is not None:
             self.average.load_state_dict(distribute_model_state(content.get("ema", content["model"]), module))
+
+    def _load_optimiser(self, state: Mapping[str, Any]) -> None:
+        """Restore its state, and leave its rates, which torch would restore too: the settings may have changed since."""
+        options = [{k: v for k, v in group.items() if k != "params"} for group in self.optimiser.param_groups]
+        try:
+            self.optimiser.load_state_dict(distribute_optimiser_state(state, self.optimiser))
+        except ValueError as error:
+            found = (
+                "weight_decay, layer_decay or body_lr divides the parameters into other groups than in the checkpoint"
+            )
+            advice = "keep a weight_decay of 0 at 0, rates of 1 at 1, and others off these"
+            raise ConfigError("change", found, advice=advice, reason="unsupported") from error
+        for group, own in zip(self.optimiser.param_groups, options, strict=True):
+            group.update(own)

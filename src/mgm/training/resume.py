@@ -52,8 +52,12 @@ _MAY_CHANGE = frozenset({
 _DRAWS = 8
 """Last number of the seed of a rank's draws, which keeps it apart from other seeds of the run."""
 
-# Keys on which the place in the data depends: with another value, clips of the epoch would be missed or repeated.
-_PLACE = frozenset({"seed", "batch"})
+# Keys that cannot change, and what depends on them. With another seed or batch, clips of the epoch would be missed or repeated.
+_DEPENDS_ON = {
+    "seed": "the place in the data",
+    "batch": "the place in the data",
+    "optimiser": "the state of the optimiser",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -298,10 +302,10 @@ def _check_settings(run: TrainingRun, before: Config, start: Start, *, of: Path)
     differing = sorted(key for key in old | new if old.get(key) != new.get(key))
     shown = {key: f"{key} was {old.get(key)}, is {new.get(key)}" for key in differing}
     named = [key for key in differing if any(_within(key, name) for name in start.change)]
-    place = [key for key in named if key.rpartition(".")[2] in _PLACE]
-    if place:
-        found = f"{shown[place[0]]}, on which the place in the data depends"
-        raise ConfigError("change", found, f"{place[0]} as it was", f"keep it, or {OTHER_OUT}", reason="unsupported")
+    for key in named:
+        if (depends := _DEPENDS_ON.get(key.rpartition(".")[2])) is not None:
+            found = f"{shown[key]}, on which {depends} depends"
+            raise ConfigError("change", found, f"{key} as it was", f"keep it, or {OTHER_OUT}", reason="unsupported")
     fixed = [key for key in differing if key not in named and key.partition(".")[2] not in _MAY_CHANGE]
     if fixed:
         advice = (
