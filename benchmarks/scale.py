@@ -1,7 +1,7 @@
 """Time and memory of every part of the data path on synthetic sets of growing size.
 
-    python benchmarks/scale.py [scan] [shards] [loader] [neighbours] [key] [list] [features] [--sizes 100000 1000000]
-        [--folder FOLDER] [--processes 1 2 4]
+    python benchmarks/scale.py [scan] [shards] [loader] [neighbours] [key] [packed] [list] [features] [--sizes 100000 1000000]
+        [--folder FOLDER] [--processes 1 2 4] [--until .5]
 
 Every row is a process of its own, or several. Times are processor time; memory is the largest of the process, itself included.
 
@@ -12,6 +12,8 @@ Every row is a process of its own, or several. Times are processor time; memory 
     neighbours   k-NN of 1,024 queries among as many features of 768 numbers
     key          the key of as many videos' features, on a disk that answers after a millisecond
     list         a `path label` list of as many videos in several processes: read by each (list_each), and once (list_once)
+    packed       a set of real videos of 64 px in shards of two: written, loaded, summarised, its first batch, random clips,
+                 scanned
     features     as many features of 768 numbers, of several processes: as objects on each, as was done before (features_each), and
                  in blocks on the first (features_first)
 
@@ -32,6 +34,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from mgm.evaluation.ranks import Ranks
 
 SEED, CLASSES, WIDTH, QUERIES, PER_FOLDER, PER_SHARD, FILES = 0, 400, 768, 1024, 2000, 100, 1000
-EMPTY_PER_VIDEO = 200
+EMPTY_PER_VIDEO, DIFFERENT, READ = 200, 100, 2000
 CLIP, STRIDE, SIDE = 8, 2, 64
 SAMPLE_SECONDS, ANSWER_SECONDS = 0.5, 0.001
 
@@ -68,20 +71,20 @@ def spend(name: str, count: int, work: Callable[[], object]) -> None:
     print(f"{name:28s} {count:10,} {seconds:9.2f} s {peak_memory():8.0f} MB", flush=True)
 
 
-def scan(count: int, folder: Path) -> None:
-    """A manifest of `count` files."""
+def scan(count: int, folder: Path, until: float = 0.5) -> None:
+    """A manifest of `count` files, stopped after a share of them; continued if that is the half."""
     from mgm.video.scan.folder import scan_to_manifest
 
     class StoppedError(Exception):
         """In place of an interrupt."""
 
     def sample(done: int, total: int) -> None:
-        if done % (total // 20) == 0:
+        if done % max(int(total * until) // 10, 1) == 0:
             held.append(current_memory())
 
     def stop(done: int, total: int) -> None:
         sample(done, total)
-        if done == total // 2:
+        if done == int(total * until):
             raise StoppedError
 
     def stopped() -> None:
@@ -113,17 +116,19 @@ def scan(count: int, folder: Path) -> None:
             os.link(made, name)
     scan_to_manifest(folder / "one.jsonl", made)  # what is imported on first use
     print(f"{'  one file':28s} {'':10s} {'':11s} {peak_memory():8.0f} MB", flush=True)
-    spend_sampled("scan, stopped at half", stopped)
+    spend_sampled(f"scan, stopped at {until:.0%}", stopped)
+    if until < 0.5:
+        return
     spend_sampled("scan, continued", lambda: scan_to_manifest(manifest, videos, progress=sample))
     spend("scan again", count, lambda: scan_to_manifest(manifest, videos))
     with manifest.open() as file:
         assert sum('"status": "ok"' in line for line in file) == -(-count // EMPTY_PER_VIDEO)
 
 
-def _make_video(path: Path) -> None:
+def _make_video(path: Path, velocity: tuple[int, int] = (2, 1), frames: int = 8) -> None:
     from mgm.data.synthetic.known_motion import make_translation
 
-    make_translation(path, velocity=(2, 1), frames=8, size=(SIDE, SIDE))
+    make_translation(path, velocity=velocity, frames=frames, size=(SIDE, SIDE))
 
 
 def shards(count: int, folder: Path) -> None:
@@ -187,6 +192,75 @@ def loader(count: int, folder: Path) -> None:
         f"{'  its set':28s} {count:10,} {'':11s} {own:8.0f} MB; of their own the reading processes have {shown} MB",
         flush=True,
     )
+
+
+def packed_write(count: int, folder: Path) -> None:
+    """Write `count` videos, of a hundred different ones, in shards of two."""
+    from mgm.data import load_set, pack_set
+    from mgm.data.shards import write
+
+    source = folder / "videos"
+    made = [folder / f"{number}.mp4" for number in range(DIFFERENT)]
+    for number, path in enumerate(made):
+        _make_video(path, (number % 10, number // 10), CLIP * STRIDE)
+    for number in range(count):
+        place = source / f"class {number % CLASSES:03d}"
+        place.mkdir(parents=True, exist_ok=True)
+        os.link(made[number % DIFFERENT], place / f"a video {number:08d}.mp4")
+    write.MEBI = 2 * max(path.stat().st_size for path in made)  # shards of a MiB would fill a disk
+    found = load_set(source)
+    spend("pack", count, lambda: pack_set(found, folder / "set", shard_size=1))
+    print(f"{'  in shards':28s} {len(list((folder / 'set').glob('*.tar'))):10,}", flush=True)
+
+
+def packed_load(count: int, folder: Path) -> None:
+    """Load the packed set."""
+    from mgm.data import load_set
+
+    spend("load the shards", count, lambda: load_set(folder / "set"))
+
+
+def packed_show(count: int, folder: Path) -> None:
+    """Summarise the packed set, as `mgm data show` does."""
+    from mgm.data import summarise_set
+
+    spend("summarise the shards", count, lambda: summarise_set(folder / "set"))
+
+
+def packed_scan(count: int, folder: Path) -> None:
+    """Scan the packed set into a manifest."""
+    from mgm.data.shards.scan import scanned_shards
+
+    manifest = folder / "manifest.jsonl"
+    spend("scan the shards", count, lambda: scanned_shards(folder / "set").into_manifest(manifest))
+    spend("scan the shards again", count, lambda: scanned_shards(folder / "set").into_manifest(manifest))
+    with manifest.open() as file:
+        assert sum('"status": "ok"' in line for line in file) == count
+
+
+def packed_read(count: int, folder: Path) -> None:
+    """The first batch of the packed set from two reading processes, then clips in random order from this one."""
+    from contextlib import closing
+
+    from mgm.data import load_set
+    from mgm.data.clips.source import ClipSettings, FileSource
+    from mgm.data.loading.dataset import ClipSet, ClipTransform
+    from mgm.data.loading.loader import BatchOrder, batches
+
+    settings = ClipSettings(CLIP, STRIDE, SIDE, "codec")
+    items = load_set(folder / "set").train
+    clips = ClipSet(items, FileSource(), settings, ClipTransform("centre", flip=False), seed=SEED)
+
+    def read(workers: int, wanted: int) -> None:
+        steps = -(-wanted // 4)
+        order = BatchOrder(len(items), 4, SEED)
+        with closing(batches(clips, order, first=0, last=steps, workers=workers)) as found:  # type: ignore[type-var]
+            assert not any(batch.unreadable for batch in found)
+
+    spend("first batch, training process", count, lambda: read(2, 4))
+    began = time.monotonic()
+    spend(f"{READ:,} clips", count, lambda: read(0, READ))
+    print(f"{'  by the clock':28s} {count:10,} {time.monotonic() - began:9.2f} s", flush=True)
 
 
 def neighbours(count: int, folder: Path) -> None:
@@ -346,30 +420,36 @@ def features_first(count: int, folder: Path) -> None:
 
 
 PARTS = {"scan": scan, "shards": shards, "loader": loader, "neighbours": neighbours, "key": key}
+IN_TURN = {"packed": (packed_write, packed_load, packed_show, packed_read, packed_scan)}
 TOGETHER = {"list": (list_each, list_once), "features": (features_each, features_first)}
-MEMBERS = {member.__name__: member for members in TOGETHER.values() for member in members}
+MEMBERS = {member.__name__: member for members in (*IN_TURN.values(), *TOGETHER.values()) for member in members}
 
 
 def main() -> None:
     """Print the rows of all parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = (*PARTS, *TOGETHER)
+    names = (*PARTS, *IN_TURN, *TOGETHER)
     parser.add_argument("parts", nargs="*", choices=(*names, *MEMBERS, []), default=[], metavar="|".join(names))
     parser.add_argument("--sizes", nargs="+", type=int, default=[100_000, 1_000_000])
     parser.add_argument("--processes", nargs="+", type=int, default=[1, 2, 4], help="of the last two parts")
     parser.add_argument("--folder", type=Path, help="where the files are made, and removed")
+    parser.add_argument("--until", type=float, default=0.5, help="of the scan: the share after which it is stopped")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.alone:
-        run = {**PARTS, **MEMBERS}[arguments.parts[0]]
+        run = {**PARTS, **MEMBERS, "scan": partial(scan, until=arguments.until)}[arguments.parts[0]]
         run(arguments.sizes[0], arguments.folder)
         return
     print_header("part, videos, processor time, largest memory", SEED)
     for part, size in product(arguments.parts or names, arguments.sizes):
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            own = ["--sizes", str(size), "--folder", folder, "--alone"]
+            own = ["--sizes", str(size), "--folder", folder, "--until", str(arguments.until), "--alone"]
             if part in PARTS:
                 subprocess.run([sys.executable, __file__, part, *own], check=True)
+                continue
+            if part in IN_TURN:
+                for member in IN_TURN[part]:
+                    subprocess.run([sys.executable, __file__, member.__name__, *own], check=True)
                 continue
             if part.startswith("list"):
                 make_files(Path(folder), size, SEED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich import box
@@ -14,6 +14,7 @@ from rich.table import Table
 from mgm.commands.interrupted import keeping, kept_scan
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson, Ray
+from mgm.errors import ConfigError
 from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
@@ -62,23 +63,13 @@ def scan(
 
     With --out, a later run reads only new and changed files. Exit status 1 if a file cannot be read.
     """
-    count = processes or os.cpu_count() or 1
-    found: Iterable[VideoRecord]
+    options = ScanOptions(processes or os.cpu_count() or 1, timeout, ray)
     with keeping(lambda: kept_scan(out)), Activity("scanning videos") as activity:
-        from mgm.video.scan.find import search_videos
-        from mgm.video.scan.folder import scan_to_manifest, scan_videos
-        from mgm.video.scan.manifest import read_manifest
+        from mgm.data.shards.index import is_shards
         from mgm.video.scan.summary import ScanSummary
 
-        if out is None:
-            searched = search_videos(paths)
-            activity.reach(0, len(searched.videos) + len(searched.closed))
-            found = scan_videos(*paths, processes=count, timeout_seconds=timeout, ray=ray, progress=activity.advance)
-        else:
-            searched = scan_to_manifest(
-                out, *paths, processes=count, timeout_seconds=timeout, ray=ray, progress=activity.reach
-            )
-            found = read_manifest(out)
+        shards = any(map(is_shards, paths))
+        found, left_out = (_scan_shards if shards else _scan_files)(paths, out, options, activity)
     console = Terminal()
     summary = ScanSummary()
     for record in found:
@@ -86,21 +77,69 @@ def scan(
         if verbose and record.problem is not None and not as_json:
             console.print_line(record.problem)
     if as_json:
-        print_json(summary.to_dict() | {"note": searched.kinds_note})
+        print_json(summary.to_dict() | {"note": left_out})
     else:
         if verbose and summary.problems:
             console.print()
-        _report(console, summary, paths, out, singly=not verbose)
-        if searched.kinds_note:
-            console.print_line(searched.kinds_note)
+        _report(console, summary, paths, out, singly=not verbose, shards=shards)
+        if left_out:
+            console.print_line(left_out)
     if summary.readable:
-        # A manifest is a set without its broken files.
-        suggest("mgm", "preview", *([out] if out is not None and summary.readable < summary.files else paths))
+        # A manifest is a set without its broken files, unless they are in shards.
+        as_set = out is not None and summary.readable < summary.files and not shards
+        suggest("mgm", "preview", *([out] if as_set else paths))
     if summary.readable < summary.files:
         raise typer.Exit(1)
 
 
-def _report(console: Terminal, summary: ScanSummary, paths: list[Path], out: Path | None, *, singly: bool) -> None:
+class ScanOptions(NamedTuple):
+    """How files are read, see `mgm.scan_videos`."""
+
+    processes: int
+    timeout_seconds: float
+    ray: bool
+
+
+def _scan_files(
+    paths: list[Path], out: Path | None, options: ScanOptions, activity: Activity
+) -> tuple[Iterable[VideoRecord], str]:
+    """The records of files, and a line on those that were left out."""
+    from mgm.video.scan.find import search_videos
+    from mgm.video.scan.folder import scan_to_manifest, scan_videos
+    from mgm.video.scan.manifest import read_manifest
+
+    given = options._asdict()
+    if out is not None:
+        searched = scan_to_manifest(out, *paths, **given, progress=activity.reach)
+        return read_manifest(out), searched.kinds_note
+    searched = search_videos(paths)
+    activity.reach(0, len(searched.videos) + len(searched.closed))
+    return scan_videos(*paths, **given, progress=activity.advance), searched.kinds_note
+
+
+def _scan_shards(
+    paths: list[Path], out: Path | None, options: ScanOptions, activity: Activity
+) -> tuple[Iterable[VideoRecord], str]:
+    """The records of the videos of a packed set; nothing is left out."""
+    from mgm.data.shards.scan import scanned_shards
+    from mgm.video.scan.manifest import read_manifest
+
+    if len(paths) > 1:
+        found = f"a set in shards beside {len(paths) - 1} other paths"
+        raise ConfigError("mgm scan", found, "one set in shards, or files and folders", reason="conflict")
+    # Tasks of Ray run in folders of their own.
+    scanned, given = scanned_shards(paths[0].absolute() if options.ray else paths[0]), options._asdict()
+    if out is not None:
+        scanned.into_manifest(out, **given, progress=activity.reach)
+        return read_manifest(out), ""
+    activity.reach(0, len(scanned.files))
+    return scanned.into_memory(**given, progress=activity.advance), ""
+
+
+def _report(
+    console: Terminal, summary: ScanSummary, paths: list[Path], out: Path | None, *, singly: bool, shards: bool
+) -> None:
+    from mgm.data.shards.members import member_title
     from mgm.video.transcode.folder import prepare_command
 
     console.print(summary_table(summary, wide=console.width >= 110))
@@ -110,9 +149,10 @@ def _report(console: Terminal, summary: ScanSummary, paths: list[Path], out: Pat
         meaning, advice = STATUS_ADVICE[status]
         given = _given(paths, first)
         too = " (the good files too)" if given.is_dir() and count < summary.files else ""
-        advice = advice.format(prepare=prepare_command(given), too=too)
+        prepare = "'mgm prepare', then pack them again" if shards else prepare_command(given)
+        advice = advice.format(prepare=prepare, too=too)
         console.print_line(
-            f"{_words(status)}: {_files(count)} ({meaning}), such as {first.path}: {advice}", style="bold"
+            f"{_words(status)}: {_files(count)} ({meaning}), such as {member_title(first.path)}: {advice}", style="bold"
         )
     shown = [*summary.broken, *summary.others][: summary.limit]
     if singly and shown:
@@ -130,7 +170,7 @@ def _report(console: Terminal, summary: ScanSummary, paths: list[Path], out: Pat
         f"{_files(summary.files)}: {summary.readable:,} readable, {summary.with_motion:,} with motion vectors, {broken:,} broken"
         + (f"; one row each in {out}" if out is not None else ""),
     )
-    if broken and summary.readable:
+    if broken and summary.readable and not shards:
         manifest = "--out readable.csv writes a set" if out is None else f"{out} is a set"
         console.print_line(f"{manifest} without the broken files")
 

@@ -16,6 +16,7 @@ from mgm.data.annotations.annotation_file import (
 )
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.labels import read_label, whole_number
+from mgm.data.shards.members import parse_member
 from mgm.errors import DataError
 from mgm.video.scan.manifest import read_manifest
 
@@ -159,6 +160,14 @@ def read_scan_manifest(file: AnnotationFile) -> VideoList:
     entries = []
     broken: Counter[str] = Counter()
     for record in read_manifest(file.path):
+        if parse_member(record.path) is not None:  # its labels are in the shards' index
+            raise DataError(
+                file.path,
+                "is the manifest of a set in shards",
+                "the set itself",
+                "give its folder; to leave broken videos out, pack the others again",
+                reason="unsupported",
+            )
         if record.readable:
             entries.append(ListedVideo(record.path))
         else:

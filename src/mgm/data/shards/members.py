@@ -114,7 +114,7 @@ def open_item(path: str) -> Iterator[VideoReader]:
     if member.motion is not None:
         stored = read_range(member.tar, member.motion, member.title)
         sidecar = sidecar_from_bytes(stored, name=member.title, size=member.video.size, modified=member.modified)
-    with _open_member(member) as file, VideoReader(file, sidecar=sidecar) as reader:
+    with open_member(member) as file, VideoReader(file, sidecar=sidecar) as reader:
         yield reader
 
 
@@ -199,7 +199,12 @@ class _NamedBytes(io.BytesIO):
         self.name = name
 
 
-def _open_member(member: ShardMember) -> BinaryIO:
+def open_member(member: ShardMember) -> BinaryIO:
+    """The bytes of a member's video, as a file whose name is the member's title.
+
+    Raises:
+        VideoError: the shard cannot be read or is too short.
+    """
     if member.video.size <= MAX_WHOLE_BYTES:
         return _NamedBytes(read_range(member.tar, member.video, member.title), member.title)
     opened = open_remote if is_url(member.tar) else _open_local

@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from mgm.errors import VideoError
 from mgm.files.path_column import PathColumn, PathList
 from mgm.video.scan.find import FoundVideos, search_videos
 from mgm.video.scan.inspect import inspect_video, with_problem
-from mgm.video.scan.manifest import update_manifest
+from mgm.video.scan.manifest import FileState, file_state, update_manifest
 from mgm.video.scan.record import VideoRecord
 from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
 
@@ -61,17 +62,91 @@ def scan_file(path: str | Path) -> VideoRecord:
     record = _new_record(path)
     if (error := _unlistable(path)) is not None:
         return replace(with_problem(record, error), bytes=0, modified=None)
+    return inspect_guarded(record)
+
+
+def inspect_guarded(record: VideoRecord, file: BinaryIO | None = None) -> VideoRecord:
+    """As `inspect_video`; a fault of this package becomes a problem of the file, too."""
     try:
-        return inspect_video(record)
+        return inspect_video(record, file)
     except Exception as error:  # a fault on one file of a hundred thousand must not cost the others
         found = " ".join(f"reading it failed ({type(error).__name__}: {error})".split())
-        failure = VideoError(path, found, "a video", "remove it from the set and report it", reason="crashed")
+        failure = VideoError(record.path, found, "a video", "remove it from the set and report it", reason="crashed")
         return with_problem(record, failure)
 
 
 def _crashed(path: Path, error: VideoError) -> VideoRecord:
+    return crashed(_new_record(path), error)
+
+
+def crashed(record: VideoRecord, error: VideoError) -> VideoRecord:
     """The record of a file on which its process hung or died: out of memory, or a fault in the decoder."""
-    return replace(with_problem(_new_record(path), error.about(path)), status="crashed")
+    return replace(with_problem(record, error.about(record.path)), status="crashed")
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFiles:
+    """The files of a scan, and how they are read.
+
+    Attributes:
+        files: paths, which need not be those of files.
+        inspect: returns the record of a file, in any process.
+        on_death: makes the record of a file on which processes hung or died.
+        state: see `update_manifest`.
+    """
+
+    files: Sequence[Path]
+    inspect: Callable[[Path], VideoRecord]
+    on_death: Callable[[Path, VideoError], VideoRecord]
+    state: Callable[[Path], FileState] = file_state
+
+    def into_memory(
+        self,
+        *,
+        processes: int = 1,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        ray: bool = False,
+        progress: Callable[[VideoRecord], None] | None = None,
+    ) -> ScanReport:
+        """Scan as `scan_videos` does."""
+        results: dict[Path, VideoRecord] = {}
+        for file, record in map_files(
+            self.inspect,
+            self.files,
+            processes=processes if ray else self._processes(processes),
+            on_death=self.on_death,
+            timeout_seconds=timeout_seconds,
+            ray=ray,
+        ):
+            results[file] = record
+            if progress is not None:
+                progress(record)
+        return ScanReport(tuple(results[file] for file in self.files))
+
+    def into_manifest(
+        self,
+        manifest: str | Path,
+        *,
+        processes: int = 1,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        ray: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Scan as `scan_to_manifest` does."""
+        update_manifest(
+            manifest,
+            self.files,
+            self.inspect,
+            on_death=self.on_death,
+            state=self.state,
+            processes=processes if ray else self._processes(processes),
+            timeout_seconds=timeout_seconds,
+            ray=ray,
+            progress=progress,
+        )
+
+    def _processes(self, processes: int) -> int:
+        return processes if len(self.files) >= _MIN_FILES else 1
 
 
 def _unlistable(path: str | Path) -> VideoError | None:
@@ -115,20 +190,9 @@ def scan_videos(
             names), or in `processes` processes of this machine. Paths become absolute.
         progress: called with each record as it is made, in no particular order.
     """
-    files = _scanned(_search(paths, ray=ray))
-    results: dict[Path, VideoRecord] = {}
-    for file, record in map_files(
-        scan_file,
-        files,
-        processes=processes if ray else _processes(files, processes),
-        on_death=_crashed,
-        timeout_seconds=timeout_seconds,
-        ray=ray,
-    ):
-        results[file] = record
-        if progress is not None:
-            progress(record)
-    return ScanReport(tuple(results[file] for file in files))
+    return _scanned(_search(paths, ray=ray)).into_memory(
+        processes=processes, timeout_seconds=timeout_seconds, ray=ray, progress=progress
+    )
 
 
 def scan_to_manifest(
@@ -160,16 +224,8 @@ def scan_to_manifest(
             `<manifest>.journal` for the next call.
     """
     found = _search(paths, ray=ray)
-    files = _scanned(found)
-    update_manifest(
-        manifest,
-        files,
-        scan_file,
-        on_death=_crashed,
-        processes=processes if ray else _processes(files, processes),
-        timeout_seconds=timeout_seconds,
-        ray=ray,
-        progress=progress,
+    _scanned(found).into_manifest(
+        manifest, processes=processes, timeout_seconds=timeout_seconds, ray=ray, progress=progress
     )
     return found
 
@@ -181,12 +237,9 @@ def _search(paths: Iterable[str | Path], *, ray: bool) -> FoundVideos:
     return found
 
 
-def _scanned(found: FoundVideos) -> Sequence[Path]:
+def _scanned(found: FoundVideos) -> ScannedFiles:
     """Videos, then the folders that cannot be listed."""
-    if not found.closed:
-        return found.videos
-    return PathList(PathColumn(chain(found.videos.names, map(str, found.closed))).without_repeats())
-
-
-def _processes(files: Sequence[Path], processes: int) -> int:
-    return processes if len(files) >= _MIN_FILES else 1
+    files = found.videos
+    if found.closed:
+        files = PathList(PathColumn(chain(files.names, map(str, found.closed))).without_repeats())
+    return ScannedFiles(files, scan_file, _crashed)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import BinaryIO, NamedTuple, get_args
 
 import av.error
 import numpy as np
 
 from mgm.errors import VideoError
 from mgm.video.container.h264 import most_references, nal_units, parameter_sets
+from mgm.video.container.locator import VideoLocator, describe_locator
 from mgm.video.container.metadata import declared_end
 from mgm.video.container.stream import (
     EXPORTS_VECTORS,
@@ -29,15 +31,30 @@ from mgm.video.scan.record import Status, VideoRecord
 from mgm.workers.process import report_progress
 
 
-def inspect_video(record: VideoRecord) -> VideoRecord:
+def inspect_video(record: VideoRecord, file: BinaryIO | None = None) -> VideoRecord:
     """Complete a record that has the path, size and time of a file. Decodes it once, on one thread, without the loop filter.
 
     Problems of the file are in the record; an exception is a fault of this package.
+
+    Args:
+        file: its bytes, if they are not at its path; the name of this object is then that of the file in its problem.
     """
+    video = _Video(record.path) if file is None else _Video(describe_locator(file), file)
     try:
-        return _decode(record)
+        return _decode(record, video)
     except VideoError as error:
-        return _broken(record, error)
+        return _broken(record, error, video)
+
+
+class _Video(NamedTuple):
+    """The name of a video in its problem, and its bytes if they are not in the file of this name."""
+
+    name: str
+    file: BinaryIO | None = None
+
+    @property
+    def locator(self) -> VideoLocator:
+        return self.name if self.file is None else self.file
 
 
 def with_problem(record: VideoRecord, error: VideoError, *, until: float | None = None) -> VideoRecord:
@@ -51,49 +68,49 @@ def with_problem(record: VideoRecord, error: VideoError, *, until: float | None 
     return replace(record, status=status, where=where, problem=str(error))
 
 
-def _decode(record: VideoRecord) -> VideoRecord:
-    name = record.path
+def _decode(record: VideoRecord, given: _Video) -> VideoRecord:
+    name = given.name
     tally, pictures, damage, ended = _Tally(), PictureCheck(name), None, True
-    with open_video(name, vectors=True, skip_loop_filter=True) as video:
+    with open_video(given.locator, vectors=True, skip_loop_filter=True) as video:
         try:
             for frame in iter_frame_motion(video, observe=pictures):
                 tally.add(frame)
                 report_progress()
         except VideoError as error:
             damage, ended = error, _at_end(video)
-        record = tally.complete(_of_stream(record, video, pictures), video)
+        record = tally.complete(_of_stream(record, name, video, pictures), video)
         if video.codec == "h264":
             references = most_references(parameter_sets(video.stream.codec_context.extradata or b""))
         else:
             references = tally.references(video)
         unsupported = None if video.exports_vectors else no_vectors(video)
     if record.codec == "h264" and references is None:
-        references = _references(name)
+        references = _references(given)
     record = replace(record, references=references)
     if damage is None and tally.frames == 0:
         damage = no_frame(name)
     if damage is not None:
-        return _broken(record, damage, until=tally.end, ended=ended)
-    if (short := _too_short(record)) is not None:
+        return _broken(record, damage, given, until=tally.end, ended=ended)
+    if (short := _too_short(record, given)) is not None:
         return with_problem(record, short, until=tally.end)
-    problem = pictures.not_converted or _single_frame(record) or unsupported or _doubtful_vectors(record)
+    problem = pictures.not_converted or _single_frame(record, name) or unsupported or _doubtful_vectors(record, name)
     if problem is None and pictures.size_change is not None:
         return replace(record, status="size_changes", problem=str(pictures.size_change))
     return replace(record, status="ok") if problem is None else with_problem(record, problem)
 
 
-def _single_frame(record: VideoRecord) -> VideoError | None:
+def _single_frame(record: VideoRecord, name: str) -> VideoError | None:
     if record.frames != 1:
         return None
     advice = "remove it from the set, or keep it as a still picture: its masks follow no motion"
-    return VideoError(record.path, "holds a single frame, so no motion", "at least two", advice, reason="single_frame")
+    return VideoError(name, "holds a single frame, so no motion", "at least two", advice, reason="single_frame")
 
 
-def _doubtful_vectors(record: VideoRecord) -> VideoError | None:
+def _doubtful_vectors(record: VideoRecord, name: str) -> VideoError | None:
     """The error of a readable video without motion vectors, or with vectors in mixed units."""
     if not record.vectors:
         return VideoError(
-            record.path,
+            name,
             f"none of its {record.frames} frames carries motion vectors (all are intra-coded)",
             "P- or B-frames",
             "measure optical flow instead (motion='auto', --motion auto), or transcode it first (mgm prepare SRC DST)",
@@ -101,7 +118,7 @@ def _doubtful_vectors(record: VideoRecord) -> VideoError | None:
         )
     if record.interlaced and record.codec == "h264":
         return VideoError(
-            record.path,
+            name,
             "interlaced H.264: blocks coded field by field are not marked, and their vectors have half the height",
             "progressive video",
             "deinterlace it (mgm prepare SRC DST)",
@@ -110,7 +127,9 @@ def _doubtful_vectors(record: VideoRecord) -> VideoError | None:
     return None
 
 
-def _broken(record: VideoRecord, error: VideoError, *, until: float | None = None, ended: bool = False) -> VideoRecord:
+def _broken(
+    record: VideoRecord, error: VideoError, given: _Video, *, until: float | None = None, ended: bool = False
+) -> VideoRecord:
     """The record of a file that did not open, or not decode to its end.
 
     Args:
@@ -118,18 +137,18 @@ def _broken(record: VideoRecord, error: VideoError, *, until: float | None = Non
         ended: no packet follows the one that did not decode.
     """
     if error.reason not in ("truncated", "empty"):  # a file without its end may look like anything
-        short = _too_short(record)
+        short = _too_short(record, given)
         if short is None and error.reason == "damaged" and ended and record.frames and record.declared_frames is None:
-            short = truncated(record.path, "its last picture is incomplete", "all of it")
+            short = truncated(given.name, "its last picture is incomplete", "all of it")
         if short is not None:
             return with_problem(record, short, until=until)
     return with_problem(record, error, until=until)
 
 
-def _references(name: str) -> int | None:
+def _references(given: _Video) -> int | None:
     """Most reference pictures of an H.264 stream that declares them in its packets; None if it does not before its first frame."""
     try:
-        with open_video(name, vectors=False) as video:
+        with open_video(given.locator, vectors=False) as video:
             lengths = video.nal_length_size
             for packet in packets(video) if lengths is not None else ():
                 found = most_references(nal_units(bytes(packet), lengths or 0))
@@ -147,9 +166,9 @@ def _at_end(video: OpenVideo) -> bool:
         return True
 
 
-def _of_stream(record: VideoRecord, video: OpenVideo, pictures: PictureCheck) -> VideoRecord:
+def _of_stream(record: VideoRecord, name: str, video: OpenVideo, pictures: PictureCheck) -> VideoRecord:
     names = video.container.format.name.split(",")
-    suffix = Path(record.path).suffix.lower().removeprefix(".")
+    suffix = Path(name).suffix.lower().removeprefix(".")
     context, rate = video.stream.codec_context, video.stream.average_rate
     width, height, pixel_format = pictures.first or (context.width, context.height, context.pix_fmt)
     return replace(
@@ -256,17 +275,18 @@ class _Tally:
         return 2 if "B" in self.kinds else int(bool(self.kinds - {"I"}))
 
 
-def _too_short(record: VideoRecord) -> VideoError | None:
+def _too_short(record: VideoRecord, given: _Video) -> VideoError | None:
     """The error of a file that is shorter than its container declares; None if it is not, or if the length is not declared."""
     if not record.bytes:  # a pipe, which may never be written to
         return None
     if record.declared_frames and (record.frames or 0) >= record.declared_frames:
         return None  # all pictures are here, even if a wrong size or trailing bytes suggest otherwise
     try:
-        with Path(record.path).open("rb") as file:
+        with Path(given.name).open("rb") if given.file is None else nullcontext(given.file) as file:
+            file.seek(0)
             end = declared_end(file, record.bytes)
     except OSError:
         return None
     if end is None or end <= record.bytes:
         return None
-    return truncated(record.path, f"{record.bytes:,} bytes", f"{end:,} by its container")
+    return truncated(given.name, f"{record.bytes:,} bytes", f"{end:,} by its container")

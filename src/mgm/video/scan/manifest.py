@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 from mgm.errors import FileError, VideoError
 from mgm.files.atomic import atomic_write
@@ -60,12 +60,26 @@ def write_manifest(path: str | Path, records: Iterable[VideoRecord]) -> None:
         _write(path, map(to_row, records))
 
 
+class FileState(NamedTuple):
+    """What differs once a file has changed: its size, and the time of its last change in seconds since 1970."""
+
+    bytes: int
+    modified: float
+
+
+def file_state(path: Path) -> FileState:
+    """Of a file. Raises OSError if there is none."""
+    found = path.stat()
+    return FileState(found.st_size, found.st_mtime)
+
+
 def update_manifest(
     path: str | Path,
     files: Sequence[Path],
     inspect: Callable[[Path], VideoRecord],
     *,
     on_death: Callable[[Path, VideoError], VideoRecord],
+    state: Callable[[Path], FileState] = file_state,
     processes: int = 1,
     timeout_seconds: float = TIMEOUT_SECONDS,
     ray: bool = False,
@@ -78,6 +92,7 @@ def update_manifest(
 
     Args:
         inspect, on_death, processes, timeout_seconds, ray: see `map_files`.
+        state: returns what a record has of the bytes and the time of a file; raises OSError if it is gone.
         progress: called with (files done, all files), first with those that were known.
 
     Raises:
@@ -90,7 +105,7 @@ def update_manifest(
     wanted = _Files(files)
     journal = path.with_name(f"{path.name}.journal")
     with locked(path), Journal(journal) as written:
-        offsets = _known(path, journal, written, wanted)
+        offsets = _known(path, journal, written, wanted, state)
         count = sum(offset != _UNKNOWN for offset in offsets)
         if progress is not None:
             progress(count, len(wanted))
@@ -134,29 +149,30 @@ _UNKNOWN: Final = -1
 """In place of the offset of a record that does not exist."""
 
 
-def _known(manifest: Path, journal: Path, written: Journal, wanted: _Files) -> array[int]:
+def _known(
+    manifest: Path, journal: Path, written: Journal, wanted: _Files, state: Callable[[Path], FileState]
+) -> array[int]:
     """For each file the offset of its record in the journal, after adding those of the manifest that are up to date."""
     offsets = array("q", [_UNKNOWN]) * len(wanted)
     for offset, row in read_journal(journal):  # of two lines about one file, the later one counts
         if (number := wanted.find(row.get("path", ""))) is not None:
-            offsets[number] = offset if _current(row, wanted.files[number]) else _UNKNOWN
+            offsets[number] = offset if _current(row, wanted.files[number], state) else _UNKNOWN
     if _exists(manifest):
         for row in _read_rows(manifest):
             number = wanted.find(row["path"])
-            if number is not None and offsets[number] == _UNKNOWN and _current(row, wanted.files[number]):
+            if number is not None and offsets[number] == _UNKNOWN and _current(row, wanted.files[number], state):
                 offsets[number] = written.append({name: row[name] for name in COLUMNS})
     return offsets
 
 
-def _current(row: Row, file: Path) -> bool:
+def _current(row: Row, file: Path, state: Callable[[Path], FileState]) -> bool:
     """Whether a row equals the result of a new inspection of its file."""
     if not row.keys() >= COLUMNS.keys() or row["status"] in _RETRIED:
         return False
     try:
-        found = file.stat()
+        return bool((row["bytes"], row["modified"]) == state(file))
     except OSError:
         return False
-    return bool((row["bytes"], row["modified"]) == (found.st_size, found.st_mtime))
 
 
 def _write(path: Path, rows: Iterable[Row]) -> None:
