@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from mgm.training.fabric import Fabric, LightningEnvironment, ModelParallelStrategy
+from mgm.training.open_files import allow_connections
 from mgm.training.sections import Precision
 from mgm.training.sharding import shard
 
@@ -48,12 +49,16 @@ def make_fabric(precision: Precision, *, sharded: bool = False) -> Fabric:
     Args:
         sharded: distribute weights, gradients and the optimiser's state over the devices, if there are several (FSDP2);
             otherwise each has all of them (DDP).
+
+    Raises:
+        ConfigError: the system allows too few open files for so many processes.
     """
     if precision == "auto":
         # bf16 autocast is half as fast as float32 on a CPU that only emulates it
         native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16-mixed" if native else "32-true"
     processes = Processes.found()
+    allow_connections(processes.world)
     strategy = (
         ModelParallelStrategy(shard, data_parallel_size=processes.world, tensor_parallel_size=1)
         if sharded and processes.world > 1
