@@ -107,6 +107,13 @@ def test_a_command_without_settings_does_not_answer_with_one():
     assert "write --set probe.temporal_views=1" in done.output
 
 
+@pytest.mark.parametrize("words", [["scan", ""], ["prepare", "videos", ""], ["pretrain", "videos", "--out", ""]])
+def test_an_empty_argument_is_not_the_working_directory(words):
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "an argument is empty; is a variable of the shell not set?" in done.output
+
+
 def test_an_unknown_option_is_an_error():
     done = CliRunner().invoke(app, ["pretrain", "videos", "--nonsense"], env={"COLUMNS": "200"})
     assert done.exit_code == 2

@@ -54,6 +54,8 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         words = [*ctx._protected_args, *ctx.args]
+        if "" in words:  # as a path it would be the working directory
+            raise typer.BadParameter("an argument is empty; is a variable of the shell not set?", ctx=ctx)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:

@@ -49,6 +49,27 @@ def test_a_path_takes_precedence_over_a_key(tmp_path, monkeypatch):
     assert [i.path for i in load_set("train=x").train] == ["train=x/a.mp4"]
 
 
+@pytest.mark.parametrize("given", [["videos"], None, 5])
+def test_neither_a_path_nor_keys(given):
+    with raises(DataError, "invalid_type", subject="set") as error:
+        load_set(given)
+    assert ("'data': [...]" in str(error.value)) == isinstance(given, list)
+
+
+def test_an_empty_text_is_not_the_working_directory(tmp_path, monkeypatch):
+    touch(tmp_path, "a.mp4")
+    monkeypatch.chdir(tmp_path)
+    with raises(DataError, "missing_value", message="set-empty"):
+        load_set("")
+    assert len(load_set(".").train) == 1
+
+
+def test_a_format_is_checked_where_no_file_has_one(tmp_path):
+    touch(tmp_path, "x/a.mp4", "y/b.mp4")
+    with raises(DataError, "unknown_name", subject="format=frame"):
+        load_set(f"data={tmp_path},format=frame")
+
+
 def test_one_video(tmp_path):
     touch(tmp_path, "a.mp4")
     assert [i.path for i in load_set(tmp_path / "a.mp4").train] == [str(tmp_path / "a.mp4")]

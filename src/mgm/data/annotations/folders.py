@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mgm.data.annotations.annotation_folder import annotation_files, split_of_name
+from mgm.data.annotations.formats import PICTURE_FORMATS
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import are_frames, picture_folders
 from mgm.errors import DataError, VideoError
@@ -14,9 +15,6 @@ from mgm.video.scan.find import find_videos, search_videos
 
 TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "val", "validation")
-PICTURE_FORMATS = ("frames", "pictures")
-"""Values of `format=` for folders of pictures."""
-
 _Finder = Callable[[Path], Sequence[Path]]
 """Returns the videos below a folder, sorted; may raise VideoError if there are none."""
 

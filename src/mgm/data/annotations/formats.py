@@ -113,9 +113,34 @@ ANNOTATION_FORMATS = (
 )
 
 
+PICTURE_FORMATS = ("frames", "pictures")
+"""Values of `format=` for folders of pictures."""
+
+
 def format_names() -> tuple[str, ...]:
     """The values of `format=`, besides `frames` and `pictures` for folders."""
     return tuple(known.name for known in ANNOTATION_FORMATS)
+
+
+def check_format(name: str | None) -> None:
+    """Raise DataError for a value of `format=` that is no format."""
+    if name is not None and name not in PICTURE_FORMATS:
+        _format_named(name)
+
+
+def _format_named(name: str) -> AnnotationFormat:
+    chosen = next((known for known in ANNOTATION_FORMATS if known.name == name), None)
+    if chosen is None:
+        known_names = (*format_names(), *PICTURE_FORMATS)
+        near = difflib.get_close_matches(name, known_names, 1)
+        raise DataError(
+            f"format={name}",
+            "unknown format",
+            "" if near else f"one of {', '.join(known_names)}",
+            f"did you mean {near[0]}?" if near else "",
+            reason="unknown_name",
+        )
+    return chosen
 
 
 def read_annotation(file: AnnotationFile, format_name: str | None = None) -> VideoList:
@@ -125,17 +150,7 @@ def read_annotation(file: AnnotationFile, format_name: str | None = None) -> Vid
         DataError: `format_name` is unknown, no format matches or several do, or a line does not fit.
     """
     if format_name is not None:
-        chosen = next((known for known in ANNOTATION_FORMATS if known.name == format_name), None)
-        if chosen is None:
-            near = difflib.get_close_matches(format_name, format_names(), 1)
-            raise DataError(
-                f"format={format_name}",
-                "unknown format",
-                "" if near else f"one of {', '.join(format_names())}",
-                f"did you mean {near[0]}?" if near else "",
-                reason="unknown_name",
-            )
-        return chosen.read(file)
+        return _format_named(format_name).read(file)
     matching = [known for known in ANNOTATION_FORMATS if known.matches(file)]
     if len(matching) > 1:
         raise DataError(

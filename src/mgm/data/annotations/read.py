@@ -11,8 +11,8 @@ from mgm.data.annotations.annotation_file import AnnotationFile
 from mgm.data.annotations.annotation_folder import annotation_files, read_annotation_folder, split_of_name
 from mgm.data.annotations.class_names import ClassNames
 from mgm.data.annotations.classes import join_labels, label_by_folders
-from mgm.data.annotations.folders import PICTURE_FORMATS, read_folder, videos_below
-from mgm.data.annotations.formats import read_annotation
+from mgm.data.annotations.folders import read_folder, videos_below
+from mgm.data.annotations.formats import PICTURE_FORMATS, check_format, read_annotation
 from mgm.data.annotations.spec import SetSpec
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import is_picture, picture_folders
@@ -37,6 +37,7 @@ class Annotations:
 
 def read_spec(spec: SetSpec) -> Annotations:
     """Read all places of a specification, except its still pictures, with the labels of `labels=` or of folders in the paths."""
+    check_format(spec.format)  # folders of videos have no use for it
     keys: tuple[tuple[tuple[str, ...], Split | None], ...] = (
         (spec.data, None), (spec.train, "train"), (spec.test, "test"),
     )  # fmt: skip

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -93,7 +93,13 @@ def parse_spec(given: SetSpecLike) -> SetSpec:
         return given
     if isinstance(given, Mapping):
         return _from_keys(given, text=", ".join(f"{k}={v}" for k, v in given.items()), folder=None)
-    text = str(given)
+    value: object = given  # also of users without type checkers
+    if not isinstance(value, str | Path):
+        advice = "write {'data': [...]} for several folders or files" if isinstance(value, Sequence) else ""
+        raise DataError("set", f"found {type(value).__name__}", "a path or text", advice, reason="invalid_type")
+    text = str(value)
+    if not text:  # as a path it would be the working directory
+        raise DataError("set", "found an empty text", "a path", "'.' is the working directory", reason="missing_value")
     if is_url(text):
         return SetSpec(text=text, data=(text,))
     if _exists(text):
