@@ -26,7 +26,7 @@ def small(monkeypatch):
     """The networks of two entries, smaller."""
     for name, build in (
         ("slowfast-r101-16x8-nl", partial(slowfast.build, SLOWFAST)),
-        ("mvitv2-s-16x4", partial(mvit.build, MVIT, 0.1)),
+        ("mvitv2-s-16x4", partial(mvit.build_mvit, MVIT, 0.1)),
     ):
         monkeypatch.setitem(NETWORKS, name, replace(NETWORKS[name], build=build))
 

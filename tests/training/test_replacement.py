@@ -135,7 +135,7 @@ def test_a_maskfeat_run_is_fine_tuned(videos, tmp_path, monkeypatch):
     deeper = replace(MVIT_SIZES["debug"], depth=4)
     monkeypatch.setitem(MVIT_SIZES, "debug", deeper)
     sizes = replace(deeper, pool=None, mean_pooling=True, frames=4, size=32)
-    small = replace(NETWORKS["maskfeat-mvitv2-s-16x4"], build=partial(mvit.build, sizes, 0.0))
+    small = replace(NETWORKS["maskfeat-mvitv2-s-16x4"], build=partial(mvit.build_mvit, sizes, 0.0))
     monkeypatch.setitem(NETWORKS, small.name, small)
     run = tmp_path / "run"
     config = smaller("maskfeat-mvits-k400", None, "pretrain.steps=2")
