@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mgm.data.synthetic.known_motion import make_translation
 from mgm.masks import kernels
 from mgm.video.clip import interleave
 from mgm.video.motion import field, velocity
@@ -183,3 +184,27 @@ def test_threads_that_count_down_at_once_do_not_pass_zero():
         assert one._left == 0
     finally:
         one._left = before
+
+
+CLIP = """
+import sys
+from mgm.video import read_clip
+from mgm.video.clip import interleave
+from mgm.video.motion import field, velocity
+
+for policy in ("window_sum", "window_max"):
+    read_clip(sys.argv[1], frames=4, stride=2, size=64, policy=policy)
+used = {name: one._left for module in (field, velocity, interleave) for name, one in vars(module).items() if hasattr(one, "twin")}
+print(sorted(name for name, left in used.items() if left != 0))
+"""
+
+
+def test_the_loops_compiled_ahead_are_those_that_a_clip_uses(tmp_path):
+    """A loop is compiled for the types of its arguments: others would go to the twin in each new process."""
+    video = make_translation(tmp_path / "a.mp4", velocity=(3, 1), frames=12, size=(64, 80), seed=0)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    ahead = [sys.executable, "-c", "from mgm.video.clip.interleave import compile_clip_kernels as c; c()"]
+    subprocess.run(ahead, env=environment, check=True)
+    clip = [sys.executable, "-c", CLIP, str(video)]
+    ran = subprocess.run(clip, env=environment, check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "[]"

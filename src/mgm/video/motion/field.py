@@ -272,7 +272,7 @@ def aggregate_windows(
             np.ascontiguousarray(field.vectors).reshape(len(field), -1),
             np.ascontiguousarray(field.valid).reshape(len(field), -1).view(np.uint8),
             ends,
-            np.ascontiguousarray(strides),
+            np.array(strides),  # not a view that cannot be written, for which the loop would be another
             vectors.reshape(len(ends), -1),
             valid.reshape(len(ends), -1).view(np.uint8),
         )
