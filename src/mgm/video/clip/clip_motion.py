@@ -69,10 +69,11 @@ def motion_from_vectors(video: OpenVideo, window: PacketWindow, plan: ClipPlan, 
     last: tuple[VelocitySum, float] | None = None
     for position, number in enumerate(numbers):
         if steps.reading == "raw":
-            raw = raw_field(_vectors(decoded, number), grid)
+            raw = raw_field(velocities.vectors(number), grid)
             fields.vectors[position], fields.valid[position] = raw.vectors, raw.valid
             continue
-        total, interval = velocities.of(number), velocities.interval(number)
+        interval = velocities.interval(number)
+        total = velocities.of(number, interval)
         if steps.unit > 1 and not total[2].any():  # a keyframe: each frame before it measures the whole step to it
             for between in range(number - steps.unit + 1, number):
                 total = total + velocities.of(between)
@@ -120,17 +121,6 @@ def _check_sidecar(sidecar: Sidecar, window: PacketWindow, plan: ClipPlan, decod
         )
 
 
-def _vectors(decoded: DecodedClip, number: int) -> npt.NDArray[np.void]:
-    """The vectors of a frame in pixels of the clip's first picture, to whose size a stream that changes it is scaled."""
-    frame, shape = decoded.frames.get(number), decoded.converter.shape
-    if frame is None or frame.vectors is None:
-        return NO_VECTORS
-    vectors = decoded.vectors[frame.vectors]
-    if frame.shape == shape:
-        return vectors
-    return scale_vectors(vectors, shape[1] / frame.shape[1], shape[0] / frame.shape[0])
-
-
 @dataclass(slots=True)
 class _FrameVelocities:
     """Velocities of single frames from their vectors, in the unit of `DecodedFrame.time`."""
@@ -140,11 +130,15 @@ class _FrameVelocities:
     decoded: DecodedClip
     steps: StepAggregation
     _known: dict[int, VelocitySum] = field(default_factory=dict)
+    shape: tuple[int, int] = field(init=False)  # (height, width) of the clip's first picture
+    grid: tuple[int, int] = field(init=False)
     anchors: list[float] = field(init=False)
     links: ReferenceGraph = field(init=False)
     shown: dict[float, int] = field(init=False)  # numbers of the frames by their times
 
     def __post_init__(self) -> None:
+        self.shape = self.decoded.converter.shape
+        self.grid = grid_shape(*self.shape)
         self.anchors = sorted(d.time for d in self.decoded.frames.values() if d.kind != "B")
         if self.window.order:
             numbers = self.window.frame_numbers
@@ -153,31 +147,37 @@ class _FrameVelocities:
             frames = self.decoded.frames
             numbers = {d.packet: i for i, d in frames.items() if d.packet is not None}
             self.shown = {d.time: i for i, d in frames.items()}
-        self.links = follow_references(self.window, numbers)
+        self.links = self.decoded.graph or follow_references(self.window, numbers)
 
-    def of(self, number: int) -> VelocitySum:
-        """Of a frame, including the vectors of those that enclose it."""
-        if number not in self._known:
-            distance = self._distance(number)
-            after = None if distance[1] is None else self.shown.get(self._time(number) + distance[1])
-            frame = self.decoded.frames.get(number)
-            vectors = _vectors(self.decoded, number)
-            if (
-                self.steps.reading == "references"
-                and self.video.codec == "h264"
-                and number not in self.links.references
-            ):
-                vectors = NO_VECTORS
-            self._known[number] = accumulate_frame(
-                vectors,
-                grid_shape(*self.decoded.converter.shape),
-                codec=self.video.codec,
-                picture_type="B" if frame is None else frame.kind,
-                distance=distance,
-                interval=self.interval(number),
-                enclosing=None if after is None else self.of(after),
-            )
-        return self._known[number]
+    def of(self, number: int, interval: float | None = None) -> VelocitySum:
+        """Of a frame, including the vectors of those that enclose it. `interval`: its own, where it is known."""
+        known = self._known.get(number)
+        if known is not None:
+            return known
+        distance = self._distance(number)
+        after = None if distance[1] is None else self.shown.get(self._time(number) + distance[1])
+        frame = self.decoded.frames.get(number)
+        unused = self.steps.reading == "references" and self.video.codec == "h264"
+        total = self._known[number] = accumulate_frame(
+            NO_VECTORS if unused and number not in self.links.references else self.vectors(number),
+            self.grid,
+            codec=self.video.codec,
+            picture_type="B" if frame is None else frame.kind,
+            distance=distance,
+            interval=self.interval(number) if interval is None else interval,
+            enclosing=None if after is None else self.of(after),
+        )
+        return total
+
+    def vectors(self, number: int) -> npt.NDArray[np.void]:
+        """Those of a frame in pixels of the clip's first picture, to whose size a stream that changes it is scaled."""
+        frame = self.decoded.frames.get(number)
+        if frame is None or frame.vectors is None:
+            return NO_VECTORS
+        vectors = self.decoded.vectors[frame.vectors]
+        if frame.shape == self.shape:
+            return vectors
+        return scale_vectors(vectors, self.shape[1] / frame.shape[1], self.shape[0] / frame.shape[0])
 
     def forget(self, number: int) -> None:
         """Give back the memory of a frame that no later one needs: those enclose frames before them."""

@@ -14,11 +14,12 @@ from mgm.spans import span
 from mgm.video.clip.options import Crop
 from mgm.video.clip.plan import ClipPlan, FrameNeeds, frame_needs, sample_frames
 from mgm.video.clip.rgb import FrameConverter, MultiCropConverter, PictureConverter
-from mgm.video.container.clip_packets import CodedPicture, PacketWindow
+from mgm.video.container.clip_packets import PacketWindow
 from mgm.video.container.shortcuts import ShortcutFailedError, UncountableError
 from mgm.video.container.stream import OpenVideo, Packet, decode_packet
 from mgm.video.motion.estimators import PairwiseMotion
 from mgm.video.motion.field import grid_shape
+from mgm.video.motion.reference_distance import ReferenceGraph
 from mgm.video.motion.vectors import PICTURE_TYPES, Place, VectorMemory, exported_vectors
 
 
@@ -56,6 +57,7 @@ class DecodedClip:
         converter: for each region, that of its pixels.
         pairs: the measured motion; None: not by an estimator.
         vectors: of the frames that need them.
+        graph: see `FrameNeeds`.
     """
 
     frames: dict[int, DecodedFrame]
@@ -64,6 +66,7 @@ class DecodedClip:
     converter: MultiCropConverter
     pairs: PairwiseMotion | None
     vectors: VectorMemory
+    graph: ReferenceGraph | None
 
     def images(self, region: int) -> npt.NDArray[np.uint8]:
         """The pixels of a region, uint8 (T, H, W, 3)."""
@@ -104,7 +107,7 @@ def decode_clip(video: OpenVideo, window: PacketWindow, plan: ClipPlan, crops: S
         sampled = sample_frames(plan.name, plan.options, len(frames), start=plan.start, ended=ended)
         pts_seconds = np.array([frames[i].seconds for i in sampled.tolist()])
     converter.release()
-    return DecodedClip(frames, sampled, pts_seconds, converter, pairs, vectors)
+    return DecodedClip(frames, sampled, pts_seconds, converter, pairs, vectors, decoder.needs.graph)
 
 
 @dataclass(slots=True)
@@ -145,12 +148,12 @@ class ClipDecoder:
         # H.264: a flush returns every pending picture. The MPEG decoders lose the vectors of the picture that a flush returns:
         # there, decode on until the last needed one has left by itself.
         h264 = self.video.codec == "h264"
-        unneeded = self._after_needed() if self._number and h264 else set()
+        unneeded = self._unneeded() if self._number and h264 else ()
         for position, coded in enumerate(self.window.coded):
-            if self._is_complete(last):
+            if not self.pending and self._is_complete(last):
                 break
             if coded.pts is not None:  # otherwise it is the second field of the picture before it
-                self.skipping = position in unneeded or self._is_unreferenced(coded)
+                self.skipping = position in unneeded
             if self.skipping:
                 continue
             if h264 and coded.pts is not None:
@@ -209,23 +212,22 @@ class ClipDecoder:
         self.frames[number] = DecodedFrame(time, seconds, self.newest, images, vectors, shape, packet)
 
     def _is_complete(self, last: int | None) -> bool:
-        complete = not self.pending if self._number else last is not None and len(self.frames) > last
+        """Whether no further picture is needed, if none is pending."""
+        complete = bool(self._number) or (last is not None and len(self.frames) > last)
         return complete and (self.needs.anchors is None or self.newest != "B")
 
-    def _is_unreferenced(self, coded: CodedPicture) -> bool:
-        """Whether neither the clip nor another picture needs a picture."""
-        return bool(self._number) and coded.reference is False and coded.pts not in self.pending
-
-    def _after_needed(self) -> set[int]:
-        """Positions of the H.264 pictures after the last needed one of their group: no needed picture refers to them, since
-        decoding restarts at the next IDR picture. Frames far apart are read without most of the pictures between."""
-        after = set()
+    def _unneeded(self) -> set[int]:
+        """Positions of the H.264 pictures that neither the clip nor a picture of the clip needs: those to which no other picture
+        refers, and those after the last needed one of their group, since decoding restarts at the next IDR picture. Frames far
+        apart are read without most of the pictures between."""
+        found = set()
         needed = False
         for position in reversed(range(len(self.window.coded))):
             coded = self.window.coded[position]
-            needed = needed or coded.pts in self.pending
-            if not needed:
-                after.add(position)
+            pending = coded.pts in self.pending
+            needed = needed or pending
+            if not needed or not (pending or coded.reference):
+                found.add(position)
             if coded.idr:
                 needed = False
-        return after
+        return found

@@ -17,7 +17,7 @@ from mgm.video.container.shortcuts import ShortcutFailedError
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, no_frame
 from mgm.video.motion.estimators import MotionEstimator
 from mgm.video.motion.field import Policy, Reading
-from mgm.video.motion.reference_distance import enclosing_frames, follow_references
+from mgm.video.motion.reference_distance import ReferenceGraph, enclosing_frames, follow_references
 from mgm.video.motion.sidecar import Sidecar
 
 _NO_END = 1 << 62
@@ -151,12 +151,14 @@ class FrameNeeds:
         picture: passed to a motion estimator; without pixels and vectors, the frame that shows the size and orientation.
         anchors: from this frame on the vectors of I- and P-pictures are kept as well, and decoding continues to the one after the
             last needed frame: for streams whose packets do not show which pictures enclose a frame.
+        graph: of the references of the window's pictures, where the vectors of single frames were chosen by it.
     """
 
     image: Container[int]
     vectors: Container[int]
     picture: Container[int]
     anchors: int | None = None
+    graph: ReferenceGraph | None = None
 
     def any(self, number: int) -> bool:
         """Whether the frame is needed for anything."""
@@ -196,7 +198,7 @@ def frame_needs(plan: ClipPlan, window: PacketWindow, sampled: npt.NDArray[np.in
     enclosing = enclosing_frames(window, graph, vectors)
     if plan.options.reading == "references":  # vectors of other frames are not read; one frame shows the size
         vectors = (vectors & graph.references) | enclosing or {plan.start}
-    return FrameNeeds(image, vectors | enclosing, ())
+    return FrameNeeds(image, vectors | enclosing, (), graph=graph)
 
 
 def _compared(plan: ClipPlan, clip: Container[int], end: int) -> Container[int]:

@@ -197,7 +197,8 @@ class _WindowReader:
         length_size = self.video.nal_length_size
         if length_size is None:
             return CodedPicture(packet, packet.pts, key)
-        info = parse_first_slice(bytes(packet), length_size)
+        # Start codes are searched for in a copy; lengths lead to the slice without one.
+        info = parse_first_slice(memoryview(packet) if length_size else bytes(packet), length_size)
         return CodedPicture(packet, packet.pts, key and info.intra, info.reference, info.idr)
 
     def _add(self, picture: CodedPicture) -> None:

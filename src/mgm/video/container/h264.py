@@ -54,8 +54,8 @@ def nal_length_size(extradata: bytes) -> int:
     return (extradata[4] & 3) + 1 if len(extradata) > 4 and extradata[0] == 1 else 0
 
 
-def parse_first_slice(data: bytes, length_size: int) -> SliceInfo:
-    """Read the first slice header of a packet (H.264 7.3.1, 7.3.3).
+def parse_first_slice(data: bytes | memoryview, length_size: int) -> SliceInfo:
+    """Read the first slice header of a packet (H.264 7.3.1, 7.3.3), which is bytes if `length_size` is 0.
 
     Under periodic intra refresh, containers mark P-pictures as keyframes, but decoding is exact only a whole refresh later:
     `intra` is False for them.
@@ -63,7 +63,7 @@ def parse_first_slice(data: bytes, length_size: int) -> SliceInfo:
     position = 0
     while True:
         if length_size == 0:
-            position = data.find(b"\0\0\1", position) + 3
+            position = bytes(data).find(b"\0\0\1", position) + 3
             if position < 3 or position >= len(data):
                 return SliceInfo(reference=True, idr=False, intra=False)
             header = data[position]
