@@ -163,6 +163,12 @@ def test_every_sheet_says_what_pretraining_hides(moving):
     assert (encoder == HIDDEN).all(axis=-1).mean() == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_mask_without_a_count_is_not_said_to_hide_the_ratio(moving):
+    shown = preview_clip(moving, settings=small("mgm", "tube", options={"mgm": {"exact": "none"}}))
+    assert draw_preview(shown).words[0] == "mgm and tube: mask ratio 75%"
+    assert draw_preview(preview_clip(moving, settings=small("mgm", "tube"))).words[0] == "mgm and tube: 75% hidden"
+
+
 def test_rows_are_chosen_by_name(moving):
     class Model:
         def reconstruct(self, frames, mask):
@@ -186,7 +192,7 @@ def test_rows_are_chosen_by_name(moving):
 def test_many_masks_are_small_multiples(moving):
     shown = preview_clip(moving, settings=small(*list_masks()))
     made = draw_preview(shown)
-    assert made.words[0] == f"{len(list_masks())} masks: 75% hidden"
+    assert made.words[0] == f"{len(list_masks())} masks: mask ratio 75%"  # of which one hides fewer
     families = [made.words.index(w) for w in ("the clip", "masks that follow the motion", "masks that do not")]
     assert families == sorted(families)
     assert families[1] < made.words.index("mgm") < families[2] < made.words.index("tube")

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from mgm.errors import ConfigError
-from mgm.masks import TokenMask, build_mask
+from mgm.masks import Mask, TokenMask, build_mask
 from mgm.show.drawing.shapes import Drawing
 from mgm.show.figures import colour_motion, hide_masked, paint_attention, paint_mask, paint_visibility, reconstruction
 from mgm.show.preview import Preview, PreviewModel
@@ -123,7 +123,13 @@ def _model(shown: Preview, row: str) -> PreviewModel:
 def _title(shown: Preview) -> str:
     names = list(shown.masks)
     masks = " and ".join(names) if len(names) <= 2 else ", ".join(names) if len(names) <= FEW else f"{len(names)} masks"
-    return f"{masks}: {shown.settings.ratio:.0%} hidden"
+    ratio, rules = f"{shown.settings.ratio:.0%}", _rules(shown).values()
+    # A mask without a fixed count hides another share, which is beside it.
+    return f"{masks}: {ratio} hidden" if all(rule.fixed_count for rule in rules) else f"{masks}: mask ratio {ratio}"
+
+
+def _rules(shown: Preview) -> dict[str, Mask]:
+    return {name: build_mask(name, **dict(shown.settings.options.get(name, {}))) for name in shown.masks}
 
 
 def _facts(shown: Preview) -> list[str]:
@@ -131,8 +137,7 @@ def _facts(shown: Preview) -> list[str]:
     t, h, w = settings.grid
     motion = "none" if clip.motion is None else f"{clip.motion.source}, camera {settings.camera}"
     rules = []
-    for name in shown.masks:
-        rule = build_mask(name, **dict(settings.options.get(name, {})))
+    for name, rule in _rules(shown).items():
         boundary = getattr(rule, "boundary", None)
         rules += [f"{name}: border rule {boundary}"] if boundary is not None else []
     facts = [
