@@ -8,6 +8,7 @@ import mgm
 from mgm.data.items import VideoItem, VideoSet
 from mgm.data.synthetic.known_motion import object_over_pan_frames, translating_frames
 from mgm.errors import ConfigError, DataError
+from mgm.evaluation import saliency
 from mgm.evaluation.saliency import MaskClip, advise, check_cameras, frame_saliency
 from mgm.training.results import read_results
 from mgm.video.motion.field import MotionField
@@ -123,6 +124,25 @@ def test_parts_of_a_video_add_up(tmp_path):
     )
     np.testing.assert_allclose(divided.sums, whole.sums)
     assert (divided.frames, divided.paths) == (11, (str(video),))
+
+
+def test_masks_are_graded_on_the_middle_of_each_part(tmp_path, monkeypatch):
+    video, boxes = two_halves(tmp_path / "halves.mp4", (4, 0), (2, 0))
+    read, clips = saliency.read_any, []
+
+    def watched(path, **options):
+        clips.append((options["frame_indices"].tolist(), options["policy"]))
+        return read(path, **options)
+
+    monkeypatch.setattr(saliency, "read_any", watched)
+    parts = tuple(VideoItem(str(video), None, start, end) for start, end in ((0, 5), (5, None)))
+    clip = MaskClip(frames=2, stride=2, size=64, patch=8)
+    report = mgm.saliency(
+        VideoSet("set", parts, (), (), "none"),
+        boxes=boxes, cameras=["none"], masks=["tube"], clip=clip, policy="sampled",
+    )  # fmt: skip
+    assert clips == [([1, 3], "sampled"), ([7, 9], "sampled")]
+    assert report.found[0].masks[0].clips == 2
 
 
 def test_advice_follows_the_figures():

@@ -13,14 +13,14 @@ import numpy.typing as npt
 from mgm.data.annotations import load_items, load_set
 from mgm.data.box_formats import BoxFile, VideoBoxes, boxes_beside, read_box_file
 from mgm.data.clips.images import probe_any, read_any
+from mgm.data.clips.sampling import dense_views
 from mgm.data.clips.transform import centre_crop
-from mgm.data.items import VideoItem, VideoSet
+from mgm.data.items import VideoItem, VideoSet, part_length
 from mgm.data.unreadable import READ_ERRORS, Unreadable
 from mgm.errors import ConfigError, DataError
 from mgm.evaluation.bootstrap import Sums, bootstrap_interval, mean_interval
 from mgm.masks import build_mask, draw_statistics, mask_rng, object_area
 from mgm.training.results import Interval, Metric, Result, Setting, VideosRecord, describe_set, keep_result
-from mgm.video.clip.plan import clip_frames
 from mgm.video.clip.whole_video import motion_chunks
 from mgm.video.motion.camera import CameraModel
 from mgm.video.motion.field import CELL_PIXELS, MotionField, Policy, Reading
@@ -149,7 +149,7 @@ def saliency(
     found = []
     for camera in cameras:
         one, left_out = _measure(videos, box_file, camera, policy, reading, progress)
-        shares = _grade(videos.items, one.paths, box_file, camera, masks, clip, reading, progress)
+        shares = _grade(videos.items, one.paths, box_file, camera, masks, clip, policy, reading, progress)
         found.append(replace(one, masks=shares))
         without |= left_out
     settings: dict[str, Setting] = {"policy": policy, "reading": reading}
@@ -320,10 +320,11 @@ def _grade(
     camera: CameraModel,
     masks: Sequence[str],
     clip: MaskClip,
+    policy: Policy,
     reading: Reading,
     progress: Callable[[str], None] | None,
 ) -> tuple[MaskShares, ...]:
-    """Draw each mask on the middle clip of every video of `paths`."""
+    """Draw each mask on the middle clip of every video of `paths`, or of each listed part of one."""
     measured = set(paths)
     shares: dict[str, list[tuple[float, float]]] = {name: [] for name in masks}
     extent = (float(clip.size), float(clip.size))
@@ -334,19 +335,18 @@ def _grade(
         if progress is not None:
             progress(f"camera {camera}: masks of {number:,} of {len(items):,} videos")
         info = probe_any(item.path)
-        start = max(info.frames - (clip.frames - 1) * clip.stride - 1, 0) // 2
+        (middle,) = dense_views(part_length(item, info), frames=clip.frames, stride=clip.stride, views=1)
+        index = item.start + middle
         read = read_any(
             item.path,
-            start=start,
-            frames=clip.frames,
-            stride=clip.stride,
+            frame_indices=index,
             size=clip.size,
             motion="auto",
+            policy=policy,
             reading=reading,
             camera=camera,
         )
         native = centre_crop(info.height, info.width, size=clip.size)
-        index = clip_frames(info.frames, start=start, frames=clip.frames, stride=clip.stride)
         none = np.empty((0, 4))
         seen = [native.boxes(found.frames.get(frame, none)) for frame in index.tolist()]
         for name in masks:
