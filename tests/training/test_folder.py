@@ -111,3 +111,18 @@ def test_links_in_the_place_of_files(run, small, tmp_path):
     (out / "checkpoints").rename(tmp_path / "other disk")
     (out / "checkpoints").symlink_to(tmp_path / "other disk")
     assert same_weights(run(small(), resume=True).model, whole.model)
+
+
+def test_a_new_run_needs_a_folder_of_its_own(tmp_path):
+    videos, runs = tmp_path / "videos", tmp_path / "runs"
+    (runs / "a" / "checkpoints").mkdir(parents=True)
+    (runs / "a" / "log.jsonl").touch()
+    videos.mkdir()
+    (videos / "A.MP4").touch()
+    for out, message in ((videos, "run-among-videos"), (runs, "run-among-runs")):
+        with raises(ConfigError, "exists", subject=out, message=message), run_folder(out, Start()):
+            pass
+    (runs / "b").mkdir()
+    (runs / "b" / "slurm-12.out").touch()
+    with run_folder(runs / "b", Start()):
+        pass

@@ -32,7 +32,7 @@ from mgm.version import VERSION
 CHECKPOINT_FORMAT: Final = "mgm-checkpoint-2"
 WEIGHTS_FILE: Final = "weights.safetensors"
 AVERAGE_FILE: Final = "ema.safetensors"
-FULL_DISK: Final = "the previous checkpoint is intact: free some space and continue with --resume auto"
+FULL_DISK: Final = "earlier checkpoints are intact: free some space and continue with --resume auto"
 
 # Key of a checkpoint's content -> file of its tensors.
 _TENSORS: Final = {"model": WEIGHTS_FILE, "ema": AVERAGE_FILE}

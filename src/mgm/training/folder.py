@@ -18,6 +18,7 @@ from mgm.files.atomic import cannot_write
 from mgm.files.lock import locked
 from mgm.ranks import on_first_rank
 from mgm.training.step_lines import read_steps
+from mgm.video.scan.find import VIDEO_SUFFIXES
 
 CHECKPOINTS: Final = "checkpoints"
 """Folder of a run's checkpoints, a folder each: `step-00000500`. `mgm.training.checkpoint_folder` describes their files."""
@@ -169,6 +170,22 @@ def _check_content(out: Path) -> None:
     if (out / RECIPE_FILE).exists() and not (out / LOG_FILE).exists():
         found = f"contains a {RECIPE_FILE} that does not belong to a run and would be overwritten"
         raise ConfigError(out, found, advice=OTHER_OUT, reason="exists")
+    if not (out / LOG_FILE).exists():
+        _check_neighbours(out)
+
+
+def _check_neighbours(out: Path) -> None:
+    """Raise ConfigError if a new run would scatter its files among videos or other runs: its own name was forgotten."""
+    for path in sorted(out.iterdir()):
+        kind = "a video" if path.suffix.lower() in VIDEO_SUFFIXES else "another run" if _is_run(path) else None
+        if kind is not None:
+            raise ConfigError(
+                out, f"contains {kind}, {path.name}", "a folder of its own for the run", OTHER_OUT, reason="exists"
+            )
+
+
+def _is_run(path: Path) -> bool:
+    return (path / CHECKPOINTS).is_dir() and (path / LOG_FILE).is_file()
 
 
 def _check_start(out: Path, start: Start) -> None:
