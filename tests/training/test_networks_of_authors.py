@@ -25,7 +25,7 @@ MVIT = replace(mvit.V2_S, depth=3, widen=(1,), dim=8)
 def small(monkeypatch):
     """The networks of two entries, smaller."""
     for name, build in (
-        ("slowfast-r101-16x8-nl", partial(slowfast.build, SLOWFAST)),
+        ("slowfast-r101-16x8-nl", partial(slowfast.build_slowfast, SLOWFAST)),
         ("mvitv2-s-16x4", partial(mvit.build_mvit, MVIT, 0.1)),
     ):
         monkeypatch.setitem(NETWORKS, name, replace(NETWORKS[name], build=build))
