@@ -1,7 +1,7 @@
 """Time and memory of every part of the data path on synthetic sets of growing size.
 
-    python benchmarks/scale.py [scan] [shards] [loader] [neighbours] [key] [packed] [list] [features] [--sizes 100000 1000000]
-        [--folder FOLDER] [--processes 1 2 4] [--until .5]
+    python benchmarks/scale.py [scan] [shards] [loader] [neighbours] [key] [packed] [list] [features] [predictions]
+        [--sizes 100000 1000000] [--folder FOLDER] [--processes 1 2 4] [--until .5]
 
 Every row is a process of its own, or several. Times are processor time; memory is the largest of the process, itself included.
 
@@ -16,6 +16,7 @@ Every row is a process of its own, or several. Times are processor time; memory 
                  scanned
     features     as many features of 768 numbers, of several processes: as objects on each, as was done before (features_each), and
                  in blocks on the first (features_first)
+    predictions  as many predictions of 400 classes, in the same two ways
 
 Of several processes, times and memory are sums, what they have in common counted once; `peak` is the largest during the work.
 `benchmarks/annotations.py` has the lists of one process.
@@ -31,25 +32,20 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from annotations import make_files
+from scale_together import CLASSES, SEED, TOGETHER, WIDTH
 from timing import peak_memory, print_header
 
-if TYPE_CHECKING:
-    from mgm.evaluation.feature_journal import SeenGroup
-    from mgm.evaluation.ranks import Ranks
-
-SEED, CLASSES, WIDTH, QUERIES, PER_FOLDER, PER_SHARD, FILES = 0, 400, 768, 1024, 2000, 100, 1000
+QUERIES, PER_FOLDER, PER_SHARD, FILES = 1024, 2000, 100, 1000
 EMPTY_PER_VIDEO, DIFFERENT, READ = 200, 100, 2000
 CLIP, STRIDE, SIDE = 8, 2, 64
-SAMPLE_SECONDS, ANSWER_SECONDS = 0.5, 0.001
+ANSWER_SECONDS = 0.001
 
 
 def own_memory(process: int | None) -> float:
@@ -308,120 +304,8 @@ def key(count: int, folder: Path) -> None:
     print(f"{'  by the clock':28s} {count:10,} {time.monotonic() - began:9.2f} s", flush=True)
 
 
-def shared_memory(process: int) -> float:
-    """Memory of a process in MB; of what several have in common, its share."""
-    text = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii")
-    return int(text.partition("Pss:")[2].split()[0]) / 1024
-
-
-def spend_together(name: str, count: int, work: Callable[[Ranks], object]) -> None:
-    """Run a function in every process and print one row of all."""
-    from mgm.evaluation.ranks import Ranks
-
-    ranks = Ranks()
-    members = ranks.gather(os.getpid)
-    sums = [sum(map(shared_memory, members))]
-    done = threading.Event()
-
-    def sample() -> None:
-        while not done.wait(SAMPLE_SECONDS):
-            sums.append(sum(map(shared_memory, members)))
-
-    sampler = threading.Thread(target=sample, daemon=True)
-    if ranks.is_first:
-        sampler.start()
-    ranks.gather(lambda: None)
-    began = time.process_time()
-    kept = work(ranks)
-    seconds = ranks.gather(lambda: time.process_time() - began)
-    if ranks.is_first:
-        done.set()
-        sampler.join()
-        after = sum(map(shared_memory, members))
-        print(
-            f"{name:28s} {count:10,} {sum(seconds):9.2f} s, {ranks.count} processes: {sums[0]:6.0f} MB before, "
-            f"{max(*sums, after):6.0f} peak, {after:6.0f} after",
-            flush=True,
-        )
-    ranks.gather(lambda: None)  # until the memory is read
-    del kept
-
-
-def list_each(count: int, given: Path) -> None:
-    """A list that every process reads."""
-    from mgm.data.annotations import load_set
-
-    spend_together("list, read by each", count, lambda ranks: load_set(_listed(given)))
-
-
-def list_once(count: int, given: Path) -> None:
-    """A list that one process reads."""
-    from mgm.training.shared_set import shared_set
-
-    spend_together("list, read once", count, lambda ranks: shared_set(_listed(given)))
-
-
-def _listed(folder: Path) -> str:
-    return f"train={folder}/train.csv,root={folder}/videos"
-
-
-def _groups(count: int, ranks: Ranks) -> Iterator[SeenGroup]:
-    """The groups of 16 videos that a rank has seen."""
-    import numpy as np
-    import torch
-
-    from mgm.data.loading.views import ViewPlaces
-    from mgm.evaluation.feature_journal import SeenGroup, SeenVideo
-
-    torch.manual_seed(SEED)
-    for first in range(16 * ranks.rank, count, 16 * ranks.count):
-        features = torch.randn(16, WIDTH)
-        places = ViewPlaces(np.zeros((1, 16), np.int64), np.zeros((1, 16)), np.zeros(1, np.int64))
-        numbers = range(first, min(first + 16, count))
-        yield SeenGroup(
-            [
-                SeenVideo(number, number % CLASSES, torch.tensor([number]), (features[number - first, None],), places)
-                for number in numbers
-            ],
-            {},
-        )
-
-
-def features_each(count: int, folder: Path) -> None:
-    """Features gathered as objects on every rank, which was done until then."""
-    from dataclasses import replace
-
-    import torch
-
-    def work(ranks: Ranks) -> object:
-        mine = [
-            replace(video, outputs=tuple(output.clone() for output in video.outputs))
-            for group in _groups(count, ranks)
-            for video in group.videos
-        ]
-        found = [video for part in ranks.gather(lambda: mine) for video in part]
-        found.sort(key=lambda video: video.index)
-        return torch.cat([video.outputs[0] for video in found])
-
-    spend_together("features, as objects", count, work)
-
-
-def features_first(count: int, folder: Path) -> None:
-    """Features in blocks, joined on the first rank."""
-    from mgm.evaluation.feature_blocks import FeatureBlocks
-
-    def work(ranks: Ranks) -> object:
-        blocks = FeatureBlocks()
-        for group in _groups(count, ranks):
-            blocks.add(group)
-        return blocks.join(ranks, count)
-
-    spend_together("features, in blocks", count, work)
-
-
 PARTS = {"scan": scan, "shards": shards, "loader": loader, "neighbours": neighbours, "key": key}
 IN_TURN = {"packed": (packed_write, packed_load, packed_show, packed_read, packed_scan)}
-TOGETHER = {"list": (list_each, list_once), "features": (features_each, features_first)}
 MEMBERS = {member.__name__: member for members in (*IN_TURN.values(), *TOGETHER.values()) for member in members}
 
 
@@ -431,7 +315,7 @@ def main() -> None:
     names = (*PARTS, *IN_TURN, *TOGETHER)
     parser.add_argument("parts", nargs="*", choices=(*names, *MEMBERS, []), default=[], metavar="|".join(names))
     parser.add_argument("--sizes", nargs="+", type=int, default=[100_000, 1_000_000])
-    parser.add_argument("--processes", nargs="+", type=int, default=[1, 2, 4], help="of the last two parts")
+    parser.add_argument("--processes", nargs="+", type=int, default=[1, 2, 4], help="of the last three parts")
     parser.add_argument("--folder", type=Path, help="where the files are made, and removed")
     parser.add_argument("--until", type=float, default=0.5, help="of the scan: the share after which it is stopped")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
