@@ -50,6 +50,16 @@ def test_trees_without_labels(tmp_path, files):
     assert all(item.label is None for item in found.train)
 
 
+@pytest.mark.parametrize("layout", ["", "a/"])
+def test_test_videos_that_are_trained_on_are_a_note(tmp_path, layout):
+    note = f"{tmp_path / 'test'}: its videos are for training, too"
+    touch(tmp_path, f"train/{layout}1.mp4", f"test/{layout}2.mp4")
+    assert load_set(tmp_path).notes[0].startswith(note)
+    assert file_names(load_set(f"train={tmp_path / 'train'}").train) == ["1.mp4"]
+    (tmp_path / "test" / f"{layout}2.mp4").unlink()
+    assert not any(found.startswith(note) for found in load_set(tmp_path).notes)
+
+
 def test_folders_without_videos(tmp_path):
     with raises(DataError, "not_found", message="annotations-no-such-place"):
         load_set(tmp_path / "nowhere")

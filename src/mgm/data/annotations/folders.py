@@ -79,7 +79,7 @@ def _read_layout(folder: Path, kind: str, find: _Finder) -> VideoList:
         DataError: test/ has classes that train/ lacks. VideoError: there are no videos.
     """
     train, test = _subfolder(folder, TRAIN_FOLDERS), _subfolder(folder, TEST_FOLDERS)
-    rule = ""
+    rule, notes = "", tuple[str, ...]()
     if train and test and (classes := _classes(train, find)) and (test_classes := _class_folders(test, find)):
         if unknown := sorted(set(test_classes) - set(classes)):
             raise DataError(
@@ -96,15 +96,29 @@ def _read_layout(folder: Path, kind: str, find: _Finder) -> VideoList:
     else:
         classes, rule = (), "no class folders, so no labels"
         entries = [ListedVideo(str(path)) for path in find(folder)]
+        if train and test:
+            notes = _without_split(train, test, find)
     return VideoList(
         folder,
         f"folder of {kind}",
         "class folders" if classes else "no class folders",
         tuple(entries),
         "class folders" if classes else "none",
-        _unused_annotations(folder),
+        (*notes, *_unused_annotations(folder)),
         located=True,
         split_rule=rule,
+    )
+
+
+def _without_split(train: Path, test: Path, find: _Finder) -> tuple[str, ...]:
+    """A note that test videos are trained on, where both folders have videos but no labels."""
+    try:
+        find(train), find(test)
+    except VideoError:  # one is empty
+        return ()
+    return (
+        f"{test}: its videos are for training, too: {train.name}/ and {test.name}/ are a split if both have class folders, "
+        f"{train.name}/ two or more; to leave them out, give train={train} alone",
     )
 
 
