@@ -15,6 +15,7 @@ vectors without a model.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import time
 from collections import Counter
@@ -134,7 +135,7 @@ def run_missing(
         for arm in arms:
             settings = settings_of(judged, arm, seed, options.settings, equal_compute=options.equal_compute)
             key = identity(judged, settings, arm)
-            name = f"{cells.file.stem}--{arm.name}--{seed}".replace(" ", "-").replace("%", "pc")
+            name = run_name(cells.file.stem, arm, seed, key)
             try:
                 with locked(runs / f"{name}.cell"):  # pretraining locks the folder itself
                     if not judges.are_whole(cells.read().get(key), judged):
@@ -147,6 +148,12 @@ def run_missing(
                 if error.reason != "locked":
                     raise
                 print(f"{arm.name}, seed {seed}: left to another process", flush=True)
+
+
+def run_name(group: str, arm: Arm, seed: int, key: str) -> str:
+    """Name of the folder of a cell's run; `key` is what identifies the cell, so that another one never continues the run."""
+    digest = hashlib.sha256(key.encode()).hexdigest()[:8]
+    return f"{group}--{arm.name}--{seed}--{digest}".replace(" ", "-").replace("%", "pc")
 
 
 def identity(judged: Judged, settings: Sequence[str], of: Arm | str) -> str:

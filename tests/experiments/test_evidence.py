@@ -204,6 +204,12 @@ def test_a_cell_runs_again_and_is_kept(evidence, tmp_path, monkeypatch, capsys):
     tuned = rows(capsys.readouterr().out)
     assert "fine-tuned, 2 steps" in tuned[0]
     assert [row.split(" | ")[:3] for row in tuned[1:]] == [row.split(" | ")[:3] for row in rows(first)[1:]]
+    # other settings: another run of the same arm and seed
+    monkeypatch.setattr(sys, "argv", [*words, "finetune.base_lr=0.001"])
+    run.main()
+    assert [row.split(" | ")[:3] for row in rows(capsys.readouterr().out)[1:]] == [
+        row.split(" | ")[:3] for row in tuned[1:]
+    ]
     figure = tmp_path / "figure.svg"
     monkeypatch.setattr(sys, "argv", [*words, "--table", "--figure", str(figure), "--probe", "linear probe"])
     run.main()
