@@ -27,4 +27,4 @@ def test_unreadable_videos_in_memory(run, small, videos, tmp_path):
     assert damaged.train[0].path in (trained.out / "bad_videos.tsv").read_text()
     several = broken(videos, tmp_path / "worse", count=3)
     with raises(DataError, "too_many_failures"):
-        run(small("data.memory=true"), "worse", videos=several, source=None)
+        run(small("data.memory=true"), "stopped", videos=several, source=None)

@@ -35,8 +35,9 @@ from mgm.show.preview_set import preview
 from mgm.terminal import Activity, Terminal
 from mgm.training import Config, load_autoencoder, load_config
 from mgm.training.run import open_source
-from mgm.video.scan.find import VIDEO_SUFFIXES, find_videos
+from mgm.video.scan.find import find_videos
 from mgm.video.scan.folder import ScanReport, scan_videos
+from mgm.video.scan.suffixes import VIDEO_SUFFIXES
 
 PREVIEWS = 10
 RUNS = "demo-runs"

@@ -18,7 +18,7 @@ from mgm.files.atomic import cannot_write
 from mgm.files.lock import locked
 from mgm.ranks import on_first_rank
 from mgm.training.step_lines import read_steps
-from mgm.video.scan.find import VIDEO_SUFFIXES
+from mgm.video.scan.suffixes import VIDEO_SUFFIXES
 
 CHECKPOINTS: Final = "checkpoints"
 """Folder of a run's checkpoints, a folder each: `step-00000500`. `mgm.training.checkpoint_folder` describes their files."""

@@ -19,7 +19,7 @@ from mgm.data.clips.images import is_picture, picture_folders
 from mgm.data.items import VideoItem
 from mgm.data.shards.index import is_shards, load_shards
 from mgm.errors import DataError, VideoError
-from mgm.video.scan.find import VIDEO_SUFFIXES
+from mgm.video.scan.suffixes import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from mgm.data.items import VideoItem, labels_of, paths_of
 from mgm.data.judging import unprobeable, untestable
 from mgm.data.shards.members import parse_member
 from mgm.errors import DataError
-from mgm.video.scan.find import VIDEO_SUFFIXES
+from mgm.video.scan.suffixes import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from mgm.data.annotations.annotation_file import AnnotationFile
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import IMAGE_SUFFIXES
 from mgm.data.labels import whole_number
-from mgm.video.scan.find import VIDEO_SUFFIXES
+from mgm.video.scan.suffixes import VIDEO_SUFFIXES
 
 NAMED_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 """The suffixes of videos and pictures."""
