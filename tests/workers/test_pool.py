@@ -16,7 +16,7 @@ import torch
 import mgm.workers.transfer
 from mgm.errors import DataError, ModelError, VideoError
 from mgm.workers.pool import MAX_DEATHS_IN_A_ROW, WorkerPool
-from mgm.workers.process import report_progress, shielded
+from mgm.workers.process import report_progress
 from tests.errors import raises
 
 
@@ -268,14 +268,22 @@ def test_no_process_outlives_a_killed_run():
     raise AssertionError(f"still running: {left}")
 
 
-def _exit_code(seconds):
-    time.sleep(seconds)
+FIRST = """
+import multiprocessing, os, signal, time
+from mgm.workers.process import shielded
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    for _ in range(2):  # the first one starts the resource tracker, too
+        process = context.Process(target=time.sleep, args=(0.0,))
+        with shielded(context):
+            process.start()
+        os.kill(process.pid, signal.SIGINT)  # it imports now
+        process.join(60)
+        print(process.exitcode)
+"""
 
 
-def test_an_interrupt_does_not_reach_a_process_that_starts():
-    process = multiprocessing.get_context("spawn").Process(target=_exit_code, args=(0.0,))
-    with shielded():
-        process.start()
-    os.kill(process.pid, signal.SIGINT)  # it imports now
-    process.join(60)
-    assert process.exitcode == 0
+def test_an_interrupt_does_not_reach_a_process_that_starts(tmp_path):
+    (tmp_path / "first.py").write_text(FIRST, encoding="utf-8")
+    done = subprocess.run([sys.executable, tmp_path / "first.py"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "0"]

@@ -61,8 +61,9 @@ class KernelLoader:
             return
         self._compiles.set()
         note("compiling loops, once for this installation; meanwhile pictures take longer ...", topic="explore")
-        process = multiprocessing.get_context("spawn").Process(target=_compile_patiently, daemon=True)
-        with shielded():
+        context = multiprocessing.get_context("spawn")
+        process = context.Process(target=_compile_patiently, daemon=True)
+        with shielded(context):
             process.start()
         while process.is_alive() and not self._ended.is_set():
             process.join(0.2)

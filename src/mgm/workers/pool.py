@@ -201,7 +201,7 @@ class WorkerPool(Generic[Task, Result]):
         inherited = [worker.pipe for worker in self._workers] + [ours] if forked else []
         arguments = (self._function, self._set_up, theirs, marker, inherited)
         process = self._context.Process(target=work, args=arguments, daemon=True)
-        with shielded():
+        with shielded(self._context):
             process.start()
         theirs.close()
         return _Worker(process, ours, marker)

@@ -11,7 +11,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from typing import Any, TypeAlias
 
 from mgm.errors import DataError, MgmError, VideoError
@@ -88,11 +90,16 @@ def out_of_memory(name: str) -> VideoError:
 
 
 @contextmanager
-def shielded() -> Iterator[None]:
-    """Processes that this thread starts in the block do not get Ctrl-C, which is for their owner, not even while they import."""
+def shielded(context: BaseContext) -> Iterator[None]:
+    """Processes that this thread starts in the block do not get Ctrl-C, which is for their owner, not even while they import.
+
+    context: of `multiprocessing`, with which they are started.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    if context.get_start_method() != "fork":
+        resource_tracker.ensure_running()  # the first process starts it, after which Python unblocks Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by the new process
     try:
         yield
