@@ -59,10 +59,11 @@ class RectangleMask(Mask):
         count: int,
         shape: tuple[int, int],
         rng: np.random.Generator,
-        together: bool = False,
     ) -> NDArray[np.bool_]:
-        """`place_rectangle` with these options, topped up to `count` if `share` is below 1."""
-        inside = max(1, round(self.share * count))
+        """`place_rectangle` with these options, topped up to `count` if `share` is below 1; `literal_rectangle` without a count."""
+        if not self.fixed_count:
+            return literal_rectangle(centres, sides, shape=shape, boundary=self.boundary)
+        inside, together = max(1, round(self.share * count)), not self.equal_steps
         masked = place_rectangle(
             centres,
             sides,
@@ -131,20 +132,6 @@ class MovingRectangle(RectangleMask):
         changes = np.minimum(np.arange(steps), np.arange(steps)[::-1]) if self.jitter else np.zeros(steps)
         reach = np.floor(np.maximum(_square(grid, ratio) + changes[:, None], 1) + ROUNDING) + 1
         return int(np.minimum(reach, (height, width)).prod(axis=1).sum())
-
-    def _place(
-        self,
-        centres: NDArray[np.float64],
-        sides: NDArray[np.float64],
-        *,
-        count: int,
-        shape: tuple[int, int],
-        rng: np.random.Generator,
-        together: bool = False,
-    ) -> NDArray[np.bool_]:
-        if self.exact == "none":
-            return literal_rectangle(centres, sides, shape=shape, boundary=self.boundary)
-        return super()._place(centres, sides, count=count, shape=shape, rng=rng, together=self.exact == "clip")
 
 
 @dataclass(frozen=True)
