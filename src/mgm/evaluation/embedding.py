@@ -14,7 +14,7 @@ import torch
 
 from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoSet
-from mgm.data.loading.views import ViewPlaces
+from mgm.data.loading.views import ViewPlaces, ViewSet
 from mgm.errors import FileError
 from mgm.evaluation.feature_cache import feature_key
 from mgm.evaluation.feature_journal import FeatureJournal
@@ -27,6 +27,7 @@ from mgm.files.atomic import atomic_write
 from mgm.files.parquet import ROWS_PER_GROUP, import_parquet
 from mgm.models.tokens import check_block, token_shape
 from mgm.training.checkpoint import open_features
+from mgm.training.config import Config
 from mgm.training.method import count
 from mgm.training.run import reading_workers
 from mgm.training.shared_set import shared_set
@@ -127,11 +128,7 @@ def embed(
     tokens, dim, _ = token_shape(encoder, frames=config.data.frames, size=config.data.size)
     shape = feature_shape(tokens, dim, pooling)
     if announce is not None:
-        size = len(views) * views.most * int(np.prod(shape)) * 4
-        announce(
-            f"{count(len(views), 'video')}, at most {count(views.most, 'view')} of {' x '.join(map(str, shape))} numbers each: "
-            f"up to {size / 2**30:.2f} GiB, in memory until they are written"
-        )
+        announce(_size_of(views, shape))
     ranks = Ranks(config.probe.precision)
     key = None if keep is None else ranks.from_first(lambda: feature_key(encoder, views, pooling, ranks, layer))
     found = encode_views(
@@ -151,7 +148,32 @@ def embed(
     owner, items = found.owner.tolist(), videos.items
     paths = [items.paths[index] for index in found.index]
     splits = ["train" if index < len(videos.train) else "test" for index in found.index]
-    about = {
+    return Embeddings(
+        found.pooled.numpy(),
+        tuple(paths[video] for video in owner),
+        tuple(splits[video] for video in owner),
+        found.label[found.owner].numpy(),
+        videos.classes,
+        found.places,
+        _about(run, config, layer, pooling, shape),
+        {**readable.unreadable, **found.unreadable},
+    )
+
+
+def _size_of(views: ViewSet, shape: tuple[int, ...]) -> str:
+    """The size of the result in words."""
+    size = len(views) * views.most * int(np.prod(shape)) * 4
+    return (
+        f"{count(len(views), 'video')}, at most {count(views.most, 'view')} of {' x '.join(map(str, shape))} numbers each: "
+        f"up to {size / 2**30:.2f} GiB, in memory until they are written"
+    )
+
+
+def _about(
+    run: str | Path, config: Config, layer: int | None, pooling: TokenPooling, shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """What the features are, as it is written beside them."""
+    return {
         "model": str(run),
         "layer": layer,
         "pooling": pooling,
@@ -160,16 +182,6 @@ def embed(
         "sampling": config.probe.sampling,
         "mgm": VERSION,
     }
-    return Embeddings(
-        found.pooled.numpy(),
-        tuple(paths[video] for video in owner),
-        tuple(splits[video] for video in owner),
-        found.label[found.owner].numpy(),
-        videos.classes,
-        found.places,
-        about,
-        {**readable.unreadable, **found.unreadable},
-    )
 
 
 def _without_videos(shape: tuple[int, ...], frames: int) -> Features:
