@@ -88,7 +88,7 @@ class ColumnBlocks:
 
 
 def _none_readable(unreadable: Mapping[str, str], count: int) -> DataError:
-    """The error of a set of `count` videos of which none could be read."""
+    """The error if none of the `count` videos of a set could be read."""
     first = next(iter(unreadable.values()), "the set is empty")
     found = f"none of {count} videos could be read"
     return DataError("", found, advice=f"the first: {first}", reason="too_many_failures")

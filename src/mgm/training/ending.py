@@ -26,8 +26,8 @@ def ending_together(exchange: Exchange, out: Path, step: Callable[[], int]) -> I
         out: the folder of the run. step: returns the number of the current step.
 
     Raises:
-        DataError: another process has ended. ModelError: this one has, or another one of which nothing is known; the traceback is
-            shown. Both have the reason "crashed".
+        DataError: another process has ended. ModelError: this one has, or it is not known which; the traceback is shown. Both
+            have the reason "crashed".
     """
     try:
         yield

@@ -98,7 +98,7 @@ class Exchange:
             self._peers.leave(text.partition("\n")[0][:_MOST_CHARACTERS])
 
     def lost_process(self, when: str = "") -> DataError | None:
-        """The error of a run of which another process has ended; None if none is known to have. Takes seconds at most.
+        """The error if another process of the run has ended; None if none is known to have. Takes seconds at most.
 
         Args:
             when: for the message, such as "in step 3".

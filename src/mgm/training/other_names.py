@@ -9,7 +9,7 @@ from mgm.training.config import Config
 SECTIONS = ("pretrain", "finetune", "probe", "data", "mask", "model", "log")
 """In this order if several sections have a key."""
 
-# Name in MAE, VideoMAE, timm, PySlowFast, mmengine, Lightning or Hugging Face -> keys here, of which the section decides.
+# Name in MAE, VideoMAE, timm, PySlowFast, mmengine, Lightning or Hugging Face -> keys here; the section decides which.
 OTHER_NAMES = {
     name: keys
     for names, keys in (

@@ -123,7 +123,7 @@ def format_names() -> tuple[str, ...]:
 
 
 def check_format(name: str | None) -> None:
-    """Raise DataError for a value of `format=` that is no format."""
+    """Raise DataError if `format=` names no known format."""
     if name is not None and name not in PICTURE_FORMATS:
         _format_named(name)
 
