@@ -97,9 +97,19 @@ class MgmError(Exception):
         return cls(subject, found, advice=install_command(extra), reason="missing_package")
 
     @classmethod
-    def cannot_read(cls, subject: object, error: OSError, advice: str = "check its permissions") -> Self:
-        """The error about a file that the operating system does not open or read."""
-        return cls(subject, f"cannot be read ({error.strerror or error})", advice=advice, reason="unreadable")
+    def cannot_read(
+        cls, subject: object, error: OSError | ValueError, expected: str = "", *, advice: str | None = None
+    ) -> Self:
+        """The error about a file or folder that the operating system does not open or read.
+
+        error: ValueError for a name that no file can have, such as one with a NUL.
+        advice: default: check the path if there is no such file, else its permissions.
+        """
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        found = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        if advice is None:
+            advice = "check the path" if missing else "check its permissions"
+        return cls(subject, found, expected, advice, reason="not_found" if missing else "unreadable")
 
     @property
     def statement(self) -> str:

@@ -107,7 +107,7 @@ def test_a_file_that_is_wrong(tmp_path, text, key):
     (tmp_path / "boxes").write_text(text)
     with raises(DataError, "malformed", subject=tmp_path / "boxes", message=f"box-file-{key}"):
         read_box_file(tmp_path / "boxes")
-    with raises(DataError, "unreadable"):
+    with raises(DataError, "not_found"):
         read_box_file(tmp_path / "absent")
 
 

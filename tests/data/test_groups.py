@@ -37,7 +37,7 @@ def test_wrong_expressions(spec, reason):
 
 def test_wrong_tables(tmp_path):
     table = tmp_path / "groups.csv"
-    with raises(DataError, "unreadable", subject=table, message="groups-unreadable"):
+    with raises(DataError, "not_found", subject=table, message="groups-no-such-file"):
         read_groups(str(table), ITEMS)
     table.write_text("video,camera\ng001_a.mp4,1\n")
     with raises(DataError, "missing_value", subject=table, message="groups-column"):

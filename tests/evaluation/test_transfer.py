@@ -50,7 +50,10 @@ def test_a_map_in_a_file(tmp_path):
     path.write_text("Diving,dive,1\n")
     with raises(DataError, "malformed", message="transfer-map-columns"):
         read_class_map(path)
-    with raises(DataError, "unreadable"):
+    path.write_bytes(b'\xff,"')
+    with raises(DataError, "malformed", message="transfer-map-not-csv"):
+        read_class_map(path)
+    with raises(DataError, "not_found"):
         read_class_map(tmp_path / "absent.csv")
 
 

@@ -84,7 +84,7 @@ def read_box_file(file: str | Path) -> BoxFile:
         with open_regular(path) as opened:
             text = opened.read().decode()
     except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})", "a file of boxes", reason="unreadable") from error
+        raise DataError.cannot_read(path, error, "a file of boxes") from error
     except UnicodeDecodeError as error:
         raise _malformed(path, "is not text") from error
     try:

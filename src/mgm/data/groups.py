@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from mgm.data.items import VideoItem
 from mgm.errors import DataError
-from mgm.files.regular import open_regular
+from mgm.files.table import read_csv
 
 
 def read_groups(spec: str, items: Sequence[VideoItem]) -> tuple[str, ...]:
@@ -56,11 +55,7 @@ def _not_a_pattern(spec: str, found: str) -> DataError:
 
 
 def _by_table(path: Path, column: str, items: Sequence[VideoItem]) -> list[str]:
-    try:
-        with open_regular(path) as file:
-            rows = list(csv.reader(file.read().decode("utf-8-sig").splitlines()))
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(path, f"cannot be read as groups ({error})", reason="unreadable") from error
+    rows = read_csv(path, "a csv file of groups")
     header = rows[0] if rows else []
     if column not in header[1:]:
         expected = f"a column {column} after that of the paths"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from mgm.evaluation.prediction_blocks import Predictions
 from mgm.evaluation.protocol import accuracy_metric, view_protocol
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.run import open_readable
-from mgm.files.regular import open_regular
+from mgm.files.table import read_csv
 from mgm.notebook import Table, Tabled
 from mgm.training.checkpoint import open_classifier
 from mgm.training.results import (
@@ -189,13 +188,7 @@ def read_class_map(given: str | Path | Mapping[str, str] | None) -> Mapping[str,
     if given is None or isinstance(given, Mapping):
         return given or {}
     path = Path(given)
-    try:
-        with open_regular(path) as file:
-            rows = [row for row in csv.reader(file.read().decode().splitlines(), strict=True) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            path, f"cannot be read ({error})", "a csv file", "check the path", reason="unreadable"
-        ) from error
+    rows = [row for row in read_csv(path, "a csv file of classes") if row]
     for number, row in enumerate(rows, start=1):
         if len(row) != 2:
             found = f"line {number} has {len(row)} columns"

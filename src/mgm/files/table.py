@@ -1,15 +1,17 @@
-"""Tables as JSON lines, CSV or parquet, chosen by the suffix of their file and written row by row."""
+"""Tables as JSON lines, CSV or parquet, chosen by the suffix of their file and written row by row; csv files of people, read."""
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from mgm.errors import FileError
+from mgm.errors import DataError, FileError
 from mgm.files.parquet import ROWS_PER_GROUP, import_parquet
+from mgm.files.regular import open_regular
 from mgm.printable import table_cell
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -18,6 +20,22 @@ Cell: TypeAlias = bool | int | float | str | None
 TableRow: TypeAlias = Mapping[str, Cell]
 Columns: TypeAlias = Mapping[str, type]
 """Name -> bool, int, float or str. Every cell may also be None."""
+
+
+def read_csv(path: Path, expected: str) -> list[list[str]]:
+    """The rows of a small csv file that a person wrote, in UTF-8 with or without a mark of it.
+
+    Raises:
+        DataError: the file cannot be read, or is not csv; `expected` says what it should be.
+    """
+    try:
+        with open_regular(path) as file:
+            text = file.read().decode("utf-8-sig")
+        return list(csv.reader(text.splitlines(), strict=True))
+    except OSError as error:
+        raise DataError.cannot_read(path, error, expected) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(path, f"not valid csv in UTF-8 ({error})", expected, reason="malformed") from error
 
 
 def check_table_suffix(path: Path) -> None:

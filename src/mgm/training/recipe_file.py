@@ -124,7 +124,7 @@ def _read_text(recipe: str) -> str:
     except ConfigError:
         raise
     except OSError as error:
-        raise ConfigError(recipe, f"the recipe cannot be read ({error.strerror})", reason="unreadable") from error
+        raise ConfigError.cannot_read(recipe, error) from error
     except ValueError as error:
         raise _malformed(recipe, error) from error
     near = difflib.get_close_matches(recipe, list_recipes(), 1)

@@ -214,13 +214,7 @@ def _read(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(
-            path,
-            f"cannot be read ({error.strerror})",
-            "an annotation file",
-            "check the path and its permissions",
-            reason="unreadable",
-        ) from error
+        raise DataError.cannot_read(path, error, "an annotation file") from error
     if not data.strip():
         raise _empty(path)
     return data

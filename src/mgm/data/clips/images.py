@@ -155,12 +155,7 @@ def _pictures(path: str) -> list[str] | None:
     try:
         names = _own_pictures(found.name for found in Path(path).iterdir())
     except OSError as error:
-        raise VideoError(
-            path,
-            f"the folder cannot be read ({error.strerror})",
-            advice="check its permissions",
-            reason="unreadable",
-        ) from error
+        raise VideoError.cannot_read(path, error) from error
     if not names:
         raise VideoError(
             path, "a folder without pictures", "a video or a folder of frames", "check the path", reason="not_video"

@@ -235,9 +235,7 @@ class _VideoBytes:
 
 def cannot_be_read(path: str | Path, error: OSError | ValueError) -> VideoError:
     """The error of a file that is left out; ValueError: of a name that no file can have."""
-    return VideoError(
-        path, f"cannot be read ({getattr(error, 'strerror', None) or error}); left out", reason="unreadable"
-    )
+    return VideoError.cannot_read(path, error, advice="left out")
 
 
 def _add_member(

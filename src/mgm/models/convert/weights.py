@@ -62,7 +62,7 @@ def read_weights(path: str | Path) -> Weights:
             return _read_folder(location)
         found = location.is_file()
     except OSError as error:  # a folder without permission, or a name that is too long
-        raise ModelError.cannot_read(path, error, "check the path and its permissions") from error
+        raise ModelError.cannot_read(path, error, advice="check the path and its permissions") from error
     if not found:
         raise ModelError(path, "found no file or folder", "weights", _advice_for_missing(location), reason="not_found")
     if location.name.endswith(".index.json") or location.name == CONFIG_FILE:

@@ -114,8 +114,7 @@ def _is_folder(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise VideoError(path, "no such file or folder", advice="check the path", reason="not_found") from error
     except OSError as error:
-        found = f"cannot be opened ({error.strerror})"
-        raise VideoError(path, found, advice="check its permissions", reason="unreadable") from error
+        raise VideoError.cannot_read(path, error) from error
 
 
 @dataclass(slots=True)

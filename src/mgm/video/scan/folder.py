@@ -156,8 +156,7 @@ def _unlistable(path: str | Path) -> VideoError | None:
     except OSError as error:
         with suppress(OSError):  # the inspection reports a path that cannot be looked up
             if Path(path).is_dir():
-                found = f"a folder that cannot be read ({error.strerror})"
-                return VideoError(path, found, "to list it", "check its permissions", reason="unreadable")
+                return VideoError.cannot_read(path, error)
     return None
 
 

@@ -200,13 +200,7 @@ def _exists(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: OSError) -> FileError:
-    return FileError(
-        path,
-        f"cannot be read ({error.strerror})",
-        "a manifest",
-        "check its permissions, or choose another name",
-        reason="unreadable",
-    )
+    return FileError.cannot_read(path, error, "a manifest", advice="check its permissions, or choose another name")
 
 
 def _read_rows(path: Path) -> Iterator[Row]:

@@ -155,13 +155,8 @@ def read_prepared(dst: Path) -> dict[str, PreparedVideo]:
                     )
                 known[row["source"]] = PreparedVideo(**row)
         except OSError as error:
-            raise FileError(
-                path,
-                f"cannot be read ({error.strerror})",
-                "a file that 'mgm prepare' writes",
-                "choose another folder",
-                reason="unreadable",
-            ) from error
+            expected = "a file that 'mgm prepare' writes"
+            raise FileError.cannot_read(path, error, expected, advice="choose another folder") from error
     return known
 
 
