@@ -13,7 +13,7 @@ import mgm
 from mgm.video import read_motion
 from mgm.video.container.metadata import read_video_info
 from mgm.video.container.stream import open_video
-from mgm.video.motion.field import Reading
+from mgm.video.motion.names import Reading
 from mgm.video.motion.streaming import iter_frame_motion
 from peers import Peer, mv_extractor_vectors
 from timing import Clock, Timing, compare

@@ -44,8 +44,8 @@ import mgm
 from mgm.data.synthetic.known_motion import make_translation, object_over_pan_frames, translating_frames, zooming_frames
 from mgm.machine import machine, versions
 from mgm.video import MotionField, iter_motion_vectors, read_motion
-from mgm.video.motion.camera import CameraModel, remove_camera
-from mgm.video.motion.field import Policy, Reading
+from mgm.video.motion.camera import remove_camera
+from mgm.video.motion.names import CameraModel, Policy, Reading
 from mgm.video.transcode.write import write_video
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

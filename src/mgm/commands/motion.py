@@ -11,6 +11,7 @@ import typer
 from mgm.commands.next_command import suggest
 from mgm.errors import VideoError
 from mgm.terminal import Activity, Terminal
+from mgm.video.motion.names import CameraModel, Policy, Reading
 
 if TYPE_CHECKING:
     from mgm.video.clip.reader import MotionClip
@@ -24,22 +25,20 @@ def motion(
     style: Annotated[Literal["arrows", "wheel"], typer.Option(help="Style of --overlay.")] = "arrows",
     stride: Annotated[int, typer.Option(help="Distance between the frames of --out, in frames.")] = 1,
     policy: Annotated[
-        Literal["window_sum", "sampled", "window_max"],
+        Policy,
         typer.Option(
             help="Skipped frames in --out. window_sum: the sum of their motion. sampled: motion of the sampled frame times the "
             "stride. window_max: the longest times the stride."
         ),
     ] = "window_sum",
     reading: Annotated[
-        Literal["clean", "references", "raw"],
+        Reading,
         typer.Option(
             help="clean: displacement since the previous frame. references: the same from reference pictures only, faster. "
             "raw: vectors as stored."
         ),
     ] = "clean",
-    camera: Annotated[
-        Literal["none", "median", "affine"], typer.Option(help="Camera motion to subtract in --out.")
-    ] = "none",
+    camera: Annotated[CameraModel, typer.Option(help="Camera motion to subtract in --out.")] = "none",
     cache: Annotated[
         bool,
         typer.Option("--cache", help="Store the motion beside the video, as VIDEO.mgmv, for later reads."),

@@ -21,7 +21,7 @@ from mgm.terminal import Activity, Terminal, print_json
 if TYPE_CHECKING:
     from mgm.show.preview import PreviewModel, PreviewSettings
     from mgm.show.preview_set import PreviewForm, PreviewReport
-    from mgm.video.clip.options import MotionName
+    from mgm.video.motion.names import MotionName
 
 _SETTING = re.compile(r"(?:(?:data|model|mask|pretrain|finetune|probe|log)\.[a-z_.]+|seed)=")
 """The beginning of a setting; a set may be given as train=FILE,test=FILE."""

@@ -15,13 +15,12 @@ from torch import Tensor, nn
 
 from mgm.evaluation.views import Features, average_views
 from mgm.models.logistic import logistic_regression, standardised
+from mgm.training.sections import LinearProtocolName
 
 _FEWEST_STEPS = 1000
 """The protocols are made for sets of thousands of steps: in 90 steps at LARS's rate, a matrix stays as it was initialised."""
 
 _DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
-
-LinearProtocolName = Literal["linear-sgd", "linear-lars", "linear-adamw"]
 
 
 @dataclass(frozen=True, slots=True)

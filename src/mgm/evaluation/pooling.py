@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from mgm.training.sections import Pooling
+from mgm.training.sections import FeaturePooling
 
-TokenPooling: TypeAlias = Pooling | Literal["none"]
+TokenPooling: TypeAlias = FeaturePooling | Literal["none"]
 
 
 def pool_tokens(tokens: Tensor, pooling: TokenPooling) -> Tensor:

@@ -22,8 +22,8 @@ from mgm.evaluation.bootstrap import Sums, bootstrap_interval, mean_interval
 from mgm.masks import build_mask, draw_statistics, mask_rng, object_area
 from mgm.training.results import Interval, Metric, Result, Setting, VideosRecord, describe_set, keep_result
 from mgm.video.clip.whole_video import motion_chunks
-from mgm.video.motion.camera import CameraModel
-from mgm.video.motion.field import CELL_PIXELS, MotionField, Policy, Reading
+from mgm.video.motion.field import CELL_PIXELS, MotionField
+from mgm.video.motion.names import CameraModel, Policy, Reading
 
 _DRAWS = 20
 """Masks of each clip."""

@@ -9,8 +9,7 @@ from typing import Any, Literal, TypeVar, get_args
 from mgm.errors import ConfigError
 from mgm.explore.controls import checked_options
 from mgm.masks import Mask, build_mask, list_masks
-from mgm.video.motion.camera import CameraModel
-from mgm.video.motion.field import Reading
+from mgm.video.motion.names import CameraModel, Reading
 
 Source = Literal["auto", "codec", "flow", "difference"]
 SOURCES: tuple[Source, ...] = get_args(Source)

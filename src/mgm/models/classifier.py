@@ -11,7 +11,7 @@ from mgm.errors import ModelError
 from mgm.models.attentive import AttentivePooler
 from mgm.models.encoder import Encoder
 
-Pooling = Literal["mean", "attentive"]
+HeadPooling = Literal["mean", "attentive"]
 
 
 class Classifier(nn.Module):
@@ -35,7 +35,7 @@ class Classifier(nn.Module):
         dropout: float = 0.0,
         drop_path: float = 0.0,
         head_scale: float = 0.001,
-        pooling: Pooling = "mean",
+        pooling: HeadPooling = "mean",
         block: int = -1,
         checkpointing: bool = False,
         labels: Sequence[str] | None = None,
@@ -43,7 +43,7 @@ class Classifier(nn.Module):
         super().__init__()
         if classes < 1:
             raise ModelError("classes", f"found {classes}", "at least 1", reason="invalid_value")
-        if pooling not in get_args(Pooling):
+        if pooling not in get_args(HeadPooling):
             raise ModelError("pooling", f"found {pooling!r}", "mean or attentive", reason="unknown_name")
         if not 0 <= dropout < 1:
             raise ModelError("dropout", f"found {dropout}", "at least 0 and less than 1", reason="invalid_value")
@@ -81,6 +81,6 @@ class Classifier(nn.Module):
         return logits
 
     @property
-    def pooling(self) -> Pooling:
+    def pooling(self) -> HeadPooling:
         """How the tokens become one feature per clip."""
         return "mean" if self.pooler is None else "attentive"

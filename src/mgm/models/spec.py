@@ -7,7 +7,8 @@ from typing import Any, Final, Literal, Self, get_args
 from mgm.errors import ModelError
 from mgm.models.sizes import SIZES, Size, Stack, check_positive, unknown_name
 
-PositionKind = Literal["sincos-1d", "sincos-3d", "learned-separable"]
+FixedPosition = Literal["sincos-1d", "sincos-3d"]
+PositionKind = Literal[FixedPosition, "learned-separable"]
 PatchInit = Literal["conv", "xavier", "whitened"]
 BackboneName = Literal["vit", "timesformer"]
 AttentionKind = Literal["joint", "divided"]

@@ -19,7 +19,8 @@ from mgm.video.clip.rgb import FrameConverter
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
 from mgm.video.container.orientation import Orientation
 from mgm.video.container.stream import decode_all, open_video
-from mgm.video.motion.field import CELL_PIXELS, Reading
+from mgm.video.motion.field import CELL_PIXELS
+from mgm.video.motion.names import Reading
 from mgm.video.transcode.write import write_video
 
 Style = Literal["arrows", "wheel"]

@@ -31,11 +31,9 @@ from mgm.show.filmstrip import strip
 from mgm.show.panels import clip_rate, write_panels
 from mgm.show.report.elements import Legend, Strip
 from mgm.video import MotionField
-from mgm.video.clip.options import MotionName
 from mgm.video.clip.reader import Clip
 from mgm.video.clip.rgb import upright_region
-from mgm.video.motion.camera import CameraModel
-from mgm.video.motion.field import Policy, Reading
+from mgm.video.motion.names import CameraModel, MotionName, Policy, Reading
 
 
 @dataclass(frozen=True, slots=True)

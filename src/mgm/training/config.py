@@ -29,8 +29,8 @@ from mgm.training.sections import (
     ProbeConfig,
     Section,
 )
-from mgm.video.clip.options import MotionName
 from mgm.video.motion.estimators import MotionEstimator
+from mgm.video.motion.names import MotionName
 
 Run = Literal["pretrain", "finetune"]
 

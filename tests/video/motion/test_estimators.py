@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from mgm.data.synthetic.known_motion import object_over_pan_frames, translating_frames
 from mgm.errors import VideoError
 from mgm.video.motion.estimators import (
-    MOTION_NAMES,
     DisFlow,
     LumaDifference,
     MotionEstimator,
@@ -23,6 +23,7 @@ from mgm.video.motion.estimators import (
     to_cells,
 )
 from mgm.video.motion.field import grid_shape
+from mgm.video.motion.names import EstimatorName
 from tests.errors import raises
 
 cv2 = pytest.importorskip("cv2")
@@ -161,7 +162,7 @@ def test_estimators_by_name():
     assert make_estimator("difference") == LumaDifference()
     for source in (DisFlow(), LumaDifference()):
         assert isinstance(source, MotionEstimator)
-        assert source.name in MOTION_NAMES
+        assert source.name in get_args(EstimatorName)
     assert not isinstance(object(), MotionEstimator)
     with raises(VideoError, "unknown_name", message="motion-unknown-estimator"):
         make_estimator("optical")

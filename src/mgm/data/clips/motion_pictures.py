@@ -16,8 +16,8 @@ from mgm.spans import span
 from mgm.video import MotionField
 from mgm.video.clip.plan import clip_frames
 from mgm.video.motion.accumulation import MOST_FRAMES
-from mgm.video.motion.camera import CameraModel
 from mgm.video.motion.field import CELL_PIXELS
+from mgm.video.motion.names import CameraModel
 
 RANGE_PIXELS = 20.0
 """Displacement that is drawn as the strongest value; longer ones are clipped (CoViAR's)."""

@@ -18,7 +18,10 @@ from mgm.video.clip.plan import clip_frames
 Frames = npt.NDArray[np.int64]
 """Frame numbers of a clip, int64 (T,), ascending."""
 
-Sampling = Literal["dense", "sparse", "segments"]
+ClipSampling = Literal["dense", "sparse"]
+"""How the frames of one clip are chosen."""
+Sampling = Literal[ClipSampling, "segments"]
+"""How those of several clips of a video are chosen: "segments": each from its own part of the video."""
 SamplingRule = Literal["exact", "reference"]
 
 

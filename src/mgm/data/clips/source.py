@@ -18,12 +18,12 @@ from mgm.data.unreadable import READ_ERRORS, Unreadable
 from mgm.errors import DataError
 from mgm.spans import span
 from mgm.video import Clip, MotionField
-from mgm.video.clip.options import MotionName
 from mgm.video.clip.plan import clip_frames, frame_strides
 from mgm.video.container.metadata import VideoInfo
-from mgm.video.motion.camera import CameraModel, remove_camera
+from mgm.video.motion.camera import remove_camera
 from mgm.video.motion.estimators import MotionEstimator
-from mgm.video.motion.field import Policy, Reading, aggregate_windows, counts_whole_steps
+from mgm.video.motion.field import aggregate_windows, counts_whole_steps
+from mgm.video.motion.names import CameraModel, MotionName, Policy, Reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ from mgm.models.networks.class_names import ClassNames
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.weights import WeightsFormat
 
+InputKind = Literal["pixels", "motion"]
+"""What the frames of a clip show: the video's pixels, or its motion."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
@@ -63,7 +66,7 @@ class NetworkEntry:
     title: str
     build: NetworkBuilder
     formats: tuple[WeightsFormat, ...]
-    reads: Literal["pixels", "motion"] = "pixels"
+    reads: InputKind = "pixels"
     classes: int
     class_names: ClassNames | None
     frames: int

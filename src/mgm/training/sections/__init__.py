@@ -6,19 +6,20 @@ from mgm.training.sections.log import LogConfig
 from mgm.training.sections.mask import DecoderMaskConfig, MaskConfig
 from mgm.training.sections.model import DecoderConfig, ModelConfig
 from mgm.training.sections.optim import OptimConfig
-from mgm.training.sections.probe import Pooling, ProbeConfig
+from mgm.training.sections.probe import FeaturePooling, LinearProtocolName, ProbeConfig
 from mgm.training.sections.section import Precision, Section
 
 __all__ = [
     "DataConfig",
     "DecoderConfig",
     "DecoderMaskConfig",
+    "FeaturePooling",
     "FinetuneConfig",
+    "LinearProtocolName",
     "LogConfig",
     "MaskConfig",
     "ModelConfig",
     "OptimConfig",
-    "Pooling",
     "Precision",
     "ProbeConfig",
     "Section",

@@ -6,7 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from mgm.data.clips.sampling import ClipSampling
+from mgm.data.clips.transform import CropName
+from mgm.models.networks.entry import InputKind
 from mgm.training.sections.section import Section
+from mgm.video.motion.names import CameraModel, MotionName, Policy, Reading
 
 
 class DataConfig(Section):
@@ -15,11 +19,11 @@ class DataConfig(Section):
     frames: int = Field(16, ge=1, description="frames of a clip")
     stride: int = Field(4, ge=1, description="distance between sampled frames")
     size: int = Field(224, ge=8, description="side of the square clip in pixels")
-    input: Literal["pixels", "motion"] = Field(
+    input: InputKind = Field(
         "pixels",
         description="what the frames of a clip show: the video's pixels, or instead its motion accumulated since the keyframe",
     )
-    motion: Literal["auto", "codec", "flow", "difference", "raft"] | None = Field(
+    motion: MotionName | None = Field(
         "auto",
         description="source of the motion (auto: codec if the stream has vectors, else flow), or null to read frames only",
     )
@@ -27,22 +31,22 @@ class DataConfig(Section):
         None,
         description="file of the weights of RAFT-small, for motion raft; null: the motion that mgm motion --raft stored",
     )
-    policy: Literal["window_sum", "sampled", "window_max"] = Field(
+    policy: Policy = Field(
         "window_sum",
         description="how skipped frames enter the motion of the codec; flow is measured across them, as window_sum",
     )
-    reading: Literal["clean", "references", "raw"] = Field(
+    reading: Reading = Field(
         "clean",
         description="displacements from the codec's vectors: clean; references, from reference pictures only; or raw, which is "
         "literal: list 0 first, neither divided by the reference distance nor filled nor smoothed; see docs/method.md",
     )
-    camera: Literal["none", "median", "affine"] = Field(
+    camera: CameraModel = Field(
         "none", description="estimator of the camera motion that is subtracted; the paper subtracts none"
     )
-    sampling: Literal["dense", "sparse"] = Field(
+    sampling: ClipSampling = Field(
         "dense", description="frames at the stride from a random start, or one from each of equal parts of the video"
     )
-    crop: Literal["centre", "multiscale", "random_resized"] = Field("multiscale", description="crop in pretraining")
+    crop: CropName = Field("multiscale", description="crop in pretraining")
     flip: bool = Field(
         True, description="mirror half of the clips, at random; false for labels that distinguish left from right"
     )

@@ -7,7 +7,10 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from mgm.data.augment.randaugment import parse_randaugment
+from mgm.data.clips.sampling import ClipSampling, SamplingRule
+from mgm.data.clips.transform import CropName
 from mgm.errors import ConfigError
+from mgm.models.classifier import HeadPooling
 from mgm.training.sections.optim import OptimConfig
 from mgm.training.sections.section import Beta
 
@@ -20,7 +23,7 @@ class FinetuneConfig(OptimConfig):
     body_lr: float = Field(1.0, gt=0, description="learning rate of all layers before the head, relative to the head's")
     drop_path: float = Field(0.1, ge=0, lt=1, description="stochastic depth, rising linearly to this at the last block")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the classifier")
-    pooling: Literal["mean", "attentive"] = Field(
+    pooling: HeadPooling = Field(
         "mean",
         description="from tokens to the classifier: their mean, or one learned query that attends to all of them",
     )
@@ -34,15 +37,15 @@ class FinetuneConfig(OptimConfig):
         "in which one class has most of them",
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="fraction of the target spread over all classes")
-    sampling: Literal["dense", "sparse"] = Field(
+    sampling: ClipSampling = Field(
         "dense",
         description="frames at the stride from a random start, or one from each of equal parts; in testing too",
     )
-    sampling_rule: Literal["exact", "reference"] = Field(
+    sampling_rule: SamplingRule = Field(
         "exact",
         description="reference: the frames of VideoMAE's code, 4.27 apart at a stride of 4; see docs/transforms.md",
     )
-    crop: Literal["centre", "multiscale", "random_resized"] = Field("random_resized", description="crop in training")
+    crop: CropName = Field("random_resized", description="crop in training")
     flip: bool | Literal["auto"] = Field(
         "auto",
         description="mirror half of the clips, at random; auto: unless a class name distinguishes left from right",

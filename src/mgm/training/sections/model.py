@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from mgm.errors import ConfigError
 from mgm.models import TARGETS
 from mgm.models.networks.catalog import NETWORKS
+from mgm.models.spec import AttentionKind, BackboneName, DecoderAttention, FixedPosition, PatchInit, PredictionHead
 from mgm.training.sections.section import Section
 
 
@@ -33,16 +34,14 @@ class ModelConfig(Section):
     size: Literal["debug", "tiny", "S", "B", "L", "H"] = Field("B", description="row of the table of sizes")
     patch: int = Field(16, ge=1, description="side of a patch in pixels")
     tubelet: int = Field(2, ge=1, description="frames of a token")
-    position: Literal["sincos-1d", "sincos-3d"] = Field(
-        "sincos-1d", description="position embedding; the reference uses sincos-1d"
-    )
-    patch_init: Literal["conv", "xavier", "whitened"] = Field(
+    position: FixedPosition = Field("sincos-1d", description="position embedding; the reference uses sincos-1d")
+    patch_init: PatchInit = Field(
         "conv",
         description="initialisation of the patch embedding: conv, the reference's; xavier, MAE's; or whitened, from the principal "
         "components of patches of the training videos",
     )
-    backbone: Literal["vit", "timesformer"] = Field("vit", description="vit: VideoMAE's; timesformer: TimeSformer")
-    attention: Literal["joint", "divided"] | None = Field(
+    backbone: BackboneName = Field("vit", description="vit: VideoMAE's; timesformer: TimeSformer")
+    attention: AttentionKind | None = Field(
         None, description="attention of timesformer: divided (also for null) or joint; vit has joint attention"
     )
     target: str | dict[str, float] = Field(
@@ -78,14 +77,14 @@ class ModelConfig(Section):
         lt=1,
         description="stochastic depth of the network of replacement, rising linearly to this at the last block",
     )
-    decoder_attention: Literal["self", "cross"] = Field(
+    decoder_attention: DecoderAttention = Field(
         "self",
         description="self: VideoMAE's decoder; cross: CrossMAE's, whose mask tokens attend to visible tokens only",
     )
     decoder_depth: int | None = Field(None, ge=1, description="decoder blocks; null: as the size has")
     decoder_dim: int | None = Field(None, ge=1, description="width of the decoder; null: as the size has")
     decoder_heads: int | None = Field(None, ge=1, description="attention heads of the decoder; null: as the size has")
-    prediction_head: Literal["linear", "mlp"] = Field(
+    prediction_head: PredictionHead = Field(
         "linear",
         description="end of the decoder: linear (VideoMAE), or mlp: for each target two linear layers (M3Video)",
     )

@@ -8,11 +8,14 @@ from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from mgm.data.clips.sampling import Sampling
 from mgm.errors import ConfigError
 from mgm.training.sections.section import Precision, Section
 
-Head = Literal["attentive", "linear", "linear-sgd", "linear-lars", "linear-adamw", "knn"]
-Pooling = Literal["mean", "mean-std-max"]
+LinearProtocolName = Literal["linear-sgd", "linear-lars", "linear-adamw"]
+"""Linear probes that are trained by steps; "linear" is solved exactly."""
+Head = Literal["attentive", "linear", LinearProtocolName, "knn"]
+FeaturePooling = Literal["mean", "mean-std-max"]
 
 _Number = TypeVar("_Number", int, float)
 _NUMBERS: dict[str, tuple[Any, float]] = {
@@ -37,7 +40,7 @@ class ProbeConfig(Section):
         description="probes: attentive, which alone needs every token of the training clips, on disk; linear: logistic regression; "
         "linear-sgd, linear-lars, linear-adamw: the protocols of VideoMAE, MAE and SIGMA; knn",
     )
-    pooling: Pooling = Field(
+    pooling: FeaturePooling = Field(
         "mean",
         description="feature of a clip for linear probe and k-NN, from its tokens: their mean, or also their deviation and maximum",
     )
@@ -65,7 +68,7 @@ class ProbeConfig(Section):
     )
     draws: int = Field(5, ge=1, description="draws of the labels of each point of that curve")
     cache: bool = Field(True, description="keep the features in the run's folder, for another probe of the same videos")
-    sampling: Literal["dense", "sparse", "segments"] = Field(
+    sampling: Sampling = Field(
         "dense",
         description="clips of a probed video: as data.sampling, or segments: each from its own part of the video",
     )

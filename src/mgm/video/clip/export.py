@@ -19,8 +19,8 @@ from mgm.files.atomic import put_in_place, refuse_to_replace, scratch_folder
 from mgm.files.json_text import read_json
 from mgm.version import VERSION as MGM_VERSION
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
-from mgm.video.motion.camera import CameraModel
-from mgm.video.motion.field import CELL_PIXELS, MotionField, Policy, Reading
+from mgm.video.motion.field import CELL_PIXELS, MotionField
+from mgm.video.motion.names import CameraModel, Policy, Reading
 
 _SUFFIXES = (".npz", ".npy", ".zarr")
 

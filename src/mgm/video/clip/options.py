@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from mgm.errors import Reason, VideoError
 from mgm.video.container.stream import OpenVideo, no_vectors
-from mgm.video.motion.camera import CameraModel, no_direction
-from mgm.video.motion.estimators import MOTION_NAMES, MotionEstimator, make_estimator
-from mgm.video.motion.field import Policy, Reading
+from mgm.video.motion.camera import no_direction
+from mgm.video.motion.estimators import MotionEstimator, make_estimator
+from mgm.video.motion.names import CameraModel, MotionName, Policy, Reading
 
 Short = Literal["repeat_last", "wrap", "error"]
-MotionName = Literal["codec", "flow", "difference", "auto", "raft"]
 Cache = Literal["use", "build", "ignore"]
 Box = tuple[int, int, int, int]
 """(x, y, width, height) in pixels."""
@@ -123,7 +122,7 @@ class ClipOptions:
                     name, found, "a source of motion", "read frames alone with read_clip", reason="missing_value"
                 )
         elif not isinstance(self.motion, MotionEstimator):
-            _check_choice(name, "motion", self.motion, MOTION_NAMES)
+            _check_choice(name, "motion", self.motion, get_args(MotionName))
         _check_choice(name, "policy", self.policy, get_args(Policy))
         _check_choice(name, "reading", self.reading, get_args(Reading))
         _check_choice(name, "camera", self.camera, get_args(CameraModel))

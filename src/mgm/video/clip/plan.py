@@ -16,7 +16,7 @@ from mgm.video.container.metadata import read_profile
 from mgm.video.container.shortcuts import ShortcutFailedError
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, no_frame
 from mgm.video.motion.estimators import MotionEstimator
-from mgm.video.motion.field import Policy, Reading
+from mgm.video.motion.names import Policy, Reading
 from mgm.video.motion.reference_distance import ReferenceGraph, enclosing_frames, follow_references
 from mgm.video.motion.sidecar import Sidecar
 

@@ -15,8 +15,9 @@ from mgm.video.container.metadata import read_video_info
 from mgm.video.container.orientation import Orientation
 from mgm.video.container.stream import decode_all, open_video
 from mgm.video.motion.cache import iter_cached_motion
-from mgm.video.motion.camera import CameraModel, remove_camera
-from mgm.video.motion.field import MotionField, Policy, Reading, VectorField, aggregate_windows, counts_whole_steps
+from mgm.video.motion.camera import remove_camera
+from mgm.video.motion.field import MotionField, VectorField, aggregate_windows, counts_whole_steps
+from mgm.video.motion.names import CameraModel, Policy, Reading
 from mgm.video.motion.streaming import FrameMotion
 from mgm.video.motion.velocity import smoothed_support
 

@@ -18,7 +18,8 @@ from mgm.video.container.locator import is_url
 from mgm.video.container.picture_size import OneSize
 from mgm.video.container.stream import OpenVideo, no_frame, no_vectors, open_video
 from mgm.video.motion.cache_format import pack_fields, zstandard_package
-from mgm.video.motion.field import Reading, VectorField
+from mgm.video.motion.field import VectorField
+from mgm.video.motion.names import Reading
 from mgm.video.motion.sidecar import (
     BLOCK_FRAMES,
     CACHE_VERSION,
@@ -226,7 +227,7 @@ def _open(video: Path, folder: str | Path | None, source: StoredSource) -> Sidec
     except FileNotFoundError as error:
         raise UnusableSidecarError(path, "does not exist", reason="not_found") from error
     except OSError as error:
-        raise UnusableSidecarError(path, f"cannot be read ({error.strerror})", reason="unreadable") from error
+        raise UnusableSidecarError.cannot_read(path, error) from error
     except ValueError as error:  # mmap refuses an empty file
         raise UnusableSidecarError(path, "the file is empty", reason="empty") from error
     sidecar, identity = parse_sidecar(path, data)

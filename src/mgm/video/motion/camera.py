@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.video.motion.field import CELL_PIXELS, MotionField
-
-CameraModel = Literal["none", "median", "affine"]
+from mgm.video.motion.names import CameraModel
 
 _LEAST_CELLS = 8
 """Minimum of valid cells for an affine fit: three suffice without noise, but a robust fit must outvote some."""

@@ -12,11 +12,8 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.video.motion.field import CELL_PIXELS, VectorField
+from mgm.video.motion.names import EstimatorName
 
-MOTION_NAMES = ("codec", "flow", "difference", "auto", "raft")
-"""Motion that a reader accepts by name; "auto" is "codec" if the stream has vectors, else "flow"; "raft" is stored motion."""
-
-EstimatorName = Literal["flow", "difference", "raft"]
 PixelFormat = Literal["gray", "rgb24"]
 Preset = Literal["ultrafast", "fast", "medium"]
 

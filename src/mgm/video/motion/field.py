@@ -8,7 +8,7 @@ aggregate_windows   displacement per frame -> displacement per sampling step
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from mgm.compiled import compiled
 from mgm.notebook import Pictured, draw
 from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.motion import numpy_kernels
+from mgm.video.motion.names import MotionSource, Policy, Reading
 from mgm.video.motion.vectors import VECTOR_DTYPE
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
 
 CELL_PIXELS = 8
 """Side of a cell of the motion field in pixels of the coded frame (the paper's M_t: T x H/8 x W/8)."""
-
-Policy = Literal["window_sum", "sampled", "window_max"]
-"""How the displacements of several frames become one: see `aggregate_windows`."""
-Reading = Literal["clean", "references", "raw"]
-"""Which vectors are used, and how: see `mgm.read_clip`."""
-MotionSource = Literal["codec", "flow", "difference", "raft"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

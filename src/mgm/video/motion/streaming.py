@@ -14,7 +14,8 @@ import numpy.typing as npt
 from mgm.video.container.h264 import SliceInfo, may_hold_fields, parameter_sets, parse_first_slice
 from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, decode_packet, no_frame, packets
-from mgm.video.motion.field import Reading, VectorField, grid_shape, raw_field
+from mgm.video.motion.field import VectorField, grid_shape, raw_field
+from mgm.video.motion.names import Reading
 from mgm.video.motion.reference_distance import Distance, ReferenceTracker, neighbour_references
 from mgm.video.motion.vectors import NO_VECTORS, PICTURE_TYPES, frame_vectors
 from mgm.video.motion.velocity import VelocitySum, accumulate_frame, smooth
