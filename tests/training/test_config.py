@@ -96,6 +96,13 @@ def test_pretraining_and_fine_tuning_repeat_clips_apart():
         (["probe.heads=[]"], "invalid_value", "probe.heads", None),
         (["probe.heads=[linear, linear]"], "invalid_value", "probe.heads", None),
         (["finetune.randaugment=augmix-m3"], "invalid_value", "finetune.randaugment", None),
+        (["pretrain.batch=1000000000"], "invalid_value", "pretrain.batch", "config-batch-of-a-billion"),
+        (["finetune.batch=1000000000"], "invalid_value", "finetune.batch", None),
+        (["probe.batch=1000000000"], "invalid_value", "probe.batch", None),
+        (["probe.temporal_views=1000000"], "invalid_value", "probe.temporal_views", None),
+        (["data.repeats=1000000"], "invalid_value", "data.repeats", None),
+        (["data.frames=1000000000"], "invalid_value", "data", None),
+        (["data.size=1000000"], "invalid_value", "data", "config-clip-of-a-trillion-pixels"),
     ],
     ids=str,
 )

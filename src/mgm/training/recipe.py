@@ -35,10 +35,10 @@ _EXPECTED = {
     "string_type": "text",
     "dict_type": "keys and values, as in {{key: value}}",
     "literal_error": "{expected}",
-    "greater_than": "greater than {gt:g}",
-    "greater_than_equal": "greater than or equal to {ge:g}",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "less than or equal to {le:g}",
+    "greater_than": "greater than {gt:,.9g}",
+    "greater_than_equal": "greater than or equal to {ge:,.9g}",
+    "less_than": "less than {lt:,.9g}",
+    "less_than_equal": "less than or equal to {le:,.9g}",
 }
 
 

@@ -27,6 +27,7 @@ from tests.errors import raises
         ({"stride": 1.5}, "invalid_type", "clip-stride-fraction"),
         ({"frames": "16"}, "invalid_type", None),
         ({"start": None}, "invalid_type", None),
+        ({"size": 1_000_000}, "invalid_value", "clip-size-of-a-trillion-pixels"),
     ],
 )
 def test_options_that_are_not_possible(ordinary: Path, options: dict[str, object], reason: Reason, message: str | None):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mgm.data.clips.sampling import ClipSampling
 from mgm.data.clips.transform import CropName
+from mgm.errors import ConfigError
 from mgm.models.networks.entry import InputKind
-from mgm.training.sections.section import Section
+from mgm.training.sections.section import MOST_PIXELS, MOST_PROCESSES, MOST_REPEATS, Section
 from mgm.video.motion.names import CameraModel, MotionName, Policy, Reading
 
 
@@ -57,12 +58,24 @@ class DataConfig(Section):
         description="still pictures of a set in pretraining: static, clips of a repeated picture, in the batches of the videos; "
         "single, clips of one tubelet, in batches of their own and with mask.picture_ratio (OmniMAE)",
     )
-    workers: int = Field(2, ge=0, description="reading processes per device; 0 reads in the training process")
+    workers: int = Field(
+        2, ge=0, le=MOST_PROCESSES, description="reading processes per device; 0 reads in the training process"
+    )
     read_timeout: float = Field(60, gt=0, description="time limit for reading one video, in seconds")
     repeats: int = Field(
         1,
         ge=1,
+        le=MOST_REPEATS,
         description="clips per decoded clip, each with its own crop and mask (repeated augmentation); batch counts decoded ones. "
         "pretrain.repeats and finetune.repeats replace it for one of the two",
     )
     bad_share: float = Field(0.1, ge=0, le=1, description="fraction of unreadable clips at which a run stops")
+
+    @model_validator(mode="after")
+    def _check_clip(self) -> DataConfig:
+        if self.frames * self.size**2 > MOST_PIXELS:
+            found = f"clips of {self.frames:,} frames of {self.size:,} x {self.size:,} pixels"
+            raise ConfigError(
+                "", found, f"at most {MOST_PIXELS:,} pixels", "lower data.frames or data.size", reason="invalid_value"
+            )
+        return self

@@ -12,14 +12,14 @@ from mgm.errors import ConfigError
 from mgm.models import TARGETS
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.spec import AttentionKind, BackboneName, DecoderAttention, FixedPosition, PatchInit, PredictionHead
-from mgm.training.sections.section import Section
+from mgm.training.sections.section import MOST_BLOCKS, MOST_CHANNELS, Section
 
 
 class DecoderConfig(Section):
     """The decoder of one target."""
 
-    depth: int | None = Field(None, ge=1, description="blocks; null: model.decoder_depth")
-    dim: int | None = Field(None, ge=1, description="width; null: model.decoder_dim")
+    depth: int | None = Field(None, ge=1, le=MOST_BLOCKS, description="blocks; null: model.decoder_depth")
+    dim: int | None = Field(None, ge=1, le=MOST_CHANNELS, description="width; null: model.decoder_dim")
     heads: int | None = Field(None, ge=1, description="attention heads; null: heads of the width of the size's decoder")
 
 
@@ -81,8 +81,10 @@ class ModelConfig(Section):
         "self",
         description="self: VideoMAE's decoder; cross: CrossMAE's, whose mask tokens attend to visible tokens only",
     )
-    decoder_depth: int | None = Field(None, ge=1, description="decoder blocks; null: as the size has")
-    decoder_dim: int | None = Field(None, ge=1, description="width of the decoder; null: as the size has")
+    decoder_depth: int | None = Field(None, ge=1, le=MOST_BLOCKS, description="decoder blocks; null: as the size has")
+    decoder_dim: int | None = Field(
+        None, ge=1, le=MOST_CHANNELS, description="width of the decoder; null: as the size has"
+    )
     decoder_heads: int | None = Field(None, ge=1, description="attention heads of the decoder; null: as the size has")
     prediction_head: PredictionHead = Field(
         "linear",
@@ -96,6 +98,7 @@ class ModelConfig(Section):
     regressor_depth: int | None = Field(
         None,
         ge=1,
+        le=MOST_BLOCKS,
         description="blocks of cross-attention in which queries for hidden tokens read the encoder's output before the decoder "
         "(MAM2); null: no regressor",
     )

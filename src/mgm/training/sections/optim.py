@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mgm.errors import ConfigError
 from mgm.training.recipe_file import LENGTHS
-from mgm.training.sections.section import Beta, Precision, Section
+from mgm.training.sections.section import MOST_CLIPS, MOST_REPEATS, Beta, Precision, Section
 
 
 class OptimConfig(Section):
@@ -31,12 +31,12 @@ class OptimConfig(Section):
         (), description="fractions of the length after which the schedule steps divides the learning rate by 10"
     )
     decay: float = Field(0.2, gt=0, le=1, description="fraction of the length that the decay of wsd takes")
-    batch: int = Field(256, ge=1, description="clips per step, over all devices together")
+    batch: int = Field(256, ge=1, le=MOST_CLIPS, description="clips per step, over all devices together")
     micro_batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
         "auto",
         description="clips on a device at once, of a larger batch the gradients are accumulated; auto: as many as fit; null: all",
     )
-    repeats: int | None = Field(None, ge=1, description="clips per decoded clip; null: data.repeats")
+    repeats: int | None = Field(None, ge=1, le=MOST_REPEATS, description="clips per decoded clip; null: data.repeats")
     base_lr: float = Field(1.5e-4, gt=0, description="learning rate per 256 clips of batch")
     min_lr: float = Field(0.0, ge=0, description="learning rate per 256 clips at the end of the schedule")
     weight_decay: float = Field(0.05, ge=0, description="not applied to biases, norms and tokens")

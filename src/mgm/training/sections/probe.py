@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from mgm.data.clips.sampling import Sampling
 from mgm.errors import ConfigError
-from mgm.training.sections.section import Precision, Section
+from mgm.training.sections.section import MOST_BLOCKS, MOST_CLIPS, MOST_REPEATS, Precision, Section
 
 LinearProtocolName = Literal["linear-sgd", "linear-lars", "linear-adamw"]
 """Linear probes that are trained by steps; "linear" is solved exactly."""
@@ -47,9 +47,11 @@ class ProbeConfig(Section):
     precision: Precision = Field(
         "32-true", description="of the evaluated model; bf16-mixed is faster on a GPU, and auto chooses it there"
     )
-    clips_per_video: int = Field(1, ge=1, description="training clips per video, spread over its length")
+    clips_per_video: int = Field(
+        1, ge=1, le=MOST_REPEATS, description="training clips per video, spread over its length"
+    )
     steps: int = Field(400, ge=1, description="steps of the attentive probe")
-    batch: int = Field(64, ge=1, description="clips per step of the attentive probe")
+    batch: int = Field(64, ge=1, le=MOST_CLIPS, description="clips per step of the attentive probe")
     lr: float | tuple[float, ...] = Field(
         (5e-3, 1e-3, 3e-4),
         description="learning rate of the attentive probe, or several: the best on held-out training videos is used",
@@ -57,7 +59,9 @@ class ProbeConfig(Section):
     weight_decay: float | tuple[float, ...] = Field(
         (0.01, 0.1), description="weight decay of the attentive probe, or several, each with every learning rate"
     )
-    depth: int = Field(1, ge=1, description="blocks of the attentive probe: V-JEPA has 1, V-JEPA 2 has 4")
+    depth: int = Field(
+        1, ge=1, le=MOST_BLOCKS, description="blocks of the attentive probe: V-JEPA has 1, V-JEPA 2 has 4"
+    )
     neighbours: int | tuple[int, ...] = Field(
         (1, 5, 10, 20, 200),
         description="k of the k-NN classifier, or several, as far as there are so many training clips",
@@ -66,13 +70,13 @@ class ProbeConfig(Section):
         (1, 2, 5, 10, 50),
         description="labels per class of the low-shot curve, as far as every class has them; []: no curve",
     )
-    draws: int = Field(5, ge=1, description="draws of the labels of each point of that curve")
+    draws: int = Field(5, ge=1, le=MOST_REPEATS, description="draws of the labels of each point of that curve")
     cache: bool = Field(True, description="keep the features in the run's folder, for another probe of the same videos")
     sampling: Sampling = Field(
         "dense",
         description="clips of a probed video: as data.sampling, or segments: each from its own part of the video",
     )
-    temporal_views: int = Field(5, ge=1, description="clips of a test video, spread over its length")
+    temporal_views: int = Field(5, ge=1, le=MOST_REPEATS, description="clips of a test video, spread over its length")
     spatial_views: Literal[1, 3] = Field(3, description="crops of each: 1 or 3")
 
     @field_validator("lr", "weight_decay", "neighbours", "shots", mode="before")
