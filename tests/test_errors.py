@@ -3,6 +3,7 @@
 import ast
 import copy
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import mgm
 import mgm.errors
 from mgm.errors import MgmError, VideoError
 from mgm.video.motion.sidecar import DamagedSidecarError
-from tests.errors import read_messages
+from tests.errors import raises, read_messages
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,17 @@ def test_an_error_can_be_about_another_subject() -> None:
     assert (str(error), error.reason, error.at) == ("a.mp4: has no pixels", "malformed", 1.0)
     more = error.advising("remove it").advising("nothing is lost")
     assert (str(more), more.at) == ("a.mp4: has no pixels; remove it; nothing is lost", 1.0)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [mgm.read_clip, mgm.load_set, mgm.load_config, mgm.load_encoder, mgm.scan_videos],
+    ids=lambda read: read.__name__,
+)
+def test_a_path_in_a_home_folder_has_to_be_whole(read: Callable[[str], object], tmp_path: Path) -> None:
+    with raises(MgmError, "not_found", subject="~/nothing.yaml") as caught:
+        read("~/nothing.yaml")
+    assert caught.value.line.endswith(f"; {mgm.errors.WHOLE_PATH}")
 
 
 def test_messages_are_sorted_and_have_one_line_each() -> None:

@@ -55,6 +55,9 @@ Reason = Literal[
     "other",  # only the line is known
 ]
 
+WHOLE_PATH = "write the whole path: a shell expands ~, mgm does not"
+"""Added to the advice about a path that begins with ~ and does not exist. Paths are as pathlib has them."""
+
 
 class MgmError(Exception):
     """Base of all errors that a user can act on.
@@ -120,7 +123,10 @@ class MgmError(Exception):
     def line(self) -> str:
         """The whole error as one line; the control characters of names in it are escaped."""
         line = ": ".join(part for part in (self.subject, self.statement) if part)
-        return printable(f"{line}; {self.advice}" if self.advice else line, keep=self._kept)
+        advice = [self.advice] if self.advice else []
+        if self.reason == "not_found" and self.subject.startswith("~"):
+            advice.append(WHOLE_PATH)
+        return printable("; ".join([line, *advice]), keep=self._kept)
 
     def about(self, subject: object) -> Self:
         """The same error about another subject: the file that contains it, or the key that it was read from."""

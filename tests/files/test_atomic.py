@@ -19,11 +19,13 @@ from mgm.files.atomic import (
     atomic_path,
     atomic_write,
     cannot_write,
+    make_folder,
     put_in_place,
     refuse_to_replace,
     remove_parts,
     scratch_folder,
 )
+from mgm.files.lock import locked
 from tests.errors import check_message, raises
 
 Writer = Callable[[Path], AbstractContextManager[object]]
@@ -238,3 +240,22 @@ def test_the_holder_of_a_folder_removes_all_parts_in_it(tmp_path: Path):
         (tmp_path / name).touch()
     remove_parts(tmp_path)
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)
+
+
+@pytest.mark.parametrize(
+    "write", [make_folder, lambda path: fill_in(atomic_write, path), lambda path: fill_in(locked, path)]
+)
+def test_no_folder_is_called_as_the_home_folder_of_a_shell(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with raises(FileError, "invalid_value", message="files-home-folder"):
+        write(Path("~/runs/a"))
+    assert names(tmp_path) == []
+    (tmp_path / "~").mkdir()
+    write(Path("~/runs/a"))
+
+
+def fill_in(writer: Callable[[Path], AbstractContextManager[object]], path: Path) -> None:
+    with writer(path):
+        pass

@@ -293,7 +293,7 @@ def test_reads_a_file(tmp_path):
     file.write_bytes(b"")
     with raises(ModelError, "empty", subject=file):
         read_inert_pickle(file)
-    with raises(ModelError, "unreadable"):
+    with raises(ModelError, "not_found"):
         read_inert_pickle(tmp_path / "absent.pkl")
     os.mkfifo(tmp_path / "pipe.pkl")
     with raises(ModelError, "unreadable"):

@@ -29,6 +29,7 @@ from mgm.demo.plan import (
 from mgm.demo.systems import Experiment, Line, run_jobs
 from mgm.errors import DataError, VideoError
 from mgm.evaluation.raw_motion import probe_raw_motion
+from mgm.files.atomic import make_folder
 from mgm.files.lock import locked
 from mgm.show.preview import PreviewSettings
 from mgm.show.preview_set import preview
@@ -78,7 +79,7 @@ def run_demo(
         FileError: another demo uses `out`.
     """
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with locked(folder, advice="wait for it to end, or choose another folder"):
         return _run_stages(data, folder, task, seed, overrides, processes)
 

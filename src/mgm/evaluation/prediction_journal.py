@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import FileError, in_words
-from mgm.files.atomic import cannot_write
+from mgm.files.atomic import make_folder
 from mgm.files.journal import Journal, read_journal
 
 
@@ -61,10 +61,7 @@ class PredictionJournal:
     @contextmanager
     def opened(self, rank: int) -> Iterator[Callable[[int, PredictedGroup], None]]:
         """A function that appends a finished group, for one rank."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.folder, error) from error
+        make_folder(self.folder)
         with Journal(self.folder / f"rank{rank}.jsonl") as journal:
 
             def append(number: int, group: PredictedGroup) -> None:

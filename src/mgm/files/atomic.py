@@ -23,7 +23,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
-from mgm.errors import FileError
+from mgm.errors import WHOLE_PATH, FileError
 
 ADVICE = "free some space, or choose a place that you may write to"
 
@@ -126,6 +126,21 @@ def remove_parts(folder: Path, *, below: bool = True) -> None:
             _remove(path)
 
 
+def make_folder(folder: Path, *, advice: str = ADVICE) -> None:
+    """Make a folder and those above it. Raises FileError if that is not possible, or as `check_expanded`."""
+    check_expanded(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error, advice) from error
+
+
+def check_expanded(path: Path) -> None:
+    """Raise FileError instead of making a folder of the name ~: no shell expands the one of `--out=~/runs`."""
+    if path.parts[:1] == ("~",) and not Path("~").exists():
+        raise FileError(path, "begins with ~", advice=WHOLE_PATH, reason="invalid_value")
+
+
 def refuse_to_replace(out: Path, video: str | Path) -> None:
     """Raise FileError if a result would be written over the video that it is made from."""
     source = Path(video)
@@ -180,6 +195,7 @@ def _errors(path: Path, part: Path, advice: str) -> Iterator[None]:
 
 def _prepare(path: Path, *, replaces_folder: bool = True) -> None:
     """Make the folder, and check the target before anything is written: its name may be too long or belong to a folder."""
+    check_expanded(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
         if stat.S_ISDIR(path.lstat().st_mode) and not replaces_folder:

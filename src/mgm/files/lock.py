@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mgm.errors import FileError
-from mgm.files.atomic import cannot_write
+from mgm.files.atomic import cannot_write, check_expanded
 
 
 @contextmanager
@@ -33,6 +33,7 @@ def locked(path: str | Path, *, advice: str = "wait for it to end, or choose ano
     # A second attempt, as the owner may remove the file between its opening and its locking. Without the fallback to lock files
     # that must be removed: a killed process would leave one behind.
     lock = FileLock(place, timeout=0.2, poll_interval=0.1, fallback_to_soft=False, thread_local=False)
+    check_expanded(path)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

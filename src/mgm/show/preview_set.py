@@ -14,7 +14,7 @@ from mgm.data.annotations import VideoItem, load_items
 from mgm.data.clips.sampling import middle_start
 from mgm.data.items import evenly_spaced
 from mgm.errors import DataError, VideoError
-from mgm.files.atomic import atomic_write, cannot_write
+from mgm.files.atomic import atomic_write, make_folder
 from mgm.masks import DrawStatistics, pool_statistics
 from mgm.printable import table_cell
 from mgm.show.drawing.save import STILLS, save_drawing
@@ -115,7 +115,7 @@ def preview(
     """
     form = form or PreviewForm(FORMS if moving else FORMS[:1])
     folder = Path(out)
-    _make_folder(folder)
+    make_folder(folder)
     made = []
     for path in paths:
         shown = preview_clip(path, start=start, settings=settings or PreviewSettings(), boxes=boxes, model=model)
@@ -159,7 +159,7 @@ def preview_set(
             "name it in place of the set",
             reason="conflict",
         )
-    _make_folder(folder)
+    make_folder(folder)
     written: list[WrittenPreview] = []
     failed: list[VideoError] = []
     for number, item in enumerate(chosen):
@@ -201,13 +201,6 @@ def _middle(item: VideoItem, settings: PreviewSettings) -> int | None:
     if item.end is None:
         return item.start or None
     return item.start + middle_start(item.end - item.start, frames=settings.frames, stride=settings.stride)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
 
 
 def picture_name(path: str | Path, *, alone: bool = False) -> str:

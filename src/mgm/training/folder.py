@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from mgm.errors import ConfigError
-from mgm.files.atomic import cannot_write
+from mgm.files.atomic import make_folder
 from mgm.files.lock import locked
 from mgm.ranks import on_first_rank
 from mgm.training.step_lines import read_steps
@@ -135,10 +135,7 @@ def run_folder(out: str | Path, start: Start) -> Iterator[None]:
     if out.exists() and not out.is_dir():
         raise ConfigError(out, "found a file", "the folder of a run", OTHER_OUT, reason="exists")
     made = not out.exists()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(out, error, OTHER_OUT) from error
+    make_folder(out, advice=OTHER_OUT)
     try:
         with locked(out, advice=f"wait for its run to end, or {OTHER_OUT}"):
             _check_content(out)

@@ -90,7 +90,7 @@ def test_other_files(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     with raises(ModelError, "malformed"):
         Dvae.read(tmp_path / "list.pt")
-    with raises(ModelError, "unreadable"):
+    with raises(ModelError, "not_found"):
         Dvae.read(tmp_path / "encoder.pkl")
 
 

@@ -79,7 +79,7 @@ def test_a_missing_an_extra_and_a_misshapen_tensor_are_named(key, tmp_path):
 
 
 def test_other_files(tmp_path):
-    with raises(ModelError, "unreadable"):
+    with raises(ModelError, "not_found"):
         Vqgan.read(tmp_path / "none.ckpt")
     torch.save([1, 2], tmp_path / "list.ckpt")
     with raises(ModelError, "malformed"):

@@ -22,7 +22,7 @@ from mgm.data.shards.shard_file import (
     write_shard,
 )
 from mgm.errors import DataError, VideoError
-from mgm.files.atomic import cannot_write, remove_parts
+from mgm.files.atomic import make_folder, remove_parts
 from mgm.files.lock import locked
 from mgm.video.container.locator import is_url
 from mgm.workers.map_files import TIMEOUT_SECONDS
@@ -87,10 +87,7 @@ def pack_set(
     jobs = [ShardJob(folder / f"shard-{number:06d}.tar", files) for number, files in divided]
     if not jobs:
         raise _nothing_packed(videos, report)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+    make_folder(folder)
     with locked(folder, advice="wait for it to end, or choose another folder"):
         for job, shard in _written(jobs, processes, timeout_seconds, report, progress):
             report.shards.append(job.path)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from mgm.errors import FileError, MgmError, VideoError
-from mgm.files.atomic import cannot_write, remove_parts
+from mgm.files.atomic import make_folder, remove_parts
 from mgm.files.journal import Journal
 from mgm.files.lock import locked
 from mgm.video.scan.find import FoundVideos, search_videos
@@ -87,10 +87,7 @@ def prepare_videos(
         raise FileError(
             dst, f"is inside the sources {src}", "a folder outside them", "choose another", reason="conflict"
         )
-    try:
-        dst.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(dst, error) from error
+    make_folder(dst)
     with locked(dst, advice="wait for it to end, or choose another folder"):
         plan = _plan(src, found, dst, chosen)
         remove_parts(dst)
