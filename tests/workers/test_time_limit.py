@@ -10,7 +10,7 @@ import pytest
 from mgm.errors import VideoError
 from mgm.workers.map_files import map_files
 from mgm.workers.process import report_progress
-from mgm.workers.time_limit import run_with_limit
+from mgm.workers.time_limit import TimeLimit
 
 
 def test_an_item_that_hangs_costs_only_itself(tmp_path: Path):
@@ -43,7 +43,7 @@ def test_progress_restarts_the_limit():
             report_progress()
         return steps
 
-    assert run_with_limit(works, 5, 2) == 5
+    assert TimeLimit(works, 2)(5) == 5
 
 
 def test_work_that_is_given_up_ends_at_its_next_progress():
@@ -57,7 +57,7 @@ def test_work_that_is_given_up_ends_at_its_next_progress():
         finally:
             ended.set()
 
-    assert isinstance(run_with_limit(works, None, 0.1), VideoError)
+    assert isinstance(TimeLimit(works, 0.1)(None), VideoError)
     begin.set()
     assert ended.wait(10)
 
@@ -67,13 +67,38 @@ def test_an_error_is_raised_where_the_result_is_awaited():
         raise ZeroDivisionError("of an item")
 
     with pytest.raises(ZeroDivisionError):
-        run_with_limit(fails, None, 10)
+        TimeLimit(fails, 10)(None)
 
 
 def test_an_item_without_memory_is_an_error_of_its_own():
     def fills(item: None) -> None:
         raise MemoryError
 
-    error = run_with_limit(fills, None, 10)
+    error = TimeLimit(fills, 10)(None)
     assert isinstance(error, VideoError)
     assert error.reason == "crashed"
+
+
+def test_items_share_a_thread_until_one_reaches_the_limit():
+    begin = threading.Event()
+
+    def works(number: int) -> threading.Thread:
+        if number == 2:
+            begin.wait()
+        return threading.current_thread()
+
+    with TimeLimit(works, 2) as limited:
+        first = limited(0)
+        assert limited(1) is first
+        assert isinstance(limited(2), VideoError)
+        assert limited(3) is not first
+    begin.set()
+
+
+def test_the_thread_ends_with_the_block():
+    before = set(threading.enumerate())
+    with TimeLimit(abs, 10) as limited:
+        assert limited(-1) == 1
+        (thread,) = set(threading.enumerate()) - before
+    thread.join(10)
+    assert not thread.is_alive()

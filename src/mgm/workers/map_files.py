@@ -10,7 +10,7 @@ from mgm.errors import VideoError
 from mgm.workers.map_ray import map_over_ray
 from mgm.workers.pool import WorkerPool
 from mgm.workers.process import BeginItem, out_of_memory
-from mgm.workers.time_limit import run_with_limit
+from mgm.workers.time_limit import TimeLimit
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,9 +48,10 @@ def map_files(
     source = iter(items)
     first = list(islice(source, max(processes, 1)))
     if processes <= 1 or not first:
-        for item in chain(first, source):
-            outcome = run_with_limit(function, item, timeout_seconds)
-            yield item, on_death(item, outcome) if isinstance(outcome, VideoError) else outcome
+        with TimeLimit(function, timeout_seconds) as limited:
+            for item in chain(first, source):
+                outcome = limited(item)
+                yield item, on_death(item, outcome) if isinstance(outcome, VideoError) else outcome
         return
     pool: WorkerPool[tuple[int, Item], Result | VideoError] = WorkerPool(
         _OneItem(function),

@@ -1,12 +1,13 @@
-"""Work on one item with a time limit, in a thread of this process: another process would take a second to start."""
+"""Work with a time limit, in a thread of this process: another process would take a second to start."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, wait
-from typing import TypeVar
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Generic, NamedTuple, TypeVar
 
 from mgm.errors import VideoError
 from mgm.workers.process import on_progress, out_of_memory, timed_out
@@ -22,50 +23,101 @@ class _GivenUpError(BaseException):
     """Ends the work on an item that is no longer waited for."""
 
 
-class _Watch:
-    """The time of the last progress of one item."""
+class _Outcome(NamedTuple, Generic[Result]):
+    """What the work on one item returned, or raised."""
 
-    def __init__(self) -> None:
-        self._last = time.monotonic()
+    result: Result | None
+    error: BaseException | None
+
+
+class _Worker(Generic[Item, Result]):
+    """A thread that works on one item after another, and the time of its last progress."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        self.items: SimpleQueue[tuple[Item] | None] = SimpleQueue()
+        self.outcomes: SimpleQueue[_Outcome[Result]] = SimpleQueue()
         self.given_up = False
+        self._function, self._last = function, time.monotonic()
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def begin(self, item: Item) -> None:
+        """Start the work on an item, and its time limit."""
+        self._last = time.monotonic()
+        self.items.put((item,))
 
     @property
     def seconds(self) -> float:
         """Time since the last progress."""
         return time.monotonic() - self._last
 
-    def advance(self) -> None:
-        """Restart the time limit."""
+    def _advance(self) -> None:
         if self.given_up:
             raise _GivenUpError
         self._last = time.monotonic()
 
+    def _work(self) -> None:
+        on_progress(self._advance)
+        while (given := self.items.get()) is not None:
+            try:
+                self.outcomes.put(_Outcome(self._function(*given), None))
+            except BaseException as error:
+                self.outcomes.put(_Outcome(None, error))
+            if self.given_up:
+                return
 
-def run_with_limit(function: Callable[[Item], Result], item: Item, timeout_seconds: float) -> Result | VideoError:
-    """`function(item)`, or the error of an item without progress for `timeout_seconds` (reason "timed_out") or without memory.
 
-    Work that hangs in FFmpeg or in the kernel cannot be ended, only left behind: it ends with this process, or at its next
-    `report_progress`. A crash ends this process.
+class TimeLimit(Generic[Item, Result]):
+    """Runs a function on items, each with a time limit; use it in a `with` block.
+
+    All items share one thread until one of them reaches the limit: the allocator and FFmpeg keep things per thread, and a new one
+    for each file costs as much as reading a short file.
+
+    Args:
+        function: may call `report_progress` to restart the time limit.
+        timeout_seconds: time without progress after which an item is given up.
     """
-    watch, result = _Watch(), Future[Result]()
-    thread = threading.Thread(target=_work, args=(function, item, watch, result), daemon=True)
-    thread.start()
-    try:
-        while (left := timeout_seconds - watch.seconds) > 0:
-            if wait([result], left).done:
-                error = result.exception()
-                return out_of_memory("") if isinstance(error, MemoryError) else result.result()
-    except BaseException:  # Ctrl-C: unfinished files are removed before this process ends
-        watch.given_up = True
-        thread.join(_CLEANING_SECONDS)
-        raise
-    watch.given_up = True
-    return timed_out("", timeout_seconds)
 
+    def __init__(self, function: Callable[[Item], Result], timeout_seconds: float) -> None:
+        self._function, self._timeout = function, timeout_seconds
+        self._worker: _Worker[Item, Result] | None = None
 
-def _work(function: Callable[[Item], Result], item: Item, watch: _Watch, result: Future[Result]) -> None:
-    on_progress(watch.advance)
-    try:
-        result.set_result(function(item))
-    except BaseException as error:
-        result.set_exception(error)
+    def __call__(self, item: Item) -> Result | VideoError:
+        """`function(item)`, or the error of an item that reached the limit (reason "timed_out") or had no memory ("crashed").
+
+        Work that hangs in FFmpeg or in the kernel cannot be ended, only left behind: it ends with this process, or at its next
+        `report_progress`. A crash ends this process.
+        """
+        worker = self._worker = self._worker or _Worker(self._function)
+        worker.begin(item)
+        try:
+            while (left := self._timeout - worker.seconds) > 0:
+                try:
+                    outcome = worker.outcomes.get(timeout=left)
+                except Empty:
+                    continue
+                if outcome.error is None:
+                    return outcome.result  # type: ignore[return-value]
+                if isinstance(outcome.error, MemoryError):
+                    return out_of_memory("")
+                raise outcome.error
+        except BaseException:
+            self._give_up(worker)
+            worker.thread.join(_CLEANING_SECONDS)  # after Ctrl-C: unfinished files are removed before this process ends
+            raise
+        self._give_up(worker)
+        return timed_out("", self._timeout)
+
+    def _give_up(self, worker: _Worker[Item, Result]) -> None:
+        worker.given_up = True
+        worker.items.put(None)
+        self._worker = None
+
+    def __enter__(self) -> TimeLimit[Item, Result]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._worker is not None:
+            self._give_up(self._worker)

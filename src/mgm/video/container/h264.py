@@ -201,7 +201,12 @@ _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 
 
 def parse_sequence(unit: bytes) -> SequenceInfo:
     """Parse a sequence parameter set (H.264 7.3.2.1.1). Raises ValueError if it is not complete."""
-    bits = Bits(unit[:_SEQUENCE_BYTES])
+    return _parse_sequence(unit[:_SEQUENCE_BYTES])
+
+
+@lru_cache(maxsize=64)  # the videos of a set often share it, and each is asked for its set several times
+def _parse_sequence(unit: bytes) -> SequenceInfo:
+    bits = Bits(unit)
     profile = bits.fixed(8)
     bits.fixed(16)  # constraint flags, level
     number = bits.golomb()

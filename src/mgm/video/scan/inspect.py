@@ -78,6 +78,8 @@ def _decode(record: VideoRecord, given: _Video) -> VideoRecord:
                 report_progress()
         except VideoError as error:
             damage, ended = error, _at_end(video)
+        finally:
+            pictures.release()
         record = tally.complete(_of_stream(record, name, video, pictures), video)
         if video.codec == "h264":
             references = most_references(parameter_sets(video.stream.codec_context.extradata or b""))

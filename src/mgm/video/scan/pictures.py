@@ -53,3 +53,8 @@ class PictureCheck:
             self._converter(picture)
         except VideoError as error:
             self.not_converted = self.not_converted or error
+
+    def release(self) -> None:
+        """Leave the filters to the next video of this thread, see `FrameConverter.release`; not those that may have failed."""
+        if self.not_converted is None:
+            self._converter.release()
