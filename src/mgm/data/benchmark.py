@@ -6,7 +6,8 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -177,9 +178,7 @@ def benchmark_data(
         seed=config.seed,
         repeats=config.repeats("pretrain"),
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in a worker
-    try:
+    with _one_thread():
         began = time.perf_counter()
         failed = _probe_all(source, (item.path for item in items))
         probing = time.perf_counter() - began
@@ -191,14 +190,7 @@ def benchmark_data(
                 reason="too_many_failures",
             )
         read_batch(clip_set, [(1, 0)])  # compiles the kernels
-        stopwatch = Stopwatch()
-        with stopwatch.running():
-            began = time.perf_counter()
-            for first in range(0, len(items), _BATCH):
-                read_batch(clip_set, [(0, index) for index in range(first, min(first + _BATCH, len(items)))])
-            wall = time.perf_counter() - began
-    finally:
-        torch.set_num_threads(threads)
+        stopwatch, wall = _read_all(clip_set, len(items))
     delivered = len(items) * clip_set.repeats
     result = DataBenchmark(
         clips=delivered,
@@ -213,6 +205,27 @@ def benchmark_data(
         rate=rate,
     )
     return replace(result, advice=advise(result, chosen, data))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As in a worker."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _read_all(clips: ClipSet, videos: int) -> tuple[Stopwatch, float]:
+    """Read a clip of every video; returns the time of each stage, and the seconds of all."""
+    stopwatch = Stopwatch()
+    with stopwatch.running():
+        began = time.perf_counter()
+        for first in range(0, videos, _BATCH):
+            read_batch(clips, [(0, index) for index in range(first, min(first + _BATCH, videos))])
+        return stopwatch, time.perf_counter() - began
 
 
 def _probe_all(source: FileSource, paths: Iterable[str]) -> int:

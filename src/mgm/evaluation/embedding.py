@@ -21,7 +21,7 @@ from mgm.evaluation.feature_journal import FeatureJournal
 from mgm.evaluation.pooling import TokenPooling, feature_shape
 from mgm.evaluation.probing import evaluation_views, video_progress
 from mgm.evaluation.ranks import Ranks
-from mgm.evaluation.run import open_readable
+from mgm.evaluation.run import ReadableSet, open_readable
 from mgm.evaluation.views import Features, encode_views
 from mgm.files.atomic import atomic_write
 from mgm.files.parquet import ROWS_PER_GROUP, import_parquet
@@ -123,8 +123,7 @@ def embed(
     check_block(encoder, layer)
     given = shared_set(data)
     readable = open_readable(given, given.items, config, source, show_progress=progress is not None)
-    videos = readable.videos
-    views = evaluation_views(videos.items, config, readable.source, config.sampler(config.probe.sampling))
+    views = evaluation_views(readable.videos.items, config, readable.source, config.sampler(config.probe.sampling))
     tokens, dim, _ = token_shape(encoder, frames=config.data.frames, size=config.data.size)
     shape = feature_shape(tokens, dim, pooling)
     if announce is not None:
@@ -144,9 +143,14 @@ def embed(
     )
     if found is None:
         found = _without_videos(shape, config.data.frames)
+    return _of_views(found, readable, _about(run, config, layer, pooling, shape))
+
+
+def _of_views(found: Features, readable: ReadableSet, about: dict[str, Any]) -> Embeddings:
+    """The features with the name, split and label of the video of each view."""
     assert found.places is not None
-    owner, items = found.owner.tolist(), videos.items
-    paths = [items.paths[index] for index in found.index]
+    owner, videos = found.owner.tolist(), readable.videos
+    paths = [videos.items.paths[index] for index in found.index]
     splits = ["train" if index < len(videos.train) else "test" for index in found.index]
     return Embeddings(
         found.pooled.numpy(),
@@ -155,7 +159,7 @@ def embed(
         found.label[found.owner].numpy(),
         videos.classes,
         found.places,
-        _about(run, config, layer, pooling, shape),
+        about,
         {**readable.unreadable, **found.unreadable},
     )
 

@@ -121,11 +121,7 @@ def draw_sheet(
     drawing = Drawing(max(left + span, MARGIN + words) + MARGIN, 0, title, ground)
     top = draw_heading(drawing, title, facts)
     for row in rows:
-        middle = top + cell[1] / 2 - len(row.notes) * _LINE / 2
-        drawing.text((MARGIN, middle), row.label)
-        for number, note in enumerate(row.notes, start=1):
-            place = (MARGIN, middle + number * _LINE + 2)
-            drawing.text(place, note, size=SMALL, colour=drawing.theme.faint)
+        _write_label(drawing, row, top + cell[1] / 2)
         for number, moment in enumerate(moments):
             draw_cell(drawing, row, int(moment), (left + number * (cell[0] + GAP), top), cell, scale)
         if row.end is not None:
@@ -139,6 +135,14 @@ def draw_sheet(
     found = [*keys, *(key for row in rows for key in row.drawn_keys())]
     drawing.height = draw_keys(drawing, found, top + 10, full_scale=None if arrows is None else scale) + MARGIN
     return drawing
+
+
+def _write_label(drawing: Drawing, row: SheetRow, middle: float) -> None:
+    """The label of a row and its notes below, all centred on the height `middle`."""
+    top = middle - len(row.notes) * _LINE / 2
+    drawing.text((MARGIN, top), row.label)
+    for number, note in enumerate(row.notes, start=1):
+        drawing.text((MARGIN, top + number * _LINE + 2), note, size=SMALL, colour=drawing.theme.faint)
 
 
 def draw_heading(drawing: Drawing, title: str, facts: Sequence[str]) -> float:

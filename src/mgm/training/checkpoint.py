@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+
+from torch import Tensor
 
 from mgm.errors import ModelError, in_words
 from mgm.files.checksum import has_checksum
@@ -120,42 +122,45 @@ def model_of(content: dict[str, Any], overrides: Overrides = _NO_OVERRIDES) -> T
             pooling = content.get("pooling", "mean")  # absent in earlier checkpoints
             model = Classifier(Encoder(spec), classes=len(classes), labels=classes, pooling=pooling)
         else:
-            # Old checkpoints have no teacher. Its specification is needed to build the head; its weights are not.
-            # The caller's heads are those of the encoder.
-            described = ModelSpec.from_dict(content["teacher"]) if "teacher" in content else None
-            teacher = None if described is None else apply_overrides(described, replace(overrides, heads=None))
-            pictures = ModelSpec.from_dict(content["image_teacher"]) if "image_teacher" in content else None
-            codes = content.get("codes")  # of a tokenizer, whose weights are not needed either
-            outputs = sum(one.encoder.dim for one in (teacher, pictures) if one is not None) + spec.tubelet * (
-                codes or 0
-            )
-            if content.get("trunk", "vit") == "vit":  # other networks have the sizes of their catalog
-                check_described(spec, state, outputs=outputs)
-            visible = content.get("visible_target")  # absent in earlier checkpoints
-            if content["kind"] == "predictor":
-                model = MaskedPredictor(
-                    spec,
-                    trunk=content["trunk"],
-                    target=content["target"],
-                    teacher=teacher,
-                    tokenizer=codes,
-                    pictures=content.get("pictures", False),  # absent in earlier checkpoints
-                )
-            else:
-                model = MaskedAutoencoder(
-                    spec,
-                    target=content["target"],
-                    teacher=teacher,
-                    image_teacher=pictures,
-                    tokenizer=codes,
-                    visible_target=visible,
-                )
+            model = _pretraining_model(content, spec, state, overrides)
         load_state(model, state)
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             "", f"the checkpoint has no valid description of its model ({in_words(error)})", reason="damaged"
         ) from error
     return model.eval()
+
+
+def _pretraining_model(
+    content: dict[str, Any], spec: ModelSpec, state: Mapping[str, Tensor], overrides: Overrides
+) -> MaskedAutoencoder | MaskedPredictor:
+    """The model that a run of pretraining trains, with random weights. Its teachers and its tokenizer are described, not loaded."""
+    # Old checkpoints have no teacher. Its specification is needed to build the head; its weights are not.
+    # The caller's heads are those of the encoder.
+    described = ModelSpec.from_dict(content["teacher"]) if "teacher" in content else None
+    teacher = None if described is None else apply_overrides(described, replace(overrides, heads=None))
+    pictures = ModelSpec.from_dict(content["image_teacher"]) if "image_teacher" in content else None
+    codes = content.get("codes")  # of a tokenizer, whose weights are not needed either
+    outputs = sum(one.encoder.dim for one in (teacher, pictures) if one is not None) + spec.tubelet * (codes or 0)
+    if content.get("trunk", "vit") == "vit":  # other networks have the sizes of their catalog
+        check_described(spec, state, outputs=outputs)
+    if content["kind"] == "predictor":
+        return MaskedPredictor(
+            spec,
+            trunk=content["trunk"],
+            target=content["target"],
+            teacher=teacher,
+            tokenizer=codes,
+            pictures=content.get("pictures", False),  # absent in earlier checkpoints
+        )
+    return MaskedAutoencoder(
+        spec,
+        target=content["target"],
+        teacher=teacher,
+        image_teacher=pictures,
+        tokenizer=codes,
+        visible_target=content.get("visible_target"),  # absent in earlier checkpoints
+    )
 
 
 def load_pretrained(

@@ -6,6 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -117,7 +118,7 @@ def fit(
     steps = _Steps(engine, run, peaks, log, warnings, guard, started, state.step, at_peak, state)
     shown = _Shown(activity, ExamplePictures.of(run, method, log), method.module, progress)
     engine.module.train()
-    try:
+    with _complete_files(steps, checkpoints):
         with (
             activity,
             noted_requests(together=fabric.world_size > 1) as requests,
@@ -137,17 +138,24 @@ def fit(
             by = requests[0] if requests else "a signal to another rank"
             print_result(f"stopped by {by}: {steps.saved}")
             raise SystemExit(STOPPED_STATUS)
+    history.seconds = time.perf_counter() - started
+    return TrainingResult(run.out, _trained(engine, run), history)
+
+
+@contextmanager
+def _complete_files(steps: _Steps, checkpoints: CheckpointWriter) -> Iterator[None]:
+    """The files of a run are complete however the block ends; at an interrupt, its state is saved first."""
+    try:
+        yield
     except KeyboardInterrupt:
         checkpoints.write(steps.state, last=True)
         print_result(steps.saved)
         raise
     finally:
         checkpoints.wait()
-        log.close()
-        if fabric.is_global_zero:
-            history.write_bad_videos(run.out)
-    history.seconds = time.perf_counter() - started
-    return TrainingResult(run.out, _trained(engine, run), history)
+        steps.log.close()
+        if steps.run.fabric.is_global_zero:
+            steps.warnings.history.write_bad_videos(steps.run.out)
 
 
 def _take_steps(

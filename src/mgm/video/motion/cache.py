@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -80,22 +81,7 @@ def build_sidecar(
         VideoError: an unreadable video, a codec without exported vectors, or the package zstandard is missing.
         FileError: the sidecar cannot be written.
     """
-    if not 1 <= level <= 19:
-        raise VideoError(
-            video_path,
-            f"found compression level {level}",
-            "1 to 19",
-            f"{COMPRESSION_LEVEL} is usual",
-            reason="invalid_value",
-        )
-    if is_url(video_path):
-        raise VideoError(
-            video_path,
-            "found a URL",
-            "the path of a file, beside which its motion is stored",
-            "copy the video to a local disk first",
-            reason="unsupported",
-        )
+    _check_storable(video_path, level)
     path = sidecar_path(video_path, folder, source=source)
     compressor = zstandard_package().ZstdCompressor(level=level, write_checksum=True)
     # Before opening the video: if it is replaced meanwhile, its identity then differs.
@@ -106,15 +92,7 @@ def build_sidecar(
             raise no_vectors(video)
         with atomic_write(path) as file:
             file.write(HEAD.pack(MAGIC, CACHE_VERSION))
-            offsets: list[int] = []
-            table = FrameTable()
-            for block in _blocks(_codec_motion(video) if frames is None else frames(video)):
-                offsets.append(file.tell())
-                fields = [frame.field for frame in block]
-                stacked = VectorField(np.stack([f.vectors for f in fields]), np.stack([f.valid for f in fields]))
-                file.write(compressor.compress(pack_fields(stacked)))
-                table.extend(block)
-            offsets.append(file.tell())
+            table, offsets = _write_blocks(file, _codec_motion(video) if frames is None else frames(video), compressor)
             if not table.pts_seconds:
                 raise no_frame(video.name)
             context = video.stream.codec_context
@@ -131,6 +109,39 @@ def build_sidecar(
                     reason="mismatch",
                 )
     return path
+
+
+def _check_storable(video_path: str | Path, level: int) -> None:
+    """Raise VideoError for a level of compression that zstandard lacks, or a video beside which nothing can be written."""
+    if not 1 <= level <= 19:
+        raise VideoError(
+            video_path,
+            f"found compression level {level}",
+            "1 to 19",
+            f"{COMPRESSION_LEVEL} is usual",
+            reason="invalid_value",
+        )
+    if is_url(video_path):
+        raise VideoError(
+            video_path,
+            "found a URL",
+            "the path of a file, beside which its motion is stored",
+            "copy the video to a local disk first",
+            reason="unsupported",
+        )
+
+
+def _write_blocks(file: BinaryIO, frames: Iterator[FrameMotion], compressor: Any) -> tuple[FrameTable, list[int]]:
+    """Write fields in compressed blocks; returns the times of their frames, and where each block begins and the last one ends."""
+    offsets: list[int] = []
+    table = FrameTable()
+    for block in _blocks(frames):
+        offsets.append(file.tell())
+        fields = [frame.field for frame in block]
+        stacked = VectorField(np.stack([f.vectors for f in fields]), np.stack([f.valid for f in fields]))
+        file.write(compressor.compress(pack_fields(stacked)))
+        table.extend(block)
+    return table, [*offsets, file.tell()]
 
 
 def open_sidecar(
