@@ -123,14 +123,14 @@ def _by_video(entries: Iterator[_Entry]) -> dict[str, dict[int, list[list[float]
     return videos
 
 
-def _video(frames: Mapping[int, list[list[float]]], size: tuple[int, int] | None = None) -> VideoBoxes:
+def _video(frames: Mapping[int, list[list[float]]]) -> VideoBoxes:
     checked = {frame: np.array(boxes, np.float64).reshape(-1, 4) for frame, boxes in frames.items()}
     for frame, boxes in checked.items():
         if frame < 0:
             raise ValueError(f"frame {frame} is below the first one")
         if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
             raise ValueError(f"frame {frame} has a box without x0 <= x1 and y0 <= y1: {boxes.tolist()}")
-    return VideoBoxes(checked, size)
+    return VideoBoxes(checked)
 
 
 def _csv(text: str) -> Iterator[_Entry]:

@@ -17,7 +17,7 @@ _AT_ONCE = 100
 
 
 def bootstrap_interval(
-    values: npt.NDArray[np.floating], statistic: Statistic, *, groups: Sequence[str] | None = None, seed: int = 0
+    values: npt.NDArray[np.floating], statistic: Statistic, *, groups: Sequence[str] | None = None
 ) -> tuple[float, float]:
     """95% percentile interval of a figure that depends on sums over videos (Efron 1979). The same input gives the same interval.
 
@@ -26,14 +26,14 @@ def bootstrap_interval(
         groups: of each video; groups are then drawn, not videos (cluster bootstrap). None: every video is its own.
     """
     units = _sum_by_group(np.asarray(values, np.float64), groups)
-    figures = np.concatenate([statistic(counts @ units) for counts in resampled_counts(len(units), seed)])
+    figures = np.concatenate([statistic(counts @ units) for counts in _resampled_counts(len(units))])
     low, high = np.nanquantile(figures, [0.025, 0.975])
     return float(low), float(high)
 
 
-def resampled_counts(units: int, seed: int) -> list[npt.NDArray[np.float64]]:
+def _resampled_counts(units: int) -> list[npt.NDArray[np.float64]]:
     """How often each unit is drawn, as float64 (_AT_ONCE, units) for every part of `RESAMPLES`."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     share = np.full(units, 1 / units)
     return [rng.multinomial(units, share, size=_AT_ONCE).astype(np.float64) for _ in range(RESAMPLES // _AT_ONCE)]
 

@@ -52,9 +52,9 @@ def atomic_write(path: str | os.PathLike[str], *, advice: str = ADVICE) -> Itera
 
 
 @contextmanager
-def atomic_path(path: str | Path, *, advice: str = ADVICE) -> Iterator[Path]:
+def atomic_path(path: str | Path) -> Iterator[Path]:
     """As `atomic_write`, for writers that open a file by its name: the block writes a file of the name that it receives."""
-    with _part(Path(path), advice) as part:
+    with _part(Path(path), ADVICE) as part:
         yield part
 
 

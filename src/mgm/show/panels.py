@@ -23,39 +23,40 @@ _GAP = 8
 _LINE = 17
 _DARK = THEMES["dark"]  # as players are
 _RATE = 8.0
+_SIDE = 224
 
 
 def panels(
-    clips: Sequence[tuple[str, RgbFrames]], *, notes: Mapping[str, Sequence[str]] | None = None, side: int = 224
+    clips: Sequence[tuple[str, RgbFrames]], *, notes: Mapping[str, Sequence[str]] | None = None
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield frames uint8 (H, W, 3) of even sides, each with all clips, in rows from the upper left.
 
-    clips: (name, uint8 (T, h, w, 3)), all of one T; they are shown `side` pixels high. Up to four share one row. notes: lines
+    clips: (name, uint8 (T, h, w, 3)), all of one T; they are shown 224 pixels high. Up to four share one row. notes: lines
     in small print under a name.
     """
     notes = notes or {}
     columns = len(clips) if len(clips) <= 4 else math.ceil(math.sqrt(len(clips)))
     _, height, width, _ = clips[0][1].shape
-    wide = round(side * width / height)
+    wide = round(_SIDE * width / height)
     foot = 6 + _LINE * (1 + max((len(lines) for lines in notes.values()), default=0))
     size = (
         columns * (wide + _GAP) + _GAP,
-        math.ceil(len(clips) / columns) * (side + foot + _GAP) + _GAP,
+        math.ceil(len(clips) / columns) * (_SIDE + foot + _GAP) + _GAP,
     )
     ground = Image.new("RGB", (size[0] + size[0] % 2, size[1] + size[1] % 2), _DARK.ground)
     pen = ImageDraw.Draw(ground)
     corners = [
-        (_GAP + k % columns * (wide + _GAP), _GAP + k // columns * (side + foot + _GAP)) for k in range(len(clips))
+        (_GAP + k % columns * (wide + _GAP), _GAP + k // columns * (_SIDE + foot + _GAP)) for k in range(len(clips))
     ]
     for (x, y), (name, _) in zip(corners, clips, strict=True):
-        pen.text((x, y + side + 4 + _LINE / 2), name, fill=_DARK.ink, font=label_font(14), anchor="lm")
+        pen.text((x, y + _SIDE + 4 + _LINE / 2), name, fill=_DARK.ink, font=label_font(14), anchor="lm")
         for number, line in enumerate(notes.get(name, ()), start=1):
-            place = (x, y + side + 4 + (number + 0.5) * _LINE)
+            place = (x, y + _SIDE + 4 + (number + 0.5) * _LINE)
             pen.text(place, line, fill=_DARK.faint, font=label_font(11), anchor="lm")
     for t in range(len(clips[0][1])):
         frame = ground.copy()
         for corner, (_, clip) in zip(corners, clips, strict=True):
-            frame.paste(Image.fromarray(clip[t]).resize((wide, side), Image.Resampling.LANCZOS), corner)
+            frame.paste(Image.fromarray(clip[t]).resize((wide, _SIDE), Image.Resampling.LANCZOS), corner)
         yield np.asarray(frame)
 
 

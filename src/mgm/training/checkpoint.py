@@ -282,9 +282,9 @@ def _wrong_kind(
     return ModelError(path, f"contains {kind}", expected, advice, reason="mismatch")
 
 
-def run_config(run: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """The configuration in a run's checkpoint, with overrides."""
-    return override(parse_config(load_checkpoint(run)["config"], str(run)), overrides)
+def run_config(run: str | Path) -> Config:
+    """The configuration in a run's checkpoint."""
+    return parse_config(load_checkpoint(run)["config"], str(run))
 
 
 def open_encoder(

@@ -88,9 +88,9 @@ def _permissions(place: str) -> Iterator[None]:
         raise DataError.cannot_read(place, error) from error
 
 
-def no_such_path(subject: object, expected: str, advice: str = "check the path") -> DataError:
+def no_such_path(subject: object, expected: str) -> DataError:
     """The error of a path that does not exist."""
-    return DataError(subject, "no such file or folder", expected, advice, reason="not_found")
+    return DataError(subject, "no such file or folder", expected, "check the path", reason="not_found")
 
 
 def _read_place(given: str, spec: SetSpec) -> Annotations:

@@ -25,6 +25,8 @@ from mgm.video.motion.estimators import MotionEstimator
 from mgm.video.motion.field import aggregate_windows, counts_whole_steps
 from mgm.video.motion.names import CameraModel, MotionName, Policy, Reading
 
+_DECODING_THREADS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class ClipSettings:
@@ -187,12 +189,10 @@ class MemorySource:
     unreadable: dict[str, str] = field(default_factory=dict, init=False)
     _videos: dict[str, _StoredVideo] = field(default_factory=dict)
 
-    def load(
-        self, paths: Iterable[str], *, threads: int = 2, progress: Callable[[str], None] | None = None
-    ) -> dict[str, str]:
+    def load(self, paths: Iterable[str], *, progress: Callable[[str], None] | None = None) -> dict[str, str]:
         """Decode videos. Unreadable ones are left out and returned: path -> message."""
         unreadable: dict[str, str] = {}
-        with ThreadPoolExecutor(threads) as pool:  # the decoder releases the GIL
+        with ThreadPoolExecutor(_DECODING_THREADS) as pool:  # the decoder releases the GIL
             futures = {pool.submit(self._decode, path): path for path in dict.fromkeys(paths)}
             for future in as_completed(futures):
                 path = futures[future]

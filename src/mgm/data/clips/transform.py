@@ -14,6 +14,8 @@ from mgm.video.clip.options import Box
 
 CropName = Literal["centre", "multiscale", "random_resized"]
 
+_ASPECT_RATIOS = (3 / 4, 4 / 3)
+
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
@@ -148,26 +150,25 @@ def random_resized_crop(
     flip: bool,
     rng: np.random.Generator,
     scale: tuple[float, float] = (0.08, 1.0),
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Geometry:
     """The crop of fine-tuning (from Inception): a region of random area, aspect ratio and position, stretched to
     `size` x `size`.
 
     Args:
         scale: smallest and largest fraction of the frame's area, drawn uniformly.
-        ratio: smallest and largest width / height, drawn uniformly in the logarithm.
 
-    After ten draws that do not fit into the frame: the largest centred region with an aspect ratio within `ratio`.
+    Width / height is drawn uniformly in the logarithm, from 3/4 to 4/3. After ten draws that do not fit into the frame: the largest
+    centred region with such an aspect ratio.
     """
     for _ in range(10):
         area = height * width * rng.uniform(*scale)
-        shape = math.exp(rng.uniform(*np.log(ratio)))
+        shape = math.exp(rng.uniform(*np.log(_ASPECT_RATIOS)))
         w, h = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
         if 0 < w <= width and 0 < h <= height:
             x, y = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
             break
     else:
-        w, h = min(width, round(height * ratio[1])), min(height, round(width / ratio[0]))
+        w, h = min(width, round(height * _ASPECT_RATIOS[1])), min(height, round(width / _ASPECT_RATIOS[0]))
         x, y = (width - w) // 2, (height - h) // 2
     return Geometry((height, width), (_even(x), _even(y), w, h), (size, size), _draw_flip(flip, rng))
 

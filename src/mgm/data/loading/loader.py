@@ -211,9 +211,9 @@ def _pinned(read: Generator[Batch]) -> Iterator[Batch]:
             yield batch.pin_memory()
 
 
-def in_background(items: Iterator[Batch], *, ahead: int = 1) -> Iterator[Batch]:
-    """The same batches from a thread that makes `ahead` of them in advance. Its errors are raised here, in their place."""
-    made: Queue[tuple[Batch | None, BaseException | None]] = Queue(ahead)
+def in_background(items: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches from a thread that makes one in advance. Its errors are raised here, in their place."""
+    made: Queue[tuple[Batch | None, BaseException | None]] = Queue(1)
     stopped = threading.Event()
 
     def run() -> None:

@@ -90,14 +90,14 @@ def central(weight: Tensor, frames: int) -> Tensor:
     return made
 
 
-def check_image(state: State, key: str, dimensions: int = 4) -> None:
+def check_image(state: State, key: str) -> None:
     """Raises ModelError unless the patch embedding is that of a model of images."""
     found = state.get(key)
-    if found is not None and found.ndim != dimensions:
+    if found is not None and found.ndim != 4:
         raise ModelError(
             "state dict",
             f"found {key} {tuple(found.shape)}",
-            f"{dimensions} dimensions, of a model of images",
+            "4 dimensions, of a model of images",
             "these are weights of another network of videos",
             reason="invalid_shape",
         )
