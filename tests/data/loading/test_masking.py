@@ -70,6 +70,32 @@ def test_workers_that_live_on_see_the_next_epoch() -> None:
     assert torch.equal(first["bool_masked_pos"], again["bool_masked_pos"])
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # on one core
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_ratio_schedule_reaches_workers_that_live_on(workers: int) -> None:
+    masked = mgm.MaskedClips(Moving(), "mgm", grid=GRID, ratio=0.5)
+    loader = DataLoader(masked, batch_size=3, num_workers=workers, persistent_workers=workers > 0)
+    epochs = 3
+    for epoch in range(epochs):
+        masked.set_epoch(epoch)
+        masked.set_ratio(0.5 + 0.25 * epoch / (epochs - 1))
+        hidden = torch.cat([batch["bool_masked_pos"].sum(1) for batch in loader])
+        assert hidden.tolist() == [4 * (18, 22, 27)[epoch]] * 12
+    again = mgm.MaskedClips(Moving(), "mgm", grid=GRID, ratio=0.75)
+    again.set_epoch(2)
+    assert torch.equal(again[5]["bool_masked_pos"], masked[5]["bool_masked_pos"])
+
+
+def test_an_impossible_ratio_leaves_the_one_before() -> None:
+    masked = mgm.MaskedClips(Moving(), "mgm", grid=GRID, ratio=0.5)
+    for ratio in (0.0, 1.0, 0.001, float("nan")):
+        with pytest.raises(MaskError):
+            masked.set_ratio(ratio)
+    assert masked.ratio == 0.5
+    with pytest.raises(MaskError):
+        mgm.MaskedClips(Moving(), "mgm", grid=(0, 6, 6), ratio=0.5)
+
+
 def test_a_mask_is_that_of_its_four_numbers() -> None:
     clips = Moving()
     masked = mgm.MaskedClips(clips, "mgm", grid=GRID, ratio=0.75, seed=5, start="motion")

@@ -63,7 +63,7 @@ class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
         clips: your own data set, with `clips[index]` and `len(clips)`; its samples are dictionaries.
         mask: a name of `mgm.list_masks()`, or a mask from `mgm.masks.build_mask`.
         grid: tokens (t, h, w) of a clip: frames / tubelet, height / patch, width / patch.
-        ratio: fraction of tokens to hide, in (0, 1).
+        ratio: fraction of tokens to hide, in (0, 1); `set_ratio` changes it between epochs.
         motion: key of a sample's motion, a field as returned by `mgm.read_clip` or an array (T, gh, gw, 2). It is removed from the
             sample, since PyTorch cannot batch a field. Masks that ignore motion do not need it.
         key: key of the mask in the sample, bool (t * h * w,), True = hidden; by default Hugging Face's name.
@@ -88,15 +88,34 @@ class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
     ) -> None:
         self.clips = clips
         self.mask = build_mask(mask, **options)
-        self.mask.count(grid, ratio)  # an impossible grid or ratio raises here, not in a worker
         compile_kernels()  # so that workers inherit the kernels instead of compiling or loading them
-        self.grid, self.ratio, self.motion, self.key, self.seed = grid, ratio, motion, key, seed
-        # In shared memory: persistent workers see the number change between epochs.
+        self.grid, self.motion, self.key, self.seed = grid, motion, key, seed
+        # In shared memory: persistent workers see the numbers change between epochs.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self._ratio = torch.zeros((), dtype=torch.float64).share_memory_()  # type: ignore[no-untyped-call]
+        self.set_ratio(ratio)
+
+    @property
+    def ratio(self) -> float:
+        """The fraction of tokens that the masks hide."""
+        return float(self._ratio)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the masks of another epoch. Call it before each pass over the loader, like PyTorch's DistributedSampler."""
         self._epoch.fill_(epoch)
+
+    def set_ratio(self, ratio: float) -> None:
+        """Hide another fraction of the tokens from now on, for a schedule::
+
+            clips.set_ratio(0.6 + 0.3 * epoch / (epochs - 1))  # from 60% in the first epoch to 90% in the last
+
+        Call it between passes over the loader, as `set_epoch`: its workers are ahead, and a batch needs one count.
+
+        Raises:
+            MaskError: the ratio is not in (0, 1), or hides no token or all tokens of the grid; the one before stays.
+        """
+        self.mask.count(self.grid, ratio)  # an impossible grid or ratio raises here, not in a worker
+        self._ratio.fill_(ratio)
 
     def __len__(self) -> int:
         return len(self.clips)
