@@ -8,8 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from mgm.commands.prepare import prepare
+from mgm.data import load_set, pack_set
 from mgm.data.synthetic.known_motion import make_translation
-from mgm.errors import VideoError
+from mgm.errors import DataError, VideoError
 from mgm.video.transcode.encoders import ENCODERS
 from tests.errors import raises
 from tests.files.closed import close
@@ -42,6 +43,14 @@ def test_summary_counts_done_and_skipped(videos: Path, tmp_path: Path):
     code, output = mgm_prepare(videos, tmp_path / "out")
     assert code == 0
     assert "2 files: 0 done, 2 skipped (already there), 0 failed" in output
+
+
+@pytest.mark.parametrize("named", ["", "shards.json", "shard-000000.tar"])
+def test_shards_are_an_error_that_names_the_order(videos: Path, tmp_path: Path, named: str):
+    pack_set(load_set(videos), tmp_path / "shards")
+    with raises(DataError, reason="unsupported", subject=tmp_path / "shards" / named):
+        prepare(tmp_path / "shards" / named, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_file_is_no_files(videos: Path, tmp_path: Path):

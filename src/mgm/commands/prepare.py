@@ -11,6 +11,7 @@ import typer
 from mgm.commands.interrupted import keeping, kept_videos
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Ray
+from mgm.errors import DataError
 from mgm.terminal import Activity, Terminal, print_result
 
 if TYPE_CHECKING:
@@ -61,11 +62,14 @@ def prepare(
     Run it again after an interruption: finished videos are skipped. Exit status 1 if a video failed or a folder cannot be listed.
     """
     with keeping(lambda: kept_videos(dst)), Activity("finding videos") as activity:
+        from mgm.data.shards.index import is_shards
         from mgm.video.scan.find import search_videos
         from mgm.video.transcode.choice import choose_encoder
         from mgm.video.transcode.folder import prepare_videos
         from mgm.video.transcode.profiles import make_profile
 
+        if is_shards(src) or src.suffix == ".tar":
+            raise _packed(src)
         settings = {"stride": stride, "short_side": short_side, "gop": gop, "crf": crf}
         choice = choose_encoder(encoder, make_profile(profile, **settings))
         if encoder == "auto":
@@ -92,6 +96,14 @@ def prepare(
         suggest("mgm", "preview", dst)
     if report.failed or report.found.closed:
         raise typer.Exit(1)
+
+
+def _packed(src: Path) -> DataError:
+    """The error of shards: their labels and splits are not those of folders, so that a folder of results would lose them."""
+    advice = (
+        "prepare the videos, then pack the results (mgm prepare VIDEOS DST, mgm pack DST SHARDS); see docs/loading.md"
+    )
+    return DataError(src, "a set in tar shards", "a folder of videos, or one video", advice, reason="unsupported")
 
 
 def summary(report: PrepareReport) -> str:

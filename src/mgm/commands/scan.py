@@ -149,7 +149,9 @@ def _report(
         meaning, advice = STATUS_ADVICE[status]
         given = _given(paths, first)
         too = " (the good files too)" if given.is_dir() and count < summary.files else ""
-        prepare = "'mgm prepare', then pack them again" if shards else prepare_command(given)
+        prepare = (
+            "'mgm prepare' with the videos that were packed, then 'mgm pack'" if shards else prepare_command(given)
+        )
         advice = advice.format(prepare=prepare, too=too)
         console.print_line(
             f"{_words(status)}: {_files(count)} ({meaning}), such as {member_title(first.path)}: {advice}", style="bold"
