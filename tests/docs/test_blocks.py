@@ -12,9 +12,9 @@ import mgm
 from mgm.training import list_recipes
 from tests.commands.typed import parse
 from tests.docs.test_pages import PAGES
+from tests.markdown import blocks
 
 TESTS = Path(__file__).parents[1]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:\$ )?(?:torchrun .* --no-python )?mgm |^sbatch examples/slurm\.sh ")
 SETTING = re.compile(r"^(?:(?:data|model|mask|pretrain|finetune|probe|log)\.[a-z_.]+|seed)=")
 
@@ -91,7 +91,7 @@ BLOCKS = [
     Block(page.name, *found)
     for page in PAGES
     if page.name != "CHANGELOG.md"
-    for found in BLOCK.findall(page.read_text(encoding="utf-8"))
+    for found in blocks(page.read_text(encoding="utf-8"))
 ]
 
 

@@ -1,6 +1,5 @@
 """The examples and commands of docs/checkpoints.md run, on a checkpoint in the names of the reference."""
 
-import re
 import shlex
 import shutil
 from pathlib import Path
@@ -13,12 +12,12 @@ from typer.testing import CliRunner
 import mgm
 from mgm.commands.main import app
 from mgm.training.export.target import ExportFormat
+from tests.markdown import blocks_in, run
 from tests.models.reference import pretrained_shapes, random_state
 
 PAGE = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-EXAMPLES = [code for language, code in BLOCKS if language == "python"]
-COMMANDS = [line for language, text in BLOCKS if not language for line in text.splitlines()]
+EXAMPLES = blocks_in(PAGE, "python")
+COMMANDS = [line for text in blocks_in(PAGE, "") for line in text.splitlines()]
 
 
 @pytest.fixture
@@ -34,9 +33,7 @@ def folder(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def example(words: str) -> dict[str, Any]:
     """Run the one example that contains `words` and return its names."""
     (code,) = (code for code in EXAMPLES if words in code)
-    names: dict[str, Any] = {}
-    exec(compile(code, "docs/checkpoints.md", "exec"), names)
-    return names
+    return run(code, "docs/checkpoints.md")
 
 
 def test_loading(folder: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mgm.data.synthetic.known_motion import make_translation
+from tests.markdown import blocks_in
 
 PAGES = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-c", "from mgm.commands.main import run; run()"]
@@ -27,9 +28,8 @@ PLACES = {"SET": "videos/", "DIR": "videos/", "SRC": "videos/", "DST": "made", "
 
 def of_the_guide() -> list[str]:
     page = (PAGES / "docs" / "guide.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     inline = re.findall(r"`(mgm (?:bench data|pack|pretrain) [^`]*/[^`]*)`", page)
-    return [line for line in "".join(blocks).splitlines() if TYPED.match(line)] + inline
+    return [line for line in "".join(blocks_in(page, "")).splitlines() if TYPED.match(line)] + inline
 
 
 def of_the_readme() -> list[str]:
@@ -42,8 +42,7 @@ def of_the_readme() -> list[str]:
 def of_a_page(name: str) -> list[str]:
     """The blocks of commands of a page that is about runs, after these runs."""
     page = (PAGES / "docs" / name).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    lines = [line for line in "".join(blocks).splitlines() if TYPED.match(line) and " doctor" not in line]
+    lines = [line for line in "".join(blocks_in(page, "")).splitlines() if TYPED.match(line) and " doctor" not in line]
     runs = sorted(set(re.findall(r"\bruns/[abc]\b", "\n".join(lines))))
     return [*(f"mgm pretrain videos/ --recipe debug --out {run}" for run in runs), *lines]
 

@@ -19,11 +19,11 @@ from mgm.training.folder import checkpoint_folders
 from mgm.training.pretrain import pretrain
 from mgm.training.recipe import load_config
 from mgm.training.signals import STOPPED_STATUS
+from tests.markdown import blocks_in
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "launch.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^```\n(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL)
-ONE, TWO, SLURM = COMMANDS
+ONE, TWO, SLURM = (text.removesuffix("\n") for text in blocks_in(PAGE, ""))
 LESS = "pretrain.steps=60 pretrain.warmup=1 pretrain.batch=4 pretrain.checkpoint_every=3 data.workers=1 data.frames=4 data.size=32"
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="commands of a POSIX shell")]

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from mgm.training.sections import DataConfig
+from tests.markdown import blocks_in, run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "loading.md").read_text(encoding="utf-8")
-(EXAMPLE,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+(EXAMPLE,) = blocks_in(PAGE, "python")
 
 
 def test_the_order_is_as_printed(capsys):
-    exec(compile(EXAMPLE, "docs/loading.md", "exec"), {})
+    run(EXAMPLE, "docs/loading.md")
     printed = capsys.readouterr().out.splitlines()
     promised = [line.split("# ")[1] for line in EXAMPLE.splitlines() if line.startswith("print")]
     assert len(printed) == len(promised) == 3

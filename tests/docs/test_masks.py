@@ -8,6 +8,7 @@ from PIL import Image
 
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.masks import list_masks
+from tests.markdown import blocks_in, run
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "masks.md").read_text(encoding="utf-8")
@@ -21,11 +22,10 @@ def table_rows(text: str) -> list[str]:
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_translation(tmp_path / "video.mp4", velocity=(2, 1), frames=32, size=(64, 96))
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    names: dict[str, object] = {}
-    exec(compile(code, "docs/masks.md", "exec"), names)
-    assert len(names["draws"]) == 100  # type: ignore[arg-type]
-    assert names["found"].draws == 100  # type: ignore[attr-defined]
+    (code,) = blocks_in(PAGE, "python")
+    names = run(code, "docs/masks.md")
+    assert len(names["draws"]) == 100
+    assert names["found"].draws == 100
 
 
 def test_the_table_is_what_the_experiment_printed() -> None:

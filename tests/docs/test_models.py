@@ -6,13 +6,14 @@ from typing import Any
 
 from mgm.models import SIZES, TARGETS, ModelSpec
 from mgm.training.sections import ModelConfig
+from tests.markdown import blocks_in
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 
 
 def test_the_examples_run() -> None:
     names: dict[str, Any] = {}
-    for code in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+    for code in blocks_in(PAGE, "python"):
         exec(compile(code, "docs/models.md", "exec"), names)
     assert set(names["result"].parts) == {"normalised-pixels", "hog"}
     assert names["tokens"].shape == (2, 16, 32)

@@ -15,13 +15,13 @@ from mgm.commands.main import app
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.flow.raft import RaftEstimator
 from mgm.video import read_motion
+from tests.markdown import blocks_in, run
 
 VELOCITY = (3.0, -2.0)
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "motion.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-EXAMPLES = [code for language, code in BLOCKS if language == "python"]
-COMMANDS = [line for language, text in BLOCKS if not language for line in text.splitlines()]
+EXAMPLES = blocks_in(PAGE, "python")
+COMMANDS = [line for text in blocks_in(PAGE, "") for line in text.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,7 @@ def folder(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def example(words: str) -> dict[str, Any]:
     """Run the one example that contains `words` and return its names."""
     (code,) = (code for code in EXAMPLES if words in code)
-    names: dict[str, Any] = {}
-    exec(compile(code, "docs/motion.md", "exec"), names)
-    return names
+    return run(code, "docs/motion.md")
 
 
 def test_a_clip_has_the_shapes_that_the_page_names(folder: Path) -> None:
@@ -110,9 +108,8 @@ def test_the_motion_of_raft_is_stored(folder: Path, monkeypatch: pytest.MonkeyPa
 
 def test_any_list_of_frames_is_read(folder: Path) -> None:
     page = (DOCS / "transforms.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(compile(code, "docs/transforms.md", "exec"), names)
+    (code,) = blocks_in(page, "python")
+    names = run(code, "docs/transforms.md")
 
     assert names["clip"].frame_indices.tolist() == [0, 3, 7, 7, 15]
     np.testing.assert_allclose(

@@ -8,6 +8,7 @@ import pytest
 import mgm
 from mgm.commands.main import COMMANDS, GROUPS
 from mgm.data.synthetic.known_motion import make_translation
+from tests.markdown import blocks_in, run
 from tests.test_architecture import FLOORS, ROOMS
 
 ROOT = Path(__file__).parents[2]
@@ -70,8 +71,7 @@ def test_the_first_example_runs(tmp_path, monkeypatch):
     make_translation(tmp_path / "video.mp4", velocity=(2, 1), frames=64, size=(64, 96))
     make_translation(tmp_path / "video.webm", velocity=(2, 1), frames=8, size=(64, 96), codec="libvpx-vp9")
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    names = {}
-    exec(compile(code.partition("encoder = ")[0], "README.md", "exec"), names)
+    (code,) = blocks_in((ROOT / "README.md").read_text(encoding="utf-8"), "python")
+    names = run(code.partition("encoder = ")[0], "README.md")
     assert names["mask"].masked.sum(axis=(1, 2)).tolist() == [147] * 8
     assert names["motion"].source == "flow"

@@ -21,6 +21,7 @@ from mgm.training.pretrain import pretrain
 from mgm.training.recipe import config_for, load_config, override
 from mgm.training.recipe_file import list_recipes
 from mgm.training.results import read_results
+from tests.markdown import blocks
 from tests.training.test_recipe_facts import OWN
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -163,7 +164,7 @@ def test_the_commands_of_table_3_run(tmp_path, monkeypatch):
             make_translation(root / line.split("\t")[2], velocity=(2, 1), frames=12, size=(40, 48))
     small = ["model.size=debug", "data.frames=4", "data.size=32", "data.workers=0"]
     pretrain("ucf101", load_config("debug", [*small, "pretrain.steps=1"]), out="runs/k400", show_progress=False)
-    (block,) = [text for text in re.findall(r"^```\w*\n(.*?)^```$", PAGE, re.M | re.S) if "mgm transfer" in text]
+    (block,) = [text for _, text in blocks(PAGE) if "mgm transfer" in text]
     tune, judge = (shlex.split(line)[1:] for line in block.splitlines())
     for arguments in ([*tune, *small[-1:], "finetune.steps=1", "finetune.batch=2"], judge):
         result = CliRunner().invoke(app, arguments, catch_exceptions=False)

@@ -11,6 +11,7 @@ from mgm.errors import MaskError
 from mgm.masks import TokenMask, build_mask, list_masks, make_mask
 from mgm.masks.catalog import MASKS
 from tests.errors import raises
+from tests.markdown import blocks_in
 from tests.masks.every import EVERY
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -73,7 +74,7 @@ def test_the_docs_have_a_row_with_every_option(name):
 
 def test_a_mask_of_another_package(tmp_path, monkeypatch):
     page = (DOCS / "adding-a-mask.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (code,) = blocks_in(page, "python")
     (tmp_path / "my_masks.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     drawn = make_mask("my_masks:Columns", grid=(4, 6, 8), ratio=0.5, rng=np.random.default_rng(0))

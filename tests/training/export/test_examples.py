@@ -1,10 +1,9 @@
 """The examples of model cards run."""
 
-import re
-
 import pytest
 
 from mgm.training import export_model
+from tests.markdown import blocks_in, run
 from tests.training.export.models import card_of, make
 
 
@@ -24,12 +23,12 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys, kind, to):
 
     options = {"bias_names": installed_bias_names()} if to == "hf" else {}
     folder = export_model(make(kind), to=to, out=tmp_path / "this" / "folder", **options)
-    examples = re.findall(r"^```python\n(.*?)^```$", card_of(folder), re.MULTILINE | re.DOTALL)
+    examples = blocks_in(card_of(folder), "python")
     assert len(examples) == (2 if to == "hf" else 1)
     monkeypatch.chdir(folder if to == "torch-export" else tmp_path)
     for code in examples:
         capsys.readouterr()
-        exec(compile(code, f"{kind} {to}", "exec"), {})
+        run(code, f"{kind} {to}")
         shown = capsys.readouterr().out
         if kind == "classifier" and to != "torch-export":
             assert shown.strip() in ("left", "right", "up")
