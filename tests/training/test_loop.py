@@ -189,10 +189,14 @@ def test_a_refused_run_prints_nothing(small, videos, memory, tmp_path, capsys):
 SPEC = ModelSpec("debug", patch=8, frames=4, resolution=32)
 
 
-@pytest.fixture(params=["hog", "asinh-motion"])
+@pytest.fixture(
+    params=[("hog", None), ("asinh-motion", None), ("hog", {"asinh-motion": 2.0, "frame-difference": 1.0})],
+    ids=["hog", "asinh-motion", "visible"],
+)
 def method(request):
     torch.manual_seed(0)
-    model = MaskedAutoencoder(SPEC, target={"normalised-pixels": 1.0, request.param: 0.5})
+    second, visible = request.param
+    model = MaskedAutoencoder(SPEC, target={"normalised-pixels": 1.0, second: 0.5}, visible_target=visible)
     return Pretraining(model, load_config("debug"))
 
 
@@ -224,30 +228,68 @@ def micro_batches(clips, sizes, *, decoded=True):
         first += size
 
 
-def gradients(method, clips, sizes, **options):
-    fabric = Fabric(devices=1, accelerator="cpu")
+def gradients(method, clips, sizes, fabric=None, **options):
+    fabric = fabric or Fabric(devices=1, accelerator="cpu")
     module = fabric.setup_module(method.module)
     module.zero_grad()
-    run = SimpleNamespace(fabric=fabric, clips_per_rank=6, micro_batches=len(sizes))
+    run = SimpleNamespace(fabric=fabric, clips_per_rank=sum(sizes), micro_batches=len(sizes))
     totals = train_step(method, module, micro_batches(clips, sizes, **options), run)
     return totals, {name: p.grad.clone() for name, p in method.module.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("sizes", [(6,), (3, 3), (1, 1, 1, 1, 1, 1), (1, 5), (4, 2)])
-@pytest.mark.parametrize("decoded", [True, False])
-def test_micro_batches_add_up_to_the_batch(method, clips, sizes, decoded):
+def check_is_whole(method, clips, loss, parts, gradient, *, decoded=True):
+    """A step has the loss, its parts and the gradient of all clips at once."""
     video, mask, decode, motion = clips
     whole = method.module(video, mask, decode if decoded else None, motion=motion)
     names, parameters = zip(*method.module.named_parameters(), strict=True)
     expected = dict(zip(names, torch.autograd.grad(whole.loss, parameters), strict=True))
-    totals, gradient = gradients(method, clips, sizes, decoded=decoded)
-    assert float(totals.loss) == pytest.approx(float(whole.loss.detach()), rel=1e-6)
-    for name, value in totals.parts.items():
+    assert float(loss) == pytest.approx(float(whole.loss.detach()), rel=1e-6)
+    assert parts.keys() == whole.parts.keys()
+    for name, value in parts.items():
         assert float(value) == pytest.approx(float(whole.parts[name].detach()), rel=1e-6)
     assert gradient.keys() == expected.keys()
     scale = max(float(g.abs().max()) for g in expected.values())
     for name, value in expected.items():
         torch.testing.assert_close(gradient[name], value, rtol=0, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("sizes", [(6,), (3, 3), (1, 1, 1, 1, 1, 1), (1, 5), (4, 2), (2, 1, 2, 1)])
+@pytest.mark.parametrize("decoded", [True, False])
+def test_micro_batches_add_up_to_the_batch(method, clips, sizes, decoded):
+    totals, gradient = gradients(method, clips, sizes, decoded=decoded)
+    check_is_whole(method, clips, totals.loss, totals.parts, gradient, decoded=decoded)
+
+
+class OneOfTwo(Fabric):
+    """A rank beside another, whose means it is given; without any it returns its own values and keeps them."""
+
+    def __init__(self, means=()):
+        super().__init__(devices=1, accelerator="cpu")
+        self.means, self.own = list(means), []
+
+    @property
+    def world_size(self):
+        return 2
+
+    def all_reduce(self, data, reduce_op):
+        assert reduce_op == "mean"
+        self.own.append(data)
+        return self.means.pop(0) if self.means else data
+
+
+@pytest.mark.parametrize("sizes", [(3,), (1, 2), (1, 1, 1)])
+def test_two_ranks_add_up_to_the_batch(method, clips, sizes):
+    """The mean over the ranks, whose weights differ."""
+    halves = [tuple(value[:3] for value in clips), tuple(value[3:] for value in clips)]
+    first = [OneOfTwo() for _ in halves]
+    for fabric, half in zip(first, halves, strict=True):
+        gradients(method, half, sizes, fabric)
+    means = [torch.stack(both).mean(0) for both in zip(*(fabric.own for fabric in first), strict=True)]
+    both = [gradients(method, half, sizes, OneOfTwo(means)) for half in halves]
+    totals = [total for total, _ in both]
+    parts = {name: (totals[0].parts[name] + totals[1].parts[name]) / 2 for name in totals[0].parts}
+    gradient = {name: (both[0][1][name] + both[1][1][name]) / 2 for name in both[0][1]}
+    check_is_whole(method, clips, (totals[0].loss + totals[1].loss) / 2, parts, gradient)
 
 
 def test_a_step_without_reconstructed_tokens(method, clips):
@@ -264,8 +306,6 @@ def test_fractions_are_those_of_all_clips(method, clips):
     totals.add_clips(replace(second, decode_fallback=0.75), 4 / 6)
     masks = clips[1].numpy()
     again = [(now & after).sum() / now.sum() for now, after in zip(masks[:, 0], masks[:, 1], strict=True)]
-    assert totals.fractions.pop("mask_overlap") == pytest.approx(
-        np.mean(again), abs=0.02
-    )  # of clips with unequal steps
+    assert totals.fractions.pop("mask_overlap") == pytest.approx(np.mean(again))  # of clips with unequal steps
     expected = {"fallback": 1 / 6, "decoder_fallback": 0.5, "flow": 1 / 3, "hidden": 0.75}
     assert totals.fractions == pytest.approx(expected)

@@ -163,7 +163,7 @@ class MaskedAutoencoder(nn.Module):
         if self.visible_objective is not None:
             seen = self.visible_objective.target_values(video, visible, motion)
             guess = self.visible_objective.activate(self.visible_head(encoded).float())
-            more, of_visible = self.visible_objective.loss(guess, seen, None)
+            more, of_visible = _loss_at_visible(self.visible_objective, guess, seen, valid)
             loss, parts = loss + more, {**parts, **{f"visible {name}": part for name, part in of_visible.items()}}
         if not predict:
             return Reconstruction(loss, parts)
@@ -231,6 +231,21 @@ class MaskedAutoencoder(nn.Module):
         if self.picture_spec is None or not isinstance(video, Tensor) or video.ndim != 5:
             return self.spec
         return self.picture_spec if video.shape[2] == self.spec.tubelet else self.spec
+
+
+def _loss_at_visible(
+    objective: ReconstructionObjective, guess: Tensor, seen: Tensor, valid: Tensor | None
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """`ReconstructionObjective.loss` at the visible tokens. A clip counts as often as it has hidden tokens to reconstruct.
+
+    That is its share of the other part, and the weight of a micro-batch: the parts of a step add up to it.
+    """
+    if valid is None:
+        return objective.loss(guess, seen, None)
+    shares = valid.sum(1) / valid.sum()
+    each = [objective.loss(guess[clip : clip + 1], seen[clip : clip + 1], None) for clip in range(len(guess))]
+    parts = {name: (torch.stack([found[name] for _, found in each]) * shares).sum() for name in each[0][1]}
+    return (torch.stack([loss for loss, _ in each]) * shares).sum(), parts
 
 
 def _to_uint8(values: Tensor) -> Tensor:
