@@ -9,20 +9,17 @@ did not draw took no part in it: as many again as there are clips are read to se
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from unittest.mock import patch
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from agreement import Scores, agree, dis_maps, field_maps, grey_frames
-from run import DATA, clips_of, head, row
+from run import begin, clips_of, head, row
 
-from mgm.machine import machine, versions
 from mgm.video import read_motion
 from mgm.video.clip import clip_motion
 from mgm.video.motion import velocity
@@ -122,19 +119,8 @@ def mean(scores: Sequence[Scores], measure: str) -> float:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="*", type=Path)
-    parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--stride", type=int, default=4)
-    parser.add_argument("--frames", type=int, default=150, help="of each clip at most")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    if not arguments.videos and not arguments.data.is_dir():
-        parser.error(f"{arguments.data}: no such folder; give videos, or --data")
-    cv2.setNumThreads(1)
-    print(machine())
-    print(", ".join(f"{name} {version}" for name, version in (*versions(), ("OpenCV", cv2.__version__))))
-    print(f"stride {arguments.stride}, the first {arguments.frames} frames of each clip, seed {arguments.seed}\n")
+    arguments = begin(__doc__)
+    print()
     groups = [arguments.videos]
     if not arguments.videos:
         # By folder and name: run.py lists clips of one kind together, which would bias the halves.

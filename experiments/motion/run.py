@@ -139,22 +139,28 @@ def clips_of(data: Path, *, seed: int) -> list[Path]:
     return [*(data / "single_clips" / name for name in SINGLE), *moving, *(fights[i] for i in drawn)]
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def begin(description: str | None) -> argparse.Namespace:
+    """Read the arguments, and print them below the machine and the versions."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--stride", type=int, default=4)
     parser.add_argument("--frames", type=int, default=150, help="of each clip at most")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    stride, most, data = arguments.stride, arguments.frames, arguments.data
-    if not arguments.videos and not data.is_dir():
-        parser.error(f"{data}: no such folder; give videos, or --data")
+    if not arguments.videos and not arguments.data.is_dir():
+        parser.error(f"{arguments.data}: no such folder; give videos, or --data")
     cv2.setNumThreads(1)
     print(machine())
     print(", ".join(f"{name} {version}" for name, version in (*versions(), ("OpenCV", cv2.__version__))))
-    print(f"stride {stride}, the first {most} frames of each clip, seed {arguments.seed}")
+    print(f"stride {arguments.stride}, the first {arguments.frames} frames of each clip, seed {arguments.seed}")
+    return arguments
+
+
+def main() -> None:
+    """Print the tables."""
+    arguments = begin(__doc__)
+    stride, most, data = arguments.stride, arguments.frames, arguments.data
     paths = arguments.videos or clips_of(data, seed=arguments.seed)
     shown = [SUMMED, LITERAL, *PICTURES, FARNEBACK]
     print_sources(print_clips((measure(path, CODEC | PICTURES, stride=stride, most=most) for path in paths), shown))

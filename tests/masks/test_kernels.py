@@ -27,10 +27,7 @@ def test_select_is_sorting(values, data):
 )
 @settings(deadline=None)
 def test_lowest_takes_the_first_of_equals(rank, data):
-    count = data.draw(st.integers(1, rank.shape[1]))
-    expected = np.zeros(rank.shape, dtype=np.bool_)
-    np.put_along_axis(expected, np.argsort(rank, axis=1, kind="stable")[:, :count], True, axis=1)
-    np.testing.assert_array_equal(kernels.lowest(rank, count), expected)
+    check_lowest(rank, data.draw(st.integers(1, rank.shape[1])))
 
 
 @given(
@@ -40,7 +37,10 @@ def test_lowest_takes_the_first_of_equals(rank, data):
 @settings(deadline=None)
 def test_lowest_stands_any_range(rank, data):
     """Infinite ranks, ranges that overflow, differences that vanish."""
-    count = data.draw(st.integers(1, rank.shape[1]))
+    check_lowest(rank, data.draw(st.integers(1, rank.shape[1])))
+
+
+def check_lowest(rank, count):
     expected = np.zeros(rank.shape, dtype=np.bool_)
     np.put_along_axis(expected, np.argsort(rank, axis=1, kind="stable")[:, :count], True, axis=1)
     np.testing.assert_array_equal(kernels.lowest(rank, count), expected)

@@ -14,6 +14,7 @@ from mgm.show.overlay import overlay_video, wheel
 from mgm.video.clip.whole_video import motion_chunks
 from mgm.video.transcode.write import write_video
 from tests.errors import raises
+from tests.video.clips import remux
 
 SIZE = (120, 160)
 
@@ -146,14 +147,7 @@ def test_faster_is_denser_and_still_is_grey():
 
 def test_a_turned_video_is_upright(moving, tmp_path):
     """Its content moves up."""
-    turned = tmp_path / "turned.mp4"
-    with av.open(str(moving)) as given, av.open(str(turned), "w") as out:
-        stream = out.add_stream_from_template(given.streams.video[0])
-        stream.set_display_rotation(90)
-        for packet in given.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                out.mux(packet)
+    turned = remux(moving, tmp_path / "turned.mp4", rotation=90)
     overlay_video(turned, tmp_path / "wheel.mp4", "wheel", full_scale=3)
     shown = frames_of(tmp_path / "wheel.mp4")[4]
     assert shown.shape[:2] == (640 + 66, 480)

@@ -4,11 +4,12 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from mgm.data.annotations import VideoItem
+from mgm.data.annotations import VideoItem, load_set
 from mgm.data.clips.source import ClipSource
 from mgm.training.checkpoint_folder import write_checkpoint
 from mgm.training.folder import checkpoint_folder, checkpoint_folders
@@ -92,3 +93,11 @@ def broken(videos, folder, *, count):
         path.write_bytes(b"not a video")
         train[index] = VideoItem(str(path), train[index].label)
     return replace(videos, train=tuple(train))
+
+
+def numbered_videos(videos: str | Path, folder: Path) -> Path:
+    """A folder of copies of the training videos of a set, without their labels: 00.mp4, 01.mp4, ..."""
+    folder.mkdir(exist_ok=True)
+    for number, item in enumerate(load_set(videos).train):
+        shutil.copyfile(item.path, folder / f"{number:02d}.mp4")
+    return folder

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mgm.data.annotations import load_set
 from mgm.training import load_checkpoint
 from mgm.training.signals import STOPPED_STATUS
-from tests.training.helpers import checkpoint_steps, flip_bit, newest, read_log, same_weights
+from tests.training.helpers import checkpoint_steps, flip_bit, newest, numbered_videos, read_log, same_weights
 from tests.training.test_ranks import TOGETHER
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")]
@@ -98,10 +97,7 @@ def test_a_damaged_newest_checkpoint_in_the_middle_of_a_run(run, small, capsys, 
 
 @pytest.fixture(scope="module")
 def folder(tiny_set, tmp_path_factory):
-    root = tmp_path_factory.mktemp("videos")
-    for number, item in enumerate(load_set(tiny_set).train):
-        (root / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
-    return root
+    return numbered_videos(tiny_set, tmp_path_factory.mktemp("videos"))
 
 
 PROGRAM = """

@@ -18,6 +18,7 @@ from mgm.training.finetune import finetune
 from mgm.training.pretrain import pretrain
 from mgm.training.results import read_results
 from mgm.training.signals import STOPPED_STATUS
+from tests.training.helpers import numbered_videos
 
 SCRIPT = Path(__file__).with_name("two_ranks.py")
 COMMAND = Path(__file__).with_name("two_ranks_command.py")
@@ -70,10 +71,7 @@ def test_two_ranks_share_an_epoch_and_all_bad_videos(folder, tmp_path):
 @pytest.mark.slow
 def test_two_ranks_learn_the_same_as_one(tiny_set, tmp_path):
     """Each reads half of the clips; losses equal those of one rank up to rounding."""
-    root = tmp_path / "videos"
-    root.mkdir()
-    for number, item in enumerate(load_set(tiny_set).train):
-        (root / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
+    root = numbered_videos(tiny_set, tmp_path / "videos")
     both = together(root, tmp_path / "both", share=0, steps=8)
     command = [sys.executable, str(SCRIPT), str(root), str(tmp_path / "alone"), "0", "8"]
     subprocess.run(command, check=True, timeout=120, env={**os.environ, "RANK": "0"})
@@ -93,10 +91,7 @@ def test_too_many_bad_videos_stop_both(folder, tmp_path):
 def test_two_ranks_weigh_tokens_as_one_does(tiny_set, small, tmp_path):
     """The decoder's mask selects more tokens on one rank than on the other."""
     settings = ("mask.name=random", "mask.decoder.name=random", "pretrain.base_lr=0.5", "data.motion=null")
-    videos = tmp_path / "videos"
-    videos.mkdir()
-    for number, item in enumerate(load_set(tiny_set).train):
-        (videos / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
+    videos = numbered_videos(tiny_set, tmp_path / "videos")
     first, second = together(videos, tmp_path / "two", *settings, share=0, steps=6)
     whole = small(*settings, "data.memory=false", "data.crop=centre", "pretrain.warmup=1")
     alone = pretrain(videos, whole, out=tmp_path / "one", show_progress=False).history.losses
@@ -248,10 +243,7 @@ def test_two_ranks_embed_as_one_and_the_first_has_the_features(labelled, pretrai
 @pytest.mark.slow
 def test_each_rank_draws_its_own_stochastic_depth_and_draws_it_again(tiny_set, tmp_path):
     """Equal draws would drop the same blocks for the clips of all ranks."""
-    root = tmp_path / "videos"
-    root.mkdir()
-    for number, item in enumerate(load_set(tiny_set).train):
-        (root / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
+    root = numbered_videos(tiny_set, tmp_path / "videos")
     settings = (
         "model.replacement=vit",
         "model.drop_path=0.5",
@@ -272,10 +264,7 @@ def test_each_rank_draws_its_own_stochastic_depth_and_draws_it_again(tiny_set, t
 
 @pytest.mark.slow
 def test_a_signal_to_one_rank_stops_both_after_the_same_step(tiny_set, tmp_path):
-    root = tmp_path / "videos"
-    root.mkdir()
-    for number, item in enumerate(load_set(tiny_set).train):
-        (root / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
+    root = numbered_videos(tiny_set, tmp_path / "videos")
     first, second = together(root, tmp_path / "run", share=0, steps=8, signalled=3)
     assert first["status"] == second["status"] == STOPPED_STATUS
     step = load_checkpoint(tmp_path / "run")["position"]["step"]

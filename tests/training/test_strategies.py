@@ -4,15 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from mgm.data.annotations import load_set
 from mgm.training import load_checkpoint
 from mgm.training.devices import Processes
 from mgm.training.signals import STOPPED_STATUS
+from tests.training.helpers import numbered_videos
 from tests.training.test_ranks import SCRIPT, together
 
 # Accumulated in two micro-batches per process, clipped, averaged.
@@ -21,10 +20,7 @@ SETTINGS = ("pretrain.micro_batch=1", "pretrain.clip_grad=0.5", "pretrain.ema=0.
 
 @pytest.fixture(scope="module")
 def folder(tiny_set, tmp_path_factory):
-    root = tmp_path_factory.mktemp("videos")
-    for number, item in enumerate(load_set(tiny_set).train):
-        (root / f"{number:02d}.mp4").write_bytes(Path(item.path).read_bytes())
-    return root
+    return numbered_videos(tiny_set, tmp_path_factory.mktemp("videos"))
 
 
 @pytest.fixture(scope="module")

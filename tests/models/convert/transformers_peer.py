@@ -122,9 +122,14 @@ def compare_pretraining(changes, *, hidden, batch=2, std=0.1):
     result = ours(video, mask, predict=True)
     expected = theirs(pixels, bool_masked_pos=mask.flatten(1))
     close(result.prediction, expected.logits)
-    close(result.loss, expected.loss)
-    result.loss.backward()
-    expected.loss.backward()
+    compare_losses(ours, theirs, result.loss, expected.loss)
+
+
+def compare_losses(ours, theirs, loss, expected):
+    """Compare two losses, and the gradient of every parameter."""
+    close(loss, expected)
+    loss.backward()
+    expected.backward()
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter.copy_(parameter.grad)
@@ -153,12 +158,4 @@ def compare_classification(changes, *, batch=2, std=0.1):
     expected = theirs(pixel_values=normalised(video).transpose(1, 2), labels=labels)
     close(logits, expected.logits)
     loss = torch.nn.functional.cross_entropy(logits, labels)
-    close(loss, expected.loss)
-    loss.backward()
-    expected.loss.backward()
-    with torch.no_grad():
-        for parameter in ours.parameters():
-            parameter.copy_(parameter.grad)
-    gradients = {name: p.grad for name, p in theirs.named_parameters()}
-    _, converted = to_huggingface(ours)
-    compare_gradients(gradients, converted)
+    compare_losses(ours, theirs, loss, expected.loss)
