@@ -42,6 +42,7 @@ def compiled(*, nogil: bool = False, twin: Callable[..., Any] | None = None) -> 
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
+        """Compile a function on its first call, or load what an earlier process compiled."""
         kernel = njit(nogil=nogil)(function)
         try:
             kernel._cache = _Cache(function)  # as cache=True does

@@ -301,6 +301,7 @@ class VideoSet:
         moved = [number[name.replace("_", " ")] for name in self.classes]
 
         def move(items: Sequence[VideoItem]) -> VideoItems:
+            """The items with their labels in the numbering of `classes`."""
             labels = (None if label is None else moved[label] for label in labels_of(items))
             return VideoItems.of(items).with_labels(labels)
 

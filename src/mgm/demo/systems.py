@@ -141,6 +141,7 @@ def _sender(report: Callable[[Line], None], processes: int) -> Iterator[Callable
         lines: Any = manager.Queue()
 
         def forward() -> None:
+            """Report the lines of all processes here, until None arrives."""
             while (line := lines.get()) is not None:
                 report(line)
 

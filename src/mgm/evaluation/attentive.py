@@ -107,6 +107,7 @@ def choose_attentive_probe(
     every, out = torch.arange(len(train.owner)), held[train.owner]
 
     def trained(views: Tensor, settings: Sequence[AttentiveSetting]) -> list[AttentiveProbe]:
+        """Probes trained on a part of the training views, one for each setting."""
         return train_attentive_probes(
             train, tokens, views, settings, shape=shape, config=config, seed=seed, device=device
         )

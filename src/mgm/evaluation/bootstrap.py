@@ -58,6 +58,7 @@ def class_mean_interval(
     of_class = np.eye(classes)[label]
 
     def means(sums: Sums) -> npt.NDArray[np.float64]:
+        """The statistic of resamples: the mean over the classes that each of them contains."""
         correct, videos = sums[:, :classes], sums[:, classes:]
         with np.errstate(invalid="ignore"):
             found: npt.NDArray[np.float64] = np.nanmean(correct / videos, axis=1)

@@ -103,6 +103,7 @@ def _train(probe: nn.Module, features: Tensor, labels: Tensor, protocol: LinearP
     optimiser = _optimiser(probe.parameters(), protocol, protocol.base_lr * protocol.batch / 256)
 
     def factor(step: int) -> float:
+        """Fraction of the learning rate: a linear warm-up, then half a cosine to 0."""
         if step < warmup:
             return step / warmup
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (epochs * steps - warmup)))

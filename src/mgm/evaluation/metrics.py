@@ -101,6 +101,7 @@ def accuracy_gain(after: npt.NDArray[np.bool_], before: npt.NDArray[np.bool_]) -
     tie = _correlation(int((after & before).sum()), gained, lost, int((~after & ~before).sum()))
 
     def reach(one: float, other: float) -> float:
+        """Distance of a limit from the difference: the two proportions' own distances, combined under their correlation."""
         return math.sqrt(max(one**2 - 2 * tie * one * other + other**2, 0))
 
     value = (gained - lost) / count
@@ -131,6 +132,7 @@ def _sign_test(gained: int, lost: int) -> float:
     changed = gained + lost
 
     def chance(k: int) -> float:
+        """Probability of k gains among the changed videos, as logarithms: their factorials overflow."""
         ways = math.lgamma(changed + 1) - math.lgamma(k + 1) - math.lgamma(changed - k + 1)
         return math.exp(ways - changed * math.log(2))
 

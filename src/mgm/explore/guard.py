@@ -92,6 +92,8 @@ def _name_of(address: str) -> str:
 
 
 def _with_headers(send: Send) -> Send:
+    """Send with the headers of security, in every response."""
+
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in _HEADERS.items())]

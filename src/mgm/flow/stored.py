@@ -44,6 +44,7 @@ def _measured(raft: RaftEstimator, video: OpenVideo) -> Iterator[FrameMotion]:
     check_size = OneSize(video.name)
 
     def observe(frame: av.video.frame.VideoFrame) -> None:
+        """Keep the picture of each decoded frame, in the order in which the frames are yielded."""
         check_size(frame)
         pictures.append(convert(frame, (frame.height, frame.width)))
 

@@ -31,6 +31,7 @@ def logistic_regression(
     optimiser = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
+        """The loss with its gradients, which LBFGS evaluates several times in a step."""
         optimiser.zero_grad()
         loss = F.cross_entropy(features @ weight + bias, labels, class_weight, label_smoothing=smoothing)
         loss = loss + decay * weight.square().sum()

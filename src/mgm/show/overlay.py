@@ -260,6 +260,7 @@ def _blocks(
     edges = (np.arange(0, rows, every), np.arange(0, columns, every))
 
     def total(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Sums over the squares; those at the right and lower edge may be smaller."""
         summed: npt.NDArray[np.float64] = np.add.reduceat(np.add.reduceat(values, edges[0], axis=0), edges[1], axis=1)
         return summed
 

@@ -49,6 +49,7 @@ def explain_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> list[Se
     overridden = {override_key(text)[:2] for text in given}
 
     def setting(key: Key, value: Any, meaning: str | None) -> Setting:
+        """A value with its source: an override, a recipe with its comment, or the default."""
         origin = read.origins.get(key)
         # An override of steps also removes the recipe's epochs.
         if key in overridden or (given and origin is not None and value is None and _value(read.tree, key) is not None):

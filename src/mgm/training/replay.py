@@ -155,6 +155,7 @@ def _watched(model: nn.Module) -> Iterator[_Seen]:
 
     def hook(name: str) -> Any:
         def on_gradient(gradient: torch.Tensor) -> None:
+            """The first gradient of the backward pass belongs to the last module of the forward pass."""
             if seen.gradient is None and not bool(gradient.isfinite().all()):
                 seen.gradient = name
 

@@ -46,6 +46,7 @@ def shared_set(given: VideoSet | SetSpecLike) -> VideoSet:
     with ExitStack() as stack:
 
         def read() -> _Offer | None:
+            """The set of a machine is read by its first process alone, which offers it to the others."""
             if exchange.local_rank:
                 return None
             own.append(_read(given))

@@ -46,6 +46,7 @@ def noted_requests(*, together: bool = False) -> Iterator[list[str]]:
         return
 
     def note(number: int, frame: FrameType | None) -> None:
+        """The first request is noted; a second one ends the process at once, as it would have without this."""
         noted.append(signal.Signals(number).name)
         restore()
 

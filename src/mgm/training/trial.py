@@ -217,6 +217,7 @@ def _take(run: TrainingRun, method: TrainingMethod, clips: int, *, progress: flo
     kept: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
+        """Count the storage of a tensor that autograd keeps for the backward pass, once, unless it is a weight."""
         storage = local(tensor).untyped_storage()
         if storage.data_ptr() not in own:
             kept[storage.data_ptr()] = storage.nbytes()

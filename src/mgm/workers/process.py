@@ -144,6 +144,7 @@ def work(
     bad: dict[int, VideoError] = {}
 
     def begin(item: int) -> None:
+        """Called before each item: one that ended an earlier process raises its error instead."""
         if item in bad:
             raise bad[item]
         marker.begin(item)

@@ -70,6 +70,7 @@ def resolve_classes(lists: Sequence[VideoList], class_names: ClassNames | None) 
     of_folder = {name: number for number, name in enumerate(found.classes)}
 
     def label_of(entry: ListedVideo) -> int | None:
+        """The number of a video's class; of one without a label, that of the class of its folder."""
         if entry.label is None or entry.label == -1:
             return of_folder.get(_folder_of(entry.name))
         return found.index[entry.label]

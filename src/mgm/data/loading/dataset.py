@@ -190,6 +190,7 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
         epoch, index = key
 
         def draw(number: int, attempt: int, failed: tuple[Unreadable, ...]) -> list[Sample]:
+            """The samples of video `number`, which is tried after those of `failed`."""
             if begin_item is not None:
                 begin_item(number)
             return self._draw(epoch, number, attempt, failed, progress)
