@@ -118,3 +118,8 @@ def calls_on(folder: Path, log: Path) -> list[Call]:
         if str(folder) in line and not reads:
             found.append(Call(match[2], counts[match[2]], before, line))
     return found
+
+
+def happened(log: Path) -> bool:
+    """Whether a fault was made in the run that strace logged."""
+    return "(INJECTED)" in log.read_text(errors="replace")

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from faults import DOCUMENTED_ERROR, FINISHED, WRITING, Call, calls_on, run_forked
+from faults import DOCUMENTED_ERROR, FINISHED, WRITING, Call, calls_on, happened, run_forked
 
 from mgm.data.synthetic.labelled import make_dataset
 from mgm.errors import MgmError
@@ -116,6 +116,8 @@ class Experiment:
         self.restore()
         status = self.traced(self.train, options)
         ending = {FINISHED: "finished", DOCUMENTED_ERROR: "error", -9: "killed"}.get(status, f"status {status}")
+        if status == FINISHED and not happened(self.folder / "trace"):  # some runs write once less than the traced one
+            ending = "ended before it"
         return f"{ending}; then {self.recovers()}"
 
     def kills(self, count: int, rng: random.Random) -> Counter[str]:
