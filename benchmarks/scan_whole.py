@@ -1,9 +1,10 @@
 """`mgm scan` of a large folder of videos to its end, killed on the way: time, memory over time, the journal, and the set it makes.
 
-    python benchmarks/scan_whole.py [--files 1000000] [--kill .1 .6] [--folder FOLDER]
+    python benchmarks/scan_whole.py [--files 1000000] [--kill .1 .6] [--every 1] [--folder FOLDER]
 
 Every file is a real H.264 video, the smallest that moves: two frames of 32 px. A hundred different ones are made; the others are
-links to them, so that the disk reads nothing: what is measured is opening, decoding, and keeping the records. The command runs in a
+links to them, so that the disk reads nothing: what is measured is opening, decoding, and keeping the records. With `--every 10` one
+file in ten is a video, the others are empty, which costs a twentieth. The command runs in a
 process of its own, which SIGKILL ends after each share of the files; the same command then continues. At the end every file must
 have its row, once, in order. The manifest is then loaded as a set, and read for a first batch.
 
@@ -32,8 +33,8 @@ SAMPLE_SECONDS, SHOWN = 0.5, 10
 COMMAND = [sys.executable, "-c", "from mgm.commands.main import run; run()"]
 
 
-def make_files(videos: Path, count: int) -> None:
-    """Link `count` names in folders of a thousand to a hundred videos."""
+def make_files(videos: Path, count: int, every: int) -> None:
+    """Link `count` names in folders of a thousand to a hundred videos; only one in `every` is a video, the others are empty."""
     from mgm.data.synthetic.known_motion import make_translation
 
     made = [videos.parent / f"{number}.mp4" for number in range(DIFFERENT)]
@@ -43,7 +44,11 @@ def make_files(videos: Path, count: int) -> None:
         if number % PER_FOLDER == 0:
             place = videos / f"class {number // PER_FOLDER:04d}"
             place.mkdir(parents=True)
-        os.link(made[number % DIFFERENT], place / f"a video {number:08d}.mp4")
+        name = place / f"a video {number:08d}.mp4"
+        if number % every:
+            os.close(os.open(name, os.O_CREAT))
+        else:
+            os.link(made[number // every % DIFFERENT], name)
 
 
 class Lines:
@@ -87,7 +92,7 @@ def _kilobytes(status: str, name: str) -> int:
     return int(status.partition(name)[2].split()[0])
 
 
-def run_scan(videos: Path, manifest: Path, lines: Lines, until: int | None, title: str) -> None:
+def run_scan(videos: Path, manifest: Path, lines: Lines, until: int | None, title: str, status: int = 0) -> None:
     """Run the command, to its end or until the journal has a number of lines, and print its rows."""
     before, observed, began = lines.update(), Observed(), time.monotonic()
     words = [*COMMAND, "scan", str(videos), "--out", str(manifest), "--processes", "1"]
@@ -100,11 +105,11 @@ def run_scan(videos: Path, manifest: Path, lines: Lines, until: int | None, titl
                 observed.started = time.monotonic() - began
             if until is not None and done >= until:
                 command.send_signal(signal.SIGKILL)
-            ended, status, used = os.wait4(command.pid, 0 if until is not None and done >= until else os.WNOHANG)
+            ended, raw, used = os.wait4(command.pid, 0 if until is not None and done >= until else os.WNOHANG)
             if ended:
-                command.returncode = os.waitstatus_to_exitcode(status)
+                command.returncode = os.waitstatus_to_exitcode(raw)
                 break
-    assert command.returncode == (0 if until is None else -signal.SIGKILL), command.returncode
+    assert command.returncode == (status if until is None else -signal.SIGKILL), command.returncode
     read = lines.update() - before
     spent, clock = used.ru_utime + used.ru_stime, time.monotonic() - began
     start = "" if observed.started is None else f", first record after {observed.started:.1f} s"
@@ -123,15 +128,14 @@ def run_scan(videos: Path, manifest: Path, lines: Lines, until: int | None, titl
         )
 
 
-def check(videos: Path, manifest: Path, count: int) -> None:
-    """Every file has its row, once, in the order of their names, and can be read."""
+def check(manifest: Path, count: int, every: int) -> None:
+    """Every file has its row, once, in the order of their names, and the right status."""
     from mgm.video.scan.manifest import read_manifest
 
     began, rows, previous = time.process_time(), 0, ""
     for record in read_manifest(manifest):
-        assert record.status == "ok", record
         assert previous < record.path, (previous, record.path)
-        assert record.frames == FRAMES
+        assert (record.status, record.frames) == (("empty", None) if rows % every else ("ok", FRAMES)), record
         rows, previous = rows + 1, record.path
     assert rows == count, rows
     print(
@@ -140,7 +144,7 @@ def check(videos: Path, manifest: Path, count: int) -> None:
     )
 
 
-def load(manifest: Path, count: int) -> None:
+def load(manifest: Path, videos: int) -> None:
     """Load the manifest as a set, and read the first batch of four clips in two processes."""
     from mgm.data import load_set
     from mgm.data.clips.source import ClipSettings, FileSource
@@ -150,7 +154,7 @@ def load(manifest: Path, count: int) -> None:
     own, began, clock = peak_memory(), time.process_time(), time.monotonic()
     found = load_set(manifest)
     items, every = found.train, len(found.train) + len(found.test)
-    assert every == count
+    assert every == videos
     print(
         f"{'load_set':24s} {every:10,}      {time.process_time() - began:9.1f} s"
         f" ({time.monotonic() - clock:,.0f} s by the clock) {peak_memory():6.0f} MB, {own:.0f} before",
@@ -169,26 +173,29 @@ def load(manifest: Path, count: int) -> None:
     )
 
 
-def measure(folder: Path, count: int, kills: Sequence[float]) -> None:
+def measure(folder: Path, count: int, kills: Sequence[float], every: int) -> None:
     """All rows of a set in a folder."""
     videos, manifest = folder / "videos", folder / "manifest.parquet"
     context = multiprocessing.get_context("spawn")
-    _run(context.Process(target=make_files, args=(videos, count)))
+    _run(context.Process(target=make_files, args=(videos, count, every)))
     size = sum(path.stat().st_size for path in folder.glob("*.mp4")) / DIFFERENT
-    print(f"{'videos':24s} {count:10,}, {size:,.0f} bytes each", flush=True)
+    readable, broken = -(-count // every), int(every > 1)
+    print(
+        f"{'files':24s} {count:10,}, {readable:,} videos of {size:,.0f} bytes, {count - readable:,} empty", flush=True
+    )
     lines = Lines(manifest.with_name(f"{manifest.name}.journal"))
     for number, share in enumerate(kills):
         run_scan(videos, manifest, lines, int(share * count), "scan, killed" if not number else "continued, killed")
-    run_scan(videos, manifest, lines, None, "continued to its end" if kills else "scan")
+    run_scan(videos, manifest, lines, None, "continued to its end" if kills else "scan", broken)
     assert lines.count == count, lines.count  # no file was read twice
     print(f"{'journal at the end':24s} {lines.size:14,} bytes, {lines.size / count:.0f} a file", flush=True)
     print(
         f"{'manifest':24s} {manifest.stat().st_size:14,} bytes, {manifest.stat().st_size / count:.0f} a file",
         flush=True,
     )
-    run_scan(videos, manifest, Lines(folder / "none"), None, "scan again")
-    _run(context.Process(target=check, args=(videos, manifest, count)))
-    _run(context.Process(target=load, args=(manifest, count)))
+    run_scan(videos, manifest, Lines(folder / "none"), None, "scan again", broken)
+    _run(context.Process(target=check, args=(manifest, count, every)))
+    _run(context.Process(target=load, args=(manifest, readable)))
 
 
 def _run(process: multiprocessing.context.SpawnProcess) -> None:
@@ -203,11 +210,12 @@ def main() -> None:
     parser.add_argument(
         "--kill", type=float, nargs="*", default=[0.1, 0.6], help="shares of the files after which it is killed"
     )
+    parser.add_argument("--every", type=int, default=1, help="one file in so many is a video, the others are empty")
     parser.add_argument("--folder", type=Path, help="where the files are made, and removed")
     options = parser.parse_args()
     print_header("mgm scan, processor time, largest memory", SEED)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        measure(Path(folder), options.files, options.kill)
+        measure(Path(folder), options.files, options.kill, options.every)
 
 
 if __name__ == "__main__":
