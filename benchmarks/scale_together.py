@@ -133,13 +133,13 @@ def _predicted(count: int, ranks: Ranks) -> Iterator[PredictedGroup]:
     """The predictions of the groups of 16 videos that a rank has judged."""
     import numpy as np
 
-    from mgm.evaluation.prediction_journal import PredictedGroup, Prediction
+    from mgm.evaluation.prediction_journal import PredictedGroup, VideoPrediction
 
     rng = np.random.default_rng(SEED)
     for first in range(16 * ranks.rank, count, 16 * ranks.count):
         numbers = range(first, min(first + 16, count))
         yield PredictedGroup(
-            tuple(Prediction(n, n % CLASSES, 15, rng.random(CLASSES), (0.0, 10.0)) for n in numbers), {}
+            tuple(VideoPrediction(n, n % CLASSES, 15, rng.random(CLASSES), (0.0, 10.0)) for n in numbers), {}
         )
 
 

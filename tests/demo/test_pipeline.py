@@ -38,7 +38,7 @@ QUICK = (
 def short(monkeypatch):
     """Few previews and readings: most of the time of so small a demo."""
     monkeypatch.setattr(pipeline, "PREVIEWS", 2)
-    monkeypatch.setattr(measure, "READINGS", 1)
+    monkeypatch.setattr(measure, "ROUNDS", 1)
 
 
 @pytest.fixture

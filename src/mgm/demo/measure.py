@@ -25,7 +25,7 @@ from mgm.video.container.metadata import read_video_info
 
 MEASURED_MASKS = ("mgm", "tube", "random")
 MEASURED_CLIPS = 256
-READINGS = 5
+ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,13 @@ class ReadingCost:
         return {"with motion / without": self.ratio, "seconds with motion": self.seconds, "clips": self.clips}
 
 
-def measure_reading(paths: Sequence[str], config: Config) -> ReadingCost | None:
+def measure_reading_cost(paths: Sequence[str], config: Config) -> ReadingCost | None:
     """Read the first clip of each video several times, with and without motion in turn; None if none can be read."""
     data, ratios, seconds = config.data, [], []
     for path in paths:
         times: dict[str | None, list[float]] = {None: [], "codec": []}
         try:
-            for motion in (None, "codec") * READINGS:
+            for motion in (None, "codec") * ROUNDS:
                 began = time.perf_counter()
                 read_clip(path, frames=data.frames, stride=data.stride, size=data.size, motion=motion)
                 times[motion].append(time.perf_counter() - began)

@@ -14,7 +14,7 @@ from mgm.data.annotations import VideoSet, load_set
 from mgm.data.clips.source import ClipSource, MemorySource
 from mgm.data.items import evenly_spaced
 from mgm.demo.findings import Findings, metrics_of
-from mgm.demo.measure import measure_masks, measure_reading
+from mgm.demo.measure import measure_masks, measure_reading_cost
 from mgm.demo.page import write_page
 from mgm.demo.plan import (
     LABELS,
@@ -113,7 +113,7 @@ def _run_stages(
         found.unreadable.update(source.unreadable if isinstance(source, MemorySource) else {})
     with clock.stage("measure masks and reading"), Activity("measuring masks and reading"):
         found.masks = measure_masks(videos.test or videos.train, source, config)
-        found.reading = measure_reading(evenly_spaced([item.path for item in videos.items], PREVIEWS), config)
+        found.reading = measure_reading_cost(evenly_spaced([item.path for item in videos.items], PREVIEWS), config)
     with clock.stage("pretrain and compare"):
         _compare(found, source, processes)
     with clock.stage("write report"), Activity("writing the report"):

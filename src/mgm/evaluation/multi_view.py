@@ -48,7 +48,7 @@ from mgm.training.results import (
     ModelRecord,
     Result,
     SetRecord,
-    Setting,
+    SettingValue,
     describe_model,
     describe_set,
     describe_videos,
@@ -211,7 +211,7 @@ class _Task:
     videos: VideoSet
     model: ModelRecord
     about: SetRecord
-    protocol: dict[str, Setting]
+    protocol: dict[str, SettingValue]
 
     @property
     def folder_name(self) -> str:

@@ -19,7 +19,7 @@ from mgm.files.journal import Journal, read_journal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
+class VideoPrediction:
     """The prediction of one video.
 
     Attributes:
@@ -38,7 +38,7 @@ class Prediction:
 class PredictedGroup:
     """Neighbouring videos, which a model has judged together; path -> message of those that could not be read."""
 
-    videos: tuple[Prediction, ...]
+    videos: tuple[VideoPrediction, ...]
     unreadable: dict[str, str]
 
 
@@ -84,9 +84,9 @@ def _text(values: Sequence[float]) -> str:
     return base64.b64encode(np.array(values, "<f8").tobytes()).decode()
 
 
-def _prediction(index: int, label: int, views: int, text: str) -> Prediction:
+def _prediction(index: int, label: int, views: int, text: str) -> VideoPrediction:
     values = np.frombuffer(base64.b64decode(text), "<f8").astype(np.float64)
-    return Prediction(index, label, views, values[2:], (float(values[0]), float(values[1])))
+    return VideoPrediction(index, label, views, values[2:], (float(values[0]), float(values[1])))
 
 
 def _group(record: dict[str, Any], folder: Path) -> tuple[int, PredictedGroup]:

@@ -8,16 +8,16 @@ import numpy.typing as npt
 from mgm.data.clips.sampling import Sampling, SamplingRule
 from mgm.evaluation.metrics import accuracy
 from mgm.training.config import Config
-from mgm.training.results import Interval, Metric, Setting
+from mgm.training.results import Interval, Metric, SettingValue
 
 
-def view_protocol(config: Config, sampling: Sampling, rule: SamplingRule = "exact") -> dict[str, Setting]:
+def view_protocol(config: Config, sampling: Sampling, rule: SamplingRule = "exact") -> dict[str, SettingValue]:
     """The clips of a test video, and the precision of the model that judges them.
 
     Frames kept in memory (`data.memory`) are scaled to their "memory side" first, and differ from those of a file.
     """
     data = config.data
-    shown: dict[str, Setting] = {} if data.input == "pixels" else {"input": data.input}
+    shown: dict[str, SettingValue] = {} if data.input == "pixels" else {"input": data.input}
     return shown | {
         "temporal views": config.probe.temporal_views,
         "spatial views": config.probe.spatial_views,
@@ -31,7 +31,7 @@ def view_protocol(config: Config, sampling: Sampling, rule: SamplingRule = "exac
     }
 
 
-def probe_protocol(config: Config) -> dict[str, Setting]:
+def probe_protocol(config: Config) -> dict[str, SettingValue]:
     """The views of `view_protocol` and the training of the probes."""
     probe = config.probe
     return view_protocol(config, probe.sampling) | {

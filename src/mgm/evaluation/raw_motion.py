@@ -25,7 +25,7 @@ from mgm.evaluation.views import Features
 from mgm.training.config import Config
 
 Probabilities = np.ndarray[tuple[int, int], np.dtype[np.float64]]
-Classifier = Callable[[Features, Features, Tensor], Probabilities]
+Classify = Callable[[Features, Features, Tensor], Probabilities]
 Describe = Callable[[ClipView], Sequence[Tensor]]
 """The features of a clip, one vector for each way to describe it."""
 
@@ -77,7 +77,7 @@ def probe_clips(
     probe, classes = config.probe, len(videos.classes)
     train = _read(describe, videos.train, config, source, views=probe.clips_per_video, motion=motion)
     test = _read(describe, videos.test, config, source, views=probe.temporal_views, motion=motion)
-    classifiers: dict[str, Classifier] = {
+    classifiers: dict[str, Classify] = {
         "linear probe": lambda bank, queries, held: linear_probe(bank, queries, classes=classes, held=held)
     }
     for k in usable_neighbours(probe.neighbour_counts, len(train[0].owner)):
@@ -143,7 +143,7 @@ def _read(
     ]
 
 
-def _held_out_accuracy(train: Features, classify: Classifier, held: Tensor) -> float:
+def _held_out_accuracy(train: Features, classify: Classify, held: Tensor) -> float:
     if not held.any() or held.all():
         return 0.0
     bank, queries = _only(train, ~held), _only(train, held)

@@ -22,7 +22,7 @@ from mgm.evaluation.prediction_table import video_names
 from mgm.evaluation.ranks import Ranks
 from mgm.training.shared_set import shared_set
 
-Hits = npt.NDArray[np.bool_]
+RunHits = npt.NDArray[np.bool_]
 """bool (runs, videos), True = classified correctly."""
 
 # Quantiles of Student's t that leave 2.5% above them, for 1 to 30 degrees of freedom. scipy would be a dependency for this alone.
@@ -178,7 +178,12 @@ def _check_views(judgements: Sequence[_Judgement]) -> None:
 
 
 def gain_of_runs(
-    before: Hits, after: Hits, *, groups: Sequence[str] | None = None, expected: int | None = None, chance: float = 0.0
+    before: RunHits,
+    after: RunHits,
+    *,
+    groups: Sequence[str] | None = None,
+    expected: int | None = None,
+    chance: float = 0.0,
 ) -> RunGain:
     """The gain from the hits of the runs of two groups on the same videos.
 

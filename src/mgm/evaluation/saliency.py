@@ -20,7 +20,7 @@ from mgm.data.unreadable import READ_ERRORS, Unreadable
 from mgm.errors import ConfigError, DataError
 from mgm.evaluation.bootstrap import Sums, bootstrap_interval, mean_interval
 from mgm.masks import build_mask, draw_statistics, mask_rng, object_area
-from mgm.training.results import Interval, Metric, Result, Setting, VideosRecord, describe_set, keep_result
+from mgm.training.results import Interval, Metric, Result, SettingValue, VideosRecord, describe_set, keep_result
 from mgm.video.clip.whole_video import motion_chunks
 from mgm.video.motion.field import CELL_PIXELS, MotionField
 from mgm.video.motion.names import CameraModel, Policy, Reading
@@ -152,7 +152,7 @@ def saliency(
         shares = _grade(videos.items, one.paths, box_file, camera, masks, clip, policy, reading, progress)
         found.append(replace(one, masks=shares))
         without |= left_out
-    settings: dict[str, Setting] = {"policy": policy, "reading": reading}
+    settings: dict[str, SettingValue] = {"policy": policy, "reading": reading}
     settings["boxes"] = "beside the videos" if box_file is None else box_file.format
     results = tuple(_result(videos, one, without, settings) for one in found)
     if out is not None:
@@ -361,7 +361,9 @@ def _grade(
     return tuple(MaskShares(name, float(m), float(o), len(shares[name])) for name, (m, o) in means.items())
 
 
-def _result(videos: VideoSet, one: Saliency, without: Mapping[str, str], settings: Mapping[str, Setting]) -> Result:
+def _result(
+    videos: VideoSet, one: Saliency, without: Mapping[str, str], settings: Mapping[str, SettingValue]
+) -> Result:
     low, high = one.interval
     pooled = Interval(low=low, high=high, method=f"bootstrap over {len(one.paths)} videos")
     mean_low, mean_high = mean_interval(one.of_videos)

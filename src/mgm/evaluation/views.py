@@ -21,7 +21,7 @@ from mgm.evaluation.feature_blocks import FeatureBlocks, SeenViews
 from mgm.evaluation.feature_journal import FeatureJournal, SeenGroup, SeenVideo
 from mgm.evaluation.pooling import TokenPooling, pool_tokens
 from mgm.evaluation.prediction_blocks import PredictionBlocks, Predictions
-from mgm.evaluation.prediction_journal import PredictedGroup, Prediction, PredictionJournal
+from mgm.evaluation.prediction_journal import PredictedGroup, PredictionJournal, VideoPrediction
 from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.token_file import TokenFile
 from mgm.models import Encoder
@@ -169,11 +169,11 @@ def predict_views(
     return blocks.join(ranks, len(views))
 
 
-def _prediction(video: SeenVideo) -> Prediction:
+def _prediction(video: SeenVideo) -> VideoPrediction:
     (logits,) = video.outputs
     probability = average_views(logits.softmax(-1), torch.zeros(len(logits), dtype=torch.int64), 1)[0]
     times = video.places.pts_seconds
-    return Prediction(video.index, video.label, len(logits), probability, (float(times.min()), float(times.max())))
+    return VideoPrediction(video.index, video.label, len(logits), probability, (float(times.min()), float(times.max())))
 
 
 def average_views(probability: Tensor, owner: Tensor, videos: int) -> npt.NDArray[np.float64]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mgm.errors import ConfigError
 
-Features = npt.NDArray[np.float32]
+FeatureArray = npt.NDArray[np.float32]
 
 _NEIGHBOURS: Final = 15
 """Of a video; umap-learn's default."""
@@ -32,7 +32,7 @@ class Projection:
     explained: tuple[float, float] | None
 
 
-def principal_components(features: Features) -> Projection:
+def principal_components(features: FeatureArray) -> Projection:
     """Features (n, dim) in the plane of their first two principal components."""
     centred = features.astype(np.float64) - features.mean(axis=0)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
@@ -41,7 +41,7 @@ def principal_components(features: Features) -> Projection:
     return Projection(_fill_square(left[:, :2] * values[:2]), (first, second))
 
 
-def neighbourhoods(features: Features) -> Projection:
+def neighbourhoods(features: FeatureArray) -> Projection:
     """Features (n, dim) in a plane in which neighbours stay neighbours (UMAP, McInnes et al. 2018), the same at every call.
 
     It begins with the principal components: where videos are few, its spectral start has no solution.
@@ -55,13 +55,13 @@ def neighbourhoods(features: Features) -> Projection:
         return Projection(_fill_square(fit.fit_transform(features).astype(np.float64)), None)
 
 
-def projections() -> dict[str, Callable[[Features], Projection]]:
+def projections() -> dict[str, Callable[[FeatureArray], Projection]]:
     """The ways to place embeddings that are installed."""
-    found: dict[str, Callable[[Features], Projection]] = {"pca": principal_components}
+    found: dict[str, Callable[[FeatureArray], Projection]] = {"pca": principal_components}
     return found | ({"umap": neighbourhoods} if find_spec("umap") is not None else {})
 
 
-def project(features: Features, method: object) -> Projection:
+def project(features: FeatureArray, method: object) -> Projection:
     """Projection of features (n, dim), n from 3.
 
     Raises:

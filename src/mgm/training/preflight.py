@@ -41,7 +41,7 @@ from mgm.training.trial import StepCost, fitting_clips, fixed_bytes, measure_rea
 from mgm.video.clip.interleave import compile_clip_kernels
 from mgm.video.transcode.choice import describe_encoders
 
-Verdict = Literal["ok", "note", "change"]
+FindingVerdict = Literal["ok", "note", "change"]
 
 _EXTRAS: Final = {
     "flow": ("cv2",),
@@ -79,7 +79,7 @@ class Finding:
 
     name: str
     found: str
-    verdict: Verdict = "ok"
+    verdict: FindingVerdict = "ok"
     advice: str = ""
 
 

@@ -36,7 +36,7 @@ from mgm.training.resume import fingerprint
 Kind = Literal["evaluation", "probe", "baseline", "transfer", "saliency"]
 """The command that measured a result."""
 Unit = Literal["fraction", "ratio", "nats"]
-Setting = bool | int | float | str | None
+SettingValue = bool | int | float | str | None
 
 FORMAT: Final = "mgm-result-1"
 PROBE_FILE: Final = "probe.json"
@@ -156,7 +156,7 @@ class Result(Record, Tabled):
     kind: Kind
     set: SetRecord
     model: ModelRecord | None = None
-    protocol: Mapping[str, Setting] = Field(default_factory=dict)
+    protocol: Mapping[str, SettingValue] = Field(default_factory=dict)
     videos: VideosRecord
     metrics: tuple[Metric, ...]
     details: Mapping[str, Any] = Field(default_factory=dict)

@@ -15,7 +15,7 @@ from mgm.data.shards.members import open_item
 from mgm.spans import span
 from mgm.video import MotionField
 from mgm.video.clip.plan import clip_frames
-from mgm.video.motion.accumulation import MOST_FRAMES
+from mgm.video.motion.accumulation import MOST_TRACED_FRAMES
 from mgm.video.motion.field import CELL_PIXELS
 from mgm.video.motion.names import CameraModel
 
@@ -84,7 +84,7 @@ def _runs(frames: Frames) -> Iterator[Frames]:
 
 def _read(path: str, first: int, last: int, camera: CameraModel) -> tuple[MotionField, npt.NDArray[np.float64]]:
     """The accumulated motion of the frames `first` to `last`, both included, and their times."""
-    begin = max(first - MOST_FRAMES, 0)
+    begin = max(first - MOST_TRACED_FRAMES, 0)
     with open_item(path) as reader:
         found = reader.read_motion(
             start=begin, frames=last - begin + 1, stride=1, motion="auto", camera=camera, short="error"

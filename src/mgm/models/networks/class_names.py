@@ -9,11 +9,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-ClassNames = Literal["kinetics400", "ssv2"]
+ClassList = Literal["kinetics400", "ssv2"]
 
 
 @cache
-def list_class_names(name: ClassNames) -> tuple[str, ...]:
+def list_class_names(name: ClassList) -> tuple[str, ...]:
     """The names of the 400 classes of Kinetics-400, or of the 174 of Something-Something V2."""
     text = files("mgm.models.networks").joinpath("class_lists", f"{name}.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mgm.models.networks.class_names import ClassNames
+from mgm.models.networks.class_names import ClassList
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.weights import WeightsFormat
 
@@ -68,7 +68,7 @@ class NetworkEntry:
     formats: tuple[WeightsFormat, ...]
     reads: InputKind = "pixels"
     classes: int
-    class_names: ClassNames | None
+    class_names: ClassList | None
     frames: int
     stride: int
     size: int

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mgm.errors import ModelError
 from mgm.models.attention import Mlp, Residual, linear_drop_path, split_heads
-from mgm.models.networks.class_names import ClassNames
+from mgm.models.networks.class_names import ClassList
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.image_start import State, central, vit_on_grid
 from mgm.models.networks.network import VideoNetwork
@@ -196,7 +196,7 @@ def build_motionformer(options: NetworkOptions) -> Motionformer:
 
 
 def _entry(
-    name: str, *, classes: int, class_names: ClassNames, views: tuple[int, int], sparse: bool, parameters: int
+    name: str, *, classes: int, class_names: ClassList, views: tuple[int, int], sparse: bool, parameters: int
 ) -> NetworkEntry:
     return NetworkEntry(
         name=name,

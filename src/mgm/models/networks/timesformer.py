@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.models.attention import Mlp, Residual, linear_drop_path, split_heads
-from mgm.models.networks.class_names import ClassNames
+from mgm.models.networks.class_names import ClassList
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.image_start import State, vit_on_grid
 from mgm.models.networks.network import VideoNetwork
@@ -209,7 +209,7 @@ def build_timesformer(options: NetworkOptions) -> TimeSformer:
 
 
 def _entry(
-    name: str, *, classes: int, class_names: ClassNames, stride: int, sparse: bool, parameters: int
+    name: str, *, classes: int, class_names: ClassList, stride: int, sparse: bool, parameters: int
 ) -> NetworkEntry:
     return NetworkEntry(
         name=name,

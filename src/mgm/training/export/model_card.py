@@ -35,7 +35,7 @@ _EXPORTED: Final = ("model.safetensors", "model.pth", CONFIG_FILE)
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ModelOrigin:
     """The origin of an exported model.
 
     name: of the run, file or folder. settings: the run's configuration, None if unknown. step: of the checkpoint.
@@ -59,7 +59,7 @@ class Origin:
         return {"name": self.first or self.name, **noted, "data": self.data}
 
 
-def origin_of(path: str | Path) -> Origin:
+def origin_of(path: str | Path) -> ModelOrigin:
     """The origin of a run or of external weights. Raises ModelError if a file of the run is damaged."""
     location = Path(path)
     named = location.name not in ("", "..")
@@ -67,7 +67,7 @@ def origin_of(path: str | Path) -> Origin:
     if not contains_settings(location):
         beside = (location if location.is_dir() else location.parent) / DESCRIPTION_FILE
         of_export = location.is_dir() or location.name in _EXPORTED
-        return _noted(beside, name) if of_export and beside.is_file() else Origin(name, foreign=True)
+        return _noted(beside, name) if of_export and beside.is_file() else ModelOrigin(name, foreign=True)
     content = load_checkpoint(location)
     folder = location if location.is_dir() else location.parent
     results = [line for name in RESULT_FILES for found in read_results(folder / name) for line in _result_lines(found)]
@@ -80,19 +80,19 @@ def origin_of(path: str | Path) -> Origin:
             "one of 'mgm pretrain' or 'mgm finetune'",
             reason="malformed",
         ) from error
-    return Origin(name, parse_config(config, str(path)), step, results)
+    return ModelOrigin(name, parse_config(config, str(path)), step, results)
 
 
-def _noted(file: Path, name: str) -> Origin:
+def _noted(file: Path, name: str) -> ModelOrigin:
     """The origin that an earlier export recorded; older exports have no record."""
     try:
         about = read_json(file.read_text(encoding="utf-8"))
         if "origin" not in about:
-            return Origin(name)
+            return ModelOrigin(name)
         noted = about["origin"]
         config = None if noted["config"] is None else parse_config(noted["config"], str(file))
         results = [str(line) for line in noted["results"]]
-        return Origin(name, config, noted["step"], results, noted["foreign"], noted["data"], noted["name"])
+        return ModelOrigin(name, config, noted["step"], results, noted["foreign"], noted["data"], noted["name"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, MgmError):
             raise
@@ -123,7 +123,7 @@ def _figure(metric: Metric) -> str:
 
 
 def model_card(
-    model: GraphModel, origin: Origin, to: str, *, data: str | None, video: VideoType, bias_names: BiasNames
+    model: GraphModel, origin: ModelOrigin, to: str, *, data: str | None, video: VideoType, bias_names: BiasNames
 ) -> str:
     """The model card in Markdown."""
     first = "" if origin.first is None else f", an export of `{printable(origin.first)}`"
@@ -200,7 +200,7 @@ def _two_columns(rows: Sequence[tuple[str, str]]) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
-def _training(model: GraphModel, origin: Origin) -> str:
+def _training(model: GraphModel, origin: ModelOrigin) -> str:
     if origin.settings is None and not origin.foreign:
         return "Settings are not recorded: ask the author of the model, also for its licence."
     if origin.settings is None:
@@ -219,7 +219,7 @@ def _training(model: GraphModel, origin: Origin) -> str:
     )
 
 
-def _length(optim: OptimConfig, origin: Origin, seed: int) -> str:
+def _length(optim: OptimConfig, origin: ModelOrigin, seed: int) -> str:
     length = next(f"{value} {unit}" for unit in LENGTHS if (value := getattr(optim, unit)) is not None)
     return (
         f"{length} of {optim.batch} clips, stored at step {origin.step}; learning rate {optim.base_lr:g} per 256 clips, "

@@ -38,7 +38,7 @@ from mgm.models.sizes import unknown_name
 from mgm.models.targets import ReconstructionObjective
 from mgm.models.tokenizers import Tokenizer
 from mgm.training.checkpoint import contains_settings, load_checkpoint, load_encoder, load_pretrained
-from mgm.training.export.model_card import Origin, model_card, origin_of
+from mgm.training.export.model_card import ModelOrigin, model_card, origin_of
 from mgm.training.export.target import ExportFormat, ExportPart, check_free
 from mgm.training.named_weights import find_weights
 from mgm.training.networks import read_network
@@ -96,7 +96,7 @@ def export_model(
     loaded: GraphModel
     if network is not None:
         read = _read_network(model, network, frames=frames, size=resolution)
-        loaded, origin = _part_of(read, part), Origin(f"weights of {network}", foreign=True)
+        loaded, origin = _part_of(read, part), ModelOrigin(f"weights of {network}", foreign=True)
     else:
         loaded, origin = _opened(model, part, frames=frames, resolution=resolution, heads=heads)
     if isinstance(loaded, VideoNetwork | TokensOf):
@@ -179,7 +179,7 @@ def _opened(
     frames: int | None,
     resolution: int | None,
     heads: int | None,
-) -> tuple[GraphModel, Origin]:
+) -> tuple[GraphModel, ModelOrigin]:
     if isinstance(model, str | Path):
         clips = {"frames": frames, "resolution": resolution, "heads": heads}
         if part == "encoder" and not _is_network(model):
@@ -195,10 +195,10 @@ def _opened(
             reason="conflict",
         )
     if isinstance(model, VideoNetwork):
-        return _part_of(model, part), Origin(describe(model)["network"])
+        return _part_of(model, part), ModelOrigin(describe(model)["network"])
     if part == "encoder" and not isinstance(model, Encoder):
-        return model.encoder, Origin("encoder")
-    return model, Origin(_kind(model))
+        return model.encoder, ModelOrigin("encoder")
+    return model, ModelOrigin(_kind(model))
 
 
 def _is_network(path: str | Path) -> bool:

@@ -26,7 +26,7 @@ Box = tuple[int, int, int, int]
 """(x, y, width, height) in pixels."""
 Crop = Literal["centre"] | Box | None
 """The region of a clip, see `ClipOptions`."""
-MOST_FRAMES = 2**24
+MOST_CLIP_FRAMES = 2**24
 """Of one clip, 155 hours at 30 frames per second: a mistyped number must not fill the memory."""
 
 
@@ -89,9 +89,9 @@ class ClipOptions:
 
     def check(self, name: str) -> None:
         """Raise VideoError, about the video `name`, for a value out of range or a combination that is not possible."""
-        _check_number(name, "stride", self.stride, least=1, most=MOST_FRAMES)
+        _check_number(name, "stride", self.stride, least=1, most=MOST_CLIP_FRAMES)
         if self.frames is not None:
-            _check_number(name, "frames", self.frames, least=1, most=MOST_FRAMES, other=", or None")
+            _check_number(name, "frames", self.frames, least=1, most=MOST_CLIP_FRAMES, other=", or None")
         _check_number(name, "start", self.start, least=0, most=2**40)
         if self.start_seconds is not None and not 0 <= self.start_seconds < float("inf"):
             raise _invalid(name, "start_seconds", self.start_seconds, "0 or more")

@@ -10,11 +10,13 @@ import numpy.typing as npt
 from mgm.compiled import compiled
 from mgm.video.motion.field import CELL_PIXELS, MotionField, VectorField
 
-MOST_FRAMES = 12
+MOST_TRACED_FRAMES = 12
 """Frames over which motion is accumulated at most: the distance of the keyframes of CoViAR's videos."""
 
 
-def accumulate_motion(field: MotionField, intra: npt.NDArray[np.bool_], *, most: int = MOST_FRAMES) -> MotionField:
+def accumulate_motion(
+    field: MotionField, intra: npt.NDArray[np.bool_], *, most: int = MOST_TRACED_FRAMES
+) -> MotionField:
     """The displacement of every cell since the last intra-coded frame, from the displacement since the frame before.
 
     The centre of a cell is traced back frame by frame: where it came from decides which vector continues the chain (the paper's
