@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import statistics
 import tarfile
@@ -24,16 +23,10 @@ from functools import partial
 from pathlib import Path
 
 from mgm.data import load_set, pack_set
-from timing import print_header, ratios
+from timing import print_header, processor_seconds, ratios
 from video import DEFAULT, REAL
 
 PEER = "tarfile alone"
-
-
-def processor_seconds() -> float:
-    """Processor time of this process and of those that have ended."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def tar_alone(source: Path, out: Path) -> None:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import resource
 import shutil
 import statistics
 import subprocess
@@ -51,7 +50,7 @@ from mgm.video.transcode.encode import transcode_video
 from mgm.video.transcode.encoders import ENCODERS
 from mgm.video.transcode.profiles import PROFILES, Profile, describe_profile, make_profile
 from peers import load_peers, read_decord
-from timing import print_header, ratios
+from timing import print_header, processor_seconds, ratios
 from video import DEFAULT, REAL
 
 SEED, SIZE, FRAMES, STRIDE = 0, 224, 16, 4
@@ -62,14 +61,9 @@ OWN = "mgm prepare"
 def seconds_of(function: partial) -> float:
     """Processor time of a call, with that of the programs it starts."""
 
-    began = _now()
+    began = processor_seconds()
     function()
-    return _now() - began
-
-
-def _now() -> float:
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
+    return processor_seconds() - began
 
 
 def result_size(path: Path, profile: Profile) -> tuple[int, int]:

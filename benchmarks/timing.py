@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +66,12 @@ def ratios(own: Sequence[float], other: Sequence[float]) -> tuple[float, float, 
     """Median, smallest and largest ratio of two functions' seconds, round by round."""
     each = [a / b for a, b in zip(own, other, strict=True)]
     return statistics.median(each), min(each), max(each)
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of those of its processes that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def peak_memory() -> float:

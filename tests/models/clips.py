@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mgm.models import ModelSpec
+from mgm.models.patches import split_mask
 
 SMALL = ModelSpec("debug", patch=8, frames=4, resolution=(32, 24))
 
@@ -26,3 +27,8 @@ def normalised(video: Tensor) -> Tensor:
     mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1, 1)
     return (video.float() / 255 - mean) / std
+
+
+def masked_tokens() -> Tensor:
+    """The numbers of the tokens that `random_mask` hides in each of two clips, int64 (B, n)."""
+    return split_mask(random_mask(), SMALL, batch=2)[1]

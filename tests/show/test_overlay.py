@@ -14,14 +14,9 @@ from mgm.show.overlay import overlay_video, wheel
 from mgm.video.clip.whole_video import motion_chunks
 from mgm.video.transcode.write import write_video
 from tests.errors import raises
-from tests.video.clips import remux
+from tests.video.clips import decode_by_pyav, remux
 
 SIZE = (120, 160)
-
-
-def frames_of(path: Path) -> np.ndarray:
-    with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +35,7 @@ def drawn(request, moving, tmp_path_factory):
 
 def test_every_frame_is_there_enlarged_with_a_bar(drawn, moving):
     style, out, totals = drawn
-    frames = frames_of(out)
+    frames = decode_by_pyav(out)
     assert len(frames) == totals.frames == 16
     height, width = frames.shape[1:3]
     assert width == 160 * 4
@@ -54,7 +49,7 @@ def test_every_frame_is_there_enlarged_with_a_bar(drawn, moving):
 
 def test_the_bar_has_a_legend_and_the_time(drawn):
     _, out, _ = drawn
-    bars = frames_of(out)[:, 482:]
+    bars = decode_by_pyav(out)[:, 482:]
     left, right = bars[:, :, :300], bars[:, :, -80:]
     assert left.max() > 180  # words
     assert np.abs(left[0].astype(int) - left[5]).mean() < 1
@@ -67,7 +62,7 @@ def test_a_still_video_is_left_alone(tmp_path):
     picture = np.kron(rng.integers(0, 256, (15, 20, 1)), np.ones((8, 8, 3))).astype(np.uint8)
     write_video(tmp_path / "still.mp4", [picture] * 6, fps=25, options={"crf": 10})
     overlay_video(tmp_path / "still.mp4", tmp_path / "out.mp4")
-    shown = frames_of(tmp_path / "out.mp4")[3, :480].astype(int)
+    shown = decode_by_pyav(tmp_path / "out.mp4")[3, :480].astype(int)
     expected = np.kron(picture, np.ones((4, 4, 1), np.uint8)).astype(int)
     assert np.abs(shown - expected)[8:-8, 8:-8].mean() < 12
     other = (np.abs(shown - expected).min(axis=-1) > 100)[8:-8, 8:-8]
@@ -149,12 +144,12 @@ def test_a_turned_video_is_upright(moving, tmp_path):
     """Its content moves up."""
     turned = remux(moving, tmp_path / "turned.mp4", rotation=90)
     overlay_video(turned, tmp_path / "wheel.mp4", "wheel", full_scale=3)
-    shown = frames_of(tmp_path / "wheel.mp4")[4]
+    shown = decode_by_pyav(tmp_path / "wheel.mp4")[4]
     assert shown.shape[:2] == (640 + 66, 480)
     red, green, blue = shown[200:400, 150:350].reshape(-1, 3).mean(axis=0)
     assert blue > red > green  # up is violet
     overlay_video(moving, tmp_path / "straight.mp4", "wheel", full_scale=3)
-    red, green, blue = frames_of(tmp_path / "straight.mp4")[4, 150:350, 200:400].reshape(-1, 3).mean(axis=0)
+    red, green, blue = decode_by_pyav(tmp_path / "straight.mp4")[4, 150:350, 200:400].reshape(-1, 3).mean(axis=0)
     assert red > max(green, blue) + 30  # right is coral
 
 
@@ -163,7 +158,7 @@ def test_any_size_is_drawn(tmp_path, size):
     make_translation(tmp_path / "a.mp4", velocity=(2, 0), frames=4, size=size)
     for style in ("arrows", "wheel"):
         overlay_video(tmp_path / "a.mp4", tmp_path / "out.mp4", style)
-        frames = frames_of(tmp_path / "out.mp4")
+        frames = decode_by_pyav(tmp_path / "out.mp4")
         assert len(frames) == 4
         assert min(frames.shape[1:3]) >= 480
 
@@ -172,7 +167,7 @@ def test_without_vectors_flow_is_drawn(tmp_path):
     pytest.importorskip("cv2")
     make_translation(tmp_path / "a.webm", velocity=(3, 0), frames=6, size=SIZE, codec="libvpx-vp9")
     assert overlay_video(tmp_path / "a.webm", tmp_path / "out.mp4").source == "flow"
-    assert len(frames_of(tmp_path / "out.mp4")) == 6
+    assert len(decode_by_pyav(tmp_path / "out.mp4")) == 6
 
 
 @pytest.mark.parametrize(

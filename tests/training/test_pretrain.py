@@ -23,7 +23,7 @@ from mgm.training.checkpoint import load_autoencoder
 from mgm.training.pretrain import pretrain
 from tests.errors import raises
 from tests.models.tokenizers.files import vqgan, write_vqgan
-from tests.training.helpers import raising
+from tests.training.helpers import raising, read_log
 
 
 def run(videos, config, out, memory=None, **options):
@@ -119,20 +119,16 @@ def test_weights_of_raft_are_checked_before_videos_are_read(videos, small, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def entries(out):
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-
-
 def test_the_log_has_the_fallback_of_both_masks(videos, small, memory, tmp_path):
     settings = ("pretrain.steps=4", "mask.name=tube", "mask.decoder.name=mgm", "data.motion=auto")
     run(videos, small(*settings), tmp_path / "a", memory)
-    assert {(e["fallback"], e["decoder_fallback"]) for e in entries(tmp_path / "a")} == {(0, 0)}
+    assert {(e["fallback"], e["decoder_fallback"]) for e in read_log(tmp_path / "a")} == {(0, 0)}
     picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     Image.fromarray(picture).save(tmp_path / "still.png")
     run(f"images={tmp_path}/still.png", small(*settings), tmp_path / "b")
-    assert {(e["fallback"], e["decoder_fallback"]) for e in entries(tmp_path / "b")} == {(0, 1)}
+    assert {(e["fallback"], e["decoder_fallback"]) for e in read_log(tmp_path / "b")} == {(0, 1)}
     run(videos, small("pretrain.steps=1"), tmp_path / "c", memory)
-    assert "decoder_fallback" not in entries(tmp_path / "c")[0]
+    assert "decoder_fallback" not in read_log(tmp_path / "c")[0]
 
 
 def test_measured_motion_is_shown_and_counted(small, tmp_path, capsys):
@@ -146,7 +142,7 @@ def test_measured_motion_is_shown_and_counted(small, tmp_path, capsys):
     assert "optical flow is measured for 1 of the 4 clips of step 0" in " ".join(capsys.readouterr().err.split())
     trained = pretrain(tmp_path / "videos", config, out=tmp_path / "a", source=FileSource(), resume=True)
     assert "optical flow" not in capsys.readouterr().err  # once
-    assert [entry["flow"] for entry in entries(tmp_path / "a")] == [0.25] * 3
+    assert [entry["flow"] for entry in read_log(tmp_path / "a")] == [0.25] * 3
     assert trained.history.flow == 0.75
     chosen = pretrain(tmp_path / "videos", small("pretrain.steps=1", "data.motion=flow"), out=tmp_path / "b")
     assert "optical flow" not in capsys.readouterr().err  # flow was chosen

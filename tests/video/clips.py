@@ -106,3 +106,9 @@ def decode_whole(path: Path, *, size: int | None = None) -> npt.NDArray[np.uint8
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         return np.stack([convert(frame) for frame in container.decode(stream)])
+
+
+def decode_by_pyav(path: Path) -> npt.NDArray[np.uint8]:
+    """Every frame as PyAV converts it, uint8 (T, H, W, 3): none of the package's code takes part."""
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])

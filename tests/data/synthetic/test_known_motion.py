@@ -5,15 +5,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from mgm.data.synthetic.known_motion import make_translation, object_over_pan_frames, translating_frames, zooming_frames
-
-
-def decode(path: Path) -> npt.NDArray[np.uint8]:
-    with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+from tests.video.clips import decode_by_pyav
 
 
 def test_translating_frames_are_exact() -> None:
@@ -40,7 +35,7 @@ def test_translation_clip_decodes_to_shifted_content(
 ) -> None:
     path = make_translation(tmp_path / f"clip{suffix}", velocity=(4.5, -3), frames=9, size=(130, 178), codec=codec,
                             **named, options=options)  # fmt: skip
-    frames = decode(path).astype(int)
+    frames = decode_by_pyav(path).astype(int)
     assert frames.shape == (9, 130, 178, 3)
     shifted = np.abs(frames[6, :-12, 18:] - frames[2, 12:, :-18]).mean()
     assert shifted < 6 < 20 < np.abs(frames[6] - frames[2]).mean()

@@ -15,13 +15,9 @@ from mgm.data.synthetic.labelled import HEADINGS, MOTIONS, TEXTURES, SyntheticCl
 from mgm.data.synthetic.rendering import Track, draw_appearance, render
 from mgm.errors import DataError
 from tests.errors import raises
+from tests.video.clips import decode_by_pyav
 
 SMALL = {"train": 10, "test": 8, "frames": 6, "size": 64}
-
-
-def decode(path: Path) -> npt.NDArray[np.uint8]:
-    with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -131,7 +127,7 @@ def test_dataset_has_balanced_classes_exact_frames_and_ground_truth(dataset_root
     assert Counter(path.parts[-3] for path in videos) == {"train": 10, "test": 8}
     assert set(Counter(path.parent.name for path in videos if "train" in path.parts).values()) == {1, 2}
     for path in videos:
-        frames, boxes = decode(path), read_boxes(path)
+        frames, boxes = decode_by_pyav(path), read_boxes(path)
         assert frames.shape == (6, 64, 64, 3)
         assert boxes is not None
         assert len(boxes) == 6

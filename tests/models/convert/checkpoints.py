@@ -53,4 +53,5 @@ def embedded(state, prefix, video):
 
 
 def close(actual, expected):
+    """Equal to 1e-5 of the largest value."""
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())

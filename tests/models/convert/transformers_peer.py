@@ -13,6 +13,7 @@ from mgm.models import (
 )
 from mgm.models.convert import Overrides
 from tests.models.clips import normalised, random_mask, random_video
+from tests.models.convert.checkpoints import close
 
 transformers = pytest.importorskip("transformers")
 
@@ -67,11 +68,6 @@ def installed_bias_names():
     """The `bias_names` of `to_huggingface` for the installed transformers: 5.5.1 to 5.17 have a bias of the keys."""
     theirs, _ = classifier_peer()
     return "query.bias" if any(key.endswith("attention.key.bias") for key in theirs.state_dict()) else "q_bias"
-
-
-def close(actual, expected):
-    """Equal to 1e-5 of the largest value."""
-    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
 
 
 def widths(dim, heads, *, depth, decoder=(192, 3, 1)):

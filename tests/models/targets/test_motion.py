@@ -11,13 +11,8 @@ from mgm.models import (
     MaskedAutoencoder,
     MotionTarget,
 )
-from mgm.models.patches import split_mask
 from tests.errors import raises
-from tests.models.clips import SMALL, random_mask, random_video
-
-
-def masked_tokens():
-    return split_mask(random_mask(), SMALL, batch=2)[1]
+from tests.models.clips import SMALL, masked_tokens, random_mask, random_video
 
 
 def test_motion_is_given_per_frame_in_patches():

@@ -11,12 +11,8 @@ from mgm.models import (
     OneFrame,
     Pixels,
 )
-from mgm.models.patches import patchify, split_mask
-from tests.models.clips import SMALL, normalised, random_mask, random_video
-
-
-def masked_tokens():
-    return split_mask(random_mask(), SMALL, batch=2)[1]
+from mgm.models.patches import patchify
+from tests.models.clips import SMALL, masked_tokens, normalised, random_video
 
 
 def test_normalised_pixels_follow_the_formula():

@@ -34,7 +34,3 @@ def result(model):
 
 def card_of(folder):
     return (folder / "README.md").read_text(encoding="utf-8")
-
-
-def close(actual, expected):
-    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())

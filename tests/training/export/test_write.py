@@ -14,8 +14,9 @@ from mgm.training import export_model, load_encoder, load_pretrained
 from mgm.training.pretrain import pretrain
 from tests.errors import raises
 from tests.models.clips import normalised, random_mask, random_video
+from tests.models.convert.checkpoints import close
 from tests.models.reference import maest_shapes, pretrained_shapes, random_state
-from tests.training.export.models import SPEC, VIDEO, card_of, close, make, result
+from tests.training.export.models import SPEC, VIDEO, card_of, make, result
 
 
 @pytest.mark.parametrize("kind", ["autoencoder", "classifier", "encoder"])

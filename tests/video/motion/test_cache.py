@@ -29,6 +29,7 @@ from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
 from mgm.video.scan.find import find_videos
 from tests.errors import raises
 from tests.video.clips import encode_moving
+from tests.video.motion.bits import assert_same_bits
 
 STREAMS = {
     "b_frames.mp4": {"frames": 70, "options": {"g": 24}},
@@ -41,12 +42,6 @@ STREAMS = {
 def streamed(path: Path) -> list[FrameMotion]:
     with open_video(path, vectors=True, skip_loop_filter=True) as video:
         return list(iter_frame_motion(video))
-
-
-def assert_same_bits(a: np.ndarray, b: np.ndarray) -> None:
-    assert a.shape == b.shape
-    assert a.dtype == b.dtype
-    assert np.array_equal(a.view(np.uint32), b.view(np.uint32))
 
 
 def assert_equals_stream(path: Path, folder: Path | None = None) -> None:

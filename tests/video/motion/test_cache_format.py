@@ -12,12 +12,7 @@ from mgm.video.motion.cache_format import (
     zstandard_package,
 )
 from mgm.video.motion.field import VectorField
-
-
-def assert_same_bits(a: np.ndarray, b: np.ndarray) -> None:
-    assert a.shape == b.shape
-    assert a.dtype == b.dtype
-    assert np.array_equal(a.view(np.uint32), b.view(np.uint32))
+from tests.video.motion.bits import assert_same_bits
 
 
 @pytest.mark.parametrize("different", [1, 256, 257, 65536, 70000])
