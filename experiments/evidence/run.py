@@ -237,8 +237,8 @@ def number_from(least: int) -> Callable[[str], int]:
     return number
 
 
-def main() -> None:
-    """Plan, run what is missing, print the tables."""
+def read_arguments() -> tuple[argparse.Namespace, Question, list[Arm]]:
+    """The options, the question and its arms that they name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("question", choices=tuple(QUESTIONS))
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=["headings-still"])
@@ -280,6 +280,12 @@ def main() -> None:
     if options.against is not None and options.against not in (*rivals, *(arm.name for arm in question.arms)):
         known = ", ".join((*rivals, *(arm.name for arm in question.arms)))
         parser.error(f"argument --against: found {options.against!r}, expected one of {known}")
+    return options, question, arms
+
+
+def main() -> None:
+    """Plan, run what is missing, print the tables."""
+    options, question, arms = read_arguments()
     if options.plan:
         return print_plan(question, options.sets, len(options.seeds))
     torch.set_num_threads(options.threads)
