@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from mgm.data.annotations.video_list import TestSplit
 from mgm.errors import DataError
 from mgm.files.json_text import read_json
 from mgm.video.container.locator import is_url
@@ -47,7 +48,7 @@ class SetSpec:
     classes: str | None = None
     labels: str | None = None
     split: int = 1
-    test_split: Literal["test", "val"] | None = None
+    test_split: TestSplit | None = None
     ratio: float | None = None
     missing: Literal["skip", "error"] | None = None
 

@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import compress
 from pathlib import PurePath
-from typing import Literal
 
 import numpy as np
 
-from mgm.data.annotations.video_list import Split, VideoList
+from mgm.data.annotations.video_list import Split, TestSplit, VideoList
 from mgm.data.items import VideoItems, VideoSet
 
 _HELD_OUT = 0.25
@@ -20,8 +19,6 @@ _HELD_OUT = 0.25
 
 SOURCE_NUMBER = re.compile(r"(?:^|_)g(\d+)_")
 """Number of a clip's source video in names of UCF101 and its descendants: v_Archery_g01_c02.avi, g012_fi064.mp4."""
-
-TestSplit = Literal["test", "val"]
 
 
 def divide_set(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Split = Literal["train", "val", "test"]
+TestSplit = Literal["test", "val"]
+Split = Literal["train", TestSplit]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.models.attention import Residual, split_heads
-from mgm.models.networks.mvit_spec import EPS, BlockSpec, Grid, MViTSpec
+from mgm.models.networks.mvit_spec import EPS, BlockSpec, Grid, MViTSpec, PoolKernel
 
 
 class MultiscaleBlock(Residual):
@@ -129,7 +127,7 @@ class Pool(nn.Module):
         return self.norm(torch.cat((token, cells), dim=2)), (t, h, w)
 
 
-def _pool(width: int, stride: int, kernel: Literal["cube", "stride"]) -> Pool | None:
+def _pool(width: int, stride: int, kernel: PoolKernel) -> Pool | None:
     """The pooling of queries, keys or values; None where it would be the identity."""
     if kernel == "cube":
         return Pool(width, (3, 3, 3), stride)

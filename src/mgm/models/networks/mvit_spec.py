@@ -9,6 +9,7 @@ EPS = 1e-6
 PATCH_KERNEL, PATCH_STRIDE, PATCH_PADDING = (3, 7, 7), (2, 4, 4), (1, 3, 3)
 
 Grid = tuple[int, int, int]
+PoolKernel = Literal["cube", "stride"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class MViTSpec:
     heads: int = 1
     key_stride: int = 8
     pool: tuple[int, ...] | None = None
-    pool_kernel: Literal["cube", "stride"] = "cube"
+    pool_kernel: PoolKernel = "cube"
     class_token: bool = True
     mean_pooling: bool = False
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
 
 import av.error
 import av.filter
@@ -24,6 +23,7 @@ from mgm.video.clip.options import Box, Crop
 from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.container.picture_size import OneSize
 from mgm.video.motion.field import MotionField
+from mgm.video.motion.names import PixelFormat
 
 _SCALING = "flags=area+accurate_rnd+full_chroma_int"
 """It averages when it shrinks and is bilinear when it grows; without accurate rounding chroma drifts by a step or two."""
@@ -204,7 +204,7 @@ class PictureConverter:
         shrink: divisor of the coded picture's sides; they are rounded up.
     """
 
-    pixels: Literal["gray", "rgb24"]
+    pixels: PixelFormat
     shrink: int
     _graphs: dict[_Kind, av.filter.Graph] = field(default_factory=dict, init=False)
 

@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.video.motion.field import CELL_PIXELS, VectorField
-from mgm.video.motion.names import EstimatorName
+from mgm.video.motion.names import EstimatorName, PixelFormat
 
-PixelFormat = Literal["gray", "rgb24"]
 Preset = Literal["ultrafast", "fast", "medium"]
 
 _SHORTEST_SIDE = 32

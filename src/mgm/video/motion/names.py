@@ -8,6 +8,8 @@ MotionSource = Literal["codec", "flow", "difference", "raft"]
 """Where a field comes from: `MotionField.source`."""
 EstimatorName = Literal["flow", "difference", "raft"]
 """The sources that are measured on pictures."""
+PixelFormat = Literal["gray", "rgb24"]
+"""Of the pictures that an estimator compares."""
 MotionName = Literal["codec", "flow", "difference", "auto", "raft"]
 """Motion that a reader accepts by name; "auto" is "codec" if the stream has vectors, else "flow"; "raft" is stored motion."""
 Reading = Literal["clean", "references", "raw"]
