@@ -37,6 +37,18 @@ def test_mixing_one_video_warns(videos, small, memory, tmp_path):
         finetune(None, videos, two, out=tmp_path / "two", source=memory, show_progress=False)
 
 
+def test_a_class_that_only_test_videos_have_warns(videos, small, memory, tmp_path):
+    """It may be meant, so that the run goes on."""
+    without = tuple(item for item in videos.train if item.label)
+    fewer = VideoSet("fewer", without, videos.test, videos.classes, "none")
+    with pytest.warns(UserWarning, match=f"class {videos.classes[0]} has test videos and none for training"):
+        set_up_finetuning(None, fewer, small(), tmp_path / "run", memory, show_progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        untested = VideoSet("fewer", without, (), videos.classes, "none")
+        set_up_finetuning(None, untested, small(), tmp_path / "run", memory, show_progress=False)
+
+
 @pytest.mark.parametrize("optimiser", [("finetune.base_lr=0.05",), ("finetune.optimiser=sgd", "finetune.base_lr=3")])
 def test_the_loss_falls(tune, small, optimiser):
     settings = ("finetune.steps=40", "finetune.batch=16", "finetune.warmup=4", "finetune.crop=centre")
@@ -48,7 +60,7 @@ def test_the_loss_falls(tune, small, optimiser):
 def test_balanced_classes_count_alike_in_the_loss(small, videos, memory, tmp_path):
     """Two thirds of the clips are of class 0: each counts .75, that of the other class 1.5."""
     few = [item for item in videos.train if item.label == 0][:2], [item for item in videos.train if item.label == 1][:1]
-    uneven = VideoSet("uneven", tuple(few[0] + few[1]), videos.test, videos.classes, "none")
+    uneven = VideoSet("uneven", tuple(few[0] + few[1]), (), videos.classes, "none")
     config = small("finetune.class_weights=balanced", "finetune.label_smoothing=0", "finetune.batch=3")
     run, method = set_up_finetuning(None, uneven, config, tmp_path / "run", memory, show_progress=False)
     assert method.class_weights.tolist() == pytest.approx([0.75, 1.5, 0, 0, 0, 0, 0, 0])

@@ -23,6 +23,7 @@ def one_list(tiny_set, tmp_path):
     return tmp_path / "all.csv"
 
 
+@pytest.mark.filterwarnings("ignore:.* class left has test videos and none for training")  # it has few
 def test_finetune_and_evaluate_with_one_list(one_list, tmp_path, small):
     config = small("probe.temporal_views=1")
     trained = finetune(None, one_list, config, out=tmp_path / "run", show_progress=False)

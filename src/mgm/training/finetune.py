@@ -19,7 +19,7 @@ from mgm.data.augment.flip import directed_classes
 from mgm.data.augment.mixing import Mixing
 from mgm.data.augment.randaugment import parse_randaugment
 from mgm.data.clips.source import ClipSource
-from mgm.data.judging import untrainable
+from mgm.data.judging import unprobeable, untestable, untrainable
 from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
 from mgm.errors import ModelError
@@ -73,7 +73,8 @@ def finetune(
         out, resume, extend, change, source, progress: as in `mgm.pretrain`.
 
     Warns:
-        UserWarning: clips are mirrored although class names distinguish left from right.
+        UserWarning: clips are mirrored although class names distinguish left from right; a class has test videos and none for
+            training.
 
     Raises:
         ConfigError: `out` contains another run, or the run cannot begin at the checkpoint.
@@ -106,6 +107,8 @@ def set_up_finetuning(
     found = shared_set(videos)
     if (error := untrainable(found)) is not None:
         raise error
+    if untestable(found) is None and (error := unprobeable(found)) is not None:  # it may be meant
+        warnings.warn(f"{error.subject}: {error.found}; every answer about them will be wrong", stacklevel=3)
     optim = config.finetune
     pretrained = _opened(encoder, config) if isinstance(encoder, str | Path) else encoder
     _check_start(pretrained, config)

@@ -39,6 +39,15 @@ def test_numbers_from_one(tmp_path):
     assert (found.classes, [i.label for i in found.train]) == (("1", "2"), [0, 1])
 
 
+def test_a_class_that_only_test_videos_have_is_named_by_their_folder(tmp_path):
+    """Otherwise it would be named by its number among named ones, and no other set would have it."""
+    touch(tmp_path, "hop/a.mp4", "run/b.mp4", "elsewhere/c.mp4", "sit/d.mp4")
+    train = write(tmp_path / "train.txt", "hop/a.mp4 0", "run/b.mp4 1")
+    test = write(tmp_path / "test.txt", "elsewhere/c.mp4 0", "sit/d.mp4 2")
+    videos = load_set(f"train={train},test={test}")
+    assert videos.classes == ("hop", "run", "sit")
+
+
 def test_folders_named_like_the_number_of_another_class(tmp_path):
     """Class 1 has no video, and class 0 is in the folder 1: two classes of one name would be one in an evaluation."""
     touch(tmp_path, "1/a.mp4", "3/b.mp4")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import PurePosixPath
 
 from mgm.data.annotations.class_names import ClassNames
@@ -135,10 +136,17 @@ def _index_by_number(lists: Sequence[VideoList], numbers: set[int], names: set[s
 
 
 def _folder_names(lists: Sequence[VideoList]) -> dict[int, str] | None:
-    """Number -> folder, if each number has videos in one folder only and each folder belongs to one number; None otherwise."""
-    training = [entry for listed in lists if listed.split != "test" for entry in listed.entries]
+    """Number -> folder, if each number has videos in one folder only and each folder belongs to one number; None otherwise.
+
+    Those of the training videos count, and those of the test videos for numbers that only these have.
+    """
+    training, testing = (
+        [entry for listed in lists if (listed.split == "test") is test for entry in listed.entries]
+        for test in (False, True)
+    )
+    trained = {entry.label for entry in training}
     folders: dict[int, set[str]] = {}
-    for entry in training or [entry for listed in lists for entry in listed.entries]:
+    for entry in chain(training, (entry for entry in testing if entry.label not in trained)):
         if isinstance(entry.label, int):
             folders.setdefault(entry.label, set()).add(_folder_of(entry.name))
     single = {number: next(iter(names)) for number, names in folders.items() if len(names) == 1}
