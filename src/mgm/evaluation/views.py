@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mgm.data.loading.loader import read_views
 from mgm.data.loading.views import ViewPlaces, Views, ViewSet
 from mgm.errors import ModelError
-from mgm.evaluation.feature_blocks import FeatureBlocks, SeenViews
+from mgm.evaluation.feature_blocks import FeatureBlocks
 from mgm.evaluation.feature_journal import FeatureJournal, SeenGroup, SeenVideo
 from mgm.evaluation.pooling import TokenPooling, pool_tokens
 from mgm.evaluation.prediction_blocks import PredictionBlocks, Predictions
@@ -114,7 +114,7 @@ def encode_views(
             tokens.write(rows, normed.cpu())
         return (pooled,) if probe is None else (pooled, probe(normed))
 
-    seen = _run(encoder, features, views, ranks, workers, timeout, progress, journal)
+    seen = _outputs_of(_Pass(encoder, features, views, ranks, workers, timeout, progress), journal)
     if seen is None:
         return None
     pooled, *logits = seen.outputs
@@ -158,10 +158,10 @@ def predict_views(
 
     blocks = PredictionBlocks()
     finished = set() if journal is None else ranks.from_first(lambda: _add_finished(blocks, journal.read()))
-    groups = _groups(classifier, logits, views, ranks, workers, timeout, progress, skip=finished)
+    one_pass = _Pass(classifier, logits, views, ranks, workers, timeout, progress)
     with ExitStack() as stack:
         append = None if journal is None else stack.enter_context(journal.opened(ranks.rank))
-        for number, group in groups:
+        for number, group in one_pass.groups(skip=finished):
             predicted = PredictedGroup(tuple(map(_prediction, group.videos)), group.unreadable)
             blocks.add(predicted)
             if append is not None:
@@ -188,20 +188,12 @@ _Forward = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 """From clips on the device and their rows to float32 outputs with one row per clip."""
 
 
-def _run(
-    model: nn.Module,
-    forward: _Forward,
-    views: ViewSet,
-    ranks: Ranks,
-    workers: int,
-    timeout: float,
-    progress: Callable[[int], None] | None,
-    journal: FeatureJournal | None,
-) -> SeenViews | None:
+def _outputs_of(one_pass: _Pass, journal: FeatureJournal | None) -> SeenViews | None:
     """The outputs for all views, on the CPU of the first rank; None on the others."""
+    views, ranks = one_pass.views, one_pass.ranks
     blocks = FeatureBlocks()
     finished = set() if journal is None else ranks.from_first(lambda: _add_finished(blocks, journal.read(views.items)))
-    for number, group in _groups(model, forward, views, ranks, workers, timeout, progress, skip=finished):
+    for number, group in one_pass.groups(skip=finished):
         if journal is not None:
             journal.keep(number, group)
         blocks.add(group)
@@ -218,44 +210,55 @@ def _add_finished(blocks: _Blocks[Group], finished: Iterable[tuple[int, Group]])
     return numbers
 
 
-def _groups(
-    model: nn.Module,
-    forward: _Forward,
-    views: ViewSet,
-    ranks: Ranks,
-    workers: int,
-    timeout: float,
-    progress: Callable[[int], None] | None,
-    *,
-    skip: Collection[int] = (),
-) -> Iterator[tuple[int, SeenGroup]]:
-    """Run a model on this rank's groups of videos, except those of the numbers `skip`. It then returns to its device.
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One pass of a model over views.
 
-    Groups stay whole, so that a model sees the same batches, and rounds the same way, for any number of ranks and after a stop.
+    Attributes:
+        forward: calls the model on a batch.
+        workers, timeout: of reading, see `mgm.data.loading.loader.batches`.
+        progress: called with the number of finished videos, on the first rank.
     """
-    home = next((p.device for p in model.parameters()), ranks.device)
-    model.to(ranks.device).eval()
-    size, count = _VIDEOS_AT_ONCE, len(views)
-    members = {number: range(number * size, min((number + 1) * size, count)) for number in range(-(-count // size))}
-    numbers = ranks.share([number for number in members if number not in skip])
-    indexes = [index for number in numbers for index in members[number]]
-    read = read_views(views.part(indexes), workers=workers, timeout=timeout)
-    done = sum(len(members[number]) for number in skip)
-    try:
-        for number in numbers:
-            group = list(zip(members[number], islice(read, len(members[number])), strict=True))
-            unreadable = {views.items[index].path: v.problem for index, v in group if v.problem is not None}
-            with torch.no_grad():  # not around the generator, whose caller may train
-                videos = _outputs(forward, [(i, v) for i, v in group if v.problem is None], views, ranks.device)
-            yield number, SeenGroup(videos, unreadable)
-            done += len(group) * ranks.count
-            if progress is not None and ranks.is_first:
-                progress(min(done, count))
-    finally:
-        model.to(home)
+
+    model: nn.Module
+    forward: _Forward
+    views: ViewSet
+    ranks: Ranks
+    workers: int
+    timeout: float
+    progress: Callable[[int], None] | None
+
+    def groups(self, *, skip: Collection[int]) -> Iterator[tuple[int, SeenGroup]]:
+        """Run the model on this rank's groups of videos, except those of the numbers `skip`. It then returns to its device.
+
+        Groups stay whole, so that a model sees the same batches, and rounds the same way, for any number of ranks and after a stop.
+        """
+        views, ranks = self.views, self.ranks
+        home = next((p.device for p in self.model.parameters()), ranks.device)
+        self.model.to(ranks.device).eval()
+        size, count = _VIDEOS_AT_ONCE, len(views)
+        members = {number: range(number * size, min((number + 1) * size, count)) for number in range(-(-count // size))}
+        numbers = ranks.share([number for number in members if number not in skip])
+        indexes = [index for number in numbers for index in members[number]]
+        read = read_views(views.part(indexes), workers=self.workers, timeout=self.timeout)
+        done = sum(len(members[number]) for number in skip)
+        try:
+            for number in numbers:
+                group = list(zip(members[number], islice(read, len(members[number])), strict=True))
+                unreadable = {views.items[index].path: v.problem for index, v in group if v.problem is not None}
+                with torch.no_grad():  # not around the generator, whose caller may train
+                    videos = _outputs_of_group(
+                        self.forward, [(i, v) for i, v in group if v.problem is None], views, ranks.device
+                    )
+                yield number, SeenGroup(videos, unreadable)
+                done += len(group) * ranks.count
+                if self.progress is not None and ranks.is_first:
+                    self.progress(min(done, count))
+        finally:
+            self.model.to(home)
 
 
-def _outputs(
+def _outputs_of_group(
     forward: _Forward, group: Sequence[tuple[int, Views]], views: ViewSet, device: torch.device
 ) -> list[SeenVideo]:
     """Run a model on the views of a group of videos, given with their indexes in the set."""
