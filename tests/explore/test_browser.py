@@ -153,6 +153,21 @@ def test_a_corrupt_file_is_explained(page, tmp_path):
     page.errors.clear()  # the browser logs the status 422
 
 
+def test_a_video_that_cannot_be_read_leaves_no_picture_of_another(browser, tmp_path):
+    make_translation(tmp_path / "videos" / "a.mp4", velocity=(1, 0), frames=60, size=(64, 96))
+    (tmp_path / "videos" / "b <b>.mp4").write_bytes(b"this is no video")
+    with explorer(tmp_path / "videos") as address:
+        page = browser.page()
+        page.open(address)
+        page.wait(f"{PAINTED} > 0")
+        page.run("document.querySelectorAll('#videos button')[1].click()")
+        page.wait("document.getElementById('message').innerText.includes('b <b>.mp4')")
+        assert page.run("getComputedStyle(document.getElementById('view')).display") == "none"
+        act(page, "document.querySelectorAll('#videos button')[0].click()")
+        assert page.run("getComputedStyle(document.getElementById('view')).display") != "none"
+        page.errors.clear()  # the browser logs the status 422
+
+
 def test_200_mb_are_refused_before_they_are_sent(page, tmp_path):
     large = tmp_path / "large.mp4"
     with large.open("wb") as file:
@@ -276,6 +291,7 @@ def test_the_arrow_keys_move_the_place_of_the_attention(browser, videos, pretrai
     with explorer(videos, "--run", str(pretrained_run)) as address:
         page = browser.page()
         page.open(address)
+        page.wait("document.getElementById('delay').textContent.includes('PyTorch')")  # the page does not wait for it
         page.wait(f"{answered} > 0")
         tab_to(page, "canvas")
         frame = page.run("document.getElementById('frame-at').value")

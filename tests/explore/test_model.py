@@ -21,6 +21,7 @@ from mgm.explore.library import Library, Video, list_folder
 from mgm.explore.model import open_panels
 from mgm.explore.projection import principal_components, project
 from mgm.explore.request import ClipRequest
+from mgm.explore.run_opener import RunOpener
 from mgm.explore.server import create_app
 from mgm.masks import make_mask, mask_rng
 from mgm.training.checkpoint import open_autoencoder
@@ -55,6 +56,39 @@ def test_clips_and_mask_are_those_of_the_run(visitor, pretrained_run):  # noqa: 
     assert (start["mask"]["name"], start["mask"]["ratio"]) == (settings.mask.name, settings.mask.ratio)
     clip = visitor.post("clip", {"video": "slow.mp4", "clip": {"frames": 64, "stride": 9}}).json()
     assert (clip["count"], clip["size"]) == (settings.data.frames, settings.data.size)
+
+
+class Server:
+    """What a run's opener needs of the web server."""
+
+    should_exit = False
+
+
+def test_the_page_is_there_while_the_run_is_opened(pretrained_run, folder, reader, tmp_path):  # noqa: F811
+    (tmp_path / "scratch").mkdir()
+    explorer = Explorer(Library(list_folder(folder), inside=folder, scratch=tmp_path / "scratch"), reader)
+    visitor = Visitor(client_of(create_app(explorer, token=TOKEN)))
+    opener = RunOpener(pretrained_run, explorer, Server())
+    assert visitor.client.get(f"/?token={TOKEN}").status_code == 200
+    assert visitor.post("start").json() == {"delay": "opening"}
+    with opener:
+        pass  # the end waits for the run
+    assert visitor.post("start").json()["run"]["name"] == pretrained_run.name
+
+
+def test_a_run_that_cannot_be_opened_ends_the_server(reader, folder, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    explorer = Explorer(Library(list_folder(folder), inside=folder, scratch=tmp_path / "scratch"), reader)
+    with raises(ModelError, "not_found", subject=str(tmp_path / "absent")):
+        RunOpener(tmp_path / "absent", explorer, Server())
+    (tmp_path / "empty").mkdir()
+    server = Server()
+    with (
+        raises(ModelError, "not_found", subject=str(tmp_path / "empty")),
+        RunOpener(tmp_path / "empty", explorer, server),
+    ):
+        pass
+    assert server.should_exit
 
 
 def test_the_reconstruction_is_the_model_s(visitor, explorer, reader, folder, pretrained_run):  # noqa: F811

@@ -11,7 +11,9 @@ pytest.importorskip("starlette", reason="the extra explore is not installed")
 from PIL import Image
 
 import mgm
+from mgm.errors import VideoError
 from mgm.explore.controls import FOLLOWS, describe_masks
+from mgm.explore.serve import list_videos
 from mgm.masks import build_mask, list_masks
 from mgm.show.figures import colour_motion, motion_scale
 from tests.explore.visitors import TOKEN
@@ -51,6 +53,16 @@ def test_every_mask_is_offered_with_its_options(visitor):
     boundary = next(option for option in of["mgm"]["options"] if option["name"] == "boundary")
     assert boundary["choices"] == ["clip", "shift", "grow", "wrap"]
     assert "jitter" in {option["name"] for option in of["mgm"]["options"]}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"this is no video"])
+def test_one_video_that_cannot_be_read_is_an_error_before_the_page_opens(tmp_path, content):
+    video = tmp_path / "holiday.mp4"
+    if content is not None:
+        video.write_bytes(content)
+    with pytest.raises(VideoError) as caught:
+        list_videos(str(video))
+    assert caught.value.subject == str(video)
 
 
 def test_a_clip_is_that_of_read_clip(visitor, folder):

@@ -7,6 +7,7 @@ reading      clips and thumbnails, read in processes that can be killed
 read_ahead   clips that the next step of a control may need, read while the page is quiet
 kernels      the compiled loops, loaded or compiled while the explorer already answers
 pictures     frames, motion and masks in the form that the page draws
+run_opener   opens a run's model in a thread, while the page is already there
 model        with a run: reconstruction, attention, and the map of embeddings
 projection   embeddings in a plane, for the map
 reproduce    the command and the lines of Python that give the same view

@@ -21,7 +21,8 @@ class Explorer:
 
     Attributes:
         place: the folder, set or video that is explored, to show; "" for uploads alone.
-        panels: of the run; None without one.
+        panels: of the run; None without one, and until it is opened.
+        opening: whether the run is being opened: the page waits, since frames, stride and mask are those of the run.
         kernels: are compiled while it serves; None: before.
         uploading: uploads that arrive now.
     """
@@ -30,6 +31,7 @@ class Explorer:
     reader: ClipReader
     place: str = ""
     panels: RunPanels | None = None
+    opening: bool = False
     kernels: KernelLoader | None = None
     uploading: int = 0
 

@@ -10,9 +10,11 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
+from mgm.data.clips.images import probe_any
 from mgm.errors import ConfigError, FileError, VideoError
 from mgm.explore.kernels import KernelLoader
 from mgm.explore.library import Library, Limits, Video, list_files, list_folder
@@ -46,7 +48,7 @@ def explore(
         run: a run of `mgm pretrain`, whose model is shown too; needs the packages for training.
         host: the address to listen on. Beyond loopback everybody who has the token can watch the videos.
         port: None takes the first free one from 8420 on.
-        announce: called with the address, which contains the token, once it can be opened.
+        announce: called with the address, which contains the token, once it can be opened. A run is opened after it.
 
     Raises:
         FileError: Starlette or uvicorn is missing ("missing_package").
@@ -58,6 +60,7 @@ def explore(
 
         from mgm.explore.explorer import Explorer
         from mgm.explore.guard import LOOPBACK
+        from mgm.explore.run_opener import RunOpener
         from mgm.explore.server import create_app
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
@@ -71,20 +74,18 @@ def explore(
     try:
         library = Library(videos, inside=inside, scratch=scratch, limits=limits)
         with ClipReader() as reader, KernelLoader() as kernels:
-            panels = None
-            if run is not None:
-                from mgm.explore.model import open_panels
-
-                panels = open_panels(run)
-            explorer = Explorer(library, reader, place=where or "", panels=panels, kernels=kernels)
+            explorer = Explorer(library, reader, place=where or "", kernels=kernels)
             app = create_app(explorer, token=token, hosts=LOOPBACK | {host, socket.gethostname()})
+            server = uvicorn.Server(uvicorn.Config(app, **_SERVER))
+            opener = None if run is None else RunOpener(run, explorer, server)
             address = f"http://{_shown(host)}:{listening.getsockname()[1]}/?token={token}"
             announce(address)
             kernels.start()
             if open_browser:
                 # In a thread: some browsers return only when they are closed.
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-            uvicorn.Server(uvicorn.Config(app, **_SERVER)).run(sockets=[listening])
+            with opener or nullcontext():
+                server.run(sockets=[listening])
     finally:
         listening.close()
         shutil.rmtree(scratch, ignore_errors=True)
@@ -94,7 +95,7 @@ def list_videos(where: str | None) -> tuple[list[Video], Path | None]:
     """The videos of a folder, file or set, and the folder in which they must lie (None for a file or set).
 
     Raises:
-        VideoError, DataError: nothing can be read there.
+        VideoError, DataError: nothing can be read there. Of a set, the videos are not opened.
     """
     if where is None:
         return [], None
@@ -102,12 +103,15 @@ def list_videos(where: str | None) -> tuple[list[Video], Path | None]:
     if path.is_dir() and not _is_set(path):
         return list_folder(path), path
     if path.is_file() and path.suffix.lower() not in (".csv", ".txt", ".json", ".jsonl", ".parquet", ".tsv", ".yaml"):
+        probe_any(where)
         return list_files([where]), None
     from mgm.data.annotations import load_items
 
     paths = list(dict.fromkeys(item.path for item in load_items(where)))
     if not paths:
         raise VideoError(where, "no video found", "at least one", "check the path", reason="not_found")
+    if paths == [where]:  # neither a folder nor a list: a URL, or a name with a mistake
+        probe_any(where)
     return list_files(paths), None
 
 

@@ -96,8 +96,10 @@ async def _open_session(request: Request) -> Response:
 
 
 async def _start(request: Request) -> Response:
-    """The choices that the page offers."""
+    """The choices that the page offers; while a run is opened, only that it is, so that the page asks again."""
     explorer = explorer_of(request)
+    if explorer.opening:
+        return JSONResponse({"delay": "opening"})
     limits = explorer.library.limits
     return JSONResponse(
         {

@@ -12,6 +12,7 @@ import { showFacts, showStatistics, title } from "./words.js";
 const at = (id) => document.getElementById(id);
 const page = document.documentElement;
 const DELAYS = {
+  opening: "PyTorch and the model of the run are loading …",
   starting: "The explorer is starting: the first picture takes longer.",
   compiling: "Loops are being compiled, once for this installation: until then pictures take longer.",
 };
@@ -20,7 +21,7 @@ const SETTLED = 120; // milliseconds after the last change of a mask, before its
 
 class App {
   async begin() {
-    this.start = await ask("start");
+    this.start = await this.opened();
     this.showDelay(this.start.delay);
     at("place").textContent = this.start.place;
     this.wheel = await loadPicture(this.start.colours.wheel);
@@ -37,6 +38,19 @@ class App {
     await this.gallery.load();
     if (this.gallery.videos.length) await this.choose(this.gallery.videos[0].id);
     else at("stage").classList.add("nothing");
+  }
+
+  // What the explorer offers, once the model of its run is loaded.
+  async opened() {
+    let start;
+    while ((start = await ask("start")).delay === "opening") {
+      page.classList.add("opening");
+      at("delay").hidden = false;
+      at("delay").textContent = DELAYS.opening;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN));
+    }
+    page.classList.remove("opening");
+    return start;
   }
 
   makePanels() {
@@ -141,7 +155,6 @@ class App {
   }
 
   async choose(id) {
-    at("stage").classList.remove("nothing");
     this.video = this.gallery.videos.find((video) => video.id === id);
     this.gallery.mark(id);
     this.controls.clip.start = 0;
@@ -181,9 +194,16 @@ class App {
       if (kind === "clip" && !(await this.readClip())) return false;
       return Boolean(await this.readMasks(began));
     } catch (error) {
+      if (page.dataset.video !== this.video.id) this.clear();
       this.fail(error);
       return false;
     }
+  }
+
+  // No picture: the chosen video cannot be read, and the one before is another.
+  clear() {
+    this.clip = this.tokens = null;
+    at("stage").classList.add("nothing");
   }
 
   async loadClip(signal) {
@@ -194,6 +214,7 @@ class App {
     if (signal.aborted) return false;
     const same = this.clip && String(this.clip.answer.grid) === String(answer.grid);
     this.clip = clip;
+    at("stage").classList.remove("nothing");
     if (!same) this.tokens = null;
     this.player.load(answer.times);
     at("scrub").max = answer.count - 1;
