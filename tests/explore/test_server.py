@@ -53,6 +53,11 @@ def test_every_mask_is_offered_with_its_options(visitor):
     boundary = next(option for option in of["mgm"]["options"] if option["name"] == "boundary")
     assert boundary["choices"] == ["clip", "shift", "grow", "wrap"]
     assert "jitter" in {option["name"] for option in of["mgm"]["options"]}
+    for mask in start["masks"]:
+        for option in mask["options"]:
+            assert len(option["about"].split()) >= 4, (mask["name"], option)
+            assert "`" not in option["about"]
+            assert " see " not in f" {option['about']} ".lower()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"this is no video"])

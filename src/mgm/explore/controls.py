@@ -27,7 +27,7 @@ _RANGES: dict[str, tuple[float, float, float]] = {
 
 
 def describe_masks() -> list[dict[str, Any]]:
-    """Each mask: name, family, first sentence of its documentation, whether it uses motion, and its options."""
+    """Each mask: name, family, first sentence of its documentation, whether it uses motion, and its options with theirs."""
     return [_describe(name) for name in list_masks()]
 
 
@@ -83,7 +83,7 @@ def _options(name: str) -> tuple[dict[str, Any], ...]:
     for field in fields(rule):
         described = _control(field.name, hints[field.name], getattr(rule, field.name))
         if described is not None:
-            found.append(described)
+            found.append(described | {"about": _option_text(type(rule), field.name)})
     return tuple(found)
 
 
@@ -97,6 +97,20 @@ def _control(name: str, hint: object, default: Any) -> dict[str, Any] | None:
         low, high, step = _RANGES.get(name, (0, max(1, 4 * default), 1 if hint is int else 0.05))
         return {**control, "kind": "whole" if hint is int else "number", "low": low, "high": high, "step": step}
     return None
+
+
+def _option_text(kind: type[Mask], option: str) -> str:
+    """What the documentation of a mask, or of the class it is derived from, says of an option, without references to code."""
+    for place in kind.__mro__:
+        # Up to the next option of the list, or to its end.
+        found = re.search(
+            rf"^ +(?:\w+, )*{option}(?:, \w+)*: (.+?)(?=\n +[\w, ]+: |\n\n|\s*\Z)", place.__doc__ or "", re.S | re.M
+        )
+        if found:
+            text = " ".join(found[1].split())
+            text = re.sub(r"(?:[;,:]|(?<=\.)) see `\w+`(?=[.,]|$)", "", text, flags=re.IGNORECASE).replace("`", "")
+            return text.rstrip(".") + "."
+    return ""
 
 
 def _first_sentence(kind: type[Mask]) -> str:

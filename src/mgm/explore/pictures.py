@@ -51,6 +51,7 @@ def describe_mask(
     return {
         "bits": pack_bits(drawn),
         "hidden": drawn.masked.sum(axis=(1, 2)).tolist(),
+        "tokens": grid[1] * grid[2],
         "ratio": one.ratio,
         "motion_share": one.motion_share,
         "step_iou": one.step_iou,

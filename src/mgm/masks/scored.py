@@ -56,7 +56,7 @@ class MotionSampled(Mask):
     that a high ratio hides everything that moves in a quiet step.
 
     Attributes:
-        camera: see `MotionTopK`.
+        camera: "median" subtracts the median displacement of each frame; see `MotionTopK`.
         temperature: from .001 to 1000; a token is drawn in proportion to weight ** (1 / temperature). 1: to its motion;
             a low one approaches `motion-topk`, a high one a random mask.
         floor: at least 0; weight added to every token, as a share of the step's mean motion, so that still tokens are

@@ -62,7 +62,8 @@ class SimulatedTokens(Mask):
     The set keeps its shape: it moves by whole tokens and re-enters at the opposite border, which keeps the count.
 
     Attributes:
-        velocity, speed: as for `smm`.
+        velocity: "linear": one velocity for the clip; "walk": a new one at each step.
+        speed: at least 0, the largest speed in tokens per step. Speeds are uniform in [0, speed], directions in [0, 2 pi).
     """
 
     name: ClassVar[str] = "smm-sparse"

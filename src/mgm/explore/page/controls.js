@@ -105,7 +105,13 @@ export class Controls {
     this.change("mask");
   }
 
-  option({ name, kind, choices, low, high, step, default: own }, chosen) {
+  option(option, chosen) {
+    const control = this.optionControl(option, chosen);
+    control.title = option.about;
+    return control;
+  }
+
+  optionControl({ name, kind, choices, low, high, step, default: own }, chosen) {
     const words = WORDS[name] || name.replaceAll("_", " ");
     const get = () => chosen.options[name] ?? own;
     const set = (value) => (chosen.options[name] = value);

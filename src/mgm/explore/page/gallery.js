@@ -1,4 +1,4 @@
-// The list of videos: thumbnails as they come into view, search, and sorting by name, by motion or by the error of a run's model.
+// The list of videos: thumbnails as they come into view, search, and sorting by name, by motion or by the loss of a run's model.
 
 import { ask, upload } from "./api.js";
 import { element } from "./draw.js";
@@ -32,9 +32,9 @@ export class Gallery {
     });
   }
 
-  // With a run that reconstructs: its error is an order, too.
+  // With a run that reconstructs: its loss is an order, too.
   offerErrors() {
-    this.sort.append(element("option", { value: "error" }, "largest error first"));
+    this.sort.append(element("option", { value: "error" }, "largest loss first"));
   }
 
   // One video after the other: the model works for one at a time.
@@ -119,7 +119,7 @@ export class Gallery {
   count() {
     const by = this.sort.value === "error" ? "error" : "motion";
     const ready = this.videos.filter(({ id }) => (by === "error" ? this.errors.has(id) : this.summaries.get(id))).length;
-    const sorting = this.sort.value !== "name" && ready < this.videos.length ? `, ${by} of ${ready}` : "";
+    const sorting = this.sort.value !== "name" && ready < this.videos.length ? `, ${by === "error" ? "loss" : by} of ${ready}` : "";
     const all = this.videos.length;
     this.found.textContent = all ? `${this.shown.length} of ${all} videos${sorting}` : "no videos yet";
   }
@@ -153,7 +153,7 @@ export class Gallery {
     const long = summary.seconds === null ? `${summary.frames} frames` : `${summary.seconds.toFixed(1)} s`;
     const moves = summary.motion === null ? "" : `, motion ${summary.motion.toFixed(1)}`;
     const error = this.errors.get(id);
-    meta.textContent = `${long}${moves}${error == null ? "" : `, error ${error.toFixed(3)}`}`;
-    meta.title = "motion: thousandths of the height per frame, mean of the middle; error: the model's loss there";
+    meta.textContent = `${long}${moves}${error == null ? "" : `, loss ${error.toFixed(3)}`}`;
+    meta.title = "motion: thousandths of the height per frame, mean of the middle; loss: of the model on the middle clip, under the run's mask";
   }
 }

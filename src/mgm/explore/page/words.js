@@ -6,7 +6,7 @@ const percent = (share) => (share === null || share === undefined ? "–" : `${M
 const decimal = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
 const ROWS = [
-  ["hidden per step", (m) => span(m.hidden), "fewest to most"],
+  ["hidden per step", (m) => `${span(m.hidden)} of ${m.tokens}`, "tokens, fewest to most"],
   ["hidden share", (m) => percent(m.ratio), "of all tokens of the clip"],
   ["hidden motion", (m) => percent(m.motion_share), "of the motion energy of the clip, by this draw"],
   ["… in 50 draws", (m) => percent(m.draws.motion_share), "mean over 50 draws"],
