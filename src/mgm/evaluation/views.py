@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mgm.data.loading.loader import read_views
 from mgm.data.loading.views import ViewPlaces, Views, ViewSet
 from mgm.errors import ModelError
-from mgm.evaluation.feature_blocks import FeatureBlocks
+from mgm.evaluation.feature_blocks import FeatureBlocks, SeenViews
 from mgm.evaluation.feature_journal import FeatureJournal, SeenGroup, SeenVideo
 from mgm.evaluation.pooling import TokenPooling, pool_tokens
 from mgm.evaluation.prediction_blocks import PredictionBlocks, Predictions
