@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from mgm import terminal
-from mgm.terminal import Activity, note
+from mgm.terminal import Activity, byte_size, note
 
 
 def test_without_a_terminal_there_is_a_line_at_the_start_and_one_now_and_then(monkeypatch, capsys):
@@ -65,3 +65,14 @@ def test_one_rank_speaks_for_all(monkeypatch, capsys, active):
     with Activity("training", active=active) as activity:
         activity.advance()
     assert capsys.readouterr() == ("", "")
+
+
+def test_sizes_have_the_unit_that_suits_them():
+    assert [byte_size(count) for count in (0, 1023, 36_864, 19.7 * 2**20, 1.06 * 2**30, 3e15)] == [
+        "0 B",
+        "1023 B",
+        "36.0 KiB",
+        "19.7 MiB",
+        "1.1 GiB",
+        "2,728.5 TiB",
+    ]

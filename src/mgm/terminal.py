@@ -214,3 +214,12 @@ class Activity:
         return ", ".join(
             filter(None, (self._task.description, figures, str(timedelta(seconds=seconds)) * bool(seconds)))
         )
+
+
+def byte_size(count: float) -> str:
+    """A number of bytes in the unit that suits it: "512 B", "19.7 MiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB"

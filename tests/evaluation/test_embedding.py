@@ -12,6 +12,7 @@ from mgm.data.clips.source import FileSource
 from mgm.errors import FileError, ModelError
 from mgm.evaluation import views
 from mgm.evaluation.probing import evaluation_views
+from mgm.terminal import byte_size
 from tests.errors import raises
 
 VIEWS = ("probe.temporal_views=2", "probe.spatial_views=1")
@@ -56,8 +57,8 @@ def test_layers_and_pooling(pretrained_run, videos, encoded, pooling, layer):
     found = mgm.embed(pretrained_run, one, layer=layer, pooling=pooling, overrides=VIEWS, announce=said.append)
     np.testing.assert_allclose(found.features, expected, rtol=1e-4, atol=1e-5)
     assert said == [
-        f"1 video, at most 2 views of {' x '.join(map(str, expected.shape[1:]))} numbers each: up to 0.00 GiB, in memory "
-        "until they are written"
+        f"1 video, at most 2 views of {' x '.join(map(str, expected.shape[1:]))} numbers each: up to "
+        f"{byte_size(2 * 4 * np.prod(expected.shape[1:]))}, in memory until they are written"
     ]
 
 

@@ -175,8 +175,8 @@ def test_the_needs_of_a_vit_b_on_twenty_thousand_videos():
     with torch.device("meta"):
         encoder = Encoder(config.model_spec())
     assert describe_needs(encoder, videos, config, "runs/a") == (
-        "10,000 training and up to 150,000 test views of 768 numbers: up to 1.06 GiB of memory; "
-        "tokens: 22.43 GiB in a temporary file in runs/a"
+        "10,000 training and up to 150,000 test views of 768 numbers: up to 1.1 GiB of memory; "
+        "tokens: 22.4 GiB in a temporary file in runs/a"
     )
 
 

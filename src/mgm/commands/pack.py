@@ -10,7 +10,7 @@ import typer
 
 from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import Data
-from mgm.terminal import Activity, Terminal
+from mgm.terminal import Activity, Terminal, byte_size
 
 
 def pack(
@@ -47,7 +47,7 @@ def pack(
     videos_in = f"{report.videos:,} video{'s' * (report.videos != 1)}"
     shards = f"{len(report.shards)} shard{'s' * (len(report.shards) != 1)}"
     console.print_line(
-        f"{videos_in} in {shards} ({report.skipped} already there), {report.bytes / 2**20:,.1f} MiB, "
+        f"{videos_in} in {shards} ({report.skipped} already there), {byte_size(report.bytes)}, "
         f"{len(report.failed)} left out"
     )
     suggest("mgm", "pretrain", out, "--out", new_folder("runs/pretrain"))

@@ -12,7 +12,7 @@ from mgm.commands.interrupted import keeping, kept_videos
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Ray
 from mgm.errors import DataError
-from mgm.terminal import Activity, Terminal, print_result
+from mgm.terminal import Activity, Terminal, byte_size, print_result
 
 if TYPE_CHECKING:
     from mgm.video.transcode.manifest import PrepareReport
@@ -112,7 +112,7 @@ def summary(report: PrepareReport) -> str:
     ratio = f" ({report.bytes_out / report.bytes_in:.0%})" if report.bytes_in else ""
     return (
         f"{_files(len(report))}: {new} done, {report.skipped} skipped (already there), {len(report.failed)} failed; "
-        f"{_size(report.bytes_in)} before, {_size(report.bytes_out)} after{ratio}{_orphans(report.orphans)}"
+        f"{byte_size(report.bytes_in)} before, {byte_size(report.bytes_out)} after{ratio}{_orphans(report.orphans)}"
     )
 
 
@@ -125,11 +125,3 @@ def _orphans(names: Sequence[str]) -> str:
 
 def _files(count: int) -> str:
     return f"{count} file" if count == 1 else f"{count} files"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

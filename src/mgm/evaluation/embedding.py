@@ -26,6 +26,7 @@ from mgm.evaluation.views import Features, encode_views
 from mgm.files.atomic import atomic_write
 from mgm.files.parquet import ROWS_PER_GROUP, import_parquet
 from mgm.models.tokens import check_block, token_shape
+from mgm.terminal import byte_size
 from mgm.training.checkpoint import open_features
 from mgm.training.config import Config
 from mgm.training.method import count
@@ -169,7 +170,7 @@ def _size_of(views: ViewSet, shape: tuple[int, ...]) -> str:
     size = len(views) * views.most * int(np.prod(shape)) * 4
     return (
         f"{count(len(views), 'video')}, at most {count(views.most, 'view')} of {' x '.join(map(str, shape))} numbers each: "
-        f"up to {size / 2**30:.2f} GiB, in memory until they are written"
+        f"up to {byte_size(size)}, in memory until they are written"
     )
 
 

@@ -34,6 +34,7 @@ from mgm.evaluation.views import Features, encode_views
 from mgm.models import Encoder
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.tokens import TokenShape, token_shape
+from mgm.terminal import byte_size
 from mgm.training.config import Config
 from mgm.training.networks import build_network
 from mgm.training.run import reading_workers
@@ -271,10 +272,10 @@ def describe_needs(encoder: Encoder | VideoNetwork, videos: VideoSet, config: Co
     (width,) = feature_shape(shape.tokens, shape.dim, probe.pooling)
     # Features, standardised ones, and their part that is not held out; a block of similarities; logits and probabilities.
     memory = 4 * width * (2 * (train + test) + train) + block_bytes(train) + 20 * len(videos.classes) * test
-    line = f"{train:,} training and up to {test:,} test views of {width:,} numbers: up to {memory / 2**30:.2f} GiB of memory"
+    line = f"{train:,} training and up to {test:,} test views of {width:,} numbers: up to {byte_size(memory)} of memory"
     if "attentive" in probe.heads:
         size = token_bytes((train, shape.tokens, shape.dim))
-        line += f"; tokens: {size / 2**30:.2f} GiB in a temporary file in {scratch}"
+        line += f"; tokens: {byte_size(size)} in a temporary file in {scratch}"
     return line
 
 
