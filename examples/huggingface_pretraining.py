@@ -4,7 +4,7 @@
     python examples/huggingface_pretraining.py videos/ --mask tube --steps 20
     python examples/huggingface_pretraining.py videos/ --model MCG-NJU/videomae-base     # start from published weights
 
-Needs: pip install 'motion-guided-masking[train,hf]'. A small model with random weights is the default, small enough for a laptop.
+Needs: pip install '.[train,hf]' in the checkout. A small model with random weights is the default, small enough for a laptop.
 """
 
 import argparse

@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mgm.commands.main import app
+from mgm.commands.preview import _share
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ConfigError, DataError, FileError, VideoError
 from mgm.masks import list_masks
@@ -129,3 +130,7 @@ def test_the_picture_of_one_video_has_its_name(folder, tmp_path):
     done = mgm_preview(folder / "x" / "0.mp4", "--out", tmp_path / "one", *SHAPE)
     assert done.exit_code == 0, done.output
     assert {path.name for path in (tmp_path / "one").iterdir()} == {"0.png", "0.mp4", "statistics.csv"}
+
+
+def test_a_small_share_is_not_shown_as_none():
+    assert [_share(value) for value in (None, 0.0, 0.004, 0.006, 0.75)] == ["-", "0%", "<1%", "1%", "75%"]

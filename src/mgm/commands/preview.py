@@ -255,4 +255,6 @@ def _table(report: PreviewReport, settings: PreviewSettings) -> Table:
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
+    if value is None:
+        return "-"
+    return "<1%" if 0 < value < 0.005 else f"{value:.0%}"  # "0%" is none at all

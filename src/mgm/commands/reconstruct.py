@@ -33,4 +33,4 @@ def reconstruct(
     print_result(
         f"{report.out}: {report.frames:,} frames of {report.clips:,} clips, error {report.error:.4f} on hidden tokens"
     )
-    suggest("mgm", "probe", run, "--help")
+    suggest("mgm", "attention", run, video)
