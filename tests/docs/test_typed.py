@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 import mgm
+from mgm.models.networks.catalog import NETWORKS
 from mgm.training.config import Config
 from mgm.training.trackers import TrackerName
 from tests.commands.typed import ROOT, options
@@ -19,6 +20,7 @@ from tests.errors import MESSAGES
 SOURCE = Path(mgm.__file__).parent
 COMMAND = re.compile(r"([`']|^ *)mgm ([a-z]+(?: (?:data|show|formats)\b)?)([^`'\";|\n]*)", re.MULTILINE)
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+NETWORK = re.compile(r"(?:--model |model\.network=)([a-z][\w-]*\w)")
 SETTING = re.compile(r"(?<![\w.`/-])([a-z]+\.[a-z_]+(?:\.[a-z_]+)*)=(?=[\w.\[{])")
 
 
@@ -54,6 +56,12 @@ def test_named_commands_have_the_options(texts):
 def test_options_of_messages_exist():
     messages = MESSAGES.read_text(encoding="utf-8")
     assert set(OPTION.findall(messages)) <= options([]) | {"--local-dir"}  # of `hf download`
+
+
+def test_networks_exist(texts):
+    for name, text in texts.items():
+        named = set(NETWORK.findall(text)) - {"null"}
+        assert named <= set(NETWORKS), f"{name}: {named - set(NETWORKS)}"
 
 
 def test_settings_exist(texts):

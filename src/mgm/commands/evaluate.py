@@ -48,7 +48,7 @@ def evaluate(
 
     mgm evaluate runs/a-finetuned videos/ probe.temporal_views=5
 
-    mgm evaluate SLOWFAST_8x8_R50.pkl kinetics/ --model slowfast-8x8-r50
+    mgm evaluate SLOWFAST_8x8_R50.pkl kinetics/ --model slowfast-r50-8x8
 
     A stopped evaluation continues where it was.
     """

@@ -110,7 +110,7 @@ def main(
 ) -> None:
     """Motion-guided masking of video.
 
-    Motion vectors from the compressed stream, masks that follow them, backbones that learn from both.
+    Read motion vectors from compressed video, draw masks that follow them, and pretrain video models with both.
     Start with [bold]mgm demo[/bold].
     """
 

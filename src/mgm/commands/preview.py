@@ -49,19 +49,19 @@ _Masks = Annotated[
         autocompletion=mask_names,
     ),
 ]
-_Ratio = Annotated[float | None, _Hidden(help="Share of hidden tokens; 0.75.")]
+_Ratio = Annotated[float | None, _Hidden(help="Share of hidden tokens. Default: 0.75.")]
 _Boundary = Annotated[str | None, _Hidden(help="Border rule of mgm: clip, shift, grow or wrap.")]
-_Seed = Annotated[int | None, _Hidden(help="Seed of the masks; 0.")]
+_Seed = Annotated[int | None, _Hidden(help="Seed of the masks. Default: 0.")]
 _Draws = Annotated[int, _Hidden(help="Number of masks of each kind in the statistics.", min=1)]
 
 _Clip = partial(typer.Option, rich_help_panel="Clips")
 _Clips = Annotated[int, _Clip(help="Number of videos, evenly spaced.")]
 _Start = Annotated[int | None, _Clip(help="First frame of the clip. Default: the clip in the middle of the video.")]
-_Frames = Annotated[int | None, _Clip(help="Number of frames; 16.")]
-_Stride = Annotated[int | None, _Clip(help="Distance between sampled frames; 4.")]
-_Size = Annotated[int | None, _Clip(help="Side of the clip in pixels; 224.")]
-_Patch = Annotated[int | None, _Clip(help="Side of a token in pixels; 16.")]
-_Tubelet = Annotated[int | None, _Clip(help="Number of frames in a token; 2.")]
+_Frames = Annotated[int | None, _Clip(help="Number of frames. Default: 16.")]
+_Stride = Annotated[int | None, _Clip(help="Distance between sampled frames. Default: 4.")]
+_Size = Annotated[int | None, _Clip(help="Side of the clip in pixels. Default: 224.")]
+_Patch = Annotated[int | None, _Clip(help="Side of a token in pixels. Default: 16.")]
+_Tubelet = Annotated[int | None, _Clip(help="Number of frames in a token. Default: 2.")]
 _Motion = Annotated[
     Literal["auto", "codec", "flow", "difference", "none"] | None,
     _Clip(help="Source of the motion. auto: codec if the stream has vectors, else flow."),

@@ -89,9 +89,11 @@ class ColumnBlocks:
 
 def _none_readable(unreadable: Mapping[str, str], count: int) -> DataError:
     """The error if none of the `count` videos of a set could be read."""
-    first = next(iter(unreadable.values()), "the set is empty")
+    if not unreadable:
+        advice = "'mgm data show SET' prints how it is read"
+        return DataError("", "the set has no videos", "at least one", advice, reason="too_many_failures")
     found = f"none of {count} videos could be read"
-    return DataError("", found, advice=f"the first: {first}", reason="too_many_failures")
+    return DataError("", found, advice=f"the first: {next(iter(unreadable.values()))}", reason="too_many_failures")
 
 
 class _Form(NamedTuple):

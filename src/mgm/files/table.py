@@ -35,7 +35,8 @@ def read_csv(path: Path, expected: str) -> list[list[str]]:
     except OSError as error:
         raise DataError.cannot_read(path, error, expected) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(path, f"not valid csv in UTF-8 ({error})", expected, reason="malformed") from error
+        found = f"not valid csv in UTF-8 ({error})"
+        raise DataError(path, found, expected, "save it as csv in UTF-8", reason="malformed") from error
 
 
 def check_table_suffix(path: Path) -> None:

@@ -60,6 +60,7 @@ def wrong_keys(missing: Sequence[str], unexpected: Sequence[str], advice: str = 
         for kind, keys in (("missing", missing), ("unexpected", unexpected))
         if keys
     )
+    advice = advice or "they are weights of another model, or a part of them: give the file of this model"
     return ModelError("state dict", f"found {' and '.join(counts)}", advice=advice, reason="mismatch")
 
 

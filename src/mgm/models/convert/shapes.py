@@ -137,6 +137,7 @@ def kernel_sizes(kernel: Tensor) -> tuple[int, int, int]:
             "patch embedding",
             f"found shape {tuple(kernel.shape)}",
             "(dim, 3, tubelet, patch, patch) of a video model",
+            "weights of an image model can start a network: 'mgm finetune FILE SET --model NAME'",
             reason="invalid_shape",
         )
     dim, _, tubelet, patch, _ = kernel.shape

@@ -211,7 +211,9 @@ def _video_stream(container: av.container.InputContainer, name: str) -> av.video
     if stream is None:
         kinds = {"cover picture" if s in covers else s.type for s in container.streams}
         found = ", ".join(sorted(kinds)) or "nothing"
-        raise VideoError(name, f"has no video stream (found: {found})", "a video", reason="no_video_stream")
+        raise VideoError(
+            name, f"has no video stream (found: {found})", "a video", "leave the file out", reason="no_video_stream"
+        )
     if stream.codec_context is None:
         raise VideoError(
             name, "its video codec is unknown to FFmpeg", advice="transcode it to H.264", reason="unsupported"
@@ -231,7 +233,8 @@ def _not_a_video(name: str, head: bytes, error: av.error.FFmpegError) -> VideoEr
             reason="truncated",
         )
     if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
-        return VideoError(name, "is plain text", "a video", reason="not_video")
+        advice = "give the video itself; a list of videos is a set"
+        return VideoError(name, "is plain text", "a video", advice, reason="not_video")
     if head.startswith(_PICTURES) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP"):
         advice = "only a set may contain pictures, animated or not"
         return VideoError(name, "is a picture", "a video", advice, reason="not_video")
