@@ -37,10 +37,8 @@ def peak_flops(device: str) -> float | None:
 
 def machine() -> str:
     """One line: processor, cores that this process may use, memory, accelerator."""
-    parts = [
-        _processor(),
-        f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores",
-    ]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parts = [_processor(), "1 core" if cores == 1 else f"{cores} cores"]
     if hasattr(os, "sysconf"):
         parts.append(f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB memory")
     device = _accelerator()

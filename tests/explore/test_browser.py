@@ -39,8 +39,10 @@ def explorer(videos: Path, *options: str) -> Iterator[str]:
     command = [sys.executable, "-c", "from mgm.commands.main import run; run()", "explore", str(videos), "--no-browser"]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.send_signal(signal.SIGINT)
+        try:
+            yield process.stdout.readline().strip()
+        finally:  # else a test that fails would wait for it
+            process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
 
 

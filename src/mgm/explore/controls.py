@@ -102,12 +102,11 @@ def _control(name: str, hint: object, default: Any) -> dict[str, Any] | None:
 def _option_text(kind: type[Mask], option: str) -> str:
     """What the documentation of a mask, or of the class it is derived from, says of an option, without references to code."""
     for place in kind.__mro__:
-        # Up to the next option of the list, or to its end.
-        found = re.search(
-            rf"^ +(?:\w+, )*{option}(?:, \w+)*: (.+?)(?=\n +[\w, ]+: |\n\n|\s*\Z)", place.__doc__ or "", re.S | re.M
-        )
+        # Up to the next option, which is indented alike, or to the end of the list.
+        pattern = rf"^( +)(?:\w+, )*{option}(?:, \w+)*: (.+?)(?=\n\1\w|\n\n|\s*\Z)"
+        found = re.search(pattern, place.__doc__ or "", re.DOTALL | re.MULTILINE)
         if found:
-            text = " ".join(found[1].split())
+            text = " ".join(found[2].split())
             text = re.sub(r"(?:[;,:]|(?<=\.)) see `\w+`(?=[.,]|$)", "", text, flags=re.IGNORECASE).replace("`", "")
             return text.rstrip(".") + "."
     return ""

@@ -28,9 +28,12 @@ class RectangleMask(Mask):
     """Base of the masks with one rectangle per step, cut to exactly N = int(ratio * h * w) tokens a step.
 
     Attributes:
-        boundary: rule for a rectangle that leaves the frame, which also keeps the count: see `place_rectangle`.
-        trim: which of too many tokens inside stay visible: see `place_rectangle`.
-        fill: which tokens outside are added to too few inside: see `place_rectangle`.
+        boundary: rule for a rectangle that leaves the frame, which also keeps the count; see `place_rectangle`. "clip": the
+            part beyond the border is dropped, and as many tokens are drawn at random outside the rectangle. "shift": the
+            rectangle is moved inside. "grow": the part is replaced by the nearest tokens. "wrap": it continues at the
+            opposite border.
+        trim: which of too many tokens inside stay visible: the "farthest" from the centre, or "random" ones.
+        fill: with "clip", which tokens are added to too few inside: "random" ones, or the nearest to the rectangle, "near".
         share: in (0, 1], the part of the hidden tokens inside the rectangle, rounded, at least one; it shrinks the
             rectangle. The rest is drawn at random from outside, again in every step. 1 in the paper.
         softness: at least 0, in tokens: the standard deviation of Gaussian noise on the distance of each token from the
@@ -88,7 +91,7 @@ class MovingRectangle(RectangleMask):
     """Base of the rectangles that move and change their sides from step to step. The options of `RectangleMask`, and:
 
     Attributes:
-        jitter: vary height and width, see `rectangle_sides`.
+        jitter: vary height and width from step to step; see `rectangle_sides`.
         exact: where the count is exact. "step": N tokens in every step. "clip": int(ratio * t * h * w) tokens in the clip; what is
             too much or missing in all of its rectangles together is cut or added, so that a step with a smaller rectangle
             or an overhanging one hides fewer. "none": Eq. 5 and 7 as written, the tokens whose centres are inside; clips hide
