@@ -76,3 +76,19 @@ def test_records_outlive_a_killed_process(tmp_path: Path):
     with Journal(path) as journal:
         journal.append({"a": 2})
     assert [record["a"] for _, record in read_journal(path)] == [1, 2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files stay in their place")
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_journal_that_is_moved_away_takes_no_more_records(tmp_path: Path, monkeypatch, replaced: bool):
+    """Another run would not find them."""
+    monkeypatch.setattr("mgm.files.journal._CHECK_SECONDS", 0)
+    path = tmp_path / "a.journal"
+    with Journal(path) as journal:
+        journal.append({"number": 1})
+        path.rename(tmp_path / "b.journal")
+        if replaced:
+            path.touch()
+        with raises(FileError, "cannot_write", subject=path):
+            journal.append({"number": 2})
+    assert [record for _, record in read_journal(tmp_path / "b.journal")] == [{"number": 1}]

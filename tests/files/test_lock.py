@@ -142,3 +142,31 @@ def test_a_folder_without_permission(tmp_path: Path):
             pass
     finally:
         tmp_path.chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files keep their folder in its place")
+@pytest.mark.parametrize("name", ["", "file.csv"])
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_folder_that_is_moved_away_is_an_error_of_its_own(tmp_path: Path, name: str, fails: bool):
+    """Whether the work failed for this reason, or went on in a new folder of the old name."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with (
+        raises(FileError, "not_found", subject=folder / name, message=f"lock-moved{name and '-file'}"),
+        locked(folder / name),
+    ):
+        folder.rename(tmp_path / "elsewhere")
+        if fails:
+            (folder / "result").write_text("")
+        folder.mkdir()
+    with locked(tmp_path / "elsewhere" / name):
+        pass
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_lock_that_is_removed_by_hand_is_no_error(tmp_path: Path):
+    with locked(tmp_path):
+        (tmp_path / ".mgm.lock").unlink(missing_ok=sys.platform == "win32")
+    with raises(FileError, "malformed"), locked(tmp_path):
+        (tmp_path / ".mgm.lock").unlink()
+        raise FileError("other", "an error of its own", reason="malformed")

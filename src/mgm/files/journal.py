@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +18,7 @@ from mgm.files.json_text import read_json
 from mgm.files.regular import open_regular
 
 _ADVICE = "free some space, or check the folder and its permissions, and run it again: finished records are kept"
+_CHECK_SECONDS = 1.0
 
 
 class Journal:
@@ -26,11 +30,11 @@ class Journal:
         path: the file; made if missing, in a folder that exists.
 
     Raises:
-        FileError: the file cannot be written.
+        FileError: the file cannot be written, or was moved away.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._next_check = path, 0.0
         try:
             self._size = _complete_bytes(path) if path.exists() else 0
             self._file = path.open("ab")
@@ -42,12 +46,22 @@ class Journal:
         """Write one record and hand it to the operating system, so that it outlives this process. Returns its byte offset."""
         line, offset = json.dumps(record, allow_nan=False).encode() + b"\n", self._size
         try:
+            self._check_place()
             self._file.write(line)
             self._file.flush()
         except OSError as error:
             raise cannot_write(self.path, error, _ADVICE) from error
         self._size += len(line)
         return offset
+
+    def _check_place(self) -> None:
+        """Raise OSError if the file is not at its path, once a second: records of hours would be at none that a repeat reads."""
+        if time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + _CHECK_SECONDS
+            found = self.path.stat()
+            same = os.path.samestat(found, os.fstat(self._file.fileno()))
+            if not same and found.st_size != self._size:  # some file systems renumber their files
+                raise FileNotFoundError(errno.ENOENT, "another file took its place")
 
     def remove(self) -> None:
         """Delete the file."""

@@ -24,7 +24,8 @@ def locked(path: str | Path, *, advice: str = "wait for it to end, or choose ano
         advice: of the error.
 
     Raises:
-        FileError: another process, or another part of this one, holds the lock; or the lock cannot be written.
+        FileError: another process, or another part of this one, holds the lock; or the lock cannot be written; or the folder was
+            moved or removed during the block, which may have failed for that reason, or have written to two folders.
     """
     from filelock import FileLock, Timeout  # takes 60 ms to import
 
@@ -45,14 +46,42 @@ def locked(path: str | Path, *, advice: str = "wait for it to end, or choose ano
         if not place.exists():
             raise cannot_write(path, error) from error
         # Some network file systems have no locks.
+    folder = _identity(place.parent)
     try:
         with suppress(OSError):  # a full disk; the lock holds without it
             place.write_text(f"\nprocess {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
+    except (OSError, FileError) as error:
+        if _is_gone(place, folder):
+            raise _moved(path) from error
+        raise
+    else:
+        if _is_gone(place, folder):
+            raise _moved(path)
     finally:
         with suppress(OSError):
             place.unlink()  # before the release: a process that opened it meanwhile sees that the name is gone, and makes a new one
         lock.release()
+
+
+def _moved(path: Path) -> FileError:
+    """The error of a file or folder that was moved or removed, itself or with its folder, while this process wrote to it."""
+    found = "was moved or removed while it was written to"
+    advice = "move it back, or repeat the command with its new place; what was written since may be at the old one"
+    return FileError(path, found, "its folder to stay", advice, reason="not_found")
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_gone(place: Path, folder: tuple[int, int] | None) -> bool:
+    """Whether the lock and its folder are gone. A lock alone may be removed by hand, and some file systems renumber folders."""
+    return not os.path.lexists(place) and _identity(place.parent) != folder
 
 
 def _holder(place: Path) -> str:
