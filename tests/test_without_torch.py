@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,32 @@ def test_the_explorer_names_its_extra(tmp_path):
     assert done.stderr.splitlines()[-1] == (
         f"mgm: mgm explore: the package starlette is not installed; {install_command('explore')}"
     )
+
+
+def test_the_explorer_shows_clips_and_masks(tmp_path):
+    pytest.importorskip("starlette", reason="the extra explore is not installed")
+    make_translation(tmp_path / "v" / "a.mp4", velocity=(2, 1), frames=20, size=(48, 64))
+    code = (
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from pathlib import Path\n"
+        "from mgm.explore.explorer import Explorer\n"
+        "from mgm.explore.library import Library, Limits, list_folder\n"
+        "from mgm.explore.reading import ClipReader\n"
+        "from mgm.explore.server import create_app\n"
+        "from tests.explore.visitors import TOKEN, Visitor, client_of\n"
+        "if __name__ == '__main__':\n"
+        "    with ClipReader(processes=1, timeout_seconds=60, ahead_after_seconds=None) as reader:\n"
+        "        place = Path('v')\n"
+        "        library = Library(list_folder(place), inside=place, scratch=Path(), limits=Limits())\n"
+        "        visitor = Visitor(client_of(create_app(Explorer(library, reader, place='v'), token=TOKEN)))\n"
+        "        clip = {'start': 0, 'frames': 8, 'stride': 2, 'motion': 'codec'}\n"
+        "        body = {'video': 'a.mp4', 'clip': clip, 'masks': [{'name': 'mgm', 'ratio': 0.75, 'options': {}}], 'seed': 3}\n"
+        "        found = visitor.post('masks', body)\n"
+        "        assert found.status_code == 200, found.text\n"
+        "    assert 'torch' not in {name for name, module in sys.modules.items() if module is not None}\n"
+    )
+    done = run(code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_package_that_is_absent_is_not_announced_as_loading(tmp_path):

@@ -121,3 +121,4 @@ def test_what_is_left_out_is_said(videos: Path, tmp_path: Path, monkeypatch: pyt
     assert "no source" not in output
     rows = (tmp_path / "out" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(row)["source"] for row in rows] == ["a.mp4", "b.webm", "closed/c.mp4"]
+    assert (tmp_path / "out" / "closed" / "c.mp4").stat().st_size

@@ -78,6 +78,17 @@ def test_tensors_and_arrays_arrive_as_they_were(shared, monkeypatch):
         found["video"][:] = 0
 
 
+@pytest.mark.skipif(not mgm.workers.transfer.SHARED, reason="results travel through a pipe here")
+def test_results_take_no_room_in_dev_shm():
+    """In a container it has 64 MB."""
+    results = run(arrays, range(3))[0]
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    shared = [line for line in maps if "mgm-batch" in line]
+    assert len(results) == 3
+    assert shared
+    assert not any("/dev/shm/" in line for line in shared)
+
+
 def test_memory_of_results_is_given_back():
     def big(task, begin):
         return torch.full((4 << 20,), task, dtype=torch.uint8)

@@ -29,6 +29,20 @@ def test_a_quarter_is_held_out_independently_of_other_files(tmp_path):
     assert all(whole[name] is side for name, side in part.items() if name in whole)
 
 
+def test_the_choice_never_changes(tmp_path):
+    """Of any release: results on held-out videos stay comparable, and none of them moves to training."""
+    files = [f"{name}/{name}{number}.mp4" for name in ("hop", "run") for number in range(16)]
+    held = held_out(load_set(touch(tmp_path, *files)))
+    assert sorted(name for name, side in held.items() if side) == [
+        "hop13.mp4",
+        "hop2.mp4",
+        "run1.mp4",
+        "run13.mp4",
+        "run6.mp4",
+        "run8.mp4",
+    ]
+
+
 def test_clips_of_one_source_stay_together(tmp_path):
     files = [f"{c}/{n}" for c in "ab" for g in range(40) for n in (f"g{g:03d}_fi{c}.mp4", f"v_X_g{g:03d}_c02{c}.mp4")]
     found = load_set(
