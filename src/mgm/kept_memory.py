@@ -1,6 +1,6 @@
 """Memory of arrays that is used again when nothing refers to it any more.
 
-The system hands out fresh memory page by page at the first touch, which takes a tenth of the time of a clip with motion.
+The system hands out fresh memory page by page at the first touch, which takes time in every clip.
 """
 
 from __future__ import annotations

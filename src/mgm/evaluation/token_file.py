@@ -86,7 +86,10 @@ def _make_file(folder: Path, size: int, views: int, stack: ExitStack) -> Path:
     path = stack.enter_context(scratch_folder(folder / "tokens")) / "tokens"
     free = shutil.disk_usage(path.parent).free
     if free < size:
-        found, expected = f"{free / 2**30:.1f} GB are free", f"{size / 2**30:.1f} GB for the tokens of {views:,} views"
+        found, expected = (
+            f"{free / 2**30:.1f} GiB are free",
+            f"{size / 2**30:.1f} GiB for the tokens of {views:,} views",
+        )
         raise FileError(folder, found, expected, _ADVICE, reason="cannot_write")
     path.touch()
     os.truncate(path, size)  # whole, for the memory map; it takes no space until rows are written

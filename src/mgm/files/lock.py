@@ -27,7 +27,7 @@ def locked(path: str | Path, *, advice: str = "wait for it to end, or choose ano
         FileError: another process, or another part of this one, holds the lock; or the lock cannot be written; or the folder was
             moved or removed during the block, which may have failed for that reason, or have written to two folders.
     """
-    from filelock import FileLock, Timeout  # takes 60 ms to import
+    from filelock import FileLock, Timeout  # slow to import
 
     path = Path(path)
     place = path / ".mgm.lock" if path.is_dir() else path.with_name(f".{path.name[:200]}.lock")

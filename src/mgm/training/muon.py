@@ -33,7 +33,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     """About the nearest orthogonal matrix: the singular vectors of `matrix` (m, n) with singular values between .7 and 1.2.
 
     Five iterations of Jordan's polynomial of Newton and Schulz, in bfloat16 on a GPU. On a CPU in float32, where torch's own Muon
-    (from 2.9 on) uses bfloat16, too, whose products take some 25 times as long on many CPUs.
+    (from 2.9 on) uses bfloat16, too, whose products take many times as long on CPUs without them.
     """
     a, b, c = _QUINTIC
     x = matrix.float() if matrix.device.type == "cpu" else matrix.bfloat16()

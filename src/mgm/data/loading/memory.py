@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Make the C library keep freed memory in this process instead of returning it to the system after every step.
 
     A step allocates and frees the same hundreds of megabytes each time. By default glibc returns large blocks at once, and the
-    system clears every page of the next ones: 8 to 12 % of a step of ViT-S on a CPU (benchmarks/step.py, --malloc), 3 to 5 %
-    of reading clips. The process keeps its maximum size.
+    system clears every page of the next ones, which costs part of a step and of reading clips (benchmarks/step.py --malloc
+    compares). The process keeps its maximum size.
 
     Returns whether the setting is supported: only by glibc.
     """
@@ -23,7 +23,7 @@ def keep_freed_memory() -> bool:
 
 
 def return_freed_memory() -> None:
-    """Return freed memory to the system: after a list of 2.4 million videos was read, 230 of 490 MB. Only glibc supports it."""
+    """Return freed memory to the system, such as that of a long list that was read. Only glibc supports it."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)

@@ -95,7 +95,7 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return out
 
 
-# Defined by hand: `torch.library.custom_op` adds 50 us of checks to each of the many calls of a step.
+# Defined by hand: `torch.library.custom_op` adds checks to each of the many calls of a step.
 _LIBRARY: Final = torch.library.Library("mgm", "FRAGMENT")  # type: ignore[no-untyped-call]
 _LIBRARY.define("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")  # type: ignore[no-untyped-call]
 _LIBRARY.impl("linear", _onednn, "CPU")  # type: ignore[no-untyped-call]
