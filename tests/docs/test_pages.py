@@ -61,6 +61,15 @@ def test_the_architecture_is_drawn_with_every_folder():
     assert set().union(*FLOORS, *drawn) - {"version"} <= words
 
 
+def test_every_output_of_a_measurement_is_named_and_exists():
+    kept = {path.name for path in (ROOT / "benchmarks" / "results").glob("*.txt")}
+    measured = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(\w[\w-]*\.txt)`", measured)) <= kept
+    scripts = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "experiments").rglob("*.py")]
+    texts = "\n".join(file.read_text(encoding="utf-8") for file in [*PAGES, *scripts])
+    assert [name for name in sorted(kept) if name not in texts] == []
+
+
 def test_the_glossary_has_each_term_once():
     page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     terms = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")][1:]
