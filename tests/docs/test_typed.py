@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 
 import mgm
 from mgm.models.networks.catalog import NETWORKS
@@ -71,6 +72,22 @@ def test_settings_exist(texts):
             if section in Config.model_fields:
                 kind = Config.model_fields[section].annotation
                 assert names[0] in kind.model_fields, f"{name}: {key}"
+
+
+def test_defaults_are_those_of_the_settings(texts):
+    """Of tables with the columns key, default, meaning; a key without a section is one of `pretrain`."""
+    config = Config.model_validate({})
+    checked = 0
+    for name, text in texts.items():
+        for table in re.findall(r"^\| [^|\n]*\| default \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE):
+            for row in table.splitlines():
+                keys, default = row.split("|")[1:3]
+                for key in re.findall(r"`([\w.]+)`", keys):
+                    section, _, field = key.rpartition(".")
+                    value = getattr(getattr(config, section or "pretrain"), field)
+                    assert yaml.safe_load(default) == value, f"{name}: {key}"
+                    checked += 1
+    assert checked > 10
 
 
 def test_extras_exist(texts):
