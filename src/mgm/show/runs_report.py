@@ -53,7 +53,9 @@ def _summary(runs: Mapping[str, RunCurves]) -> str:
     if len(ends) < len(runs):
         return f"{len(runs) - len(ends)} of {len(runs)} runs have no finite loss."
     if not all(first.is_comparable(other) for other in others):
-        return "The runs have other models or targets: their losses are different quantities. Compare their results."
+        return (
+            "The runs have different models or targets, so that their losses cannot be compared. Compare their results."
+        )
     lowest = min(ends, key=lambda name: ends[name])
     return f"The loss of {lowest} is the lowest at the end, {ends[lowest]:.3g}. Results say what it is worth."
 

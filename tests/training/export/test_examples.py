@@ -22,10 +22,10 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys, kind, to):
     from tests.models.convert.transformers_peer import installed_bias_names
 
     options = {"bias_names": installed_bias_names()} if to == "hf" else {}
-    folder = export_model(make(kind), to=to, out=tmp_path / "this" / "folder", **options)
+    folder = export_model(make(kind), to=to, out=tmp_path / "exported", **options)
     examples = blocks_in(card_of(folder), "python")
     assert len(examples) == (2 if to == "hf" else 1)
-    monkeypatch.chdir(folder if to == "torch-export" else tmp_path)
+    monkeypatch.chdir(folder)
     for code in examples:
         capsys.readouterr()
         run(code, f"{kind} {to}")

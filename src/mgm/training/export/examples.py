@@ -13,7 +13,7 @@ _RATIO: Final = 0.75  # of the masks in the examples
 
 
 def usage(model: GraphModel, to: str, video: VideoType) -> str:
-    """Complete examples in Markdown, for "this/folder" or, for graphs, for the working directory."""
+    """Complete examples in Markdown, to be run in the folder of the card."""
     if to == "hf":
         assert not isinstance(model, VideoNetwork | TokensOf)  # `describe_network` refuses it
         shown = [_with_transformers(model), _with_mgm(model)]
@@ -37,8 +37,8 @@ def _with_transformers(model: Model) -> str:
         "import torch",
         f"from transformers import {kind}, VideoMAEImageProcessor",
         "",
-        'processor = VideoMAEImageProcessor.from_pretrained("this/folder")',
-        f'model = {kind}.from_pretrained("this/folder").eval()',
+        'processor = VideoMAEImageProcessor.from_pretrained(".")',
+        f'model = {kind}.from_pretrained(".").eval()',
         f"frames = list(np.zeros(({spec.frames}, {height}, {width}, 3), np.uint8))  # yours: RGB pictures of any size",
         'inputs = processor(frames, return_tensors="pt")',
     ]
@@ -76,7 +76,7 @@ def _with_mgm(model: GraphModel) -> str:
         "",
         "import mgm",
         "",
-        f'model = mgm.{function}("this/folder")',
+        f'model = mgm.{function}(".")',
         f"video = torch.zeros(1, {shape}, dtype=torch.uint8)  # yours: (B, 3, T, H, W)",
     ]
     if predicts:

@@ -134,7 +134,7 @@ def model_card(
         _table(model),
         f"## Training\n\n{_training(model, origin)} Data: {data or origin.data or 'not recorded'}.",
         "## Results\n\n" + "\n".join(origin.results) if origin.results else "",
-        "## Use\n\n" + usage(model, to, video),
+        "## Use\n\nIn the folder of this file:\n\n" + usage(model, to, video),
         _notes(model, to, bias_names),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
