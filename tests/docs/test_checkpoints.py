@@ -22,10 +22,11 @@ COMMANDS = [line for text in blocks_in(PAGE, "") for line in text.splitlines()]
 
 @pytest.fixture
 def folder(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory of an example: `checkpoint.pth` and `videos/`."""
+    """The working directory of an example: `checkpoint.pth`, `video.mp4` and `videos/`."""
     shapes = pretrained_shapes(dim=32, depth=2, width=16, layers=1, patch=16)
     torch.save({"model": random_state(shapes, std=0.02)}, tmp_path / "checkpoint.pth")
     shutil.copytree(tiny_set, tmp_path / "videos")
+    shutil.copy(next((tmp_path / "videos").rglob("*.mp4")), tmp_path / "video.mp4")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -39,7 +40,7 @@ def example(words: str) -> dict[str, Any]:
 def test_loading(folder: Path) -> None:
     names = example("small = mgm.load_encoder")
 
-    assert names["encoder"].spec.tokens == 1568
+    assert names["tokens"].shape == (1, 1568, 32)
     assert names["small"].spec.video_shape == (3, 8, 64, 64)
     assert type(names["model"]).__name__ == "MaskedAutoencoder"
 
