@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import yaml
 
@@ -30,6 +31,7 @@ RUN_BY = {
         "mgm ": IN_ORDER,
         "import mgm": __file__,
         "from torch.utils.data": __file__,
+        "import numpy": __file__,
     },
     "launch.md": {"torchrun": "docs/test_launch.py", "sbatch": "docs/test_launch.py"},
     "loading.md": {"from mgm.data.loading.loader": "docs/test_loading.py"},
@@ -200,6 +202,15 @@ def test_masks_fit_other_training_code(tiny_set: Path) -> None:
         exec(compile(code, "docs/guide.md", "exec"), names)
     assert [mask.shape for mask in given] == [(1, 1568), (8, 1568)]
     assert all(mask.sum(dim=1).eq(1176).all() for mask in given)
+
+
+def test_similar_videos_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "features.npz", features=[[1, 0], [0, 3], [5, 1]], path=["a.mp4", "b.mp4", "c.mp4"])
+    monkeypatch.chdir(tmp_path)
+    exec(compile(python_of("guide.md", "import numpy"), "docs/guide.md", "exec"), {})
+    assert capsys.readouterr().out.split() == ["['a.mp4'", "'c.mp4'", "'b.mp4']"]
 
 
 def test_a_recipe_has_a_base(tmp_path: Path) -> None:
