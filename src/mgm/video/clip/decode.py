@@ -118,7 +118,6 @@ class ClipDecoder:
         frames: by number, every frame that left the decoder so far.
         pending: presentation times of needed frames that have not left the decoder.
         newest: the kind of the frame that left the decoder last.
-        skipping: whether the current picture is not decoded.
     """
 
     video: OpenVideo
@@ -130,7 +129,6 @@ class ClipDecoder:
     frames: dict[int, DecodedFrame] = field(init=False, default_factory=dict)
     pending: set[int] = field(init=False)
     newest: str = field(init=False, default="")
-    skipping: bool = field(init=False, default=False)
     _last: int | None = field(init=False, default=None)
     _number: dict[int, int] = field(init=False)
     _picture: PictureConverter | None = field(init=False, default=None)
@@ -145,20 +143,16 @@ class ClipDecoder:
     def decode(self, last: int | None) -> dict[int, DecodedFrame]:
         """By number, every frame that left the decoder, up to frame `last`."""
         self._last = last
-        # H.264: a flush returns every pending picture. The MPEG decoders lose the vectors of the picture that a flush returns:
-        # there, decode on until the last needed one has left by itself.
-        h264 = self.video.codec == "h264"
-        unneeded = self._unneeded() if self._number and h264 else ()
-        for position, coded in enumerate(self.window.coded):
-            if not self.pending and self._is_complete(last):
-                break
-            if coded.pts is not None:  # otherwise it is the second field of the picture before it
-                self.skipping = position in unneeded
-            if self.skipping:
-                continue
-            if h264 and coded.pts is not None:
-                self.pending.discard(coded.pts)
-            self._decode(coded.packet)
+        if self._number and self.video.codec == "h264":
+            for packet in self._needed():
+                self._decode(packet)
+        else:
+            # The MPEG decoders, unlike that of H.264, lose the vectors of the picture that a flush returns: decode on until the
+            # last needed one has left by itself.
+            for coded in self.window.coded:
+                if not self.pending and self._is_complete(last):
+                    break
+                self._decode(coded.packet)
         self._decode(None)
         return self.frames
 
@@ -187,9 +181,9 @@ class ClipDecoder:
     def _keep(self, frame: av.video.frame.VideoFrame) -> None:
         needs, pairs, packet = self.needs, self.pairs, frame.pts
         if self._number:
-            if packet is None or packet not in self._number:
+            if packet is None or (found := self._number.get(packet)) is None:
                 return
-            number, time, seconds = self._number[packet], packet, packet * self.video.time_base
+            number, time, seconds = found, packet, packet * self.video.time_base
             self.pending.discard(time)
         else:
             number = time = len(self.frames)
@@ -216,18 +210,17 @@ class ClipDecoder:
         complete = bool(self._number) or (last is not None and len(self.frames) > last)
         return complete and (self.needs.anchors is None or self.newest != "B")
 
-    def _unneeded(self) -> set[int]:
-        """Positions of the H.264 pictures that neither the clip nor a picture of the clip needs: those to which no other picture
-        refers, and those after the last needed one of their group, since decoding restarts at the next IDR picture. Frames far
-        apart are read without most of the pictures between."""
-        found = set()
+    def _needed(self) -> list[Packet]:
+        """The packets of the H.264 pictures that the clip or a picture of the clip needs, in decode order: neither those to which
+        no other picture refers, nor those after the last needed one of their group, since decoding restarts at the next IDR
+        picture. Frames far apart are read without most of the pictures between."""
+        found = []
         needed = False
-        for position in reversed(range(len(self.window.coded))):
-            coded = self.window.coded[position]
+        for coded in reversed(self.window.coded):
             pending = coded.pts in self.pending
             needed = needed or pending
-            if not needed or not (pending or coded.reference):
-                found.add(position)
+            if needed and (pending or coded.reference):
+                found.append(coded.packet)
             if coded.idr:
                 needed = False
-        return found
+        return found[::-1]
