@@ -170,3 +170,12 @@ def test_a_lock_that_is_removed_by_hand_is_no_error(tmp_path: Path):
     with raises(FileError, "malformed"), locked(tmp_path):
         (tmp_path / ".mgm.lock").unlink()
         raise FileError("other", "an error of its own", reason="malformed")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files keep their folder in its place")
+def test_a_folder_that_the_work_replaces_is_no_error(tmp_path: Path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with locked(folder, replaces=True):
+        folder.rename(tmp_path / "earlier")
+        folder.mkdir()

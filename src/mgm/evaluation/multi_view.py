@@ -134,7 +134,8 @@ def evaluate(
     state = [task.model.weights, task.model.settings, checksum, *map(list, versions())]
     journal = PredictionJournal(folder.with_name(f".{folder.name}-{_key(*state)}"))
 
-    with locked(folder, advice="wait for its evaluation to end") if ranks.is_first else nullcontext():
+    alone = locked(folder, advice="wait for its evaluation to end", replaces=True) if ranks.is_first else nullcontext()
+    with alone:
         predictions = evaluate_classifier(
             task.classifier,
             readable.videos,

@@ -13,7 +13,9 @@ from mgm.files.atomic import cannot_write, check_expanded
 
 
 @contextmanager
-def locked(path: str | Path, *, advice: str = "wait for it to end, or choose another name") -> Iterator[None]:
+def locked(
+    path: str | Path, *, advice: str = "wait for it to end, or choose another name", replaces: bool = False
+) -> Iterator[None]:
     """Hold the lock of a file or a folder for the length of the block; it ends with the process, even one that is killed.
 
     The lock is a hidden file that is removed at the end of the block: `.mgm.lock` in a folder, `.NAME.lock` beside a file. File
@@ -22,6 +24,7 @@ def locked(path: str | Path, *, advice: str = "wait for it to end, or choose ano
     Args:
         path: an existing folder, or a file, which need not exist. The folder of the file is made if missing.
         advice: of the error.
+        replaces: the block may put another folder in place of this one, which is then no sign that it was moved.
 
     Raises:
         FileError: another process, or another part of this one, holds the lock; or the lock cannot be written; or the folder was
@@ -52,11 +55,11 @@ def locked(path: str | Path, *, advice: str = "wait for it to end, or choose ano
             place.write_text(f"\nprocess {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
     except (OSError, FileError) as error:
-        if _is_gone(place, folder):
+        if not replaces and _is_gone(place, folder):
             raise _moved(path) from error
         raise
     else:
-        if _is_gone(place, folder):
+        if not replaces and _is_gone(place, folder):
             raise _moved(path)
     finally:
         with suppress(OSError):
