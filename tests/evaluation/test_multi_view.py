@@ -109,7 +109,7 @@ def test_a_stopped_evaluation_continues_to_the_same_files(run, videos, monkeypat
     whole = shutil.copytree(run, tmp_path / "whole" / "run")
     evaluated(whole, videos)
     seen = []
-    outputs = views._outputs
+    outputs = views._outputs_of_group
 
     def stops(forward, group, *rest):
         if len(seen) == 6:
@@ -117,14 +117,14 @@ def test_a_stopped_evaluation_continues_to_the_same_files(run, videos, monkeypat
         seen.extend(index for index, _ in group)
         return outputs(forward, group, *rest)
 
-    monkeypatch.setattr(views, "_outputs", stops)
+    monkeypatch.setattr(views, "_outputs_of_group", stops)
     with pytest.raises(Killed):
         evaluated(run, videos)
     assert not (run / "evaluation.json").exists()
     (journal,) = (run / "predictions").rglob("rank0.jsonl")
     with journal.open("ab") as file:
         file.write(b'{"group": 2, "vid')  # killed while it wrote
-    monkeypatch.setattr(views, "_outputs", lambda *all: seen.extend(i for i, _ in all[1]) or outputs(*all))
+    monkeypatch.setattr(views, "_outputs_of_group", lambda *all: seen.extend(i for i, _ in all[1]) or outputs(*all))
     evaluated(run, videos)
     assert sorted(seen) == list(range(16)), "each video once"
     assert files_of(run) == files_of(whole)
