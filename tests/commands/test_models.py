@@ -25,7 +25,9 @@ def mgm(*arguments):
 
 
 def test_every_model_has_a_row():
-    lines = [line.split() for line in mgm("models").stdout.splitlines()[2:] if line.strip()]
+    done = mgm("models")
+    assert "clip: frames x stride" in done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()[2:] if line.strip()]
     assert [words[0] for words in lines] == ["debug", "tiny", "S", "B", "L", "H", *NETWORKS]
 
 
@@ -38,7 +40,7 @@ def test_the_rows_of_vits_are_the_published_figures():
 
 def test_one_model():
     done = mgm("models", "small")
-    assert "4 x 2, 32 px" in done.stdout
+    assert "4 frames x stride 2, 32 px" in done.stdout
     assert "https://example.org/small" in done.stdout
     assert "mgm evaluate WEIGHTS SET --model small" in done.stderr
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson
 from mgm.errors import ModelError
-from mgm.terminal import Activity, Terminal, print_json, print_result
+from mgm.terminal import Activity, Terminal, note, print_json, print_result
 
 _OWN_PAPER = "Tong et al. 2022"
 
@@ -124,17 +124,17 @@ def _print_table(rows: list[_Row]) -> None:
             row.name,
             f"{row.parameters / 1e6:.1f} M",
             gmacs,
-            _clip(row).removesuffix(" px"),
+            f"{_frames(row, ' x ')}, {row.size}",
             f"{row.views[0]} x {row.views[1]}",
             licence,
         )
     Terminal().print(table)
+    note("clip: frames x stride, or frames spread over the video; views: temporal x spatial; size: parameters")
     suggest("mgm", "models", rows[-1].name)
 
 
-def _clip(row: _Row) -> str:
-    frames = f"{row.frames} x {row.stride}" if row.sampling == "dense" else f"{row.frames} spread"
-    return f"{frames}, {row.size} px"
+def _frames(row: _Row, times: str) -> str:
+    return f"{row.frames}{times}{row.stride}" if row.sampling == "dense" else f"{row.frames} spread"
 
 
 def _print_one(row: _Row) -> None:
@@ -144,7 +144,7 @@ def _print_one(row: _Row) -> None:
         ("paper", row.paper),
         ("parameters", f"{row.parameters:,} for {row.classes} classes"),
         ("computation", "" if row.gmacs is None else f"{row.gmacs:,.1f} GMAC per view"),
-        ("clip", _clip(row)),
+        ("clip", f"{_frames(row, ' frames x stride ')}, {row.size} px"),
         ("views", f"{row.views[0]} temporal x {row.views[1]} spatial"),
         (
             "weights",
