@@ -27,6 +27,12 @@ def test_of_two_files_with_one_name_each_has_its_own_group(tmp_path):
     assert read_groups(str(table), items) == ("2", "1")
 
 
+def test_a_name_in_quotes_may_contain_ends_of_lines(tmp_path):
+    table = tmp_path / "groups.csv"
+    table.write_bytes('video,group\r\ng001_a.mp4,"north\ngate"\r\ng001_b.mp4,a\u2028b\r\ng002_c.mp4,2\r\n'.encode())
+    assert read_groups(str(table), ITEMS) == ("north\ngate", "a\u2028b", "2")
+
+
 @pytest.mark.parametrize(
     ("spec", "reason"), [("(", "malformed"), ("g[0-9]+", "malformed"), ("(nothing)", "missing_value")]
 )

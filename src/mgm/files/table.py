@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -31,7 +32,7 @@ def read_csv(path: Path, expected: str) -> list[list[str]]:
     try:
         with open_regular(path) as file:
             text = file.read().decode("utf-8-sig")
-        return list(csv.reader(text.splitlines(), strict=True))
+        return list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except OSError as error:
         raise DataError.cannot_read(path, error, expected) from error
     except (UnicodeDecodeError, csv.Error) as error:
