@@ -43,6 +43,7 @@ def read_least(path: str, start: int) -> object:
         number = window.frame_numbers
         for packet in (*(coded.packet for coded in window.coded), None):
             for frame in decode_packet(video, packet):
+                assert frame.pts is not None  # the window is counted by times
                 at = number[frame.pts]
                 if start - STRIDE < at <= last:
                     exported = exported_vectors(frame)
