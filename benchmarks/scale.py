@@ -40,6 +40,7 @@ from pathlib import Path
 
 from annotations import make_files
 from scale_together import CLASSES, SEED, TOGETHER, WIDTH
+from scan_files import link_files
 from timing import peak_memory, print_header
 
 QUERIES, PER_FOLDER, PER_SHARD, FILES = 1024, 2000, 100, 1000
@@ -101,15 +102,7 @@ def scan(count: int, folder: Path, until: float = 0.5) -> None:
     maker = multiprocessing.get_context("spawn").Process(target=_make_video, args=(made,))  # not in this memory
     maker.start()
     maker.join()
-    for number in range(count):
-        if number % PER_FOLDER == 0:
-            place = videos / f"class {number // PER_FOLDER:04d}"
-            place.mkdir(parents=True)
-        name = place / f"a video {number:08d}.mp4"
-        if number % EMPTY_PER_VIDEO:
-            os.close(os.open(name, os.O_CREAT))
-        else:
-            os.link(made, name)
+    link_files(videos, count, [made], every=EMPTY_PER_VIDEO, per_folder=PER_FOLDER)
     scan_to_manifest(folder / "one.jsonl", made)  # what is imported on first use
     print(f"{'  one file':28s} {'':10s} {'':11s} {peak_memory():8.0f} MB", flush=True)
     spend_sampled(f"scan, stopped at {until:.0%}", stopped)

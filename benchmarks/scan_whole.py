@@ -26,6 +26,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scan_files import link_files
 from timing import peak_memory, print_header
 
 SEED, DIFFERENT, PER_FOLDER, SIDE, FRAMES = 0, 100, 1000, 32, 2
@@ -40,15 +41,7 @@ def make_files(videos: Path, count: int, every: int) -> None:
     made = [videos.parent / f"{number}.mp4" for number in range(DIFFERENT)]
     for number, path in enumerate(made):
         make_translation(path, velocity=(number % 10 - 5, number // 10 - 5), frames=FRAMES, size=(SIDE, SIDE))
-    for number in range(count):
-        if number % PER_FOLDER == 0:
-            place = videos / f"class {number // PER_FOLDER:04d}"
-            place.mkdir(parents=True)
-        name = place / f"a video {number:08d}.mp4"
-        if number % every:
-            os.close(os.open(name, os.O_CREAT))
-        else:
-            os.link(made[number // every % DIFFERENT], name)
+    link_files(videos, count, made, every=every, per_folder=PER_FOLDER)
 
 
 class Lines:
