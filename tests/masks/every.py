@@ -7,13 +7,16 @@ from hypothesis import strategies as st
 from mgm.masks import list_masks
 
 EVERY = pytest.mark.parametrize("name", list_masks())
+RECTANGLE = {
+    "boundary": ["clip", "shift", "grow", "wrap"],
+    "trim": ["farthest", "random"],
+    "fill": ["random", "near"],
+    "share": [0.01, 0.5, 1.0],
+    "softness": [0.0, 1.5],
+}
 OPTIONS = {
     "mgm": {
-        "boundary": ["clip", "shift", "grow", "wrap"],
-        "trim": ["farthest", "random"],
-        "fill": ["random", "near"],
-        "share": [0.01, 0.5, 1.0],
-        "softness": [0.0, 1.5],
+        **RECTANGLE,
         "start": ["random", "motion"],
         "jitter": [True, False],
         "top_k": [1, 5],
@@ -23,23 +26,13 @@ OPTIONS = {
         "exact": ["step", "clip"],
     },
     "smm": {
-        "boundary": ["clip", "shift", "grow", "wrap"],
-        "trim": ["farthest", "random"],
-        "fill": ["random", "near"],
-        "share": [0.01, 0.5, 1.0],
-        "softness": [0.0, 1.5],
+        **RECTANGLE,
         "velocity": ["linear", "walk"],
         "speed": [0, 2.0, 50.0],
         "jitter": [True, False],
         "exact": ["step", "clip"],
     },
-    "block": {
-        "boundary": ["clip", "shift", "grow", "wrap"],
-        "trim": ["farthest", "random"],
-        "fill": ["random", "near"],
-        "share": [0.01, 0.5, 1.0],
-        "softness": [0.0, 1.5],
-    },
+    "block": RECTANGLE,
     "smm-sparse": {"velocity": ["linear", "walk"], "speed": [0, 2.0, 50.0]},
     "mgm-sparse": {"camera": ["none", "median"]},
     "motion-topk": {"camera": ["none", "median"]},
