@@ -106,7 +106,7 @@ class MgmError(Exception):
         """The error about a file or folder that the operating system does not open or read.
 
         error: ValueError for a name that no file can have, such as one with a NUL.
-        advice: default: check the path if there is no such file, else its permissions.
+        advice: None says to check the path if there is no such file, else its permissions.
         """
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         found = f"cannot be read ({getattr(error, 'strerror', None) or error})"

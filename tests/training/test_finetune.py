@@ -38,7 +38,7 @@ def test_mixing_one_video_warns(videos, small, memory, tmp_path):
 
 
 def test_a_class_that_only_test_videos_have_warns(videos, small, memory, tmp_path):
-    """It may be meant, so that the run goes on."""
+    """The user may want it: the run goes on."""
     without = tuple(item for item in videos.train if item.label)
     fewer = VideoSet("fewer", without, videos.test, videos.classes, "none")
     with pytest.warns(UserWarning, match=f"class {videos.classes[0]} has test videos and none for training"):

@@ -100,7 +100,7 @@ def _control(name: str, hint: object, default: Any) -> dict[str, Any] | None:
 
 
 def _option_text(kind: type[Mask], option: str) -> str:
-    """What the documentation of a mask, or of the class it is derived from, says of an option, without references to code."""
+    """The sentence about an option in the docstring of a mask or of its base class. References to functions are left out."""
     for place in kind.__mro__:
         # Up to the next option, which is indented alike, or to the end of the list.
         pattern = rf"^( +)(?:\w+, )*{option}(?:, \w+)*: (.+?)(?=\n\1\w|\n\n|\s*\Z)"
