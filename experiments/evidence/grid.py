@@ -142,6 +142,16 @@ QUESTIONS: dict[str, Question] = {
         "tube, 1 times the steps",
         "steps, as a multiple of the recipe's",
     ),
+    "length-half": Question(
+        "What does a longer run give where half of the tokens are hidden?",
+        tuple(
+            Arm(f"{mask} 0.5, {factor:g} times the steps", mask, 0.5, settings=(f"steps*{factor:g}",), at=factor)
+            for mask in ("tube", "mgm", "random")
+            for factor in (1, 2)
+        ),
+        "tube 0.5, 1 times the steps",
+        "steps, as a multiple of the recipe's",
+    ),
     "source": Question(
         "Which source of motion (Table 4b)?",
         (
