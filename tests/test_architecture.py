@@ -72,7 +72,7 @@ ROOMS = {
         {"probing"},
         {"raw_motion", "run", "saliency"},
         {"baselines", "embedding", "multi_view", "paper", "prediction"},
-        {"result_table", "run_comparison", "transfer"},
+        {"paper_table", "result_table", "run_comparison", "transfer"},
     ],
     "demo": [{"measure", "systems"}, {"findings", "plan"}, {"summary"}, {"page"}, {"pipeline"}],
 }

@@ -78,6 +78,11 @@ class Synthetic:
         """Name of the judged set -> number of test videos."""
         return {self.name(labels): TEST for labels in self.labels}
 
+    @property
+    def all_settings(self) -> tuple[str, ...]:
+        """Of all arms, on top of the recipe `debug`."""
+        return ("data.memory=true", *SYNTHETIC_SETTINGS, *self.settings)
+
     def name(self, labels: int) -> str:
         """For tables."""
         return f"{self.task.name}, {self.pan:.0%} of the backgrounds move, {labels:,} labels"
@@ -89,8 +94,7 @@ class Synthetic:
             place, self.task, train=TRAIN, test=TEST, frames=CLIP_FRAMES, size=96, pan=self.pan, seed=self.seed
         )
         videos = load_set(place)
-        settings = ("data.memory=true", *SYNTHETIC_SETTINGS, *self.settings)
-        config = load_config("debug", settings)
+        config = load_config("debug", self.all_settings)
         source = _in_memory(videos.items, config.data.size, config, read=read)
         by_class = sorted(range(len(videos.train)), key=lambda i: (_rank(videos.train, i), videos.train[i].label))
         return Judged(
@@ -101,7 +105,7 @@ class Synthetic:
             },
             source,
             "debug",
-            settings,
+            self.all_settings,
             pixels=("model.target=normalised-pixels",),
             motion_target=("model.target={normalised-pixels: 1.0, motion: 20.0}",),
             read=lambda asked: _in_memory(videos.items, config.data.size, asked, read=True),

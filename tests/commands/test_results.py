@@ -37,3 +37,13 @@ def test_the_records_for_programs(run):
     (row,) = json.loads(show(run, "--json"))
     assert Result.model_validate_json(json.dumps(row["result"])).metric("top-1").value == 0.5
     assert row["paper"] is None
+
+
+def test_a_table_of_the_paper_needs_no_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    shown = show("--paper", "Table 4e", "--format", "csv").splitlines()
+    assert shown[0] == "table,method,set,top-1,the paper,small scale,difference to tube"
+    assert any(line.startswith('4e,"random tube, 200 epochs",ssv2,fine-tuned,65.0%,') for line in shown)
+    assert "tiny ViT" in show("--paper", "Table 4")
+    first, *_ = json.loads(show("--paper", "Table 1", "--json"))
+    assert (first["paper"]["method"], first["paper"]["value"], first["here"]) == ("MGM, 400 epochs", 0.696, None)

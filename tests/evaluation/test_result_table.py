@@ -118,19 +118,20 @@ def test_formats(tmp_path, videos):
     keep_result(tmp_path / "run" / "evaluation.json", ssv2())
     keep_result(tmp_path / "run" / "probe.json", result_of(videos, 0.5, kind="probe", name="linear probe top-1"))
     (tmp_path / "run" / "other.json").write_text("{}")
-    rows = result_rows(find_results([tmp_path]))
-    assert len(rows) == 2
-    read = list(csv.reader(format_table(rows, "csv").splitlines()))
+    found = result_rows(find_results([tmp_path]))
+    assert len(found) == 2
+    rows = [row.cells() for row in found]
+    read = list(csv.reader(format_table(COLUMNS, rows, "csv").splitlines()))
     assert tuple(read[0]) == COLUMNS
     assert [row[3] for row in read[1:]] == ["71.0%", "50.0%"]
-    lines = format_table(rows, "markdown").splitlines()
+    lines = format_table(COLUMNS, rows, "markdown").splitlines()
     assert len({line.count(" | ") for line in lines}) == 1
-    latex = format_table(rows, "latex")
+    latex = format_table(COLUMNS, rows, "latex")
     assert r"71.0\%" in latex
     assert r"ssv2\_val.csv" in latex
     assert latex.count(r"\\") == 3
     assert describe_set(ONE).name in lines[2]
-    assert rows[0].to_dict()["paper"]["value"] == 0.706
+    assert found[0].to_dict()["paper"]["value"] == 0.706
 
 
 def test_no_results(tmp_path):

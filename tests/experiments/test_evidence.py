@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mgm.evaluation.paper_table import SMALL_SCALE
 from mgm.training import load_config
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "evidence"
@@ -281,3 +283,17 @@ def test_judges_that_are_added_keep_the_others(evidence, tmp_path):
     (found,) = kept.read().values()
     assert found.hits == {"a": {"probe": "c0", "tuned": "40"}, "b": {"tuned": "20"}}
     assert found.videos == {"a": 3, "b": 3}
+
+
+def test_the_package_has_the_kept_cells_of_table_4(evidence):
+    grid, run, sets = evidence
+    question, chosen = grid.QUESTIONS["paper"], sets.SETS["headings-still"]
+    judged = replace(opened(sets, "debug", ()), settings=chosen.all_settings)
+    options = argparse.Namespace(settings=[], equal_compute=False)
+    cells = run.Cells(run.KEPT / "headings-still.jsonl")
+    found = run.collect(judged, question.arms, (0, 1, 2), options, cells)[chosen.name(512)]
+    label = np.repeat(np.arange(8), sets.TEST // 8)
+    rows = run.judge(found, question.reference, "attentive probe", label)
+    for name, kept in SMALL_SCALE.items():
+        measured = (rows[name].each.mean(), rows[name].low, rows[name].high)
+        assert measured == pytest.approx((kept.value, *(kept.interval or (np.nan, np.nan))), abs=5e-4, nan_ok=True)

@@ -143,14 +143,14 @@ def _beside(file: Path, result: Result, metric: Metric, method: str) -> Iterator
     yield from (ResultRow(file, result, metric, figure) for figure in figures)
 
 
-def _csv(rows: Sequence[Sequence[str]]) -> str:
+def _csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
     return text.getvalue()
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -161,18 +161,30 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
 }
 
 
-def _latex(rows: Sequence[Sequence[str]]) -> str:
-    lines = [" & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row) + r" \\" for row in (COLUMNS, *rows)]
+def _latex(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [" & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row) + r" \\" for row in (columns, *rows)]
     head, *body = lines
-    columns = "l" * len(COLUMNS)
     return "\n".join(
-        [f"\\begin{{tabular}}{{{columns}}}", "\\hline", head, "\\hline", *body, "\\hline", "\\end{tabular}", ""]
+        [
+            f"\\begin{{tabular}}{{{'l' * len(columns)}}}",
+            "\\hline",
+            head,
+            "\\hline",
+            *body,
+            "\\hline",
+            "\\end{tabular}",
+            "",
+        ]
     )
 
 
-_FORMATS: Mapping[str, Callable[[Sequence[Sequence[str]]], str]] = {"markdown": _markdown, "csv": _csv, "latex": _latex}
+_FORMATS: Mapping[str, Callable[[Sequence[str], Sequence[Sequence[str]]], str]] = {
+    "markdown": _markdown,
+    "csv": _csv,
+    "latex": _latex,
+}
 
 
-def format_table(rows: Sequence[ResultRow], form: str) -> str:
-    """The rows with their columns as the text of a file: "markdown", "csv" or "latex"."""
-    return _FORMATS[form]([row.cells() for row in rows])
+def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]], form: str) -> str:
+    """A table as the text of a file: "markdown", "csv" or "latex"."""
+    return _FORMATS[form](columns, rows)
