@@ -14,6 +14,8 @@ Every error has a `reason` to branch on and four parts for people, from which it
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, Self
 
 from mgm.lazy import install_command
@@ -114,6 +116,17 @@ class MgmError(Exception):
             advice = "check the path" if missing else "check its permissions"
         return cls(subject, found, expected, advice, reason="not_found" if missing else "unreadable")
 
+    @classmethod
+    def not_one_of(cls, subject: object, found: str, name: str, known: Iterable[str], expected: str = "") -> Self:
+        """The error about a name that is not one of the known ones: it advises the nearest of them, if one is near.
+
+        expected: what is expected if none is near; "" lists all.
+        """
+        names = tuple(known)
+        advice = did_you_mean(name, names)
+        expected = "" if advice else expected or f"one of {', '.join(names)}"
+        return cls(subject, found, expected, advice, reason="unknown_name")
+
     @property
     def statement(self) -> str:
         """What was found and expected, without the subject and the advice."""
@@ -180,6 +193,12 @@ class ModelError(MgmError, ValueError):
 
 class FileError(MgmError):
     """A file other than a video cannot be read, written or locked. The subject is its path."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Advice with the nearest of the known names; "" if none is near."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def in_words(error: Exception) -> str:

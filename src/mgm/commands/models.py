@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -103,9 +102,7 @@ def _named(name: str, rows: list[_Row]) -> _Row:
     names = [row.name for row in rows]
     if name in names:
         return rows[names.index(name)]
-    near = difflib.get_close_matches(name, names, 1)
-    expected, advice = ("", f"did you mean {near[0]}?") if near else (f"one of {', '.join(names)}", "")
-    raise ModelError("models", f"found {name!r}", expected, advice, reason="unknown_name")
+    raise ModelError.not_one_of("models", f"found {name!r}", name, names)
 
 
 def _print_table(rows: list[_Row]) -> None:

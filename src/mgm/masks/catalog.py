@@ -1,12 +1,11 @@
 """All masks by name. A new one is a class in a file of this folder and one line here; docs/adding-a-mask.md lists the steps."""
 
 from dataclasses import fields
-from difflib import get_close_matches
 from importlib import import_module
 
 import numpy as np
 
-from mgm.errors import MaskError
+from mgm.errors import MaskError, did_you_mean
 from mgm.masks.advected import AdvectedTokens, WarpedVisible
 from mgm.masks.block import BlockMask
 from mgm.masks.blockwise import BeitBlocks, CubeMask
@@ -71,7 +70,7 @@ def build_mask(name: str | Mask, **options: object) -> Mask:
             name,
             "not the name of a mask",
             f"one of {', '.join(MASKS)}",
-            _nearest(name, list(MASKS)),
+            did_you_mean(name, MASKS),
             reason="unknown_name",
         )
     known = [field.name for field in fields(kind)]
@@ -81,7 +80,7 @@ def build_mask(name: str | Mask, **options: object) -> Mask:
                 name,
                 f"found unknown option {option!r}",
                 ", ".join(known) or "no options",
-                _nearest(option, known) or "leave it out",
+                did_you_mean(option, known) or "leave it out",
                 reason="unknown_name",
             )
     return kind(**options)
@@ -144,8 +143,3 @@ def _import_mask(path: str) -> type[Mask]:
             reason="invalid_type",
         )
     return kind
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    match = get_close_matches(name, known, n=1)
-    return f"did you mean {match[0]!r}?" if match else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from mgm.errors import ConfigError
+from mgm.errors import ConfigError, did_you_mean
 
 BASE = "base"
 """Key of a recipe file with the recipes that it changes."""
@@ -127,12 +126,11 @@ def _read_text(recipe: str) -> str:
         raise ConfigError.cannot_read(recipe, error) from error
     except ValueError as error:
         raise _malformed(recipe, error) from error
-    near = difflib.get_close_matches(recipe, list_recipes(), 1)
     raise ConfigError(
         recipe,
         "unknown recipe",
         "a name from 'mgm recipes', or a path to a .yaml file",
-        f"did you mean {near[0]}?" if near else "",
+        did_you_mean(recipe, list_recipes()),
         reason="unknown_name",
     )
 

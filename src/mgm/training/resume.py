@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -294,11 +293,8 @@ def _check_settings(run: TrainingRun, before: Config, start: Start, *, of: Path)
     known = _names(run.config.model_dump(mode="json")) | old.keys()
     unknown = sorted(start.change - known)
     if unknown:
-        near = difflib.get_close_matches(unknown[0], known, 1)
-        expected, advice = (
-            ("", f"did you mean {near[0]}?") if near else ("names as in config.yaml, such as data.crop", "")
-        )
-        raise ConfigError("change", f"unknown setting {unknown[0]}", expected, advice, reason="unknown_name")
+        expected = "names as in config.yaml, such as data.crop"
+        raise ConfigError.not_one_of("change", f"unknown setting {unknown[0]}", unknown[0], known, expected)
     differing = sorted(key for key in old | new if old.get(key) != new.get(key))
     shown = {key: f"{key} was {old.get(key)}, is {new.get(key)}" for key in differing}
     named = [key for key in differing if any(_within(key, name) for name in start.change)]

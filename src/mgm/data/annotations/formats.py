@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -132,14 +131,7 @@ def _format_named(name: str) -> AnnotationFormat:
     chosen = next((known for known in ANNOTATION_FORMATS if known.name == name), None)
     if chosen is None:
         known_names = (*format_names(), *PICTURE_FORMATS)
-        near = difflib.get_close_matches(name, known_names, 1)
-        raise DataError(
-            f"format={name}",
-            "unknown format",
-            "" if near else f"one of {', '.join(known_names)}",
-            f"did you mean {near[0]}?" if near else "",
-            reason="unknown_name",
-        )
+        raise DataError.not_one_of(f"format={name}", "unknown format", name, known_names)
     return chosen
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -147,14 +146,7 @@ def _from_parts(text: str) -> SetSpec:
 def _known_key(key: str, text: str) -> str:
     key = ALIASES.get(key, key)
     if key not in KEYS:
-        near = difflib.get_close_matches(key, KEYS, 1)
-        raise DataError(
-            text,
-            f"unknown key {key}",
-            "" if near else f"one of {', '.join(KEYS)}",
-            f"did you mean {near[0]}?" if near else "",
-            reason="unknown_name",
-        )
+        raise DataError.not_one_of(text, f"unknown key {key}", key, KEYS)
     return key
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from mgm.errors import ConfigError
+from mgm.errors import ConfigError, did_you_mean
 from mgm.models import TARGETS
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.spec import AttentionKind, BackboneName, DecoderAttention, FixedPosition, PatchInit, PredictionHead
@@ -115,8 +114,7 @@ class ModelConfig(Section):
     @classmethod
     def _known_network(cls, value: str | None) -> str | None:
         if value is not None and value not in NETWORKS:
-            near = difflib.get_close_matches(value, NETWORKS, 1)
-            advice = f"did you mean {near[0]}?" if near else f"'mgm models' lists all {len(NETWORKS)}"
+            advice = did_you_mean(value, NETWORKS) or f"'mgm models' lists all {len(NETWORKS)}"
             raise ConfigError("", f"unknown network {value!r}", advice=advice, reason="unknown_name")
         return value
 
@@ -128,14 +126,12 @@ class ModelConfig(Section):
             return None
         weights = {value: 1.0} if isinstance(value, str) else value
         names = [name for name in TARGETS if info.field_name == "target" or TARGETS[name].needs is None]
-        known = f"one of {', '.join(names)}"
         if not isinstance(weights, dict) or not weights:
-            raise ConfigError("", "", f"{known}, or several as {{name: weight}}", reason="invalid_type")
+            expected = f"one of {', '.join(names)}, or several as {{name: weight}}"
+            raise ConfigError("", "", expected, reason="invalid_type")
         for name, weight in weights.items():
             if name not in names:
-                near = difflib.get_close_matches(str(name), names, 1)
-                expected, advice = ("", f"did you mean {near[0]}?") if near else (known, "")
-                raise ConfigError("", f"unknown target {name!r}", expected, advice, reason="unknown_name")
+                raise ConfigError.not_one_of("", f"unknown target {name!r}", str(name), names)
             number = isinstance(weight, int | float) and not isinstance(weight, bool)
             if not number or not 0 < weight < math.inf:
                 expected = f"a number above 0, as in {{{name}: 0.5}}"
