@@ -6,7 +6,7 @@ The run stops if too many videos are unreadable (`data.bad_share`); see `mgm.tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -79,6 +79,16 @@ def read_or_substitute(
         advice=LEAVE_OUT_ADVICE,
         reason="too_many_failures",
     )
+
+
+def none_readable(count: int, problems: Iterable[str]) -> DataError:
+    """The error if none of `count` videos could be read. problems: the reasons, of which the first is shown."""
+    first = next(iter(problems), None)
+    if first is None:
+        advice = "'mgm data show SET' prints how it is read"
+        return DataError("", "the set has no videos", "at least one", advice, reason="too_many_failures")
+    found = f"none of {count} videos could be read"
+    return DataError("", found, advice=f"the first: {first}", reason="too_many_failures")
 
 
 def draw_substitute(among: range, *, seed: int, epoch: int, index: int, attempt: int) -> int:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from mgm.errors import DataError
+from mgm.data.unreadable import none_readable
 from mgm.evaluation.ranks import Ranks
 
 Columns: TypeAlias = Mapping[str, Tensor]
@@ -71,7 +71,7 @@ class ColumnBlocks:
         unreadable = {path: message for messages, _ in found for path, message in messages.items()}
         others = [(rank, form) for rank, (_, forms) in enumerate(found) if rank for form in forms]
         if not found[0][1] and not others:
-            raise _none_readable(unreadable, count)
+            raise none_readable(count, unreadable.values())
         of_videos = [block.of_videos for block in self._blocks]
         if not ranks.is_first:
             for columns in chain(of_videos, self._taken()):
@@ -85,15 +85,6 @@ class ColumnBlocks:
         """The rows of each block, which is not kept."""
         while self._blocks:
             yield self._blocks.pop(0).of_rows
-
-
-def _none_readable(unreadable: Mapping[str, str], count: int) -> DataError:
-    """The error if none of the `count` videos of a set could be read."""
-    if not unreadable:
-        advice = "'mgm data show SET' prints how it is read"
-        return DataError("", "the set has no videos", "at least one", advice, reason="too_many_failures")
-    found = f"none of {count} videos could be read"
-    return DataError("", found, advice=f"the first: {next(iter(unreadable.values()))}", reason="too_many_failures")
 
 
 class _Form(NamedTuple):

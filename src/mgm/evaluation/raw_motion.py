@@ -14,8 +14,7 @@ from mgm.data.clips.source import ClipSource, ClipView
 from mgm.data.clips.transform import centre_crop
 from mgm.data.items import VideoItem, VideoSet, part_length
 from mgm.data.loading.patch_motion import patch_motion
-from mgm.data.unreadable import READ_ERRORS, Unreadable
-from mgm.errors import DataError
+from mgm.data.unreadable import READ_ERRORS, Unreadable, none_readable
 from mgm.evaluation.holdout import held_out
 from mgm.evaluation.linear import linear_probe
 from mgm.evaluation.metrics import correct
@@ -126,10 +125,7 @@ def _read(
         label.append(-1 if item.label is None else item.label)
         index.append(number)
     if not described:
-        first = next(iter(unreadable.values()), "the set is empty")
-        raise DataError(
-            "", f"none of {len(items)} videos could be read", advice=f"the first: {first}", reason="unreadable"
-        )
+        raise none_readable(len(items), unreadable.values())
     return [
         Features(
             torch.stack(way),

@@ -11,7 +11,7 @@ from mgm.data.clips.source import ClipSource
 from mgm.data.items import VideoItem, evenly_spaced
 from mgm.data.loading.loader import read_views
 from mgm.data.loading.views import ViewSet
-from mgm.errors import DataError
+from mgm.data.unreadable import none_readable
 from mgm.models import Encoder
 from mgm.models.patches import patchify
 from mgm.training.config import Config
@@ -41,18 +41,16 @@ def start_from_videos(encoder: Encoder, items: Sequence[VideoItem], config: Conf
     views = ViewSet(chosen, source, settings, temporal=1, spatial=1, sampler=sampler)
     width = encoder.patch_embed.in_features
     count, total, products = 0, torch.zeros(width).double(), torch.zeros(width, width).double()
-    problem = "the set is empty"
+    problems = []
     for video in read_views(views, workers=reading_workers(config, source), timeout=config.data.read_timeout):
         if video.problem is not None:
-            problem = video.problem
+            problems.append(video.problem)
             continue
         pixels = patchify(video.video, encoder.spec).flatten(2).flatten(0, 1)
         values = (pixels * encoder.scale + encoder.shift).double()
         count, total, products = count + len(values), total + values.sum(0), products + values.T @ values
     if not count:
-        raise DataError(
-            "", f"none of {len(chosen)} videos could be read", advice=f"the last: {problem}", reason="too_many_failures"
-        )
+        raise none_readable(len(chosen), problems)
     mean = total / count
     weight = whitening(products / count - mean.outer(mean), encoder.patch_embed.out_features)
     with torch.no_grad():
