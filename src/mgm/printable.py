@@ -1,4 +1,7 @@
-"""Text for people, without characters that act instead of being read: names of files and classes may contain any."""
+"""Text for people: numbers of things, and texts without characters that act instead of being read.
+
+Names of files and classes may contain any such character.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,11 @@ def printable(text: str, *, keep: str = "") -> str:
         keep: characters that stay, such as a newline in text of several lines.
     """
     return _ACTING.sub(lambda found: found[0] if found[0] in keep else _escape(ord(found[0])), text)
+
+
+def plural(number: int, noun: str) -> str:
+    """ "1 step", "2,000 steps"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _escape(code: int) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from mgm.commands.next_command import new_folder, suggest
 from mgm.commands.options import Data
+from mgm.printable import plural
 from mgm.terminal import Activity, Terminal, byte_size
 
 
@@ -44,11 +45,9 @@ def pack(
     console = Terminal()
     for message in (*report.incidents, *report.failed.values()):
         console.print_line(message, style="yellow")
-    videos_in = f"{report.videos:,} video{'s' * (report.videos != 1)}"
-    shards = f"{len(report.shards)} shard{'s' * (len(report.shards) != 1)}"
     console.print_line(
-        f"{videos_in} in {shards} ({report.skipped} already there), {byte_size(report.bytes)}, "
-        f"{len(report.failed)} left out"
+        f"{plural(report.videos, 'video')} in {plural(len(report.shards), 'shard')} ({report.skipped} already there), "
+        f"{byte_size(report.bytes)}, {len(report.failed)} left out"
     )
     suggest("mgm", "pretrain", out, "--out", new_folder("runs/pretrain"))
     if report.failed:

@@ -12,6 +12,7 @@ from mgm.commands.interrupted import keeping, kept_videos
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Ray
 from mgm.errors import DataError
+from mgm.printable import plural
 from mgm.terminal import Activity, Terminal, byte_size, print_result
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def summary(report: PrepareReport) -> str:
     new = len(report.done) - report.skipped
     ratio = f" ({report.bytes_out / report.bytes_in:.0%})" if report.bytes_in else ""
     return (
-        f"{_files(len(report))}: {new} done, {report.skipped} skipped (already there), {len(report.failed)} failed; "
+        f"{plural(len(report), 'file')}: {new} done, {report.skipped} skipped (already there), {len(report.failed)} failed; "
         f"{byte_size(report.bytes_in)} before, {byte_size(report.bytes_out)} after{ratio}{_orphans(report.orphans)}"
     )
 
@@ -120,8 +121,4 @@ def _orphans(names: Sequence[str]) -> str:
     if not names:
         return ""
     some = ", ".join(names[:_NAMED_ORPHANS]) + (", ..." if len(names) > _NAMED_ORPHANS else "")
-    return f"\n{_files(len(names))} in DST ha{'s' if len(names) == 1 else 've'} no source any more: {some}"
-
-
-def _files(count: int) -> str:
-    return f"{count} file" if count == 1 else f"{count} files"
+    return f"\n{plural(len(names), 'file')} in DST ha{'s' if len(names) == 1 else 've'} no source any more: {some}"

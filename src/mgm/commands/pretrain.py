@@ -8,6 +8,7 @@ import mgm
 from mgm.commands.interrupted import keeping, kept_checkpoint
 from mgm.commands.next_command import suggest, suggest_export
 from mgm.commands.options import Change, Data, Extend, Out, Recipe, Resume, Settings, open_set, start_of
+from mgm.printable import plural
 from mgm.terminal import Activity, print_result
 
 
@@ -39,7 +40,7 @@ def pretrain(
     history = trained.history
     print_result(f"loss {history.losses[0]:.4f} -> {history.final_loss:.4f} in {history.seconds:.0f} s; {out}")
     if history.bad:
-        print_result(f"{len(history.bad)} video{'s' * (len(history.bad) != 1)} could not be read: {out}/bad_videos.tsv")
+        print_result(f"{plural(len(history.bad), 'video')} could not be read: {out}/bad_videos.tsv")
     if history.flow:
         clips = config.pretrain.batch * config.repeats("pretrain")
         measured, total = round(history.flow * clips), len(history.losses) * clips

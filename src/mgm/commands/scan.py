@@ -15,6 +15,7 @@ from mgm.commands.interrupted import keeping, kept_scan
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson, Ray
 from mgm.errors import ConfigError
+from mgm.printable import plural
 from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ def _report(
         )
         advice = advice.format(prepare=prepare, too=too)
         console.print_line(
-            f"{_words(status)}: {_files(count)} ({meaning}), such as {member_title(first.path)}: {advice}", style="bold"
+            f"{_words(status)}: {plural(count, 'file')} ({meaning}), such as {member_title(first.path)}: {advice}",
+            style="bold",
         )
     shown = [*summary.broken, *summary.others][: summary.limit]
     if singly and shown:
@@ -169,8 +171,8 @@ def _report(
     console.print()
     broken = summary.files - summary.readable
     console.print_line(
-        f"{_files(summary.files)}: {summary.readable:,} readable, {summary.with_motion:,} with motion vectors, {broken:,} broken"
-        + (f"; one row each in {out}" if out is not None else ""),
+        f"{plural(summary.files, 'file')}: {summary.readable:,} readable, {summary.with_motion:,} with motion vectors, "
+        f"{broken:,} broken" + (f"; one row each in {out}" if out is not None else ""),
     )
     if broken and summary.readable and not shards:
         manifest = "--out readable.csv writes a set" if out is None else f"{out} is a set"
@@ -179,10 +181,6 @@ def _report(
 
 def _words(status: str) -> str:
     return status.replace("_", " ")
-
-
-def _files(count: int) -> str:
-    return f"{count:,} file" if count == 1 else f"{count:,} files"
 
 
 def _given(paths: list[Path], record: VideoRecord) -> Path:

@@ -24,6 +24,7 @@ from mgm.data.loading.loader import read_batch
 from mgm.data.shards.members import parse_member
 from mgm.data.unreadable import LEAVE_OUT_ADVICE, READ_ERRORS
 from mgm.errors import DataError
+from mgm.printable import plural
 from mgm.spans import Stopwatch
 from mgm.video.container.metadata import VideoInfo
 from mgm.video.transcode.folder import prepare_command
@@ -297,13 +298,13 @@ def _advice_on_workers(result: DataBenchmark, data: DataSettings) -> list[str]:
     workers = result.cores if _is_busy() else result.workers
     available = _cores()
     advice = [
-        f"{result.rate:,.0f} clips/s occupy {_count(result.cores, 'core')} and need {_count(workers, 'worker')} over all "
+        f"{result.rate:,.0f} clips/s occupy {plural(result.cores, 'core')} and need {plural(workers, 'worker')} over all "
         f"devices; data.workers, the number per device, is {data.workers}"
     ]
     if result.cores > available:
         more = 2 * result.repeats
         less = result.at_repeats(more) / result.computing
-        advice[0] += f", and this machine has {_count(available, 'core')}"
+        advice[0] += f", and this machine has {plural(available, 'core')}"
         advice.append(
             f"pretrain.repeats={more} would deliver a clip for {less:.2f} of the work: {more} crops and masks of each decoded clip"
         )
@@ -317,7 +318,3 @@ def _is_busy() -> bool:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

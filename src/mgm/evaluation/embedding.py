@@ -26,10 +26,10 @@ from mgm.evaluation.views import Features, encode_views
 from mgm.files.atomic import atomic_write
 from mgm.files.parquet import ROWS_PER_GROUP, import_parquet
 from mgm.models.tokens import check_block, token_shape
+from mgm.printable import plural
 from mgm.terminal import byte_size
 from mgm.training.checkpoint import open_features
 from mgm.training.config import Config
-from mgm.training.method import count
 from mgm.training.run import reading_workers
 from mgm.training.shared_set import shared_set
 from mgm.version import VERSION
@@ -169,7 +169,7 @@ def _size_of(views: ViewSet, shape: tuple[int, ...]) -> str:
     """The size of the result in words."""
     size = len(views) * views.most * int(np.prod(shape)) * 4
     return (
-        f"{count(len(views), 'video')}, at most {count(views.most, 'view')} of {' x '.join(map(str, shape))} numbers each: "
+        f"{plural(len(views), 'video')}, at most {plural(views.most, 'view')} of {' x '.join(map(str, shape))} numbers each: "
         f"up to {byte_size(size)}, in memory until they are written"
     )
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
+from mgm.printable import plural
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -56,7 +57,7 @@ def misshapen(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...
 def wrong_keys(missing: Sequence[str], unexpected: Sequence[str], advice: str = "") -> ModelError:
     """The error for a state dict whose keys are not those of the model."""
     counts = (
-        f"{len(keys)} {kind} key{'s' * (len(keys) > 1)} ({', '.join(keys[:3])})"
+        f"{plural(len(keys), f'{kind} key')} ({', '.join(keys[:3])})"
         for kind, keys in (("missing", missing), ("unexpected", unexpected))
         if keys
     )

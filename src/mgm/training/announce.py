@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mgm.printable import plural
 from mgm.terminal import print_result
-from mgm.training.method import TrainingMethod, count
+from mgm.training.method import TrainingMethod
 from mgm.training.run import TrainingRun
 from mgm.training.trial import StepCost
 
@@ -45,7 +46,7 @@ def _batch_line(run: TrainingRun) -> str:
         whole = f"{run.optim.batch:,} videos x {repeats} repeats = {run.clips_per_step:,} clips"
     return (
         f"batch {whole}: {clips_at_once(run)} at once x {run.micro_batches} accumulated x "
-        f"{count(run.order.ranks, 'device')}"
+        f"{plural(run.order.ranks, 'device')}"
     )
 
 
@@ -54,7 +55,7 @@ def _memory_line(run: TrainingRun, cost: StepCost) -> str:
     free = "" if memory.free is None else f"; {memory.free / _GIB:.1f} GiB are free"
     return (
         f"memory about {memory.of(clips) / _GIB:.2f} GiB per device: {memory.fixed / _GIB:.2f} for weights, gradients and "
-        f"optimiser, {clips * memory.per_clip / _GIB:.2f} for {count(clips, 'clip')} at once{free}"
+        f"optimiser, {clips * memory.per_clip / _GIB:.2f} for {plural(clips, 'clip')} at once{free}"
     )
 
 

@@ -27,6 +27,7 @@ from mgm.models import Classifier, Encoder
 from mgm.models.logistic import balanced_weights
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.patches import MEAN, STD
+from mgm.printable import plural
 from mgm.training.checkpoint import (
     contains_settings,
     load_checkpoint,
@@ -40,7 +41,7 @@ from mgm.training.config import Config, check_config
 from mgm.training.folder import Start, run_folder
 from mgm.training.head_start import start_head_from_probe
 from mgm.training.loop import TrainingResult, fit
-from mgm.training.method import StepResult, count
+from mgm.training.method import StepResult
 from mgm.training.networks import network_rates, network_to_train, network_with_backbone, read_network
 from mgm.training.optim import Schedule, build_optimiser
 from mgm.training.recipe import chooses_network, default_recipe, load_config
@@ -228,9 +229,9 @@ class Finetuning:
         repeats = self.config.repeats("finetune")
         crops = f", each in {repeats} crops" if repeats > 1 else ""
         return (
-            f"{count(videos, 'video')} of {len(self.classes)} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
+            f"{plural(videos, 'video')} of {len(self.classes)} classes, clips of {data.frames} frames {frames} at {data.size} px\n"
             f"{', '.join(changes)}\n"
-            f"{count(schedule.steps, 'step')} of {optim.batch} clips on {count(devices, 'device')}{crops}, "
+            f"{plural(schedule.steps, 'step')} of {optim.batch} clips on {plural(devices, 'device')}{crops}, "
             f"{schedule.summary()}"
         )
 

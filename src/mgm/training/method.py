@@ -28,11 +28,6 @@ class StepResult:
     weight: float | None = None
 
 
-def count(number: int, noun: str) -> str:
-    """ "1 step", "2,000 steps": for summaries."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 class TrainingMethod(Protocol):
     """A model, its optimiser and its step. Logging, schedules, checkpoints and resuming are the loop's."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mgm.printable import plural
 from mgm.training.muon import KIND, MuonAdamW, is_hidden_matrix
 from mgm.training.sections import OptimConfig
 
@@ -58,7 +59,7 @@ class Schedule:
 
     def summary(self) -> str:
         """The peak of the learning rate, as a phrase."""
-        phrase = f"peak learning rate {self.peak:.2e} after {self.warmup} step{'s' * (self.warmup != 1)}"
+        phrase = f"peak learning rate {self.peak:.2e} after {plural(self.warmup, 'step')}"
         if self.warmup == self.steps:
             return f"{phrase}, at the end: the run is all warm-up"
         if self.drops is not None:

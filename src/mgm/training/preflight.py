@@ -26,12 +26,13 @@ from mgm.errors import MgmError
 from mgm.machine import machine, versions
 from mgm.masks.kernels import compile_kernels, lowest
 from mgm.models.accelerate.pixels import compile_pixels
+from mgm.printable import plural
 from mgm.training.announce import clips_at_once
 from mgm.training.config import Config, Run
 from mgm.training.devices import make_fabric
 from mgm.training.engine import Engine
 from mgm.training.finetune import set_up_finetuning
-from mgm.training.method import TrainingMethod, count
+from mgm.training.method import TrainingMethod
 from mgm.training.pretrain import set_up_pretraining
 from mgm.training.recipe import override
 from mgm.training.run import TrainingRun, is_sharded
@@ -189,7 +190,7 @@ def _check_collective() -> Finding:
 
 
 def _check_set(found: VideoSet, kind: Run) -> Finding:
-    line = f"{count(len(found.train), 'training video')}, {count(len(found.test), 'test video')}, {len(found.classes)} classes"
+    line = f"{plural(len(found.train), 'training video')}, {plural(len(found.test), 'test video')}, {len(found.classes)} classes"
     if (error := without_training(found)) is not None:
         raise error
     if kind == "finetune" and (error := untrainable(found)) is not None:
@@ -240,8 +241,8 @@ def _check_memory(run: TrainingRun, cost: StepCost) -> Finding:
         run = replace(run, at_once=fitting_clips(run, memory))
     clips = clips_at_once(run)
     line = (
-        f"about {memory.of(clips) / _GIB:.2f} GiB for {count(clips, 'clip')} at once x {run.micro_batches} accumulated x "
-        f"{count(run.order.ranks, 'device')}"
+        f"about {memory.of(clips) / _GIB:.2f} GiB for {plural(clips, 'clip')} at once x {run.micro_batches} accumulated x "
+        f"{plural(run.order.ranks, 'device')}"
     )
     if memory.free is None:
         return Finding("", f"{line}; the free memory is unknown", "note")

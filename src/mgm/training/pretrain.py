@@ -17,11 +17,12 @@ from mgm.data.loading.dataset import ClipTransform
 from mgm.data.loading.loader import Batch
 from mgm.models import TARGETS, Codes, Encoder, MaskedAutoencoder, Reconstruction, Tokenizer
 from mgm.models.replacement import MaskedPredictor
+from mgm.printable import plural
 from mgm.training.checkpoint import load_encoder
 from mgm.training.config import Config, check_config
 from mgm.training.folder import Start, run_folder
 from mgm.training.loop import TrainingResult, fit
-from mgm.training.method import StepResult, count
+from mgm.training.method import StepResult
 from mgm.training.optim import Schedule, build_optimiser
 from mgm.training.results import asked_set
 from mgm.training.run import TrainingRun, training_clips
@@ -211,11 +212,11 @@ class Pretraining:
         clips = schedule.steps * config.pretrain.batch
         each = f", each in {repeats} crops with {repeats} masks" if repeats > 1 else ""
         return (
-            f"{count(videos, 'video')}, clips of {config.data.frames} frames x stride {config.data.stride} "
+            f"{plural(videos, 'video')}, clips of {config.data.frames} frames x stride {config.data.stride} "
             f"at {config.data.size} px, {spec.tokens} tokens {spec.grid}\n"
             f"model {_model_summary(config)}, mask {config.mask.name} hides {most}{hidden} tokens per "
             f"{'step' if rule.mask.equal_steps else 'clip'} ({config.mask.ratios}){_decoder_mask_summary(config)}\n"
-            f"{count(schedule.steps, 'step')} of {config.pretrain.batch} clips on {count(devices, 'device')} = {clips:,} "
+            f"{plural(schedule.steps, 'step')} of {config.pretrain.batch} clips on {plural(devices, 'device')} = {clips:,} "
             f"clips ({clips / videos:.1f} per video{each}), {schedule.summary()}"
         )
 

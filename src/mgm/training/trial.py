@@ -21,6 +21,7 @@ from mgm.data.loading.loader import Batch
 from mgm.errors import ModelError
 from mgm.machine import free_memory, peak_flops
 from mgm.masks import mask_rng
+from mgm.printable import plural
 from mgm.training.engine import Engine
 from mgm.training.fabric import Fabric
 from mgm.training.method import TrainingMethod
@@ -90,7 +91,7 @@ def try_step(run: TrainingRun, engine: Engine) -> StepCost:
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"{run.section}.micro_batch",
-                f"{smallest} clip{'s' * (smallest > 1)} of {run.config.data.frames} frames of {run.config.data.size} px do not fit "
+                f"{plural(smallest, 'clip')} of {run.config.data.frames} frames of {run.config.data.size} px do not fit "
                 f"into the memory of {torch.cuda.get_device_name(fabric.device)}",
                 advice="set model.checkpointing=true, or make the model or the clips smaller",
                 reason="unsupported",
