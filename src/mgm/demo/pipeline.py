@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from mgm.demo.systems import Experiment, Line, run_jobs
 from mgm.errors import DataError, VideoError
 from mgm.evaluation.raw_motion import probe_raw_motion
 from mgm.files.atomic import make_folder
+from mgm.files.json_text import json_document
 from mgm.files.lock import locked
 from mgm.show.preview import PreviewSettings
 from mgm.show.preview_set import preview
@@ -119,7 +119,7 @@ def _run_stages(
     with clock.stage("write report"), Activity("writing the report"):
         path = write_page(found, source)
         metrics = metrics_of(found)
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        (folder / "metrics.json").write_bytes(json_document(metrics))
     _print_summary(found, console)
     console.print_line(f"report: {path.resolve()}")
     return DemoResult(path, metrics, place)

@@ -1,4 +1,4 @@
-"""Reads JSON that others have written: every text that is not JSON is a ValueError."""
+"""Reads JSON that others have written: every text that is not JSON is a ValueError. Writes JSON as a file."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def read_json(text: str | bytes) -> Any:
         raise json.JSONDecodeError("nested too deeply", "", 0) from error
     except ValueError as error:  # Python's limit on the digits of an integer
         raise json.JSONDecodeError("a number of thousands of digits", "", 0) from error
+
+
+def json_document(content: object) -> bytes:
+    """The content of a JSON file that people read too: indented, in ASCII, with a line break at its end."""
+    return f"{json.dumps(content, indent=2)}\n".encode()

@@ -22,7 +22,7 @@ from torch import Tensor
 from mgm.errors import ModelError
 from mgm.files.atomic import atomic_folder
 from mgm.files.checksum import add_checksum, has_checksum, is_intact
-from mgm.files.json_text import read_json
+from mgm.files.json_text import json_document, read_json
 from mgm.files.safetensors_file import read_safetensors, write_safetensors
 from mgm.files.torch_file import read_torch, write_torch
 from mgm.models.convert import METADATA_KEY
@@ -58,7 +58,7 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any], about: Mapping[st
         rest = {key: value for key, value in content.items() if key not in _TENSORS}
         write_torch({"format": CHECKPOINT_FORMAT, "version": VERSION, "weights": digests, **rest}, part / STATE_FILE)
         add_checksum(part / STATE_FILE)
-        (part / ABOUT_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (part / ABOUT_FILE).write_bytes(json_document(about))
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:

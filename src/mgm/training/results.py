@@ -25,7 +25,7 @@ from mgm.data.items import VideoSet
 from mgm.errors import ModelError, in_words
 from mgm.files.atomic import atomic_write
 from mgm.files.journal import Journal
-from mgm.files.json_text import read_json
+from mgm.files.json_text import json_document, read_json
 from mgm.machine import versions
 from mgm.notebook import Table, Tabled
 from mgm.training.checkpoint import contains_settings
@@ -285,7 +285,7 @@ def keep_result(file: Path, result: Result) -> None:
                 journal.append(other.model_dump(mode="json"))
     content = {_RESULTS: [each.model_dump(mode="json") for each in (result, *others)]}
     with atomic_write(file) as opened:
-        opened.write(f"{json.dumps(content, indent=2)}\n".encode())
+        opened.write(json_document(content))
 
 
 def damaged_results(file: Path, cause: str) -> ModelError:

@@ -9,7 +9,6 @@ The file never decides anything: a damaged one is kept under another name, and a
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mgm.files.atomic import atomic_write
-from mgm.files.json_text import read_json
+from mgm.files.json_text import json_document, read_json
 from mgm.machine import machine, versions
 from mgm.training.folder import RUN_FILE
 from mgm.training.run import TrainingRun
@@ -43,7 +42,7 @@ def record_start(run: TrainingRun, step: int) -> None:
         "starts": [*before, _start(run, step)],
     }
     with atomic_write(file) as opened:
-        opened.write(f"{json.dumps(content, indent=2)}\n".encode("utf-8", "backslashreplace"))
+        opened.write(json_document(content))
 
 
 def _start(run: TrainingRun, step: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 
 from mgm.errors import ModelError
 from mgm.files.atomic import atomic_folder
+from mgm.files.json_text import json_document
 from mgm.files.safetensors_file import write_safetensors
 from mgm.files.torch_file import write_torch
 from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
@@ -109,7 +110,7 @@ def export_model(
         except ModelError as error:
             raise error.within(origin.name) from error
         about = {**_about(loaded, to), "origin": replace(origin, data=data or origin.data).to_dict()}
-        (folder / DESCRIPTION_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (folder / DESCRIPTION_FILE).write_bytes(json_document(about))
         (folder / "README.md").write_text(
             model_card(loaded, origin, to, data=data, video=options.video, bias_names=options.bias_names),
             encoding="utf-8",
@@ -264,8 +265,8 @@ def _write_huggingface(model: GraphModel, folder: Path, options: _Options) -> No
         "image_mean": list(MEAN),
         "image_std": list(STD),
     }
-    _write_json(folder / "config.json", config)
-    _write_json(folder / "preprocessor_config.json", processor)
+    (folder / "config.json").write_bytes(json_document(config))
+    (folder / "preprocessor_config.json").write_bytes(json_document(processor))
     write_safetensors(state, folder / "model.safetensors", {})
 
 
@@ -290,10 +291,6 @@ def _write_torch_export(model: GraphModel, folder: Path, options: _Options) -> N
 
 def _write_onnx(model: GraphModel, folder: Path, options: _Options) -> None:
     write_onnx(model, folder / "model.onnx", video=options.video)
-
-
-def _write_json(file: Path, content: dict[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 _WRITERS: Final = {
