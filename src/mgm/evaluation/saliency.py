@@ -148,9 +148,9 @@ def saliency(
     without: dict[str, str] = {}
     found = []
     for camera in cameras:
-        one, left_out = _measure(videos, box_file, camera, policy, reading, progress)
-        shares = _grade(videos.items, one.paths, box_file, camera, masks, clip, policy, reading, progress)
-        found.append(replace(one, masks=shares))
+        boxed = _BoxedSet(videos, box_file, camera, policy, reading, progress)
+        one, left_out = boxed.measure()
+        found.append(replace(one, masks=boxed.grade(masks, clip, one.paths)))
         without |= left_out
     settings: dict[str, SettingValue] = {"policy": policy, "reading": reading}
     settings["boxes"] = "beside the videos" if box_file is None else box_file.format
@@ -161,44 +161,122 @@ def saliency(
     return SaliencyReport(tuple(found), without, results)
 
 
-def _measure(
-    videos: VideoSet,
-    box_file: BoxFile | None,
-    camera: CameraModel,
-    policy: Policy,
-    reading: Reading,
-    progress: Callable[[str], None] | None,
-) -> tuple[Saliency, dict[str, str]]:
-    """The figures under one model of the camera, and path -> reason of the videos that are left out."""
-    sums: dict[str, npt.NDArray[np.float64]] = {}
-    without: dict[str, str] = {}
-    frames = 0
-    for number, item in enumerate(videos.items):
-        if progress is not None:
-            progress(f"camera {camera}: {number:,} of {len(videos.items):,} videos")
-        try:
-            of_frames = _of_video(item, box_file, camera, policy, reading)
-        except READ_ERRORS as error:
-            without[item.path] = Unreadable.from_error(item.path, error).message
-            continue
-        if of_frames is None:
-            without[item.path] = "no boxes"
-        elif not _usable(of_frames.sum(0)):
-            without[item.path] = "no annotated frame with motion outside of the boxes and an area inside"
-        else:
-            sums[item.path] = sums.get(item.path, np.zeros(4)) + of_frames.sum(0)  # a set may list parts of a file
-            frames += len(of_frames)
-    if not sums:
-        place = "give boxes in NAME.json or boxes.json beside each video, or by --boxes FILE"
-        names = place if box_file is None else "check the names of the videos"
-        raise DataError(
-            videos.root if box_file is None else box_file.path,
-            f"none of {len(videos.items):,} videos has boxes and motion",
+@dataclass(frozen=True, slots=True)
+class _BoxedSet:
+    """A set with the true boxes of its videos, whose motion is read under one model of the camera.
+
+    Attributes:
+        box_file: the boxes of all videos; None: they are beside each video.
+    """
+
+    videos: VideoSet
+    box_file: BoxFile | None
+    camera: CameraModel
+    policy: Policy
+    reading: Reading
+    progress: Callable[[str], None] | None
+
+    def measure(self) -> tuple[Saliency, dict[str, str]]:
+        """The figures of the set, and path -> reason of the videos that are left out."""
+        sums: dict[str, npt.NDArray[np.float64]] = {}
+        without: dict[str, str] = {}
+        frames = 0
+        for number, item in enumerate(self.videos.items):
+            self._report(f"{number:,}")
+            try:
+                of_frames = self._sums_of(item)
+            except READ_ERRORS as error:
+                without[item.path] = Unreadable.from_error(item.path, error).message
+                continue
+            if of_frames is None:
+                without[item.path] = "no boxes"
+            elif not _usable(of_frames.sum(0)):
+                without[item.path] = "no annotated frame with motion outside of the boxes and an area inside"
+            else:
+                sums[item.path] = sums.get(item.path, np.zeros(4)) + of_frames.sum(0)  # a set may list parts of a file
+                frames += len(of_frames)
+        if not sums:
+            raise self._no_boxes(without)
+        return Saliency(self.camera, tuple(sums), np.stack(list(sums.values())), frames), without
+
+    def grade(self, masks: Sequence[str], clip: MaskClip, paths: Sequence[str]) -> tuple[MaskShares, ...]:
+        """Draw each mask on the middle clip of every video of `paths`, or of each listed part of one."""
+        measured = set(paths)
+        shares: dict[str, list[tuple[float, float]]] = {name: [] for name in masks}
+        extent = (float(clip.size), float(clip.size))
+        for number, item in enumerate(self.videos.items if masks else ()):
+            found = self._boxes_of(item.path) if item.path in measured else None
+            if found is None:
+                continue
+            self._report(f"masks of {number:,}")
+            info = probe_any(item.path)
+            (middle,) = dense_views(part_length(item, info), frames=clip.frames, stride=clip.stride, views=1)
+            index = item.start + middle
+            read = read_any(
+                item.path,
+                frame_indices=index,
+                size=clip.size,
+                motion="auto",
+                policy=self.policy,
+                reading=self.reading,
+                camera=self.camera,
+            )
+            native = centre_crop(info.height, info.width, size=clip.size)
+            none = np.empty((0, 4))
+            seen = [native.boxes(found.frames.get(frame, none)) for frame in index.tolist()]
+            for name in masks:
+                rule = build_mask(name)
+                draws = (mask_rng(0, draw, number, 0) for draw in range(_DRAWS))
+                drawn = [rule.draw(clip.grid, clip.ratio, read.motion, rng) for rng in draws]
+                one = draw_statistics(drawn, motion=read.motion, boxes=seen, extent=extent)
+                if one.motion_share is not None and one.object_share is not None:
+                    shares[name].append((one.motion_share, one.object_share))
+        means = {name: np.mean(found, axis=0) for name, found in shares.items() if found}
+        return tuple(MaskShares(name, float(m), float(o), len(shares[name])) for name, (m, o) in means.items())
+
+    def _report(self, done: str) -> None:
+        if self.progress is not None:
+            count = len(self.videos.train) + len(self.videos.test)
+            self.progress(f"camera {self.camera}: {done} of {count:,} videos")
+
+    def _boxes_of(self, path: str) -> VideoBoxes | None:
+        found = boxes_beside(path) if self.box_file is None else self.box_file.find(path)
+        if found is None:
+            return None
+        info = probe_any(path)
+        return found.scaled(info.height, info.width)
+
+    def _sums_of(self, item: VideoItem) -> npt.NDArray[np.float64] | None:
+        """The sums of every annotated frame with motion, float64 (frames, 4); None without boxes."""
+        found = self._boxes_of(item.path)
+        if found is None:
+            return None
+        parts = [np.empty((0, 4))]
+        for chunk in motion_chunks(item.path, policy=self.policy, reading=self.reading, camera=self.camera):
+            numbers, motion = chunk.frame_indices.tolist(), chunk.motion
+            chosen = [
+                place
+                for place, number in enumerate(numbers)
+                if motion.valid[place].any()
+                and len(found.frames.get(number, ()))
+                and item.start <= number < (number + 1 if item.end is None else item.end)
+            ]
+            if chosen:
+                part = MotionField(motion.vectors[chosen], motion.valid[chosen], motion.source, motion.extent)
+                parts.append(frame_saliency(part, [found.frames[numbers[place]] for place in chosen]))
+        return np.concatenate(parts)
+
+    def _no_boxes(self, without: Mapping[str, str]) -> DataError:
+        """The error if no video has boxes and motion."""
+        beside = "give boxes in NAME.json or boxes.json beside each video, or by --boxes FILE"
+        return DataError(
+            self.videos.root if self.box_file is None else self.box_file.path,
+            f"none of {len(self.videos.items):,} videos has boxes and motion",
             "true boxes of the objects",
-            f"the first: {next(iter(without.values()), 'the set is empty')}; {names}",
+            f"the first: {next(iter(without.values()), 'the set is empty')}; "
+            f"{beside if self.box_file is None else 'check the names of the videos'}",
             reason="missing_value",
         )
-    return Saliency(camera, tuple(sums), np.stack(list(sums.values())), frames), without
 
 
 def frame_saliency(motion: MotionField, boxes: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
@@ -277,88 +355,6 @@ def _open(data: str) -> VideoSet:
 
 def _usable(sums: npt.NDArray[np.float64]) -> bool:
     return bool(sums[1] > 0 and sums[3] > 0 and sums[2] > 0)
-
-
-def _boxes_of(path: str, box_file: BoxFile | None) -> VideoBoxes | None:
-    found = boxes_beside(path) if box_file is None else box_file.find(path)
-    if found is None:
-        return None
-    info = probe_any(path)
-    return found.scaled(info.height, info.width)
-
-
-def _of_video(
-    item: VideoItem, box_file: BoxFile | None, camera: CameraModel, policy: Policy, reading: Reading
-) -> npt.NDArray[np.float64] | None:
-    """The sums of every annotated frame with motion, float64 (frames, 4); None without boxes."""
-    found = _boxes_of(item.path, box_file)
-    if found is None:
-        return None
-    parts = [np.empty((0, 4))]
-    for chunk in motion_chunks(item.path, policy=policy, reading=reading, camera=camera):
-        numbers = chunk.frame_indices.tolist()
-        measured = [bool(valid.any()) for valid in chunk.motion.valid]
-        chosen = [
-            place
-            for place, number in enumerate(numbers)
-            if measured[place]
-            and len(found.frames.get(number, ()))
-            and item.start <= number < (number + 1 if item.end is None else item.end)
-        ]
-        if chosen:
-            motion = MotionField(
-                chunk.motion.vectors[chosen], chunk.motion.valid[chosen], chunk.motion.source, chunk.motion.extent
-            )
-            parts.append(frame_saliency(motion, [found.frames[numbers[place]] for place in chosen]))
-    return np.concatenate(parts)
-
-
-def _grade(
-    items: Sequence[VideoItem],
-    paths: Sequence[str],
-    box_file: BoxFile | None,
-    camera: CameraModel,
-    masks: Sequence[str],
-    clip: MaskClip,
-    policy: Policy,
-    reading: Reading,
-    progress: Callable[[str], None] | None,
-) -> tuple[MaskShares, ...]:
-    """Draw each mask on the middle clip of every video of `paths`, or of each listed part of one."""
-    measured = set(paths)
-    shares: dict[str, list[tuple[float, float]]] = {name: [] for name in masks}
-    extent = (float(clip.size), float(clip.size))
-    for number, item in enumerate(items if masks else ()):
-        found = _boxes_of(item.path, box_file) if item.path in measured else None
-        if found is None:
-            continue
-        if progress is not None:
-            progress(f"camera {camera}: masks of {number:,} of {len(items):,} videos")
-        info = probe_any(item.path)
-        (middle,) = dense_views(part_length(item, info), frames=clip.frames, stride=clip.stride, views=1)
-        index = item.start + middle
-        read = read_any(
-            item.path,
-            frame_indices=index,
-            size=clip.size,
-            motion="auto",
-            policy=policy,
-            reading=reading,
-            camera=camera,
-        )
-        native = centre_crop(info.height, info.width, size=clip.size)
-        none = np.empty((0, 4))
-        seen = [native.boxes(found.frames.get(frame, none)) for frame in index.tolist()]
-        for name in masks:
-            rule = build_mask(name)
-            drawn = [
-                rule.draw(clip.grid, clip.ratio, read.motion, mask_rng(0, draw, number, 0)) for draw in range(_DRAWS)
-            ]
-            one = draw_statistics(drawn, motion=read.motion, boxes=seen, extent=extent)
-            if one.motion_share is not None and one.object_share is not None:
-                shares[name].append((one.motion_share, one.object_share))
-    means = {name: np.mean(found, axis=0) for name, found in shares.items() if found}
-    return tuple(MaskShares(name, float(m), float(o), len(shares[name])) for name, (m, o) in means.items())
 
 
 def _result(
