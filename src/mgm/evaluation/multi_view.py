@@ -228,9 +228,7 @@ def _open(
     recipe: str | Path | None,
     labels: str | Path | None,
 ) -> _Task:
-    classifier, config = open_classifier(
-        run, overrides, recipe=recipe, labels=None if labels is None else read_labels(labels)
-    )
+    classifier, config = open_classifier(run, overrides, recipe=recipe, labels=read_labels(labels))
     given = shared_set(data)
     videos = given.with_classes(_class_names(run, classifier))
     if (error := untestable(videos)) is not None:

@@ -131,11 +131,8 @@ def predict(
     Raises:
         MgmError: the run does not exist or is not a classifier, `window` is not positive, or no video can be read.
     """
-    if window is not None and not window > 0:
-        raise ConfigError("window", f"found {window} seconds", "more than 0", reason="invalid_value")
-    classifier, config = open_classifier(
-        run, overrides, recipe=recipe, labels=None if labels is None else read_labels(labels)
-    )
+    _check_window(window)
+    classifier, config = open_classifier(run, overrides, recipe=recipe, labels=read_labels(labels))
     source = source or file_source(config)
     items: Sequence[VideoItem] = tuple(item for given in videos for item in load_items(str(given)))
     unreadable: dict[str, str] = {}
@@ -182,17 +179,12 @@ def predict_stream(
     Raises:
         MgmError: as `predict`. VideoError: not a video, or a damaged one.
     """
-    if window is not None and not window > 0:
-        raise ConfigError("window", f"found {window} seconds", "more than 0", reason="invalid_value")
-    classifier, config = open_classifier(
-        run, overrides, recipe=recipe, labels=None if labels is None else read_labels(labels)
-    )
+    _check_window(window)
+    classifier, config = open_classifier(run, overrides, recipe=recipe, labels=read_labels(labels))
     if config.data.input != "pixels":
         advice = "give the file itself: motion is read from it"
         raise ConfigError("data.input", f"found {config.data.input}", "pixels", advice, reason="unsupported")
-    ranks = Ranks(config.probe.precision)
-    classifier.to(ranks.device).eval()
-    names = class_names(classifier)
+    classify = _WindowClassifier(classifier, config, name, top)
     with open_pipe(stream, name) as video:
         rate = video.rate or _RATE
         length = config.data.frames * config.data.stride if window is None else max(round(window * rate), 1)
@@ -204,10 +196,10 @@ def predict_stream(
             frames.append(convert(picture))
             times.append(video.seconds(number, picture.pts))
             if len(frames) == length:
-                yield _classify(classifier, frames, times, config, ranks, names, name, top)
+                yield classify(frames, times)
                 frames, times, first = [], [], False
         if frames and (first or 2 * len(frames) >= length):
-            yield _classify(classifier, frames, times, config, ranks, names, name, top)
+            yield classify(frames, times)
 
 
 def _in_order(video: OpenVideo) -> Iterator[VideoFrame]:
@@ -226,25 +218,36 @@ def _in_order(video: OpenVideo) -> Iterator[VideoFrame]:
     yield from chain([first], pictures)
 
 
-@torch.no_grad()
-def _classify(
-    classifier: Classifier | VideoNetwork,
-    frames: list[npt.NDArray[np.uint8]],
-    times: list[float],
-    config: Config,
-    ranks: Ranks,
-    names: Sequence[str],
-    path: str,
-    top: int,
-) -> Prediction:
-    """The prediction of a window that is in memory."""
-    sampler = config.sampler(config.finetune.sampling, config.finetune.sampling_rule)
-    chosen = sampler.views(len(frames), count=config.probe.temporal_views)
-    clips = torch.stack([to_video(np.stack([frames[i] for i in view])) for view in chosen])
-    with ranks.autocast():
-        probability = classifier(clips.to(ranks.device)).float().softmax(-1).double().mean(0)
-    seen = [times[i] for view in chosen for i in view]
-    return _prediction(path, min(seen), max(seen), probability.cpu().numpy(), names, top)
+def _check_window(seconds: float | None) -> None:
+    """Raise ConfigError for a window without length."""
+    if seconds is not None and not seconds > 0:
+        raise ConfigError("window", f"found {seconds} seconds", "more than 0", reason="invalid_value")
+
+
+class _WindowClassifier:
+    """Predicts the classes of windows of a video, which are in memory.
+
+    Args:
+        path: the name of the video.
+        top: number of classes.
+    """
+
+    def __init__(self, classifier: Classifier | VideoNetwork, config: Config, path: str, top: int) -> None:
+        self._ranks = Ranks(config.probe.precision)
+        self._classifier = classifier.to(self._ranks.device).eval()
+        self._sampler = config.sampler(config.finetune.sampling, config.finetune.sampling_rule)
+        self._views = config.probe.temporal_views
+        self._names, self._path, self._top = class_names(classifier), path, top
+
+    @torch.no_grad()
+    def __call__(self, frames: Sequence[npt.NDArray[np.uint8]], times: Sequence[float]) -> Prediction:
+        """The prediction of a window. frames: uint8 (H, W, 3) each. times: of each, in seconds."""
+        chosen = self._sampler.views(len(frames), count=self._views)
+        clips = torch.stack([to_video(np.stack([frames[i] for i in view])) for view in chosen])
+        with self._ranks.autocast():
+            probability = self._classifier(clips.to(self._ranks.device)).float().softmax(-1).double().mean(0)
+        seen = [times[i] for view in chosen for i in view]
+        return _prediction(self._path, min(seen), max(seen), probability.cpu().numpy(), self._names, self._top)
 
 
 def class_names(classifier: Classifier | VideoNetwork) -> tuple[str, ...]:

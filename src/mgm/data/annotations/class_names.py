@@ -79,9 +79,13 @@ def read_class_names(file: AnnotationFile) -> ClassNames:
     return ClassNames(path, _distinct(path, [name for _, name in pairs]), base)
 
 
-def read_labels(path: str | Path) -> tuple[str, ...]:
-    """The class names of a file, in the order of their numbers or of its lines. Raises DataError as `read_class_names`."""
-    return read_class_names(AnnotationFile(Path(path))).names
+def read_labels(path: str | Path | None) -> tuple[str, ...] | None:
+    """The class names of a file, in the order of their numbers or of its lines; None without a file.
+
+    Raises:
+        DataError: as `read_class_names`.
+    """
+    return None if path is None else read_class_names(AnnotationFile(Path(path))).names
 
 
 def _numbered_lines(file: AnnotationFile) -> list[tuple[int, str]]:
