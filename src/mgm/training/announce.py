@@ -61,9 +61,8 @@ def _memory_line(run: TrainingRun, cost: StepCost) -> str:
 
 def _speed_line(run: TrainingRun, cost: StepCost, reading: float) -> str:
     wanted = run.order.ranks / cost.seconds_per_clip
-    line = f"speed: the device can train on about {wanted:,.0f} clips/s, the loader delivers {reading:,.0f}"
-    if run.order.ranks > 1:
-        line = line.replace("the device", f"{run.order.ranks} devices")
+    devices = "the device" if run.order.ranks == 1 else f"{run.order.ranks} devices"
+    line = f"speed: {devices} can train on about {wanted:,.0f} clips/s, the loader delivers {reading:,.0f}"
     if reading >= wanted:
         return line
     share = 1 - reading / wanted

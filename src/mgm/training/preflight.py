@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal, TypeVar
 
 import av
 import torch
@@ -43,6 +43,7 @@ from mgm.video.clip.interleave import compile_clip_kernels
 from mgm.video.transcode.choice import describe_encoders
 
 FindingVerdict = Literal["ok", "note", "change"]
+T = TypeVar("T")
 
 _EXTRAS: Final = {
     "flow": ("cv2",),
@@ -103,44 +104,44 @@ def check_run(config: Config, kind: Run, data: str, out: Path) -> Iterator[Findi
         kind: section of the settings that is tried; fine-tuning starts from scratch.
         out: the folder in which the run would be.
     """
-    done: list[Any] = []
-    """What the checks below build, in their order: the next one needs it."""
-
-    def check_set() -> Finding:
-        done.append(shared_set(data))
-        return _check_set(done[0], kind)
-
-    def check_videos() -> Finding:
-        done.append(_prepare(config, kind, done[0], out))
-        return _check_videos(done[1][0], done[0])
-
-    def check_memory() -> Finding:
-        run, engine = done[1]
-        done.append(try_step(run, engine))
-        return _check_memory(replace(run, optim=config.optim(kind)), done[2])
-
-    for built, (name, check) in enumerate(
-        (("set", check_set), ("videos", check_videos), ("memory", check_memory)), start=1
-    ):
-        finding = _safely(name, check)
-        yield finding
-        if len(done) < built or (built == 1 and finding.verdict == "change"):
-            return
-    (run, engine), cost = done[1:]
+    videos = _tried("set", partial(shared_set, data))
+    if isinstance(videos, Finding):
+        yield videos
+        return
+    finding = _safely("set", partial(_check_set, videos, kind))
+    yield finding
+    if finding.verdict == "change":
+        return
+    made = _tried("videos", partial(_prepare, config, kind, videos, out))
+    if isinstance(made, Finding):
+        yield made
+        return
+    run, engine = made
+    yield _safely("videos", partial(_check_videos, run, videos))
+    cost = _tried("memory", partial(try_step, run, engine))
+    if isinstance(cost, Finding):
+        yield cost
+        return
+    yield _safely("memory", partial(_check_memory, replace(run, optim=config.optim(kind)), cost))
     yield _safely("step", partial(_check_step, run, engine))
     yield _safely("speed", partial(_check_speed, run, cost))
     yield _safely("disk", partial(_check_disk, engine, config.optim(kind).keep_last, out))
 
 
-def _safely(name: str, check: Callable[[], Finding]) -> Finding:
-    """The finding of a check, or its error as one."""
+def _tried(name: str, build: Callable[[], T]) -> T | Finding:
+    """What a function builds for the checks after it, or its error as the finding of a check."""
     try:
-        return replace(check(), name=name)
+        return build()
     except MgmError as error:
         subject = f"{error.subject}: " if error.subject else ""
         return Finding(name, f"{subject}{error.statement}", "change", error.advice)
     except (RuntimeError, OSError, MemoryError) as error:  # of torch, of the disk
         return Finding(name, " ".join(str(error).split())[:300], "change", "mend it, then run mgm doctor again")
+
+
+def _safely(name: str, check: Callable[[], Finding]) -> Finding:
+    """The finding of a check, or its error as one."""
+    return replace(_tried(name, check), name=name)
 
 
 def _check_codecs() -> Finding:
