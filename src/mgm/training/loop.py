@@ -115,7 +115,9 @@ def fit(
     guard = StepGuard(run.optim.skip_limit, run.optim.spike)
     guard.restore(state.guard)
     at_peak = None if cost is None else cost.clips_at_peak
-    steps = _Steps(engine, run, peaks, log, warnings, guard, started, state.step, at_peak, state)
+    steps = _Steps(
+        engine, run, peaks, log, warnings, guard, started, first=state.step, clips_at_peak=at_peak, state=state
+    )
     shown = _Shown(activity, ExamplePictures.of(run, method, log), method.module, progress)
     engine.module.train()
     with _complete_files(steps, checkpoints):

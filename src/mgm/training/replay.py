@@ -77,7 +77,7 @@ def replay_step(file: str | Path) -> Replay:
         ModelError: the file is not a step of mgm, or damaged.
     """
     saved = read_replay(Path(file))
-    precision: Precision = saved.config.optim("finetune" if saved.is_finetuning else "pretrain").precision
+    precision: Precision = saved.optim.precision
     if precision == "auto":
         precision = "bf16-mixed" if saved.precision == "bf16-mixed" else "32-true"
     again = _take(saved, precision)
@@ -89,9 +89,7 @@ def replay_step(file: str | Path) -> Replay:
 def _take(saved: SpoiledStep, precision: Precision) -> ReplayedStep:
     fabric = make_fabric(precision)
     method = _method(saved)
-    engine = Engine.build(
-        fabric, method, saved.config.optim("finetune" if saved.is_finetuning else "pretrain"), peak=0.0
-    )
+    engine = Engine.build(fabric, method, saved.optim, peak=0.0)
     engine.module.train()
     torch.set_rng_state(saved.rng)
     if fabric.device.type == "cuda" and saved.device_rng is not None:

@@ -18,6 +18,7 @@ from mgm.training.config import Config
 from mgm.training.method import TrainingMethod
 from mgm.training.recipe import parse_config
 from mgm.training.run import TrainingRun
+from mgm.training.sections import OptimConfig
 from mgm.version import VERSION
 
 REPLAY_FORMAT = "mgm-replay-2"
@@ -64,6 +65,11 @@ class SpoiledStep:
         """Whether a classifier was trained; otherwise an autoencoder was."""
         return self.described["kind"] in ("classifier", "network")
 
+    @property
+    def optim(self) -> OptimConfig:
+        """The section of the configuration that the run followed."""
+        return self.config.optim("finetune" if self.is_finetuning else "pretrain")
+
     def save(self, file: Path) -> None:
         """Write the file atomically, with a checksum.
 
@@ -95,21 +101,21 @@ def spoiled_step(
     fabric = run.fabric
     device = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "CPU"
     return SpoiledStep(
-        reason,
-        step,
-        loss,
-        gradient_norm,
-        run.order.rank,
-        run.order.ranks,
-        str(fabric.strategy.precision.precision),
-        f"mgm {VERSION}, torch {torch.__version__}, {device}",
-        run.config,
-        method.describe(),
-        weights,
-        rng,
-        device_rng,
-        tuple(islice(run.batches(step), run.micro_batches)),
-        method.frozen(),
+        reason=reason,
+        step=step,
+        loss=loss,
+        gradient_norm=gradient_norm,
+        rank=run.order.rank,
+        ranks=run.order.ranks,
+        precision=str(fabric.strategy.precision.precision),
+        versions=f"mgm {VERSION}, torch {torch.__version__}, {device}",
+        config=run.config,
+        described=method.describe(),
+        weights=weights,
+        rng=rng,
+        device_rng=device_rng,
+        batches=tuple(islice(run.batches(step), run.micro_batches)),
+        frozen=method.frozen(),
     )
 
 
