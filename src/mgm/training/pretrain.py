@@ -178,15 +178,8 @@ class Pretraining:
             "spec": self.module.spec.to_dict(),
             "target": self.config.model.target,
             "visible_target": self.config.model.visible_target,
+            **self.module.objective.describe_networks(),
         }
-        teacher, tokenizer = self.module.objective.teacher, self.module.objective.tokenizer
-        if teacher is not None:
-            content["teacher"] = (teacher.spec if isinstance(teacher, Encoder) else teacher).to_dict()
-        of_pictures = self.module.objective.image_teacher
-        if of_pictures is not None:
-            content["image_teacher"] = (of_pictures.spec if isinstance(of_pictures, Encoder) else of_pictures).to_dict()
-        if tokenizer is not None:
-            content["codes"] = tokenizer.codes if isinstance(tokenizer, Tokenizer) else tokenizer
         if isinstance(self.module, MaskedPredictor):
             pictures = self.config.data.pictures == "single"
             content |= {"kind": "predictor", "trunk": self.module.trunk_name, "pictures": pictures}

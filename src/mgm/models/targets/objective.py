@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,6 +71,20 @@ class ReconstructionObjective:
     def tokenizer(self) -> Tokenizer | int | None:
         """The tokenizer of a target, or the size of its vocabulary; None without such a target."""
         return next((target.tokenizer for target, _ in self.targets if isinstance(target, Codes)), None)
+
+    def describe_networks(self) -> dict[str, Any]:
+        """The frozen networks of the targets without their weights, for the description of a model.
+
+        Returns the specifications of "teacher" and "image_teacher", and as "codes" the size of a tokenizer's vocabulary, of those
+        networks that targets have.
+        """
+        described: dict[str, Any] = {}
+        for name in ("teacher", "image_teacher"):
+            network = self._teacher(name)
+            if network is not None:
+                described[name] = (network.spec if isinstance(network, Encoder) else network).to_dict()
+        codes = next((target.codes for target, _ in self.targets if isinstance(target, Codes)), None)
+        return described if codes is None else {**described, "codes": codes}
 
     @property
     def reads_motion(self) -> bool:

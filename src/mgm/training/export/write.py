@@ -15,7 +15,7 @@ from mgm.files.atomic import atomic_folder
 from mgm.files.json_text import json_document
 from mgm.files.safetensors_file import write_safetensors
 from mgm.files.torch_file import write_torch
-from mgm.models import Classifier, Encoder, MaskedAutoencoder, ModelSpec
+from mgm.models import Classifier, Encoder, MaskedAutoencoder
 from mgm.models.convert import (
     METADATA_KEY,
     BiasNames,
@@ -37,7 +37,6 @@ from mgm.models.networks.network import TokensOf, VideoNetwork
 from mgm.models.patches import MEAN, STD
 from mgm.models.sizes import unknown_name
 from mgm.models.targets import ReconstructionObjective
-from mgm.models.tokenizers import Tokenizer
 from mgm.training.checkpoint import contains_settings, load_checkpoint, load_encoder, load_pretrained
 from mgm.training.export.model_card import ModelOrigin, model_card, origin_of
 from mgm.training.export.target import ExportFormat, ExportPart, check_free
@@ -221,19 +220,10 @@ def _about(model: GraphModel, to: str) -> dict[str, Any]:
         about |= {"classes": model.head.out_features, "labels": model.labels, "block": model.block}
         about["pooling"] = model.pooling
     elif isinstance(model, MaskedAutoencoder):
-        about |= {"target": _target(model.objective), "teacher": _spec_of(model.objective.teacher)}
-        if model.objective.image_teacher is not None:
-            about["image_teacher"] = _spec_of(model.objective.image_teacher)
-        tokenizer = model.objective.tokenizer
-        if tokenizer is not None:
-            about["codes"] = tokenizer.codes if isinstance(tokenizer, Tokenizer) else tokenizer
+        about |= {"target": _target(model.objective), "teacher": None, **model.objective.describe_networks()}
         if model.visible_objective is not None:
             about["visible_target"] = _target(model.visible_objective)
     return about
-
-
-def _spec_of(teacher: Encoder | ModelSpec | None) -> dict[str, Any] | None:
-    return None if teacher is None else (teacher.spec if isinstance(teacher, Encoder) else teacher).to_dict()
 
 
 def _kind(model: Model) -> str:
